@@ -1,0 +1,34 @@
+# make start | make test | make check. All tools live in .venv; nothing else is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: start test check bench screenshots
+
+start: $(STAMP)
+	@test -f saves/models/SmolLM2-135M-Instruct/model.safetensors || $(BIN)/tuneboard starter || echo "The starter model could not be fetched now; the page offers it again."
+	$(BIN)/tuneboard webui
+
+test: $(STAMP) browser check
+	$(BIN)/python -m pytest tests/backend tests/failures tests/e2e
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m backend.contract.reference check
+	$(BIN)/python -m pytest tests/unit tests/contract
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench start
+
+browser: $(STAMP)
+	@sh tests/install_browser.sh
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt torch
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $(STAMP)

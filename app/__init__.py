@@ -1,0 +1,1 @@
+"""The page: Gradio on one process, never torch."""

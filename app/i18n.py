@@ -1,0 +1,60 @@
+"""Texts on the page: which property of which component shows which key, in each visitor's language."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from backend.contract.texts import DEFAULT_LANGUAGE, has, languages, t
+
+__all__ = ["DEFAULT_LANGUAGE", "Texts", "choices", "from_header", "has", "languages", "t"]
+
+
+def choices(field: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    """(key, value) pairs of a list of choices; a value without a text of its own shows as it is."""
+    return [(f"choice.{field}.{value}", value) for value in values]
+
+
+def named(pairs: Sequence[tuple[str, str]], lang: str) -> list[tuple[str, str]]:
+    """(text, value) pairs as Gradio wants them."""
+    return [(t(key, lang) if has(key) else value, value) for key, value in pairs]
+
+
+def from_header(accepted: str) -> str:
+    """The shipped language that an Accept-Language header prefers."""
+    for part in accepted.split(","):
+        name = part.split(";")[0].strip().split("-")[0].lower()
+        if name in languages():
+            return name
+    return DEFAULT_LANGUAGE
+
+
+class Texts:
+    """The register that lets one event say the whole page again in another language.
+
+    `add(component, label="field.x.label", choices=choices("x", row.choices))` keeps the keys;
+    `initial(...)` gives the same in the default language, for a component's constructor.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[Any, dict[str, Any]]] = []
+
+    def add(self, component: Any, **keys: Any) -> Any:
+        """Register a component; values are keys of texts, `choices` a list of (key, value) pairs."""
+        self._rows.append((component, keys))
+        return component
+
+    @property
+    def components(self) -> list[Any]:
+        """The registered components, the outputs of a change of language."""
+        return [component for component, _ in self._rows]
+
+    def updates(self, lang: str) -> list[dict[str, Any]]:
+        """One Gradio update a component, in the order of `components`."""
+        return [{"__type__": "update", **say(keys, lang)} for _, keys in self._rows]
+
+
+def say(keys: dict[str, Any], lang: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
+    """Constructor arguments from keys: {"label": "a.b"} -> {"label": "..."}."""
+    return {
+        name: named(value, lang) if name == "choices" else t(value, lang)
+        for name, value in keys.items()
+    }

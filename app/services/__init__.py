@@ -1,0 +1,1 @@
+"""What the page knows about runs, models and the machine; no Gradio in here."""

@@ -1,0 +1,40 @@
+"""How the page is served: address, path behind a proxy, login. From options, then the environment."""
+
+import os
+from dataclasses import dataclass
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """`login` is "user:password" or ""; `allowed_hosts` are further Host names that may be used."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    root_path: str = ""
+    login: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+
+    @property
+    def exposed(self) -> bool:
+        """Whether other machines can reach the page."""
+        return self.host not in LOOPBACK
+
+    @property
+    def url(self) -> str:
+        """What a person on this machine types into a browser."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104
+        return f"http://{host}:{self.port}"
+
+
+def from_environment() -> dict[str, str]:
+    """The settings that the environment gives, as text; the names are those that Gradio users know."""
+    names = {
+        "host": "GRADIO_SERVER_NAME",
+        "port": "GRADIO_SERVER_PORT",
+        "root_path": "GRADIO_ROOT_PATH",
+        "login": "TUNEBOARD_LOGIN",
+        "allowed_hosts": "TUNEBOARD_ALLOWED_HOSTS",
+    }
+    return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}

@@ -1,0 +1,49 @@
+"""The one object that is previewed and launched."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from backend.contract.arguments import to_argv
+from backend.contract.field import Value
+from backend.contract.fields import FIELDS
+
+PROGRAM = "tuneboard"
+
+
+@dataclass(frozen=True)
+class Command:
+    """argv (beginning with `tuneboard`) and the environment that it adds; secrets only in `env`."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def build(cls, task: str, values: Mapping[str, Value]) -> "Command":
+        """The command of a subcommand with these values."""
+        secrets = {
+            FIELDS[name].to: str(value)
+            for name, value in values.items()
+            if value and name in FIELDS and FIELDS[name].secret and task in FIELDS[name].tasks
+        }
+        return cls((PROGRAM, task, *to_argv(values, task)), secrets)
+
+    def shell(self, width: int = 0) -> str:
+        """The command for a POSIX shell; secrets read NAME="$NAME". `width` > 0 folds long lines."""
+        words = [f'{name}="${name}"' for name in self.env]
+        pairs = words + [shlex.quote(word) for word in self.argv]
+        line = " ".join(pairs)
+        if not width or len(line) <= width:
+            return line
+        return _fold(words, list(self.argv))
+
+
+def _fold(secrets: list[str], argv: list[str]) -> str:
+    """One option a line, joined by backslashes."""
+    lines = [" ".join([*secrets, *map(shlex.quote, argv[:2])])]
+    for word in argv[2:]:
+        if word.startswith("--"):
+            lines.append("  " + shlex.quote(word))
+        else:
+            lines[-1] += " " + shlex.quote(word)
+    return " \\\n".join(lines)

@@ -1,0 +1,160 @@
+"""One argument as one row. Widgets, show/hide, checks, command line, YAML and help all derive from it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from backend.contract.problems import Problem
+
+Value = bool | int | float | str | None
+Values = dict[str, Value]
+Kind = Literal["bool", "int", "float", "text", "choice", "list", "path", "json"]
+When = tuple[tuple[str, tuple[Value, ...]], ...]
+
+TRUE = {"true", "1", "yes", "on"}
+FALSE = {"false", "0", "no", "off"}
+NONE = {"", "none", "null"}
+MAX_TEXT = 20_000
+
+
+class FieldError(ValueError):
+    """A value that its row refuses; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One row of the table. No text inside: label and help are `field.<name>.label|help` in locales.
+
+    kind      bool, int, float, text, choice, list (names joined by commas), path, json
+    low/high  the closed range of a number; `step` is the grid of its slider
+    when      shown, written and checked only where every (argument, values) pair holds
+    tasks     the subcommands that take it: train, eval, chat, api, export
+    optional  None is a value (and the way to say "not set")
+    secret    travels in the child's environment under `to`, never in argv or files
+    widget    "" for the kind's usual one; "slider", "radio", "multiselect", "area", "model", "none"
+    to        the library argument (or environment variable) that receives the value
+    """
+
+    name: str
+    kind: Kind
+    default: Value
+    group: str
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    when: When = ()
+    tasks: tuple[str, ...] = ("train",)
+    optional: bool = False
+    secret: bool = False
+    widget: str = ""
+    advanced: bool = False
+    to: str = ""
+
+    def parse(self, raw: object) -> Value:
+        """The value that `raw` (text from a command line or box, or a YAML value) stands for.
+
+        Raises FieldError with the reason: wrong type, out of range, not one of the choices.
+        """
+        if isinstance(raw, str) and self.kind != "json":
+            raw = raw.strip()
+        if raw is None or (isinstance(raw, str) and self.optional and raw.lower() in NONE):
+            if self.optional:
+                return None
+            raise self._error("value_missing")
+        return self._PARSERS[self.kind](self, raw)
+
+    def active(self, values: Mapping[str, Value]) -> bool:
+        """Whether this argument applies, given the others."""
+        return all(values.get(name) in allowed for name, allowed in self.when)
+
+    def _error(self, code: str, **params: str | int | float) -> FieldError:
+        return FieldError(Problem(code=code, field=self.name, params=params))
+
+    def _bool(self, raw: object) -> Value:
+        if isinstance(raw, bool):
+            return raw
+        text = str(raw).lower()
+        if text in TRUE | FALSE:
+            return text in TRUE
+        raise self._error("not_bool", value=_shown(raw))
+
+    def _int(self, raw: object) -> Value:
+        if isinstance(raw, str):
+            try:
+                raw = int(raw)
+            except ValueError:
+                raise self._error("not_int", value=_shown(raw)) from None
+        if isinstance(raw, float) and raw.is_integer():
+            raw = int(raw)
+        if isinstance(raw, bool) or not isinstance(raw, int):
+            raise self._error("not_int", value=_shown(raw))
+        return self._ranged(raw)
+
+    def _float(self, raw: object) -> Value:
+        if isinstance(raw, str):
+            try:
+                raw = float(raw)
+            except ValueError:
+                raise self._error("not_number", value=_shown(raw)) from None
+        if isinstance(raw, bool) or not isinstance(raw, int | float):
+            raise self._error("not_number", value=_shown(raw))
+        if abs(raw) > 1e300 or not math.isfinite(raw):
+            raise self._error("not_finite", value=_shown(raw))
+        return float(self._ranged(raw))
+
+    def _ranged(self, number: float) -> float:
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if not low <= number <= high:
+            raise self._error("out_of_range", value=_shown(number), low=f"{low:g}", high=f"{high:g}")
+        return number
+
+    def _text(self, raw: object) -> Value:
+        if isinstance(raw, bool | int | float):
+            raw = str(raw)
+        if not isinstance(raw, str):
+            raise self._error("not_text", value=_shown(raw))
+        if "\0" in raw or any("\ud800" <= mark <= "\udfff" for mark in raw):
+            raise self._error("bad_character")
+        if len(raw) > MAX_TEXT:
+            raise self._error("too_long", limit=MAX_TEXT)
+        if not raw and self.optional:
+            return None
+        return raw
+
+    def _choice(self, raw: object) -> Value:
+        text = str(raw)
+        if text not in self.choices:
+            raise self._error("not_choice", value=_shown(raw), choices=", ".join(self.choices))
+        return text
+
+    def _list(self, raw: object) -> Value:
+        parts = raw if isinstance(raw, list | tuple) else str(self._text(raw) or "").split(",")
+        names = [str(self._text(part) or "").strip() for part in parts]
+        joined = ",".join(name for name in names if name)
+        if not joined and not self.optional:
+            raise self._error("value_missing")
+        return joined or None
+
+    _PARSERS = {
+        "bool": _bool,
+        "int": _int,
+        "float": _float,
+        "text": _text,
+        "path": _text,
+        "json": _text,
+        "choice": _choice,
+        "list": _list,
+    }
+
+
+def _shown(raw: object) -> str:
+    """A value as quoted in a message: one line, short."""
+    text = repr(raw) if isinstance(raw, str) else str(raw)
+    return text if len(text) <= 80 else f"{text[:77]}..."

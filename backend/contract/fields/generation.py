@@ -1,0 +1,105 @@
+"""How answers are sampled, in Evaluate and Chat."""
+
+from backend.contract.field import Field
+
+ANSWERS = ("eval", "chat", "api")
+
+
+def _float(name: str, default: float, low: float, high: float) -> Field:
+    return Field(
+        name=name,
+        kind="float",
+        default=default,
+        group="generation",
+        low=low,
+        high=high,
+        step=0.01,
+        tasks=ANSWERS,
+    )
+
+
+ROWS = (
+    Field(
+        name="max_new_tokens",
+        kind="int",
+        default=1024,
+        group="generation",
+        low=1,
+        high=131_072,
+        step=1,
+        tasks=ANSWERS,
+    ),
+    Field(name="do_sample", kind="bool", default=True, group="generation", tasks=ANSWERS),
+    _float("temperature", 0.95, 0.0, 2.0),
+    _float("top_p", 0.7, 0.01, 1.0),
+    Field(
+        name="top_k",
+        kind="int",
+        default=50,
+        group="generation",
+        low=0,
+        high=100_000,
+        step=1,
+        tasks=ANSWERS,
+        advanced=True,
+    ),
+    Field(
+        name="num_beams",
+        kind="int",
+        default=1,
+        group="generation",
+        low=1,
+        high=64,
+        step=1,
+        tasks=("eval",),
+        advanced=True,
+    ),
+    Field(
+        name="repetition_penalty",
+        kind="float",
+        default=1.0,
+        group="generation",
+        low=0.1,
+        high=10.0,
+        step=0.01,
+        tasks=ANSWERS,
+        advanced=True,
+    ),
+    Field(
+        name="length_penalty",
+        kind="float",
+        default=1.0,
+        group="generation",
+        low=-10.0,
+        high=10.0,
+        step=0.1,
+        tasks=("eval",),
+        advanced=True,
+    ),
+    Field(
+        name="skip_special_tokens",
+        kind="bool",
+        default=True,
+        group="generation",
+        tasks=ANSWERS,
+        advanced=True,
+    ),
+    Field(
+        name="infer_dtype",
+        kind="choice",
+        default="auto",
+        group="generation",
+        choices=("auto", "float16", "bfloat16", "float32"),
+        tasks=("chat", "api"),
+        advanced=True,
+    ),
+    Field(
+        name="infer_backend",
+        kind="choice",
+        default="huggingface",
+        group="generation",
+        choices=("huggingface",),
+        tasks=("chat", "api"),
+        widget="none",
+    ),
+)
