@@ -4,12 +4,13 @@ Everything here collects *all* problems before it complains. A value is written 
 its row's default, and iff its `when` holds.
 """
 
+import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from backend.contract.field import Field, FieldError, Value, Values
 from backend.contract.fields import ALIASES, FIELDS, LATER
-from backend.contract.files import read_mapping, write_mapping
+from backend.contract.files import Located, read_mapping, write_mapping
 from backend.contract.problems import Problem
 from backend.contract.rules import broken
 
@@ -51,26 +52,40 @@ def parse(raw: Mapping[str, object], task: str) -> tuple[Values, list[Problem]]:
     problems: list[Problem] = []
     for given, value in raw.items():
         name = ALIASES.get(given, given)
-        row = FIELDS.get(name)
-        if row is None:
-            problems.append(_unknown(given, task))
-        elif task not in row.tasks:
-            problems.append(Problem(code="other_task", field=name, params={"task": task}))
-        else:
-            try:
-                values[name] = row.parse(value)
-            except FieldError as error:
-                problems.append(error.problem)
+        try:
+            values[name] = _row(name, task).parse(value)
+        except FieldError as error:
+            at = raw.at(given) if isinstance(raw, Located) else {}
+            problem = error.problem
+            problems.append(dataclasses.replace(problem, params={**problem.params, **at}))
     return values, problems
 
 
 def validate(raw: Mapping[str, object], task: str) -> list[Problem]:
-    """Every problem of a set of values: each field by its row, then the rules across fields."""
+    """Every problem of a set of values: each field by its row, then the rules across fields.
+
+    A wrong value of an argument that does not apply is no problem: it is never used.
+    """
     values, problems = parse(raw, task)
     wrong = {problem.field for problem in problems}
-    applying = {row.name for row in active(values, task)}
-    problems = [p for p in problems if p.field not in FIELDS or p.field in applying]
+    idle = {row.name for row in fields_of(task)} - {row.name for row in active(values, task)}
+    problems = [p for p in problems if p.field not in idle]
     return problems + [p for p in broken(values, task) if p.field not in wrong]
+
+
+def ignored(values: Mapping[str, Value], task: str) -> list[Problem]:
+    """A notice for each value that was given and does not apply, with what it would need."""
+    applying = {row.name for row in active(values, task)}
+    return [
+        Problem(code="does_not_apply", field=row.name, params={"needs": needs(row)}, notice=True)
+        for row in fields_of(task)
+        if row.name not in applying and values.get(row.name, row.default) != row.default
+    ]
+
+
+def needs(row: Field) -> str:
+    """What a row's `when` asks for, as written on a command line."""
+    return ", ".join(f"{name}={'|'.join(map(format_value, any_of))}" for name, any_of in row.when)
 
 
 def to_argv(values: Mapping[str, Value], task: str) -> list[str]:
@@ -95,18 +110,24 @@ def format_value(value: Value) -> str:
 
 
 def from_argv(argv: Sequence[str], task: str) -> tuple[Values, list[Problem]]:
-    """Values from `[file.yaml] --name value | --name=value | name=value | --flag`, and all problems."""
+    """Values from `[file.yaml] --name value | --name=value | name=value | --flag`; all problems."""
     words = list(argv)
-    raw: dict[str, object] = {}
+    raw = Located()
     problems: list[Problem] = []
-    if words and not words[0].startswith("-") and words[0].endswith((".yaml", ".yml", ".json")):
-        content, file_problems = read_mapping(words.pop(0))
-        raw.update(content)
-        problems += file_problems
+    if words and _is_file(words[0]):
+        raw, problems = read_mapping(words.pop(0))
     given, more = _pairs(words)
-    raw.update(given)
+    for name, value in given.items():
+        raw[name] = value
+        raw.lines.pop(name, None)
     values, wrong = parse(raw, task)
     return values, problems + more + wrong
+
+
+def _is_file(word: str) -> bool:
+    name, equals, _ = word.partition("=")
+    pair = equals and name.replace("-", "_").isidentifier()
+    return not pair and not word.startswith("-") and word.endswith((".yaml", ".yml", ".json"))
 
 
 def _pairs(words: list[str]) -> tuple[dict[str, object], list[Problem]]:
@@ -117,7 +138,7 @@ def _pairs(words: list[str]) -> tuple[dict[str, object], list[Problem]]:
         name, equals, value = word.removeprefix("--").partition("=")
         if equals and name:
             raw[name.replace("-", "_")] = value
-        elif not word.startswith("--"):
+        elif not name or not word.startswith("--"):
             problems.append(Problem(code="stray_word", params={"word": word[:80]}))
         elif words and not words[0].startswith("--"):
             raw[name.replace("-", "_")] = words.pop(0)
@@ -127,7 +148,7 @@ def _pairs(words: list[str]) -> tuple[dict[str, object], list[Problem]]:
 
 
 def to_yaml(values: Mapping[str, Value], task: str) -> str:
-    """What differs from the defaults, as YAML that `tuneboard <task> file.yaml` accepts; no secrets."""
+    """What differs from the defaults, as YAML that `tuneboard <task>` accepts; no secrets."""
     return write_mapping(
         {name: value for name, value in changed(values, task).items() if not FIELDS[name].secret}
     )
@@ -148,15 +169,22 @@ def resolved(values: Values) -> Values:
     return values
 
 
-def _unknown(name: str, task: str) -> Problem:
+def _row(name: str, task: str) -> Field:
+    """The row of an argument of this subcommand; FieldError where there is none."""
+    row = FIELDS.get(name)
+    if row and task in row.tasks:
+        return row
+    if row:
+        raise FieldError(Problem(code="other_task", field=name, params={"task": task}))
     if name in LATER:
-        return Problem(code="not_supported_yet", field=name)
-    near = suggest(name, [row.name for row in fields_of(task)])
+        raise FieldError(Problem(code="not_supported_yet", field=name))
+    shown = name[:80]
+    near = suggest(name, [row.name for row in fields_of(task)]) or suggest(name, LATER)
     if near:
-        return Problem(code="unknown_argument_near", field=name[:80], params={"near": near})
-    return Problem(code="unknown_argument", field=name[:80], params={"task": task})
+        raise FieldError(Problem(code="unknown_argument_near", field=shown, params={"near": near}))
+    raise FieldError(Problem(code="unknown_argument", field=shown, params={"task": task}))
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """The known name that was probably meant, or ""."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)), "")
+    return next(iter(difflib.get_close_matches(name[:80], list(known), n=1, cutoff=0.7)), "")

@@ -29,7 +29,7 @@ class Command:
         return cls((PROGRAM, task, *to_argv(values, task)), secrets)
 
     def shell(self, width: int = 0) -> str:
-        """The command for a POSIX shell; secrets read NAME="$NAME". `width` > 0 folds long lines."""
+        """The command for a POSIX shell; secrets read NAME="$NAME". `width` folds longer lines."""
         words = [f'{name}="${name}"' for name in self.env]
         pairs = words + [shlex.quote(word) for word in self.argv]
         line = " ".join(pairs)

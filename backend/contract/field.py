@@ -1,9 +1,9 @@
-"""One argument as one row. Widgets, show/hide, checks, command line, YAML and help all derive from it."""
+"""One argument as one row; widgets, checks, command line, YAML and help all derive from it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from backend.contract.problems import Problem
 
@@ -28,7 +28,7 @@ class FieldError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One row of the table. No text inside: label and help are `field.<name>.label|help` in locales.
+    """One row of the table. Its texts are `field.<name>.label` and `.help` in locales.
 
     kind      bool, int, float, text, choice, list (names joined by commas), path, json
     low/high  the closed range of a number; `step` is the grid of its slider
@@ -79,7 +79,7 @@ class Field:
     def _bool(self, raw: object) -> Value:
         if isinstance(raw, bool):
             return raw
-        text = str(raw).lower()
+        text = (_plain(raw) or "").lower()
         if text in TRUE | FALSE:
             return text in TRUE
         raise self._error("not_bool", value=_shown(raw))
@@ -106,18 +106,19 @@ class Field:
             raise self._error("not_number", value=_shown(raw))
         if abs(raw) > 1e300 or not math.isfinite(raw):
             raise self._error("not_finite", value=_shown(raw))
-        return float(self._ranged(raw))
+        return float(self._ranged(raw)) + 0.0  # -0.0 becomes 0.0
 
     def _ranged(self, number: float) -> float:
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         if not low <= number <= high:
-            raise self._error("out_of_range", value=_shown(number), low=f"{low:g}", high=f"{high:g}")
+            bounds = {"low": f"{low:.10g}", "high": f"{high:.10g}"}
+            raise self._error("out_of_range", value=_shown(number), **bounds)
         return number
 
     def _text(self, raw: object) -> Value:
         if isinstance(raw, bool | int | float):
-            raw = str(raw)
+            raw = _plain(raw)
         if not isinstance(raw, str):
             raise self._error("not_text", value=_shown(raw))
         if "\0" in raw or any("\ud800" <= mark <= "\udfff" for mark in raw):
@@ -129,7 +130,7 @@ class Field:
         return raw
 
     def _choice(self, raw: object) -> Value:
-        text = str(raw)
+        text = "no" if raw is False else _plain(raw)  # YAML reads a bare no as false
         if text not in self.choices:
             raise self._error("not_choice", value=_shown(raw), choices=", ".join(self.choices))
         return text
@@ -137,12 +138,14 @@ class Field:
     def _list(self, raw: object) -> Value:
         parts = raw if isinstance(raw, list | tuple) else str(self._text(raw) or "").split(",")
         names = [str(self._text(part) or "").strip() for part in parts]
-        joined = ",".join(name for name in names if name)
-        if not joined and not self.optional:
+        joined = self._text(",".join(name for name in names if name))
+        if self.optional and str(joined or "").lower() in NONE:
+            return None
+        if not joined:
             raise self._error("value_missing")
-        return joined or None
+        return joined
 
-    _PARSERS = {
+    _PARSERS: ClassVar[dict[str, Callable[["Field", object], Value]]] = {
         "bool": _bool,
         "int": _int,
         "float": _float,
@@ -154,7 +157,15 @@ class Field:
     }
 
 
+def _plain(raw: object) -> str | None:
+    """A value as text; None for an integer of so many digits that Python refuses to write it."""
+    try:
+        return str(raw)
+    except ValueError:
+        return None
+
+
 def _shown(raw: object) -> str:
     """A value as quoted in a message: one line, short."""
-    text = repr(raw) if isinstance(raw, str) else str(raw)
+    text = (repr(raw) if isinstance(raw, str) else _plain(raw)) or "..."
     return text if len(text) <= 80 else f"{text[:77]}..."

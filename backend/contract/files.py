@@ -14,17 +14,43 @@ MAX_BYTES = 2 * 1024 * 1024
 MAX_DEPTH = 50
 
 
+class Located(dict[str, object]):
+    """A mapping from a file that knows on which line each key stands (JSON: it does not)."""
+
+    def __init__(self, file: str = "", lines: Mapping[str, int] | None = None) -> None:
+        super().__init__()
+        self.file = file
+        self.lines = dict(lines or {})
+
+    def at(self, key: str) -> dict[str, str]:
+        """The parameter `at`, file and line, for a problem with this key; {} where unknown."""
+        return {"at": f"{self.file}:{self.lines[key]}"} if key in self.lines else {}
+
+
+class _Refused(yaml.YAMLError):
+    """YAML that is valid and not wanted here; `code` is the problem's, `line` counts from 1."""
+
+    def __init__(self, code: str, mark: yaml.Mark | None, **params: str) -> None:
+        self.code = code
+        self.line = mark.line + 1 if mark else 1
+        self.params = params
+        super().__init__(code)
+
+
 class _Loader(yaml.SafeLoader):
-    """Plain YAML only: no aliases (they can explode), no duplicate keys, no deep nesting."""
+    """Plain YAML only: no aliases (they can explode), no tags, no duplicates, no deep nesting."""
 
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="alias", problem_mark=self.peek_event().start_mark)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _Refused("yaml_alias", event.start_mark)
+        if event.tag is not None:
+            raise _Refused("yaml_tag", event.start_mark, tag=event.tag[:80])
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="nesting", problem_mark=self.peek_event().start_mark)
+            raise _Refused("yaml_nesting", event.start_mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -32,45 +58,80 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen = set()
         for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise _Refused("yaml_duplicate", key.start_mark, key=key.value[:80])
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
-def read_mapping(path: str | Path) -> tuple[dict[str, object], list[Problem]]:
+def read_mapping(path: str | Path) -> tuple[Located, list[Problem]]:
     """The mapping in a YAML or JSON file, or {} and the problem with its file and line."""
     name = str(path)
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        return {}, [_file_problem("file_unreadable", name, reason=error.strerror or str(error))]
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        return Located(), [_file_problem("file_unreadable", name, reason=reason)]
     if len(content) > MAX_BYTES:
-        return {}, [_file_problem("file_too_large", name, limit=MAX_BYTES)]
+        return Located(), [_file_problem("file_too_large", name, limit=MAX_BYTES)]
     return parse_mapping(content, name)
 
 
-def parse_mapping(content: bytes, name: str) -> tuple[dict[str, object], list[Problem]]:
-    """As read_mapping, of bytes in hand; `name` is what messages call it."""
+def parse_mapping(content: bytes, name: str) -> tuple[Located, list[Problem]]:
+    """As read_mapping, of bytes in hand; `name` is what messages call it (.json: read as JSON)."""
     try:
-        result = yaml.load(content.decode("utf-8-sig"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        text = content.decode("utf-8-sig")
+        result, lines = (_json if name.endswith(".json") else _yaml)(text)
     except UnicodeDecodeError as error:
-        return {}, [_file_problem("file_not_utf8", name, offset=error.start)]
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        return {}, [
-            _file_problem("bad_yaml", name, line=line, reason=str(error.problem or error.context))
-        ]
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return {}, [_file_problem("bad_yaml", name, line=1, reason=str(error).split("\n")[0])]
+        return Located(), [_file_problem("file_not_utf8", name, offset=error.start)]
+    except _Refused as error:
+        return Located(), [_file_problem(error.code, name, line=error.line, **error.params)]
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+        line, reason = _place(error)
+        return Located(), [_file_problem("bad_yaml", name, line=line, reason=reason)]
     if result is None:
-        return {}, []
+        return Located(name), []
     if not isinstance(result, dict) or not all(isinstance(key, str) for key in result):
-        return {}, [_file_problem("not_mapping", name)]
-    return result, []
+        return Located(), [_file_problem("not_mapping", name)]
+    mapping = Located(name, lines)
+    mapping.update(result)
+    return mapping, []
+
+
+def _yaml(text: str) -> tuple[object, dict[str, int]]:
+    """The content, and the line (from 1) of each key at the top."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        content = None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return content, {str(key.value): key.start_mark.line + 1 for key, _ in pairs}
+
+
+def _json(text: str) -> tuple[object, dict[str, int]]:
+    return json.loads(text, object_pairs_hook=_unique), {}
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"duplicate key {twice[:80]!r}")
+    return content
+
+
+def _place(error: Exception) -> tuple[int, str]:
+    """Line (1 where unknown) and reason of an error of a parser."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.lineno, error.msg
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        return (mark.line + 1 if mark else 1), str(error.problem or error.context)
+    return 1, str(error).split("\n")[0]
 
 
 def write_mapping(values: Mapping[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""Where things lie: the working folder with data/ and saves/, and the files shipped with the code."""
+"""Where things lie: the working folder with data/ and saves/, and what ships with the code."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What can be wrong and how it is told: a Problem is a key and its parameters; its text is in locales.
+"""What can be wrong and how it is told: a Problem is a key and parameters; its text is in locales.
 
 The tree of errors, each with the exit code of the process that ends with it:
 
@@ -26,7 +26,8 @@ STOPPED_EXIT = 20
 class Problem:
     """One thing wrong, or (`notice`) worth saying: `problem.<code>` is its text in locales.
 
-    `field` is the argument that caused it, or "". `params` hold plain str, int, float values only.
+    `field` is the argument that caused it, or "". `params` hold plain str, int, float values only;
+    `at` among them is the place in a file, as "run.yaml:7", and is put before the text.
     """
 
     code: str
@@ -36,7 +37,8 @@ class Problem:
 
     def text(self, lang: str = "en") -> str:
         """The problem in words, with what to do about it."""
-        return t(f"problem.{self.code}", lang, **{"field": self.field, **self.params})
+        text = t(f"problem.{self.code}", lang, **{"field": self.field, **self.params})
+        return f"{self.params['at']}: {text}" if "at" in self.params else text
 
     def to_json(self) -> dict[str, object]:
         """As written to problem.json in a run folder."""

@@ -13,7 +13,8 @@ Condition = tuple[str, str, Value | tuple[Value, ...]]
 class Rule:
     """`problem.<code>` beside `field` where every condition (argument, operator, value) holds.
 
-    Operators: "is" (one of the values), "not" (none of them), "set", "unset", "above", "below".
+    Operators: "is" (one of the values), "not" (none of them), "set", "unset", "several" (a list
+    of more than one), "above".
     """
 
     code: str
@@ -31,9 +32,9 @@ def _holds(condition: Condition, values: Mapping[str, Value]) -> bool:
         return (value in options) == (operator == "is")
     if operator in {"set", "unset"}:
         return (value in (None, "", False)) == (operator == "unset")
-    if not isinstance(value, int | float) or not isinstance(wanted, int | float):
-        return False
-    return value > wanted if operator == "above" else value < wanted
+    if operator == "several":
+        return isinstance(value, str) and "," in value
+    return isinstance(value, int | float) and isinstance(wanted, int | float) and value > wanted
 
 
 def broken(values: Mapping[str, Value], task: str) -> list[Problem]:
@@ -45,6 +46,11 @@ def broken(values: Mapping[str, Value], task: str) -> list[Problem]:
     ]
 
 
+NO_EVALUATION_DATA: tuple[Condition, ...] = (
+    ("val_size", "is", 0.0),
+    ("eval_dataset", "unset", None),
+)
+
 RULES: tuple[Rule, ...] = (
     Rule(
         code="model_required",
@@ -55,11 +61,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         code="dataset_required",
         field="dataset",
-        conditions=(
-            ("dataset", "unset", None),
-            ("do_train", "is", True),
-            ("tokenized_path", "unset", None),
-        ),
+        conditions=(("dataset", "unset", None), ("do_train", "is", True)),
     ),
     Rule(
         code="eval_dataset_required",
@@ -82,6 +84,11 @@ RULES: tuple[Rule, ...] = (
         code="bf16_and_fp16",
         field="fp16",
         conditions=(("bf16", "is", True), ("fp16", "is", True)),
+    ),
+    Rule(
+        code="pure_bf16_and_fp16",
+        field="fp16",
+        conditions=(("pure_bf16", "is", True), ("fp16", "is", True)),
     ),
     Rule(
         code="adapter_needs_lora",
@@ -107,6 +114,17 @@ RULES: tuple[Rule, ...] = (
         conditions=(("quantization_bit", "set", None), ("resize_vocab", "is", True)),
     ),
     Rule(
+        code="quantization_and_new_adapter",
+        field="create_new_adapter",
+        conditions=(("quantization_bit", "set", None), ("create_new_adapter", "is", True)),
+    ),
+    Rule(
+        code="quantization_and_several_adapters",
+        field="adapter_name_or_path",
+        conditions=(("quantization_bit", "set", None), ("adapter_name_or_path", "several", None)),
+        tasks=("train", "eval", "chat", "api"),
+    ),
+    Rule(
         code="pissa_and_quantization",
         field="pissa_init",
         conditions=(("quantization_bit", "set", None), ("pissa_init", "is", True)),
@@ -126,23 +144,47 @@ RULES: tuple[Rule, ...] = (
         field="use_apollo",
         conditions=(("use_apollo", "is", True), ("finetuning_type", "is", "lora")),
     ),
+    *(
+        Rule(
+            code="needs_lora",
+            field=name,
+            conditions=((name, "set", None), ("finetuning_type", "not", ("lora",))),
+        )
+        for name in ("loraplus_lr_ratio", "use_rslora", "use_dora", "pissa_init")
+    ),
+    Rule(
+        code="evaluation_needs_data",
+        field="eval_strategy",
+        conditions=(("eval_strategy", "is", ("steps", "epoch")), *NO_EVALUATION_DATA),
+    ),
     Rule(
         code="best_model_needs_evaluation",
         field="load_best_model_at_end",
-        conditions=(
-            ("load_best_model_at_end", "is", True),
-            ("val_size", "is", 0.0),
-            ("eval_dataset", "unset", None),
-        ),
+        conditions=(("load_best_model_at_end", "is", True), *NO_EVALUATION_DATA),
     ),
     Rule(
         code="early_stopping_needs_evaluation",
         field="early_stopping_steps",
-        conditions=(
-            ("early_stopping_steps", "set", None),
-            ("val_size", "is", 0.0),
-            ("eval_dataset", "unset", None),
-        ),
+        conditions=(("early_stopping_steps", "set", None), *NO_EVALUATION_DATA),
+    ),
+    *(
+        Rule(
+            code="evaluation_switched_off",
+            field=name,
+            conditions=((name, "set", None), ("eval_strategy", "is", "no")),
+        )
+        for name in ("load_best_model_at_end", "early_stopping_steps")
+    ),
+    Rule(
+        code="best_model_needs_checkpoints",
+        field="load_best_model_at_end",
+        conditions=(("load_best_model_at_end", "is", True), ("save_strategy", "is", "no")),
+    ),
+    Rule(
+        code="nothing_to_evaluate",
+        field="do_eval",
+        conditions=(("do_eval", "is", False), ("do_predict", "is", False)),
+        tasks=("eval",),
     ),
     Rule(
         code="train_on_prompt_and_mask_history",

@@ -18,7 +18,7 @@ def languages() -> list[str]:
 def t(key: str, lang: str = DEFAULT_LANGUAGE, /, **params: object) -> str:
     """The text of `key` in `lang`, its placeholders filled from `params`.
 
-    An unknown language falls back to English; an unknown key is our own mistake and raises KeyError.
+    An unknown language falls back to English; an unknown key is our own mistake: KeyError.
     """
     table = _table(lang) if lang in languages() else _table(DEFAULT_LANGUAGE)
     return table[key].format(**params)

@@ -37,4 +37,8 @@ FIELDS: dict[str, Field] = {row.name: row for group in _GROUPS for row in group.
 GROUPS: tuple[str, ...] = tuple(dict.fromkeys(row.group for row in FIELDS.values()))
 
 # Older or other spellings of the same argument.
-ALIASES = {"quantization_bits": "quantization_bit", "learning-rate": "learning_rate", "token": "hf_hub_token"}
+ALIASES = {
+    "quantization_bits": "quantization_bit",
+    "learning-rate": "learning_rate",
+    "token": "hf_hub_token",
+}

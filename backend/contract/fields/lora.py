@@ -90,8 +90,8 @@ ROWS = (
         low=-1,
         high=1000,
         step=1,
-        when=LORA + (("pissa_init", (True,)),),
+        when=(*LORA, ("pissa_init", (True,))),
         advanced=True,
     ),
-    _switch("pissa_convert", when=LORA + (("pissa_init", (True,)),)),
+    _switch("pissa_convert", when=(*LORA, ("pissa_init", (True,)))),
 )

@@ -41,7 +41,14 @@ ROWS = (
         advanced=True,
         to="save_strategy",
     ),
-    Field(name="save_only_model", kind="bool", default=False, group="output", advanced=True, to="save_only_model"),
+    Field(
+        name="save_only_model",
+        kind="bool",
+        default=False,
+        group="output",
+        advanced=True,
+        to="save_only_model",
+    ),
     Field(name="plot_loss", kind="bool", default=True, group="output", advanced=True),
     Field(
         name="report_to",

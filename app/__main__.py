@@ -1,0 +1,96 @@
+"""python -m app (= tuneboard webui): options, then serve until Ctrl-C."""
+
+import argparse
+import os
+import sys
+
+from app.settings import Settings, from_environment
+from backend.contract.home import prepare
+from backend.contract.problems import Problem, TuneboardError, UsageError
+from backend.contract.texts import t
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve the page; returns the exit code (2 for wrong options, with one line that says why)."""
+    try:
+        settings = options(sys.argv[1:] if argv is None else argv)
+        _quiet_gradio()
+        from app import server
+
+        server.check(settings)
+        prepare()
+        _serve(settings)
+    except TuneboardError as error:
+        for problem in error.problems:
+            sys.stderr.write(problem.text() + "\n")
+        return error.exit_code
+    return 0
+
+
+def options(argv: list[str]) -> Settings:
+    """Settings from options, else from the environment, else the defaults."""
+    given = from_environment()
+    parser = argparse.ArgumentParser(prog="tuneboard webui", description=t("webui.description"))
+    parser.add_argument("--host", default=given.get("host", "127.0.0.1"), help=t("webui.host"))
+    parser.add_argument("--port", default=given.get("port", "7860"), help=t("webui.port"))
+    parser.add_argument(
+        "--root-path", default=given.get("root_path", ""), help=t("webui.root_path")
+    )
+    parser.add_argument("--allowed-host", action="append", default=[], help=t("webui.allowed_host"))
+    chosen = parser.parse_args(argv)
+    hosts = [*chosen.allowed_host, *given.get("allowed_hosts", "").split(",")]
+    if not chosen.port.isdigit() or not 1 <= int(chosen.port) <= 65_535:
+        raise UsageError(Problem(code="bad_port", params={"value": chosen.port[:20]}))
+    login = given.get("login", "")
+    if login and ":" not in login.strip(":"):
+        raise UsageError(Problem(code="bad_login"))
+    root = chosen.root_path.strip("/")
+    return Settings(
+        host=chosen.host,
+        port=int(chosen.port),
+        root_path=f"/{root}" if root else "",
+        login=login,
+        allowed_hosts=tuple(host.strip() for host in hosts if host.strip()),
+    )
+
+
+def _quiet_gradio() -> None:
+    """No analytics and nothing of Gradio's configured by the environment behind our back."""
+    for name in list(os.environ):
+        if name.startswith("GRADIO_") and name != "GRADIO_TEMP_DIR":
+            del os.environ[name]
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
+    os.environ.pop("TUNEBOARD_LOGIN", None)
+
+
+def _serve(settings: Settings) -> None:
+    import uvicorn
+
+    from app.server import config
+
+    class Announcing(uvicorn.Server):
+        """Says where the page is once it answers, and what still runs when it ends."""
+
+        async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+            await super().startup(sockets)  # type: ignore[arg-type]
+            if self.started:
+                sys.stdout.write(t("webui.ready", url=settings.url + settings.root_path) + "\n")
+                sys.stdout.flush()
+
+    server = Announcing(config(settings))
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        pass
+    _farewell()
+
+
+def _farewell() -> None:
+    from app.services.runs import alive
+
+    for view in alive():
+        sys.stdout.write(t("webui.still_running", run=str(view.path)) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

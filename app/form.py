@@ -1,0 +1,178 @@
+"""Rows of the argument table to widgets, their values back to arguments, `when` to show and hide."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import Texts, choices, has, named, say, t
+from backend.contract.arguments import active, defaults, parse
+from backend.contract.field import Field, Value, Values
+from backend.contract.fields import FIELDS
+from backend.contract.problems import Problem
+
+OPTIONAL_BOOL = ("none", "true", "false")
+Shown = dict[str, tuple[bool, str]]
+
+
+class Form:
+    """The widgets of one subcommand; those of the model bar are shared between forms.
+
+    `shown` remembers, for one visitor, what each widget shows (visible, problem), so that an event
+    only sends what has changed.
+    """
+
+    def __init__(self, task: str, texts: Texts, prefix: str = "") -> None:
+        self.task = task
+        self.texts = texts
+        self.prefix = prefix
+        self.widgets: dict[str, Any] = {}
+        self.groups: dict[str, Any] = {}
+
+    def add(self, *names: str, start: Mapping[str, Value] | None = None) -> None:
+        """Draw the widgets of these rows here, at their defaults or at `start`."""
+        for name in names:
+            value = (start or {}).get(name, FIELDS[name].default)
+            self.widgets[name] = self.texts.add(
+                _widget(FIELDS[name], value, self.prefix), **_texts(FIELDS[name])
+            )
+
+    def share(self, other: "Form") -> None:
+        """Take over the widgets of another form (the model bar) that this subcommand knows too."""
+        for name, widget in other.widgets.items():
+            if self.task in FIELDS[name].tasks:
+                self.widgets[name] = widget
+
+    def group(self, title: str, names: Sequence[str], start: Mapping[str, Value] | None = None) -> None:
+        """A closed group of further fields; it hides where none of them applies."""
+        with self.texts.add(
+            gr.Accordion(open=False, elem_id=f"{self.prefix}group-{title}", **say({"label": f"group.{title}"})),
+            label=f"group.{title}",
+        ) as box:
+            for row in _rows(list(names)):
+                with gr.Row(elem_classes="fields"):
+                    self.add(*row, start=start)
+        self.groups[title] = (box, tuple(names))
+
+    @property
+    def components(self) -> list[Any]:
+        """All widgets, the inputs of every event."""
+        return list(self.widgets.values())
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All widgets and groups, in the order of `marks`."""
+        return self.components + [box for box, _ in self.groups.values()]
+
+    def values(self, given: Sequence[Any]) -> tuple[Values, list[Problem]]:
+        """Checked values of all rows from what the widgets hold, and every problem."""
+        return parse(self.raw(given), self.task)
+
+    def raw(self, given: Sequence[Any]) -> dict[str, object]:
+        """What the widgets hold, by argument; what does not apply (hidden) is left out."""
+        raw = {name: _plain(value) for name, value in zip(self.widgets, given, strict=True)}
+        known, _ = parse(raw, self.task)
+        applying = {row.name for row in active(known, self.task)}
+        return {name: value for name, value in raw.items() if name in applying}
+
+    def marks(
+        self, values: Values, problems: Sequence[Problem], shown: Shown, lang: str
+    ) -> tuple[list[Any], Shown]:
+        """Updates of all widgets and groups: shown or hidden, and its problem beside each field."""
+        wrong = {p.field: ("!" if not p.notice else "") + p.text(lang) for p in reversed(problems)}
+        applying = {row.name for row in active(values, self.task)}
+        now: Shown = {name: (name in applying, wrong.get(name, "")) for name in self.widgets}
+        updates = [
+            gr.skip() if shown.get(name) == state else _mark(name, state, lang)
+            for name, state in now.items()
+        ]
+        for title, (_, names) in self.groups.items():
+            state = (any(name in applying for name in names), "")
+            now[f"group-{title}"] = state
+            same = shown.get(f"group-{title}", (True, "")) == state
+            updates.append(gr.skip() if same else gr.update(visible=state[0]))
+        return updates, {**now, "": (True, lang)}
+
+    def fill(self, values: Mapping[str, Value]) -> list[Any]:
+        """Updates that put these values (the rest at their defaults) into the widgets."""
+        whole = {**defaults(self.task), **values}
+        return [gr.update(value=_display(FIELDS[name], whole[name])) for name in self.widgets]
+
+
+def _mark(name: str, state: tuple[bool, str], lang: str) -> dict[str, Any]:
+    visible, problem = state
+    if problem.startswith("!"):
+        return gr.update(visible=visible, info="⚠ " + problem[1:], elem_classes=["wrong"])
+    info = ("ⓘ " + problem) if problem else t(f"field.{name}.help", lang)
+    return gr.update(visible=visible, info=info, elem_classes=[])
+
+
+def _texts(row: Field) -> dict[str, Any]:
+    keys: dict[str, Any] = {"label": f"field.{row.name}.label", "info": f"field.{row.name}.help"}
+    options = _options(row)
+    if options and row.widget not in {"template"}:
+        keys["choices"] = choices(row.name, options)
+    return keys
+
+
+def _options(row: Field) -> tuple[str, ...]:
+    if row.kind == "bool" and row.optional:
+        return OPTIONAL_BOOL
+    if row.kind == "choice":
+        return (("none",) if row.optional else ()) + row.choices
+    return ()
+
+
+def _widget(row: Field, value: Value, prefix: str) -> Any:
+    given: dict[str, Any] = {
+        "value": _display(row, value),
+        "elem_id": prefix + row.name,
+        "interactive": True,
+        "visible": all(FIELDS[name].default in allowed for name, allowed in row.when),
+        **say({key: text for key, text in _texts(row).items() if key != "choices"}),
+    }
+    options = _options(row)
+    if options:
+        pairs = named(choices(row.name, options), "en")
+        kind = gr.Radio if row.widget == "radio" else gr.Dropdown
+        return kind(choices=pairs, **given)
+    if row.kind == "bool":
+        return gr.Checkbox(**given)
+    if row.widget in {"dataset", "adapter"}:
+        return gr.Dropdown(choices=[], multiselect=True, allow_custom_value=True, **given)
+    if row.widget == "template":
+        return gr.Dropdown(choices=[], allow_custom_value=True, **given)
+    lines = {"lines": 3} if row.widget == "area" else {"max_lines": 1}
+    if row.secret:
+        lines["type"] = "password"  # type: ignore[assignment]
+    return gr.Textbox(**lines, **given)
+
+
+def _display(row: Field, value: Value) -> Any:
+    """A value as its widget holds it; numbers as text, so that nothing is rounded."""
+    if row.widget in {"dataset", "adapter"}:
+        return str(value).split(",") if value else []
+    if row.kind == "bool" and not row.optional:
+        return value
+    if value is None:
+        return "none" if _options(row) else ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def _plain(value: Any) -> object:
+    """A widget's value as the rows parse it; an empty box is "not set"."""
+    if isinstance(value, list):
+        return ",".join(str(part) for part in value) or None
+    return None if value == "" else value
+
+
+def _rows(names: list[str], width: int = 3) -> list[list[str]]:
+    return [names[start : start + width] for start in range(0, len(names), width)]
+
+
+def title_of(field: str, lang: str) -> str:
+    """The label of an argument, or its bare name."""
+    key = f"field.{field}.label"
+    return t(key, lang) if has(key) else field

@@ -1,0 +1,114 @@
+"""The page's server: FastAPI, our guard outermost, Gradio mounted inside."""
+
+import socket
+from pathlib import Path
+
+import gradio as gr
+import psutil
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from starlette.types import ASGIApp
+
+from app.guard import Guard
+from app.settings import Settings
+from app.ui import CSS, HEAD, THEME, build
+from backend.contract.home import data, saves
+from backend.contract.problems import Problem, UsageError
+
+MAX_UPLOAD = "100mb"
+
+
+def build_app(settings: Settings) -> ASGIApp:
+    """The whole application: guard, a health line, the page's script, Gradio."""
+    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    script = Path(__file__).with_name("app.js")
+
+    @api.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @api.get("/own/app.js")
+    def own_script() -> FileResponse:
+        return FileResponse(script, media_type="text/javascript")
+
+    blocks = build()
+    blocks.queue(max_size=256, default_concurrency_limit=16, api_open=False)
+    gr.mount_gradio_app(
+        api,
+        blocks,
+        path="/",
+        root_path=settings.root_path or None,
+        allowed_paths=[],
+        blocked_paths=[str(saves()), str(data())],
+        max_file_size=MAX_UPLOAD,
+        show_error=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        run_history=False,
+        mcp_server=False,
+        pwa=False,
+        footer_links=[],
+        theme=THEME,
+        css=CSS,
+        head=HEAD,
+    )
+    return Guard(api, settings)
+
+
+def check(settings: Settings) -> None:
+    """Refuse what must not be served, before anything is built.
+
+    Raises UsageError: the address is taken or foreign, or other machines could come in without a login.
+    """
+    if settings.exposed and not settings.login:
+        raise UsageError(Problem(code="exposed_without_login", params={"host": settings.host}))
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except PermissionError:
+            raise UsageError(
+                Problem(code="port_forbidden", params={"port": settings.port})
+            ) from None
+        except OSError:
+            raise UsageError(_taken(settings)) from None
+
+
+def _taken(settings: Settings) -> Problem:
+    """Who listens there, as far as this user may know."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        connections = []
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == settings.port:
+            if connection.pid is None:
+                break
+            name = psutil.Process(connection.pid).name()
+            return Problem(
+                code="port_in_use_by",
+                params={"port": settings.port, "pid": connection.pid, "name": name},
+            )
+    return Problem(code="port_in_use", params={"port": settings.port, "host": settings.host})
+
+
+def serve(settings: Settings, ready: uvicorn.Server | None = None) -> None:
+    """Serve until the process is told to end."""
+    server = ready or uvicorn.Server(config(settings))
+    server.run()
+
+
+def config(settings: Settings) -> uvicorn.Config:
+    """uvicorn's settings: no Server header, no trust in forwarded headers, quiet."""
+    return uvicorn.Config(
+        build_app(settings),
+        host=settings.host,
+        port=settings.port,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=2,
+        log_level="warning",
+    )

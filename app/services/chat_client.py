@@ -1,0 +1,205 @@
+"""The model behind Chat: a child `tuneboard api` on a loopback port with a random key, spoken to by HTTP.
+
+One child at a time for the whole page process (a model fills memory); unloading ends it, which frees
+every byte. The child dies with the page: it asks for nothing that must survive.
+"""
+
+import atexit
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from backend.contract.command import Command
+from backend.contract.field import Values
+from backend.contract.home import home
+from backend.contract.problems import ModelError, Problem
+
+TIMEOUT = httpx.Timeout(10, read=None)
+KILL_AFTER_S = 5
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A child that serves, its address and key, and what it serves."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    key: str
+    command: Command
+    log: Path
+    started: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """none, loading, ready or failed; `detail` is the child's last words when it failed."""
+
+    state: str
+    detail: str = ""
+    model: str = ""
+
+
+_lock = threading.Lock()
+_loaded: Loaded | None = None
+
+
+def command(values: Values, port: int = 0) -> Command:
+    """The command that serves these values."""
+    return Command.build("api", {**values, "port": port} if port else values)
+
+
+def load(values: Values) -> None:
+    """Replace the loaded model by this one; returns at once, `status` tells how it goes."""
+    global _loaded
+    with _lock:
+        _end()
+        key, port = secrets.token_urlsafe(32), _free_port()
+        built = command(values, port)
+        handle, name = tempfile.mkstemp(prefix="tuneboard-chat-", suffix=".log")
+        with os.fdopen(handle, "wb") as out:
+            process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "backend", *built.argv[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=home(),
+                env={**os.environ, **built.env, "API_KEY": key},
+                start_new_session=True,
+            )
+        _loaded = Loaded(process, f"http://127.0.0.1:{port}", key, built, Path(name), time.monotonic())
+
+
+def unload() -> None:
+    """End the child; its memory is free when this returns."""
+    with _lock:
+        _end()
+
+
+def _end() -> None:
+    global _loaded
+    gone, _loaded = _loaded, None
+    if gone is None:
+        return
+    if gone.process.poll() is None:
+        os.killpg(gone.process.pid, signal.SIGTERM)
+        try:
+            gone.process.wait(KILL_AFTER_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(gone.process.pid, signal.SIGKILL)
+            gone.process.wait()
+    gone.log.unlink(missing_ok=True)
+
+
+atexit.register(unload)
+
+
+def status() -> Status:
+    """How the child is."""
+    current = _loaded
+    if current is None:
+        return Status("none")
+    if current.process.poll() is not None:
+        return Status("failed", _last_words(current.log))
+    try:
+        answer = httpx.get(f"{current.url}/health", timeout=2).json()
+    except (httpx.HTTPError, ValueError):
+        return Status("loading")
+    state = answer.get("status", "loading")
+    detail = str(answer.get("detail", "")) or (_last_words(current.log) if state == "failed" else "")
+    return Status(state, detail, str(answer.get("model", "")))
+
+
+def pid() -> int | None:
+    """The child's process id, for those who measure what unloading frees."""
+    return _loaded.process.pid if _loaded else None
+
+
+def models() -> list[str]:
+    """Names that the child answers under: the model, and `base` where an adapter is loaded."""
+    current = _need()
+    answer = httpx.get(f"{current.url}/v1/models", headers=_headers(current), timeout=5)
+    answer.raise_for_status()
+    return [str(row["id"]) for row in answer.json()["data"]]
+
+
+def stream(
+    model: str, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+) -> Iterator[str]:
+    """Pieces of the answer as they come; closing the iterator stops the generation.
+
+    Raises ModelError when the child refuses or goes away.
+    """
+    current = _need()
+    body = {"model": model, "messages": list(messages), "stream": True, **options}
+    try:
+        with httpx.stream(
+            "POST",
+            f"{current.url}/v1/chat/completions",
+            json=body,
+            headers=_headers(current),
+            timeout=TIMEOUT,
+        ) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                raise ModelError(_refused(answer))
+            yield from _pieces(answer.iter_lines())
+    except httpx.HTTPError as error:
+        raise ModelError(
+            Problem(code="chat_lost", params={"reason": str(error) or type(error).__name__})
+        ) from None
+
+
+def _pieces(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        content = line.removeprefix("data: ").strip()
+        if not line.startswith("data: ") or content == "[DONE]":
+            continue
+        choices = json.loads(content).get("choices") or [{}]
+        piece = choices[0].get("delta", {}).get("content")
+        if piece:
+            yield piece
+
+
+def _refused(answer: httpx.Response) -> Problem:
+    try:
+        reason = answer.json()["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        reason = answer.text[:200]
+    return Problem(code="chat_refused", params={"reason": str(reason)})
+
+
+def _need() -> Loaded:
+    if _loaded is None:
+        raise ModelError(Problem(code="chat_not_loaded"))
+    return _loaded
+
+
+def _headers(current: Loaded) -> dict[str, str]:
+    return {"Authorization": f"Bearer {current.key}"}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _last_words(log: Path) -> str:
+    try:
+        text = log.read_bytes()[-4000:].decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join([line for line in text.splitlines() if line.strip()][-6:])

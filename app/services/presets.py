@@ -1,0 +1,55 @@
+"""Saved arguments (saves/arguments/<name>.yaml, files that the command accepts) and the Try-it values."""
+
+from pathlib import Path
+
+from app.services.catalog import STARTER
+from backend.contract import arguments
+from backend.contract.field import Values
+from backend.contract.files import write_atomic
+from backend.contract.home import saves
+from backend.contract.problems import UsageError
+from backend.contract.run_folder import check_name
+
+# A run of about a minute on two cores that teaches a name; measured, see README "First fine-tune".
+TRY_IT: Values = {
+    "model_name_or_path": f"saves/models/{STARTER}",
+    "finetuning_type": "lora",
+    "dataset": "identity",
+    "learning_rate": 1e-3,
+    "num_train_epochs": 4.0,
+    "per_device_train_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "lr_scheduler_type": "linear",
+    "cutoff_len": 512,
+    "logging_steps": 1,
+    "disable_gradient_checkpointing": True,
+}
+
+
+def folder() -> Path:
+    """Where saved arguments lie."""
+    return saves() / "arguments"
+
+
+def names() -> list[str]:
+    """Saved sets of arguments, by name."""
+    return sorted(path.stem for path in folder().glob("*.yaml"))
+
+
+def save(name: str, values: Values, task: str) -> Path:
+    """Write a set of arguments under a name; UsageError where the name will not do."""
+    problem = check_name(name)
+    if problem:
+        raise UsageError(problem)
+    folder().mkdir(parents=True, exist_ok=True)
+    path = folder() / f"{name}.yaml"
+    write_atomic(path, arguments.to_yaml(values, task))
+    return path
+
+
+def load(path: str | Path, task: str) -> Values:
+    """Checked values from a file; UsageError with every problem, nothing half applied."""
+    values, problems = arguments.from_yaml(str(path), task)
+    if problems:
+        raise UsageError(*problems)
+    return values

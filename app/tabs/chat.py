@@ -1,0 +1,228 @@
+"""The Chat tab: load a model into a child, talk to it, base and tuned side by side."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.form import Form
+from app.i18n import say, t
+from app.services import chat_client
+from app.tabs.context import Context
+from app.tabs.launching import said
+from backend.contract.home import home
+from backend.contract.preflight import check_paths
+from backend.contract.problems import TuneboardError
+from backend.contract.rules import broken
+
+SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "infer_dtype")
+OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
+START = {"max_new_tokens": 512}
+POLL_S = 1
+History = list[dict[str, Any]]
+
+
+def build(context: Context) -> dict[str, Any]:
+    """Draw the tab and wire it; `open` lets the other tabs load a run here."""
+    texts, form = context.texts, Form("api", context.texts, prefix="chat-")
+    form.share(context.bar)
+    parts: dict[str, Any] = {}
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=3, min_width=320):
+            with gr.Row():
+                for name in ("load", "unload"):
+                    parts[name] = _button(texts, name, "primary" if name == "load" else "secondary")
+            parts["status"] = gr.Textbox(
+                value=t("chat.none"), interactive=False, max_lines=8, elem_id="chat-status", **say({"label": "chat.status"})
+            )
+            texts.add(parts["status"], label="chat.status")
+            with gr.Row():
+                parts["tuned"] = _chatbot(texts, "tuned")
+                parts["base"] = _chatbot(texts, "base", visible=False)
+            parts["message"] = texts.add(
+                gr.Textbox(lines=2, elem_id="chat-message", **say({"label": "chat.message", "placeholder": "chat.placeholder"})),
+                label="chat.message",
+                placeholder="chat.placeholder",
+            )
+            with gr.Row():
+                for name in ("send", "stop", "again", "clear"):
+                    parts[name] = _button(texts, name, "primary" if name == "send" else "secondary")
+        with gr.Column(scale=1, min_width=260):
+            parts["side_by_side"] = texts.add(
+                gr.Checkbox(value=False, elem_id="chat-side-by-side", **say({"label": "chat.side_by_side", "info": "chat.side_by_side_help"})),
+                label="chat.side_by_side",
+                info="chat.side_by_side_help",
+            )
+            parts["system"] = texts.add(
+                gr.Textbox(lines=2, elem_id="chat-system", **say({"label": "chat.system"})), label="chat.system"
+            )
+            form.add(*SAMPLING, start=START)
+            parts["seed"] = texts.add(
+                gr.Textbox(value="", max_lines=1, elem_id="chat-seed", **say({"label": "chat.seed", "info": "chat.seed_help"})),
+                label="chat.seed",
+                info="chat.seed_help",
+            )
+    _wire_model(context, form, parts)
+    _wire_talk(context, form, parts)
+    return parts
+
+
+def _button(texts: Any, name: str, variant: str) -> Any:
+    key = f"chat.{name}"
+    return texts.add(gr.Button(elem_id=f"chat-{name}", variant=variant, **say({"value": key})), value=key)
+
+
+def _chatbot(texts: Any, name: str, visible: bool = True) -> Any:
+    key = f"chat.column_{name}"
+    return texts.add(
+        gr.Chatbot(
+            height=420,
+            visible=visible,
+            elem_id=f"chat-{name}",
+            render_markdown=False,
+            sanitize_html=True,
+            **say({"label": key}),
+        ),
+        label=key,
+    )
+
+
+def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
+    timer = gr.Timer(POLL_S)
+
+    def load(lang: str, *given: Any) -> str:
+        values, problems = form.values(given)
+        problems += broken(values, "api")
+        if not [p for p in problems if not p.notice]:
+            problems += check_paths(values, "api")
+        errors = [problem for problem in problems if not problem.notice]
+        if errors:
+            return said(errors, lang)
+        chat_client.load(values)
+        return t("chat.loading", lang)
+
+    parts["load"].click(load, [context.lang, *form.components], parts["status"], api_visibility="private")
+
+    def unload(lang: str) -> str:
+        chat_client.unload()
+        return t("chat.none", lang)
+
+    parts["unload"].click(unload, context.lang, parts["status"], api_visibility="private")
+    seen = gr.State("")
+
+    def watch(lang: str, before: str) -> list[Any]:
+        now = describe(lang)
+        return [gr.skip(), gr.skip()] if now == before else [now, now]
+
+    timer.tick(
+        watch, [context.lang, seen], [parts["status"], seen], show_progress="hidden", api_visibility="private"
+    )
+    parts["side_by_side"].change(
+        lambda both: gr.update(visible=both), parts["side_by_side"], parts["base"], api_visibility="private"
+    )
+
+
+def describe(lang: str) -> str:
+    """The state of the loaded model in words."""
+    status = chat_client.status()
+    return t(f"chat.{status.state}", lang, model=status.model, detail=status.detail)
+
+
+def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
+    columns = [parts["tuned"], parts["base"]]
+    inputs = [context.lang, parts["side_by_side"], parts["system"], parts["seed"], *columns, *form.components]
+
+    def ask(message: str, *histories: History) -> list[Any]:
+        if not message.strip():
+            return [gr.skip()] * 3
+        return ["", *[[*(history or []), {"role": "user", "content": message}] for history in histories]]
+
+    def answer(
+        lang: str, both: bool, system: str, seed: str, tuned: History, base: History, *given: Any
+    ) -> Iterator[list[Any]]:
+        values, problems = form.values(given)
+        histories = [tuned, base] if both else [tuned]
+        if problems:
+            yield [*_failed(histories, said(problems, lang)), *[gr.skip()] * (2 - len(histories))]
+            return
+        options = {name: values[name] for name in OPTIONS} | {"max_tokens": values["max_new_tokens"]}
+        if seed.strip().isdigit():
+            options["seed"] = int(seed)
+        try:
+            yield from _answers(histories, system, options)
+        except TuneboardError as error:
+            failed = _failed(histories, said(error.problems, lang))
+            yield [*failed, *[gr.skip()] * (2 - len(histories))]
+
+    def again(*histories: History) -> list[History]:
+        return [_without_answer(history or []) for history in histories]
+
+    asked = gr.on(
+        [parts["send"].click, parts["message"].submit],
+        ask,
+        [parts["message"], *columns],
+        [parts["message"], *columns],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    repeated = parts["again"].click(again, columns, columns, show_progress="hidden", api_visibility="private")
+    running = [
+        event.then(answer, inputs, columns, show_progress="hidden", api_visibility="private")
+        for event in (asked, repeated)
+    ]
+    parts["stop"].click(None, None, None, cancels=running, api_visibility="private")
+    parts["clear"].click(lambda: [[], []], None, columns, cancels=running, api_visibility="private")
+
+
+def _answers(histories: list[History], system: str, options: dict[str, Any]) -> Iterator[list[Any]]:
+    """The columns while the tokens come: the tuned answer first, then the base's beside it."""
+    names = chat_client.models()
+    hidden = [gr.skip()] * (2 - len(histories))
+    for index, history in enumerate(histories):
+        if not history or history[-1]["role"] != "user":
+            continue
+        model = names[0] if index == 0 else ("base" if "base" in names else names[0])
+        messages = _messages(history, system)
+        history.append({"role": "assistant", "content": ""})
+        for piece in chat_client.stream(model, messages, options):
+            history[-1]["content"] += piece
+            yield [*histories, *hidden]
+        yield [*histories, *hidden]
+
+
+def _messages(history: History, system: str) -> History:
+    """The turns as the API takes them; Gradio may hold a content as a list of parts."""
+    turns = [{"role": turn["role"], "content": text_of(turn["content"])} for turn in history]
+    return [{"role": "system", "content": system}, *turns] if system.strip() else turns
+
+
+def text_of(content: Any) -> str:
+    """The words of a turn, whatever form Gradio keeps them in."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content)
+    return str(content)
+
+
+def _without_answer(history: History) -> History:
+    kept = list(history)
+    while kept and kept[-1]["role"] == "assistant":
+        kept.pop()
+    return kept
+
+
+def _failed(histories: list[History], words: str) -> list[History]:
+    return [[*(history or []), {"role": "assistant", "content": f"⚠ {words}"}] for history in histories]
+
+
+def open_run(folder: str, context: Context) -> list[Any]:
+    """Updates of the model bar that choose a finished run: its base and adapter, or its own weights."""
+    from app.services.catalog import base_of, is_adapter
+    from app.tabs.model_bar import relative
+
+    path, bar = Path(folder), context.bar.widgets
+    if is_adapter(path):
+        chosen = {"model_name_or_path": base_of(path), "adapter_name_or_path": [relative(path)]}
+    else:
+        chosen = {"model_name_or_path": relative(path if path.is_absolute() else home() / path), "adapter_name_or_path": []}
+    return [gr.update(value=chosen[name]) if name in chosen else gr.skip() for name in bar]

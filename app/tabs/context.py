@@ -1,0 +1,18 @@
+"""What the tabs share: texts, the language, the model bar, the tab strip."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.form import Form
+from app.i18n import Texts
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to each tab's build(); `bar` is the model bar's form, `model_name` its name box."""
+
+    texts: Texts
+    lang: Any
+    bar: Form
+    model_name: Any
+    tabs: Any

@@ -1,0 +1,62 @@
+"""Pages of a data set's rows as they are in the file, before anything is spent on them."""
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import Texts, say, t
+from backend import datafiles
+from backend.contract import dataset_info
+from backend.contract.problems import TuneboardError
+
+PAGE = 5
+
+
+def build(texts: Texts, lang: Any, dataset: Any, dataset_dir: Any) -> None:
+    """Draw the preview under the data-set box; it reads only the rows that it shows."""
+    with texts.add(
+        gr.Accordion(open=False, elem_id="preview", **say({"label": "preview.title"})),
+        label="preview.title",
+    ):
+        with gr.Row():
+            buttons = {name: _button(texts, name) for name in ("show", "previous", "next")}
+        where = gr.Textbox(show_label=False, interactive=False, container=False, elem_id="preview-where")
+        rows = gr.Code(
+            language="json", interactive=False, wrap_lines=True, max_lines=24, show_label=False, elem_id="preview-rows"
+        )
+    start = gr.State(0)
+    for name, step in (("show", None), ("previous", -PAGE), ("next", PAGE)):
+
+        def turn(lang: str, chosen: list[str], folder: str, at: int, step: int | None = step) -> list[Any]:
+            first = 0 if step is None else max(0, at + step)
+            return [*page(lang, chosen, folder, first), first]
+
+        buttons[name].click(
+            turn,
+            [lang, dataset, dataset_dir, start],
+            [where, rows, start],
+            api_visibility="private",
+        )
+
+
+def _button(texts: Texts, name: str) -> Any:
+    key = f"preview.{name}"
+    return texts.add(gr.Button(size="sm", elem_id=f"preview-{name}", **say({"value": key})), value=key)
+
+
+def page(lang: str, chosen: list[str], folder: str, first: int) -> list[str]:
+    """[where we are, the rows as JSON] of the first chosen set."""
+    if not chosen:
+        return [t("preview.nothing", lang), ""]
+    try:
+        path = dataset_info.path_of(chosen[0], folder)
+        if path is None:
+            return [t("preview.on_hub", lang, name=chosen[0]), ""]
+        found = datafiles.page(path, first, PAGE)
+    except TuneboardError as error:
+        return ["\n".join(problem.text(lang) for problem in error.problems), ""]
+    total = "?" if found.total is None else f"{found.total:,}"
+    last = first + len(found.rows)
+    where = t("preview.where", lang, name=chosen[0], first=first + 1, last=last, total=total)
+    return [where, json.dumps(found.rows, ensure_ascii=False, indent=2, default=str)]

@@ -1,0 +1,147 @@
+"""The Evaluate tab: loss and perplexity, predictions and their scores, kept in a run folder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.form import Form
+from app.i18n import say, t
+from app.tabs import run_panel
+from app.tabs.context import Context
+from app.tabs.launching import Launcher
+from backend.contract.files import read_json
+
+WHAT = ("eval_dataset", "max_samples", "cutoff_len", "per_device_eval_batch_size")
+HOW = ("do_eval", "do_predict", "max_new_tokens", "temperature", "top_p", "do_sample")
+MORE = ("top_k", "num_beams", "repetition_penalty", "dataset_dir", "seed")
+START = {"do_predict": True, "max_new_tokens": 512, "cutoff_len": 1024}
+PAGE = 20
+COLUMNS = ("prompt", "label", "predict")
+
+
+def build(context: Context) -> Any:
+    """Draw the tab and wire it; returns the run panel."""
+    texts = context.texts
+    form = Form("eval", texts, prefix="eval-")
+    form.share(context.bar)
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=3, min_width=320):
+            with gr.Row(elem_classes="fields"):
+                form.add(*WHAT, start=START)
+            for start in range(0, len(HOW), 3):
+                with gr.Row(elem_classes="fields"):
+                    form.add(*HOW[start : start + 3], start=START)
+            form.group("generation", MORE)
+            results = _results(context)
+        with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
+            launcher = Launcher("eval", form, context)
+            launcher.draw()
+            panel = run_panel.build(texts, context.lang, prefix="eval")
+    launcher.wire(panel.run)
+    _wire_results(context, panel, results)
+    return panel
+
+
+def _results(context: Context) -> dict[str, Any]:
+    texts = context.texts
+    with gr.Column(visible=False) as box:
+        scores = texts.add(
+            gr.Dataframe(
+                headers=["", ""], interactive=False, elem_id="eval-scores", **say({"label": "eval.scores"})
+            ),
+            label="eval.scores",
+        )
+        search = texts.add(
+            gr.Textbox(elem_id="eval-search", max_lines=1, **say({"label": "eval.search"})),
+            label="eval.search",
+        )
+        table = texts.add(
+            gr.Dataframe(
+                headers=list(COLUMNS),
+                interactive=False,
+                wrap=True,
+                elem_id="eval-table",
+                **say({"label": "eval.table"}),
+            ),
+            label="eval.table",
+        )
+        with gr.Row():
+            page = gr.Number(value=1, precision=0, minimum=1, elem_id="eval-page", **say({"label": "page.number"}))
+            texts.add(page, label="page.number")
+    return {"box": box, "scores": scores, "search": search, "table": table, "page": page}
+
+
+def _wire_results(context: Context, panel: Any, results: dict[str, Any]) -> None:
+    seen = gr.State("")
+    timer = gr.Timer(2)
+
+    def show(run: str, lang: str, search: str, page: float | None, before: str) -> list[Any]:
+        folder = Path(run or "")
+        stamp = f"{run}|{lang}|{search}|{page}|{_mtime(folder)}"
+        if stamp == before:
+            return [gr.skip()] * 4
+        rows = scores(folder, lang)
+        headers = [t(f"eval.column.{name}", lang) for name in COLUMNS]
+        return [
+            gr.update(visible=bool(rows)),
+            gr.update(value=rows, headers=[t("eval.score", lang), t("eval.value", lang)]),
+            gr.update(value=predictions(folder, search, int(page or 1)), headers=headers),
+            stamp,
+        ]
+
+    gr.on(
+        [timer.tick, results["search"].change, results["page"].change],
+        show,
+        [panel.run, context.lang, results["search"], results["page"], seen],
+        [results["box"], results["scores"], results["table"], seen],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def _mtime(folder: Path) -> float:
+    file = folder / "all_results.json"
+    return file.stat().st_mtime if file.is_file() else 0.0
+
+
+def scores(folder: Path, lang: str) -> list[list[str]]:
+    """The final figures of an evaluation, in the visitor's words."""
+    rows = read_json(folder / "all_results.json")
+    found = []
+    for name, value in rows.items():
+        if isinstance(value, int | float):
+            key = f"score.{name}"
+            found.append([t(key, lang) if _known(key) else name, f"{value:.4g}"])
+    return found
+
+
+def _known(key: str) -> bool:
+    from app.i18n import has
+
+    return has(key)
+
+
+def predictions(folder: Path, search: str, page: int) -> list[list[str]]:
+    """One page of prompt, label, prediction; `search` keeps rows that contain it."""
+    file = folder / "generated_predictions.jsonl"
+    if not file.is_file():
+        return []
+    wanted, rows = search.strip().lower(), []
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            if wanted in line.lower():
+                rows.append(_cells(line))
+            if len(rows) >= page * PAGE:
+                break
+    return rows[(page - 1) * PAGE : page * PAGE]
+
+
+def _cells(line: str) -> Sequence[str] | list[str]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return ["", "", ""]
+    return [str(row.get(name, "")) for name in COLUMNS]

@@ -1,0 +1,35 @@
+"""The Export tab: one folder with merged weights, tokenizer, template and Modelfile."""
+
+from typing import Any
+
+import gradio as gr
+
+from app.form import Form
+from app.i18n import say
+from app.tabs import run_panel
+from app.tabs.context import Context
+from app.tabs.launching import Launcher
+
+FIELDS = ("export_dir", "export_dtype", "export_size", "export_device", "export_modelfile")
+
+
+def build(context: Context) -> dict[str, Any]:
+    """Draw the tab and wire it; returns the panel and the button that opens the result in Chat."""
+    texts = context.texts
+    form = Form("export", texts, prefix="export-")
+    form.share(context.bar)
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=3, min_width=320):
+            for start in range(0, len(FIELDS), 3):
+                with gr.Row(elem_classes="fields"):
+                    form.add(*FIELDS[start : start + 3])
+            chat = texts.add(
+                gr.Button(elem_id="export-open", **say({"value": "export.open"})),
+                value="export.open",
+            )
+        with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
+            launcher = Launcher("export", form, context)
+            launcher.draw()
+            panel = run_panel.build(texts, context.lang, prefix="export")
+    launcher.wire(panel.run)
+    return {"panel": panel, "open": chat, "export_dir": form.widgets["export_dir"]}

@@ -1,0 +1,162 @@
+"""Start, problems and the live command: the same for Train, Evaluate and Export."""
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.form import Form, title_of
+from app.i18n import say
+from app.tabs.context import Context
+from backend.contract import launch, run_folder
+from backend.contract.command import Command
+from backend.contract.field import Values
+from backend.contract.fields import FIELDS
+from backend.contract.home import home
+from backend.contract.preflight import check_paths
+from backend.contract.problems import Problem, TuneboardError
+from backend.contract.rules import broken
+
+
+class Launcher:
+    """The side column's upper part of one tab; `draw` it, then `wire` it to a run box.
+
+    `name` is the box with the run's name; without one the name follows from the time.
+    """
+
+    def __init__(self, task: str, form: Form, context: Context, name: Any = None) -> None:
+        self.task = task
+        self.form = form
+        self.context = context
+        self.name = gr.State("") if name is None else name
+        self.start: Any = None
+        self.problems: Any = None
+        self.command: Any = None
+
+    def draw(self) -> None:
+        """Draw Start, the problems and the command."""
+        texts, prefix = self.context.texts, self.form.prefix
+        self.start = texts.add(
+            gr.Button(
+                variant="primary", elem_id=f"{prefix}start", **say({"value": f"start.{self.task}"})
+            ),
+            value=f"start.{self.task}",
+        )
+        self.problems = texts.add(
+            gr.Textbox(
+                visible=False,
+                interactive=False,
+                lines=1,
+                max_lines=8,
+                elem_id=f"{prefix}problems",
+                elem_classes="problems",
+                **say({"label": "start.problems"}),
+            ),
+            label="start.problems",
+        )
+        self.command = texts.add(
+            gr.Code(
+                language="shell",
+                interactive=False,
+                lines=2,
+                max_lines=14,
+                wrap_lines=True,
+                show_line_numbers=False,
+                elem_id=f"{prefix}command",
+                **say({"label": "start.command"}),
+            ),
+            label="start.command",
+        )
+
+    def wire(self, run: Any) -> None:
+        """Judge and preview on each change; Start launches and puts the run's folder into `run`."""
+        shown = gr.State({})
+        form, context = self.form, self.context
+        inputs = [context.lang, shown, context.model_name, self.name, *form.components]
+        boxes = [*form.components, context.model_name]
+        boxes += [] if isinstance(self.name, gr.State) else [self.name]
+        gr.on(
+            [box.change for box in boxes]
+            + [context.lang.change, gr.context.Context.root_block.load],
+            self._refresh,
+            inputs,
+            [self.command, self.problems, self.start, shown, *form.outputs],
+            show_progress="hidden",
+            trigger_mode="always_last",
+            api_visibility="private",
+        )
+        self.start.click(
+            self._start,
+            inputs,
+            [run, self.problems, self.name],
+            api_visibility="private",
+            concurrency_limit=1,
+        )
+
+    def _refresh(
+        self, lang: str, before: Any, model: str | None, name: str, *given: Any
+    ) -> list[Any]:
+        values, problems = self.judge(given, model, name)
+        marks, now = self.form.marks(values, problems, before if before.get("") == (True, lang) else {}, lang)
+        errors = [problem for problem in problems if not problem.notice]
+        return [
+            Command.build(self.task, values).shell(width=60),
+            gr.update(visible=bool(errors), value=said(errors, lang)),
+            gr.update(interactive=not errors),
+            now,
+            *marks,
+        ]
+
+    def _start(
+        self, lang: str, _: Any, model: str | None, name: str, *given: Any
+    ) -> list[Any]:
+        values, problems = self.judge(given, model, name)
+        errors = [problem for problem in problems if not problem.notice]
+        if not errors:
+            try:
+                command = Command.build(self.task, values)
+                folder = launch.start(self.task, values, dict(command.env), exclusive=True)
+                return [str(folder), gr.update(visible=False, value=""), new_name(self.task)]
+            except TuneboardError as error:
+                errors = list(error.problems)
+        return [gr.skip(), gr.update(visible=True, value=said(errors, lang)), gr.skip()]
+
+    def judge(
+        self, given: Sequence[Any], model: str | None, name: str | None
+    ) -> tuple[Values, list[Problem]]:
+        """Values with the output folder, and every problem and notice: fields, rules, files, name."""
+        raw = self.form.raw(given)
+        values, problems = self.form.values(given)
+        run_name = (name or "").strip() or new_name(self.task)
+        if "output_dir" in values:
+            values["output_dir"] = self._output_dir(model, values, run_name)
+        wrong = {problem.field for problem in problems}
+        problems = [p for p in problems if p.field in raw or p.field not in FIELDS]
+        problems += [p for p in broken(values, self.task) if p.field not in wrong]
+        blocked = {p.field for p in problems if not p.notice}
+        bad_name = run_folder.check_name(run_name)
+        if bad_name:
+            return values, [*problems, bad_name]
+        return values, problems + [
+            p for p in check_paths(values, self.task) if p.field not in blocked
+        ]
+
+    def _output_dir(self, model: str | None, values: Values, run_name: str) -> str:
+        """saves/<model name>/<method>/<run name>, relative to the working folder."""
+        parent = launch.default_output_dir(values, self.task, model or None).parent
+        inside = parent.relative_to(home()) if parent.is_relative_to(home()) else parent
+        return f"{inside}/{run_name}"
+
+
+def new_name(task: str) -> str:
+    """A name for the next run: what it is and when."""
+    return f"{task}_{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
+
+
+def said(problems: Sequence[Problem], lang: str) -> str:
+    """Problems as lines, each with the label of its field."""
+    return "\n".join(
+        f"{title_of(p.field, lang)}: {p.text(lang)}" if p.field in FIELDS else p.text(lang)
+        for p in problems
+    )

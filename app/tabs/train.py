@@ -1,0 +1,168 @@
+"""The Train tab: what to learn, how, the command, Start, and the run."""
+
+from typing import Any
+
+import gradio as gr
+
+from app.form import Form
+from app.i18n import Texts, say, t
+from app.services import presets
+from app.tabs import dataset_preview, run_panel, try_it
+from app.tabs.context import Context
+from app.tabs.launching import Launcher, new_name, said
+from backend.contract.fields import FIELDS
+from backend.contract.problems import TuneboardError
+
+WHAT = ("stage", "dataset", "eval_dataset")
+HOW = (
+    "learning_rate",
+    "num_train_epochs",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "cutoff_len",
+    "lr_scheduler_type",
+    "bf16",
+    "val_size",
+)
+GROUPS = ("lora", "freeze", "evaluation", "output", "optimizer", "data", "training")
+NOT_SHOWN = {"output_dir", "resume_from_checkpoint"}
+
+
+def build(context: Context) -> Any:
+    """Draw the tab and wire it; returns the panel, whose run the other tabs may open."""
+    texts = context.texts
+    form = Form("train", texts)
+    form.share(context.bar)
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=3, min_width=320):
+            card = try_it.build(texts, context.lang)
+            _fields(form, context)
+            name = _name_box(texts)
+            saved = _arguments_box(texts)
+        with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
+            launcher = Launcher("train", form, context, name)
+            launcher.draw()
+            panel = run_panel.build(texts, context.lang, prefix="train")
+    launcher.wire(panel.run)
+    _wire_arguments(context, form, saved)
+    try_it.wire(card, context, form)
+    return panel
+
+
+def _fields(form: Form, context: Context) -> None:
+    texts = context.texts
+    _heading(texts, "train.what")
+    with gr.Row(elem_classes="fields"):
+        form.add(*WHAT)
+    _heading(texts, "train.how")
+    for start in range(0, len(HOW), 4):
+        with gr.Row(elem_classes="fields"):
+            form.add(*HOW[start : start + 4])
+    drawn = set(form.widgets) | NOT_SHOWN
+    for group in GROUPS:
+        rows = [
+            row.name
+            for row in FIELDS.values()
+            if row.group == group
+            and "train" in row.tasks
+            and row.widget != "none"
+            and row.name not in drawn
+        ]
+        form.group(group, rows)
+    widgets = form.widgets
+    dataset_preview.build(texts, context.lang, widgets["dataset"], widgets["dataset_dir"])
+
+
+def _heading(texts: Texts, key: str) -> None:
+    texts.add(gr.Markdown(f"### {t(key)}", elem_classes="heading"), value=key)
+
+
+def _name_box(texts: Texts) -> Any:
+    return texts.add(
+        gr.Textbox(
+            value=new_name("train"),
+            max_lines=1,
+            elem_id="run_name",
+            **say({"label": "train.run_name", "info": "train.run_name_help"}),
+        ),
+        label="train.run_name",
+        info="train.run_name_help",
+    )
+
+
+def _arguments_box(texts: Texts) -> dict[str, Any]:
+    with texts.add(
+        gr.Accordion(open=False, elem_id="arguments", **say({"label": "train.arguments"})),
+        label="train.arguments",
+    ):
+        with gr.Row(elem_classes="fields"):
+            name = texts.add(
+                gr.Textbox(elem_id="arguments_name", max_lines=1, **say({"label": "train.arguments_name"})),
+                label="train.arguments_name",
+            )
+            save = texts.add(
+                gr.Button(elem_id="arguments_save", **say({"value": "train.arguments_save"})),
+                value="train.arguments_save",
+            )
+        with gr.Row(elem_classes="fields"):
+            choice = texts.add(
+                gr.Dropdown(
+                    choices=presets.names(),
+                    value=None,
+                    elem_id="arguments_choice",
+                    **say({"label": "train.arguments_choice"}),
+                ),
+                label="train.arguments_choice",
+            )
+            load = texts.add(
+                gr.Button(elem_id="arguments_load", **say({"value": "train.arguments_load"})),
+                value="train.arguments_load",
+            )
+            upload = texts.add(
+                gr.UploadButton(
+                    file_types=[".yaml", ".yml", ".json"],
+                    elem_id="arguments_upload",
+                    **say({"label": "train.arguments_upload"}),
+                ),
+                label="train.arguments_upload",
+            )
+        note = gr.Textbox(visible=False, show_label=False, interactive=False, elem_id="arguments_note")
+    return {"name": name, "save": save, "choice": choice, "load": load, "upload": upload, "note": note}
+
+
+def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
+    def save(lang: str, name: str, *given: Any) -> list[Any]:
+        values, problems = form.values(given)
+        try:
+            if problems:
+                return [gr.update(visible=True, value=said(problems, lang)), gr.skip()]
+            path = presets.save(name.strip(), values, "train")
+        except TuneboardError as error:
+            return [gr.update(visible=True, value=said(error.problems, lang)), gr.skip()]
+        note = t("train.arguments_saved", lang, path=str(path))
+        return [gr.update(visible=True, value=note), gr.update(choices=presets.names(), value=name)]
+
+    def load(lang: str, path: Any) -> list[Any]:
+        try:
+            values = presets.load(path, "train")
+        except TuneboardError as error:
+            failed = gr.update(visible=True, value=said(error.problems, lang))
+            return [failed, *[gr.skip()] * len(form.components)]
+        return [gr.update(visible=False), *form.fill(values)]
+
+    def load_named(lang: str, name: str | None) -> list[Any]:
+        return load(lang, presets.folder() / f"{name}.yaml")
+
+    box["save"].click(
+        save,
+        [context.lang, box["name"], *form.components],
+        [box["note"], box["choice"]],
+        api_visibility="private",
+    )
+    outputs = [box["note"], *form.components]
+    box["load"].click(
+        load_named, [context.lang, box["choice"]], outputs, api_visibility="private"
+    )
+    box["upload"].upload(
+        load, [context.lang, box["upload"]], outputs, api_visibility="private"
+    )

@@ -1,0 +1,109 @@
+"""The page on one screen: header, model bar, tabs."""
+
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, say, t
+from app.services import hardware
+from app.tabs import chat, evaluate, export, model_bar, runs, train
+from app.tabs.context import Context
+from app.theme import CSS, HEAD, THEME
+
+__all__ = ["CSS", "HEAD", "THEME", "build"]
+
+LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
+HARDWARE_S = 1
+
+
+def build() -> gr.Blocks:
+    """The whole page, in English; each visitor's language is applied when it loads."""
+    texts = Texts()
+    with gr.Blocks(
+        title="Tuneboard", fill_width=True, analytics_enabled=False, delete_cache=(3600, 86_400)
+    ) as page:
+        lang = _header(texts)
+        bar, model_name = model_bar.build(texts)
+        with gr.Tabs(selected="train", elem_id="tabs") as tabs:
+            context = Context(texts, lang, bar, model_name, tabs)
+            with _tab(texts, "train"):
+                trained = train.build(context)
+            with _tab(texts, "evaluate"):
+                evaluate.build(context)
+            with _tab(texts, "chat"):
+                chat.build(context)
+            with _tab(texts, "export"):
+                exported = export.build(context)
+            with _tab(texts, "runs"):
+                runs.build(texts, lang)
+        _wire_chat(context, trained, exported)
+        _wire_language(page, texts, lang)
+    return page
+
+
+def _tab(texts: Texts, name: str) -> Any:
+    tab = gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}")
+    return texts.add(tab, label=f"tab.{name}")
+
+
+def _header(texts: Texts) -> Any:
+    with gr.Row(elem_id="header"):
+        gr.Markdown("# Tuneboard", elem_id="title")
+        strip = gr.Textbox(
+            interactive=False, show_label=False, container=False, max_lines=2, elem_id="hardware"
+        )
+        lang = gr.Dropdown(
+            choices=[(LANGUAGE_NAMES.get(name, name), name) for name in languages()],
+            value=DEFAULT_LANGUAGE,
+            filterable=False,
+            show_label=False,
+            container=False,
+            min_width=100,
+            elem_id="language",
+            label="Language / 语言",
+        )
+        texts.add(
+            gr.Button(elem_id="theme", size="sm", min_width=80, **say({"value": "header.theme"})),
+            value="header.theme",
+        )
+    timer = gr.Timer(HARDWARE_S)
+    gr.on(
+        [timer.tick, lang.change],
+        lambda name: hardware.strip(hardware.snapshot(), name),
+        lang,
+        strip,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    return lang
+
+
+def _wire_chat(context: Context, trained: Any, exported: dict[str, Any]) -> None:
+    """One click from a finished run, or an exported folder, to Chat."""
+
+    def open_in_chat(folder: str) -> list[Any]:
+        return [gr.Tabs(selected="chat"), *chat.open_run(folder, context)]
+
+    outputs = [context.tabs, *context.bar.components]
+    for button, folder in (
+        (trained.chat, trained.run),
+        (exported["open"], exported["export_dir"]),
+    ):
+        button.click(open_in_chat, folder, outputs, api_visibility="private")
+
+
+def _wire_language(page: gr.Blocks, texts: Texts, lang: Any) -> None:
+    stored = gr.BrowserState("", storage_key="tuneboard-language")
+
+    def first(kept: str, request: gr.Request) -> str:
+        return kept if kept in languages() else from_header(request.headers.get("accept-language", ""))
+
+    page.load(first, stored, lang, show_progress="hidden", api_visibility="private")
+    lang.change(
+        lambda name: texts.updates(name),
+        lang,
+        texts.components,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    lang.input(lambda name: name, lang, stored, show_progress="hidden", api_visibility="private")

@@ -1,0 +1,179 @@
+"""tuneboard train|eval|chat|api|export|runs|starter|env|version|webui: parse, check, then import.
+
+Everything that can be said without torch is said before torch is loaded.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from backend.contract import launch, run_folder
+from backend.contract.arguments import from_argv, resolved
+from backend.contract.field import Value, Values
+from backend.contract.fields import FIELDS
+from backend.contract.home import prepare
+from backend.contract.preflight import check_paths
+from backend.contract.problems import Problem, TuneboardError, UsageError
+from backend.contract.reference import help_text
+from backend.contract.rules import broken
+from backend.contract.texts import t
+
+RUNS = ("train", "eval", "export")
+HELPERS = ("chat", "api")
+WORKERS = {"train": "backend.train", "eval": "backend.evaluate", "export": "backend.export"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The `tuneboard` command; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        say(t("cli.usage"))
+        return 0 if words else 2
+    name, rest = words[0], words[1:]
+    command = COMMANDS.get(name)
+    if command is None:
+        say(t("cli.unknown_command", name=name[:80]), sys.stderr)
+        return 2
+    try:
+        return command(name, rest)
+    except TuneboardError as error:
+        tell(error.problems)
+        return error.exit_code
+
+
+def say(text: str, stream: object = None) -> None:
+    """One line to the terminal."""
+    out = stream or sys.stdout
+    out.write(text + "\n")  # type: ignore[attr-defined]
+    out.flush()  # type: ignore[attr-defined]
+
+
+def tell(problems: tuple[Problem, ...] | list[Problem]) -> None:
+    """Every problem and notice, a line each, to standard error."""
+    for problem in problems:
+        say(f"{t('cli.notice' if problem.notice else 'cli.error')}: {problem.text()}", sys.stderr)
+
+
+def _values(task: str, words: list[str]) -> Values:
+    """The checked values of a subcommand; every problem at once as UsageError."""
+    values, problems = from_argv(words, task)
+    wrong = {problem.field for problem in problems}
+    found = problems + [p for p in broken(values, task) if p.field not in wrong]
+    if not any(not problem.notice for problem in found):
+        found += check_paths(values, task)
+    errors = [problem for problem in found if not problem.notice]
+    if errors:
+        raise UsageError(*errors)
+    tell(found)
+    return values
+
+
+def _task(task: str, words: list[str]) -> int:
+    """train, eval, export: do the work as the child of a supervisor, else launch and follow one."""
+    if "--help" in words or "-h" in words:
+        say(help_text(task))
+        return 0
+    if os.environ.get("TUNEBOARD_RUN"):
+        return _work(task, words, Path(os.environ["TUNEBOARD_RUN"]))
+    from backend.terminal import follow
+
+    prepare()
+    values = _values(task, words)
+    if task == "train" and not values["do_train"] and (values["do_predict"] or values["do_eval"]):
+        task, values = "eval", _as_eval(values)
+    folder = launch.start(task, values, _secrets(task, values))
+    return follow(folder)
+
+
+def _as_eval(values: Values) -> Values:
+    """A train command without do_train (an old way to evaluate) as the eval command that it means."""
+    kept = {name: value for name, value in values.items() if "eval" in FIELDS[name].tasks}
+    return {**kept, "eval_dataset": values["eval_dataset"] or values["dataset"]}
+
+
+def _secrets(task: str, values: Mapping[str, Value]) -> dict[str, str]:
+    return {
+        FIELDS[name].to: str(value)
+        for name, value in values.items()
+        if value and FIELDS[name].secret and task in FIELDS[name].tasks
+    }
+
+
+def _work(task: str, words: list[str], folder: Path) -> int:
+    """The child of a supervisor: its problems go to problem.json beside the log."""
+    from backend.failures import run_worker
+
+    def work() -> None:
+        values = resolved(_values(task, words))
+        importlib.import_module(WORKERS[task]).run(values, folder)
+
+    return run_worker(work, folder)
+
+
+def _chat(_: str, words: list[str]) -> int:
+    return _serve("chat", "chat_in_terminal", words)
+
+
+def _api(_: str, words: list[str]) -> int:
+    return _serve("api", "run", words)
+
+
+def _serve(task: str, function: str, words: list[str]) -> int:
+    if "--help" in words or "-h" in words:
+        say(help_text(task))
+        return 0
+    values = _values(task, words)
+    run: Callable[[Values], int | None] = getattr(importlib.import_module("backend.serve"), function)
+    return run(resolved(values)) or 0
+
+
+def _runs(_: str, words: list[str]) -> int:
+    from backend.terminal import runs
+
+    return runs(words)
+
+
+def _starter(_: str, words: list[str]) -> int:
+    from backend.starter import main as starter
+
+    prepare()
+    return starter(words)
+
+
+def _env(*_: object) -> int:
+    from backend.terminal import environment
+
+    say(environment())
+    return 0
+
+
+def _version(*_: object) -> int:
+    from importlib.metadata import version
+
+    say(f"tuneboard {version('tuneboard')}")
+    return 0
+
+
+def _webui(_: str, words: list[str]) -> int:
+    """The page is another process image: the worker's code never meets it."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "app", *words])
+
+
+COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
+    **dict.fromkeys(RUNS, _task),
+    "chat": _chat,
+    "api": _api,
+    "runs": _runs,
+    "starter": _starter,
+    "env": _env,
+    "version": _version,
+    "--version": _version,
+    "webui": _webui,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""`--help` of each subcommand and REFERENCE.md, both written from the rows and their texts.
+
+python -m backend.contract.reference write|check: `check` exits with 1 where REFERENCE.md is stale.
+"""
+
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from backend.contract.arguments import fields_of, format_value, needs
+from backend.contract.field import Field
+from backend.contract.fields import FIELDS, GROUPS
+from backend.contract.files import write_atomic
+from backend.contract.texts import DEFAULT_LANGUAGE, t
+
+FILE = "REFERENCE.md"
+WIDTH = 100
+INDENT = " " * 6
+
+
+def reference() -> str:
+    """REFERENCE.md: one table for each group of arguments."""
+    parts = [f"# {t('reference.title')}", t("reference.intro")]
+    for group in GROUPS:
+        rows = [row for row in FIELDS.values() if row.group == group]
+        parts.append(f"## {t(f'group.{group}')}")
+        parts.append("\n".join([*_head(), *map(_line, rows)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def help_text(task: str, lang: str = DEFAULT_LANGUAGE) -> str:
+    """What `tuneboard <task> --help` prints: arguments by group, at most 100 columns wide."""
+    rows = fields_of(task)
+    lines = [t("reference.usage", lang, task=task), "", *_wrapped(t("reference.forms", lang), "")]
+    for group in GROUPS:
+        members = [row for row in rows if row.group == group]
+        if members:
+            lines += ["", t(f"group.{group}", lang) + ":"]
+            lines += [line for row in members for line in _entry(row, lang)]
+    return "\n".join(lines)
+
+
+def _entry(row: Field, lang: str) -> list[str]:
+    """One argument of --help: its name and kind, then help, default and limits below."""
+    details = [t("reference.default", lang, value=_default(row))]
+    if _limits(row):
+        details.append(t("reference.values", lang, values=_limits(row)))
+    if row.when:
+        details.append(t("reference.needs", lang, needs=needs(row)))
+    if row.secret:
+        details.append(t("reference.secret", lang, name=row.to))
+    text = f"{t(f'field.{row.name}.help', lang)} ({'; '.join(details)})"
+    return [f"  --{row.name} {row.kind.upper()}", *_wrapped(text, INDENT)]
+
+
+def _head() -> list[str]:
+    titles = ("name", "kind", "default", "values", "needs", "tasks", "help")
+    cells = [t(f"reference.column.{title}") for title in titles]
+    return [f"| {' | '.join(cells)} |", f"|{'---|' * len(cells)}"]
+
+
+def _line(row: Field) -> str:
+    kind = f"{row.kind}, {t('reference.secret', name=row.to)}" if row.secret else row.kind
+    cells = [
+        f"`{row.name}`",
+        kind,
+        f"`{_default(row)}`",
+        _limits(row),
+        needs(row),
+        ", ".join(row.tasks),
+        t(f"field.{row.name}.help"),
+    ]
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _default(row: Field) -> str:
+    return format_value(row.default)
+
+
+def _limits(row: Field) -> str:
+    """Choices of a choice, range of a number, or ""."""
+    if row.choices:
+        return ", ".join(row.choices)
+    if row.low is None or row.high is None:
+        return ""
+    return f"{row.low:.10g} – {row.high:.10g}"
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Lines of at most WIDTH columns; text without spaces (Chinese) breaks between characters."""
+    width = WIDTH - len(indent)
+    if not any(map(_is_wide, text)):
+        return textwrap.wrap(
+            text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
+    lines, line, used = [], "", 0
+    for mark in text:
+        columns = 2 if _is_wide(mark) else 1
+        if used + columns > width:
+            lines.append(indent + line)
+            line, used = "", 0
+        line, used = line + mark, used + columns
+    return [*lines, indent + line]
+
+
+def _is_wide(mark: str) -> bool:
+    return unicodedata.east_asian_width(mark) in {"W", "F"}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write REFERENCE.md in the checkout, or check that it is what would be written."""
+    path = Path(__file__).resolve().parents[2] / FILE
+    if list(argv) == ["write"]:
+        write_atomic(path, reference())
+        return 0
+    if list(argv) != ["check"]:
+        sys.stderr.write("python -m backend.contract.reference write|check\n")
+        return 2
+    if path.is_file() and path.read_text(encoding="utf-8") == reference():
+        return 0
+    sys.stderr.write(t("reference.stale", file=FILE) + "\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

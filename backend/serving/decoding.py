@@ -1,0 +1,77 @@
+"""Token ids to text, piece by piece: no half characters, and never a part of a stop text."""
+
+from typing import Any
+
+HALF_CHARACTER = "\ufffd"
+
+
+class Decoder:
+    """The text that each new token adds, joined exactly as the tokenizer would decode the whole.
+
+    Bytes of an unfinished character are held back. Two offsets into the ids give the tokenizer a
+    little context on the left, so that a leading space is decided as in the whole text.
+    """
+
+    def __init__(self, tokenizer: Any, skip_special_tokens: bool) -> None:
+        self._tokenizer = tokenizer
+        self._skip = skip_special_tokens
+        self._ids: list[int] = []
+        self._context = 0
+        self._shown = 0
+
+    def add(self, token: int) -> str:
+        """The text that is certain now that `token` follows; "" while a character is incomplete."""
+        self._ids.append(token)
+        text = self._new()
+        if text.endswith(HALF_CHARACTER) or not text:
+            return ""
+        self._context, self._shown = self._shown, len(self._ids)
+        return text
+
+    def rest(self) -> str:
+        """What was held back, at the end of the answer."""
+        return self._new()
+
+    def _new(self) -> str:
+        before = self._decode(self._ids[self._context : self._shown])
+        return self._decode(self._ids[self._context :])[len(before) :]
+
+    def _decode(self, ids: list[int]) -> str:
+        text: str = self._tokenizer.decode(
+            ids, skip_special_tokens=self._skip, clean_up_tokenization_spaces=False
+        )
+        return text
+
+
+class StopTexts:
+    """Cuts a stream of text at the first of some stop texts, wherever the pieces are cut."""
+
+    def __init__(self, texts: tuple[str, ...]) -> None:
+        self._texts = tuple(text for text in texts if text)
+        self._held = ""
+        self.found = False
+
+    def add(self, piece: str) -> str:
+        """What may be shown now; sets `found` once a stop text has come."""
+        self._held += piece
+        places = [at for at in (self._held.find(text) for text in self._texts) if at >= 0]
+        if places:
+            self.found = True
+            return self._release(min(places), drop=True)
+        return self._release(len(self._held) - self._possible_start(), drop=False)
+
+    def rest(self) -> str:
+        """What was held back because a stop text might have begun there."""
+        return "" if self.found else self._release(len(self._held), drop=False)
+
+    def _release(self, length: int, *, drop: bool) -> str:
+        text, self._held = self._held[:length], "" if drop else self._held[length:]
+        return text
+
+    def _possible_start(self) -> int:
+        """The length of the longest end of the held text that begins a stop text."""
+        longest = max((len(text) - 1 for text in self._texts), default=0)
+        for length in range(min(longest, len(self._held)), 0, -1):
+            if any(text.startswith(self._held[-length:]) for text in self._texts):
+                return length
+        return 0

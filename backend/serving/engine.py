@@ -1,0 +1,145 @@
+"""The model that answers: messages in, pieces of text out, one answer at a time."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+import torch
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from backend.contract.field import Values
+from backend.contract.problems import Problem, UsageError
+from backend.data import templates
+from backend.generation import Sampling, context_length, end_ids, pad_id
+from backend.model import load
+from backend.serving.decoding import Decoder, StopTexts
+
+Message = dict[str, Any]
+Show = Callable[[str], None]
+
+
+@dataclass(kw_only=True)
+class Answer:
+    """What came of one request; `finish` is stop, length or cancelled."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+    finish: str = "length"
+
+
+@dataclass(kw_only=True)
+class Ask:
+    """One request to the engine: the conversation, how to sample, which weights, when to stop."""
+
+    messages: list[Message]
+    sampling: Sampling
+    tools: list[dict[str, Any]] | None = None
+    tuned: bool = True
+    cancelled: Event = field(default_factory=Event)
+
+
+class Engine:
+    """A loaded model with its tokenizer and template. Not thread-safe: one answer at a time."""
+
+    def __init__(self, model: Any, tokenizer: Any, template: Any) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._template = template
+        self._end = end_ids(model, tokenizer, template.stop_ids)
+        self.context = context_length(model)
+        self.has_adapter = hasattr(model, "disable_adapter")
+
+    @classmethod
+    def load(cls, values: Values) -> "Engine":
+        """Load what the arguments name; raises ModelError and its kin."""
+        tokenizer = load.tokenizer(values)
+        template = templates.load(values, tokenizer)
+        return cls(load.model(values, training=False).eval(), tokenizer, template)
+
+    def prompt(self, ask: Ask) -> list[int]:
+        """The prompt's token ids. Raises UsageError where they leave no room for an answer."""
+        ids: list[int] = self._template.encode_prompt(ask.messages, ask.tools)
+        if self.context is not None and len(ids) >= self.context:
+            params = {"tokens": len(ids), "limit": self.context}
+            raise UsageError(Problem(code="prompt_too_long", field="messages", params=params))
+        return ids
+
+    def answer(self, ask: Ask, show: Show) -> Answer:
+        """Generate one answer, handing each piece of text to `show` as soon as it is certain.
+
+        Ends within one token after `ask.cancelled` is set. Raises UsageError (prompt too long).
+        """
+        ids = self.prompt(ask)
+        sampling = ask.sampling.within(self.context, len(ids))
+        writer = _Writer(
+            Decoder(self._tokenizer, sampling.skip_special_tokens),
+            StopTexts(sampling.stop),
+            self._end,
+            ask,
+            show,
+        )
+        if sampling.seed is None:
+            torch.seed()
+        else:
+            torch.manual_seed(sampling.seed)
+        adapter_off = self.has_adapter and not ask.tuned
+        with self._model.disable_adapter() if adapter_off else nullcontext():
+            self._generate(ids, sampling, writer)
+        finish = "cancelled" if ask.cancelled.is_set() else "stop" if writer.ended else "length"
+        return Answer(prompt_tokens=len(ids), completion_tokens=writer.count, finish=finish)
+
+    def _generate(self, ids: list[int], sampling: Sampling, writer: "_Writer") -> None:
+        inputs = torch.tensor([ids], device=self._model.device)
+        with torch.inference_mode():
+            self._model.generate(
+                input_ids=inputs,
+                attention_mask=torch.ones_like(inputs),
+                generation_config=sampling.config(self._end, pad_id(self._tokenizer, self._end)),
+                stopping_criteria=StoppingCriteriaList([writer]),
+            )
+        writer.finish()
+
+
+class _Writer(StoppingCriteria):
+    """Sees each token as it is drawn: shows its text, and says whether the answer ends there.
+
+    A criterion, not a streamer: the library asks criteria before it hands the token to a streamer,
+    so a stop text seen by a streamer would cost one more pass through the model.
+    """
+
+    def __init__(
+        self, decoder: Decoder, stops: StopTexts, end: tuple[int, ...], ask: Ask, show: Show
+    ) -> None:
+        self._decoder = decoder
+        self._stops = stops
+        self._end = frozenset(end)
+        self._cancelled = ask.cancelled
+        self._show = show
+        self.count = 0
+        self.ended = False
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        """Take the newest token of input_ids [1, length]; True ends the answer."""
+        if not self.ended:
+            self._take(int(input_ids[0, -1]))
+        done = self.ended or self._cancelled.is_set()
+        return torch.full((1,), done, dtype=torch.bool, device=input_ids.device)
+
+    def finish(self) -> None:
+        """Show what was held back."""
+        if not self._stops.found:
+            self._emit(self._stops.add(self._decoder.rest()) + self._stops.rest())
+
+    def _take(self, token: int) -> None:
+        self.count += 1
+        if token in self._end:
+            self.ended = True
+            return
+        self._emit(self._stops.add(self._decoder.add(token)))
+        self.ended = self._stops.found
+
+    def _emit(self, text: str) -> None:
+        if text and not self._cancelled.is_set():
+            self._show(text)

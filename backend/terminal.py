@@ -1,0 +1,133 @@
+"""Runs in a terminal: follow one until it ends, list them, stop and resume them."""
+
+import json
+import platform
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from backend.contract import launch, run_folder
+from backend.contract.home import home, saves
+from backend.contract.problems import Problem, UsageError
+from backend.contract.run_folder import RunView, State
+from backend.contract.texts import t
+
+PACKAGES = (
+    "tuneboard",
+    "torch",
+    "transformers",
+    "peft",
+    "datasets",
+    "accelerate",
+    "gradio",
+    "bitsandbytes",
+)
+POLL_S = 0.2
+
+
+def follow(folder: Path) -> int:
+    """Show the log of a run as it grows; the first Ctrl-C asks it to stop, the second leaves it.
+
+    Returns the exit code of the run (128 + n where signal n ended it).
+    """
+    _say(t("cli.run_folder", folder=str(folder)), sys.stderr)
+    log = folder / run_folder.LOG
+    offset, asked = 0, False
+    while True:
+        try:
+            ended = run_folder.read(folder).ended
+            offset = _copy(log, offset)
+            if ended:
+                return _report(folder)
+            time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            if asked:
+                _say(t("cli.left_running", folder=str(folder)), sys.stderr)
+                return 130
+            asked = True
+            launch.stop(folder)
+            _say(t("cli.stopping"), sys.stderr)
+
+
+def _copy(log: Path, offset: int) -> int:
+    """What has been written since `offset` (bytes), to standard output; returns the new offset."""
+    try:
+        with log.open("rb") as file:
+            file.seek(offset)
+            content = file.read()
+    except FileNotFoundError:
+        return offset
+    sys.stdout.buffer.write(content)
+    sys.stdout.flush()
+    return offset + len(content)
+
+
+def _report(folder: Path) -> int:
+    view = run_folder.read(folder)
+    _say(t(f"state.{view.state.value}"), sys.stderr)
+    if view.reason:
+        _say(view.reason.text(), sys.stderr)
+    return run_folder.exit_code(folder)
+
+
+def runs(words: list[str]) -> int:
+    """`tuneboard runs [--json]`, `tuneboard runs stop|resume FOLDER`."""
+    if words[:1] in (["stop"], ["resume"]) and len(words) == 2:
+        return _act(words[0], Path(words[1]))
+    if words not in ([], ["--json"]):
+        raise UsageError(Problem(code="runs_usage"))
+    views = run_folder.runs(saves())
+    if words:
+        _say(json.dumps([_row(view) for view in views], ensure_ascii=False, indent=2))
+        return 0
+    for view in views:
+        _say(f"{view.state.value:14} {view.step:>6}/{view.total_steps:<6} {view.path}")
+    if not views:
+        _say(t("cli.no_runs", folder=str(saves())))
+    return 0
+
+
+def _act(action: str, folder: Path) -> int:
+    if not (folder / run_folder.RUN).is_file():
+        raise UsageError(Problem(code="no_such_run", params={"path": str(folder)}))
+    if action == "resume":
+        launch.resume(folder)
+        return follow(folder)
+    done = launch.stop(folder)
+    _say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
+    return 0
+
+
+def _row(view: RunView) -> dict[str, object]:
+    return {
+        "path": str(view.path),
+        "kind": view.task,
+        "state": view.state.value,
+        "reason": view.reason.text() if view.reason else None,
+        "step": view.step,
+        "total_steps": view.total_steps,
+        "created": view.created,
+    }
+
+
+def environment() -> str:
+    """Versions and folders, for a report of a fault."""
+    lines = [f"python {platform.python_version()} on {platform.platform()}", f"home {home()}"]
+    for name in PACKAGES:
+        try:
+            lines.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"{name} -")
+    return "\n".join(lines)
+
+
+def alive(view: RunView) -> bool:
+    """Whether the run still goes on."""
+    return view.state in {State.QUEUED, State.STARTING, State.RUNNING, State.STOPPING}
+
+
+def _say(text: str, stream: object = None) -> None:
+    out = stream or sys.stdout
+    out.write(text + "\n")  # type: ignore[attr-defined]
+    out.flush()  # type: ignore[attr-defined]
