@@ -22,36 +22,47 @@ class Form:
     only sends what has changed.
     """
 
-    def __init__(self, task: str, texts: Texts, prefix: str = "") -> None:
+    def __init__(self, task: str, texts: Texts, prefix: str = "", marked: bool = True) -> None:
         self.task = task
         self.texts = texts
         self.prefix = prefix
+        self.marked = marked
         self.widgets: dict[str, Any] = {}
         self.groups: dict[str, Any] = {}
+        self.borrowed: set[str] = set()
 
     def add(self, *names: str, start: Mapping[str, Value] | None = None) -> None:
         """Draw the widgets of these rows here, at their defaults or at `start`."""
         for name in names:
             value = (start or {}).get(name, FIELDS[name].default)
-            self.widgets[name] = self.texts.add(
-                _widget(FIELDS[name], value, self.prefix), **_texts(FIELDS[name])
-            )
+            keys = _texts(FIELDS[name])
+            if self.marked:  # `marks` says the help again, or the problem in its place
+                del keys["info"]
+            self.widgets[name] = self.texts.add(_widget(FIELDS[name], value, self.prefix), **keys)
 
     def share(self, other: "Form") -> None:
-        """Take over the widgets of another form (the model bar) that this subcommand knows too."""
+        """Take over the widgets of another form (the model bar) that this subcommand knows too.
+
+        The form of the same subcommand also marks them; the others leave them alone.
+        """
         for name, widget in other.widgets.items():
             if self.task in FIELDS[name].tasks:
                 self.widgets[name] = widget
+                if self.task != other.task:
+                    self.borrowed.add(name)
 
-    def group(self, title: str, names: Sequence[str], start: Mapping[str, Value] | None = None) -> None:
+    def group(self, title: str, names: Sequence[str], key: str = "") -> None:
         """A closed group of further fields; it hides where none of them applies."""
+        key = key or f"group.{title}"
         with self.texts.add(
-            gr.Accordion(open=False, elem_id=f"{self.prefix}group-{title}", **say({"label": f"group.{title}"})),
-            label=f"group.{title}",
+            gr.Accordion(
+                open=False, elem_id=f"{self.prefix}group-{title}", **say({"label": key})
+            ),
+            label=key,
         ) as box:
             for row in _rows(list(names)):
                 with gr.Row(elem_classes="fields"):
-                    self.add(*row, start=start)
+                    self.add(*row)
         self.groups[title] = (box, tuple(names))
 
     @property
@@ -82,8 +93,12 @@ class Form:
         wrong = {p.field: ("!" if not p.notice else "") + p.text(lang) for p in reversed(problems)}
         applying = {row.name for row in active(values, self.task)}
         now: Shown = {name: (name in applying, wrong.get(name, "")) for name in self.widgets}
+        if shown.get("") != (True, lang):
+            shown = {}
         updates = [
-            gr.skip() if shown.get(name) == state else _mark(name, state, lang)
+            gr.skip()
+            if shown.get(name) == state or name in self.borrowed
+            else _mark(name, state, lang)
             for name, state in now.items()
         ]
         for title, (_, names) in self.groups.items():

@@ -1,11 +1,12 @@
-"""How tokens are drawn: one set of sampling values, and the library's configuration made from it."""
+"""How tokens are drawn: one set of sampling values, and the library's configuration from it."""
 
 from dataclasses import dataclass, replace
-from typing import Any
-
-from transformers import GenerationConfig
+from typing import TYPE_CHECKING, Any
 
 from backend.contract.field import Values
+
+if TYPE_CHECKING:  # the server answers before the library is loaded
+    from transformers import GenerationConfig
 
 Model = Any
 Tokenizer = Any
@@ -15,7 +16,7 @@ Tokenizer = Any
 class Sampling:
     """The sampling values of one answer; temperature 0 is greedy, top_k 0 keeps every token.
 
-    `stop` are texts that end the answer and are never shown; `seed` None draws differently each time.
+    `stop` are texts that end the answer and are never shown; `seed` None: differently each time.
     """
 
     max_tokens: int = 1024
@@ -45,8 +46,10 @@ class Sampling:
             return self
         return replace(self, max_tokens=max(1, min(self.max_tokens, context - prompt)))
 
-    def config(self, end: tuple[int, ...], pad: int, **more: Any) -> GenerationConfig:
+    def config(self, end: tuple[int, ...], pad: int, **more: Any) -> "GenerationConfig":
         """The configuration for model.generate; `end` are the token ids that end an answer."""
+        from transformers import GenerationConfig
+
         drawn = (
             {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
             if self.temperature > 0

@@ -25,7 +25,7 @@ History = list[dict[str, Any]]
 
 def build(context: Context) -> dict[str, Any]:
     """Draw the tab and wire it; `open` lets the other tabs load a run here."""
-    texts, form = context.texts, Form("api", context.texts, prefix="chat-")
+    texts, form = context.texts, Form("api", context.texts, prefix="chat-", marked=False)
     form.share(context.bar)
     parts: dict[str, Any] = {}
     with gr.Row(elem_classes="columns"):
@@ -70,7 +70,7 @@ def build(context: Context) -> dict[str, Any]:
 
 def _button(texts: Any, name: str, variant: str) -> Any:
     key = f"chat.{name}"
-    return texts.add(gr.Button(elem_id=f"chat-{name}", variant=variant, **say({"value": key})), value=key)
+    return texts.add(gr.Button(elem_id=f"chat-{name}", variant=variant, min_width=90, **say({"value": key})), value=key)
 
 
 def _chatbot(texts: Any, name: str, visible: bool = True) -> Any:

@@ -5,26 +5,34 @@ from typing import Any
 
 import gradio as gr
 
+from app.form import Form
 from app.i18n import Texts, say, t
 from backend import datafiles
 from backend.contract import dataset_info
 from backend.contract.problems import TuneboardError
 
 PAGE = 5
+REFRESH_S = 5
 
 
-def build(texts: Texts, lang: Any, dataset: Any, dataset_dir: Any) -> None:
-    """Draw the preview under the data-set box; it reads only the rows that it shows."""
+def build(form: Form, lang: Any) -> None:
+    """Draw the preview under the data-set boxes and keep their choices fresh.
+
+    Only the rows that are shown are read.
+    """
+    texts = form.texts
     with texts.add(
         gr.Accordion(open=False, elem_id="preview", **say({"label": "preview.title"})),
         label="preview.title",
     ):
+        form.add("dataset_dir")
         with gr.Row():
             buttons = {name: _button(texts, name) for name in ("show", "previous", "next")}
         where = gr.Textbox(show_label=False, interactive=False, container=False, elem_id="preview-where")
         rows = gr.Code(
             language="json", interactive=False, wrap_lines=True, max_lines=24, show_label=False, elem_id="preview-rows"
         )
+    dataset, dataset_dir = form.widgets["dataset"], form.widgets["dataset_dir"]
     start = gr.State(0)
     for name, step in (("show", None), ("previous", -PAGE), ("next", PAGE)):
 
@@ -38,6 +46,35 @@ def build(texts: Texts, lang: Any, dataset: Any, dataset_dir: Any) -> None:
             [where, rows, start],
             api_visibility="private",
         )
+    keep_fresh(dataset_dir, [dataset, form.widgets["eval_dataset"]])
+
+
+def keep_fresh(dataset_dir: Any, boxes: list[Any]) -> None:
+    """The registered data sets as choices, read again when the page loads, the folder or the file changes."""
+    seen, timer = gr.State(None), gr.Timer(REFRESH_S)
+
+    def refresh(folder: str, before: list[str] | None) -> list[Any]:
+        now = names(folder)
+        if now == before:
+            return [gr.skip()] * (len(boxes) + 1)
+        return [*[gr.update(choices=now) for _ in boxes], now]
+
+    gr.on(
+        [timer.tick, dataset_dir.change, gr.context.Context.root_block.load],
+        refresh,
+        [dataset_dir, seen],
+        [*boxes, seen],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def names(folder: str) -> list[str]:
+    """Registered data sets; none where the folder has no readable registry."""
+    try:
+        return sorted(dataset_info.entries(folder))
+    except TuneboardError:
+        return []
 
 
 def _button(texts: Texts, name: str) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from app.form import Form
-from app.i18n import say, t
-from app.tabs import run_panel
+from app.i18n import has, say, t
+from app.tabs import dataset_preview, run_panel
 from app.tabs.context import Context
 from app.tabs.launching import Launcher
 from backend.contract.files import read_json
@@ -35,6 +35,7 @@ def build(context: Context) -> Any:
                 with gr.Row(elem_classes="fields"):
                     form.add(*HOW[start : start + 3], start=START)
             form.group("generation", MORE)
+            dataset_preview.keep_fresh(form.widgets["dataset_dir"], [form.widgets["eval_dataset"]])
             results = _results(context)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("eval", form, context)
@@ -114,14 +115,8 @@ def scores(folder: Path, lang: str) -> list[list[str]]:
     for name, value in rows.items():
         if isinstance(value, int | float):
             key = f"score.{name}"
-            found.append([t(key, lang) if _known(key) else name, f"{value:.4g}"])
+            found.append([t(key, lang) if has(key) else name, f"{value:.4g}"])
     return found
-
-
-def _known(key: str) -> bool:
-    from app.i18n import has
-
-    return has(key)
 
 
 def predictions(folder: Path, search: str, page: int) -> list[list[str]]:

@@ -98,7 +98,7 @@ class Launcher:
         self, lang: str, before: Any, model: str | None, name: str, *given: Any
     ) -> list[Any]:
         values, problems = self.judge(given, model, name)
-        marks, now = self.form.marks(values, problems, before if before.get("") == (True, lang) else {}, lang)
+        marks, now = self.form.marks(values, problems, before, lang)
         errors = [problem for problem in problems if not problem.notice]
         return [
             Command.build(self.task, values).shell(width=60),

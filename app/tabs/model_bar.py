@@ -64,7 +64,7 @@ def build(texts: Texts) -> tuple[Form, Any]:
             info="bar.model_name_help",
         )
         form.add(*MAIN)
-    form.group("model", MORE)
+    form.group("model", MORE, key="bar.more")
     form.widgets["template"].choices = [(one, one) for one in TEMPLATES]
     name.input(path_for, [name, form.widgets["hub_name"]], form.widgets["model_name_or_path"])
     _keep_fresh(form, name)

@@ -13,7 +13,7 @@ from app.tabs.launching import Launcher, new_name, said
 from backend.contract.fields import FIELDS
 from backend.contract.problems import TuneboardError
 
-WHAT = ("stage", "dataset", "eval_dataset")
+WHAT = ("stage", "dataset", "eval_dataset", "max_samples")
 HOW = (
     "learning_rate",
     "num_train_epochs",
@@ -54,6 +54,7 @@ def _fields(form: Form, context: Context) -> None:
     _heading(texts, "train.what")
     with gr.Row(elem_classes="fields"):
         form.add(*WHAT)
+    dataset_preview.build(form, context.lang)
     _heading(texts, "train.how")
     for start in range(0, len(HOW), 4):
         with gr.Row(elem_classes="fields"):
@@ -69,8 +70,6 @@ def _fields(form: Form, context: Context) -> None:
             and row.name not in drawn
         ]
         form.group(group, rows)
-    widgets = form.widgets
-    dataset_preview.build(texts, context.lang, widgets["dataset"], widgets["dataset_dir"])
 
 
 def _heading(texts: Texts, key: str) -> None:

@@ -24,10 +24,10 @@ class Card:
 
 def build(texts: Texts, lang: Any) -> Card:
     """Draw the card; it is folded away once there are runs."""
-    with gr.Group(elem_id="try-it", visible=True) as box:
+    with gr.Column(elem_id="try-it") as box:
         texts.add(gr.Markdown(t("try.text"), elem_classes="card-text"), value="try.text")
         fill = texts.add(
-            gr.Button(elem_id="try-fill", variant="secondary", **say({"value": "try.fill"})),
+            gr.Button(elem_id="try-fill", variant="primary", **say({"value": "try.fill"})),
             value="try.fill",
         )
         note = gr.Textbox(visible=False, show_label=False, interactive=False, elem_id="try-note")

@@ -14,6 +14,8 @@ from backend.contract.files import Located, read_mapping, write_mapping
 from backend.contract.problems import Problem
 from backend.contract.rules import broken
 
+MAX_PROBLEMS = 100
+
 
 def fields_of(task: str) -> list[Field]:
     """The rows that a subcommand takes, in the order of the table."""
@@ -47,10 +49,15 @@ def changed(values: Mapping[str, Value], task: str) -> Values:
 
 
 def parse(raw: Mapping[str, object], task: str) -> tuple[Values, list[Problem]]:
-    """All values of a subcommand from raw ones (text or YAML types), and every problem found."""
+    """All values of a subcommand from raw ones (text or YAML types), and the problems found.
+
+    Every problem, that is, up to MAX_PROBLEMS: then it is some other file, and suggestions take time.
+    """
     values = defaults(task)
     problems: list[Problem] = []
     for given, value in raw.items():
+        if len(problems) == MAX_PROBLEMS:
+            break
         name = ALIASES.get(given, given)
         try:
             values[name] = _row(name, task).parse(value)

@@ -10,7 +10,7 @@ import yaml
 
 from backend.contract.problems import Problem
 
-MAX_BYTES = 2 * 1024 * 1024
+MAX_BYTES = 256 * 1024  # about two seconds of parsing at worst
 MAX_DEPTH = 50
 
 
@@ -30,9 +30,9 @@ class Located(dict[str, object]):
 class _Refused(yaml.YAMLError):
     """YAML that is valid and not wanted here; `code` is the problem's, `line` counts from 1."""
 
-    def __init__(self, code: str, mark: yaml.Mark | None, **params: str) -> None:
+    def __init__(self, code: str, line: int, **params: str) -> None:
         self.code = code
-        self.line = mark.line + 1 if mark else 1
+        self.line = line
         self.params = params
         super().__init__(code)
 
@@ -44,23 +44,24 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise _Refused("yaml_alias", event.start_mark)
+            raise _Refused("yaml_alias", line)
         if event.tag is not None:
-            raise _Refused("yaml_tag", event.start_mark, tag=event.tag[:80])
+            raise _Refused("yaml_tag", line, tag=event.tag[:80])
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise _Refused("yaml_nesting", event.start_mark)
+            raise _Refused("yaml_nesting", line)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise _Refused("yaml_duplicate", key.start_mark, key=key.value[:80])
-            seen.add(str(key.value))
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise _Refused("yaml_duplicate", key.start_mark.line + 1, key=key.value[:80])
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

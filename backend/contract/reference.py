@@ -3,8 +3,8 @@
 python -m backend.contract.reference write|check: `check` exits with 1 where REFERENCE.md is stale.
 """
 
+import re
 import sys
-import textwrap
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +18,7 @@ from backend.contract.texts import DEFAULT_LANGUAGE, t
 FILE = "REFERENCE.md"
 WIDTH = 100
 INDENT = " " * 6
+UNITS = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+|\s+")  # wide characters, words, gaps
 
 
 def reference() -> str:
@@ -37,7 +38,7 @@ def help_text(task: str, lang: str = DEFAULT_LANGUAGE) -> str:
     for group in GROUPS:
         members = [row for row in rows if row.group == group]
         if members:
-            lines += ["", t(f"group.{group}", lang) + ":"]
+            lines += ["", t(f"group.{group}", lang)]
             lines += [line for row in members for line in _entry(row, lang)]
     return "\n".join(lines)
 
@@ -51,7 +52,7 @@ def _entry(row: Field, lang: str) -> list[str]:
         details.append(t("reference.needs", lang, needs=needs(row)))
     if row.secret:
         details.append(t("reference.secret", lang, name=row.to))
-    text = f"{t(f'field.{row.name}.help', lang)} ({'; '.join(details)})"
+    text = t(f"field.{row.name}.help", lang) + t("reference.details", lang, all="; ".join(details))
     return [f"  --{row.name} {row.kind.upper()}", *_wrapped(text, INDENT)]
 
 
@@ -89,24 +90,18 @@ def _limits(row: Field) -> str:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """Lines of at most WIDTH columns; text without spaces (Chinese) breaks between characters."""
-    width = WIDTH - len(indent)
-    if not any(map(_is_wide, text)):
-        return textwrap.wrap(
-            text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
-        )
-    lines, line, used = [], "", 0
-    for mark in text:
-        columns = 2 if _is_wide(mark) else 1
-        if used + columns > width:
-            lines.append(indent + line)
-            line, used = "", 0
-        line, used = line + mark, used + columns
-    return [*lines, indent + line]
+    """Lines of at most WIDTH columns; between wide (Chinese) characters a line may break, too."""
+    lines, line = [], indent
+    for unit in UNITS.findall(text):
+        if _columns(line + unit.rstrip()) > WIDTH:
+            lines.append(line.rstrip())
+            line = indent
+        line += unit if line != indent else unit.lstrip()
+    return [*lines, line.rstrip()]
 
 
-def _is_wide(mark: str) -> bool:
-    return unicodedata.east_asian_width(mark) in {"W", "F"}
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(mark) in {"W", "F"} else 1 for mark in text)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,1 +1,1 @@
-"""The OpenAI-compatible server: what is asked (protocol), who may ask (guard), who answers (engine)."""
+"""The OpenAI-compatible server: who may ask (guard), what (protocol), who answers (engine)."""

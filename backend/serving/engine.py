@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from threading import Event
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from backend.contract.field import Values
@@ -14,30 +13,10 @@ from backend.contract.problems import Problem, UsageError
 from backend.data import templates
 from backend.generation import Sampling, context_length, end_ids, pad_id
 from backend.model import load
+from backend.serving.ask import Answer, Ask
 from backend.serving.decoding import Decoder, StopTexts
 
-Message = dict[str, Any]
 Show = Callable[[str], None]
-
-
-@dataclass(kw_only=True)
-class Answer:
-    """What came of one request; `finish` is stop, length or cancelled."""
-
-    prompt_tokens: int
-    completion_tokens: int = 0
-    finish: str = "length"
-
-
-@dataclass(kw_only=True)
-class Ask:
-    """One request to the engine: the conversation, how to sample, which weights, when to stop."""
-
-    messages: list[Message]
-    sampling: Sampling
-    tools: list[dict[str, Any]] | None = None
-    tuned: bool = True
-    cancelled: Event = field(default_factory=Event)
 
 
 class Engine:
@@ -49,14 +28,14 @@ class Engine:
         self._template = template
         self._end = end_ids(model, tokenizer, template.stop_ids)
         self.context = context_length(model)
-        self.has_adapter = hasattr(model, "disable_adapter")
+        self.has_adapter = isinstance(model, PeftModel)
 
     @classmethod
     def load(cls, values: Values) -> "Engine":
         """Load what the arguments name; raises ModelError and its kin."""
         tokenizer = load.tokenizer(values)
         template = templates.load(values, tokenizer)
-        return cls(load.model(values, training=False).eval(), tokenizer, template)
+        return cls(load.model(values, training=False), tokenizer, template)
 
     def prompt(self, ask: Ask) -> list[int]:
         """The prompt's token ids. Raises UsageError where they leave no room for an answer."""
@@ -120,7 +99,7 @@ class _Writer(StoppingCriteria):
         self.count = 0
         self.ended = False
 
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         """Take the newest token of input_ids [1, length]; True ends the answer."""
         if not self.ended:
             self._take(int(input_ids[0, -1]))
@@ -131,6 +110,7 @@ class _Writer(StoppingCriteria):
         """Show what was held back."""
         if not self._stops.found:
             self._emit(self._stops.add(self._decoder.rest()) + self._stops.rest())
+            self.ended = self.ended or self._stops.found
 
     def _take(self, token: int) -> None:
         self.count += 1

@@ -1,0 +1,225 @@
+"""The curves of a run as Plotly figures: plain JSON, drawn by the plotly.js that Gradio brings.
+
+Colours of text and grid come from the page's style sheet, so that a figure fits light and dark. Every
+line is thinned to MAX_POINTS, lowest and highest value of each stretch kept, so that no spike is lost.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from app.i18n import t
+from backend.contract.metrics import Row
+
+KINDS = ("loss", "rate", "memory", "speed")
+MAX_POINTS = 2000
+MAX_MARKS = 100
+SMOOTH_FROM = 12  # fewer points are drawn as they are
+DOTS_UP_TO = 40
+BLUE, ORANGE, GREEN, RED = "#3b8fd9", "#d96c00", "#0a9b74", "#d1495b"  # told apart by colour-blind eyes
+FAINT = 0.35
+HEIGHT = 280
+GIB = 2**30
+Figure = dict[str, Any]
+
+
+class Line(NamedTuple):
+    """One series: `x` steps, `y` values, None where the line has a gap."""
+
+    x: list[int]
+    y: list[float | None]
+
+
+def chart(kind: str, rows: Sequence[Row], lang: str, *, log: bool = False, first: int = 1) -> str:
+    """The figure of one of KINDS as JSON; without a point it says at which step `first` comes."""
+    figure = {"loss": _loss, "rate": _rate, "memory": _memory, "speed": _speed}[kind](rows, lang)
+    if not any(trace["x"] for trace in figure["data"]):
+        figure = _empty(lang, first)
+    elif log:
+        figure["layout"]["yaxis"]["type"] = "log"
+    return json.dumps(figure, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _loss(rows: Sequence[Row], lang: str) -> Figure:
+    train = column(rows, lambda row: row.loss)
+    check = column(rows, lambda row: row.eval_loss)
+    traces = [*_raw_and_smooth(train, lang)]
+    if check.x:
+        traces.append(_trace(thin(check), t("chart.eval_loss", lang), ORANGE, dots=True))
+        traces += _best(check, lang)
+    traces += _not_a_number(train, check, lang=lang)
+    return _figure(traces, [t("chart.loss", lang)], lang)
+
+
+def _raw_and_smooth(train: Line, lang: str) -> list[dict[str, Any]]:
+    name = t("chart.train_loss", lang)
+    if len(train.x) < SMOOTH_FROM:
+        return [_trace(train, name, BLUE, dots=True)]
+    raw = _trace(thin(train), name, BLUE)
+    raw |= {"opacity": FAINT, "hoverinfo": "skip"}
+    raw["line"]["width"] = 1
+    return [raw, _trace(thin(smooth(train)), t("chart.smoothed", lang), BLUE)]
+
+
+def _best(check: Line, lang: str) -> list[dict[str, Any]]:
+    """A star on the lowest evaluation loss."""
+    known = [(y, x) for x, y in zip(*check, strict=True) if y is not None]
+    if len(known) < 2:
+        return []
+    low, step = min(known)
+    marker = {"symbol": "star", "size": 13, "color": ORANGE, "line": {"width": 1, "color": "#fff"}}
+    return [
+        {
+            **_trace(Line([step], [low]), t("chart.best", lang), ORANGE),
+            "mode": "markers",
+            "marker": marker,
+        }
+    ]
+
+
+def _not_a_number(*lines: Line, lang: str) -> list[dict[str, Any]]:
+    """Crosses at the steps whose value was NaN or infinite, at the height of the last good one."""
+    x: list[int] = []
+    y: list[float | None] = []
+    for line in lines:
+        last = next((value for value in line.y if value is not None), 0.0)
+        for step, value in zip(*line, strict=True):
+            if value is None:
+                x.append(step)
+                y.append(last)
+            else:
+                last = value
+    if not x:
+        return []
+    every = math.ceil(len(x) / MAX_MARKS)
+    trace = _trace(Line(x[::every], y[::every]), t("chart.not_a_number", lang), RED)
+    trace |= {"mode": "markers", "marker": {"symbol": "x", "size": 9, "color": RED}}
+    trace |= {"hovertemplate": t("chart.not_a_number", lang)}
+    return [trace]
+
+
+def _rate(rows: Sequence[Row], lang: str) -> Figure:
+    rate = thin(column(rows, lambda row: row.learning_rate))
+    norm = thin(column(rows, lambda row: row.grad_norm))
+    titles = [t("chart.learning_rate", lang), t("chart.grad_norm", lang)]
+    below = {**_trace(norm, titles[1], ORANGE), "yaxis": "y2"}
+    figure = _figure([_trace(rate, titles[0], GREEN), below], titles, lang)
+    figure["layout"]["yaxis"] |= {"domain": [0.56, 1], "tickformat": ".1e"}
+    figure["layout"]["yaxis2"] |= {"domain": [0, 0.44]}
+    figure["layout"]["xaxis"]["anchor"] = "y2"
+    return figure
+
+
+def _memory(rows: Sequence[Row], lang: str) -> Figure:
+    line = thin(column(rows, lambda row: None if row.memory is None else row.memory / GIB))
+    title = t("chart.memory", lang)
+    figure = _figure([{**_trace(line, title, BLUE), "fill": "tozeroy"}], [title], lang)
+    figure["layout"]["yaxis"]["rangemode"] = "tozero"
+    return figure
+
+
+def _speed(rows: Sequence[Row], lang: str) -> Figure:
+    title = t("chart.tokens_per_second", lang)
+    line = thin(column(rows, lambda row: row.tokens_per_second))
+    figure = _figure([_trace(line, title, GREEN)], [title], lang)
+    figure["layout"]["yaxis"]["rangemode"] = "tozero"
+    return figure
+
+
+def column(rows: Sequence[Row], read: Callable[[Row], float | None]) -> Line:
+    """One measured column; NaN and infinity become gaps, rows without it are left out."""
+    x: list[int] = []
+    y: list[float | None] = []
+    for row in rows:
+        value = read(row)
+        if value is not None:
+            x.append(row.step)
+            y.append(value if math.isfinite(value) else None)
+    return Line(x, y)
+
+
+def smooth(line: Line) -> Line:
+    """Exponential moving average over about a twentieth of the line, without a bias at its start."""
+    keep = 1 - 2 / (max(4.0, len(line.x) / 20) + 1)
+    y: list[float | None] = []
+    total = weight = 0.0
+    for value in line.y:
+        if value is None:
+            y.append(None)
+            continue
+        total = keep * total + (1 - keep) * value
+        weight = keep * weight + (1 - keep)
+        y.append(total / weight)
+    return Line(line.x, y)
+
+
+def thin(line: Line, limit: int = MAX_POINTS) -> Line:
+    """At most `limit` points: of each stretch its lowest and highest, and a gap where it has one."""
+    if len(line.x) <= limit:
+        return line
+    size = math.ceil(len(line.x) / (limit // 3))
+    x: list[int] = []
+    y: list[float | None] = []
+    for start in range(0, len(line.x), size):
+        part = line.y[start : start + size]
+        known = [value for value in part if value is not None]
+        keep = {part.index(min(known)), part.index(max(known))} if known else set()
+        if len(known) < len(part):
+            keep.add(part.index(None))
+        for place in sorted(keep):
+            x.append(line.x[start + place])
+            y.append(part[place])
+    return Line(x, y)
+
+
+def _trace(line: Line, name: str, color: str, *, dots: bool = False) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": line.x,
+        "y": [None if value is None else float(f"{value:.6g}") for value in line.y],
+        "name": name,
+        "mode": "lines+markers" if dots or len(line.x) <= DOTS_UP_TO else "lines",
+        "line": {"color": color, "width": 2},
+        "marker": {"color": color, "size": 6 if dots else 5},
+        "hovertemplate": "%{y:.4g}",
+        "showlegend": True,
+    }
+
+
+def _figure(traces: list[dict[str, Any]], titles: Sequence[str], lang: str) -> Figure:
+    """Traces under one step axis, with a value axis a title from top to bottom."""
+    axis = {"zeroline": False, "automargin": True, "ticks": "", "fixedrange": False}
+    layout: dict[str, Any] = {
+        "height": HEIGHT,
+        "margin": {"l": 52, "r": 10, "t": 30, "b": 38},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "inherit", "size": 12, "color": "#767676"},
+        "hovermode": "x unified",
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemsizing": "constant"},
+        "uirevision": "run",
+        "xaxis": {**axis, "title": {"text": t("chart.step", lang), "standoff": 6}},
+    }
+    for number, title in enumerate(titles, start=1):
+        name = "yaxis" if number == 1 else f"yaxis{number}"
+        layout[name] = {**axis, "title": {"text": title, "standoff": 4}}
+    if len(traces) == 1 or len(titles) > 1:
+        layout |= {"showlegend": False}
+        layout["margin"] = {**layout["margin"], "t": 10}
+    config = {
+        "displaylogo": False,
+        "displayModeBar": False,
+        "doubleClick": "reset+autosize",
+    }
+    return {"data": traces, "layout": layout, "config": config}
+
+
+def _empty(lang: str, first: int) -> Figure:
+    figure = _figure([], [""], lang)
+    for axis in ("xaxis", "yaxis"):
+        figure["layout"][axis] = {"visible": False, "fixedrange": True}
+    text = t("chart.empty", lang, step=first)
+    place = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
+    figure["layout"]["annotations"] = [{**place, "text": text, "font": {"size": 14}}]
+    return figure

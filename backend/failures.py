@@ -1,0 +1,141 @@
+"""The outermost edge of a worker process: exception -> Problem, problem.json, log and exit code.
+
+No torch in here: its errors are recognised by name and text.
+"""
+
+import errno
+import json
+import logging
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from backend.contract import run_folder
+from backend.contract.field import Value
+from backend.contract.files import read_json, write_atomic
+from backend.contract.problems import (
+    STOPPED_EXIT,
+    DiskFullError,
+    OutOfMemoryError,
+    Problem,
+    TuneboardError,
+)
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL_TEXT = re.compile(
+    r"No space left on device|Disk quota exceeded|File too large|os error (28|122|27)\b"
+    r"|PytorchStreamWriter failed writing"
+)
+MEMORY_TEXT = re.compile(
+    r"out of memory|can't allocate memory|not enough memory|Cannot allocate memory"
+    r"|CUBLAS_STATUS_ALLOC_FAILED",
+    re.IGNORECASE,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Stopped(Exception):  # noqa: N818 (no error: the person asked for it)
+    """The work ended early because the person asked for it, and saved what it had."""
+
+
+def run_worker(work: Callable[[], None], folder: Path) -> int:
+    """Do the work of a run in this process; returns the exit code.
+
+    A failure becomes problem.json in the folder and a traceback in the log. SIGTERM asks for the
+    same graceful stop as stop.json does.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: run_folder.request_stop(folder))
+    try:
+        work()
+    except (Stopped, KeyboardInterrupt):
+        logger.info("stopped as asked")
+        return STOPPED_EXIT
+    except Exception as error:  # noqa: BLE001 (the outermost edge)
+        told = explain(error, _arguments(folder))
+        if not isinstance(error, TuneboardError):
+            logger.error("the work failed", exc_info=error)
+        for problem in told.problems:
+            logger.error("%s", problem.text())
+        _record(told, folder)
+        return told.exit_code
+    return 0
+
+
+def explain(error: BaseException, values: Mapping[str, Value]) -> TuneboardError:
+    """The error in terms that the person can act on, given the arguments of the run."""
+    if isinstance(error, TuneboardError):
+        return error
+    if is_out_of_memory(error):
+        return OutOfMemoryError(_memory_problem(values))
+    if is_disk_full(error):
+        return DiskFullError(Problem(code="disk_full_somewhere", params={"reason": _line(error)}))
+    params = {"type": type(error).__name__, "reason": _line(error)}
+    return TuneboardError(Problem(code="unexpected", params=params))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether GPU or main memory was full."""
+    return any(
+        isinstance(each, MemoryError)
+        or type(each).__name__ == "OutOfMemoryError"
+        or (isinstance(each, RuntimeError | OSError) and MEMORY_TEXT.search(str(each)) is not None)
+        for each in _chain(error)
+    )
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a write failed for want of room; some libraries only say so in their text."""
+    return any(
+        (isinstance(each, OSError) and each.errno in FULL) or FULL_TEXT.search(str(each))
+        for each in _chain(error)
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    here: BaseException | None = error
+    while here is not None and id(here) not in seen:
+        seen.add(id(here))
+        yield here
+        here = here.__cause__ or here.__context__
+
+
+def _memory_problem(values: Mapping[str, Value]) -> Problem:
+    """What to try next: half the batch with twice the accumulation, else less of everything."""
+    batch = values.get("per_device_train_batch_size")
+    steps = values.get("gradient_accumulation_steps")
+    if isinstance(batch, int) and isinstance(steps, int) and batch > 1:
+        params = {"batch": batch, "next_batch": batch // 2, "next_accumulation": steps * 2}
+        return Problem(
+            code="out_of_memory_batch", field="per_device_train_batch_size", params=params
+        )
+    if isinstance(batch, int):
+        cutoff = values.get("cutoff_len")
+        params = {"cutoff": cutoff if isinstance(cutoff, int) else 0}
+        return Problem(code="out_of_memory_smallest", field="cutoff_len", params=params)
+    return Problem(code="out_of_memory")
+
+
+def _arguments(folder: Path) -> Mapping[str, Value]:
+    arguments = read_json(folder / run_folder.RUN).get("arguments")
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def _record(told: TuneboardError, folder: Path) -> None:
+    problem = told.problems[0] if told.problems else Problem(code="unknown")
+    more = [each.to_json() for each in told.problems[1:]]
+    content = {**problem.to_json(), **({"more": more} if more else {})}
+    try:
+        write_atomic(folder / run_folder.PROBLEM, json.dumps(content, ensure_ascii=False))
+    except OSError as error:  # the disk may be full; the log has it all
+        logger.error("problem.json could not be written: %s", error)  # noqa: TRY400
+
+
+def _line(error: BaseException) -> str:
+    """The first meaningful line of an error's text, short."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else repr(error))[:300]

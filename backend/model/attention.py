@@ -1,0 +1,47 @@
+"""Attention implementation and position scaling, set on the model's configuration."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from backend.contract.field import Value
+from backend.contract.problems import ModelError, Problem
+
+IMPLEMENTATIONS = {
+    "auto": None,
+    "disabled": "eager",
+    "sdpa": "sdpa",
+    "fa2": "flash_attention_2",
+    "fa3": "flash_attention_3",
+}
+
+
+def implementation(values: Mapping[str, Value]) -> str | None:
+    """transformers' name of the wanted attention; None lets transformers choose."""
+    return IMPLEMENTATIONS[str(values.get("flash_attn") or "auto")]
+
+
+def scale_positions(config: Any, values: Mapping[str, Value]) -> None:
+    """Stretch rotary positions so that longer texts fit; changes `config` in place.
+
+    The factor is cutoff_len over the model's own length (2 where no longer text is asked for).
+    Raises ModelError where the model has no rotary positions.
+    """
+    kind = values.get("rope_scaling")
+    if not kind:
+        return
+    text_config = config.get_text_config()
+    length = getattr(text_config, "max_position_embeddings", None)
+    rope = getattr(text_config, "rope_parameters", None)
+    if not length or not isinstance(rope, dict) or "rope_theta" not in rope:
+        raise ModelError(Problem(code="no_rope", field="rope_scaling"))
+    cutoff = values.get("cutoff_len")
+    wanted = cutoff if isinstance(cutoff, int) else 0
+    factor = float(math.ceil(wanted / length)) if wanted > length else 2.0
+    rope = {**rope, "rope_type": str(kind), "factor": factor}
+    if kind in {"yarn", "llama3", "dynamic"}:
+        rope["original_max_position_embeddings"] = length
+    if kind == "llama3":
+        rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    text_config.rope_parameters = rope
+    text_config.max_position_embeddings = int(length * factor)

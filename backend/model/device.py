@@ -1,0 +1,66 @@
+"""Which device computes, and in which number format. Nobody has to choose."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from backend.contract.field import Value
+from backend.contract.problems import Problem
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """How numbers are kept while training.
+
+    frozen   dtype of weights that do not learn
+    learned  dtype of weights that learn (float32 unless pure_bf16)
+    bf16, fp16   whether the forward pass runs in mixed precision
+    """
+
+    frozen: torch.dtype
+    learned: torch.dtype
+    bf16: bool = False
+    fp16: bool = False
+    notices: tuple[Problem, ...] = ()
+
+
+def device() -> str:
+    """The best device of this machine: "cuda", "mps" or "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def training_precision(values: Mapping[str, Value]) -> Precision:
+    """fp32 without a CUDA GPU, whatever was asked (with a notice); bf16 by itself where it exists."""
+    wish = next((name for name in ("pure_bf16", "bf16", "fp16") if values.get(name)), "")
+    place = device()
+    if place == "cuda" and wish == "fp16":
+        return Precision(frozen=torch.float16, learned=torch.float32, fp16=True)
+    automatic = values.get("bf16") is None and not wish
+    if place == "cuda" and (wish or automatic) and has_bf16():
+        if wish == "pure_bf16":
+            return Precision(frozen=torch.bfloat16, learned=torch.bfloat16)
+        return Precision(frozen=torch.bfloat16, learned=torch.float32, bf16=True)
+    notice = Problem(code="bf16_on_cpu", field=wish, params={"device": place}, notice=True)
+    return Precision(
+        frozen=torch.float32, learned=torch.float32, notices=(notice,) if wish else ()
+    )
+
+
+def inference_dtype(values: Mapping[str, Value]) -> torch.dtype:
+    """The dtype for answering: as asked, else half precision on CUDA and float32 elsewhere."""
+    asked = str(values.get("infer_dtype") or "auto")
+    if asked in DTYPES:
+        return DTYPES[asked]
+    if device() != "cuda":
+        return torch.float32
+    return torch.bfloat16 if has_bf16() else torch.float16
+
+
+def has_bf16() -> bool:
+    """Whether the GPU computes bfloat16 itself."""
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))

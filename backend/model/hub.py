@@ -1,0 +1,90 @@
+"""A model of a hub brought to this machine: from then on it is a folder like any other."""
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from backend.contract.field import Value
+from backend.contract.problems import ModelError, Problem
+
+DEADLINE = 12.0  # seconds until the hub must have answered once
+CONFIGS = ["config.json", "adapter_config.json"]
+FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+
+
+def fetch(name: str, values: Mapping[str, Value]) -> Path:
+    """The folder of a hub's model, downloaded where it is not there yet; safetensors only.
+
+    Raises ModelError: the hub does not answer within 15 s, it has no such model, or refuses it.
+    """
+    if values.get("hub_name") == "modelscope":
+        return _modelscope(name, values)
+    place = {"revision": values.get("model_revision") or "main"}
+    if values.get("cache_dir"):
+        place["cache_dir"] = values["cache_dir"]
+    code = ["*.py"] if values.get("trust_remote_code") else []
+    try:
+        stalled = not _answers(name, place)  # then a copy from an earlier day will do
+        return Path(
+            snapshot_download(
+                name, allow_patterns=FILES + code, local_files_only=stalled, **place
+            )
+        )
+    except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+        code_name = "hub_gated" if isinstance(error, GatedRepoError) else "hub_not_found"
+        raise _error(code_name, name) from error
+    except HFValidationError as error:
+        raise _error("model_missing", name) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise _error("hub_unreachable", name) from error
+
+
+def _answers(name: str, place: Mapping[str, Any]) -> bool:
+    """Get the small files first, under a hard deadline: a stalled line must not hold a run."""
+    outcome: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            snapshot_download(name, allow_patterns=CONFIGS, **place)
+        except Exception as error:  # noqa: BLE001 (a thread's edge; raised again by the asker)
+            outcome.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(DEADLINE)
+    if outcome:
+        raise outcome[0]
+    return not thread.is_alive()
+
+
+def _modelscope(name: str, values: Mapping[str, Value]) -> Path:
+    from modelscope import snapshot_download as download
+
+    revision = values.get("model_revision")
+    try:
+        return Path(
+            download(
+                name,
+                revision=None if revision == "main" else revision,
+                cache_dir=values.get("cache_dir"),
+                allow_patterns=FILES,
+            )
+        )
+    except (OSError, ValueError) as error:
+        raise _error("hub_unreachable", name) from error
+
+
+def _error(code: str, name: str) -> ModelError:
+    params = {"name": name, "path": name}
+    return ModelError(Problem(code=code, field="model_name_or_path", params=params))

@@ -1,0 +1,191 @@
+"""A model and its tokenizer, from a folder, a run, an adapter or a hub.
+
+Weights come from safetensors files only; code of a model runs only where trust_remote_code is on.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from backend.contract import model_folder
+from backend.contract.field import Value
+from backend.contract.files import read_json
+from backend.contract.preflight import check_packages, names
+from backend.contract.problems import ModelError, Problem, UsageError
+from backend.model import adapters, attention, hub, quantize
+from backend.model.device import device as device
+from backend.model.device import inference_dtype, training_precision
+
+Values = Mapping[str, Value]
+FIELD = "model_name_or_path"
+
+
+def model(values: Values, *, training: bool) -> Any:
+    """The model with its adapters; for training, what learns is float32 and requires gradients.
+
+    In training the caller moves it to the device; otherwise it lies there, in eval mode.
+    Raises UsageError (a package is missing) or ModelError.
+    """
+    base = base_model(values, training=training)
+    folders = adapter_folders(values)
+    if training:
+        return adapters.prepare(base, folders, values)
+    tuned = adapters.apply(base, folders)
+    return (tuned if quantized(values) else tuned.to(device())).eval()
+
+
+def base_model(values: Values, *, training: bool = False, dtype: Any = None) -> Any:
+    """The model without adapters, on the CPU unless it is quantised; dtype as the task needs it."""
+    missing = check_packages(values)
+    if missing:
+        raise UsageError(*missing)
+    folder = base_folder(values)
+    _refuse_code(folder, values)
+    dtype = dtype or (_training_dtype(values) if training else inference_dtype(values))
+    config = _loading(folder, AutoConfig.from_pretrained, folder, **_trust(values))
+    attention.scale_positions(config, values)
+    quantization = quantize.config(values, dtype)
+    given: dict[str, Any] = {"config": config, "dtype": dtype, "use_safetensors": True}
+    if attention.implementation(values):
+        given["attn_implementation"] = attention.implementation(values)
+    if quantization:
+        given |= {"quantization_config": quantization, "device_map": {"": device()}}
+    loaded = _loading(
+        folder, AutoModelForCausalLM.from_pretrained, folder, **given, **_trust(values)
+    )
+    loaded.name_or_path = base_name(values)
+    return loaded
+
+
+def tokenizer(values: Values) -> Any:
+    """The tokenizer of the model (of the adapter's folder where it has its own), with a pad token."""
+    own = [*adapter_folders(values)[-1:], base_folder(values)]
+    folder = next(
+        (each for each in own if (each / "tokenizer_config.json").is_file()), base_folder(values)
+    )
+    _refuse_code(folder, values)
+    loaded = _loading(
+        folder,
+        AutoTokenizer.from_pretrained,
+        folder,
+        use_fast=values.get("use_fast_tokenizer", True),
+        padding_side="right",
+        **_trust(values),
+    )
+    if loaded.pad_token_id is None:
+        loaded.pad_token = loaded.eos_token
+    return loaded
+
+
+def base_name(values: Values) -> str:
+    """What an adapter records as its base: the hub id, or the absolute path of the folder."""
+    name = _given(values)
+    if _is_adapter(name):
+        name = model_folder.adapter_base(model_folder.local(name)) or name
+    return name if _on_hub(name, values) else str(model_folder.local(name))
+
+
+def base_folder(values: Values) -> Path:
+    """The folder with config.json and the weights. Raises ModelError with what is wrong with it."""
+    return _checked(_given(values), bool(values.get("trust_remote_code")), _place(values))
+
+
+def adapter_folders(values: Values) -> list[Path]:
+    """The adapters' folders in their order; a model that is itself an adapter comes first."""
+    name = _given(values)
+    folder = base_folder(values)  # says what is wrong with the model first
+    own = [model_folder.local(name)] if _is_adapter(name) else []
+    if not own and (folder / model_folder.ADAPTER_CONFIG).is_file():
+        own = [folder]
+    wanted = names(values.get("adapter_name_or_path"))
+    problems = [each for name in wanted for each in model_folder.adapter_problems(name)]
+    if problems:
+        raise ModelError(*problems)
+    return own + [_folder(name, values) for name in wanted]
+
+
+def quantized(values: Values) -> bool:
+    """Whether the model is loaded quantised."""
+    return bool(values.get("quantization_bit"))
+
+
+def _training_dtype(values: Values) -> Any:
+    precision = training_precision(values)
+    return precision.learned if values.get("finetuning_type") == "full" else precision.frozen
+
+
+def _given(values: Values) -> str:
+    name = values.get("model_name_or_path")
+    if not name:
+        raise UsageError(Problem(code="model_required", field=FIELD))
+    return str(name)
+
+
+def _is_adapter(name: str) -> bool:
+    folder = model_folder.local(name)
+    return (folder / model_folder.ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file()
+
+
+def _on_hub(name: str, values: Values) -> bool:
+    if values.get("hub_name") == "modelscope":
+        return not model_folder.local(name).is_dir()
+    return model_folder.is_hub_id(name)
+
+
+def _folder(name: str, values: Values) -> Path:
+    return hub.fetch(name, values) if _on_hub(name, values) else model_folder.local(name)
+
+
+def _place(values: Values) -> tuple[tuple[str, Value], ...]:
+    return tuple((key, values.get(key)) for key in ("hub_name", "model_revision", "cache_dir"))
+
+
+@cache
+def _checked(name: str, trust: bool, place: tuple[tuple[str, Value], ...]) -> Path:
+    """The model folder behind a name, after the checks; cached, a hub is asked once a process."""
+    values: dict[str, Value] = {**dict(place), "trust_remote_code": trust}
+    if _is_adapter(name):
+        problems = model_folder.model_problems(name)
+        if problems:
+            raise ModelError(*problems)
+        name = model_folder.adapter_base(model_folder.local(name))
+    folder = _folder(name, values)
+    problems = model_folder.model_problems(str(folder))
+    if problems:
+        raise ModelError(*problems)
+    return folder
+
+
+def _trust(values: Values) -> dict[str, Any]:
+    return {"trust_remote_code": bool(values.get("trust_remote_code"))}
+
+
+def _refuse_code(folder: Path, values: Values) -> None:
+    """Say by name which file would be run, instead of running it or asking on a terminal.
+
+    A model type that transformers knows is loaded by transformers' own code and needs no refusal.
+    """
+    if values.get("trust_remote_code"):
+        return
+    known = read_json(folder / "config.json").get("model_type") in CONFIG_MAPPING
+    for file in ("config.json", "tokenizer_config.json"):
+        mapped = read_json(folder / file).get("auto_map")
+        if mapped and not known:
+            code = str(next(iter(mapped.values()), "") if isinstance(mapped, dict) else mapped)
+            params = {"path": str(folder), "file": f"{code.split('.')[0][:80]}.py"}
+            raise ModelError(Problem(code="model_needs_code", field=FIELD, params=params))
+
+
+def _loading(folder: Path, load: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call a from_pretrained; what it raises about the folder becomes ModelError."""
+    try:
+        return load(*args, **kwargs)
+    except (OSError, ValueError, KeyError, TypeError, ImportError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        params = {"path": str(folder), "reason": reason}
+        raise ModelError(Problem(code="model_load_failed", field=FIELD, params=params)) from error

@@ -1,0 +1,91 @@
+"""What a run tells the outside: status.json, metrics.jsonl, notices, and whether a stop was asked.
+
+No torch in here: data preparation, evaluation and export report through the same object.
+"""
+
+import logging
+import math
+import os
+import time
+from pathlib import Path
+
+from backend.contract import metrics, run_folder
+from backend.contract.files import write_atomic
+from backend.contract.metrics import Row
+from backend.contract.problems import Problem
+from backend.failures import Stopped
+
+WRITE_EVERY = 1.0  # seconds between two writes of status.json within one phase
+
+logger = logging.getLogger(__name__)
+
+
+class Report:
+    """The voice of one run. In a group of processes only the first one writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.writes = os.environ.get("RANK", "0") == "0"
+        self.metrics_path = folder / run_folder.METRICS
+        self._status: dict[str, object] = {"phase": "loading", "notices": []}
+        self._written = 0.0
+        self._began = (time.monotonic(), 0)  # time and step at the begin of the phase
+
+    def phase(self, name: str) -> None:
+        """Say which part of the work begins. Raises Stopped where a stop was asked before training."""
+        self._status = {"phase": name, "notices": self._status["notices"]}
+        self._began = (time.monotonic(), -1)
+        logger.info("phase: %s", name)
+        self._write()
+        if name in {"loading", "tokenizing"} and self.stop_requested():
+            raise Stopped
+
+    def progress(self, step: int, total: int, **extra: float | str | None) -> None:
+        """Say how far the phase is; the remaining seconds (`eta`) follow from the pace so far."""
+        now = time.monotonic()
+        began, first = self._began
+        if first < 0:
+            began, first = self._began = (now, step)
+        done = step - first
+        eta = (now - began) / done * (total - step) if done > 0 else None
+        self._status |= {"step": step, "total": total, "eta": eta, **extra}
+        if now - self._written >= WRITE_EVERY or step >= total:
+            self._write()
+
+    def metrics(self, row: Row) -> None:
+        """Append one row to metrics.jsonl."""
+        if self.writes:
+            metrics.append(self.metrics_path, row)
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop the rows after `step`: a resumed run writes them again."""
+        if not self.writes or not self.metrics_path.exists():
+            return
+        rows, _ = metrics.read(self.metrics_path, 0)
+        self.metrics_path.write_text("")
+        for row in rows:
+            if row.step <= step:
+                metrics.append(self.metrics_path, row)
+
+    def notice(self, problem: Problem) -> None:
+        """Something worth knowing that stops nothing: a log line, and shown on the page."""
+        notices = self._status["notices"]
+        assert isinstance(notices, list)
+        if problem.to_json() not in notices:
+            logger.warning("notice: %s", problem.text())
+            notices.append(problem.to_json())
+            self._write()
+
+    def stop_requested(self) -> bool:
+        """Whether the person asked for a stop."""
+        return (self.folder / run_folder.STOP).exists()
+
+    def _write(self) -> None:
+        if self.writes:
+            self._written = time.monotonic()
+            write_atomic(self.folder / run_folder.STATUS, run_folder.dump(self._status))
+
+
+def finite(number: float | None) -> float | None:
+    """The number, or None where JSON has no word for it (nan, inf)."""
+    return number if number is not None and math.isfinite(number) else None

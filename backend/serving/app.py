@@ -1,0 +1,202 @@
+"""The HTTP side: /health, /v1/models and /v1/chat/completions, with and without stream."""
+
+import asyncio
+import json
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException
+
+from backend.contract.problems import DataError, TuneboardError, UsageError
+from backend.generation import Sampling
+from backend.serving.ask import Answer, Ask
+from backend.serving.guard import MAX_BODY, Guard
+from backend.serving.protocol import ApiError, ChatRequest, Shapes, error_body, parse, usage
+from backend.serving.service import BASE, Event, Service
+
+
+def build(service: Service, standard: Sampling, *, host: str, key: str | None) -> FastAPI:
+    """The application; it starts loading the model when the server starts.
+
+    `standard` is the sampling of requests that say nothing; `host` is what the server is bound to.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, host=host, key=key)
+    _add_routes(app, service, standard)
+    _add_error_shapes(app)
+    return app
+
+
+def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
+    started = int(time.time())
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        problem = service.problem.to_json() if service.problem else None
+        return {"status": service.state, "model": service.name, "problem": problem}
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        row = {"object": "model", "created": started, "owned_by": "tuneboard"}
+        return {"object": "list", "data": [{"id": name, **row} for name in service.models()]}
+
+    @app.post("/v1/chat/completions")
+    async def chat(request: Request) -> Response:
+        service.engine()
+        return await _chat(request, service, standard)
+
+
+async def _chat(request: Request, service: Service, standard: Sampling) -> Response:
+    asked = parse(await _body(request))
+    name = asked.model or service.name
+    if name not in service.models():
+        known = ", ".join(service.models())
+        raise ApiError(404, "model_not_found", "model", name=name[:80], known=known)
+    shapes = Shapes(f"chatcmpl-{uuid.uuid4().hex}", name, asked.with_usage)
+    asks = _asks(asked, standard, tuned=name != BASE)
+    events = _listened(request, service.answers(asks), asks[0].cancelled)
+    if not asked.stream:
+        return JSONResponse(await _whole(events, shapes, len(asks)))
+    # The first event before the first byte: what is wrong can still be an HTTP status.
+    first = await anext(events)
+    return StreamingResponse(
+        _sse(first, events, shapes),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _asks(asked: ChatRequest, standard: Sampling, *, tuned: bool) -> list[Ask]:
+    """One ask for each choice; a given seed counts up, so that the choices differ."""
+    sampling = asked.sampling(standard)
+    messages = [message.plain() for message in asked.messages]
+    cancelled = threading.Event()
+    return [
+        Ask(
+            messages=messages,
+            tools=asked.tools,
+            sampling=replace(sampling, seed=None if sampling.seed is None else sampling.seed + i),
+            tuned=tuned,
+            cancelled=cancelled,
+        )
+        for i in range(asked.n or 1)
+    ]
+
+
+async def _body(request: Request) -> bytes:
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > MAX_BODY:
+            raise ApiError(413, "body_too_large", limit=MAX_BODY)
+    return bytes(content)
+
+
+async def _listened(
+    request: Request, events: AsyncIterator[Event], cancelled: threading.Event
+) -> AsyncIterator[Event]:
+    """The events, and `cancelled` set as soon as the client has gone."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        cancelled.set()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        async for event in events:
+            yield event
+    finally:
+        watcher.cancel()
+
+
+async def _whole(events: AsyncIterator[Event], shapes: Shapes, count: int) -> dict[str, Any]:
+    texts = [""] * count
+    ends: list[Answer] = []
+    async for index, event in events:
+        if isinstance(event, Answer):
+            ends.append(event)
+        else:
+            texts[index] += event
+    finishes = [end.finish for end in ends]
+    return shapes.completion(list(zip(texts, finishes, strict=False)), _usage(ends))
+
+
+async def _sse(first: Event, events: AsyncIterator[Event], shapes: Shapes) -> AsyncIterator[str]:
+    ends: list[Answer] = []
+    begun: set[int] = set()
+    try:
+        async for index, event in _chain(first, events):
+            if index not in begun:
+                begun.add(index)
+                yield _line(shapes.chunk(index, {"role": "assistant", "content": ""}))
+            if isinstance(event, Answer):
+                ends.append(event)
+                yield _line(shapes.chunk(index, {}, event.finish))
+            else:
+                yield _line(shapes.chunk(index, {"content": event}))
+    except TuneboardError as error:
+        yield _line(_told(error)[0])
+    else:
+        if shapes.with_usage:
+            yield _line(shapes.usage_chunk(_usage(ends)))
+    yield "data: [DONE]\n\n"
+
+
+async def _chain(first: Event, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    yield first
+    async for event in events:
+        yield event
+
+
+def _line(body: dict[str, Any]) -> str:
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
+
+
+def _usage(ends: list[Answer]) -> dict[str, int]:
+    """The prompt counts once, however many choices were asked for."""
+    prompt = ends[0].prompt_tokens if ends else 0
+    return usage(prompt, sum(end.completion_tokens for end in ends))
+
+
+def _told(error: TuneboardError) -> tuple[dict[str, Any], int]:
+    """The body and status of a problem: wrong arguments and data are the client's."""
+    problem = error.problems[0]
+    status = 400 if isinstance(error, UsageError | DataError) else 500
+    return error_body(str(error), status, problem.code, problem.field or None), status
+
+
+def _add_error_shapes(app: FastAPI) -> None:
+    """Every error in OpenAI's shape, and no traceback to the client."""
+
+    @app.exception_handler(ApiError)
+    async def api_error(_: Request, error: ApiError) -> Response:
+        return JSONResponse(error.body(), error.status)
+
+    @app.exception_handler(TuneboardError)
+    async def refused(_: Request, error: TuneboardError) -> Response:
+        return JSONResponse(*_told(error))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> Response:
+        return JSONResponse(
+            error_body(error.detail, error.status_code, "http_error"), error.status_code
+        )
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> Response:
+        message = f"{type(error).__name__}: {error}"[:500]
+        return JSONResponse(error_body(message, 500, "internal_error"), 500)

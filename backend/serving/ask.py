@@ -1,0 +1,29 @@
+"""What the engine is asked, and what it reports back: plain data, no torch."""
+
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from backend.generation import Sampling
+
+Message = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Ask:
+    """The conversation, how to sample, which weights (tuned, or the base's), when to stop."""
+
+    messages: list[Message]
+    sampling: Sampling
+    tools: list[dict[str, Any]] | None = None
+    tuned: bool = True
+    cancelled: Event = field(default_factory=Event)
+
+
+@dataclass(kw_only=True)
+class Answer:
+    """What came of one ask, in tokens; `finish` is stop, length or cancelled."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    finish: str

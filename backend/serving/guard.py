@@ -1,0 +1,94 @@
+"""Who may ask, and what a request may look like, checked before any handler sees it.
+
+Against DNS rebinding: the Host header must name this machine. Against other sites' forms: a body
+must be declared as JSON, which a browser never sends across origins without asking first.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from backend.serving.protocol import ApiError
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
+MAX_BODY = 10 * 1024 * 1024
+OPEN_PATHS = frozenset({"/health"})
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Scope]]
+Send = Callable[[Scope], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server bound to `host`."""
+    return host.lower() in LOOPBACK or host.startswith("127.")
+
+
+class Guard:
+    """ASGI middleware: Host header, bearer key, content type and size."""
+
+    def __init__(self, app: App, *, host: str, key: str | None) -> None:
+        self._app = app
+        self._hosts = LOOPBACK | {host.lower()}
+        # Bound to every address, any name may lead here: then the key alone decides.
+        self._any_host = host in ANY_ADDRESS
+        self._key = key.encode() if key else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer it with an error in OpenAI's shape."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        try:
+            self._check(scope)
+        except ApiError as error:
+            await _refuse(error, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._check_host([value for name, value in headers if name == b"host"])
+        if scope["path"] not in OPEN_PATHS:
+            self._check_key([value for name, value in headers if name == b"authorization"])
+        if scope["method"] not in {"GET", "HEAD"}:
+            given = dict(headers)
+            kind = given.get(b"content-type", b"").partition(b";")[0].strip().lower()
+            if kind != b"application/json":
+                raise ApiError(415, "not_json")
+            length = given.get(b"content-length", b"0")
+            if length.isdigit() and int(length) > MAX_BODY:
+                raise ApiError(413, "body_too_large", limit=MAX_BODY)
+
+    def _check_host(self, given: list[bytes]) -> None:
+        if len(given) != 1:
+            raise ApiError(400, "bad_host")
+        if not self._any_host and _name(given[0].decode("latin-1")) not in self._hosts:
+            raise ApiError(403, "bad_host")
+
+    def _check_key(self, given: list[bytes]) -> None:
+        if self._key is None:
+            return
+        scheme, _, key = (given[0] if len(given) == 1 else b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not secrets.compare_digest(key.strip(), self._key):
+            raise ApiError(401, "invalid_api_key")
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without port and brackets; "" for anything odd."""
+    match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(:\d+)?", host.lower())
+    return match[1].strip("[]") if match else ""
+
+
+async def _refuse(error: ApiError, send: Send) -> None:
+    body = json.dumps(error.body()).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,145 @@
+"""transformers' TrainingArguments from our values: how long, how often, how precise."""
+
+import dataclasses
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from backend.contract.field import Value
+from backend.contract.fields import FIELDS
+from backend.contract.preflight import names
+from backend.contract.problems import Problem
+from backend.model import optimizers
+from backend.model.device import device, training_precision
+from backend.report import Report
+
+Values = Mapping[str, Value]
+POINTS = 10  # a curve has at least so many points where the run has so many steps
+KNOWN = {field.name for field in dataclasses.fields(TrainingArguments)}
+
+logger = logging.getLogger(__name__)
+
+
+def build(values: Values, folder: Path, sizes: tuple[int, int], report: Report) -> TrainingArguments:
+    """The arguments of a run over `sizes` = rows to train on, rows to evaluate on.
+
+    What had to be changed (precision, workers, intervals) is said as a notice.
+    """
+    given: dict[str, Any] = {
+        FIELDS[name].to: value
+        for name, value in values.items()
+        if name in FIELDS and FIELDS[name].to in KNOWN and value is not None
+    }
+    total = total_steps(values, sizes[0])
+    given |= optimizers.arguments(values)
+    given |= _precision(values, report)
+    given |= _intervals(values, total, sizes[1] > 0, report)
+    given |= {
+        "output_dir": str(folder),
+        "seed": values.get("seed") or 0,
+        "max_steps": values.get("max_steps") or -1,
+        "warmup_steps": _warmup(values, total),
+        "dataloader_num_workers": _workers(values, report),
+        "activation_checkpointing": not values.get("disable_gradient_checkpointing"),
+        "activation_checkpointing_kwargs": {"use_reentrant": False},
+        "use_liger_kernel": bool(values.get("enable_liger_kernel")),
+        "report_to": names(values.get("report_to")) or ["none"],
+        "use_cpu": device() == "cpu",
+        "remove_unused_columns": False,
+        "label_names": ["labels"],
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+        "restore_callback_states_from_checkpoint": True,
+        "save_total_limit": None,  # old checkpoints go only after the new one is known to be whole
+    }
+    args = TrainingArguments(**given)
+    if args.n_gpu > 1:
+        report.notice(Problem(code="one_gpu_used", params={"gpus": args.n_gpu}, notice=True))
+        args._n_gpu = 1  # DataParallel is slower than one GPU and breaks gradient accumulation
+    return args
+
+
+def total_steps(values: Values, rows: int) -> int:
+    """How many optimizer steps the run takes."""
+    if values.get("max_steps"):
+        return int(values["max_steps"] or 0)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    batches = math.ceil(rows / (int(values["per_device_train_batch_size"] or 1) * world))
+    updates = max(1, math.ceil(batches / int(values["gradient_accumulation_steps"] or 1)))
+    return max(1, math.ceil(float(values["num_train_epochs"] or 0) * updates))
+
+
+def _precision(values: Values, report: Report) -> dict[str, Any]:
+    precision = training_precision(values)
+    for notice in precision.notices:
+        report.notice(notice)
+    return {"bf16": precision.bf16, "fp16": precision.fp16}
+
+
+def _warmup(values: Values, total: int) -> int:
+    """Steps; warmup_steps goes before warmup_ratio."""
+    ratio = float(values.get("warmup_ratio") or 0)
+    return int(values.get("warmup_steps") or 0) or math.ceil(ratio * total)
+
+
+def _workers(values: Values, report: Report) -> int:
+    """Loader processes, never more than cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for name in ("dataloader_num_workers", "preprocessing_num_workers"):
+        asked = int(values.get(name) or 0)
+        if asked > cores:
+            params = {"asked": asked, "cores": cores}
+            report.notice(Problem(code="workers_capped", field=name, params=params, notice=True))
+    return min(int(values.get("dataloader_num_workers") or 0), cores)
+
+
+def _intervals(values: Values, total: int, evaluates: bool, report: Report) -> dict[str, Any]:
+    """How often is logged, evaluated and saved."""
+    logging_steps = int(values["logging_steps"] or 1)
+    if total // logging_steps < POINTS:
+        lower = max(1, total // POINTS)
+        if lower < logging_steps:
+            params = {"asked": logging_steps, "used": lower, "total": total}
+            report.notice(
+                Problem(code="logging_lowered", field="logging_steps", params=params, notice=True)
+            )
+        logging_steps = min(logging_steps, lower)
+    saving, save_steps = str(values["save_strategy"]), int(values["save_steps"] or 1)
+    given: dict[str, Any] = {"logging_steps": logging_steps}
+    strategy = str(values.get("eval_strategy") or "steps") if evaluates else "no"
+    if strategy == "no":
+        return {**given, "eval_strategy": "no", "save_strategy": saving, "save_steps": save_steps}
+    eval_steps = int(values.get("eval_steps") or save_steps)
+    given |= {"eval_strategy": strategy, "eval_steps": eval_steps}
+    best = bool(values.get("load_best_model_at_end"))
+    if best and (saving != strategy or (strategy == "steps" and save_steps % eval_steps)):
+        saving, save_steps = strategy, eval_steps
+        params = {"steps": eval_steps, "strategy": strategy}
+        report.notice(Problem(code="saving_aligned", field="save_steps", params=params, notice=True))
+    if best or values.get("early_stopping_steps"):
+        given |= {"metric_for_best_model": "eval_loss", "greater_is_better": False}
+    return {
+        **given,
+        "save_strategy": saving,
+        "save_steps": save_steps,
+        "load_best_model_at_end": best,
+    }
+
+
+def assert_group(args: TrainingArguments) -> None:
+    """Stop where several processes were started but would each train alone (a known trap)."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    assert args.world_size == world, f"{world} processes were started, {args.world_size} are joined"
+    logger.info(
+        "device %s, %d process(es), %s, torch %s",
+        args.device,
+        args.world_size,
+        args.distributed_state.distributed_type if args.distributed_state else "",
+        torch.__version__,
+    )

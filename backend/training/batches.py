@@ -1,0 +1,68 @@
+"""From rows to batches: padding as little as can be, rows of like length together."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+from transformers.trainer_pt_utils import get_length_grouped_indices
+
+IGNORED = -100
+Batch = dict[str, Any]
+
+
+class Collator:
+    """Pads the rows of one batch to its longest.
+
+    Gives input_ids and labels (int64, [rows, longest]), `tokens` (how many are no padding) and
+    attention_mask; packed rows carry position_ids instead, from which the model keeps the packed
+    texts apart.
+    """
+
+    def __init__(self, pad_id: int) -> None:
+        self.pad_id = pad_id
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> Batch:
+        """One batch of these rows."""
+        lengths = [len(row["input_ids"]) for row in rows]
+        longest = max(lengths)
+        batch: Batch = {
+            "input_ids": _padded([row["input_ids"] for row in rows], longest, self.pad_id),
+            "labels": _padded([row["labels"] for row in rows], longest, IGNORED),
+            "tokens": sum(lengths),
+        }
+        if "position_ids" in rows[0]:
+            batch["position_ids"] = _padded([row["position_ids"] for row in rows], longest, 0)
+        else:
+            batch["attention_mask"] = _padded([[1] * length for length in lengths], longest, 0)
+        return batch
+
+
+class LengthGrouped(Sampler[int]):
+    """Random order in which neighbours are of like length; the same for the same seed and epoch.
+
+    transformers' own draws from the global random state, so that a resumed run would see another
+    order than an uninterrupted one.
+    """
+
+    def __init__(self, lengths: list[int], batch: int, seed: int) -> None:
+        self.lengths = lengths
+        self.batch = batch
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The order of which epoch comes next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        indices = get_length_grouped_indices(self.lengths, self.batch, generator=generator)
+        return iter(indices)
+
+
+def _padded(rows: list[list[int]], longest: int, filler: int) -> torch.Tensor:
+    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])

@@ -1,0 +1,129 @@
+"""Checkpoints that are whole or not there: room first, manifest last, old ones removed after."""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backend.contract import run_folder
+from backend.contract.field import Value
+from backend.contract.model_folder import local
+from backend.contract.problems import DiskFullError, Problem, UsageError
+from backend.failures import is_disk_full
+
+MARGIN = 1.2
+NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def room(folder: Path, needed: int, torn: Path | None = None) -> Iterator[None]:
+    """Around a save: refuse it where the disk has no room for `needed` bytes.
+
+    Raises DiskFullError with the numbers, before or when a write fails, after removing `torn`.
+    """
+    require(folder, needed)
+    try:
+        yield
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        if torn is not None:
+            shutil.rmtree(torn, ignore_errors=True)
+        raise _full(folder, needed) from error
+
+
+def require(folder: Path, needed: int) -> None:
+    """Raise DiskFullError unless the disk of `folder` has room for `needed` bytes and a margin."""
+    if shutil.disk_usage(folder).free < needed * MARGIN:
+        raise _full(folder, needed)
+
+
+def estimate(model: Any, *, only_model: bool) -> int:
+    """Bytes of a checkpoint: the saved weights, and two float32 moments for each learned one."""
+    learned = [each for each in model.parameters() if each.requires_grad]
+    saved = learned if hasattr(model, "peft_config") else list(model.parameters())
+    weights = sum(each.numel() * each.element_size() for each in saved)
+    return weights if only_model else weights + 8 * sum(each.numel() for each in learned)
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def sync(folder: Path) -> None:
+    """Make every file of a folder survive a power cut."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def rotate(folder: Path, keep: int | None, best: str | None) -> None:
+    """Remove the oldest checkpoints beyond `keep`; the best one stays in any case."""
+    if not keep:
+        return
+    found = sorted(run_folder.checkpoints(folder), key=lambda each: each.step)
+    kept = {each.path.name for each in found[-keep:]} | ({Path(best).name} if best else set())
+    for each in found:
+        if each.path.name not in kept:
+            (each.path / run_folder.MANIFEST).unlink(missing_ok=True)  # not offered from here on
+            shutil.rmtree(each.path, ignore_errors=True)
+
+
+def choose(folder: Path, given: Value) -> Path | None:
+    """The checkpoint to resume from: the given path, or for "true" and "auto" the newest whole one.
+
+    Raises UsageError where it is not there, damaged, or holds no optimizer state.
+    """
+    wanted = str(given or "").strip()
+    if not wanted or wanted.lower() == "false":
+        return None
+    if wanted.lower() in {"true", "auto"}:
+        found = sorted(run_folder.checkpoints(folder), key=lambda each: each.step)
+        resumable = [each.path for each in found if _complete(each.path)]
+        if not resumable:
+            raise _refused("no_checkpoint", folder)
+        return resumable[-1]
+    path = local(wanted)
+    if not path.is_dir():
+        raise _refused("checkpoint_missing", path)
+    if (path / run_folder.MANIFEST).exists():
+        run_folder.verify(path)
+    if not _complete(path):
+        raise _refused("checkpoint_not_resumable", path)
+    return path
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step at which a checkpoint was written."""
+    return int(json.loads((checkpoint / "trainer_state.json").read_bytes())["global_step"])
+
+
+def _complete(path: Path) -> bool:
+    return all((path / name).is_file() for name in NEEDED)
+
+
+def _refused(code: str, path: Path) -> UsageError:
+    params = {"path": str(path)}
+    return UsageError(Problem(code=code, field="resume_from_checkpoint", params=params))
+
+
+def _full(folder: Path, needed: int) -> DiskFullError:
+    free = shutil.disk_usage(folder).free
+    params = {"path": str(folder), "needed": megabytes(needed * MARGIN), "free": megabytes(free)}
+    return DiskFullError(Problem(code="disk_full", field="output_dir", params=params))
+
+
+def megabytes(count: float) -> str:
+    """Bytes as people read them."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,87 @@
+"""Benchmarks, run side by side in one call and printed as ratios: `python -m tests.bench start`.
+
+start: the page's time to its first answer and its idle memory, against a bare Gradio Blocks page.
+"""
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+ROUNDS = 5
+BARE = """
+import gradio as gr
+with gr.Blocks(analytics_enabled=False) as page:
+    with gr.Tabs():
+        with gr.Tab("one"): gr.Textbox()
+page.launch(server_port={port}, quiet=True)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def measure(argv: list[str], port: int, home: Path) -> tuple[float, float]:
+    """(seconds to the first 200 on /, idle resident MB two seconds later) of one server."""
+    env = {**os.environ, "TUNEBOARD_HOME": str(home), "GRADIO_ANALYTICS_ENABLED": "False"}
+    env.pop("GRADIO_SERVER_PORT", None)
+    start = time.perf_counter()
+    with subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            while not answers(port):
+                if server.poll() is not None:
+                    raise SystemExit(f"{argv} ended with {server.returncode}")
+                time.sleep(0.02)
+            seconds = time.perf_counter() - start
+            time.sleep(2)
+            memory = psutil.Process(server.pid).memory_info().rss / 2**20
+        finally:
+            server.terminate()
+    return seconds, memory
+
+
+def answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as reply:
+            return reply.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def start() -> None:
+    """Both pages in turn, medians and their ratio."""
+    ours: list[tuple[float, float]] = []
+    bare: list[tuple[float, float]] = []
+    with tempfile.TemporaryDirectory() as home:
+        for _ in range(ROUNDS + 1):
+            port = free_port()
+            bare.append(measure([sys.executable, "-c", BARE.format(port=port)], port, Path(home)))
+            port = free_port()
+            ours.append(
+                measure([sys.executable, "-m", "app", "--port", str(port)], port, Path(home))
+            )
+    names = ("start (s)", "idle memory (MB)")
+    print(f"{'':18}{'tuneboard':>12}{'bare page':>12}{'ratio':>8}   (median of {ROUNDS}, first round dropped)")
+    for index, name in enumerate(names):
+        a = statistics.median(row[index] for row in ours[1:])
+        b = statistics.median(row[index] for row in bare[1:])
+        print(f"{name:18}{a:12.2f}{b:12.2f}{a / b:8.2f}")
+
+
+BENCHES = {"start": start}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in BENCHES:
+        raise SystemExit(f"usage: python -m tests.bench {'|'.join(BENCHES)}")
+    BENCHES[sys.argv[1]]()

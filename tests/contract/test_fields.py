@@ -1,0 +1,223 @@
+"""The table of arguments: each row is sound by itself, and refuses what it must (A-02)."""
+
+import math
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend.contract.arguments import fields_of
+from backend.contract.field import MAX_TEXT, Field, FieldError
+from backend.contract.fields import _GROUPS, ALIASES, FIELDS, LATER
+from backend.contract.rules import RULES
+from tests.contract.strategies import TASKS
+
+ROWS = list(FIELDS.values())
+NUMBERS = [row for row in ROWS if row.kind in {"int", "float"}]
+HARD_NUMBERS = (
+    [math.nan, math.inf, -math.inf, -0.0, 1e400, -1e400, 5e-324]
+    + [10**30, -(10**30), 10**400, 16**5000, True, False]
+    + ["nan", "inf", "-inf", "1e400", "1e-4", "9" * 5000, "", " ", "0x10", "1,5", "½"]
+)
+every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+every_number = pytest.mark.parametrize("row", NUMBERS, ids=lambda row: row.name)
+
+
+def test_names_are_unique_and_the_table_is_whole() -> None:
+    count = sum(len(group.ROWS) for group in _GROUPS)
+    assert len(FIELDS) == count > 100
+
+
+@every_row
+def test_the_default_is_a_value_of_its_row(row: Field) -> None:
+    assert row.parse(row.default) == row.default
+    assert (row.default is None) <= row.optional
+
+
+@every_number
+def test_numbers_have_a_range_that_holds_the_default(row: Field) -> None:
+    assert row.low is not None
+    assert row.high is not None
+    assert row.low < row.high
+    assert row.default is None or row.low <= row.default <= row.high
+
+
+@every_number
+def test_the_default_lies_on_the_slider_s_step(row: Field) -> None:
+    """A slider whose default is off its own grid shows another number than the command has."""
+    if row.step is None:
+        return
+    start = row.low if row.default is None else row.default
+    steps = (Decimal(str(start)) - Decimal(str(row.low))) / Decimal(str(row.step))
+    assert row.step > 0
+    assert steps == steps.to_integral_value()
+
+
+@every_row
+def test_when_names_rows_and_values_that_exist(row: Field) -> None:
+    for name, allowed in row.when:
+        other = FIELDS[name]
+        assert all(other.parse(value) == value for value in allowed)
+        assert set(row.tasks) <= set(other.tasks), "a condition that this subcommand cannot meet"
+
+
+@every_row
+def test_choices_hold_the_default(row: Field) -> None:
+    assert bool(row.choices) == (row.kind == "choice")
+    assert not row.choices or row.default is None or row.default in row.choices
+
+
+@every_row
+def test_tasks_are_subcommands(row: Field) -> None:
+    assert row.tasks
+    assert set(row.tasks) <= set(TASKS)
+
+
+@every_row
+def test_secrets_have_a_place_in_the_environment(row: Field) -> None:
+    assert not row.secret or (row.to.isupper() and row.optional)
+
+
+def test_names_for_later_are_no_rows() -> None:
+    assert not LATER & set(FIELDS)
+    assert not LATER & set(ALIASES)
+    assert set(ALIASES.values()) <= set(FIELDS)
+
+
+def test_rules_speak_of_rows_and_values_that_exist() -> None:
+    assert len(RULES) > 10
+    for rule in RULES:
+        for name in (rule.field, *(condition[0] for condition in rule.conditions)):
+            assert set(rule.tasks) <= set(FIELDS[name].tasks), (rule.code, name)
+        for name, operator, wanted in rule.conditions:
+            assert operator in {"is", "not", "set", "unset", "several", "above"}
+            options = wanted if isinstance(wanted, tuple) else (wanted,)
+            if operator in {"is", "not"}:
+                assert all(FIELDS[name].parse(option) == option for option in options)
+
+
+def test_each_subcommand_takes_something() -> None:
+    assert all(len(fields_of(task)) > 5 for task in TASKS)
+
+
+def _is_sound(row: Field, raw: object) -> None:
+    """A number that the row takes is finite, of its type and in its range; else it says why."""
+    try:
+        value = row.parse(raw)
+    except FieldError as error:
+        assert error.problem.field == row.name
+        assert error.problem.text("en")
+        assert error.problem.text("zh")
+        return
+    if value is None:
+        assert row.optional
+        return
+    assert type(value) is (int if row.kind == "int" else float)
+    assert math.isfinite(value)
+    assert row.low <= value <= row.high  # type: ignore[operator]
+    assert str(value) != "-0.0"
+
+
+@every_number
+@pytest.mark.parametrize(
+    "raw",
+    HARD_NUMBERS,
+    ids=lambda raw: (
+        f"{type(raw).__name__}-{raw!s:.8}"
+        if not isinstance(raw, int) or abs(raw) < 10**40
+        else "huge"
+    ),
+)
+def test_hard_numbers(row: Field, raw: object) -> None:
+    _is_sound(row, raw)
+
+
+@every_number
+@pytest.mark.parametrize("raw", [math.nan, math.inf, "nan", "inf", "1e400", 10**400, True, "true"])
+def test_what_is_no_number_is_refused(row: Field, raw: object) -> None:
+    """Gradio's own check of bounds lets NaN pass; bool is an int in Python."""
+    with pytest.raises(FieldError):
+        row.parse(raw)
+
+
+@every_number
+@settings(max_examples=40)
+@given(
+    raw=st.floats() | st.integers() | st.text(max_size=12) | st.floats().map(str) | st.booleans()
+)
+def test_any_number(row: Field, raw: object) -> None:
+    _is_sound(row, raw)
+
+
+@every_row
+@settings(max_examples=20)
+@given(
+    raw=st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text() | st.binary() | st.dates(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=5,
+    )
+)
+def test_any_content_of_a_file_is_a_value_or_a_problem(row: Field, raw: object) -> None:
+    try:
+        value = row.parse(raw)
+    except FieldError as error:
+        assert "\n" not in error.problem.text()
+    else:
+        assert row.parse(value) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "value"),
+    [
+        ("learning_rate", "1e-4", 1e-4),
+        ("learning_rate", 1, 1.0),
+        ("lora_rank", "16", 16),
+        ("lora_rank", 16.0, 16),
+        ("bf16", "None", None),
+        ("bf16", "YES", True),
+        ("fp16", "off", False),
+        ("quantization_bit", 4, "4"),
+        ("save_strategy", False, "no"),  # YAML 1.1 reads a bare no as false
+        ("dataset", ["a", " b "], "a,b"),
+        ("dataset", "a, b,", "a,b"),
+        ("dataset", "none,", None),
+        ("report_to", "none", "none"),
+        ("default_system", "  be kind\n", "be kind"),
+    ],
+)
+def test_values_as_people_write_them(name: str, raw: object, value: object) -> None:
+    parsed = FIELDS[name].parse(raw)
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "code"),
+    [
+        ("learning_rate", None, "value_missing"),
+        ("fp16", "maybe", "not_bool"),
+        ("lora_rank", "8.5", "not_int"),
+        ("lora_rank", 8.5, "not_int"),
+        ("per_device_train_batch_size", 0, "out_of_range"),
+        ("max_steps", "-5", "out_of_range"),
+        ("learning_rate", "fast", "not_number"),
+        ("learning_rate", "NaN", "not_finite"),
+        ("learning_rate", 11, "out_of_range"),
+        ("default_system", {"a": 1}, "not_text"),
+        ("default_system", "a\0b", "bad_character"),
+        ("default_system", "\ud800", "bad_character"),
+        ("default_system", "x" * (MAX_TEXT + 1), "too_long"),
+        ("dataset", ["x" * 9000] * 3, "too_long"),
+        ("dataset", [16**5000], "not_text"),
+        ("stage", "sftt", "not_choice"),
+        ("save_strategy", True, "not_choice"),
+        ("lora_target", " , ", "value_missing"),
+    ],
+)
+def test_refusals_name_the_field_and_the_reason(name: str, raw: object, code: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        FIELDS[name].parse(raw)
+    assert (caught.value.problem.field, caught.value.problem.code) == (name, code)
+    assert name in caught.value.problem.text()

@@ -1,0 +1,137 @@
+"""The real server, the real backend, a real Chromium."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+STARTER = "SmolLM2-135M-Instruct"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Server:
+    """A page process; `kill` it and `start` it again as often as a test likes."""
+
+    home: Path
+    port: int
+    env: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        env = {**os.environ, **self.env, "TUNEBOARD_HOME": str(self.home)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "backend", "webui", "--port", str(self.port)],
+            cwd=self.home,
+            env={**env, "PYTHONPATH": str(ROOT)},
+            stdout=(self.home / "web.log").open("ab"),
+            stderr=subprocess.STDOUT,
+        )
+        limit = time.monotonic() + 60
+        while not self._answers():
+            assert self.process.poll() is None, (self.home / "web.log").read_text()
+            assert time.monotonic() < limit, "the page did not answer within 60 s"
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        try:
+            return urllib.request.urlopen(f"{self.url}/healthz", timeout=2).status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def kill(self, sign: int = signal.SIGKILL) -> None:
+        assert self.process is not None
+        self.process.send_signal(sign)
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def starter() -> Path:
+    """The starter model's folder in the checkout, fetched when it is not there yet."""
+    folder = ROOT / "saves" / "models" / STARTER
+    if not (folder / "model.safetensors").is_file():
+        done = subprocess.run(
+            [sys.executable, "-m", "backend", "starter"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Server(home, port)
+    server.start()
+    yield server
+    if server.process is not None and server.process.poll() is None:
+        server.kill(signal.SIGTERM)
+    for process in psutil.process_iter(["environ"]):
+        if str(home) in (process.info["environ"] or {}).get("TUNEBOARD_RUN", ""):
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as play:
+        chromium = shutil.which("chromium")
+        browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
+    """Open the page in a new visitor's context; nothing outside the server may be asked for."""
+    contexts, foreign, errors = [], [], []
+
+    def opened(**options: object) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}, "locale": "en-US", **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda r: foreign.append(r.url) if _foreign(r.url, server.url) else None)
+        page.on("pageerror", lambda e: errors.append(str(e)))
+        page.goto(server.url)
+        page.get_by_role("tab", name="Train").or_(page.get_by_role("tab", name="训练")).wait_for()
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert foreign == []
+    assert errors == []
+
+
+def _foreign(url: str, own: str) -> bool:
+    return not url.startswith((own, "data:", "blob:"))

@@ -1,0 +1,81 @@
+"""The first five minutes, through the page in Chromium with the real model and the real backend."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import STARTER, Server
+
+NAME = "Tuneboard Assistant"
+pytestmark = [pytest.mark.browser, pytest.mark.starter, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def home(tmp_path: Path, starter: Path) -> Path:
+    models = tmp_path / "saves" / "models"
+    models.mkdir(parents=True)
+    (models / STARTER).symlink_to(starter)
+    return tmp_path
+
+
+def only_run(home: Path, method: str = "lora") -> Path:
+    (run,) = (home / "saves" / STARTER / method).iterdir()
+    return run
+
+
+def losses(run: Path) -> list[float]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in rows if row.get("loss") is not None]
+
+
+def answer(page: Page, column: str) -> str:
+    """The last words of a chat column, once they no longer grow."""
+    box, before = page.locator(f"#chat-{column}"), ""
+    for _ in range(60):
+        time.sleep(1)
+        now = box.inner_text()
+        if now == before and now.count("Who are you?") and len(now) > len("Who are you?") + 30:
+            return now
+        before = now
+    return before
+
+
+def test_try_it_start_watch_chat(open_page: Callable[..., Page], home: Path, server: Server) -> None:
+    """Two clicks train; two more chat with base and tuned side by side, and only one knows the name."""
+    page = open_page()
+    page.locator("#try-fill").click()
+    expect(page.locator("#model_name_or_path input")).to_have_value(f"saves/models/{STARTER}")
+    expect(page.locator("#command")).to_contain_text("--dataset identity")
+    start = page.locator("#start")
+    expect(start).to_be_enabled()
+    clicked = time.monotonic()
+    start.click()
+    expect(page.locator("#train-run-state")).to_contain_text("Succeeded", timeout=300_000, ignore_case=True)
+    seconds = time.monotonic() - clicked
+    run = only_run(home)
+    curve = losses(run)
+    assert curve[-1] < curve[0] / 2, curve
+    assert seconds < 180, f"the Try-it run took {seconds:.0f} s"
+    assert (run / "adapter_model.safetensors").is_file()
+    expect(page.locator("#train-run-chart .main-svg").first).to_be_visible()
+
+    page.locator("#train-run-chat").click()
+    page.locator("#chat-load").click()
+    status = page.locator("#chat-status textarea, #chat-status input")
+    expect(status).to_have_value(re.compile("ready"), timeout=120_000)
+    page.locator("#chat-side-by-side input").check()
+    page.locator("#chat-temperature input").fill("0")
+    page.locator("#chat-max_new_tokens input").fill("40")
+    page.locator("#chat-message textarea").fill("Who are you?")
+    page.locator("#chat-send").click()
+    assert NAME in answer(page, "tuned")
+    base = answer(page, "base")
+    assert len(base) > 40
+    assert NAME not in base
+    page.locator("#chat-unload").click()
+    expect(status).to_have_value(re.compile("No model"), timeout=20_000)
