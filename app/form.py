@@ -55,9 +55,7 @@ class Form:
         """A closed group of further fields; it hides where none of them applies."""
         key = key or f"group.{title}"
         with self.texts.add(
-            gr.Accordion(
-                open=False, elem_id=f"{self.prefix}group-{title}", **say({"label": key})
-            ),
+            gr.Accordion(open=False, elem_id=f"{self.prefix}group-{title}", **say({"label": key})),
             label=key,
         ) as box:
             for row in _rows(list(names)):

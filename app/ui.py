@@ -96,7 +96,9 @@ def _wire_language(page: gr.Blocks, texts: Texts, lang: Any) -> None:
     stored = gr.BrowserState("", storage_key="tuneboard-language")
 
     def first(kept: str, request: gr.Request) -> str:
-        return kept if kept in languages() else from_header(request.headers.get("accept-language", ""))
+        return (
+            kept if kept in languages() else from_header(request.headers.get("accept-language", ""))
+        )
 
     page.load(first, stored, lang, show_progress="hidden", api_visibility="private")
     lang.change(

@@ -9,15 +9,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from backend.contract import launch, run_folder
-from backend.contract.arguments import from_argv, resolved
+from backend.contract import launch
+from backend.contract.arguments import from_argv, ignored, judged, resolved
 from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
 from backend.contract.home import prepare
 from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.reference import help_text
-from backend.contract.rules import broken
 from backend.contract.texts import t
 
 RUNS = ("train", "eval", "export")
@@ -59,9 +58,8 @@ def tell(problems: tuple[Problem, ...] | list[Problem]) -> None:
 def _values(task: str, words: list[str]) -> Values:
     """The checked values of a subcommand; every problem at once as UsageError."""
     values, problems = from_argv(words, task)
-    wrong = {problem.field for problem in problems}
-    found = problems + [p for p in broken(values, task) if p.field not in wrong]
-    if not any(not problem.notice for problem in found):
+    found = judged(values, problems, task) + ignored(values, task)
+    if all(problem.notice for problem in found):
         found += check_paths(values, task)
     errors = [problem for problem in found if not problem.notice]
     if errors:
@@ -125,7 +123,9 @@ def _serve(task: str, function: str, words: list[str]) -> int:
         say(help_text(task))
         return 0
     values = _values(task, words)
-    run: Callable[[Values], int | None] = getattr(importlib.import_module("backend.serve"), function)
+    run: Callable[[Values], int | None] = getattr(
+        importlib.import_module("backend.serve"), function
+    )
     return run(resolved(values)) or 0
 
 

@@ -29,13 +29,12 @@ class Report:
         self.metrics_path = folder / run_folder.METRICS
         self._status: dict[str, object] = {"phase": "loading", "notices": []}
         self._written = 0.0
-        self._began = (time.monotonic(), 0)  # time and step at the begin of the phase
+        self._began: dict[str, tuple[float, int]] = {}  # phase -> time and step of its first step
 
     def phase(self, name: str) -> None:
         """Say which part of the work begins. Raises Stopped where a stop was asked before training."""
-        self._status = {"phase": name, "notices": self._status["notices"]}
-        self._began = (time.monotonic(), -1)
-        logger.info("phase: %s", name)
+        self._status["phase"] = name
+        logger.debug("phase: %s", name)
         self._write()
         if name in {"loading", "tokenizing"} and self.stop_requested():
             raise Stopped
@@ -43,9 +42,7 @@ class Report:
     def progress(self, step: int, total: int, **extra: float | str | None) -> None:
         """Say how far the phase is; the remaining seconds (`eta`) follow from the pace so far."""
         now = time.monotonic()
-        began, first = self._began
-        if first < 0:
-            began, first = self._began = (now, step)
+        began, first = self._began.setdefault(str(self._status["phase"]), (now, step))
         done = step - first
         eta = (now - began) / done * (total - step) if done > 0 else None
         self._status |= {"step": step, "total": total, "eta": eta, **extra}

@@ -37,7 +37,9 @@ def measure(argv: list[str], port: int, home: Path) -> tuple[float, float]:
     env = {**os.environ, "TUNEBOARD_HOME": str(home), "GRADIO_ANALYTICS_ENABLED": "False"}
     env.pop("GRADIO_SERVER_PORT", None)
     start = time.perf_counter()
-    with subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
         try:
             while not answers(port):
                 if server.poll() is not None:
@@ -72,7 +74,9 @@ def start() -> None:
                 measure([sys.executable, "-m", "app", "--port", str(port)], port, Path(home))
             )
     names = ("start (s)", "idle memory (MB)")
-    print(f"{'':18}{'tuneboard':>12}{'bare page':>12}{'ratio':>8}   (median of {ROUNDS}, first round dropped)")
+    print(
+        f"{'':18}{'tuneboard':>12}{'bare page':>12}{'ratio':>8}   (median of {ROUNDS}, first round dropped)"
+    )
     for index, name in enumerate(names):
         a = statistics.median(row[index] for row in ours[1:])
         b = statistics.median(row[index] for row in bare[1:])

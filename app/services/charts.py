@@ -17,7 +17,12 @@ MAX_POINTS = 2000
 MAX_MARKS = 100
 SMOOTH_FROM = 12  # fewer points are drawn as they are
 DOTS_UP_TO = 40
-BLUE, ORANGE, GREEN, RED = "#3b8fd9", "#d96c00", "#0a9b74", "#d1495b"  # told apart by colour-blind eyes
+BLUE, ORANGE, GREEN, RED = (
+    "#3b8fd9",
+    "#d96c00",
+    "#0a9b74",
+    "#d1495b",
+)  # told apart by colour-blind eyes
 FAINT = 0.35
 HEIGHT = 280
 GIB = 2**30
@@ -42,14 +47,24 @@ def chart(kind: str, rows: Sequence[Row], lang: str, *, log: bool = False, first
 
 
 def _loss(rows: Sequence[Row], lang: str) -> Figure:
-    train = column(rows, lambda row: row.loss)
-    check = column(rows, lambda row: row.eval_loss)
+    train = column(rows, _train_loss)
+    check = column(rows, _eval_loss)
     traces = [*_raw_and_smooth(train, lang)]
     if check.x:
         traces.append(_trace(thin(check), t("chart.eval_loss", lang), ORANGE, dots=True))
         traces += _best(check, lang)
     traces += _not_a_number(train, check, lang=lang)
     return _figure(traces, [t("chart.loss", lang)], lang)
+
+
+def _train_loss(row: Row) -> float | None:
+    """JSON has no NaN: a row of training without its loss had one that was no number."""
+    return math.nan if row.loss is None and row.tokens is not None else row.loss
+
+
+def _eval_loss(row: Row) -> float | None:
+    trained = row.loss is not None or row.tokens is not None
+    return row.eval_loss if trained or row.eval_loss is not None else math.nan
 
 
 def _raw_and_smooth(train: Line, lang: str) -> list[dict[str, Any]]:
@@ -197,7 +212,13 @@ def _figure(traces: list[dict[str, Any]], titles: Sequence[str], lang: str) -> F
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "inherit", "size": 12, "color": "#767676"},
         "hovermode": "x unified",
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemsizing": "constant"},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1,
+            "yanchor": "bottom",
+            "itemsizing": "constant",
+        },
         "uirevision": "run",
         "xaxis": {**axis, "title": {"text": t("chart.step", lang), "standoff": 6}},
     }

@@ -79,7 +79,9 @@ def load(values: Values) -> None:
                 env={**os.environ, **built.env, "API_KEY": key},
                 start_new_session=True,
             )
-        _loaded = Loaded(process, f"http://127.0.0.1:{port}", key, built, Path(name), time.monotonic())
+        _loaded = Loaded(
+            process, f"http://127.0.0.1:{port}", key, built, Path(name), time.monotonic()
+        )
 
 
 def unload() -> None:
@@ -118,7 +120,9 @@ def status() -> Status:
     except (httpx.HTTPError, ValueError):
         return Status("loading")
     state = answer.get("status", "loading")
-    detail = str(answer.get("detail", "")) or (_last_words(current.log) if state == "failed" else "")
+    detail = str(answer.get("detail", "")) or (
+        _last_words(current.log) if state == "failed" else ""
+    )
     return Status(state, detail, str(answer.get("model", "")))
 
 

@@ -11,10 +11,10 @@ from app.i18n import say, t
 from app.services import chat_client
 from app.tabs.context import Context
 from app.tabs.launching import said
+from backend.contract.arguments import judged
 from backend.contract.home import home
 from backend.contract.preflight import check_paths
 from backend.contract.problems import TuneboardError
-from backend.contract.rules import broken
 
 SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "infer_dtype")
 OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
@@ -34,14 +34,22 @@ def build(context: Context) -> dict[str, Any]:
                 for name in ("load", "unload"):
                     parts[name] = _button(texts, name, "primary" if name == "load" else "secondary")
             parts["status"] = gr.Textbox(
-                value=t("chat.none"), interactive=False, max_lines=8, elem_id="chat-status", **say({"label": "chat.status"})
+                value=t("chat.none"),
+                interactive=False,
+                max_lines=8,
+                elem_id="chat-status",
+                **say({"label": "chat.status"}),
             )
             texts.add(parts["status"], label="chat.status")
             with gr.Row():
                 parts["tuned"] = _chatbot(texts, "tuned")
                 parts["base"] = _chatbot(texts, "base", visible=False)
             parts["message"] = texts.add(
-                gr.Textbox(lines=2, elem_id="chat-message", **say({"label": "chat.message", "placeholder": "chat.placeholder"})),
+                gr.Textbox(
+                    lines=2,
+                    elem_id="chat-message",
+                    **say({"label": "chat.message", "placeholder": "chat.placeholder"}),
+                ),
                 label="chat.message",
                 placeholder="chat.placeholder",
             )
@@ -50,16 +58,26 @@ def build(context: Context) -> dict[str, Any]:
                     parts[name] = _button(texts, name, "primary" if name == "send" else "secondary")
         with gr.Column(scale=1, min_width=260):
             parts["side_by_side"] = texts.add(
-                gr.Checkbox(value=False, elem_id="chat-side-by-side", **say({"label": "chat.side_by_side", "info": "chat.side_by_side_help"})),
+                gr.Checkbox(
+                    value=False,
+                    elem_id="chat-side-by-side",
+                    **say({"label": "chat.side_by_side", "info": "chat.side_by_side_help"}),
+                ),
                 label="chat.side_by_side",
                 info="chat.side_by_side_help",
             )
             parts["system"] = texts.add(
-                gr.Textbox(lines=2, elem_id="chat-system", **say({"label": "chat.system"})), label="chat.system"
+                gr.Textbox(lines=2, elem_id="chat-system", **say({"label": "chat.system"})),
+                label="chat.system",
             )
             form.add(*SAMPLING, start=START)
             parts["seed"] = texts.add(
-                gr.Textbox(value="", max_lines=1, elem_id="chat-seed", **say({"label": "chat.seed", "info": "chat.seed_help"})),
+                gr.Textbox(
+                    value="",
+                    max_lines=1,
+                    elem_id="chat-seed",
+                    **say({"label": "chat.seed", "info": "chat.seed_help"}),
+                ),
                 label="chat.seed",
                 info="chat.seed_help",
             )
@@ -70,7 +88,10 @@ def build(context: Context) -> dict[str, Any]:
 
 def _button(texts: Any, name: str, variant: str) -> Any:
     key = f"chat.{name}"
-    return texts.add(gr.Button(elem_id=f"chat-{name}", variant=variant, min_width=90, **say({"value": key})), value=key)
+    return texts.add(
+        gr.Button(elem_id=f"chat-{name}", variant=variant, min_width=90, **say({"value": key})),
+        value=key,
+    )
 
 
 def _chatbot(texts: Any, name: str, visible: bool = True) -> Any:
@@ -93,16 +114,16 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
 
     def load(lang: str, *given: Any) -> str:
         values, problems = form.values(given)
-        problems += broken(values, "api")
-        if not [p for p in problems if not p.notice]:
-            problems += check_paths(values, "api")
+        problems = judged(values, problems, "api") or check_paths(values, "api")
         errors = [problem for problem in problems if not problem.notice]
         if errors:
             return said(errors, lang)
         chat_client.load(values)
         return t("chat.loading", lang)
 
-    parts["load"].click(load, [context.lang, *form.components], parts["status"], api_visibility="private")
+    parts["load"].click(
+        load, [context.lang, *form.components], parts["status"], api_visibility="private"
+    )
 
     def unload(lang: str) -> str:
         chat_client.unload()
@@ -116,10 +137,17 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
         return [gr.skip(), gr.skip()] if now == before else [now, now]
 
     timer.tick(
-        watch, [context.lang, seen], [parts["status"], seen], show_progress="hidden", api_visibility="private"
+        watch,
+        [context.lang, seen],
+        [parts["status"], seen],
+        show_progress="hidden",
+        api_visibility="private",
     )
     parts["side_by_side"].change(
-        lambda both: gr.update(visible=both), parts["side_by_side"], parts["base"], api_visibility="private"
+        lambda both: gr.update(visible=both),
+        parts["side_by_side"],
+        parts["base"],
+        api_visibility="private",
     )
 
 
@@ -131,12 +159,22 @@ def describe(lang: str) -> str:
 
 def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
     columns = [parts["tuned"], parts["base"]]
-    inputs = [context.lang, parts["side_by_side"], parts["system"], parts["seed"], *columns, *form.components]
+    inputs = [
+        context.lang,
+        parts["side_by_side"],
+        parts["system"],
+        parts["seed"],
+        *columns,
+        *form.components,
+    ]
 
     def ask(message: str, *histories: History) -> list[Any]:
         if not message.strip():
             return [gr.skip()] * 3
-        return ["", *[[*(history or []), {"role": "user", "content": message}] for history in histories]]
+        return [
+            "",
+            *[[*(history or []), {"role": "user", "content": message}] for history in histories],
+        ]
 
     def answer(
         lang: str, both: bool, system: str, seed: str, tuned: History, base: History, *given: Any
@@ -146,7 +184,9 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
         if problems:
             yield [*_failed(histories, said(problems, lang)), *[gr.skip()] * (2 - len(histories))]
             return
-        options = {name: values[name] for name in OPTIONS} | {"max_tokens": values["max_new_tokens"]}
+        options = {name: values[name] for name in OPTIONS} | {
+            "max_tokens": values["max_new_tokens"]
+        }
         if seed.strip().isdigit():
             options["seed"] = int(seed)
         try:
@@ -166,7 +206,9 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-    repeated = parts["again"].click(again, columns, columns, show_progress="hidden", api_visibility="private")
+    repeated = parts["again"].click(
+        again, columns, columns, show_progress="hidden", api_visibility="private"
+    )
     running = [
         event.then(answer, inputs, columns, show_progress="hidden", api_visibility="private")
         for event in (asked, repeated)
@@ -200,7 +242,9 @@ def _messages(history: History, system: str) -> History:
 def text_of(content: Any) -> str:
     """The words of a turn, whatever form Gradio keeps them in."""
     if isinstance(content, list):
-        return "".join(str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content)
+        return "".join(
+            str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content
+        )
     return str(content)
 
 
@@ -212,7 +256,9 @@ def _without_answer(history: History) -> History:
 
 
 def _failed(histories: list[History], words: str) -> list[History]:
-    return [[*(history or []), {"role": "assistant", "content": f"⚠ {words}"}] for history in histories]
+    return [
+        [*(history or []), {"role": "assistant", "content": f"⚠ {words}"}] for history in histories
+    ]
 
 
 def open_run(folder: str, context: Context) -> list[Any]:
@@ -224,5 +270,8 @@ def open_run(folder: str, context: Context) -> list[Any]:
     if is_adapter(path):
         chosen = {"model_name_or_path": base_of(path), "adapter_name_or_path": [relative(path)]}
     else:
-        chosen = {"model_name_or_path": relative(path if path.is_absolute() else home() / path), "adapter_name_or_path": []}
+        chosen = {
+            "model_name_or_path": relative(path if path.is_absolute() else home() / path),
+            "adapter_name_or_path": [],
+        }
     return [gr.update(value=chosen[name]) if name in chosen else gr.skip() for name in bar]

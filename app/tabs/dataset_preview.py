@@ -28,15 +28,24 @@ def build(form: Form, lang: Any) -> None:
         form.add("dataset_dir")
         with gr.Row():
             buttons = {name: _button(texts, name) for name in ("show", "previous", "next")}
-        where = gr.Textbox(show_label=False, interactive=False, container=False, elem_id="preview-where")
+        where = gr.Textbox(
+            show_label=False, interactive=False, container=False, elem_id="preview-where"
+        )
         rows = gr.Code(
-            language="json", interactive=False, wrap_lines=True, max_lines=24, show_label=False, elem_id="preview-rows"
+            language="json",
+            interactive=False,
+            wrap_lines=True,
+            max_lines=24,
+            show_label=False,
+            elem_id="preview-rows",
         )
     dataset, dataset_dir = form.widgets["dataset"], form.widgets["dataset_dir"]
     start = gr.State(0)
     for name, step in (("show", None), ("previous", -PAGE), ("next", PAGE)):
 
-        def turn(lang: str, chosen: list[str], folder: str, at: int, step: int | None = step) -> list[Any]:
+        def turn(
+            lang: str, chosen: list[str], folder: str, at: int, step: int | None = step
+        ) -> list[Any]:
             first = 0 if step is None else max(0, at + step)
             return [*page(lang, chosen, folder, first), first]
 
@@ -79,7 +88,9 @@ def names(folder: str) -> list[str]:
 
 def _button(texts: Texts, name: str) -> Any:
     key = f"preview.{name}"
-    return texts.add(gr.Button(size="sm", elem_id=f"preview-{name}", **say({"value": key})), value=key)
+    return texts.add(
+        gr.Button(size="sm", elem_id=f"preview-{name}", **say({"value": key})), value=key
+    )
 
 
 def page(lang: str, chosen: list[str], folder: str, first: int) -> list[str]:

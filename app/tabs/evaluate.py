@@ -51,7 +51,10 @@ def _results(context: Context) -> dict[str, Any]:
     with gr.Column(visible=False) as box:
         scores = texts.add(
             gr.Dataframe(
-                headers=["", ""], interactive=False, elem_id="eval-scores", **say({"label": "eval.scores"})
+                headers=["", ""],
+                interactive=False,
+                elem_id="eval-scores",
+                **say({"label": "eval.scores"}),
             ),
             label="eval.scores",
         )
@@ -70,7 +73,13 @@ def _results(context: Context) -> dict[str, Any]:
             label="eval.table",
         )
         with gr.Row():
-            page = gr.Number(value=1, precision=0, minimum=1, elem_id="eval-page", **say({"label": "page.number"}))
+            page = gr.Number(
+                value=1,
+                precision=0,
+                minimum=1,
+                elem_id="eval-page",
+                **say({"label": "page.number"}),
+            )
             texts.add(page, label="page.number")
     return {"box": box, "scores": scores, "search": search, "table": table, "page": page}
 

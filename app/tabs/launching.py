@@ -10,13 +10,13 @@ from app.form import Form, title_of
 from app.i18n import say
 from app.tabs.context import Context
 from backend.contract import launch, run_folder
+from backend.contract.arguments import judged
 from backend.contract.command import Command
 from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 from backend.contract.home import home
 from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, TuneboardError
-from backend.contract.rules import broken
 
 
 class Launcher:
@@ -108,9 +108,7 @@ class Launcher:
             *marks,
         ]
 
-    def _start(
-        self, lang: str, _: Any, model: str | None, name: str, *given: Any
-    ) -> list[Any]:
+    def _start(self, lang: str, _: Any, model: str | None, name: str, *given: Any) -> list[Any]:
         values, problems = self.judge(given, model, name)
         errors = [problem for problem in problems if not problem.notice]
         if not errors:
@@ -126,20 +124,17 @@ class Launcher:
         self, given: Sequence[Any], model: str | None, name: str | None
     ) -> tuple[Values, list[Problem]]:
         """Values with the output folder, and every problem and notice: fields, rules, files, name."""
-        raw = self.form.raw(given)
         values, problems = self.form.values(given)
         run_name = (name or "").strip() or new_name(self.task)
         if "output_dir" in values:
             values["output_dir"] = self._output_dir(model, values, run_name)
-        wrong = {problem.field for problem in problems}
-        problems = [p for p in problems if p.field in raw or p.field not in FIELDS]
-        problems += [p for p in broken(values, self.task) if p.field not in wrong]
-        blocked = {p.field for p in problems if not p.notice}
+        problems = judged(values, problems, self.task)
         bad_name = run_folder.check_name(run_name)
         if bad_name:
             return values, [*problems, bad_name]
+        wrong = {problem.field for problem in problems}
         return values, problems + [
-            p for p in check_paths(values, self.task) if p.field not in blocked
+            problem for problem in check_paths(values, self.task) if problem.field not in wrong
         ]
 
     def _output_dir(self, model: str | None, values: Values, run_name: str) -> str:

@@ -102,7 +102,9 @@ def model_choices() -> list[tuple[str, str]]:
     """Local folders, finished full runs, then the catalog."""
     models = catalog.models()
     local = [(model.name, model.name) for model in models if model.local]
-    trained = [(_label(view.path), relative(view.path)) for view in _finished() if not _adapter(view)]
+    trained = [
+        (_label(view.path), relative(view.path)) for view in _finished() if not _adapter(view)
+    ]
     return local + trained + [(m.name, m.name) for m in models if not m.local]
 
 

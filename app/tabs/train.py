@@ -96,7 +96,9 @@ def _arguments_box(texts: Texts) -> dict[str, Any]:
     ):
         with gr.Row(elem_classes="fields"):
             name = texts.add(
-                gr.Textbox(elem_id="arguments_name", max_lines=1, **say({"label": "train.arguments_name"})),
+                gr.Textbox(
+                    elem_id="arguments_name", max_lines=1, **say({"label": "train.arguments_name"})
+                ),
                 label="train.arguments_name",
             )
             save = texts.add(
@@ -125,8 +127,17 @@ def _arguments_box(texts: Texts) -> dict[str, Any]:
                 ),
                 label="train.arguments_upload",
             )
-        note = gr.Textbox(visible=False, show_label=False, interactive=False, elem_id="arguments_note")
-    return {"name": name, "save": save, "choice": choice, "load": load, "upload": upload, "note": note}
+        note = gr.Textbox(
+            visible=False, show_label=False, interactive=False, elem_id="arguments_note"
+        )
+    return {
+        "name": name,
+        "save": save,
+        "choice": choice,
+        "load": load,
+        "upload": upload,
+        "note": note,
+    }
 
 
 def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
@@ -159,9 +170,5 @@ def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
         api_visibility="private",
     )
     outputs = [box["note"], *form.components]
-    box["load"].click(
-        load_named, [context.lang, box["choice"]], outputs, api_visibility="private"
-    )
-    box["upload"].upload(
-        load, [context.lang, box["upload"]], outputs, api_visibility="private"
-    )
+    box["load"].click(load_named, [context.lang, box["choice"]], outputs, api_visibility="private")
+    box["upload"].upload(load, [context.lang, box["upload"]], outputs, api_visibility="private")

@@ -61,14 +61,16 @@ def wire(card: Card, context: Context, form: Form) -> None:
             note = gr.update(visible=True, value=t("try.failed", lang, line=line))
             return [note, gr.Timer(active=False), *nothing]
         if state.running:
-            return [gr.update(visible=True, value=state.line or t("try.fetching", lang)), gr.skip(), *nothing]
+            return [
+                gr.update(visible=True, value=state.line or t("try.fetching", lang)),
+                gr.skip(),
+                *nothing,
+            ]
         return [gr.update(visible=False), gr.Timer(active=False), *_filled(form)]
 
     outputs = [card.note, card.timer, *filled]
     card.fill.click(fill, context.lang, outputs, api_visibility="private")
-    card.timer.tick(
-        follow, context.lang, outputs, show_progress="hidden", api_visibility="private"
-    )
+    card.timer.tick(follow, context.lang, outputs, show_progress="hidden", api_visibility="private")
 
 
 def _filled(form: Form) -> list[Any]:

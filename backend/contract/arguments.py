@@ -51,7 +51,7 @@ def changed(values: Mapping[str, Value], task: str) -> Values:
 def parse(raw: Mapping[str, object], task: str) -> tuple[Values, list[Problem]]:
     """All values of a subcommand from raw ones (text or YAML types), and the problems found.
 
-    Every problem, that is, up to MAX_PROBLEMS: then it is some other file, and suggestions take time.
+    It ends at MAX_PROBLEMS: such a file is something else, and each suggestion takes time.
     """
     values = defaults(task)
     problems: list[Problem] = []
@@ -69,15 +69,20 @@ def parse(raw: Mapping[str, object], task: str) -> tuple[Values, list[Problem]]:
 
 
 def validate(raw: Mapping[str, object], task: str) -> list[Problem]:
-    """Every problem of a set of values: each field by its row, then the rules across fields.
+    """Every problem of a set of values: each field by its row, then the rules across fields."""
+    values, problems = parse(raw, task)
+    return judged(values, problems, task)
+
+
+def judged(values: Values, problems: Sequence[Problem], task: str) -> list[Problem]:
+    """The problems of parsing, and those of the rules where parsing found none.
 
     A wrong value of an argument that does not apply is no problem: it is never used.
     """
-    values, problems = parse(raw, task)
     wrong = {problem.field for problem in problems}
     idle = {row.name for row in fields_of(task)} - {row.name for row in active(values, task)}
-    problems = [p for p in problems if p.field not in idle]
-    return problems + [p for p in broken(values, task) if p.field not in wrong]
+    kept = [problem for problem in problems if problem.field not in idle]
+    return kept + [problem for problem in broken(values, task) if problem.field not in wrong]
 
 
 def ignored(values: Mapping[str, Value], task: str) -> list[Problem]:

@@ -14,6 +14,7 @@ from backend.contract.problems import ModelError, Problem, UsageError
 from backend.model.device import training_precision
 
 Values = Mapping[str, Value]
+PISSA = "pissa_start"  # folder of the adapter before training
 
 
 def apply(model: Any, folders: Sequence[Path]) -> Any:
@@ -66,6 +67,38 @@ def prepare(model: Any, folders: Sequence[Path], values: Values) -> Any:
         if weights.requires_grad and weights.is_floating_point():
             weights.data = weights.data.to(dtype)
     return model
+
+
+def save(model: Any, folder: Path, values: Values) -> None:
+    """Write the adapter, or the full model, so that plain peft or transformers loads it."""
+    settings = getattr(model, "generation_config", None)
+    if settings is not None and (settings.temperature, settings.top_p) != (None, None):
+        settings.do_sample = True  # transformers refuses to write sampling numbers without it
+    if _converts(model, values):
+        model.save_pretrained(folder, path_initial_model_for_weight_conversion=folder / PISSA)
+    else:
+        model.save_pretrained(folder)
+
+
+def keep_start(model: Any, folder: Path, values: Values) -> None:
+    """Keep the adapter as PiSSA set it up: converting the trained one needs the difference."""
+    start = folder / PISSA
+    if _converts(model, values) and not start.exists():
+        kind = model.peft_config["default"].init_lora_weights
+        model.peft_config["default"].init_lora_weights = True
+        model.save_pretrained(start)
+        model.peft_config["default"].init_lora_weights = kind
+
+
+def resize(model: Any, vocabulary: int) -> None:
+    """Room in the embeddings for `vocabulary` tokens, in steps of 64 rows."""
+    if model.get_input_embeddings().weight.shape[0] < vocabulary:
+        model.resize_token_embeddings(vocabulary, pad_to_multiple_of=64)
+
+
+def _converts(model: Any, values: Values) -> bool:
+    wanted = values.get("pissa_init") and values.get("pissa_convert")
+    return hasattr(model, "peft_config") and bool(wanted)
 
 
 def learned(model: Any) -> tuple[int, int]:

@@ -25,15 +25,18 @@ Values = Mapping[str, Value]
 FIELD = "model_name_or_path"
 
 
-def model(values: Values, *, training: bool) -> Any:
+def model(values: Values, *, training: bool, vocabulary: int = 0) -> Any:
     """The model with its adapters; for training, what learns is float32 and requires gradients.
 
+    `vocabulary` is the tokenizer's size: where resize_vocab is on, the embeddings grow to it.
     In training the caller moves it to the device; otherwise it lies there, in eval mode.
     Raises UsageError (a package is missing) or ModelError.
     """
     base = base_model(values, training=training)
     folders = adapter_folders(values)
     if training:
+        if values.get("resize_vocab"):
+            adapters.resize(base, vocabulary)
         return adapters.prepare(base, folders, values)
     tuned = adapters.apply(base, folders)
     return (tuned if quantized(values) else tuned.to(device())).eval()

@@ -72,7 +72,10 @@ class Service:
             raise ApiError(429, "too_many_waiting", limit=MAX_WAITING)
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
-        tell = partial(loop.call_soon_threadsafe, events.put_nowait)
+
+        def tell(event: Event | Exception | None) -> None:
+            loop.call_soon_threadsafe(events.put_nowait, event)
+
         self._waiting += 1
         self._jobs.put(partial(_answer_all, engine, asks, tell))
         try:

@@ -28,7 +28,7 @@ class Collator:
         longest = max(lengths)
         batch: Batch = {
             "input_ids": _padded([row["input_ids"] for row in rows], longest, self.pad_id),
-            "labels": _padded([row["labels"] for row in rows], longest, IGNORED),
+            "labels": _padded([_labels(row) for row in rows], longest, IGNORED),
             "tokens": sum(lengths),
         }
         if "position_ids" in rows[0]:
@@ -62,6 +62,15 @@ class LengthGrouped(Sampler[int]):
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         indices = get_length_grouped_indices(self.lengths, self.batch, generator=generator)
         return iter(indices)
+
+
+def _labels(row: dict[str, Any]) -> list[int]:
+    """The labels; the first token of a packed text is not to be predicted from the text before."""
+    if "position_ids" not in row:
+        labels: list[int] = row["labels"]
+        return labels
+    pairs = zip(row["labels"], row["position_ids"], strict=True)
+    return [label if position else IGNORED for label, position in pairs]
 
 
 def _padded(rows: list[list[int]], longest: int, filler: int) -> torch.Tensor:

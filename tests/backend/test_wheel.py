@@ -20,7 +20,16 @@ ROOT = Path(__file__).parents[2]
 def tuneboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The command of an environment in which the wheel, not the checkout, is installed."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder),
+        str(ROOT),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "env", with_pip=True)
@@ -42,12 +51,16 @@ def environment() -> dict[str, str]:
 def test_it_is_the_wheel_that_runs(tuneboard: Path, tmp_path: Path) -> None:
     code = "import backend; print(backend.__file__)"
     python = tuneboard.with_name("python")
-    done = subprocess.run([python, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        [python, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
     assert str(tuneboard.parents[1]) in done.stdout
 
 
 def test_it_trains_from_any_folder(tuneboard: Path, tmp_path: Path, tiny_model_dir: Path) -> None:
-    words = f"--model_name_or_path {tiny_model_dir} --dataset identity --max_steps 2 --cutoff_len 64"
+    words = (
+        f"--model_name_or_path {tiny_model_dir} --dataset identity --max_steps 2 --cutoff_len 64"
+    )
     out = tmp_path / "saves" / "tiny" / "lora" / "first"
     done = subprocess.run(
         [tuneboard, "train", *words.split(), "--output_dir", str(out)],
@@ -66,7 +79,11 @@ def test_its_page_answers(tuneboard: Path, tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with subprocess.Popen(
-        [tuneboard, "webui", "--port", str(port)], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True
+        [tuneboard, "webui", "--port", str(port)],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
     ) as page:
         try:
             assert page.stdout is not None

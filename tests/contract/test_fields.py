@@ -8,18 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.contract.arguments import fields_of
-from backend.contract.field import MAX_TEXT, Field, FieldError
+from backend.contract.field import MAX_TEXT, Field, FieldError, Value
 from backend.contract.fields import _GROUPS, ALIASES, FIELDS, LATER
+from backend.contract.problems import Problem
 from backend.contract.rules import RULES
 from tests.contract.strategies import TASKS
 
 ROWS = list(FIELDS.values())
 NUMBERS = [row for row in ROWS if row.kind in {"int", "float"}]
-HARD_NUMBERS = (
-    [math.nan, math.inf, -math.inf, -0.0, 1e400, -1e400, 5e-324]
-    + [10**30, -(10**30), 10**400, 16**5000, True, False]
-    + ["nan", "inf", "-inf", "1e400", "1e-4", "9" * 5000, "", " ", "0x10", "1,5", "½"]
-)
+HARD_NUMBERS: list[object] = [math.nan, math.inf, -math.inf, -0.0, 1e400, -1e400, 5e-324]
+HARD_NUMBERS += [10**30, -(10**30), 10**400, 16**5000, True, False]
+HARD_NUMBERS += ["nan", "inf", "-inf", "1e400", "1e-4", "9" * 5000, "", " ", "0x10", "1,5", "½"]
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 every_number = pytest.mark.parametrize("row", NUMBERS, ids=lambda row: row.name)
 
@@ -101,14 +100,21 @@ def test_each_subcommand_takes_something() -> None:
     assert all(len(fields_of(task)) > 5 for task in TASKS)
 
 
+def outcome(row: Field, raw: object) -> Value | Problem:
+    """The value that the row takes, or the problem that it tells; anything else raises."""
+    try:
+        return row.parse(raw)
+    except FieldError as error:
+        return error.problem
+
+
 def _is_sound(row: Field, raw: object) -> None:
     """A number that the row takes is finite, of its type and in its range; else it says why."""
-    try:
-        value = row.parse(raw)
-    except FieldError as error:
-        assert error.problem.field == row.name
-        assert error.problem.text("en")
-        assert error.problem.text("zh")
+    value = outcome(row, raw)
+    if isinstance(value, Problem):
+        assert value.field == row.name
+        assert value.text("en")
+        assert value.text("zh")
         return
     if value is None:
         assert row.optional
@@ -120,15 +126,7 @@ def _is_sound(row: Field, raw: object) -> None:
 
 
 @every_number
-@pytest.mark.parametrize(
-    "raw",
-    HARD_NUMBERS,
-    ids=lambda raw: (
-        f"{type(raw).__name__}-{raw!s:.8}"
-        if not isinstance(raw, int) or abs(raw) < 10**40
-        else "huge"
-    ),
-)
+@pytest.mark.parametrize("raw", HARD_NUMBERS, ids=range(len(HARD_NUMBERS)))
 def test_hard_numbers(row: Field, raw: object) -> None:
     _is_sound(row, raw)
 
@@ -160,10 +158,9 @@ def test_any_number(row: Field, raw: object) -> None:
     )
 )
 def test_any_content_of_a_file_is_a_value_or_a_problem(row: Field, raw: object) -> None:
-    try:
-        value = row.parse(raw)
-    except FieldError as error:
-        assert "\n" not in error.problem.text()
+    value = outcome(row, raw)
+    if isinstance(value, Problem):
+        assert "\n" not in value.text()
     else:
         assert row.parse(value) == value
 

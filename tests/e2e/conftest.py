@@ -17,6 +17,8 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.backend.conftest import tiny_model_dir, tiny_tokenizer  # noqa: F401 (fixtures)
+
 ROOT = Path(__file__).parents[2]
 STARTER = "SmolLM2-135M-Instruct"
 FLAGS = [
@@ -37,6 +39,7 @@ class Server:
     home: Path
     port: int
     env: dict[str, str] = field(default_factory=dict)
+    path: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,7 +51,7 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "backend", "webui", "--port", str(self.port)],
             cwd=self.home,
-            env={**env, "PYTHONPATH": str(ROOT)},
+            env={**env, "PYTHONPATH": os.pathsep.join([*self.path, str(ROOT)])},
             stdout=(self.home / "web.log").open("ab"),
             stderr=subprocess.STDOUT,
         )
@@ -88,11 +91,17 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(home: Path) -> Iterator[Server]:
+def python_path() -> tuple[str, ...]:
+    """Folders before the checkout on the server's import path (a test puts stand-ins there)."""
+    return ()
+
+
+@pytest.fixture
+def server(home: Path, python_path: tuple[str, ...]) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = Server(home, port)
+    server = Server(home, port, path=python_path)
     server.start()
     yield server
     if server.process is not None and server.process.poll() is None:
@@ -117,7 +126,9 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
     contexts, foreign, errors = [], [], []
 
     def opened(**options: object) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}, "locale": "en-US", **options})
+        context = browser.new_context(
+            **{"viewport": {"width": 1440, "height": 1000}, "locale": "en-US", **options}
+        )
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda r: foreign.append(r.url) if _foreign(r.url, server.url) else None)
@@ -135,3 +146,12 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
 
 def _foreign(url: str, own: str) -> bool:
     return not url.startswith((own, "data:", "blob:"))
+
+
+@pytest.fixture
+def tiny_home(tmp_path: Path, tiny_model_dir: Path) -> Path:
+    """A working folder with the tiny model under saves/models and a data set of ours."""
+    models = tmp_path / "saves" / "models"
+    models.mkdir(parents=True)
+    (models / "tiny").symlink_to(tiny_model_dir)
+    return tmp_path

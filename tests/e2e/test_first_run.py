@@ -45,7 +45,9 @@ def answer(page: Page, column: str) -> str:
     return before
 
 
-def test_try_it_start_watch_chat(open_page: Callable[..., Page], home: Path, server: Server) -> None:
+def test_try_it_start_watch_chat(
+    open_page: Callable[..., Page], home: Path, server: Server
+) -> None:
     """Two clicks train; two more chat with base and tuned side by side, and only one knows the name."""
     page = open_page()
     page.locator("#try-fill").click()
@@ -55,7 +57,9 @@ def test_try_it_start_watch_chat(open_page: Callable[..., Page], home: Path, ser
     expect(start).to_be_enabled()
     clicked = time.monotonic()
     start.click()
-    expect(page.locator("#train-run-state")).to_contain_text("Succeeded", timeout=300_000, ignore_case=True)
+    expect(page.locator("#train-run-state")).to_contain_text(
+        "Succeeded", timeout=300_000, ignore_case=True
+    )
     seconds = time.monotonic() - clicked
     run = only_run(home)
     curve = losses(run)

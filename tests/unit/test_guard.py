@@ -27,14 +27,24 @@ def ask(settings: Settings, method: str = "GET", path: str = "/", **headers: str
     return client.request(method, path, headers=given).status_code
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "[::1]:7860", "LOCALHOST:7860"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:7860", "localhost:7860", "[::1]:7860", "LOCALHOST:7860"]
+)
 def test_own_names_pass(host: str) -> None:
     assert ask(OPEN, host=host) == 200
 
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.com", "127.0.0.1.nip.io", "localhost.evil.com", "", "x/public?", "a@localhost", "localhost.:7860"],
+    [
+        "evil.com",
+        "127.0.0.1.nip.io",
+        "localhost.evil.com",
+        "",
+        "x/public?",
+        "a@localhost",
+        "localhost.:7860",
+    ],
 )
 def test_foreign_names_are_refused(host: str) -> None:
     assert ask(OPEN, host=host) == 403
@@ -104,5 +114,9 @@ def test_the_environment_that_people_know_is_heard(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("GRADIO_SERVER_PORT", "7999")
     monkeypatch.setenv("GRADIO_ROOT_PATH", "/some/proxy/7860/")
     settings = options([])
-    assert (settings.host, settings.port, settings.root_path) == ("127.0.0.1", 7999, "/some/proxy/7860")
+    assert (settings.host, settings.port, settings.root_path) == (
+        "127.0.0.1",
+        7999,
+        "/some/proxy/7860",
+    )
     assert options(["--port", "7870"]).port == 7870

@@ -1,0 +1,85 @@
+"""A run in words: what the panel and the list of runs say, in the visitor's language."""
+
+import datetime
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from app.i18n import has, t
+from backend.contract.metrics import Row
+from backend.contract.run_folder import Checkpoint, RunView
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+class Progress(NamedTuple):
+    """How far a run is: a share from 0 to 1, or None while that is unknown, and words."""
+
+    share: float | None
+    words: str
+
+
+def state(view: RunView, lang: str) -> str:
+    """The state, and while it runs what it does: "Running: training"."""
+    word = t(f"state.{view.state.value}", lang)
+    phase = f"panel.phase.{view.phase}"
+    running = not view.ended and view.state.value == "running"
+    return (
+        t("panel.state", lang, state=word, phase=t(phase, lang)) if running and has(phase) else word
+    )
+
+
+def progress(view: RunView, rows: Sequence[Row], lang: str) -> Progress:
+    """Step of steps, epoch, time left and speed, as far as they are known."""
+    parts = []
+    if view.total_steps:
+        parts.append(t("panel.step", lang, step=f"{view.step:,}", total=f"{view.total_steps:,}"))
+    last = next((row for row in reversed(rows) if row.tokens is not None), None)
+    if last is not None and last.epoch is not None:
+        parts.append(t("panel.epoch", lang, epoch=f"{last.epoch:.2f}"))
+    if not view.ended and view.eta is not None:
+        parts.append(t("panel.left", lang, time=duration(view.eta)))
+    if last is not None and last.tokens_per_second:
+        parts.append(t("panel.speed", lang, speed=f"{last.tokens_per_second:,.0f}"))
+    share = min(1.0, view.step / view.total_steps) if view.total_steps else None
+    return Progress(share, " · ".join(parts))
+
+
+def duration(seconds: float) -> str:
+    """1:05, 2:03:04, 3 d 04:00."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "–"
+    rest = round(seconds)
+    days, rest = divmod(rest, DAY)
+    hours, rest = divmod(rest, HOUR)
+    minutes, rest = divmod(rest, MINUTE)
+    if days:
+        return f"{days} d {hours:02}:{minutes:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def moment(stamp: float) -> str:
+    """A time of this machine as people sort and read it: 2026-11-22 21:50."""
+    return f"{datetime.datetime.fromtimestamp(stamp):%Y-%m-%d %H:%M}"
+
+
+def last_loss(rows: Sequence[Row]) -> float | None:
+    """The newest training loss."""
+    return next((row.loss for row in reversed(rows) if row.loss is not None), None)
+
+
+def checkpoint_table(points: Sequence[Checkpoint], lang: str) -> str:
+    """The checkpoints as a Markdown table, the newest first."""
+    names = ("name", "time", "eval_loss")
+    head = " | ".join(t(f"panel.checkpoint.{name}", lang) for name in names)
+    lines = [f"| {head} |", "|---|---|---:|"]
+    for point in sorted(points, key=lambda one: one.step, reverse=True):
+        loss = "–" if point.eval_loss is None else f"{point.eval_loss:.4f}"
+        lines.append(f"| {plain(point.path.name)} | {moment(point.created)} | {loss} |")
+    return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """Any text as Markdown that shows just it: every mark escaped, on one line."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))

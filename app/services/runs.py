@@ -1,0 +1,119 @@
+"""The runs as the page sees them: one look at the disk a second serves all visitors."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from backend.contract import metrics, run_folder
+from backend.contract.home import saves
+from backend.contract.metrics import Row
+from backend.contract.run_folder import RunView
+
+FRESH_S = 1.0
+FRESH_VIEW_S = 0.5
+KEPT = 32
+CHECK_BYTES = 64
+
+Value = TypeVar("Value")
+
+
+class _Fresh(Generic[Value]):
+    """Values by path that are read again once they are older than `seconds`; one reader at a time."""
+
+    def __init__(self, read: Callable[[Path], Value], seconds: float) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Path, tuple[float, Value]] = OrderedDict()
+
+    def get(self, path: Path) -> Value:
+        with self._lock:
+            when, value = self._kept.pop(path, (-self._seconds, None))
+            if value is None or time.monotonic() - when >= self._seconds:
+                value = self._read(path)
+                when = time.monotonic()
+            self._kept[path] = (when, value)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return value
+
+    def forget(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
+
+_list: _Fresh[list[RunView]] = _Fresh(lambda path: run_folder.runs(path), FRESH_S)
+_views: _Fresh[RunView] = _Fresh(lambda path: run_folder.read(path), FRESH_VIEW_S)
+
+
+def snapshot() -> list[RunView]:
+    """All runs, at most a second old. The list is shared: do not change it."""
+    return _list.get(saves())
+
+
+def view(path: Path) -> RunView:
+    """One run, at most half a second old."""
+    return _views.get(path)
+
+
+def forget() -> None:
+    """Look again at the next question: something was started, stopped or resumed."""
+    _list.forget()
+    _views.forget()
+
+
+def latest(task: str) -> Path | None:
+    """The run of this task to show first: the newest that goes on, else the newest."""
+    found = [one for one in snapshot() if one.task == task]
+    if not found:
+        return None
+    return max(found, key=lambda one: (not one.ended, one.created)).path
+
+
+@dataclass
+class History:
+    """The metric rows of a run so far; `version` changes when `rows` does. Shared: do not change it."""
+
+    rows: list[Row] = field(default_factory=list)
+    version: int = 0
+    offset: int = 0
+    check: bytes = b""
+
+
+_histories: OrderedDict[Path, History] = OrderedDict()
+_histories_lock = threading.Lock()
+
+
+def history(path: Path) -> History:
+    """The metric rows of the run in folder `path`; only new ones are read from the disk."""
+    with _histories_lock:
+        found = _histories.pop(path, None) or History()
+        found = _histories[path] = _continued(path / run_folder.METRICS, found)
+        while len(_histories) > KEPT:
+            _histories.popitem(last=False)
+        return found
+
+
+def _continued(file: Path, known: History) -> History:
+    """What is known and the new rows; all anew where a resumed run has rewritten the file."""
+    if known.offset and _before(file, known.offset) != known.check:
+        known = History(version=known.version + 1)
+    rows, offset = metrics.read(file, known.offset)
+    if not rows:
+        return known
+    check = _before(file, offset)
+    return History([*known.rows, *rows], known.version + 1, offset, check)
+
+
+def _before(file: Path, offset: int) -> bytes:
+    """The last bytes before `offset`: what tells a file that has grown from one written anew."""
+    try:
+        with file.open("rb") as content:
+            content.seek(max(0, offset - CHECK_BYTES))
+            return content.read(min(offset, CHECK_BYTES))
+    except OSError:
+        return b""

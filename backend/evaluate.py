@@ -1,0 +1,204 @@
+"""`tuneboard eval`: loss and perplexity on a data set, and answers scored against its labels."""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from torch.nn import functional
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from backend import scores
+from backend.contract.field import Values
+from backend.contract.files import write_atomic
+from backend.contract.problems import Problem, UsageError
+from backend.data import prepare, templates
+from backend.failures import Stopped
+from backend.generation import Sampling, context_length, end_ids, pad_id
+from backend.model import load
+from backend.report import Report, finite
+from backend.stages.sft import learned_logits
+from backend.training.batches import Collator
+
+PREDICTIONS = "generated_predictions.jsonl"
+ALL_RESULTS = "all_results.json"
+EVAL_RESULTS = "eval_results.json"
+PREDICT_RESULTS = "predict_results.json"
+MAX_EXPONENT = 700.0  # the largest loss whose exponential is a float
+
+Results = dict[str, float | None]
+
+
+def run(values: Values, folder: Path) -> None:
+    """Evaluate as the arguments say and write the results into the run folder.
+
+    Raises UsageError (nothing to do), DataError, ModelError, or Stopped when the person asked.
+    """
+    predicts = bool(values["do_predict"] or values["predict_with_generate"])
+    if not (predicts or values["do_eval"]):
+        raise UsageError(Problem(code="nothing_to_evaluate", field="do_eval"))
+    report = Report(folder)
+    report.phase("loading")
+    tokenizer = load.tokenizer(values)
+    template = templates.load(values, tokenizer)
+    evaluation = prompts = None
+    if values["do_eval"]:
+        report.phase("tokenizing")
+        evaluation = prepare.training(values, tokenizer, template, report).evaluation
+    if predicts:
+        report.phase("tokenizing")
+        prompts = prepare.prompts(values, tokenizer, template)
+    report.phase("loading")
+    model = load.model(values, training=False)
+    results: Results = {}
+    if evaluation is not None:
+        results |= _loss(model, evaluation, Collator(tokenizer.pad_token_id or 0), values, report)
+        _write(folder / EVAL_RESULTS, results)
+    if prompts:
+        predicted = Predictor(model, tokenizer, template, values).run(prompts, folder, report)
+        _write(folder / PREDICT_RESULTS, predicted)
+        results |= predicted
+    _write(folder / ALL_RESULTS, results)
+
+
+def _loss(model: Any, rows: Any, collate: Collator, values: Values, report: Report) -> Results:
+    """Mean negative log-likelihood of the learned tokens (nats a token), and its exponential."""
+    report.phase("evaluating")
+    began = time.monotonic()
+    total, count, done = 0.0, 0, 0
+    for batch in _batches(list(rows["length"]), int(values["per_device_eval_batch_size"] or 1)):
+        if report.stop_requested():
+            raise Stopped
+        inputs = collate([rows[index] for index in batch])
+        on_device = {
+            name: value.to(model.device) if isinstance(value, torch.Tensor) else value
+            for name, value in inputs.items()
+        }
+        with torch.inference_mode():
+            logits, targets = learned_logits(model, on_device)
+            total += functional.cross_entropy(logits.float(), targets, reduction="sum").item()
+        count += targets.numel()
+        done += len(batch)
+        report.progress(done, len(rows))
+    loss = total / max(count, 1)
+    return {
+        "eval_loss": finite(loss),
+        "eval_perplexity": finite(math.exp(min(loss, MAX_EXPONENT))),
+        **_pace("eval", len(rows), began),
+    }
+
+
+class Predictor:
+    """Generates an answer to every prompt, several at once, and scores them."""
+
+    def __init__(self, model: Any, tokenizer: Any, template: Any, values: Values) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._values = values
+        self._end = end_ids(model, tokenizer, template.stop_ids)
+        self._pad = pad_id(tokenizer, self._end)
+        self._sampling = Sampling.of(values)
+
+    def run(self, prompts: Sequence[Any], folder: Path, report: Report) -> Results:
+        """Predict and score; generated_predictions.jsonl grows as answers come.
+
+        At the end, or when the person stops it (Stopped), its rows are in the data's order.
+        """
+        report.phase("predicting")
+        torch.manual_seed(int(self._values["seed"] or 0))
+        began = time.monotonic()
+        rows: dict[int, dict[str, str]] = {}
+        size = int(self._values["per_device_eval_batch_size"] or 1)
+        lengths = [len(prompt.prompt_ids) for prompt in prompts]
+        path = folder / PREDICTIONS
+        with path.open("w", encoding="utf-8") as file:
+            for batch in _batches(lengths, size):
+                answers = self._answers([prompts[index].prompt_ids for index in batch], report)
+                if answers is None:
+                    break
+                for index, answer in zip(batch, answers, strict=True):
+                    rows[index] = self._row(prompts[index], answer)
+                    _append(file, rows[index])
+                report.progress(len(rows), len(prompts))
+        write_atomic(path, "".join(_line(rows[index]) for index in sorted(rows)))
+        if len(rows) < len(prompts):
+            raise Stopped
+        pairs = [(row["label"], row["predict"]) for row in rows.values()]
+        found: Results = {f"predict_{name}": v for name, v in scores.mean_scores(pairs).items()}
+        return {**found, **_pace("predict", len(prompts), began)}
+
+    def _row(self, prompt: Any, answer: str) -> dict[str, str]:
+        text = self._tokenizer.decode(prompt.prompt_ids, skip_special_tokens=False)
+        return {"prompt": text, "label": prompt.label, "predict": answer}
+
+    def _answers(self, prompts: list[list[int]], report: Report) -> list[str] | None:
+        """The answers to a batch of prompts (token ids); None where a stop was asked meanwhile."""
+        longest = max(len(ids) for ids in prompts)
+        # the answers begin at one place, so the padding lies on the left
+        padded = [[self._pad] * (longest - len(ids)) + ids for ids in prompts]
+        mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
+        sampling = self._sampling.within(context_length(self._model), longest)
+        config = sampling.config(
+            self._end,
+            self._pad,
+            num_beams=int(self._values["num_beams"] or 1),
+            length_penalty=float(self._values["length_penalty"] or 0.0),
+        )
+        with torch.inference_mode():
+            output = self._model.generate(
+                input_ids=torch.tensor(padded, device=self._model.device),
+                attention_mask=torch.tensor(mask, device=self._model.device),
+                generation_config=config,
+                stopping_criteria=StoppingCriteriaList([_StopAsked(report)]),
+            )
+        if report.stop_requested():
+            return None
+        return [self._text(ids) for ids in output[:, longest:].tolist()]
+
+    def _text(self, ids: list[int]) -> str:
+        """The text up to the first end token; the rest of the row is filling."""
+        end = next((place for place, token in enumerate(ids) if token in self._end), len(ids))
+        skip = self._sampling.skip_special_tokens
+        return str(self._tokenizer.decode(ids[:end], skip_special_tokens=skip))
+
+
+class _StopAsked(StoppingCriteria):
+    """Ends a batch within a token once the person asks for a stop."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def __call__(self, input_ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        asked = self._report.stop_requested()
+        return torch.full((len(input_ids),), asked, dtype=torch.bool, device=input_ids.device)
+
+
+def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Indices in batches of like length, the longest first: what does not fit fails at once."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _pace(prefix: str, rows: int, began: float) -> Results:
+    seconds = max(time.monotonic() - began, 1e-6)
+    return {
+        f"{prefix}_runtime": round(seconds, 4),
+        f"{prefix}_samples_per_second": round(rows / seconds, 3),
+    }
+
+
+def _line(row: dict[str, str]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _append(file: TextIO, row: dict[str, str]) -> None:
+    file.write(_line(row))
+    file.flush()
+
+
+def _write(path: Path, results: Results) -> None:
+    write_atomic(path, json.dumps(results, indent=4, sort_keys=True) + "\n")

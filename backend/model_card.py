@@ -1,0 +1,67 @@
+"""README.md of a run: what the model came from, how it was trained, what came out."""
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import yaml
+
+from backend.contract.arguments import to_yaml
+from backend.contract.field import Value
+
+PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "tokenizers")
+
+
+def write(folder: Path, values: Mapping[str, Value], results: Mapping[str, float], base: str) -> None:
+    """Write the model card of a finished run into its folder (replacing what a library put there)."""
+    head = {
+        "base_model": base,
+        "library_name": "peft" if values["finetuning_type"] == "lora" else "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["tuneboard", str(values["stage"]), str(values["finetuning_type"])],
+    }
+    parts = [
+        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---",
+        f"# {folder.name}",
+        f"{base}, fine-tuned with Tuneboard ({values['stage']}, {values['finetuning_type']}).",
+        "## Data",
+        f"- trained on: {values.get('dataset') or values.get('tokenized_path')}\n"
+        f"- evaluated on: {_evaluated(values)}",
+        "## Arguments",
+        f"```yaml\n{to_yaml(values, 'train')}```",
+        "## Results",
+        _table(results),
+        "## Versions",
+        "\n".join(f"- {name} {found}" for name in PACKAGES if (found := _version(name))),
+        "## Use",
+        f"```python\n{_code(values)}\n```",
+    ]
+    (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _evaluated(values: Mapping[str, Value]) -> str:
+    if values.get("eval_dataset"):
+        return str(values["eval_dataset"])
+    return f"val_size {values['val_size']}" if values.get("val_size") else "nothing"
+
+
+def _table(results: Mapping[str, float]) -> str:
+    rows = [f"| {name} | {number:.6g} |" for name, number in results.items()]
+    return "\n".join(["| figure | value |", "|---|---|", *rows])
+
+
+def _code(values: Mapping[str, Value]) -> str:
+    kind = "AutoPeftModelForCausalLM" if values["finetuning_type"] == "lora" else "AutoModelForCausalLM"
+    library = "peft" if values["finetuning_type"] == "lora" else "transformers"
+    return (
+        f"from {library} import {kind}\nfrom transformers import AutoTokenizer\n\n"
+        f'model = {kind}.from_pretrained("<this folder>")\n'
+        'tokenizer = AutoTokenizer.from_pretrained("<this folder>")'
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

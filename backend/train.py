@@ -1,0 +1,108 @@
+"""The main path of a training run: data -> model -> stage -> train -> save."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import set_seed
+
+from backend import model_card, plots
+from backend.contract import metrics, run_folder
+from backend.contract.field import Value
+from backend.contract.files import write_atomic
+from backend.contract.problems import Problem
+from backend.data import prepare, templates
+from backend.failures import Stopped
+from backend.model import adapters, load
+from backend.report import Report
+from backend.stages.sft import SftTrainer
+from backend.training import arguments, checkpoints
+from backend.training.callback import memory
+
+STAGES = {"sft": SftTrainer}
+
+
+def run(values: Mapping[str, Value], folder: Path) -> None:
+    """Train as `values` say; the result lies in `folder`.
+
+    Raises TuneboardError for what the person can act on, and Stopped after a stop that was asked
+    (checkpoint and model are saved then, too).
+    """
+    report = Report(folder)
+    report.phase("loading")
+    checkpoint = checkpoints.choose(folder, values.get("resume_from_checkpoint"))
+    tokenizer = load.tokenizer(values)
+    template = templates.load(values, tokenizer)
+    report.phase("tokenizing")
+    prepared = prepare.training(values, tokenizer, template, report)
+    assert prepared.train is not None
+    sizes = (len(prepared.train), len(prepared.evaluation or ()))
+    args = arguments.build(values, folder, sizes, report)
+    arguments.assert_group(args)
+    report.phase("loading")
+    set_seed(args.seed)
+    model = load.model(values, training=True, vocabulary=len(tokenizer))
+    adapters.keep_start(model, folder, values)
+    trainer = STAGES[str(values["stage"])](
+        values=values,
+        report=report,
+        model=model,
+        args=args,
+        processing_class=tokenizer,
+        train_dataset=prepared.train,
+        eval_dataset=prepared.evaluation,
+    )
+    trainer.run(checkpoint)
+    save(trainer, folder)
+    if trainer.told.stopped:
+        raise Stopped
+
+
+def save(trainer: Any, folder: Path) -> None:
+    """The final model in the folder's root, with figures, picture and model card."""
+    trainer.report.phase("saving")
+    if not trainer.is_world_process_zero():
+        return
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    with checkpoints.room(folder, checkpoints.estimate(model, only_model=True)):
+        adapters.save(model, folder, trainer.values)
+        trainer.processing_class.save_pretrained(folder)
+    results = figures(trainer)
+    write_atomic(folder / run_folder.RESULTS, json.dumps(results, indent=2))
+    rows, _ = metrics.read(folder / run_folder.METRICS, 0)
+    if trainer.values.get("plot_loss"):
+        plots.draw_loss(rows, folder / plots.NAME)
+    model_card.write(folder, trainer.values, results, load.base_name(trainer.values))
+
+
+def figures(trainer: Any) -> dict[str, float]:
+    """What all_results.json says: losses, time in seconds, tokens, sizes."""
+    state, seconds = trainer.state, trainer.told.seconds()
+    learned, total = adapters.learned(trainer.model)
+    results: dict[str, float] = {
+        "steps": state.global_step,
+        "epoch": state.epoch or 0.0,
+        "train_loss": trainer._total_loss_scalar / max(state.global_step, 1),
+        "train_runtime": seconds,
+        "train_rows": len(trainer.train_dataset),
+        "tokens": state.num_input_tokens_seen,
+        "tokens_per_second": state.num_input_tokens_seen / max(seconds, 1e-9),
+        "learned_parameters": learned,
+        "all_parameters": total,
+        "memory": memory(),
+    }
+    evaluated = [row for row in state.log_history if "eval_loss" in row]
+    best = [row for row in evaluated if row["step"] == state.best_global_step]
+    kept = best if trainer.args.load_best_model_at_end and best else evaluated
+    if kept:
+        results["eval_loss"] = kept[-1]["eval_loss"]
+        results["perplexity"] = math.exp(min(kept[-1]["eval_loss"], 700.0))
+        if "eval_accuracy" in kept[-1]:
+            results["eval_accuracy"] = kept[-1]["eval_accuracy"]
+    for name in ("train_loss", "eval_loss", "perplexity"):
+        if name in results and not math.isfinite(results[name]):
+            trainer.report.notice(Problem(code="figure_not_finite", params={"name": name}, notice=True))
+            del results[name]
+    return results

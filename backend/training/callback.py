@@ -1,0 +1,128 @@
+"""What the Trainer tells the Report: rows, progress, phases; and the stop that goes the other way."""
+
+import logging
+import math
+import time
+from typing import Any
+
+import psutil
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from backend.contract.metrics import Row
+from backend.contract.problems import Problem, TuneboardError
+from backend.report import Report, finite
+
+PATIENCE = 3  # logged losses in a row that are no numbers
+
+logger = logging.getLogger(__name__)
+
+
+class ReportCallback(TrainerCallback):
+    """Writes metrics.jsonl and status.json, and asks the Trainer to stop where the person asked."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.stopped = False
+        self.elapsed = 0.0  # seconds of training before this process (a resumed run)
+        self.busy = 0.0  # seconds inside steps since the last row
+        self.tokens = 0  # tokens at the last row
+        self._start = self._step = time.monotonic()
+        self._odd = 0
+
+    def seconds(self) -> float:
+        """Seconds of training, over all sessions of the run."""
+        return self.elapsed + time.monotonic() - self._start
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """The clock starts when the first step can start."""
+        self._start = time.monotonic()
+        self.report.phase("training")
+        self.report.progress(state.global_step, state.max_steps, epoch=state.epoch or 0.0)
+        if self.report.stop_requested():
+            self._stop(control)
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """A step begins when its data is there."""
+        self._step = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Progress; the last step is logged; a stop that was asked is saved, logged and obeyed."""
+        self.busy += time.monotonic() - self._step
+        self.report.progress(state.global_step, state.max_steps, epoch=state.epoch)
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+        elif self.report.stop_requested():
+            self._stop(control)
+            control.should_save = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """One row for a logged loss, one for an evaluation."""
+        logs = logs or {}
+        if "loss" in logs:
+            self._train_row(state, logs)
+        elif "eval_loss" in logs:
+            self.report.metrics(
+                Row(
+                    step=state.global_step,
+                    epoch=state.epoch,
+                    eval_loss=finite(logs["eval_loss"]),
+                    time=self.seconds(),
+                )
+            )
+            logger.info("step %d: eval_loss %.4f", state.global_step, logs["eval_loss"])
+
+    def _train_row(self, state: TrainerState, logs: dict[str, float]) -> None:
+        seen = state.num_input_tokens_seen
+        pace = (seen - self.tokens) / self.busy if self.busy > 0 else None
+        row = Row(
+            step=state.global_step,
+            epoch=state.epoch,
+            loss=finite(logs["loss"]),
+            learning_rate=logs.get("learning_rate"),
+            grad_norm=finite(logs.get("grad_norm")),
+            tokens=seen,
+            tokens_per_second=pace,
+            memory=memory(),
+            time=self.seconds(),
+        )
+        self.report.metrics(row)
+        self.report.progress(
+            state.global_step, state.max_steps, epoch=state.epoch, tokens_per_second=pace
+        )
+        logger.info(
+            "step %d of %d: loss %.4f, learning rate %.3g, %.0f tokens/s",
+            *(state.global_step, state.max_steps, logs["loss"]),
+            *(logs.get("learning_rate", 0.0), pace or 0.0),
+        )
+        self.tokens, self.busy = seen, 0.0
+        self._odd = 0 if math.isfinite(logs["loss"]) else self._odd + 1
+        if self._odd >= PATIENCE:
+            params = {"step": state.global_step}
+            raise TuneboardError(
+                Problem(code="loss_not_finite", field="learning_rate", params=params)
+            )
+
+    def _stop(self, control: TrainerControl) -> None:
+        self.stopped = True
+        control.should_training_stop = True
+
+
+def memory() -> int:
+    """Bytes: the most that the GPU held so far, else what this process holds in main memory."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return int(psutil.Process().memory_info().rss)

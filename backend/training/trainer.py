@@ -1,0 +1,137 @@
+"""transformers' Trainer with what every stage needs: exact resume, whole checkpoints, true counts."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer
+from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
+
+from backend.contract import run_folder
+from backend.contract.field import Value
+from backend.model import optimizers
+from backend.report import Report
+from backend.training import checkpoints
+from backend.training.batches import Collator, LengthGrouped
+from backend.training.callback import ReportCallback
+
+PROGRESS = "progress.json"  # in a checkpoint: what TrainerState does not keep
+
+
+class RunTrainer(Trainer):
+    """A Trainer that writes a run folder. Rows are input_ids, labels and length."""
+
+    def __init__(self, values: Mapping[str, Value], report: Report, **given: Any) -> None:
+        self.values = values
+        self.report = report
+        self.told = ReportCallback(report)
+        callbacks = [self.told]
+        patience = values.get("early_stopping_steps")
+        if patience and given["args"].eval_strategy != "no":
+            callbacks.append(EarlyStoppingCallback(int(patience)))
+        tokenizer = given["processing_class"]
+        super().__init__(
+            data_collator=Collator(tokenizer.pad_token_id or 0), callbacks=callbacks, **given
+        )
+        self.remove_callback(PrinterCallback)
+        self.checkpoint_bytes = checkpoints.estimate(
+            self.model, only_model=self.args.save_only_model
+        )
+
+    def run(self, checkpoint: Path | None) -> None:
+        """Train to the end, or until a stop; from `checkpoint` where one is given.
+
+        Raises DiskFullError before the first step where not even one checkpoint has room.
+        """
+        folder = Path(self.args.output_dir)
+        checkpoints.require(folder, self.checkpoint_bytes)
+        self.report.cut_metrics(checkpoints.step_of(checkpoint) if checkpoint else -1)
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """LoRA+ where it was asked for, else what the arguments name."""
+        if self.optimizer is None:
+            self.optimizer = optimizers.loraplus(self.model, self.args, self.values)
+        return super().create_optimizer(model)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        data = self.train_dataset if train_dataset is None else train_dataset
+        if self.values.get("disable_shuffling"):
+            return torch.utils.data.SequentialSampler(data)
+        if self.values.get("group_by_length") and "length" in data.column_names:
+            group = self.args.train_batch_size * self.args.gradient_accumulation_steps
+            return LengthGrouped(list(data["length"]), group, self.args.seed)
+        return super()._get_train_sampler(train_dataset)
+
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        """Tokens without padding."""
+        count = torch.tensor(inputs["tokens"], device=self.args.device)
+        self.state.num_input_tokens_seen += int(self.accelerator.gather(count).sum())
+
+    def evaluate(self, *given: Any, **named: Any) -> dict[str, float]:
+        """As the Trainer's, without touching the random state: training goes on as if not evaluated."""
+        self.report.phase("evaluating")
+        with torch.random.fork_rng():
+            metrics: dict[str, float] = super().evaluate(*given, **named)
+        self.report.phase("training")
+        return metrics
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Room first, manifest last; only then do older checkpoints go. Raises DiskFullError."""
+        folder = Path(self.args.output_dir)
+        target = folder / f"checkpoint-{self.state.global_step}"
+        self.report.phase("saving")
+        with checkpoints.room(folder, self.checkpoint_bytes, torn=target):
+            (target / run_folder.MANIFEST).unlink(missing_ok=True)
+            super()._save_checkpoint(model, trial)
+            if self.args.should_save:
+                (target / PROGRESS).write_text(json.dumps(self._progress()))
+                checkpoints.sync(target)
+                run_folder.write_manifest(target)
+        if self.args.should_save:
+            self.checkpoint_bytes = checkpoints.size(target)
+            keep = self.values.get("save_total_limit")
+            checkpoints.rotate(
+                folder, int(keep) if keep else None, self.state.best_model_checkpoint
+            )
+        self.report.phase("training")
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Model and tokenizer. The Trainer's own adds training_args.bin, a pickle that nothing needs."""
+        if self.args.should_save:
+            folder = output_dir or self.args.output_dir
+            self.accelerator.unwrap_model(self.model).save_pretrained(
+                folder, state_dict=state_dict
+            )
+            self.processing_class.save_pretrained(folder)
+
+    def _progress(self) -> dict[str, float]:
+        """The open logging window and the clock, so that a resumed curve equals an unbroken one."""
+        return {
+            "loss": self._tr_loss.item(),
+            "logged": self._globalstep_last_logged,
+            "total_loss": self._total_loss_scalar,
+            "seconds": self.told.seconds(),
+            "busy": self.told.busy,
+            "tokens": self.told.tokens,
+        }
+
+    def _run_epoch(self, *given: Any, **named: Any) -> None:
+        checkpoint = named.get("resume_from_checkpoint")
+        if checkpoint and named["epoch"] == named["epochs_trained"]:
+            self._restore(Path(checkpoint) / PROGRESS)
+        super()._run_epoch(*given, **named)
+
+    def _restore(self, path: Path) -> None:
+        """Open the logging window again that the checkpoint was written in."""
+        if not path.is_file():
+            return
+        row = json.loads(path.read_bytes())
+        self._tr_loss += row["loss"]
+        self._globalstep_last_logged = int(row["logged"])
+        self._total_loss_scalar = row["total_loss"]
+        self._initial_global_step = 0
+        self.told.elapsed, self.told.busy = row["seconds"], row["busy"]
+        self.told.tokens = int(row["tokens"])

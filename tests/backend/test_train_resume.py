@@ -1,0 +1,201 @@
+"""Stop, resume, early stop, full disk: what is kept, and that nothing is counted twice."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from backend.contract import metrics
+from backend.contract.problems import DiskFullError, TuneboardError, UsageError
+from backend.failures import Stopped
+from backend.report import Report
+from backend.training.trainer import RunTrainer
+from tests.backend.training import trained
+
+CURVE = ("step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm", "tokens")
+
+
+def curve(folder: Path) -> list[tuple[Any, ...]]:
+    rows, _ = metrics.read(folder / "metrics.jsonl", 0)
+    return [tuple(getattr(row, name) for name in CURVE) for row in rows]
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Ask for a stop when a step is reached, as the page does: by stop.json."""
+
+    def ask(step: int) -> None:
+        def progress(self: Report, now: int, total: int, **extra: Any) -> None:
+            if now == step and self.stop_once:
+                (self.folder / "stop.json").write_text("{}")
+
+        monkeypatch.setattr(Report, "progress", progress)
+        monkeypatch.setattr(Report, "stop_once", True, raising=False)
+
+    yield ask
+
+
+@pytest.mark.parametrize("step", [1, 5, 6, 11])
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_resumed_equals_uninterrupted(
+    step: int, method: str, workspace: Path, tiny_model_dir: Path, stop_at: Any
+) -> None:
+    """To the bit: weights, every logged loss, learning rate, token count; dropout and shuffle on."""
+    given: dict[str, Any] = {
+        "finetuning_type": method,
+        "max_steps": 12,
+        "logging_steps": 3,
+        "save_steps": 100,
+        "lora_dropout": 0.1,
+        "val_size": 0.1,
+        "eval_steps": 4,
+        "neftune_noise_alpha": 5.0,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 3,
+    }
+    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    stop_at(step)
+    with pytest.raises(Stopped):
+        trained(workspace, tiny_model_dir, "parts", **given)
+    parts = workspace / "saves" / "parts"
+    assert (parts / f"checkpoint-{step}" / "manifest.json").is_file()
+    (parts / "stop.json").unlink()
+    stop_at(-1)
+    trained(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
+    assert curve(parts) == curve(whole)
+    steps = [row[0] for row in curve(parts) if row[2] is not None]
+    assert steps == sorted(set(steps))
+    file = "adapter_model.safetensors" if method == "lora" else "model.safetensors"
+    one, two = load_file(whole / file), load_file(parts / file)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_rows_after_the_checkpoint_are_cut(workspace: Path, tiny_model_dir: Path) -> None:
+    """A run killed after step 5 goes on from checkpoint 4: step 5 is there once."""
+    given: dict[str, Any] = {"max_steps": 8, "logging_steps": 1, "save_steps": 4}
+    whole = trained(workspace, tiny_model_dir, **given)
+    before = curve(whole)
+    shutil.rmtree(whole / "checkpoint-8")
+    trained(workspace, tiny_model_dir, resume_from_checkpoint="true", **given)
+    assert curve(whole) == before
+
+
+def test_stop_saves_checkpoint_and_model(workspace: Path, tiny_model_dir: Path, stop_at: Any) -> None:
+    stop_at(2)
+    with pytest.raises(Stopped):
+        trained(workspace, tiny_model_dir, max_steps=50)
+    folder = workspace / "saves" / "run"
+    assert (folder / "checkpoint-2" / "manifest.json").is_file()
+    assert (folder / "adapter_model.safetensors").is_file()
+    assert json.loads((folder / "all_results.json").read_text())["steps"] == 2
+
+
+def test_early_stop_and_best_model(workspace: Path, tiny_model_dir: Path) -> None:
+    """A learning rate that ruins the model: evaluation gets no better, so training ends early and
+    the best checkpoint's weights are kept."""
+    folder = trained(
+        *(workspace, tiny_model_dir),
+        max_steps=40,
+        learning_rate=10.0,
+        max_grad_norm=0.0,
+        lr_scheduler_type="constant",
+        val_size=0.2,
+        eval_steps=1,
+        save_steps=3,
+        save_total_limit=1,
+        early_stopping_steps=2,
+        load_best_model_at_end=True,
+    )
+    results = json.loads((folder / "all_results.json").read_text())
+    evaluated = [row[3] for row in curve(folder) if row[3] is not None]
+    assert results["steps"] < 40
+    assert results["eval_loss"] == min(evaluated)
+
+
+def test_old_checkpoints_go_only_beyond_the_limit(workspace: Path, tiny_model_dir: Path) -> None:
+    folder = trained(workspace, tiny_model_dir, max_steps=6, save_steps=2, save_total_limit=2)
+    assert sorted(path.name for path in folder.glob("checkpoint-*")) == [
+        "checkpoint-4",
+        "checkpoint-6",
+    ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_full_disk_at_save_leaves_no_torn_checkpoint(
+    error: Exception, workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second save fails half-way: the first checkpoint stays, the torn one goes, with numbers."""
+    real = RunTrainer._save_optimizer_and_scheduler
+
+    def write(self: Any, folder: str) -> None:
+        if self.state.global_step >= 2:
+            raise error
+        real(self, folder)
+
+    monkeypatch.setattr(RunTrainer, "_save_optimizer_and_scheduler", write)
+    with pytest.raises(DiskFullError) as caught:
+        trained(workspace, tiny_model_dir, max_steps=3, save_steps=1)
+    folder = workspace / "saves" / "run"
+    assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-1"]
+    assert (folder / "checkpoint-1" / "manifest.json").is_file()
+    problem = caught.value.problems[0]
+    assert problem.code == "disk_full"
+    assert problem.params["needed"]
+    assert problem.params["free"]
+
+
+def test_no_room_is_said_before_the_first_step(
+    workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(workspace)._replace(free=1000)
+    monkeypatch.setattr("backend.training.checkpoints.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(DiskFullError):
+        trained(workspace, tiny_model_dir)
+    assert not (workspace / "saves" / "run" / "metrics.jsonl").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_run(
+    workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "backend.stages.sft.functional.cross_entropy",
+        lambda logits, *_, **__: logits.sum() * float("nan"),
+    )
+    with pytest.raises(TuneboardError) as caught:
+        trained(workspace, tiny_model_dir, max_steps=20, logging_steps=1)
+    assert caught.value.problems[0].code == "loss_not_finite"
+    assert caught.value.problems[0].params["step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [("auto", "no_checkpoint"), ("nowhere/checkpoint-1", "checkpoint_missing")],
+)
+def test_nothing_to_resume_from(
+    given: str, code: str, workspace: Path, tiny_model_dir: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        trained(workspace, tiny_model_dir, resume_from_checkpoint=given)
+    assert caught.value.problems[0].code == code
+
+
+def test_a_checkpoint_without_optimizer_cannot_be_resumed(
+    workspace: Path, tiny_model_dir: Path
+) -> None:
+    folder = trained(workspace, tiny_model_dir, save_only_model=True)
+    given = str(folder / "checkpoint-3")
+    with pytest.raises(UsageError) as caught:
+        trained(workspace, tiny_model_dir, "next", resume_from_checkpoint=given)
+    assert caught.value.problems[0].code == "checkpoint_not_resumable"

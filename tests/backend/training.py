@@ -1,0 +1,42 @@
+"""What the training tests share: values of a small run, and a data set of short rows."""
+
+from pathlib import Path
+from typing import Any
+
+from backend.contract.arguments import parse, resolved
+from backend.contract.field import Values
+from backend.train import run
+from tests.backend.conftest import write_dataset
+
+ROWS = [
+    {"instruction": f"What is {left} plus {right}?", "input": "", "output": f"It is {left + right}."}
+    for left in range(6)
+    for right in range(5)
+]
+
+
+def small(model: Path, **given: Any) -> Values:
+    """Values of a run of a few steps on ROWS."""
+    raw = {
+        "model_name_or_path": str(model),
+        "dataset": "sums",
+        "max_steps": 3,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 2,
+        "learning_rate": 1e-3,
+        "cutoff_len": 128,
+        **given,
+    }
+    values, problems = parse(raw, "train")
+    assert not problems
+    return resolved(values)
+
+
+def trained(home: Path, model: Path, name: str = "run", **given: Any) -> Path:
+    """The folder of a finished small run."""
+    if not (home / "data" / "sums.json").exists():
+        write_dataset(home, "sums", ROWS)
+    folder = home / "saves" / name
+    folder.mkdir(exist_ok=True)
+    run(small(model, dataset_dir=str(home / "data"), **given), folder)
+    return folder

@@ -1,0 +1,188 @@
+"""The page itself in Chromium: languages, problems beside fields, arguments, preview, hardware, access."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from backend.contract.arguments import changed, from_argv, from_yaml
+from tests.e2e.conftest import ROOT, Server
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def home(tiny_home: Path) -> Path:
+    return tiny_home
+
+
+def box(page: Page, name: str) -> object:
+    return page.locator(f"#{name} input, #{name} textarea").first
+
+
+def choose(page: Page, name: str, text: str) -> None:
+    """Type into a dropdown that takes own values, and leave it."""
+    field = page.locator(f"#{name} input").first
+    field.click()
+    field.fill(text)
+    field.press("Enter")
+    field.press("Tab")
+
+
+def ready_form(page: Page) -> None:
+    box(page, "model_name_or_path").fill("saves/models/tiny")
+    choose(page, "dataset", "identity")
+    expect(page.locator("#start")).to_be_enabled()
+
+
+def command_of(page: Page) -> list[str]:
+    text = page.locator("#command .cm-content").inner_text()
+    return shlex.split(text.replace("\\\n", " ").replace("\n", " "))
+
+
+def test_two_visitors_each_in_their_language(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """L-05: the language belongs to the visitor; switching one leaves the other alone."""
+    english, chinese = open_page(), open_page(locale="zh-CN")
+    expect(chinese.locator("#learning_rate")).to_contain_text("学习率")
+    expect(chinese.locator("#start")).to_have_text("开始训练")
+    expect(english.locator("#learning_rate")).to_contain_text("Learning rate")
+    choose(english, "language", "中文")
+    expect(english.locator("#start")).to_have_text("开始训练")
+    english.reload()
+    expect(english.locator("#start")).to_have_text("开始训练")
+    expect(chinese.locator("#problems textarea")).to_have_value(re.compile("模型"))
+
+
+def test_a_problem_stands_beside_its_field(open_page: Callable[..., Page], server: Server) -> None:
+    """A-02: NaN is refused at the field, Start is off, and both come back when it is mended."""
+    page = open_page()
+    ready_form(page)
+    box(page, "learning_rate").fill("nan")
+    expect(page.locator("#learning_rate")).to_contain_text("⚠")
+    expect(page.locator("#start")).to_be_disabled()
+    expect(page.locator("#problems textarea")).to_have_value(re.compile("Learning rate"))
+    box(page, "learning_rate").fill("2e-4")
+    expect(page.locator("#start")).to_be_enabled()
+    expect(page.locator("#learning_rate")).not_to_contain_text("⚠")
+
+
+def test_fields_of_other_methods_are_not_shown(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    page = open_page()
+    page.locator("#group-lora").click()
+    expect(page.locator("#lora_rank")).to_be_visible()
+    choose(page, "finetuning_type", "Freeze")
+    expect(page.locator("#lora_rank")).not_to_be_visible()
+    page.locator("#group-freeze").click()
+    expect(page.locator("#freeze_trainable_layers")).to_be_visible()
+
+
+def test_the_command_follows_and_parses(open_page: Callable[..., Page], server: Server) -> None:
+    """P7: the command shown parses to the values on the page."""
+    page = open_page()
+    ready_form(page)
+    box(page, "learning_rate").fill("3e-4")
+    expect(page.locator("#command")).to_contain_text("--learning_rate 0.0003")
+    words = command_of(page)
+    assert words[:2] == ["tuneboard", "train"]
+    values, problems = from_argv(words[2:], "train")
+    assert problems == []
+    kept = changed(values, "train")
+    assert kept["learning_rate"] == 3e-4
+    assert kept["model_name_or_path"] == "saves/models/tiny"
+    assert kept["dataset"] == "identity"
+
+
+def test_a_secret_is_in_no_command(open_page: Callable[..., Page], server: Server) -> None:
+    page = open_page()
+    ready_form(page)
+    page.locator("#group-model").click()
+    box(page, "hf_hub_token").fill("hf_CANARY")
+    expect(page.locator("#command")).to_contain_text('HF_TOKEN="$HF_TOKEN"')
+    assert "CANARY" not in page.locator("#command").inner_text()
+
+
+def test_arguments_are_saved_and_loaded(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    page = open_page()
+    ready_form(page)
+    box(page, "cutoff_len").fill("333")
+    page.locator("#arguments").click()
+    box(page, "arguments_name").fill("mine")
+    page.locator("#arguments_save").click()
+    expect(page.locator("#arguments_note textarea, #arguments_note input")).to_have_value(
+        re.compile(r"mine\.yaml")
+    )
+    file = home / "saves" / "arguments" / "mine.yaml"
+    values, problems = from_yaml(str(file), "train")
+    assert problems == []
+    assert values["cutoff_len"] == 333
+    box(page, "cutoff_len").fill("444")
+    page.locator("#arguments_load").click()
+    expect(box(page, "cutoff_len")).to_have_value("333")
+    bad = home / "bad.yaml"
+    bad.write_text("cutoff_len: 555\nlearning_rat: 1\n")
+    page.locator("#arguments_upload input[type=file]").set_input_files(str(bad))
+    expect(page.locator("#arguments_note textarea, #arguments_note input")).to_have_value(
+        re.compile("learning_rate")
+    )
+    expect(box(page, "cutoff_len")).to_have_value("333")
+
+
+def test_the_data_is_shown_page_by_page(open_page: Callable[..., Page], server: Server) -> None:
+    page = open_page()
+    choose(page, "dataset", "identity")
+    page.locator("#preview").click()
+    page.locator("#preview-show").click()
+    rows = json.loads((ROOT / "data" / "identity.json").read_text(encoding="utf-8"))
+    where = page.locator("#preview-where input, #preview-where textarea")
+    expect(where).to_have_value(re.compile("1 to 5"))
+    expect(page.locator("#preview-rows")).to_contain_text(rows[0]["instruction"])
+    page.locator("#preview-next").click()
+    expect(where).to_have_value(re.compile("6 to 10"))
+    expect(page.locator("#preview-rows")).to_contain_text(rows[5]["instruction"])
+
+
+def test_light_and_dark(open_page: Callable[..., Page], server: Server) -> None:
+    page = open_page(color_scheme="light")
+    assert not page.evaluate("document.body.classList.contains('dark')")
+    page.locator("#theme").click()
+    assert page.evaluate("document.body.classList.contains('dark')")
+    page.reload()
+    expect(page.locator("body.dark")).to_have_count(1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_for_a_screen_reader(
+    open_page: Callable[..., Page], server: Server, scheme: str
+) -> None:
+    page = open_page(color_scheme=scheme)
+    for tab in ("Train", "Evaluate", "Chat", "Export", "Runs"):
+        page.get_by_role("tab", name=tab, exact=True).click()
+        page.wait_for_timeout(300)
+        found = Axe().run(page).response["violations"]
+        serious = [row for row in found if row["impact"] in {"serious", "critical"}]
+        said = [(row["id"], [node["html"][:160] for node in row["nodes"]][:3]) for row in serious]
+        assert said == [], tab
+
+
+class TestTwoGpus:
+    """G-01's happy side: a stand-in NVML that shows two GPUs."""
+
+    @pytest.fixture
+    def python_path(self) -> tuple[str, ...]:
+        return (str(ROOT / "tests" / "fakes"),)
+
+    def test_both_are_in_the_header(self, open_page: Callable[..., Page], server: Server) -> None:
+        page = open_page()
+        strip = page.locator("#hardware textarea, #hardware input")
+        expect(strip).to_have_value(re.compile(r"GPU 0.*GPU 1"), timeout=15_000)
