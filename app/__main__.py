@@ -1,6 +1,7 @@
 """python -m app (= tuneboard webui): options, then serve until Ctrl-C."""
 
 import argparse
+import contextlib
 import os
 import sys
 
@@ -78,10 +79,8 @@ def _serve(settings: Settings) -> None:
                 sys.stdout.flush()
 
     server = Announcing(config(settings))
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         server.run()
-    except KeyboardInterrupt:
-        pass
     _farewell()
 
 

@@ -1,4 +1,4 @@
-"""Rows of the argument table to widgets, their values back to arguments, `when` to show and hide."""
+"""Rows of the argument table to widgets, their values back, `when` to show and hide."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

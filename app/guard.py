@@ -1,8 +1,8 @@
 """The outermost layer of the page's server: who may ask, from which page, and what headers go back.
 
 Pure ASGI, so that streams and WebSockets pass unbuffered. Another web site that is open in the same
-browser can neither start, read nor stop anything: the Host must be one of ours (no DNS rebinding), and
-whatever changes something must come from our own page (no cross-site request).
+browser can neither start, read nor stop anything: the Host must be one of ours (no DNS rebinding),
+and whatever changes something must come from our own page (no cross-site request).
 """
 
 import base64

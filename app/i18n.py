@@ -1,4 +1,4 @@
-"""Texts on the page: which property of which component shows which key, in each visitor's language."""
+"""Texts on the page: which property of which component shows which key, by visitor."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,15 +30,15 @@ def from_header(accepted: str) -> str:
 class Texts:
     """The register that lets one event say the whole page again in another language.
 
-    `add(component, label="field.x.label", choices=choices("x", row.choices))` keeps the keys;
-    `initial(...)` gives the same in the default language, for a component's constructor.
+    `add(component, label="field.x.label", choices=choices("x", row.choices))` keeps the keys; `say`
+    gives the same in the default language, for a component's constructor.
     """
 
     def __init__(self) -> None:
         self._rows: list[tuple[Any, dict[str, Any]]] = []
 
     def add(self, component: Any, **keys: Any) -> Any:
-        """Register a component; values are keys of texts, `choices` a list of (key, value) pairs."""
+    gives the same in the default language, as arguments of a constructor.
         self._rows.append((component, keys))
         return component
 

@@ -59,7 +59,8 @@ def build_app(settings: Settings) -> ASGIApp:
 def check(settings: Settings) -> None:
     """Refuse what must not be served, before anything is built.
 
-    Raises UsageError: the address is taken or foreign, or other machines could come in without a login.
+    Raises UsageError: the address is taken or foreign, or other machines could come in without
+    a login.
     """
     if settings.exposed and not settings.login:
         raise UsageError(Problem(code="exposed_without_login", params={"host": settings.host}))

@@ -1,4 +1,4 @@
-"""How the page is served: address, path behind a proxy, login. From options, then the environment."""
+"""How the page is served: address, path behind a proxy, login."""
 
 import os
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class Settings:
     @property
     def url(self) -> str:
         """What a person on this machine types into a browser."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host
         return f"http://{host}:{self.port}"
 
 
 def from_environment() -> dict[str, str]:
-    """The settings that the environment gives, as text; the names are those that Gradio users know."""
+    """The settings that the environment gives, as text; the names are those of Gradio."""
     names = {
         "host": "GRADIO_SERVER_NAME",
         "port": "GRADIO_SERVER_PORT",

@@ -1,4 +1,4 @@
-"""How the page looks: Gradio's base theme with system fonts (nothing is fetched), own style sheet."""
+"""How the page looks: Gradio's base theme, system fonts (nothing is fetched), a style sheet."""
 
 from pathlib import Path
 

@@ -86,7 +86,7 @@ def _task(task: str, words: list[str]) -> int:
 
 
 def _as_eval(values: Values) -> Values:
-    """A train command without do_train (an old way to evaluate) as the eval command that it means."""
+    """A train command without do_train (an old way to evaluate) as an eval command."""
     kept = {name: value for name, value in values.items() if "eval" in FIELDS[name].tasks}
     return {**kept, "eval_dataset": values["eval_dataset"] or values["dataset"]}
 

@@ -37,7 +37,7 @@ MEMORY_TEXT = re.compile(
 logger = logging.getLogger(__name__)
 
 
-class Stopped(Exception):  # noqa: N818 (no error: the person asked for it)
+class Stopped(Exception):
     """The work ended early because the person asked for it, and saved what it had."""
 
 
@@ -54,12 +54,10 @@ def run_worker(work: Callable[[], None], folder: Path) -> int:
     except (Stopped, KeyboardInterrupt):
         logger.info("stopped as asked")
         return STOPPED_EXIT
-    except Exception as error:  # noqa: BLE001 (the outermost edge)
+    except Exception as error:
         told = explain(error, _arguments(folder))
         if not isinstance(error, TuneboardError):
-            logger.error("the work failed", exc_info=error)
-        for problem in told.problems:
-            logger.error("%s", problem.text())
+            logger.exception("the work failed")
         _record(told, folder)
         return told.exit_code
     return 0
@@ -126,6 +124,8 @@ def _arguments(folder: Path) -> Mapping[str, Value]:
 
 
 def _record(told: TuneboardError, folder: Path) -> None:
+    for each in told.problems:
+        logger.error("%s", each.text())
     problem = told.problems[0] if told.problems else Problem(code="unknown")
     more = [each.to_json() for each in told.problems[1:]]
     content = {**problem.to_json(), **({"more": more} if more else {})}

@@ -12,8 +12,10 @@ from backend.contract.field import Value
 PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "tokenizers")
 
 
-def write(folder: Path, values: Mapping[str, Value], results: Mapping[str, float], base: str) -> None:
-    """Write the model card of a finished run into its folder (replacing what a library put there)."""
+def write(
+    folder: Path, values: Mapping[str, Value], results: Mapping[str, float], base: str
+) -> None:
+    """Write the model card of a finished run into its folder, over what a library put there."""
     head = {
         "base_model": base,
         "library_name": "peft" if values["finetuning_type"] == "lora" else "transformers",
@@ -51,7 +53,11 @@ def _table(results: Mapping[str, float]) -> str:
 
 
 def _code(values: Mapping[str, Value]) -> str:
-    kind = "AutoPeftModelForCausalLM" if values["finetuning_type"] == "lora" else "AutoModelForCausalLM"
+    kind = (
+        "AutoPeftModelForCausalLM"
+        if values["finetuning_type"] == "lora"
+        else "AutoModelForCausalLM"
+    )
     library = "peft" if values["finetuning_type"] == "lora" else "transformers"
     return (
         f"from {library} import {kind}\nfrom transformers import AutoTokenizer\n\n"

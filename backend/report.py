@@ -3,6 +3,7 @@
 No torch in here: data preparation, evaluation and export report through the same object.
 """
 
+import json
 import logging
 import math
 import os
@@ -32,7 +33,7 @@ class Report:
         self._began: dict[str, tuple[float, int]] = {}  # phase -> time and step of its first step
 
     def phase(self, name: str) -> None:
-        """Say which part of the work begins. Raises Stopped where a stop was asked before training."""
+        """Say which part of the work begins. Raises Stopped if a stop was asked before training."""
         self._status["phase"] = name
         logger.debug("phase: %s", name)
         self._write()
@@ -58,11 +59,13 @@ class Report:
         """Drop the rows after `step`: a resumed run writes them again."""
         if not self.writes or not self.metrics_path.exists():
             return
-        rows, _ = metrics.read(self.metrics_path, 0)
-        self.metrics_path.write_text("")
+        rows, _ = metrics.read(self.metrics_path)
+        part = self.metrics_path.with_suffix(".part")
+        part.write_bytes(b"")
         for row in rows:
             if row.step <= step:
-                metrics.append(self.metrics_path, row)
+                metrics.append(part, row)
+        part.replace(self.metrics_path)
 
     def notice(self, problem: Problem) -> None:
         """Something worth knowing that stops nothing: a log line, and shown on the page."""
@@ -80,7 +83,7 @@ class Report:
     def _write(self) -> None:
         if self.writes:
             self._written = time.monotonic()
-            write_atomic(self.folder / run_folder.STATUS, run_folder.dump(self._status))
+            write_atomic(self.folder / run_folder.STATUS, json.dumps(self._status))
 
 
 def finite(number: float | None) -> float | None:

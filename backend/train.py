@@ -21,6 +21,7 @@ from backend.stages.sft import SftTrainer
 from backend.training import arguments, checkpoints
 from backend.training.callback import memory
 
+RESULTS = "all_results.json"
 STAGES = {"sft": SftTrainer}
 
 
@@ -32,7 +33,7 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     """
     report = Report(folder)
     report.phase("loading")
-    checkpoint = checkpoints.choose(folder, values.get("resume_from_checkpoint"))
+    checkpoint = checkpoints.choose(folder, values.get("resume_from_checkpoint"), report)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
     report.phase("tokenizing")
@@ -70,7 +71,7 @@ def save(trainer: Any, folder: Path) -> None:
         adapters.save(model, folder, trainer.values)
         trainer.processing_class.save_pretrained(folder)
     results = figures(trainer)
-    write_atomic(folder / run_folder.RESULTS, json.dumps(results, indent=2))
+    write_atomic(folder / RESULTS, json.dumps(results, indent=2))
     rows, _ = metrics.read(folder / run_folder.METRICS, 0)
     if trainer.values.get("plot_loss"):
         plots.draw_loss(rows, folder / plots.NAME)
@@ -103,6 +104,8 @@ def figures(trainer: Any) -> dict[str, float]:
             results["eval_accuracy"] = kept[-1]["eval_accuracy"]
     for name in ("train_loss", "eval_loss", "perplexity"):
         if name in results and not math.isfinite(results[name]):
-            trainer.report.notice(Problem(code="figure_not_finite", params={"name": name}, notice=True))
+            trainer.report.notice(
+                Problem(code="figure_not_finite", params={"name": name}, notice=True)
+            )
             del results[name]
     return results

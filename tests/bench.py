@@ -74,9 +74,8 @@ def start() -> None:
                 measure([sys.executable, "-m", "app", "--port", str(port)], port, Path(home))
             )
     names = ("start (s)", "idle memory (MB)")
-    print(
-        f"{'':18}{'tuneboard':>12}{'bare page':>12}{'ratio':>8}   (median of {ROUNDS}, first round dropped)"
-    )
+    print(f"median of {ROUNDS} rounds, a first one dropped")
+    print(f"{'':18}{'tuneboard':>12}{'bare page':>12}{'ratio':>8}")
     for index, name in enumerate(names):
         a = statistics.median(row[index] for row in ours[1:])
         b = statistics.median(row[index] for row in bare[1:])

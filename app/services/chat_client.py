@@ -1,7 +1,7 @@
-"""The model behind Chat: a child `tuneboard api` on a loopback port with a random key, spoken to by HTTP.
+"""The model behind Chat: a child `tuneboard api` on a loopback port, with a random key.
 
-One child at a time for the whole page process (a model fills memory); unloading ends it, which frees
-every byte. The child dies with the page: it asks for nothing that must survive.
+One child at a time for the whole page process (a model fills memory); unloading ends it, which
+frees every byte. The child dies with the page: it holds nothing that must survive.
 """
 
 import atexit
@@ -70,7 +70,7 @@ def load(values: Values) -> None:
         built = command(values, port)
         handle, name = tempfile.mkstemp(prefix="tuneboard-chat-", suffix=".log")
         with os.fdopen(handle, "wb") as out:
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 [sys.executable, "-m", "backend", *built.argv[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=out,

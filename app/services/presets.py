@@ -1,4 +1,4 @@
-"""Saved arguments (saves/arguments/<name>.yaml, files that the command accepts) and the Try-it values."""
+"""Saved arguments (saves/arguments/<name>.yaml, as the command takes them), the Try-it values."""
 
 from pathlib import Path
 

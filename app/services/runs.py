@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
+from urllib.parse import quote
 
 from backend.contract import metrics, run_folder
 from backend.contract.home import saves
@@ -117,3 +118,21 @@ def _before(file: Path, offset: int) -> bytes:
             return content.read(min(offset, CHECK_BYTES))
     except OSError:
         return b""
+
+
+def log_link(folder: Path) -> str:
+    """Where the page serves this run's log for download, "" for a folder outside saves/."""
+    inside = folder.is_relative_to(saves())
+    return f"own/log?run={quote(str(folder.relative_to(saves())))}" if inside else ""
+
+
+def log_file(name: str) -> Path | None:
+    """The log of a run named by its path inside saves/, or None: no other file can be asked for."""
+    root = saves().resolve()
+    try:
+        folder = (root / name).resolve()
+    except (OSError, ValueError):
+        return None
+    log = folder / run_folder.LOG
+    inside = folder.is_relative_to(root) and (folder / run_folder.RUN).is_file()
+    return log if inside and log.is_file() and not log.is_symlink() else None

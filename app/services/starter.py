@@ -30,7 +30,7 @@ def fetch() -> None:
     log = saves() / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
-        _child = subprocess.Popen(  # noqa: S603
+        _child = subprocess.Popen(
             [sys.executable, "-m", "backend", "starter"],
             stdin=subprocess.DEVNULL,
             stdout=out,

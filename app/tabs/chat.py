@@ -9,8 +9,10 @@ import gradio as gr
 from app.form import Form
 from app.i18n import say, t
 from app.services import chat_client
+from app.services.catalog import base_of, is_adapter
 from app.tabs.context import Context
 from app.tabs.launching import said
+from app.tabs.model_bar import relative
 from backend.contract.arguments import judged
 from backend.contract.home import home
 from backend.contract.preflight import check_paths
@@ -262,10 +264,7 @@ def _failed(histories: list[History], words: str) -> list[History]:
 
 
 def open_run(folder: str, context: Context) -> list[Any]:
-    """Updates of the model bar that choose a finished run: its base and adapter, or its own weights."""
-    from app.services.catalog import base_of, is_adapter
-    from app.tabs.model_bar import relative
-
+    """Updates of the model bar that choose a finished run: its adapter, or its own weights."""
     path, bar = Path(folder), context.bar.widgets
     if is_adapter(path):
         chosen = {"model_name_or_path": base_of(path), "adapter_name_or_path": [relative(path)]}

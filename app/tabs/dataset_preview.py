@@ -59,7 +59,7 @@ def build(form: Form, lang: Any) -> None:
 
 
 def keep_fresh(dataset_dir: Any, boxes: list[Any]) -> None:
-    """The registered data sets as choices, read again when the page loads, the folder or the file changes."""
+    """The registered data sets as choices, read again every few seconds."""
     seen, timer = gr.State(None), gr.Timer(REFRESH_S)
 
     def refresh(folder: str, before: list[str] | None) -> list[Any]:

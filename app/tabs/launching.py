@@ -123,7 +123,7 @@ class Launcher:
     def judge(
         self, given: Sequence[Any], model: str | None, name: str | None
     ) -> tuple[Values, list[Problem]]:
-        """Values with the output folder, and every problem and notice: fields, rules, files, name."""
+        """Values with the output folder, and every problem and notice."""
         values, problems = self.form.values(given)
         run_name = (name or "").strip() or new_name(self.task)
         if "output_dir" in values:

@@ -1,11 +1,12 @@
 """One run on the page: state, progress, curves, log, checkpoints; Stop and Resume. Used by several tabs."""
 
+import html
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import gradio as gr
 from gradio.components.plot import PlotData
@@ -13,15 +14,16 @@ from gradio.components.plot import PlotData
 from app.i18n import Texts, named, say, t
 from app.services import charts, run_text, runs, tail
 from backend.contract import launch, run_folder
-from backend.contract.home import home
 from backend.contract.problems import TuneboardError
-from backend.contract.run_folder import RunView
+from backend.contract.run_folder import RunView, State
 
 RUNNING_S = 1
 ENDED_S = 5
 CHART_S = 2.0  # a curve is drawn anew no more often than this
-Shown = dict[str, Any]
-Update = dict[str, Any]
+LOG_LINES = 12
+KIND_TEXTS = [(f"chart.kind.{kind}", kind) for kind in charts.KINDS]
+HIDDEN = {"visible": False}
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -39,27 +41,310 @@ class Panel:
 
 
 def build(texts: Texts, lang: Any, prefix: str = "train", *, latest: bool = True) -> Panel:
-    """Draw a panel and wire it; `prefix` keeps element ids apart and, with `latest`, names the task
-    whose newest run a fresh page shows."""
+    """Draw a panel and wire it.
+
+    `prefix` keeps element ids apart; with `latest` it is the task whose newest run a fresh page shows.
+    """
     parts = _draw(texts, prefix)
-    run, shown, timer = gr.State(""), gr.State({}), gr.Timer(RUNNING_S, active=False)
-    names = [*parts, "timer"]
-    asked = ("kind", "log_axis", "search")
-
-    def refresh(path: str, name: str, kind: str, log_axis: bool, *rest: Any) -> list[Any]:
-        search, before = rest
-        now = _Look(path or "", name, kind, log_axis, search or "").updates(before)
-        changed = [
-            _update(key, now[key]) if now[key] != before.get(key) else gr.skip() for key in names
-        ]
-        return [*changed, now]
-
-    inputs = [run, lang, *(parts[name] for name in asked), shown]
-    outputs = [*parts.values(), timer, shown]
+    run, shown = gr.State(""), gr.State({})
+    parts["timer"] = gr.Timer(RUNNING_S, active=False)
     panel = Panel(
-        run, parts["stop"], parts["resume"], parts["chat"], timer, refresh, inputs, outputs
+        run=run,
+        stop=parts["stop"],
+        resume=parts["resume"],
+        chat=parts["chat"],
+        timer=parts["timer"],
+        refresh=_refresh_of(list(parts)),
+        inputs=[run, lang, parts["kind"], parts["log_axis"], parts["search"], shown],
+        outputs=[*parts.values(), shown],
     )
     _wire(panel, parts, lang)
     if latest:
         _open_latest(panel, prefix)
     return panel
+
+
+def _draw(texts: Texts, prefix: str) -> dict[str, Any]:
+    """The components by name, in the order of `outputs`."""
+    parts: dict[str, Any] = {}
+    with gr.Column(elem_id=f"{prefix}-run", elem_classes="run-panel"):
+        none = gr.Markdown(t("panel.none"), elem_id=f"{prefix}-run-none", elem_classes="run-none")
+        parts["none"] = texts.add(none, value="panel.none")
+        with gr.Column(visible=False, elem_id=f"{prefix}-run-body") as parts["body"]:
+            _draw_head(texts, prefix, parts)
+            _draw_chart(texts, prefix, parts)
+            _draw_log(texts, prefix, parts)
+            with gr.Accordion("", open=False, elem_id=f"{prefix}-run-checkpoints") as box:
+                parts["points"] = gr.Markdown(elem_classes="run-points", latex_delimiters=[])
+            parts["points_box"] = box
+    return parts
+
+
+def _draw_head(texts: Texts, prefix: str, parts: dict[str, Any]) -> None:
+    with gr.Row(elem_classes="run-head"):
+        for name in ("name", "state"):
+            parts[name] = gr.Markdown(
+                elem_id=f"{prefix}-run-{name}", elem_classes=f"run-{name}", latex_delimiters=[]
+            )
+    for name in ("progress", "figures"):
+        parts[name] = gr.Markdown(elem_id=f"{prefix}-run-{name}", elem_classes=f"run-{name}")
+    safe = gr.Markdown(t("panel.safe"), elem_id=f"{prefix}-run-safe", elem_classes="run-safe")
+    parts["safe"] = texts.add(safe, value="panel.safe")
+    for name in ("problem", "notices"):
+        box = gr.Textbox(
+            visible=False,
+            interactive=False,
+            lines=1,
+            max_lines=10,
+            elem_id=f"{prefix}-run-{name}",
+            elem_classes="problems" if name == "problem" else "notices",
+            **say({"label": f"panel.{name}"}),
+        )
+        parts[name] = texts.add(box, label=f"panel.{name}")
+    with gr.Row(elem_classes="run-buttons"):
+        for name, variant in (("stop", "stop"), ("resume", "primary"), ("chat", "primary")):
+            key = f"panel.{name}"
+            button = gr.Button(
+                variant=variant,
+                min_width=110,
+                elem_id=f"{prefix}-run-{name}",
+                **say({"value": key}),
+            )
+            parts[name] = texts.add(button, value=key)
+
+
+def _draw_chart(texts: Texts, prefix: str, parts: dict[str, Any]) -> None:
+    with gr.Column(elem_classes="run-curves") as parts["curves"]:
+        with gr.Row(elem_classes="run-chart-bar"):
+            kind = gr.Radio(
+                choices=named(KIND_TEXTS, "en"),
+                value="loss",
+                container=False,
+                show_label=False,
+                min_width=240,
+                scale=4,
+                elem_id=f"{prefix}-run-chart-kind",
+                elem_classes="run-kinds",
+                **say({"label": "panel.chart"}),
+            )
+            parts["kind"] = texts.add(kind, label="panel.chart", choices=KIND_TEXTS)
+            log_axis = gr.Checkbox(
+                container=False,
+                min_width=110,
+                scale=1,
+                elem_id=f"{prefix}-run-log-axis",
+                **say({"label": "panel.log_axis"}),
+            )
+            parts["log_axis"] = texts.add(log_axis, label="panel.log_axis")
+        parts["chart"] = gr.Plot(
+            show_label=False,
+            container=False,
+            elem_id=f"{prefix}-run-chart",
+            elem_classes="run-chart",
+            **say({"label": "panel.chart"}),
+        )
+        texts.add(parts["chart"], label="panel.chart")
+
+
+def _draw_log(texts: Texts, prefix: str, parts: dict[str, Any]) -> None:
+    log = gr.Textbox(
+        lines=LOG_LINES,
+        max_lines=LOG_LINES,
+        interactive=False,
+        autoscroll=True,
+        elem_id=f"{prefix}-run-log",
+        elem_classes="run-log",
+        **say({"label": "panel.log"}),
+    )
+    parts["log"] = texts.add(log, label="panel.log")
+    with gr.Row(elem_classes="run-log-bar"):
+        search = gr.Textbox(
+            max_lines=1,
+            container=False,
+            show_label=False,
+            scale=3,
+            min_width=160,
+            elem_id=f"{prefix}-run-search",
+            **say({"label": "panel.search", "placeholder": "panel.search"}),
+        )
+        parts["search"] = texts.add(search, label="panel.search", placeholder="panel.search")
+        download = gr.Button(
+            size="md",
+            scale=1,
+            min_width=130,
+            elem_id=f"{prefix}-run-download",
+            **say({"value": "panel.download"}),
+        )
+        parts["download"] = texts.add(download, value="panel.download")
+
+
+def _wire(panel: Panel, parts: dict[str, Any], lang: Any) -> None:
+    given = {"fn": panel.refresh, "inputs": panel.inputs, "outputs": panel.outputs, **QUIET}
+    panel.timer.tick(**given)
+    gr.on(
+        [
+            panel.run.change,
+            lang.change,
+            parts["kind"].change,
+            parts["log_axis"].change,
+            parts["search"].change,
+        ],
+        trigger_mode="always_last",
+        **given,
+    )
+    for button, act in ((panel.stop, launch.stop), (panel.resume, launch.resume)):
+        done = button.click(_action(act), [panel.run, lang], None, **QUIET)
+        done.then(**given)
+
+
+def _action(act: Callable[[Path], object]) -> Callable[[str, str], None]:
+    def apply(path: str, lang: str) -> None:
+        try:
+            act(Path(path))
+        except TuneboardError as error:
+            for problem in error.problems:
+                gr.Warning(html.escape(problem.text(lang)))
+        runs.forget()
+
+    return apply
+
+
+def _open_latest(panel: Panel, task: str) -> None:
+    """A page that is opened again, on any machine, shows the run that goes on."""
+
+    def newest(path: str) -> str:
+        return path or str(runs.latest(task) or "")
+
+    gr.context.Context.root_block.load(newest, panel.run, panel.run, **QUIET)
+
+
+def _refresh_of(names: list[str]) -> Callable[..., list[Any]]:
+    """The handler: only what has changed since the last look of this page is sent."""
+
+    def refresh(
+        path: str, lang: str, kind: str, log_axis: bool, search: str, before: dict[str, Any]
+    ) -> list[Any]:
+        look = _Look(path or "", lang, kind, log_axis, (search or "").strip())
+        now = look.stamps(before)
+        updates = [
+            look.update(name, now[name])
+            if name in now and now[name] != before.get(name)
+            else gr.skip()
+            for name in names
+        ]
+        return [*updates, now]
+
+    return refresh
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One look at a run for one page. A stamp tells whether a part of the panel has to be sent."""
+
+    path: str
+    lang: str
+    kind: str
+    log_axis: bool
+    search: str
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.path)
+
+    @cached_property
+    def view(self) -> RunView | None:
+        known = self.path and (self.folder / run_folder.RUN).is_file()
+        return runs.view(self.folder) if known else None
+
+    @cached_property
+    def history(self) -> runs.History:
+        return runs.history(self.folder)
+
+    def stamps(self, before: dict[str, Any]) -> dict[str, Any]:
+        """What each part shows now: update arguments, or for chart and log what they follow from."""
+        view = self.view
+        if view is None:
+            nothing = {"none": {"visible": True}, "body": HIDDEN, "timer": {"active": False}}
+            return nothing
+        period = ENDED_S if view.ended else RUNNING_S
+        return {
+            "none": HIDDEN,
+            "body": {"visible": True},
+            "timer": {"active": True, "value": period},
+            **self._head(view),
+            **self._buttons(view),
+            **self._curves(view, before),
+            "log": (self.path, self.search, self.lang, tail.stamp(self.folder / run_folder.LOG)),
+            **self._points(),
+        }
+
+    def update(self, name: str, stamp: Any) -> Any:
+        """The Gradio update of one part."""
+        if name == "chart":
+            first = 1
+            figure = charts.chart(
+                self.kind, self.history.rows, self.lang, log=self.log_axis, first=first
+            )
+            return PlotData(type="plotly", plot=figure)
+        if name == "log":
+            return self._log()
+        return gr.Timer(**stamp) if name == "timer" else gr.update(**stamp)
+
+    def _head(self, view: RunView) -> dict[str, Any]:
+        share, words = run_text.progress(view, self.history.rows, self.lang)
+        bar = _bar(share, view.ended, t("panel.progress", self.lang))
+        reason = view.reason.text(self.lang) if view.reason else ""
+        return {
+            "name": {"value": run_text.plain(self.folder.name)},
+            "state": {
+                "value": run_text.state(view, self.lang),
+                "elem_classes": ["run-state", f"state-{view.state.value}"],
+            },
+            "progress": {"value": bar, "visible": bool(bar)},
+            "figures": {"value": words, "visible": bool(words)},
+            "safe": {"visible": not view.ended},
+            "problem": {"value": reason, "visible": bool(reason)},
+            "notices": HIDDEN,
+        }
+
+    def _buttons(self, view: RunView) -> dict[str, Any]:
+        train = view.task == "train"
+        link = runs.log_link(self.folder)
+        return {
+            "stop": {"visible": not view.ended, "interactive": view.state != State.STOPPING},
+            "resume": {"visible": train and view.ended and view.state != State.SUCCEEDED},
+            "chat": {"visible": train and view.state in {State.SUCCEEDED, State.STOPPED}},
+            "download": {"link": link, "visible": bool(link)},
+        }
+
+    def _curves(self, view: RunView, before: dict[str, Any]) -> dict[str, Any]:
+        wanted = view.task == "train" and (bool(self.history.rows) or not view.ended)
+        if not wanted:
+            return {"curves": HIDDEN}
+        choice = (self.path, self.kind, self.log_axis, self.lang, view.ended)
+        stamp = (choice, self.history.version, time.monotonic())
+        drawn = before.get("chart", ((), 0, 0.0))
+        same = drawn[0] == choice and (drawn[1] == stamp[1] or stamp[2] - drawn[2] < CHART_S)
+        return {"curves": {"visible": True}, "chart": drawn if same else stamp}
+
+    def _log(self) -> Any:
+        text = tail.tail(self.folder / run_folder.LOG, self.search)
+        if self.search and not text:
+            text = t("panel.no_match", self.lang, words=self.search)
+        return gr.update(value=text)
+
+    def _points(self) -> dict[str, Any]:
+        points = run_folder.checkpoints(self.folder)
+        title = t("panel.checkpoints", self.lang, count=len(points))
+        return {
+            "points_box": {"visible": bool(points), "label": title},
+            "points": {"value": run_text.checkpoint_table(points, self.lang)},
+        }
+
+
+def _bar(share: float | None, ended: bool, label: str) -> str:
+    """A progress element; without a share it says that something goes on."""
+    if share is None:
+        return "" if ended else f'<progress aria-label="{label}"></progress>'
+    percent = round(100 * share)
+    return f'<progress max="100" value="{percent}" aria-label="{label}">{percent} %</progress>'

@@ -35,7 +35,7 @@ def build(context: Context) -> Any:
     form.share(context.bar)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
-            card = try_it.build(texts, context.lang)
+            card = try_it.build(texts)
             _fields(form, context)
             name = _name_box(texts)
             saved = _arguments_box(texts)

@@ -1,4 +1,4 @@
-"""The card "Try it in three minutes on this machine": one button fills the form, Start does the rest."""
+"""The card "Try it in three minutes": one button fills the form, Start does the rest."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ class Card:
     timer: Any
 
 
-def build(texts: Texts, lang: Any) -> Card:
+def build(texts: Texts) -> Card:
     """Draw the card; it is folded away once there are runs."""
     with gr.Column(elem_id="try-it") as box:
         texts.add(gr.Markdown(t("try.text"), elem_classes="card-text"), value="try.text")

@@ -35,7 +35,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem]:
-    """What keeps a model (or adapter given as a model) from being loaded; hub ids are not judged."""
+    """What keeps a model (or an adapter given as one) from being loaded; hub ids pass."""
     if is_hub_id(name):
         return []
     folder = local(name)
@@ -60,7 +60,7 @@ def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem
 
 
 def adapter_problems(name: str, field: str = "adapter_name_or_path") -> list[Problem]:
-    """What keeps an adapter folder from being loaded; hub ids are not judged."""
+    """What keeps an adapter folder from being loaded; hub ids pass."""
     if is_hub_id(name):
         return []
     folder = local(name)

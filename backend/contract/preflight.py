@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backend.contract import dataset_info
+from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.model_folder import adapter_problems, local, model_problems
+from backend.contract.names import check_output_dir
 from backend.contract.problems import Problem
 
 # Tracking services by the name that report_to takes -> the package that must be there.
@@ -84,11 +86,6 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
     return problems
 
 
-def names(joined: Value) -> list[str]:
-    """The names in a list-kind value."""
-    return [name for name in str(joined or "").split(",") if name]
-
-
 def _installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
@@ -110,6 +107,9 @@ def _check_output(values: Mapping[str, Value]) -> list[Problem]:
     given = str(values.get("output_dir") or "")
     if not given:
         return []
+    wrong = check_output_dir(given)
+    if wrong:
+        return [wrong]
     folder = local(given)
     if folder.exists() and not folder.is_dir():
         return [Problem(code="output_is_file", field="output_dir", params={"path": str(folder)})]

@@ -1,4 +1,4 @@
-"""Which weights learn: full, freeze, or LoRA adapters (new, continued, or on top of merged ones)."""
+"""Which weights learn: full, freeze, or LoRA adapters (new, continued, or over merged ones)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,8 +8,8 @@ import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training
 from torch import nn
 
+from backend.contract.dataset_info import names
 from backend.contract.field import Value
-from backend.contract.preflight import names
 from backend.contract.problems import ModelError, Problem, UsageError
 from backend.model.device import training_precision
 
@@ -31,7 +31,7 @@ def merge(model: Any, folders: Sequence[Path]) -> Any:
 
 
 def attach(model: Any, folder: Path, *, training: bool = False) -> Any:
-    """The model with one adapter on it. Raises ModelError where the adapter is for another model."""
+    """The model with one adapter on it. Raises ModelError where that is for another model."""
     name = getattr(model, "name_or_path", "")
     try:
         return PeftModel.from_pretrained(

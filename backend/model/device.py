@@ -35,7 +35,7 @@ def device() -> str:
 
 
 def training_precision(values: Mapping[str, Value]) -> Precision:
-    """fp32 without a CUDA GPU, whatever was asked (with a notice); bf16 by itself where it exists."""
+    """fp32 without a CUDA GPU, whatever was asked (with a notice); bf16 where it exists."""
     wish = next((name for name in ("pure_bf16", "bf16", "fp16") if values.get(name)), "")
     place = device()
     if place == "cuda" and wish == "fp16":
@@ -46,9 +46,7 @@ def training_precision(values: Mapping[str, Value]) -> Precision:
             return Precision(frozen=torch.bfloat16, learned=torch.bfloat16)
         return Precision(frozen=torch.bfloat16, learned=torch.float32, bf16=True)
     notice = Problem(code="bf16_on_cpu", field=wish, params={"device": place}, notice=True)
-    return Precision(
-        frozen=torch.float32, learned=torch.float32, notices=(notice,) if wish else ()
-    )
+    return Precision(frozen=torch.float32, learned=torch.float32, notices=(notice,) if wish else ())
 
 
 def inference_dtype(values: Mapping[str, Value]) -> torch.dtype:

@@ -30,16 +30,14 @@ def fetch(name: str, values: Mapping[str, Value]) -> Path:
     """
     if values.get("hub_name") == "modelscope":
         return _modelscope(name, values)
-    place = {"revision": values.get("model_revision") or "main"}
+    place: dict[str, Any] = {"revision": values.get("model_revision") or "main"}
     if values.get("cache_dir"):
         place["cache_dir"] = values["cache_dir"]
     code = ["*.py"] if values.get("trust_remote_code") else []
     try:
         stalled = not _answers(name, place)  # then a copy from an earlier day will do
         return Path(
-            snapshot_download(
-                name, allow_patterns=FILES + code, local_files_only=stalled, **place
-            )
+            snapshot_download(name, allow_patterns=FILES + code, local_files_only=stalled, **place)
         )
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         code_name = "hub_gated" if isinstance(error, GatedRepoError) else "hub_not_found"

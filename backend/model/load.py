@@ -13,9 +13,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from backend.contract import model_folder
+from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.files import read_json
-from backend.contract.preflight import check_packages, names
+from backend.contract.preflight import check_packages
 from backend.contract.problems import ModelError, Problem, UsageError
 from backend.model import adapters, attention, hub, quantize
 from backend.model.device import device as device
@@ -66,7 +67,7 @@ def base_model(values: Values, *, training: bool = False, dtype: Any = None) -> 
 
 
 def tokenizer(values: Values) -> Any:
-    """The tokenizer of the model (of the adapter's folder where it has its own), with a pad token."""
+    """The tokenizer of the model (the adapter's own where it has one), with a pad token."""
     own = [*adapter_folders(values)[-1:], base_folder(values)]
     folder = next(
         (each for each in own if (each / "tokenizer_config.json").is_file()), base_folder(values)
@@ -131,7 +132,9 @@ def _given(values: Values) -> str:
 
 def _is_adapter(name: str) -> bool:
     folder = model_folder.local(name)
-    return (folder / model_folder.ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file()
+    return (folder / model_folder.ADAPTER_CONFIG).is_file() and not (
+        folder / "config.json"
+    ).is_file()
 
 
 def _on_hub(name: str, values: Values) -> bool:

@@ -5,8 +5,8 @@ from typing import Any
 
 from transformers import Trainer, TrainingArguments
 
+from backend.contract.dataset_info import names
 from backend.contract.field import Value
-from backend.contract.preflight import names
 
 Values = Mapping[str, Value]
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from backend.contract.texts import t
 from backend.generation import Sampling
@@ -158,8 +159,9 @@ class ChatRequest(_Strict):
 def parse(body: bytes) -> ChatRequest:
     """The request in a body; raises ApiError (400) that names the first wrong parameter."""
     try:
-        raw = json.loads(body)
-    except (ValueError, RecursionError):
+        # stricter than json.loads: no NaN, no half surrogates, no endless nesting
+        raw = from_json(body, allow_inf_nan=False)
+    except ValueError:
         raise ApiError(400, "bad_json") from None
     if not isinstance(raw, dict):
         raise ApiError(400, "bad_json")

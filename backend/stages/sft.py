@@ -17,7 +17,7 @@ from backend.training.trainer import RunTrainer
 
 
 class SftTrainer(RunTrainer):
-    """Token-weighted loss: the sum over learned tokens by their number in the whole optimizer step."""
+    """Token-weighted loss: the sum over learned tokens by their number in the whole step."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -57,7 +57,9 @@ class SftTrainer(RunTrainer):
         output = super().evaluation_loop(*given, **named)
         device = self.args.device
         rows = self.accelerator.gather(self.tally.float().to(device)[None])
-        loss, count, right = rows.sum(0).tolist() if self.args.world_size > 1 else self.tally.tolist()
+        loss, count, right = (
+            rows.sum(0).tolist() if self.args.world_size > 1 else self.tally.tolist()
+        )
         count = max(count, 1)
         output.metrics["eval_loss"] = loss / count
         output.metrics["eval_perplexity"] = math.exp(min(loss / count, 700.0))

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.fields import FIELDS
-from backend.contract.preflight import names
 from backend.contract.problems import Problem
 from backend.model import optimizers
 from backend.model.device import device, training_precision
@@ -26,7 +26,9 @@ KNOWN = {field.name for field in dataclasses.fields(TrainingArguments)}
 logger = logging.getLogger(__name__)
 
 
-def build(values: Values, folder: Path, sizes: tuple[int, int], report: Report) -> TrainingArguments:
+def build(
+    values: Values, folder: Path, sizes: tuple[int, int], report: Report
+) -> TrainingArguments:
     """The arguments of a run over `sizes` = rows to train on, rows to evaluate on.
 
     What had to be changed (precision, workers, intervals) is said as a notice.
@@ -90,7 +92,9 @@ def _warmup(values: Values, total: int) -> int:
 
 def _workers(values: Values, report: Report) -> int:
     """Loader processes, never more than cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     for name in ("dataloader_num_workers", "preprocessing_num_workers"):
         asked = int(values.get(name) or 0)
         if asked > cores:
@@ -120,8 +124,8 @@ def _intervals(values: Values, total: int, evaluates: bool, report: Report) -> d
     best = bool(values.get("load_best_model_at_end"))
     if best and (saving != strategy or (strategy == "steps" and save_steps % eval_steps)):
         saving, save_steps = strategy, eval_steps
-        params = {"steps": eval_steps, "strategy": strategy}
-        report.notice(Problem(code="saving_aligned", field="save_steps", params=params, notice=True))
+        shown: dict[str, int | str] = {"steps": eval_steps, "strategy": strategy}
+        report.notice(Problem(code="saving_aligned", field="save_steps", params=shown, notice=True))
     if best or values.get("early_stopping_steps"):
         given |= {"metric_for_best_model": "eval_loss", "greater_is_better": False}
     return {

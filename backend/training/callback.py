@@ -1,4 +1,4 @@
-"""What the Trainer tells the Report: rows, progress, phases; and the stop that goes the other way."""
+"""What the Trainer tells the Report: rows, progress, phases; and the stop the other way."""
 
 import logging
 import math
@@ -35,7 +35,7 @@ class ReportCallback(TrainerCallback):
         return self.elapsed + time.monotonic() - self._start
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """The clock starts when the first step can start."""
         self._start = time.monotonic()
@@ -45,13 +45,13 @@ class ReportCallback(TrainerCallback):
             self._stop(control)
 
     def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
     ) -> None:
         """A step begins when its data is there."""
         self._step = time.monotonic()
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Progress; the last step is logged; a stop that was asked is saved, logged and obeyed."""
         self.busy += time.monotonic() - self._step
@@ -64,9 +64,9 @@ class ReportCallback(TrainerCallback):
 
     def on_log(
         self,
-        args: TrainingArguments,
+        _args: TrainingArguments,
         state: TrainerState,
-        control: TrainerControl,
+        _control: TrainerControl,
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints that are whole or not there: room first, manifest last, old ones removed after."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -12,8 +13,9 @@ from typing import Any
 from backend.contract import run_folder
 from backend.contract.field import Value
 from backend.contract.model_folder import local
-from backend.contract.problems import DiskFullError, Problem, UsageError
+from backend.contract.problems import DiskFullError, Problem, RunFolderError, UsageError
 from backend.failures import is_disk_full
+from backend.report import Report
 
 MARGIN = 1.2
 NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
@@ -48,8 +50,9 @@ def estimate(model: Any, *, only_model: bool) -> int:
     """Bytes of a checkpoint: the saved weights, and two float32 moments for each learned one."""
     learned = [each for each in model.parameters() if each.requires_grad]
     saved = learned if hasattr(model, "peft_config") else list(model.parameters())
-    weights = sum(each.numel() * each.element_size() for each in saved)
-    return weights if only_model else weights + 8 * sum(each.numel() for each in learned)
+    weights: int = sum(each.numel() * each.element_size() for each in saved)
+    moments: int = 8 * sum(each.numel() for each in learned)
+    return weights if only_model else weights + moments
 
 
 def size(folder: Path) -> int:
@@ -72,7 +75,7 @@ def rotate(folder: Path, keep: int | None, best: str | None) -> None:
     """Remove the oldest checkpoints beyond `keep`; the best one stays in any case."""
     if not keep:
         return
-    found = sorted(run_folder.checkpoints(folder), key=lambda each: each.step)
+    found = run_folder.checkpoints(folder)
     kept = {each.path.name for each in found[-keep:]} | ({Path(best).name} if best else set())
     for each in found:
         if each.path.name not in kept:
@@ -80,20 +83,17 @@ def rotate(folder: Path, keep: int | None, best: str | None) -> None:
             shutil.rmtree(each.path, ignore_errors=True)
 
 
-def choose(folder: Path, given: Value) -> Path | None:
+def choose(folder: Path, given: Value, report: Report) -> Path | None:
     """The checkpoint to resume from: the given path, or for "true" and "auto" the newest whole one.
 
-    Raises UsageError where it is not there, damaged, or holds no optimizer state.
+    A damaged one is passed over with a notice. Raises UsageError or RunFolderError where the given
+    one is not there, damaged, or holds no optimizer state.
     """
     wanted = str(given or "").strip()
     if not wanted or wanted.lower() == "false":
         return None
     if wanted.lower() in {"true", "auto"}:
-        found = sorted(run_folder.checkpoints(folder), key=lambda each: each.step)
-        resumable = [each.path for each in found if _complete(each.path)]
-        if not resumable:
-            raise _refused("no_checkpoint", folder)
-        return resumable[-1]
+        return _newest(folder, report)
     path = local(wanted)
     if not path.is_dir():
         raise _refused("checkpoint_missing", path)
@@ -102,6 +102,20 @@ def choose(folder: Path, given: Value) -> Path | None:
     if not _complete(path):
         raise _refused("checkpoint_not_resumable", path)
     return path
+
+
+def _newest(folder: Path, report: Report) -> Path:
+    for problem in run_folder.damaged(folder):
+        report.notice(dataclasses.replace(problem, notice=True))
+    for found in reversed(run_folder.checkpoints(folder)):
+        try:
+            run_folder.verify(found.path)
+        except RunFolderError as error:
+            report.notice(dataclasses.replace(error.problems[0], notice=True))
+            continue
+        if _complete(found.path):
+            return found.path
+    raise _refused("no_checkpoint", folder)
 
 
 def step_of(checkpoint: Path) -> int:

@@ -1,4 +1,4 @@
-"""transformers' Trainer with what every stage needs: exact resume, whole checkpoints, true counts."""
+"""transformers' Trainer with what every stage needs: exact resume, whole checkpoints."""
 
 import json
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ class RunTrainer(Trainer):
         self.state.num_input_tokens_seen += int(self.accelerator.gather(count).sum())
 
     def evaluate(self, *given: Any, **named: Any) -> dict[str, float]:
-        """As the Trainer's, without touching the random state: training goes on as if not evaluated."""
+        """As the Trainer's, but the random state stays: training goes on as if not evaluated."""
         self.report.phase("evaluating")
         with torch.random.fork_rng():
             metrics: dict[str, float] = super().evaluate(*given, **named)
@@ -99,12 +99,10 @@ class RunTrainer(Trainer):
         self.report.phase("training")
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Model and tokenizer. The Trainer's own adds training_args.bin, a pickle that nothing needs."""
+        """Model and tokenizer, without the Trainer's training_args.bin: a pickle nobody needs."""
         if self.args.should_save:
             folder = output_dir or self.args.output_dir
-            self.accelerator.unwrap_model(self.model).save_pretrained(
-                folder, state_dict=state_dict
-            )
+            self.accelerator.unwrap_model(self.model).save_pretrained(folder, state_dict=state_dict)
             self.processing_class.save_pretrained(folder)
 
     def _progress(self) -> dict[str, float]:

@@ -236,7 +236,6 @@ def test_a_prompt_beyond_the_context_is_refused(client: TestClient) -> None:
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
-        ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages"),
         ({"stop": ["x"] * 17}, "stop"),
         ({"logprobs": True}, "logprobs"),
         ({"frequency_penalty": 1.0}, "frequency_penalty"),
@@ -252,18 +251,21 @@ def test_a_bad_request_names_its_parameter(
     assert error_of(answer)["param"] == param
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"messages": NaN}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        json.dumps({"messages": HELLO, "temperature": float("nan")}),
+        json.dumps({"messages": [{"role": "user", "content": "\ud800"}]}),
+    ],
+)
 def test_a_bad_body_is_refused(client: TestClient, content: str) -> None:
     answer = client.post(URL, content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     error_of(answer)
-
-
-def test_nan_is_refused(client: TestClient) -> None:
-    content = json.dumps({"messages": HELLO, "temperature": float("nan")})
-    answer = client.post(URL, content=content, headers={"content-type": "application/json"})
-    assert answer.status_code == 400
-    assert error_of(answer)["param"] == "temperature"
 
 
 def test_an_unknown_model_is_404(client: TestClient) -> None:

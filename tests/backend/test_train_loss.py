@@ -69,7 +69,7 @@ def test_a_model_without_an_output_layer_falls_back(
 
 
 def test_packed_rows_do_not_see_each_other(tiny_model_dir: Path) -> None:
-    """Two texts in one row give the same logits as each alone; a text's first token is no target."""
+    """Two texts in one row give the logits of each alone; a text's first token is no target."""
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir).eval()
     first, second = [5, 6, 7, 8], [9, 10, 11]
     packed = {

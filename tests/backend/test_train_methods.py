@@ -40,7 +40,9 @@ def test_lora_trains_and_loads_with_plain_peft(
 ) -> None:
     """The loaded adapter answers exactly as the model did when training ended."""
     last: list[torch.Tensor] = []
-    monkeypatch.setattr("backend.train.figures", lambda trainer: last.append(logits(trainer.model)) or {})
+    monkeypatch.setattr(
+        "backend.train.figures", lambda trainer: last.append(logits(trainer.model)) or {}
+    )
     folder = trained(workspace, tiny_model_dir, **LORA_KINDS[kind])
     loaded = AutoPeftModelForCausalLM.from_pretrained(folder)
     base = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
@@ -111,12 +113,14 @@ def test_what_a_run_leaves(workspace: Path, tiny_model_dir: Path) -> None:
     assert last.memory
     results = json.loads((folder / "all_results.json").read_text())
     assert results["tokens"] == last.tokens
-    assert results["perplexity"] == pytest.approx(torch.tensor(results["eval_loss"]).exp().item(), rel=1e-4)
+    assert results["perplexity"] == pytest.approx(
+        torch.tensor(results["eval_loss"]).exp().item(), rel=1e-4
+    )
     assert 0 <= results["eval_accuracy"] <= 1
     assert "base_model" in (folder / "README.md").read_text()
-    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == str(
-        tiny_model_dir
-    )
+    assert json.loads((folder / "adapter_config.json").read_text())[
+        "base_model_name_or_path"
+    ] == str(tiny_model_dir)
 
 
 def test_the_tutorial_command_runs(workspace: Path, tiny_model_dir: Path) -> None:
@@ -194,5 +198,7 @@ def test_a_run_folder_is_a_model(workspace: Path, tiny_model_dir: Path) -> None:
 
     folder = trained(workspace, tiny_model_dir)
     direct = AutoPeftModelForCausalLM.from_pretrained(folder)
-    assert torch.allclose(logits(load.model(small(folder), training=False)), logits(direct), atol=1e-6)
+    assert torch.allclose(
+        logits(load.model(small(folder), training=False)), logits(direct), atol=1e-6
+    )
     assert load.base_name(small(folder)) == str(tiny_model_dir)

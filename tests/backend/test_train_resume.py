@@ -37,7 +37,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(Report, "progress", progress)
         monkeypatch.setattr(Report, "stop_once", True, raising=False)
 
-    yield ask
+    return ask
 
 
 @pytest.mark.parametrize("step", [1, 5, 6, 11])
@@ -45,7 +45,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_resumed_equals_uninterrupted(
     step: int, method: str, workspace: Path, tiny_model_dir: Path, stop_at: Any
 ) -> None:
-    """To the bit: weights, every logged loss, learning rate, token count; dropout and shuffle on."""
+    """To the bit: weights, each logged loss, learning rate, token count; dropout, shuffle on."""
     given: dict[str, Any] = {
         "finetuning_type": method,
         "max_steps": 12,
@@ -85,7 +85,26 @@ def test_rows_after_the_checkpoint_are_cut(workspace: Path, tiny_model_dir: Path
     assert curve(whole) == before
 
 
-def test_stop_saves_checkpoint_and_model(workspace: Path, tiny_model_dir: Path, stop_at: Any) -> None:
+def test_a_damaged_checkpoint_is_passed_over(workspace: Path, tiny_model_dir: Path) -> None:
+    """One flipped bit in the newest: the one before is used, and that is said by file."""
+    given: dict[str, Any] = {"max_steps": 6, "save_steps": 2}
+    folder = trained(workspace, tiny_model_dir, **given)
+    before = curve(folder)
+    path = folder / "checkpoint-6" / "optimizer.pt"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    trained(workspace, tiny_model_dir, resume_from_checkpoint="auto", **given)
+    notices = json.loads((folder / "status.json").read_text())["notices"]
+    assert [row["params"]["file"] for row in notices if row["code"] == "checkpoint_damaged"] == [
+        "optimizer.pt"
+    ]
+    assert curve(folder) == before
+
+
+def test_stop_saves_checkpoint_and_model(
+    workspace: Path, tiny_model_dir: Path, stop_at: Any
+) -> None:
     stop_at(2)
     with pytest.raises(Stopped):
         trained(workspace, tiny_model_dir, max_steps=50)
@@ -136,7 +155,7 @@ def test_old_checkpoints_go_only_beyond_the_limit(workspace: Path, tiny_model_di
 def test_full_disk_at_save_leaves_no_torn_checkpoint(
     error: Exception, workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second save fails half-way: the first checkpoint stays, the torn one goes, with numbers."""
+    """The second save fails half-way: the first checkpoint stays, the torn one goes."""
     real = RunTrainer._save_optimizer_and_scheduler
 
     def write(self: Any, folder: str) -> None:

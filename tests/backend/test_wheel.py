@@ -37,8 +37,8 @@ def tuneboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install = [binary / "python", "-m", "pip", "install", "-q", "--no-deps", str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     site = next((folder / "env" / "lib").glob("python*/site-packages"))
-    # The dependencies come from this environment; a path in a .pth does not read the .pth files there,
-    # so the checkout (an editable install) stays out.
+    # The dependencies come from this environment; a path in a .pth does not read the .pth files
+    # there, so the checkout (an editable install) stays out.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return binary / "tuneboard"
 

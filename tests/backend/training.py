@@ -9,7 +9,11 @@ from backend.train import run
 from tests.backend.conftest import write_dataset
 
 ROWS = [
-    {"instruction": f"What is {left} plus {right}?", "input": "", "output": f"It is {left + right}."}
+    {
+        "instruction": f"What is {left} plus {right}?",
+        "input": "",
+        "output": f"It is {left + right}.",
+    }
     for left in range(6)
     for right in range(5)
 ]

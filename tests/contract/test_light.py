@@ -10,7 +10,8 @@ HEAVY = ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "bits
 
 
 def loaded(code: str) -> set[str]:
-    probe = f"{code}\nimport sys, json; print(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    names = "sorted({m.split('.')[0] for m in sys.modules})"
+    probe = f"{code}\nimport sys, json; print(json.dumps({names}))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
 

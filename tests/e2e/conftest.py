@@ -149,7 +149,7 @@ def _foreign(url: str, own: str) -> bool:
 
 
 @pytest.fixture
-def tiny_home(tmp_path: Path, tiny_model_dir: Path) -> Path:
+def tiny_home(tmp_path: Path, tiny_model_dir: Path) -> Path:  # noqa: F811
     """A working folder with the tiny model under saves/models and a data set of ours."""
     models = tmp_path / "saves" / "models"
     models.mkdir(parents=True)

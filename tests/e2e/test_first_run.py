@@ -48,7 +48,7 @@ def answer(page: Page, column: str) -> str:
 def test_try_it_start_watch_chat(
     open_page: Callable[..., Page], home: Path, server: Server
 ) -> None:
-    """Two clicks train; two more chat with base and tuned side by side, and only one knows the name."""
+    """Two clicks train; two more chat with base and tuned; only one of them knows the name."""
     page = open_page()
     page.locator("#try-fill").click()
     expect(page.locator("#model_name_or_path input")).to_have_value(f"saves/models/{STARTER}")

@@ -1,4 +1,4 @@
-"""The page itself in Chromium: languages, problems beside fields, arguments, preview, hardware, access."""
+"""The page itself in Chromium: languages, problems, arguments, preview, hardware, access."""
 
 import json
 import re

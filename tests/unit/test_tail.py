@@ -43,7 +43,23 @@ def test_clean(raw: str, shown: str) -> None:
 
 
 PIECES = st.sampled_from(
-    ["\x1b", "\x1b[", "\x1b]", "\x9b", "\x9d", "\x9c", "\x07", "\r", "\n", "\t", "\u202e", "m", "8;;", "\\", "\x85"]
+    [
+        "\x1b",
+        "\x1b[",
+        "\x1b]",
+        "\x9b",
+        "\x9d",
+        "\x9c",
+        "\x07",
+        "\r",
+        "\n",
+        "\t",
+        "\u202e",
+        "m",
+        "8;;",
+        "\\",
+        "\x85",
+    ]
 )
 
 
@@ -55,7 +71,8 @@ def test_no_control_is_left(text: str) -> None:
         for mark in shown
         if (ord(mark) < 0x20 and mark not in "\n\t")
         or 0x7F <= ord(mark) <= 0x9F
-        or mark in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
+        or mark
+        in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
     ]
     assert clean(shown, {}) == shown
 

@@ -1,0 +1,141 @@
+"""The Runs tab: every run in one table, and the panel of the chosen one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import Texts, has, say, t
+from app.services import run_text, runs
+from app.tabs import run_panel
+from app.tabs.run_panel import Panel
+from backend.contract.run_folder import RunView
+
+REFRESH_S = 2
+COLUMNS = ("name", "state", "kind", "model", "method", "steps", "loss", "created")
+WIDTHS = ("22%", "12%", "9%", "17%", "8%", "11%", "8%", "13%")
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+Table = list[list[str]]
+
+
+@dataclass(frozen=True)
+class RunsTab:
+    """The parts that the page may use."""
+
+    panel: Panel
+    table: Any
+    timer: Any
+
+
+def build(texts: Texts, lang: Any) -> RunsTab:
+    """Draw the tab inside the gr.Tab that is open, and wire it."""
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=3, min_width=320):
+            words = gr.Textbox(
+                max_lines=1,
+                elem_id="runs-filter",
+                **say({"label": "runs.filter", "placeholder": "runs.filter_hint"}),
+            )
+            texts.add(words, label="runs.filter", placeholder="runs.filter_hint")
+            none = gr.Markdown(t("runs.none"), visible=False, elem_id="runs-none")
+            texts.add(none, value="runs.none")
+            table = gr.Dataframe(
+                headers=headers("en"),
+                type="array",
+                datatype="str",
+                interactive=False,
+                max_height=620,
+                column_widths=list(WIDTHS),
+                elem_id="runs-table",
+                **say({"label": "runs.table"}),
+            )
+            texts.add(table, label="runs.table")
+        with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
+            panel = run_panel.build(texts, lang, prefix="runs", latest=False)
+    timer = gr.Timer(REFRESH_S, active=False)
+    _wire(lang, words, none, RunsTab(panel, table, timer))
+    return RunsTab(panel, table, timer)
+
+
+def headers(lang: str) -> list[str]:
+    """The columns' titles."""
+    return [t(f"runs.column.{name}", lang) for name in COLUMNS]
+
+
+def rows(views: list[RunView], words: str, lang: str) -> Table:
+    """The table: runs whose cells contain every word, the newest first."""
+    wanted = words.lower().split()
+    found = [cells(view, lang) for view in sorted(views, key=lambda one: -one.created)]
+    return [row for row in found if all(word in " ".join(row).lower() for word in wanted)]
+
+
+def cells(view: RunView, lang: str) -> list[str]:
+    """One run as the cells of COLUMNS."""
+    kind = f"runs.kind.{view.task}"
+    loss = run_text.last_loss(runs.history(view.path).rows)
+    return [
+        view.path.name,
+        t(f"state.{view.state.value}", lang),
+        t(kind, lang) if has(kind) else view.task,
+        view.path.parent.parent.name,
+        view.path.parent.name,
+        f"{view.step:,} / {view.total_steps:,}" if view.total_steps else "–",
+        "–" if loss is None else f"{loss:.4f}",
+        run_text.moment(view.created),
+    ]
+
+
+def chosen(row: list[Any]) -> Path | None:
+    """The run of a row that was clicked, found among those that exist."""
+    place = dict(zip(COLUMNS, row, strict=False))
+    for view in runs.snapshot():
+        parts = (view.path.parent.parent.name, view.path.parent.name, view.path.name)
+        if parts == tuple(place.get(name) for name in ("model", "method", "name")):
+            return view.path
+    return None
+
+
+def _wire(lang: Any, words: Any, none: Any, tab: RunsTab) -> None:
+    seen = gr.State(None)
+
+    def refresh(name: str, search: str, before: Any) -> list[Any]:
+        now = (name, rows(runs.snapshot(), search or "", name))
+        if now == before:
+            return [gr.skip()] * 3
+        return [
+            gr.update(visible=not now[1] and not search),
+            gr.update(value=now[1], headers=headers(name)),
+            now,
+        ]
+
+    def pick(event: gr.SelectData) -> Any:
+        path = chosen(event.row_value or [])
+        return gr.skip() if path is None else str(path)
+
+    given = {
+        "fn": refresh,
+        "inputs": [lang, words, seen],
+        "outputs": [none, tab.table, seen],
+        **QUIET,
+    }
+    tab.timer.tick(**given)
+    gr.on([lang.change, words.change], trigger_mode="always_last", **given)
+    tab.table.select(pick, None, tab.panel.run, **QUIET)
+    _only_while_open(tab.timer, given)
+
+
+def _only_while_open(timer: Any, given: dict[str, Any]) -> None:
+    """The timer ticks only while this tab is the one that is looked at."""
+    own = gr.context.Context.block
+    while own is not None and not isinstance(own, gr.Tab):
+        own = own.parent
+    if own is None or own.parent is None:
+        timer.active = True
+        return
+    place = own.id
+
+    def opened(event: gr.SelectData) -> Any:
+        return gr.Timer(active=event.index == place)
+
+    own.parent.select(opened, None, timer, **QUIET).then(**given)

@@ -1,0 +1,150 @@
+"""Checkpoints of a run: offered when whole, and whole means that the manifest holds.
+
+manifest.json is written last: {"step", "epoch", "eval_loss", "files": {name: {"size", "sha256"}}}.
+"""
+
+import datetime
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.contract.files import dump, read_json, write_atomic
+from backend.contract.problems import Problem, RunFolderError
+
+MANIFEST = "manifest.json"
+FOLDER = re.compile(r"checkpoint-(\d{1,12})")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files are all there with the right sizes."""
+
+    step: int
+    path: Path
+    created: str  # ISO time
+    eval_loss: float | None = None
+    epoch: float | None = None
+
+
+def write_manifest(folder: Path) -> None:
+    """Record size and SHA-256 of every file of a finished checkpoint; this makes it offered."""
+    files = {
+        name: {"size": path.stat().st_size, "sha256": _sha256(path)}
+        for name, path in sorted(_files(folder))
+    }
+    match = FOLDER.fullmatch(folder.name)
+    content = {"step": int(match[1]) if match else 0, **_measured(folder), "files": files}
+    write_atomic(folder / MANIFEST, dump(content))
+
+
+def checkpoints(path: Path) -> list[Checkpoint]:
+    """The whole checkpoints of a run folder, by step; sizes are compared, nothing is read through."""
+    return sorted(
+        (found for folder in _folders(path) if (found := _offered(folder))),
+        key=lambda each: each.step,
+    )
+
+
+def damaged(path: Path) -> list[Problem]:
+    """Each checkpoint with a manifest that its files do not agree with, by name and file."""
+    problems = (_size_problem(each) for each in _folders(path) if (each / MANIFEST).exists())
+    return [problem for problem in problems if problem]
+
+
+def verify(folder: Path) -> None:
+    """Compare every file with its SHA-256; RunFolderError names the first that differs."""
+    problem = _size_problem(folder)
+    if problem:
+        raise RunFolderError(problem)
+    for name, expected in _listed(folder).items():
+        try:
+            agrees = _sha256(folder / name) == expected.get("sha256")
+        except OSError:
+            agrees = False
+        if not agrees:
+            raise RunFolderError(_damage(folder, name))
+
+
+def _offered(folder: Path) -> Checkpoint | None:
+    row = read_json(folder / MANIFEST)
+    match = FOLDER.fullmatch(folder.name)
+    if match is None or not row or _size_problem(folder):
+        return None
+    changed = datetime.datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime).astimezone()
+    return Checkpoint(
+        step=int(match[1]),
+        path=folder,
+        created=changed.isoformat(timespec="seconds"),
+        eval_loss=_number(row.get("eval_loss")),
+        epoch=_number(row.get("epoch")),
+    )
+
+
+def _size_problem(folder: Path) -> Problem | None:
+    """The first file that is missing, of another size, a link, or nothing that the saver wrote."""
+    listed = _listed(folder)
+    if not listed:
+        return _damage(folder, MANIFEST)
+    for name, expected in listed.items():
+        path = folder / name
+        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+        if not inside or path.is_symlink() or not path.is_file():
+            return _damage(folder, name)
+        if path.stat().st_size != expected.get("size"):
+            return _damage(folder, name)
+    return None
+
+
+def _damage(folder: Path, name: str) -> Problem:
+    params = {"path": str(folder), "file": name[:200]}
+    return Problem(code="checkpoint_damaged", field="resume_from_checkpoint", params=params)
+
+
+def _listed(folder: Path) -> dict[str, dict[str, object]]:
+    files = read_json(folder / MANIFEST).get("files")
+    if not isinstance(files, dict) or not all(isinstance(row, dict) for row in files.values()):
+        return {}
+    return files
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    try:
+        entries = list(os.scandir(path))
+    except OSError:
+        return
+    for entry in entries:
+        if FOLDER.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            yield path / entry.name
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every file but the manifest, with its name relative to the folder."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != MANIFEST:
+            yield name, path
+
+
+def _measured(folder: Path) -> dict[str, float]:
+    """Epoch, and evaluation loss at this very step, from the state that the Trainer saves."""
+    state = read_json(folder / "trainer_state.json")
+    history = state.get("log_history")
+    rows = [row for row in history if isinstance(row, dict)] if isinstance(history, list) else []
+    here = [row for row in rows if row.get("step") == state.get("global_step")]
+    found = {
+        "epoch": _number(state.get("epoch")),
+        "eval_loss": next((_number(row["eval_loss"]) for row in here if "eval_loss" in row), None),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and value == value else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,222 @@
+"""The registry of data sets, dataset_info.json, in LLaMA-Factory's format: read and checked.
+
+Standard library only and quick: data files are looked for, never read.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.contract.field import Value
+from backend.contract.home import home
+from backend.contract.problems import DataError, Problem
+
+REGISTRY = "dataset_info.json"
+ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
+SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
+# Keys that name a place this program does not read from yet.
+OTHER_PLACES = ("ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
+MEDIA = ("images", "videos", "audios")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One data set: a file or folder (`path`) or a hub id, and how its rows are laid out.
+
+    formatting, columns, tags are None where the entry is silent: then the rows tell. Where columns
+    or tags are given, one that they do not name is absent (LLaMA-Factory's rule).
+    """
+
+    name: str
+    path: Path | None = None
+    hub_id: str = ""
+    elsewhere: str = ""
+    formatting: str | None = None
+    ranking: bool = False
+    subset: str | None = None
+    split: str = "train"
+    folder: str | None = None
+    num_samples: int | None = None
+    columns: Mapping[str, str] | None = None
+    tags: Mapping[str, str] | None = None
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
+
+
+def folder_of(dataset_dir: Value) -> Path:
+    """The folder that the argument dataset_dir means; relative ones lie in the working folder."""
+    return home() / Path(str(dataset_dir or "data")).expanduser()
+
+
+def entries(dataset_dir: Value) -> dict[str, Entry]:
+    """Every registered data set by name.
+
+    Raises DataError: dataset_info.json is missing, or broken (with its line).
+    """
+    if dataset_dir == ONLINE:
+        return {}
+    registry = folder_of(dataset_dir) / REGISTRY
+    content = _read(registry)
+    return {
+        name: _entry(name, row if isinstance(row, dict) else {}, registry)
+        for name, row in content.items()
+    }
+
+
+def find(name: str, dataset_dir: Value, field: str = "dataset") -> Entry:
+    """The data set of this name: registered, else a data file or folder of that path.
+
+    Raises DataError: not registered (with a near name), no such file, a place or kind of data that
+    is not supported; `field` is the argument that named it.
+    """
+    if dataset_dir == ONLINE:
+        return Entry(name=name, hub_id=name)
+    path = home() / Path(name).expanduser()
+    if _is_path(name) and path.exists():
+        return Entry(name=name, path=path)
+    try:
+        known = entries(dataset_dir)
+    except DataError as error:
+        params = error.problems[0].params
+        raise DataError(Problem(code=error.problems[0].code, field=field, params=params)) from None
+    if name not in known:
+        raise DataError(_unknown(name, known, dataset_dir, field))
+    entry = known[name]
+    if entry.problems:
+        problems = (Problem(code=one.code, field=field, params=one.params) for one in entry.problems)
+        raise DataError(*problems)
+    if entry.path is not None and not entry.path.exists():
+        raise DataError(_problem("dataset_file_missing", field, name=name, path=str(entry.path)))
+    return entry
+
+
+def path_of(name: str, dataset_dir: Value) -> Path | None:
+    """The file or folder of a data set; None where it lies on a hub. Raises as find does."""
+    return find(name, dataset_dir).path
+
+
+def check(values: Mapping[str, Value], task: str) -> list[Problem]:
+    """Everything wrong with the data sets that a task's values name."""
+    if task not in {"train", "eval"}:
+        return []
+    dataset_dir = values.get("dataset_dir")
+    problems: list[Problem] = []
+    for argument in ("dataset", "eval_dataset"):
+        for name in names(values.get(argument)):
+            try:
+                entry = find(name, dataset_dir, argument)
+            except DataError as error:
+                problems += error.problems
+                continue
+            if entry.ranking and values.get("stage", "sft") == "sft":
+                problems.append(_problem("dataset_ranking", argument, name=name))
+    return problems
+
+
+def names(joined: Value) -> list[str]:
+    """The names in a list-kind value, each once, in order."""
+    parts = (part.strip() for part in str(joined or "").split(","))
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def _read(registry: Path) -> dict[str, object]:
+    try:
+        content = json.loads(registry.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise DataError(_problem("registry_missing", path=str(registry))) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(_problem("file_unreadable", file=str(registry), reason=reason)) from None
+    except UnicodeDecodeError as error:
+        raise DataError(_problem("file_not_utf8", file=str(registry), offset=error.start)) from None
+    except json.JSONDecodeError as error:
+        params = {"path": str(registry), "line": error.lineno, "reason": error.msg}
+        raise DataError(Problem(code="registry_broken", params=params)) from None
+    except RecursionError:
+        raise DataError(_broken(registry, "nested too deeply")) from None
+    if not isinstance(content, dict):
+        raise DataError(_broken(registry, "not an object of name: entry"))
+    return content
+
+
+def _entry(name: str, row: Mapping[str, object], registry: Path) -> Entry:
+    file_name, hub_id = _text(row, "file_name"), _text(row, "hf_hub_url")
+    elsewhere = "" if hub_id else next((key for key in OTHER_PLACES if row.get(key)), "")
+    path = registry.parent / Path(file_name).expanduser() if file_name else None
+    found = Entry(
+        name=name,
+        path=None if hub_id or elsewhere else path,
+        hub_id=hub_id,
+        elsewhere=elsewhere,
+        formatting=_text(row, "formatting") or None,
+        ranking=row.get("ranking") is True,
+        subset=_text(row, "subset") or None,
+        split=_text(row, "split") or "train",
+        folder=_text(row, "folder") or None,
+        num_samples=_count(row.get("num_samples")),
+        columns=_names(row.get("columns")),
+        tags=_names(row.get("tags")),
+    )
+    problems = tuple(_entry_problems(found, row, registry))
+    return Entry(**{**vars(found), "problems": problems})
+
+
+def _entry_problems(entry: Entry, row: Mapping[str, object], registry: Path) -> list[Problem]:
+    given = {"name": entry.name, "path": str(registry)}
+    if entry.elsewhere:
+        return [Problem(code="dataset_elsewhere", params={**given, "key": entry.elsewhere})]
+    problems = []
+    if entry.path is None and not entry.hub_id:
+        problems.append(Problem(code="dataset_no_place", params=given))
+    if entry.formatting not in {None, "alpaca", "sharegpt", "openai"}:
+        params = {**given, "value": str(entry.formatting)[:80]}
+        problems.append(Problem(code="dataset_formatting", params=params))
+    if any(column in MEDIA for column in entry.columns or {}):
+        problems.append(Problem(code="dataset_media", params=given))
+    for key in ("file_name", "formatting", "split", "subset", "folder"):
+        if row.get(key) is not None and not isinstance(row[key], str):
+            problems.append(Problem(code="registry_bad_value", params={**given, "key": key}))
+    for key in ("columns", "tags"):
+        if row.get(key) is not None and not isinstance(row[key], dict):
+            problems.append(Problem(code="registry_bad_value", params={**given, "key": key}))
+    if row.get("num_samples") is not None and entry.num_samples is None:
+        problems.append(Problem(code="registry_bad_value", params={**given, "key": "num_samples"}))
+    return problems
+
+
+def _text(row: Mapping[str, object], key: str) -> str:
+    value = row.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _names(value: object) -> dict[str, str] | None:
+    if not isinstance(value, dict):
+        return None
+    return {str(key): name for key, name in value.items() if isinstance(name, str)}
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or name.endswith(SUFFIXES)
+
+
+def _unknown(name: str, known: Mapping[str, Entry], dataset_dir: Value, field: str) -> Problem:
+    path = str(folder_of(dataset_dir) / REGISTRY)
+    near = difflib.get_close_matches(name, known, 1, 0.6)
+    if near:
+        return _problem("dataset_unknown_near", field, name=name[:200], near=near[0], path=path)
+    return _problem("dataset_unknown", field, name=name[:200], path=path)
+
+
+def _broken(registry: Path, reason: str) -> Problem:
+    return Problem(
+        code="registry_broken", params={"path": str(registry), "line": 1, "reason": reason}
+    )
+
+
+def _problem(code: str, field: str = "", **params: str | int | float) -> Problem:
+    return Problem(code=code, field=field, params=params)

@@ -1,0 +1,120 @@
+"""The state of a run, decided by one pure function from what its folder says."""
+
+import enum
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from backend.contract.problems import STOPPED_EXIT, OutOfMemoryError, Problem
+from backend.contract.processes import Process
+
+START_SECONDS = 10.0  # a supervisor that has not written launch.json by then did not start
+CODES = {
+    126: "run_not_executable",
+    127: "run_program_missing",
+    5: "out_of_memory",
+    6: "run_disk_full",
+}
+# How a shell in between tells that SIGINT, SIGKILL or SIGTERM ended its child.
+SHELL_CODES = {128 + signal.SIGINT, 128 + signal.SIGKILL, 128 + signal.SIGTERM}
+
+
+class State(enum.Enum):
+    """Where a run stands; the names are those of state.<value> in locales."""
+
+    QUEUED = "QUEUED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+    KILLED = "KILLED"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    LOST = "LOST"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen any more."""
+        return self not in GOING
+
+
+GOING = {State.QUEUED, State.STARTING, State.RUNNING, State.STOPPING}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a run folder says: exit.json and launch.json ({} where absent or torn), problem.json,
+    whether stop.json is there, and the seconds since the launch."""
+
+    exit: Mapping[str, object] = field(default_factory=dict)
+    launch: Mapping[str, object] = field(default_factory=dict)
+    problem: Problem | None = None
+    stop: bool = False
+    age: float = 0.0
+
+
+def state(
+    facts: Facts, boot_id: str, alive: Callable[[Process], bool]
+) -> tuple[State, Problem | None]:
+    """The state, and why it is so where there is something to say."""
+    if facts.exit:
+        return _ended(facts)
+    if not facts.launch:
+        if abs(facts.age) < START_SECONDS:
+            return State.STARTING, None
+        return State.FAILED, Problem(code="run_never_started")
+    if facts.launch.get("boot_id") != boot_id:
+        return State.LOST, Problem(code="run_lost")
+    going = State.STOPPING if facts.stop else State.RUNNING
+    if _lives(facts.launch.get("supervisor"), alive):
+        return going, None
+    if _lives(facts.launch.get("child"), alive):
+        return going, Problem(code="run_unsupervised", notice=True)
+    if facts.problem:
+        return State.FAILED, facts.problem
+    return State.KILLED, Problem(code="run_vanished")
+
+
+def _lives(row: object, alive: Callable[[Process], bool]) -> bool:
+    process = Process.from_json(row)
+    return process is not None and alive(process)
+
+
+def _ended(facts: Facts) -> tuple[State, Problem | None]:
+    """What exit.json means."""
+    code, number = facts.exit.get("code"), facts.exit.get("signal")
+    stopped = facts.exit.get("stopped") is True
+    if code == 0:
+        return State.SUCCEEDED, None
+    if code == STOPPED_EXIT:
+        return State.STOPPED, None
+    if stopped and (_forced(number) or code in SHELL_CODES or code is number is None):
+        return State.STOPPED, Problem(code="run_stopped_hard", notice=True)
+    if facts.exit.get("out_of_memory") is True or code == OutOfMemoryError.exit_code:
+        return State.OUT_OF_MEMORY, facts.problem or Problem(code="out_of_memory")
+    if isinstance(number, int):
+        return State.KILLED, _killed(number)
+    if isinstance(code, int):
+        return State.FAILED, facts.problem or _failed(code)
+    return (
+        (State.FAILED, facts.problem)
+        if facts.problem
+        else (State.KILLED, Problem(code="run_vanished"))
+    )
+
+
+def _forced(number: object) -> bool:
+    return number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
+
+
+def _killed(number: int) -> Problem:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = "?"
+    return Problem(code="run_killed", params={"signal": number, "name": name})
+
+
+def _failed(code: int) -> Problem:
+    return Problem(code=CODES.get(code, "run_failed"), params={"code": code})

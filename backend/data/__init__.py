@@ -1,0 +1,1 @@
+"""From data sets to tokens with a loss mask: sources -> formats -> templates -> tokens."""

@@ -1,0 +1,142 @@
+"""A JSON array of objects, read through a window: a gigabyte costs no more memory than a row."""
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from backend.datafiles.text import BOM, MAX_LINE, NotANumber, decoder, not_utf8
+from backend.datafiles.wrong import shown, wrong
+
+WINDOW = 64 * 1024  # bytes read at a time; doubled while a row does not fit
+CUT = 16  # an error this near to the window's end may only mean that the window cuts a word
+
+blank = re.compile(r"[ \t\r\n]*")
+
+
+def array_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each object of the array with the line on which it begins."""
+    with file.open("rb") as stream:
+        window = _Window(file, stream)
+        window.expect("[")
+        if window.next_is("]"):
+            window.end()
+            return
+        while True:
+            window.skip()
+            line = window.line
+            row = window.value()
+            if not isinstance(row, dict):
+                raise wrong("row_no_object", file, line=line, text=shown(json.dumps(row)))
+            yield line, row
+            if window.next_is("]"):
+                window.end()
+                return
+            window.expect(",")
+
+
+class _Window:
+    """The part of the file in hand; `text[at:]` is unread, `line` the line of text[at]."""
+
+    def __init__(self, file: Path, stream: BinaryIO) -> None:
+        self.file = file
+        self.stream = stream
+        self.text = ""
+        self.at = 0
+        self.line = 1
+        self._column = 0  # characters of this line before text[0]
+        self._size = WINDOW
+        self._decode = codecs.getincrementaldecoder("utf-8")()
+        self._read = 0
+        head = stream.read(len(BOM))
+        if head != BOM:
+            stream.seek(0)
+        else:
+            self._read = len(BOM)
+
+    def skip(self) -> None:
+        """Pass over blanks, reading on where the window ends."""
+        while True:
+            match = blank.match(self.text, self.at)
+            assert match is not None
+            self._forward(match.end())
+            if self.at < len(self.text) or not self._more():
+                return
+
+    def next_is(self, mark: str) -> bool:
+        """Whether `mark` comes next after blanks; if so, it is passed over."""
+        self.skip()
+        if not self.text.startswith(mark, self.at):
+            return False
+        self._forward(self.at + 1)
+        return True
+
+    def expect(self, mark: str) -> None:
+        """Pass over `mark`. Raises DataError where something else, or nothing, comes next."""
+        if not self.next_is(mark):
+            reason = f"expected '{mark}'" if mark == "[" else "expected ',' or ']'"
+            raise self._broken(self.at, reason)
+
+    def end(self) -> None:
+        """Raises DataError where anything but blanks follows the array."""
+        self.skip()
+        if self.at < len(self.text):
+            raise self._broken(self.at, "text after the end of the list")
+
+    def value(self) -> Any:
+        """The next JSON value."""
+        while True:
+            try:
+                row, end = decoder.raw_decode(self.text, self.at)
+            except json.JSONDecodeError as error:
+                cut = error.msg.startswith("Unterminated") or error.pos >= len(self.text) - CUT
+                if cut and self._more():
+                    continue
+                raise self._broken(error.pos, error.msg) from None
+            except NotANumber as error:
+                raise wrong("data_nan", self.file, line=self.line, value=str(error)) from None
+            except (ValueError, RecursionError) as error:
+                deep = isinstance(error, RecursionError)
+                reason = "nested too deeply" if deep else "a number too long"
+                raise self._broken(self.at, reason) from None
+            self._forward(end)
+            self._size = WINDOW
+            return row
+
+    def _more(self) -> bool:
+        """Read on; False at the end of the file."""
+        held = self._decode.getstate()[0]
+        raw = self.stream.read(self._size)
+        try:
+            fresh = self._decode.decode(raw, final=not raw)
+        except UnicodeDecodeError as error:
+            raise not_utf8(self.file, held + raw, self._read - len(held), error.start) from None
+        self._read += len(raw)
+        if not raw:
+            return False
+        if len(self.text) - self.at > MAX_LINE:
+            raise wrong("line_too_long", self.file, line=self.line, limit=MAX_LINE // 1024**2)
+        start = self.text.rfind("\n", 0, self.at) + 1
+        self._column = self.at - start if start else self._column + self.at
+        self.text, self.at = self.text[self.at :] + fresh, 0
+        self._size = max(WINDOW, 2 * len(self.text))
+        return True
+
+    def _forward(self, end: int) -> None:
+        self.line += self.text.count("\n", self.at, end)
+        self.at = end
+
+    def _broken(self, place: int, reason: str) -> Exception:
+        """The error at text[place], with its line's text."""
+        start = self.text.rfind("\n", 0, place) + 1
+        end = self.text.find("\n", place)
+        line = self.line + self.text.count("\n", self.at, place)
+        column = place - start + 1 + (0 if start else self._column)
+        if place >= len(self.text):
+            reason = "the file ends in the middle of the list"
+        text = shown(self.text[start : end if end >= 0 else len(self.text)].strip())
+        return wrong(
+            "data_bad_json", self.file, line=line, column=column, reason=reason, text=text
+        )

@@ -1,0 +1,60 @@
+"""Parquet files, row group by row group."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backend.datafiles.wrong import wrong
+
+BATCH = 256
+
+
+def count(file: Path) -> int:
+    """How many rows the file says it has."""
+    with _opened(file) as source:
+        return int(source.metadata.num_rows)
+
+
+def rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every row with its number from 1."""
+    with _opened(file) as source:
+        number = 0
+        for batch in source.iter_batches(batch_size=BATCH):
+            for number, row in enumerate(batch.to_pylist(), number + 1):
+                yield number, row
+
+
+def part(file: Path, start: int, wanted: int) -> Iterator[dict[str, Any]]:
+    """Rows `start` (from 0) to `start + wanted`; row groups outside are not read."""
+    with _opened(file) as source:
+        groups = []
+        before = skipped = 0
+        for index in range(source.metadata.num_row_groups):
+            size = source.metadata.row_group(index).num_rows
+            if before + size <= start:
+                skipped += size
+            elif before < start + wanted:
+                groups.append(index)
+            before += size
+        at = skipped
+        for batch in source.iter_batches(batch_size=BATCH, row_groups=groups):
+            low, high = max(start - at, 0), min(start + wanted - at, batch.num_rows)
+            if low < high:
+                yield from batch.slice(low, high - low).to_pylist()
+            at += batch.num_rows
+            if at >= start + wanted:
+                return
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(file) as source:
+            yield source
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise wrong("parquet_broken", file, reason=reason) from None

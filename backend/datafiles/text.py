@@ -1,0 +1,106 @@
+"""Bytes to text with care: what is no text is refused before it is parsed, with its place."""
+
+import codecs
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from backend.contract.problems import DataError
+from backend.datafiles.wrong import wrong
+
+HEAD = 4096
+MAX_LINE = 256 * 1024 * 1024  # bytes of one row
+BOM = codecs.BOM_UTF8
+
+# First bytes of what people mistake for a data file.
+FOREIGN = (
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a zip archive or an Excel/Word document"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel/Word document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ", "an xz archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"PAR1", "a parquet file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\x7fELF", "a program"),
+)
+WIDE = ((codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"))
+MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
+
+
+def refuse_foreign(file: Path) -> None:
+    """Raises DataError where the content is plainly no text, or a web page, or UTF-16."""
+    with file.open("rb") as stream:
+        head = stream.read(HEAD)
+    for start, name in FOREIGN:
+        if head.startswith(start):
+            raise wrong("file_foreign", file, kind=name)
+    for start, name in WIDE:
+        if head.startswith(start):
+            raise wrong("file_other_encoding", file, offset=0, encoding=name)
+    if head.lstrip().lower().startswith(MARKUP):
+        raise wrong("file_foreign", file, kind="a web page (HTML or XML)")
+    if b"\0" in head:
+        kind = "UTF-16" if head[1::2].count(0) * 3 > len(head) or head[::2].count(0) * 3 > len(head) else ""
+        if kind:
+            raise wrong("file_other_encoding", file, offset=head.index(b"\0"), encoding=kind)
+        raise wrong("file_foreign", file, kind="binary data")
+
+
+def starts_array(file: Path) -> bool:
+    """Whether the first mark that is no blank is `[` (a file of blanks only: no)."""
+    with file.open("rb") as stream:
+        first = stream.read(len(BOM))
+        rest = b"" if first == BOM else first
+        while not rest.strip():
+            rest = stream.read(HEAD)
+            if not rest:
+                return False
+    return rest.lstrip().startswith(b"[")
+
+
+def lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Each line (ended by \\n or \\r\\n only) with its number from 1; a byte order mark is dropped."""
+    offset = 0
+    with file.open("rb") as stream:
+        number = 0
+        while raw := stream.readline(MAX_LINE):
+            number += 1
+            if len(raw) == MAX_LINE:
+                raise wrong("line_too_long", file, line=number, limit=MAX_LINE // 1024**2)
+            if number == 1 and raw.startswith(BOM):
+                raw, offset = raw[len(BOM) :], len(BOM)
+            try:
+                yield number, raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise not_utf8(file, raw, offset, error.start) from None
+            offset += len(raw)
+
+
+def not_utf8(file: Path, raw: bytes, offset: int, at: int) -> DataError:
+    """The error for byte `at` of `raw`, which begins at `offset` of the file; guesses Chinese GBK."""
+    place = {"offset": offset + at, "byte": f"0x{raw[at]:02X}"}
+    try:
+        guess = raw.decode("gb18030")
+    except UnicodeDecodeError:
+        return wrong("data_not_utf8", file, **place)
+    if any("\u4e00" <= mark <= "\u9fff" for mark in guess):
+        return wrong("file_other_encoding", file, encoding="GBK", **place)
+    return wrong("data_not_utf8", file, **place)
+
+
+class NotANumber(ValueError):
+    """NaN or Infinity, which JSON has no word for."""
+
+
+def _refuse(word: str) -> None:
+    raise NotANumber(word)
+
+
+decoder = json.JSONDecoder(parse_constant=_refuse)

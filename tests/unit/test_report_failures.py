@@ -1,0 +1,103 @@
+"""Every way to fail becomes a problem, an exit code and problem.json."""
+
+import errno
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backend.contract.problems import STOPPED_EXIT, DataError, Problem
+from backend.failures import Stopped, explain, run_worker
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def work() -> None:
+        raise error
+
+    return work
+
+
+def wrapped(inner: Exception) -> Exception:
+    outer = RuntimeError("could not serialise")
+    outer.__cause__ = inner
+    return outer
+
+
+CUDA = RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of")
+CASES = [
+    (MemoryError(), "out_of_memory_batch", 5),
+    (CUDA, "out_of_memory_batch", 5),
+    (
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"
+        ),
+        "out_of_memory_batch",
+        5,
+    ),
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), "out_of_memory_batch", 5),
+    (OSError(errno.ENOSPC, "No space left on device"), "disk_full_somewhere", 6),
+    (wrapped(OSError(errno.EDQUOT, "Disk quota exceeded")), "disk_full_somewhere", 6),
+    (RuntimeError("I/O error: No space left on device (os error 28)"), "disk_full_somewhere", 6),
+    (ValueError("odd\nthing"), "unexpected", 1),
+    (DataError(Problem(code="model_required")), "model_required", 3),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "exit_code"), CASES)
+def test_a_failure_is_told(error: Exception, code: str, exit_code: int, tmp_path: Path) -> None:
+    arguments = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
+    (tmp_path / "run.json").write_text(json.dumps({"arguments": arguments}))
+    assert run_worker(raising(error), tmp_path) == exit_code
+    row = json.loads((tmp_path / "problem.json").read_text())
+    assert row["code"] == code
+    text = Problem.from_json(row).text()
+    if code == "out_of_memory_batch":
+        assert "batch size 8" in text
+        assert "per_device_train_batch_size 4" in text
+        assert "gradient_accumulation_steps 2" in text
+    if code == "unexpected":
+        assert "ValueError" in text
+        assert "thing" in text
+
+
+def test_the_smallest_batch_gets_other_advice() -> None:
+    values = {
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": 8,
+        "cutoff_len": 2048,
+    }
+    problem = explain(CUDA, values).problems[0]
+    assert problem.code == "out_of_memory_smallest"
+    assert "2048" in problem.text()
+
+
+@pytest.mark.parametrize("error", [Stopped(), KeyboardInterrupt()])
+def test_a_stop_is_no_failure(error: BaseException, tmp_path: Path) -> None:
+    assert run_worker(raising(error), tmp_path) == STOPPED_EXIT
+    assert not (tmp_path / "problem.json").exists()
+
+
+def test_success_is_zero(tmp_path: Path) -> None:
+    assert run_worker(lambda: None, tmp_path) == 0
+
+
+def test_sigterm_asks_for_a_graceful_stop(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert run_worker(lambda: os.kill(os.getpid(), signal.SIGTERM), tmp_path) == 0
+        assert (tmp_path / "stop.json").exists()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_all_problems_are_recorded(tmp_path: Path) -> None:
+    error = DataError(Problem(code="model_required"), Problem(code="dataset_required"))
+    run_worker(raising(error), tmp_path)
+    row = json.loads((tmp_path / "problem.json").read_text())
+    assert [row["code"], *(each["code"] for each in row["more"])] == [
+        "model_required",
+        "dataset_required",
+    ]
