@@ -38,7 +38,7 @@ class Texts:
         self._rows: list[tuple[Any, dict[str, Any]]] = []
 
     def add(self, component: Any, **keys: Any) -> Any:
-    gives the same in the default language, as arguments of a constructor.
+        """Register a component; values are keys of texts, `choices` (key, value) pairs."""
         self._rows.append((component, keys))
         return component
 

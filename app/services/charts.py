@@ -1,7 +1,8 @@
 """The curves of a run as Plotly figures: plain JSON, drawn by the plotly.js that Gradio brings.
 
-Colours of text and grid come from the page's style sheet, so that a figure fits light and dark. Every
-line is thinned to MAX_POINTS, lowest and highest value of each stretch kept, so that no spike is lost.
+Colours of text and grid come from the page's style sheet, so that a figure fits light and dark.
+Every line is thinned to MAX_POINTS; lowest and highest value of each stretch stay, so that no spike
+is lost.
 """
 
 import json
@@ -155,7 +156,7 @@ def column(rows: Sequence[Row], read: Callable[[Row], float | None]) -> Line:
 
 
 def smooth(line: Line) -> Line:
-    """Exponential moving average over about a twentieth of the line, without a bias at its start."""
+    """Exponential moving average over about a twentieth of the line, unbiased at its start."""
     keep = 1 - 2 / (max(4.0, len(line.x) / 20) + 1)
     y: list[float | None] = []
     total = weight = 0.0
@@ -170,7 +171,7 @@ def smooth(line: Line) -> Line:
 
 
 def thin(line: Line, limit: int = MAX_POINTS) -> Line:
-    """At most `limit` points: of each stretch its lowest and highest, and a gap where it has one."""
+    """At most `limit` points: of each stretch its lowest and highest, and its gap if any."""
     if len(line.x) <= limit:
         return line
     size = math.ceil(len(line.x) / (limit // 3))

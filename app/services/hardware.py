@@ -1,4 +1,4 @@
-"""What the machine has and what is in use: GPUs, processor, memory, disk. One thread for all pages."""
+"""What the machine has and what is in use: GPUs, processor, memory, disk."""
 
 import importlib
 import math
@@ -27,7 +27,7 @@ GB = 1e9  # disks in these
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One GPU. Memory in bytes; `load` in percent, `temperature` in Celsius, `power` in watts or None."""
+    """One GPU. Memory in bytes; `load` in percent, `temperature` in Celsius, `power` in watts."""
 
     index: int
     name: str
@@ -86,8 +86,8 @@ def _memory(used: int, total: int) -> dict[str, str]:
 class Sampler:
     """The thread that looks once a second, started by the first question, ended by silence.
 
-    The GPU driver is asked from a thread of its own, for it may hang; while it does, the other figures
-    go on and no second question is put to it.
+    The GPU driver is asked from a thread of its own, for it may hang; while it does, the other
+    figures go on and no second question is put to it.
     """
 
     def __init__(self, read_gpus: Callable[[], tuple[Gpu, ...]] | None = None) -> None:
@@ -179,7 +179,7 @@ def _unavailable(reason: str) -> Problem:
     return Problem(code="gpu_unavailable", params={"reason": reason}, notice=True)
 
 
-class NoGpu(Exception):  # noqa: N818  (a state, no error)
+class NoGpu(Exception):
     """The driver answers and counts no device."""
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from app.i18n import has, t
 from backend.contract.metrics import Row
-from backend.contract.run_folder import Checkpoint, RunView
+from backend.contract.run_folder import Checkpoint, RunView, State
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -24,10 +24,9 @@ def state(view: RunView, lang: str) -> str:
     """The state, and while it runs what it does: "Running: training"."""
     word = t(f"state.{view.state.value}", lang)
     phase = f"panel.phase.{view.phase}"
-    running = not view.ended and view.state.value == "running"
-    return (
-        t("panel.state", lang, state=word, phase=t(phase, lang)) if running and has(phase) else word
-    )
+    if view.state != State.RUNNING or not has(phase):
+        return word
+    return t("panel.state", lang, state=word, phase=t(phase, lang))
 
 
 def progress(view: RunView, rows: Sequence[Row], lang: str) -> Progress:
@@ -59,9 +58,12 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def moment(stamp: float) -> str:
-    """A time of this machine as people sort and read it: 2026-11-22 21:50."""
-    return f"{datetime.datetime.fromtimestamp(stamp):%Y-%m-%d %H:%M}"
+def moment(stamp: str) -> str:
+    """An ISO time as people sort and read it, in this machine's zone: 2026-11-22 21:50."""
+    try:
+        return f"{datetime.datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return "–"
 
 
 def last_loss(rows: Sequence[Row]) -> float | None:

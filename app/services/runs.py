@@ -12,10 +12,11 @@ from urllib.parse import quote
 from backend.contract import metrics, run_folder
 from backend.contract.home import saves
 from backend.contract.metrics import Row
-from backend.contract.run_folder import RunView
+from backend.contract.run_folder import Checkpoint, RunView
 
 FRESH_S = 1.0
 FRESH_VIEW_S = 0.5
+FRESH_POINTS_S = 2.0
 KEPT = 32
 CHECK_BYTES = 64
 
@@ -23,7 +24,7 @@ Value = TypeVar("Value")
 
 
 class _Fresh(Generic[Value]):
-    """Values by path that are read again once they are older than `seconds`; one reader at a time."""
+    """Values by path, read again once they are older than `seconds`; one reader at a time."""
 
     def __init__(self, read: Callable[[Path], Value], seconds: float) -> None:
         self._read = read
@@ -50,6 +51,8 @@ class _Fresh(Generic[Value]):
 _list: _Fresh[list[RunView]] = _Fresh(lambda path: run_folder.runs(path), FRESH_S)
 _views: _Fresh[RunView] = _Fresh(lambda path: run_folder.read(path), FRESH_VIEW_S)
 
+_points: _Fresh[list[Checkpoint]] = _Fresh(lambda path: run_folder.checkpoints(path), FRESH_POINTS_S)
+
 
 def snapshot() -> list[RunView]:
     """All runs, at most a second old. The list is shared: do not change it."""
@@ -61,10 +64,16 @@ def view(path: Path) -> RunView:
     return _views.get(path)
 
 
+def checkpoints(path: Path) -> list[Checkpoint]:
+    """The whole checkpoints of a run, at most two seconds old."""
+    return _points.get(path)
+
+
 def forget() -> None:
     """Look again at the next question: something was started, stopped or resumed."""
     _list.forget()
     _views.forget()
+    _points.forget()
 
 
 def latest(task: str) -> Path | None:
@@ -72,12 +81,12 @@ def latest(task: str) -> Path | None:
     found = [one for one in snapshot() if one.task == task]
     if not found:
         return None
-    return max(found, key=lambda one: (not one.ended, one.created)).path
+    return max(found, key=lambda one: (not one.ended, one.sequence)).path
 
 
 @dataclass
 class History:
-    """The metric rows of a run so far; `version` changes when `rows` does. Shared: do not change it."""
+    """The metric rows of a run so far; `version` changes when `rows` does. Shared: read only."""
 
     rows: list[Row] = field(default_factory=list)
     version: int = 0

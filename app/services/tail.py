@@ -20,8 +20,8 @@ MIN_SECRET = 8  # shorter values would mask ordinary words
 
 _ESCAPES = re.compile(
     r"""
-      (?:\x1b\]|\x9d) [^\x07\x1b\x9c\n]* (?:\x07|\x1b\\|\x9c|(?=\n)|$)   # OSC: titles, links, clipboard
-    | (?:\x1b[PX^_]|[\x90\x98\x9e\x9f]) [^\x1b\x9c\n]* (?:\x1b\\|\x9c|(?=\n)|$)   # DCS, SOS, PM, APC
+      (?:\x1b\]|\x9d) [^\x07\x1b\x9c\n]* (?:\x07|\x1b\\|\x9c|(?=\n)|$)  # OSC: titles, links
+    | (?:\x1b[PX^_]|[\x90\x98\x9e\x9f]) [^\x1b\x9c\n]* (?:\x1b\\|\x9c|(?=\n)|$)  # DCS, PM, APC
     | (?:\x1b\[|\x9b) [0-?]* [ -/]* [@-~]?                               # CSI: colours, cursor
     | \x1b [ -/]* [0-~]?                                                 # other escapes
     """,
@@ -60,10 +60,10 @@ def stamp(path: Path) -> Stamp:
 
 
 def tail(path: Path, search: str = "") -> str:
-    """The last lines as text; with `search` only those that contain it (any case), from further back.
+    """The last lines as text; with `search` those that contain it (any case), from further back.
 
-    "" where there is no file. Looks at no more than TAIL_BYTES (SEARCH_BYTES) and gives no more than
-    MAX_LINES lines; all pages share one reading of an unchanged file.
+    "" where there is no file. Looks at no more than TAIL_BYTES (SEARCH_BYTES) and gives no more
+    than MAX_LINES lines; all pages share one reading of an unchanged file.
     """
     return _tail(path, search.strip().lower(), stamp(path))
 
@@ -80,7 +80,7 @@ def _tail(path: Path, search: str, now: Stamp) -> str:
 
 
 def _end(path: Path, size: int, limit: int) -> str:
-    """The last `limit` bytes from the first whole line on; a line longer than that loses its start."""
+    """The last `limit` bytes from the first whole line on; a longer line loses its start."""
     start = max(0, size - limit)
     try:
         with path.open("rb") as file:
@@ -99,8 +99,8 @@ def _end(path: Path, size: int, limit: int) -> str:
 def clean(text: str, environ: Mapping[str, str] | None = None) -> str:
     """Text as it may be shown: no escapes, controls or direction marks, no secrets.
 
-    A line that was rewritten by carriage returns (progress bars) keeps its last state. Only \\n and \\t
-    remain of the control characters.
+    A line that was rewritten by carriage returns (progress bars) keeps its last state. Only \\n
+    and \\t remain of the control characters.
     """
     text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
     if "\r" in text:
@@ -133,7 +133,7 @@ def secrets(environ: Mapping[str, str]) -> list[str]:
 
 
 def whole(path: Path) -> Iterator[str]:
-    """The whole log line by line, cleaned, for a download; bounded memory whatever a line's length."""
+    """The whole log line by line, cleaned, for a download; memory is bounded."""
     try:
         with path.open("rb") as file:
             while line := file.readline(SEARCH_BYTES):

@@ -1,8 +1,8 @@
-"""One run on the page: state, progress, curves, log, checkpoints; Stop and Resume. Used by several tabs."""
+"""One run on the page: state, progress, curves, log, checkpoints, Stop and Resume."""
 
 import html
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from gradio.components.plot import PlotData
 from app.i18n import Texts, named, say, t
 from app.services import charts, run_text, runs, tail
 from backend.contract import launch, run_folder
-from backend.contract.problems import TuneboardError
+from backend.contract.problems import Problem, TuneboardError
 from backend.contract.run_folder import RunView, State
 
 RUNNING_S = 1
@@ -28,7 +28,7 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 @dataclass(frozen=True)
 class Panel:
-    """What a tab may use: `run` holds the run's folder ("" for none); `refresh` shows it at once."""
+    """For the tabs: `run` holds the run's folder ("" for none); `refresh` shows it at once."""
 
     run: Any
     stop: Any
@@ -43,7 +43,8 @@ class Panel:
 def build(texts: Texts, lang: Any, prefix: str = "train", *, latest: bool = True) -> Panel:
     """Draw a panel and wire it.
 
-    `prefix` keeps element ids apart; with `latest` it is the task whose newest run a fresh page shows.
+    `prefix` keeps element ids apart; with `latest` it is the task whose newest run a
+    fresh page shows.
     """
     parts = _draw(texts, prefix)
     run, shown = gr.State(""), gr.State({})
@@ -261,7 +262,7 @@ class _Look:
         return runs.history(self.folder)
 
     def stamps(self, before: dict[str, Any]) -> dict[str, Any]:
-        """What each part shows now: update arguments, or for chart and log what they follow from."""
+        """What each part shows now: update arguments, or what chart and log follow from."""
         view = self.view
         if view is None:
             nothing = {"none": {"visible": True}, "body": HIDDEN, "timer": {"active": False}}
@@ -281,11 +282,7 @@ class _Look:
     def update(self, name: str, stamp: Any) -> Any:
         """The Gradio update of one part."""
         if name == "chart":
-            first = 1
-            figure = charts.chart(
-                self.kind, self.history.rows, self.lang, log=self.log_axis, first=first
-            )
-            return PlotData(type="plotly", plot=figure)
+            return self._chart()
         if name == "log":
             return self._log()
         return gr.Timer(**stamp) if name == "timer" else gr.update(**stamp)
@@ -293,18 +290,20 @@ class _Look:
     def _head(self, view: RunView) -> dict[str, Any]:
         share, words = run_text.progress(view, self.history.rows, self.lang)
         bar = _bar(share, view.ended, t("panel.progress", self.lang))
-        reason = view.reason.text(self.lang) if view.reason else ""
+        said = [*([view.reason] if view.reason else []), *view.notices]
+        wrong = _lines([one for one in said if one is view.reason and not one.notice], self.lang)
+        notices = _lines([one for one in said if one is not view.reason or one.notice], self.lang)
         return {
-            "name": {"value": run_text.plain(self.folder.name)},
+            "name": {"value": run_text.plain(view.name)},
             "state": {
                 "value": run_text.state(view, self.lang),
-                "elem_classes": ["run-state", f"state-{view.state.value}"],
+                "elem_classes": ["run-state", f"state-{view.state.value.lower()}"],
             },
             "progress": {"value": bar, "visible": bool(bar)},
             "figures": {"value": words, "visible": bool(words)},
             "safe": {"visible": not view.ended},
-            "problem": {"value": reason, "visible": bool(reason)},
-            "notices": HIDDEN,
+            "problem": {"value": wrong, "visible": bool(wrong)},
+            "notices": {"value": notices, "visible": bool(notices)},
         }
 
     def _buttons(self, view: RunView) -> dict[str, Any]:
@@ -327,6 +326,17 @@ class _Look:
         same = drawn[0] == choice and (drawn[1] == stamp[1] or stamp[2] - drawn[2] < CHART_S)
         return {"curves": {"visible": True}, "chart": drawn if same else stamp}
 
+    def _chart(self) -> PlotData:
+        every = self.view.arguments.get("logging_steps") if self.view else 1
+        figure = charts.chart(
+            self.kind,
+            self.history.rows,
+            self.lang,
+            log=self.log_axis,
+            first=every if isinstance(every, int) else 1,
+        )
+        return PlotData(type="plotly", plot=figure)
+
     def _log(self) -> Any:
         text = tail.tail(self.folder / run_folder.LOG, self.search)
         if self.search and not text:
@@ -334,12 +344,16 @@ class _Look:
         return gr.update(value=text)
 
     def _points(self) -> dict[str, Any]:
-        points = run_folder.checkpoints(self.folder)
+        points = runs.checkpoints(self.folder)
         title = t("panel.checkpoints", self.lang, count=len(points))
         return {
             "points_box": {"visible": bool(points), "label": title},
             "points": {"value": run_text.checkpoint_table(points, self.lang)},
         }
+
+
+def _lines(problems: Sequence[Problem], lang: str) -> str:
+    return "\n".join(problem.text(lang) for problem in problems)
 
 
 def _bar(share: float | None, ended: bool, label: str) -> str:

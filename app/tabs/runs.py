@@ -66,7 +66,7 @@ def headers(lang: str) -> list[str]:
 def rows(views: list[RunView], words: str, lang: str) -> Table:
     """The table: runs whose cells contain every word, the newest first."""
     wanted = words.lower().split()
-    found = [cells(view, lang) for view in sorted(views, key=lambda one: -one.created)]
+    found = [cells(view, lang) for view in views]
     return [row for row in found if all(word in " ".join(row).lower() for word in wanted)]
 
 
@@ -75,11 +75,11 @@ def cells(view: RunView, lang: str) -> list[str]:
     kind = f"runs.kind.{view.task}"
     loss = run_text.last_loss(runs.history(view.path).rows)
     return [
-        view.path.name,
+        view.name,
         t(f"state.{view.state.value}", lang),
         t(kind, lang) if has(kind) else view.task,
-        view.path.parent.parent.name,
-        view.path.parent.name,
+        view.model,
+        view.method,
         f"{view.step:,} / {view.total_steps:,}" if view.total_steps else "–",
         "–" if loss is None else f"{loss:.4f}",
         run_text.moment(view.created),
@@ -89,9 +89,9 @@ def cells(view: RunView, lang: str) -> list[str]:
 def chosen(row: list[Any]) -> Path | None:
     """The run of a row that was clicked, found among those that exist."""
     place = dict(zip(COLUMNS, row, strict=False))
+    wanted = [place.get(name) for name in ("model", "method", "name")]
     for view in runs.snapshot():
-        parts = (view.path.parent.parent.name, view.path.parent.name, view.path.name)
-        if parts == tuple(place.get(name) for name in ("model", "method", "name")):
+        if [view.model, view.method, view.name] == wanted:
             return view.path
     return None
 

@@ -41,7 +41,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def checkpoints(path: Path) -> list[Checkpoint]:
-    """The whole checkpoints of a run folder, by step; sizes are compared, nothing is read through."""
+    """The whole checkpoints of a run folder, by step: sizes are compared, no file is read."""
     return sorted(
         (found for folder in _folders(path) if (found := _offered(folder))),
         key=lambda each: each.step,

@@ -174,5 +174,11 @@ def read_json(path: Path) -> dict[str, object]:
     return row if isinstance(row, dict) else {}
 
 
+def dump(content: object) -> bytes:
+    """JSON for a file; what is no character (from an undecodable file name) is escaped."""
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
 def _file_problem(code: str, file: str, **params: str | int | float) -> Problem:
     return Problem(code=code, params={"file": file, **params})

@@ -89,7 +89,8 @@ def _ended(facts: Facts) -> tuple[State, Problem | None]:
         return State.SUCCEEDED, None
     if code == STOPPED_EXIT:
         return State.STOPPED, None
-    if stopped and (_forced(number) or code in SHELL_CODES or code is number is None):
+    unknown = code is None and number is None  # the end of a child that was adopted
+    if stopped and (unknown or _forced(number) or code in SHELL_CODES):
         return State.STOPPED, Problem(code="run_stopped_hard", notice=True)
     if facts.exit.get("out_of_memory") is True or code == OutOfMemoryError.exit_code:
         return State.OUT_OF_MEMORY, facts.problem or Problem(code="out_of_memory")

@@ -45,8 +45,13 @@ def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
-        problem = service.problem.to_json() if service.problem else None
-        return {"status": service.state, "model": service.name, "problem": problem}
+        problem = service.problem
+        return {
+            "status": service.state,
+            "model": service.name,
+            "problem": problem.to_json() if problem else None,
+            "detail": problem.text() if problem else "",
+        }
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:

@@ -23,6 +23,8 @@ PROGRESS = "progress.json"  # in a checkpoint: what TrainerState does not keep
 class RunTrainer(Trainer):
     """A Trainer that writes a run folder. Rows are input_ids, labels and length."""
 
+    optimizer: Any
+
     def __init__(self, values: Mapping[str, Value], report: Report, **given: Any) -> None:
         self.values = values
         self.report = report

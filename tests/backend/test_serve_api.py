@@ -109,7 +109,12 @@ def error_of(answer: Any) -> dict[str, Any]:
 def test_models_are_the_tuned_one_and_its_base(client: TestClient) -> None:
     body = client.get("/v1/models").json()
     assert [row["id"] for row in body["data"]] == ["tuned", "base"]
-    assert client.get("/health").json() == {"status": "ready", "model": "tuned", "problem": None}
+    assert client.get("/health").json() == {
+        "status": "ready",
+        "model": "tuned",
+        "problem": None,
+        "detail": "",
+    }
 
 
 def test_completion_has_text_usage_and_reason(client: TestClient) -> None:
@@ -345,7 +350,8 @@ def test_tools_reach_the_template(tiny_model_dir: Path, tmp_path: Path) -> None:
     tokenizer.chat_template = (
         "{% for tool in tools or [] %}{{ tool.function.name }} {% endfor %}"
         "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}"
-        "{{ c.function.name }}={{ c.function.arguments.city }}{% endfor %}{% endfor %}"
+        "{{ c.function.name }}={{ c.function.arguments.city }}{% endfor %}"
+        "{% if m.role == 'assistant' %}<|im_end|>{% endif %}{% endfor %}"
     )
     tokenizer.save_pretrained(folder)
     call = {
@@ -358,7 +364,9 @@ def test_tools_reach_the_template(tiny_model_dir: Path, tmp_path: Path) -> None:
     with serve(values_for(folder)) as made:
         wait_ready(made)
         body = ask(made, messages=messages, tools=tools, max_tokens=1)
-        expected = tokenizer.encode("weather Who are you?w=Rome", add_special_tokens=False)
+        expected = tokenizer.encode(
+            "weather Who are you?w=Rome<|im_end|>", add_special_tokens=False
+        )
         assert body["usage"]["prompt_tokens"] == len(expected)
         call["function"]["arguments"] = "{"  # type: ignore[index]
         answer = made.post(URL, json={"messages": messages})
@@ -369,7 +377,9 @@ def test_a_model_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     with serve(values_for(tmp_path / "nowhere")) as made:
         with pytest.raises(AssertionError, match="failed"):
             wait_ready(made)
-        assert made.get("/health").json()["problem"]["code"] == "model_missing"
+        health = made.get("/health").json()
+        assert health["problem"]["code"] == "model_missing"
+        assert "nowhere" in health["detail"]
         answer = made.post(URL, json={"messages": HELLO})
         assert answer.status_code == 503
         assert error_of(answer)["code"] == "model_failed"

@@ -17,23 +17,23 @@ class NVMLError(Exception):
     """As in the real library: one subclass an error."""
 
 
-class NVMLError_LibraryNotFound(NVMLError):  # noqa: N801
+class NVMLError_LibraryNotFound(NVMLError):
     """libnvidia-ml is not there."""
 
 
-class NVMLError_DriverNotLoaded(NVMLError):  # noqa: N801
+class NVMLError_DriverNotLoaded(NVMLError):
     """The kernel module is not loaded."""
 
 
-class NVMLError_NoPermission(NVMLError):  # noqa: N801
+class NVMLError_NoPermission(NVMLError):
     """This user may not ask."""
 
 
-class NVMLError_GpuIsLost(NVMLError):  # noqa: N801
+class NVMLError_GpuIsLost(NVMLError):
     """The GPU has fallen off the bus."""
 
 
-class NVMLError_NotSupported(NVMLError):  # noqa: N801
+class NVMLError_NotSupported(NVMLError):
     """The device does not give this figure."""
 
 
@@ -43,14 +43,14 @@ if MODE == "ImportError":
 looks = 0
 
 
-def nvmlInit() -> None:  # noqa: N802
+def nvmlInit() -> None:
     """Fails in the modes that are named after an error."""
     failure = globals().get(f"NVMLError_{MODE}")
     if failure is not None:
         raise failure
 
 
-def nvmlDeviceGetCount() -> int:  # noqa: N802
+def nvmlDeviceGetCount() -> int:
     """Two devices, or none."""
     global looks
     looks += 1
@@ -61,34 +61,34 @@ def nvmlDeviceGetCount() -> int:  # noqa: N802
     return 0 if MODE == "none" else 2
 
 
-def nvmlDeviceGetHandleByIndex(index: int) -> int:  # noqa: N802
+def nvmlDeviceGetHandleByIndex(index: int) -> int:
     """The index serves as the handle."""
     return index
 
 
-def nvmlDeviceGetName(handle: int) -> str | bytes:  # noqa: N802
+def nvmlDeviceGetName(handle: int) -> str | bytes:
     """Text, or bytes as in old versions."""
     return b"NVIDIA \xff\x1b[31mBroken" if MODE == "garbage" else "NVIDIA GeForce RTX 4090"
 
 
-def nvmlDeviceGetMemoryInfo(handle: int) -> SimpleNamespace:  # noqa: N802
+def nvmlDeviceGetMemoryInfo(handle: int) -> SimpleNamespace:
     """Bytes; in garbage mode more is used than there is, or less than nothing."""
     if MODE == "garbage":
         return SimpleNamespace(total=24 * GIB, used=-5 if handle else 99 * GIB, free=0)
     return SimpleNamespace(total=24 * GIB, used=(12 + handle) * GIB, free=(12 - handle) * GIB)
 
 
-def nvmlDeviceGetUtilizationRates(handle: int) -> SimpleNamespace:  # noqa: N802
+def nvmlDeviceGetUtilizationRates(handle: int) -> SimpleNamespace:
     """Percent."""
     return SimpleNamespace(gpu=float("nan") if MODE == "garbage" else 87, memory=40)
 
 
-def nvmlDeviceGetTemperature(handle: int, sensor: int) -> int:  # noqa: N802
+def nvmlDeviceGetTemperature(handle: int, sensor: int) -> int:
     """Celsius."""
     return -300 if MODE == "garbage" else 65
 
 
-def nvmlDeviceGetPowerUsage(handle: int) -> int:  # noqa: N802
+def nvmlDeviceGetPowerUsage(handle: int) -> int:
     """Milliwatts; the second device does not give it, as MIG slices do not."""
     if handle:
         raise NVMLError_NotSupported

@@ -1,4 +1,4 @@
-"""The hardware strip: figures of each GPU, and every way in which the driver can fail (G-01, G-02, G-04)."""
+"""The hardware strip: figures of each GPU, and every way in which a driver fails (G-01, G-02)."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from app.services.hardware import Nvml, Sampler, Snapshot, strip
 FAKES = Path(__file__).parents[1] / "fakes"
 
 
-@pytest.fixture()
+@pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Sampler]:
     """Gives a sampler whose driver behaves as told."""
 

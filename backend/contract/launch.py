@@ -1,0 +1,187 @@
+"""Start, stop and resume runs: make the folder, then a supervisor that outlives whoever asked.
+
+Standard library only. saves/.launch.lock lets several that start at once pass one by one.
+"""
+
+import datetime
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from backend.contract import run_folder
+from backend.contract.checkpoints import Checkpoint, checkpoints, verify
+from backend.contract.command import Command
+from backend.contract.field import Value, Values
+from backend.contract.files import read_json
+from backend.contract.home import home, saves
+from backend.contract.model_folder import local
+from backend.contract.names import check_output_dir, plain
+from backend.contract.problems import Problem, RunFolderError
+from backend.contract.run_files import RUN, SUPERVISOR_LOG, hold, request_stop
+
+LOCK = ".launch.lock"  # its content is the number of the last run
+PRIVATE = (
+    "TUNEBOARD_LOGIN",
+    "TUNEBOARD_RUN",
+)  # not for runs: the page's login, another run's names
+ROOT = Path(__file__).resolve().parents[2]
+TAKEN = {"models", "arguments"}  # folders of saves/ that hold no runs
+
+
+def start(
+    task: str, values: Values, env: Mapping[str, str] | None = None, *, exclusive: bool = False
+) -> Path:
+    """Make the run's folder and start its supervisor; returns the folder.
+
+    `env` holds the secrets. Raises RunFolderError where the folder cannot be made or is in use,
+    and, with `exclusive`, "run_in_way" while another run goes on.
+    """
+    given = values.get("output_dir")
+    problem = check_output_dir(str(given)) if given else None
+    if problem:
+        raise RunFolderError(problem)
+    with _one_at_a_time() as sequence:
+        if exclusive:
+            _require_free()
+        folder = local(str(given)) if given else _unused(default_output_dir(values, task))
+        if "output_dir" in values and not given:
+            values = {**values, "output_dir": _shown(folder)}
+        command = Command.build(task, values)
+        command = replace(command, env={**command.env, **(env or {})})
+        run_folder.create(folder, task=task, values=values, command=command, sequence=sequence)
+        try:
+            _supervise(folder, command.env)
+        except RunFolderError:
+            run_folder.remove(folder)
+            raise
+    return folder
+
+
+def stop(path: Path, grace: float | None = None) -> bool:
+    """Ask a run to save and end, by force after `grace` seconds; False where it is too late.
+
+    A run whose supervisor is gone gets a new one, which watches it and sees to its end.
+    """
+    view = run_folder.read(path)
+    if view.ended:
+        return False
+    asked = request_stop(path, grace)
+    if view.unsupervised:
+        _supervise(path, {}, "--adopt")
+    return asked
+
+
+def resume(path: Path, env: Mapping[str, str] | None = None) -> None:
+    """Go on with an ended run in its own folder, from its newest checkpoint that is whole.
+
+    Raises RunFolderError "run_going_on" or "no_checkpoint".
+    """
+    with _one_at_a_time():
+        if not run_folder.read(path).ended:
+            raise RunFolderError(Problem(code="run_going_on", params={"path": str(path)}))
+        newest = _newest(path)
+        (path / SUPERVISOR_LOG).touch()  # from here on the run is starting
+        run_folder.archive(path)
+        _supervise(path, env or {}, "--resume_from_checkpoint", str(newest.path))
+
+
+def default_output_dir(values: Mapping[str, Value], task: str, model: str | None = None) -> Path:
+    """saves/<model name>/<finetuning_type>/<task>_<time>; `model` is the name, where chosen."""
+    name = plain(model or str(values.get("model_name_or_path") or "model"))
+    method = plain(str(values.get("finetuning_type") or task))
+    when = f"{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
+    return saves() / (f"{name}-runs" if name in TAKEN else name) / method / f"{task}_{when}"
+
+
+def _unused(folder: Path) -> Path:
+    """The folder, or with -2, -3, ... where it exists."""
+    number, found = 1, folder
+    while found.exists():
+        number += 1
+        found = folder.with_name(f"{folder.name}-{number}")
+    return found
+
+
+def _shown(folder: Path) -> str:
+    """A path as it stands in the command: relative where it lies in the working folder."""
+    return str(folder.relative_to(home())) if folder.is_relative_to(home()) else str(folder)
+
+
+def _require_free() -> None:
+    going = [view for view in run_folder.runs(saves()) if not view.ended]
+    if going:
+        raise RunFolderError(Problem(code="run_in_way", params={"run": _shown(going[0].path)}))
+
+
+def _newest(path: Path) -> Checkpoint:
+    """The newest checkpoint whose hashes hold; RunFolderError where there is none."""
+    for found in reversed(checkpoints(path)):
+        try:
+            verify(found.path)
+        except RunFolderError:
+            continue
+        return found
+    params = {"path": str(path)}
+    raise RunFolderError(
+        Problem(code="no_checkpoint", field="resume_from_checkpoint", params=params)
+    )
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[int]:
+    """Hold the lock of all launches; yields the number of this one, larger than all before."""
+    saves().mkdir(parents=True, exist_ok=True)
+    handle = hold(saves() / LOCK, None)
+    assert handle is not None
+    try:
+        content = os.pread(handle, 32, 0).strip()
+        number = max(int(content) + 1 if content.isdigit() else 1, int(time.time()))
+        os.pwrite(handle, f"{number}\n".encode(), 0)
+        yield number
+    finally:
+        os.close(handle)
+
+
+def _supervise(folder: Path, secrets: Mapping[str, str], *words: str) -> None:
+    """Start a supervisor that no Ctrl-C, hangup or end of ours reaches, and that leaves no zombie.
+
+    The process started here forks the lasting one and ends. Raises RunFolderError.
+    """
+    env = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+    env |= {**secrets, "TUNEBOARD_HOME": _home_of(folder)}
+    if (ROOT / "pyproject.toml").is_file():  # a checkout, perhaps not installed
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
+    # -P: a folder named backend where the person stands must not be taken for ours.
+    argv = [sys.executable, "-P", "-m", "backend.supervisor", str(folder), *words]
+    log = folder / SUPERVISOR_LOG
+    try:
+        with log.open("ab") as output:
+            os.utime(log)
+            code = subprocess.Popen(
+                argv,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            ).wait()
+    except OSError as error:
+        raise _not_started(folder, str(error)) from error
+    if code:
+        raise _not_started(folder, f"exit code {code}, see {log}")
+
+
+def _home_of(folder: Path) -> str:
+    """The working folder that the run was started in, or ours where that one has moved."""
+    known = read_json(folder / RUN).get("home")
+    return known if isinstance(known, str) and Path(known).is_dir() else str(home())
+
+
+def _not_started(folder: Path, reason: str) -> RunFolderError:
+    params = {"path": str(folder), "reason": reason}
+    return RunFolderError(Problem(code="supervisor_failed", params=params))

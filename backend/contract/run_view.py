@@ -1,0 +1,157 @@
+"""A run as lists and panels show it, read from its folder.
+
+Never raises for what a folder holds: torn and foreign content counts as absent.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.contract import metrics, processes
+from backend.contract.field import Value
+from backend.contract.files import read_json
+from backend.contract.problems import Problem
+from backend.contract.processes import Process
+from backend.contract.run_files import (
+    EXIT,
+    LAUNCH,
+    METRICS,
+    PROBLEM,
+    RUN,
+    STATUS,
+    STOP,
+    SUPERVISOR_LOG,
+)
+from backend.contract.states import Facts, State, state
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """One look at a run."""
+
+    path: Path
+    name: str
+    model: str
+    method: str
+    task: str
+    created: str  # ISO time
+    sequence: int  # order of creation, whatever the clock did
+    state: State
+    reason: Problem | None
+    step: int = 0
+    total_steps: int = 0
+    eta: float | None = None  # seconds
+    elapsed: float | None = None  # seconds since the launch, or that the run took
+    phase: str = ""
+    notices: tuple[Problem, ...] = ()
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+    argv: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over, one way or another."""
+        return self.state.ended
+
+    @property
+    def unsupervised(self) -> bool:
+        """Whether the child goes on and its supervisor is gone."""
+        return self.reason is not None and self.reason.code == "run_unsupervised"
+
+
+def read(path: Path) -> RunView:
+    """The run in a folder as it stands now."""
+    row = read_json(path / RUN)
+    where, reason = _state(path, str(row.get("token", "")))
+    status = read_json(path / STATUS)
+    step = _whole(status.get("step")) or _last_step(path)
+    arguments, argv = row.get("arguments"), row.get("argv")
+    return RunView(
+        path=path,
+        name=path.name,
+        model=path.parent.parent.name,
+        method=path.parent.name,
+        task=str(row.get("kind", "")),
+        created=str(row.get("created", "")),
+        sequence=_whole(row.get("sequence")),
+        state=where,
+        reason=reason,
+        step=step,
+        total_steps=_whole(status.get("total")) or (step if where.ended else 0),
+        eta=None if where.ended else _number(status.get("eta")),
+        elapsed=_elapsed(path, ended=where.ended),
+        phase=str(status.get("phase", "")),
+        notices=_notices(status),
+        arguments=arguments if isinstance(arguments, dict) else {},
+        argv=tuple(map(str, argv)) if isinstance(argv, list) else (),
+    )
+
+
+def runs(root: Path) -> list[RunView]:
+    """All runs under saves/<model>/<method>/<name>/, the newest first."""
+    found = [
+        read(file.parent)
+        for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")
+        if file.relative_to(root).parts[0] != "models"
+    ]
+    return sorted(found, key=lambda view: (view.sequence, view.created), reverse=True)
+
+
+def _state(path: Path, token: str) -> tuple[State, Problem | None]:
+    facts = _facts(path)
+    found = _judge(facts, token)
+    if found[0].ended and not facts.exit:
+        # The supervisor may have written exit.json and gone between the two looks.
+        found = _judge(_facts(path), token)
+    return found
+
+
+def _judge(facts: Facts, token: str) -> tuple[State, Problem | None]:
+    """The supervisor does not carry the run's token, its child does."""
+    child = Process.from_json(facts.launch.get("child"))
+
+    def alive(process: Process) -> bool:
+        return processes.alive(process, token if process == child else "")
+
+    return state(facts, processes.boot_id(), alive)
+
+
+def _facts(path: Path) -> Facts:
+    problem = read_json(path / PROBLEM)
+    try:
+        age = time.time() - (path / SUPERVISOR_LOG).stat().st_mtime
+    except OSError:
+        age = float("inf")
+    return Facts(
+        exit=read_json(path / EXIT),
+        launch=read_json(path / LAUNCH),
+        problem=Problem.from_json(problem) if problem else None,
+        stop=(path / STOP).exists(),
+        age=age,
+    )
+
+
+def _elapsed(path: Path, *, ended: bool) -> float | None:
+    if ended:
+        return _number(read_json(path / EXIT).get("seconds"))
+    began = _number(read_json(path / LAUNCH).get("uptime"))
+    return None if began is None else max(0.0, processes.uptime() - began)
+
+
+def _notices(status: Mapping[str, object]) -> tuple[Problem, ...]:
+    rows = status.get("notices")
+    found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return tuple(Problem.from_json(row) for row in found)
+
+
+def _last_step(path: Path) -> int:
+    rows = metrics.last(path / METRICS)
+    return rows[-1].step if rows else 0
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and value == value else None

@@ -1,0 +1,145 @@
+"""Which characters of a written conversation the assistant says: found by rendering, never guessed.
+
+An answer is what the template writes after the prompt that would ask for it, up to and including
+the token that ends it; the line break that many templates put behind that token is not learned.
+Where a template writes earlier turns differently once others follow (thinking is dropped from
+history), one conversation becomes one example an answer, each as it is asked for when chatting.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from backend.data.templates import RENDER_ERRORS, Template, Tools
+from backend.data.toolcalls import answer_text
+from backend.data.turns import Message, RowError
+
+THINK, END_THINK = "<think>", "</think>"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Characters start to end of a text; learn is False where the row says `train: false`."""
+
+    start: int
+    end: int
+    learn: bool = True
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text as the model sees it, and the answers in it in their order."""
+
+    text: str
+    spans: list[Span]
+
+
+def written(
+    template: Template, messages: list[Message], tools: Tools, last_only: bool = False
+) -> list[Written]:
+    """The conversation as one text (or one an answer, see above) with its answers.
+
+    last_only: only the last answer is to be learned. Raises RowError where the template refuses
+    the messages, or an answer cannot be found in what it writes.
+    """
+    try:
+        ready, tools = template.fit(messages, tools)
+        whole = _whole(template, ready, tools)
+        if whole is None:
+            return _split(template, ready, tools, last_only)
+    except RENDER_ERRORS as error:
+        if isinstance(error, RowError):
+            raise
+        raise RowError("row_template_refuses") from error
+    if last_only:
+        spans = [Span(one.start, one.end, False) for one in whole.spans[:-1]]
+        return [Written(whole.text, [*spans, whole.spans[-1]])]
+    return [whole]
+
+
+def _whole(template: Template, messages: list[Message], tools: Tools) -> Written | None:
+    """All answers in one text, or None where that is not how each of them is asked for."""
+    text = template.write(messages, tools)
+    spans = []
+    for index, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        prompt = template.write(messages[:index], tools, True)
+        if not text.startswith(prompt):
+            return None
+        last = index == len(messages) - 1
+        until = text if last else template.write(messages[: index + 1], tools)
+        end = _common(text, until)
+        if not _holds(text[len(prompt) : end], message):
+            return None
+        spans.append(_span(template, text, len(prompt), end, message))
+    return Written(text, spans)
+
+
+def _split(
+    template: Template, messages: list[Message], tools: Tools, last_only: bool
+) -> list[Written]:
+    """One text an answer that is to be learned, each ending with it."""
+    answers = [i for i, one in enumerate(messages) if one["role"] == "assistant"]
+    found = []
+    for index in answers[-1:] if last_only else answers:
+        message = messages[index]
+        if message.get("train") is False:
+            continue
+        prompt = template.write(messages[:index], tools, True)
+        text = template.write(messages[: index + 1], tools)
+        if not text.startswith(prompt) or not _holds(text[len(prompt) :], message):
+            text = prompt + _answer(template, prompt, message)
+        found.append(Written(text, [_span(template, text, len(prompt), len(text), message)]))
+    return found
+
+
+def _answer(template: Template, prompt: str, message: Message) -> str:
+    """The answer as the model has to give it after `prompt`, which may have opened its thinking."""
+    if message.get("tool_calls"):
+        raise RowError("row_template_unclear")
+    content = str(message["content"])
+    if prompt.rstrip().endswith(THINK):
+        if END_THINK not in content:
+            content = f"\n{END_THINK}\n\n{content}"
+        content = content.lstrip().removeprefix(THINK).removeprefix("\n")
+    return content + template.end
+
+
+def _span(template: Template, text: str, start: int, end: int, message: Message) -> Span:
+    """The answer between start and end, without what follows its end token."""
+    said = text[start:end]
+    bare = said.rstrip()
+    ended = template.ends and bare.endswith(template.ends)
+    return Span(start, start + len(bare if ended else said), message.get("train") is not False)
+
+
+def _holds(said: str, message: Message) -> bool:
+    """Whether the answer is in what the template wrote, blanks aside (templates trim)."""
+    here = _squeezed(said)
+    calls: list[dict[str, Any]] = message.get("tool_calls") or []
+    names = [call["function"]["name"] for call in calls]
+    content = _squeezed(str(message["content"]))
+    return content in here and all(name in said for name in names) and bool(here)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _common(first: str, second: str) -> int:
+    """How many characters two texts have in common from the begin."""
+    if first.startswith(second):
+        return len(second)
+    low, high = 0, min(len(first), len(second))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[:middle] == second[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def label_text(message: Message) -> str:
+    """What an answer says, for comparison with a prediction."""
+    return answer_text(message)

@@ -1,0 +1,211 @@
+"""How a conversation is written out for the model: the tokenizer's own template or a named one.
+
+Jinja is rendered by transformers' immutable sandbox, in worker processes only.
+"""
+
+import difflib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from backend.contract.field import Value
+from backend.contract.problems import Problem, UsageError
+from backend.data import named, toolcalls
+from backend.data.turns import Message
+
+Values = Mapping[str, Value]
+Tools = list[dict[str, Any]] | None
+
+# What a template written by others can end in.
+RENDER_ERRORS = (
+    jinja2.TemplateError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+QUESTION: Message = {"role": "user", "content": "Question-7351"}
+ANSWER: Message = {"role": "assistant", "content": "Answer-7351"}
+SYSTEM: Message = {"role": "system", "content": "System-7351"}
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "tool_7351",
+        "description": "",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+
+logger = logging.getLogger(__name__)
+
+
+class Template:
+    """Messages to text and ids. Picklable: it travels to the processes that tokenise.
+
+    jinja     the template, also set as the tokenizer's chat_template
+    stop_ids  ids that end an answer
+    ends      their texts: what ends a learned answer
+    end       the text that this template writes behind an answer ("" where it writes none)
+    notices   what the person should know about the choice
+    """
+
+    def __init__(self, tokenizer: Any, jinja: str, values: Values, default: str = "") -> None:
+        """Raises UsageError where the template cannot write a plain question and answer."""
+        self.tokenizer = tokenizer
+        self.jinja = jinja
+        self.default_system = str(values.get("default_system") or "")
+        self.notices: list[Problem] = []
+        self._default = self.default_system or default
+        self._given: dict[str, Any] = {}
+        if values.get("enable_thinking") is not None:
+            self._given["enable_thinking"] = bool(values["enable_thinking"])
+        try:
+            prompt = self.write([QUESTION], None, True)
+            whole = self.write([QUESTION, ANSWER], None)
+        except RENDER_ERRORS as error:
+            params = {"reason": _reason(error)}
+            raise UsageError(Problem(code="template_broken", field="template", params=params)) from None
+        tail = whole[whole.rfind(ANSWER["content"]) + len(ANSWER["content"]) :]
+        found = self._end_id(tail) if ANSWER["content"] in whole[len(prompt) - 1 :] else None
+        eos = tokenizer.eos_token_id
+        self.stop_ids = tuple(dict.fromkeys(one for one in (found, eos) if one is not None))
+        self.ends = tuple(tokenizer.convert_ids_to_tokens(list(self.stop_ids)))
+        self.end = tokenizer.convert_ids_to_tokens(found) if found is not None else ""
+        if not self.end:
+            self.notices.append(Problem(code="template_without_end", field="template", notice=True))
+        self.knows_system = self._shows(SYSTEM["content"], [SYSTEM, QUESTION], None)
+        self.knows_tools = self._shows("tool_7351", [QUESTION], [TOOL])
+
+    def render(
+        self, messages: list[Message], tools: Tools = None, add_generation_prompt: bool = False
+    ) -> str:
+        """The conversation as text, ready to be tokenised. Raises one of RENDER_ERRORS."""
+        return self.write(*self.fit(messages, tools), add_generation_prompt)
+
+    def encode_prompt(self, messages: list[Message], tools: Tools = None) -> list[int]:
+        """Ids of the conversation up to where the answer begins.
+
+        Raises UsageError where the template refuses these messages.
+        """
+        try:
+            text = self.render(messages, tools, add_generation_prompt=True)
+        except RENDER_ERRORS as error:
+            params = {"reason": _reason(error)}
+            raise UsageError(Problem(code="template_refuses", field="messages", params=params)) from None
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def fit(self, messages: list[Message], tools: Tools) -> tuple[list[Message], Tools]:
+        """The conversation in what this template knows.
+
+        The default system text is put in; where the template has no place for tools or system, they
+        are written into the system text and the first question.
+        """
+        if self.default_system and messages and messages[0]["role"] != "system":
+            messages = [{"role": "system", "content": self.default_system}, *messages]
+        if not self.knows_tools and toolcalls.uses_tools(messages, tools):
+            messages, tools = toolcalls.in_words(messages, tools, self._default), None
+        if not self.knows_system and len(messages) > 1 and messages[0]["role"] == "system":
+            first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+            messages = [first, *messages[2:]]
+        return messages, tools
+
+    def write(
+        self, messages: list[Message], tools: Tools, add_generation_prompt: bool = False
+    ) -> str:
+        """As render, of a conversation that `fit` made."""
+        text: str = self.tokenizer.apply_chat_template(
+            messages,
+            tools=tools,
+            chat_template=self.jinja,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            **self._given,
+        )
+        return text
+
+    def _shows(self, text: str, messages: list[Message], tools: Tools) -> bool:
+        try:
+            return text in self.write(messages, tools, True)
+        except RENDER_ERRORS:
+            return False
+
+    def _end_id(self, tail: str) -> int | None:
+        """The first special token that the template writes behind an answer."""
+        special = {
+            index for index, token in self.tokenizer.added_tokens_decoder.items() if token.special
+        } | set(self.tokenizer.all_special_ids)
+        ids = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
+        return next((int(one) for one in ids if one in special), None)
+
+
+def load(values: Values, tokenizer: Any) -> Template:
+    """The template that the argument `template` names, set on the tokenizer so that it is saved.
+
+    auto (or none) is the tokenizer's own; a tokenizer without one gets "default", with a notice.
+    Raises UsageError: unknown name (with a near one), or a template that cannot be rendered.
+    """
+    name = str(values.get("template") or "auto").strip().lower()
+    notices = []
+    if name == "auto":
+        own = _own(tokenizer)
+        if own:
+            return _set(Template(tokenizer, own, values), notices)
+        notices.append(Problem(code="template_missing", field="template", notice=True))
+        name = "default"
+    pieces = named.pieces(name)
+    if pieces is None:
+        raise UsageError(_unknown(name))
+    end = pieces.end
+    if not end or tokenizer.get_added_vocab().get(end) is None:
+        if end:
+            params = {"token": end, "name": name, "end": str(tokenizer.eos_token or "-")}
+            notices.append(
+                Problem(code="template_other_end", field="template", params=params, notice=True)
+            )
+        end = tokenizer.eos_token or end
+    template = Template(tokenizer, named.jinja(pieces, _begin(tokenizer), end), values, pieces.default)
+    known = tokenizer.get_added_vocab()
+    more = [known[token] for token in pieces.stops if token in known]
+    template.stop_ids = tuple(dict.fromkeys([*template.stop_ids, *more]))
+    return _set(template, notices)
+
+
+def _set(template: Template, notices: list[Problem]) -> Template:
+    template.notices[:0] = notices
+    for notice in template.notices:
+        logger.warning("%s", notice.text())
+    template.tokenizer.chat_template = template.jinja
+    return template
+
+
+def _own(tokenizer: Any) -> str | None:
+    own = tokenizer.chat_template
+    if isinstance(own, dict):
+        own = own.get("default") or next(iter(own.values()), None)
+    return str(own) if own else None
+
+
+def _begin(tokenizer: Any) -> str:
+    """The token that the tokenizer itself puts before a text, or ""."""
+    begin = tokenizer.bos_token_id
+    if begin is None or tokenizer("a")["input_ids"][:1] != [begin]:
+        return ""
+    return str(tokenizer.bos_token)
+
+
+def _unknown(name: str) -> Problem:
+    known = sorted({*named.NAMED, *named.ALIASES, "auto"})
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    params = {"value": name[:80], "choices": ", ".join(["auto", *sorted(named.NAMED)])}
+    if near:
+        return Problem(code="template_unknown_near", field="template", params={**params, "near": near[0]})
+    return Problem(code="template_unknown", field="template", params=params)
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,163 @@
+"""One look at the disk for all pages, curves that follow a growing file, words for a run."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services import run_text, runs
+from app.tabs.runs import cells, chosen, rows
+from backend.contract import metrics, run_folder
+from backend.contract.checkpoints import Checkpoint
+from backend.contract.metrics import Row
+from backend.contract.problems import Problem
+from backend.contract.run_folder import RunView, State
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    runs.forget()
+
+
+def _view(path: Path, **given: Any) -> RunView:
+    plain: dict[str, Any] = {
+        "path": path,
+        "name": path.name,
+        "model": path.parent.parent.name,
+        "method": path.parent.name,
+        "task": "train",
+        "created": "2026-11-22T10:00:00+00:00",
+        "sequence": 1,
+        "state": State.RUNNING,
+        "reason": None,
+    }
+    return RunView(**plain | given)
+
+
+def test_all_pages_share_one_look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    looks = []
+    monkeypatch.setattr(run_folder, "runs", lambda root: looks.append(root) or [])
+    for _ in range(200):
+        assert runs.snapshot() == []
+    assert looks == [tmp_path / "saves"]
+    runs.forget()
+    runs.snapshot()
+    assert len(looks) == 2
+
+
+def test_the_run_that_goes_on_is_shown_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    views = [
+        _view(Path("/s/m/lora/newest"), sequence=3, state=State.SUCCEEDED),
+        _view(Path("/s/m/lora/going"), sequence=2),
+        _view(Path("/s/m/lora/other"), sequence=4, task="export"),
+    ]
+    monkeypatch.setattr(run_folder, "runs", lambda root: views)
+    assert runs.latest("train") == Path("/s/m/lora/going")
+    assert runs.latest("eval") is None
+
+
+def test_only_new_rows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / run_folder.METRICS
+    for step in range(1, 4):
+        metrics.append(file, Row(step=step, loss=1.0))
+    first = runs.history(tmp_path)
+    offsets = []
+    read = metrics.read
+    monkeypatch.setattr(metrics, "read", lambda path, at: offsets.append(at) or read(path, at))
+    assert runs.history(tmp_path).version == first.version
+    metrics.append(file, Row(step=4, loss=1.0))
+    now = runs.history(tmp_path)
+    assert [row.step for row in now.rows] == [1, 2, 3, 4]
+    assert now.version > first.version
+    assert all(offset > 0 for offset in offsets)
+
+
+def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:
+    """Resuming cuts metrics.jsonl back; a cached curve must not keep the steps that were cut."""
+    file = tmp_path / run_folder.METRICS
+    for step in range(1, 9):
+        metrics.append(file, Row(step=step, loss=1.0, time=float(step)))
+    assert len(runs.history(tmp_path).rows) == 8
+    kept = file.read_bytes().splitlines(keepends=True)[:4]
+    file.write_bytes(b"".join(kept))
+    for step in range(5, 12):  # longer than before: the size alone would not tell
+        metrics.append(file, Row(step=step, loss=2.0, time=100.0 + step))
+    found = runs.history(tmp_path).rows
+    assert [row.step for row in found] == list(range(1, 12))
+    assert found[5].loss == 2.0
+
+
+def test_only_a_log_of_a_run_can_be_downloaded(tmp_path: Path) -> None:
+    folder = tmp_path / "saves/model/lora/run one"
+    folder.mkdir(parents=True)
+    (folder / run_folder.RUN).write_text("{}")
+    (folder / run_folder.LOG).write_text("text")
+    (tmp_path / "saves/log.txt").write_text("no run")
+    (tmp_path / "log.txt").write_text("outside")
+    (tmp_path / "run.json").write_text("{}")
+    assert runs.log_file("model/lora/run one") == folder / run_folder.LOG
+    assert runs.log_link(folder) == "own/log?run=model/lora/run%20one"
+    assert runs.log_link(tmp_path) == ""
+    for name in ("", ".", "..", "../", str(tmp_path), "model/lora/run one/../../../..", "a\0b"):
+        assert runs.log_file(name) is None
+    (folder / run_folder.LOG).unlink()
+    os.symlink(tmp_path / "log.txt", folder / run_folder.LOG)
+    assert runs.log_file("model/lora/run one") is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0:00"), (70.4, "1:10"), (3599.6, "1:00:00"), (90_000, "1 d 01:00"), (-1, "–")]
+    + [(float("nan"), "–"), (float("inf"), "–")],
+)
+def test_duration(seconds: float, words: str) -> None:
+    assert run_text.duration(seconds) == words
+
+
+def test_progress_in_words() -> None:
+    view = _view(Path("/r"), step=40, total_steps=96, eta=70.0, phase="training")
+    row = Row(step=40, epoch=1.25, loss=1.0, tokens=9, tokens_per_second=236.2)
+    share, words = run_text.progress(view, [row, Row(step=40, eval_loss=2.0)], "en")
+    assert share == pytest.approx(40 / 96)
+    assert words == "step 40 / 96 · epoch 1.25 · 1:10 left · 236 tokens/s"
+    assert "剩余 1:10" in run_text.progress(view, [row], "zh").words
+    assert run_text.progress(_view(Path("/r")), [], "en") == (None, "")
+
+
+def test_every_state_has_words() -> None:
+    for state in State:
+        view = _view(Path("/r"), state=state, phase="training")
+        assert run_text.state(view, "en") != run_text.state(view, "zh")
+    assert run_text.state(_view(Path("/r"), phase="training"), "en") == "Running: training"
+    assert run_text.state(_view(Path("/r"), phase="x"), "en") == "Running"
+
+
+def test_names_stay_text_in_markdown() -> None:
+    shown = run_text.plain("<img src=x> *a* [b](javascript:c) \n# `d` $$e$$ | |")
+    assert "\n" not in shown
+    for mark in "<>*[]()#`$|":
+        assert shown.count(mark) == shown.count("\\" + mark)
+
+
+def test_checkpoints_newest_first() -> None:
+    points = [Checkpoint(step, Path(f"checkpoint-{step}"), "bad") for step in (10, 9)]
+    lines = run_text.checkpoint_table(points, "en").split("\n")
+    assert "checkpoint\\-10" in lines[2]
+    assert len(lines) == 4
+
+
+def test_table_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    going = _view(tmp_path / "Llama/lora/one", step=40, total_steps=1000)
+    failed = _view(
+        tmp_path / "Qwen/full/two", state=State.FAILED, reason=Problem(code="x"), task="eval"
+    )
+    monkeypatch.setattr(run_folder, "runs", lambda root: [going, failed])
+    assert cells(going, "en")[:6] == ["one", "Running", "training", "Llama", "lora", "40 / 1,000"]
+    assert [row[0] for row in rows([going, failed], "", "en")] == ["one", "two"]
+    assert [row[0] for row in rows([going, failed], "QWEN fail", "en")] == ["two"]
+    assert rows([going], "absent", "en") == []
+    assert chosen(cells(failed, "zh")) == failed.path
+    assert chosen(["../..", "", "", "x", "y"]) is None
+    assert chosen([]) is None
