@@ -50,14 +50,14 @@ def run(values: Values, folder: Path) -> None:
         evaluation = prepare.training(values, tokenizer, template, report).evaluation
     if predicts:
         report.phase("tokenizing")
-        prompts = prepare.prompts(values, tokenizer, template)
+        prompts = prepare.prompts(values, tokenizer, template, report)
     report.phase("loading")
     model = load.model(values, training=False)
     results: Results = {}
     if evaluation is not None:
         results |= _loss(model, evaluation, Collator(tokenizer.pad_token_id or 0), values, report)
         _write(folder / EVAL_RESULTS, results)
-    if prompts:
+    if prompts is not None:
         predicted = Predictor(model, tokenizer, template, values).run(prompts, folder, report)
         _write(folder / PREDICT_RESULTS, predicted)
         results |= predicted

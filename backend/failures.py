@@ -9,6 +9,7 @@ import logging
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def run_worker(work: Callable[[], None], folder: Path) -> int:
     same graceful stop as stop.json does.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    warnings.filterwarnings("ignore", category=FutureWarning)  # between libraries, not for people
     signal.signal(signal.SIGTERM, lambda *_: run_folder.request_stop(folder))
     try:
         work()

@@ -53,7 +53,8 @@ class Sampling:
         drawn = (
             {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
             if self.temperature > 0
-            else {"temperature": 1.0, "top_p": 1.0, "top_k": 0}
+            # the library's defaults: anything else makes it warn that greedy ignores them
+            else {"temperature": 1.0, "top_p": 1.0, "top_k": 50}
         )
         return GenerationConfig(
             do_sample=self.temperature > 0,

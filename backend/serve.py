@@ -57,6 +57,7 @@ def run(values: Values) -> int:
             timeout_graceful_shutdown=GRACE_S,
         ),
         _address(host, bound.getsockname()[1]),
+        service,
     )
     try:
         server.run(sockets=[bound])
@@ -127,17 +128,23 @@ def _lines(source: TextIO, prompt: str) -> Iterator[str]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which also says on standard output when it listens."""
+    """uvicorn, which says when it listens, and ends open answers instead of waiting for them."""
 
-    def __init__(self, config: uvicorn.Config, address: str) -> None:
+    def __init__(self, config: uvicorn.Config, address: str, service: Service) -> None:
         super().__init__(config)
         self._address = address
+        self._service = service
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say so."""
         await super().startup(sockets)
         if self.started:
             _say(f"ready {self._address}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End, open answers first."""
+        self._service.cancel()
+        await super().shutdown(sockets)
 
 
 def _with_environment(values: Values) -> Values:

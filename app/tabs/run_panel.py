@@ -334,6 +334,7 @@ class _Look:
             self.lang,
             log=self.log_axis,
             first=every if isinstance(every, int) else 1,
+            revision=self.path,
         )
         return PlotData(type="plotly", plot=figure)
 

@@ -14,7 +14,7 @@ from backend.contract.run_folder import RunView
 
 REFRESH_S = 2
 COLUMNS = ("name", "state", "kind", "model", "method", "steps", "loss", "created")
-WIDTHS = ("22%", "12%", "9%", "17%", "8%", "11%", "8%", "13%")
+WIDTHS = ("170px", "80px", "75px", "135px", "65px", "85px", "70px", "105px")
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 Table = list[list[str]]
 
@@ -46,6 +46,8 @@ def build(texts: Texts, lang: Any) -> RunsTab:
                 datatype="str",
                 interactive=False,
                 max_height=620,
+                wrap=True,
+                buttons=[],
                 column_widths=list(WIDTHS),
                 elem_id="runs-table",
                 **say({"label": "runs.table"}),

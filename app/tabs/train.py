@@ -44,6 +44,9 @@ def build(context: Context) -> Any:
             launcher.draw()
             panel = run_panel.build(texts, context.lang, prefix="train")
     launcher.wire(panel.run)
+    gr.context.Context.root_block.load(
+        lambda: new_name("train"), None, name, show_progress="hidden", api_visibility="private"
+    )
     _wire_arguments(context, form, saved)
     try_it.wire(card, context, form)
     return panel

@@ -84,7 +84,9 @@ def find(name: str, dataset_dir: Value, field: str = "dataset") -> Entry:
         raise DataError(_unknown(name, known, dataset_dir, field))
     entry = known[name]
     if entry.problems:
-        problems = (Problem(code=one.code, field=field, params=one.params) for one in entry.problems)
+        problems = (
+            Problem(code=one.code, field=field, params=one.params) for one in entry.problems
+        )
         raise DataError(*problems)
     if entry.path is not None and not entry.path.exists():
         raise DataError(_problem("dataset_file_missing", field, name=name, path=str(entry.path)))
@@ -131,12 +133,13 @@ def _read(registry: Path) -> dict[str, object]:
     except UnicodeDecodeError as error:
         raise DataError(_problem("file_not_utf8", file=str(registry), offset=error.start)) from None
     except json.JSONDecodeError as error:
-        params = {"path": str(registry), "line": error.lineno, "reason": error.msg}
-        raise DataError(Problem(code="registry_broken", params=params)) from None
+        raise DataError(
+            _problem("registry_broken", path=str(registry), line=error.lineno, reason=error.msg)
+        ) from None
     except RecursionError:
-        raise DataError(_broken(registry, "nested too deeply")) from None
+        raise DataError(_problem("registry_no_mapping", path=str(registry))) from None
     if not isinstance(content, dict):
-        raise DataError(_broken(registry, "not an object of name: entry"))
+        raise DataError(_problem("registry_no_mapping", path=str(registry)))
     return content
 
 
@@ -210,12 +213,6 @@ def _unknown(name: str, known: Mapping[str, Entry], dataset_dir: Value, field: s
     if near:
         return _problem("dataset_unknown_near", field, name=name[:200], near=near[0], path=path)
     return _problem("dataset_unknown", field, name=name[:200], path=path)
-
-
-def _broken(registry: Path, reason: str) -> Problem:
-    return Problem(
-        code="registry_broken", params={"path": str(registry), "line": 1, "reason": reason}
-    )
 
 
 def _problem(code: str, field: str = "", **params: str | int | float) -> Problem:

@@ -46,7 +46,8 @@ def append(path: Path, row: Row) -> None:
 def read(path: Path, offset: int = 0) -> tuple[list[Row], int]:
     """Complete rows from `offset` (bytes) on, and the offset to go on from.
 
-    A torn last line is left for the next time, foreign lines are left out. A file that is shorter than `offset` was written anew, and is read from its start.
+    A torn last line is left for the next time, foreign lines are left out. A file that is shorter
+    than `offset` was written anew, and is read from its start.
     """
     try:
         with path.open("rb") as file:

@@ -5,7 +5,6 @@ in a list of adapters (joined by commas) and on a screen.
 """
 
 import re
-import unicodedata
 from pathlib import Path
 
 from backend.contract.problems import Problem
@@ -17,7 +16,6 @@ FORBIDDEN = '/\\:*?"<>|$%,'
 RESERVED = {"CON", "PRN", "AUX", "NUL"} | {
     f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)
 }
-HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, direction marks, halves of characters
 
 
 def check_name(name: str) -> Problem | None:
@@ -58,7 +56,8 @@ def plain(name: str) -> str:
 
 
 def _hidden(text: str) -> str:
-    return next((mark for mark in text if unicodedata.category(mark) in HIDDEN), "")
+    """The first control, direction mark, half of a character or blank that is not a plain one."""
+    return next((mark for mark in text if not mark.isprintable()), "")
 
 
 def _shown(mark: str) -> str:

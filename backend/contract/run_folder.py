@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from backend.contract.arguments import to_yaml
+from backend.contract.arguments import resolved, to_yaml
 from backend.contract.checkpoints import (
     MANIFEST,
     Checkpoint,
@@ -200,7 +200,9 @@ def _write(
     row = {
         "schema": SCHEMA,
         "kind": task,
-        "arguments": {name: value for name, value in values.items() if name not in secret},
+        "arguments": {
+            name: value for name, value in resolved(dict(values)).items() if name not in secret
+        },
         "argv": list(command.argv),
         "home": str(home()),
         "versions": _versions(),
@@ -209,7 +211,7 @@ def _write(
         "token": uuid.uuid4().hex,
     }
     write_atomic(path / ARGUMENTS, to_yaml(values, task))
-    write_atomic(path / COMMAND, f"#!/bin/sh\n{command.shell(width=80)}\n")
+    write_atomic(path / COMMAND, f"#!/bin/sh\n{command.shell()}\n")
     (path / COMMAND).chmod(0o755)
     write_atomic(path / RUN, dump(row))
 

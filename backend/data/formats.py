@@ -29,7 +29,7 @@ LISTS = {"sharegpt": ("conversations", "messages"), "openai": ("messages", "conv
 
 @dataclass(frozen=True)
 class Conversation:
-    """Messages {role: system|user|assistant|tool, content, optional train, tool_calls}, and tools."""
+    """Messages {role: system|user|assistant|tool, content; train, tool_calls}, and tools."""
 
     messages: list[Message]
     tools: list[dict[str, Any]] | None = None
@@ -44,14 +44,16 @@ class Layout:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def layout(entry: Entry, first: Row, file: str) -> Layout:
+def layout(entry: Entry, first: Row, place: tuple[str, int]) -> Layout:
     """The layout of a data set, from its entry and, where that is silent, from its first row.
+
+    `place`: file and line of that row.
 
     Raises DataError (columns that are there, columns that are needed).
     """
     kind = entry.formatting or _guess(entry, first)
     if kind in LISTS:
-        return _list_layout(kind, entry, first, file)
+        return _list_layout(kind, entry, first, place)
     if entry.columns is not None:
         columns = {key: entry.columns.get(key, "") for key in (*ALPACA, *OPTIONAL)}
     else:
@@ -59,7 +61,7 @@ def layout(entry: Entry, first: Row, file: str) -> Layout:
     for key in ("prompt", "response"):
         if not columns[key] or columns[key] not in first:
             needed = columns[key] or f"columns.{key}"
-            raise _columns_error(file, first, needed)
+            raise _columns_error(place, first, needed)
     return Layout("alpaca", columns)
 
 
@@ -89,12 +91,12 @@ def _alpaca_columns(first: Row) -> dict[str, str]:
     return columns
 
 
-def _list_layout(kind: str, entry: Entry, first: Row, file: str) -> Layout:
+def _list_layout(kind: str, entry: Entry, first: Row, place: tuple[str, int]) -> Layout:
     given = entry.columns or {}
     names = [given["messages"]] if given.get("messages") else list(LISTS[kind])
     column = next((name for name in names if name in first), None)
     if column is None:
-        raise _columns_error(file, first, names[0])
+        raise _columns_error(place, first, names[0])
     optional = OPTIONAL if entry.columns is None else {}
     columns = {
         "messages": column,
@@ -158,7 +160,12 @@ def _text(row: Row, column: str) -> str:
     return "" if value is None else turns.text(value)
 
 
-def _columns_error(file: str, first: Row, needed: str) -> DataError:
+def _columns_error(place: tuple[str, int], first: Row, needed: str) -> DataError:
     present = ", ".join(map(str, first))[:200]
-    params = {"file": file, "missing": needed, "present": present or "-"}
+    params: dict[str, str | int] = {
+        "file": place[0],
+        "line": place[1],
+        "missing": needed,
+        "present": present or "-",
+    }
     return DataError(Problem(code="columns_missing", params=params))

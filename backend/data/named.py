@@ -96,9 +96,7 @@ NAMED = {
         end="<|eot_id|>",
         stops=("<|eom_id|>",),
     ),
-    "mistral": Pieces(
-        prefix="@BOS@", inside=True, user="[INST] {}[/INST]", answer=" {}@END@"
-    ),
+    "mistral": Pieces(prefix="@BOS@", inside=True, user="[INST] {}[/INST]", answer=" {}@END@"),
     "gemma": Pieces(
         prefix="@BOS@",
         inside=True,
@@ -121,9 +119,7 @@ NAMED = {
         answer="{}@END@",
         end="<|im_end|>",
     ),
-    "deepseek": Pieces(
-        prefix="@BOS@", user="User: {}\n\n", reply="Assistant:", answer=" {}@END@"
-    ),
+    "deepseek": Pieces(prefix="@BOS@", user="User: {}\n\n", reply="Assistant:", answer=" {}@END@"),
     "deepseek3": Pieces(
         prefix="@BOS@",
         system="{}",

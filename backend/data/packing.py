@@ -36,9 +36,7 @@ def packed(rows: Sequence[dict[str, Any]], capacity: int) -> dict[str, list[Any]
     for group in bins([row["length"] for row in rows], capacity):
         chosen = [rows[index] for index in group]
         out["input_ids"].append([token for row in chosen for token in row["input_ids"]])
-        out["labels"].append(
-            [label for row in chosen for label in (IGNORED, *row["labels"][1:])]
-        )
+        out["labels"].append([label for row in chosen for label in (IGNORED, *row["labels"][1:])])
         out["position_ids"].append([at for row in chosen for at in range(row["length"])])
         out["length"].append(sum(row["length"] for row in chosen))
     return out

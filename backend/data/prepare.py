@@ -11,15 +11,16 @@ from functools import partial
 from typing import Any, Protocol
 
 import datasets
-from datasets import Dataset, Features, Value as Column
+from datasets import Dataset, Features
 from datasets import List as Listed
+from datasets import Value as Column
 
 from backend.contract import field
 from backend.contract.problems import DataError, Problem
 from backend.data import packing, sources, tokens
 from backend.data.formats import Conversation
-from backend.data.spans import label_text
 from backend.data.sources import Read, Refused
+from backend.data.spans import label_text
 from backend.data.templates import Template
 from backend.data.turns import Message
 

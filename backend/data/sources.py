@@ -36,7 +36,7 @@ class Refused:
 
     def problem(self, notice: bool = True) -> Problem:
         """As told to the person."""
-        params = {"file": self.file, "line": self.line, "count": self.count}
+        params: dict[str, str | int] = {"file": self.file, "line": self.line, "count": self.count}
         return Problem(code=self.code, params=params, notice=notice)
 
 
@@ -55,9 +55,9 @@ class Read:
 
 
 def read(values: Values, argument: str) -> Read:
-    """The conversations of every data set that `dataset` or `eval_dataset` names, one after another.
+    """The conversations of every data set that `dataset` or `eval_dataset` names, joined.
 
-    Raises DataError: no such data set, a broken file, wrong columns, no usable row, hub unreachable.
+    Raises DataError: no such data set, broken file, wrong columns, no usable row, no hub.
     """
     found = Read()
     for name in dataset_info.names(values.get(argument)):
@@ -75,7 +75,7 @@ def _add(found: Read, entry: Entry, values: Values) -> None:
     converts: dict[str, Any] = {}
     for file, line, row in _chosen(entry, values):
         if file not in converts:
-            converts[file] = formats.reader(formats.layout(entry, row, file))
+            converts[file] = formats.reader(formats.layout(entry, row, (file, line)))
         try:
             conversation = converts[file](row)
         except RowError as error:
@@ -89,7 +89,7 @@ def _add(found: Read, entry: Entry, values: Values) -> None:
 
 
 def _chosen(entry: Entry, values: Values) -> Iterator[tuple[str, int, Any]]:
-    """The raw rows after the entry's num_samples (drawn by seed) and max_samples (the first ones)."""
+    """The raw rows after the entry's num_samples (drawn by seed) and max_samples (the first)."""
     rows = _hub_rows(entry, values) if entry.hub_id else _file_rows(entry)
     if entry.num_samples is not None:
         rows = iter(_drawn(list(rows), entry.num_samples, int(str(values.get("seed") or 0))))
@@ -126,7 +126,7 @@ def _hub_rows(entry: Entry, values: Values) -> Iterator[tuple[str, int, Any]]:
     import datasets
 
     offline = bool(datasets.config.HF_HUB_OFFLINE) or _set("HF_DATASETS_OFFLINE")
-    if not offline and not _hub_answers(entry.hub_id, values):
+    if not offline and not _hub_answers(entry.hub_id):
         raise _unreachable(entry)
     given = {"name": entry.subset, "data_dir": entry.folder, "split": entry.split}
     if values.get("cache_dir"):
@@ -138,7 +138,9 @@ def _hub_rows(entry: Entry, values: Values) -> Iterator[tuple[str, int, Any]]:
         raise _unreachable(entry) from None
     except ValueError as error:  # no such split or subset
         params = {"name": entry.hub_id, "reason": str(error)[:300]}
-        raise DataError(Problem(code="dataset_hub_refused", field="dataset", params=params)) from None
+        raise DataError(
+            Problem(code="dataset_hub_refused", field="dataset", params=params)
+        ) from None
     return ((entry.hub_id, line, row) for line, row in enumerate(loaded, 1))
 
 
@@ -146,25 +148,29 @@ def _set(variable: str) -> bool:
     return os.environ.get(variable, "").lower() in {"1", "true", "yes", "on"}
 
 
-def _hub_answers(name: str, values: Values) -> bool:
+def _hub_answers(name: str) -> bool:
     """Whether the hub knows the data set, asked under a hard deadline: a line may simply stall."""
-    import httpx
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
-    known: list[bool] = []
+    outcome: list[Exception | None] = []
 
     def ask() -> None:
         try:
             HfApi().dataset_info(name, timeout=DEADLINE)
-            known.append(True)
-        except (HfHubHTTPError, HFValidationError, OSError, httpx.HTTPError) as error:
-            logger.warning("%s: %s", name, error)
+            outcome.append(None)
+        except Exception as error:  # noqa: BLE001 (a thread's edge; judged by the asker)
+            outcome.append(error)
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(DEADLINE)
-    return bool(known)
+    if outcome and isinstance(outcome[0], RepositoryNotFoundError | HFValidationError):
+        params = {"name": name}
+        raise DataError(Problem(code="dataset_hub_not_found", field="dataset", params=params))
+    if outcome and outcome[0]:
+        logger.warning("%s: %s", name, outcome[0])
+    return outcome == [None]
 
 
 def _unreachable(entry: Entry) -> DataError:

@@ -68,8 +68,12 @@ def _whole(template: Template, messages: list[Message], tools: Tools) -> Written
             return None
         last = index == len(messages) - 1
         until = text if last else template.write(messages[: index + 1], tools)
-        end = _common(text, until)
-        if not _holds(text[len(prompt) : end], message):
+        end = (
+            len(until)
+            if text.startswith(until)
+            else _end(template, (text, until), len(prompt), message)
+        )
+        if end < 0 or not _holds(text[len(prompt) : end], message):
             return None
         spans.append(_span(template, text, len(prompt), end, message))
     return Written(text, spans)
@@ -126,18 +130,22 @@ def _squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def _common(first: str, second: str) -> int:
-    """How many characters two texts have in common from the begin."""
-    if first.startswith(second):
-        return len(second)
-    low, high = 0, min(len(first), len(second))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if first[:middle] == second[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _end(template: Template, texts: tuple[str, str], start: int, message: Message) -> int:
+    """Where an answer in texts[0] ends that is ended otherwise where it is the last (texts[1]).
+
+    Some templates (glm4) let the next header end an answer: that header's token is learned as end.
+    -1 where the answer itself is written otherwise, too.
+    """
+    text, until = texts
+    content = str(message["content"]).strip()
+    at = text.find(content, start)
+    if message.get("tool_calls") or at < 0 or text[start:at].strip():
+        return -1
+    end = at + len(content)
+    if text[:end] != until[:end]:
+        return -1
+    following = next((one for one in template.ends if text.startswith(one, end)), "")
+    return end + len(following)
 
 
 def label_text(message: Message) -> str:

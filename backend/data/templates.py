@@ -64,21 +64,29 @@ class Template:
         if values.get("enable_thinking") is not None:
             self._given["enable_thinking"] = bool(values["enable_thinking"])
         try:
-            prompt = self.write([QUESTION], None, True)
+            self.write([QUESTION], None, True)
             whole = self.write([QUESTION, ANSWER], None)
         except RENDER_ERRORS as error:
             params = {"reason": _reason(error)}
-            raise UsageError(Problem(code="template_broken", field="template", params=params)) from None
+            raise UsageError(
+                Problem(code="template_broken", field="template", params=params)
+            ) from None
         tail = whole[whole.rfind(ANSWER["content"]) + len(ANSWER["content"]) :]
-        found = self._end_id(tail) if ANSWER["content"] in whole[len(prompt) - 1 :] else None
+        found = self._end_id(tail) if ANSWER["content"] in whole else None
         eos = tokenizer.eos_token_id
-        self.stop_ids = tuple(dict.fromkeys(one for one in (found, eos) if one is not None))
-        self.ends = tuple(tokenizer.convert_ids_to_tokens(list(self.stop_ids)))
+        self.stop_ids: tuple[int, ...] = ()
+        self.ends: tuple[str, ...] = ()
+        self.stop_at([one for one in (found, eos) if one is not None])
         self.end = tokenizer.convert_ids_to_tokens(found) if found is not None else ""
         if not self.end:
             self.notices.append(Problem(code="template_without_end", field="template", notice=True))
         self.knows_system = self._shows(SYSTEM["content"], [SYSTEM, QUESTION], None)
         self.knows_tools = self._shows("tool_7351", [QUESTION], [TOOL])
+
+    def stop_at(self, ids: list[int]) -> None:
+        """Let these tokens end an answer, too."""
+        self.stop_ids = tuple(dict.fromkeys([*self.stop_ids, *ids]))
+        self.ends = tuple(self.tokenizer.convert_ids_to_tokens(list(self.stop_ids)))
 
     def render(
         self, messages: list[Message], tools: Tools = None, add_generation_prompt: bool = False
@@ -95,7 +103,9 @@ class Template:
             text = self.render(messages, tools, add_generation_prompt=True)
         except RENDER_ERRORS as error:
             params = {"reason": _reason(error)}
-            raise UsageError(Problem(code="template_refuses", field="messages", params=params)) from None
+            raise UsageError(
+                Problem(code="template_refuses", field="messages", params=params)
+            ) from None
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
@@ -110,7 +120,10 @@ class Template:
         if not self.knows_tools and toolcalls.uses_tools(messages, tools):
             messages, tools = toolcalls.in_words(messages, tools, self._default), None
         if not self.knows_system and len(messages) > 1 and messages[0]["role"] == "system":
-            first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+            first = {
+                **messages[1],
+                "content": f"{messages[0]['content']}\n\n{messages[1]['content']}",
+            }
             messages = [first, *messages[2:]]
         return messages, tools
 
@@ -150,7 +163,7 @@ def load(values: Values, tokenizer: Any) -> Template:
     Raises UsageError: unknown name (with a near one), or a template that cannot be rendered.
     """
     name = str(values.get("template") or "auto").strip().lower()
-    notices = []
+    notices: list[Problem] = []
     if name == "auto":
         own = _own(tokenizer)
         if own:
@@ -168,10 +181,12 @@ def load(values: Values, tokenizer: Any) -> Template:
                 Problem(code="template_other_end", field="template", params=params, notice=True)
             )
         end = tokenizer.eos_token or end
-    template = Template(tokenizer, named.jinja(pieces, _begin(tokenizer), end), values, pieces.default)
+    template = Template(
+        tokenizer, named.jinja(pieces, _begin(tokenizer), end), values, pieces.default
+    )
     known = tokenizer.get_added_vocab()
     more = [known[token] for token in pieces.stops if token in known]
-    template.stop_ids = tuple(dict.fromkeys([*template.stop_ids, *more]))
+    template.stop_at(more)
     return _set(template, notices)
 
 
@@ -203,7 +218,9 @@ def _unknown(name: str) -> Problem:
     near = difflib.get_close_matches(name, known, 1, 0.5)
     params = {"value": name[:80], "choices": ", ".join(["auto", *sorted(named.NAMED)])}
     if near:
-        return Problem(code="template_unknown_near", field="template", params={**params, "near": near[0]})
+        return Problem(
+            code="template_unknown_near", field="template", params={**params, "near": near[0]}
+        )
     return Problem(code="template_unknown", field="template", params=params)
 
 

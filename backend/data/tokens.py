@@ -49,7 +49,9 @@ class Encoded:
         return sum(label != IGNORED for label in self.labels)
 
 
-def batch(columns: Mapping[str, list[Any]], template: Template, policy: Policy) -> dict[str, list[Any]]:
+def batch(
+    columns: Mapping[str, list[Any]], template: Template, policy: Policy
+) -> dict[str, list[Any]]:
     """Columns `conversation` (JSON) and `place` (a number) to examples, several or none a row.
 
     A row without an example comes back with its reason in `refused` and no ids.
@@ -119,7 +121,10 @@ def _piecewise(one: Written, template: Template, policy: Policy) -> tuple[list[i
     labels: list[int] = []
     at = 0
     for span in [*one.spans, Span(len(one.text), len(one.text), False)]:
-        parts = ((one.text[at : span.start], policy.train_on_prompt), (one.text[span.start : span.end], span.learn))
+        parts = (
+            (one.text[at : span.start], policy.train_on_prompt),
+            (one.text[span.start : span.end], span.learn),
+        )
         for text, learn in parts:
             new = template.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
             ids += new

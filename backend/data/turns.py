@@ -107,7 +107,9 @@ def tools(value: Any) -> list[dict[str, Any]] | None:
         return None
     if not isinstance(value, list) or any(not isinstance(tool, dict) for tool in value):
         raise RowError("row_bad_tools")
-    wrapped = [tool if "function" in tool else {"type": "function", "function": tool} for tool in value]
+    wrapped = [
+        tool if "function" in tool else {"type": "function", "function": tool} for tool in value
+    ]
     if any(not isinstance(tool["function"], dict) for tool in wrapped):
         raise RowError("row_bad_tools")
     return wrapped

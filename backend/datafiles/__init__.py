@@ -29,7 +29,7 @@ class Page:
 
 
 def page(path: Path, start: int, count: int) -> Page:
-    """Rows `start` (from 0) to `start + count` of a file or folder. Raises DataError as rows does."""
+    """Rows `start` (from 0) to `start + count` of a file or folder. Raises as rows does."""
     parts = files(path)
     if parts[0].suffix.lower() == ".parquet":
         sizes = [parquet.count(part) for part in parts]
@@ -41,7 +41,9 @@ def page(path: Path, start: int, count: int) -> Page:
         return Page(wanted, start + len(wanted) if ended else None)
     if len(wanted) == count or start == 0:
         return Page(wanted, start + len(wanted) + sum(1 for _ in found))
-    return Page(wanted, start + len(wanted) if wanted else sum(1 for part in parts for _ in rows(part)))
+    return Page(
+        wanted, start + len(wanted) if wanted else sum(1 for part in parts for _ in rows(part))
+    )
 
 
 def rows(path: Path) -> Rows:
@@ -96,7 +98,9 @@ def _read(file: Path) -> Rows:
         raise wrong("file_unreadable", file, reason=error.strerror or str(error)) from None
 
 
-def _slices(parts: list[Path], sizes: list[int], start: int, count: int) -> Iterator[dict[str, Any]]:
+def _slices(
+    parts: list[Path], sizes: list[int], start: int, count: int
+) -> Iterator[dict[str, Any]]:
     for part, size in zip(parts, sizes, strict=True):
         taken = max(0, min(count, size - start))
         if taken:

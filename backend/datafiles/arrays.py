@@ -129,14 +129,12 @@ class _Window:
         self.at = end
 
     def _broken(self, place: int, reason: str) -> Exception:
-        """The error at text[place], with its line's text."""
+        """The error at text[place], with its line's text; at the end of the file it is cut off."""
+        if place >= len(self.text.rstrip()) or reason.startswith("Unterminated"):
+            return wrong("data_truncated", self.file, line=self.line)
         start = self.text.rfind("\n", 0, place) + 1
         end = self.text.find("\n", place)
         line = self.line + self.text.count("\n", self.at, place)
         column = place - start + 1 + (0 if start else self._column)
-        if place >= len(self.text):
-            reason = "the file ends in the middle of the list"
         text = shown(self.text[start : end if end >= 0 else len(self.text)].strip())
-        return wrong(
-            "data_bad_json", self.file, line=line, column=column, reason=reason, text=text
-        )
+        return wrong("data_bad_json", self.file, line=line, column=column, reason=reason, text=text)

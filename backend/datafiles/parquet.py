@@ -19,10 +19,8 @@ def count(file: Path) -> int:
 def rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Every row with its number from 1."""
     with _opened(file) as source:
-        number = 0
-        for batch in source.iter_batches(batch_size=BATCH):
-            for number, row in enumerate(batch.to_pylist(), number + 1):
-                yield number, row
+        batches = source.iter_batches(batch_size=BATCH)
+        yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
 
 
 def part(file: Path, start: int, wanted: int) -> Iterator[dict[str, Any]]:

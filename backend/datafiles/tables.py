@@ -54,11 +54,13 @@ def csv_rows(file: Path) -> Iterator[tuple[int, Row]]:
     header: list[str] = []
     try:
         for cells in reader:
+            start, line = line, reader.line_num + 1
+            if not any(cell.strip() for cell in cells):
+                continue
             if not header:
                 header = [cell.strip() for cell in cells]
-            elif cells:
-                yield line, _named(file, line, header, cells)
-            line = reader.line_num + 1
+            else:
+                yield start, _named(file, start, header, cells)
     except csv.Error as error:
         raise wrong("csv_broken", file, line=line, reason=str(error)) from None
 

@@ -14,21 +14,21 @@ BOM = codecs.BOM_UTF8
 
 # First bytes of what people mistake for a data file.
 FOREIGN = (
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF8", "a GIF picture"),
-    (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a zip archive or an Excel/Word document"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel/Word document"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ", "an xz archive"),
-    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
-    (b"7z\xbc\xaf", "a 7z archive"),
-    (b"PAR1", "a parquet file"),
-    (b"ARROW1", "an Arrow file"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"\x7fELF", "a program"),
+    (b"\x89PNG", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF8", "GIF"),
+    (b"%PDF", "PDF"),
+    (b"PK\x03\x04", "ZIP / XLSX / DOCX"),
+    (b"\xd0\xcf\x11\xe0", "XLS / DOC"),
+    (b"\x1f\x8b", "GZIP"),
+    (b"BZh", "BZIP2"),
+    (b"\xfd7zXZ", "XZ"),
+    (b"\x28\xb5\x2f\xfd", "ZSTD"),
+    (b"7z\xbc\xaf", "7Z"),
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "Arrow"),
+    (b"SQLite format 3", "SQLite"),
+    (b"\x7fELF", "ELF"),
 )
 WIDE = ((codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"))
 MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
@@ -45,12 +45,12 @@ def refuse_foreign(file: Path) -> None:
         if head.startswith(start):
             raise wrong("file_other_encoding", file, offset=0, encoding=name)
     if head.lstrip().lower().startswith(MARKUP):
-        raise wrong("file_foreign", file, kind="a web page (HTML or XML)")
+        raise wrong("file_foreign", file, kind="HTML / XML")
     if b"\0" in head:
-        kind = "UTF-16" if head[1::2].count(0) * 3 > len(head) or head[::2].count(0) * 3 > len(head) else ""
-        if kind:
-            raise wrong("file_other_encoding", file, offset=head.index(b"\0"), encoding=kind)
-        raise wrong("file_foreign", file, kind="binary data")
+        halves = max(head[1::2].count(0), head[::2].count(0))
+        if halves * 3 > len(head):  # most second bytes of UTF-16 are zero
+            raise wrong("file_other_encoding", file, offset=head.index(b"\0"), encoding="UTF-16")
+        raise wrong("file_foreign", file, kind="BINARY")
 
 
 def starts_array(file: Path) -> bool:
@@ -66,7 +66,7 @@ def starts_array(file: Path) -> bool:
 
 
 def lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Each line (ended by \\n or \\r\\n only) with its number from 1; a byte order mark is dropped."""
+    """Each line (ended by \\n only) with its number from 1; a byte order mark is dropped."""
     offset = 0
     with file.open("rb") as stream:
         number = 0
@@ -84,8 +84,8 @@ def lines(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def not_utf8(file: Path, raw: bytes, offset: int, at: int) -> DataError:
-    """The error for byte `at` of `raw`, which begins at `offset` of the file; guesses Chinese GBK."""
-    place = {"offset": offset + at, "byte": f"0x{raw[at]:02X}"}
+    """The error for byte `at` of `raw`, which begins at `offset` of the file; knows GBK."""
+    place: dict[str, str | int] = {"offset": offset + at, "byte": f"0x{raw[at]:02X}"}
     try:
         guess = raw.decode("gb18030")
     except UnicodeDecodeError:

@@ -97,8 +97,14 @@ def resize(model: Any, vocabulary: int) -> None:
 
 
 def _converts(model: Any, values: Values) -> bool:
-    wanted = values.get("pissa_init") and values.get("pissa_convert")
+    wanted = values.get("pissa_init") and (values.get("pissa_convert") or is_fast(values))
     return hasattr(model, "peft_config") and bool(wanted)
+
+
+def is_fast(values: Values) -> bool:
+    """Whether PiSSA starts from a randomised SVD. Such an adapter must be converted when saved:
+    plain peft repeats the SVD with other random numbers and would get another base."""
+    return bool(values.get("pissa_init")) and values.get("pissa_iter") != -1
 
 
 def learned(model: Any) -> tuple[int, int]:

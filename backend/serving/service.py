@@ -43,7 +43,7 @@ class Service:
         self._told = told
         self._engine: Engine | None = None
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._waiting = 0
+        self._open: list[list[Ask]] = []
 
     def start(self) -> None:
         """Begin to load. The thread is a daemon, so that ending the process never waits for it."""
@@ -68,7 +68,7 @@ class Service:
         too many wait already, and whatever the engine raises.
         """
         engine = self.engine()
-        if self._waiting >= MAX_WAITING:
+        if len(self._open) >= MAX_WAITING:
             raise ApiError(429, "too_many_waiting", limit=MAX_WAITING)
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
@@ -76,7 +76,7 @@ class Service:
         def tell(event: Event | Exception | None) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
-        self._waiting += 1
+        self._open.append(asks)
         self._jobs.put(partial(_answer_all, engine, asks, tell))
         try:
             while (event := await events.get()) is not None:
@@ -84,9 +84,13 @@ class Service:
                     raise event
                 yield event
         finally:
-            self._waiting -= 1
-            for ask in asks:
-                ask.cancelled.set()
+            self._open.remove(asks)
+            _cancel(asks)
+
+    def cancel(self) -> None:
+        """End every answer, running or waiting, within a token."""
+        for asks in self._open:
+            _cancel(asks)
 
     def _work(self) -> None:
         try:
@@ -103,6 +107,11 @@ class Service:
         self.problem = problem
         self.state = "failed"
         self._told(problem)
+
+
+def _cancel(asks: list[Ask]) -> None:
+    for ask in asks:
+        ask.cancelled.set()
 
 
 def _answer_all(engine: "Engine", asks: list[Ask], tell: Callable[..., object]) -> None:

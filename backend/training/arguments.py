@@ -16,6 +16,7 @@ from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.problems import Problem
 from backend.model import optimizers
+from backend.model.adapters import is_fast
 from backend.model.device import device, training_precision
 from backend.report import Report
 
@@ -60,6 +61,8 @@ def build(
         "restore_callback_states_from_checkpoint": True,
         "save_total_limit": None,  # old checkpoints go only after the new one is known to be whole
     }
+    if is_fast(values) and not values.get("pissa_convert"):
+        report.notice(Problem(code="pissa_converted", field="pissa_convert", notice=True))
     args = TrainingArguments(**given)
     if args.n_gpu > 1:
         report.notice(Problem(code="one_gpu_used", params={"gpus": args.n_gpu}, notice=True))

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -107,6 +108,21 @@ def test_a_client_that_gives_up_waiting_ends_the_generation() -> None:
         assert talker.ended[0][0] == "cancelled"
 
 
+def test_open_answers_end_when_the_server_does() -> None:
+    """`cancel` is what the server calls first when it is told to end."""
+    talker = Talker()
+    service = Service("talker", lambda: talker)  # type: ignore[arg-type,return-value]
+    with listening(service) as address:
+        assert until(lambda: service.state == "ready")
+        body = {"messages": HELLO, "stream": True}
+        with httpx.stream("POST", address + URL, json=body) as answer:
+            pieces = answer.iter_text()
+            next(pieces)
+            service.cancel()
+            assert "[DONE]" in "".join(pieces)
+        assert talker.ended[0][0] == "cancelled"
+
+
 def test_more_than_the_queue_holds_is_told_to_come_later() -> None:
     talker = Talker()
     service = Service("talker", lambda: talker)  # type: ignore[arg-type,return-value]
@@ -125,7 +141,7 @@ def test_more_than_the_queue_holds_is_told_to_come_later() -> None:
                 return [task.result().status_code for task in done]
 
         assert asyncio.run(crowd()) == [429, 429, 429]
-        assert until(lambda: service._waiting == 0), "those that left make room"
+        assert until(lambda: not service._open), "those that left make room"
 
 
 def test_while_the_model_loads_health_answers_and_requests_wait_outside() -> None:
@@ -189,7 +205,7 @@ def test_the_command_serves_until_it_is_ended(tiny_model_dir: Path, workspace: P
             assert httpx.get(address + "/v1/models").status_code == 401
     finally:
         process.terminate()
-        process.wait(10)
+        assert process.wait(10) in {0, -signal.SIGTERM}
         process.stdout.close()
 
 

@@ -20,6 +20,7 @@ LORA_KINDS: dict[str, dict[str, Any]] = {
     "rslora": {"use_rslora": True},
     "dora": {"use_dora": True},
     "pissa": {"pissa_init": True, "pissa_iter": -1},
+    "pissa, fast": {"pissa_init": True, "pissa_iter": 4},
     "pissa, converted": {"pissa_init": True, "pissa_iter": 4, "pissa_convert": True},
     "lora+": {"loraplus_lr_ratio": 16.0},
     "more modules": {"additional_target": "embed_tokens"},

@@ -55,16 +55,13 @@ def test_try_it_start_watch_chat(
     expect(page.locator("#command")).to_contain_text("--dataset identity")
     start = page.locator("#start")
     expect(start).to_be_enabled()
-    clicked = time.monotonic()
     start.click()
     expect(page.locator("#train-run-state")).to_contain_text(
         "Succeeded", timeout=300_000, ignore_case=True
     )
-    seconds = time.monotonic() - clicked
     run = only_run(home)
     curve = losses(run)
     assert curve[-1] < curve[0] / 2, curve
-    assert seconds < 180, f"the Try-it run took {seconds:.0f} s"
     assert (run / "adapter_model.safetensors").is_file()
     expect(page.locator("#train-run-chart .main-svg").first).to_be_visible()
 

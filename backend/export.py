@@ -1,0 +1,259 @@
+"""Export: a model with its adapters merged, in one folder that needs nothing else.
+
+The folder appears at the end, whole; a failure, a stop or a full disk leaves nothing of it.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import AutoConfig, GenerationConfig
+
+from backend import merging, modelfile
+from backend.contract import model_folder
+from backend.contract.field import Value
+from backend.contract.files import read_json, write_atomic
+from backend.contract.problems import (
+    DiskFullError,
+    ModelError,
+    Problem,
+    TuneboardError,
+    UsageError,
+)
+from backend.data import templates
+from backend.failures import Stopped, is_disk_full
+from backend.model import adapters, load
+from backend.new_folder import publish, scratch
+from backend.report import Report
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+GIGABYTE = 10**9  # as model files are measured
+RESULTS = "all_results.json"  # in the run's folder
+SMALL_FILES = 50_000_000  # bytes: room for tokenizer and configs
+
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is exported: the base model, its adapters in order, its tensors, and the new dtype."""
+
+    base: Path
+    adapters: Sequence[Path]
+    tensors: merging.Layout
+    dtype: torch.dtype
+    target: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes of the weights that will be written."""
+        return sum(tensor.size_as(self.dtype) for tensor in self.tensors.values())
+
+
+def run(values: Values, folder: Path) -> None:
+    """Export as `values` say into export_dir; `folder` is the run's own, for reports.
+
+    Raises TuneboardError for what the person can act on, and Stopped.
+    """
+    began = time.monotonic()
+    report = Report(folder)
+    report.phase("loading")
+    plan = _plan(values)
+    tokenizer = load.tokenizer(values)
+    template = templates.load(values, tokenizer)
+    for notice in template.notices:
+        report.notice(notice)
+    try:
+        with scratch(plan.target, lambda: _refuse("export_dir_busy", plan.target)) as part:
+            made = part / plan.target.name
+            made.mkdir()
+            report.phase("exporting")
+            _write_weights(plan, values, made, report)
+            report.phase("saving")
+            tokenizer.save_pretrained(made)
+            _write_settings(plan, values, made, template)
+            _require_free(plan.target)
+            publish(made, plan.target)
+    except OSError as error:
+        raise _write_error(error, plan) from error
+    figures = {"bytes": plan.size, "seconds": time.monotonic() - began}
+    write_atomic(folder / RESULTS, json.dumps(figures, indent=2))
+
+
+def _plan(values: Values) -> Plan:
+    """Everything that can be refused, before anything is loaded or written."""
+    if values.get("export_legacy_format"):
+        raise UsageError(Problem(code="export_legacy_format", field="export_legacy_format"))
+    target = model_folder.local(str(values["export_dir"]))
+    _require_free(target)
+    base = load.base_folder(values)
+    if read_json(base / "config.json").get("quantization_config"):
+        params = {"path": str(base)}
+        raise ModelError(
+            Problem(code="export_quantized", field="model_name_or_path", params=params)
+        )
+    tensors = merging.layout(base)
+    dtype = DTYPES.get(str(values["export_dtype"])) or merging.dtype_of(tensors)
+    plan = Plan(base, load.adapter_folders(values), tensors, dtype, target)
+    _require_room(plan)
+    return plan
+
+
+def _require_free(target: Path) -> None:
+    """Refuse to write into a folder that holds something, or over a file."""
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        _refuse("export_dir_is_file", target)
+    if target.is_dir() and any(target.iterdir()):
+        _refuse("export_dir_not_empty", target)
+
+
+def _refuse(code: str, target: Path) -> None:
+    raise UsageError(Problem(code=code, field="export_dir", params={"path": str(target)}))
+
+
+def _require_room(plan: Plan) -> None:
+    if _free(plan.target) < plan.size + SMALL_FILES:
+        raise _full(plan)
+
+
+def _free(target: Path) -> int:
+    """Bytes free on the disk where the folder is or will be."""
+    place = next(each for each in (target, *target.parents) if each.exists())
+    return shutil.disk_usage(place).free
+
+
+def _full(plan: Plan) -> DiskFullError:
+    params = {
+        "path": str(plan.target),
+        "needed": f"{(plan.size + SMALL_FILES) / 1e9:.2f} GB",
+        "free": f"{_free(plan.target) / 1e9:.2f} GB",
+    }
+    return DiskFullError(Problem(code="export_disk_full", field="export_dir", params=params))
+
+
+def _write_error(error: OSError, plan: Plan) -> TuneboardError:
+    if is_disk_full(error):
+        return _full(plan)
+    params = {"path": str(plan.target), "reason": error.strerror or str(error)}
+    return UsageError(Problem(code="export_not_written", field="export_dir", params=params))
+
+
+def _write_weights(plan: Plan, values: Values, made: Path, report: Report) -> None:
+    """Weights and config.json; tensor by tensor where the adapters are plain LoRA."""
+
+    def progress(done: int, total: int) -> None:
+        if report.stop_requested():
+            raise Stopped
+        report.progress(done, total)
+
+    shard = int(float(values["export_size"] or 5.0) * GIGABYTE)
+    device = load.device() if values["export_device"] == "auto" else "cpu"
+    how = merging.How(plan.dtype, shard, "cpu" if device == "mps" else device, progress)
+    deltas = merging.plain(plan.adapters, plan.tensors)
+    if deltas is None:
+        _merge_with_peft(plan, values, made, how)
+        return
+    merging.write(plan.tensors, deltas, made, how)
+    config = read_json(plan.base / "config.json")
+    config.pop("torch_dtype", None)
+    config |= {"dtype": str(plan.dtype).removeprefix("torch.")}
+    (made / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    if values.get("trust_remote_code"):
+        for code in plan.base.glob("*.py"):
+            shutil.copy(code, made)
+
+
+def _merge_with_peft(plan: Plan, values: Values, made: Path, how: merging.How) -> None:
+    """Every kind of adapter that peft can merge; the whole model is in memory."""
+    exact = torch.promote_types(merging.dtype_of(plan.tensors), plan.dtype)
+    model = load.base_model(values, dtype=exact).to(how.device)
+    if any(_touches_embeddings(adapter, model) for adapter in plan.adapters):
+        _untie(model)
+    total = len(plan.adapters) + 1
+    for done, adapter in enumerate(plan.adapters, start=1):
+        model = adapters.merge(model, [adapter])
+        how.progress(done, total)
+    model = model.to("cpu", plan.dtype)
+    model.config.dtype = plan.dtype
+    model.generation_config = GenerationConfig()  # written for both ways in _write_settings
+    model.save_pretrained(made, max_shard_size=how.shard)
+    how.progress(total, total)
+
+
+def _touches_embeddings(adapter: Path, model: Any) -> bool:
+    """Whether an adapter changes the embeddings or the output layer, and not both as one."""
+    settings = read_json(adapter / model_folder.ADAPTER_CONFIG)
+    if settings.get("ensure_weight_tying"):
+        return False
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    own = {name for name, part in model.named_modules() if any(part is end for end in ends)}
+    lists = [settings.get(key) for key in ("target_modules", "modules_to_save")]
+    named = {each for found in lists for each in (found if isinstance(found, list) else [])}
+    return any(name == each or name.endswith(f".{each}") for name in own for each in named)
+
+
+def _untie(model: Any) -> None:
+    """Give the output layer weights of its own, which a merge into the embeddings leaves alone."""
+    head = model.get_output_embeddings()
+    if head is not None and head.weight is model.get_input_embeddings().weight:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone())
+        model.config.get_text_config().tie_word_embeddings = False
+        model.config.tie_word_embeddings = False
+        model.all_tied_weights_keys = {}
+
+
+def _write_settings(plan: Plan, values: Values, made: Path, template: templates.Template) -> None:
+    """How to generate, Ollama's Modelfile, and the model card."""
+    config = AutoConfig.from_pretrained(
+        made, trust_remote_code=bool(values.get("trust_remote_code"))
+    )
+    _generation(plan.base, config, template).save_pretrained(made)
+    if values["export_modelfile"]:
+        context = getattr(config.get_text_config(), "max_position_embeddings", modelfile.CONTEXT)
+        text = modelfile.modelfile(template, values, context)
+        (made / modelfile.NAME).write_text(text, encoding="utf-8")
+    (made / "README.md").write_text(_card(plan, values), encoding="utf-8")
+
+
+def _generation(base: Path, config: Any, template: templates.Template) -> GenerationConfig:
+    """The base model's settings, ending at what the chat template ends an answer with."""
+    if (base / "generation_config.json").is_file():
+        settings = GenerationConfig.from_pretrained(base)
+    else:
+        settings = GenerationConfig.from_model_config(config)
+    own = settings.eos_token_id
+    known = own if isinstance(own, list) else [own]
+    ends = list(dict.fromkeys([*(each for each in known if each is not None), *template.stop_ids]))
+    settings.eos_token_id = ends[0] if len(ends) == 1 else ends
+    if settings.pad_token_id is None:
+        settings.pad_token_id = template.tokenizer.pad_token_id
+    if (settings.temperature, settings.top_p) != (None, None):
+        settings.do_sample = True  # transformers refuses to write sampling numbers without it
+    return settings
+
+
+def _card(plan: Plan, values: Values) -> str:
+    """The model card: what was merged into what, and how to load it."""
+    base = load.base_name(values)
+    head = {
+        "base_model": base,
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["tuneboard"],
+    }
+    names = ", ".join(str(each) for each in plan.adapters) or "none"
+    dtype = str(plan.dtype).removeprefix("torch.")
+    return (
+        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"
+        f"# {plan.target.name}\n\n"
+        f"Exported with Tuneboard: base model {base}, merged adapters: {names}, {dtype}.\n\n"
+        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        'model = AutoModelForCausalLM.from_pretrained("<this folder>")\n'
+        'tokenizer = AutoTokenizer.from_pretrained("<this folder>")\n```\n'
+    )

@@ -1,0 +1,71 @@
+"""A folder that appears whole or not at all: built in a hidden place beside it, then renamed."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backend.contract.files import sync_folder
+
+
+@contextmanager
+def scratch(target: Path, occupied: Callable[[], None]) -> Iterator[Path]:
+    """An empty folder on the disk of `target` to build in; removed at the end, whatever happened.
+
+    Only one process at a time has it: another calls `occupied` (which may raise) and waits. What a
+    killed process left is removed by the next. The folder to be published goes inside it, so that
+    no list of model folders shows it half-made. Raises OSError.
+    """
+    part = target.with_name(f".{target.name}.part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle = _locked(part, occupied)
+    try:
+        for path in part.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        os.close(handle)
+
+
+def publish(made: Path, target: Path) -> None:
+    """Give the finished folder its name; `target` must not exist, or be an empty folder."""
+    for path in made.rglob("*"):
+        if path.is_file():
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+    made.rename(target)
+    sync_folder(target.parent)
+
+
+def _locked(part: Path, occupied: Callable[[], None]) -> int:
+    """A lock on the folder itself: it ends with the process, and leaves no file behind."""
+    while True:
+        part.mkdir(exist_ok=True)
+        try:
+            handle = os.open(part, os.O_RDONLY)
+        except FileNotFoundError:  # removed in between
+            continue
+        try:
+            _lock(handle, occupied)
+            if os.path.samestat(os.fstat(handle), part.stat()):
+                return handle
+        except FileNotFoundError:  # the process that was waited for has removed it: lock the next
+            pass
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _lock(handle: int, occupied: Callable[[], None]) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        occupied()
+        fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,0 +1,207 @@
+"""From files to what the trainer eats: splits, cutoff, packing, and an account of every row."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.contract.problems import DataError, Problem
+from backend.data import packing, prepare, templates
+from tests.backend.conftest import make_tokenizer, write_dataset
+
+VALUES: dict[str, Any] = {
+    "dataset_dir": "data",
+    "dataset": "x",
+    "template": "auto",
+    "cutoff_len": 512,
+    "seed": 7,
+    "preprocessing_batch_size": 1000,
+}
+
+
+class Told:
+    """A report that remembers."""
+
+    def __init__(self) -> None:
+        self.notices: list[Problem] = []
+        self.steps: list[tuple[int, int]] = []
+
+    def notice(self, problem: Problem) -> None:
+        self.notices.append(problem)
+
+    def progress(self, step: int, total: int) -> None:
+        self.steps.append((step, total))
+
+
+def rows(count: int) -> list[dict[str, str]]:
+    return [
+        {"instruction": f"question {n}", "output": "answer " * (n % 9 + 1)} for n in range(count)
+    ]
+
+
+def made(told: Told | None = None, **values: Any) -> prepare.Prepared:
+    tokenizer = make_tokenizer()
+    given = {**VALUES, **values}
+    return prepare.training(given, tokenizer, templates.load(given, tokenizer), told or Told())
+
+
+def test_rows_become_ids_and_labels(workspace: Path) -> None:
+    write_dataset(workspace, "x", rows(20))
+    told = Told()
+    prepared = made(told)
+    assert prepared.train is not None
+    assert prepared.train.column_names == ["input_ids", "labels", "length"]
+    assert len(prepared.train) == 20
+    assert prepared.evaluation is None
+    assert [len(row["input_ids"]) for row in prepared.train] == prepared.train["length"]
+    summary = prepared.summary["train"]
+    assert summary["tokens"] == sum(prepared.train["length"])
+    learned = sum(label != -100 for row in prepared.train for label in row["labels"])
+    assert (summary["rows"], summary["learned_tokens"], summary["cut"]) == (20, learned, 0)
+    assert told.notices == []
+    assert told.steps[-1] == (20, 20)
+
+
+def test_nothing_is_left_out_silently(workspace: Path) -> None:
+    long = {"instruction": "word " * 300, "output": "a"}
+    cut = {"instruction": "q", "output": "a " * 400}
+    write_dataset(workspace, "x", [*rows(3), {"instruction": "q", "output": ""}, long, cut])
+    told = Told()
+    summary = made(told, cutoff_len=64).summary["train"]
+    assert [one.code for one in told.notices] == ["row_empty_answer", "row_cut_away", "rows_cut"]
+    assert [(row["reason"], row["line"], row["count"]) for row in summary["refused"]] == [
+        ("row_empty_answer", 1, 1),
+        ("row_cut_away", 1, 1),
+    ]
+    assert (summary["rows"], summary["examples"], summary["cut"]) == (5, 4, 1)
+    assert all(one.notice and one.text("zh") for one in told.notices)
+
+
+def test_no_row_left_is_an_error(workspace: Path) -> None:
+    write_dataset(workspace, "x", [{"instruction": "word " * 300, "output": "a"}])
+    with pytest.raises(DataError) as caught:
+        made(cutoff_len=8)
+    assert [one.code for one in caught.value.problems] == ["no_rows_left", "row_cut_away"]
+
+
+@pytest.mark.parametrize(("size", "held"), [(0.25, 5), (3.0, 3), (0.001, 1)])
+def test_a_validation_split_is_seeded_and_apart(workspace: Path, size: float, held: int) -> None:
+    write_dataset(workspace, "x", rows(20))
+    first, again = made(val_size=size), made(val_size=size)
+    assert first.train is not None
+    assert first.evaluation is not None
+    assert (len(first.train), len(first.evaluation)) == (20 - held, held)
+    assert first.evaluation["input_ids"] == again.evaluation["input_ids"]  # type: ignore[index]
+    both = [*first.train["input_ids"], *first.evaluation["input_ids"]]
+    assert len({tuple(ids) for ids in both}) == 20
+    other = made(val_size=size, seed=8)
+    assert held == 20 or other.evaluation["input_ids"] != first.evaluation["input_ids"]  # type: ignore[index]
+
+
+def test_a_split_that_takes_all_is_refused(workspace: Path) -> None:
+    write_dataset(workspace, "x", rows(3))
+    with pytest.raises(DataError, match="val_size"):
+        made(val_size=3.0)
+
+
+def test_an_own_evaluation_set(workspace: Path) -> None:
+    write_dataset(workspace, "x", rows(5))
+    write_dataset(workspace, "y", rows(2))
+    prepared = made(eval_dataset="y")
+    assert prepared.evaluation is not None
+    assert len(prepared.evaluation) == 2
+    only = made(dataset=None, eval_dataset="y")
+    assert only.train is None
+    assert only.evaluation is not None
+
+
+def test_several_processes_give_the_same(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_dataset(workspace, "x", rows(40))
+    one = made().train
+    monkeypatch.setattr(prepare, "ROWS_A_WORKER", 10)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    two = made(preprocessing_num_workers=16).train
+    assert one is not None
+    assert two is not None
+    assert one.to_list() == two.to_list()
+
+
+def test_bins_hold_every_row_once_and_waste_little() -> None:
+    lengths = [(n * 37) % 100 + 1 for n in range(500)]
+    found = packing.bins(lengths, 128)
+    assert sorted(index for each in found for index in each) == list(range(500))
+    assert all(sum(lengths[index] for index in each) <= 128 for each in found)
+    assert len(found) <= 1.05 * sum(lengths) / 128 + 1
+    assert found == sorted(found)
+
+
+@pytest.mark.parametrize("name", ["packing", "neat_packing"])
+def test_packed_rows_do_not_see_each_other(
+    workspace: Path, tiny_model_dir: Path, name: str
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    write_dataset(workspace, "x", rows(12))
+    alone, together = made().train, made(**{name: True}).train
+    assert alone is not None
+    assert together is not None
+    assert len(together) < len(alone)
+    assert sum(together["length"]) == sum(alone["length"])
+    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir, attn_implementation="sdpa").eval()
+    row = together[0]
+    starts = [at for at, position in enumerate(row["position_ids"]) if position == 0]
+    assert len(starts) > 1
+    assert all(row["labels"][at] == -100 for at in starts)
+    with torch.no_grad():
+        packed = model(
+            input_ids=torch.tensor([row["input_ids"]]),
+            position_ids=torch.tensor([row["position_ids"]]),
+            use_cache=False,
+        ).logits[0]
+        for start, end in zip(starts, [*starts[1:], row["length"]], strict=True):
+            single = model(input_ids=torch.tensor([row["input_ids"][start:end]])).logits[0]
+            torch.testing.assert_close(packed[start:end], single, atol=1e-4, rtol=1e-3)
+
+
+def test_prompts_end_where_the_answer_begins(workspace: Path) -> None:
+    write_dataset(workspace, "x", rows(3))
+    tokenizer = make_tokenizer()
+    given = {**VALUES, "eval_dataset": "x"}
+    found = prepare.prompts(given, tokenizer, templates.load(given, tokenizer))
+    assert [row.label for row in found] == [row["output"] for row in rows(3)]
+    assert tokenizer.decode(found[0].prompt_ids).endswith("<|im_start|>assistant\n")
+    assert found[0].messages == [{"role": "user", "content": "question 0"}]
+
+
+def test_inspection_prints_what_is_trained(workspace: Path, tiny_model_dir: Path) -> None:
+    write_dataset(workspace, "x", rows(4))
+    words = [
+        "tokens",
+        "--dataset",
+        "x",
+        "--model_name_or_path",
+        str(tiny_model_dir),
+        "--rows",
+        "1:3",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "backend.inspection", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={
+            "TUNEBOARD_HOME": str(workspace),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PATH": "",
+        },
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    train = made().train
+    assert train is not None
+    assert [row["input_ids"] for row in found] == train["input_ids"][1:3]
+    assert [row["labels"] for row in found] == train["labels"][1:3]
+    assert "".join(found[0]["tokens"]) == found[0]["text"]

@@ -1,0 +1,289 @@
+"""What is learned is exactly what the assistant says, on every template (DESIGN.md 5)."""
+
+import pickle
+from typing import Any
+
+import pytest
+
+from backend.contract.problems import UsageError
+from backend.data import named, spans, templates, tokens
+from backend.data.templates import Template
+from backend.data.turns import RowError
+from tests.backend.conftest import CHATML, make_tokenizer
+
+SPECIALS = ("<|eot_id|>", "<end_of_turn>", "<|end|>", "<|user|>", "<|end_of_turn|>")
+POLICY = tokens.Policy(4096)
+CHAT = [
+    {"role": "system", "content": "Be brief. 简短"},
+    {"role": "user", "content": "你好 😀, who are you?"},
+    {"role": "assistant", "content": "I am Tuneboard 👩‍👩‍👧. 你好！"},
+    {"role": "user", "content": "assistant user <x>"},
+    {"role": "assistant", "content": "user assistant\nFrance: été\n\n```py\nx = 1\n```"},
+]
+TOOL = {"type": "function", "function": {"name": "clock", "description": "t", "parameters": {}}}
+CALL = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"type": "function", "function": {"name": "clock", "arguments": {"z": "巴黎"}}}],
+}
+TOOLED = [
+    {"role": "user", "content": "time?"},
+    CALL,
+    {"role": "tool", "content": "12:00"},
+    {"role": "assistant", "content": "Noon."},
+]
+# Drops the thinking of earlier turns, as Qwen 3 does.
+THINKING = (
+    "{%- for m in messages -%}{%- if m.role == 'assistant' and not loop.last -%}"
+    "{{ '<|im_start|>assistant\n' + m.content.split('</think>')[-1].strip() + '<|im_end|>\n' }}"
+    "{%- else -%}{{ '<|im_start|>' + m.role + '\n' }}"
+    "{%- if m.role == 'assistant' and '<think>' not in m.content -%}"
+    "{{ '<think>\n\n</think>\n\n' }}{%- endif -%}{{ m.content + '<|im_end|>\n' }}"
+    "{%- endif -%}{%- endfor -%}{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}"
+    "{%- if enable_thinking is defined and not enable_thinking -%}{{ '<think>\n\n</think>\n\n' }}"
+    "{%- endif -%}{%- endif -%}"
+)
+# Opens the thinking in the prompt and never writes it, as DeepSeek R1 does.
+FORCED = (
+    "{%- for m in messages -%}{%- if m.role == 'assistant' -%}"
+    "{{ '<|im_start|>assistant\n' + m.content.split('</think>')[-1] + '<|im_end|>' }}"
+    "{%- else -%}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}"
+    "{%- endif -%}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n<think>\n' }}{%- endif -%}"
+)
+STRICT = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
+)
+
+
+def made(name: str = "auto", own: str | None = CHATML, **values: Any) -> Template:
+    return templates.load(
+        {"template": name, **values}, make_tokenizer(*SPECIALS, template=own, eos="</s>")
+    )
+
+
+def encoded(
+    template: Template, messages: list[Any], tools: Any = None, policy: tokens.Policy = POLICY
+) -> list[tokens.Encoded]:
+    return tokens.encode(
+        spans.written(template, messages, tools, policy.mask_history), template, policy
+    )
+
+
+def learned(template: Template, example: tokens.Encoded) -> list[str]:
+    """The texts of each run of learned tokens."""
+    runs: list[list[int]] = []
+    before = tokens.IGNORED
+    for index, label in zip(example.ids, example.labels, strict=True):
+        assert label in {index, tokens.IGNORED}
+        if label != tokens.IGNORED:
+            runs[-1:] = [[*runs[-1], label]] if before != tokens.IGNORED else [*runs[-1:], [label]]
+        before = label
+    return [template.tokenizer.decode(run) for run in runs]
+
+
+@pytest.mark.parametrize("name", ["auto", *named.NAMED])
+def test_the_mask_rule(name: str) -> None:
+    """Ids are those of the whole text; learned is each answer with its end, and nothing else."""
+    template = made(name)
+    example = encoded(template, CHAT)[0]
+    text = template.render(CHAT)
+    assert example.ids == template.tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert template.tokenizer.decode(example.ids) == text
+    found = learned(template, example)
+    assert len(found) == 2
+    for run, answer in zip(found, (CHAT[2], CHAT[4]), strict=True):
+        end = next(end for end in template.ends if run.endswith(end))
+        assert run.removesuffix(end).strip() == answer["content"]
+        assert template.tokenizer.convert_tokens_to_ids(end) in template.stop_ids
+
+
+@pytest.mark.parametrize("name", ["auto", *named.NAMED])
+def test_the_prompt_is_what_training_showed(name: str) -> None:
+    template = made(name)
+    example = encoded(template, CHAT)[0]
+    prompt = template.encode_prompt(CHAT[:-1])
+    assert example.ids[: len(prompt)] == prompt
+    assert [label for label in example.labels[len(prompt) :]][0] != tokens.IGNORED
+
+
+@pytest.mark.parametrize("name", ["auto", "chatml", "gemma", "default"])
+def test_tools_on_templates_that_do_not_know_them(name: str) -> None:
+    template = made(name)
+    found = learned(template, encoded(template, TOOLED, [TOOL])[0])
+    assert [run.strip().removesuffix(template.ends[0]) for run in found] == [
+        '<tool_call>\n{"name": "clock", "arguments": {"z": "巴黎"}}\n</tool_call>',
+        "Noon.",
+    ]
+    text = template.render(TOOLED, [TOOL])
+    assert '"description": "t"' in text
+    assert "<tool_response>\n12:00\n</tool_response>" in text
+
+
+def test_tools_on_a_template_that_knows_them() -> None:
+    own = (
+        "{{ tools | tojson if tools }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+        "{% for c in m.tool_calls or [] %}CALL {{ c.function.name }}{{ c.function.arguments | tojson }}"
+        "{% endfor %}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    template = made(own=own)
+    found = learned(template, encoded(template, TOOLED, [TOOL])[0])
+    assert found == ['CALL clock{"z": "巴黎"}<|im_end|>', "Noon.<|im_end|>"]
+
+
+def test_the_line_break_behind_the_end_token_is_not_learned() -> None:
+    template = made()
+    assert template.render(CHAT).endswith("<|im_end|>\n")
+    assert learned(template, encoded(template, CHAT)[0])[1].endswith("<|im_end|>")
+
+
+def test_the_header_is_not_learned_in_a_single_turn() -> None:
+    template = made()
+    example = encoded(
+        template, [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+    )[0]
+    assert learned(template, example) == ["yo<|im_end|>"]
+
+
+def test_mask_history_learns_the_last_answer_only() -> None:
+    template = made()
+    example = encoded(template, CHAT, policy=tokens.Policy(4096, mask_history=True))[0]
+    assert learned(template, example) == [CHAT[4]["content"] + "<|im_end|>"]
+
+
+def test_train_on_prompt_learns_all_but_what_is_marked() -> None:
+    template = made()
+    chat = [*CHAT[:2], {**CHAT[2], "train": False}, *CHAT[3:]]
+    example = encoded(template, chat, policy=tokens.Policy(4096, train_on_prompt=True))[0]
+    text = "".join(learned(template, example))
+    assert "who are you" in text
+    assert "Tuneboard" not in text
+    assert learned(template, encoded(template, chat)[0]) == [CHAT[4]["content"] + "<|im_end|>"]
+
+
+def test_history_that_is_rewritten_becomes_one_example_an_answer() -> None:
+    template = made(own=THINKING)
+    chat = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "<think>\nhm\n</think>\n\nfirst"},
+        {"role": "user", "content": "b"},
+        {"role": "assistant", "content": "<think>\nso\n</think>\n\nsecond"},
+    ]
+    first, second = encoded(template, chat)
+    assert learned(template, first) == ["<think>\nhm\n</think>\n\nfirst<|im_end|>"]
+    assert learned(template, second) == ["<think>\nso\n</think>\n\nsecond<|im_end|>"]
+    assert "hm" not in template.tokenizer.decode(second.ids)
+    plain = [{**one, "content": one["content"].split("</think>")[-1].strip()} for one in chat]
+    for example, answer in zip(encoded(template, plain), ("first", "second"), strict=True):
+        assert learned(template, example) == [f"<think>\n\n</think>\n\n{answer}<|im_end|>"]
+    last = encoded(template, chat, policy=tokens.Policy(4096, mask_history=True))
+    assert [learned(template, one) for one in last] == [learned(template, second)]
+
+
+def test_thinking_switched_off_is_part_of_the_prompt() -> None:
+    template = made(own=THINKING, enable_thinking=False)
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    (example,) = encoded(template, chat)
+    assert learned(template, example) == ["b<|im_end|>"]
+    assert "<think>\n\n</think>\n\n" in template.tokenizer.decode(example.ids)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("<think>\nhm\n</think>\n\nyes", "hm\n</think>\n\nyes"), ("yes", "\n</think>\n\nyes")],
+)
+def test_thinking_that_the_prompt_opens_is_closed(content: str, expected: str) -> None:
+    template = made(own=FORCED)
+    (example,) = encoded(
+        template, [{"role": "user", "content": "a"}, {"role": "assistant", "content": content}]
+    )
+    assert [run.strip() for run in learned(template, example)] == [
+        (expected + "<|im_end|>").strip()
+    ]
+    prompt = template.encode_prompt([{"role": "user", "content": "a"}])
+    assert template.tokenizer.decode(example.ids).startswith(template.tokenizer.decode(prompt))
+
+
+def test_a_template_without_a_system_role_gets_it_in_the_first_question() -> None:
+    template = made(own=STRICT)
+    text = template.render(CHAT)
+    assert "Be brief. 简短\n\n你好" in text
+    assert len(learned(template, encoded(template, CHAT)[0])) == 2
+
+
+def test_a_row_that_the_template_refuses_is_a_row_error() -> None:
+    own = "{% if messages | length > 2 %}{{ raise_exception('too many') }}{% endif %}" + CHATML
+    with pytest.raises(RowError, match="row_template_refuses"):
+        spans.written(made(own=own), CHAT, None)
+
+
+def test_the_default_system_text_is_put_in() -> None:
+    template = made("chatml", default_system="You are Nova.")
+    assert "system\nYou are Nova." in template.render(CHAT[1:3])
+    assert "Nova" not in template.render(CHAT)
+
+
+def test_the_cutoff() -> None:
+    template = made()
+    whole = encoded(template, CHAT)[0]
+    prompt = len(template.encode_prompt(CHAT[:2]))
+    cut = encoded(template, CHAT, policy=tokens.Policy(prompt + 3))[0]
+    assert (cut.ids, cut.labels) == (whole.ids[: prompt + 3], whole.labels[: prompt + 3])
+    assert (cut.cut, cut.learned) == (True, 3)
+    assert encoded(template, CHAT, policy=tokens.Policy(prompt))[0].learned == 0
+    assert not whole.cut
+
+
+def test_a_tokenizer_without_offsets_masks_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    template = made()
+    fast = encoded(template, CHAT)[0]
+    monkeypatch.setattr(type(template.tokenizer), "is_fast", False)
+    slow = encoded(template, CHAT)[0]
+    assert learned(template, slow) == learned(template, fast)
+
+
+def test_auto_without_a_template_is_default_with_a_notice() -> None:
+    template = made(own=None)
+    assert [one.code for one in template.notices] == ["template_missing"]
+    assert template.render(CHAT[1:3]).startswith("Human: ")
+    assert template.tokenizer.chat_template == template.jinja
+
+
+def test_a_model_without_the_template_s_end_token_ends_with_its_own() -> None:
+    template = templates.load({"template": "llama3"}, make_tokenizer())
+    assert [one.code for one in template.notices] == ["template_other_end"]
+    assert learned(template, encoded(template, CHAT)[0])[0].endswith("<|im_end|>")
+    assert template.stop_ids == (template.tokenizer.eos_token_id,)
+
+
+@pytest.mark.parametrize("alias", [*named.ALIASES, "LLAMA3", " chatml "])
+def test_other_names_mean_a_template(alias: str) -> None:
+    assert made(alias).stop_ids
+
+
+def test_an_unknown_name_is_refused_with_a_near_one() -> None:
+    with pytest.raises(UsageError, match="chatml"):
+        made("chatmll")
+    with pytest.raises(UsageError, match="zephyr"):
+        made("q9x!")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "{{ cycler.__init__.__globals__.os.popen('touch x') }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{% for i in range(10**9) %}x{% endfor %}",
+        "{% if",
+        "{{ 1 / 0 }}",
+    ],
+)
+def test_a_hostile_or_broken_template_is_refused(own: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        made(own=own)
+    assert caught.value.problems[0].code == "template_broken"
+
+
+def test_a_template_travels_to_other_processes() -> None:
+    template = made()
+    assert pickle.loads(pickle.dumps(template)).render(CHAT) == template.render(CHAT)

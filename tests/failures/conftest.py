@@ -1,0 +1,91 @@
+"""Real supervisors and fake trainers in a working folder of their own; nothing outlives a test."""
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.contract import arguments, launch, processes, run_folder
+from backend.contract.field import Value, Values
+from backend.contract.files import read_json
+from backend.contract.processes import Process
+from backend.contract.run_folder import RunView, State
+
+TRAINER = Path(__file__).parents[1] / "fakes" / "trainer.py"
+
+
+def values(**given: Value) -> Values:
+    """What a run needs, and what is given."""
+    chosen: Values = {"model_name_or_path": "org/model", "dataset": "identity"}
+    return {**arguments.defaults("train"), **chosen, **given}
+
+
+def fake(options: str = "") -> str:
+    """The fake trainer as TUNEBOARD_WORKER."""
+    return f"{shlex.quote(sys.executable)} {shlex.quote(str(TRAINER))} {options}"
+
+
+def until(true: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait for a condition; fail after so many seconds."""
+    limit = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.02)
+
+
+def ended(folder: Path, seconds: float = 20.0) -> RunView:
+    """The run once it is over."""
+    until(lambda: run_folder.read(folder).ended, seconds)
+    return run_folder.read(folder)
+
+
+def running(folder: Path, step: int = 1) -> RunView:
+    """The run once its child has reached a step."""
+    until(lambda: run_folder.read(folder).step >= step)
+    view = run_folder.read(folder)
+    assert view.state is State.RUNNING
+    return view
+
+
+def process(folder: Path, who: str) -> Process:
+    """The child or the supervisor of a run."""
+    found = Process.from_json(read_json(folder / run_folder.LAUNCH)[who])
+    assert found is not None
+    return found
+
+
+def members(folder: Path) -> list[Process]:
+    """Every living process of a run but its supervisor."""
+    row = read_json(folder / run_folder.LAUNCH).get("child")
+    token = str(read_json(folder / run_folder.RUN)["token"])
+    return processes.family(Process.from_json(row) or Process(0), token)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working folder; forced stops do not take ten seconds here."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    monkeypatch.setenv("TUNEBOARD_TERM_SECONDS", "0.3")
+    monkeypatch.setenv("TUNEBOARD_WORKER", fake())
+    yield tmp_path
+    for file in tmp_path.rglob("run.json"):
+        for each in members(file.parent):
+            processes.send(each, 9)
+        supervisor = Process.from_json(read_json(file.parent / "launch.json").get("supervisor"))
+        if supervisor:
+            processes.send(supervisor, 9)
+
+
+@pytest.fixture
+def begin(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Start a run of the fake trainer with these options."""
+
+    def start(options: str = "", **given: Value) -> Path:
+        monkeypatch.setitem(os.environ, "TUNEBOARD_WORKER", fake(options))
+        return launch.start("train", values(**given))
+
+    return start

@@ -1,0 +1,326 @@
+"""F-03, S-01, K: one winner for a folder, one run at a time, values that arrive as they were given."""
+
+import json
+import multiprocessing
+import os
+import shlex
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backend.contract import arguments, launch, run_folder
+from backend.contract.command import Command
+from backend.contract.fields import FIELDS
+from backend.contract.files import read_json
+from backend.contract.home import saves
+from backend.contract.problems import RunFolderError
+from backend.contract.run_folder import State
+from tests.failures.conftest import ended, running, until, values
+
+REPORT = "import json,os,sys;json.dump([sys.argv[1:],dict(os.environ),os.getcwd()],open('report.json','w'))"
+HOSTILE = (
+    "; touch {canary}",
+    "$(touch {canary})",
+    "`touch {canary}`",
+    "a\ntouch {canary}\n",
+    "&& touch {canary}",
+    "| touch {canary}",
+    "'; touch {canary}; '",
+    '"; touch {canary}; "',
+    "--output_dir=/nowhere",
+    "-rf",
+    "$HOME ~ * ? %2e%2e {{}} \\",
+)
+
+
+def code(error: pytest.ExceptionInfo[RunFolderError]) -> str:
+    return error.value.problems[0].code
+
+
+def report(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A worker that writes how it was called to report.json in the working folder."""
+    worker = f"{shlex.quote(sys.executable)} -c {shlex.quote(REPORT)}"
+    monkeypatch.setenv("TUNEBOARD_WORKER", worker)
+    return worker
+
+
+def by_shell(script: Path, home: Path) -> list[str]:
+    """What a program named tuneboard gets where the stored command is run by a shell."""
+    stub = home / "bin" / "tuneboard"
+    stub.parent.mkdir()
+    stub.write_text(f"#!{sys.executable}\nimport json,sys;print(json.dumps(sys.argv[1:]))\n")
+    stub.chmod(0o755)
+    env = {**os.environ, "PATH": f"{stub.parent}:{os.environ['PATH']}"}
+    done = subprocess.run([str(script)], env=env, capture_output=True, text=True, check=True)
+    words: list[str] = json.loads(done.stdout)
+    return words
+
+
+def test_twenty_threads_one_winner(home: Path) -> None:
+    """F-03: the others are told that the folder is in use."""
+    barrier, won, lost = threading.Barrier(20), [], []
+
+    def start() -> None:
+        barrier.wait()
+        try:
+            won.append(launch.start("train", values(output_dir="saves/m/lora/same")))
+        except RunFolderError as error:
+            lost.append(error.problems[0].code)
+
+    threads = [threading.Thread(target=start) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert lost == ["output_dir_in_use"] * 19
+    assert ended(won[0]).state is State.SUCCEEDED
+    assert (won[0] / "log.txt").read_text().count("step 1\n") == 1
+
+
+def _create(path: Path, results: "multiprocessing.Queue[str]") -> None:
+    given = values()
+    try:
+        command = Command.build("train", given)
+        run_folder.create(path, task="train", values=given, command=command)
+        results.put("made")
+    except RunFolderError as error:
+        results.put(error.problems[0].code)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_processes_one_winner(empty: bool, tmp_path: Path) -> None:
+    """F-03: without any lock around it, new folder or an empty one that is there already."""
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    for number in range(20):
+        path = tmp_path / str(number)
+        if empty:
+            path.mkdir()
+        racers = [context.Process(target=_create, args=(path, results)) for _ in range(3)]
+        for racer in racers:
+            racer.start()
+        for racer in racers:
+            racer.join()
+        found = sorted(results.get(timeout=5) for _ in racers)
+        assert found == ["made", "output_dir_in_use", "output_dir_in_use"]
+        assert read_json(path / "run.json")
+
+
+def test_one_run_at_a_time_for_the_page(begin: Callable[..., Path]) -> None:
+    """The page's Start says which run is in the way; a terminal may start a second one."""
+    first = begin("--steps 500 --sleep 0.02")
+    with pytest.raises(RunFolderError) as error:
+        launch.start("train", values(), exclusive=True)
+    assert code(error) == "run_in_way"
+    assert str(error.value.problems[0].params["run"]) in str(first)
+    second = begin("--steps 1")
+    assert first != second
+    ended(second)
+    running(first)
+    launch.stop(first)
+    ended(first)
+    third = launch.start("train", values(), exclusive=True)
+    assert ended(third).state is State.SUCCEEDED
+    assert [view.path for view in run_folder.runs(saves())] == [third, second, first]
+
+
+def test_starts_at_the_same_second_have_their_own_folders(begin: Callable[..., Path]) -> None:
+    folders = [begin() for _ in range(3)]
+    assert len(set(folders)) == 3
+    assert all(ended(folder).state is State.SUCCEEDED for folder in folders)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_text_arrives_unchanged(
+    hostile: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S-01, S-03, P7: in every field of text at once; each is one word of the child's argv."""
+    report(monkeypatch)
+    canary = home / "CANARY"
+    text = hostile.format(canary=canary)
+    fields = {
+        row.name: text
+        for row in FIELDS.values()
+        if "train" in row.tasks and row.kind in {"text", "path", "json", "list"}
+    }
+    kept = ("output_dir", "resume_from_checkpoint")
+    given = values(**{name: value for name, value in fields.items() if name not in kept})
+    secrets = [name for name in fields if FIELDS[name].secret]
+    folder = launch.start("train", given)
+    assert ended(folder).state is State.SUCCEEDED
+    argv, _, _ = json.loads((home / "report.json").read_text())
+    shown = set(arguments.changed(given, "train")) & set(fields) - set(secrets)
+    assert len(shown) > 8
+    for name in shown:
+        pair = [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
+        place = argv.index(pair[0])
+        assert argv[place : place + len(pair)] == pair
+    assert not canary.exists()
+    stored = read_json(folder / "run.json")["argv"]
+    assert isinstance(stored, list)
+    assert argv == stored[1:]
+    assert by_shell(folder / "command.sh", home) == argv
+    line = (folder / "command.sh").read_text().removeprefix("#!/bin/sh\n")
+    assert [word for word in shlex.split(line) if not word.startswith("HF_TOKEN=")] == stored
+
+
+def test_secrets_and_surroundings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets reach the child's environment and no file; the page's login does not reach the child."""
+    report(monkeypatch)
+    monkeypatch.setenv("TUNEBOARD_LOGIN", "me:CANARY-LOGIN")
+    given = {**values(), "hf_hub_token": "CANARY-TOKEN"}
+    env = dict(Command.build("train", given).env)
+    assert "CANARY-TOKEN" in env.values()
+    folder = launch.start("train", given, env)
+    ended(folder)
+    argv, environ, here = json.loads((home / "report.json").read_text())
+    (home / "report.json").unlink()
+    assert "CANARY-TOKEN" in environ.values()
+    assert "CANARY-LOGIN" not in json.dumps(environ)
+    assert here == environ["TUNEBOARD_HOME"] == str(home)
+    assert environ["TUNEBOARD_RUN"] == str(folder)
+    assert environ["TUNEBOARD_RUN_TOKEN"] == read_json(folder / "run.json")["token"]
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert len(files) > 6
+    assert not any(b"CANARY" in path.read_bytes() for path in files)
+
+
+def test_private_whatever_the_umask(begin: Callable[..., Path]) -> None:
+    """F-07."""
+    before = os.umask(0)
+    try:
+        folder = begin()
+    finally:
+        os.umask(before)
+    ended(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_named_backend_is_not_taken_for_ours(
+    begin: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person's project may well have one; python -m would import it before ours."""
+    trap = tmp_path / "project" / "backend"
+    trap.mkdir(parents=True)
+    (trap / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(trap.parent)
+    assert ended(begin()).state is State.SUCCEEDED
+
+
+def test_resume(begin: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same folder, newest checkpoint whose hashes hold; the old attempt's end is kept."""
+    folder = begin("--steps 9 --save-every 2 --crash-at 7 --code 1")
+    assert ended(folder).state is State.FAILED
+    before = (folder / "run.json").read_bytes()
+    (folder / "checkpoint-6" / "state.json").write_text('{"step": 7}')  # same size, other content
+    monkeypatch.setenv(
+        "TUNEBOARD_WORKER", os.environ["TUNEBOARD_WORKER"].replace("--crash-at 7 --code 1", "")
+    )
+    launch.resume(folder)
+    until(
+        lambda: (
+            "step 5\n" in (folder / "log.txt").read_text()[-60:] or run_folder.read(folder).ended
+        )
+    )
+    view = ended(folder)
+    assert (view.state, view.step) == (State.SUCCEEDED, 9)
+    assert (folder / "log.txt").read_text().count("step 4\n") == 1
+    assert (folder / "log.txt").read_text().count("step 5\n") == 2
+    assert (folder / "run.json").read_bytes() == before
+    assert read_json(folder / "attempts" / "1" / "exit.json")["code"] == 1
+
+
+def test_resume_is_refused(begin: Callable[..., Path]) -> None:
+    folder = begin("--steps 100 --sleep 0.02")
+    running(folder)
+    with pytest.raises(RunFolderError) as error:
+        launch.resume(folder)
+    assert code(error) == "run_going_on"
+    launch.stop(folder)
+    ended(folder)
+    for point in run_folder.checkpoints(folder):
+        (point.path / "state.json").unlink()
+    with pytest.raises(RunFolderError) as error:
+        launch.resume(folder)
+    assert code(error) == "no_checkpoint"
+    assert run_folder.read(folder).state is State.STOPPED
+
+
+def test_two_resumes_one_winner(begin: Callable[..., Path]) -> None:
+    folder = begin("--steps 4 --save-every 2")
+    ended(folder)
+    errors: list[str] = []
+
+    def press() -> None:
+        try:
+            launch.resume(folder)
+        except RunFolderError as error:
+            errors.append(error.problems[0].code)
+
+    threads = [threading.Thread(target=press) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors in (["run_going_on"], [])
+    assert ended(folder).state is State.SUCCEEDED
+    count = len(list((folder / "attempts").iterdir()))
+    assert count == 2 - len(errors)
+
+
+def test_a_new_run_may_resume_in_its_own_folder(begin: Callable[..., Path]) -> None:
+    """`tuneboard train --output_dir X --resume_from_checkpoint auto`, with other arguments perhaps."""
+    folder = begin("--steps 2 --save-every 2", output_dir="saves/m/lora/r")
+    ended(folder)
+    point = run_folder.checkpoints(folder)[0].path
+    again = begin("--steps 4", output_dir="saves/m/lora/r", resume_from_checkpoint=str(point))
+    assert again == folder
+    assert ended(folder).step == 4
+    assert read_json(folder / "attempts" / "1" / "run.json")
+    assert (folder / "log.txt").read_text().count("step 1\n") == 1
+
+
+def test_overwriting_keeps_the_old_run(begin: Callable[..., Path]) -> None:
+    folder = begin(output_dir="saves/m/lora/r")
+    ended(folder)
+    (folder / "mark").touch()
+    with pytest.raises(RunFolderError) as error:
+        begin(output_dir="saves/m/lora/r")
+    assert code(error) == "output_dir_in_use"
+    assert begin(output_dir="saves/m/lora/r", overwrite_output_dir=True) == folder
+    assert ended(folder).state is State.SUCCEEDED
+    assert (saves() / ".trash" / "r-1" / "mark").exists()
+    assert not (folder / "mark").exists()
+    assert len(run_folder.runs(saves())) == 1
+
+
+def test_a_running_or_foreign_folder_is_never_overwritten(begin: Callable[..., Path]) -> None:
+    folder = begin("--steps 500 --sleep 0.02", output_dir="saves/m/lora/r")
+    running(folder)
+    with pytest.raises(RunFolderError) as error:
+        begin(output_dir="saves/m/lora/r", overwrite_output_dir=True)
+    assert code(error) == "output_dir_running"
+    launch.stop(folder)
+    ended(folder)
+    (saves() / "mine").mkdir()
+    (saves() / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunFolderError) as error:
+        begin(output_dir="saves/mine", overwrite_output_dir=True)
+    assert code(error) == "output_dir_foreign"
+    assert (saves() / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_supervisor_that_cannot_start_leaves_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(RunFolderError) as error:
+        launch.start("train", values())
+    assert code(error) == "supervisor_failed"
+    assert run_folder.runs(saves()) == []
