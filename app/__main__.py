@@ -6,7 +6,8 @@ import os
 import sys
 
 from app.settings import Settings, from_environment
-from backend.contract.home import prepare
+from backend.contract import run_folder
+from backend.contract.home import prepare, saves
 from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.texts import t
 
@@ -85,10 +86,9 @@ def _serve(settings: Settings) -> None:
 
 
 def _farewell() -> None:
-    from app.services.runs import alive
-
-    for view in alive():
-        sys.stdout.write(t("webui.still_running", run=str(view.path)) + "\n")
+    for view in run_folder.runs(saves()):
+        if not view.ended:
+            sys.stdout.write(t("webui.still_running", run=str(view.path)) + "\n")
 
 
 if __name__ == "__main__":

@@ -114,10 +114,13 @@ class Form:
 
 def _mark(name: str, state: tuple[bool, str], lang: str) -> dict[str, Any]:
     visible, problem = state
+    info, classes = t(f"field.{name}.help", lang), []
     if problem.startswith("!"):
-        return gr.update(visible=visible, info="⚠ " + problem[1:], elem_classes=["wrong"])
-    info = ("ⓘ " + problem) if problem else t(f"field.{name}.help", lang)
-    return gr.update(visible=visible, info=info, elem_classes=[])
+        info, classes = "⚠ " + problem[1:], ["wrong"]
+    elif problem:
+        info = "ⓘ " + problem
+    update: dict[str, Any] = gr.update(visible=visible, info=info, elem_classes=classes)
+    return update
 
 
 def _texts(row: Field) -> dict[str, Any]:

@@ -84,9 +84,8 @@ def _taken(settings: Settings) -> Problem:
     except psutil.AccessDenied:
         connections = []
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == settings.port:
-            if connection.pid is None:
-                break
+        port = connection.laddr.port if connection.laddr else None
+        if connection.status == psutil.CONN_LISTEN and port == settings.port and connection.pid:
             name = psutil.Process(connection.pid).name()
             return Problem(
                 code="port_in_use_by",

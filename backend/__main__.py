@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TextIO
 
 from backend.contract import launch
 from backend.contract.arguments import from_argv, ignored, judged, resolved
@@ -42,11 +43,11 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
 
 
-def say(text: str, stream: object = None) -> None:
+def say(text: str, stream: TextIO | None = None) -> None:
     """One line to the terminal."""
     out = stream or sys.stdout
-    out.write(text + "\n")  # type: ignore[attr-defined]
-    out.flush()  # type: ignore[attr-defined]
+    out.write(text + "\n")
+    out.flush()
 
 
 def tell(problems: tuple[Problem, ...] | list[Problem]) -> None:

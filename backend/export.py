@@ -241,13 +241,15 @@ def _generation(base: Path, config: Any, template: templates.Template) -> Genera
 def _card(plan: Plan, values: Values) -> str:
     """The model card: what was merged into what, and how to load it."""
     base = load.base_name(values)
+    if Path(base).is_absolute():  # cards are published: no folder names of this machine
+        base = Path(base).name
     head = {
         "base_model": base,
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "tags": ["tuneboard"],
     }
-    names = ", ".join(str(each) for each in plan.adapters) or "none"
+    names = ", ".join(each.name for each in plan.adapters) or "none"
     dtype = str(plan.dtype).removeprefix("torch.")
     return (
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"

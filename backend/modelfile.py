@@ -4,6 +4,8 @@ Nothing is looked up by the model's name: the chat template is rendered with mar
 it wrote around them becomes Ollama's (Go) template.
 """
 
+import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +27,17 @@ class Around:
     system_head, system_tail   before the system text, and between it and the first question; None
                                where the template has no place for it
     head                       before the first question where no system text is given
+    question_tail              after every question
+    reply_head                 then, before an answer that was given
+    prompt                     then, where the answer is to be written
     between                    between an answer and the next question
-    tail                       after a question, up to where the answer begins
     """
 
     head: str
+    question_tail: str
+    reply_head: str
+    prompt: str
     between: str
-    tail: str
     system_head: str | None = None
     system_tail: str = ""
 
@@ -55,22 +61,22 @@ def surroundings(template: Template) -> Around | None:
     told = [_message("system", SYSTEM), _message("user", FIRST)]
     begin = _begin(template.tokenizer)
     try:
-        head, first_tail, between, tail = _split(template, talk, (FIRST, REPLY, SECOND))
+        head, answered, between, asked = _split(template, talk, (FIRST, REPLY, SECOND))
     except RENDER_ERRORS:
         return None
-    if not first_tail.startswith(tail.rstrip()) and not tail.startswith(first_tail.rstrip()):
-        return None
-    plain = Around(begin(head), between, tail)
+    same = os.path.commonprefix([answered, asked])  # noqa: RUF071 (characters are meant)
+    rest = (answered[len(same) :], asked[len(same) :])
+    plain = Around(begin(head), same, *rest, between)
     try:
         system_head, system_tail, _ = _split(template, told, (SYSTEM, FIRST))
     except RENDER_ERRORS:
         return plain
-    return Around(plain.head, between, tail, begin(system_head), system_tail)
+    return dataclasses.replace(plain, system_head=begin(system_head), system_tail=system_tail)
 
 
 def go_template(around: Around) -> str:
     """The same as a template for Ollama, over its .Messages."""
-    head, between, tail = (_literal(text) for text in (around.head, around.between, around.tail))
+    head, between = _literal(around.head), _literal(around.between)
     if around.system_head is None:  # the system text goes before the first question, as in training
         system, after = f"{head}{{{{ .Content }}}}", "\n\n"
     else:
@@ -78,14 +84,15 @@ def go_template(around: Around) -> str:
     question = (
         f'{{{{ if eq $before "system" }}}}{_literal(after)}'
         f'{{{{ else if eq $before "" }}}}{head}{{{{ else }}}}{between}{{{{ end }}}}'
-        f"{{{{ .Content }}}}{tail}"
+        f"{{{{ .Content }}}}{_literal(around.question_tail)}"
     )
     return (
         '{{ $before := "" }}{{ range .Messages }}'
         f'{{{{ if eq .Role "system" }}}}{system}'
         f'{{{{ else if eq .Role "user" }}}}{question}'
-        "{{ else }}{{ .Content }}{{ end }}"
+        f"{{{{ else }}}}{_literal(around.reply_head)}{{{{ .Content }}}}{{{{ end }}}}"
         "{{ $before = .Role }}{{ end }}"
+        f"{_literal(around.prompt)}"
     )
 
 

@@ -31,9 +31,15 @@ def scratch(target: Path, occupied: Callable[[], None]) -> Iterator[Path]:
 
 
 def publish(made: Path, target: Path) -> None:
-    """Give the finished folder its name; `target` must not exist, or be an empty folder."""
+    """Give the finished folder its name; `target` must not exist, or be an empty folder.
+
+    Its files become as readable as any new file: safetensors makes them for their owner alone.
+    """
+    mask = os.umask(0o077)
+    os.umask(mask)
     for path in made.rglob("*"):
         if path.is_file():
+            path.chmod(0o666 & ~mask)
             handle = os.open(path, os.O_RDONLY)
             try:
                 os.fsync(handle)

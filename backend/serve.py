@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -45,6 +46,8 @@ def run(values: Values) -> int:
     if key is None and not is_loopback(host):
         raise UsageError(Problem(code="api_key_required", field="host", params={"host": host}))
     bound = _bind(host, int(values["port"] or 0))
+    if os.environ.get("API_WITH_PARENT"):
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     service = Service(_model_name(values), lambda: _load(values), _tell)
     app = build(service, Sampling.of(values), host=host, key=key)
     server = _Server(
@@ -64,6 +67,12 @@ def run(values: Values) -> int:
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+def _end_with_parent() -> None:
+    """The page holds the other end of our standard input: when it is gone, so are we."""
+    sys.stdin.buffer.read()
+    os._exit(0)
 
 
 def chat_in_terminal(values: Values) -> int:

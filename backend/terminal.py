@@ -6,11 +6,12 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TextIO
 
 from backend.contract import launch, run_folder
 from backend.contract.home import home, saves
 from backend.contract.problems import Problem, UsageError
-from backend.contract.run_folder import RunView, State
+from backend.contract.run_folder import RunView
 from backend.contract.texts import t
 
 PACKAGES = (
@@ -122,12 +123,7 @@ def environment() -> str:
     return "\n".join(lines)
 
 
-def alive(view: RunView) -> bool:
-    """Whether the run still goes on."""
-    return view.state in {State.QUEUED, State.STARTING, State.RUNNING, State.STOPPING}
-
-
-def _say(text: str, stream: object = None) -> None:
+def _say(text: str, stream: TextIO | None = None) -> None:
     out = stream or sys.stdout
-    out.write(text + "\n")  # type: ignore[attr-defined]
-    out.flush()  # type: ignore[attr-defined]
+    out.write(text + "\n")
+    out.flush()

@@ -1,7 +1,7 @@
 """Benchmarks, printed as ratios: `python -m tests.bench start|tryit`.
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
-tryit: the run that the Try-it card starts, from the launch to its end.
+tryit: the run that the Try-it card starts, from launch to end.
 """
 
 import os
@@ -90,7 +90,7 @@ def start() -> None:
 
 
 def tryit() -> None:
-    """The Try-it run as the page launches it: seconds from the launch to its end, and the losses."""
+    """The Try-it run as the page launches it: seconds from launch to end, and the losses."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         (home / "saves" / "models").mkdir(parents=True)

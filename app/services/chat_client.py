@@ -1,7 +1,8 @@
 """The model behind Chat: a child `tuneboard api` on a loopback port, with a random key.
 
 One child at a time for the whole page process (a model fills memory); unloading ends it, which
-frees every byte. The child dies with the page: it holds nothing that must survive.
+frees every byte. The child ends when its standard input does, so it dies with the page, however
+that ends: it holds nothing that must survive.
 """
 
 import atexit
@@ -72,16 +73,21 @@ def load(values: Values) -> None:
         with os.fdopen(handle, "wb") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "backend", *built.argv[1:]],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=home(),
-                env={**os.environ, **built.env, "API_KEY": key},
+                env={**_environment(), **built.env, "API_KEY": key, "API_WITH_PARENT": "1"},
                 start_new_session=True,
             )
         _loaded = Loaded(
             process, f"http://127.0.0.1:{port}", key, built, Path(name), time.monotonic()
         )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would steer a server that people start themselves."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("API_")}
 
 
 def unload() -> None:

@@ -1,7 +1,6 @@
 """The Evaluate tab: loss and perplexity, predictions and their scores, kept in a run folder."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +142,7 @@ def predictions(folder: Path, search: str, page: int) -> list[list[str]]:
     return rows[(page - 1) * PAGE : page * PAGE]
 
 
-def _cells(line: str) -> Sequence[str] | list[str]:
+def _cells(line: str) -> list[str]:
     try:
         row = json.loads(line)
     except ValueError:

@@ -46,7 +46,7 @@ def build(texts: Texts, lang: Any, prefix: str = "train", *, latest: bool = True
     `prefix` keeps element ids apart; with `latest` it is the task whose newest run a
     fresh page shows.
     """
-    parts = _draw(texts, prefix)
+    parts = _draw(texts, prefix, "panel.none" if latest else "runs.pick")
     run, shown = gr.State(""), gr.State({})
     parts["timer"] = gr.Timer(RUNNING_S, active=False)
     panel = Panel(
@@ -65,12 +65,12 @@ def build(texts: Texts, lang: Any, prefix: str = "train", *, latest: bool = True
     return panel
 
 
-def _draw(texts: Texts, prefix: str) -> dict[str, Any]:
+def _draw(texts: Texts, prefix: str, none: str) -> dict[str, Any]:
     """The components by name, in the order of `outputs`."""
     parts: dict[str, Any] = {}
     with gr.Column(elem_id=f"{prefix}-run", elem_classes="run-panel"):
-        none = gr.Markdown(t("panel.none"), elem_id=f"{prefix}-run-none", elem_classes="run-none")
-        parts["none"] = texts.add(none, value="panel.none")
+        empty = gr.Markdown(t(none), elem_id=f"{prefix}-run-none", elem_classes="run-none")
+        parts["none"] = texts.add(empty, value=none)
         with gr.Column(visible=False, elem_id=f"{prefix}-run-body") as parts["body"]:
             _draw_head(texts, prefix, parts)
             _draw_chart(texts, prefix, parts)
@@ -107,6 +107,7 @@ def _draw_head(texts: Texts, prefix: str, parts: dict[str, Any]) -> None:
             key = f"panel.{name}"
             button = gr.Button(
                 variant=variant,
+                size="md",
                 min_width=110,
                 elem_id=f"{prefix}-run-{name}",
                 **say({"value": key}),

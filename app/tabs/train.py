@@ -25,7 +25,7 @@ HOW = (
     "val_size",
 )
 GROUPS = ("lora", "freeze", "evaluation", "output", "optimizer", "data", "training")
-NOT_SHOWN = {"output_dir", "resume_from_checkpoint"}
+NOT_SHOWN = {"output_dir", "resume_from_checkpoint", "do_predict"}
 
 
 def build(context: Context) -> Any:

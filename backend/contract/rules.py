@@ -53,6 +53,11 @@ NO_EVALUATION_DATA: tuple[Condition, ...] = (
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        code="predict_separately",
+        field="do_predict",
+        conditions=(("do_train", "is", True), ("do_predict", "is", True)),
+    ),
+    Rule(
         code="model_required",
         field="model_name_or_path",
         conditions=(("model_name_or_path", "unset", None),),

@@ -71,8 +71,15 @@ def state(
         return going, None
     if _lives(facts.launch.get("child"), alive):
         return going, Problem(code="run_unsupervised", notice=True)
+    return _unwatched(facts, stopped=facts.stop)
+
+
+def _unwatched(facts: Facts, *, stopped: bool) -> tuple[State, Problem | None]:
+    """Nobody saw how it ended: the child's own word counts, then that a stop was asked."""
     if facts.problem:
         return State.FAILED, facts.problem
+    if stopped:
+        return State.STOPPED, Problem(code="run_stopped_unwatched", notice=True)
     return State.KILLED, Problem(code="run_vanished")
 
 
@@ -89,8 +96,7 @@ def _ended(facts: Facts) -> tuple[State, Problem | None]:
         return State.SUCCEEDED, None
     if code == STOPPED_EXIT:
         return State.STOPPED, None
-    unknown = code is None and number is None  # the end of a child that was adopted
-    if stopped and (unknown or _forced(number) or code in SHELL_CODES):
+    if stopped and (_forced(number) or code in SHELL_CODES):
         return State.STOPPED, Problem(code="run_stopped_hard", notice=True)
     if facts.exit.get("out_of_memory") is True or code == OutOfMemoryError.exit_code:
         return State.OUT_OF_MEMORY, facts.problem or Problem(code="out_of_memory")
@@ -98,11 +104,7 @@ def _ended(facts: Facts) -> tuple[State, Problem | None]:
         return State.KILLED, _killed(number)
     if isinstance(code, int):
         return State.FAILED, facts.problem or _failed(code)
-    return (
-        (State.FAILED, facts.problem)
-        if facts.problem
-        else (State.KILLED, Problem(code="run_vanished"))
-    )
+    return _unwatched(facts, stopped=stopped)
 
 
 def _forced(number: object) -> bool:

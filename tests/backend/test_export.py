@@ -191,7 +191,8 @@ def test_everything_else_is_in_the_folder(run: Exporter, tiny_model_dir: Path) -
     )
     assert plainly(folder).generation_config.eos_token_id == own.eos_token_id
     card = (folder / "README.md").read_text()
-    assert str(tiny_model_dir) in card
+    assert "base_model: tiny\n" in card
+    assert str(tiny_model_dir.parent) not in card
     assert "library_name: transformers" in card
 
 

@@ -1,4 +1,4 @@
-"""The starter model, really fetched and converted by the command (about 20 s and 0.9 GB of disk)."""
+"""The starter model really fetched and converted by the command: 20 s and 0.9 GB of disk."""
 
 import json
 import os

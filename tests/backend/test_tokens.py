@@ -104,7 +104,7 @@ def test_the_prompt_is_what_training_showed(name: str) -> None:
     example = encoded(template, CHAT)[0]
     prompt = template.encode_prompt(CHAT[:-1])
     assert example.ids[: len(prompt)] == prompt
-    assert [label for label in example.labels[len(prompt) :]][0] != tokens.IGNORED
+    assert example.labels[len(prompt)] != tokens.IGNORED
 
 
 @pytest.mark.parametrize("name", ["auto", "chatml", "gemma", "default"])
@@ -122,9 +122,10 @@ def test_tools_on_templates_that_do_not_know_them(name: str) -> None:
 
 def test_tools_on_a_template_that_knows_them() -> None:
     own = (
-        "{{ tools | tojson if tools }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-        "{% for c in m.tool_calls or [] %}CALL {{ c.function.name }}{{ c.function.arguments | tojson }}"
-        "{% endfor %}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+        "{{ tools | tojson if tools }}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+        "{{ m.content }}{% for c in m.tool_calls or [] %}CALL {{ c.function.name }}"
+        "{{ c.function.arguments | tojson }}{% endfor %}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
     template = made(own=own)
     found = learned(template, encoded(template, TOOLED, [TOOL])[0])

@@ -23,7 +23,8 @@ from backend.contract import arguments, launch, run_folder
 from backend.contract.home import saves
 bystander = subprocess.Popen(["sleep", "60"])
 if sys.argv[1] == "start":
-    values = {**arguments.defaults("train"), "model_name_or_path": "org/model", "dataset": "identity"}
+    given = {"model_name_or_path": "org/model", "dataset": "identity"}
+    values = {**arguments.defaults("train"), **given}
     launch.start("train", values)
 while True:
     for view in run_folder.runs(saves()):
@@ -102,7 +103,7 @@ def test_the_page_is_killed_while_it_starts_a_run(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_to_the_launchers_group(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R-02: Ctrl-C, a closed terminal. The bystander in the same group shows that the signal was real."""
+    """R-02: Ctrl-C, a closed terminal. The bystander in the same group shows that it was real."""
     monkeypatch.setenv("TUNEBOARD_WORKER", fake("--steps 40 --sleep 0.02"))
     launcher = page("start")
     folder, _, bystander = seen(launcher)

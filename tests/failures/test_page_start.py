@@ -28,7 +28,9 @@ def test_port_in_use(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         done = start(tmp_path, "--port", str(port))
     assert done.returncode == 2
-    assert re.fullmatch(rf"Port {port} is used by pid {os.getpid()} \(.+\)\. .*--port.*\n", done.stderr)
+    assert re.fullmatch(
+        rf"Port {port} is used by pid {os.getpid()} \(.+\)\. .*--port.*\n", done.stderr
+    )
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""F-03, S-01, K: one winner for a folder, one run at a time, values that arrive as they were given."""
+"""F-03, S-01: one winner for a folder, one run at a time, values that arrive as given."""
 
 import json
 import multiprocessing
@@ -22,7 +22,11 @@ from backend.contract.problems import RunFolderError
 from backend.contract.run_folder import State
 from tests.failures.conftest import ended, running, until, values
 
-REPORT = "import json,os,sys;json.dump([sys.argv[1:],dict(os.environ),os.getcwd()],open('report.json','w'))"
+REPORT = """
+import json, os, sys
+with open("report.json", "w") as file:
+    json.dump([sys.argv[1:], dict(os.environ), os.getcwd()], file)
+"""
 HOSTILE = (
     "; touch {canary}",
     "$(touch {canary})",
@@ -171,7 +175,7 @@ def test_hostile_text_arrives_unchanged(
 
 
 def test_secrets_and_surroundings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Secrets reach the child's environment and no file; the page's login does not reach the child."""
+    """Secrets reach the child's environment and no file; the page's login does not even that."""
     report(monkeypatch)
     monkeypatch.setenv("TUNEBOARD_LOGIN", "me:CANARY-LOGIN")
     given = {**values(), "hf_hub_token": "CANARY-TOKEN"}
@@ -179,7 +183,7 @@ def test_secrets_and_surroundings(home: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "CANARY-TOKEN" in env.values()
     folder = launch.start("train", given, env)
     ended(folder)
-    argv, environ, here = json.loads((home / "report.json").read_text())
+    _, environ, here = json.loads((home / "report.json").read_text())
     (home / "report.json").unlink()
     assert "CANARY-TOKEN" in environ.values()
     assert "CANARY-LOGIN" not in json.dumps(environ)

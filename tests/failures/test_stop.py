@@ -47,7 +47,7 @@ def test_graceful(begin: Callable[..., Path]) -> None:
 
 @pytest.mark.parametrize("trouble", ["--sigterm ignore", "stopped", ""])
 def test_forced(trouble: str, begin: Callable[..., Path]) -> None:
-    """R-08: ignores SIGTERM, or hangs (SIGSTOP): SIGKILL ends it, with its grandchild in another session.
+    """R-08: ignores SIGTERM, or hangs (SIGSTOP): SIGKILL ends it, and its grandchild.
 
     One that only ignores stop.json ends on SIGTERM: the harder step is not taken without need.
     """
@@ -103,7 +103,7 @@ def test_sigterm_to_the_supervisor_asks_for_a_stop(begin: Callable[..., Path]) -
 
 
 def test_the_supervisor_is_killed(begin: Callable[..., Path]) -> None:
-    """R-10: the run goes on, unsupervised; how it ended is then not known, and never 'succeeded'."""
+    """R-10: the run goes on, unsupervised; how it ended is not known, never 'succeeded'."""
     folder = begin("--steps 60 --sleep 0.02")
     running(folder)
     assert processes.send(process(folder, "supervisor"), signal.SIGKILL)
@@ -129,7 +129,7 @@ def test_stop_without_a_supervisor(options: str, begin: Callable[..., Path]) -> 
 
 
 def test_after_a_reboot(begin: Callable[..., Path], innocent: subprocess.Popen[bytes]) -> None:
-    """R-12: another boot id means LOST, though a process with that very pid and start time is there."""
+    """R-12: another boot id means LOST, though a process with that pid and start is there."""
     folder = begin()
     ended(folder)
     (folder / "exit.json").unlink()

@@ -1,4 +1,4 @@
-"""A trainer that trains nothing: writes what a real one writes, honours stop.json, misbehaves when told.
+"""A trainer that trains nothing: writes what a real one does, stops when asked, errs when told.
 
 Used as TUNEBOARD_WORKER="python tests/fakes/trainer.py --steps 5 ..."; the run's own words follow.
 """

@@ -1,4 +1,4 @@
-"""Data files are read piece by piece, and what is wrong with one is named with its place (D-01..D-05)."""
+"""Data files are read piece by piece; what is wrong with one is named with its place (D-01..05)."""
 
 import json
 from pathlib import Path

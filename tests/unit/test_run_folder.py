@@ -1,4 +1,4 @@
-"""A run's folder: made whole or not at all, read whatever it holds; its checkpoints offered when whole."""
+"""A run's folder: made whole or not at all, read whatever it holds; whole checkpoints."""
 
 import json
 import os

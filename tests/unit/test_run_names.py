@@ -1,4 +1,4 @@
-"""F-01, F-02: names that could surprise anyone are refused, and what we make of a model's name is not."""
+"""F-01, F-02: names that could surprise are refused; what we make of a model's is not."""
 
 import os
 import unicodedata

@@ -48,7 +48,8 @@ def ended(code: int | None = None, number: int | None = None, **more: Any) -> di
         (ended(None, 99), None, State.KILLED, "run_killed"),
         (ended(), None, State.KILLED, "run_vanished"),
         (ended(), TOLD, State.FAILED, "no_checkpoint"),
-        (ended(stopped=True), None, State.STOPPED, "run_stopped_hard"),
+        (ended(stopped=True), None, State.STOPPED, "run_stopped_unwatched"),
+        (ended(stopped=True), TOLD, State.FAILED, "no_checkpoint"),
         ({"foreign": True}, None, State.KILLED, "run_vanished"),
     ],
 )
@@ -73,7 +74,7 @@ def test_exit_json_decides(
         ({CHILD}, False, None, State.RUNNING, "run_unsupervised"),
         ({CHILD}, True, None, State.STOPPING, "run_unsupervised"),
         (set(), False, None, State.KILLED, "run_vanished"),
-        (set(), True, None, State.KILLED, "run_vanished"),
+        (set(), True, None, State.STOPPED, "run_stopped_unwatched"),
         (set(), False, TOLD, State.FAILED, "no_checkpoint"),
     ],
 )

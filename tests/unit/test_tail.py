@@ -97,9 +97,9 @@ def test_only_the_end_of_a_long_log(tmp_path: Path) -> None:
 
 def test_a_line_of_ten_megabytes_is_cut(tmp_path: Path) -> None:
     log = _log(tmp_path, b"x" * 10_000_000 + b"\n" + b"y" * 5000 + b"\nend\n")
-    start = time.perf_counter()
+    start = time.process_time()
     first, last = tail(log).split("\n")
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
     assert len(first) < MAX_LINE + 20
     assert CUT in first
     assert last == "end"

@@ -1,0 +1,184 @@
+"""The run panel's handler: it sends what has changed, in the page's language, and nothing else."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app.i18n import Texts
+from app.services import charts, runs
+from app.tabs import run_panel
+from backend.contract import metrics, run_folder
+from backend.contract.metrics import Row
+from backend.contract.problems import Problem
+from backend.contract.run_folder import RunView, State
+
+SKIP = gr.skip()
+
+
+class Page:
+    """One visitor: keeps what its panel shows, as the browser does."""
+
+    def __init__(self, folder: Path | str) -> None:
+        with gr.Blocks():
+            lang = gr.Dropdown(choices=["en", "zh"], value="en")
+            self.panel = run_panel.build(Texts(), lang, latest=False)
+        self.names = [part.elem_id or type(part).__name__ for part in self.panel.outputs]
+        self.given: list[Any] = [str(folder), "en", "loss", False, ""]
+        self.before: dict[str, Any] = {}
+
+    def look(self) -> dict[str, Any]:
+        """The updates of one tick by element id."""
+        *updates, self.before = self.panel.refresh(*self.given, self.before)
+        sent = dict(zip(self.names, updates, strict=False))
+        return {name: update for name, update in sent.items() if update != SKIP}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run in saves/ of a fresh working folder, with three logged steps."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    monkeypatch.setattr(run_panel, "CHART_S", 0.0)
+    path = tmp_path / "saves/model/lora/first"
+    path.mkdir(parents=True)
+    (path / run_folder.RUN).write_text("{}")
+    (path / run_folder.LOG).write_text("hello\nworld\n")
+    for step in (1, 2, 3):
+        metrics.append(path / run_folder.METRICS, Row(step=step, loss=1.0, tokens=step))
+    return path
+
+
+@pytest.fixture
+def view(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the run's view says; change it and the next look sees it."""
+    told: dict[str, Any] = {
+        "path": folder,
+        "name": folder.name,
+        "model": "model",
+        "method": "lora",
+        "task": "train",
+        "created": "",
+        "sequence": 1,
+        "state": State.RUNNING,
+        "reason": None,
+        "step": 3,
+        "total_steps": 10,
+        "phase": "training",
+    }
+    monkeypatch.setattr(runs, "view", lambda path: RunView(**told))
+    return told
+
+
+def test_a_second_look_sends_nothing(folder: Path, view: dict[str, Any]) -> None:
+    page = Page(folder)
+    first = page.look()
+    assert first["train-run-state"]["value"] == "Running: training"
+    assert first["train-run-log"]["value"] == "hello\nworld"
+    assert 'value="30"' in first["train-run-progress"]["value"]
+    assert page.look() == {}
+
+
+def test_only_what_is_new_is_sent(folder: Path, view: dict[str, Any]) -> None:
+    page = Page(folder)
+    page.look()
+    with (folder / run_folder.LOG).open("a") as log:
+        log.write("more\n")
+    assert page.look().keys() == {"train-run-log"}
+    metrics.append(folder / run_folder.METRICS, Row(step=4, loss=0.5, tokens=4))
+    sent = page.look()
+    assert sent.keys() == {"train-run-chart"}
+    assert json.loads(sent["train-run-chart"].plot)["data"][0]["x"] == [1, 2, 3, 4]
+
+
+def test_curves_are_not_drawn_too_often(
+    folder: Path, view: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_panel, "CHART_S", 60.0)
+    page = Page(folder)
+    page.look()
+    metrics.append(folder / run_folder.METRICS, Row(step=4, loss=0.5, tokens=4))
+    assert page.look() == {}
+    page.given[2] = "memory"
+    assert "train-run-chart" in page.look()
+    view["state"] = State.SUCCEEDED
+    assert "train-run-chart" in page.look()
+
+
+def test_the_language_changes_every_text(folder: Path, view: dict[str, Any]) -> None:
+    view["reason"] = Problem(code="no_gpu")
+    page = Page(folder)
+    page.look()
+    page.given[1] = "zh"
+    sent = page.look()
+    assert sent["train-run-state"]["value"] == "运行中：训练"
+    assert sent["train-run-problem"]["value"] == Problem(code="no_gpu").text("zh")
+    assert "训练" in sent["train-run-chart"].plot
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (State.STARTING, {"stop"}),
+        (State.RUNNING, {"stop"}),
+        (State.STOPPING, {"stop"}),
+        (State.SUCCEEDED, {"chat"}),
+        (State.STOPPED, {"resume", "chat"}),
+        (State.FAILED, {"resume"}),
+        (State.OUT_OF_MEMORY, {"resume"}),
+        (State.KILLED, {"resume"}),
+        (State.LOST, {"resume"}),
+    ],
+)
+def test_buttons_fit_the_state(
+    folder: Path, view: dict[str, Any], state: State, shown: set[str]
+) -> None:
+    view["state"] = state
+    sent = Page(folder).look()
+    names = ("stop", "resume", "chat")
+    assert {name for name in names if sent[f"train-run-{name}"]["visible"]} == shown
+    assert sent["train-run-stop"]["interactive"] == (state != State.STOPPING)
+    assert sent["Timer"].value == (run_panel.ENDED_S if state.ended else run_panel.RUNNING_S)
+
+
+def test_an_export_has_no_curves_and_cannot_be_resumed(folder: Path, view: dict[str, Any]) -> None:
+    view.update(task="export", state=State.FAILED)
+    sent = Page(folder).look()
+    assert "train-run-chart" not in sent
+    assert not sent["train-run-resume"]["visible"]
+
+
+def test_no_run_and_a_folder_that_is_gone(folder: Path, view: dict[str, Any]) -> None:
+    for path in ("", folder.parent / "gone"):
+        sent = Page(path).look()
+        assert sent["train-run-none"]["visible"]
+        assert not sent["train-run-body"]["visible"]
+        assert not sent["Timer"].active
+
+
+def test_search_without_a_match_says_so(folder: Path, view: dict[str, Any]) -> None:
+    page = Page(folder)
+    page.look()
+    page.given[4] = "WORLD"
+    assert page.look()["train-run-log"]["value"] == "world"
+    page.given[4] = "absent"
+    assert "absent" in page.look()["train-run-log"]["value"]
+
+
+def test_a_notice_is_no_failure(folder: Path, view: dict[str, Any]) -> None:
+    view["reason"] = Problem(code="no_gpu", notice=True)
+    sent = Page(folder).look()
+    assert not sent["train-run-problem"]["visible"]
+    assert sent["train-run-notices"]["visible"]
+
+
+def test_several_panels_on_one_page_have_ids_of_their_own() -> None:
+    with gr.Blocks() as page:
+        lang = gr.Dropdown(choices=["en"], value="en")
+        for prefix in ("train", "eval", "export"):
+            run_panel.build(Texts(), lang, prefix=prefix)
+    ids = [block.elem_id for block in page.blocks.values() if getattr(block, "elem_id", None)]
+    assert len(ids) == len(set(ids)) > 3 * 15
+    assert {"train-run-chart-kind", "eval-run-log", "export-run-stop"} <= set(ids)
+    assert len(charts.KINDS) == 4
