@@ -100,12 +100,13 @@ def _wire_language(page: gr.Blocks, texts: Texts, lang: Any) -> None:
             kept if kept in languages() else from_header(request.headers.get("accept-language", ""))
         )
 
-    page.load(first, stored, lang, show_progress="hidden", api_visibility="private")
+    page.load(first, stored, lang, show_progress="hidden", queue=False, api_visibility="private")
     lang.change(
         lambda name: texts.updates(name),
         lang,
         texts.components,
         show_progress="hidden",
+        queue=False,
         api_visibility="private",
     )
     lang.input(lambda name: name, lang, stored, show_progress="hidden", api_visibility="private")

@@ -84,6 +84,7 @@ class Launcher:
             [self.command, self.problems, self.start, shown, *form.outputs],
             show_progress="hidden",
             trigger_mode="always_last",
+            queue=False,
             api_visibility="private",
         )
         self.start.click(

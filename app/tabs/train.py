@@ -76,7 +76,7 @@ def _fields(form: Form, context: Context) -> None:
 
 
 def _heading(texts: Texts, key: str) -> None:
-    texts.add(gr.Markdown(f"### {t(key)}", elem_classes="heading"), value=key)
+    texts.add(gr.Markdown(t(key), elem_classes="heading"), value=key)
 
 
 def _name_box(texts: Texts) -> Any:

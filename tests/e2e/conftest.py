@@ -15,11 +15,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.backend.conftest import tiny_model_dir, tiny_tokenizer  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).parents[2]
+expect.set_options(timeout=20_000)  # two busy cores
 STARTER = "SmolLM2-135M-Instruct"
 FLAGS = [
     "--no-sandbox",

@@ -279,7 +279,7 @@ def test_two_resumes_one_winner(begin: Callable[..., Path]) -> None:
 
 
 def test_a_new_run_may_resume_in_its_own_folder(begin: Callable[..., Path]) -> None:
-    """`tuneboard train --output_dir X --resume_from_checkpoint auto`, with other arguments perhaps."""
+    """`tuneboard train --output_dir X --resume_from_checkpoint auto`, perhaps with more steps."""
     folder = begin("--steps 2 --save-every 2", output_dir="saves/m/lora/r")
     ended(folder)
     point = run_folder.checkpoints(folder)[0].path
