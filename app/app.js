@@ -53,3 +53,9 @@
     document.querySelectorAll(".run-chart .js-plotly-plot").forEach(keepZoom);
   }).observe(document.documentElement, { childList: true, subtree: true });
 })();
+
+// Help under a label shows two lines; resting on it shows the whole text.
+document.addEventListener("pointerover", (event) => {
+  const help = event.target.closest?.(".fields .info-text");
+  if (help) help.title = help.textContent;
+});

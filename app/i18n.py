@@ -42,6 +42,10 @@ class Texts:
         self._rows.append((component, keys))
         return component
 
+    def make(self, kind: Any, keys: dict[str, Any], **given: Any) -> Any:
+        """A component with its texts in the default language, registered under their keys."""
+        return self.add(kind(**say(keys), **given), **keys)
+
     @property
     def components(self) -> list[Any]:
         """The registered components, the outputs of a change of language."""

@@ -7,20 +7,22 @@ import gradio as gr
 import psutil
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.types import ASGIApp
 
 from app.guard import Guard
+from app.services import runs, tail
 from app.settings import Settings
 from app.ui import CSS, HEAD, THEME, build
 from backend.contract.home import data, saves
 from backend.contract.problems import Problem, UsageError
 
 MAX_UPLOAD = "100mb"
+TEXT = "text/plain; charset=utf-8"
 
 
 def build_app(settings: Settings) -> ASGIApp:
-    """The whole application: guard, a health line, the page's script, Gradio."""
+    """The whole application: guard, health line, script, log download, Gradio."""
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     script = Path(__file__).with_name("app.js")
 
@@ -31,6 +33,14 @@ def build_app(settings: Settings) -> ASGIApp:
     @api.get("/own/app.js")
     def own_script() -> FileResponse:
         return FileResponse(script, media_type="text/javascript")
+
+    @api.get("/own/log")
+    def own_log(run: str) -> Response:
+        file = runs.log_file(run)
+        if file is None:
+            return Response(status_code=404)
+        headers = {"content-disposition": 'attachment; filename="log.txt"'}
+        return StreamingResponse(tail.whole(file), media_type=TEXT, headers=headers)
 
     blocks = build()
     blocks.queue(max_size=256, default_concurrency_limit=16, api_open=False)
@@ -92,12 +102,6 @@ def _taken(settings: Settings) -> Problem:
                 params={"port": settings.port, "pid": connection.pid, "name": name},
             )
     return Problem(code="port_in_use", params={"port": settings.port, "host": settings.host})
-
-
-def serve(settings: Settings, ready: uvicorn.Server | None = None) -> None:
-    """Serve until the process is told to end."""
-    server = ready or uvicorn.Server(config(settings))
-    server.run()
 
 
 def config(settings: Settings) -> uvicorn.Config:

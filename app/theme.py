@@ -14,6 +14,17 @@ THEME = gr.themes.Base(
     font_mono=_MONO,
     radius_size=gr.themes.sizes.radius_md,
     spacing_size=gr.themes.sizes.spacing_sm,
+).set(  # contrast of at least 4.5 : 1
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_500",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_300",
+    input_placeholder_color="*neutral_600",
+    input_placeholder_color_dark="*neutral_300",
 )
 CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 HEAD = '<script src="own/app.js" defer></script>'

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, say, t
+from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
 from app.services import hardware
 from app.tabs import chat, evaluate, export, model_bar, runs, train
 from app.tabs.context import Context
@@ -62,10 +62,7 @@ def _header(texts: Texts) -> Any:
             elem_id="language",
             label="Language / 语言",
         )
-        texts.add(
-            gr.Button(elem_id="theme", size="sm", min_width=80, **say({"value": "header.theme"})),
-            value="header.theme",
-        )
+        texts.make(gr.Button, {"value": "header.theme"}, elem_id="theme", size="sm", min_width=80)
     timer = gr.Timer(HARDWARE_S)
     gr.on(
         [timer.tick, lang.change],

@@ -160,7 +160,7 @@ def _version(*_: object) -> int:
 def _webui(_: str, words: list[str]) -> int:
     """The page is another process image: the worker's code never meets it."""
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "app", *words])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "app", *words])
 
 
 COMMANDS: dict[str, Callable[[str, list[str]], int]] = {

@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from backend import scores
+from backend.contract import run_folder
 from backend.contract.field import Values
 from backend.contract.files import write_atomic
 from backend.contract.problems import Problem, UsageError
@@ -24,7 +25,6 @@ from backend.stages.sft import learned_logits
 from backend.training.batches import Collator
 
 PREDICTIONS = "generated_predictions.jsonl"
-ALL_RESULTS = "all_results.json"
 EVAL_RESULTS = "eval_results.json"
 PREDICT_RESULTS = "predict_results.json"
 MAX_EXPONENT = 700.0  # the largest loss whose exponential is a float
@@ -61,7 +61,7 @@ def run(values: Values, folder: Path) -> None:
         predicted = Predictor(model, tokenizer, template, values).run(prompts, folder, report)
         _write(folder / PREDICT_RESULTS, predicted)
         results |= predicted
-    _write(folder / ALL_RESULTS, results)
+    _write(folder / run_folder.RESULTS, results)
 
 
 def _loss(model: Any, rows: Any, collate: Collator, values: Values, report: Report) -> Results:

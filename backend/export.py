@@ -15,8 +15,8 @@ import torch
 import yaml
 from transformers import AutoConfig, GenerationConfig
 
-from backend import merging, modelfile
-from backend.contract import model_folder
+from backend import generation, merging, model_card, modelfile
+from backend.contract import model_folder, preflight, run_folder
 from backend.contract.field import Value
 from backend.contract.files import read_json, write_atomic
 from backend.contract.problems import (
@@ -27,14 +27,13 @@ from backend.contract.problems import (
     UsageError,
 )
 from backend.data import templates
-from backend.failures import Stopped, is_disk_full
+from backend.failures import is_disk_full
 from backend.model import adapters, load
 from backend.new_folder import publish, scratch
 from backend.report import Report
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 GIGABYTE = 10**9  # as model files are measured
-RESULTS = "all_results.json"  # in the run's folder
 SMALL_FILES = 50_000_000  # bytes: room for tokenizer and configs
 
 Values = Mapping[str, Value]
@@ -78,20 +77,22 @@ def run(values: Values, folder: Path) -> None:
             report.phase("saving")
             tokenizer.save_pretrained(made)
             _write_settings(plan, values, made, template)
-            _require_free(plan.target)
+            occupied = preflight.check_export(values)
+            if occupied:
+                raise UsageError(*occupied)
             publish(made, plan.target)
     except OSError as error:
         raise _write_error(error, plan) from error
     figures = {"bytes": plan.size, "seconds": time.monotonic() - began}
-    write_atomic(folder / RESULTS, json.dumps(figures, indent=2))
+    write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
 
 
 def _plan(values: Values) -> Plan:
     """Everything that can be refused, before anything is loaded or written."""
-    if values.get("export_legacy_format"):
-        raise UsageError(Problem(code="export_legacy_format", field="export_legacy_format"))
+    wrong = preflight.check_export(values)
+    if wrong:
+        raise UsageError(*wrong)
     target = model_folder.local(str(values["export_dir"]))
-    _require_free(target)
     base = load.base_folder(values)
     if read_json(base / "config.json").get("quantization_config"):
         params = {"path": str(base)}
@@ -103,14 +104,6 @@ def _plan(values: Values) -> Plan:
     plan = Plan(base, load.adapter_folders(values), tensors, dtype, target)
     _require_room(plan)
     return plan
-
-
-def _require_free(target: Path) -> None:
-    """Refuse to write into a folder that holds something, or over a file."""
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        _refuse("export_dir_is_file", target)
-    if target.is_dir() and any(target.iterdir()):
-        _refuse("export_dir_not_empty", target)
 
 
 def _refuse(code: str, target: Path) -> None:
@@ -148,9 +141,7 @@ def _write_weights(plan: Plan, values: Values, made: Path, report: Report) -> No
     """Weights and config.json; tensor by tensor where the adapters are plain LoRA."""
 
     def progress(done: int, total: int) -> None:
-        if report.stop_requested():
-            raise Stopped
-        report.progress(done, total)
+        report.progress(done, total)  # raises Stopped
 
     shard = int(float(values["export_size"] or 5.0) * GIGABYTE)
     device = load.device() if values["export_device"] == "auto" else "cpu"
@@ -227,12 +218,7 @@ def _generation(base: Path, config: Any, template: templates.Template) -> Genera
         settings = GenerationConfig.from_pretrained(base)
     else:
         settings = GenerationConfig.from_model_config(config)
-    own = settings.eos_token_id
-    known = own if isinstance(own, list) else [own]
-    ends = list(dict.fromkeys([*(each for each in known if each is not None), *template.stop_ids]))
-    settings.eos_token_id = ends[0] if len(ends) == 1 else ends
-    if settings.pad_token_id is None:
-        settings.pad_token_id = template.tokenizer.pad_token_id
+    generation.end_at(settings, template.stop_ids, template.tokenizer.pad_token_id)
     if (settings.temperature, settings.top_p) != (None, None):
         settings.do_sample = True  # transformers refuses to write sampling numbers without it
     return settings
@@ -240,9 +226,7 @@ def _generation(base: Path, config: Any, template: templates.Template) -> Genera
 
 def _card(plan: Plan, values: Values) -> str:
     """The model card: what was merged into what, and how to load it."""
-    base = load.base_name(values)
-    if Path(base).is_absolute():  # cards are published: no folder names of this machine
-        base = Path(base).name
+    base = model_card.public(load.base_name(values))
     head = {
         "base_model": base,
         "library_name": "transformers",

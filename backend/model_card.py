@@ -15,7 +15,11 @@ PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "tokenizer
 def write(
     folder: Path, values: Mapping[str, Value], results: Mapping[str, float], base: str
 ) -> None:
-    """Write the model card of a finished run into its folder, over what a library put there."""
+    """Write the model card of a finished run into its folder, over what a library put there.
+
+    `base` is the hub id or the folder of the model that was trained.
+    """
+    base = public(base)
     head = {
         "base_model": base,
         "library_name": "peft" if values["finetuning_type"] == "lora" else "transformers",
@@ -39,6 +43,11 @@ def write(
         f"```python\n{_code(values)}\n```",
     ]
     (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def public(base: str) -> str:
+    """A base model as a card names it: cards are published, so no folders of this machine."""
+    return Path(base).name if Path(base).is_absolute() else base
 
 
 def _evaluated(values: Mapping[str, Value]) -> str:

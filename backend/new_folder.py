@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backend.contract.files import sync_folder
+from backend.contract.files import make_readable, sync_folder
 
 
 @contextmanager
@@ -33,18 +33,16 @@ def scratch(target: Path, occupied: Callable[[], None]) -> Iterator[Path]:
 def publish(made: Path, target: Path) -> None:
     """Give the finished folder its name; `target` must not exist, or be an empty folder.
 
-    Its files become as readable as any new file: safetensors makes them for their owner alone.
+    Its files become as readable as any new file.
     """
-    mask = os.umask(0o077)
-    os.umask(mask)
-    for path in made.rglob("*"):
-        if path.is_file():
-            path.chmod(0o666 & ~mask)
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+    files = [path for path in made.rglob("*") if path.is_file()]
+    make_readable(files)
+    for path in files:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
     made.rename(target)
     sync_folder(target.parent)
 

@@ -16,6 +16,8 @@ from backend.contract.metrics import Row
 from backend.contract.problems import Problem
 from backend.failures import Stopped
 
+STOPPABLE = {"loading", "tokenizing", "exporting"}  # nothing is lost by ending here
+AFTER = {"saving", "evaluating"}  # phases that show the step of the one before them
 WRITE_EVERY = 1.0  # seconds between two writes of status.json within one phase
 
 logger = logging.getLogger(__name__)
@@ -30,25 +32,39 @@ class Report:
         self.metrics_path = folder / run_folder.METRICS
         self._status: dict[str, object] = {"phase": "loading", "notices": []}
         self._written = 0.0
+        self._counted = ""  # the phase that step and total belong to
         self._began: dict[str, tuple[float, int]] = {}  # phase -> time and step of its first step
 
     def phase(self, name: str) -> None:
-        """Say which part of the work begins. Raises Stopped if a stop was asked before training."""
+        """Say which part of the work begins.
+
+        Step and total stay while what was counted is saved or evaluated. Raises Stopped where a
+        stop was asked and there is nothing to save yet.
+        """
         self._status["phase"] = name
+        if name != self._counted:
+            self._status.pop("eta", None)
+            if name not in AFTER:
+                for key in ("step", "total"):
+                    self._status.pop(key, None)
         logger.debug("phase: %s", name)
         self._write()
-        if name in {"loading", "tokenizing"} and self.stop_requested():
-            raise Stopped
+        self._obey()
 
     def progress(self, step: int, total: int, **extra: float | str | None) -> None:
-        """Say how far the phase is; the remaining seconds (`eta`) follow from the pace so far."""
+        """Say how far the phase is; the remaining seconds (`eta`) follow from the pace so far.
+
+        Raises Stopped as phase does.
+        """
         now = time.monotonic()
-        began, first = self._began.setdefault(str(self._status["phase"]), (now, step))
+        self._counted = str(self._status["phase"])
+        began, first = self._began.setdefault(self._counted, (now, step))
         done = step - first
         eta = (now - began) / done * (total - step) if done > 0 else None
         self._status |= {"step": step, "total": total, "eta": eta, **extra}
         if now - self._written >= WRITE_EVERY or step >= total:
             self._write()
+        self._obey()
 
     def metrics(self, row: Row) -> None:
         """Append one row to metrics.jsonl."""
@@ -60,12 +76,8 @@ class Report:
         if not self.writes or not self.metrics_path.exists():
             return
         rows, _ = metrics.read(self.metrics_path)
-        part = self.metrics_path.with_suffix(".part")
-        part.write_bytes(b"")
-        for row in rows:
-            if row.step <= step:
-                metrics.append(part, row)
-        part.replace(self.metrics_path)
+        kept = (metrics.written(row) for row in rows if row.step <= step)
+        write_atomic(self.metrics_path, b"".join(kept))
 
     def notice(self, problem: Problem) -> None:
         """Something worth knowing that stops nothing: a log line, and shown on the page."""
@@ -79,6 +91,10 @@ class Report:
     def stop_requested(self) -> bool:
         """Whether the person asked for a stop."""
         return (self.folder / run_folder.STOP).exists()
+
+    def _obey(self) -> None:
+        if self._status["phase"] in STOPPABLE and self.stop_requested():
+            raise Stopped
 
     def _write(self) -> None:
         if self.writes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import set_seed
 
-from backend import model_card, plots
+from backend import generation, model_card, plots
 from backend.contract import metrics, run_folder
 from backend.contract.field import Value
 from backend.contract.files import write_atomic
@@ -21,7 +21,6 @@ from backend.stages.sft import SftTrainer
 from backend.training import arguments, checkpoints
 from backend.training.callback import memory
 
-RESULTS = "all_results.json"
 STAGES = {"sft": SftTrainer}
 
 
@@ -45,6 +44,8 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     report.phase("loading")
     set_seed(args.seed)
     model = load.model(values, training=True, vocabulary=len(tokenizer))
+    if values["finetuning_type"] != "lora":  # an adapter is saved without it
+        generation.end_at(model.generation_config, template.stop_ids, tokenizer.pad_token_id)
     adapters.keep_start(model, folder, values)
     trainer = STAGES[str(values["stage"])](
         values=values,
@@ -71,7 +72,7 @@ def save(trainer: Any, folder: Path) -> None:
         adapters.save(model, folder, trainer.values)
         trainer.processing_class.save_pretrained(folder)
     results = figures(trainer)
-    write_atomic(folder / RESULTS, json.dumps(results, indent=2))
+    write_atomic(folder / run_folder.RESULTS, json.dumps(results, indent=2))
     rows, _ = metrics.read(folder / run_folder.METRICS, 0)
     if trainer.values.get("plot_loss"):
         plots.draw_loss(rows, folder / plots.NAME)

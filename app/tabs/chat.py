@@ -46,68 +46,59 @@ def build(context: Context) -> dict[str, Any]:
             with gr.Row():
                 parts["tuned"] = _chatbot(texts, "tuned")
                 parts["base"] = _chatbot(texts, "base", visible=False)
-            parts["message"] = texts.add(
-                gr.Textbox(
-                    lines=2,
-                    elem_id="chat-message",
-                    **say({"label": "chat.message", "placeholder": "chat.placeholder"}),
-                ),
-                label="chat.message",
-                placeholder="chat.placeholder",
+            parts["message"] = texts.make(
+                gr.Textbox,
+                {"label": "chat.message", "placeholder": "chat.placeholder"},
+                lines=2,
+                elem_id="chat-message",
             )
             with gr.Row():
                 for name in ("send", "stop", "again", "clear"):
                     parts[name] = _button(texts, name, "primary" if name == "send" else "secondary")
         with gr.Column(scale=1, min_width=260):
-            parts["side_by_side"] = texts.add(
-                gr.Checkbox(
-                    value=False,
-                    elem_id="chat-side-by-side",
-                    **say({"label": "chat.side_by_side", "info": "chat.side_by_side_help"}),
-                ),
-                label="chat.side_by_side",
-                info="chat.side_by_side_help",
-            )
-            parts["system"] = texts.add(
-                gr.Textbox(lines=2, elem_id="chat-system", **say({"label": "chat.system"})),
-                label="chat.system",
-            )
-            form.add(*SAMPLING, start=START)
-            parts["seed"] = texts.add(
-                gr.Textbox(
-                    value="",
-                    max_lines=1,
-                    elem_id="chat-seed",
-                    **say({"label": "chat.seed", "info": "chat.seed_help"}),
-                ),
-                label="chat.seed",
-                info="chat.seed_help",
-            )
+            _settings(texts, form, parts)
     _wire_model(context, form, parts)
     _wire_talk(context, form, parts)
     return parts
 
 
+def _settings(texts: Any, form: Form, parts: dict[str, Any]) -> None:
+    parts["side_by_side"] = texts.make(
+        gr.Checkbox,
+        {"label": "chat.side_by_side", "info": "chat.side_by_side_help"},
+        value=False,
+        elem_id="chat-side-by-side",
+    )
+    parts["system"] = texts.make(
+        gr.Textbox, {"label": "chat.system"}, lines=2, elem_id="chat-system"
+    )
+    form.add(*SAMPLING, start=START)
+    parts["seed"] = texts.make(
+        gr.Textbox,
+        {"label": "chat.seed", "info": "chat.seed_help"},
+        value="",
+        max_lines=1,
+        elem_id="chat-seed",
+    )
+
+
 def _button(texts: Any, name: str, variant: str) -> Any:
     key = f"chat.{name}"
-    return texts.add(
-        gr.Button(elem_id=f"chat-{name}", variant=variant, min_width=90, **say({"value": key})),
-        value=key,
+    return texts.make(
+        gr.Button, {"value": key}, elem_id=f"chat-{name}", variant=variant, min_width=90
     )
 
 
 def _chatbot(texts: Any, name: str, visible: bool = True) -> Any:
     key = f"chat.column_{name}"
-    return texts.add(
-        gr.Chatbot(
-            height=420,
-            visible=visible,
-            elem_id=f"chat-{name}",
-            render_markdown=False,
-            sanitize_html=True,
-            **say({"label": key}),
-        ),
-        label=key,
+    return texts.make(
+        gr.Chatbot,
+        {"label": key},
+        height=420,
+        visible=visible,
+        elem_id=f"chat-{name}",
+        render_markdown=False,
+        sanitize_html=True,
     )
 
 

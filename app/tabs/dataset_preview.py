@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from app.form import Form
-from app.i18n import Texts, say, t
+from app.i18n import Texts, t
 from backend import datafiles
 from backend.contract import dataset_info
 from backend.contract.problems import TuneboardError
@@ -21,10 +21,7 @@ def build(form: Form, lang: Any) -> None:
     Only the rows that are shown are read.
     """
     texts = form.texts
-    with texts.add(
-        gr.Accordion(open=False, elem_id="preview", **say({"label": "preview.title"})),
-        label="preview.title",
-    ):
+    with texts.make(gr.Accordion, {"label": "preview.title"}, open=False, elem_id="preview"):
         form.add("dataset_dir")
         with gr.Row():
             buttons = {name: _button(texts, name) for name in ("show", "previous", "next")}
@@ -32,7 +29,6 @@ def build(form: Form, lang: Any) -> None:
             show_label=False, interactive=False, container=False, elem_id="preview-where"
         )
         rows = gr.Code(
-            language="json",
             interactive=False,
             wrap_lines=True,
             max_lines=24,
@@ -88,9 +84,7 @@ def names(folder: str) -> list[str]:
 
 def _button(texts: Texts, name: str) -> Any:
     key = f"preview.{name}"
-    return texts.add(
-        gr.Button(size="sm", elem_id=f"preview-{name}", **say({"value": key})), value=key
-    )
+    return texts.make(gr.Button, {"value": key}, size="sm", elem_id=f"preview-{name}")
 
 
 def page(lang: str, chosen: list[str], folder: str, first: int) -> list[str]:

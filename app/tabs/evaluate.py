@@ -48,28 +48,23 @@ def build(context: Context) -> Any:
 def _results(context: Context) -> dict[str, Any]:
     texts = context.texts
     with gr.Column(visible=False) as box:
-        scores = texts.add(
-            gr.Dataframe(
-                headers=["", ""],
-                interactive=False,
-                elem_id="eval-scores",
-                **say({"label": "eval.scores"}),
-            ),
-            label="eval.scores",
+        scores = texts.make(
+            gr.Dataframe,
+            {"label": "eval.scores"},
+            headers=["", ""],
+            interactive=False,
+            elem_id="eval-scores",
         )
-        search = texts.add(
-            gr.Textbox(elem_id="eval-search", max_lines=1, **say({"label": "eval.search"})),
-            label="eval.search",
+        search = texts.make(
+            gr.Textbox, {"label": "eval.search"}, elem_id="eval-search", max_lines=1
         )
-        table = texts.add(
-            gr.Dataframe(
-                headers=list(COLUMNS),
-                interactive=False,
-                wrap=True,
-                elem_id="eval-table",
-                **say({"label": "eval.table"}),
-            ),
-            label="eval.table",
+        table = texts.make(
+            gr.Dataframe,
+            {"label": "eval.table"},
+            headers=list(COLUMNS),
+            interactive=False,
+            wrap=True,
+            elem_id="eval-table",
         )
         with gr.Row():
             page = gr.Number(

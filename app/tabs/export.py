@@ -5,7 +5,6 @@ from typing import Any
 import gradio as gr
 
 from app.form import Form
-from app.i18n import say
 from app.tabs import run_panel
 from app.tabs.context import Context
 from app.tabs.launching import Launcher
@@ -23,10 +22,7 @@ def build(context: Context) -> dict[str, Any]:
             for start in range(0, len(FIELDS), 3):
                 with gr.Row(elem_classes="fields"):
                     form.add(*FIELDS[start : start + 3])
-            chat = texts.add(
-                gr.Button(elem_id="export-open", **say({"value": "export.open"})),
-                value="export.open",
-            )
+            chat = texts.make(gr.Button, {"value": "export.open"}, elem_id="export-open")
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("export", form, context)
             launcher.draw()

@@ -7,7 +7,6 @@ from typing import Any
 import gradio as gr
 
 from app.form import Form, title_of
-from app.i18n import say
 from app.tabs.context import Context
 from backend.contract import launch, run_folder
 from backend.contract.arguments import judged
@@ -37,36 +36,28 @@ class Launcher:
     def draw(self) -> None:
         """Draw Start, the problems and the command."""
         texts, prefix = self.context.texts, self.form.prefix
-        self.start = texts.add(
-            gr.Button(
-                variant="primary", elem_id=f"{prefix}start", **say({"value": f"start.{self.task}"})
-            ),
-            value=f"start.{self.task}",
+        self.start = texts.make(
+            gr.Button, {"value": f"start.{self.task}"}, variant="primary", elem_id=f"{prefix}start"
         )
-        self.problems = texts.add(
-            gr.Textbox(
-                visible=False,
-                interactive=False,
-                lines=1,
-                max_lines=8,
-                elem_id=f"{prefix}problems",
-                elem_classes="problems",
-                **say({"label": "start.problems"}),
-            ),
-            label="start.problems",
+        self.problems = texts.make(
+            gr.Textbox,
+            {"label": "start.problems"},
+            visible=False,
+            interactive=False,
+            lines=1,
+            max_lines=8,
+            elem_id=f"{prefix}problems",
+            elem_classes="problems",
         )
-        self.command = texts.add(
-            gr.Code(
-                language="shell",
-                interactive=False,
-                lines=2,
-                max_lines=14,
-                wrap_lines=True,
-                show_line_numbers=False,
-                elem_id=f"{prefix}command",
-                **say({"label": "start.command"}),
-            ),
-            label="start.command",
+        self.command = texts.make(
+            gr.Code,
+            {"label": "start.command"},
+            interactive=False,
+            lines=2,
+            max_lines=14,
+            wrap_lines=True,
+            show_line_numbers=False,
+            elem_id=f"{prefix}command",
         )
 
     def wire(self, run: Any) -> None:
@@ -102,7 +93,7 @@ class Launcher:
         marks, now = self.form.marks(values, problems, before, lang)
         errors = [problem for problem in problems if not problem.notice]
         return [
-            Command.build(self.task, values).shell(width=60),
+            Command.build(self.task, values).shell(),
             gr.update(visible=bool(errors), value=said(errors, lang)),
             gr.update(interactive=not errors),
             now,

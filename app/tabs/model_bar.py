@@ -6,10 +6,11 @@ from typing import Any
 import gradio as gr
 
 from app.form import Form
-from app.i18n import Texts, say
+from app.i18n import Texts
 from app.services import catalog, runs
 from backend.contract.home import home
 from backend.contract.run_folder import RunView, State, checkpoints
+from backend.contract.template_names import OFFERED
 
 MAIN = ("model_name_or_path", "finetuning_type", "adapter_name_or_path")
 MORE = (
@@ -27,24 +28,6 @@ MORE = (
     "hf_hub_token",
     "trust_remote_code",
 )
-TEMPLATES = (
-    "auto",
-    "default",
-    "alpaca",
-    "chatglm3",
-    "chatml",
-    "deepseek",
-    "gemma",
-    "glm4",
-    "llama2",
-    "llama3",
-    "mistral",
-    "phi3",
-    "qwen",
-    "smollm2",
-    "vicuna",
-    "zephyr",
-)
 REFRESH_S = 5
 
 
@@ -52,20 +35,17 @@ def build(texts: Texts) -> tuple[Form, Any]:
     """Draw the bar; returns its form and the model-name box."""
     form = Form("train", texts)
     with gr.Row(elem_id="model-bar", elem_classes="fields"):
-        name = texts.add(
-            gr.Dropdown(
-                choices=[],
-                value=None,
-                allow_custom_value=True,
-                elem_id="model_name",
-                **say({"label": "bar.model_name", "info": "bar.model_name_help"}),
-            ),
-            label="bar.model_name",
-            info="bar.model_name_help",
+        name = texts.make(
+            gr.Dropdown,
+            {"label": "bar.model_name", "info": "bar.model_name_help"},
+            choices=[],
+            value=None,
+            allow_custom_value=True,
+            elem_id="model_name",
         )
         form.add(*MAIN)
     form.group("model", MORE, key="bar.more")
-    form.widgets["template"].choices = [(one, one) for one in TEMPLATES]
+    form.widgets["template"].choices = [(one, one) for one in OFFERED]
     name.input(path_for, [name, form.widgets["hub_name"]], form.widgets["model_name_or_path"])
     _keep_fresh(form, name)
     return form, name

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from app.form import Form
-from app.i18n import Texts, say, t
+from app.i18n import Texts, t
 from app.services import presets
 from app.tabs import dataset_preview, run_panel, try_it
 from app.tabs.context import Context
@@ -80,55 +80,40 @@ def _heading(texts: Texts, key: str) -> None:
 
 
 def _name_box(texts: Texts) -> Any:
-    return texts.add(
-        gr.Textbox(
-            value=new_name("train"),
-            max_lines=1,
-            elem_id="run_name",
-            **say({"label": "train.run_name", "info": "train.run_name_help"}),
-        ),
-        label="train.run_name",
-        info="train.run_name_help",
+    return texts.make(
+        gr.Textbox,
+        {"label": "train.run_name", "info": "train.run_name_help"},
+        value=new_name("train"),
+        max_lines=1,
+        elem_id="run_name",
     )
 
 
 def _arguments_box(texts: Texts) -> dict[str, Any]:
-    with texts.add(
-        gr.Accordion(open=False, elem_id="arguments", **say({"label": "train.arguments"})),
-        label="train.arguments",
-    ):
+    with texts.make(gr.Accordion, {"label": "train.arguments"}, open=False, elem_id="arguments"):
         with gr.Row(elem_classes="fields"):
-            name = texts.add(
-                gr.Textbox(
-                    elem_id="arguments_name", max_lines=1, **say({"label": "train.arguments_name"})
-                ),
-                label="train.arguments_name",
+            name = texts.make(
+                gr.Textbox, {"label": "train.arguments_name"}, elem_id="arguments_name", max_lines=1
             )
-            save = texts.add(
-                gr.Button(elem_id="arguments_save", **say({"value": "train.arguments_save"})),
-                value="train.arguments_save",
+            save = texts.make(
+                gr.Button, {"value": "train.arguments_save"}, elem_id="arguments_save"
             )
         with gr.Row(elem_classes="fields"):
-            choice = texts.add(
-                gr.Dropdown(
-                    choices=presets.names(),
-                    value=None,
-                    elem_id="arguments_choice",
-                    **say({"label": "train.arguments_choice"}),
-                ),
-                label="train.arguments_choice",
+            choice = texts.make(
+                gr.Dropdown,
+                {"label": "train.arguments_choice"},
+                choices=presets.names(),
+                value=None,
+                elem_id="arguments_choice",
             )
-            load = texts.add(
-                gr.Button(elem_id="arguments_load", **say({"value": "train.arguments_load"})),
-                value="train.arguments_load",
+            load = texts.make(
+                gr.Button, {"value": "train.arguments_load"}, elem_id="arguments_load"
             )
-            upload = texts.add(
-                gr.UploadButton(
-                    file_types=[".yaml", ".yml", ".json"],
-                    elem_id="arguments_upload",
-                    **say({"label": "train.arguments_upload"}),
-                ),
-                label="train.arguments_upload",
+            upload = texts.make(
+                gr.UploadButton,
+                {"label": "train.arguments_upload"},
+                file_types=[".yaml", ".yml", ".json"],
+                elem_id="arguments_upload",
             )
         note = gr.Textbox(
             visible=False, show_label=False, interactive=False, elem_id="arguments_note"

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from app.form import Form
-from app.i18n import Texts, say, t
+from app.i18n import Texts, t
 from app.services import catalog, presets, starter
 from app.tabs.context import Context
 from backend.contract.home import saves
@@ -26,10 +26,7 @@ def build(texts: Texts) -> Card:
     """Draw the card; it is folded away once there are runs."""
     with gr.Column(elem_id="try-it") as box:
         texts.add(gr.Markdown(t("try.text"), elem_classes="card-text"), value="try.text")
-        fill = texts.add(
-            gr.Button(elem_id="try-fill", variant="primary", **say({"value": "try.fill"})),
-            value="try.fill",
-        )
+        fill = texts.make(gr.Button, {"value": "try.fill"}, elem_id="try-fill", variant="primary")
         note = gr.Textbox(visible=False, show_label=False, interactive=False, elem_id="try-note")
         timer = gr.Timer(1, active=False)
     gr.context.Context.root_block.load(

@@ -28,22 +28,7 @@ class Command:
         }
         return cls((PROGRAM, task, *to_argv(values, task)), secrets)
 
-    def shell(self, width: int = 0) -> str:
-        """The command for a POSIX shell; secrets read NAME="$NAME". `width` folds longer lines."""
-        words = [f'{name}="${name}"' for name in self.env]
-        pairs = words + [shlex.quote(word) for word in self.argv]
-        line = " ".join(pairs)
-        if not width or len(line) <= width:
-            return line
-        return _fold(words, list(self.argv))
-
-
-def _fold(secrets: list[str], argv: list[str]) -> str:
-    """One option a line, joined by backslashes."""
-    lines = [" ".join([*secrets, *map(shlex.quote, argv[:2])])]
-    for word in argv[2:]:
-        if word.startswith("--"):
-            lines.append("  " + shlex.quote(word))
-        else:
-            lines[-1] += " " + shlex.quote(word)
-    return " \\\n".join(lines)
+    def shell(self) -> str:
+        """The command for a POSIX shell, on one line; secrets read NAME="$NAME"."""
+        secrets = [f'{name}="${name}"' for name in self.env]
+        return " ".join(secrets + [shlex.quote(word) for word in self.argv])

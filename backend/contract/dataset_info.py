@@ -18,6 +18,11 @@ ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
 SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 # Keys that name a place this program does not read from yet.
 OTHER_PLACES = ("ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
+KINDS: Mapping[str, type] = {
+    **dict.fromkeys(("file_name", "formatting", "split", "subset", "folder"), str),
+    **dict.fromkeys(("columns", "tags"), dict),
+    "placeholders": bool,
+}
 MEDIA = ("images", "videos", "audios")
 
 
@@ -41,6 +46,7 @@ class Entry:
     num_samples: int | None = None
     columns: Mapping[str, str] | None = None
     tags: Mapping[str, str] | None = None
+    placeholders: bool = False  # {{name}} and {{author}} stand for identity_name, identity_author
     problems: tuple[Problem, ...] = field(default=(), compare=False)
 
 
@@ -160,6 +166,7 @@ def _entry(name: str, row: Mapping[str, object], registry: Path) -> Entry:
         num_samples=_count(row.get("num_samples")),
         columns=_names(row.get("columns")),
         tags=_names(row.get("tags")),
+        placeholders=row.get("placeholders") is True,
     )
     problems = tuple(_entry_problems(found, row, registry))
     return Entry(**{**vars(found), "problems": problems})
@@ -177,11 +184,8 @@ def _entry_problems(entry: Entry, row: Mapping[str, object], registry: Path) -> 
         problems.append(Problem(code="dataset_formatting", params=params))
     if any(column in MEDIA for column in entry.columns or {}):
         problems.append(Problem(code="dataset_media", params=given))
-    for key in ("file_name", "formatting", "split", "subset", "folder"):
-        if row.get(key) is not None and not isinstance(row[key], str):
-            problems.append(Problem(code="registry_bad_value", params={**given, "key": key}))
-    for key in ("columns", "tags"):
-        if row.get(key) is not None and not isinstance(row[key], dict):
+    for key, kind in KINDS.items():
+        if row.get(key) is not None and not isinstance(row[key], kind):
             problems.append(Problem(code="registry_bad_value", params={**given, "key": key}))
     if row.get("num_samples") is not None and entry.num_samples is None:
         problems.append(Problem(code="registry_bad_value", params={**given, "key": "num_samples"}))

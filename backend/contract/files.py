@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -154,6 +154,14 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         Path(part).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def make_readable(files: Iterable[Path]) -> None:
+    """Give files the mode of any new file: safetensors makes them for their owner alone."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    for path in files:
+        path.chmod(0o666 & ~mask)
 
 
 def sync_folder(folder: Path) -> None:

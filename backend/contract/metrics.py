@@ -32,8 +32,7 @@ WORDS = ("nan", "inf", "-inf")  # JSON has no numbers for them
 
 def append(path: Path, row: Row) -> None:
     """Add a row with one write; a torn line that a crash left before it is closed first."""
-    known = {name: _written(value) for name, value in vars(row).items() if value is not None}
-    line = json.dumps(known).encode() + b"\n"
+    line = written(row)
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         size = os.fstat(handle).st_size
@@ -41,6 +40,12 @@ def append(path: Path, row: Row) -> None:
         os.write(handle, b"\n" + line if torn else line)
     finally:
         os.close(handle)
+
+
+def written(row: Row) -> bytes:
+    """A row as a line of metrics.jsonl."""
+    known = {name: _plain(value) for name, value in vars(row).items() if value is not None}
+    return json.dumps(known).encode() + b"\n"
 
 
 def read(path: Path, offset: int = 0) -> tuple[list[Row], int]:
@@ -81,7 +86,7 @@ def seconds_per_step(path: Path) -> float:
     return max(0.0, (time - before[1]) / (step - before[0])) if before else 0.0
 
 
-def _written(value: float) -> float | str:
+def _plain(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from backend.contract import dataset_info
+from backend.contract import dataset_info, template_names
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.model_folder import adapter_problems, local, model_problems
@@ -50,6 +50,8 @@ def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
         *check_model(values),
         *dataset_info.check(values, task),
         *check_packages(values),
+        *template_names.check(values),
+        *(check_export(values) if task == "export" else []),
         *_check_resume(values),
         *_check_output(values),
     ]
@@ -83,6 +85,26 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
             problems.append(
                 Problem(code="package_missing", field="report_to", params={"package": package})
             )
+    return problems
+
+
+def check_export(values: Mapping[str, Value]) -> list[Problem]:
+    """A target folder that holds something, or a kind of file that is not written."""
+    problems = []
+    if values.get("export_legacy_format"):
+        problems.append(Problem(code="export_legacy_format", field="export_legacy_format"))
+    if not values.get("export_dir"):
+        return problems
+    target = local(str(values["export_dir"]))
+    params = {"path": str(target)}
+    try:
+        if target.is_symlink() or (target.exists() and not target.is_dir()):
+            problems.append(Problem(code="export_dir_is_file", field="export_dir", params=params))
+        elif target.is_dir() and any(target.iterdir()):
+            problems.append(Problem(code="export_dir_not_empty", field="export_dir", params=params))
+    except OSError as error:  # not allowed to look
+        params["reason"] = error.strerror or str(error)
+        problems.append(Problem(code="export_not_written", field="export_dir", params=params))
     return problems
 
 

@@ -7,6 +7,8 @@ In a piece {} is the content, @BOS@ and @END@ the tokens that begin a text and e
 import json
 from dataclasses import dataclass, replace
 
+from backend.contract.template_names import ALIASES
+
 THINK_END = "</think>"
 
 
@@ -161,47 +163,9 @@ NAMED = {
     ),
 }
 
-# Other names, as tutorials use them.
-ALIASES = {
-    "qwen2": "qwen",
-    "qwen2.5": "qwen",
-    "qwen2_5": "qwen",
-    "qwen3": "chatml",
-    "qwen3_nothink": "chatml",
-    "yi": "chatml",
-    "hermes": "chatml",
-    "orca": "chatml",
-    "smollm": "smollm2",
-    "smollm3": "chatml",
-    "baichuan": "baichuan2",
-    "intern2": "internlm2",
-    "internlm": "internlm2",
-    "llama3.1": "llama3",
-    "llama3.2": "llama3",
-    "llama3.3": "llama3",
-    "llama-2": "llama2",
-    "llama-3": "llama3",
-    "mixtral": "mistral",
-    "ministral": "mistral",
-    "gemma2": "gemma",
-    "gemma3": "gemma",
-    "phi": "phi3",
-    "phi3.5": "phi3",
-    "phi_small": "phi3",
-    "deepseekcoder": "deepseek",
-    "deepseek2": "deepseek",
-    "deepseekr1": "deepseek3",
-    "deepseek_r1": "deepseek3",
-    "chatglm": "chatglm3",
-    "glm": "glm4",
-    "glm-4": "glm4",
-    "tinyllama": "zephyr",
-}
-
-
-def pieces(name: str) -> Pieces | None:
-    """The named template; None where there is none of this name."""
-    return NAMED.get(ALIASES.get(name, name))
+def pieces(name: str) -> Pieces:
+    """The template of one of contract.template_names, or of an alias."""
+    return NAMED[ALIASES.get(name, name)]
 
 
 def jinja(given: Pieces, begin: str, end: str) -> str:

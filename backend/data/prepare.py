@@ -105,20 +105,25 @@ def training(values: Values, tokenizer: Any, template: Template, report: Reports
 def prompts(
     values: Values, tokenizer: Any, template: Template, report: Reports | None = None
 ) -> list[PromptRow]:
-    """The questions of eval_dataset (else dataset), cut at the front to cutoff_len.
+    """The questions of eval_dataset (else dataset), cut at the front to cutoff_len (a notice).
 
     Raises DataError as sources.read does, UsageError where the template refuses a row.
     """
     del tokenizer
     read = sources.read(values, "eval_dataset" if values.get("eval_dataset") else "dataset")
     limit = tokens.Policy.of(values).cutoff_len
-    rows = []
+    rows, cut = [], 0
     for conversation in read.conversations:
         asked = conversation.messages[:-1]
         ids = template.encode_prompt(asked, conversation.tools)
+        cut += len(ids) > limit
         label = label_text(conversation.messages[-1])
         rows.append(PromptRow(asked, conversation.tools, ids[-limit:], label))
-    _tell([one.problem() for one in read.refused.values()], report)
+    notices = [one.problem() for one in read.refused.values()]
+    if cut:
+        params = {"count": cut, "limit": limit}
+        notices.append(Problem(code="prompts_cut", field="cutoff_len", params=params, notice=True))
+    _tell(notices, report)
     return rows
 
 

@@ -84,7 +84,9 @@ def _add(found: Read, entry: Entry, values: Values) -> None:
                 raise DataError(problem) from None
             found.refuse(error.code, file, line)
             continue
-        found.conversations.append(_fill(conversation, values))
+        if entry.placeholders:
+            _fill(conversation, values)
+        found.conversations.append(conversation)
         found.places.append((file, line))
 
 
@@ -113,13 +115,12 @@ def _file_rows(entry: Entry) -> Iterator[tuple[str, int, Any]]:
     )
 
 
-def _fill(conversation: Conversation, values: Values) -> Conversation:
+def _fill(conversation: Conversation, values: Values) -> None:
     """Write the assistant's name and maker where a row leaves a place for them."""
     for message in conversation.messages:
         for mark, name in PLACEHOLDERS:
             if mark in message["content"] and values.get(name) is not None:
                 message["content"] = message["content"].replace(mark, str(values[name]))
-    return conversation
 
 
 def _hub_rows(entry: Entry, values: Values) -> Iterator[tuple[str, int, Any]]:

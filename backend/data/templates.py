@@ -3,13 +3,13 @@
 Jinja is rendered by transformers' immutable sandbox, in worker processes only.
 """
 
-import difflib
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 import jinja2
 
+from backend.contract import template_names
 from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
 from backend.data import named, toolcalls
@@ -162,17 +162,18 @@ def load(values: Values, tokenizer: Any) -> Template:
     auto (or none) is the tokenizer's own; a tokenizer without one gets "default", with a notice.
     Raises UsageError: unknown name (with a near one), or a template that cannot be rendered.
     """
-    name = str(values.get("template") or "auto").strip().lower()
+    unknown = template_names.check(values)
+    if unknown:
+        raise UsageError(*unknown)
+    name = template_names.chosen(values)
     notices: list[Problem] = []
-    if name == "auto":
+    if name == template_names.AUTO:
         own = _own(tokenizer)
         if own:
             return _set(Template(tokenizer, own, values), notices)
         notices.append(Problem(code="template_missing", field="template", notice=True))
         name = "default"
     pieces = named.pieces(name)
-    if pieces is None:
-        raise UsageError(_unknown(name))
     end = pieces.end
     if not end or tokenizer.get_added_vocab().get(end) is None:
         if end:
@@ -211,17 +212,6 @@ def _begin(tokenizer: Any) -> str:
     if begin is None or tokenizer("a")["input_ids"][:1] != [begin]:
         return ""
     return str(tokenizer.bos_token)
-
-
-def _unknown(name: str) -> Problem:
-    known = sorted({*named.NAMED, *named.ALIASES, "auto"})
-    near = difflib.get_close_matches(name, known, 1, 0.5)
-    params = {"value": name[:80], "choices": ", ".join(["auto", *sorted(named.NAMED)])}
-    if near:
-        return Problem(
-            code="template_unknown_near", field="template", params={**params, "near": near[0]}
-        )
-    return Problem(code="template_unknown", field="template", params=params)
 
 
 def _reason(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.datafiles.text import BOM, MAX_LINE, NotANumber, decoder, not_utf8
+from backend.datafiles.text import BOM, MAX_LINE, decoder, not_utf8, refused_value
 from backend.datafiles.wrong import shown, wrong
 
 WINDOW = 64 * 1024  # bytes read at a time; doubled while a row does not fit
@@ -95,9 +95,10 @@ class _Window:
                 if cut and self._more():
                     continue
                 raise self._broken(error.pos, error.msg) from None
-            except NotANumber as error:
-                raise wrong("data_nan", self.file, line=self.line, value=str(error)) from None
             except (ValueError, RecursionError) as error:
+                known = refused_value(error, self.file, self.line)
+                if known is not None:
+                    raise known from None
                 deep = isinstance(error, RecursionError)
                 reason = "nested too deeply" if deep else "a number too long"
                 raise self._broken(self.at, reason) from None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backend.datafiles.text import MAX_LINE, NotANumber, decoder, lines
+from backend.datafiles.text import MAX_LINE, decoder, lines, refused_value
 from backend.datafiles.wrong import shown, wrong
 
 Row = dict[str, Any]
@@ -34,9 +34,10 @@ def _object(file: Path, number: int, text: str) -> Row:
             reason=error.msg,
             text=shown(text),
         ) from None
-    except NotANumber as error:
-        raise wrong("data_nan", file, line=number, value=str(error)) from None
     except (ValueError, RecursionError) as error:  # digits without end; nesting without end
+        known = refused_value(error, file, number)
+        if known is not None:
+            raise known from None
         reason = "nested too deeply" if isinstance(error, RecursionError) else "a number too long"
         raise wrong(
             "data_bad_json", file, line=number, column=1, reason=reason, text=shown(text)

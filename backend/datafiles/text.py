@@ -2,11 +2,13 @@
 
 import codecs
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from backend.contract.problems import DataError
-from backend.datafiles.wrong import wrong
+from backend.datafiles.wrong import shown, wrong
 
 HEAD = 4096
 MAX_LINE = 256 * 1024 * 1024  # bytes of one row
@@ -99,8 +101,36 @@ class NotANumber(ValueError):
     """NaN or Infinity, which JSON has no word for."""
 
 
+class DuplicateKey(ValueError):
+    """A key that an object has twice: one of the two values would be lost unseen."""
+
+
 def _refuse(word: str) -> None:
     raise NotANumber(word)
 
 
-decoder = json.JSONDecoder(parse_constant=_refuse)
+def _float(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):  # 1e999
+        raise NotANumber(digits[:40])
+    return number
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise DuplicateKey(next(name for name in row if names.count(name) > 1))
+    return row
+
+
+decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_float, object_pairs_hook=_unique)
+
+
+def refused_value(error: Exception, file: Path, line: int) -> DataError | None:
+    """The error for what `decoder` refuses in valid JSON; None for any other."""
+    if isinstance(error, NotANumber):
+        return wrong("data_nan", file, line=line, value=str(error))
+    if isinstance(error, DuplicateKey):
+        return wrong("data_duplicate_key", file, line=line, key=shown(str(error)))
+    return None

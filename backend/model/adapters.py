@@ -10,6 +10,7 @@ from torch import nn
 
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
+from backend.contract.files import make_readable
 from backend.contract.problems import ModelError, Problem, UsageError
 from backend.model.device import training_precision
 
@@ -78,6 +79,7 @@ def save(model: Any, folder: Path, values: Values) -> None:
         model.save_pretrained(folder, path_initial_model_for_weight_conversion=folder / PISSA)
     else:
         model.save_pretrained(folder)
+    make_readable(folder.rglob("*.safetensors"))
 
 
 def keep_start(model: Any, folder: Path, values: Values) -> None:

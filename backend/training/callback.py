@@ -11,8 +11,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from backend.contract.metrics import Row
 from backend.contract.problems import Problem, TuneboardError
+from backend.failures import Stopped
 from backend.report import Report, finite
 
+EVALUATION_GRACE = 20.0  # seconds; run_files.MIN_GRACE is what there is for stopping
 PATIENCE = 3  # logged losses in a row that are no numbers
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ class ReportCallback(TrainerCallback):
         self.tokens = 0  # tokens at the last row
         self._start = self._step = time.monotonic()
         self._odd = 0
+        self._asked: float | None = None  # when an evaluation first saw that a stop was asked
 
     def seconds(self) -> float:
         """Seconds of training, over all sessions of the run."""
@@ -42,7 +45,14 @@ class ReportCallback(TrainerCallback):
         self.report.phase("training")
         self.report.progress(state.global_step, state.max_steps, epoch=state.epoch or 0.0)
         if self.report.stop_requested():
-            self._stop(control)
+            self.stopped = control.should_training_stop = True
+
+    def on_prediction_step(self, *_given: Any, **_named: Any) -> None:
+        """A stop lets an evaluation finish only if it is short: the supervisor waits no longer."""
+        if self.report.stop_requested():
+            self._asked = self._asked or time.monotonic()
+            if time.monotonic() - self._asked >= EVALUATION_GRACE:
+                raise Stopped
 
     def on_step_begin(
         self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
@@ -59,8 +69,7 @@ class ReportCallback(TrainerCallback):
         if state.global_step >= state.max_steps:
             control.should_log = True
         elif self.report.stop_requested():
-            self._stop(control)
-            control.should_save = True
+            self.stop(control)
 
     def on_log(
         self,
@@ -116,9 +125,10 @@ class ReportCallback(TrainerCallback):
                 Problem(code="loss_not_finite", field="learning_rate", params=params)
             )
 
-    def _stop(self, control: TrainerControl) -> None:
+    def stop(self, control: TrainerControl) -> None:
+        """End the training after this step, with a checkpoint."""
         self.stopped = True
-        control.should_training_stop = True
+        control.should_training_stop = control.should_save = True
 
 
 def memory() -> int:

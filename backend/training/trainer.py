@@ -11,6 +11,8 @@ from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from backend.contract import run_folder
 from backend.contract.field import Value
+from backend.contract.files import make_readable
+from backend.failures import Stopped
 from backend.model import optimizers
 from backend.report import Report
 from backend.training import checkpoints
@@ -80,6 +82,18 @@ class RunTrainer(Trainer):
         self.report.phase("training")
         return metrics
 
+    def _evaluate(self, *given: Any, **named: Any) -> dict[str, float]:
+        """As the Trainer's; a stop meanwhile ends it without figures, and the run is saved."""
+        try:
+            metrics: dict[str, float] = super()._evaluate(*given, **named)
+        except Stopped:
+            self.told.stop(self.control)
+            return {}
+        return metrics
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        return bool(metrics) and bool(super()._determine_best_metric(metrics, trial))
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Room first, manifest last; only then do older checkpoints go. Raises DiskFullError."""
         folder = Path(self.args.output_dir)
@@ -103,9 +117,10 @@ class RunTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Model and tokenizer, without the Trainer's training_args.bin: a pickle nobody needs."""
         if self.args.should_save:
-            folder = output_dir or self.args.output_dir
+            folder = Path(output_dir or self.args.output_dir)
             self.accelerator.unwrap_model(self.model).save_pretrained(folder, state_dict=state_dict)
             self.processing_class.save_pretrained(folder)
+            make_readable(folder.glob("*.safetensors"))
 
     def _progress(self) -> dict[str, float]:
         """The open logging window and the clock, so that a resumed curve equals an unbroken one."""

@@ -131,7 +131,7 @@ FORMATS: list[tuple[Any, dict[str, Any], list[dict[str, Any]]]] = [
     ),
     (
         {"instruction": "Who?", "output": "{{name}} by {{author}}"},
-        {},
+        {"placeholders": True},
         [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Nova by Ada"}],
     ),
 ]
@@ -144,6 +144,15 @@ def test_formats(workspace: Path, row: Any, entry: dict[str, Any], messages: lis
     assert [one.messages for one in read.conversations] == [messages, messages]
     assert read.conversations[0].tools == (TOOLS if row.get("tools") else None)
     assert read.refused == {}
+
+
+def test_placeholders_are_text_where_the_entry_does_not_ask_for_them(workspace: Path) -> None:
+    """A data set about Jinja templates must not come out with the assistant's name in it."""
+    path = write_dataset(workspace, "x", [{"instruction": "Who?", "output": "{{name}}"}])
+    write_dataset(workspace, "y", [{"instruction": "Who?", "output": "{{name}}"}], placeholders=True)
+    for name in ("x", str(path), str(workspace / "data" / "y.json")):
+        read = sources.read({**VALUES, "dataset": name}, "dataset")
+        assert read.conversations[0].messages[1]["content"] == "{{name}}", name
 
 
 GOOD = {"instruction": "q", "output": "a"}

@@ -39,7 +39,7 @@ def run(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Evaluate into a folder; gives all_results.json."""
     folder.mkdir()
     evaluate.run(values, folder)
-    results: dict[str, Any] = json.loads((folder / evaluate.ALL_RESULTS).read_text())
+    results: dict[str, Any] = json.loads((folder / run_folder.RESULTS).read_text())
     return results
 
 
@@ -159,7 +159,7 @@ def test_a_stop_keeps_what_was_predicted_and_gives_no_figures(
     kept = [row["label"] for row in predictions(folder)]
     assert len(kept) == 2
     assert kept == [row["output"] for row in ROWS if row["output"] in kept]
-    assert not (folder / evaluate.ALL_RESULTS).exists()
+    assert not (folder / run_folder.RESULTS).exists()
 
 
 def test_nothing_to_do_is_a_usage_error(tiny_model_dir: Path, workspace: Path) -> None:

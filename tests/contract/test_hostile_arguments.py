@@ -33,7 +33,7 @@ def test_hostile_text_is_one_argument(row, tmp_path: Path) -> None:
             assert whole in command.argv or value in command.argv
         back, problems = arguments.from_argv(command.argv[2:], task)
         assert (back[row.name], problems) == (value, [])
-        script += [command.shell(), command.shell(width=20)]
+        script += [command.shell()]
         expected += [*command.argv[1:]] * 2
     env = {**os.environ, "LC_ALL": "C.UTF-8"}
     done = subprocess.run(

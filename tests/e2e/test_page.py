@@ -26,12 +26,15 @@ def box(page: Page, name: str) -> object:
 
 
 def choose(page: Page, name: str, text: str) -> None:
-    """Type into a dropdown that takes own values, and leave it."""
-    field = page.locator(f"#{name} input").first
-    field.click()
-    field.fill(text)
-    field.press("Enter")
-    field.press("Tab")
+    """Pick an entry of a dropdown by its words."""
+    page.locator(f"#{name} input").first.click()
+    page.get_by_role("option", name=text).first.click()
+    page.keyboard.press("Escape")
+
+
+def unfold(page: Page, name: str) -> None:
+    """Open a closed group of fields."""
+    page.locator(f"#{name} > button").click()
 
 
 def ready_form(page: Page) -> None:
@@ -41,8 +44,7 @@ def ready_form(page: Page) -> None:
 
 
 def command_of(page: Page) -> list[str]:
-    text = page.locator("#command .cm-content").inner_text()
-    return shlex.split(text.replace("\\\n", " ").replace("\n", " "))
+    return shlex.split(page.locator("#command .cm-content").inner_text())
 
 
 def test_two_visitors_each_in_their_language(
@@ -77,11 +79,11 @@ def test_fields_of_other_methods_are_not_shown(
     open_page: Callable[..., Page], server: Server
 ) -> None:
     page = open_page()
-    page.locator("#group-lora").click()
+    unfold(page, "group-lora")
     expect(page.locator("#lora_rank")).to_be_visible()
     choose(page, "finetuning_type", "Freeze")
     expect(page.locator("#lora_rank")).not_to_be_visible()
-    page.locator("#group-freeze").click()
+    unfold(page, "group-freeze")
     expect(page.locator("#freeze_trainable_layers")).to_be_visible()
 
 
@@ -104,7 +106,7 @@ def test_the_command_follows_and_parses(open_page: Callable[..., Page], server: 
 def test_a_secret_is_in_no_command(open_page: Callable[..., Page], server: Server) -> None:
     page = open_page()
     ready_form(page)
-    page.locator("#group-model").click()
+    unfold(page, "group-model")
     box(page, "hf_hub_token").fill("hf_CANARY")
     expect(page.locator("#command")).to_contain_text('HF_TOKEN="$HF_TOKEN"')
     assert "CANARY" not in page.locator("#command").inner_text()
@@ -116,7 +118,7 @@ def test_arguments_are_saved_and_loaded(
     page = open_page()
     ready_form(page)
     box(page, "cutoff_len").fill("333")
-    page.locator("#arguments").click()
+    unfold(page, "arguments")
     box(page, "arguments_name").fill("mine")
     page.locator("#arguments_save").click()
     expect(page.locator("#arguments_note textarea, #arguments_note input")).to_have_value(
@@ -131,7 +133,9 @@ def test_arguments_are_saved_and_loaded(
     expect(box(page, "cutoff_len")).to_have_value("333")
     bad = home / "bad.yaml"
     bad.write_text("cutoff_len: 555\nlearning_rat: 1\n")
-    page.locator("#arguments_upload input[type=file]").set_input_files(str(bad))
+    with page.expect_file_chooser() as chooser:
+        page.locator("#arguments_upload").click()
+    chooser.value.set_files(str(bad))
     expect(page.locator("#arguments_note textarea, #arguments_note input")).to_have_value(
         re.compile("learning_rate")
     )
@@ -141,7 +145,7 @@ def test_arguments_are_saved_and_loaded(
 def test_the_data_is_shown_page_by_page(open_page: Callable[..., Page], server: Server) -> None:
     page = open_page()
     choose(page, "dataset", "identity")
-    page.locator("#preview").click()
+    unfold(page, "preview")
     page.locator("#preview-show").click()
     rows = json.loads((ROOT / "data" / "identity.json").read_text(encoding="utf-8"))
     where = page.locator("#preview-where input, #preview-where textarea")

@@ -155,6 +155,10 @@ def test_other_encodings_are_named(tmp_path: Path, content: bytes, code: str, of
     [
         (b'{"a": NaN}', "data_nan", 1),
         (b'[{"a": 1},\n{"a": -Infinity}]', "data_nan", 2),
+        (b'{"a": 1}\n{"a": 1e999}', "data_nan", 2),
+        (b'[{"a": 1},\n{"a": -1e999}]', "data_nan", 2),
+        (b'{"a": 1}\n{"a": 1, "b": 2, "a": 3}', "data_duplicate_key", 2),
+        (b'[{"a": 1},\n{"a": {"b": 1, "b": 1}}]', "data_duplicate_key", 2),
         (b'{"a": 1}\n7', "row_no_object", 2),
         (b'[{"a": 1},\n"x"]', "row_no_object", 2),
         (b"null", "row_no_object", 1),

@@ -66,6 +66,60 @@ def test_rows_beyond_a_step_are_cut(tmp_path: Path) -> None:
     assert [row.step for row in rows] == [1, 2]
 
 
+def test_a_crash_while_rows_are_cut_loses_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows were once copied to metrics.part one by one, which a crash left behind."""
+    report = Report(tmp_path)
+    for step in (1, 2, 3):
+        report.metrics(Row(step=step, loss=1.0 / step))
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+
+    def crash(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", crash)
+    with pytest.raises(OSError, match="No space"):
+        report.cut_metrics(2)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_a_step_stays_while_its_work_is_saved(tmp_path: Path) -> None:
+    """48 of 48 is shown while the model is saved; rows tokenised are no steps of training."""
+    report = Report(tmp_path)
+    report.phase("tokenizing")
+    report.progress(7, 7)
+    report.phase("loading")
+    assert {"step", "total", "eta"} & set(status(tmp_path)) == set()
+    report.phase("training")
+    report.progress(48, 48)
+    for phase in ("evaluating", "training", "saving"):
+        report.phase(phase)
+        assert (status(tmp_path)["step"], status(tmp_path)["total"]) == (48, 48)
+    assert "eta" not in status(tmp_path)
+
+
+@pytest.mark.parametrize("phase", ["loading", "tokenizing", "exporting"])
+def test_a_stop_is_obeyed_in_the_midst_of_what_leaves_nothing(tmp_path: Path, phase: str) -> None:
+    """A long tokenisation once went on until it was killed."""
+    report = Report(tmp_path)
+    report.phase(phase)
+    report.progress(1, 10)
+    (tmp_path / "stop.json").write_text("{}")
+    with pytest.raises(Stopped):
+        report.progress(2, 10)
+
+
+def test_progress_of_training_and_predicting_goes_on_after_a_stop(tmp_path: Path) -> None:
+    """These save what they have before they end."""
+    (tmp_path / "stop.json").write_text("{}")
+    report = Report(tmp_path)
+    for phase in ("training", "predicting"):
+        report.phase(phase)
+        report.progress(1, 2)
+
+
 def test_only_the_first_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     report = Report(tmp_path)
