@@ -103,7 +103,7 @@ def check_export(values: Mapping[str, Value]) -> list[Problem]:
         elif target.is_dir() and any(target.iterdir()):
             problems.append(Problem(code="export_dir_not_empty", field="export_dir", params=params))
     except OSError as error:  # not allowed to look
-        params["reason"] = error.strerror or str(error)
+        params = {"path": str(target), "reason": error.strerror or str(error)}
         problems.append(Problem(code="export_not_written", field="export_dir", params=params))
     return problems
 

@@ -100,9 +100,9 @@ def check(values: Mapping[str, Value]) -> list[Problem]:
     known = sorted({AUTO, *NAMES, *ALIASES})
     if name in known:
         return []
-    params = {"value": name[:80], "choices": ", ".join([AUTO, *sorted(NAMES)])}
     near = difflib.get_close_matches(name, known, 1, 0.5)
     if near:
-        params["near"] = near[0]
-    code = "template_unknown_near" if near else "template_unknown"
-    return [Problem(code=code, field="template", params=params)]
+        params = {"value": name[:80], "near": near[0]}
+        return [Problem(code="template_unknown_near", field="template", params=params)]
+    params = {"value": name[:80], "choices": ", ".join([AUTO, *sorted(NAMES)])}
+    return [Problem(code="template_unknown", field="template", params=params)]

@@ -163,6 +163,7 @@ NAMED = {
     ),
 }
 
+
 def pieces(name: str) -> Pieces:
     """The template of one of contract.template_names, or of an alias."""
     return NAMED[ALIASES.get(name, name)]

@@ -87,6 +87,7 @@ class RunTrainer(Trainer):
         try:
             metrics: dict[str, float] = super()._evaluate(*given, **named)
         except Stopped:
+            self.control.should_evaluate = False
             self.told.stop(self.control)
             return {}
         return metrics

@@ -149,7 +149,9 @@ def test_formats(workspace: Path, row: Any, entry: dict[str, Any], messages: lis
 def test_placeholders_are_text_where_the_entry_does_not_ask_for_them(workspace: Path) -> None:
     """A data set about Jinja templates must not come out with the assistant's name in it."""
     path = write_dataset(workspace, "x", [{"instruction": "Who?", "output": "{{name}}"}])
-    write_dataset(workspace, "y", [{"instruction": "Who?", "output": "{{name}}"}], placeholders=True)
+    write_dataset(
+        workspace, "y", [{"instruction": "Who?", "output": "{{name}}"}], placeholders=True
+    )
     for name in ("x", str(path), str(workspace / "data" / "y.json")):
         read = sources.read({**VALUES, "dataset": name}, "dataset")
         assert read.conversations[0].messages[1]["content"] == "{{name}}", name

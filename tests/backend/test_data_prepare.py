@@ -10,6 +10,7 @@ import pytest
 
 from backend.contract.problems import DataError, Problem
 from backend.data import packing, prepare, templates
+from backend.report import Report
 from tests.backend.conftest import make_tokenizer, write_dataset
 
 VALUES: dict[str, Any] = {
@@ -175,6 +176,18 @@ def test_prompts_end_where_the_answer_begins(workspace: Path) -> None:
     assert [row.label for row in found] == [row["output"] for row in rows(3)]
     assert tokenizer.decode(found[0].prompt_ids).endswith("<|im_start|>assistant\n")
     assert found[0].messages == [{"role": "user", "content": "question 0"}]
+
+
+def test_prompts_that_are_cut_are_said(workspace: Path) -> None:
+    """Scores of half-read questions were once given without a word."""
+    write_dataset(workspace, "x", [*rows(2), {"instruction": "long " * 100, "output": "a"}])
+    tokenizer = make_tokenizer()
+    given = {**VALUES, "eval_dataset": "x", "cutoff_len": 60}
+    report = Report(workspace)
+    found = prepare.prompts(given, tokenizer, templates.load(given, tokenizer), report)
+    assert max(len(row.prompt_ids) for row in found) == 60
+    notices = json.loads((workspace / "status.json").read_text())["notices"]
+    assert [(row["code"], row["params"]["count"]) for row in notices] == [("prompts_cut", 1)]
 
 
 def test_inspection_prints_what_is_trained(workspace: Path, tiny_model_dir: Path) -> None:

@@ -1,6 +1,9 @@
 """Each method trains, and what it saves loads with plain peft or plain transformers."""
 
 import json
+import os
+import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,10 @@ from peft import AutoPeftModelForCausalLM, PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend.contract import metrics
-from tests.backend.training import trained
+from backend.__main__ import main
+from backend.contract import metrics, run_folder
+from tests.backend.conftest import make_tokenizer, write_dataset
+from tests.backend.training import ROWS, trained
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
 LORA_KINDS: dict[str, dict[str, Any]] = {
@@ -93,6 +98,62 @@ def test_freeze_chooses_layers_and_modules(
     names = [name for name, weights in model.named_parameters() if weights.requires_grad]
     assert names
     assert all(any(part in name for part in learning.split("|")) for name in names)
+
+
+@pytest.mark.parametrize("method", ["full", "freeze"])
+def test_a_saved_model_says_where_an_answer_ends(
+    method: str, workspace: Path, tiny_model_dir: Path
+) -> None:
+    """Other programs stop by generation_config.json: the end of a turn was once not in it."""
+    model = workspace / "saves" / "model"
+    shutil.copytree(tiny_model_dir, model)
+    tokenizer = make_tokenizer(eos="<|endoftext|>")
+    tokenizer.save_pretrained(model)
+    text_end, turn_end = tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"])
+    (model / "generation_config.json").write_text(json.dumps({"eos_token_id": text_end}))
+    folder = trained(workspace, model, finetuning_type=method, freeze_trainable_layers=1)
+    for each in (folder, folder / "checkpoint-3"):
+        settings = json.loads((each / "generation_config.json").read_text())
+        assert sorted(settings["eos_token_id"]) == sorted([text_end, turn_end])
+        assert settings["pad_token_id"] == text_end
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_weights_are_as_readable_as_other_files(
+    method: str, workspace: Path, tiny_model_dir: Path
+) -> None:
+    """safetensors writes for the owner alone: a server under another user could not read them."""
+    before = os.umask(0o022)
+    try:
+        folder = trained(workspace, tiny_model_dir, finetuning_type=method)
+    finally:
+        os.umask(before)
+    files = list(folder.rglob("*.safetensors"))
+    assert len(files) == 2
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o644}
+
+
+def test_the_card_names_no_folder_of_this_machine(workspace: Path, tiny_model_dir: Path) -> None:
+    card = (trained(workspace, tiny_model_dir) / "README.md").read_text()
+    head = card.split("## Arguments")[0]
+    assert f"base_model: {tiny_model_dir.name}\n" in head
+    assert str(tiny_model_dir) not in head
+
+
+def test_a_wish_for_bf16_on_a_cpu_is_answered_on_the_page(
+    workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the supervisor's child; the page shows the notices of the run's view."""
+    write_dataset(workspace, "sums", ROWS)
+    folder = workspace / "saves" / "run"
+    folder.mkdir()
+    monkeypatch.setenv("TUNEBOARD_RUN", str(folder))
+    monkeypatch.setattr("backend.model.device.device", lambda: "cpu")
+    words = f"train --model_name_or_path {tiny_model_dir} --dataset sums --max_steps 1 --bf16 True"
+    assert main(words.split()) == 0
+    view = run_folder.read(folder)
+    assert ("bf16_on_cpu", "bf16") in [(one.code, one.field) for one in view.notices]
+    assert (view.step, view.total_steps, view.phase) == (1, 1, "saving")
 
 
 def test_what_a_run_leaves(workspace: Path, tiny_model_dir: Path) -> None:

@@ -14,6 +14,7 @@ from backend.contract import metrics
 from backend.contract.problems import DiskFullError, TuneboardError, UsageError
 from backend.failures import Stopped
 from backend.report import Report
+from backend.training.callback import ReportCallback
 from backend.training.trainer import RunTrainer
 from tests.backend.training import trained
 
@@ -121,6 +122,38 @@ def test_stop_saves_checkpoint_and_model(
     assert (folder / "checkpoint-2" / "manifest.json").is_file()
     assert (folder / "adapter_model.safetensors").is_file()
     assert json.loads((folder / "all_results.json").read_text())["steps"] == 2
+
+
+def test_a_stop_does_not_wait_for_a_long_evaluation(
+    workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor would kill it: the run is saved at that step, without an evaluation."""
+    monkeypatch.setattr("backend.training.callback.EVALUATION_GRACE", 0.0)
+    seen: list[int] = []
+    step = ReportCallback.on_prediction_step
+
+    def ask(self: ReportCallback, *given: Any, **named: Any) -> None:
+        seen.append(1)
+        if len(seen) == 2:
+            (self.report.folder / "stop.json").write_text("{}")
+        step(self, *given, **named)
+
+    monkeypatch.setattr(ReportCallback, "on_prediction_step", ask)
+    given: dict[str, Any] = {"val_size": 10, "eval_steps": 2, "per_device_eval_batch_size": 1}
+    with pytest.raises(Stopped):
+        trained(
+            workspace,
+            tiny_model_dir,
+            max_steps=6,
+            load_best_model_at_end=True,
+            save_steps=2,
+            **given,
+        )
+    assert len(seen) == 2
+    folder = workspace / "saves" / "run"
+    assert (folder / "checkpoint-2" / "manifest.json").is_file()
+    assert (folder / "adapter_model.safetensors").is_file()
+    assert [row[3] for row in curve(folder)] == [None, None]
 
 
 def test_early_stop_and_best_model(workspace: Path, tiny_model_dir: Path) -> None:

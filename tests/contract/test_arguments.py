@@ -78,7 +78,7 @@ def test_the_command_shown_is_the_command_run(case: tuple[str, Values]) -> None:
 @settings(max_examples=30, deadline=None)
 @given(case=cases())
 def test_a_shell_passes_on_exactly_what_is_launched(case: tuple[str, Values]) -> None:
-    """A-04, folded over several lines as well as in one."""
+    """A-04: what a shell makes of the preview is what is launched."""
     task, values = case
     command = Command.build(task, values)
     env = {**os.environ, **command.env, "LC_ALL": "C.UTF-8"}

@@ -69,6 +69,7 @@ def test_good_sets_give_no_problem(data: Path) -> None:
         ({"file_name": "a.json", "columns": ["x"]}, "registry_bad_value"),
         ({"file_name": 7}, "dataset_no_place"),
         ({"file_name": "a.json", "num_samples": -1}, "registry_bad_value"),
+        ({"file_name": "a.json", "placeholders": "yes"}, "registry_bad_value"),
         ({"file_name": "a.json", "ranking": True}, "dataset_ranking"),
     ],
 )
@@ -110,6 +111,15 @@ def test_a_broken_registry_is_named(
     problem = dataset_info.check({"dataset": "a", "dataset_dir": "data"}, "train")[0]
     assert (problem.code, problem.field) == (code, "dataset")
     assert line is None or problem.params["line"] == line
+
+
+def test_only_the_demo_set_about_the_name_has_placeholders() -> None:
+    folder = Path(__file__).parents[2] / "data"
+    marked = {
+        name for name, entry in dataset_info.entries(str(folder)).items() if entry.placeholders
+    }
+    used = {path.stem for path in folder.glob("*.json") if "{{name}}" in path.read_text("utf-8")}
+    assert marked == used == {"identity"}
 
 
 def test_no_registry_is_named(data: Path) -> None:

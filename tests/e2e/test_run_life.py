@@ -1,0 +1,196 @@
+"""A run as the page shows it: started, stopped, resumed, failed; the page may die in between."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from backend.contract import metrics, run_folder
+from backend.contract.home import prepare
+from backend.contract.run_folder import State
+from backend.contract.texts import t
+from tests.backend.conftest import write_dataset
+from tests.e2e.conftest import ROOT, Server
+from tests.e2e.test_page import box, choose, command_of, unfold
+from tests.failures.conftest import fake, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+TUNEBOARD = [sys.executable, "-m", "backend"]
+
+
+@pytest.fixture
+def home(tiny_home: Path) -> Path:
+    return tiny_home
+
+
+def fill_form(page: Page, dataset: str = "identity") -> list[str]:
+    """Choose the tiny model and a data set; returns the command that the page shows then."""
+    box(page, "model_name_or_path").fill("saves/models/tiny")
+    choose(page, "dataset", dataset)
+    expect(page.locator("#command")).to_contain_text(f"--dataset {dataset}")
+    expect(page.locator("#start")).to_be_enabled()
+    return command_of(page)
+
+
+def in_state(page: Page, state: State, lang: str = "en", **options: Any) -> None:
+    word = re.compile(f"^{re.escape(t(f'state.{state.value}', lang))}", re.IGNORECASE)
+    expect(page.locator("#train-run-state")).to_have_text(word, **options)
+
+
+def runs_of(home: Path) -> list[Path]:
+    return sorted(file.parent for file in (home / "saves").glob("*/*/*/run.json"))
+
+
+def only_run(home: Path) -> Path:
+    until(lambda: runs_of(home), 20)
+    (run,) = runs_of(home)
+    return run
+
+
+def steps(run: Path) -> list[int]:
+    """The steps of the rows with a training loss, in the order of the file."""
+    rows, _ = metrics.read(run / run_folder.METRICS)
+    return [row.step for row in rows if row.loss is not None]
+
+
+class TestFakeTrainer:
+    """Where the moments matter and the learning does not."""
+
+    @pytest.fixture
+    def home(self, tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("TUNEBOARD_WORKER", fake("--steps 500 --sleep 0.04"))
+        return tiny_home
+
+    def test_the_page_is_killed_and_comes_back(
+        self, open_page: Callable[..., Page], server: Server, home: Path
+    ) -> None:
+        """R-01, A-04: the run is the one previewed, and a new page shows it as it goes on."""
+        page = open_page()
+        shown = fill_form(page)
+        page.locator("#start").click()
+        in_state(page, State.RUNNING)
+        run = only_run(home)
+        assert json.loads((run / run_folder.RUN).read_text())["argv"] == shown
+        server.kill()
+        before = steps(run)
+        server.start()
+        answered = time.monotonic()
+        page.reload()
+        in_state(page, State.RUNNING, timeout=5_000)
+        assert time.monotonic() - answered < 5
+        expect(page.locator("#train-run-name")).to_have_text(run.name)
+        assert len(steps(run)) > len(before)
+        in_state(page, State.SUCCEEDED, timeout=40_000)
+        assert steps(run) == list(range(1, 501))
+        assert runs_of(home) == [run]
+
+    def test_a_second_start_says_what_is_in_the_way(
+        self, open_page: Callable[..., Page], server: Server, home: Path
+    ) -> None:
+        page = open_page()
+        fill_form(page)
+        page.locator("#start").click()
+        in_state(page, State.RUNNING)
+        run = only_run(home)
+        page.locator("#start").click()
+        problem = page.locator("#problems textarea")
+        expect(problem).to_have_value(re.compile(re.escape(str(run.relative_to(home)))))
+        assert runs_of(home) == [run]
+        expect(page.locator("#train-run-name")).to_have_text(run.name)
+
+
+def test_stop_and_resume(open_page: Callable[..., Page], server: Server, home: Path) -> None:
+    """Stop keeps a checkpoint, Resume goes on from it; no step is lost or counted twice."""
+    page = open_page()
+    fill_form(page)
+    unfold(page, "group-output")
+    box(page, "logging_steps").fill("1")
+    unfold(page, "group-training")
+    box(page, "max_steps").fill("250")
+    expect(page.locator("#command")).to_contain_text("--max_steps 250")
+    expect(page.locator("#command")).to_contain_text("--logging_steps 1")
+    page.locator("#start").click()
+    run = only_run(home)
+    until(lambda: len(steps(run)) > 3, 60)
+    page.locator("#train-run-stop").click()
+    in_state(page, State.STOPPED, timeout=60_000)
+    (point,) = run_folder.checkpoints(run)
+    assert 3 < point.step < 250
+    points = page.locator("#train-run-checkpoints")
+    expect(points).to_contain_text("1")
+    page.locator("#train-run-resume").click()
+    in_state(page, State.SUCCEEDED, timeout=90_000)
+    assert steps(run) == list(range(1, 251))
+    assert runs_of(home) == [run]
+    expect(page.locator("#train-run-resume")).not_to_be_visible()
+
+
+def test_a_run_from_a_terminal_appears(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """An open page lists it and shows it without a reload."""
+    page = open_page()
+    page.get_by_role("tab", name="Runs", exact=True).click()
+    expect(page.locator("#runs-none")).to_be_visible()
+    words = "--model_name_or_path saves/models/tiny --dataset identity --max_steps 3 "
+    words += "--output_dir saves/tiny/lora/from-terminal"
+    with subprocess.Popen(
+        [*TUNEBOARD, "train", *words.split()],
+        cwd=home,
+        env={**os.environ, "TUNEBOARD_HOME": str(home), "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as terminal:
+        cell = page.locator("#runs-table").get_by_text("from-terminal")
+        cell.first.click(timeout=20_000)
+        expect(page.locator("#runs-run-name")).to_have_text("from-terminal")
+        done = re.compile(t("state.SUCCEEDED", "en"), re.IGNORECASE)
+        expect(page.locator("#runs-run-state")).to_have_text(done, timeout=60_000)
+        expect(page.locator("#runs-table")).to_contain_text(done)
+        assert terminal.wait(20) == 0
+
+
+class TestFailed:
+    """Data that cannot be learned from: the page says so in the visitor's language."""
+
+    @pytest.fixture
+    def home(self, tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("TUNEBOARD_HOME", str(tiny_home))
+        prepare()
+        rows = [{"instruction": "a", "input": "", "output": "b"}] * 3
+        broken = write_dataset(tiny_home, "broken", rows, file_name="broken.jsonl")
+        lines = [json.dumps(row) for row in rows]
+        lines[1] = lines[1][:-4]
+        broken.with_suffix(".jsonl").write_text("\n".join(lines) + "\n")
+        write_dataset(tiny_home, "silent", [{"instruction": "a", "input": "", "output": ""}] * 3)
+        return tiny_home
+
+    def test_broken_json_is_named_with_its_line(
+        self, open_page: Callable[..., Page], server: Server, home: Path
+    ) -> None:
+        page = open_page()
+        fill_form(page, "broken")
+        page.locator("#start").click()
+        in_state(page, State.FAILED, timeout=60_000)
+        problem = page.locator("#train-run-problem textarea")
+        expect(problem).to_have_value(re.compile(r"broken\.jsonl.*\b2\b", re.DOTALL))
+
+    def test_refused_rows_in_the_visitors_language(
+        self, open_page: Callable[..., Page], server: Server, home: Path
+    ) -> None:
+        page = open_page(locale="zh-CN")
+        expect(page.locator("#start")).to_have_text("开始训练")
+        fill_form(page, "silent")
+        page.locator("#start").click()
+        in_state(page, State.FAILED, "zh", timeout=60_000)
+        reason = re.escape(t("problem.no_rows_left", "zh", rows=3))
+        problem = page.locator("#train-run-problem textarea")
+        expect(problem).to_have_value(re.compile(reason))
