@@ -11,6 +11,7 @@ from app.i18n import has, say, t
 from app.tabs import dataset_preview, run_panel
 from app.tabs.context import Context
 from app.tabs.launching import Launcher
+from backend.contract import run_folder
 from backend.contract.files import read_json
 
 WHAT = ("eval_dataset", "max_samples", "cutoff_len", "per_device_eval_batch_size")
@@ -107,13 +108,13 @@ def _wire_results(context: Context, panel: Any, results: dict[str, Any]) -> None
 
 
 def _mtime(folder: Path) -> float:
-    file = folder / "all_results.json"
+    file = folder / run_folder.RESULTS
     return file.stat().st_mtime if file.is_file() else 0.0
 
 
 def scores(folder: Path, lang: str) -> list[list[str]]:
     """The final figures of an evaluation, in the visitor's words."""
-    rows = read_json(folder / "all_results.json")
+    rows = read_json(folder / run_folder.RESULTS)
     found = []
     for name, value in rows.items():
         if isinstance(value, int | float):
