@@ -21,6 +21,7 @@ MORE = (
     "double_quantization",
     "rope_scaling",
     "flash_attn",
+    "resize_vocab",
     "default_system",
     "enable_thinking",
     "model_revision",

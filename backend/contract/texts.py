@@ -9,10 +9,11 @@ from backend.contract.home import shipped
 DEFAULT_LANGUAGE = "en"
 
 
-def languages() -> list[str]:
+@cache
+def languages() -> tuple[str, ...]:
     """The languages that ship, English first."""
     names = sorted(path.stem for path in _folder().glob("*.json"))
-    return sorted(names, key=lambda name: name != DEFAULT_LANGUAGE)
+    return tuple(sorted(names, key=lambda name: name != DEFAULT_LANGUAGE))
 
 
 def t(key: str, lang: str = DEFAULT_LANGUAGE, /, **params: object) -> str:

@@ -41,8 +41,8 @@ def fill_form(page: Page, dataset: str = "identity") -> list[str]:
 
 
 def in_state(page: Page, state: State, lang: str = "en", **options: Any) -> None:
-    word = re.compile(f"^{re.escape(t(f'state.{state.value}', lang))}", re.IGNORECASE)
-    expect(page.locator("#train-run-state")).to_have_text(word, **options)
+    words = t(f"state.{state.value}", lang)
+    expect(page.locator("#train-run-state")).to_contain_text(words, ignore_case=True, **options)
 
 
 def runs_of(home: Path) -> list[Path]:
@@ -79,14 +79,15 @@ class TestFakeTrainer:
         in_state(page, State.RUNNING)
         run = only_run(home)
         assert json.loads((run / run_folder.RUN).read_text())["argv"] == shown
+        page.close()  # one that is still loading complains of the page's death
         server.kill()
         before = steps(run)
         server.start()
         answered = time.monotonic()
-        page.reload()
+        page = open_page()
         in_state(page, State.RUNNING, timeout=5_000)
         assert time.monotonic() - answered < 5
-        expect(page.locator("#train-run-name")).to_have_text(run.name)
+        expect(page.locator("#train-run-name")).to_contain_text(run.name)
         assert len(steps(run)) > len(before)
         in_state(page, State.SUCCEEDED, timeout=40_000)
         assert steps(run) == list(range(1, 501))
@@ -104,7 +105,7 @@ class TestFakeTrainer:
         problem = page.locator("#problems textarea")
         expect(problem).to_have_value(re.compile(re.escape(str(run.relative_to(home)))))
         assert runs_of(home) == [run]
-        expect(page.locator("#train-run-name")).to_have_text(run.name)
+        expect(page.locator("#train-run-name")).to_contain_text(run.name)
 
 
 def test_stop_and_resume(open_page: Callable[..., Page], server: Server, home: Path) -> None:
@@ -149,11 +150,11 @@ def test_a_run_from_a_terminal_appears(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as terminal:
-        cell = page.locator("#runs-table").get_by_text("from-terminal")
+        cell = page.locator("#runs-table").get_by_text("from-terminal").locator("visible=true")
         cell.first.click(timeout=20_000)
-        expect(page.locator("#runs-run-name")).to_have_text("from-terminal")
+        expect(page.locator("#runs-run-name")).to_contain_text("from-terminal")
         done = re.compile(t("state.SUCCEEDED", "en"), re.IGNORECASE)
-        expect(page.locator("#runs-run-state")).to_have_text(done, timeout=60_000)
+        expect(page.locator("#runs-run-state")).to_contain_text(done, timeout=60_000)
         expect(page.locator("#runs-table")).to_contain_text(done)
         assert terminal.wait(20) == 0
 
@@ -191,6 +192,6 @@ class TestFailed:
         fill_form(page, "silent")
         page.locator("#start").click()
         in_state(page, State.FAILED, "zh", timeout=60_000)
-        reason = re.escape(t("problem.no_rows_left", "zh", rows=3))
+        reason = re.escape(t("problem.dataset_without_rows", "zh", name="silent"))
         problem = page.locator("#train-run-problem textarea")
         expect(problem).to_have_value(re.compile(reason))

@@ -1,0 +1,201 @@
+"""Evaluate, Export, Chat and Runs in Chromium, with the tiny model and the real backend."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from backend.contract import arguments, launch, run_folder
+from backend.contract.run_folder import State
+from backend.contract.texts import t
+from tests.e2e.conftest import ROOT, Server
+from tests.e2e.test_page import box, choose
+from tests.failures.conftest import ended, fake, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+FINISHED = re.compile(t("state.SUCCEEDED", "en"), re.IGNORECASE)
+
+
+@pytest.fixture
+def home(tiny_home: Path) -> Path:
+    return tiny_home
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def with_tiny(page: Page, tab: str) -> None:
+    """The tiny model in the model bar, and a tab open."""
+    box(page, "model_name_or_path").fill("saves/models/tiny")
+    open_tab(page, tab)
+
+
+def only_run(home: Path, prefix: str) -> Path:
+    (file,) = (home / "saves").glob(f"*/*/{prefix}*/run.json")
+    return file.parent
+
+
+def test_evaluate(open_page: Callable[..., Page], server: Server, home: Path) -> None:
+    """Scores and predictions of a few rows; the search keeps the rows with the words."""
+    page = open_page()
+    with_tiny(page, "Evaluate")
+    choose(page, "eval-eval_dataset", "identity")
+    box(page, "eval-max_samples").fill("6")
+    box(page, "eval-max_new_tokens").fill("8")
+    expect(page.locator("#eval-command")).to_contain_text("--max_new_tokens 8")
+    page.locator("#eval-start").click()
+    expect(page.locator("#eval-run-state")).to_contain_text(FINISHED, timeout=90_000)
+    scores = page.locator("#eval-scores")
+    for name in ("eval_loss", "eval_perplexity", "predict_bleu-4"):
+        expect(scores).to_contain_text(t(f"score.{name}", "en"))
+    lines = (only_run(home, "eval") / "generated_predictions.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert len(rows) == 6
+    table = page.locator("#eval-table")
+    expect(table).to_contain_text(rows[0]["label"])
+    box(page, "eval-search").fill(rows[5]["label"])
+    expect(table).to_contain_text(rows[5]["label"])
+    expect(table).not_to_contain_text(rows[0]["label"])
+
+
+def test_export_and_open_in_chat(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """A LoRA run becomes one folder that stands alone; one click takes it to Chat."""
+    adapter = "saves/tiny/lora/two"
+    words = "--model_name_or_path saves/models/tiny --dataset identity --max_steps 2"
+    env = {**os.environ, "TUNEBOARD_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-m", "backend", "train", *words.split(), "--output_dir", adapter]
+    subprocess.run(argv, cwd=home, env=env, check=True, capture_output=True)
+    page = open_page()
+    with_tiny(page, "Export")
+    choose(page, "adapter_name_or_path", "tiny/lora/two")
+    box(page, "export-export_dir").fill("exports/one")
+    expect(page.locator("#export-command")).to_contain_text(f"--adapter_name_or_path {adapter}")
+    expect(page.locator("#export-command")).to_contain_text("--export_dir exports/one")
+    page.locator("#export-start").click()
+    expect(page.locator("#export-run-state")).to_contain_text(FINISHED, timeout=90_000)
+    exported = home / "exports" / "one"
+    assert (exported / "Modelfile").is_file()
+    assert loads(exported)
+    page.locator("#export-open").click()
+    expect(page.locator("#chat-load")).to_be_visible()
+    expect(box(page, "model_name_or_path")).to_have_value("exports/one")
+    expect(page.locator("#adapter_name_or_path")).not_to_contain_text("tiny/lora/two")
+
+
+def loads(folder: Path) -> bool:
+    """Whether model and tokenizer come out of this folder alone."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer("Who are you?", return_tensors="pt")["input_ids"]
+    return model(input_ids=ids).logits.shape[-1] == model.config.vocab_size
+
+
+def children(home: Path) -> list[int]:
+    """The `tuneboard api` processes of this working folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ", "status"]):
+        words, env = process.info["cmdline"] or [], process.info["environ"] or {}
+        if "api" in words and env.get("TUNEBOARD_HOME") == str(home):
+            found.append(process.pid)
+    return found
+
+
+def settled(answer: Locator) -> str:
+    """The answer once it no longer grows."""
+    limit, before = time.monotonic() + 30, ""
+    while time.monotonic() < limit:
+        now = answer.inner_text()
+        if now and now == before:
+            return now
+        before = now
+        time.sleep(0.7)
+    raise AssertionError("the answer never ends")
+
+
+def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> None:
+    """Load, ask, stop, ask again, clear, unload; unloading leaves no process behind."""
+    page = open_page()
+    with_tiny(page, "Chat")
+    page.locator("#chat-load").click()
+    status = page.locator("#chat-status textarea, #chat-status input")
+    expect(status).to_have_value(re.compile("ready"), timeout=60_000)
+    assert len(children(home)) == 1
+    box(page, "chat-temperature").fill("0")
+    box(page, "chat-max_new_tokens").fill("12")
+    turns = page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")
+    say(page, "Who are you?")
+    expect(turns).to_have_count(1)
+    first = settled(turns.first)
+
+    page.locator("#chat-again").click()
+    expect(turns).to_have_count(1)
+    assert settled(turns.first) == first
+
+    box(page, "chat-max_new_tokens").fill("1900")
+    say(page, "And now?")
+    expect(turns).to_have_count(2)
+    expect(turns.nth(1)).to_have_text(re.compile(".{20}", re.DOTALL))
+    page.locator("#chat-stop").click()
+    assert len(settled(turns.nth(1))) < 1900
+
+    page.locator("#chat-clear").click()
+    expect(turns).to_have_count(0)
+    box(page, "chat-max_new_tokens").fill("12")
+    say(page, "Who are you?")
+    expect(turns).to_have_count(1)
+    assert settled(turns.first) == first
+
+    page.locator("#chat-unload").click()
+    expect(status).to_have_value(t("chat.none", "en"))
+    until(lambda: not children(home), 10)
+
+
+def say(page: Page, words: str) -> None:
+    page.locator("#chat-message textarea").fill(words)
+    page.locator("#chat-send").click()
+
+
+def test_runs_are_filtered_and_shown(
+    open_page: Callable[..., Page], server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table keeps the rows with the words; a click on a row shows its panel."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(home))
+    for name, options in (("alpha", "--steps 3"), ("beta", "--steps 5 --crash-at 2 --code 1")):
+        monkeypatch.setenv("TUNEBOARD_WORKER", fake(options))
+        given = {"model_name_or_path": "saves/models/tiny", "dataset": "identity"}
+        given["output_dir"] = f"saves/tiny/lora/{name}"
+        ended(launch.start("train", {**arguments.defaults("train"), **given}))
+    assert {view.state for view in run_folder.runs(home / "saves")} == {
+        State.SUCCEEDED,
+        State.FAILED,
+    }
+    page = open_page()
+    open_tab(page, "Runs")
+    table = page.locator("#runs-table")
+    expect(table).to_contain_text("alpha")
+    expect(table).to_contain_text("beta")
+    box(page, "runs-filter").fill("failed tiny")
+    expect(table).not_to_contain_text("alpha")
+    table.get_by_text("beta").locator("visible=true").first.click()
+    expect(page.locator("#runs-run-name")).to_contain_text("beta")
+    expect(page.locator("#runs-run-state")).to_contain_text(
+        re.compile(t("state.FAILED", "en"), re.IGNORECASE)
+    )
+    box(page, "runs-filter").fill("alpha")
+    expect(table).not_to_contain_text("beta")
+    table.get_by_text("alpha").locator("visible=true").first.click()
+    expect(page.locator("#runs-run-name")).to_contain_text("alpha")
+    expect(page.locator("#runs-run-state")).to_contain_text(FINISHED)
