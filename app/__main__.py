@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import signal
 import sys
 
 from app.settings import Settings, from_environment
@@ -80,9 +81,12 @@ def _serve(settings: Settings) -> None:
                 sys.stdout.flush()
 
     server = Announcing(config(settings))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again at the end
+    signal.signal(signal.SIGHUP, server.handle_exit)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
-    _farewell()
+    with contextlib.suppress(OSError):  # the terminal is closed
+        _farewell()
 
 
 def _farewell() -> None:

@@ -67,8 +67,8 @@ def _copy(log: Path, offset: int) -> int:
 def _report(folder: Path) -> int:
     view = run_folder.read(folder)
     _say(t(f"state.{view.state.value}"), sys.stderr)
-    if view.reason:
-        _say(view.reason.text(), sys.stderr)
+    for problem in ([view.reason] if view.reason else []) + list(view.more):
+        _say(problem.text(), sys.stderr)
     return run_folder.exit_code(folder)
 
 

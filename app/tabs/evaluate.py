@@ -83,8 +83,8 @@ def _wire_results(context: Context, panel: Any, results: dict[str, Any]) -> None
     seen = gr.State("")
     timer = gr.Timer(2)
 
-    def show(run: str, lang: str, search: str, page: float | None, before: str) -> list[Any]:
-        folder = Path(run or "")
+    def show(run: str, lang: str, search: str | None, page: float | None, before: str) -> list[Any]:
+        folder, search = Path(run or ""), search or ""
         stamp = f"{run}|{lang}|{search}|{page}|{_mtime(folder)}"
         if stamp == before:
             return [gr.skip()] * 4

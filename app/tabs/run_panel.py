@@ -217,7 +217,9 @@ def _open_latest(panel: Panel, task: str) -> None:
     def newest(path: str) -> str:
         return path or str(runs.latest(task) or "")
 
-    gr.context.Context.root_block.load(newest, panel.run, panel.run, **QUIET)
+    look = gr.Timer(ENDED_S)  # one that was started in a terminal appears on an open page
+    events = [gr.context.Context.root_block.load, look.tick]
+    gr.on(events, newest, panel.run, panel.run, **QUIET)
 
 
 def _refresh_of(names: list[str]) -> Callable[..., list[Any]]:
@@ -291,9 +293,9 @@ class _Look:
     def _head(self, view: RunView) -> dict[str, Any]:
         share, words = run_text.progress(view, self.history.rows, self.lang)
         bar = _bar(share, view.ended, t("panel.progress", self.lang))
-        said = [*([view.reason] if view.reason else []), *view.notices]
-        wrong = _lines([one for one in said if one is view.reason and not one.notice], self.lang)
-        notices = _lines([one for one in said if one is not view.reason or one.notice], self.lang)
+        said = [*([view.reason] if view.reason else []), *view.more]
+        wrong = _lines([one for one in said if not one.notice], self.lang)
+        notices = _lines([*(one for one in said if one.notice), *view.notices], self.lang)
         return {
             "name": {"value": run_text.plain(view.name)},
             "state": {

@@ -39,6 +39,7 @@ class RunView:
     sequence: int  # order of creation, whatever the clock did
     state: State
     reason: Problem | None
+    more: tuple[Problem, ...] = ()  # further problems of a failed run
     step: int = 0
     total_steps: int = 0
     eta: float | None = None  # seconds
@@ -76,12 +77,13 @@ def read(path: Path) -> RunView:
         sequence=_whole(row.get("sequence")),
         state=where,
         reason=reason,
+        more=_problems(read_json(path / PROBLEM), "more") if where is State.FAILED else (),
         step=step,
         total_steps=_whole(status.get("total")) or (step if where.ended else 0),
         eta=None if where.ended else _number(status.get("eta")),
         elapsed=_elapsed(path, ended=where.ended),
         phase=str(status.get("phase", "")),
-        notices=_notices(status),
+        notices=_problems(status, "notices"),
         arguments=arguments if isinstance(arguments, dict) else {},
         argv=tuple(map(str, argv)) if isinstance(argv, list) else (),
     )
@@ -138,10 +140,11 @@ def _elapsed(path: Path, *, ended: bool) -> float | None:
     return None if began is None else max(0.0, processes.uptime() - began)
 
 
-def _notices(status: Mapping[str, object]) -> tuple[Problem, ...]:
-    rows = status.get("notices")
-    found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    return tuple(Problem.from_json(row) for row in found)
+def _problems(row: Mapping[str, object], key: str) -> tuple[Problem, ...]:
+    """The problems in a list of a file, whatever else the file holds."""
+    rows = row.get(key)
+    found = [each for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
+    return tuple(Problem.from_json(each) for each in found)
 
 
 def _last_step(path: Path) -> int:
