@@ -10,7 +10,7 @@ from app.form import Form, title_of
 from app.tabs.context import Context
 from backend.contract import launch, run_folder
 from backend.contract.arguments import judged
-from backend.contract.command import Command
+from backend.contract.command import PROGRAM, Command
 from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 from backend.contract.home import home
@@ -52,6 +52,7 @@ class Launcher:
         self.command = texts.make(
             gr.Code,
             {"label": "start.command"},
+            value=f"{PROGRAM} {self.task}",
             interactive=False,
             lines=2,
             max_lines=14,

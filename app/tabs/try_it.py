@@ -30,7 +30,7 @@ def build(texts: Texts) -> Card:
         note = gr.Textbox(visible=False, show_label=False, interactive=False, elem_id="try-note")
         timer = gr.Timer(1, active=False)
     gr.context.Context.root_block.load(
-        lambda: gr.update(visible=not any(saves().glob("*/*/*/run.json"))),
+        lambda: gr.update(visible=False) if any(saves().glob("*/*/*/run.json")) else gr.skip(),
         None,
         box,
         show_progress="hidden",

@@ -135,7 +135,9 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
         page.on("request", lambda r: foreign.append(r.url) if _foreign(r.url, server.url) else None)
         page.on("pageerror", lambda e: errors.append(str(e)))
         page.goto(server.url)
-        page.get_by_role("tab", name="Train").or_(page.get_by_role("tab", name="训练")).wait_for()
+        expect(page.locator("#command")).to_contain_text(
+            "--output_dir"
+        )  # the first events are done
         return page
 
     yield opened

@@ -150,7 +150,7 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     expect(turns).to_have_count(2)
     expect(turns.nth(1)).to_have_text(re.compile(".{20}", re.DOTALL))
     page.locator("#chat-stop").click()
-    assert len(settled(turns.nth(1))) < 1900
+    assert len(settled(turns.nth(1))) < 3000  # 1900 tokens are more than 3500 characters
 
     page.locator("#chat-clear").click()
     expect(turns).to_have_count(0)
