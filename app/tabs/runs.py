@@ -14,7 +14,7 @@ from backend.contract.run_folder import RunView
 
 REFRESH_S = 2
 COLUMNS = ("name", "state", "kind", "model", "method", "steps", "loss", "created")
-WIDTHS = ("170px", "80px", "75px", "135px", "65px", "85px", "70px", "105px")
+WIDTHS = ("19%", "11%", "9%", "17%", "10%", "11%", "9%", "14%")
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 Table = list[list[str]]
 
@@ -55,7 +55,7 @@ def build(texts: Texts, lang: Any) -> RunsTab:
             texts.add(table, label="runs.table")
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             panel = run_panel.build(texts, lang, prefix="runs", latest=False)
-    timer = gr.Timer(REFRESH_S, active=False)
+    timer = gr.Timer(REFRESH_S)
     _wire(lang, words, none, RunsTab(panel, table, timer))
     return RunsTab(panel, table, timer)
 
@@ -124,20 +124,3 @@ def _wire(lang: Any, words: Any, none: Any, tab: RunsTab) -> None:
     tab.timer.tick(**given)
     gr.on([lang.change, words.change], trigger_mode="always_last", **given)
     tab.table.select(pick, None, tab.panel.run, **QUIET)
-    _only_while_open(tab.timer, given)
-
-
-def _only_while_open(timer: Any, given: dict[str, Any]) -> None:
-    """The timer ticks only while this tab is the one that is looked at."""
-    own = gr.context.Context.block
-    while own is not None and not isinstance(own, gr.Tab):
-        own = own.parent
-    if own is None or own.parent is None:
-        timer.active = True
-        return
-    place = own.id
-
-    def opened(event: gr.SelectData) -> Any:
-        return gr.Timer(active=event.index == place)
-
-    own.parent.select(opened, None, timer, **QUIET).then(**given)
