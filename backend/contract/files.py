@@ -137,8 +137,22 @@ def _place(error: Exception) -> tuple[int, str]:
 
 def write_mapping(values: Mapping[str, object]) -> str:
     """A flat mapping as YAML text, in its own order."""
-    text: str = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=10**6)
+    text: str = yaml.dump(
+        dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6
+    )
     return text if values else "{}\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts with line ends other than LF are quoted and escaped: YAML would read them as spaces."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = '"' if set(text) & {"\r", "\x85", "\u2028", "\u2029"} else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -208,3 +208,10 @@ def test_the_contract_loads_nothing_heavy() -> None:
     )
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\u2029", "\r", "\ufeff", "\x7f", "\t", "\n"])
+def test_every_line_end_survives_the_way_through_yaml(mark: str) -> None:
+    """NEL in a plain YAML text is folded to a space: a generated path lost it on the way."""
+    values = {"path": f"0{mark}0"}
+    assert files.parse_mapping(files.write_mapping(values).encode(), "x.yaml") == (values, [])
