@@ -6,13 +6,13 @@ Everything that can be said without torch is said before torch is loaded.
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 from backend.contract import launch
 from backend.contract.arguments import from_argv, ignored, judged, resolved
-from backend.contract.field import Value, Values
+from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 from backend.contract.home import prepare
 from backend.contract.preflight import check_paths
@@ -21,7 +21,6 @@ from backend.contract.reference import help_text
 from backend.contract.texts import t
 
 RUNS = ("train", "eval", "export")
-HELPERS = ("chat", "api")
 WORKERS = {"train": "backend.train", "eval": "backend.evaluate", "export": "backend.export"}
 
 
@@ -82,7 +81,7 @@ def _task(task: str, words: list[str]) -> int:
     values = _values(task, words)
     if task == "train" and not values["do_train"] and (values["do_predict"] or values["do_eval"]):
         task, values = "eval", _as_eval(values)
-    folder = launch.start(task, values, _secrets(task, values))
+    folder = launch.start(task, values)
     return follow(folder)
 
 
@@ -90,14 +89,6 @@ def _as_eval(values: Values) -> Values:
     """A train command without do_train (an old way to evaluate) as an eval command."""
     kept = {name: value for name, value in values.items() if "eval" in FIELDS[name].tasks}
     return {**kept, "eval_dataset": values["eval_dataset"] or values["dataset"]}
-
-
-def _secrets(task: str, values: Mapping[str, Value]) -> dict[str, str]:
-    return {
-        FIELDS[name].to: str(value)
-        for name, value in values.items()
-        if value and FIELDS[name].secret and task in FIELDS[name].tasks
-    }
 
 
 def _work(task: str, words: list[str], folder: Path) -> int:

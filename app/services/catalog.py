@@ -10,7 +10,6 @@ from backend.contract.files import read_json
 from backend.contract.home import home, saves
 
 LOCAL_FOLDERS = ("saves/models", "models")
-WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 STARTER = "SmolLM2-135M-Instruct"
 
 

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +33,12 @@ KILL_AFTER_S = 5
 
 @dataclass(frozen=True)
 class Loaded:
-    """A child that serves, its address and key, and what it serves."""
+    """A child that serves, its address, key and log."""
 
     process: subprocess.Popen[bytes]
     url: str
     key: str
-    command: Command
     log: Path
-    started: float
 
 
 @dataclass(frozen=True)
@@ -57,18 +54,13 @@ _lock = threading.Lock()
 _loaded: Loaded | None = None
 
 
-def command(values: Values, port: int = 0) -> Command:
-    """The command that serves these values."""
-    return Command.build("api", {**values, "port": port} if port else values)
-
-
 def load(values: Values) -> None:
     """Replace the loaded model by this one; returns at once, `status` tells how it goes."""
     global _loaded
     with _lock:
         _end()
         key, port = secrets.token_urlsafe(32), _free_port()
-        built = command(values, port)
+        built = Command.build("api", {**values, "port": port})
         handle, name = tempfile.mkstemp(prefix="tuneboard-chat-", suffix=".log")
         with os.fdopen(handle, "wb") as out:
             process = subprocess.Popen(
@@ -80,9 +72,7 @@ def load(values: Values) -> None:
                 env={**_environment(), **built.env, "API_KEY": key, "API_WITH_PARENT": "1"},
                 start_new_session=True,
             )
-        _loaded = Loaded(
-            process, f"http://127.0.0.1:{port}", key, built, Path(name), time.monotonic()
-        )
+        _loaded = Loaded(process, f"http://127.0.0.1:{port}", key, Path(name))
 
 
 def _environment() -> dict[str, str]:
@@ -130,11 +120,6 @@ def status() -> Status:
         _last_words(current.log) if state == "failed" else ""
     )
     return Status(state, detail, str(answer.get("model", "")))
-
-
-def pid() -> int | None:
-    """The child's process id, for those who measure what unloading frees."""
-    return _loaded.process.pid if _loaded else None
 
 
 def models() -> list[str]:

@@ -106,8 +106,7 @@ class Launcher:
         errors = [problem for problem in problems if not problem.notice]
         if not errors:
             try:
-                command = Command.build(self.task, values)
-                folder = launch.start(self.task, values, dict(command.env), exclusive=True)
+                folder = launch.start(self.task, values, exclusive=True)
                 return [str(folder), gr.update(visible=False, value=""), new_name(self.task)]
             except TuneboardError as error:
                 errors = list(error.problems)

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 
 from backend.contract.template_names import ALIASES
 
-THINK_END = "</think>"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Pieces:
