@@ -5,6 +5,8 @@ Standard library only and quick: data files are looked for, never read.
 
 import difflib
 import json
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +17,11 @@ from backend.contract.problems import DataError, Problem
 
 REGISTRY = "dataset_info.json"
 ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
-SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
+SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
+PACKED = (".gz", ".zst")  # after one of the text suffixes
 # Keys that name a place this program does not read from yet.
-OTHER_PLACES = ("ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
+OTHER_PLACES = ("om_hub_url", "script_url", "cloud_file_name")
+HUBS = {"huggingface": "hf_hub_url", "modelscope": "ms_hub_url"}
 KINDS: Mapping[str, type] = {
     **dict.fromkeys(("file_name", "formatting", "split", "subset", "folder"), str),
     **dict.fromkeys(("columns", "tags"), dict),
@@ -37,6 +41,7 @@ class Entry:
     name: str
     path: Path | None = None
     hub_id: str = ""
+    hub: str = "huggingface"  # or modelscope: whose id hub_id is
     elsewhere: str = ""
     formatting: str | None = None
     ranking: bool = False
@@ -46,6 +51,7 @@ class Entry:
     num_samples: int | None = None
     columns: Mapping[str, str] | None = None
     tags: Mapping[str, str] | None = None
+    registered: bool = False  # in dataset_info.json, not only a path or a hub id
     placeholders: bool = False  # {{name}} and {{author}} stand for identity_name, identity_author
     problems: tuple[Problem, ...] = field(default=(), compare=False)
 
@@ -63,10 +69,9 @@ def entries(dataset_dir: Value) -> dict[str, Entry]:
     if dataset_dir == ONLINE:
         return {}
     registry = folder_of(dataset_dir) / REGISTRY
-    content = _read(registry)
     return {
-        name: _entry(name, row if isinstance(row, dict) else {}, registry)
-        for name, row in content.items()
+        name: parsed(name, row if isinstance(row, dict) else {}, registry)
+        for name, row in content(registry).items()
     }
 
 
@@ -109,7 +114,7 @@ def check(values: Mapping[str, Value], task: str) -> list[Problem]:
     if task not in {"train", "eval"}:
         return []
     dataset_dir = values.get("dataset_dir")
-    problems: list[Problem] = []
+    problems = _unmixed(values)
     for argument in ("dataset", "eval_dataset"):
         for name in names(values.get(argument)):
             try:
@@ -117,9 +122,51 @@ def check(values: Mapping[str, Value], task: str) -> list[Problem]:
             except DataError as error:
                 problems += error.problems
                 continue
-            if entry.ranking and values.get("stage", "sft") == "sft":
-                problems.append(_problem("dataset_ranking", argument, name=name))
+            code = _unfit(entry, str(values.get("stage") or "sft"))
+            if code:
+                stage = str(values.get("stage") or "sft")
+                problems.append(_problem(code, argument, name=name, stage=stage))
     return problems
+
+
+def probabilities(joined: Value) -> list[float]:
+    """The numbers of interleave_probs, which add up to 1; [] where there are none.
+
+    Raises ValueError where one is no number above 0.
+    """
+    parts = [float(part) for part in str(joined or "").split(",") if part.strip()]
+    if any(not 0 < part < math.inf for part in parts):
+        raise ValueError(joined)
+    return [part / sum(parts) for part in parts]
+
+
+def _unmixed(values: Mapping[str, Value]) -> list[Problem]:
+    """Probabilities that are no numbers, or not one for each data set."""
+    sets = len(names(values.get("dataset")))
+    try:
+        found = len(probabilities(values.get("interleave_probs")))
+    except ValueError:
+        found = -1
+    if found in {0, sets} or str(values.get("mix_strategy") or "concat") == "concat":
+        return []
+    return [_problem("interleave_probs", "interleave_probs", sets=sets)]
+
+
+def _unfit(entry: Entry, stage: str) -> str:
+    """Why a stage cannot learn from a registered set, as far as its entry tells; "" if it can."""
+    given = entry.columns
+    pairs = entry.ranking or bool(given and (given.get("chosen") or given.get("rejected")))
+    if not entry.registered or stage in {"ppo", "grpo"}:
+        return ""
+    if stage in {"rm", "dpo"}:
+        return "" if pairs else "dataset_not_ranking"
+    if pairs:
+        return "dataset_ranking"
+    if stage == "kto" and given is not None and not given.get("kto_tag"):
+        return "dataset_without_tags"
+    answers = given is None or given.get("response") or given.get("messages")
+    plain = given and not answers and entry.formatting in {None, "alpaca"}
+    return "dataset_plain_text" if plain and stage != "pt" else ""
 
 
 def names(joined: Value) -> list[str]:
@@ -128,9 +175,11 @@ def names(joined: Value) -> list[str]:
     return list(dict.fromkeys(part for part in parts if part))
 
 
-def _read(registry: Path) -> dict[str, object]:
+def content(registry: Path, *, exact: bool = False) -> dict[str, object]:
+    """What dataset_info.json holds. Raises DataError; `exact`: also where a key is there twice."""
+    hook = _unique if exact else dict
     try:
-        content = json.loads(registry.read_bytes().decode("utf-8-sig"))
+        found = json.loads(registry.read_bytes().decode("utf-8-sig"), object_pairs_hook=hook)
     except FileNotFoundError:
         raise DataError(_problem("registry_missing", path=str(registry))) from None
     except OSError as error:
@@ -142,21 +191,38 @@ def _read(registry: Path) -> dict[str, object]:
         raise DataError(
             _problem("registry_broken", path=str(registry), line=error.lineno, reason=error.msg)
         ) from None
-    except RecursionError:
+    except DuplicateName as error:
+        params = {"path": str(registry), "key": str(error)}
+        raise DataError(Problem(code="registry_duplicate", params=params)) from None
+    except (RecursionError, ValueError):  # nesting without end; digits without end
         raise DataError(_problem("registry_no_mapping", path=str(registry))) from None
-    if not isinstance(content, dict):
+    if not isinstance(found, dict):
         raise DataError(_problem("registry_no_mapping", path=str(registry)))
-    return content
+    return found
 
 
-def _entry(name: str, row: Mapping[str, object], registry: Path) -> Entry:
-    file_name, hub_id = _text(row, "file_name"), _text(row, "hf_hub_url")
+class DuplicateName(ValueError):
+    """A key that an object has twice: to write the object again would lose one of the values."""
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise DuplicateName(next(name for name in found if names.count(name) > 1)[:80])
+    return found
+
+
+def parsed(name: str, row: Mapping[str, object], registry: Path) -> Entry:
+    """An entry of the registry as it is understood; what is wrong with it is in its problems."""
+    file_name, (hub, hub_id) = _text(row, "file_name"), _hub(row)
     elsewhere = "" if hub_id else next((key for key in OTHER_PLACES if row.get(key)), "")
     path = registry.parent / Path(file_name).expanduser() if file_name else None
     found = Entry(
         name=name,
         path=None if hub_id or elsewhere else path,
         hub_id=hub_id,
+        hub=hub,
         elsewhere=elsewhere,
         formatting=_text(row, "formatting") or None,
         ranking=row.get("ranking") is True,
@@ -167,9 +233,18 @@ def _entry(name: str, row: Mapping[str, object], registry: Path) -> Entry:
         columns=_names(row.get("columns")),
         tags=_names(row.get("tags")),
         placeholders=row.get("placeholders") is True,
+        registered=True,
     )
     problems = tuple(_entry_problems(found, row, registry))
     return Entry(**{**vars(found), "problems": problems})
+
+
+def _hub(row: Mapping[str, object]) -> tuple[str, str]:
+    """The hub and the id there; ModelScope's comes first where USE_MODELSCOPE_HUB asks for it."""
+    first = os.environ.get("USE_MODELSCOPE_HUB", "").lower() in {"1", "true", "yes", "on", "y"}
+    order = sorted(HUBS, reverse=first)
+    hub = next((hub for hub in order if _text(row, HUBS[hub])), "huggingface")
+    return hub, _text(row, HUBS[hub])
 
 
 def _entry_problems(entry: Entry, row: Mapping[str, object], registry: Path) -> list[Problem]:
@@ -207,8 +282,14 @@ def _names(value: object) -> dict[str, str] | None:
     return {str(key): name for key, name in value.items() if isinstance(name, str)}
 
 
+def kind(name: str) -> str:
+    """What lies in a file by its name: ".json", ".csv", ...; packing (.gz, .zst) does not count."""
+    path = Path(name.lower())
+    return Path(path.stem).suffix if path.suffix in PACKED else path.suffix
+
+
 def _is_path(name: str) -> bool:
-    return "/" in name or name.endswith(SUFFIXES)
+    return "/" in name or kind(name) in SUFFIXES
 
 
 def _unknown(name: str, known: Mapping[str, Entry], dataset_dir: Value, field: str) -> Problem:

@@ -1,53 +1,86 @@
-"""Light readers of data files: json, jsonl, csv, parquet, and folders of one of these.
+"""Light readers of data files: json, jsonl, csv, tsv, txt (each also .gz or .zst), parquet, arrow.
 
 The page imports this too, so nothing of torch, transformers or datasets is in here. A file is read
 piece by piece: the first page of a huge file costs as much as that of a small one.
 """
 
+import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from backend.contract.dataset_info import SUFFIXES
-from backend.datafiles import arrays, parquet, tables
-from backend.datafiles.text import refuse_foreign, starts_array
+from backend.contract.dataset_info import SUFFIXES, kind
+from backend.datafiles import arrays, arrow, index, parquet, tables
+from backend.datafiles.hostile import refuse_code, refuse_special
+from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
 from backend.datafiles.wrong import wrong
 
-COUNTED = 8 * 1024 * 1024  # bytes; the rows of larger text files are not counted for a page
+COLUMNAR = {".parquet": parquet, ".arrow": arrow}
+FAR = 100 * index.EVERY  # rows that a page may pass over without an index
 
-Rows = Iterator[tuple[int, dict[str, Any]]]
+Row = dict[str, Any]
+Rows = Iterator[tuple[int, Row]]
+Hit = tuple[int, Row]
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows as they are in the file; `total` is None where counting them would take long."""
+    """Some rows as they are in the file.
 
-    rows: list[dict[str, Any]]
+    `total` is None while nobody has counted them; `indexed` is the share (0 to 1) of the files
+    whose rows can be found at once: while it is below 1, rows far inside may be missing.
+    """
+
+    rows: list[Row]
     total: int | None
+    indexed: float = 1.0
 
 
 def page(path: Path, start: int, count: int) -> Page:
-    """Rows `start` (from 0) to `start + count` of a file or folder. Raises as rows does."""
+    """Rows `start` (from 0) to `start + count` of a file or folder. Raises as rows does.
+
+    Large text files are indexed by a child meanwhile.
+    """
     parts = files(path)
-    if parts[0].suffix.lower() == ".parquet":
-        sizes = [parquet.count(part) for part in parts]
-        return Page(list(_slices(parts, sizes, start, count)), sum(sizes))
-    found = (row for part in parts for _, row in rows(part))
-    wanted = list(islice(found, start, start + count))
-    if sum(part.stat().st_size for part in parts) > COUNTED:
-        ended = len(wanted) < count and (wanted or not start)
-        return Page(wanted, start + len(wanted) if ended else None)
-    if len(wanted) == count or start == 0:
-        return Page(wanted, start + len(wanted) + sum(1 for _ in found))
-    return Page(
-        wanted, start + len(wanted) if wanted else sum(1 for part in parts for _ in rows(part))
-    )
+    index.ensure(parts)
+    wanted: list[Row] = []
+    skip = start
+    for part in parts:
+        size = _size(part)
+        if size is not None and size <= skip:
+            skip -= size
+            continue
+        found, passed = _slice(part, skip, count - len(wanted))
+        if passed is None:
+            return Page([], None, _indexed(parts))
+        wanted += found
+        if len(wanted) == count:
+            break
+        skip = max(0, skip - passed)
+    return Page(wanted, _total(parts), _indexed(parts))
+
+
+def search(path: Path, words: str, start: int, count: int, seconds: float) -> tuple[list[Hit], int]:
+    """Rows from number `start` on that hold `words` (in any case), and where to go on.
+
+    Ends after `count` hits or `seconds`; at the end of the data the place to go on from is -1.
+    """
+    limit = time.monotonic() + seconds
+    hits: list[Hit] = []
+    number = start
+    for row in _from(files(path), start):
+        if words.casefold() in json.dumps(row, ensure_ascii=False, default=str).casefold():
+            hits.append((number, row))
+        number += 1
+        if len(hits) == count or time.monotonic() > limit:
+            return hits, number
+    return hits, -1
 
 
 def rows(path: Path) -> Rows:
-    """Each row with its line (parquet: its number), from 1.
+    """Each row with its line (parquet, arrow: its number), from 1.
 
     Raises DataError naming file, line and column: broken JSON, NaN, not UTF-8, a row that is no
     object, something else under this name, no row at all.
@@ -65,44 +98,110 @@ def files(path: Path) -> list[Path]:
 
     Raises DataError: missing, nothing to read in it, several types in one folder.
     """
-    if not path.exists():
-        raise wrong("data_file_missing", path)
+    refuse_special(path)
     if not path.is_dir():
-        if path.suffix.lower() not in SUFFIXES:
+        if kind(path.name) not in SUFFIXES:
             raise wrong("file_type", path, types=", ".join(SUFFIXES))
         return [path]
-    inside = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
+    refuse_code(path)
+    inside = sorted(each for each in path.iterdir() if kind(each.name) in SUFFIXES)
     inside = [each for each in inside if each.is_file() and not each.name.startswith(".")]
     if not inside:
         raise wrong("folder_without_data", path, types=", ".join(SUFFIXES))
-    other = [each for each in inside if each.suffix.lower() != inside[0].suffix.lower()]
+    other = [each for each in inside if kind(each.name) != kind(inside[0].name)]
     if other:
         raise wrong("folder_mixed", path, first=inside[0].name, second=other[0].name)
     return inside
 
 
 def _read(file: Path) -> Rows:
-    suffix = file.suffix.lower()
+    source = COLUMNAR.get(kind(file.name))
+    if source is not None:
+        yield from source.rows(file)
+        return
+    for _, line, row in _marked(file):
+        yield line, row
+
+
+def _marked(file: Path, start: Mark | None = None) -> tables.Marked:
+    """The rows of a text file from a mark on."""
     try:
-        if suffix == ".parquet":
-            yield from parquet.rows(file)
-            return
-        refuse_foreign(file)
-        if suffix == ".csv":
-            yield from tables.csv_rows(file)
-        elif starts_array(file):
-            yield from arrays.array_rows(file)
+        if start is None:
+            refuse_foreign(file)
+        form = kind(file.name)
+        if form in {".json", ".jsonl"} and starts_array(file):
+            yield from arrays.array_rows(file, start)
         else:
-            yield from tables.line_rows(file)
+            yield from tables.marked(Lines(file, start), form)
     except OSError as error:
         raise wrong("file_unreadable", file, reason=error.strerror or str(error)) from None
 
 
-def _slices(
-    parts: list[Path], sizes: list[int], start: int, count: int
-) -> Iterator[dict[str, Any]]:
-    for part, size in zip(parts, sizes, strict=True):
-        taken = max(0, min(count, size - start))
-        if taken:
-            yield from parquet.part(part, start, taken)
-        start, count = max(0, start - size), count - taken
+def _slice(part: Path, skip: int, count: int) -> tuple[list[Row], int | None]:
+    """At most `count` rows after the first `skip`, and how many rows there are up to their end.
+
+    None instead of the number: that is too far inside a file that is not indexed yet.
+    """
+    source = COLUMNAR.get(kind(part.name))
+    if source is not None:
+        return list(source.part(part, skip, count)), source.count(part)
+    mark, number = index.load(part).nearest(skip)
+    if skip - number > FAR and index.needed([part]):
+        return [], None
+    found: list[Row] = []
+    for _, _, row in _marked(part, mark):
+        if number >= skip:
+            found.append(row)
+        number += 1
+        if len(found) == count:
+            break
+    return found, number
+
+
+def _from(parts: list[Path], start: int) -> Iterator[Row]:
+    """Every row from number `start` on."""
+    for part in parts:
+        size = _size(part)
+        if size is not None and size <= start:
+            start -= size
+            continue
+        source = COLUMNAR.get(kind(part.name))
+        if source is not None:
+            yield from source.part(part, start, source.count(part) - start)
+            start = 0
+            continue
+        mark, number = index.load(part).nearest(start)
+        for _, _, row in _marked(part, mark):
+            if number >= start:
+                yield row
+            number += 1
+        start = max(0, start - number)
+
+
+def _size(part: Path) -> int | None:
+    """How many rows a file has, where that is known without reading it."""
+    source = COLUMNAR.get(kind(part.name))
+    if source is not None:
+        return int(source.count(part))
+    known = index.load(part)
+    return known.rows if known.done else None
+
+
+def _total(parts: list[Path]) -> int | None:
+    """The number of rows; None while a large file is not indexed to its end."""
+    sizes = [_size(part) for part in parts]
+    if index.needed(parts):
+        return None if None in sizes else sum(size or 0 for size in sizes)
+    return sum(
+        sum(1 for _ in rows(part)) if size is None else size
+        for part, size in zip(parts, sizes, strict=True)
+    )
+
+
+def _indexed(parts: list[Path]) -> float:
+    """The share of the data, by size, whose rows can be found at once."""
+    if not index.needed(parts):
+        return 1.0
+    sizes = [part.stat().st_size for part in parts]
+    shares = [1.0 if kind(part.name) in COLUMNAR else index.load(part).share for part in parts]
+    return sum(size * share for size, share in zip(sizes, shares, strict=True)) / max(1, sum(sizes))

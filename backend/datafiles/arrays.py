@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.datafiles.text import BOM, MAX_LINE, decoder, not_utf8, refused_value
+from backend.datafiles.packed import opened
+from backend.datafiles.text import BOM, MAX_LINE, Mark, decoder, not_utf8, refused_value
 from backend.datafiles.wrong import shown, wrong
 
 WINDOW = 64 * 1024  # bytes read at a time; doubled while a row does not fit
@@ -16,21 +17,32 @@ CUT = 16  # an error this near to the window's end may only mean that the window
 blank = re.compile(r"[ \t\r\n]*")
 
 
-def array_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each object of the array with the line on which it begins."""
-    with file.open("rb") as stream:
-        window = _Window(file, stream)
-        window.expect("[")
-        if window.next_is("]"):
-            window.end()
-            return
+def array_rows(file: Path, start: Mark | None = None) -> Iterator[tuple[Mark, int, dict[str, Any]]]:
+    """Each object of the array with its place and the line on which it begins.
+
+    `start` is the place of an object.
+    """
+    for mark, row in array_values(file, start):
+        if not isinstance(row, dict):
+            raise wrong("row_no_object", file, line=mark.line, text=shown(json.dumps(row)))
+        yield mark, mark.line, row
+
+
+def array_values(
+    file: Path, start: Mark | None = None, reader: json.JSONDecoder = decoder
+) -> Iterator[tuple[Mark, Any]]:
+    """Each value of the array with its place."""
+    with opened(file, start.offset if start else 0) as stream:
+        window = _Window(file, stream, start)
+        if start is None:
+            window.expect("[")
+            if window.next_is("]"):
+                window.end()
+                return
         while True:
             window.skip()
-            line = window.line
-            row = window.value()
-            if not isinstance(row, dict):
-                raise wrong("row_no_object", file, line=line, text=shown(json.dumps(row)))
-            yield line, row
+            mark = window.mark()
+            yield mark, window.value(reader)
             if window.next_is("]"):
                 window.end()
                 return
@@ -40,21 +52,26 @@ def array_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 class _Window:
     """The part of the file in hand; `text[at:]` is unread, `line` the line of text[at]."""
 
-    def __init__(self, file: Path, stream: BinaryIO) -> None:
+    def __init__(self, file: Path, stream: BinaryIO, start: Mark | None) -> None:
         self.file = file
         self.stream = stream
         self.text = ""
         self.at = 0
-        self.line = 1
+        self.line = start.line if start else 1
         self._column = 0  # characters of this line before text[0]
         self._size = WINDOW
         self._decode = codecs.getincrementaldecoder("utf-8")()
-        self._read = 0
-        head = stream.read(len(BOM))
-        if head != BOM:
-            stream.seek(0)
-        else:
-            self._read = len(BOM)
+        self._read = start.offset if start else 0  # bytes
+        self._base = self._read  # bytes before text[0]
+        self._place = 0, 0  # a place in text, and the bytes before it
+        if start is None:
+            self._skip_mark()
+
+    def _skip_mark(self) -> None:
+        """Pass over a byte order mark at the start of the file."""
+        head = self.stream.peek(len(BOM))[: len(BOM)]  # type: ignore[attr-defined]
+        if head == BOM:
+            self._read = self._base = len(self.stream.read(len(BOM)))
 
     def skip(self) -> None:
         """Pass over blanks, reading on where the window ends."""
@@ -64,6 +81,13 @@ class _Window:
             self._forward(match.end())
             if self.at < len(self.text) or not self._more():
                 return
+
+    def mark(self) -> Mark:
+        """The place of text[at]."""
+        place, size = self._place
+        size += len(self.text[place : self.at].encode())
+        self._place = self.at, size
+        return Mark(self._base + size, self.line)
 
     def next_is(self, mark: str) -> bool:
         """Whether `mark` comes next after blanks; if so, it is passed over."""
@@ -85,11 +109,11 @@ class _Window:
         if self.at < len(self.text):
             raise self._broken(self.at, "text after the end of the list")
 
-    def value(self) -> Any:
+    def value(self, reader: json.JSONDecoder) -> Any:
         """The next JSON value."""
         while True:
             try:
-                row, end = decoder.raw_decode(self.text, self.at)
+                row, end = reader.raw_decode(self.text, self.at)
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated") or error.pos >= len(self.text) - CUT
                 if cut and self._more():
@@ -121,6 +145,7 @@ class _Window:
             raise wrong("line_too_long", self.file, line=self.line, limit=MAX_LINE // 1024**2)
         start = self.text.rfind("\n", 0, self.at) + 1
         self._column = self.at - start if start else self._column + self.at
+        self._base, self._place = self.mark().offset, (0, 0)
         self.text, self.at = self.text[self.at :] + fresh, 0
         self._size = max(WINDOW, 2 * len(self.text))
         return True

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from backend.datafiles.hostile import parquet_schema, refuse_pickled
 from backend.datafiles.wrong import wrong
 
 BATCH = 256
@@ -14,6 +15,14 @@ def count(file: Path) -> int:
     """How many rows the file says it has."""
     with _opened(file) as source:
         return int(source.metadata.num_rows)
+
+
+def extent(file: Path) -> tuple[int, int]:
+    """How many rows and how many unpacked bytes the file says it has."""
+    with _opened(file) as source:
+        groups = range(source.metadata.num_row_groups)
+        size = sum(source.metadata.row_group(index).total_byte_size for index in groups)
+        return int(source.metadata.num_rows), int(size)
 
 
 def rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -52,6 +61,7 @@ def _opened(file: Path) -> Iterator[Any]:
 
     try:
         with pyarrow.parquet.ParquetFile(file) as source:
+            refuse_pickled(file, parquet_schema(source.metadata))
             yield source
     except (pyarrow.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]

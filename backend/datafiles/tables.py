@@ -1,4 +1,4 @@
-"""Files with a row a line: JSON lines and CSV."""
+"""Files with a row a line: JSON lines, CSV and TSV, plain text. Readers give (mark, line, row)."""
 
 import csv
 import json
@@ -6,18 +6,76 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backend.datafiles.text import MAX_LINE, decoder, lines, refused_value
+from backend.datafiles.text import MAX_LINE, Lines, Mark, decoder, refused_value
 from backend.datafiles.wrong import shown, wrong
 
 Row = dict[str, Any]
+Marked = Iterator[tuple[Mark, int, Row]]
 
 
-def line_rows(file: Path) -> Iterator[tuple[int, Row]]:
+def line_rows(lines: Lines) -> Marked:
     """The objects of a file with one JSON object a line; blank lines are passed over."""
-    for number, text in lines(file):
+    before = lines.mark
+    for text in lines:
         body = text.strip(" \t\r\n")
         if body:
-            yield number, _object(file, number, body)
+            yield before, before.line, _object(lines.file, before.line, body)
+        before = lines.mark
+
+
+def line_marks(file: Path) -> Iterator[Mark]:
+    """Where each row of a file of JSON lines or of plain text begins, without reading into it."""
+    lines = Lines(file)
+    before = lines.mark
+    for raw in lines.raw():
+        if raw.strip():
+            yield before
+        before = lines.mark
+
+
+def text_rows(lines: Lines) -> Marked:
+    """Each line that is not blank as {"text": line}."""
+    before = lines.mark
+    for text in lines:
+        if text.strip():
+            yield before, before.line, {"text": text.rstrip("\r\n")}
+        before = lines.mark
+
+
+def csv_rows(lines: Lines, separator: str = ",") -> Marked:
+    """The rows of a CSV or TSV file whose first line names the columns; every value is text."""
+    csv.field_size_limit(MAX_LINE)
+    header: list[str] = []
+    if lines.mark.offset:
+        header = _cleaned(next(_records(Lines(lines.file), separator))[1])
+    for mark, cells in _records(lines, separator):
+        if not header:
+            header = _cleaned(cells)
+        else:
+            yield mark, mark.line, _named(lines.file, mark.line, header, cells)
+
+
+def marked(lines: Lines, form: str) -> Marked:
+    """The rows of a file of this kind (".csv", ".jsonl", ...) from its mark on."""
+    if form in {".csv", ".tsv"}:
+        return csv_rows(lines, "\t" if form == ".tsv" else ",")
+    return text_rows(lines) if form == ".txt" else line_rows(lines)
+
+
+def _records(lines: Lines, separator: str) -> Iterator[tuple[Mark, list[str]]]:
+    """Records that are not blank, each with its place."""
+    before = lines.mark
+    try:
+        for cells in csv.reader(iter(lines), delimiter=separator):
+            if any(cell.strip() for cell in cells):
+                yield before, cells
+            before = lines.mark
+    except csv.Error as error:
+        raise wrong("csv_broken", lines.file, line=before.line, reason=str(error)) from None
+
+
+def _cleaned(cells: list[str]) -> list[str]:
+    return [cell.strip() for cell in cells]
 
 
 def _object(file: Path, number: int, text: str) -> Row:
@@ -45,25 +103,6 @@ def _object(file: Path, number: int, text: str) -> Row:
     if not isinstance(row, dict):
         raise wrong("row_no_object", file, line=number, text=shown(text))
     return row
-
-
-def csv_rows(file: Path) -> Iterator[tuple[int, Row]]:
-    """The rows of a CSV file (comma, header line first); every value is text."""
-    csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(text for _, text in lines(file))
-    line = 1
-    header: list[str] = []
-    try:
-        for cells in reader:
-            start, line = line, reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if not header:
-                header = [cell.strip() for cell in cells]
-            else:
-                yield start, _named(file, start, header, cells)
-    except csv.Error as error:
-        raise wrong("csv_broken", file, line=line, reason=str(error)) from None
 
 
 def _named(file: Path, line: int, header: list[str], cells: list[str]) -> Row:

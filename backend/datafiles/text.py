@@ -4,10 +4,12 @@ import codecs
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backend.contract.problems import DataError
+from backend.datafiles.packed import opened
 from backend.datafiles.wrong import shown, wrong
 
 HEAD = 4096
@@ -22,10 +24,8 @@ FOREIGN = (
     (b"%PDF", "PDF"),
     (b"PK\x03\x04", "ZIP / XLSX / DOCX"),
     (b"\xd0\xcf\x11\xe0", "XLS / DOC"),
-    (b"\x1f\x8b", "GZIP"),
     (b"BZh", "BZIP2"),
     (b"\xfd7zXZ", "XZ"),
-    (b"\x28\xb5\x2f\xfd", "ZSTD"),
     (b"7z\xbc\xaf", "7Z"),
     (b"PAR1", "parquet"),
     (b"ARROW1", "Arrow"),
@@ -38,7 +38,7 @@ MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 
 def refuse_foreign(file: Path) -> None:
     """Raises DataError where the content is plainly no text, or a web page, or UTF-16."""
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         head = stream.read(HEAD)
     for start, name in FOREIGN:
         if head.startswith(start):
@@ -57,7 +57,7 @@ def refuse_foreign(file: Path) -> None:
 
 def starts_array(file: Path) -> bool:
     """Whether the first mark that is no blank is `[` (a file of blanks only: no)."""
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         first = stream.read(len(BOM))
         rest = b"" if first == BOM else first
         while not rest.strip():
@@ -67,22 +67,43 @@ def starts_array(file: Path) -> bool:
     return rest.lstrip().startswith(b"[")
 
 
-def lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Each line (ended by \\n only) with its number from 1; a byte order mark is dropped."""
-    offset = 0
-    with file.open("rb") as stream:
-        number = 0
-        while raw := stream.readline(MAX_LINE):
-            number += 1
-            if len(raw) == MAX_LINE:
-                raise wrong("line_too_long", file, line=number, limit=MAX_LINE // 1024**2)
-            if number == 1 and raw.startswith(BOM):
+@dataclass(frozen=True)
+class Mark:
+    """A place to begin reading at: bytes from the start of the (unpacked) file, and the line."""
+
+    offset: int = 0
+    line: int = 1
+
+
+class Lines:
+    """The lines of a file (ended by \\n only) from a mark on; a byte order mark is dropped.
+
+    `mark` is the place of the next line.
+    """
+
+    def __init__(self, file: Path, start: Mark | None = None) -> None:
+        self.file = file
+        self.mark = start or Mark()
+
+    def raw(self) -> Iterator[bytes]:
+        """Each line as bytes. Raises DataError for a line without end."""
+        with opened(self.file, self.mark.offset) as stream:
+            while raw := stream.readline(MAX_LINE):
+                if len(raw) == MAX_LINE:
+                    limit = MAX_LINE // 1024**2
+                    raise wrong("line_too_long", self.file, line=self.mark.line, limit=limit)
+                self.mark = Mark(self.mark.offset + len(raw), self.mark.line + 1)
+                yield raw
+
+    def __iter__(self) -> Iterator[str]:
+        for raw in self.raw():
+            offset = self.mark.offset - len(raw)
+            if not offset and raw.startswith(BOM):
                 raw, offset = raw[len(BOM) :], len(BOM)
             try:
-                yield number, raw.decode("utf-8")
+                yield raw.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise not_utf8(file, raw, offset, error.start) from None
-            offset += len(raw)
+                raise not_utf8(self.file, raw, offset, error.start) from None
 
 
 def not_utf8(file: Path, raw: bytes, offset: int, at: int) -> DataError:

@@ -1,0 +1,319 @@
+"""Every row of a data set read and judged as training would judge it, with the reasons counted.
+
+What is broken is counted and passed over (lenient), or ends the reading (strict); nothing is left
+out silently. In a JSON array that is broken there is no way on, which the report says.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from backend import datafiles
+from backend.contract.dataset_info import Entry, kind
+from backend.contract.problems import DataError, Problem
+from backend.datafiles import arrays, formats, tables
+from backend.datafiles.formats import Conversation
+from backend.datafiles.text import Lines, refuse_foreign, starts_array
+from backend.datafiles.turns import RowError
+from backend.datafiles.wrong import shown, wrong
+
+FIRST = 5  # lines that a finding names
+LONG = 100_000  # characters of a row
+TELL_S = 0.2
+
+Row = dict[str, Any]
+Progress = Callable[[float], None]
+Read = Callable[[Row], Conversation]
+
+
+@dataclass
+class Finding:
+    """One thing wrong with rows of one file: how many, and the first lines.
+
+    level: "stops" training, the row is "refused", or a "notice".
+    """
+
+    problem: Problem
+    level: str
+    count: int = 0
+    lines: list[int] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, object]:
+        """As `tuneboard data check --json` prints it."""
+        return {
+            "code": self.problem.code,
+            "level": self.level,
+            "count": self.count,
+            "lines": self.lines,
+            "params": dict(self.problem.params),
+            "text": self.told().text(),
+        }
+
+    def told(self) -> Problem:
+        """The problem with its count."""
+        params = {**self.problem.params, "count": self.count}
+        return Problem(code=self.problem.code, params=params, notice=self.level == "notice")
+
+
+@dataclass
+class Report:
+    """What a check has found. `rows` were seen, `usable` of them can be learned from.
+
+    complete: every file was read to its end; `bytes` (as they lie on the disk), `seconds`.
+    """
+
+    name: str
+    stage: str
+    rows: int = 0
+    usable: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    longest: int = 0  # characters
+    complete: bool = True
+    findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        """Whether training takes every row."""
+        return self.complete and all(one.level == "notice" for one in self.findings.values())
+
+    def add(self, problem: Problem, line: int, level: str) -> None:
+        """Count something wrong in a line of a file."""
+        key = (problem.code, str(problem.params.get("file", "")))
+        found = self.findings.setdefault(key, Finding(problem, level))
+        found.count += 1
+        if line and len(found.lines) < FIRST:
+            found.lines.append(line)
+
+    def to_json(self) -> dict[str, object]:
+        """As `tuneboard data check --json` prints it."""
+        plain = {key: value for key, value in vars(self).items() if key != "findings"}
+        findings = [one.to_json() for one in self.findings.values()]
+        return {**plain, "good": self.good, "findings": findings}
+
+
+@dataclass(frozen=True)
+class Checking:
+    """How a set is checked: for which stage, whether the first mistake ends it, what is long."""
+
+    stage: str = "sft"
+    strict: bool = False
+    long: int = LONG
+    progress: Progress | None = None  # gets the share that is read, 0 to 1, now and then
+
+
+class _Enough(Exception):
+    """Strict: something wrong was found."""
+
+
+def check(entry: Entry, how: Checking | None = None) -> Report:
+    """Read every row of a local data set. Raises DataError where it lies on a hub or is missing."""
+    how = how or Checking()
+    if entry.path is None:
+        params = {"name": entry.name}
+        raise DataError(Problem(code="check_on_hub", field="dataset", params=params))
+    report, start = Report(entry.name, how.stage), time.monotonic()
+    parts = datafiles.files(entry.path)
+    sizes = [part.stat().st_size for part in parts]
+    told = _Told(how.progress, sum(sizes))
+    try:
+        for part, size in zip(parts, sizes, strict=True):
+            _File(part, size, entry, how, report, told).read()
+            told.done += size
+            report.bytes += size
+    except _Enough:
+        report.complete = False
+    told.now(0, force=True)
+    report.seconds = round(time.monotonic() - start, 3)
+    return report
+
+
+@dataclass
+class _Told:
+    """Says how far the reading is, a few times a second."""
+
+    progress: Progress | None
+    total: int
+    done: int = 0
+    at: float = 0.0
+
+    def now(self, read: int, force: bool = False) -> None:
+        if self.progress and (force or time.monotonic() - self.at > TELL_S):
+            self.at = time.monotonic()
+            self.progress(min(1.0, (self.done + read) / max(1, self.total)))
+
+
+@dataclass
+class _File:
+    """One file of a set under check."""
+
+    path: Path
+    size: int
+    entry: Entry
+    how: Checking
+    report: Report
+    told: _Told
+
+    def read(self) -> None:
+        """Count and judge every row."""
+        rows, before = self._rows(), len(self.report.findings)
+        first = next(rows, None)
+        if first is None:
+            if len(self.report.findings) == before:
+                self._wrong(wrong("file_empty", self.path), 0)
+            return
+        read = self._reader(*first)
+        for line, row in chain([first], rows):
+            self.report.rows += 1
+            self._judge(line, row, read)
+
+    def _reader(self, line: int, row: Row) -> Read | None:
+        """What turns rows into conversations; None where the columns are wrong, which is said."""
+        wanted = formats.WANTED[self.how.stage]
+        try:
+            found = formats.layout(self.entry, row, (str(self.path), line), wanted)
+        except DataError as error:
+            self._wrong(error, line)
+            return None
+        return formats.reader(found)
+
+    def _judge(self, line: int, row: Row, read: Read | None) -> None:
+        length = _length(row)
+        self.report.longest = max(self.report.longest, length)
+        if length > self.how.long:
+            self._row("row_long", line, "notice", limit=self.how.long)
+        try:
+            if read is not None:
+                read(row)
+                self.report.usable += 1
+        except RowError as error:
+            self._row(error.code, line, "stops" if error.fatal else "refused")
+
+    def _row(self, code: str, line: int, level: str, **params: int) -> None:
+        given: dict[str, str | int] = {"file": str(self.path), "line": line, **params}
+        self.report.add(Problem(code=code, params=given), line, level)
+        if self.how.strict and level != "notice":
+            raise _Enough
+
+    def _wrong(self, error: DataError, line: int) -> None:
+        """Count what is broken, which would stop a training."""
+        self.report.add(error.problems[0], line, "stops")
+        if self.how.strict:
+            raise _Enough
+
+    def _broken(self, error: DataError, line: int) -> None:
+        """Count a row that cannot be read at all."""
+        self.report.rows += 1
+        self._wrong(error, line)
+
+    def _rows(self) -> Iterator[tuple[int, Row]]:
+        """Every row that can be read, with its line; what cannot is counted."""
+        form = kind(self.path.name)
+        try:
+            if form in datafiles.COLUMNAR:
+                yield from self._columnar()
+                return
+            refuse_foreign(self.path)
+            if form in {".json", ".jsonl"} and starts_array(self.path):
+                yield from self._array()
+            else:
+                yield from self._lines(form)
+        except DataError as error:
+            self.report.complete = False
+            self._wrong(error, int(error.problems[0].params.get("line", 0)))
+        except OSError as error:
+            self.report.complete = False
+            self._wrong(wrong("file_unreadable", self.path, reason=error.strerror or str(error)), 0)
+
+    def _columnar(self) -> Iterator[tuple[int, Row]]:
+        source = datafiles.COLUMNAR[kind(self.path.name)]
+        total = max(1, source.count(self.path))
+        for number, row in source.rows(self.path):
+            self.told.now(self.size * number // total)
+            yield number, row
+
+    def _lines(self, form: str) -> Iterator[tuple[int, Row]]:
+        """A row a line: after a broken one reading goes on with the next."""
+        lines = Lines(self.path)
+        while True:
+            at = lines.mark
+            try:
+                for mark, line, row in tables.marked(lines, form):
+                    self.told.now(min(self.size, mark.offset))
+                    yield line, row
+            except DataError as error:
+                if lines.mark == at:  # no way past it
+                    raise
+                self._broken(error, lines.mark.line - 1)
+            else:
+                return
+
+    def _array(self) -> Iterator[tuple[int, Row]]:
+        """The objects of an array; what is valid JSON and still wrong is passed over."""
+        decoder = _Decoder()
+        for mark, row in arrays.array_values(self.path, None, decoder.json):
+            self.told.now(min(self.size, mark.offset))
+            fault = decoder.taken(self.path, mark.line)
+            if not isinstance(row, dict):
+                text = shown(json.dumps(row))
+                fault = wrong("row_no_object", self.path, line=mark.line, text=text)
+            if fault:
+                self._broken(fault, mark.line)
+            else:
+                yield mark.line, row
+
+
+class _Decoder:
+    """A JSON decoder that notes NaN and keys that are there twice instead of stopping."""
+
+    def __init__(self) -> None:
+        self._noted: list[tuple[str, str]] = []
+        self.json = json.JSONDecoder(
+            parse_constant=self._constant, parse_float=self._float, object_pairs_hook=self._pairs
+        )
+
+    def taken(self, file: Path, line: int) -> DataError | None:
+        """What was noted last, as an error, and forgotten."""
+        noted, self._noted = self._noted, []
+        if not noted:
+            return None
+        code, what = noted[0]
+        if code == "key":
+            return wrong("data_duplicate_key", file, line=line, key=shown(what))
+        return wrong("data_nan", file, line=line, value=what[:40])
+
+    def _constant(self, word: str) -> None:
+        self._noted.append(("nan", word))
+
+    def _float(self, digits: str) -> float:
+        number = float(digits)
+        if math.isinf(number):
+            self._noted.append(("nan", digits))
+        return number
+
+    def _pairs(self, pairs: list[tuple[str, Any]]) -> Row:
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in row if names.count(name) > 1)
+            self._noted.append(("key", twice))
+        return row
+
+
+def _length(value: Any) -> int:
+    """The characters of all texts in a value, however deep."""
+    total, left = 0, [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            total += len(one)
+        elif isinstance(one, dict):
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+    return total

@@ -1,0 +1,378 @@
+"""What a file's rows are: format and columns proposed for its entry in dataset_info.json.
+
+First come the shapes that training takes without an entry (backend.datafiles.formats decides),
+then names that people use, then place and length. Each proposal is tried on the rows.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from backend import datafiles
+from backend.contract import dataset_info
+from backend.contract.problems import DataError, Problem
+from backend.datafiles import formats
+from backend.datafiles.formats import ALPACA, Conversation
+from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
+from backend.datafiles.vocabulary import (
+    COLUMNS,
+    CONTENT_KEYS,
+    ROLE_KEYS,
+    ROLES,
+    best,
+    plain,
+)
+
+SAMPLE = 100  # rows that are looked at
+ENOUGH = 0.5  # share of them that must be usable
+# Kind of a data set -> a stage that learns from it.
+STAGES = {"preference": "dpo", "kto": "kto", "sft": "sft", "text": "pt", "prompt": "ppo"}
+EXAMPLE = Path("data")  # stands for the file while an entry is tried
+
+Row = Mapping[str, Any]
+Entry = dict[str, Any]
+Refusals = dict[str, list[int]]  # code of a reason -> numbers of rows, from 1
+# What the texts of the reasons name.
+NAMED = ("prompt", "response", "chosen", "rejected", "messages", "kto_tag", "role_tag")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """`entry` is for dataset_info.json, without its place; `columns` is what it says of columns.
+
+    kind: sft, preference, kto, text, prompt, or "" where nothing was found; confidence 0 to 1;
+    `reasons` are told to the person.
+    """
+
+    entry: Entry
+    kind: str
+    confidence: float
+    columns: dict[str, str] = field(default_factory=dict)
+    reasons: list[Problem] = field(default_factory=list)
+
+    @property
+    def stage(self) -> str:
+        """A stage that learns from such data; "" where nothing was found."""
+        return STAGES.get(self.kind, "")
+
+
+@dataclass(frozen=True)
+class _Guess:
+    kind: str
+    columns: dict[str, str]
+    confidence: float
+    why: str  # code of the reason
+    formatting: str = "alpaca"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    bare: bool = False  # the entry needs no columns: all are where training looks anyway
+
+    @property
+    def entry(self) -> Entry:
+        return entry_for(
+            {} if self.bare else self.columns,
+            formatting=self.formatting,
+            tags=self.tags,
+            ranking=self.kind == "preference",
+        )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    guess: _Guess
+    refused: Refusals
+    rows: int
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that are usable."""
+        return 1 - sum(map(len, self.refused.values())) / self.rows
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows of a file or folder, with the line of each."""
+
+    file: str
+    rows: list[dict[str, Any]]
+    lines: list[int]
+
+
+def sample(path: Path, count: int = SAMPLE) -> Sample:
+    """The first rows of a file or folder. Raises DataError where not even one can be read."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    try:
+        for each in islice(datafiles.rows(path), count):
+            found.append(each)
+    except DataError:
+        if not found:
+            raise
+    return Sample(str(path), [row for _, row in found], [line for line, _ in found])
+
+
+def propose(first: Sample) -> Proposal:
+    """The likeliest layout of a file, from its first rows (at least one)."""
+    rows = first.rows
+    tried: list[_Trial] = []
+    for guess in _guesses(rows):
+        tried.append(_Trial(guess, _refused(guess, rows), len(rows)))
+        if tried[-1].share >= ENOUGH:
+            break
+    found = tried[-1] if tried and tried[-1].share >= ENOUGH else None
+    found = found or max(tried, key=lambda one: one.share, default=None)
+    if found is None or not found.share:
+        present = ", ".join(_names(rows))[:200] or "-"
+        return Proposal({}, "", 0.0, {}, [_reason("detect_nothing", columns=present)])
+    guess = found.guess
+    reasons = [*_reasons(guess, rows), *_unfit(found, first)]
+    confidence = round(guess.confidence * (1 + found.share) / 2, 2)
+    return Proposal(guess.entry, guess.kind, confidence, guess.columns, reasons)
+
+
+def entry_for(
+    columns: Mapping[str, str],
+    *,
+    formatting: str = "alpaca",
+    tags: Mapping[str, str] | None = None,
+    ranking: bool = False,
+) -> Entry:
+    """The entry that says this, as short as it can be; columns and tags that are "" are absent."""
+    given: Entry = {} if formatting == "alpaca" else {"formatting": formatting}
+    if ranking:
+        given["ranking"] = True
+    named = {key: name for key, name in columns.items() if name}
+    if named:
+        given["columns"] = named
+    marked = {key: name for key, name in (tags or {}).items() if name}
+    if marked and marked != SHAREGPT:
+        given["tags"] = marked
+    return given
+
+
+def rendered(
+    entry: Mapping[str, Any], row: Row, stage: str, place: tuple[str, int] = ("-", 1)
+) -> Conversation:
+    """The row, at this file and line, as training of this stage would take it.
+
+    Raises DataError (columns) and RowError (this row), with the codes of training.
+    """
+    return _reader(entry, row, stage, place)(row)
+
+
+def _reader(
+    entry: Mapping[str, Any], first: Row, stage: str, place: tuple[str, int] = ("-", 1)
+) -> Callable[[Row], Conversation]:
+    made = dataset_info.parsed("", {"file_name": "x", **entry}, EXAMPLE)
+    if made.problems:
+        raise DataError(*made.problems)
+    return formats.reader(formats.layout(made, first, place, formats.WANTED[stage]))
+
+
+def _refused(guess: _Guess, rows: list[dict[str, Any]]) -> Refusals:
+    """Why rows cannot be used under a guess: code -> numbers (from 1) of the rows."""
+    numbers = range(1, len(rows) + 1)
+    try:
+        read = _reader(guess.entry, rows[0], STAGES[guess.kind])
+    except DataError as error:
+        return {error.problems[0].code: list(numbers)}
+    found: Refusals = {}
+    for number, row in zip(numbers, rows, strict=True):
+        try:
+            read(row)
+        except RowError as error:
+            found.setdefault(error.code, []).append(number)
+    return found
+
+
+def _guesses(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
+    """What the rows could be, the surest first."""
+    for kind in ("preference", "kto", "sft"):
+        yield from _known(kind, rows)
+    yield from _listed(rows)
+    yield from _named(rows)
+    if best(_names(rows[:1]), COLUMNS["prompt"]):
+        yield from _known("prompt", rows)
+    yield from _known("text", rows)
+    yield from _by_place(rows)
+    yield from _known("prompt", rows)
+
+
+def _known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
+    """The shape that training would see in these rows without an entry, if it takes them."""
+    entry = dataset_info.Entry(name="")
+    try:
+        found = formats.layout(entry, rows[0], ("", 1), formats.WANTED[STAGES[kind]])
+    except DataError:
+        return
+    if kind == "text":
+        text = found.columns.get("text", "")
+        if text:
+            surely = len(rows[0]) == 1 or text == "text"
+            yield _Guess("text", {"prompt": text}, 0.95 if surely else 0.5, "detect_text")
+        return
+    seen = set(_names(rows))
+    columns = {key: name for key, name in found.columns.items() if name in seen}
+    columns = _fitting(kind, columns)
+    if found.kind == "alpaca":
+        default = all(found.columns[key] == name for key, name in ALPACA.items())
+        bare = kind == "sft" and default and columns.get("prompt") == ALPACA["prompt"]
+        yield _Guess(kind, columns, 0.95, _why(kind, columns), bare=bare)
+        return
+    keyed = "openai" if found.tags["role_tag"] == OPENAI["role_tag"] else "sharegpt"
+    bare = keyed == "sharegpt" and columns["messages"] == "conversations" and kind == "sft"
+    yield _Guess(kind, columns, 0.98, _why(kind, columns), keyed, found.tags, bare)
+
+
+def _fitting(kind: str, columns: dict[str, str]) -> dict[str, str]:
+    """Only those columns that say something about this kind of data."""
+    away = {"sft": ("chosen", "rejected", "kto_tag"), "kto": ("chosen", "rejected")}
+    unused = away.get(kind, ("response", "kto_tag") if kind == "preference" else ())
+    return {key: name for key, name in columns.items() if key not in unused}
+
+
+def _why(kind: str, columns: Mapping[str, str]) -> str:
+    if kind in {"preference", "kto"}:
+        return f"detect_{kind}"
+    if columns.get("messages"):
+        return "detect_messages"
+    return "detect_prompt" if kind == "prompt" else "detect_columns"
+
+
+def _listed(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
+    """A column of lists of messages under another name, or with other names of roles."""
+    lists = [name for name in _names(rows) if _holds_messages(rows, name)]
+    column = best(lists, COLUMNS["messages"]) or next(iter(lists), "")
+    if not column:
+        return
+    values = [row[column] for row in rows if isinstance(row.get(column), list)]
+    items = [item for each in values for item in each if isinstance(item, dict)]
+    tags = _tags(items)
+    if not tags:
+        return
+    others = [name for name in _names(rows) if name != column]
+    columns = {"messages": column} | _pick(others, ("system", "tools"))
+    formatting = "openai" if tags["role_tag"] == "role" else "sharegpt"
+    tag = _tag_column(rows, others)
+    if tag:
+        with_tag = {**columns, "kto_tag": tag}
+        yield _Guess("kto", with_tag, 0.8, "detect_kto", formatting, tags)
+    pair = _pick(others, ("chosen", "rejected"))
+    if len(pair) == 2:
+        both = {**columns, **pair}
+        yield _Guess("preference", both, 0.85, "detect_preference", formatting, tags)
+    sure = 0.9 if best([column], COLUMNS["messages"]) else 0.75
+    yield _Guess("sft", columns, sure, "detect_messages", formatting, tags)
+
+
+def _holds_messages(rows: Iterable[Row], name: str) -> bool:
+    values = [row.get(name) for row in rows]
+    lists = [value for value in values if isinstance(value, list) and value]
+    return bool(lists) and all(isinstance(value[0], dict) and len(value[0]) > 1 for value in lists)
+
+
+def _tags(items: list[dict[str, Any]]) -> dict[str, str]:
+    """The names of keys and roles that these messages use; {} where they cannot be told."""
+    keys = list(dict.fromkeys(key for item in items for key in item))
+    role, content = best(keys, ROLE_KEYS), best(keys, CONTENT_KEYS)
+    if not role or not content:
+        return {}
+    said = list(dict.fromkeys(str(item.get(role)) for item in items))
+    start = OPENAI if role == "role" else SHAREGPT
+    found = {key: best(said, words) or start[key] for key, words in ROLES.items()}
+    return {"role_tag": role, "content_tag": content, **found}
+
+
+def _named(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
+    """Question and answer (or two answers, or a text) by the names that people use."""
+    texts = [name for name in _names(rows) if _is_text(rows, name)]
+    pair = _pick(texts, ("chosen", "rejected"))
+    rest = [name for name in texts if name not in pair.values()]
+    asked = best(rest, COLUMNS["prompt"])
+    if len(pair) == 2 and asked:
+        columns = {"prompt": asked, **pair, **_context(rows, asked, *pair.values())}
+        yield _Guess("preference", columns, 0.85, "detect_preference")
+    answer = best(rest, COLUMNS["response"])
+    asked = best([name for name in rest if name != answer], COLUMNS["prompt"])
+    if asked and answer:
+        columns = {"prompt": asked, "response": answer, **_context(rows, asked, answer)}
+        tag = _tag_column(rows, [n for n in _names(rows) if n not in {asked, answer}])
+        if tag:
+            yield _Guess("kto", {**columns, "kto_tag": tag}, 0.8, "detect_kto")
+        yield _Guess("sft", columns, 0.9, "detect_columns")
+    text = best(texts, COLUMNS["text"])
+    if text and not (asked and answer) and (len(texts) == 1 or not asked):
+        yield _Guess("text", {"prompt": text}, 0.8, "detect_text")
+
+
+def _context(rows: list[dict[str, Any]], *taken: str) -> dict[str, str]:
+    """Further input, system text, history and tools, where columns have such names."""
+    rest = [name for name in _names(rows) if name not in taken]
+    found = _pick(rest, ("query", "system", "history", "tools"))
+    texts = {key for key in ("query", "system") if not _is_text(rows, found.get(key, ""), 0.01)}
+    return {key: name for key, name in found.items() if key not in texts}
+
+
+def _by_place(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
+    """The first column of texts is the question, the longest of the others the answer."""
+    texts = [name for name in _names(rows) if _is_text(rows, name)]
+    if len(texts) == 1:
+        yield _Guess("text", {"prompt": texts[0]}, 0.4, "detect_text")
+    if len(texts) < 2:
+        return
+    lengths = {name: sum(len(str(row.get(name) or "")) for row in rows) for name in texts[1:]}
+    answer = max(texts[1:], key=lambda name: lengths[name])
+    yield _Guess("sft", {"prompt": texts[0], "response": answer}, 0.3, "detect_place")
+
+
+def _pick(names: list[str], keys: tuple[str, ...]) -> dict[str, str]:
+    """Of these columns the best for each key, none for two."""
+    found: dict[str, str] = {}
+    for key in keys:
+        name = best([each for each in names if each not in found.values()], COLUMNS[key])
+        if name:
+            found[key] = name
+    return found
+
+
+def _tag_column(rows: list[dict[str, Any]], names: list[str]) -> str:
+    """The column that says true or false, under a name that tells what it judges."""
+    allowed = {"true", "false", "1", "0"}
+    flags = [
+        name for name in names if all(str(row.get(name)).strip().lower() in allowed for row in rows)
+    ]
+    return best(flags, COLUMNS["kto_tag"])
+
+
+def _is_text(rows: list[dict[str, Any]], name: str, share: float = ENOUGH) -> bool:
+    """Whether a column holds words (not numbers, which CSV writes as text) in enough rows."""
+    words = [row[name] for row in rows if isinstance(row.get(name), str) and row[name].strip()]
+    if len(words) < share * len(rows) or not words:
+        return False
+    numbers = sum(word.strip().lstrip("+-").replace(".", "", 1).isdigit() for word in words)
+    known = any(plain(name) in COLUMNS[key] for key in ("prompt", "response", "chosen", "rejected"))
+    return known or numbers < len(words)
+
+
+def _names(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(str(name) for row in rows for name in row))
+
+
+def _reasons(guess: _Guess, rows: list[dict[str, Any]]) -> Iterator[Problem]:
+    """Why this, and what is not used."""
+    yield _reason(guess.why, **{**dict.fromkeys(NAMED, "-"), **guess.tags, **guess.columns})
+    unused = [name for name in _names(rows) if name not in guess.columns.values()]
+    if unused:
+        yield _reason("detect_unused", columns=", ".join(unused)[:200])
+
+
+def _unfit(trial: _Trial, first: Sample) -> Iterator[Problem]:
+    """Which of the rows do not fit, by reason."""
+    for code, numbers in trial.refused.items():
+        line = first.lines[numbers[0] - 1]
+        params: dict[str, str | int] = {"file": first.file, "count": len(numbers), "line": line}
+        yield Problem(code=code, params=params, notice=True)
+
+
+def _reason(code: str, **params: str | int) -> Problem:
+    return Problem(code=code, params=params, notice=True)

@@ -1,0 +1,86 @@
+"""From a file or folder to its entry in dataset_info.json, with an example of what it means."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backend.contract.dataset_info import folder_of
+from backend.contract.field import Value
+from backend.contract.home import home
+from backend.contract.problems import DataError, Problem
+from backend.datafiles import detect
+from backend.datafiles.detect import Entry, Proposal, Sample
+from backend.datafiles.formats import Conversation
+from backend.datafiles.turns import RowError
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row as the model will be told it, or why it cannot be."""
+
+    row: Mapping[str, Any]
+    conversation: Conversation | None = None
+    problem: Problem | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """messages and what belongs to them, or the problem; nothing that is empty."""
+        if self.conversation is None:
+            return {"problem": self.problem.text() if self.problem else ""}
+        found = vars(self.conversation)
+        return {key: value for key, value in found.items() if value not in (None, "", [])}
+
+    def text(self) -> str:
+        """As `tuneboard data register` prints it: a line or more for each message."""
+        one = self.conversation
+        if one is None:
+            return self.problem.text() if self.problem else ""
+        said = [(str(each["role"]), each) for each in one.messages]
+        said += [(name, each) for name in ("chosen", "rejected") if (each := getattr(one, name))]
+        lines = [f"{who}: {each.get('tool_calls') or each['content']}" for who, each in said]
+        lines += [one.text] if one.text else []
+        lines += [f"kto_tag: {one.label}"] if one.label is not None else []
+        return "\n".join(lines)
+
+
+def example(entry: Entry, first: Sample, stage: str) -> Example:
+    """The first row under an entry as the stage would learn it."""
+    row, place = first.rows[0], (first.file, first.lines[0])
+    try:
+        return Example(row, detect.rendered(entry, row, stage, place))
+    except RowError as error:
+        params: dict[str, str | int] = {"file": place[0], "line": place[1], "count": 1}
+        return Example(row, problem=Problem(code=error.code, params=params))
+    except DataError as error:
+        return Example(row, problem=error.problems[0])
+
+
+def kind_of(entry: Entry) -> str:
+    """What data laid out like this is, by the entry alone: a key of detect.STAGES."""
+    columns = entry.get("columns") or {}
+    if entry.get("ranking"):
+        return "preference"
+    if columns.get("kto_tag"):
+        return "kto"
+    chat = columns.get("response") or columns.get("messages") or entry.get("formatting")
+    return "sft" if chat or not columns else "text"
+
+
+def place(path: Path, dataset_dir: Value) -> str:
+    """The file_name that leads from dataset_dir to a file or folder."""
+    there = Path(os.path.normpath((home() / path.expanduser()).absolute()))
+    folder = folder_of(dataset_dir)
+    return str(there.relative_to(folder)) if there.is_relative_to(folder) else str(there)
+
+
+def proposed(path: Path) -> tuple[Proposal, Sample]:
+    """What the first rows of a file are, and these rows.
+
+    Raises DataError: nothing can be read, or no layout fits.
+    """
+    first = detect.sample(home() / path.expanduser())
+    found = detect.propose(first)
+    if not found.kind:
+        raise DataError(*(Problem(code=one.code, params=one.params) for one in found.reasons))
+    return found, first

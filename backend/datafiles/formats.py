@@ -1,0 +1,334 @@
+"""The shapes of rows that users have, and the one shape that this program works on.
+
+    alpaca           instruction, input, output, system, history
+    prompt/response  prompt and response (or completion), as texts or lists of messages
+    sharegpt         conversations: from, value; system; tools as JSON text
+    openai           messages: role, content, tool_calls; tools
+    text             one column of plain text
+
+With chosen and rejected (texts, messages or lists of messages) a row is a preference, with
+kto_tag (or label) it is a judged answer. All become a Conversation. A row that cannot is refused
+with a reason (RowError): the caller counts it. What is wrong with the whole file (columns, a row
+without an answer) is a DataError.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from backend.contract.dataset_info import Entry
+from backend.contract.problems import DataError, Problem
+from backend.datafiles import turns
+from backend.datafiles.turns import Message, RowError
+
+Row = Mapping[str, Any]
+Tools = list[dict[str, Any]] | None
+
+ALPACA = {"prompt": "instruction", "query": "input", "response": "output"}
+OPTIONAL = {"system": "system", "history": "history", "tools": "tools"}
+PAIR = {"chosen": "chosen", "rejected": "rejected"}
+COLUMNS = (*ALPACA, *OPTIONAL, *PAIR, "kto_tag")
+PAIRS = (("prompt", "response"), ("prompt", "completion"), ("question", "answer"))
+TAGS = ("kto_tag", "label")
+LISTS = {"sharegpt": ("conversations", "messages"), "openai": ("messages", "conversations")}
+# What a row must have for the stage that learns from it.
+WANTED = {
+    "pt": "text",
+    "sft": "answer",
+    "rm": "pair",
+    "dpo": "pair",
+    "kto": "label",
+    "ppo": "prompt",
+    "grpo": "prompt",
+}
+NEEDED = {
+    "answer": ("prompt", "response"),
+    "label": ("prompt", "response", "kto_tag"),
+    "pair": ("prompt", "chosen", "rejected"),
+    "prompt": ("prompt",),
+    "text": ("prompt", "response"),
+}
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Messages {role: system|user|assistant|tool, content; train, tool_calls}, and tools.
+
+    The last message is the answer. A preference has two instead, `chosen` and `rejected` (each one
+    message), and its messages end with the question; so do rows of which only the question is
+    wanted. `label` says whether the answer is desirable. A plain text has no messages, but `text`.
+    """
+
+    messages: list[Message]
+    tools: list[dict[str, Any]] | None = None
+    chosen: Message | None = None
+    rejected: Message | None = None
+    label: bool | None = None
+    text: str = ""
+
+    @property
+    def asked(self) -> list[Message]:
+        """What is asked: the messages up to the answer."""
+        answered = self.messages and self.messages[-1]["role"] == "assistant"
+        return self.messages[:-1] if answered else self.messages
+
+    @property
+    def answer(self) -> Message | None:
+        """The answer in the data; of a preference the chosen one."""
+        answered = self.messages and self.messages[-1]["role"] == "assistant"
+        return self.messages[-1] if answered else self.chosen
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column of a row holds what ("" where nothing does), and the names of the roles."""
+
+    kind: str
+    wanted: str
+    columns: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answer") -> Layout:
+    """The layout of a data set, from its entry and, where that is silent, from its first row.
+
+    `place`: file and line of that row; `wanted`: one of the values of WANTED.
+
+    Raises DataError (columns that are there, columns that are needed).
+    """
+    kind = entry.formatting or _guess(entry, first)
+    text = _text_column(entry, first, kind) if wanted == "text" else ""
+    if text:
+        if text not in first:
+            raise _columns_error(place, first, text)
+        return Layout("text", wanted, {"text": text})
+    if kind in LISTS:
+        return _list_layout(kind, entry, first, place, wanted)
+    columns = dict.fromkeys(COLUMNS, "")
+    columns |= _alpaca_columns(first) if entry.columns is None else _known(entry.columns)
+    needed = [key for key in NEEDED[wanted] if not _implied(key, columns, first)]
+    if wanted == "text" and entry.columns is None and columns["prompt"] not in first:
+        raise _columns_error(place, first, "text")
+    _require(needed, columns, first, place)
+    return Layout("alpaca", wanted, columns)
+
+
+def reader(found: Layout) -> Callable[[Row], Conversation]:
+    """The function that turns a row of this layout into a Conversation, or raises RowError."""
+    return partial(_plain if found.kind == "text" else _chat, found)
+
+
+def _guess(entry: Entry, first: Row) -> str:
+    """alpaca is what an entry without formatting means, unless the rows plainly say otherwise."""
+    if entry.columns is not None:
+        return "sharegpt" if entry.columns.get("messages") else "alpaca"
+    if "messages" in first and "instruction" not in first:
+        return "openai"
+    if "conversations" in first and "instruction" not in first:
+        return "sharegpt"
+    return "alpaca"
+
+
+def _text_column(entry: Entry, first: Row, kind: str) -> str:
+    """The column of plain text; "" where the rows are conversations."""
+    if kind != "alpaca":
+        return ""
+    if entry.columns is not None:
+        chat = any(entry.columns.get(key) for key in ("response", *PAIR))
+        return "" if chat else entry.columns.get("prompt", "text")
+    if "text" in first and ALPACA["prompt"] not in first:
+        return "text"
+    return next(iter(first)) if len(first) == 1 else ""
+
+
+def _known(given: Mapping[str, str]) -> dict[str, str]:
+    return {key: name for key, name in given.items() if key in COLUMNS}
+
+
+def _alpaca_columns(first: Row) -> dict[str, str]:
+    tag = next((name for name in TAGS if name in first), "")
+    columns = {**ALPACA, **OPTIONAL, **PAIR, "kto_tag": tag}
+    if ALPACA["prompt"] in first:
+        return columns
+    for prompt, response in PAIRS:
+        if prompt in first and response in first:
+            return {**columns, "prompt": prompt, "query": "", "response": response}
+    if "prompt" in first or turns.is_list(first.get("chosen")):
+        return {**columns, "prompt": "prompt", "query": ""}
+    return columns
+
+
+def _implied(key: str, columns: Mapping[str, str], first: Row) -> bool:
+    """Whether the prompt stands within the chosen answer's list of messages."""
+    chosen = first.get(columns["chosen"])
+    return key == "prompt" and turns.is_list(chosen) and len(chosen or ()) > 1
+
+
+def _require(
+    keys: list[str], columns: Mapping[str, str], first: Row, place: tuple[str, int]
+) -> None:
+    for key in keys:
+        if not columns[key] or columns[key] not in first:
+            raise _columns_error(place, first, columns[key] or f"columns.{key}")
+
+
+def _list_layout(
+    kind: str, entry: Entry, first: Row, place: tuple[str, int], wanted: str
+) -> Layout:
+    given = entry.columns or {}
+    names = [given["messages"]] if given.get("messages") else list(LISTS[kind])
+    column = next((name for name in names if name in first), None)
+    if column is None:
+        raise _columns_error(place, first, names[0])
+    columns = dict.fromkeys(COLUMNS, "")
+    if entry.columns is None:
+        tag = next((name for name in TAGS if name in first), "")
+        columns |= {"system": "system", "tools": "tools", **PAIR, "kto_tag": tag}
+    columns |= {**_known(given), "messages": column}
+    needed = [key for key in NEEDED[wanted] if key not in {"prompt", "response"}]
+    _require(needed, columns, first, place)
+    return Layout(kind, wanted, columns, turns.tags(entry.tags, kind, first[column]))
+
+
+def _plain(found: Layout, row: Row) -> Conversation:
+    value = row.get(found.columns["text"])
+    if not isinstance(value, str):
+        raise RowError("row_wrong_type" if value is not None else "row_empty_text")
+    if not value.strip():
+        raise RowError("row_empty_text")
+    turns.check_characters(value)
+    return Conversation([], text=value)
+
+
+def _chat(found: Layout, row: Row) -> Conversation:
+    """A row with messages, as far as the stage wants them."""
+    columns = found.columns
+    open_ended = found.wanted in {"pair", "prompt"}  # there the question may stand elsewhere
+    if found.kind == "alpaca" and not open_ended and columns["prompt"] not in row:
+        raise RowError("row_missing_key")
+    asked = _listed(found, row) if found.kind in LISTS else _alpaca(columns, row)
+    tools = turns.tools(_value(row, columns["tools"]))
+    if found.wanted == "pair":
+        return _preference(found, row, asked, tools)
+    if found.wanted == "prompt":
+        return _question(found, row, asked, tools)
+    if found.kind == "alpaca":
+        asked += _answer(found, row, "response")
+    turns.check_order(asked)
+    turns.check_texts(asked)
+    label = _tag(_value(row, columns["kto_tag"])) if found.wanted == "label" else None
+    return Conversation(asked, tools, label=label)
+
+
+def _preference(found: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+    """Chosen and rejected, which may repeat the question in front of the answer."""
+    chosen, rejected = (_answer(found, row, key) for key in PAIR)
+    before = chosen[:-1]
+    if before != rejected[:-1]:
+        raise RowError("row_two_questions")
+    if before:
+        own = before[0]["role"] == "system"
+        asked = [one for one in asked[:1] if one["role"] == "system" and not own] + before
+    for answer in (chosen[-1], rejected[-1]):
+        turns.check_order([*asked, answer])
+        turns.check_texts([*asked, answer])
+    if chosen[-1] == rejected[-1]:
+        raise RowError("row_same_answers")
+    return Conversation(asked, tools, chosen=chosen[-1], rejected=rejected[-1])
+
+
+def _question(found: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+    """A question; the answer in the data, where there is one, is kept as a reference."""
+    keys = (key for key in ("response", "chosen") if _value(row, found.columns[key]))
+    key = next(keys, None)
+    if key and (not asked or asked[-1]["role"] != "assistant"):
+        given = _answer(found, row, key)
+        asked = [*(asked if len(given) == 1 else []), *given]
+    answered = bool(asked) and asked[-1]["role"] == "assistant"
+    turns.check_order(asked, open_end=not answered)
+    for one in asked:
+        turns.check_characters(one["content"])
+    return Conversation(asked, tools)
+
+
+def _alpaca(columns: Mapping[str, str], row: Row) -> list[Message]:
+    """System text, history and question (which may be a list of messages itself)."""
+    messages: list[Message] = []
+    system = _text(row, columns["system"])
+    if system:
+        messages.append({"role": "system", "content": system})
+    for pair in _history(_value(row, columns["history"])):
+        messages.append({"role": "user", "content": pair[0]})
+        messages.append({"role": "assistant", "content": pair[1]})
+    question = _value(row, columns["prompt"])
+    if turns.is_list(question):
+        return messages + turns.listed(question)
+    parts = [_text(row, columns["prompt"]), _text(row, columns["query"])]
+    written = "\n".join(part for part in parts if part)
+    if columns["prompt"] in row:
+        messages.append({"role": "user", "content": written})
+    return messages
+
+
+def _answer(found: Layout, row: Row, key: str) -> list[Message]:
+    """The answer, after the messages that stand in front of it in a list of messages."""
+    column = found.columns[key]
+    value = _value(row, column)
+    if column not in row or value is None:
+        raise RowError("row_without_answer", fatal=True)
+    items = [value] if isinstance(value, dict) else value
+    if turns.is_list(items):
+        return turns.listed(items)
+    if isinstance(items, list) and found.tags:
+        return [turns.message(item, found.tags) for item in items]
+    return [{"role": "assistant", "content": turns.text(value)}]
+
+
+def _listed(found: Layout, row: Row) -> list[Message]:
+    items = row.get(found.columns["messages"])
+    if not isinstance(items, list) or not items:
+        raise RowError("row_wrong_type" if items is not None and items != [] else "row_no_messages")
+    messages = [turns.message(item, found.tags) for item in items]
+    system = _text(row, found.columns["system"])
+    if system and messages[0]["role"] != "system":
+        messages.insert(0, {"role": "system", "content": system})
+    return messages
+
+
+def _tag(value: Any) -> bool:
+    """Whether an answer is desirable: true or false, 1 or 0, also as text (CSV)."""
+    word = str(value).strip().lower()
+    if word not in {"true", "false", "1", "0"}:
+        raise RowError("row_bad_tag")
+    return word in {"true", "1"}
+
+
+def _history(value: Any) -> list[tuple[str, str]]:
+    if value in (None, "", []):
+        return []
+    if not isinstance(value, list) or any(
+        not isinstance(pair, list | tuple) or len(pair) != 2 for pair in value
+    ):
+        raise RowError("row_wrong_type")
+    return [(turns.text(question), turns.text(answer)) for question, answer in value]
+
+
+def _value(row: Row, column: str) -> Any:
+    return row.get(column) if column else None
+
+
+def _text(row: Row, column: str) -> str:
+    value = _value(row, column)
+    return "" if value is None else turns.text(value)
+
+
+def _columns_error(place: tuple[str, int], first: Row, needed: str) -> DataError:
+    present = ", ".join(map(str, first))[:200]
+    params: dict[str, str | int] = {
+        "file": place[0],
+        "line": place[1],
+        "missing": needed,
+        "present": present or "-",
+    }
+    return DataError(Problem(code="columns_missing", params=params))

@@ -1,0 +1,80 @@
+"""What is refused before it is read: devices and pipes, code in data, files that explode.
+
+Only file headers and file systems are asked here; a check costs milliseconds at any size.
+"""
+
+import base64
+import stat
+from pathlib import Path
+from typing import Any
+
+from backend.contract.dataset_info import SUFFIXES, kind
+from backend.datafiles.wrong import wrong
+
+SPECIAL = ("/proc", "/sys", "/dev")  # looks regular and may never end
+# Arrow's pickled types: old readers ran whatever was in them (CVE-2023-47248).
+PICKLED = b"arrow.py_extension_type"
+RATIO = 200  # unpacked bytes for each packed one that no honest text reaches
+HONEST = 64 * 1024**2  # unpacked bytes up to which any ratio is harmless
+HEAD = 16 * 1024**2  # bytes of an Arrow schema that are looked at
+ROWS_A_BYTE = 200
+
+
+def refuse_special(path: Path) -> None:
+    """Raises DataError unless `path` is a regular file (or a link to one) or a folder."""
+    try:
+        mode, real = path.stat().st_mode, path.resolve()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        raise wrong("data_file_missing", path) from None
+    except OSError as error:
+        raise wrong("file_unreadable", path, reason=error.strerror or str(error)) from None
+    special = any(real.is_relative_to(root) for root in SPECIAL)
+    if special or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise wrong("file_not_regular", path)
+
+
+def refuse_code(folder: Path) -> None:
+    """Raises DataError where a folder brings a loading script: data is read here, never run."""
+    script = next((each for each in sorted(folder.glob("*.py"))), None)
+    if script is not None and not any(kind(each.name) in SUFFIXES for each in folder.iterdir()):
+        raise wrong("folder_with_script", folder, script=script.name)
+
+
+def refuse_pickled(file: Path, schema: bytes) -> None:
+    """Raises DataError where an Arrow schema (as bytes) names a pickled Python type."""
+    if PICKLED in schema:
+        raise wrong("file_pickled", file)
+
+
+def parquet_schema(metadata: Any) -> bytes:
+    """The Arrow schema that a Parquet file carries; `metadata`: pyarrow's FileMetaData."""
+    packed = (metadata.metadata or {}).get(b"ARROW:schema", b"")
+    try:
+        return base64.b64decode(packed)
+    except ValueError:
+        return b""
+
+
+def arrow_schema(file: Path) -> bytes:
+    """The schema message at the head of an Arrow file or stream."""
+    with file.open("rb") as stream:
+        start = stream.read(8)
+        if start.startswith(b"ARROW1"):
+            start = stream.read(8)
+        size = int.from_bytes(start[4:8], "little") if start[:4] == b"\xff\xff\xff\xff" else 0
+        return stream.read(min(size, HEAD))
+
+
+def refuse_explosive(file: Path, rows: int, unpacked: int, limit: int) -> None:
+    """Raises DataError where a packed file would grow beyond reason.
+
+    `rows` and `unpacked` (bytes) are what its header says; `limit`: bytes allowed in any case.
+    """
+    size = file.stat().st_size
+    if unpacked > limit or too_dense(size, unpacked) or rows > size * ROWS_A_BYTE:
+        raise wrong("file_explodes", file, limit=limit // 1024**2)
+
+
+def too_dense(packed: int, unpacked: int) -> bool:
+    """Whether so many unpacked bytes come from so few packed ones that it must be a trap."""
+    return unpacked > HONEST and unpacked > RATIO * max(1, packed)

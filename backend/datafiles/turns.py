@@ -1,0 +1,198 @@
+"""The messages of one conversation: roles, texts, tool calls, and what makes a row refused."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+Message = dict[str, Any]
+
+SHAREGPT = {
+    "role_tag": "from",
+    "content_tag": "value",
+    "user_tag": "human",
+    "assistant_tag": "gpt",
+    "observation_tag": "observation",
+    "function_tag": "function_call",
+    "system_tag": "system",
+}
+OPENAI = {
+    "role_tag": "role",
+    "content_tag": "content",
+    "user_tag": "user",
+    "assistant_tag": "assistant",
+    "observation_tag": "tool",
+    "function_tag": "function_call",
+    "system_tag": "system",
+}
+ROLES = {
+    "user_tag": "user",
+    "assistant_tag": "assistant",
+    "observation_tag": "tool",
+    "function_tag": "call",
+    "system_tag": "system",
+}
+# Who may speak after whom; None is the begin.
+AFTER = {
+    None: {"system", "user"},
+    "system": {"user"},
+    "user": {"assistant"},
+    "assistant": {"user"},
+    "call": {"tool"},
+    "tool": {"tool", "assistant"},
+}
+
+surrogate = re.compile("[\ud800-\udfff]")
+
+
+class RowError(ValueError):
+    """A row that is refused; `problem.<code>` says why. fatal: no reading on after such a row."""
+
+    def __init__(self, code: str, fatal: bool = False) -> None:
+        self.code = code
+        self.fatal = fatal
+        super().__init__(code)
+
+
+def tags(given: Mapping[str, str] | None, kind: str, items: Any) -> dict[str, str]:
+    """The names of keys and roles: the entry's, else those that the first row's messages use."""
+    if given is not None:
+        start = OPENAI if kind == "openai" else SHAREGPT
+        keys = {key: start[key] for key in ("role_tag", "content_tag")}
+        return {**dict.fromkeys(ROLES, ""), **keys, **given}
+    first = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+    if "role" in first and "from" not in first:
+        return dict(OPENAI)
+    if "from" in first:
+        return dict(SHAREGPT)
+    return dict(OPENAI if kind == "openai" else SHAREGPT)
+
+
+def message(item: Any, names: Mapping[str, str]) -> Message:
+    """One message of a list in the internal shape. Raises RowError."""
+    if not isinstance(item, dict):
+        raise RowError("row_wrong_type")
+    role = _role(item.get(names["role_tag"]), names)
+    content, calls = item.get(names["content_tag"]), item.get("tool_calls")
+    if role == "call":
+        found: Message = {"role": "assistant", "content": "", "tool_calls": _calls(content)}
+    elif calls:
+        written = text(content) if content is not None else ""
+        found = {"role": "assistant", "content": written, "tool_calls": _calls(calls)}
+    else:
+        found = {"role": role, "content": text(content)}
+    if item.get("train") is False or item.get("weight") == 0:
+        found["train"] = False
+    return found
+
+
+def text(value: Any) -> str:
+    """A text, or the texts of content parts joined. Raises RowError where it is something else."""
+    if isinstance(value, list):
+        if any(not isinstance(part, dict) for part in value):
+            raise RowError("row_wrong_type")
+        if any(part.get("type") != "text" for part in value):
+            raise RowError("row_media")
+        return "".join(text(part.get("text")) for part in value)
+    if not isinstance(value, str):
+        raise RowError("row_wrong_type")
+    return value
+
+
+def tools(value: Any) -> list[dict[str, Any]] | None:
+    """Tools as a list of OpenAI's {type: function, function: {...}}; JSON text is read."""
+    if isinstance(value, str) and value.strip():
+        value = _json(value)
+    if value in (None, "", []):
+        return None
+    if not isinstance(value, list) or any(not isinstance(tool, dict) for tool in value):
+        raise RowError("row_bad_tools")
+    wrapped = [
+        tool if "function" in tool else {"type": "function", "function": tool} for tool in value
+    ]
+    if any(not isinstance(tool["function"], dict) for tool in wrapped):
+        raise RowError("row_bad_tools")
+    return wrapped
+
+
+def check_order(messages: list[Message], *, open_end: bool = False) -> None:
+    """Raises RowError where the roles are out of order or the last word is not the assistant's.
+
+    open_end: the last word is the user's or a tool's instead: the answer is still to come.
+    """
+    before: str | None = None
+    for one in messages:
+        role = "call" if one.get("tool_calls") else one["role"]
+        allowed = AFTER[before]
+        if role not in allowed and not (role == "call" and "assistant" in allowed):
+            raise RowError("row_roles")
+        before = role
+    if open_end and before not in {"user", "tool"}:
+        raise RowError("row_no_question")
+    if not open_end and before not in {"assistant", "call"}:
+        raise RowError("row_no_last_answer")
+
+
+def check_texts(messages: list[Message]) -> None:
+    """Raises RowError for an empty answer, and for half a character (a lone surrogate)."""
+    for one in messages:
+        if one["role"] == "assistant" and not one.get("tool_calls") and not one["content"].strip():
+            raise RowError("row_empty_answer")
+        check_characters(one["content"])
+
+
+def check_characters(written: str) -> None:
+    """Raises RowError for half a character (a lone surrogate)."""
+    if surrogate.search(written):
+        raise RowError("row_bad_text")
+
+
+def is_list(value: Any) -> bool:
+    """Whether a value is a list of messages, with any names of their keys."""
+    return bool(value) and isinstance(value, list) and any(_role_key(item) for item in value)
+
+
+def listed(items: list[Any]) -> list[Message]:
+    """Messages whose keys and roles are named as in sharegpt or openai. Raises RowError."""
+    return [message(item, SHAREGPT if _role_key(item) == "from" else OPENAI) for item in items]
+
+
+def _role_key(item: Any) -> str:
+    """The key under which a message says who speaks; "" where it is no message."""
+    return next((key for key in ("role", "from") if isinstance(item, dict) and key in item), "")
+
+
+def _role(name: Any, names: Mapping[str, str]) -> str:
+    if not isinstance(name, str):
+        raise RowError("row_wrong_type")
+    for tag, role in ROLES.items():
+        if names.get(tag) and names[tag] == name:
+            return role
+    if name == "developer":
+        return "system"
+    raise RowError("row_unknown_role")
+
+
+def _calls(value: Any) -> list[dict[str, Any]]:
+    """Tool calls as OpenAI's, their arguments as objects where they are such."""
+    if isinstance(value, str):
+        value = _json(value)
+    items = value if isinstance(value, list) else [value]
+    return [_call(item) for item in items]
+
+
+def _call(item: Any) -> dict[str, Any]:
+    function = item.get("function", item) if isinstance(item, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise RowError("row_bad_tools")
+    arguments = function.get("arguments") or {}
+    if isinstance(arguments, str):
+        arguments = _json(arguments)
+    return {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
+
+
+def _json(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise RowError("row_bad_tools") from None
