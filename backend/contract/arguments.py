@@ -30,7 +30,7 @@ def defaults(task: str) -> Values:
 def active(values: Mapping[str, Value], task: str) -> list[Field]:
     """The rows that apply, given the values of the others (missing ones count as default)."""
     whole = {**defaults(task), **values}
-    return [row for row in fields_of(task) if row.active(whole)]
+    return [row for row in fields_of(task) if row.active(whole, task)]
 
 
 def canonical(values: Mapping[str, Value], task: str) -> Values:
@@ -89,15 +89,19 @@ def ignored(values: Mapping[str, Value], task: str) -> list[Problem]:
     """A notice for each value that was given and does not apply, with what it would need."""
     applying = {row.name for row in active(values, task)}
     return [
-        Problem(code="does_not_apply", field=row.name, params={"needs": needs(row)}, notice=True)
+        Problem(
+            code="does_not_apply", field=row.name, params={"needs": needs(row, task)}, notice=True
+        )
         for row in fields_of(task)
         if row.name not in applying and values.get(row.name, row.default) != row.default
     ]
 
 
-def needs(row: Field) -> str:
-    """What a row's `when` asks for, as written on a command line."""
-    return ", ".join(f"{name}={'|'.join(map(format_value, any_of))}" for name, any_of in row.when)
+def needs(row: Field, task: str) -> str:
+    """What a row asks for in a subcommand, as written on a command line."""
+    return ", ".join(
+        f"{name}={'|'.join(map(format_value, any_of))}" for name, any_of in row.conditions(task)
+    )
 
 
 def to_argv(values: Mapping[str, Value], task: str) -> list[str]:
@@ -128,7 +132,7 @@ def from_argv(argv: Sequence[str], task: str) -> tuple[Values, list[Problem]]:
     problems: list[Problem] = []
     if words and _is_file(words[0]):
         raw, problems = read_mapping(words.pop(0))
-    given, more = _pairs(words)
+    given, more = pairs(words)
     for name, value in given.items():
         raw[name] = value
         raw.lines.pop(name, None)
@@ -142,7 +146,8 @@ def _is_file(word: str) -> bool:
     return not pair and not word.startswith("-") and word.endswith((".yaml", ".yml", ".json"))
 
 
-def _pairs(words: list[str]) -> tuple[dict[str, object], list[Problem]]:
+def pairs(words: list[str]) -> tuple[dict[str, object], list[Problem]]:
+    """Raw values by name from words of a command line; each word that is none is a problem."""
     raw: dict[str, object] = {}
     problems: list[Problem] = []
     while words:

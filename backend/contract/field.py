@@ -1,5 +1,6 @@
 """One argument as one row; widgets, checks, command line, YAML and help all derive from it."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,10 +34,12 @@ class Field:
     kind      bool, int, float, text, choice, list (names joined by commas), path, json
     low/high  the closed range of a number; `step` is the grid of its slider
     when      shown, written and checked only where every (argument, values) pair holds
+    training_when  further pairs that hold for the subcommand train only
     tasks     the subcommands that take it: train, eval, chat, api, export
     optional  None is a value (and the way to say "not set")
     secret    travels in the child's environment under `to`, never in argv or files
-    widget    "" for the kind's usual one; "slider", "radio", "multiselect", "area", "model", "none"
+    widget    "" for the kind's usual one; "radio", "area", "none" (not on the page), or what is
+              offered: "dataset", "template", "model", "adapter", "reward_model"
     to        the library argument (or environment variable) that receives the value
     """
 
@@ -49,6 +52,7 @@ class Field:
     step: float | None = None
     choices: tuple[str, ...] = ()
     when: When = ()
+    training_when: When = ()
     tasks: tuple[str, ...] = ("train",)
     optional: bool = False
     secret: bool = False
@@ -69,9 +73,13 @@ class Field:
             raise self._error("value_missing")
         return self._PARSERS[self.kind](self, raw)
 
-    def active(self, values: Mapping[str, Value]) -> bool:
-        """Whether this argument applies, given the others."""
-        return all(values.get(name) in allowed for name, allowed in self.when)
+    def conditions(self, task: str) -> When:
+        """What must hold for this argument to apply in a subcommand."""
+        return self.when + (self.training_when if task == "train" else ())
+
+    def active(self, values: Mapping[str, Value], task: str) -> bool:
+        """Whether this argument applies in a subcommand, given the others."""
+        return all(values.get(name) in allowed for name, allowed in self.conditions(task))
 
     def _error(self, code: str, **params: str | int | float) -> FieldError:
         return FieldError(Problem(code=code, field=self.name, params=params))
@@ -129,6 +137,19 @@ class Field:
             return None
         return raw
 
+    def _json(self, raw: object) -> Value:
+        """A JSON object as text; a mapping of a YAML file is one, too."""
+        try:
+            found = json.loads(raw) if isinstance(raw, str) and raw.strip() else raw
+            text = json.dumps(found) if isinstance(found, dict) else None
+        except (ValueError, TypeError, RecursionError):
+            text = None
+        if not raw and self.optional:
+            return None
+        if text is None:
+            raise self._error("not_json_object", value=_shown(raw))
+        return self._text(text)
+
     def _choice(self, raw: object) -> Value:
         text = "no" if raw is False else _plain(raw)  # YAML reads a bare no as false
         if text not in self.choices:
@@ -151,7 +172,7 @@ class Field:
         "float": _float,
         "text": _text,
         "path": _text,
-        "json": _text,
+        "json": _json,
         "choice": _choice,
         "list": _list,
     }

@@ -17,12 +17,12 @@ from backend.contract import run_folder
 from backend.contract.checkpoints import Checkpoint, checkpoints, verify
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
-from backend.contract.files import read_json
+from backend.contract.files import read_json, write_atomic
 from backend.contract.home import home, saves
 from backend.contract.model_folder import local
 from backend.contract.names import check_output_dir, plain
 from backend.contract.problems import Problem, RunFolderError
-from backend.contract.run_files import RUN, SUPERVISOR_LOG, hold, request_stop
+from backend.contract.run_files import ARGUMENTS, RUN, SUPERVISOR_LOG, hold, request_stop
 
 LOCK = ".launch.lock"  # its content is the number of the last run
 PRIVATE = (
@@ -30,7 +30,10 @@ PRIVATE = (
     "TUNEBOARD_RUN",
 )  # not for runs: the page's login, another run's names
 ROOT = Path(__file__).resolve().parents[2]
-TAKEN = {"models", "arguments"}  # folders of saves/ that hold no runs
+RECIPES = "recipes"  # folder of saves/ with the groups of runs that recipes start
+TAKEN = {"models", "arguments", RECIPES}  # folders of saves/ that are no model's
+RECIPE = "recipe"  # the kind of such a group, itself a run whose child starts the others
+RECIPE_GRACE = 86_400.0  # seconds: its stage has a limit of its own, and ends it by force
 
 
 def start(
@@ -54,12 +57,21 @@ def start(
         command = Command.build(task, values)
         command = replace(command, env={**command.env, **(env or {})})
         run_folder.create(folder, task=task, values=values, command=command, sequence=sequence)
-        try:
-            _supervise(folder, command.env)
-        except RunFolderError:
-            run_folder.remove(folder)
-            raise
+        _supervise_new(folder, command.env)
     return folder
+
+
+def start_recipe(folder: Path, recipe: str, command: Command, *, exclusive: bool = False) -> None:
+    """Make the folder of a group of runs, with its recipe as args.yaml, and start its supervisor.
+
+    Raises as start does.
+    """
+    with _one_at_a_time() as sequence:
+        if exclusive:
+            _require_free()
+        run_folder.create(folder, task=RECIPE, values={}, command=command, sequence=sequence)
+        write_atomic(folder / ARGUMENTS, recipe)
+        _supervise_new(folder, command.env)
 
 
 def stop(path: Path, grace: float | None = None) -> bool:
@@ -70,6 +82,8 @@ def stop(path: Path, grace: float | None = None) -> bool:
     view = run_folder.read(path)
     if view.ended:
         return False
+    if grace is None and view.task == RECIPE:
+        grace = RECIPE_GRACE
     asked = request_stop(path, grace)
     if view.unsupervised:
         _supervise(path, {}, "--adopt")
@@ -79,15 +93,19 @@ def stop(path: Path, grace: float | None = None) -> bool:
 def resume(path: Path, env: Mapping[str, str] | None = None) -> None:
     """Go on with an ended run in its own folder, from its newest checkpoint that is whole.
 
-    Raises RunFolderError "run_going_on" or "no_checkpoint".
+    A recipe goes on at the stage that it ended in. Raises RunFolderError "run_going_on" or
+    "no_checkpoint".
     """
     with _one_at_a_time():
-        if not run_folder.read(path).ended:
+        view = run_folder.read(path)
+        if not view.ended:
             raise RunFolderError(Problem(code="run_going_on", params={"path": str(path)}))
-        newest = _newest(path)
+        words = []
+        if view.task != RECIPE:
+            words = ["--resume_from_checkpoint", str(_newest(path).path)]
         (path / SUPERVISOR_LOG).touch()  # from here on the run is starting
         run_folder.archive(path)
-        _supervise(path, env or {}, "--resume_from_checkpoint", str(newest.path))
+        _supervise(path, env or {}, *words)
 
 
 def default_output_dir(values: Mapping[str, Value], task: str, model: str | None = None) -> Path:
@@ -130,6 +148,15 @@ def _newest(path: Path) -> Checkpoint:
     raise RunFolderError(
         Problem(code="no_checkpoint", field="resume_from_checkpoint", params=params)
     )
+
+
+def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:
+    """Start the supervisor of a run that was made just now; the folder goes if it does not."""
+    try:
+        _supervise(folder, secrets)
+    except RunFolderError:
+        run_folder.remove(folder)
+        raise
 
 
 @contextmanager

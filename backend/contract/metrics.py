@@ -4,7 +4,8 @@ import dataclasses
 import json
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 TAIL_BYTES = 8192
@@ -24,9 +25,10 @@ class Row:
     tokens_per_second: float | None = None
     memory: int | None = None  # bytes: peak of the GPU, else resident memory of the process
     time: float | None = None  # seconds of training since the start of the run
+    more: Mapping[str, float] = field(default_factory=dict)  # a stage's own: rewards/margins, kl
 
 
-NAMES = tuple(field.name for field in dataclasses.fields(Row))
+NAMES = tuple(each.name for each in dataclasses.fields(Row) if each.name != "more")
 WORDS = ("nan", "inf", "-inf")  # JSON has no numbers for them
 
 
@@ -44,8 +46,9 @@ def append(path: Path, row: Row) -> None:
 
 def written(row: Row) -> bytes:
     """A row as a line of metrics.jsonl."""
-    known = {name: _plain(value) for name, value in vars(row).items() if value is not None}
-    return json.dumps(known).encode() + b"\n"
+    known = {name: getattr(row, name) for name in NAMES} | dict(row.more)
+    kept = {name: _plain(value) for name, value in known.items() if value is not None}
+    return json.dumps(kept).encode() + b"\n"
 
 
 def read(path: Path, offset: int = 0) -> tuple[list[Row], int]:
@@ -97,8 +100,10 @@ def _row(line: bytes) -> Row | None:
         return None
     if not isinstance(content, dict) or type(content.get("step")) is not int:
         return None
-    known = {name: _number(content.get(name)) for name in NAMES}
-    return Row(**known)  # type: ignore[arg-type]
+    found = {str(name): _number(value) for name, value in content.items()}
+    known = {name: found.pop(name, None) for name in NAMES}
+    more = {name: value for name, value in found.items() if value is not None}
+    return Row(**known, more=more)  # type: ignore[arg-type]
 
 
 def _number(value: object) -> float | None:

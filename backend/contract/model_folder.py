@@ -14,6 +14,7 @@ from backend.contract.problems import Problem
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
+VALUE_HEAD = "value_head.safetensors"  # beside a reward model, and a policy that PPO trained
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 MAX_HEADER = 100 * 1024 * 1024  # bytes, the format's own limit

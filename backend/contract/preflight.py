@@ -8,9 +8,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from backend.contract import dataset_info, template_names
+from backend.contract import dataset_info, requirements, reward_model, rewards, template_names
 from backend.contract.dataset_info import names
+from backend.contract.devices import gpus
 from backend.contract.field import Value
+from backend.contract.files import read_json
 from backend.contract.model_folder import adapter_problems, local, model_problems
 from backend.contract.names import check_output_dir
 from backend.contract.problems import Problem
@@ -32,15 +34,23 @@ TRACKERS = {
     "azure_ml": "azureml",
 }
 
+# Configs of DeepSpeed that are written for the person; anything else is the path of a config.
+ZERO = ("2", "3", "2_offload", "3_offload")
+
 # (argument, values that need the package, module, what to install)
 PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
-    ("quantization_bit", ("4", "8"), "bitsandbytes", "bitsandbytes"),
     ("use_galore", (True,), "galore_torch", "galore-torch"),
     ("use_apollo", (True,), "apollo_torch", "apollo-torch"),
+    ("use_adam_mini", (True,), "adam_mini", "adam-mini"),
     ("enable_liger_kernel", (True,), "liger_kernel", "liger-kernel"),
+    ("use_unsloth", (True,), "unsloth", "unsloth"),
     ("flash_attn", ("fa2",), "flash_attn", "flash-attn"),
     ("flash_attn", ("fa3",), "flash_attn_interface", "flash-attn-3"),
     ("hub_name", ("modelscope",), "modelscope", "modelscope"),
+    ("infer_backend", ("vllm",), "vllm", "vllm"),
+    ("infer_backend", ("sglang",), "sglang", "sglang"),
+    ("use_swanlab", (True,), "swanlab", "swanlab"),
+    ("export_quantization_bit", ("8", "4", "3", "2"), "gptqmodel", "gptqmodel"),
 )
 
 
@@ -50,7 +60,11 @@ def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
         *check_model(values),
         *dataset_info.check(values, task),
         *check_packages(values),
+        *check_token(values),
+        *check_deepspeed(values),
+        *check_engine(values),
         *template_names.check(values),
+        *(rewards.check(values) + reward_model.check(values) if task == "train" else []),
         *(check_export(values) if task == "export" else []),
         *_check_resume(values),
         *_check_output(values),
@@ -61,10 +75,22 @@ def check_model(values: Mapping[str, Value]) -> list[Problem]:
     """Problems of the model and adapter folders."""
     if not values.get("model_name_or_path") or values.get("hub_name") == "modelscope":
         return []
-    problems = model_problems(str(values["model_name_or_path"]))
+    problems = model_problems(str(values["model_name_or_path"])) or check_quantized(values)
     for name in names(values.get("adapter_name_or_path")):
         problems += adapter_problems(name)
+    if values.get("ref_model"):
+        problems += model_problems(str(values["ref_model"]), "ref_model")
+    for name in names(values.get("ref_model_adapters")):
+        problems += adapter_problems(name, "ref_model_adapters")
     return problems
+
+
+def check_quantized(
+    values: Mapping[str, Value], field: str = "model_name_or_path"
+) -> list[Problem]:
+    """What keeps a folder with quantised weights from being loaded; hub ids pass."""
+    folder = local(str(values[field]))
+    return requirements.folder_problems(folder, values, field, _installed)
 
 
 def check_packages(values: Mapping[str, Value]) -> list[Problem]:
@@ -74,6 +100,7 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
         for field, needing, module, package in PACKAGES
         if values.get(field) in needing and not _installed(module)
     ]
+    problems += requirements.check(values, _installed)
     for tracker in names(values.get("report_to")):
         package = TRACKERS.get(tracker, "")
         if tracker in {"none", "all"}:
@@ -88,11 +115,52 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
     return problems
 
 
+def check_engine(values: Mapping[str, Value]) -> list[Problem]:
+    """A server of others without the GPU that it needs."""
+    engine = values.get("infer_backend")
+    if engine not in ("vllm", "sglang") or gpus():
+        return []
+    return [Problem(code="engine_needs_gpu", field="infer_backend", params={"engine": engine})]
+
+
+def check_deepspeed(values: Mapping[str, Value]) -> list[Problem]:
+    """DeepSpeed that is not installed, or a config that is no JSON file."""
+    given = str(values.get("deepspeed") or "")
+    if not given:
+        return []
+    problems = []
+    if not _installed("deepspeed"):
+        params = {"package": "deepspeed"}
+        problems.append(Problem(code="package_missing", field="deepspeed", params=params))
+    if given not in ZERO:
+        config = read_json(local(given))
+        if not config:
+            params = {"path": str(local(given)), "choices": ", ".join(ZERO)}
+            problems.append(Problem(code="deepspeed_config", field="deepspeed", params=params))
+    return problems
+
+
+def check_token(values: Mapping[str, Value]) -> list[Problem]:
+    """A push to the hub without a token: none given, in the environment, or kept by a login."""
+    wanted = values.get("push_to_hub") or values.get("export_hub_model_id")
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    kept = Path(os.environ.get("HF_TOKEN_PATH") or home / "token")
+    given = values.get("hf_hub_token") or os.environ.get("HF_TOKEN")
+    if not wanted or given or kept.is_file():
+        return []
+    return [Problem(code="hub_token_missing", field="hf_hub_token")]
+
+
 def check_export(values: Mapping[str, Value]) -> list[Problem]:
     """A target folder that holds something, or a kind of file that is not written."""
     problems = []
     if values.get("export_legacy_format"):
         problems.append(Problem(code="export_legacy_format", field="export_legacy_format"))
+    texts = values.get("export_quantization_dataset")
+    if values.get("export_quantization_bit") and texts and not local(str(texts)).exists():
+        params = {"path": str(local(str(texts)))}
+        field = "export_quantization_dataset"
+        problems.append(Problem(code="export_calibration_missing", field=field, params=params))
     if not values.get("export_dir"):
         return problems
     target = local(str(values["export_dir"]))

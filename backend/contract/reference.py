@@ -39,17 +39,17 @@ def help_text(task: str, lang: str = DEFAULT_LANGUAGE) -> str:
         members = [row for row in rows if row.group == group]
         if members:
             lines += ["", t(f"group.{group}", lang)]
-            lines += [line for row in members for line in _entry(row, lang)]
+            lines += [line for row in members for line in _entry(row, task, lang)]
     return "\n".join(lines)
 
 
-def _entry(row: Field, lang: str) -> list[str]:
+def _entry(row: Field, task: str, lang: str) -> list[str]:
     """One argument of --help: its name and kind, then help, default and limits below."""
     details = [t("reference.default", lang, value=_default(row))]
     if _limits(row):
         details.append(t("reference.values", lang, values=_limits(row)))
-    if row.when:
-        details.append(t("reference.needs", lang, needs=needs(row)))
+    if row.conditions(task):
+        details.append(t("reference.needs", lang, needs=needs(row, task)))
     if row.secret:
         details.append(t("reference.secret", lang, name=row.to))
     text = t(f"field.{row.name}.help", lang) + t("reference.details", lang, all="; ".join(details))
@@ -69,7 +69,7 @@ def _line(row: Field) -> str:
         kind,
         f"`{_default(row)}`",
         _limits(row),
-        needs(row),
+        needs(row, row.tasks[0]),
         ", ".join(row.tasks),
         t(f"field.{row.name}.help"),
     ]

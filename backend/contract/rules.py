@@ -1,40 +1,13 @@
 """Rules that span several arguments, as data: where all conditions hold, the problem stands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from backend.contract.field import Value
+from backend.contract.method_rules import METHOD_RULES
+from backend.contract.methods import ADAPTERS, QUANTIZABLE
 from backend.contract.problems import Problem
-
-Condition = tuple[str, str, Value | tuple[Value, ...]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """`problem.<code>` beside `field` where every condition (argument, operator, value) holds.
-
-    Operators: "is" (one of the values), "not" (none of them), "set", "unset", "several" (a list
-    of more than one), "above".
-    """
-
-    code: str
-    field: str
-    conditions: tuple[Condition, ...]
-    tasks: tuple[str, ...] = ("train",)
-    notice: bool = False
-
-
-def _holds(condition: Condition, values: Mapping[str, Value]) -> bool:
-    name, operator, wanted = condition
-    value = values.get(name)
-    if operator in {"is", "not"}:
-        options = wanted if isinstance(wanted, tuple) else (wanted,)
-        return (value in options) == (operator == "is")
-    if operator in {"set", "unset"}:
-        return (value in (None, "", False)) == (operator == "unset")
-    if operator == "several":
-        return isinstance(value, str) and "," in value
-    return isinstance(value, int | float) and isinstance(wanted, int | float) and value > wanted
+from backend.contract.rule import Condition, Rule
+from backend.contract.tuning_rules import TUNING_RULES
 
 
 def broken(values: Mapping[str, Value], task: str) -> list[Problem]:
@@ -42,7 +15,7 @@ def broken(values: Mapping[str, Value], task: str) -> list[Problem]:
     return [
         Problem(code=rule.code, field=rule.field, notice=rule.notice)
         for rule in RULES
-        if task in rule.tasks and all(_holds(condition, values) for condition in rule.conditions)
+        if task in rule.tasks and rule.broken(values)
     ]
 
 
@@ -50,6 +23,11 @@ NO_EVALUATION_DATA: tuple[Condition, ...] = (
     ("val_size", "is", 0.0),
     ("eval_dataset", "unset", None),
 )
+
+GRPO: Condition = ("stage", "is", "grpo")
+DPO: Condition = ("stage", "is", "dpo")
+
+ENGINE: Condition = ("infer_backend", "is", ("vllm", "sglang"))
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -66,7 +44,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         code="dataset_required",
         field="dataset",
-        conditions=(("dataset", "unset", None), ("do_train", "is", True)),
+        conditions=(
+            ("dataset", "unset", None),
+            ("tokenized_path", "unset", None),
+            ("do_train", "is", True),
+        ),
     ),
     Rule(
         code="eval_dataset_required",
@@ -79,6 +61,55 @@ RULES: tuple[Rule, ...] = (
         field="export_dir",
         conditions=(("export_dir", "unset", None),),
         tasks=("export",),
+    ),
+    Rule(
+        code="export_quantization_dataset_required",
+        field="export_quantization_dataset",
+        conditions=(
+            ("export_quantization_bit", "set", None),
+            ("export_quantization_dataset", "unset", None),
+        ),
+        tasks=("export",),
+    ),
+    Rule(
+        code="export_quantization_and_adapter",
+        field="export_quantization_bit",
+        conditions=(
+            ("export_quantization_bit", "set", None),
+            ("adapter_name_or_path", "set", None),
+        ),
+        tasks=("export",),
+    ),
+    *(
+        Rule(code=code, field=name, conditions=(("streaming", "is", True), *more))
+        for code, name, *more in (
+            ("streaming_needs_steps", "max_steps", ("max_steps", "unset", None)),
+            ("streaming_max_samples", "max_samples", ("max_samples", "set", None)),
+            ("streaming_val_size", "val_size", ("val_size", "above", 0), ("val_size", "below", 1)),
+            ("streaming_saved", "tokenized_path", ("tokenized_path", "set", None)),
+            ("streaming_stage", "streaming", ("stage", "is", ("ppo", "grpo"))),
+        )
+    ),
+    Rule(
+        code="streaming_not_grouped",
+        field="group_by_length",
+        conditions=(("streaming", "is", True), ("group_by_length", "is", True)),
+        notice=True,
+    ),
+    Rule(
+        code="stage_not_evaluated",
+        field="stage",
+        conditions=(("stage", "not", ("pt", "sft", "rm")),),
+        tasks=("eval",),
+    ),
+    *(
+        Rule(
+            code="predict_needs_answers",
+            field=name,
+            conditions=(("stage", "is", ("pt", "rm")), (name, "is", True)),
+            tasks=("eval",),
+        )
+        for name in ("do_predict", "predict_with_generate")
     ),
     Rule(
         code="two_validation_sets",
@@ -100,7 +131,7 @@ RULES: tuple[Rule, ...] = (
         field="adapter_name_or_path",
         conditions=(
             ("adapter_name_or_path", "set", None),
-            ("finetuning_type", "not", ("lora",)),
+            ("finetuning_type", "not", ADAPTERS),
         ),
         tasks=("train", "eval", "chat", "api", "export"),
     ),
@@ -109,14 +140,9 @@ RULES: tuple[Rule, ...] = (
         field="quantization_bit",
         conditions=(
             ("quantization_bit", "set", None),
-            ("finetuning_type", "not", ("lora",)),
+            ("finetuning_type", "not", QUANTIZABLE),
         ),
         tasks=("train", "eval", "chat", "api"),
-    ),
-    Rule(
-        code="quantization_and_resize",
-        field="resize_vocab",
-        conditions=(("quantization_bit", "set", None), ("resize_vocab", "is", True)),
     ),
     Rule(
         code="quantization_and_new_adapter",
@@ -134,29 +160,7 @@ RULES: tuple[Rule, ...] = (
         field="pissa_init",
         conditions=(("quantization_bit", "set", None), ("pissa_init", "is", True)),
     ),
-    Rule(
-        code="two_low_rank_optimizers",
-        field="use_apollo",
-        conditions=(("use_galore", "is", True), ("use_apollo", "is", True)),
-    ),
-    Rule(
-        code="lora_and_low_rank_optimizer",
-        field="use_galore",
-        conditions=(("use_galore", "is", True), ("finetuning_type", "is", "lora")),
-    ),
-    Rule(
-        code="lora_and_low_rank_optimizer",
-        field="use_apollo",
-        conditions=(("use_apollo", "is", True), ("finetuning_type", "is", "lora")),
-    ),
-    *(
-        Rule(
-            code="needs_lora",
-            field=name,
-            conditions=((name, "set", None), ("finetuning_type", "not", ("lora",))),
-        )
-        for name in ("loraplus_lr_ratio", "use_rslora", "use_dora", "pissa_init")
-    ),
+    *METHOD_RULES,
     Rule(
         code="evaluation_needs_data",
         field="eval_strategy",
@@ -191,9 +195,114 @@ RULES: tuple[Rule, ...] = (
         conditions=(("do_eval", "is", False), ("do_predict", "is", False)),
         tasks=("eval",),
     ),
+    *(
+        Rule(
+            code="not_with_engine",
+            field=name,
+            conditions=((name, "set", None), ENGINE),
+            tasks=("api",),
+        )
+        for name in ("quantization_bit", "rope_scaling")
+    ),
+    Rule(
+        code="one_adapter_with_engine",
+        field="adapter_name_or_path",
+        conditions=(("adapter_name_or_path", "several", None), ENGINE),
+        tasks=("api",),
+    ),
+    Rule(
+        code="engine_only_serves",
+        field="infer_backend",
+        conditions=(ENGINE,),
+        tasks=("chat",),
+    ),
+    *(
+        Rule(
+            code="engine_ignores",
+            field=name,
+            conditions=((name, "not", usual), ENGINE),
+            tasks=("api",),
+            notice=True,
+        )
+        for name, usual in (("template", "auto"), ("default_system", None), ("flash_attn", "auto"))
+    ),
+    *(
+        Rule(
+            code="not_with_zero3",
+            field=name,
+            conditions=((name, "set", None), ("deepspeed", "is", ("3", "3_offload"))),
+        )
+        for name in ("pissa_init", "pure_bf16", "quantization_bit")
+    ),
     Rule(
         code="train_on_prompt_and_mask_history",
         field="mask_history",
         conditions=(("train_on_prompt", "is", True), ("mask_history", "is", True)),
     ),
+    Rule(
+        code="smoothing_needs_sigmoid",
+        field="dpo_label_smoothing",
+        conditions=(DPO, ("dpo_label_smoothing", "above", 0), ("pref_loss", "not", "sigmoid")),
+    ),
+    *(
+        Rule(
+            code="reference_not_used",
+            field=name,
+            conditions=(DPO, ("pref_loss", "is", ("orpo", "simpo")), (name, "set", None)),
+            notice=True,
+        )
+        for name in ("ref_model", "ref_model_adapters", "ref_model_quantization_bit")
+    ),
+    Rule(
+        code="ftx_not_used",
+        field="pref_ftx",
+        conditions=(DPO, ("pref_loss", "is", "orpo"), ("pref_ftx", "above", 0)),
+        notice=True,
+    ),
+    Rule(
+        code="rollouts_narrow",
+        field="top_p",
+        conditions=(("stage", "is", ("ppo", "grpo")), ("top_p", "is", 0.7)),
+        notice=True,
+    ),
+    *(
+        Rule(
+            code="reward_model_required",
+            field="reward_model",
+            conditions=(*stage, ("reward_model", "unset", None)),
+        )
+        for stage in (
+            (("stage", "is", "ppo"),),
+            (GRPO, ("reward_functions", "lists", "reward_model")),
+        )
+    ),
+    Rule(
+        code="not_with_zero3",
+        field="stage",
+        conditions=(("stage", "is", "ppo"), ("deepspeed", "is", ("3", "3_offload"))),
+    ),
+    Rule(
+        code="reward_regex_required",
+        field="reward_regex",
+        conditions=(GRPO, ("reward_functions", "lists", "regex"), ("reward_regex", "unset", None)),
+    ),
+    Rule(
+        code="reward_python_required",
+        field="reward_python_file",
+        conditions=(
+            GRPO,
+            ("reward_functions", "lists", "python"),
+            ("reward_python_file", "unset", None),
+        ),
+    ),
+    Rule(
+        code="reward_python_not_allowed",
+        field="allow_reward_python",
+        conditions=(
+            GRPO,
+            ("reward_functions", "lists", "python"),
+            ("allow_reward_python", "is", False),
+        ),
+    ),
+    *TUNING_RULES,
 )

@@ -55,10 +55,12 @@ def test_the_default_lies_on_the_slider_s_step(row: Field) -> None:
 
 @every_row
 def test_when_names_rows_and_values_that_exist(row: Field) -> None:
-    for name, allowed in row.when:
+    for name, allowed in row.when + row.training_when:
         other = FIELDS[name]
         assert all(other.parse(value) == value for value in allowed)
-        assert set(row.tasks) <= set(other.tasks), "a condition that this subcommand cannot meet"
+        assert set(row.tasks if (name, allowed) in row.when else ("train",)) <= set(other.tasks), (
+            "a condition that this subcommand cannot meet"
+        )
 
 
 @every_row
@@ -90,7 +92,8 @@ def test_rules_speak_of_rows_and_values_that_exist() -> None:
         for name in (rule.field, *(condition[0] for condition in rule.conditions)):
             assert set(rule.tasks) <= set(FIELDS[name].tasks), (rule.code, name)
         for name, operator, wanted in rule.conditions:
-            assert operator in {"is", "not", "set", "unset", "several", "above"}
+            known = {"is", "not", "set", "unset", "several", "lists", "above", "below", "not below"}
+            assert operator in known
             options = wanted if isinstance(wanted, tuple) else (wanted,)
             if operator in {"is", "not"}:
                 assert all(FIELDS[name].parse(option) == option for option in options)

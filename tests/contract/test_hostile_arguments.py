@@ -23,7 +23,7 @@ def test_there_is_something_to_attack() -> None:
 @pytest.mark.parametrize("row", OPEN, ids=lambda row: row.name)
 def test_hostile_text_is_one_argument(row, tmp_path: Path) -> None:
     task = row.tasks[0]
-    others = {name: allowed[0] for name, allowed in row.when}
+    others = {name: allowed[0] for name, allowed in row.conditions(task)}
     script, expected = [STUB], []
     for hostile in HOSTILE:
         value = parsed(row, hostile)

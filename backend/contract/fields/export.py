@@ -2,6 +2,23 @@
 
 from backend.contract.field import Field
 
+QUANTIZED = (("export_quantization_bit", ("8", "4", "3", "2")),)
+
+
+def _count(name: str, default: int, high: int) -> Field:
+    return Field(
+        name=name,
+        kind="int",
+        default=default,
+        group="export",
+        low=1,
+        high=high,
+        step=1,
+        tasks=("export",),
+        when=QUANTIZED,
+    )
+
+
 ROWS = (
     Field(
         name="export_dir",
@@ -44,6 +61,34 @@ ROWS = (
         default=True,
         group="export",
         tasks=("export",),
+    ),
+    Field(
+        name="export_quantization_bit",
+        kind="choice",
+        default=None,
+        group="export",
+        choices=("8", "4", "3", "2"),
+        tasks=("export",),
+        optional=True,
+    ),
+    Field(
+        name="export_quantization_dataset",
+        kind="path",
+        default=None,
+        group="export",
+        tasks=("export",),
+        when=QUANTIZED,
+        optional=True,
+    ),
+    _count("export_quantization_nsamples", 128, 100_000),
+    _count("export_quantization_maxlen", 1024, 131_072),
+    Field(
+        name="export_hub_model_id",
+        kind="text",
+        default=None,
+        group="export",
+        tasks=("export",),
+        optional=True,
     ),
     Field(
         name="export_legacy_format",

@@ -6,6 +6,14 @@ FREEZE = (("finetuning_type", ("freeze",)),)
 
 ROWS = (
     Field(
+        name="use_llama_pro",
+        kind="bool",
+        default=False,
+        group="freeze",
+        when=(("finetuning_type", ("freeze", "lora")),),
+        advanced=True,
+    ),
+    Field(
         name="freeze_trainable_layers",
         kind="int",
         default=2,

@@ -3,6 +3,8 @@
 from backend.contract.field import Field
 
 ANSWERS = ("eval", "chat", "api")
+SAMPLED = (*ANSWERS, "train")
+ROLLOUTS = (("stage", ("ppo", "grpo")),)  # the stages of training that draw answers
 
 
 def _float(name: str, default: float, low: float, high: float) -> Field:
@@ -14,7 +16,8 @@ def _float(name: str, default: float, low: float, high: float) -> Field:
         low=low,
         high=high,
         step=0.01,
-        tasks=ANSWERS,
+        tasks=SAMPLED,
+        training_when=ROLLOUTS,
     )
 
 
@@ -27,7 +30,8 @@ ROWS = (
         low=1,
         high=131_072,
         step=1,
-        tasks=ANSWERS,
+        tasks=SAMPLED,
+        training_when=ROLLOUTS,
     ),
     Field(name="do_sample", kind="bool", default=True, group="generation", tasks=ANSWERS),
     _float("temperature", 0.95, 0.0, 2.0),
@@ -40,7 +44,8 @@ ROWS = (
         low=0,
         high=100_000,
         step=1,
-        tasks=ANSWERS,
+        tasks=SAMPLED,
+        training_when=ROLLOUTS,
         advanced=True,
     ),
     Field(
@@ -62,7 +67,8 @@ ROWS = (
         low=0.1,
         high=10.0,
         step=0.01,
-        tasks=ANSWERS,
+        tasks=SAMPLED,
+        training_when=ROLLOUTS,
         advanced=True,
     ),
     Field(
@@ -98,8 +104,7 @@ ROWS = (
         kind="choice",
         default="huggingface",
         group="generation",
-        choices=("huggingface",),
+        choices=("huggingface", "vllm", "sglang"),
         tasks=("chat", "api"),
-        widget="none",
     ),
 )

@@ -1,8 +1,11 @@
-"""LoRA and its family."""
+"""LoRA and its family, and what other adapters share with it."""
 
-from backend.contract.field import Field, Value
+from backend.contract.field import Field, Value, When
+from backend.contract.methods import ADAPTERS, REPARAMETRISED
 
-LORA = (("finetuning_type", ("lora",)),)
+LORA: When = (("finetuning_type", ("lora",)),)
+DELTAS: When = (("finetuning_type", ("lora", "adalora")),)
+TARGETED: When = (("finetuning_type", ("lora", "adalora", "ia3", "vera")),)
 
 
 def _switch(name: str, **more: object) -> Field:
@@ -10,13 +13,13 @@ def _switch(name: str, **more: object) -> Field:
     return Field(name=name, kind="bool", default=False, group="lora", advanced=True, **given)  # type: ignore[arg-type]
 
 
-def _modules(name: str, default: Value) -> Field:
+def _modules(name: str, default: Value, when: When) -> Field:
     return Field(
         name=name,
         kind="list",
         default=default,
         group="lora",
-        when=LORA,
+        when=when,
         optional=default is None,
         advanced=True,
     )
@@ -41,7 +44,7 @@ ROWS = (
         low=1,
         high=2048,
         step=1,
-        when=LORA,
+        when=DELTAS,
         optional=True,
     ),
     Field(
@@ -52,10 +55,10 @@ ROWS = (
         low=0.0,
         high=1.0,
         step=0.01,
-        when=LORA,
+        when=(("finetuning_type", ("lora", "adalora", "vera")),),
     ),
-    _modules("lora_target", "all"),
-    _modules("additional_target", None),
+    _modules("lora_target", "all", TARGETED),
+    _modules("additional_target", None, (("finetuning_type", REPARAMETRISED),)),
     Field(
         name="loraplus_lr_ratio",
         kind="float",
@@ -78,9 +81,18 @@ ROWS = (
         advanced=True,
         widget="none",
     ),
-    _switch("create_new_adapter"),
+    _switch("create_new_adapter", when=(("finetuning_type", ADAPTERS),)),
     _switch("use_rslora"),
     _switch("use_dora"),
+    Field(
+        name="init_lora_weights",
+        kind="choice",
+        default="default",
+        group="lora",
+        choices=("default", "gaussian", "olora", "loftq"),
+        when=LORA,
+        advanced=True,
+    ),
     _switch("pissa_init"),
     Field(
         name="pissa_iter",

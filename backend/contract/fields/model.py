@@ -1,6 +1,7 @@
 """The model: what is loaded and how."""
 
 from backend.contract.field import Field
+from backend.contract.methods import ADAPTERS, WHOLE
 
 EVERY = ("train", "eval", "chat", "api", "export")
 LOADED = ("train", "eval", "chat", "api")
@@ -13,7 +14,6 @@ ROWS = (
         group="model",
         tasks=EVERY,
         optional=True,
-        widget="model",
     ),
     Field(
         name="adapter_name_or_path",
@@ -29,7 +29,7 @@ ROWS = (
         kind="choice",
         default="lora",
         group="model",
-        choices=("lora", "full", "freeze"),
+        choices=("lora", *WHOLE, *ADAPTERS[1:]),
         tasks=EVERY,
     ),
     Field(

@@ -1,9 +1,9 @@
-"""Quantised loading (bitsandbytes), for QLoRA and for chat on a small card."""
+"""Quantised loading (bitsandbytes, torchao), for QLoRA and for chat on a small card."""
 
 from backend.contract.field import Field
 
 LOADED = ("train", "eval", "chat", "api")
-QUANTIZED = (("quantization_bit", ("4", "8")),)
+BITSANDBYTES_4 = (("quantization_bit", ("4",)), ("quantization_method", ("bnb",)))
 
 ROWS = (
     Field(
@@ -20,10 +20,9 @@ ROWS = (
         kind="choice",
         default="bnb",
         group="quantization",
-        choices=("bnb",),
+        choices=("bnb", "torchao"),
         tasks=LOADED,
-        when=QUANTIZED,
-        widget="none",
+        when=(("quantization_bit", ("4", "8")),),
     ),
     Field(
         name="quantization_type",
@@ -32,7 +31,7 @@ ROWS = (
         group="quantization",
         choices=("nf4", "fp4"),
         tasks=LOADED,
-        when=(("quantization_bit", ("4",)),),
+        when=BITSANDBYTES_4,
     ),
     Field(
         name="double_quantization",
@@ -40,6 +39,6 @@ ROWS = (
         default=True,
         group="quantization",
         tasks=LOADED,
-        when=(("quantization_bit", ("4",)),),
+        when=BITSANDBYTES_4,
     ),
 )

@@ -10,8 +10,11 @@ SCHEDULES = (
     "constant",
     "constant_with_warmup",
     "inverse_sqrt",
+    "reduce_lr_on_plateau",
     "cosine_with_min_lr",
+    "cosine_warmup_with_min_lr",
     "warmup_stable_decay",
+    "greedy",
 )
 
 
@@ -39,6 +42,14 @@ ROWS = (
         group="training",
         choices=SCHEDULES,
         to="lr_scheduler_type",
+    ),
+    Field(
+        name="lr_scheduler_kwargs",
+        kind="json",
+        default=None,
+        group="training",
+        optional=True,
+        advanced=True,
     ),
     Field(
         name="bf16",
@@ -86,6 +97,14 @@ ROWS = (
         kind="bool",
         default=False,
         group="training",
+        advanced=True,
+    ),
+    Field(
+        name="deepspeed",
+        kind="path",
+        default=None,
+        group="training",
+        optional=True,
         advanced=True,
     ),
     Field(

@@ -1,0 +1,49 @@
+"""GRPO: several answers to each question, each rewarded against the others of its group."""
+
+from backend.contract.field import Field, Value
+
+GRPO = (("stage", ("grpo",)),)
+
+# What reward_functions may name, in the order in which they are told.
+REWARDS = (
+    "exact_match",
+    "contains",
+    "regex",
+    "length",
+    "json_valid",
+    "reward_model",
+    "python",
+)
+
+
+def _row(name: str, kind: str, default: Value, **more: object) -> Field:
+    given: dict[str, object] = {"group": "grpo", "when": GRPO, **more}
+    return Field(name=name, kind=kind, default=default, **given)  # type: ignore[arg-type]
+
+
+ROWS = (
+    _row("reward_functions", "list", "exact_match"),
+    _row("reward_weights", "list", None, optional=True),
+    _row("reward_regex", "text", None, optional=True),
+    _row("reward_length", "int", 200, low=1, high=1_000_000, step=1),
+    _row("reward_python_file", "path", None, optional=True),
+    _row("allow_reward_python", "bool", False),
+    _row("num_generations", "int", 8, low=2, high=256, step=1),
+    _row("grpo_beta", "float", 0.0, low=0.0, high=10.0, step=0.001),
+    _row(
+        "grpo_loss",
+        "choice",
+        "dapo",
+        choices=("grpo", "dapo", "dr_grpo"),
+        advanced=True,
+    ),
+    _row(
+        "scale_rewards",
+        "choice",
+        "group",
+        choices=("group", "batch", "none"),
+        advanced=True,
+    ),
+    _row("num_iterations", "int", 1, low=1, high=100, step=1, advanced=True),
+    _row("epsilon", "float", 0.2, low=0.001, high=10.0, step=0.001, advanced=True),
+)

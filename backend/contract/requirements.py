@@ -1,0 +1,102 @@
+"""What optimisers, quantisation and boosters need of this machine: packages and a GPU.
+
+Standard library only and quick: nothing is imported to find out.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.contract import devices
+from backend.contract.field import Value
+from backend.contract.fields.optimizer import GALORE_8BIT, OPTIMIZERS
+from backend.contract.files import read_json
+from backend.contract.problems import Problem
+
+Values = Mapping[str, Value]
+Installed = Callable[[str], bool]
+
+# (argument, values) that compute with kernels for GPUs alone
+GPU_ONLY: tuple[tuple[str, tuple[Value, ...]], ...] = (
+    ("enable_liger_kernel", (True,)),
+    ("use_unsloth", (True,)),
+    ("flash_attn", ("fa2", "fa3")),
+    ("optim", ("adalomo",)),
+)
+BITS = ("quantization_bit", "ref_model_quantization_bit", "reward_model_quantization_bit")
+QUANTIZERS = {"bnb": ("bitsandbytes", "bitsandbytes"), "torchao": ("torchao", "torchao")}
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What loading a quantised model folder needs: (module, what to install), and a GPU or not."""
+
+    packages: tuple[tuple[str, str], ...]
+    gpu: bool
+
+
+# quant_method of config.json; what is not here, the installed transformers cannot load
+FOLDERS = {
+    "gptq": Quantized((("gptqmodel", "gptqmodel"), ("optimum", "optimum")), gpu=False),
+    "awq": Quantized((("gptqmodel", "gptqmodel"),), gpu=True),
+    "bitsandbytes": Quantized((("bitsandbytes", "bitsandbytes"),), gpu=False),
+    "torchao": Quantized((("torchao", "torchao"),), gpu=False),
+    "compressed-tensors": Quantized((("compressed_tensors", "compressed-tensors"),), gpu=False),
+    "fp8": Quantized((), gpu=True),
+}
+
+
+def check(values: Values, installed: Installed) -> list[Problem]:
+    """A package or a GPU that the optimiser, the quantisation or a booster needs and has not."""
+    problems = []
+    package = OPTIMIZERS.get(str(values.get("optim") or ""))
+    if package and not installed(package[0]):
+        problems.append(_missing("optim", package[1]))
+    module, name = QUANTIZERS[str(values.get("quantization_method") or "bnb")]
+    problems += [
+        _missing(field, name) for field in BITS if values.get(field) and not installed(module)
+    ]
+    if devices.gpus() == 0:
+        problems += [
+            Problem(code="gpu_needed", field=field)
+            for field, needing in GPU_ONLY
+            if values.get(field) in needing
+        ]
+        if values.get("use_galore") and values.get("optim") in GALORE_8BIT:
+            problems.append(Problem(code="gpu_needed", field="optim"))
+    return problems
+
+
+def quantized_as(folder: Path) -> str:
+    """The method by which the weights of a model folder are quantised already, or ""."""
+    settings = read_json(folder / "config.json").get("quantization_config")
+    if not isinstance(settings, dict):
+        return ""
+    return str(settings.get("quant_method") or "unknown")
+
+
+def folder_problems(
+    folder: Path, values: Values, field: str, installed: Installed
+) -> list[Problem]:
+    """What keeps a model folder with quantised weights from being loaded as it is wanted."""
+    method = quantized_as(folder)
+    if not method:
+        return []
+    params = {"path": str(folder), "method": method}
+    if method not in FOLDERS:
+        return [Problem(code="quantized_unknown", field=field, params=params)]
+    if values.get("quantization_bit"):
+        return [Problem(code="quantized_twice", field="quantization_bit", params=params)]
+    needed = FOLDERS[method]
+    problems = [
+        Problem(code="quantized_package", field=field, params={**params, "package": package})
+        for module, package in needed.packages
+        if not installed(module)
+    ]
+    if needed.gpu and devices.gpus() == 0:
+        problems.append(Problem(code="quantized_gpu", field=field, params=params))
+    return problems
+
+
+def _missing(field: str, package: str) -> Problem:
+    return Problem(code="package_missing", field=field, params={"package": package})

@@ -1,0 +1,108 @@
+"""What page and command check of a reward model before a launch: is it there, and does it fit."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from backend.contract.dataset_info import names
+from backend.contract.field import Value
+from backend.contract.files import read_json
+from backend.contract.methods import is_adapter
+from backend.contract.model_folder import (
+    ADAPTER_CONFIG,
+    CONFIG,
+    VALUE_HEAD,
+    adapter_base,
+    adapter_problems,
+    is_hub_id,
+    local,
+    model_problems,
+)
+from backend.contract.problems import Problem
+
+Values = Mapping[str, Value]
+FIELD = "reward_model"
+
+
+def needed(values: Values) -> bool:
+    """Whether a run scores answers with a reward model."""
+    wanted = names(values.get("reward_functions"))
+    stage = values.get("stage")
+    return stage == "ppo" or (stage == "grpo" and FIELD in wanted)
+
+
+def is_shared(values: Values) -> bool:
+    """Whether the reward adapter stands on the base that the policy's adapter stands on."""
+    return values.get("reward_model_type") == "lora" and is_adapter(values.get("finetuning_type"))
+
+
+def check(values: Values) -> list[Problem]:
+    """Everything wrong with the reward model that a run names; hub ids pass."""
+    given = str(values.get(FIELD) or "")
+    if not needed(values) or not given:
+        return []
+    kind = values.get("reward_model_type")
+    if kind == "api":
+        return _check_address(given)
+    if is_hub_id(given):
+        return []
+    folder = local(given)
+    adapters = names(values.get("reward_model_adapters")) if kind == "full" else []
+    problems = [each for name in adapters for each in adapter_problems(name, FIELD + "_adapters")]
+    if kind == "lora" and (folder / CONFIG).is_file():
+        return [_problem("reward_is_model", folder)]
+    problems += adapter_problems(given, FIELD) if kind == "lora" else model_problems(given, FIELD)
+    if problems:
+        return problems
+    last = local(adapters[-1]) if adapters and not is_hub_id(adapters[-1]) else folder
+    if not (last / VALUE_HEAD).is_file():
+        return [_problem("reward_no_head", last, file=VALUE_HEAD)]
+    return check_shared(values, folder) if is_shared(values) else []
+
+
+def check_shared(values: Values, folder: Path) -> list[Problem]:
+    """What keeps a reward adapter from standing on the policy's own base."""
+    own = str(values.get("model_name_or_path") or "")
+    given = ([own] if _is_adapter(own) else []) + names(values.get("adapter_name_or_path"))
+    if given if values.get("create_new_adapter") else given[:-1]:  # these are merged
+        return [_problem("reward_base_merged", folder)]
+    base, mine = adapter_base(folder), adapter_base(local(own)) if _is_adapter(own) else own
+    if _place(base) != _place(mine):
+        return [_problem("reward_other_base", folder, base=base, model=mine)]
+    # peft holds adapters of one kind beside each other
+    found = str(read_json(folder / ADAPTER_CONFIG).get("peft_type") or "").lower()
+    if found != values.get("finetuning_type"):
+        wanted = str(values.get("finetuning_type"))
+        return [_problem("reward_other_method", folder, found=found, wanted=wanted)]
+    return []
+
+
+def shown(address: str) -> str:
+    """An address as it may be told: without what may be secret in it."""
+    parts = urlsplit(address)
+    place = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    return f"{parts.scheme}://{place}{parts.path}"
+
+
+def _check_address(address: str) -> list[Problem]:
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    params = {"value": address[:200]}
+    return [] if good else [Problem(code="reward_not_address", field=FIELD, params=params)]
+
+
+def _is_adapter(name: str) -> bool:
+    folder = local(name)
+    return (folder / ADAPTER_CONFIG).is_file() and not (folder / CONFIG).is_file()
+
+
+def _place(name: str) -> str:
+    """One name for one base: a path is made absolute, a hub id stays."""
+    return name if is_hub_id(name) else str(local(name).resolve())
+
+
+def _problem(code: str, folder: Path, **params: str) -> Problem:
+    return Problem(code=code, field=FIELD, params={"path": str(folder), **params})
