@@ -1,14 +1,37 @@
-"""Several rows in one, so that no compute is spent on padding.
+"""Several texts in one row, so that no compute is spent on padding.
 
-`packing` and `neat_packing` are the same here: position_ids begin anew with each row, from which
-transformers builds a block-diagonal mask, so packed rows never see each other.
+neat     whole examples, and position_ids that begin anew with each of them: from these transformers
+         builds a block-diagonal mask, so that the examples do not see each other
+packing  the same rows without position_ids: each text also sees those before it (faster attention)
+blocks   texts one after the other, cut into blocks of the cutoff length (pre-training)
 """
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from datasets import Features
+from datasets import List as Listed
+from datasets import Value as Column
+
+from backend.contract.field import Value
 from backend.data.tokens import IGNORED
+
+IDS = Listed(Column("int32"))
+FEATURES = Features({"input_ids": IDS, "labels": IDS, "length": Column("int32")})
+NEAT = Features({**FEATURES, "position_ids": IDS})
+
+Row = Mapping[str, Any]
+
+
+def kind(values: Mapping[str, Value]) -> str:
+    """How the rows of a run are packed: "neat", "packing", "blocks" or "" (not at all)."""
+    stage, packing = str(values.get("stage") or "sft"), values.get("packing")
+    if stage == "pt":
+        return "" if packing is False else "blocks"
+    if stage != "sft":
+        return ""
+    return "neat" if values.get("neat_packing") else "packing" if packing else ""
 
 
 def bins(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -30,13 +53,28 @@ def bins(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return sorted((sorted(each) for each in found), key=lambda each: each[0])
 
 
-def packed(rows: Sequence[dict[str, Any]], capacity: int) -> dict[str, list[Any]]:
-    """Columns input_ids, labels, position_ids, length of the packed rows."""
-    out: dict[str, list[Any]] = {"input_ids": [], "labels": [], "position_ids": [], "length": []}
-    for group in bins([row["length"] for row in rows], capacity):
-        chosen = [rows[index] for index in group]
-        out["input_ids"].append([token for row in chosen for token in row["input_ids"]])
-        out["labels"].append([label for row in chosen for label in (IGNORED, *row["labels"][1:])])
-        out["position_ids"].append([at for row in chosen for at in range(row["length"])])
-        out["length"].append(sum(row["length"] for row in chosen))
-    return out
+def joined(rows: Sequence[Row], neat: bool) -> dict[str, Any]:
+    """One row of several: no text's first token is learned from the text before it."""
+    row: dict[str, Any] = {
+        "input_ids": [token for each in rows for token in each["input_ids"]],
+        "labels": [label for each in rows for label in (IGNORED, *each["labels"][1:])],
+    }
+    if neat:
+        row["position_ids"] = [at for each in rows for at in range(len(each["input_ids"]))]
+    return {**row, "length": len(row["input_ids"])}
+
+
+def blocks(texts: Iterable[Sequence[int]], size: int) -> Iterator[dict[str, Any]]:
+    """Blocks of `size` tokens, each text after the one before; the last block may be shorter."""
+    held: list[int] = []
+    for ids in texts:
+        held += ids
+        whole = len(held) // size * size
+        yield from (_block(held[at : at + size]) for at in range(0, whole, size))
+        held = held[whole:]
+    if len(held) > 1:  # one token alone has nothing before it that it could be learned from
+        yield _block(held)
+
+
+def _block(ids: list[int]) -> dict[str, Any]:
+    return {"input_ids": ids, "labels": [IGNORED, *ids[1:]], "length": len(ids)}

@@ -1,68 +1,53 @@
 """Data sets to what a trainer eats, with an account of every row that is not in it."""
 
-import json
+import itertools
 import logging
-import os
 import random
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import datasets
-from datasets import Dataset, Features
-from datasets import List as Listed
-from datasets import Value as Column
+import numpy as np
+from datasets import Dataset
 
-from backend.contract import field
+from backend.contract.field import Value
 from backend.contract.problems import DataError, Problem
-from backend.data import packing, sources, tokens
-from backend.data.formats import Conversation
-from backend.data.sources import Read, Refused
+from backend.data import examples, packing, parts, saved, sources, store, streams, tokens
+from backend.data.mixing import Mix
+from backend.data.parts import Part, Preparation, Reports
+from backend.data.sources import Refused
 from backend.data.spans import label_text
 from backend.data.templates import Template
-from backend.data.turns import Message
+from backend.datafiles.formats import WANTED
+from backend.datafiles.turns import Message
 
-Values = Mapping[str, field.Value]
-ROWS_A_WORKER = 500  # below this a further process costs more than it brings
-
-FEATURES = Features(
-    {
-        "input_ids": Listed(Column("int32")),
-        "labels": Listed(Column("int32")),
-        "length": Column("int32"),
-        "learned": Column("int32"),
-        "cut": Column("bool"),
-        "place": Column("int64"),
-        "refused": Column("string"),
-    }
-)
+Values = Mapping[str, Value]
+MIX = ("mix_strategy", "interleave_probs", "seed")
+AT_ONCE = 512  # rows that are read back from disk at once
+SHORTENED = {"pair": "pairs_cut", "prompt": "prompts_cut"}
 
 logger = logging.getLogger(__name__)
 
 
-class Reports(Protocol):
-    """What preparation tells: backend.report.Report does it."""
-
-    def notice(self, problem: Problem) -> None:
-        """Something worth knowing."""
-
-    def progress(self, step: int, total: int) -> None:
-        """How far it is."""
-
-
 @dataclass(frozen=True)
 class Prepared:
-    """Columns input_ids, labels (-100: not learned), length; packed ones position_ids too.
+    """Rows with the columns of the stage (backend.data.examples); packed neatly position_ids too.
 
     summary: for "train" and "evaluation" the numbers of rows, examples, cut, tokens,
     learned_tokens, and `refused`: reason, file, first line, count.
     """
 
-    train: Dataset | None
+    train: Any
     evaluation: Dataset | None
     summary: dict[str, Any]
+
+    def sizes(self) -> tuple[int, int]:
+        """Rows to train on (0 where a stream does not know) and to evaluate on."""
+        return (
+            len(self.train) if hasattr(self.train, "__len__") else 0,
+            len(self.evaluation or ()),
+        )
 
 
 @dataclass(frozen=True)
@@ -78,28 +63,31 @@ class PromptRow:
 def training(values: Values, tokenizer: Any, template: Template, report: Reports) -> Prepared:
     """Rows for training (`dataset`) and evaluation (`eval_dataset`, or val_size of the former).
 
-    Raises DataError as sources.read does, and where no row remains.
+    Raises DataError as sources.Source does, and where no row remains.
     """
     del tokenizer  # the template has it
     datasets.disable_progress_bars()
-    for notice in template.notices:
-        report.notice(notice)
-    read = sources.read(values, "dataset")
-    held = sources.read(values, "eval_dataset")
-    if read.conversations and not held.conversations:
-        read, held = _split(read, values)
+    work = Preparation(values, template, report)
+    if work.stage != "pt":
+        for notice in template.notices:
+            report.notice(notice)
+    path = saved.folder(values)
+    if path is not None and path.exists():
+        kept = saved.load(work, path)
+        return Prepared(kept[saved.TRAIN], kept.get(saved.VALIDATION), {})
+    train, held = _parts(work)
     summary: dict[str, Any] = {}
-    made: dict[str, Dataset | None] = {}
-    for name, part in (("train", read), ("evaluation", held)):
-        made[name] = None
-        if part.conversations:
-            made[name], summary[name] = _tokenise(part, template, values, report)
-    train = made["train"]
-    if train is not None and (values.get("packing") or values.get("neat_packing")):
-        rows = packing.packed(train.to_list(), tokens.Policy.of(values).cutoff_len)
-        train = Dataset.from_dict(rows)
-        summary["train"]["packed"] = len(train)
-    return Prepared(train, made["evaluation"], summary)
+    for name, part in (("train", train), ("evaluation", held)):
+        if isinstance(part, Part):
+            summary[name] = _account(part)
+            _tell(_notices(part, summary[name], work), report)
+    rows = _packed(train, work, always=True) if isinstance(train, Part) else train
+    if isinstance(train, Part) and packing.kind(values):
+        summary["train"]["packed"] = len(rows or ())
+    evaluation = _packed(held, work)
+    if path is not None and rows is not None:
+        saved.save(work, path, rows, evaluation)
+    return Prepared(rows, evaluation, summary)
 
 
 def prompts(
@@ -107,19 +95,18 @@ def prompts(
 ) -> list[PromptRow]:
     """The questions of eval_dataset (else dataset), cut at the front to cutoff_len (a notice).
 
-    Raises DataError as sources.read does, UsageError where the template refuses a row.
+    Raises DataError as sources.Source does, UsageError where the template refuses a row.
     """
     del tokenizer
     read = sources.read(values, "eval_dataset" if values.get("eval_dataset") else "dataset")
     limit = tokens.Policy.of(values).cutoff_len
     rows, cut = [], 0
-    for conversation in read.conversations:
-        asked = conversation.messages[:-1]
-        ids = template.encode_prompt(asked, conversation.tools)
+    for one in read.conversations:
+        ids = template.encode_prompt(one.asked, one.tools)
         cut += len(ids) > limit
-        label = label_text(conversation.messages[-1])
-        rows.append(PromptRow(asked, conversation.tools, ids[-limit:], label))
-    notices = [one.problem() for one in read.refused.values()]
+        label = label_text(one.answer) if one.answer else ""
+        rows.append(PromptRow(one.asked, one.tools, ids[-limit:], label))
+    notices = read.problems()
     if cut:
         params = {"count": cut, "limit": limit}
         notices.append(Problem(code="prompts_cut", field="cutoff_len", params=params, notice=True))
@@ -127,85 +114,107 @@ def prompts(
     return rows
 
 
-def _split(read: Read, values: Values) -> tuple[Read, Read]:
+def _parts(work: Preparation) -> tuple[Any, Part | None]:
+    """Examples to train on (a Part, a Stream or None) and to evaluate on."""
+    values = work.values
+    held = [parts.tokenised(work, one) for one in sources.opened(values, "eval_dataset")]
+    streams_ = bool(values.get("streaming")) and bool(values.get("dataset"))
+    if streams_:
+        train, first = streams.training(work)
+        return train, _joined(held) if held else first
+    found = [parts.tokenised(work, one) for one in sources.opened(values, "dataset")]
+    if found and not held:
+        found, held = _split(found, work)
+    mixed = Mix.of(values).joined([one.rows for one in found], work.seed) if found else None
+    return _joined(found, mixed) if found else None, _joined(held) if held else None
+
+
+def _joined(found: list[Part], rows: Dataset | None = None) -> Part:
+    """Several data sets as one; `rows` are theirs, where they are not simply one after the other.
+
+    Raises DataError where no example remains.
+    """
+    if rows is None:
+        rows = datasets.concatenate_datasets([one.rows for one in found])
+    total, refused = sum(one.total for one in found), [row for one in found for row in one.refused]
+    if not len(rows):
+        empty = Problem(code="no_rows_left", field="dataset", params={"rows": total})
+        raise DataError(empty, *(one.problem(notice=False) for one in refused))
+    return Part(store.key([one.key for one in found]), rows, total, refused)
+
+
+def _split(found: list[Part], work: Preparation) -> tuple[list[Part], list[Part]]:
     """Training and validation rows by val_size: a share below 1, else a count; drawn by seed."""
-    size = float(str(values.get("val_size") or 0))
-    total = len(read.conversations)
+    size = float(str(work.values.get("val_size") or 0))
     if not size:
-        return read, Read()
+        return found, []
+    total = sum(one.total for one in found)
     count = max(1, round(size * total)) if size < 1 else int(size)
     if count >= total:
         params = {"count": count, "rows": total}
         raise DataError(Problem(code="val_size_too_large", field="val_size", params=params))
-    drawn = set(random.Random(int(str(values.get("seed") or 0))).sample(range(total), count))
-    parts = (Read(refused=read.refused), Read())
-    for index in range(total):
-        part = parts[index in drawn]
-        part.conversations.append(read.conversations[index])
-        part.places.append(read.places[index])
-    return parts
+    drawn = np.sort(random.Random(work.seed).sample(range(total), count))
+    rest, held, start = [], [], 0
+    for one in found:
+        mine = drawn[(drawn >= start) & (drawn < start + one.total)] - start
+        start += one.total
+        chosen = np.isin(_figures(one.rows, "place")["place"], mine)
+        key = f"{one.key}-{count}-{work.seed}"
+        kept = one.rows.select(np.flatnonzero(~chosen))
+        rest.append(Part(key, kept, one.total - len(mine), one.refused))
+        held.append(Part(f"{key}-held", one.rows.select(np.flatnonzero(chosen)), len(mine)))
+    return rest, held
 
 
-def _tokenise(
-    read: Read, template: Template, values: Values, report: Reports
-) -> tuple[Dataset, dict[str, Any]]:
-    rows = [_dumped(one) for one in read.conversations]
-    source = Dataset.from_dict({"conversation": rows, "place": list(range(len(rows)))})
-    policy = tokens.Policy.of(values)
-    work: Callable[..., Any] = partial(tokens.batch, template=template, policy=policy)
-    workers = _workers(values, len(rows))
-    if workers == 1:
-        work = _reporting(work, len(rows), report)
-    found = source.map(
-        work,
-        batched=True,
-        batch_size=min(int(str(values.get("preprocessing_batch_size") or 1000)), 1000),
-        num_proc=workers if workers > 1 else None,
-        remove_columns=source.column_names,
-        features=FEATURES,
-        keep_in_memory=True,
-        new_fingerprint=f"{random.getrandbits(64):016x}",
+def _packed(part: Part | None, work: Preparation, always: bool = False) -> Dataset | None:
+    """The rows as they are learned: packed where that is asked for, without the account.
+
+    Rows for evaluation are packed in pre-training only.
+    """
+    if part is None:
+        return None
+    kind = packing.kind(work.values)
+    if not kind or not (always or kind == "blocks"):
+        return part.rows.select_columns(examples.columns(work.stage))
+    rows, _ = store.cached(
+        store.key([part.key, kind, work.limit, *(work.values.get(name) for name in MIX)]),
+        packing.NEAT if kind == "neat" else packing.FEATURES,
+        lambda write: _write_packed(part.rows, kind, work.limit, write),
+        anew=work.anew,
     )
-    for place, code in zip(found["place"], found["refused"], strict=True):
-        if code:
-            read.refuse(code, *read.places[place])
-    kept = found
-    if any(found["refused"]):
-        kept = found.select([i for i, code in enumerate(found["refused"]) if not code])
-    summary = _account(read, kept)
-    _tell(_notices(read, summary, policy), report)
-    if not len(kept):
-        empty = Problem(code="no_rows_left", field="dataset", params={"rows": len(rows)})
-        raise DataError(empty, *(one.problem(notice=False) for one in read.refused.values()))
-    return kept.select_columns(["input_ids", "labels", "length"]), summary
+    return rows
 
 
-def _reporting(work: Callable[..., Any], total: int, report: Reports) -> Callable[..., Any]:
-    def told(columns: Mapping[str, list[Any]]) -> Any:
-        result = work(columns)
-        report.progress(columns["place"][-1] + 1, total)
-        return result
+def _write_packed(rows: Dataset, kind: str, limit: int, write: store.Write) -> store.Meta:
+    if kind == "blocks":
+        texts = (ids for ids in rows.select_columns(["input_ids"]).to_iterable_dataset())
+        found = packing.blocks((row["input_ids"] for row in texts), limit)
+    else:
+        lengths = _figures(rows, "length")["length"].tolist()
+        found = (
+            packing.joined([rows[index] for index in group], kind == "neat")
+            for group in packing.bins(lengths, limit)
+        )
+    while batch := list(itertools.islice(found, AT_ONCE)):
+        write(batch)
+    return {}
 
-    return told
+
+def _figures(rows: Dataset, *names: str) -> dict[str, np.ndarray]:
+    """Columns of numbers, one a row."""
+    found: dict[str, np.ndarray] = rows.select_columns(list(names)).with_format("numpy")[:]
+    return found
 
 
-def _workers(values: Values, rows: int) -> int:
-    """How many processes tokenise: as asked, and no more than cores or rows make use of."""
-    wanted = int(str(values.get("preprocessing_num_workers") or 1))
-    return max(1, min(wanted, os.cpu_count() or 1, rows // ROWS_A_WORKER))
-
-
-def _account(read: Read, kept: Dataset) -> dict[str, Any]:
-    refused = Counter[str]()
-    for one in read.refused.values():
-        refused[one.code] += one.count
+def _account(part: Part) -> dict[str, Any]:
+    figures = _figures(part.rows, "length", "learned", "cut")
     return {
-        "rows": len(read.conversations),
-        "examples": len(kept),
-        "cut": sum(kept["cut"]),
-        "tokens": sum(kept["length"]),
-        "learned_tokens": sum(kept["learned"]),
-        "refused": [_refused(one) for one in read.refused.values()],
+        "rows": part.total,
+        "examples": len(part.rows),
+        "cut": int(figures["cut"].sum()),
+        "tokens": int(figures["length"].sum(dtype=np.int64)),
+        "learned_tokens": int(figures["learned"].sum(dtype=np.int64)),
+        "refused": [_refused(one) for one in part.refused],
     }
 
 
@@ -213,11 +222,12 @@ def _refused(one: Refused) -> dict[str, str | int]:
     return {"reason": one.code, "file": one.file, "line": one.line, "count": one.count}
 
 
-def _notices(read: Read, summary: dict[str, Any], policy: tokens.Policy) -> list[Problem]:
-    notices = [one.problem() for one in read.refused.values()]
+def _notices(part: Part, summary: dict[str, Any], work: Preparation) -> list[Problem]:
+    notices = [one.problem() for one in part.refused]
     if summary["cut"]:
-        params = {"count": summary["cut"], "limit": policy.cutoff_len}
-        notices.append(Problem(code="rows_cut", field="cutoff_len", params=params, notice=True))
+        params = {"count": summary["cut"], "limit": work.limit}
+        code = SHORTENED.get(WANTED[work.stage], "rows_cut")
+        notices.append(Problem(code=code, field="cutoff_len", params=params, notice=True))
     return notices
 
 
@@ -227,7 +237,3 @@ def _tell(notices: list[Problem], report: Reports | None) -> None:
             report.notice(notice)
         else:
             logger.warning("%s", notice.text())
-
-
-def _dumped(one: Conversation) -> str:
-    return json.dumps({"messages": one.messages, "tools": one.tools}, ensure_ascii=False)

@@ -1,12 +1,11 @@
 """The rows of the chosen data sets: files of the registry or a hub, joined, limited, counted."""
 
-import logging
-import os
+import hashlib
 import random
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from backend import datafiles
@@ -14,15 +13,14 @@ from backend.contract import dataset_info
 from backend.contract.dataset_info import Entry
 from backend.contract.field import Value
 from backend.contract.problems import DataError, Problem
-from backend.data import formats
-from backend.data.formats import Conversation
-from backend.data.turns import RowError
+from backend.data import hub
+from backend.datafiles import formats
+from backend.datafiles.formats import Conversation
+from backend.datafiles.turns import RowError
 
 Values = Mapping[str, Value]
-DEADLINE = 12.0  # seconds until a hub must have answered
+Raw = tuple[str, int, Mapping[str, Any]]  # file, line (from 1), row
 PLACEHOLDERS = (("{{name}}", "identity_name"), ("{{author}}", "identity_author"))
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -41,11 +39,9 @@ class Refused:
 
 
 @dataclass
-class Read:
-    """Conversations with the place (file, line) of each, and what was left out."""
+class Account:
+    """What was left out, by reason and file."""
 
-    conversations: list[Conversation] = field(default_factory=list)
-    places: list[tuple[str, int]] = field(default_factory=list)
     refused: dict[tuple[str, str], Refused] = field(default_factory=dict)
 
     def refuse(self, code: str, file: str, line: int) -> None:
@@ -53,66 +49,130 @@ class Read:
         kept = self.refused.setdefault((code, file), Refused(code, file, line))
         kept.count += 1
 
+    def problems(self, notice: bool = True) -> list[Problem]:
+        """As told to the person."""
+        return [one.problem(notice) for one in self.refused.values()]
+
+
+@dataclass
+class Read(Account):
+    """Conversations with the place (file, line) of each, and what was left out."""
+
+    conversations: list[Conversation] = field(default_factory=list)
+    places: list[tuple[str, int]] = field(default_factory=list)
+
+
+class Source:
+    """One data set, opened: its rows can be read again and again, a row at a time."""
+
+    def __init__(self, entry: Entry, values: Values, argument: str) -> None:
+        """Raises DataError where a hub does not answer or does not know the set."""
+        self.entry = entry
+        self.values = values
+        self.argument = argument
+        self._loaded = hub.load(entry, values) if entry.hub_id else None
+
+    def content(self) -> dict[str, str]:
+        """What the rows depend on: each file with the SHA-256 of its bytes, or the hub's set."""
+        if self._loaded is not None:
+            return {self.entry.hub_id: str(getattr(self._loaded, "_fingerprint", ""))}
+        return {str(file): _digest(file) for file in self._files()}
+
+    def conversations(self, account: Account) -> Iterator[tuple[Conversation, str, int]]:
+        """Every usable row with its file and line; the others go to `account`.
+
+        Raises DataError: broken file, wrong columns, a row without an answer, no usable row.
+        """
+        wanted = formats.WANTED[str(self.values.get("stage") or "sft")]
+        converts: dict[str, Any] = {}
+        empty = True
+        for file, line, row in self._chosen():
+            if file not in converts:
+                found = formats.layout(self.entry, row, (file, line), wanted)
+                converts[file] = formats.reader(found)
+            try:
+                conversation = converts[file](row)
+            except RowError as error:
+                if error.fatal:
+                    problem = Problem(code=error.code, params={"file": file, "line": line})
+                    raise DataError(problem) from None
+                account.refuse(error.code, file, line)
+                continue
+            if self.entry.placeholders:
+                _fill(conversation, self.values)
+            empty = False
+            yield conversation, file, line
+        if empty:
+            params = {"name": self.entry.name}
+            raise DataError(
+                Problem(code="dataset_without_rows", field=self.argument, params=params),
+                *account.problems(notice=False),
+            )
+
+    def _chosen(self) -> Iterator[Raw]:
+        """The raw rows after the entry's num_samples (drawn by seed) and max_samples (the first).
+
+        A stream is never read whole: there num_samples are the first rows, too.
+        """
+        rows, wanted = self._rows(), self.entry.num_samples
+        if wanted is not None and self.values.get("streaming"):
+            rows = islice(rows, wanted)
+        elif wanted is not None:
+            count = sum(1 for _ in rows)
+            rows = _drawn(self._rows, count, wanted, int(str(self.values.get("seed") or 0)))
+        limit = self.values.get("max_samples")
+        return islice(rows, limit if isinstance(limit, int) else None)
+
+    def _files(self) -> list[Path]:
+        assert self.entry.path is not None
+        return datafiles.files(self.entry.path)
+
+    def _rows(self) -> Iterator[Raw]:
+        if self._loaded is not None:
+            return ((self.entry.hub_id, line, row) for line, row in enumerate(self._loaded, 1))
+        return (
+            (str(file), line, row) for file in self._files() for line, row in datafiles.rows(file)
+        )
+
+
+def opened(values: Values, argument: str) -> list[Source]:
+    """The data sets that `dataset` or `eval_dataset` names.
+
+    Raises DataError: no such data set, no hub.
+    """
+    return [
+        Source(dataset_info.find(name, values.get("dataset_dir"), argument), values, argument)
+        for name in dataset_info.names(values.get(argument))
+    ]
+
 
 def read(values: Values, argument: str) -> Read:
-    """The conversations of every data set that `dataset` or `eval_dataset` names, joined.
-
-    Raises DataError: no such data set, broken file, wrong columns, no usable row, no hub.
-    """
+    """The conversations of every data set that an argument names, joined. Raises as Source does."""
     found = Read()
-    for name in dataset_info.names(values.get(argument)):
-        entry = dataset_info.find(name, values.get("dataset_dir"), argument)
-        before = len(found.conversations)
-        _add(found, entry, values)
-        if len(found.conversations) == before:
-            reasons = [one.problem(notice=False) for one in found.refused.values()]
-            empty = Problem(code="dataset_without_rows", field=argument, params={"name": name})
-            raise DataError(empty, *reasons)
+    for source in opened(values, argument):
+        for conversation, file, line in source.conversations(found):
+            found.conversations.append(conversation)
+            found.places.append((file, line))
     return found
 
 
-def _add(found: Read, entry: Entry, values: Values) -> None:
-    converts: dict[str, Any] = {}
-    for file, line, row in _chosen(entry, values):
-        if file not in converts:
-            converts[file] = formats.reader(formats.layout(entry, row, (file, line)))
-        try:
-            conversation = converts[file](row)
-        except RowError as error:
-            if error.fatal:
-                problem = Problem(code=error.code, params={"file": file, "line": line})
-                raise DataError(problem) from None
-            found.refuse(error.code, file, line)
-            continue
-        if entry.placeholders:
-            _fill(conversation, values)
-        found.conversations.append(conversation)
-        found.places.append((file, line))
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        params = {"file": str(file), "reason": error.strerror or str(error)}
+        raise DataError(Problem(code="file_unreadable", params=params)) from None
 
 
-def _chosen(entry: Entry, values: Values) -> Iterator[tuple[str, int, Any]]:
-    """The raw rows after the entry's num_samples (drawn by seed) and max_samples (the first)."""
-    rows = _hub_rows(entry, values) if entry.hub_id else _file_rows(entry)
-    if entry.num_samples is not None:
-        rows = iter(_drawn(list(rows), entry.num_samples, int(str(values.get("seed") or 0))))
-    limit = values.get("max_samples")
-    return islice(rows, limit if isinstance(limit, int) else None)
-
-
-def _drawn(rows: list[Any], wanted: int, seed: int) -> list[Any]:
-    """`wanted` rows in random order; where there are fewer, each once and then some again."""
+def _drawn(rows: Callable[[], Iterator[Raw]], count: int, wanted: int, seed: int) -> Iterator[Raw]:
+    """`wanted` of `count` rows in random order; where there are fewer, some come again."""
     source = random.Random(seed)
-    order = source.sample(range(len(rows)), min(wanted, len(rows)))
-    order += source.choices(range(len(rows)), k=wanted - len(order)) if rows else []
-    return [rows[index] for index in order]
-
-
-def _file_rows(entry: Entry) -> Iterator[tuple[str, int, Any]]:
-    assert entry.path is not None
-    files = datafiles.files(entry.path)
-    return chain.from_iterable(
-        ((str(file), line, row) for line, row in datafiles.rows(file)) for file in files
-    )
+    order = source.sample(range(count), min(wanted, count))
+    order += source.choices(range(count), k=wanted - len(order)) if count else []
+    needed = set(order)
+    kept = {index: row for index, row in enumerate(rows()) if index in needed}
+    return iter([kept[index] for index in order])
 
 
 def _fill(conversation: Conversation, values: Values) -> None:
@@ -121,59 +181,3 @@ def _fill(conversation: Conversation, values: Values) -> None:
         for mark, name in PLACEHOLDERS:
             if mark in message["content"] and values.get(name) is not None:
                 message["content"] = message["content"].replace(mark, str(values[name]))
-
-
-def _hub_rows(entry: Entry, values: Values) -> Iterator[tuple[str, int, Any]]:
-    import datasets
-
-    offline = bool(datasets.config.HF_HUB_OFFLINE) or _set("HF_DATASETS_OFFLINE")
-    if not offline and not _hub_answers(entry.hub_id):
-        raise _unreachable(entry)
-    given = {"name": entry.subset, "data_dir": entry.folder, "split": entry.split}
-    if values.get("cache_dir"):
-        given["cache_dir"] = str(values["cache_dir"])
-    try:
-        loaded = datasets.load_dataset(entry.hub_id, **given)
-    except (OSError, datasets.exceptions.DatasetsError) as error:
-        logger.warning("%s: %s", entry.hub_id, error)
-        raise _unreachable(entry) from None
-    except ValueError as error:  # no such split or subset
-        params = {"name": entry.hub_id, "reason": str(error)[:300]}
-        raise DataError(
-            Problem(code="dataset_hub_refused", field="dataset", params=params)
-        ) from None
-    return ((entry.hub_id, line, row) for line, row in enumerate(loaded, 1))
-
-
-def _set(variable: str) -> bool:
-    return os.environ.get(variable, "").lower() in {"1", "true", "yes", "on"}
-
-
-def _hub_answers(name: str) -> bool:
-    """Whether the hub knows the data set, asked under a hard deadline: a line may simply stall."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-
-    outcome: list[Exception | None] = []
-
-    def ask() -> None:
-        try:
-            HfApi().dataset_info(name, timeout=DEADLINE)
-            outcome.append(None)
-        except Exception as error:  # noqa: BLE001 (a thread's edge; judged by the asker)
-            outcome.append(error)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(DEADLINE)
-    if outcome and isinstance(outcome[0], RepositoryNotFoundError | HFValidationError):
-        params = {"name": name}
-        raise DataError(Problem(code="dataset_hub_not_found", field="dataset", params=params))
-    if outcome and outcome[0]:
-        logger.warning("%s: %s", name, outcome[0])
-    return outcome == [None]
-
-
-def _unreachable(entry: Entry) -> DataError:
-    params = {"name": entry.hub_id}
-    return DataError(Problem(code="dataset_hub_unreachable", field="dataset", params=params))

@@ -11,7 +11,7 @@ from typing import Any
 
 from backend.data.templates import RENDER_ERRORS, Template, Tools
 from backend.data.toolcalls import answer_text
-from backend.data.turns import Message, RowError
+from backend.datafiles.turns import Message, RowError
 
 THINK, END_THINK = "<think>", "</think>"
 
@@ -92,21 +92,33 @@ def _split(
         prompt = template.write(messages[:index], tools, True)
         text = template.write(messages[: index + 1], tools)
         if not text.startswith(prompt) or not _holds(text[len(prompt) :], message):
-            text = prompt + _answer(template, prompt, message)
+            text = prompt + _answer(template, prompt, message, text)
         found.append(Written(text, [_span(template, text, len(prompt), len(text), message)]))
     return found
 
 
-def _answer(template: Template, prompt: str, message: Message) -> str:
-    """The answer as the model has to give it after `prompt`, which may have opened its thinking."""
+def _answer(template: Template, prompt: str, message: Message, whole: str) -> str:
+    """The answer as the model has to give it after `prompt`, which may have opened its thinking.
+
+    `whole` is what the template writes up to the answer's end.
+    """
     if message.get("tool_calls"):
-        raise RowError("row_template_unclear")
+        return _call(prompt, whole)
     content = str(message["content"])
     if prompt.rstrip().endswith(THINK):
         if END_THINK not in content:
             content = f"\n{END_THINK}\n\n{content}"
         content = content.lstrip().removeprefix(THINK).removeprefix("\n")
     return content + template.end
+
+
+def _call(prompt: str, whole: str) -> str:
+    """A tool call after a prompt that has opened a thought, which `whole` has not."""
+    base = prompt[: prompt.rfind(THINK)] if prompt.rstrip().endswith(THINK) else None
+    if base is None or not whole.startswith(base):
+        raise RowError("row_template_unclear")
+    said = whole.removeprefix(base).removeprefix(THINK).lstrip().removeprefix(END_THINK).lstrip()
+    return f"\n{END_THINK}\n\n{said}"
 
 
 def _span(template: Template, text: str, start: int, end: int, message: Message) -> Span:

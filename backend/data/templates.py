@@ -13,7 +13,8 @@ from backend.contract import template_names
 from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
 from backend.data import named, toolcalls
-from backend.data.turns import Message
+from backend.data.render_limit import RenderTimeoutError, limited
+from backend.datafiles.turns import Message
 
 Values = Mapping[str, Value]
 Tools = list[dict[str, Any]] | None
@@ -40,6 +41,8 @@ TOOL = {
     },
 }
 
+MAX_GROWTH = 10_000_000  # characters that a template may write of its own
+
 logger = logging.getLogger(__name__)
 
 
@@ -51,6 +54,7 @@ class Template:
     ends      their texts: what ends a learned answer
     end       the text that this template writes behind an answer ("" where it writes none)
     notices   what the person should know about the choice
+    in_parts  this template takes a text as a list of parts (those of models that see images)
     """
 
     def __init__(self, tokenizer: Any, jinja: str, values: Values, default: str = "") -> None:
@@ -63,14 +67,8 @@ class Template:
         self._given: dict[str, Any] = {}
         if values.get("enable_thinking") is not None:
             self._given["enable_thinking"] = bool(values["enable_thinking"])
-        try:
-            self.write([QUESTION], None, True)
-            whole = self.write([QUESTION, ANSWER], None)
-        except RENDER_ERRORS as error:
-            params = {"reason": _reason(error)}
-            raise UsageError(
-                Problem(code="template_broken", field="template", params=params)
-            ) from None
+        self.in_parts = False
+        whole = self._tried()
         tail = whole[whole.rfind(ANSWER["content"]) + len(ANSWER["content"]) :]
         found = self._end_id(tail) if ANSWER["content"] in whole else None
         eos = tokenizer.eos_token_id
@@ -82,6 +80,20 @@ class Template:
             self.notices.append(Problem(code="template_without_end", field="template", notice=True))
         self.knows_system = self._shows(SYSTEM["content"], [SYSTEM, QUESTION], None)
         self.knows_tools = self._shows("tool_7351", [QUESTION], [TOOL])
+
+    def _tried(self) -> str:
+        """A plain question and answer as this template writes them; sets in_parts."""
+        try:
+            if not self._shows(QUESTION["content"], [QUESTION], None):
+                self.in_parts = True
+                self.in_parts = self._shows(QUESTION["content"], [QUESTION], None)
+            self.write([QUESTION], None, True)
+            return self.write([QUESTION, ANSWER], None)
+        except RENDER_ERRORS as error:
+            params = {"reason": _reason(error)}
+            raise UsageError(
+                Problem(code="template_broken", field="template", params=params)
+            ) from None
 
     def stop_at(self, ids: list[int]) -> None:
         """Let these tokens end an answer, too."""
@@ -131,19 +143,28 @@ class Template:
         self, messages: list[Message], tools: Tools, add_generation_prompt: bool = False
     ) -> str:
         """As render, of a conversation that `fit` made."""
-        text: str = self.tokenizer.apply_chat_template(
-            messages,
-            tools=tools,
-            chat_template=self.jinja,
-            tokenize=False,
-            add_generation_prompt=add_generation_prompt,
-            **self._given,
-        )
+        if self.in_parts:
+            messages = [
+                {**one, "content": [{"type": "text", "text": one["content"]}]} for one in messages
+            ]
+        with limited():
+            text: str = self.tokenizer.apply_chat_template(
+                messages,
+                tools=tools,
+                chat_template=self.jinja,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                **self._given,
+            )
+        if len(text) > MAX_GROWTH + 100 * sum(len(str(one)) for one in messages):
+            raise ValueError(f"it writes {len(text):,} characters")
         return text
 
     def _shows(self, text: str, messages: list[Message], tools: Tools) -> bool:
         try:
             return text in self.write(messages, tools, True)
+        except RenderTimeoutError:
+            raise
         except RENDER_ERRORS:
             return False
 
@@ -171,6 +192,8 @@ def load(values: Values, tokenizer: Any) -> Template:
         own = _own(tokenizer)
         if own:
             return _set(Template(tokenizer, own, values), notices)
+        if values.get("stage") == "pt":  # plain text needs none, and the model gets none
+            return Template(tokenizer, named.jinja(named.pieces("empty"), "", ""), values)
         notices.append(Problem(code="template_missing", field="template", notice=True))
         name = "default"
     pieces = named.pieces(name)
@@ -183,7 +206,7 @@ def load(values: Values, tokenizer: Any) -> Template:
             )
         end = tokenizer.eos_token or end
     template = Template(
-        tokenizer, named.jinja(pieces, _begin(tokenizer), end), values, pieces.default
+        tokenizer, named.jinja(pieces, begin(tokenizer), end), values, pieces.default
     )
     known = tokenizer.get_added_vocab()
     more = [known[token] for token in pieces.stops if token in known]
@@ -206,7 +229,7 @@ def _own(tokenizer: Any) -> str | None:
     return str(own) if own else None
 
 
-def _begin(tokenizer: Any) -> str:
+def begin(tokenizer: Any) -> str:
     """The token that the tokenizer itself puts before a text, or ""."""
     begin = tokenizer.bos_token_id
     if begin is None or tokenizer("a")["input_ids"][:1] != [begin]:

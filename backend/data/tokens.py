@@ -1,18 +1,15 @@
-"""Conversations to token ids and labels, a batch at a time.
+"""Texts to token ids and labels.
 
 The whole text is tokenised at once and the tokenizer's own offsets say which tokens belong to an
 answer, so the ids are those that the model sees when the text is tokenised anywhere else.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from backend.contract.field import Value
-from backend.data.spans import Span, Written, written
+from backend.data.spans import Span, Written
 from backend.data.templates import Template
-from backend.data.turns import RowError
 
 IGNORED = -100
 
@@ -49,55 +46,24 @@ class Encoded:
         return sum(label != IGNORED for label in self.labels)
 
 
-def batch(
-    columns: Mapping[str, list[Any]], template: Template, policy: Policy
-) -> dict[str, list[Any]]:
-    """Columns `conversation` (JSON) and `place` (a number) to examples, several or none a row.
-
-    A row without an example comes back with its reason in `refused` and no ids.
-    """
-    out: dict[str, list[Any]] = {
-        name: [] for name in ("input_ids", "labels", "length", "learned", "cut", "place", "refused")
-    }
-    texts: list[Written] = []
-    places: list[int] = []
-
-    def add(place: int, example: Encoded, refused: str) -> None:
-        row = (example.ids, example.labels, len(example.ids), example.learned, example.cut)
-        for name, value in zip(out, (*row, place, refused), strict=True):
-            out[name].append(value)
-
-    for place, row in zip(columns["place"], columns["conversation"], strict=True):
-        conversation = json.loads(row)
-        try:
-            found = written(
-                template, conversation["messages"], conversation["tools"], policy.mask_history
-            )
-        except RowError as error:
-            add(place, Encoded([], []), error.code)
-            continue
-        if not policy.train_on_prompt and not any(s.learn for one in found for s in one.spans):
-            add(place, Encoded([], []), "row_nothing_to_learn")
-            continue
-        texts += found
-        places += [place] * len(found)
-    for place, example in zip(places, encode(texts, template, policy), strict=True):
-        kept = example if example.learned else Encoded([], [])
-        add(place, kept, "" if example.learned else "row_cut_away")
-    return out
-
-
 def encode(texts: list[Written], template: Template, policy: Policy) -> list[Encoded]:
     """Each text with its labels, cut at the end to policy.cutoff_len."""
     if not texts:
         return []
     if not template.tokenizer.is_fast:
-        return [_cut(*_piecewise(one, template, policy), policy) for one in texts]
+        pieces = (_piecewise(one, template, policy) for one in texts)
+        return [cut(Encoded(*each), policy.cutoff_len) for each in pieces]
     found = template.tokenizer(
-        [one.text for one in texts], add_special_tokens=False, return_offsets_mapping=True
+        [one.text for one in texts],
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        verbose=False,
     )
     rows = zip(texts, found["input_ids"], found["offset_mapping"], strict=True)
-    return [_cut(ids, _labels(one, ids, offsets, policy), policy) for one, ids, offsets in rows]
+    return [
+        cut(Encoded(ids, _labels(one, ids, offsets, policy)), policy.cutoff_len)
+        for one, ids, offsets in rows
+    ]
 
 
 def _labels(
@@ -133,8 +99,7 @@ def _piecewise(one: Written, template: Template, policy: Policy) -> tuple[list[i
     return ids, labels
 
 
-def _cut(ids: list[int], labels: list[int], policy: Policy) -> Encoded:
-    """Cut to length. The first token has nothing before it that it could be learned from."""
-    labels = [IGNORED, *labels[1:]] if labels else []
-    limit = policy.cutoff_len
-    return Encoded(list(ids[:limit]), labels[:limit], cut=len(ids) > limit)
+def cut(whole: Encoded, limit: int) -> Encoded:
+    """Cut at the end. The first token has nothing before it that it could be learned from."""
+    labels = [IGNORED, *whole.labels[1:]] if whole.labels else []
+    return Encoded(whole.ids[:limit], labels[:limit], cut=len(whole.ids) > limit)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from backend.data.turns import Message
+from backend.datafiles.turns import Message
 
 TOOLS = """# Tools
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backend.contract.problems import DataError
-from backend.data import sources
+from backend.data import hub, sources
 from tests.backend.conftest import write_dataset
 
 VALUES: dict[str, Any] = {
@@ -282,7 +282,7 @@ def test_a_hub_that_does_not_answer_is_said_in_time(
 
     write_dataset(workspace, "x", [], file_name=None, hf_hub_url="org/data")
     listener = socket.create_server(("127.0.0.1", 0))
-    monkeypatch.setattr(sources, "DEADLINE", 1.0)
+    monkeypatch.setattr(hub, "DEADLINE", 1.0)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(hf_api.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(

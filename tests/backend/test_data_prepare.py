@@ -1,15 +1,14 @@
 """From files to what the trainer eats: splits, cutoff, packing, and an account of every row."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend import inspection
 from backend.contract.problems import DataError, Problem
-from backend.data import packing, prepare, templates
+from backend.data import packing, parts, prepare, templates
 from backend.report import Report
 from tests.backend.conftest import make_tokenizer, write_dataset
 
@@ -122,9 +121,9 @@ def test_an_own_evaluation_set(workspace: Path) -> None:
 def test_several_processes_give_the_same(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_dataset(workspace, "x", rows(40))
     one = made().train
-    monkeypatch.setattr(prepare, "ROWS_A_WORKER", 10)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    two = made(preprocessing_num_workers=16).train
+    monkeypatch.setattr(parts, "ROWS_A_WORKER", 10)
+    monkeypatch.setattr(parts, "_cores", lambda: 2)
+    two = made(preprocessing_num_workers=16, overwrite_cache=True).train
     assert one is not None
     assert two is not None
     assert one.to_list() == two.to_list()
@@ -139,15 +138,12 @@ def test_bins_hold_every_row_once_and_waste_little() -> None:
     assert found == sorted(found)
 
 
-@pytest.mark.parametrize("name", ["packing", "neat_packing"])
-def test_packed_rows_do_not_see_each_other(
-    workspace: Path, tiny_model_dir: Path, name: str
-) -> None:
+def test_neatly_packed_rows_do_not_see_each_other(workspace: Path, tiny_model_dir: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
     write_dataset(workspace, "x", rows(12))
-    alone, together = made().train, made(**{name: True}).train
+    alone, together = made().train, made(neat_packing=True).train
     assert alone is not None
     assert together is not None
     assert len(together) < len(alone)
@@ -190,29 +186,13 @@ def test_prompts_that_are_cut_are_said(workspace: Path) -> None:
     assert [(row["code"], row["params"]["count"]) for row in notices] == [("prompts_cut", 1)]
 
 
-def test_inspection_prints_what_is_trained(workspace: Path, tiny_model_dir: Path) -> None:
+def test_inspection_prints_what_is_trained(
+    workspace: Path, tiny_model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_dataset(workspace, "x", rows(4))
-    words = [
-        "tokens",
-        "--dataset",
-        "x",
-        "--model_name_or_path",
-        str(tiny_model_dir),
-        "--rows",
-        "1:3",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "backend.inspection", *words],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={
-            "TUNEBOARD_HOME": str(workspace),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "PATH": "",
-        },
-    )
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+    words = ["--dataset", "x", "--model_name_or_path", str(tiny_model_dir), "--rows", "1:3"]
+    assert inspection.main(["tokens", *words]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     train = made().train
     assert train is not None
     assert [row["input_ids"] for row in found] == train["input_ids"][1:3]

@@ -8,7 +8,7 @@ import pytest
 from backend.contract.problems import UsageError
 from backend.data import named, spans, templates, tokens
 from backend.data.templates import Template
-from backend.data.turns import RowError
+from backend.datafiles.turns import RowError
 from tests.backend.conftest import CHATML, make_tokenizer
 
 SPECIALS = ("<|eot_id|>", "<end_of_turn>", "<|end|>", "<|user|>", "<|end_of_turn|>")

@@ -1,0 +1,301 @@
+"""How long the rows are in tokens, and what the cutoff length, padding and packing do to them.
+
+Measured on a sample first, on every row on request. What was measured is kept in
+saves/.cache/lengths by content, tokenizer and template (a sample by the files' sizes and times), so
+another cutoff length or batch size is answered at once.
+"""
+
+import os
+import random
+import sys
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend import datafiles
+from backend.contract import dataset_info, home
+from backend.contract.problems import DataError, Problem
+from backend.data import origin, packing, parts, pool, store, tokens
+from backend.data.examples import Example, Made, Maker
+from backend.data.sources import Account, Source
+from backend.data.templates import Template
+from backend.data.window import Values, Window
+from backend.datafiles.formats import WANTED
+
+SAMPLE = 1000  # rows
+PLACES = 20  # parts of the data that a sample is taken from
+BINS = 40
+PERCENTILES = (50, 90, 95, 99)
+MEGA = 50  # batches that transformers sorts together when it groups by length
+KEPT = 300  # files in the cache
+KINDS = ("prompt", "answer", "total")
+
+Array = np.ndarray[Any, np.dtype[np.int32]]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens before any cut, one number an example, of a pair those of the longer answer.
+
+    rows: rows that were read; refused: those that gave no example; whole: rows of the data (-1:
+    not known); exact: every row was read.
+    """
+
+    prompt: Array
+    answer: Array
+    rows: int
+    refused: int
+    whole: int
+    exact: bool
+
+    @property
+    def total(self) -> Array:
+        """Prompt and answer together."""
+        return self.prompt + self.answer
+
+
+def measure(
+    values: Values, template: Template, exact: bool, progress: Progress = lambda *_: None
+) -> Lengths:
+    """The lengths of the rows of `dataset`: of a sample, or of all of them.
+
+    progress: called with rows done and rows in all (0: not known). Raises DataError.
+    """
+    stage = str(values.get("stage") or "sft")
+    policy = replace(tokens.Policy.of(values), cutoff_len=sys.maxsize, train_on_prompt=False)
+    maker = Maker(stage, template, policy)
+    windows = [Window(name, values) for name in dataset_info.names(values.get("dataset"))]
+    share = max(1, SAMPLE // max(1, len(windows)))
+    found = []
+    for window in windows:
+        file = _folder() / f"{_key(window, maker, exact)}-{'all' if exact else share}.npz"
+        kept = _load(file)
+        if kept is None:
+            kept = _all(window, maker, progress) if exact else _sample(window, maker, share)
+            _save(file, kept)
+        found.append(kept)
+    return _joined(found)
+
+
+def _joined(found: list[Lengths]) -> Lengths:
+    """Of several sets. Raises DataError where no example is left."""
+    known = all(one.whole >= 0 for one in found)
+    joined = Lengths(
+        np.concatenate([one.prompt for one in found]),
+        np.concatenate([one.answer for one in found]),
+        sum(one.rows for one in found),
+        sum(one.refused for one in found),
+        sum(one.whole for one in found) if known else -1,
+        all(one.exact for one in found),
+    )
+    if not len(joined.prompt):
+        params = {"rows": joined.rows}
+        raise DataError(Problem(code="no_rows_left", field="dataset", params=params))
+    return joined
+
+
+def _sample(window: Window, maker: Maker, count: int) -> Lengths:
+    """Some rows from all over the data where its size is known, else the first."""
+    rows, total = window.fetch(0, count)
+    if total is not None and total > count:
+        each = max(1, count // PLACES)
+        starts = [at * (total - each) // (PLACES - 1) for at in range(PLACES)]
+        rows = [row for start in dict.fromkeys(starts) for row in window.fetch(start, each)[0]]
+    conversations, refused = window.convert(rows)
+    made = [maker(batch) for batch in parts.batches(conversations, parts.BATCH)]
+    whole = -1 if total is None else total
+    return _lengths(made, len(rows), len(refused), whole, maker, total == len(rows))
+
+
+def _all(window: Window, maker: Maker, progress: Progress) -> Lengths:
+    """Every row, read as training reads it."""
+    known = window.fetch(0, 1)[1] or 0
+    source = Source(window.entry, window.values, window.argument)
+    account = Account()
+    workers = parts.workers(window.values, known or parts.ROWS_A_WORKER * 64)
+    batches = parts.batches(_numbered(source, account), parts.BATCH)
+    found: list[Lengths] = []
+    done = 0
+    for made in pool.mapped(maker, batches, workers):
+        found.append(_lengths([made], made.rows, 0, -1, maker, True))
+        done += made.rows
+        progress(done, known)
+    left_out = sum(one.count for one in account.refused.values())
+    rows = done + left_out
+    return replace(_joined(found), rows=rows, whole=rows, refused=_joined(found).refused + left_out)
+
+
+def _numbered(source: Source, account: Account) -> Iterator[tuple[int, Any]]:
+    for number, (conversation, _, _) in enumerate(source.conversations(account)):
+        yield number, conversation
+
+
+def _lengths(
+    made: list[Made], rows: int, refused: int, whole: int, maker: Maker, exact: bool
+) -> Lengths:
+    figures = [_figures(one, WANTED[maker.stage]) for each in made for one in each.examples]
+    table = np.asarray(figures, dtype=np.int32).reshape(-1, 2)
+    refused += sum(len(each.refused) for each in made)
+    return Lengths(table[:, 0], table[:, 1], rows, refused, whole, exact)
+
+
+def _figures(one: Example, wanted: str) -> tuple[int, int]:
+    """Tokens of the prompt and of the answer."""
+    if wanted == "text":
+        return 0, one["length"]
+    if wanted == "prompt":
+        return one["length"], 0
+    if wanted == "pair":
+        longer = max("chosen_", "rejected_", key=lambda side: len(one[f"{side}input_ids"]))
+        labels = one[f"{longer}labels"]
+    else:
+        labels = one["labels"]
+    learned = sum(label != tokens.IGNORED for label in labels)
+    return len(labels) - learned, learned
+
+
+def stats(found: Lengths, values: Values) -> dict[str, Any]:
+    """Everything that is told of the lengths, as JSON values; shares are 0 to 1."""
+    limit = tokens.Policy.of(values).cutoff_len
+    batch = int(str(values.get("per_device_train_batch_size") or 1))
+    stage = str(values.get("stage") or "sft")
+    total = found.total.astype(np.int64)
+    lost = 0 if stage == "pt" else int(np.maximum(total - limit, 0).sum())
+    kept = _pieces(total, limit) if stage == "pt" else np.minimum(total, limit)
+    cut = int((total > limit).sum())
+    return {
+        "stage": stage,
+        "rows": found.rows,
+        "of": None if found.whole < 0 else found.whole,
+        "exact": found.exact,
+        "examples": len(total),
+        "refused": found.refused,
+        "tokens": int(total.sum()),
+        "lengths": {kind: _summary(getattr(found, kind)) for kind in KINDS},
+        "histogram": _histogram(found),
+        "cutoff": {
+            "cutoff_len": limit,
+            "rows_cut": cut,
+            "share_cut": cut / len(total),
+            "tokens_lost": lost,
+            "share_lost": lost / max(1, int(total.sum())),
+        },
+        "padding": {
+            "batch_size": batch,
+            "random": padding(kept, batch, False),
+            "grouped": padding(kept, batch, True),
+        },
+        "packing": _packing(kept, limit, batch) if stage in {"sft", "pt"} else None,
+    }
+
+
+def _pieces(total: Any, limit: int) -> Any:
+    """Plain text is cut into pieces of `limit` tokens, nothing is lost."""
+    whole = np.full(int((total // limit).sum()), limit)
+    rest = total % limit
+    return np.concatenate([whole, rest[rest > 0]])
+
+
+def _summary(lengths: Array) -> dict[str, float]:
+    levels = np.percentile(lengths, PERCENTILES, method="higher")
+    named = {f"p{at}": int(level) for at, level in zip(PERCENTILES, levels, strict=True)}
+    mean = round(float(lengths.mean()), 1)
+    return {"mean": mean, "min": int(lengths.min()), **named, "max": int(lengths.max())}
+
+
+def _histogram(found: Lengths) -> dict[str, list[int]]:
+    """Counts of examples; edges are shared, in tokens. The last bin takes all that is longer."""
+    longest = max(1, int(np.percentile(found.total, 99.5)))
+    width = max(1, -(-(longest + 1) // BINS))
+    edges = np.arange(0, longest + width + 1, width)
+    counts = {
+        kind: np.histogram(np.minimum(getattr(found, kind), edges[-1]), edges)[0].tolist()
+        for kind in KINDS
+    }
+    return {"edges": edges.tolist(), **counts}
+
+
+def padding(lengths: Array, batch: int, grouped: bool) -> float:
+    """The share of padding when batches are drawn at random, or grouped by length as transformers
+    does (random stretches of 50 batches, each sorted)."""
+    order = random.Random(0).sample(range(len(lengths)), len(lengths))
+    drawn = np.asarray(lengths, dtype=np.int64)[order]
+    if grouped:
+        size = MEGA * batch
+        stretches = [np.sort(drawn[at : at + size])[::-1] for at in range(0, len(drawn), size)]
+        drawn = np.concatenate(stretches)
+    groups = [drawn[at : at + batch] for at in range(0, len(drawn), batch)]
+    room = sum(int(group.max()) * len(group) for group in groups)
+    return 1 - int(drawn.sum()) / max(1, room)
+
+
+def _packing(lengths: Array, limit: int, batch: int) -> dict[str, float]:
+    """Sequences, how full they are, and how many fewer tokens (padding too) are computed."""
+    sequences = len(packing.bins(lengths.tolist(), limit))
+    used = int(lengths.sum())
+    padded = used / max(1e-9, 1 - padding(lengths, batch, False))
+    room = max(1, sequences * limit)
+    return {
+        "sequences": sequences,
+        "examples_a_sequence": round(len(lengths) / max(1, sequences), 2),
+        "filled": used / room,
+        "saved": max(0.0, 1 - used / padded),
+    }
+
+
+def _key(window: Window, maker: Maker, exact: bool) -> str:
+    made_from = origin.of(window if exact else _Quick(window), maker, 0)
+    return store.key(made_from)
+
+
+class _Quick(Source):
+    """A set that is known again by sizes and times of its files: reading them would take longer
+    than a sample."""
+
+    def __init__(self, window: Window) -> None:
+        self.entry, self.values, self.argument = window.entry, window.values, window.argument
+        self._window = window
+
+    def content(self) -> dict[str, str]:
+        """Each file with its size and time of change."""
+        if self.entry.path is None:
+            return self._window.content()
+        return {str(file): _stamp(file) for file in datafiles.files(self.entry.path)}
+
+
+def _stamp(file: Path) -> str:
+    found = file.stat()
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def _folder() -> Path:
+    return home.saves() / ".cache" / "lengths"
+
+
+def _load(file: Path) -> Lengths | None:
+    try:
+        with np.load(file, allow_pickle=False) as kept:
+            rows, refused, whole, exact = kept["figures"].tolist()
+            return Lengths(kept["prompt"], kept["answer"], rows, refused, whole, bool(exact))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _save(file: Path, found: Lengths) -> None:
+    figures = [found.rows, found.refused, found.whole, int(found.exact)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{os.getpid()}-{file.name}")
+    np.savez(part, prompt=found.prompt, answer=found.answer, figures=np.asarray(figures))
+    part.replace(file)
+    _trim(file.parent.glob("*.npz"))
+
+
+def _trim(files: Iterable[Path]) -> None:
+    found = sorted(files, key=lambda each: each.stat().st_mtime, reverse=True)
+    for old in found[KEPT:]:
+        old.unlink(missing_ok=True)

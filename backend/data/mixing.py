@@ -1,0 +1,91 @@
+"""Several data sets in one: one after the other, or in turns by their probabilities."""
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import datasets
+from datasets import Dataset
+
+from backend.contract.dataset_info import probabilities
+from backend.contract.field import Value
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How sets are mixed: a mix_strategy, and the share of each set ([] for equal turns).
+
+    interleave_under ends with the first set that is used up; interleave_over when every set was,
+    shorter ones coming again; interleave_once likewise, but each row comes once.
+    """
+
+    strategy: str = "concat"
+    shares: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Value]) -> "Mix":
+        """From the arguments."""
+        strategy = str(values.get("mix_strategy") or "concat")
+        return cls(strategy, tuple(probabilities(values.get("interleave_probs"))))
+
+    def rows(self, sets: Sequence[Iterable[Row]], draw: random.Random) -> Iterator[Row]:
+        """The rows of all sets, each of which can be read again."""
+        if self.strategy == "concat":
+            for each in sets:
+                yield from each
+            return
+        iterators = [iter(each) for each in sets]
+        ended: set[int] = set()
+        for at in self._turns(len(sets), draw, ended):
+            found = list(_next(iterators[at]))
+            if not found:
+                ended.add(at)
+                if self.strategy == "interleave_under" or len(ended) == len(sets):
+                    return
+                if self.strategy == "interleave_over":
+                    iterators[at] = iter(sets[at])
+                    found = list(_next(iterators[at]))
+            yield from found
+
+    def _turns(self, count: int, draw: random.Random, ended: set[int]) -> Iterator[int]:
+        """Whose turn it is; a set that has ended has none where rows come once."""
+        while True:
+            once = self.strategy == "interleave_once"
+            open_ = [at for at in range(count) if not (once and at in ended)]
+            if self.shares:
+                yield draw.choices(open_, [self.shares[at] for at in open_])[0]
+            else:
+                yield from open_
+
+    def joined(self, parts: Sequence[Dataset], seed: int) -> Dataset:
+        """Data sets in memory or on disk as one, in the order of `rows`."""
+        whole = datasets.concatenate_datasets(list(parts))
+        if self.strategy == "concat" or len(parts) == 1:
+            return whole
+        starts = [sum(len(part) for part in parts[:at]) for at in range(len(parts))]
+        ranges = [range(at, at + len(part)) for at, part in zip(starts, parts, strict=True)]
+        return whole.select(list(self.rows(ranges, random.Random(seed))))
+
+
+def shuffled(rows: Iterable[Row], buffer: int, draw: random.Random) -> Iterator[Row]:
+    """The rows in random order among `buffer` neighbours."""
+    held: list[Row] = []
+    for row in rows:
+        if len(held) < buffer:
+            held.append(row)
+            continue
+        at = draw.randrange(buffer)
+        yield held[at]
+        held[at] = row
+    draw.shuffle(held)
+    yield from held
+
+
+def _next(iterator: Iterator[Any]) -> Iterator[Any]:
+    """One more row, or none."""
+    for row in iterator:
+        yield row
+        return

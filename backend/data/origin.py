@@ -1,0 +1,54 @@
+"""What prepared rows are made from, so that they are made anew when any of it changes."""
+
+import json
+from typing import Any
+
+import tokenizers
+import transformers
+
+from backend.data.examples import Maker
+from backend.data.sources import PLACEHOLDERS, Source
+from backend.data.templates import Template
+
+VERSION = 1  # raised when the code that makes examples changes what it makes
+
+
+def of(source: Source, maker: Maker, batch_size: int) -> dict[str, Any]:
+    """Content of the data, layout, tokenizer, template, arguments and versions, as JSON values."""
+    return {
+        "version": [VERSION, transformers.__version__, tokenizers.__version__],
+        "set": _source(source),
+        "stage": maker.stage,
+        "policy": vars(maker.policy),
+        "batch_size": batch_size if maker.stage == "kto" else None,
+        "template": template(maker.template),
+        "tokenizer": tokenizer(maker.template.tokenizer),
+    }
+
+
+def tokenizer(given: Any) -> dict[str, Any]:
+    """All that decides how a tokenizer makes ids of a text."""
+    if given.is_fast:
+        made = json.loads(given.backend_tokenizer.to_str())
+        rules: Any = {**made, "truncation": None, "padding": None}  # left over from earlier calls
+    else:
+        rules = [type(given).__name__, given.get_vocab(), repr(given.added_tokens_decoder)]
+    return {"rules": rules, "special": given.special_tokens_map}
+
+
+def template(given: Template) -> list[Any]:
+    """All that decides how a template writes a conversation."""
+    state = {name: value for name, value in vars(given).items() if name != "tokenizer"}
+    return [sorted((name, str(value)) for name, value in state.items() if name != "notices")]
+
+
+def _source(one: Source) -> dict[str, Any]:
+    entry, values = one.entry, one.values
+    filled = [values.get(name) for _, name in PLACEHOLDERS] if entry.placeholders else []
+    return {
+        "content": one.content(),
+        "layout": [entry.formatting, entry.columns, entry.tags],
+        "chosen": [entry.num_samples, values.get("max_samples")],
+        "seed": values.get("seed") if entry.num_samples else None,
+        "filled": filled,
+    }

@@ -1,0 +1,93 @@
+"""Prepared rows in a folder of the person's choice (tokenized_path), in `datasets`' own format.
+
+Arrow files and JSON only: nothing in them is run when they are loaded.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets import Dataset, DatasetDict
+
+from backend.contract.field import Value
+from backend.contract.home import home
+from backend.contract.problems import DataError, Problem
+from backend.data import examples, origin, packing, store
+from backend.data.parts import Preparation
+
+TRAIN, VALIDATION = "train", "validation"
+MADE_WITH = "tuneboard.json"
+INDEX = "dataset_dict.json"
+
+
+def folder(values: Mapping[str, Value]) -> Path | None:
+    """The folder that tokenized_path names, if it does."""
+    given = values.get("tokenized_path")
+    return home() / Path(str(given)).expanduser() if given else None
+
+
+def load(work: Preparation, path: Path) -> dict[str, Dataset]:
+    """The rows by part.
+
+    Raises DataError: something else is in the folder, rows of another stage, or (where it is known)
+    rows made with another tokenizer, template or cutoff length.
+    """
+    if not (path / INDEX).is_file():
+        raise _wrong(work, path, INDEX)
+    try:
+        parts = datasets.load_from_disk(str(path))
+    except (OSError, ValueError, KeyError):
+        raise _wrong(work, path, INDEX) from None
+    if TRAIN not in parts:
+        raise _wrong(work, path, TRAIN)
+    for part, rows in parts.items():
+        missing = [name for name in _columns(work, part) if name not in rows.column_names]
+        if missing:
+            raise _wrong(work, path, ", ".join(missing))
+    made_with = path / MADE_WITH
+    if made_with.is_file() and json.loads(made_with.read_bytes()) != _made_with(work):
+        params = {"path": str(path)}
+        raise DataError(Problem(code="tokenized_other", field="tokenized_path", params=params))
+    params = {"path": str(path)}
+    work.report.notice(
+        Problem(code="tokenized_loaded", field="tokenized_path", params=params, notice=True)
+    )
+    return {name: parts[name] for name in (TRAIN, VALIDATION) if name in parts}
+
+
+def save(work: Preparation, path: Path, train: Dataset, evaluation: Dataset | None) -> None:
+    """Write the rows; the folder is there only once it is whole."""
+    parts = {TRAIN: train} | ({VALIDATION: evaluation} if evaluation is not None else {})
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        DatasetDict(parts).save_to_disk(str(part))
+        (part / MADE_WITH).write_text(json.dumps(_made_with(work)))
+        part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _columns(work: Preparation, part: str) -> list[str]:
+    columns = [name for name in examples.columns(work.stage) if name != "length"]
+    neat = part == TRAIN and packing.kind(work.values) == "neat"
+    return [*columns, "position_ids"] if neat else columns
+
+
+def _made_with(work: Preparation) -> dict[str, Any]:
+    maker = work.maker()
+    return {
+        "stage": work.stage,
+        "cutoff_len": work.limit,
+        "tokenizer": store.key(origin.tokenizer(work.template.tokenizer)),
+        "template": store.key(origin.template(maker.template)),
+    }
+
+
+def _wrong(work: Preparation, path: Path, missing: str) -> DataError:
+    params = {"path": str(path), "stage": work.stage, "missing": missing}
+    return DataError(Problem(code="tokenized_wrong", field="tokenized_path", params=params))

@@ -1,0 +1,90 @@
+"""Prepared rows on disk, memory-mapped, and found again by what they were made from.
+
+saves/.cache/tokens/<key>/ holds rows.arrow and account.json. Deleting it costs only time; the
+oldest folders go when all together pass LIMIT.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from datasets import Dataset, Features
+from filelock import FileLock
+
+from backend.contract import home
+
+LIMIT = 20 * 1000**3  # bytes
+ROWS, ACCOUNT = "rows.arrow", "account.json"
+
+Row = Mapping[str, Any]
+Write = Callable[[Sequence[Row]], None]
+Meta = dict[str, Any]
+
+
+def key(made_from: Any) -> str:
+    """A name for what was made from these values (JSON)."""
+    text = json.dumps(made_from, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+
+
+def folder() -> Path:
+    """Where prepared rows are kept."""
+    return home.saves() / ".cache" / "tokens"
+
+
+def cached(
+    name: str, features: Features, make: Callable[[Write], Meta], anew: bool = False
+) -> tuple[Dataset, Meta]:
+    """The rows kept under this name; else those that `make` writes, with its account (JSON).
+
+    Of several processes that ask at once, one makes them and the others wait. `anew`: made again.
+    """
+    target = folder() / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
+        if anew or not (target / ACCOUNT).is_file():
+            _make(target, features, make)
+            _trim(keep=target)
+        os.utime(target)
+        meta = json.loads((target / ACCOUNT).read_bytes())
+        return Dataset.from_file(str(target / ROWS)), meta
+
+
+def _make(target: Path, features: Features, make: Callable[[Write], Meta]) -> None:
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    schema = features.arrow_schema
+    try:
+        with pa.OSFile(str(part / ROWS), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+
+            def write(rows: Sequence[Row]) -> None:
+                columns = {name: [row[name] for row in rows] for name in schema.names}
+                if rows:
+                    writer.write_table(pa.Table.from_pydict(columns, schema=schema))
+
+            meta = make(write)
+        (part / ACCOUNT).write_text(json.dumps(meta))
+        shutil.rmtree(target, ignore_errors=True)
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _trim(keep: Path) -> None:
+    """Remove the folders used longest ago until the rest is within LIMIT."""
+    found = sorted(
+        (each for each in folder().iterdir() if (each / ROWS).is_file()),
+        key=lambda each: each.stat().st_mtime,
+        reverse=True,
+    )
+    total = 0
+    for each in found:
+        total += (each / ROWS).stat().st_size
+        if total > LIMIT and each != keep:
+            shutil.rmtree(each, ignore_errors=True)

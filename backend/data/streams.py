@@ -1,0 +1,152 @@
+"""Examples that are made while they are learned, for data of any size.
+
+set -> conversations -> examples -> packed -> mixed with other sets -> shuffled in a buffer, again
+and again: nothing is kept but the buffer. The order follows from the seed alone, so that a resumed
+run goes on where it was after passing over what it had.
+"""
+
+import itertools
+import logging
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from datasets import Dataset
+
+from backend.contract.problems import DataError, Problem
+from backend.data import examples, mixing, packing, sources
+from backend.data.mixing import Mix
+from backend.data.parts import Part, Preparation, batches
+from backend.data.sources import Account, Source
+
+ROWS = 64  # tokenised at once
+PACKED = 1000  # examples that are packed together
+
+logger = logging.getLogger(__name__)
+
+
+class Stream(torch.utils.data.IterableDataset):
+    """Rows of several sets, mixed, without end; each pass has an order of its own."""
+
+    def __init__(self, sets: list["Rows"], mix: Mix, buffer: int, seed: int) -> None:
+        super().__init__()
+        self.sets = sets
+        self.mix = mix
+        self.buffer = buffer
+        self.seed = seed
+        self.column_names = sets[0].names
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Raises DataError where a pass gives no row."""
+        for number in itertools.count():
+            empty = True
+            for row in self.once(number):
+                empty = False
+                yield row
+            if empty:
+                raise DataError(Problem(code="no_rows_left", field="dataset", params={"rows": 0}))
+            logger.info("the data was passed %d time(s)", number + 1)
+
+    def once(self, number: int) -> Iterator[dict[str, Any]]:
+        """The rows of one pass, in its order."""
+        draw = random.Random(f"{self.seed} {number}")
+        mixed = self.mix.rows(self.sets, draw)
+        return mixing.shuffled(mixed, self.buffer, draw) if self.buffer else mixed
+
+
+def training(work: Preparation) -> tuple[Stream, Part | None]:
+    """The endless rows of `dataset`, and the first val_size rows as examples for evaluation.
+
+    Raises DataError as Source does, while it is iterated, too.
+    """
+    opened = sources.opened(work.values, "dataset")
+    size = int(float(str(work.values.get("val_size") or 0)))
+    shares = [size // len(opened) + (at < size % len(opened)) for at in range(len(opened))]
+    shuffles = not work.values.get("disable_shuffling")
+    buffer = int(str(work.values.get("buffer_size") or 1)) if shuffles else 0
+    sets = [Rows(work, one, share) for one, share in zip(opened, shares, strict=True)]
+    stream = Stream(sets, Mix.of(work.values), buffer, work.seed)
+    return stream, _held(work, opened, shares) if size else None
+
+
+class Rows:
+    """The rows of one set from conversation `start` on, made when they are asked for."""
+
+    def __init__(self, work: Preparation, source: Source, start: int) -> None:
+        self.work = work
+        self.source = source
+        self.start = start
+        kind = packing.kind(work.values)
+        packed = packing.NEAT if kind == "neat" else packing.FEATURES
+        self.names = list(packed) if kind else examples.columns(work.stage)
+        self.told: set[tuple[str, str]] = set()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        found, kind, limit = self._examples(), packing.kind(self.work.values), self.work.limit
+        if kind == "blocks":
+            found = packing.blocks((row["input_ids"] for row in found), limit)
+        elif kind:
+            found = self._bins(found, kind == "neat")
+        for row in found:
+            yield {name: row[name] for name in self.names}
+
+    def _examples(self) -> Iterator[dict[str, Any]]:
+        """The examples, with a notice for the first of each kind of row that is left out."""
+        account, maker = Account(), self.work.maker()
+        places: dict[int, tuple[str, int]] = {}
+
+        def numbered() -> Iterator[examples.Numbered]:
+            for number, (one, file, line) in enumerate(self.source.conversations(account)):
+                if number >= self.start:
+                    places[number] = (file, line)
+                    yield number, one
+
+        for batch in batches(numbered(), ROWS):
+            made = maker(batch)
+            for place, code in made.refused:
+                account.refuse(code, *places[place])
+            places.clear()
+            self._tell(account, any(one["cut"] for one in made.examples))
+            yield from made.examples
+        for one in account.refused.values():
+            logger.warning("%s", one.problem().text())
+
+    def _tell(self, account: Account, cut: bool) -> None:
+        if cut:
+            params: dict[str, str | int] = {"limit": self.work.limit}
+            self.work.report.notice(
+                Problem(code="stream_cut", field="cutoff_len", params=params, notice=True)
+            )
+        for key, one in account.refused.items():
+            if key not in self.told:
+                self.told.add(key)
+                logger.warning("%s", one.problem().text())
+                params = {"file": one.file, "line": one.line}
+                self.work.report.notice(Problem(code="stream_left_out", params=params, notice=True))
+
+    def _bins(self, found: Iterator[dict[str, Any]], neat: bool) -> Iterator[dict[str, Any]]:
+        while some := list(itertools.islice(found, PACKED)):
+            for group in packing.bins([row["length"] for row in some], self.work.limit):
+                yield packing.joined([some[index] for index in group], neat)
+
+
+def _held(work: Preparation, opened: list[Source], shares: list[int]) -> Part:
+    """The first rows of each set, which the stream leaves out."""
+    maker, total = work.maker(), 0
+    account = Account()
+    kept: list[dict[str, Any]] = []
+    for source, share in zip(opened, shares, strict=True):
+        rows = itertools.islice(source.conversations(account), share)
+        read = [one for one, _, _ in rows]
+        total += len(read)
+        kept += maker(list(enumerate(read))).examples
+    if not kept:
+        params = {"rows": total}
+        raise DataError(Problem(code="no_rows_left", field="val_size", params=params))
+    names = list(examples.features(work.stage))
+    rows = Dataset.from_list(
+        [{name: row[name] for name in names} for row in kept],
+        features=examples.features(work.stage),
+    )
+    return Part("", rows, total)

@@ -1,0 +1,125 @@
+"""Does the chosen template fit the model and these rows? What a person should know, as notices."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backend.contract.problems import Problem, UsageError
+from backend.data.examples import Example
+from backend.data.spans import written
+from backend.data.templates import RENDER_ERRORS, Template
+from backend.datafiles.formats import Conversation
+from backend.datafiles.turns import RowError
+
+SHORT = 60  # characters of an excerpt
+thought = re.compile(r"<think>(.+?)</think>", re.DOTALL)
+
+
+def check(
+    template: Template,
+    own: str | None,
+    values: Mapping[str, Any],
+    conversations: Sequence[Conversation],
+    examples: Sequence[Example],
+) -> list[Problem]:
+    """Notices, those of the template itself first. `own` is the tokenizer's own template (jinja).
+
+    Plain text (stage pt) needs no template: nothing is said of it.
+    """
+    if values.get("stage") == "pt":
+        return []
+    chats = [one for one in conversations if one.messages]
+    found = [*template.notices, *_against(template, own, values, chats)]
+    if values.get("stage") not in {"ppo", "grpo"} and examples and not _ends(template, examples):
+        found.append(_notice("template_end_not_learned"))
+    if not template.knows_system:
+        found += _counted("template_folds_system", [_has_system(one) for one in chats])
+    if not template.knows_tools:
+        found += _counted("template_tools_in_words", [_has_tools(one) for one in chats])
+    found += _counted("template_drops_thoughts", [_loses(template, one) for one in chats])
+    return found
+
+
+def _against(
+    template: Template, own: str | None, values: Mapping[str, Any], chats: list[Conversation]
+) -> list[Problem]:
+    """A named template beside the tokenizer's own."""
+    name = str(values.get("template") or "auto")
+    if own == template.jinja or name == "auto":
+        return []
+    if not own:
+        return [_notice("template_on_base", name=name)]
+    try:
+        other = Template(template.tokenizer, own, values)
+    except UsageError:
+        return []
+    told = [_difference(template, other, one) for one in chats]
+    first = next((each for each in told if each), None)
+    if first is None:
+        return []
+    count = sum(each is not None for each in told)
+    return [
+        _notice(
+            "template_differs", name=name, count=count, rows=len(told), ours=first[0], own=first[1]
+        )
+    ]
+
+
+def _difference(ours: Template, own: Template, one: Conversation) -> tuple[str, str] | None:
+    """Where two templates write a conversation differently for the first time: both excerpts."""
+    answers = [one.answer] if one.answer else []
+    messages = [*one.asked, *answers]
+    try:
+        left, right = ours.render(messages, one.tools), own.render(messages, one.tools)
+    except RENDER_ERRORS:
+        return None
+    if left == right:
+        return None
+    pairs = enumerate(zip(left, right, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(left), len(right)))
+    start = max(0, at - SHORT // 3)
+    return repr(left[start : start + SHORT])[1:-1], repr(right[start : start + SHORT])[1:-1]
+
+
+def _ends(template: Template, examples: Sequence[Example]) -> bool:
+    """Whether a token that ends an answer is learned anywhere."""
+    stops = set(template.stop_ids)
+    return any(
+        not stops.isdisjoint(one.get(name, ()))
+        for one in examples
+        for name in ("labels", "chosen_labels")
+    )
+
+
+def _has_system(one: Conversation) -> bool:
+    return one.messages[0]["role"] == "system"
+
+
+def _has_tools(one: Conversation) -> bool:
+    return bool(one.tools) or any(message.get("tool_calls") for message in one.messages)
+
+
+def _loses(template: Template, one: Conversation) -> bool:
+    """Whether a thinking part is in none of the texts that the model sees."""
+    said = [*one.messages, *([one.chosen] if one.chosen else [])]
+    thoughts = [
+        found.strip()
+        for message in said
+        if message["role"] == "assistant"
+        for found in thought.findall(message["content"])
+    ]
+    if not any(thoughts) or said[-1]["role"] != "assistant":
+        return False
+    try:
+        text = "".join(each.text for each in written(template, said, one.tools))
+    except RowError:
+        return False
+    return any(each not in text for each in thoughts)
+
+
+def _counted(code: str, hits: list[bool]) -> list[Problem]:
+    return [_notice(code, count=sum(hits), rows=len(hits))] if any(hits) else []
+
+
+def _notice(code: str, **params: str | int) -> Problem:
+    return Problem(code=code, field="template", params=params, notice=True)

@@ -1,0 +1,40 @@
+"""`tuneboard data COMMAND ...`: finds the function of a subcommand, in a module of its own."""
+
+import importlib
+from collections.abc import Callable
+
+from backend.contract.home import prepare
+from backend.contract.problems import Problem, UsageError
+from backend.contract.texts import t
+from backend.data_options import say
+
+# Subcommand -> "module:function". The function takes the words after the subcommand's name and
+# returns the exit code; TuneboardErrors are told by backend.__main__. Heavy imports belong into
+# that module: only the one that is asked for is imported. Help is the text data.help.<name>.
+COMMANDS = {
+    "list": "backend.data_sets:list_sets",
+    "check": "backend.data_sets:check_set",
+    "register": "backend.data_register:register_set",
+    "remove": "backend.data_register:remove_set",
+    "preview": "backend.data_sets:preview_set",
+    "stats": "backend.inspection:stats_command",
+    "tokens": "backend.inspection:tokens_command",
+}
+
+
+def main(words: list[str]) -> int:
+    """Do what `tuneboard data` is asked; returns the exit code. Raises TuneboardError."""
+    name, rest = (words[0], words[1:]) if words else ("", [])
+    if name in {"", "-h", "--help", "help"}:
+        say(t("data.help"))
+        return 0 if name else 2
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        raise UsageError(Problem(code="data_command", params={"name": name[:80], "known": known}))
+    if "-h" in rest or "--help" in rest:
+        say(t(f"data.help.{name}"))
+        return 0
+    prepare()
+    module, function = COMMANDS[name].split(":")
+    run: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+    return run(rest)

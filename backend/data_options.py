@@ -1,0 +1,34 @@
+"""The options of `tuneboard data ...`: argparse whose mistakes are told like all others."""
+
+import argparse
+import json
+import sys
+from typing import NoReturn
+
+from backend.contract.problems import Problem, UsageError
+
+
+class Options(argparse.ArgumentParser):
+    """The options of one subcommand. Help is the text `data.help.<command>` of the locales."""
+
+    def __init__(self, command: str, *, json_too: bool = True) -> None:
+        super().__init__(prog=f"tuneboard data {command}", add_help=False, allow_abbrev=False)
+        self.add_argument("--dataset_dir", default="data")
+        if json_too:
+            self.add_argument("--json", action="store_true")
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UsageError instead of ending the process."""
+        params = {"command": self.prog, "reason": message}
+        raise UsageError(Problem(code="data_usage", params=params))
+
+
+def say(text: str) -> None:
+    """One line to standard output; half a character is escaped."""
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+    sys.stdout.flush()
+
+
+def say_json(content: object) -> None:
+    """A value as indented JSON to standard output; what JSON has no word for is told as text."""
+    say(json.dumps(content, ensure_ascii=False, indent=2, default=str))

@@ -1,0 +1,79 @@
+"""Notices where template, model and rows do not fit."""
+
+from typing import Any
+
+import pytest
+
+from backend.data import template_check, templates, tokens
+from backend.data.examples import Maker
+from backend.datafiles.formats import Conversation
+from tests.backend.conftest import CHATML, make_tokenizer
+
+ASK = {"role": "user", "content": "hello"}
+SAY = {"role": "assistant", "content": "hi"}
+PLAIN = Conversation([ASK, SAY])
+
+
+def codes(
+    rows: list[Conversation], jinja: str | None = CHATML, **values: Any
+) -> dict[str, dict[str, Any]]:
+    """The notices of the check, code to parameters."""
+    given = {"stage": "sft", "cutoff_len": 512, **values}
+    tokenizer = make_tokenizer(template=jinja)
+    template = templates.load(given, tokenizer)
+    maker = Maker(given["stage"], template, tokens.Policy.of(given))
+    examples = maker(list(enumerate(rows))).examples
+    found = template_check.check(template, jinja, given, rows, examples)
+    assert all(one.notice and one.text() and one.text("zh") for one in found)
+    return {one.code: dict(one.params) for one in found}
+
+
+def test_nothing_to_say_of_the_models_own_template() -> None:
+    assert codes([PLAIN]) == {}
+
+
+def test_a_named_template_that_writes_otherwise() -> None:
+    found = codes([PLAIN, PLAIN], template="alpaca")["template_differs"]
+    assert (found["count"], found["rows"], found["name"]) == (2, 2, "alpaca")
+    assert "<|im_start|>" in found["own"]
+    assert "<|im_start|>" not in found["ours"]
+
+
+def test_a_base_model() -> None:
+    assert codes([PLAIN], None, template="alpaca")["template_on_base"] == {"name": "alpaca"}
+    assert "template_missing" in codes([PLAIN], None)
+
+
+def test_the_end_is_never_learned() -> None:
+    long = Conversation([ASK, {"role": "assistant", "content": "long " * 99}])
+    assert "template_end_not_learned" in codes([long], cutoff_len=32)
+    assert "template_end_not_learned" not in codes([long, PLAIN], cutoff_len=32)
+
+
+def test_system_text_is_folded() -> None:
+    jinja = (
+        "{% for message in messages %}{% if message['role'] != 'system' %}"
+        "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+        "{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    system = Conversation([{"role": "system", "content": "be kind"}, ASK, SAY])
+    found = codes([PLAIN, system], jinja)["template_folds_system"]
+    assert (found["count"], found["rows"]) == (1, 2)
+
+
+def test_thinking_is_dropped() -> None:
+    jinja = (
+        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' "
+        "+ message['content'].split('</think>')[-1] + '<|im_end|>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    thinks = Conversation([ASK, {"role": "assistant", "content": "<think>so</think>hi"}])
+    assert "template_drops_thoughts" not in codes([thinks])
+    found = codes([thinks], jinja)
+    assert "template_drops_thoughts" in found or not found
+
+
+@pytest.mark.parametrize("stage", ["pt"])
+def test_plain_text_needs_no_template(stage: str) -> None:
+    assert codes([Conversation([], text="some text")], None, stage=stage) == {}
