@@ -1,21 +1,45 @@
-"""Which weights learn: full, freeze, or LoRA adapters (new, continued, or over merged ones)."""
+"""Which weights learn: full, freeze, or adapters (new, continued, or over merged ones)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training
-from torch import nn
+from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
-from backend.contract.files import make_readable
+from backend.contract.files import make_readable, read_json
+from backend.contract.methods import SOFT_PROMPTS, is_adapter
+from backend.contract.model_folder import ADAPTER_CONFIG
 from backend.contract.problems import ModelError, Problem, UsageError
+from backend.model import (
+    changed_base,
+    exact,
+    freezing,
+    llama_pro,
+    loftq,
+    peft_methods,
+    soft_prompts,
+    value_head,
+)
+from backend.model import vocabulary as tokens
+from backend.model.adalora import AdaLoraCallback
 from backend.model.device import training_precision
 
 Values = Mapping[str, Value]
-PISSA = "pissa_start"  # folder of the adapter before training
+# peft's names of the methods, as adapter_config.json has them
+PEFT_TYPES = {
+    "LORA": "lora",
+    "OFT": "oft",
+    "ADALORA": "adalora",
+    "IA3": "ia3",
+    "VERA": "vera",
+    "PROMPT_TUNING": "prompt",
+    "PREFIX_TUNING": "prefix",
+    "P_TUNING": "ptuning",
+}
 
 
 def apply(model: Any, folders: Sequence[Path]) -> Any:
@@ -26,18 +50,64 @@ def apply(model: Any, folders: Sequence[Path]) -> Any:
 
 def merge(model: Any, folders: Sequence[Path]) -> Any:
     """The model with these adapters folded into its weights, in their order."""
+    require_mergeable(folders)
     for folder in folders:
         model = attach(model, folder).merge_and_unload()
     return model
 
 
+def require_mergeable(folders: Sequence[Path]) -> None:
+    """Raise ModelError where one of the adapters cannot become a part of the weights."""
+    for folder in folders:
+        method, params = method_of(folder), {"path": str(folder)}
+        if method in SOFT_PROMPTS:
+            params = {**params, "method": method}
+            code = "adapter_not_mergeable"
+        elif loftq.is_marked(folder):
+            code = "loftq_not_mergeable"
+        else:
+            continue
+        raise ModelError(Problem(code=code, field="adapter_name_or_path", params=params))
+
+
+def method_of(folder: Path) -> str:
+    """The finetuning_type of an adapter folder (peft's own name where it is none of ours)."""
+    kind = str(read_json(folder / ADAPTER_CONFIG).get("peft_type") or "")
+    return PEFT_TYPES.get(kind, kind)
+
+
 def attach(model: Any, folder: Path, *, training: bool = False) -> Any:
     """The model with one adapter on it. Raises ModelError where that is for another model."""
-    name = getattr(model, "name_or_path", "")
-    try:
-        return PeftModel.from_pretrained(
+    loftq.require_quantized(model, folder)
+    with _fitting(model, folder):
+        tokens.fit(model, folder)
+        if training and method_of(folder) in SOFT_PROMPTS:
+            return soft_prompts.go_on(model, folder)
+        tuned = PeftModel.from_pretrained(
             model, str(folder), is_trainable=training, use_safetensors=True
         )
+    tuned.is_loftq = loftq.is_marked(folder)
+    return tuned
+
+
+def attach_beside(model: Any, folder: Path, name: str) -> None:
+    """Put a trained adapter beside the one that learns; it is off until `set_adapter(name)`.
+
+    Raises ModelError where it is for another model.
+    """
+    loftq.require_quantized(model, folder)
+    training = model.training
+    with _fitting(model, folder):
+        model.load_adapter(str(folder), name, is_trainable=False, use_safetensors=True)
+    model.train(training)
+
+
+@contextmanager
+def _fitting(model: Any, folder: Path) -> Iterator[None]:
+    """Around loading an adapter: an error of the library's becomes ModelError."""
+    name = getattr(model, "name_or_path", "")
+    try:
+        yield
     except (RuntimeError, ValueError, KeyError, TypeError, OSError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
@@ -53,13 +123,15 @@ def prepare(model: Any, folders: Sequence[Path], values: Values) -> Any:
     Raises UsageError (names of layers or modules that the model has not) or ModelError.
     """
     method = values.get("finetuning_type")
-    if values.get("quantization_bit"):
+    if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    if method == "lora":
-        model = _lora(model, folders, values)
+    if is_adapter(method):
+        model = _adapted(model, folders, values)
     elif method == "freeze":
         model = merge(model, folders)
-        _freeze(model, values)
+        pro = values.get("use_llama_pro")
+        chosen = llama_pro.expand(model, values) if pro else freezing.chosen_layers(model, values)
+        freezing.freeze(model, chosen, values)
     else:
         model = merge(model, folders)
         model.requires_grad_(requires_grad=True)
@@ -70,43 +142,84 @@ def prepare(model: Any, folders: Sequence[Path], values: Values) -> Any:
     return model
 
 
-def save(model: Any, folder: Path, values: Values) -> None:
-    """Write the adapter, or the full model, so that plain peft or transformers loads it."""
+def begin(model: Any, values: Values, base: Path, tokenize: Callable[[str], list[int]]) -> None:
+    """Set a new adapter's weights where that needs more than peft's configuration can say.
+
+    `base` is the folder of the base model.
+    """
+    method = str(values.get("finetuning_type"))
+    if method in {"prompt", "prefix"}:
+        text = str(values.get("prompt_tuning_init_text") or "")
+        try:
+            soft_prompts.begin(model, method, tokenize(text) if text else [])
+        except ValueError as error:  # a cache of another shape than peft makes
+            raise _unfit(model, values, error) from error
+    elif is_loftq(values):
+        loftq.begin(model, base)
+        model.is_loftq = True
+
+
+def callbacks(model: Any) -> list[Any]:
+    """What must happen at each step of training this model."""
+    allocates = hasattr(getattr(model, "base_model", None), "rankallocator")
+    return [AdaLoraCallback()] if allocates else []
+
+
+def save(model: Any, folder: Path, values: Values, run: Path, state_dict: Any = None) -> None:
+    """Write the adapter, or the full model, so that plain peft or transformers loads it.
+
+    A value head is written beside it; an adapter that stands beside the learning one is not.
+    A checkpoint (any folder but `run`, the run's own) also gets what going on from it needs.
+    """
     settings = getattr(model, "generation_config", None)
     if settings is not None and (settings.temperature, settings.top_p) != (None, None):
         settings.do_sample = True  # transformers refuses to write sampling numbers without it
-    if _converts(model, values):
-        model.save_pretrained(folder, path_initial_model_for_weight_conversion=folder / PISSA)
-    else:
-        model.save_pretrained(folder)
+    converted = hasattr(model, "peft_config") and changed_base.converts(values)
+    with value_head.apart(model) as head:
+        if converted:
+            changed_base.save(model, folder, run, state_dict)
+        else:
+            own = {"selected_adapters": ["default"]} if hasattr(model, "peft_config") else {}
+            given = value_head.without(state_dict)
+            model.save_pretrained(folder, state_dict=given, **own, **tokens.saving(model))
+    if head is not None:
+        head.write(folder)
+    if getattr(model, "is_loftq", False):
+        loftq.mark(folder)
+    derived = values.get("finetuning_type") in {"adalora", *SOFT_PROMPTS}
+    if folder != run and (converted or derived):
+        exact.write(model, folder)
     make_readable(folder.rglob("*.safetensors"))
 
 
-def keep_start(model: Any, folder: Path, values: Values) -> None:
-    """Keep the adapter as PiSSA set it up: converting the trained one needs the difference."""
-    start = folder / PISSA
-    if _converts(model, values) and not start.exists():
-        kind = model.peft_config["default"].init_lora_weights
-        model.peft_config["default"].init_lora_weights = True
-        model.save_pretrained(start)
-        model.peft_config["default"].init_lora_weights = kind
+def keep_start(model: Any, run: Path, values: Values) -> None:
+    """Keep the adapter as it began, where converting the trained one needs the difference."""
+    if hasattr(model, "peft_config") and changed_base.converts(values):
+        changed_base.keep_start(model, run)
 
 
-def resize(model: Any, vocabulary: int) -> None:
-    """Room in the embeddings for `vocabulary` tokens, in steps of 64 rows."""
-    if model.get_input_embeddings().weight.shape[0] < vocabulary:
-        model.resize_token_embeddings(vocabulary, pad_to_multiple_of=64)
+def notices(values: Values) -> list[Problem]:
+    """What a method changes without being asked."""
+    found = []
+    if changed_base.is_fast(values) and not values.get("pissa_convert"):
+        found.append(Problem(code="pissa_converted", field="pissa_convert", notice=True))
+    if values.get("init_lora_weights") == "olora":
+        found.append(Problem(code="olora_converted", field="init_lora_weights", notice=True))
+    field = "disable_gradient_checkpointing"
+    if not allows_checkpointing(values) and not values.get(field):
+        found.append(Problem(code="prefix_without_checkpointing", field=field, notice=True))
+    return found
 
 
-def _converts(model: Any, values: Values) -> bool:
-    wanted = values.get("pissa_init") and (values.get("pissa_convert") or is_fast(values))
-    return hasattr(model, "peft_config") and bool(wanted)
+def allows_checkpointing(values: Values) -> bool:
+    """Whether layers may be computed twice: a prefix lies in a cache that they then do not see."""
+    return values.get("finetuning_type") != "prefix"
 
 
-def is_fast(values: Values) -> bool:
-    """Whether PiSSA starts from a randomised SVD. Such an adapter must be converted when saved:
-    plain peft repeats the SVD with other random numbers and would get another base."""
-    return bool(values.get("pissa_init")) and values.get("pissa_iter") != -1
+def is_loftq(values: Values) -> bool:
+    """Whether a new adapter starts from what quantisation lost."""
+    lora = values.get("finetuning_type") == "lora"
+    return lora and values.get("init_lora_weights") == "loftq"
 
 
 def learned(model: Any) -> tuple[int, int]:
@@ -115,8 +228,14 @@ def learned(model: Any) -> tuple[int, int]:
     return sum(count for count, learns in counts if learns), sum(count for count, _ in counts)
 
 
-def _lora(model: Any, folders: Sequence[Path], values: Values) -> Any:
-    continued = bool(folders) and not values.get("create_new_adapter")
+def is_new(folders: Sequence[Path], values: Values) -> bool:
+    """Whether a new adapter learns, and not the last one given."""
+    adapter = is_adapter(values.get("finetuning_type"))
+    return adapter and (not folders or bool(values.get("create_new_adapter")))
+
+
+def _adapted(model: Any, folders: Sequence[Path], values: Values) -> Any:
+    continued = not is_new(folders, values)
     before = folders[:-1] if continued else folders
     if before and values.get("quantization_bit"):
         raise UsageError(Problem(code="quantization_one_adapter", field="adapter_name_or_path"))
@@ -124,93 +243,56 @@ def _lora(model: Any, folders: Sequence[Path], values: Values) -> Any:
     model = merge(model, before)
     model.name_or_path = name
     if continued:
+        _require_method(folders[-1], values)
+        _require_known_tokens(model, folders[-1])
         return attach(model, folders[-1], training=True)
+    if values.get("use_llama_pro") and not llama_pro.blocks(model):
+        raise UsageError(Problem(code="llama_pro_lora", field=llama_pro.FIELD))
+    config = peft_methods.config(model, values)
+    tokens.learn(config, model, getattr(model, "new_tokens", []))
     try:
-        return get_peft_model(model, lora_config(values))
+        return get_peft_model(model, config)
+    except TypeError as error:  # a kind of layer that the method has no form for
+        raise _unfit(model, values, error) from error
     except ValueError as error:
         if "target" not in str(error).lower():
             raise
-        params = {"value": str(values.get("lora_target")), "known": ", ".join(linear_names(model))}
+        raise _unknown_modules(model, values) from error
+
+
+def _require_known_tokens(model: Any, folder: Path) -> None:
+    """Raise UsageError where tokens are new that an adapter which learns on does not have."""
+    if set(getattr(model, "new_tokens", [])) - tokens.learned(folder):
+        params = {"path": str(folder)}
         raise UsageError(
-            Problem(code="modules_unknown", field="lora_target", params=params)
-        ) from error
-
-
-def lora_config(values: Values) -> LoraConfig:
-    """peft's configuration of the adapter that these values describe."""
-    targets = names(values.get("lora_target")) or ["all"]
-    start: bool | str = True
-    if values.get("pissa_init"):
-        rounds = values.get("pissa_iter")
-        start = "pissa" if rounds == -1 else f"pissa_niter_{rounds}"
-    rank = int(values["lora_rank"] or 8)
-    return LoraConfig(
-        task_type=TaskType.CAUSAL_LM,
-        r=rank,
-        lora_alpha=int(values.get("lora_alpha") or 2 * rank),
-        lora_dropout=float(values.get("lora_dropout") or 0.0),
-        target_modules="all-linear" if "all" in targets else targets,
-        modules_to_save=names(values.get("additional_target")) or None,
-        use_rslora=bool(values.get("use_rslora")),
-        use_dora=bool(values.get("use_dora")),
-        init_lora_weights=start,
-    )
-
-
-def linear_names(model: Any) -> list[str]:
-    """The last parts of the names of all linear layers, as lora_target takes them."""
-    found = {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if _is_linear(part)}
-    return sorted(found - {"lm_head"})
-
-
-def _is_linear(part: nn.Module) -> bool:
-    return isinstance(part, nn.Linear) or type(part).__name__ == "Conv1D"
-
-
-def layers(model: Any) -> tuple[str, nn.ModuleList]:
-    """The decoder layers and the name under which they lie in the model."""
-    wanted = getattr(model.config.get_text_config(), "num_hidden_layers", None)
-    for name, part in model.named_modules():
-        if isinstance(part, nn.ModuleList) and len(part) == wanted:
-            return name, part
-    raise UsageError(Problem(code="no_layers", field="finetuning_type"))
-
-
-def _freeze(model: Any, values: Values) -> None:
-    """Let only some layers learn: the last n (n > 0) or the first n (n < 0), plus named others."""
-    prefix, stack = layers(model)
-    count = int(values.get("freeze_trainable_layers") or 0)
-    total = len(stack)
-    if not 0 < abs(count) <= total:
-        params = {"value": count, "layers": total}
-        raise UsageError(
-            Problem(code="freeze_layers", field="freeze_trainable_layers", params=params)
+            Problem(code="new_tokens_and_adapter", field="create_new_adapter", params=params)
         )
-    chosen = range(total - count, total) if count > 0 else range(-count)
-    inside = names(values.get("freeze_trainable_modules")) or ["all"]
-    extra = names(values.get("freeze_extra_modules"))
-    within = {part for each in stack[0].named_parameters() for part in each[0].split(".")[:-1]}
-    outside = {
-        part
-        for name, _ in model.named_parameters()
-        if not name.startswith(f"{prefix}.")
-        for part in name.split(".")[:-1]
+
+
+def _require_method(folder: Path, values: Values) -> None:
+    found, wanted = method_of(folder), str(values.get("finetuning_type"))
+    if found != wanted:
+        params = {"path": str(folder), "found": found, "wanted": wanted}
+        raise UsageError(
+            Problem(code="adapter_other_method", field="adapter_name_or_path", params=params)
+        )
+
+
+def _unfit(model: Any, values: Values, error: Exception) -> ModelError:
+    architecture = type(getattr(model, "get_base_model", lambda: model)()).__name__
+    params = {
+        "method": str(values.get("finetuning_type")),
+        "architecture": architecture,
+        "reason": _short(error),
     }
-    _known(inside, within | {"all"}, "freeze_trainable_modules")
-    _known(extra, outside, "freeze_extra_modules")
-    starts = tuple(f"{prefix}.{index}." for index in chosen)
-    for name, weights in model.named_parameters():
-        parts = set(name.split("."))
-        in_layer = name.startswith(starts) and ("all" in inside or bool(parts & set(inside)))
-        is_extra = not name.startswith(f"{prefix}.") and bool(parts & set(extra))
-        weights.requires_grad_(in_layer or is_extra)
+    return ModelError(Problem(code="method_unfit", field="finetuning_type", params=params))
 
 
-def _known(given: list[str], known: set[str], field: str) -> None:
-    wrong = [name for name in given if name not in known]
-    if wrong:
-        params = {"value": ", ".join(wrong)[:80], "known": ", ".join(sorted(known))[:400]}
-        raise UsageError(Problem(code="modules_unknown", field=field, params=params))
+def _unknown_modules(model: Any, values: Values) -> UsageError:
+    field = peft_methods.target_field(values)
+    known = ", ".join(peft_methods.linear_names(model))
+    params = {"value": ", ".join(names(values.get(field))), "known": known}
+    return UsageError(Problem(code="modules_unknown", field=field, params=params))
 
 
 def _short(error: Exception) -> str:

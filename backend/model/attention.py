@@ -21,6 +21,21 @@ def implementation(values: Mapping[str, Value]) -> str | None:
     return IMPLEMENTATIONS[str(values.get("flash_attn") or "auto")]
 
 
+def upcast_norms(model: Any) -> None:
+    """Keep the normalisation layers in float32, whatever the rest computes in."""
+    for part in model.modules():
+        if "norm" in type(part).__name__.lower():
+            part.float()
+
+
+def require_experts(config: Any) -> None:
+    """Raise ModelError where a model has no experts whose load could be balanced."""
+    text_config = config.get_text_config()
+    if not hasattr(text_config, "output_router_logits"):
+        params = {"model": str(text_config.model_type)}
+        raise ModelError(Problem(code="not_experts", field="moe_aux_loss_coef", params=params))
+
+
 def scale_positions(config: Any, values: Mapping[str, Value]) -> None:
     """Stretch rotary positions so that longer texts fit; changes `config` in place.
 

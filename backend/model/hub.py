@@ -1,6 +1,5 @@
 """A model of a hub brought to this machine: from then on it is a folder like any other."""
 
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from huggingface_hub.errors import (
 
 from backend.contract.field import Value
 from backend.contract.problems import ModelError, Problem
+from backend.deadline import answered
 
 DEADLINE = 12.0  # seconds until the hub must have answered once
 CONFIGS = ["config.json", "adapter_config.json"]
@@ -35,7 +35,10 @@ def fetch(name: str, values: Mapping[str, Value]) -> Path:
         place["cache_dir"] = values["cache_dir"]
     code = ["*.py"] if values.get("trust_remote_code") else []
     try:
-        stalled = not _answers(name, place)  # then a copy from an earlier day will do
+        # The small files first; where the hub stalls, a copy from an earlier day will do.
+        stalled = not answered(
+            lambda: snapshot_download(name, allow_patterns=CONFIGS, **place), DEADLINE
+        )
         return Path(
             snapshot_download(name, allow_patterns=FILES + code, local_files_only=stalled, **place)
         )
@@ -46,24 +49,6 @@ def fetch(name: str, values: Mapping[str, Value]) -> Path:
         raise _error("model_missing", name) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise _error("hub_unreachable", name) from error
-
-
-def _answers(name: str, place: Mapping[str, Any]) -> bool:
-    """Get the small files first, under a hard deadline: a stalled line must not hold a run."""
-    outcome: list[Exception] = []
-
-    def ask() -> None:
-        try:
-            snapshot_download(name, allow_patterns=CONFIGS, **place)
-        except Exception as error:  # noqa: BLE001 (a thread's edge; raised again by the asker)
-            outcome.append(error)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(DEADLINE)
-    if outcome:
-        raise outcome[0]
-    return not thread.is_alive()
 
 
 def _modelscope(name: str, values: Mapping[str, Value]) -> Path:

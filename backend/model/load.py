@@ -18,7 +18,9 @@ from backend.contract.field import Value
 from backend.contract.files import read_json
 from backend.contract.preflight import check_packages
 from backend.contract.problems import ModelError, Problem, UsageError
-from backend.model import adapters, attention, hub, quantize
+from backend.contract.requirements import quantized_as
+from backend.model import adapters, attention, hub, quantize, s2_attention, unsloth
+from backend.model import vocabulary as tokens
 from backend.model.device import device as device
 from backend.model.device import inference_dtype, training_precision
 
@@ -29,27 +31,52 @@ FIELD = "model_name_or_path"
 def model(values: Values, *, training: bool, vocabulary: int = 0) -> Any:
     """The model with its adapters; for training, what learns is float32 and requires gradients.
 
-    `vocabulary` is the tokenizer's size: where resize_vocab is on, the embeddings grow to it.
+    `vocabulary` is the tokenizer's size: where tokens are new, the embeddings grow to it.
     In training the caller moves it to the device; otherwise it lies there, in eval mode.
     Raises UsageError (a package is missing) or ModelError.
     """
-    base = base_model(values, training=training)
     folders = adapter_folders(values)
     if training:
-        if values.get("resize_vocab"):
-            adapters.resize(base, vocabulary)
-        return adapters.prepare(base, folders, values)
-    tuned = adapters.apply(base, folders)
+        return _learning(values, folders, vocabulary)
+    tuned = adapters.apply(base_model(values), folders)
     return (tuned if quantized(values) else tuned.to(device())).eval()
+
+
+def _learning(values: Values, folders: list[Path], vocabulary: int) -> Any:
+    """The model for training, with what was asked of its attention, vocabulary and precision."""
+    if values.get("use_unsloth"):
+        _require_packages(values)
+        return unsloth.model(values, base_folder(values), folders)
+    base = base_model(values, training=True)
+    if values.get("moe_aux_loss_coef"):
+        attention.require_experts(base.config)
+    if values.get("shift_attn"):
+        s2_attention.apply(base, int(values.get("cutoff_len") or 0))
+    if tokens.wanted(values):
+        before, after = tokenizer(tokens.without(values)), tokenizer(values)
+        base.new_tokens = tokens.grow(base, before, after, values, vocabulary)
+    prepared = adapters.prepare(base, folders, values)
+    if adapters.is_new(folders, values):
+        adapters.begin(prepared, values, base_folder(values), lambda text: _ids(text, values))
+    if values.get("upcast_layernorm"):
+        attention.upcast_norms(prepared)
+    if values.get("use_reentrant_gc"):
+        prepared.enable_input_require_grads()  # else nothing below the first layer gets a gradient
+    return prepared
+
+
+def _require_packages(values: Values) -> None:
+    missing = check_packages(values)
+    if missing:
+        raise UsageError(*missing)
 
 
 def base_model(values: Values, *, training: bool = False, dtype: Any = None) -> Any:
     """The model without adapters, on the CPU unless it is quantised; dtype as the task needs it."""
-    missing = check_packages(values)
-    if missing:
-        raise UsageError(*missing)
+    _require_packages(values)
     folder = base_folder(values)
     _refuse_code(folder, values)
+    quantize.require_loadable(folder, values, training=training)
     dtype = dtype or (_training_dtype(values) if training else inference_dtype(values))
     config = _loading(folder, AutoConfig.from_pretrained, folder, **_trust(values))
     attention.scale_positions(config, values)
@@ -58,10 +85,13 @@ def base_model(values: Values, *, training: bool = False, dtype: Any = None) -> 
     if attention.implementation(values):
         given["attn_implementation"] = attention.implementation(values)
     if quantization:
-        given |= {"quantization_config": quantization, "device_map": {"": device()}}
+        given["quantization_config"] = quantization
+    if quantized(values):
+        given["device_map"] = {"": device()}
     loaded = _loading(
         folder, AutoModelForCausalLM.from_pretrained, folder, **given, **_trust(values)
     )
+    quantize.settle(loaded, training=training)
     loaded.name_or_path = base_name(values)
     return loaded
 
@@ -83,6 +113,7 @@ def tokenizer(values: Values) -> Any:
     )
     if loaded.pad_token_id is None:
         loaded.pad_token = loaded.eos_token
+    tokens.extend(loaded, values)
     return loaded
 
 
@@ -113,9 +144,19 @@ def adapter_folders(values: Values) -> list[Path]:
     return own + [_folder(name, values) for name in wanted]
 
 
+def last_folder(values: Values) -> Path:
+    """The folder of the last adapter, else of the model: what lies beside it belongs to it."""
+    return [base_folder(values), *adapter_folders(values)][-1]
+
+
+def _ids(text: str, values: Values) -> list[int]:
+    ids: list[int] = tokenizer(values)(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
 def quantized(values: Values) -> bool:
-    """Whether the model is loaded quantised."""
-    return bool(values.get("quantization_bit"))
+    """Whether the model is loaded quantised, or its weights are so already."""
+    return bool(values.get("quantization_bit") or quantized_as(base_folder(values)))
 
 
 def _training_dtype(values: Values) -> Any:

@@ -1,43 +1,173 @@
-"""Optimizers beyond the plain names: LoRA+, GaLore and APOLLO."""
+"""Optimizers beyond transformers' plain names: LoRA+, GaLore, APOLLO, BAdam, Adam-mini, Muon."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from transformers import Trainer, TrainingArguments
 
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
+from backend.contract.fields.optimizer import GALORE_8BIT
+from backend.contract.problems import Problem, UsageError
+from backend.model import block_adam
+from backend.model.joined_optimizer import Joined, Layerwise
 
 Values = Mapping[str, Value]
+GALORE_ARGS = {"rank": "rank", "update_proj_gap": "update_interval", "scale": "scale"}
+GALORE_ARGS |= {"proj_type": "proj_type"}
+APOLLO_ARGS = {**GALORE_ARGS, "proj": "proj", "scale_type": "scale_type"}
 
 
 def arguments(values: Values) -> dict[str, Any]:
     """The TrainingArguments that choose the optimizer (GaLore and APOLLO replace `optim`)."""
     optim = str(values.get("optim") or "adamw_torch")
-    for kind in ("galore", "apollo"):
+    for kind, given in (("galore", GALORE_ARGS), ("apollo", APOLLO_ARGS)):
         if values.get(f"use_{kind}"):
-            family = "adafactor" if optim == "adafactor" and kind == "galore" else "adamw"
             targets = names(values.get(f"{kind}_target")) or ["all"]
+            pairs = (f"{theirs}={values[f'{kind}_{ours}']}" for theirs, ours in given.items())
             return {
-                "optim": f"{kind}_{family}",
+                "optim": f"{kind}_{_family(optim, kind)}",
                 "optim_target_modules": "all-linear" if "all" in targets else targets,
-                "optim_args": (
-                    f"rank={values[f'{kind}_rank']},"
-                    f"update_proj_gap={values[f'{kind}_update_interval']},"
-                    f"scale={values[f'{kind}_scale']}"
-                ),
+                "optim_args": ",".join(pairs),
             }
     return {"optim": optim}
 
 
-def loraplus(model: Any, args: TrainingArguments, values: Values) -> Any:
-    """The LoRA+ optimizer: B matrices learn loraplus_lr_ratio times faster; None where not asked.
+def special(model: Any, args: TrainingArguments, values: Values) -> torch.optim.Optimizer | None:
+    """The optimizer where transformers cannot make it from its arguments alone, else None.
+
+    Raises UsageError where several processes train and the optimizer is for one.
+    """
+    for name, make in SPECIAL.items():
+        if values.get(name):
+            return make(model, args, values)
+    return _loraplus(model, args, values) if _wants_loraplus(values) else None
+
+
+def finish(optimizer: Any) -> None:
+    """After the last step: averaged weights where the optimizer has such, and all weights free."""
+    inner = getattr(optimizer, "optimizer", optimizer)  # accelerate's wrapper
+    if callable(getattr(inner, "eval", None)):  # schedule-free
+        inner.eval()
+    for group in inner.param_groups if isinstance(inner, block_adam.BlockAdam) else ():
+        for weights in group["params"]:
+            weights.requires_grad_(requires_grad=True)
+
+
+def _family(optim: str, kind: str) -> str:
+    """The inner optimizer: GaLore also has Adafactor and an AdamW of 8 bit."""
+    if kind == "galore" and optim == "adafactor":
+        return "adafactor"
+    return "adamw_8bit" if kind == "galore" and optim in GALORE_8BIT else "adamw"
+
+
+def _low_rank(kind: str, model: Any, args: TrainingArguments, values: Values) -> Any:
+    """GaLore or APOLLO through transformers and their packages; layer by layer where asked.
+
+    Zhao et al., "GaLore", 2024; Zhu et al., "APOLLO: SGD-like Memory, AdamW-level Performance",
+    2024. What the packages keep of a projection is an object: a checkpoint may hold it.
+    """
+    torch.serialization.add_safe_globals(_projectors(kind))
+    make, given = Trainer.get_optimizer_cls_and_kwargs(args, model)
+    groups = given.pop("params")
+    family = _family(str(values.get("optim")), kind)
+    given |= {
+        "adamw": _adam(args) | {"no_deprecation_warning": True},
+        "adamw_8bit": _adam(args),
+    }.get(family, {"scale_parameter": False, "relative_step": False})
+    if kind == "apollo":
+        given["scale_front"] = bool(values.get("apollo_scale_front"))
+    learning = [_learning(group, args.weight_decay) for group in groups]
+    if not values.get(f"{kind}_layerwise"):
+        return make(learning, **given)
+    _alone(args, f"{kind}_layerwise")
+    return Layerwise(
+        [
+            make([{**group, "params": [weights]}], **given)
+            for group in learning
+            for weights in group["params"]
+        ]
+    )
+
+
+def _adam(args: TrainingArguments) -> dict[str, Any]:
+    return {"betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
+
+
+def _learning(group: dict[str, Any], decay: float) -> dict[str, Any]:
+    """A group with only the weights that learn; those that are projected also decay."""
+    found = [weights for weights in group["params"] if weights.requires_grad]
+    return {**group, "params": found, "weight_decay": decay if "rank" in group else 0.0}
+
+
+def _projectors(kind: str) -> list[type]:
+    if kind == "galore":
+        from galore_torch.galore_projector import GaLoreProjector
+
+        return [GaLoreProjector]
+    from apollo_torch.random_projector import GradientProjector
+    from apollo_torch.svd_projector import GaLoreProjector as SvdProjector
+
+    return [GradientProjector, SvdProjector]
+
+
+def _badam(model: Any, args: TrainingArguments, values: Values) -> torch.optim.Optimizer:
+    _alone(args, "use_badam")
+    return block_adam.make(model, args, values)
+
+
+def _adam_mini(model: Any, args: TrainingArguments, _values: Values) -> torch.optim.Optimizer:
+    """Zhang et al., "Adam-mini: Use Fewer Learning Rates To Gain More", 2024: their package."""
+    from adam_mini import Adam_mini
+
+    config = model.config.get_text_config()
+    heads, hidden = config.num_attention_heads, config.hidden_size
+    made = Adam_mini(
+        named_parameters=model.named_parameters(),
+        lr=args.learning_rate,
+        weight_decay=args.weight_decay,
+        dim=hidden,
+        n_heads=heads,
+        verbose=False,
+        **_adam(args),
+    )
+    # The package takes heads to share out the hidden size evenly, and each GPU for a process.
+    size = getattr(config, "head_dim", None) or hidden // heads
+    made.head_numel, made.world_size = size * hidden, 1
+    return made
+
+
+def _muon(model: Any, args: TrainingArguments, _values: Values) -> torch.optim.Optimizer:
+    """Muon for matrices inside the layers, AdamW for embeddings, output, norms and biases.
+
+    Jordan et al., 2024; the steps are scaled to AdamW's, so that its learning rates fit (Liu et
+    al., "Muon is Scalable for LLM Training", 2025).
+    """
+    ends = {
+        id(each.weight)
+        for each in (model.get_input_embeddings(), model.get_output_embeddings())
+        if each is not None
+    }
+    learning = [each for each in model.parameters() if each.requires_grad]
+    inner = [each for each in learning if each.ndim == 2 and id(each) not in ends]
+    others = [each for each in learning if each.ndim != 2 or id(each) in ends]
+    decay = {"lr": args.learning_rate, "weight_decay": args.weight_decay}
+    adamw = torch.optim.AdamW(others, **_adam(args), **decay) if others else None
+    muon = torch.optim.Muon(inner, adjust_lr_fn="match_rms_adamw", **decay) if inner else None
+    return Joined([each for each in (muon, adamw) if each is not None])
+
+
+def _wants_loraplus(values: Values) -> bool:
+    return bool(values.get("loraplus_lr_ratio")) and values.get("finetuning_type") == "lora"
+
+
+def _loraplus(model: Any, args: TrainingArguments, values: Values) -> Any:
+    """LoRA+: B matrices learn loraplus_lr_ratio times faster.
 
     Hayou et al., "LoRA+: Efficient Low Rank Adaptation of Large Models", 2024.
     """
-    ratio = values.get("loraplus_lr_ratio")
-    if not ratio or values.get("finetuning_type") != "lora":
-        return None
     from peft.optimizers import create_loraplus_optimizer
 
     kind, given = Trainer.get_optimizer_cls_and_kwargs(args, model)
@@ -45,8 +175,23 @@ def loraplus(model: Any, args: TrainingArguments, values: Values) -> Any:
         model=model,
         optimizer_cls=kind,
         lr=given.pop("lr"),
-        loraplus_lr_ratio=float(ratio),
+        loraplus_lr_ratio=float(values["loraplus_lr_ratio"] or 0.0),
         loraplus_lr_embedding=float(values.get("loraplus_lr_embedding") or 1e-6),
         loraplus_weight_decay=args.weight_decay,
         **given,
     )
+
+
+def _alone(args: TrainingArguments, field: str) -> None:
+    if args.world_size > 1:
+        params = {"processes": args.world_size}
+        raise UsageError(Problem(code="one_process_only", field=field, params=params))
+
+
+SPECIAL: dict[str, Callable[..., Any]] = {
+    "use_galore": functools.partial(_low_rank, "galore"),
+    "use_apollo": functools.partial(_low_rank, "apollo"),
+    "use_badam": _badam,
+    "use_adam_mini": _adam_mini,
+    "use_muon": _muon,
+}

@@ -1,16 +1,30 @@
-"""Quantised loading with bitsandbytes."""
+"""Quantised loading with bitsandbytes or torchao, and folders that are quantised already."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import BitsAndBytesConfig
+from transformers import BitsAndBytesConfig, TorchAoConfig
 
 from backend.contract.field import Value
+from backend.contract.methods import QUANTIZABLE
+from backend.contract.preflight import check_quantized
+from backend.contract.problems import ModelError, Problem
+from backend.contract.requirements import quantized_as
+
+Values = Mapping[str, Value]
+FIELD = "model_name_or_path"
+PACKED_ROWS = 32
 
 
-def config(values: Mapping[str, Value], compute: torch.dtype) -> BitsAndBytesConfig | None:
+def config(values: Values, compute: torch.dtype) -> Any:
     """The quantisation that was asked for, or None. `compute` is the dtype of the arithmetic."""
     bits = values.get("quantization_bit")
+    if bits and values.get("quantization_method") == "torchao":
+        from torchao.quantization import Int8WeightOnlyConfig
+
+        return TorchAoConfig(Int8WeightOnlyConfig())
     if bits == "8":
         return BitsAndBytesConfig(load_in_8bit=True)
     if bits == "4":
@@ -21,3 +35,30 @@ def config(values: Mapping[str, Value], compute: torch.dtype) -> BitsAndBytesCon
             bnb_4bit_quant_type=str(values.get("quantization_type") or "nf4"),
         )
     return None
+
+
+def settle(model: Any, *, training: bool) -> None:
+    """Keep bitsandbytes from packing 4-bit weights anew for CPUs with AVX512-BF16.
+
+    It does so at the first answer, rounds the arithmetic to bfloat16, and fails on layers whose
+    rows are no multiple of 32 or whose columns are none of the block: for those it stays off. So
+    it does in training, which goes on after an evaluation.
+    """
+    for part in model.modules():
+        if getattr(part, "support_avx512bf16_for_cpu", False):
+            rows, columns = part.out_features, part.in_features
+            fits = rows % PACKED_ROWS == 0 and columns % part.weight.blocksize == 0
+            part.support_avx512bf16_for_cpu = fits and not training
+
+
+def require_loadable(folder: Path, values: Values, *, training: bool) -> None:
+    """Raise ModelError where a folder's quantised weights cannot be loaded, or not be trained."""
+    problems = check_quantized({**values, FIELD: str(folder)})
+    if problems:
+        raise ModelError(*problems)
+    method = quantized_as(folder)
+    if training and method and values.get("finetuning_type") not in QUANTIZABLE:
+        params = {"path": str(folder), "method": method}
+        raise ModelError(
+            Problem(code="quantized_needs_lora", field="finetuning_type", params=params)
+        )

@@ -1,0 +1,77 @@
+"""AdaLoRA's share in each step: which ranks stay, and the pull towards orthogonal factors.
+
+Zhang et al., "Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning", 2023.
+"""
+
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+
+class AdaLoraCallback(TrainerCallback):
+    """Cuts the ranks step by step; the first tenth and the last third of a run leave them alone."""
+
+    def on_train_begin(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        _control: TrainerControl,
+        **named: Any,
+    ) -> None:
+        """The schedule of the budget, now that the number of steps is known."""
+        config = _config(named["model"])
+        total = state.max_steps
+        config.total_step = total
+        config.tinit, config.tfinal = total // 10, (total + 1) // 3
+
+    def on_pre_optimizer_step(
+        self,
+        _args: TrainingArguments,
+        _state: TrainerState,
+        _control: TrainerControl,
+        **named: Any,
+    ) -> None:
+        """Add the gradient of the penalty, so that the logged loss is that of the data alone.
+
+        orth_reg_weight times the mean of |P P^T - I| over the factors P (Frobenius norm).
+        """
+        model = named["model"]
+        with torch.enable_grad():
+            norms = [
+                _distance(name, each) for name, each in model.named_parameters() if _factor(name)
+            ]
+            penalty = _config(model).orth_reg_weight * torch.stack(norms).mean()
+            penalty.backward()
+
+    def on_optimizer_step(
+        self,
+        _args: TrainingArguments,
+        state: TrainerState,
+        _control: TrainerControl,
+        **named: Any,
+    ) -> None:
+        """Score the weights and cut ranks, between the optimizer's step and the next gradients."""
+        model, config = named["model"], _config(named["model"])
+        final = config.total_step - config.tfinal
+        scored = bool(model.base_model.rankallocator.ipt)
+        if state.global_step < final or (state.global_step == final and scored):
+            model.base_model.update_and_allocate(state.global_step)
+        elif config.rank_pattern:
+            model.base_model.rankallocator.mask_using_rank_pattern(
+                model.base_model.model, config.rank_pattern
+            )
+
+
+def _config(model: Any) -> Any:
+    return model.peft_config["default"]
+
+
+def _factor(name: str) -> bool:
+    return ".lora_A." in name or ".lora_B." in name
+
+
+def _distance(name: str, factor: torch.Tensor) -> torch.Tensor:
+    """How far the rows of A (or the columns of B) are from being orthonormal."""
+    product = factor @ factor.T if ".lora_A." in name else factor.T @ factor
+    return torch.linalg.matrix_norm(product - torch.eye(len(product), device=product.device))

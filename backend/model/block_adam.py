@@ -1,0 +1,169 @@
+"""BAdam: Adam on one part of the model at a time, so that it keeps moments of that part alone.
+
+Luo et al., "BAdam: A Memory Efficient Full Parameter Optimization Method for Large Language
+Models", 2024. Their package cannot resume: a checkpoint of it does not say which block is active.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from backend.contract.field import Value
+from backend.contract.problems import Problem, UsageError
+from backend.model.freezing import layers
+
+Values = Mapping[str, Value]
+Parameters = list[torch.nn.Parameter]
+
+
+def make(model: Any, args: TrainingArguments, values: Values) -> torch.optim.Optimizer:
+    """BAdam as `values` describe it, over the weights that learn.
+
+    Raises UsageError where badam_start_block is no layer that learns.
+    """
+    given = {
+        "lr": args.learning_rate,
+        "betas": (args.adam_beta1, args.adam_beta2),
+        "eps": args.adam_epsilon,
+        "weight_decay": args.weight_decay,
+    }
+    every = int(values.get("badam_switch_interval") or 50)
+    if values.get("badam_mode") == "ratio":
+        ratio = float(values.get("badam_update_ratio") or 0.05)
+        scattered = values.get("badam_mask_mode") == "scatter"
+        words = model.get_input_embeddings().weight.requires_grad_(requires_grad=False)
+        learning = [each for each in model.parameters() if each.requires_grad and each is not words]
+        return RatioAdam(learning, ratio=ratio, every=every, scattered=scattered, **given)
+    blocks = _blocks(model)
+    mode = str(values.get("badam_switch_mode") or "ascending")
+    order = _order(mode, values.get("badam_start_block"), len(blocks), args.seed)
+    return BlockAdam(blocks, order=order, every=every, **given)
+
+
+class BlockAdam(torch.optim.AdamW):
+    """AdamW on one block of weights at a time; the others need no gradient meanwhile.
+
+    `order` says which block comes when, from its start again after its end; each has `every` steps
+    and begins without moments. What is outside all blocks does not learn.
+    """
+
+    def __init__(
+        self, blocks: list[Parameters], *, order: list[int], every: int, **given: Any
+    ) -> None:
+        super().__init__([{"params": block, "steps": 0} for block in blocks], **given)
+        self.order, self.every = order, every
+        self._activate()
+
+    @property
+    def active(self) -> int:
+        """The number of the block that learns."""
+        return self.order[self.param_groups[0]["steps"] // self.every % len(self.order)]
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """A step on the active block; after the last one, the next block's turn begins."""
+        loss = super().step(closure)
+        for group in self.param_groups:  # in each, since a checkpoint keeps what groups hold
+            group["steps"] += 1
+        if self.param_groups[0]["steps"] % self.every == 0:
+            self.state.clear()
+            self._activate()
+        return loss
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As AdamW's; then the block that the checkpoint was in learns."""
+        super().load_state_dict(state_dict)
+        self._activate()
+
+    def _activate(self) -> None:
+        for number, group in enumerate(self.param_groups):
+            for weights in group["params"]:
+                weights.requires_grad_(requires_grad=number == self.active)
+                weights.grad = None
+
+
+class RatioAdam(torch.optim.Optimizer):
+    """Adam on a share of each weight's numbers, others after every `every` steps.
+
+    The numbers lie side by side, or (scattered) anywhere; after some turns all had theirs.
+    """
+
+    def __init__(
+        self, weights: Parameters, *, ratio: float, every: int, scattered: bool, **given: Any
+    ) -> None:
+        super().__init__(weights, {**given, "ratio": ratio, "every": every, "scattered": scattered})
+        self.chosen: dict[torch.Tensor, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Adam's step (Kingma and Ba, 2015), with decay of the weights apart from it."""
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for number, weights in enumerate(group["params"]):
+                if weights.grad is not None:
+                    self._update(weights, number, group)
+        return loss
+
+    def _update(self, weights: torch.Tensor, number: int, group: dict[str, Any]) -> None:
+        state = self.state[weights]
+        turn, within = divmod(int(state.get("steps", 0)), group["every"])
+        if within == 0 or weights not in self.chosen:
+            self.chosen[weights] = _choose(weights, number, turn, group)
+        chosen = self.chosen[weights]
+        gradient = weights.grad.reshape(-1)[chosen]
+        if within == 0:
+            state["first"] = torch.zeros_like(gradient)
+            state["second"] = torch.zeros_like(gradient)
+        low, high = group["betas"]
+        state["first"].lerp_(gradient, 1 - low)
+        state["second"].mul_(high).addcmul_(gradient, gradient, value=1 - high)
+        rise = 1 - low ** (within + 1), math.sqrt(1 - high ** (within + 1))
+        scaled = state["second"].sqrt() / rise[1] + group["eps"]
+        flat = weights.view(-1)
+        now = flat[chosen] * (1 - group["lr"] * group["weight_decay"])
+        flat[chosen] = now - group["lr"] / rise[0] * state["first"] / scaled
+        state["steps"] = int(state.get("steps", 0)) + 1
+
+
+def _choose(weights: torch.Tensor, number: int, turn: int, group: dict[str, Any]) -> torch.Tensor:
+    """Places of the numbers that learn in a turn: the next ones in order, or in a mixed order."""
+    total = weights.numel()
+    count = max(1, int(total * group["ratio"]))
+    places = (torch.arange(count) + turn * count) % total
+    if group["scattered"]:
+        mixed = torch.randperm(total, generator=torch.Generator().manual_seed(number))
+        places = mixed[places]
+    return places.to(weights.device)
+
+
+def _blocks(model: Any) -> list[Parameters]:
+    """The weights that learn of each decoder layer that has such."""
+    found = (
+        [each for each in layer.parameters() if each.requires_grad] for layer in layers(model)[1]
+    )
+    blocks = [block for block in found if block]
+    inside = {id(each) for block in blocks for each in block}
+    for weights in model.parameters():
+        if id(weights) not in inside:
+            weights.requires_grad_(requires_grad=False)
+    return blocks
+
+
+def _order(mode: str, start: Value, count: int, seed: int) -> list[int]:
+    if isinstance(start, int) and start >= count:
+        params = {"value": start, "last": count - 1}
+        raise UsageError(
+            Problem(code="badam_start_block", field="badam_start_block", params=params)
+        )
+    order = list(range(count))
+    if mode == "descending":
+        order.reverse()
+    if mode == "random":
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+    if isinstance(start, int):
+        begin = order.index(start)
+        order = order[begin:] + order[:begin]
+    return order[:1] if mode == "fixed" else order

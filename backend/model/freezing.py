@@ -1,0 +1,62 @@
+"""Freeze: which layers and modules of the whole model learn, with or without LLaMA Pro blocks."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from torch import nn
+
+from backend.contract.dataset_info import names
+from backend.contract.field import Value
+from backend.contract.problems import Problem, UsageError
+
+Values = Mapping[str, Value]
+
+
+def layers(model: Any) -> tuple[str, nn.ModuleList]:
+    """The decoder layers and the name under which they lie in the model."""
+    wanted = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    for name, part in model.named_modules():
+        if isinstance(part, nn.ModuleList) and len(part) == wanted:
+            return name, part
+    raise UsageError(Problem(code="no_layers", field="finetuning_type"))
+
+
+def chosen_layers(model: Any, values: Values) -> range:
+    """The last n layers (freeze_trainable_layers n > 0) or the first n (n < 0)."""
+    total = len(layers(model)[1])
+    count = int(values.get("freeze_trainable_layers") or 0)
+    if not 0 < abs(count) <= total:
+        params = {"value": count, "layers": total}
+        raise UsageError(
+            Problem(code="freeze_layers", field="freeze_trainable_layers", params=params)
+        )
+    return range(total - count, total) if count > 0 else range(-count)
+
+
+def freeze(model: Any, chosen: Collection[int], values: Values) -> None:
+    """Let only the chosen layers learn (or the named modules in them), plus named others."""
+    prefix, stack = layers(model)
+    inside = names(values.get("freeze_trainable_modules")) or ["all"]
+    extra = names(values.get("freeze_extra_modules"))
+    within = {part for each in stack[0].named_parameters() for part in each[0].split(".")[:-1]}
+    outside = {
+        part
+        for name, _ in model.named_parameters()
+        if not name.startswith(f"{prefix}.")
+        for part in name.split(".")[:-1]
+    }
+    _known(inside, within | {"all"}, "freeze_trainable_modules")
+    _known(extra, outside, "freeze_extra_modules")
+    starts = tuple(f"{prefix}.{index}." for index in chosen)
+    for name, weights in model.named_parameters():
+        parts = set(name.split("."))
+        in_layer = name.startswith(starts) and ("all" in inside or bool(parts & set(inside)))
+        is_extra = not name.startswith(f"{prefix}.") and bool(parts & set(extra))
+        weights.requires_grad_(in_layer or is_extra)
+
+
+def _known(given: list[str], known: set[str], field: str) -> None:
+    wrong = [name for name in given if name not in known]
+    if wrong:
+        params = {"value": ", ".join(wrong)[:80], "known": ", ".join(sorted(known))[:400]}
+        raise UsageError(Problem(code="modules_unknown", field=field, params=params))

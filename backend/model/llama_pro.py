@@ -1,0 +1,141 @@
+"""Block expansion: new layers between the old ones that change nothing until they learn.
+
+Wu et al., "LLaMA Pro: Progressive LLaMA with Block Expansion", 2024: after each group of layers
+comes a copy of its last one whose projections back into the residual stream are zero.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from backend.contract.field import Value
+from backend.contract.problems import ModelError, Problem, UsageError
+from backend.model.freezing import layers
+
+MARK = "expanded_layers"  # in config.json: the new layers' places in the expanded model
+FIELD = "use_llama_pro"
+# What attention, MLP and experts of the known architectures call their way back to the residual.
+OUTPUTS = {"o_proj", "out_proj", "c_proj", "down_proj", "dense", "dense_4h_to_h", "fc2", "fc_out"}
+OUTPUTS |= {"wo", "w2", "proj_out", "output_linear", "ff_out", "attn_out"}
+TOLERANCE = 1e-3  # of the largest logit; half precision rounds
+
+
+def blocks(model: Any) -> list[int]:
+    """The places of the new blocks in a model that has them (marked, or still with zeros)."""
+    marked = getattr(model.config.get_text_config(), MARK, None)
+    if marked:
+        return [int(index) for index in marked]
+    stack = layers(model)[1]
+    return [index for index, layer in enumerate(stack) if _is_silent(layer)]
+
+
+def expand(model: Any, values: Mapping[str, Value]) -> list[int]:
+    """Insert freeze_trainable_layers new blocks and return their places; kept where there are any.
+
+    Raises UsageError where the layers cannot be split so, ModelError where the architecture does
+    not stay the same function.
+    """
+    known = blocks(model)
+    if known:
+        return known
+    name, stack = layers(model)
+    old, count = len(stack), int(values.get("freeze_trainable_layers") or 0)
+    if count <= 0 or old % count:
+        params = {"value": count, "layers": old}
+        raise UsageError(
+            Problem(code="llama_pro_layers", field="freeze_trainable_layers", params=params)
+        )
+    before = _logits(model)
+    group = old // count
+    ends = range(group, old + 1, group)
+    sources = [each for end in ends for each in (*range(end - group, end), end - 1)]
+    places = [(number + 1) * (group + 1) - 1 for number in range(count)]
+    _rebuild(model, name, sources, places)
+    _configure(model.config.get_text_config(), old, sources, places)
+    after = _logits(model)
+    if not torch.allclose(before, after, atol=TOLERANCE * float(before.abs().max())):
+        raise _unfit(model)
+    _require_same_when_loaded(model)
+    return places
+
+
+def _rebuild(model: Any, name: str, sources: list[int], places: list[int]) -> None:
+    parent_name, _, attribute = name.rpartition(".")
+    parent = model.get_submodule(parent_name)
+    stack = getattr(parent, attribute)
+    parts = []
+    for place, source in enumerate(sources):
+        layer = copy.deepcopy(stack[source]) if place in places else stack[source]
+        if place in places:
+            for weights in _outputs(layer):
+                nn.init.zeros_(weights)
+        for part in layer.modules():
+            if hasattr(part, "layer_idx"):
+                part.layer_idx = place
+        parts.append(layer)
+    setattr(parent, attribute, nn.ModuleList(parts))
+
+
+def _configure(config: Any, old: int, sources: list[int], places: list[int]) -> None:
+    """Every list with an entry for each layer grows as the layers did."""
+    for key, value in list(vars(config).items()):
+        if isinstance(value, list) and len(value) == old:
+            setattr(config, key, [value[source] for source in sources])
+    config.num_hidden_layers = len(sources)
+    setattr(config, MARK, places)
+
+
+def _outputs(layer: nn.Module) -> list[torch.Tensor]:
+    """Weights and biases of what writes to the residual stream."""
+    return [weights for name, weights in layer.named_parameters() if OUTPUTS & set(name.split("."))]
+
+
+def _is_silent(layer: nn.Module) -> bool:
+    weights = _outputs(layer)
+    return bool(weights) and not any(bool(each.any()) for each in weights)
+
+
+def _logits(model: Any) -> torch.Tensor:
+    """Logits of a few fixed tokens, float32."""
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    ids = torch.arange(8, device=model.device)[None] * 37 % vocabulary
+    training = model.training
+    with torch.no_grad():
+        found: torch.Tensor = model.eval()(input_ids=ids, use_cache=False).logits.float()
+    model.train(training)
+    return found
+
+
+def _require_same_when_loaded(model: Any) -> None:
+    """What config.json alone describes must be this very stack: it is what plain loading builds."""
+    with torch.device("meta"):
+        built = type(model)(copy.deepcopy(model.config))
+    pairs = zip(layers(model)[1], layers(built)[1], strict=True)
+    if any(_plainly(one) != _plainly(other) for one, other in pairs):
+        raise _unfit(model)
+
+
+def _plainly(layer: nn.Module) -> list[tuple[str, dict[str, Any], list[tuple[str, torch.Size]]]]:
+    """A layer's modules with their plain attributes (places, windows, scales) and shapes."""
+    return [
+        (
+            name,
+            {
+                key: value
+                for key, value in vars(part).items()
+                if isinstance(value, int | float | str | None)
+                and not key.startswith("_")
+                and key not in {"training", "gradient_checkpointing"}
+            },
+            [(key, weights.shape) for key, weights in part.named_parameters(recurse=False)],
+        )
+        for name, part in layer.named_modules()
+    ]
+
+
+def _unfit(model: Any) -> ModelError:
+    params = {"architecture": type(model).__name__}
+    return ModelError(Problem(code="llama_pro_unfit", field=FIELD, params=params))

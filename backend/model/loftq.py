@@ -1,0 +1,70 @@
+"""LoftQ: an adapter that starts by making up for what 4-bit quantisation lost.
+
+Li et al., "LoftQ: LoRA-Fine-Tuning-Aware Quantization", 2023, with the quantised base left as it
+is (one step of its iteration). Such an adapter belongs to the quantised model only, and says so.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from backend.contract.files import read_json
+from backend.contract.problems import ModelError, Problem
+
+MARK = "quantized_base.json"  # in an adapter folder: it makes up for the loss of quantisation
+
+
+def begin(model: Any, base: Path) -> None:
+    """Set the new adapter to the best low-rank copy of what quantisation lost of `base`.
+
+    s B A is the truncated singular value decomposition of W - Q. Raises ModelError where the
+    weights of a layer are not found in the folder under the layer's name.
+    """
+    from bitsandbytes.functional import dequantize_4bit
+
+    files = read_json(base / "model.safetensors.index.json").get("weight_map")
+    for name, part in model.get_base_model().named_modules():
+        if not hasattr(part, "lora_A") or "default" not in part.lora_A:
+            continue
+        inner = part.get_base_layer().weight
+        key = f"{name}.weight"
+        file = files.get(key, "") if isinstance(files, dict) else "model.safetensors"
+        whole = _tensor(base / Path(str(file)).name, key).to(inner.device, torch.float32)
+        kept = dequantize_4bit(inner.data, inner.quant_state).float()
+        up, sizes, down = torch.linalg.svd((whole - kept) / part.scaling["default"])
+        roots = sizes[: part.r["default"]].sqrt()
+        part.lora_B["default"].weight.data.copy_(up[:, : len(roots)] * roots)
+        part.lora_A["default"].weight.data.copy_(roots[:, None] * down[: len(roots)])
+
+
+def _tensor(file: Path, key: str) -> torch.Tensor:
+    if file.is_file():
+        with safe_open(file, framework="pt") as weights:
+            if key in weights.keys():  # noqa: SIM118 (not a mapping)
+                found: torch.Tensor = weights.get_tensor(key)
+                return found
+    params = {"path": str(file.parent), "name": key}
+    raise ModelError(Problem(code="loftq_weights", field="init_lora_weights", params=params))
+
+
+def mark(folder: Path) -> None:
+    """Say in the adapter's folder that it fits the quantised base alone."""
+    (folder / MARK).write_text(json.dumps({"quantization_bit": 4}) + "\n")
+
+
+def require_quantized(model: Any, folder: Path) -> None:
+    """Raise ModelError where such an adapter meets a model that is not quantised to 4 bits."""
+    quantization = getattr(model.config, "quantization_config", None)
+    if is_marked(folder) and not getattr(quantization, "load_in_4bit", False):
+        params = {"path": str(folder)}
+        raise ModelError(
+            Problem(code="adapter_needs_4bit", field="quantization_bit", params=params)
+        )
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether an adapter folder is such a one."""
+    return (folder / MARK).is_file()

@@ -1,0 +1,197 @@
+"""peft's configuration of each method that leaves the base model as it is."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from peft import (
+    AdaLoraConfig,
+    IA3Config,
+    LoraConfig,
+    OFTConfig,
+    PeftConfig,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    TaskType,
+    VeraConfig,
+)
+from peft.utils.constants import (
+    TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING as IA3_FEEDFORWARD,
+)
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING as IA3_TARGETS
+from torch import nn
+
+from backend.contract.dataset_info import names
+from backend.contract.field import Value
+from backend.model import llama_pro
+from backend.model.freezing import layers
+
+Values = Mapping[str, Value]
+TASK = {"task_type": TaskType.CAUSAL_LM}
+MAMBA = {"falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h"}
+KEYS_AND_VALUES = ("k_proj", "v_proj", "key", "value", "qkv", "c_attn", "pack", "kv")
+
+
+def config(model: Any, values: Values) -> PeftConfig:
+    """The configuration of a new adapter on this model, as the arguments describe it."""
+    return CONFIGS[str(values.get("finetuning_type") or "lora")](model, values)
+
+
+def target_field(values: Values) -> str:
+    """The argument that names the modules of the chosen method."""
+    return "oft_target" if values.get("finetuning_type") == "oft" else "lora_target"
+
+
+def linear_names(model: Any) -> list[str]:
+    """The last parts of the names of all linear layers, as lora_target takes them."""
+    found = {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if _is_linear(part)}
+    return sorted(found - {"lm_head"})
+
+
+def _lora(model: Any, values: Values) -> PeftConfig:
+    rank = int(values["lora_rank"] or 8)
+    given: dict[str, Any] = {
+        **_targets(values),
+        **_deltas(values),
+        **_left_out(model),
+        "r": rank,
+        "use_rslora": bool(values.get("use_rslora")),
+        "use_dora": bool(values.get("use_dora")),
+        "init_lora_weights": start(values),
+    }
+    if values.get("use_llama_pro"):
+        listed = names(values.get("lora_target")) or ["all"]
+        given["target_modules"] = linear_names(model) if "all" in listed else listed
+        given["layers_to_transform"] = llama_pro.blocks(model)
+    return LoraConfig(**given)
+
+
+def start(values: Values) -> bool | str:
+    """How LoRA's weights begin, in peft's words; LoftQ replaces them afterwards."""
+    if values.get("pissa_init"):
+        rounds = values.get("pissa_iter")
+        return "pissa" if rounds == -1 else f"pissa_niter_{rounds}"
+    named = str(values.get("init_lora_weights") or "default")
+    return named if named in {"gaussian", "olora"} else True
+
+
+def _oft(_model: Any, values: Values) -> PeftConfig:
+    rank = int(values.get("oft_rank") or 0)
+    return OFTConfig(
+        **_targets(values),
+        r=rank,
+        oft_block_size=0 if rank else int(values.get("oft_block_size") or 32),
+        module_dropout=float(values.get("module_dropout") or 0.0),
+    )
+
+
+def _adalora(model: Any, values: Values) -> PeftConfig:
+    return AdaLoraConfig(
+        **_targets(values),
+        **_left_out(model),
+        **_deltas(values),
+        init_r=int(values.get("adalora_init_r") or 12),
+        target_r=int(values.get("adalora_target_r") or 8),
+        total_step=1,  # the run's own number of steps is set when it begins
+    )
+
+
+def _ia3(model: Any, values: Values) -> PeftConfig:
+    targets, feedforward = _ia3_modules(model, names(values.get("lora_target")) or ["all"])
+    return IA3Config(
+        **TASK,
+        target_modules=targets,
+        feedforward_modules=feedforward,
+        modules_to_save=names(values.get("additional_target")) or None,
+    )
+
+
+def _vera(_model: Any, values: Values) -> PeftConfig:
+    return VeraConfig(
+        **_targets(values),
+        r=int(values.get("vera_rank") or 256),
+        vera_dropout=float(values.get("lora_dropout") or 0.0),
+        projection_prng_key=int(values.get("seed") or 0),
+        save_projection=True,  # other machines may draw other numbers from the same key
+    )
+
+
+def _prompt(_model: Any, values: Values) -> PeftConfig:
+    return PromptTuningConfig(**_virtual(values))
+
+
+def _prefix(_model: Any, values: Values) -> PeftConfig:
+    return PrefixTuningConfig(**_virtual(values))
+
+
+def _ptuning(_model: Any, values: Values) -> PeftConfig:
+    size = int(values.get("encoder_hidden_size") or 128)
+    return PromptEncoderConfig(**_virtual(values), encoder_hidden_size=size)
+
+
+def _targets(values: Values) -> dict[str, Any]:
+    listed = names(values.get(target_field(values))) or ["all"]
+    return {
+        **TASK,
+        "target_modules": "all-linear" if "all" in listed else listed,
+        "modules_to_save": names(values.get("additional_target")) or None,
+    }
+
+
+def _left_out(model: Any) -> dict[str, Any]:
+    """Layers that are no plain products in Mamba's fused kernels; peft refuses them by name."""
+    return {"exclude_modules": ["out_proj"]} if model.config.model_type in MAMBA else {}
+
+
+def _deltas(values: Values) -> dict[str, Any]:
+    return {
+        "lora_alpha": int(values.get("lora_alpha") or 2 * int(values.get("lora_rank") or 8)),
+        "lora_dropout": float(values.get("lora_dropout") or 0.0),
+    }
+
+
+def _virtual(values: Values) -> dict[str, Any]:
+    return {**TASK, "num_virtual_tokens": int(values.get("num_virtual_tokens") or 20)}
+
+
+def _ia3_modules(model: Any, listed: list[str]) -> tuple[list[str], list[str]]:
+    """Modules to scale, and which of them at their input: peft's table, else by their shapes.
+
+    Liu et al., 2022: keys, values, and what enters the second layer of the MLP.
+    """
+    kind = model.config.model_type
+    inner = set(IA3_FEEDFORWARD[kind]) if kind in IA3_FEEDFORWARD else _narrowing(model)
+    if "all" not in listed:
+        return listed, [name for name in listed if name in inner]
+    if kind in IA3_TARGETS:
+        return list(IA3_TARGETS[kind]), sorted(inner)
+    known = linear_names(model)
+    chosen = [name for name in known if any(part in name.lower() for part in KEYS_AND_VALUES)]
+    return sorted({*(chosen or known), *inner}), sorted(inner)
+
+
+def _narrowing(model: Any) -> set[str]:
+    """Names of the linear layers outside attention whose output is narrower than their input."""
+    return {
+        name.rsplit(".", 1)[-1]
+        for name, part in layers(model)[1].named_modules()
+        if isinstance(part, nn.Linear)
+        and part.out_features < part.in_features
+        and "att" not in name.lower()
+    }
+
+
+def _is_linear(part: nn.Module) -> bool:
+    return isinstance(part, nn.Linear) or type(part).__name__ == "Conv1D"
+
+
+CONFIGS: dict[str, Callable[[Any, Values], PeftConfig]] = {
+    "lora": _lora,
+    "oft": _oft,
+    "adalora": _adalora,
+    "ia3": _ia3,
+    "vera": _vera,
+    "prompt": _prompt,
+    "prefix": _prefix,
+    "ptuning": _ptuning,
+}

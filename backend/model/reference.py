@@ -1,0 +1,123 @@
+"""The reference of preference learning: the model that the policy must not stray from."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from backend.contract.field import Value
+from backend.contract.methods import is_adapter
+from backend.contract.problems import ModelError, Problem, UsageError
+from backend.model import adapters, load
+from backend.model.device import training_precision
+
+Values = Mapping[str, Value]
+# Arguments that describe another model than the policy's start -> what they stand for in loading.
+OTHER = {
+    "ref_model": "model_name_or_path",
+    "ref_model_adapters": "adapter_name_or_path",
+    "ref_model_quantization_bit": "quantization_bit",
+}
+
+
+class Reference:
+    """The policy as it was before training, at the least cost in memory, or another model.
+
+    Raises ModelError where that cannot be loaded, UsageError where ZeRO 3 has spread the weights.
+
+    another model   where ref_model, its adapters or its quantisation are given
+    adapters off    where a new adapter changes nothing at its start
+    a copy          of what learns (all weights, some layers, an adapter that is trained on); while
+                    the reference computes, it stands in the place of the learned weights
+    """
+
+    def __init__(self, policy: Any, values: Values, vocabulary: int) -> None:
+        self.policy = policy
+        self.other: Any = None
+        self.start: dict[str, torch.Tensor] = {}
+        neutral = _starts_neutral(values)
+        other = any(values.get(name) for name in OTHER)
+        if (other or not neutral) and any(hasattr(each, "ds_id") for each in policy.parameters()):
+            raise UsageError(Problem(code="reference_and_zero3", field="deepspeed"))
+        if other:
+            self.other = _load(values, vocabulary, policy.device)
+        elif not neutral:
+            self.start = {
+                name: weights.detach().clone()
+                for name, weights in policy.named_parameters()
+                if weights.requires_grad
+            }
+
+    @contextmanager
+    def model(self) -> Iterator[Any]:
+        """The model to ask; within, there is no gradient and no dropout."""
+        if self.other is not None:
+            with torch.no_grad():
+                yield self.other
+            return
+        before = self._at_start() if self.start else self.policy.disable_adapter()
+        with still(self.policy), before:
+            yield self.policy
+
+    @contextmanager
+    def _at_start(self) -> Iterator[None]:
+        """Within, the learned weights are those before training."""
+        learned = {
+            name: weights for name, weights in self.policy.named_parameters() if name in self.start
+        }
+        assert learned.keys() == self.start.keys(), "the policy's weights are spread or renamed"
+        now = {name: weights.data for name, weights in learned.items()}
+        try:
+            for name, weights in learned.items():
+                weights.data = self.start[name]
+            yield
+        finally:
+            for name, weights in learned.items():
+                weights.data = now[name]
+
+
+@contextmanager
+def still(model: Any) -> Iterator[None]:
+    """Within, the model computes without gradient and without dropout."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+def _starts_neutral(values: Values) -> bool:
+    """Whether the adapter is new, and of a kind that changes nothing before it has learned."""
+    continued = load.adapter_folders(values) and not values.get("create_new_adapter")
+    shifted = values.get("pissa_init") or values.get("init_lora_weights") in {"olora", "loftq"}
+    return is_adapter(values.get("finetuning_type")) and not continued and not shifted
+
+
+def _load(values: Values, vocabulary: int, place: torch.device) -> Any:
+    """The other model, frozen, on the device `place`.
+
+    Raises ModelError, about the arguments that name it.
+    """
+    given = {**values, **{name: values.get(source) for source, name in OTHER.items()}}
+    given["model_name_or_path"] = values.get("ref_model") or values.get("model_name_or_path")
+    try:
+        base = load.base_model(given, dtype=training_precision(values).frozen)
+        model = adapters.apply(base, load.adapter_folders(given))
+    except ModelError as error:
+        raise ModelError(*(_about(problem) for problem in error.problems)) from error
+    rows = model.get_input_embeddings().weight.shape[0]
+    if rows < vocabulary:
+        params = {"rows": rows, "tokens": vocabulary}
+        raise ModelError(Problem(code="reference_vocabulary", field="ref_model", params=params))
+    placed = model if load.quantized(given) else model.to(place)
+    return placed.requires_grad_(requires_grad=False).eval()
+
+
+def _about(problem: Problem) -> Problem:
+    """A problem of loading, with the argument that named the reference."""
+    field = next((source for source, name in OTHER.items() if name == problem.field), problem.field)
+    return dataclasses.replace(problem, field=field)

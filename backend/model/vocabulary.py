@@ -1,0 +1,165 @@
+"""New tokens: their rows in the embeddings, how these begin, and that an adapter brings them along.
+
+A new token begins as the mean of the embeddings of the pieces that its text was split into before
+(Hewitt, "Initializing new word embeddings for pretrained language models", 2021, for the mean).
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers import AddedToken
+
+from backend.contract.dataset_info import names
+from backend.contract.field import Value
+from backend.contract.files import read_json, read_mapping
+from backend.contract.model_folder import ADAPTER_CONFIG, local
+from backend.contract.problems import Problem, UsageError
+
+Values = Mapping[str, Value]
+DESCRIBED = "new_special_tokens_config"
+ARGUMENTS = ("add_tokens", "add_special_tokens", DESCRIBED)
+MULTIPLE = 64  # rows of embeddings are added in this step, for the speed of the matrix product
+WEIGHTS = "adapter_model.safetensors"
+
+
+def extend(tokenizer: Any, values: Values) -> None:
+    """Add the tokens that were asked for to the tokenizer; those that it has stay as they are.
+
+    Raises UsageError where the file of described tokens is none.
+    """
+    known = tokenizer.get_vocab()
+    special = [*names(values.get("add_special_tokens")), *_described(values)]
+    fresh = [each for each in names(values.get("add_tokens")) if each not in known]
+    tokenizer.add_tokens(fresh)
+    tokenizer.add_tokens(
+        [AddedToken(each, special=True, normalized=False) for each in special if each not in known],
+        special_tokens=True,
+    )
+
+
+def grow(model: Any, before: Any, after: Any, values: Values, size: int) -> list[int]:
+    """Give new tokens their rows; returns their ids, which are still to be learned.
+
+    `before` and `after` are the tokenizer without and with the new tokens, `size` how many tokens
+    there are at the least.
+    """
+    rows = len(model.get_input_embeddings().weight)
+    total = max(size, len(after))
+    resize(model, total)
+    known = before.get_vocab()
+    texts = {
+        each: each
+        for each in [*names(values.get("add_tokens")), *names(values.get("add_special_tokens"))]
+    }
+    texts |= _described(values)
+    ids = []
+    for token, text in texts.items():
+        if token in known:
+            continue
+        number = after.convert_tokens_to_ids(token)
+        pieces = before(text, add_special_tokens=False)["input_ids"]
+        _begin(model, number, [each for each in pieces if each < rows])
+        ids.append(number)
+    return sorted({*ids, *range(rows, total)})
+
+
+def wanted(values: Values) -> bool:
+    """Whether the vocabulary may change."""
+    return any(values.get(name) for name in ("resize_vocab", *ARGUMENTS))
+
+
+def without(values: Values) -> Values:
+    """The same arguments without new tokens."""
+    return {**values, **dict.fromkeys(ARGUMENTS)}
+
+
+def resize(model: Any, size: int, multiple: int = MULTIPLE) -> None:
+    """Rows for at least `size` tokens; what has no token of its own is the mean of all others."""
+    rows = len(model.get_input_embeddings().weight)
+    if rows >= size:
+        return
+    model.resize_token_embeddings(size, pad_to_multiple_of=multiple, mean_resizing=False)
+    with torch.no_grad():
+        for weights in _tables(model).values():
+            weights[rows:] = weights[:rows].float().mean(0).to(weights.dtype)
+
+
+def learn(config: Any, model: Any, ids: list[int]) -> None:
+    """Let a new LoRA adapter learn the rows of these tokens, unless it learns whole tables."""
+    whole = set(config.modules_to_save or [])
+    tables = {name.rsplit(".", 1)[-1] for name in _tables(model)} - whole
+    if ids and tables:
+        config.trainable_token_indices = {name: list(ids) for name in sorted(tables)}
+
+
+def saving(model: Any) -> dict[str, Any]:
+    """How to save: an adapter that learned rows of single tokens needs no whole tables."""
+    configs = getattr(model, "peft_config", {}).values()
+    alone = any(getattr(each, "trainable_token_indices", None) for each in configs)
+    return {"save_embedding_layers": False} if alone else {}
+
+
+def learned(folder: Path) -> set[int]:
+    """The ids of the tokens whose rows an adapter folder brings along."""
+    found = read_json(folder / ADAPTER_CONFIG).get("trainable_token_indices")
+    lists = (
+        found.values() if isinstance(found, dict) else [found] if isinstance(found, list) else []
+    )
+    return {int(each) for part in lists for each in part}
+
+
+def fit(model: Any, folder: Path) -> None:
+    """Give the model as many rows as an adapter was trained with, before it is put on."""
+    ids = learned(folder)
+    if ids:
+        resize(model, max(ids) + 1)
+    for count in _saved_rows(model, folder):
+        resize(model, count, multiple=1)
+
+
+def _saved_rows(model: Any, folder: Path) -> Iterator[int]:
+    """Rows of the whole tables of embeddings that an adapter folder holds."""
+    if not (folder / WEIGHTS).is_file():
+        return
+    with safe_open(folder / WEIGHTS, framework="pt") as weights:
+        known = set(weights.keys())
+        for name in _tables(model):
+            key = f"base_model.model.{name}.weight"
+            if key in known:
+                yield weights.get_slice(key).get_shape()[0]
+
+
+def _tables(model: Any) -> dict[str, torch.nn.Parameter]:
+    """Weights of the embeddings and, where it has its own, of the output layer, by module name."""
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    modules = {id(part): name for name, part in model.named_modules()}
+    found: dict[str, torch.nn.Parameter] = {}
+    for end in ends:
+        if end is not None and all(end.weight is not each for each in found.values()):
+            found[modules[id(end)]] = end.weight
+    return found
+
+
+def _begin(model: Any, number: int, pieces: list[int]) -> None:
+    if not pieces:
+        return
+    with torch.no_grad():
+        for weights in _tables(model).values():
+            weights[number] = weights[pieces].float().mean(0).to(weights.dtype)
+
+
+def _described(values: Values) -> dict[str, str]:
+    """Special tokens of the file, each with the text that says what it stands for."""
+    given = values.get(DESCRIBED)
+    if not given:
+        return {}
+    path = local(str(given))
+    content, problems = read_mapping(path)
+    if problems or not content:
+        reason = problems[0].text() if problems else "-"
+        params = {"path": str(path), "reason": reason}
+        raise UsageError(Problem(code="new_tokens_file", field=DESCRIBED, params=params))
+    return {str(token): str(text) for token, text in content.items()}

@@ -1,0 +1,307 @@
+"""Every optimizer that a run may name changes the weights, and goes on exactly after a stop."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from backend.contract import devices, metrics, preflight
+from backend.contract.arguments import parse
+from backend.contract.fields.optimizer import OPTIMIZERS
+from backend.contract.problems import UsageError
+from backend.contract.rules import broken
+from backend.failures import Stopped
+from backend.model import block_adam, load, optimizers
+from backend.model.block_adam import BlockAdam, RatioAdam
+from backend.model.joined_optimizer import Joined
+from backend.report import Report
+from tests.backend.training import small, trained
+
+ON_GPU = {"adalomo"}
+ONE_BY_ONE = {"gradient_accumulation_steps": 1}
+SPECIAL: dict[str, dict[str, Any]] = {
+    "galore": {"use_galore": True, "galore_rank": 4, "galore_update_interval": 2},
+    "galore, full": {"use_galore": True, "galore_rank": 4, "galore_proj_type": "full"},
+    "galore, adafactor": {"use_galore": True, "galore_rank": 4, "optim": "adafactor"},
+    "galore, layerwise": {"use_galore": True, "galore_rank": 4, "galore_layerwise": True},
+    "apollo": {"use_apollo": True, "apollo_rank": 4, "apollo_update_interval": 2},
+    "apollo, svd": {"use_apollo": True, "apollo_rank": 4, "apollo_proj": "svd"},
+    "apollo-mini": {"use_apollo": True, "apollo_rank": 1, "apollo_scale_type": "tensor"},
+    "apollo, front": {"use_apollo": True, "apollo_rank": 4, "apollo_scale_front": True},
+    "apollo, layerwise": {"use_apollo": True, "apollo_rank": 4, "apollo_layerwise": True},
+    "badam": {"use_badam": True, "badam_switch_interval": 2},
+    "badam, random": {
+        "use_badam": True,
+        "badam_switch_mode": "random",
+        "badam_switch_interval": 3,
+    },
+    "badam, ratio": {
+        "use_badam": True,
+        "badam_mode": "ratio",
+        "badam_update_ratio": 0.3,
+        "badam_switch_interval": 2,
+    },
+    "badam, scatter": {
+        "use_badam": True,
+        "badam_mode": "ratio",
+        "badam_mask_mode": "scatter",
+        "badam_switch_interval": 2,
+    },
+    "adam-mini": {"use_adam_mini": True},
+    "muon": {"use_muon": True},
+}
+
+
+def whole(kind: str) -> dict[str, Any]:
+    given = {"finetuning_type": "full", "weight_decay": 0.01, **SPECIAL[kind]}
+    return given | (ONE_BY_ONE if "layerwise" in kind else {})
+
+
+def changed(folder: Path, before: Path) -> set[str]:
+    """Names of the weights that a run changed; all are finite."""
+    one, two = load_file(before / "model.safetensors"), load_file(folder / "model.safetensors")
+    assert all(two[name].isfinite().all() for name in two)
+    return {name for name in two if not torch.equal(one[name], two[name])}
+
+
+@pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - ON_GPU))
+def test_each_name_trains(
+    name: str, workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RAdam waits some steps by design; torchao's are not compiled here, which takes a minute."""
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    given = {"finetuning_type": "full", "max_steps": 8 if name == "schedule_free_radam" else 2}
+    given |= ONE_BY_ONE if name == "lomo" else {}
+    folder = trained(workspace, tiny_model_dir, optim=name, **given)
+    assert len(changed(folder, tiny_model_dir)) > 10
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Ask for a stop when a step is reached, as the page does: by stop.json."""
+
+    def ask(step: int) -> None:
+        def progress(self: Report, now: int, _total: int, **_: Any) -> None:
+            if now == step:
+                (self.folder / "stop.json").write_text("{}")
+
+        monkeypatch.setattr(Report, "progress", progress)
+
+    return ask
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_each_kind_learns_and_resumes(
+    kind: str, workspace: Path, tiny_model_dir: Path, stop_at: Any
+) -> None:
+    """The loss of the very same rows falls; a run in two parts ends with the same weights."""
+    given = {**whole(kind), "max_steps": 6, "max_samples": 2, "gradient_accumulation_steps": 1}
+    given |= {"lr_scheduler_type": "constant", "logging_steps": 1, "save_strategy": "no"}
+    straight = trained(workspace, tiny_model_dir, "whole", **given)
+    rows, _ = metrics.read(straight / "metrics.jsonl", 0)
+    losses = [row.loss for row in rows if row.loss is not None]
+    assert losses[-1] < losses[0] - 0.003
+    stop_at(3)
+    with pytest.raises(Stopped):
+        trained(workspace, tiny_model_dir, "parts", **given)
+    parts = workspace / "saves" / "parts"
+    (parts / "stop.json").unlink()
+    stop_at(-1)
+    trained(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
+    assert not changed(parts, straight)
+
+
+@pytest.mark.parametrize("kind", ["galore", "apollo"])
+def test_layer_by_layer_is_the_same_training(
+    kind: str, workspace: Path, tiny_model_dir: Path
+) -> None:
+    """Only that gradients are gone sooner (and are not clipped); APOLLO's seeds differ: svd."""
+    given = {
+        **whole(kind),
+        "gradient_accumulation_steps": 1,
+        "max_grad_norm": 0,
+        **({"apollo_proj": "svd"} if kind == "apollo" else {}),
+    }
+    together = trained(workspace, tiny_model_dir, "together", **given)
+    apart = trained(workspace, tiny_model_dir, "apart", **given, **{f"{kind}_layerwise": True})
+    one, two = (load_file(folder / "model.safetensors") for folder in (together, apart))
+    assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+
+
+def test_a_schedule_free_run_saves_its_averaged_weights(
+    workspace: Path, tiny_model_dir: Path
+) -> None:
+    """The weights of the last checkpoint are those to go on from, not those to answer with."""
+    folder = trained(workspace, tiny_model_dir, optim="schedule_free_adamw", finetuning_type="full")
+    assert changed(folder, folder / "checkpoint-3")
+
+
+def test_badam_trains_one_layer_at_a_time(workspace: Path, tiny_model_dir: Path) -> None:
+    """Two steps on layer 1, none on what lies outside the layers; all count as learned again."""
+    folder = trained(
+        workspace,
+        tiny_model_dir,
+        finetuning_type="full",
+        use_badam=True,
+        badam_switch_mode="descending",
+        max_steps=2,
+    )
+    names = changed(folder, tiny_model_dir)
+    assert names
+    assert all(name.startswith("model.layers.1.") for name in names)
+    results = json.loads((folder / "all_results.json").read_text())
+    assert results["learned_parameters"] > sum(
+        each.numel()
+        for name, each in load_file(folder / "model.safetensors").items()
+        if ".1." in name
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "start", "expected"),
+    [
+        ("ascending", None, [0, 1, 2, 0]),
+        ("descending", None, [2, 1, 0, 2]),
+        ("ascending", 2, [2, 0, 1, 2]),
+        ("fixed", 1, [1, 1, 1, 1]),
+        ("fixed", None, [0, 0, 0, 0]),
+    ],
+)
+def test_the_order_of_blocks(mode: str, start: int | None, expected: list[int]) -> None:
+    blocks = [[torch.nn.Parameter(torch.ones(2))] for _ in range(3)]
+    order = block_adam._order(mode, start, 3, seed=0)
+    optimizer = BlockAdam(blocks, order=order, every=2, lr=0.1)
+    seen = []
+    for step in range(8):
+        if step % 2 == 0:
+            seen.append(optimizer.active)
+            assert not optimizer.state
+        learning = [number for number, block in enumerate(blocks) if block[0].requires_grad]
+        assert learning == [optimizer.active]
+        blocks[optimizer.active][0].sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert seen == expected
+
+
+def test_a_first_layer_that_is_not_there(tiny_model_dir: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        block_adam._order("ascending", 2, 2, seed=0)
+    assert caught.value.problems[0].field == "badam_start_block"
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_a_share_of_the_numbers_learns(scattered: bool) -> None:
+    """A quarter at a time, another quarter in each turn: after four turns all had theirs, once."""
+    weights = torch.nn.Parameter(torch.zeros(4, 4))
+    optimizer = RatioAdam([weights], ratio=0.25, every=2, scattered=scattered, lr=0.1,
+                          betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)  # fmt: skip
+    for turn in range(1, 5):
+        for _ in range(2):
+            weights.grad = torch.ones(4, 4)
+            optimizer.step()
+        assert int((weights != 0).sum()) == 4 * turn
+    assert torch.allclose(weights, torch.full((4, 4), -0.2), atol=1e-5)  # Adam: lr a step
+
+
+def test_all_numbers_are_adam() -> None:
+    """With a ratio of 1 and no switch, it is torch's AdamW."""
+    torch.manual_seed(0)
+    one = torch.nn.Parameter(torch.randn(3, 5))
+    two = torch.nn.Parameter(one.detach().clone())
+    numbers: dict[str, Any] = {"lr": 0.05, "betas": (0.8, 0.99), "eps": 1e-8, "weight_decay": 0.1}
+    ratio = RatioAdam([one], ratio=1.0, every=100, scattered=True, **numbers)
+    adamw = torch.optim.AdamW([two], **numbers)
+    for _ in range(5):
+        gradient = torch.randn(3, 5)
+        one.grad, two.grad = gradient.clone(), gradient.clone()
+        ratio.step()
+        adamw.step()
+    assert torch.allclose(one, two, atol=1e-6)
+
+
+def test_muon_takes_the_matrices_inside_the_layers(workspace: Path, tiny_model_dir: Path) -> None:
+    from transformers import TrainingArguments
+
+    model = load.model(small(tiny_model_dir, finetuning_type="full"), training=True)
+    args = TrainingArguments(str(workspace), use_cpu=True)
+    made = optimizers.special(model, args, {"use_muon": True})
+    assert isinstance(made, Joined)
+    muon, adamw = made.parts
+    assert isinstance(muon, torch.optim.Muon)
+    inside = {id(each) for group in muon.param_groups for each in group["params"]}
+    assert inside == {
+        id(each) for name, each in model.named_parameters() if name.endswith("_proj.weight")
+    }
+    made.param_groups[0]["lr"] = made.param_groups[1]["lr"] = 0.5  # as a schedule does
+    assert muon.param_groups[0]["lr"] == adamw.param_groups[0]["lr"] == 0.5
+
+
+def test_a_missing_package_is_named(tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "_installed", lambda _: False)
+    needing = [name for name, package in OPTIMIZERS.items() if package]
+    assert len(needing) > 15
+    for name in needing:
+        problems = preflight.check_packages(small(tiny_model_dir, optim=name))
+        package = OPTIMIZERS[name]
+        assert package is not None
+        assert ("package_missing", "optim", package[1]) in [
+            (each.code, each.field, each.params.get("package")) for each in problems
+        ]
+    assert not preflight.check_packages(small(tiny_model_dir, optim="adafactor"))
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+@pytest.mark.parametrize(
+    "given", [{"optim": "adalomo"}, {"optim": "adamw_8bit", "use_galore": True}]
+)
+def test_some_ask_for_a_gpu(
+    given: dict[str, Any], gpus: int, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "gpus", lambda: gpus)
+    values = small(tiny_model_dir, finetuning_type="full", **given)
+    codes = [(each.code, each.field) for each in preflight.check_packages(values)]
+    assert codes == ([("gpu_needed", "optim")] if gpus == 0 else [])
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "field"),
+    [
+        ({"use_badam": True}, "lora_and_low_rank_optimizer", "use_badam"),
+        ({"use_adam_mini": True}, "lora_and_low_rank_optimizer", "use_adam_mini"),
+        (
+            {"use_muon": True, "use_badam": True, "finetuning_type": "full"},
+            "two_optimizers",
+            "use_muon",
+        ),
+        (
+            {"use_galore": True, "galore_layerwise": True, "finetuning_type": "full"},
+            "layerwise_and_accumulation",
+            "galore_layerwise",
+        ),
+        ({"optim": "lomo"}, "lomo_and_accumulation", "optim"),
+        ({"use_muon": True, "deepspeed": "2"}, "deepspeed_and_low_rank_optimizer", "use_muon"),
+        (
+            {"optim": "schedule_free_sgd", "load_best_model_at_end": True, "val_size": 0.1},
+            "schedule_free_and_best_model",
+            "load_best_model_at_end",
+        ),
+    ],
+)
+def test_what_does_not_go_together(given: dict[str, Any], code: str, field: str) -> None:
+    values, problems = parse({"model_name_or_path": "m", "dataset": "d", **given}, "train")
+    assert not problems
+    assert (code, field) in [
+        (each.code, each.field) for each in broken(values, "train") if not each.notice
+    ]
+
+
+def test_one_process_only(workspace: Path, tiny_model_dir: Path) -> None:
+    from types import SimpleNamespace
+
+    with pytest.raises(UsageError) as caught:
+        optimizers._alone(SimpleNamespace(world_size=2), "use_badam")  # type: ignore[arg-type]
+    assert "2" in caught.value.problems[0].text()
