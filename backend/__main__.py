@@ -1,6 +1,6 @@
-"""tuneboard train|eval|chat|api|export|runs|starter|env|version|webui: parse, check, then import.
+"""tuneboard train|eval|chat|api|export|recipe|data|runs|starter|env|version|webui.
 
-Everything that can be said without torch is said before torch is loaded.
+Parse, check, then import: everything that can be said without torch is said before torch is loaded.
 """
 
 import importlib
@@ -16,11 +16,12 @@ from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 from backend.contract.home import prepare
 from backend.contract.preflight import check_paths
-from backend.contract.problems import Problem, TuneboardError, UsageError
+from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.reference import help_text
 from backend.contract.texts import t
 
 RUNS = ("train", "eval", "export")
+OF_MODEL = {"model_name_or_path", "adapter_name_or_path"}
 WORKERS = {"train": "backend.train", "eval": "backend.evaluate", "export": "backend.export"}
 
 
@@ -56,14 +57,17 @@ def tell(problems: tuple[Problem, ...] | list[Problem]) -> None:
 
 
 def _values(task: str, words: list[str]) -> Values:
-    """The checked values of a subcommand; every problem at once as UsageError."""
+    """The checked values of a subcommand; every problem at once as UsageError, or as ModelError
+    where only what was found of the model is wrong."""
     values, problems = from_argv(words, task)
     found = judged(values, problems, task) + ignored(values, task)
-    if all(problem.notice for problem in found):
+    checked = all(problem.notice for problem in found)
+    if checked:
         found += check_paths(values, task)
     errors = [problem for problem in found if not problem.notice]
     if errors:
-        raise UsageError(*errors)
+        of_model = checked and {problem.field for problem in errors} <= OF_MODEL
+        raise (ModelError if of_model else UsageError)(*errors)
     tell(found)
     return values
 
@@ -127,6 +131,18 @@ def _runs(_: str, words: list[str]) -> int:
     return runs(words)
 
 
+def _recipe(_: str, words: list[str]) -> int:
+    from backend.recipe import main as recipe
+
+    return recipe(words)
+
+
+def _data(_: str, words: list[str]) -> int:
+    from backend.data_command import main as data
+
+    return data(words)
+
+
 def _starter(_: str, words: list[str]) -> int:
     from backend.starter import main as starter
 
@@ -159,6 +175,8 @@ COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
     "chat": _chat,
     "api": _api,
     "runs": _runs,
+    "recipe": _recipe,
+    "data": _data,
     "starter": _starter,
     "env": _env,
     "version": _version,

@@ -19,10 +19,11 @@ from backend.contract.problems import Problem, UsageError
 from backend.data import prepare, templates
 from backend.failures import Stopped
 from backend.generation import Sampling, context_length, end_ids, pad_id
-from backend.model import load
+from backend.model import load, soft_prompts, value_head
 from backend.report import Report, finite
-from backend.stages.sft import learned_logits
 from backend.training.batches import Collator
+from backend.training.preference import PairCollator, answer_ends
+from backend.training.token_loss import learned_logits
 
 PREDICTIONS = "generated_predictions.jsonl"
 EVAL_RESULTS = "eval_results.json"
@@ -55,7 +56,8 @@ def run(values: Values, folder: Path) -> None:
     model = load.model(values, training=False)
     results: Results = {}
     if evaluation is not None:
-        results |= _loss(model, evaluation, Collator(tokenizer.pad_token_id or 0), values, report)
+        measure = _preferences if values["stage"] == "rm" else _loss
+        results |= measure(model, evaluation, tokenizer.pad_token_id or 0, values, report)
         _write(folder / EVAL_RESULTS, results)
     if prompts is not None:
         predicted = Predictor(model, tokenizer, template, values).run(prompts, folder, report)
@@ -64,31 +66,62 @@ def run(values: Values, folder: Path) -> None:
     _write(folder / run_folder.RESULTS, results)
 
 
-def _loss(model: Any, rows: Any, collate: Collator, values: Values, report: Report) -> Results:
+def _loss(model: Any, rows: Any, pad_id: int, values: Values, report: Report) -> Results:
     """Mean negative log-likelihood of the learned tokens (nats a token), and its exponential."""
     report.phase("evaluating")
     began = time.monotonic()
-    total, count, done = 0.0, 0, 0
-    for batch in _batches(list(rows["length"]), int(values["per_device_eval_batch_size"] or 1)):
-        if report.stop_requested():
-            raise Stopped
-        inputs = collate([rows[index] for index in batch])
-        on_device = {
-            name: value.to(model.device) if isinstance(value, torch.Tensor) else value
-            for name, value in inputs.items()
-        }
+    total, count = 0.0, 0
+    for inputs in _inputs(model, rows, Collator(pad_id), values, report):
         with torch.inference_mode():
-            logits, targets = learned_logits(model, on_device)
+            logits, targets = learned_logits(model, inputs)
             total += functional.cross_entropy(logits.float(), targets, reduction="sum").item()
         count += targets.numel()
-        done += len(batch)
-        report.progress(done, len(rows))
     loss = total / max(count, 1)
     return {
         "eval_loss": finite(loss),
         "eval_perplexity": finite(math.exp(min(loss, MAX_EXPONENT))),
         **_pace("eval", len(rows), began),
     }
+
+
+def _preferences(model: Any, rows: Any, pad_id: int, values: Values, report: Report) -> Results:
+    """How a reward model scores pairs: its loss, and the figures that its training has, too."""
+    report.phase("evaluating")
+    began = time.monotonic()
+    head = value_head.read(model, load.last_folder(values), "model_name_or_path")
+    found: list[torch.Tensor] = []
+    for inputs in _inputs(model, rows, PairCollator(pad_id), values, report):
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        with torch.inference_mode():
+            rewards = value_head.at_ends(model, head, ids, mask, answer_ends(inputs["labels"]))
+        found.append(torch.stack(rewards.chunk(2)).cpu())
+    chosen, rejected = torch.cat(found, dim=1)
+    figures = {
+        "eval_loss": -functional.logsigmoid(chosen - rejected),
+        "eval_rewards/chosen": chosen,
+        "eval_rewards/rejected": rejected,
+        "eval_rewards/margins": chosen - rejected,
+        "eval_rewards/accuracies": (chosen > rejected).float(),
+    }
+    means = {name: finite(each.mean().item()) for name, each in figures.items()}
+    return {**means, **_pace("eval", len(rows), began)}
+
+
+def _inputs(
+    model: Any, rows: Any, collate: Any, values: Values, report: Report
+) -> Iterator[dict[str, Any]]:
+    """Batches on the model's device, the longest rows first. Raises Stopped when it is asked."""
+    done = 0
+    for batch in _batches(list(rows["length"]), int(values["per_device_eval_batch_size"] or 1)):
+        if report.stop_requested():
+            raise Stopped
+        inputs = collate([rows[index] for index in batch])
+        yield {
+            name: value.to(model.device) if isinstance(value, torch.Tensor) else value
+            for name, value in inputs.items()
+        }
+        done += len(batch)
+        report.progress(done, len(rows))
 
 
 class Predictor:
@@ -111,7 +144,8 @@ class Predictor:
         torch.manual_seed(int(self._values["seed"] or 0))
         began = time.monotonic()
         rows: dict[int, dict[str, str]] = {}
-        size = int(self._values["per_device_eval_batch_size"] or 1)
+        alone = soft_prompts.reads_alone(self._model)
+        size = 1 if alone else int(self._values["per_device_eval_batch_size"] or 1)
         lengths = [len(prompt.prompt_ids) for prompt in prompts]
         path = folder / PREDICTIONS
         with path.open("w", encoding="utf-8") as file:

@@ -15,7 +15,7 @@ import torch
 import yaml
 from transformers import AutoConfig, GenerationConfig
 
-from backend import generation, merging, model_card, modelfile
+from backend import generation, gptq, hub_push, merging, model_card, modelfile
 from backend.contract import model_folder, preflight, run_folder
 from backend.contract.field import Value
 from backend.contract.files import read_json, write_atomic
@@ -73,7 +73,10 @@ def run(values: Values, folder: Path) -> None:
             made = part / plan.target.name
             made.mkdir()
             report.phase("exporting")
-            _write_weights(plan, values, made, report)
+            if values.get("export_quantization_bit"):
+                gptq.quantize(plan.base, made, tokenizer, values)
+            else:
+                _write_weights(plan, values, made, report)
             report.phase("saving")
             tokenizer.save_pretrained(made)
             _write_settings(plan, values, made, template)
@@ -83,8 +86,17 @@ def run(values: Values, folder: Path) -> None:
             publish(made, plan.target)
     except OSError as error:
         raise _write_error(error, plan) from error
-    figures = {"bytes": plan.size, "seconds": time.monotonic() - began}
+    size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
+    figures = {"bytes": size, "seconds": time.monotonic() - began}
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
+    if values.get("export_hub_model_id"):
+        _push(plan, str(values["export_hub_model_id"]), report)
+
+
+def _push(plan: Plan, name: str, report: Report) -> None:
+    report.phase("uploading")
+    place = hub_push.push(plan.target, name, "export_hub_model_id", private=None)
+    report.notice(Problem(code="hub_pushed", params={"name": place}, notice=True))
 
 
 def _plan(values: Values) -> Plan:
@@ -99,9 +111,14 @@ def _plan(values: Values) -> Plan:
         raise ModelError(
             Problem(code="export_quantized", field="model_name_or_path", params=params)
         )
+    folders = load.adapter_folders(values)
+    adapters.require_mergeable(folders)
     tensors = merging.layout(base)
     dtype = DTYPES.get(str(values["export_dtype"])) or merging.dtype_of(tensors)
-    plan = Plan(base, load.adapter_folders(values), tensors, dtype, target)
+    plan = Plan(base, folders, tensors, dtype, target)
+    if folders and values.get("export_quantization_bit"):
+        problem = Problem(code="export_quantization_and_adapter", field="export_quantization_bit")
+        raise UsageError(problem)
     _require_room(plan)
     return plan
 
@@ -234,7 +251,8 @@ def _card(plan: Plan, values: Values) -> str:
         "tags": ["tuneboard"],
     }
     names = ", ".join(each.name for each in plan.adapters) or "none"
-    dtype = str(plan.dtype).removeprefix("torch.")
+    bits = values.get("export_quantization_bit")
+    dtype = f"GPTQ {bits} bit" if bits else str(plan.dtype).removeprefix("torch.")
     return (
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"
         f"# {plan.target.name}\n\n"

@@ -6,6 +6,7 @@ No torch in here: its errors are recognised by name and text.
 import errno
 import json
 import logging
+import os
 import re
 import signal
 import sys
@@ -27,7 +28,7 @@ from backend.contract.problems import (
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FULL_TEXT = re.compile(
     r"No space left on device|Disk quota exceeded|File too large|os error (28|122|27)\b"
-    r"|PytorchStreamWriter failed writing"
+    r"|PytorchStreamWriter failed writing|basic_ios::clear: iostream error"
 )
 MEMORY_TEXT = re.compile(
     r"out of memory|can't allocate memory|not enough memory|Cannot allocate memory"
@@ -46,11 +47,14 @@ def run_worker(work: Callable[[], None], folder: Path) -> int:
     """Do the work of a run in this process; returns the exit code.
 
     A failure becomes problem.json in the folder and a traceback in the log. SIGTERM asks for the
-    same graceful stop as stop.json does.
+    same graceful stop as stop.json does; in a group of processes it ends this one at once, which
+    may wait for another that is gone.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
     warnings.filterwarnings("ignore", category=FutureWarning)  # between libraries, not for people
-    signal.signal(signal.SIGTERM, lambda *_: run_folder.request_stop(folder))
+    if "RANK" not in os.environ:
+        signal.signal(signal.SIGTERM, lambda *_: run_folder.request_stop(folder))
     try:
         work()
     except (Stopped, KeyboardInterrupt):
@@ -128,6 +132,8 @@ def _arguments(folder: Path) -> Mapping[str, Value]:
 def _record(told: TuneboardError, folder: Path) -> None:
     for each in told.problems:
         logger.error("%s", each.text())
+    if "RANK" in os.environ and (folder / run_folder.PROBLEM).exists():
+        return  # another process of the group failed first, and this one for want of it
     problem = told.problems[0] if told.problems else Problem(code="unknown")
     more = [each.to_json() for each in told.problems[1:]]
     content = {**problem.to_json(), **({"more": more} if more else {})}

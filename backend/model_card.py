@@ -8,6 +8,7 @@ import yaml
 
 from backend.contract.arguments import to_yaml
 from backend.contract.field import Value
+from backend.contract.methods import is_adapter
 
 PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "tokenizers")
 
@@ -22,7 +23,7 @@ def write(
     base = public(base)
     head = {
         "base_model": base,
-        "library_name": "peft" if values["finetuning_type"] == "lora" else "transformers",
+        "library_name": "peft" if is_adapter(values["finetuning_type"]) else "transformers",
         "pipeline_tag": "text-generation",
         "tags": ["tuneboard", str(values["stage"]), str(values["finetuning_type"])],
     }
@@ -64,10 +65,10 @@ def _table(results: Mapping[str, float]) -> str:
 def _code(values: Mapping[str, Value]) -> str:
     kind = (
         "AutoPeftModelForCausalLM"
-        if values["finetuning_type"] == "lora"
+        if is_adapter(values["finetuning_type"])
         else "AutoModelForCausalLM"
     )
-    library = "peft" if values["finetuning_type"] == "lora" else "transformers"
+    library = "peft" if is_adapter(values["finetuning_type"]) else "transformers"
     return (
         f"from {library} import {kind}\nfrom transformers import AutoTokenizer\n\n"
         f'model = {kind}.from_pretrained("<this folder>")\n'

@@ -84,7 +84,8 @@ class Report:
         notices = self._status["notices"]
         assert isinstance(notices, list)
         if problem.to_json() not in notices:
-            logger.warning("notice: %s", problem.text())
+            if self.writes:
+                logger.warning("notice: %s", problem.text())
             notices.append(problem.to_json())
             self._write()
 

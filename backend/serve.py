@@ -17,6 +17,7 @@ from backend.contract.fields import FIELDS
 from backend.contract.problems import Problem, UsageError
 from backend.contract.texts import t
 from backend.generation import Sampling
+from backend.serving import engines
 from backend.serving.app import build
 from backend.serving.ask import Ask, Message
 from backend.serving.guard import is_loopback
@@ -45,6 +46,8 @@ def run(values: Values) -> int:
     host, key = str(values["host"]), str(values["api_key"] or "") or None
     if key is None and not is_loopback(host):
         raise UsageError(Problem(code="api_key_required", field="host", params={"host": host}))
+    if values["infer_backend"] != "huggingface":
+        return engines.run(values, _model_name(values), key)
     bound = _bind(host, int(values["port"] or 0))
     if os.environ.get("API_WITH_PARENT"):
         threading.Thread(target=_end_with_parent, daemon=True).start()

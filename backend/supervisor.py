@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from backend.contract import processes
+from backend.contract import devices, processes
 from backend.contract.files import dump, read_json, write_atomic
 from backend.contract.home import home
 from backend.contract.processes import Process
@@ -77,8 +77,10 @@ def supervise(folder: Path, words: list[str]) -> None:
 
 def _start(folder: Path, words: list[str], token: str) -> subprocess.Popen[bytes] | int:
     """The child, leader of its own session and group, or the exit code that a shell would give."""
-    given = read_json(folder / RUN).get("argv")
-    argv = [*_program(), *map(str, given[1:] if isinstance(given, list) else []), *words]
+    run = read_json(folder / RUN)
+    given = run.get("argv")
+    command = [*map(str, given[1:] if isinstance(given, list) else []), *words]
+    argv = [*_program(run), *command]
     with (folder / LOG).open("ab") as log:
         try:
             child = subprocess.Popen(
@@ -152,10 +154,16 @@ def _stop(folder: Path) -> None:
         request_stop(folder)
 
 
-def _program() -> list[str]:
+def _program(run: dict[str, object]) -> list[str]:
     """What does the work: this package; tests put another program in its place."""
     other = os.environ.get("TUNEBOARD_WORKER")
-    return shlex.split(other) if other else [sys.executable, "-P", "-m", "backend"]
+    if other:
+        return shlex.split(other)
+    values = run.get("arguments")
+    trains = run.get("kind") == "train" and isinstance(values, dict)
+    count = devices.group(values) if trains and isinstance(values, dict) else 0
+    module = ["backend.group", str(count)] if count else ["backend"]
+    return [sys.executable, "-P", "-m", *module]
 
 
 def _write_launch(folder: Path, leader: Process, began: float) -> None:

@@ -38,7 +38,7 @@ def follow(folder: Path) -> int:
     while True:
         try:
             ended = run_folder.read(folder).ended
-            offset = _copy(log, offset)
+            offset = copy(log, offset)
             if ended:
                 return _report(folder)
             time.sleep(POLL_S)
@@ -51,7 +51,7 @@ def follow(folder: Path) -> int:
             _say(t("cli.stopping"), sys.stderr)
 
 
-def _copy(log: Path, offset: int) -> int:
+def copy(log: Path, offset: int) -> int:
     """What has been written since `offset` (bytes), to standard output; returns the new offset."""
     try:
         with log.open("rb") as file:

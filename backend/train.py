@@ -1,5 +1,6 @@
 """The main path of a training run: data -> model -> stage -> train -> save."""
 
+import importlib
 import json
 import math
 from collections.abc import Mapping
@@ -8,20 +9,29 @@ from typing import Any
 
 from transformers import set_seed
 
-from backend import generation, model_card, plots
+from backend import generation, hub_push, model_card, plots
 from backend.contract import metrics, run_folder
 from backend.contract.field import Value
 from backend.contract.files import write_atomic
+from backend.contract.methods import is_adapter
 from backend.contract.problems import Problem
 from backend.data import prepare, templates
 from backend.failures import Stopped
 from backend.model import adapters, load
 from backend.report import Report
-from backend.stages.sft import SftTrainer
 from backend.training import arguments, checkpoints
-from backend.training.callback import memory
+from backend.training.callback import memory, own_figures
 
-STAGES = {"sft": SftTrainer}
+STAGES = {
+    "pt": "pretrain.PretrainTrainer",
+    "sft": "sft.SftTrainer",
+    "rm": "reward.RewardTrainer",
+    "ppo": "ppo.PpoTrainer",
+    "dpo": "dpo.DpoTrainer",
+    "kto": "kto.KtoTrainer",
+    "grpo": "grpo.GrpoTrainer",
+}
+PREDICTING = ("pt", "sft")  # stages whose loss is that of the next token
 
 
 def run(values: Mapping[str, Value], folder: Path) -> None:
@@ -33,24 +43,27 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     report = Report(folder)
     report.phase("loading")
     checkpoint = checkpoints.choose(folder, values.get("resume_from_checkpoint"), report)
+    stage = stage_trainer(str(values["stage"]))
+    stage.check(values)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
     report.phase("tokenizing")
     prepared = prepare.training(values, tokenizer, template, report)
     assert prepared.train is not None
-    sizes = (len(prepared.train), len(prepared.evaluation or ()))
-    args = arguments.build(values, folder, sizes, report)
+    args = arguments.build(values, folder, prepared.sizes(), report)
     arguments.assert_group(args)
     report.phase("loading")
     set_seed(args.seed)
     model = load.model(values, training=True, vocabulary=len(tokenizer))
-    if values["finetuning_type"] != "lora":  # an adapter is saved without it
+    arguments.fit_model(args, model, report)
+    if not is_adapter(values["finetuning_type"]):  # an adapter is saved without it
         generation.end_at(model.generation_config, template.stop_ids, tokenizer.pad_token_id)
-    adapters.keep_start(model, folder, values)
-    trainer = STAGES[str(values["stage"])](
+    if report.writes:
+        adapters.keep_start(model, folder, values)
+    trainer = stage(
         values=values,
         report=report,
-        model=model,
+        model=stage.prepare_model(model, values),
         args=args,
         processing_class=tokenizer,
         train_dataset=prepared.train,
@@ -58,25 +71,46 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     )
     trainer.run(checkpoint)
     save(trainer, folder)
+    trainer.accelerator.wait_for_everyone()  # the first process to leave ends the others
     if trainer.told.stopped:
         raise Stopped
+    if values.get("push_to_hub") and report.writes:
+        _push(values, folder, report)
+
+
+def stage_trainer(stage: str) -> Any:
+    """The trainer class of a stage; only that one's module is imported."""
+    module, name = STAGES[stage].split(".")
+    return getattr(importlib.import_module(f"backend.stages.{module}"), name)
 
 
 def save(trainer: Any, folder: Path) -> None:
     """The final model in the folder's root, with figures, picture and model card."""
     trainer.report.phase("saving")
+    weights = trainer.joined_weights()
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
     with checkpoints.room(folder, checkpoints.estimate(model, only_model=True)):
-        adapters.save(model, folder, trainer.values)
+        adapters.save(model, folder, trainer.values, folder, weights)
         trainer.processing_class.save_pretrained(folder)
+        trainer.extra_files(folder)
     results = figures(trainer)
     write_atomic(folder / run_folder.RESULTS, json.dumps(results, indent=2))
     rows, _ = metrics.read(folder / run_folder.METRICS, 0)
     if trainer.values.get("plot_loss"):
         plots.draw_loss(rows, folder / plots.NAME)
     model_card.write(folder, trainer.values, results, load.base_name(trainer.values))
+
+
+def _push(values: Mapping[str, Value], folder: Path, report: Report) -> None:
+    """The finished model to the hub. Raises TuneboardError where the hub does not take it."""
+    report.phase("uploading")
+    name, private = values.get("hub_model_id") or folder.name, values.get("hub_private_repo")
+    place = hub_push.push(
+        folder, str(name), "push_to_hub", private=None if private is None else bool(private)
+    )
+    report.notice(Problem(code="hub_pushed", params={"name": place}, notice=True))
 
 
 def figures(trainer: Any) -> dict[str, float]:
@@ -88,21 +122,23 @@ def figures(trainer: Any) -> dict[str, float]:
         "epoch": state.epoch or 0.0,
         "train_loss": trainer._total_loss_scalar / max(state.global_step, 1),
         "train_runtime": seconds,
-        "train_rows": len(trainer.train_dataset),
         "tokens": state.num_input_tokens_seen,
         "tokens_per_second": state.num_input_tokens_seen / max(seconds, 1e-9),
         "learned_parameters": learned,
         "all_parameters": total,
         "memory": memory(),
     }
+    if hasattr(trainer.train_dataset, "__len__"):  # a stream has no number of rows
+        results["train_rows"] = len(trainer.train_dataset)
     evaluated = [row for row in state.log_history if "eval_loss" in row]
     best = [row for row in evaluated if row["step"] == state.best_global_step]
     kept = best if trainer.args.load_best_model_at_end and best else evaluated
     if kept:
         results["eval_loss"] = kept[-1]["eval_loss"]
-        results["perplexity"] = math.exp(min(kept[-1]["eval_loss"], 700.0))
-        if "eval_accuracy" in kept[-1]:
-            results["eval_accuracy"] = kept[-1]["eval_accuracy"]
+        if trainer.values["stage"] in PREDICTING:
+            results["perplexity"] = math.exp(min(kept[-1]["eval_loss"], 700.0))
+    logged = [row for row in state.log_history if "loss" in row]
+    results |= own_figures({**(logged or [{}])[-1], **(kept or [{}])[-1]})
     for name in ("train_loss", "eval_loss", "perplexity"):
         if name in results and not math.isfinite(results[name]):
             trainer.report.notice(

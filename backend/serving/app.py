@@ -5,7 +5,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from backend.contract.problems import DataError, TuneboardError, UsageError
 from backend.generation import Sampling
 from backend.serving.ask import Answer, Ask
+from backend.serving.calls import Calls
 from backend.serving.guard import MAX_BODY, Guard
 from backend.serving.protocol import ApiError, ChatRequest, Shapes, error_body, parse, usage
 from backend.serving.service import BASE, Event, Service
@@ -73,12 +74,13 @@ async def _chat(request: Request, service: Service, standard: Sampling) -> Respo
     shapes = Shapes(f"chatcmpl-{uuid.uuid4().hex}", name, asked.with_usage)
     asks = _asks(asked, standard, tuned=name != BASE)
     events = _listened(request, service.answers(asks), asks[0].cancelled)
+    calls = [Calls(asked.tools) for _ in asks]
     if not asked.stream:
-        return JSONResponse(await _whole(events, shapes, len(asks)))
+        return JSONResponse(await _whole(events, shapes, calls))
     # The first event before the first byte: what is wrong can still be an HTTP status.
     first = await anext(events)
     return StreamingResponse(
-        _sse(first, events, shapes),
+        _sse(first, events, shapes, calls),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store"},
     )
@@ -128,19 +130,44 @@ async def _listened(
         watcher.cancel()
 
 
-async def _whole(events: AsyncIterator[Event], shapes: Shapes, count: int) -> dict[str, Any]:
-    texts = [""] * count
+async def _whole(
+    events: AsyncIterator[Event], shapes: Shapes, calls: list[Calls]
+) -> dict[str, Any]:
+    texts = [""] * len(calls)
     ends: list[Answer] = []
     async for index, event in events:
         if isinstance(event, Answer):
             ends.append(event)
         else:
-            texts[index] += event
-    finishes = [end.finish for end in ends]
-    return shapes.completion(list(zip(texts, finishes, strict=False)), _usage(ends))
+            texts[index] += calls[index].add(event)
+    answers = []
+    for text, one, end in zip(texts, calls, ends, strict=False):
+        rest, found = one.end()
+        message: dict[str, Any] = {"role": "assistant", "content": text + rest}
+        if found:
+            message |= {"content": text.strip() or None, "tool_calls": found}
+        answers.append((message, _finish(end, found)))
+    return shapes.completion(answers, _usage(ends))
 
 
-async def _sse(first: Event, events: AsyncIterator[Event], shapes: Shapes) -> AsyncIterator[str]:
+def _finish(end: Answer, calls: list[dict[str, Any]]) -> str:
+    return "tool_calls" if calls and end.finish == "stop" else end.finish
+
+
+def _last(shapes: Shapes, index: int, end: Answer, calls: Calls) -> Iterator[str]:
+    """The last events of one choice: text that was held back, calls, and why it ended."""
+    rest, found = calls.end()
+    if rest:
+        yield _line(shapes.chunk(index, {"content": rest}))
+    if found:
+        numbered = [{"index": number, **call} for number, call in enumerate(found)]
+        yield _line(shapes.chunk(index, {"tool_calls": numbered}))
+    yield _line(shapes.chunk(index, {}, _finish(end, found)))
+
+
+async def _sse(
+    first: Event, events: AsyncIterator[Event], shapes: Shapes, calls: list[Calls]
+) -> AsyncIterator[str]:
     ends: list[Answer] = []
     begun: set[int] = set()
     try:
@@ -150,9 +177,10 @@ async def _sse(first: Event, events: AsyncIterator[Event], shapes: Shapes) -> As
                 yield _line(shapes.chunk(index, {"role": "assistant", "content": ""}))
             if isinstance(event, Answer):
                 ends.append(event)
-                yield _line(shapes.chunk(index, {}, event.finish))
-            else:
-                yield _line(shapes.chunk(index, {"content": event}))
+                for line in _last(shapes, index, event, calls[index]):
+                    yield line
+            elif shown := calls[index].add(event):
+                yield _line(shapes.chunk(index, {"content": shown}))
     except TuneboardError as error:
         yield _line(_told(error)[0])
     else:

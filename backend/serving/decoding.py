@@ -58,7 +58,8 @@ class StopTexts:
         if places:
             self.found = True
             return self._release(min(places), drop=True)
-        return self._release(len(self._held) - self._possible_start(), drop=False)
+        start = possible_start(self._held, self._texts)
+        return self._release(len(self._held) - start, drop=False)
 
     def rest(self) -> str:
         """What was held back because a stop text might have begun there."""
@@ -68,10 +69,11 @@ class StopTexts:
         text, self._held = self._held[:length], "" if drop else self._held[length:]
         return text
 
-    def _possible_start(self) -> int:
-        """The length of the longest end of the held text that begins a stop text."""
-        longest = max((len(text) - 1 for text in self._texts), default=0)
-        for length in range(min(longest, len(self._held)), 0, -1):
-            if any(text.startswith(self._held[-length:]) for text in self._texts):
-                return length
-        return 0
+
+def possible_start(held: str, texts: tuple[str, ...]) -> int:
+    """The length of the longest end of the held text that begins one of the texts."""
+    longest = max((len(text) - 1 for text in texts), default=0)
+    for length in range(min(longest, len(held)), 0, -1):
+        if any(text.startswith(held[-length:]) for text in texts):
+            return length
+    return 0

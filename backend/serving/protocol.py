@@ -168,6 +168,8 @@ def parse(body: bytes) -> ChatRequest:
     for name, neutral in NEUTRAL.items():
         if raw.get(name) not in neutral:
             raise ApiError(400, "unsupported_parameter", name, name=name)
+    if raw.get("tool_choice") == "none":
+        raw.pop("tools", None)
     try:
         return ChatRequest.model_validate(raw)
     except ValidationError as error:
@@ -206,15 +208,15 @@ class Shapes:
         body = {**self._head, "object": "chat.completion.chunk", "choices": choices}
         return {**body, "usage": counts} if self.with_usage else body
 
-    def completion(self, answers: list[tuple[str, str]], counts: Json) -> Json:
-        """The whole answer: (text, finish reason) of each choice."""
+    def completion(self, answers: list[tuple[Json, str]], counts: Json) -> Json:
+        """The whole answer: (message, finish reason) of each choice."""
         choices = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": text},
+                "message": message,
                 "logprobs": None,
                 "finish_reason": finish,
             }
-            for index, (text, finish) in enumerate(answers)
+            for index, (message, finish) in enumerate(answers)
         ]
         return {**self._head, "object": "chat.completion", "choices": choices, "usage": counts}

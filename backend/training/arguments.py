@@ -15,10 +15,10 @@ from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.problems import Problem
-from backend.model import optimizers
-from backend.model.adapters import is_fast
+from backend.model import adapters, optimizers, schedules
 from backend.model.device import device, training_precision
 from backend.report import Report
+from backend.training import deepspeed
 
 Values = Mapping[str, Value]
 POINTS = 10  # a curve has at least so many points where the run has so many steps
@@ -41,16 +41,20 @@ def build(
     }
     total = total_steps(values, sizes[0])
     given |= optimizers.arguments(values)
+    given |= _schedule(values, total, report)
     given |= _precision(values, report)
     given |= _intervals(values, total, sizes[1] > 0, report)
+    given |= deepspeed.arguments(values, folder, writes=report.writes)
     given |= {
         "output_dir": str(folder),
+        "run_name": values.get("run_name") or folder.name,
         "seed": values.get("seed") or 0,
         "max_steps": values.get("max_steps") or -1,
         "warmup_steps": _warmup(values, total),
         "dataloader_num_workers": _workers(values, report),
-        "activation_checkpointing": not values.get("disable_gradient_checkpointing"),
-        "activation_checkpointing_kwargs": {"use_reentrant": False},
+        "activation_checkpointing": adapters.allows_checkpointing(values)
+        and not values.get("disable_gradient_checkpointing"),
+        "activation_checkpointing_kwargs": {"use_reentrant": bool(values.get("use_reentrant_gc"))},
         "use_liger_kernel": bool(values.get("enable_liger_kernel")),
         "report_to": names(values.get("report_to")) or ["none"],
         "use_cpu": device() == "cpu",
@@ -61,13 +65,31 @@ def build(
         "restore_callback_states_from_checkpoint": True,
         "save_total_limit": None,  # old checkpoints go only after the new one is known to be whole
     }
-    if is_fast(values) and not values.get("pissa_convert"):
-        report.notice(Problem(code="pissa_converted", field="pissa_convert", notice=True))
+    if values.get("streaming"):  # each process takes its share of the rows, without sending them
+        given["accelerator_config"] = {"dispatch_batches": False}
+    for notice in adapters.notices(values):
+        report.notice(notice)
+    if values.get("use_reentrant_gc"):  # DDP would see each parameter twice
+        given["ddp_find_unused_parameters"] = False
     args = TrainingArguments(**given)
     if args.n_gpu > 1:
         report.notice(Problem(code="one_gpu_used", params={"gpus": args.n_gpu}, notice=True))
         args._n_gpu = 1  # DataParallel is slower than one GPU and breaks gradient accumulation
     return args
+
+
+def fit_model(args: TrainingArguments, model: Any, report: Report) -> None:
+    """Switch off, with a notice, what this architecture cannot do."""
+    if args.activation_checkpointing and not model.supports_gradient_checkpointing:
+        args.activation_checkpointing = False
+        report.notice(
+            Problem(
+                code="checkpointing_unsupported",
+                field="disable_gradient_checkpointing",
+                params={"model": type(model).__name__},
+                notice=True,
+            )
+        )
 
 
 def total_steps(values: Values, rows: int) -> int:
@@ -77,6 +99,11 @@ def total_steps(values: Values, rows: int) -> int:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     batches = math.ceil(rows / (int(values["per_device_train_batch_size"] or 1) * world))
     updates = max(1, math.ceil(batches / int(values["gradient_accumulation_steps"] or 1)))
+    if values.get("stage") == "grpo":
+        updates *= int(values["num_iterations"] or 1)
+    if values.get("stage") == "ppo":  # whole rounds: the buffer is filled, then learned from
+        buffer = int(values["ppo_buffer_size"] or 1)
+        updates = math.ceil(updates / buffer) * buffer * int(values["ppo_epochs"] or 1)
     return max(1, math.ceil(float(values["num_train_epochs"] or 0) * updates))
 
 
@@ -87,6 +114,13 @@ def _precision(values: Values, report: Report) -> dict[str, Any]:
     return {"bf16": precision.bf16, "fp16": precision.fp16}
 
 
+def _schedule(values: Values, total: int, report: Report) -> dict[str, Any]:
+    given, notices = schedules.arguments(values, total)
+    for notice in notices:
+        report.notice(notice)
+    return given
+
+
 def _warmup(values: Values, total: int) -> int:
     """Steps; warmup_steps goes before warmup_ratio."""
     ratio = float(values.get("warmup_ratio") or 0)
@@ -94,7 +128,13 @@ def _warmup(values: Values, total: int) -> int:
 
 
 def _workers(values: Values, report: Report) -> int:
-    """Loader processes, never more than cores."""
+    """Loader processes, never more than cores; none where rows are made while they are learned."""
+    if values.get("streaming"):
+        if values.get("dataloader_num_workers"):
+            report.notice(
+                Problem(code="streaming_workers", field="dataloader_num_workers", notice=True)
+            )
+        return 0
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -129,7 +169,8 @@ def _intervals(values: Values, total: int, evaluates: bool, report: Report) -> d
         saving, save_steps = strategy, eval_steps
         shown: dict[str, int | str] = {"steps": eval_steps, "strategy": strategy}
         report.notice(Problem(code="saving_aligned", field="save_steps", params=shown, notice=True))
-    if best or values.get("early_stopping_steps"):
+    by_evaluation = values.get("lr_scheduler_type") in {"reduce_lr_on_plateau", "greedy"}
+    if best or by_evaluation or values.get("early_stopping_steps"):
         given |= {"metric_for_best_model": "eval_loss", "greater_is_better": False}
     return {
         **given,
@@ -150,3 +191,5 @@ def assert_group(args: TrainingArguments) -> None:
         args.distributed_state.distributed_type if args.distributed_state else "",
         torch.__version__,
     )
+    if args.deepspeed:
+        deepspeed.join()

@@ -1,5 +1,7 @@
 """From rows to batches: padding as little as can be, rows of like length together."""
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -62,6 +64,35 @@ class LengthGrouped(Sampler[int]):
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         indices = get_length_grouped_indices(self.lengths, self.batch, generator=generator)
         return iter(indices)
+
+
+class Repeated(Sampler[int]):
+    """An order in which each stretch of `size` rows comes `times` times; the last one is filled up.
+
+    For stages that take several steps with what was made of the same rows.
+    """
+
+    def __init__(self, order: Sampler[int], size: int, times: int) -> None:
+        self.order = order
+        self.size = size
+        self.times = times
+
+    def set_epoch(self, epoch: int) -> None:
+        """The order of which epoch comes next."""
+        if hasattr(self.order, "set_epoch"):
+            self.order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        count = len(self.order)
+        return math.ceil(count / self.size) * self.size * self.times
+
+    def __iter__(self) -> Iterator[int]:
+        rows = list(self.order)
+        wanted = math.ceil(len(rows) / self.size) * self.size
+        filled = list(itertools.islice(itertools.cycle(rows), wanted))
+        for start in range(0, wanted, self.size):
+            for _ in range(self.times):
+                yield from filled[start : start + self.size]
 
 
 def _labels(row: dict[str, Any]) -> list[int]:

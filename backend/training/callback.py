@@ -9,12 +9,14 @@ import psutil
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from backend.contract.metrics import Row
+from backend.contract.metrics import NAMES, Row
 from backend.contract.problems import Problem, TuneboardError
 from backend.failures import Stopped
 from backend.report import Report, finite
 
 EVALUATION_GRACE = 20.0  # seconds; run_files.MIN_GRACE is what there is for stopping
+OWN = {*NAMES, "total_flos", "train_loss"}  # columns, and what is kept elsewhere
+OF_TRAINER = ("_runtime", "_per_second", "num_input_tokens_seen", "eval_perplexity")
 PATIENCE = 3  # logged losses in a row that are no numbers
 
 logger = logging.getLogger(__name__)
@@ -38,21 +40,23 @@ class ReportCallback(TrainerCallback):
         return self.elapsed + time.monotonic() - self._start
 
     def on_train_begin(
-        self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """The clock starts when the first step can start."""
         self._start = time.monotonic()
         self.report.phase("training")
         self.report.progress(state.global_step, state.max_steps, epoch=state.epoch or 0.0)
-        if self.report.stop_requested():
+        if agreed(self.report.stop_requested(), args):
             self.stopped = control.should_training_stop = True
 
-    def on_prediction_step(self, *_given: Any, **_named: Any) -> None:
+    def on_prediction_step(self, args: TrainingArguments, *_given: Any, **_named: Any) -> None:
         """A stop lets an evaluation finish only if it is short: the supervisor waits no longer."""
         if self.report.stop_requested():
             self._asked = self._asked or time.monotonic()
-            if time.monotonic() - self._asked >= EVALUATION_GRACE:
-                raise Stopped
+        asked = self._asked
+        late = asked is not None and time.monotonic() - asked >= EVALUATION_GRACE
+        if agreed(late, args):
+            raise Stopped
 
     def on_step_begin(
         self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
@@ -61,14 +65,14 @@ class ReportCallback(TrainerCallback):
         self._step = time.monotonic()
 
     def on_step_end(
-        self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Progress; the last step is logged; a stop that was asked is saved, logged and obeyed."""
         self.busy += time.monotonic() - self._step
         self.report.progress(state.global_step, state.max_steps, epoch=state.epoch)
         if state.global_step >= state.max_steps:
             control.should_log = True
-        elif self.report.stop_requested():
+        elif agreed(self.report.stop_requested(), args):
             self.stop(control)
 
     def on_log(
@@ -84,14 +88,14 @@ class ReportCallback(TrainerCallback):
         if "loss" in logs:
             self._train_row(state, logs)
         elif "eval_loss" in logs:
-            self.report.metrics(
-                Row(
-                    step=state.global_step,
-                    epoch=state.epoch,
-                    eval_loss=finite(logs["eval_loss"]),
-                    time=self.seconds(),
-                )
+            row = Row(
+                step=state.global_step,
+                epoch=state.epoch,
+                eval_loss=finite(logs["eval_loss"]),
+                time=self.seconds(),
+                more=own_figures(logs),
             )
+            self.report.metrics(row)
             logger.info("step %d: eval_loss %.4f", state.global_step, logs["eval_loss"])
 
     def _train_row(self, state: TrainerState, logs: dict[str, float]) -> None:
@@ -107,6 +111,7 @@ class ReportCallback(TrainerCallback):
             tokens_per_second=pace,
             memory=memory(),
             time=self.seconds(),
+            more=own_figures(logs),
         )
         self.report.metrics(row)
         self.report.progress(
@@ -129,6 +134,25 @@ class ReportCallback(TrainerCallback):
         """End the training after this step, with a checkpoint."""
         self.stopped = True
         control.should_training_stop = control.should_save = True
+
+
+def agreed(mine: bool, args: TrainingArguments) -> bool:
+    """What the first process of a group says, in all of them: else one would stop alone, and the
+    others wait for it for ever."""
+    if args.world_size == 1:
+        return mine
+    answer = torch.tensor([int(mine)], device=args.device)
+    torch.distributed.broadcast(answer, src=0)
+    return bool(answer.item())
+
+
+def own_figures(logs: dict[str, float]) -> dict[str, float]:
+    """What a stage reported of its own: no column of a row has it, and no name of the Trainer's."""
+    return {
+        name: value
+        for name, value in logs.items()
+        if name not in OWN and not name.endswith(OF_TRAINER) and isinstance(value, int | float)
+    }
 
 
 def memory() -> int:

@@ -19,6 +19,7 @@ from backend.report import Report
 
 MARGIN = 1.2
 NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
+OF_DEEPSPEED = ("trainer_state.json", "latest")  # it names the folder with everything else
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _complete(path: Path) -> bool:
-    return all((path / name).is_file() for name in NEEDED)
+    return any(all((path / name).is_file() for name in each) for each in (NEEDED, OF_DEEPSPEED))
 
 
 def _refused(code: str, path: Path) -> UsageError:

@@ -13,17 +13,22 @@ from backend.contract import run_folder
 from backend.contract.field import Value
 from backend.contract.files import make_readable
 from backend.failures import Stopped
-from backend.model import optimizers
+from backend.model import adapters, exact, optimizers, value_head
 from backend.report import Report
-from backend.training import checkpoints
+from backend.training import checkpoints, tracking
 from backend.training.batches import Collator, LengthGrouped
 from backend.training.callback import ReportCallback
+from backend.training.figures import Figures
 
 PROGRESS = "progress.json"  # in a checkpoint: what TrainerState does not keep
 
 
 class RunTrainer(Trainer):
-    """A Trainer that writes a run folder. Rows are input_ids, labels and length."""
+    """A Trainer that writes a run folder; each stage derives from it.
+
+    A stage may override `prepare_model`, `collator` and `extra_files`, and calls `note` for the
+    figures of its own that belong into metrics.jsonl.
+    """
 
     optimizer: Any
 
@@ -31,18 +36,46 @@ class RunTrainer(Trainer):
         self.values = values
         self.report = report
         self.told = ReportCallback(report)
-        callbacks = [self.told]
+        callbacks = [self.told, *tracking.callbacks(values, report.folder)]
         patience = values.get("early_stopping_steps")
         if patience and given["args"].eval_strategy != "no":
             callbacks.append(EarlyStoppingCallback(int(patience)))
+        callbacks += adapters.callbacks(given["model"])
         tokenizer = given["processing_class"]
-        super().__init__(
-            data_collator=Collator(tokenizer.pad_token_id or 0), callbacks=callbacks, **given
-        )
+        self.figures, self.eval_figures = Figures(), Figures()
+        super().__init__(data_collator=self.collator(tokenizer), callbacks=callbacks, **given)
         self.remove_callback(PrinterCallback)
         self.checkpoint_bytes = checkpoints.estimate(
             self.model, only_model=self.args.save_only_model
         )
+
+    @classmethod
+    def check(cls, _values: Mapping[str, Value]) -> None:
+        """Raise UsageError for what only the stage can judge, before data and model are loaded."""
+
+    @classmethod
+    def prepare_model(cls, model: Any, _values: Mapping[str, Value]) -> Any:
+        """The model as the stage needs it (a value head, a reference); before the Trainer."""
+        return model
+
+    def collator(self, tokenizer: Any) -> Any:
+        """What makes a batch of rows."""
+        return Collator(tokenizer.pad_token_id or 0)
+
+    def extra_files(self, _folder: Path) -> None:
+        """Write what lies beside the model's own files in a checkpoint and in the run folder."""
+
+    def note(self, name: str, values: torch.Tensor) -> None:
+        """Add to the mean of a figure in the next logged row (or evaluation)."""
+        (self.figures if self.model.training else self.eval_figures).note(name, values)
+
+    def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
+        """As the Trainer's, with the noted figures in the row of a loss or of an evaluation."""
+        if "loss" in logs:
+            logs = {**logs, **self.figures.take(self.accelerator)}
+        elif "eval_loss" in logs:
+            logs = {**logs, **self.eval_figures.take(self.accelerator, "eval_")}
+        super().log(logs, *given, **named)
 
     def run(self, checkpoint: Path | None) -> None:
         """Train to the end, or until a stop; from `checkpoint` where one is given.
@@ -53,11 +86,12 @@ class RunTrainer(Trainer):
         checkpoints.require(folder, self.checkpoint_bytes)
         self.report.cut_metrics(checkpoints.step_of(checkpoint) if checkpoint else -1)
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        optimizers.finish(self.optimizer)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """LoRA+ where it was asked for, else what the arguments name."""
+        """What is no optimizer of transformers' own, else what the arguments name."""
         if self.optimizer is None:
-            self.optimizer = optimizers.loraplus(self.model, self.args, self.values)
+            self.optimizer = optimizers.special(self.model, self.args, self.values)
         return super().create_optimizer(model)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -65,7 +99,8 @@ class RunTrainer(Trainer):
         if self.values.get("disable_shuffling"):
             return torch.utils.data.SequentialSampler(data)
         if self.values.get("group_by_length") and "length" in data.column_names:
-            group = self.args.train_batch_size * self.args.gradient_accumulation_steps
+            batch = self.args.train_batch_size * self.args.world_size
+            group = batch * self.args.gradient_accumulation_steps
             return LengthGrouped(list(data["length"]), group, self.args.seed)
         return super()._get_train_sampler(train_dataset)
 
@@ -103,8 +138,10 @@ class RunTrainer(Trainer):
         with checkpoints.room(folder, self.checkpoint_bytes, torn=target):
             (target / run_folder.MANIFEST).unlink(missing_ok=True)
             super()._save_checkpoint(model, trial)
+            progress = self._progress()
+            self.accelerator.wait_for_everyone()  # each process writes its random state
             if self.args.should_save:
-                (target / PROGRESS).write_text(json.dumps(self._progress()))
+                (target / PROGRESS).write_text(json.dumps(progress))
                 checkpoints.sync(target)
                 run_folder.write_manifest(target)
         if self.args.should_save:
@@ -119,19 +156,41 @@ class RunTrainer(Trainer):
         """Model and tokenizer, without the Trainer's training_args.bin: a pickle nobody needs."""
         if self.args.should_save:
             folder = Path(output_dir or self.args.output_dir)
-            self.accelerator.unwrap_model(self.model).save_pretrained(folder, state_dict=state_dict)
+            model, run = self.accelerator.unwrap_model(self.model), Path(self.args.output_dir)
+            adapters.save(model, folder, self.values, run, state_dict)
             self.processing_class.save_pretrained(folder)
+            self.extra_files(folder)
             make_readable(folder.glob("*.safetensors"))
 
-    def _progress(self) -> dict[str, float]:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """As the Trainer's; where the saved adapter is derived, from what learned, exactly."""
+        inner = self.accelerator.unwrap_model(model or self.model)
+        if not exact.read(inner, Path(resume_from_checkpoint)):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        value_head.restore(inner, Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        inner = self.accelerator.unwrap_model(self.model)
+        if not exact.read(inner, Path(self.state.best_model_checkpoint or "")):
+            super()._load_best_model()
+        value_head.restore(inner, Path(self.state.best_model_checkpoint or ""))
+
+    def joined_weights(self) -> Any:
+        """All weights where DeepSpeed has spread them over a group, else None; asked by each."""
+        if not self.is_deepspeed_enabled:
+            return None
+        return self.accelerator.get_state_dict(self.deepspeed)
+
+    def _progress(self) -> dict[str, Any]:
         """The open logging window and the clock, so that a resumed curve equals an unbroken one."""
         return {
-            "loss": self._tr_loss.item(),
+            "loss": self.accelerator.gather(self._tr_loss).mean().item(),
             "logged": self._globalstep_last_logged,
             "total_loss": self._total_loss_scalar,
             "seconds": self.told.seconds(),
             "busy": self.told.busy,
             "tokens": self.told.tokens,
+            "figures": self.figures.state(),
         }
 
     def _run_epoch(self, *given: Any, **named: Any) -> None:
@@ -151,3 +210,4 @@ class RunTrainer(Trainer):
         self._initial_global_step = 0
         self.told.elapsed, self.told.busy = row["seconds"], row["busy"]
         self.told.tokens = int(row["tokens"])
+        self.figures.restore(row.get("figures", {}))

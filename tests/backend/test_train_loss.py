@@ -8,8 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from backend.contract import metrics
-from backend.stages.sft import learned_logits
 from backend.training.batches import IGNORED, Collator, LengthGrouped
+from backend.training.token_loss import learned_logits
 from tests.backend.training import trained
 
 ROWS: list[dict[str, Any]] = [

@@ -231,7 +231,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
     workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "backend.stages.sft.functional.cross_entropy",
+        "backend.training.token_loss.functional.cross_entropy",
         lambda logits, *_, **__: logits.sum() * float("nan"),
     )
     with pytest.raises(TuneboardError) as caught:

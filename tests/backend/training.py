@@ -1,5 +1,6 @@
 """What the training tests share: values of a small run, and a data set of short rows."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,9 @@ from backend.contract.arguments import parse, resolved
 from backend.contract.field import Values
 from backend.train import run
 from tests.backend.conftest import write_dataset
+
+gc.collect()
+gc.freeze()  # each run collects garbage: 0.3 s through what the libraries only just imported
 
 ROWS = [
     {

@@ -1,0 +1,141 @@
+"""vLLM and SGLang: their own OpenAI-compatible servers, started with our arguments.
+
+No library of theirs is imported. The tuned model goes by its own name and the base by "base", as
+in our own server.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from backend.contract.dataset_info import names
+from backend.contract.devices import gpus
+from backend.contract.field import Value, Values
+from backend.contract.model_folder import ADAPTER_CONFIG, adapter_base, is_hub_id, local
+from backend.contract.problems import Problem, UsageError
+
+BASE = "base"
+# They would tell their makers of every start.
+QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+
+
+def run(values: Values, name: str, key: str | None) -> int:
+    """Start the server that infer_backend names and wait for its end; returns its exit code
+    (128 + n where signal n ended it).
+
+    `name` is the model's, `key` what clients must send; it is passed in the environment or in a
+    file that only we can read, never in the command. Raises UsageError (no such program).
+    """
+    with tempfile.TemporaryDirectory(prefix="tuneboard-engine-") as folder:
+        env = {**os.environ, **QUIET}
+        if values["infer_backend"] == "vllm":
+            argv = vllm(values, name)
+            env |= {"VLLM_API_KEY": key} if key else {}
+        else:
+            argv = sglang(values, name)
+            if key:
+                path = Path(folder) / "key.yaml"
+                path.touch(mode=0o600)
+                path.write_text(f"api-key: {json.dumps(key)}\n")
+                argv += ["--config", str(path)]
+        try:
+            child = subprocess.Popen(argv, env=env)
+        except OSError as error:
+            params = {"program": argv[0], "reason": error.strerror or str(error)}
+            problem = Problem(code="engine_not_started", field="infer_backend", params=params)
+            raise UsageError(problem) from error
+        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        if os.environ.get("API_WITH_PARENT"):
+            threading.Thread(target=_end_with_parent, args=(child,), daemon=True).start()
+        return _waited(child)
+
+
+def vllm(values: Values, name: str) -> list[str]:
+    """The command of `vllm serve`."""
+    base, adapter = _model(values)
+    own = Path(sys.executable).with_name("vllm")
+    argv = [str(own) if own.exists() else shutil.which("vllm") or "vllm", "serve", base]
+    argv += _address(values)
+    argv += ["--dtype", str(values["infer_dtype"]), "--revision", str(values["model_revision"])]
+    argv += ["--max-model-len", str(values["vllm_maxlen"])]
+    argv += ["--gpu-memory-utilization", str(values["vllm_gpu_util"])]
+    argv += ["--served-model-name", BASE if adapter else name]
+    argv += ["--download-dir", str(values["cache_dir"])] if values["cache_dir"] else []
+    argv += ["--trust-remote-code"] if values["trust_remote_code"] else []
+    argv += ["--enforce-eager"] if values["vllm_enforce_eager"] else []
+    if adapter:
+        argv += ["--enable-lora", "--max-lora-rank", str(values["vllm_max_lora_rank"])]
+        argv += ["--lora-modules", f"{name}={adapter}"]
+    return argv + list(_options(values["vllm_config"]))
+
+
+def sglang(values: Values, name: str) -> list[str]:
+    """The command of SGLang's server."""
+    base, adapter = _model(values)
+    argv = [sys.executable, "-m", "sglang.launch_server", "--model-path", base]
+    argv += _address(values)
+    argv += ["--dtype", _sglang_dtype(values), "--revision", str(values["model_revision"])]
+    argv += ["--context-length", str(values["sglang_maxlen"])]
+    argv += ["--mem-fraction-static", str(values["sglang_mem_fraction"])]
+    size = int(str(values["sglang_tp_size"]))
+    argv += ["--tp-size", str(size if size > 0 else max(1, gpus()))]
+    argv += ["--served-model-name", BASE if adapter else name]
+    argv += ["--download-dir", str(values["cache_dir"])] if values["cache_dir"] else []
+    argv += ["--trust-remote-code"] if values["trust_remote_code"] else []
+    if adapter:
+        argv += ["--lora-paths", f"{name}={adapter}"]
+        argv += ["--lora-backend", str(values["sglang_lora_backend"])]
+    return argv + list(_options(values["sglang_config"]))
+
+
+def _sglang_dtype(values: Values) -> str:
+    names_of_theirs = {"float16": "half", "float32": "float"}
+    return names_of_theirs.get(str(values["infer_dtype"]), str(values["infer_dtype"]))
+
+
+def _model(values: Values) -> tuple[str, str]:
+    """The base model and the adapter ("" for none); a model that is itself an adapter is both."""
+    name = str(values["model_name_or_path"])
+    given = [str(local(each)) for each in names(values["adapter_name_or_path"])]
+    folder = local(name)
+    if (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file():
+        given, name = [str(folder), *given], adapter_base(folder)
+    return name if is_hub_id(name) else str(local(name)), given[0] if given else ""
+
+
+def _address(values: Values) -> list[str]:
+    return ["--host", str(values["host"]), "--port", str(values["port"])]
+
+
+def _options(config: Value) -> Iterator[str]:
+    """A JSON object as options: {"a_b": 1, "c": true, "d": false} gives --a-b 1 --c --no-d."""
+    for name, value in json.loads(str(config or "{}")).items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            yield f"--{option}" if value else f"--no-{option}"
+        else:
+            yield f"--{option}"
+            yield value if isinstance(value, str) else json.dumps(value)
+
+
+def _end_with_parent(child: subprocess.Popen[bytes]) -> None:
+    """The page holds the other end of our standard input: when it is gone, so is the server."""
+    while os.read(0, 65536):  # not sys.stdin: its lock would be held while the process ends
+        pass
+    child.terminate()
+
+
+def _waited(child: subprocess.Popen[bytes]) -> int:
+    while True:
+        try:
+            code = child.wait()
+            return code if code >= 0 else 128 - code
+        except KeyboardInterrupt:  # the terminal has told the child, too
+            continue

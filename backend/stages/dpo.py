@@ -1,0 +1,102 @@
+"""Preference optimisation on pairs: DPO and its kin (pref_loss).
+
+Rewards, margins and accuracies are named as in the papers; losses lie in training.preference.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend.model.reference import Reference
+from backend.training import preference
+from backend.training.preference import PairCollator
+from backend.training.row_mean import RowMeanTrainer
+
+WITHOUT_REFERENCE = ("orpo", "simpo")
+
+
+class DpoTrainer(RowMeanTrainer):
+    """Chosen and rejected answers go through the model together, as one batch."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.kind = str(self.values["pref_loss"])
+        self.beta = float(self.values["pref_beta"] or 0)
+        self.reference: Reference | None = None
+        if self.kind not in WITHOUT_REFERENCE:
+            self.reference = Reference(self.model, self.values, len(self.processing_class))
+
+    def collator(self, tokenizer: Any) -> PairCollator:
+        """Pairs, padded together."""
+        return PairCollator(tokenizer.pad_token_id or 0)
+
+    def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> Tensor:
+        """One loss a pair, with the figures of these pairs."""
+        learned = preference.learned_tokens(inputs["labels"])
+        counts = learned.sum(1)
+        start = self._reference_logps(inputs)
+        logps = preference.token_logps(model, inputs)
+        totals = logps.sum(1)
+        if start is None:
+            losses, rewards = self._without_reference(totals / counts)
+        else:
+            ratios = (logps - start) * self._weights(learned)
+            losses, rewards = self._with_reference(ratios.sum(1), counts)
+        self._note(rewards, totals)
+        weight = float(self.values["pref_ftx"] or 0)
+        if weight and self.kind != "orpo":  # ORPO has this term of its own
+            learning = -(totals / counts).chunk(2)[0]
+            self.note("sft_loss", learning)
+            losses = losses + weight * learning
+        return losses
+
+    def _reference_logps(self, inputs: Mapping[str, Any]) -> Tensor | None:
+        if self.reference is None:
+            return None
+        with self.reference.model() as model:
+            return preference.token_logps(model, inputs)
+
+    def _weights(self, learned: Tensor) -> Tensor | float:
+        alpha = self.values.get("ld_alpha")
+        if alpha is None or self.kind == "ipo":  # IPO counts per token already
+            return 1.0
+        return preference.length_weights(learned, float(alpha))
+
+    def _with_reference(self, ratios: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses [pairs] and rewards [2 * pairs] from log-ratios [2 * pairs] and token counts."""
+        rewards = self.beta * ratios
+        chosen, rejected = rewards.chunk(2)
+        if self.kind == "ipo":
+            good, bad = (ratios / counts).chunk(2)
+            losses = preference.ipo_loss(good, bad, self.beta)
+        elif self.kind == "hinge":
+            losses = preference.hinge_loss(chosen, rejected)
+        elif self.kind == "kto_pair":
+            losses = preference.kto_pair_loss(chosen, rejected)
+        else:
+            smoothing = float(self.values["dpo_label_smoothing"] or 0)
+            losses = preference.sigmoid_loss(chosen, rejected, smoothing)
+        return losses, rewards
+
+    def _without_reference(self, means: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses [pairs] and rewards [2 * pairs] from mean log-probabilities a token."""
+        rewards = self.beta * means
+        chosen, rejected = rewards.chunk(2)
+        if self.kind == "simpo":
+            gamma = float(self.values["simpo_gamma"] or 0)
+            return preference.simpo_loss(chosen, rejected, gamma), rewards
+        learning, odds = -means.chunk(2)[0], preference.odds_ratio_loss(*means.chunk(2))
+        self.note("sft_loss", learning)
+        self.note("odds_ratio_loss", odds)
+        return learning + self.beta * odds, rewards
+
+    def _note(self, rewards: Tensor, totals: Tensor) -> None:
+        chosen, rejected = rewards.chunk(2)
+        self.note("rewards/chosen", chosen)
+        self.note("rewards/rejected", rejected)
+        self.note("rewards/margins", chosen - rejected)
+        self.note("rewards/accuracies", (chosen > rejected).to(torch.float32))
+        self.note("logps/chosen", totals.chunk(2)[0])
+        self.note("logps/rejected", totals.chunk(2)[1])

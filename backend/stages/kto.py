@@ -1,0 +1,100 @@
+"""KTO: learning from answers that were each judged good or bad (arXiv 2402.01306).
+
+The reference point, the KL divergence of policy and reference, is estimated over the mismatched
+answers of a whole step, so that even batches of one row give an estimate over many.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend.contract.field import Value
+from backend.model.reference import Reference, still
+from backend.training import preference
+from backend.training.figures import Figures
+from backend.training.preference import JudgedCollator
+from backend.training.row_mean import RowMeanTrainer
+
+
+class JudgedFigures(Figures):
+    """Figures whose margin is between the means: good and bad answers come one by one."""
+
+    def take(self, accelerator: Any, prefix: str = "") -> dict[str, float]:
+        """The means, the margin of the rewards, and how many answers of each kind there were."""
+        counts = {side: self.sums.get(f"rewards/{side}") for side in preference.SIDES}
+        means = super().take(accelerator, prefix)
+        for side, row in counts.items():
+            count = torch.tensor([0.0 if row is None else row[1]], device=accelerator.device)
+            means[f"{prefix}count/{side}"] = accelerator.gather(count).sum().item()
+        chosen, rejected = (means.get(f"{prefix}rewards/{side}") for side in preference.SIDES)
+        if chosen is not None and rejected is not None:
+            means[f"{prefix}rewards/margins"] = chosen - rejected
+        return means
+
+
+class KtoTrainer(RowMeanTrainer):
+    """Each answer is held against the reference point; good and bad ones have their weights.
+
+    Rows are never grouped by length: good answers are often longer than bad ones, and a step needs
+    both.
+    """
+
+    def __init__(self, values: Mapping[str, Value], **given: Any) -> None:
+        super().__init__(values={**values, "group_by_length": False}, **given)
+        self.figures, self.eval_figures = JudgedFigures(), JudgedFigures()
+        self.beta = float(self.values["pref_beta"] or 0)
+        self.reference = Reference(self.model, self.values, len(self.processing_class))
+
+    def collator(self, tokenizer: Any) -> JudgedCollator:
+        """Answers, and the mismatched ones."""
+        return JudgedCollator(tokenizer.pad_token_id or 0)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: Any
+    ) -> tuple[list[Any], Any]:
+        """As the Trainer's, with the reference point of the step in each of its batches."""
+        batches, rows = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if batches:
+            point = self._divergence(batches)
+            batches = [{**batch, "point": point} for batch in batches]
+        return batches, rows
+
+    def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> Tensor:
+        """One loss an answer, with the figures of these answers."""
+        point = inputs["point"] if "point" in inputs else self._divergence([inputs])
+        desirable = inputs["desirable"]
+        with self.reference.model() as start:
+            before = preference.token_logps(start, inputs).sum(1)
+        logps = preference.token_logps(model, inputs).sum(1)
+        rewards = self.beta * (logps - before)
+        good, bad = (float(self.values[f"kto_{side}_weight"] or 0) for side in preference.SIDES)
+        losses = preference.kto_loss(rewards, desirable, self.beta * point)
+        losses = losses * torch.where(desirable, good, bad)
+        self._note(rewards, logps, desirable, point)
+        weight = float(self.values["pref_ftx"] or 0)
+        if weight:
+            learning = -logps / preference.learned_tokens(inputs["labels"]).sum(1)
+            self.note("sft_loss", learning, desirable)
+            losses = losses + weight * learning * desirable
+        return losses
+
+    def _divergence(self, batches: Sequence[Mapping[str, Any]]) -> Tensor:
+        """KL(policy || reference), at least 0: the mean log-ratio of the mismatched answers."""
+        ratios = torch.cat([self._ratios(self._prepare_inputs(batch["kl"])) for batch in batches])
+        row = torch.stack([ratios.sum(), torch.tensor(float(len(ratios))).to(ratios)])
+        total, count = self.accelerator.gather(row[None]).sum(0)
+        return (total / count).clamp(min=0)
+
+    def _ratios(self, inputs: Mapping[str, Any]) -> Tensor:
+        with still(self.model):
+            now = preference.token_logps(self.model, inputs).sum(1)
+        with self.reference.model() as start:
+            return now - preference.token_logps(start, inputs).sum(1)
+
+    def _note(self, rewards: Tensor, logps: Tensor, desirable: Tensor, point: Tensor) -> None:
+        self.note("kl", point.repeat(len(rewards)))
+        for side, which in zip(preference.SIDES, (desirable, ~desirable), strict=True):
+            self.note(f"rewards/{side}", rewards, which)
+            self.note(f"logps/{side}", logps, which)

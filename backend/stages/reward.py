@@ -1,0 +1,53 @@
+"""Reward modelling: a model with a value head learns which of two answers people prefer.
+
+Ouyang et al., "Training language models to follow instructions with human feedback",
+arXiv:2203.02155, eq. 1, with one pair a question.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from backend.contract.field import Value
+from backend.model import load, value_head
+from backend.training.preference import PairCollator, answer_ends
+from backend.training.row_mean import RowMeanTrainer
+
+
+class RewardTrainer(RowMeanTrainer):
+    """A reward is read off the last token of an answer; the vocabulary is never computed."""
+
+    def __init__(self, **given: Any) -> None:
+        # what DDP does not see in the output (the head) it would take for unused
+        given["args"].ddp_find_unused_parameters = False
+        super().__init__(**given)
+
+    @classmethod
+    def prepare_model(cls, model: Any, values: Mapping[str, Value]) -> Any:
+        """The model with a value head; an output layer of its own has nothing to learn here."""
+        layer, words = model.get_output_embeddings(), model.get_input_embeddings()
+        if layer.weight is not words.weight:
+            layer.requires_grad_(requires_grad=False)
+        return value_head.attach(model, load.last_folder(values), random=True)
+
+    def collator(self, tokenizer: Any) -> PairCollator:
+        """Pairs, padded together."""
+        return PairCollator(tokenizer.pad_token_id or 0)
+
+    def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> Tensor:
+        """-log sigmoid(r_chosen - r_rejected) of each pair, [pairs], with their figures."""
+        head = value_head.of(model)
+        assert head is not None
+        ends = answer_ends(inputs["labels"])
+        rewards = value_head.at_ends(
+            model, head, inputs["input_ids"], inputs["attention_mask"], ends
+        )
+        chosen, rejected = rewards.chunk(2)
+        self.note("rewards/chosen", chosen)
+        self.note("rewards/rejected", rejected)
+        self.note("rewards/margins", chosen - rejected)
+        self.note("rewards/accuracies", (chosen > rejected).to(torch.float32))
+        return -functional.logsigmoid(chosen - rejected)

@@ -1,0 +1,139 @@
+"""Answers drawn from the model that learns, and how likely each of their tokens is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from backend import generation
+from backend.contract.field import Value
+from backend.generation import Sampling
+from backend.model import value_head
+from backend.model.reference import still
+from backend.training.batches import IGNORED, Collator
+from backend.training.token_loss import learned_logits
+
+Values = Mapping[str, Value]
+Ids = Sequence[list[int]]
+
+
+class Read(NamedTuple):
+    """What a forward pass says of answers, float32 [n, t]; 0 behind an answer's end.
+
+    values are the value head's, before each token; entropy (nats) is without gradient.
+    """
+
+    logprobs: Tensor
+    values: Tensor
+    entropy: Tensor
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: Ids,
+    values: Values,
+    stop_ids: Sequence[int],
+    stop: Callable[[], bool] = lambda: False,
+) -> list[list[int]]:
+    """One answer (token ids) to each prompt, drawn as the arguments say, all in one batch.
+
+    An answer ends with the first of `stop_ids`, which belongs to it; one that is cut off after
+    max_new_tokens ends without. Where `stop` turns true, all are cut off within a token.
+    """
+    longest = max(map(len, prompts))
+    pad = generation.pad_id(tokenizer, tuple(stop_ids))
+    # the answers begin at one place, so the padding lies on the left
+    padded = [[pad] * (longest - len(ids)) + list(ids) for ids in prompts]
+    mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
+    sampling = _sampling(values).within(generation.context_length(model), longest)
+    with still(model):
+        output = model.generate(
+            input_ids=torch.tensor(padded, device=model.device),
+            attention_mask=torch.tensor(mask, device=model.device),
+            generation_config=sampling.config(tuple(stop_ids), pad),
+            stopping_criteria=StoppingCriteriaList([_Stop(stop)]),
+        )
+    return [_to_end(ids, stop_ids) for ids in output[:, longest:].tolist()]
+
+
+def logprobs(model: Any, prompts: Ids, answers: Ids, temperature: float = 1.0) -> Tensor:
+    """The log-probability of each token of the answers, float32 [n, t]; 0 behind an answer's end.
+
+    At `temperature`, so that it is that of the token as it was drawn.
+    """
+    batch = _batch(model, prompts, answers)
+    logits, targets = learned_logits(model, batch)
+    found = -functional.cross_entropy(logits.float() / temperature, targets, reduction="none")
+    return _spread(found, mask_of(answers, found.device))
+
+
+def read(model: Any, prompts: Ids, answers: Ids, temperature: float = 1.0) -> Read:
+    """Log-probabilities, values and entropies of each token, in one pass through the model.
+
+    The model (wrapped or not) has a value head.
+    """
+    batch = _batch(model, prompts, answers)
+    head = value_head.of(model)
+    assert head is not None
+    places = functional.pad(batch["labels"][:, 1:] != IGNORED, (0, 1), value=False)
+    with value_head.seen(model, places) as states:
+        logits, targets = learned_logits(model, batch)
+    scaled = logits.float() / temperature
+    found = -functional.cross_entropy(scaled, targets, reduction="none")
+    with torch.no_grad():
+        likely = torch.log_softmax(scaled, -1)
+        entropy = -(likely.exp() * likely).sum(-1)
+    mask = mask_of(answers, found.device)
+    return Read(*(_spread(each, mask) for each in (found, head(states[0]), entropy)))
+
+
+def mask_of(answers: Ids, device: Any = "cpu") -> Tensor:
+    """Which places hold a token, bool [n, t] with t the longest answer's length."""
+    lengths = torch.tensor([len(ids) for ids in answers], device=device)
+    return torch.arange(int(lengths.max()), device=device) < lengths[:, None]
+
+
+class _Stop(StoppingCriteria):
+    """Ends the batch once it is asked for."""
+
+    def __init__(self, stop: Callable[[], bool]) -> None:
+        self._stop = stop
+
+    def __call__(self, input_ids: Tensor, *_: Any, **__: Any) -> Tensor:
+        return torch.full((len(input_ids),), self._stop(), device=input_ids.device)
+
+
+def _sampling(values: Values) -> Sampling:
+    return Sampling(
+        max_tokens=int(values["max_new_tokens"] or 1),
+        temperature=float(values["temperature"] or 0.0),
+        top_p=float(values["top_p"] or 1.0),
+        top_k=int(values["top_k"] or 0),
+        repetition_penalty=float(values["repetition_penalty"] or 1.0),
+    )
+
+
+def _to_end(ids: list[int], stop_ids: Sequence[int]) -> list[int]:
+    """An answer up to its end token; behind it there is only padding."""
+    end = next((place + 1 for place, one in enumerate(ids) if one in stop_ids), len(ids))
+    return ids[:end]
+
+
+def _batch(model: Any, prompts: Ids, answers: Ids) -> dict[str, Tensor]:
+    """Prompts with their answers on the model's device; the answers are labelled."""
+    rows = [
+        {"input_ids": [*prompt, *answer], "labels": [IGNORED] * len(prompt) + list(answer)}
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+    device = getattr(model, "module", model).device
+    batch = Collator(0)(rows)
+    return {name: each.to(device) for name, each in batch.items() if name != "tokens"}
+
+
+def _spread(found: Tensor, mask: Tensor) -> Tensor:
+    """The numbers of all tokens, row by row, put back into their rows; 0 elsewhere."""
+    return torch.zeros(mask.shape, device=found.device).masked_scatter(mask, found)

@@ -1,0 +1,506 @@
+"""PPO: the score rises, one base plays all parts, and a resumed run equals an uninterrupted one."""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from backend import train
+from backend.contract import metrics, preflight
+from backend.contract.problems import TuneboardError
+from backend.failures import Stopped
+from backend.model import adapters, load, value_head
+from backend.report import Report
+from backend.stages import ppo
+from backend.stages.ppo import PpoTrainer
+from backend.training import rollouts, scoring
+from tests.backend.conftest import write_dataset
+from tests.backend.preferences import learned
+from tests.backend.training import ROWS, small, trained
+
+SMALL: dict[str, Any] = {
+    "stage": "ppo",
+    "max_new_tokens": 8,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "ppo_epochs": 2,
+    "logging_steps": 1,
+    "max_steps": 4,
+}
+FIGURES = {"policy_loss", "value_loss", "entropy", "clip_fraction"}
+DRAWN = {"reward", "kl", "kl_coef", "completion_length", "clipped_ratio"}
+HEAD = "value_head.safetensors"
+
+Reply = Callable[[list[str]], tuple[int, Any]]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Reply], str]]:
+    """Starts servers that answer score requests as a function says; gives the address."""
+    running: list[ThreadingHTTPServer] = []
+
+    def start(reply: Reply) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                assert asked["model"] == "model"
+                status, content = reply(asked["messages"])
+                body = json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        running.append(server)
+        return f"http://127.0.0.1:{server.server_port}/v1/score/evaluation"
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+def letters(texts: list[str]) -> tuple[int, Any]:
+    """The share of the letter e in each answer."""
+    answers = [text.split("<|im_start|>assistant\n")[-1] for text in texts]
+    return 200, {"scores": [one.count("e") / max(1, len(one)) for one in answers]}
+
+
+def rows(folder: Path) -> list[metrics.Row]:
+    return [row for row in metrics.read(folder / "metrics.jsonl")[0] if row.loss is not None]
+
+
+@pytest.fixture(scope="module")
+def reward_folder(
+    tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Makes reward models of a few steps by finetuning_type; each once."""
+    home = tmp_path_factory.mktemp("rewards")
+    (home / "data").mkdir()
+    (home / "saves").mkdir()
+
+    def make(method: str) -> Path:
+        folder = home / "saves" / method
+        if not (folder / HEAD).exists():
+            learned(
+                home, tiny_model_dir, method, stage="rm", finetuning_type=method, learning_rate=0.01
+            )
+        return folder
+
+    return make
+
+
+def test_the_mean_score_rises(
+    workspace: Path, tiny_model_dir: Path, serve: Callable[[Reply], str]
+) -> None:
+    """Answers of a random model have few letters e; in 60 steps they get 30 points more."""
+    folder = trained(
+        workspace,
+        tiny_model_dir,
+        **{
+            **SMALL,
+            "reward_model": serve(letters),
+            "reward_model_type": "api",
+            "finetuning_type": "full",
+            "ppo_kl_coef": 0.0,
+            "per_device_train_batch_size": 16,
+            "gradient_accumulation_steps": 1,
+            "learning_rate": 1e-2,
+            "lr_scheduler_type": "constant",
+            "max_steps": 60,
+        },
+    )
+    rewards = [row.more["reward"] for row in rows(folder) if "reward" in row.more]
+    assert len(rewards) == 30
+    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.3
+
+
+def test_one_base_plays_all_parts(
+    workspace: Path,
+    tiny_model_dir: Path,
+    reward_folder: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Figures of all kinds; in the folder the policy's adapter and its head, and nothing else."""
+    kept: list[PpoTrainer] = []
+    begin = PpoTrainer.__init__
+
+    def init(self: PpoTrainer, *given: Any, **named: Any) -> None:
+        begin(self, *given, **named)
+        kept.append(self)
+
+    monkeypatch.setattr(PpoTrainer, "__init__", init)
+    source = reward_folder("lora")
+    folder = trained(
+        workspace, tiny_model_dir, **SMALL, reward_model=str(source), val_size=4, eval_steps=2
+    )
+    found = rows(folder)
+    assert [set(row.more) >= FIGURES for row in found] == [True] * 4
+    assert [set(row.more) >= DRAWN for row in found] == [True, False, True, False]
+    assert found[0].more["kl"] == pytest.approx(0, abs=1e-5)
+    assert abs(found[2].more["kl"]) > 1e-4  # an estimate, which may fall below 0
+    assert 0 < found[0].more["completion_length"] <= 8
+    check = [row for row in metrics.read(folder / "metrics.jsonl")[0] if row.eval_loss is not None]
+    assert [row.step for row in check] == [2, 4]
+    assert check[0].eval_loss == pytest.approx(-check[0].more["eval_reward"], rel=1e-4)
+    names = set(load_file(folder / "adapter_model.safetensors"))
+    assert names
+    assert all("lora_" in name for name in names)
+    assert not (folder / "reward").exists()
+    assert not (folder / "checkpoint-4" / "reward").exists()
+    assert load_file(folder / HEAD)["v_head.summary.weight"].any()
+    learning = [name for name, one in kept[0].model.named_parameters() if one.requires_grad]
+    assert all(".default." in name or name.startswith("value_head.") for name in learning)
+    assert len(kept[0].model.peft_config) == 2
+    given = load_file(source / "adapter_model.safetensors")
+    reward = {
+        name.replace(".reward", ""): one
+        for name, one in kept[0].model.named_parameters()
+        if ".reward." in name
+    }
+    assert reward.keys() == given.keys()
+    assert all(torch.equal(reward[name], given[name]) for name in given)  # it did not learn
+
+
+def test_the_policy_opens_as_any_adapter(
+    workspace: Path, tiny_model_dir: Path, reward_folder: Callable[[str], Path]
+) -> None:
+    folder = trained(workspace, tiny_model_dir, **SMALL, reward_model=str(reward_folder("lora")))
+    values = small(tiny_model_dir, adapter_name_or_path=str(folder))
+    net = load.model({**values, "infer_dtype": "float32"}, training=False)
+    assert net(input_ids=torch.tensor([[5, 6, 7]])).logits.isfinite().all()
+    again = trained(
+        workspace,
+        tiny_model_dir,
+        "again",
+        **SMALL,
+        adapter_name_or_path=str(folder),
+        reward_model=str(reward_folder("lora")),
+    )
+    # the reference is the policy that this run began with
+    assert rows(again)[0].more["kl"] == pytest.approx(0, abs=1e-5)
+
+
+def test_scores_are_the_reward_models_own(
+    workspace: Path, tiny_model_dir: Path, reward_folder: Callable[[str], Path]
+) -> None:
+    """On the shared base, beside it, and worked out plainly: the same, and nothing is left on."""
+    source = reward_folder("lora")
+    ids = [[5, 6, 7, 8, 9], [30, 31], [40, 41, 42]]
+    base = load.base_model(small(tiny_model_dir))
+    net = adapters.attach(base, source).eval()
+    kept = load_file(source / HEAD)
+    plain = torch.tensor(
+        [
+            (
+                net(input_ids=torch.tensor([one]), output_hidden_states=True).hidden_states[-1][
+                    0, -1
+                ]
+                @ kept["v_head.summary.weight"][0]
+                + kept["v_head.summary.bias"][0]
+            ).item()
+            for one in ids
+        ]
+    )
+    given = {"stage": "ppo", "reward_model": str(source), "lora_target": "q_proj,up_proj"}
+    for method, kind in (("lora", "lora"), ("full", "lora"), ("lora", "full")):
+        values = small(tiny_model_dir, finetuning_type=method, reward_model_type=kind, **given)
+        policy = value_head.attach(
+            load.model(values, training=True), load.last_folder(values), random=True
+        )
+        policy.train()
+        learning = [name for name, one in policy.named_parameters() if one.requires_grad]
+        scorer = scoring.load(values, policy, load.tokenizer(values))
+        assert isinstance(scorer, scoring.SharedScorer) is (method == kind == "lora")
+        before = policy(input_ids=torch.tensor(ids[:1])).logits
+        assert torch.allclose(scorer(ids), plain, atol=1e-5)
+        assert [name for name, one in policy.named_parameters() if one.requires_grad] == learning
+        assert policy.training
+        assert torch.equal(policy(input_ids=torch.tensor(ids[:1])).logits, before)
+
+
+def test_answers_are_read_as_they_were_drawn(workspace: Path, tiny_model_dir: Path) -> None:
+    """Batches of prompts of unlike length: what is said of an answer is what it gets alone."""
+    values = small(tiny_model_dir, **{**SMALL, "reward_model": "x"})
+    tokenizer = load.tokenizer(values)
+    net = load.model(values, training=True)
+    net = value_head.attach(net, load.last_folder(values), random=True)
+    prompts = [[5, 6, 7, 8, 9, 10], [20], [30, 31, 32]]
+    torch.manual_seed(0)
+    ends = list(range(200))  # every second token ends an answer
+    answers = rollouts.generate(net, tokenizer, prompts, values, ends)
+    assert len({len(one) for one in answers}) > 1
+    for one in answers:
+        assert not any(token in ends for token in one[:-1])
+        assert one[-1] in ends or len(one) == 8
+    found = rollouts.read(net, prompts, answers, 0.7)
+    assert torch.allclose(found.logprobs, rollouts.logprobs(net, prompts, answers, 0.7))
+    assert net.training
+    for place, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        output = net(input_ids=torch.tensor([prompt + answer]), output_hidden_states=True)
+        before = slice(len(prompt) - 1, -1)
+        likely = (output.logits[0, before] / 0.7).log_softmax(-1)
+        wanted = likely[range(len(answer)), answer]
+        size = len(answer)
+        assert torch.allclose(found.logprobs[place, :size], wanted, atol=1e-5)
+        assert not found.logprobs[place, size:].any()
+        states = output.hidden_states[-1][0, before]
+        assert torch.allclose(found.values[place, :size], net.value_head(states), atol=1e-5)
+        entropy = -(likely.exp() * likely).sum(-1)
+        assert torch.allclose(found.entropy[place, :size], entropy, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("method", "stop", "more"),
+    [
+        ("lora", 3, {"ppo_buffer_size": 2, "ppo_score_norm": True, "ppo_whiten_rewards": True}),
+        ("lora", 5, {"ppo_buffer_size": 3}),
+        ("full", 4, {}),
+        ("freeze", 3, {"freeze_trainable_layers": 1}),
+    ],
+)
+def test_resumed_equals_uninterrupted(
+    method: str,
+    stop: int,
+    more: dict[str, Any],
+    workspace: Path,
+    tiny_model_dir: Path,
+    reward_folder: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To the bit, also where the stop falls between two steps on the same answers."""
+    source = str(reward_folder("lora"))
+    given = {**SMALL, "max_steps": 9, "finetuning_type": method, "reward_model": source, **more}
+    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    ask = Report.progress
+
+    def progress(self: Report, step: int, total: int, **extra: Any) -> None:
+        ask(self, step, total, **extra)
+        if step == stop:
+            (self.folder / "stop.json").write_text("{}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Report, "progress", progress)
+        with pytest.raises(Stopped):
+            trained(workspace, tiny_model_dir, "cut", **given)
+    folder = workspace / "saves" / "cut"
+    assert len(rows(folder)) == stop
+    (folder / "stop.json").unlink()
+    trained(workspace, tiny_model_dir, "cut", resume_from_checkpoint="true", **given)
+    for name in (HEAD, "adapter_model.safetensors", "model.safetensors"):
+        if (whole / name).exists():
+            one, two = load_file(whole / name), load_file(folder / name)
+            assert all(torch.equal(one[key], two[key]) for key in one)
+    assert [dict(row.more) for row in rows(whole)] == [dict(row.more) for row in rows(folder)]
+
+
+def test_a_step_is_the_same_however_it_is_cut(
+    workspace: Path,
+    tiny_model_dir: Path,
+    reward_folder: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Batch 4 x 1 equals 1 x 4, with answers made from the question alone."""
+
+    def answers(_model: Any, _tokenizer: Any, prompts: Any, *_: Any) -> list[list[int]]:
+        made = []
+        for prompt in prompts:
+            chance = torch.Generator().manual_seed(sum(prompt))
+            length = int(torch.randint(1, 9, (1,), generator=chance))
+            made.append(torch.randint(5, 400, (length,), generator=chance).tolist())
+        return made
+
+    monkeypatch.setattr(rollouts, "generate", answers)
+    found = []
+    for batch, steps in ((4, 1), (1, 4)):
+        cut = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": steps}
+        given = {**SMALL, **cut, "reward_model": str(reward_folder("lora")), "learning_rate": 1e-4}
+        folder = trained(workspace, tiny_model_dir, f"batch{batch}", **given)
+        found.append(rows(folder))
+    assert len(found[0]) == 4
+    for one, two in zip(*found, strict=True):
+        assert one.loss == pytest.approx(two.loss, rel=1e-3, abs=1e-5)
+        assert one.grad_norm == pytest.approx(two.grad_norm, rel=1e-3)
+        assert one.tokens == two.tokens
+        assert dict(one.more) == pytest.approx(dict(two.more), rel=1e-3, abs=1e-5)
+
+
+def test_rounds_answer_each_question_once_an_epoch(
+    workspace: Path,
+    tiny_model_dir: Path,
+    reward_folder: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """30 questions, 4 a step, rounds of 3 steps, each twice: 9 steps' worth are drawn."""
+    drawn: list[tuple[int, ...]] = []
+    draw = rollouts.generate
+
+    def counted(model: Any, tokenizer: Any, prompts: Any, *more: Any) -> Any:
+        drawn.extend(tuple(one) for one in prompts)
+        return draw(model, tokenizer, prompts, *more)
+
+    monkeypatch.setattr(ppo.rollouts, "generate", counted)
+    given = {"ppo_buffer_size": 3, "max_steps": None, "num_train_epochs": 1.0, "max_new_tokens": 1}
+    source = str(reward_folder("lora"))
+    folder = trained(workspace, tiny_model_dir, **{**SMALL, **given, "reward_model": source})
+    assert len(rows(folder)) == 18
+    assert len(drawn) == 36
+    assert len(set(drawn)) == 30
+    assert len(set(drawn[:30])) == 30
+
+
+def test_a_stop_while_answers_are_drawn_saves_what_was_learned(
+    workspace: Path,
+    tiny_model_dir: Path,
+    reward_folder: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw, calls = rollouts.generate, []
+
+    def stopping(*given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:  # the second round
+            (workspace / "saves" / "run" / "stop.json").write_text("{}")
+        return draw(*given)
+
+    monkeypatch.setattr(rollouts, "generate", stopping)
+    given = {**SMALL, "reward_model": str(reward_folder("lora"))}
+    with pytest.raises(Stopped):
+        trained(workspace, tiny_model_dir, **given)
+    folder = workspace / "saves" / "run"
+    assert len(calls) == 3
+    assert (folder / "checkpoint-2" / "manifest.json").is_file()
+    (folder / "stop.json").unlink()
+    monkeypatch.setattr(rollouts, "generate", draw)
+    trained(workspace, tiny_model_dir, resume_from_checkpoint="true", **given)
+    assert [row.step for row in rows(folder)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "said"),
+    [
+        (lambda _: (404, {}), "reward_api_failed", "HTTP 404"),
+        (lambda _: (200, {"reward": [1.0]}), "reward_api_wrong", "'reward'"),
+        (lambda _: (200, {"scores": [1.0]}), "reward_api_wrong", "2 texts"),
+        (lambda _: (200, {"scores": [1.0, float("nan")]}), "reward_api_wrong", "nan"),
+        (lambda _: (200, {"scores": ["a", 1.0]}), "reward_api_wrong", "'a'"),
+    ],
+)
+def test_a_server_that_does_not_score_is_told(
+    reply: Reply, code: str, said: str, serve: Callable[[Reply], str], tiny_tokenizer: Any
+) -> None:
+    scorer = scoring.ServerScorer(serve(reply), tiny_tokenizer)
+    with pytest.raises(TuneboardError) as caught:
+        scorer([[5, 6], [7]])
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.field) == (code, "reward_model")
+    assert said in problem.text()
+
+
+def test_a_busy_server_is_asked_again(
+    serve: Callable[[Reply], str], tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(scoring.time, "sleep", waited.append)
+    asked: list[list[str]] = []
+
+    def reply(texts: list[str]) -> tuple[int, Any]:
+        asked.append(texts)
+        return (503, {}) if len(asked) < 3 else (200, {"scores": [1.0, 2.0]})
+
+    ids = [tiny_tokenizer("<|im_start|>one<|im_end|>")["input_ids"], [70]]
+    assert scoring.ServerScorer(serve(reply), tiny_tokenizer)(ids).tolist() == [1.0, 2.0]
+    assert waited == [1.0, 3.0]
+    assert asked[2][0] == "<|im_start|>one<|im_end|>"
+
+
+def test_a_server_that_is_not_there_ends_the_tries(
+    tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(scoring.time, "sleep", waited.append)
+    scorer = scoring.ServerScorer("http://user:secret@127.0.0.1:9/score?key=1", tiny_tokenizer)
+    with pytest.raises(TuneboardError) as caught:
+        scorer([[5]])
+    assert waited == [1.0, 3.0, 9.0]
+    text = caught.value.problems[0].text()
+    assert "http://127.0.0.1:9/score " in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"reward_model": "nowhere/at/all"}, "adapter_missing"),
+        ({"reward_model": "FULL"}, "reward_is_model"),
+        ({"reward_model": "POLICY"}, "reward_no_head"),
+        ({"reward_model": "POLICY", "reward_model_type": "full"}, "reward_no_head"),
+        ({"reward_model": "BASE", "reward_model_type": "full"}, "reward_no_head"),
+        ({"reward_model": "REWARD", "reward_model_type": "api"}, "reward_not_address"),
+        ({"model_name_or_path": "FULL"}, "reward_other_base"),
+        ({"finetuning_type": "oft"}, "reward_other_method"),
+        ({"adapter_name_or_path": "POLICY", "create_new_adapter": True}, "reward_base_merged"),
+        ({"adapter_name_or_path": "POLICY,REWARD"}, "reward_base_merged"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_the_start(
+    change: dict[str, Any],
+    code: str,
+    workspace: Path,
+    tiny_model_dir: Path,
+    reward_folder: Callable[[str], Path],
+) -> None:
+    policy = workspace / "saves" / "policy"  # an adapter as any: without a head
+    shutil.copytree(reward_folder("lora"), policy, ignore=lambda *_: [HEAD])
+    write_dataset(workspace, "sums", ROWS)
+    named = {
+        "FULL": reward_folder("full"),
+        "REWARD": reward_folder("lora"),
+        "POLICY": policy,
+        "BASE": tiny_model_dir,
+    }
+    good = {**SMALL, "reward_model": "REWARD"}
+    for given, wanted in ((good, []), ({**good, **change}, [code])):
+        filled = {
+            name: ",".join(str(named.get(part, part)) for part in value.split(","))
+            if isinstance(value, str)
+            else value
+            for name, value in given.items()
+        }
+        values = {**small(tiny_model_dir), **filled, "dataset_dir": str(workspace / "data")}
+        assert [one.code for one in preflight.check_paths(values, "train")] == wanted
+
+
+def test_a_reward_model_of_another_vocabulary_is_refused(
+    workspace: Path,
+    tiny_model_dir: Path,
+    reward_folder: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(reward_folder("full"), other)
+    text = (other / "tokenizer.json").read_text()
+    (other / "tokenizer.json").write_text(text.replace('"!": ', '"!!!!": ', 1))
+    with pytest.raises(TuneboardError) as caught:
+        trained(
+            workspace, tiny_model_dir, **SMALL, reward_model=str(other), reward_model_type="full"
+        )
+    assert caught.value.problems[0].code == "reward_other_tokenizer"
+    assert caught.value.problems[0].field == "reward_model"
+
+
+def test_stages_are_named(tiny_model_dir: Path) -> None:
+    assert train.stage_trainer("ppo") is PpoTrainer
