@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 
-from app.settings import Settings, from_environment
+from app.services import inbox, uploads
+from app.settings import Settings, from_environment, upload_limit
 from backend.contract import run_folder
 from backend.contract.home import prepare, saves
 from backend.contract.problems import Problem, TuneboardError, UsageError
@@ -22,7 +23,12 @@ def main(argv: list[str] | None = None) -> int:
 
         server.check(settings)
         prepare()
-        _serve(settings)
+        uploads.sweep()
+        box = inbox.opened()
+        try:
+            _serve(settings)
+        finally:
+            box.close()
     except TuneboardError as error:
         for problem in error.problems:
             sys.stderr.write(problem.text() + "\n")
@@ -54,6 +60,7 @@ def options(argv: list[str]) -> Settings:
         root_path=f"/{root}" if root else "",
         login=login,
         allowed_hosts=tuple(host.strip() for host in hosts if host.strip()),
+        max_upload=upload_limit(),
     )
 
 

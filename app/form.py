@@ -6,12 +6,15 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import Texts, choices, has, named, say, t
-from backend.contract.arguments import active, defaults, parse
+from app.services.extra import BOX, merged, written
+from backend.contract.arguments import active, changed, defaults
 from backend.contract.field import Field, Value, Values
 from backend.contract.fields import FIELDS
 from backend.contract.problems import Problem
 
 OPTIONAL_BOOL = ("none", "true", "false")
+# Widgets that offer choices and take anything else, too; the tabs keep the choices fresh.
+SUGGESTING = {"dataset", "adapter", "template", "model", "reward_model"}
 Shown = dict[str, tuple[bool, str]]
 
 
@@ -38,7 +41,18 @@ class Form:
             keys = _texts(FIELDS[name])
             if self.marked:  # `marks` says the help again, or the problem in its place
                 del keys["info"]
-            self.widgets[name] = self.texts.add(_widget(FIELDS[name], value, self.prefix), **keys)
+            self.widgets[name] = self.texts.add(
+                _widget(FIELDS[name], value, self.prefix, self.task), **keys
+            )
+
+    def add_extra(self) -> None:
+        """Draw the box for further arguments, which go over all others of the form."""
+        keys = {"label": "extra.label", "placeholder": "extra.placeholder"}
+        if not self.marked:
+            keys["info"] = "extra.help"
+        self.widgets[BOX] = self.texts.make(
+            gr.Textbox, keys, lines=2, max_lines=8, elem_id=self.prefix + BOX
+        )
 
     def share(self, other: "Form") -> None:
         """Take over the widgets of another form (the model bar) that this subcommand knows too.
@@ -75,12 +89,13 @@ class Form:
 
     def values(self, given: Sequence[Any]) -> tuple[Values, list[Problem]]:
         """Checked values of all rows from what the widgets hold, and every problem."""
-        return parse(self.raw(given), self.task)
+        held = dict(zip(self.widgets, given, strict=True))
+        return merged(self.raw(given), str(held.get(BOX) or ""), self.task)
 
     def raw(self, given: Sequence[Any]) -> dict[str, object]:
         """What the widgets hold, by argument; what does not apply (hidden) is left out."""
         raw = {name: _plain(value) for name, value in zip(self.widgets, given, strict=True)}
-        known, _ = parse(raw, self.task)
+        known, _ = merged(raw, str(raw.pop(BOX, None) or ""), self.task)
         applying = {row.name for row in active(known, self.task)}
         return {name: value for name, value in raw.items() if name in applying}
 
@@ -89,7 +104,7 @@ class Form:
     ) -> tuple[list[Any], Shown]:
         """Updates of all widgets and groups: shown or hidden, and its problem beside each field."""
         wrong = {p.field: ("!" if not p.notice else "") + p.text(lang) for p in reversed(problems)}
-        applying = {row.name for row in active(values, self.task)}
+        applying = {row.name for row in active(values, self.task)} | {BOX}
         now: Shown = {name: (name in applying, wrong.get(name, "")) for name in self.widgets}
         if shown.get("") != (True, lang):
             shown = {}
@@ -107,14 +122,22 @@ class Form:
         return updates, {**now, "": (True, lang)}
 
     def fill(self, values: Mapping[str, Value]) -> list[Any]:
-        """Updates that put these values (the rest at their defaults) into the widgets."""
+        """Updates that put these values (the rest at their defaults) into the widgets.
+
+        What has no widget goes into the box for further arguments.
+        """
         whole = {**defaults(self.task), **values}
-        return [gr.update(value=_display(FIELDS[name], whole[name])) for name in self.widgets]
+        rest = {n: v for n, v in changed(whole, self.task).items() if n not in self.widgets}
+        box = written({name: rest[name] for name in rest if name != "output_dir"})
+        return [
+            gr.update(value=box if name == BOX else _display(FIELDS[name], whole[name]))
+            for name in self.widgets
+        ]
 
 
 def _mark(name: str, state: tuple[bool, str], lang: str) -> dict[str, Any]:
     visible, problem = state
-    info, classes = t(f"field.{name}.help", lang), []
+    info, classes = t("extra.help" if name == BOX else f"field.{name}.help", lang), []
     if problem.startswith("!"):
         info, classes = "⚠ " + problem[1:], ["wrong"]
     elif problem:
@@ -139,12 +162,12 @@ def _options(row: Field) -> tuple[str, ...]:
     return ()
 
 
-def _widget(row: Field, value: Value, prefix: str) -> Any:
+def _widget(row: Field, value: Value, prefix: str, task: str) -> Any:
     given: dict[str, Any] = {
         "value": _display(row, value),
         "elem_id": prefix + row.name,
         "interactive": True,
-        "visible": all(FIELDS[name].default in allowed for name, allowed in row.when),
+        "visible": row.active(defaults(task), task),
         **say({key: text for key, text in _texts(row).items() if key != "choices"}),
     }
     options = _options(row)
@@ -154,10 +177,9 @@ def _widget(row: Field, value: Value, prefix: str) -> Any:
         return kind(choices=pairs, **given)
     if row.kind == "bool":
         return gr.Checkbox(**given)
-    if row.widget in {"dataset", "adapter"}:
-        return gr.Dropdown(choices=[], multiselect=True, allow_custom_value=True, **given)
-    if row.widget == "template":
-        return gr.Dropdown(choices=[], allow_custom_value=True, **given)
+    if row.widget in SUGGESTING:
+        several = row.kind == "list"
+        return gr.Dropdown(choices=[], multiselect=several, allow_custom_value=True, **given)
     lines = {"lines": 3} if row.widget == "area" else {"max_lines": 1}
     if row.secret:
         lines["type"] = "password"  # type: ignore[assignment]
@@ -166,8 +188,8 @@ def _widget(row: Field, value: Value, prefix: str) -> Any:
 
 def _display(row: Field, value: Value) -> Any:
     """A value as its widget holds it; numbers as text, so that nothing is rounded."""
-    if row.widget in {"dataset", "adapter"}:
-        return str(value).split(",") if value else []
+    if row.widget in SUGGESTING:
+        return value if row.kind != "list" else str(value).split(",") if value else []
     if row.kind == "bool" and not row.optional:
         return value
     if value is None:

@@ -11,13 +11,13 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.types import ASGIApp
 
 from app.guard import Guard
-from app.services import runs, tail
+from app.intake import Intake, tidy_uploads
+from app.services import inbox, runs, tail
 from app.settings import Settings
 from app.ui import CSS, HEAD, THEME, build
 from backend.contract.home import data, saves
 from backend.contract.problems import Problem, UsageError
 
-MAX_UPLOAD = "100mb"
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -43,6 +43,7 @@ def build_app(settings: Settings) -> ASGIApp:
         return StreamingResponse(tail.whole(file), media_type=TEXT, headers=headers)
 
     blocks = build()
+    _answer_at_once(blocks)
     blocks.queue(max_size=256, default_concurrency_limit=16, api_open=False)
     gr.mount_gradio_app(
         api,
@@ -51,7 +52,7 @@ def build_app(settings: Settings) -> ASGIApp:
         root_path=settings.root_path or None,
         allowed_paths=[],
         blocked_paths=[str(saves()), str(data())],
-        max_file_size=MAX_UPLOAD,
+        max_file_size=settings.max_upload,
         show_error=False,
         ssr_mode=False,
         enable_monitoring=False,
@@ -63,7 +64,18 @@ def build_app(settings: Settings) -> ASGIApp:
         css=CSS,
         head=HEAD,
     )
-    return Guard(api, settings)
+    tidy_uploads()
+    return Guard(Intake(api, settings.max_upload, inbox.folder), settings)
+
+
+def _answer_at_once(blocks: gr.Blocks) -> None:
+    """Only what streams goes through Gradio's queue.
+
+    Its answers come over a stream that the page opens and closes; an event that is sent just as
+    the stream closes stays without an answer, and our timers close it every second.
+    """
+    for event in blocks.fns.values():
+        event.queue = event.types_generator or event.is_cancel_function
 
 
 def check(settings: Settings) -> None:

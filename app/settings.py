@@ -1,20 +1,29 @@
 """How the page is served: address, path behind a proxy, login."""
 
+import math
 import os
 from dataclasses import dataclass
 
+from backend.contract.problems import Problem, UsageError
+
+GIB = 1024**3
+MAX_UPLOAD = 10 * GIB  # bytes
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`login` is "user:password" or ""; `allowed_hosts` are further Host names that may be used."""
+    """`login` is "user:password" or ""; `allowed_hosts` are further Host names that may be used.
+
+    max_upload: bytes of one upload.
+    """
 
     host: str = "127.0.0.1"
     port: int = 7860
     root_path: str = ""
     login: str = ""
     allowed_hosts: tuple[str, ...] = ()
+    max_upload: int = MAX_UPLOAD
 
     @property
     def exposed(self) -> bool:
@@ -38,3 +47,15 @@ def from_environment() -> dict[str, str]:
         "allowed_hosts": "TUNEBOARD_ALLOWED_HOSTS",
     }
     return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+
+
+def upload_limit() -> int:
+    """Bytes that one upload may have: TUNEBOARD_MAX_UPLOAD in GB, else 10 GB. Raises UsageError."""
+    given = os.environ.get("TUNEBOARD_MAX_UPLOAD", "")
+    try:
+        size = float(given) if given else MAX_UPLOAD / GIB
+    except ValueError:
+        size = 0.0
+    if not 0 < size < math.inf:
+        raise UsageError(Problem(code="bad_max_upload", params={"value": given[:40]}))
+    return int(size * GIB)

@@ -6,7 +6,7 @@ import gradio as gr
 
 from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
 from app.services import hardware
-from app.tabs import chat, evaluate, export, model_bar, runs, train
+from app.tabs import again_panel, chat, evaluate, export, model_bar, recipes, runs, train
 from app.tabs.context import Context
 from app.theme import CSS, HEAD, THEME
 
@@ -27,7 +27,9 @@ def build() -> gr.Blocks:
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
             context = Context(texts, lang, bar, model_name, tabs)
             with _tab(texts, "train"):
-                trained = train.build(context)
+                trained, form = train.build(context)
+            with _tab(texts, "recipes"):
+                chained = recipes.build(context)
             with _tab(texts, "evaluate"):
                 evaluate.build(context)
             with _tab(texts, "chat"):
@@ -35,8 +37,9 @@ def build() -> gr.Blocks:
             with _tab(texts, "export"):
                 exported = export.build(context)
             with _tab(texts, "runs"):
-                runs.build(texts, lang)
-        _wire_chat(context, trained, exported)
+                listed = runs.build(texts, lang)
+        _wire_chat(context, [trained, chained, listed.panel], exported)
+        again_panel.wire(context, form, [trained, chained, listed.panel])
         _wire_language(page, texts, lang)
     return page
 
@@ -75,17 +78,15 @@ def _header(texts: Texts) -> Any:
     return lang
 
 
-def _wire_chat(context: Context, trained: Any, exported: dict[str, Any]) -> None:
+def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) -> None:
     """One click from a finished run, or an exported folder, to Chat."""
 
     def open_in_chat(folder: str) -> list[Any]:
         return [gr.Tabs(selected="chat"), *chat.open_run(folder, context)]
 
     outputs = [context.tabs, *context.bar.components]
-    for button, folder in (
-        (trained.chat, trained.run),
-        (exported["open"], exported["export_dir"]),
-    ):
+    pairs = [(panel.chat, panel.run) for panel in panels]
+    for button, folder in [*pairs, (exported["open"], exported["export_dir"])]:
         button.click(open_in_chat, folder, outputs, api_visibility="private")
 
 
@@ -97,13 +98,12 @@ def _wire_language(page: gr.Blocks, texts: Texts, lang: Any) -> None:
             kept if kept in languages() else from_header(request.headers.get("accept-language", ""))
         )
 
-    page.load(first, stored, lang, show_progress="hidden", queue=False, api_visibility="private")
+    page.load(first, stored, lang, show_progress="hidden", api_visibility="private")
     lang.change(
         lambda name: texts.updates(name),
         lang,
         texts.components,
         show_progress="hidden",
-        queue=False,
         api_visibility="private",
     )
     lang.input(lambda name: name, lang, stored, show_progress="hidden", api_visibility="private")

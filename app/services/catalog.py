@@ -1,13 +1,17 @@
-"""Models that can be chosen: local folders first, then the catalog of hub models."""
+"""What can be chosen as a model or adapter: local folders, finished runs, the hub models."""
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import backend
+from app.services import runs
 from backend.contract.files import read_json
 from backend.contract.home import home, saves
+from backend.contract.model_folder import local
+from backend.contract.run_folder import State
 
 LOCAL_FOLDERS = ("saves/models", "models")
 STARTER = "SmolLM2-135M-Instruct"
@@ -74,3 +78,81 @@ def is_adapter(folder: Path) -> bool:
 def base_of(folder: Path) -> str:
     """The base model that an adapter folder names, or ""."""
     return str(read_json(folder / "adapter_config.json").get("base_model_name_or_path", ""))
+
+
+Offer = tuple[str, str]  # what a list shows, and the path that it stands for
+
+
+def trained_models() -> list[Offer]:
+    """Finished runs of full or freeze and their whole checkpoints, then what was exported."""
+    trained = [_offer(*each) for each in _results(reward=False) if is_model(each[1])]
+    return trained + [(_label(path), relative(path)) for path in _exported()]
+
+
+def trained_adapters() -> list[Offer]:
+    """Finished runs that hold an adapter, and their whole checkpoints."""
+    return [_offer(*each) for each in _results(reward=False) if is_adapter(each[1])]
+
+
+def reward_models() -> list[Offer]:
+    """Finished runs of stage rm, adapters and whole models, and their whole checkpoints."""
+    return [_offer(*each) for each in _results(reward=True) if _usable(each[1])]
+
+
+def model_paths() -> list[Offer]:
+    """Every model by its path: local folders, finished runs, hub models."""
+    known = [(model.name, model.path, model.local) for model in models()]
+    return [
+        *((name, path) for name, path, here in known if here),
+        *trained_models(),
+        *((name, path) for name, path, here in known if not here),
+    ]
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a whole model."""
+    return (folder / "config.json").is_file() and not is_adapter(folder)
+
+
+def relative(path: Path) -> str:
+    """A path as people write it: from the working folder where it lies inside."""
+    return str(path.relative_to(home())) if path.is_relative_to(home()) else str(path)
+
+
+def _usable(folder: Path) -> bool:
+    return is_adapter(folder) or is_model(folder)
+
+
+def _results(*, reward: bool) -> Iterator[tuple[str, Path]]:
+    """(label, folder) of training runs with a result, the newest first, and their checkpoints.
+
+    `reward`: those of stage rm, else all others: what scores answers cannot write any.
+    """
+    for view in runs.snapshot():
+        if view.task != "train" or (view.arguments.get("stage") == "rm") != reward:
+            continue
+        label = _label(view.path)
+        if view.state in {State.SUCCEEDED, State.STOPPED}:
+            yield label, view.path
+        for point in runs.checkpoints(view.path):
+            loss = "" if point.eval_loss is None else f" · eval {point.eval_loss:.4f}"
+            yield f"{label} · step {point.step}{loss}", point.path
+
+
+def _exported() -> list[Path]:
+    """Folders of finished exports that are not among the local models anyway."""
+    here = {home() / parent for parent in LOCAL_FOLDERS}
+    done = [
+        local(str(view.arguments.get("export_dir") or ""))
+        for view in runs.snapshot()
+        if view.task == "export" and view.state is State.SUCCEEDED
+    ]
+    return [path for path in dict.fromkeys(done) if path.parent not in here and is_model(path)]
+
+
+def _offer(label: str, path: Path) -> Offer:
+    return label, relative(path)
+
+
+def _label(path: Path) -> str:
+    return "/".join(path.parts[-3:])

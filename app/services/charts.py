@@ -5,15 +5,41 @@ Every line is thinned to MAX_POINTS; lowest and highest value of each stretch st
 is lost.
 """
 
+import html
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from app.i18n import t
 from backend.contract.metrics import Row
 
 KINDS = ("loss", "rate", "memory", "speed")
+# The figures of the stages that have an explanation, what matters most first.
+KNOWN = (
+    "reward",
+    "rewards/accuracies",
+    "rewards/margins",
+    "kl",
+    "completion_length",
+    "rewards/chosen",
+    "rewards/rejected",
+    "reward_std",
+    "frac_reward_zero_std",
+    "clipped_ratio",
+    "logps/chosen",
+    "logps/rejected",
+    "entropy",
+    "clip_fraction",
+    "kl_coef",
+    "policy_loss",
+    "value_loss",
+    "sft_loss",
+    "odds_ratio_loss",
+    "accuracy",
+)
+MAX_NAMES = 100
+EVAL = "eval_"
 MAX_POINTS = 2000
 MAX_MARKS = 100
 SMOOTH_FROM = 12  # fewer points are drawn as they are
@@ -26,6 +52,8 @@ BLUE, ORANGE, GREEN, RED = (
 )  # told apart by colour-blind eyes
 FAINT = 0.35
 HEIGHT = 280
+PANEL = 130  # pixels of one figure among several, its name included
+NAME_ROOM = 24
 GIB = 2**30
 Figure = dict[str, Any]
 
@@ -153,6 +181,60 @@ def _speed(rows: Sequence[Row], lang: str) -> Figure:
     figure = _figure([_trace(line, title, GREEN)], [title], lang)
     figure["layout"]["yaxis"]["rangemode"] = "tozero"
     return figure
+
+
+def figure_names(found: Iterable[str]) -> list[str]:
+    """The figures of a stage by name, evaluation's joined with training's, known ones first."""
+    names = dict.fromkeys(name.removeprefix(EVAL) for name in found)
+    known = [name for name in KNOWN if name in names]
+    return (known + sorted(names.keys() - set(KNOWN)))[:MAX_NAMES]
+
+
+def figures(rows: Sequence[Row], names: Sequence[str], lang: str, revision: str = "") -> str:
+    """The named figures of a stage as JSON, one below the other, each on a scale of its own.
+
+    `revision` names the run: while it and the names stay, a zoom outlives new points.
+    """
+    traces: list[dict[str, Any]] = []
+    told: set[str] = set()
+    for number, name in enumerate(names, start=1):
+        for trace in _training_and_evaluation(rows, name, lang):
+            once = {"showlegend": trace["name"] not in told, "legendgroup": trace["name"]}
+            traces.append({**trace, **once, "yaxis": "y" if number == 1 else f"y{number}"})
+            told.add(trace["name"])
+    figure = _figure(traces, [""] * len(names), lang)
+    figure["layout"] |= _stacked(figure["layout"], names)
+    figure["layout"]["uirevision"] = f"{' '.join(names)} {revision}"
+    return json.dumps(figure, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _training_and_evaluation(rows: Sequence[Row], name: str, lang: str) -> list[dict[str, Any]]:
+    train = column(rows, lambda row: row.more.get(name))
+    check = column(rows, lambda row: row.more.get(EVAL + name))
+    traces = _raw_and_smooth(train, lang) if train.x else []
+    if check.x:
+        traces.append(_trace(thin(check), t("chart.eval_loss", lang), ORANGE, dots=True))
+    return traces
+
+
+def _stacked(layout: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The parts of a layout that put each figure, under its name, into a strip of its own."""
+    inner = PANEL * len(names)
+    found: dict[str, Any] = {"height": inner + 74, "showlegend": True}
+    found["margin"] = {**layout["margin"], "t": 36}
+    found["legend"] = {**layout["legend"], "y": 1 + 6 / inner}
+    place = {"xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "showarrow": False}
+    found["annotations"] = []
+    for number, name in enumerate(names):
+        top = 1 - number / len(names)
+        axis = "yaxis" if number == 0 else f"yaxis{number + 1}"
+        low = max(0.0, top - 1 / len(names))
+        found[axis] = {**layout[axis], "domain": [low, top - NAME_ROOM / inner], "nticks": 4}
+        text = f"<b>{html.escape(name[:60])}</b>"
+        found["annotations"].append({**place, "y": top, "yanchor": "top", "text": text})
+    last = "y" if len(names) == 1 else f"y{len(names)}"
+    found["xaxis"] = {**layout["xaxis"], "anchor": last}
+    return found
 
 
 def column(rows: Sequence[Row], read: Callable[[Row], float | None]) -> Line:

@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 
+from app.services import chat_turns
 from backend.contract.command import Command
 from backend.contract.field import Values
 from backend.contract.home import home
@@ -33,12 +34,13 @@ KILL_AFTER_S = 5
 
 @dataclass(frozen=True)
 class Loaded:
-    """A child that serves, its address, key and log."""
+    """A child that serves, its address, key and log, and the name or path of its model."""
 
     process: subprocess.Popen[bytes]
     url: str
     key: str
     log: Path
+    model: str
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def load(values: Values) -> None:
                 env={**_environment(), **built.env, "API_KEY": key, "API_WITH_PARENT": "1"},
                 start_new_session=True,
             )
-        _loaded = Loaded(process, f"http://127.0.0.1:{port}", key, Path(name))
+        model = Path(str(values["adapter_name_or_path"] or values["model_name_or_path"])).name
+        _loaded = Loaded(process, f"http://127.0.0.1:{port}", key, Path(name), model)
 
 
 def _environment() -> dict[str, str]:
@@ -112,7 +115,10 @@ def status() -> Status:
     if current.process.poll() is not None:
         return Status("failed", _last_words(current.log))
     try:
-        answer = httpx.get(f"{current.url}/health", timeout=2).json()
+        told = httpx.get(f"{current.url}/health", timeout=2)
+        if told.status_code == 200 and not told.content:  # the way of vLLM and SGLang
+            return Status("ready", model=current.model)
+        answer = told.json()
     except (httpx.HTTPError, ValueError):
         return Status("loading")
     state = answer.get("status", "loading")
@@ -127,7 +133,8 @@ def models() -> list[str]:
     current = _need()
     answer = httpx.get(f"{current.url}/v1/models", headers=_headers(current), timeout=5)
     answer.raise_for_status()
-    return [str(row["id"]) for row in answer.json()["data"]]
+    found = [str(row["id"]) for row in answer.json()["data"]]
+    return sorted(found, key=lambda name: name == "base")
 
 
 def stream(
@@ -163,9 +170,11 @@ def _pieces(lines: Iterator[str]) -> Iterator[str]:
         if not line.startswith("data: ") or content == "[DONE]":
             continue
         choices = json.loads(content).get("choices") or [{}]
-        piece = choices[0].get("delta", {}).get("content")
-        if piece:
-            yield piece
+        delta = choices[0].get("delta", {})
+        if delta.get("content"):
+            yield delta["content"]
+        if delta.get("tool_calls"):
+            yield chat_turns.written(delta["tool_calls"])
 
 
 def _refused(answer: httpx.Response) -> Problem:

@@ -88,12 +88,16 @@ def latest(task: str) -> Path | None:
 
 @dataclass
 class History:
-    """The metric rows of a run so far; `version` changes when `rows` does. Shared: read only."""
+    """The metric rows of a run so far; `version` changes when `rows` does. Shared: read only.
+
+    `figures` are the names of the stage's own figures in the rows.
+    """
 
     rows: list[Row] = field(default_factory=list)
     version: int = 0
     offset: int = 0
     check: bytes = b""
+    figures: tuple[str, ...] = ()
 
 
 _histories: OrderedDict[Path, History] = OrderedDict()
@@ -118,7 +122,9 @@ def _continued(file: Path, known: History) -> History:
     if not rows:
         return known
     check = _before(file, offset)
-    return History([*known.rows, *rows], known.version + 1, offset, check)
+    new = (name for row in rows for name in row.more)
+    figures = tuple(dict.fromkeys([*known.figures, *new]))
+    return History([*known.rows, *rows], known.version + 1, offset, check, figures)
 
 
 def _before(file: Path, offset: int) -> bytes:

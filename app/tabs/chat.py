@@ -1,6 +1,6 @@
 """The Chat tab: load a model into a child, talk to it, base and tuned side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +8,20 @@ import gradio as gr
 
 from app.form import Form
 from app.i18n import say, t
-from app.services import chat_client
-from app.services.catalog import base_of, is_adapter
+from app.services import chat_client, chat_turns
+from app.services.catalog import base_of, is_adapter, relative
 from app.tabs.context import Context
 from app.tabs.launching import said
-from app.tabs.model_bar import relative
 from backend.contract.arguments import judged
 from backend.contract.home import home
 from backend.contract.preflight import check_paths
-from backend.contract.problems import TuneboardError
+from backend.contract.problems import Problem, TuneboardError
 
-SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "infer_dtype")
+SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty")
+ENGINE = ("infer_dtype", "infer_backend", "skip_special_tokens")
 OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
 START = {"max_new_tokens": 512}
+ROLES = [("chat.role_user", "user"), ("chat.role_observation", chat_turns.RESULT)]
 POLL_S = 1
 History = list[dict[str, Any]]
 
@@ -72,7 +73,27 @@ def _settings(texts: Any, form: Form, parts: dict[str, Any]) -> None:
     parts["system"] = texts.make(
         gr.Textbox, {"label": "chat.system"}, lines=2, elem_id="chat-system"
     )
-    form.add(*SAMPLING, start=START)
+    parts["role"] = texts.make(
+        gr.Dropdown,
+        {"label": "chat.role", "choices": ROLES},
+        value="user",
+        elem_id="chat-role",
+    )
+    parts["tools"] = texts.make(
+        gr.Textbox,
+        {"label": "chat.tools", "info": "chat.tools_help"},
+        lines=2,
+        max_lines=10,
+        elem_id="chat-tools",
+    )
+    parts["escape"] = texts.make(
+        gr.Checkbox,
+        {"label": "chat.escape", "info": "chat.escape_help"},
+        value=True,
+        elem_id="chat-escape",
+    )
+    form.add(*SAMPLING, *ENGINE, start=START)
+    form.add_extra()
     parts["seed"] = texts.make(
         gr.Textbox,
         {"label": "chat.seed", "info": "chat.seed_help"},
@@ -107,8 +128,8 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
 
     def load(lang: str, *given: Any) -> str:
         values, problems = form.values(given)
-        problems = judged(values, problems, "api") or check_paths(values, "api")
-        errors = [problem for problem in problems if not problem.notice]
+        errors = _errors(judged(values, problems, "api"))
+        errors = errors or _errors(check_paths(values, "api"))
         if errors:
             return said(errors, lang)
         chat_client.load(values)
@@ -142,6 +163,33 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
         parts["base"],
         api_visibility="private",
     )
+    parts["escape"].change(
+        lambda plain: [gr.update(render_markdown=not plain)] * 2,
+        parts["escape"],
+        [parts["tuned"], parts["base"]],
+        api_visibility="private",
+    )
+    gr.on(
+        [parts["tools"].change, context.lang.change],
+        _check_tools,
+        [context.lang, parts["tools"]],
+        parts["tools"],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def _errors(problems: Sequence[Problem]) -> list[Problem]:
+    return [problem for problem in problems if not problem.notice]
+
+
+def _check_tools(lang: str, text: str) -> Any:
+    """The problem of the tools beside their box."""
+    try:
+        chat_turns.tools(text)
+    except TuneboardError as error:
+        return gr.update(info="⚠ " + error.problems[0].text(lang), elem_classes=["wrong"])
+    return gr.update(info=t("chat.tools_help", lang), elem_classes=[])
 
 
 def describe(lang: str) -> str:
@@ -157,32 +205,30 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
         parts["side_by_side"],
         parts["system"],
         parts["seed"],
+        parts["tools"],
         *columns,
         *form.components,
     ]
 
-    def ask(message: str, *histories: History) -> list[Any]:
+    def ask(lang: str, message: str, role: str, *histories: History) -> list[Any]:
         if not message.strip():
-            return [gr.skip()] * 3
-        return [
-            "",
-            *[[*(history or []), {"role": "user", "content": message}] for history in histories],
-        ]
+            return [gr.skip()] * 4
+        turn = chat_turns.asked(message, role, t("chat.role_observation", lang))
+        return ["", "user", *[[*(history or []), turn] for history in histories]]
 
     def answer(
-        lang: str, both: bool, system: str, seed: str, tuned: History, base: History, *given: Any
+        lang: str, both: bool, system: str, seed: str, tools: str, *given: Any
     ) -> Iterator[list[Any]]:
-        values, problems = form.values(given)
-        histories = [tuned, base] if both else [tuned]
+        values, problems = form.values(given[2:])
+        histories = list(given[:2]) if both else [given[0]]
+        problems = _errors(problems)
         if problems:
             yield [*_failed(histories, said(problems, lang)), *[gr.skip()] * (2 - len(histories))]
             return
-        options = {name: values[name] for name in OPTIONS} | {
-            "max_tokens": values["max_new_tokens"]
-        }
-        if seed.strip().isdigit():
-            options["seed"] = int(seed)
+        options: dict[str, Any] = {name: values[name] for name in OPTIONS}
+        options["max_tokens"] = values["max_new_tokens"]
         try:
+            options |= {"seed": chat_turns.seed(seed), "tools": chat_turns.tools(tools) or None}
             yield from _answers(histories, system, options)
         except TuneboardError as error:
             failed = _failed(histories, said(error.problems, lang))
@@ -194,8 +240,8 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
     asked = gr.on(
         [parts["send"].click, parts["message"].submit],
         ask,
-        [parts["message"], *columns],
-        [parts["message"], *columns],
+        [context.lang, parts["message"], parts["role"], *columns],
+        [parts["message"], parts["role"], *columns],
         show_progress="hidden",
         api_visibility="private",
     )
@@ -218,27 +264,12 @@ def _answers(histories: list[History], system: str, options: dict[str, Any]) -> 
         if not history or history[-1]["role"] != "user":
             continue
         model = names[0] if index == 0 else ("base" if "base" in names else names[0])
-        messages = _messages(history, system)
+        messages = chat_turns.messages(history, system)
         history.append({"role": "assistant", "content": ""})
         for piece in chat_client.stream(model, messages, options):
             history[-1]["content"] += piece
             yield [*histories, *hidden]
         yield [*histories, *hidden]
-
-
-def _messages(history: History, system: str) -> History:
-    """The turns as the API takes them; Gradio may hold a content as a list of parts."""
-    turns = [{"role": turn["role"], "content": text_of(turn["content"])} for turn in history]
-    return [{"role": "system", "content": system}, *turns] if system.strip() else turns
-
-
-def text_of(content: Any) -> str:
-    """The words of a turn, whatever form Gradio keeps them in."""
-    if isinstance(content, list):
-        return "".join(
-            str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content
-        )
-    return str(content)
 
 
 def _without_answer(history: History) -> History:

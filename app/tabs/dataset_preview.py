@@ -1,57 +1,29 @@
-"""Pages of a data set's rows as they are in the file, before anything is spent on them."""
+"""The data sets that can be chosen, and a look at them before anything is spent on them."""
 
-import json
 from typing import Any
 
 import gradio as gr
 
 from app.form import Form
-from app.i18n import Texts, t
-from backend import datafiles
+from app.tabs import data_view
 from backend.contract import dataset_info
 from backend.contract.problems import TuneboardError
 
-PAGE = 5
 REFRESH_S = 5
 
 
-def build(form: Form, lang: Any) -> None:
-    """Draw the preview under the data-set boxes and keep their choices fresh.
+def build(form: Form) -> data_view.Parts:
+    """Draw the look at the data under the data-set boxes and keep their choices fresh.
 
-    Only the rows that are shown are read.
+    Returns what data_view.wire wants once the whole form is drawn.
     """
     texts = form.texts
     with texts.make(gr.Accordion, {"label": "preview.title"}, open=False, elem_id="preview"):
         form.add("dataset_dir")
-        with gr.Row():
-            buttons = {name: _button(texts, name) for name in ("show", "previous", "next")}
-        where = gr.Textbox(
-            show_label=False, interactive=False, container=False, elem_id="preview-where"
-        )
-        rows = gr.Code(
-            interactive=False,
-            wrap_lines=True,
-            max_lines=24,
-            show_label=False,
-            elem_id="preview-rows",
-        )
-    dataset, dataset_dir = form.widgets["dataset"], form.widgets["dataset_dir"]
-    start = gr.State(0)
-    for name, step in (("show", None), ("previous", -PAGE), ("next", PAGE)):
-
-        def turn(
-            lang: str, chosen: list[str], folder: str, at: int, step: int | None = step
-        ) -> list[Any]:
-            first = 0 if step is None else max(0, at + step)
-            return [*page(lang, chosen, folder, first), first]
-
-        buttons[name].click(
-            turn,
-            [lang, dataset, dataset_dir, start],
-            [where, rows, start],
-            api_visibility="private",
-        )
-    keep_fresh(dataset_dir, [dataset, form.widgets["eval_dataset"]])
+        parts = data_view.draw(texts, "preview")
+    names_ = ("dataset", "eval_dataset")
+    keep_fresh(form.widgets["dataset_dir"], [form.widgets[name] for name in names_])
+    return parts
 
 
 def keep_fresh(dataset_dir: Any, boxes: list[Any]) -> None:
@@ -80,25 +52,3 @@ def names(folder: str) -> list[str]:
         return sorted(dataset_info.entries(folder))
     except TuneboardError:
         return []
-
-
-def _button(texts: Texts, name: str) -> Any:
-    key = f"preview.{name}"
-    return texts.make(gr.Button, {"value": key}, size="sm", elem_id=f"preview-{name}")
-
-
-def page(lang: str, chosen: list[str], folder: str, first: int) -> list[str]:
-    """[where we are, the rows as JSON] of the first chosen set."""
-    if not chosen:
-        return [t("preview.nothing", lang), ""]
-    try:
-        path = dataset_info.path_of(chosen[0], folder)
-        if path is None:
-            return [t("preview.on_hub", lang, name=chosen[0]), ""]
-        found = datafiles.page(path, first, PAGE)
-    except TuneboardError as error:
-        return ["\n".join(problem.text(lang) for problem in error.problems), ""]
-    total = "?" if found.total is None else f"{found.total:,}"
-    last = first + len(found.rows)
-    where = t("preview.where", lang, name=chosen[0], first=first + 1, last=last, total=total)
-    return [where, json.dumps(found.rows, ensure_ascii=False, indent=2, default=str)]

@@ -41,7 +41,7 @@ def build(context: Context) -> Any:
             launcher = Launcher("eval", form, context)
             launcher.draw()
             panel = run_panel.build(texts, context.lang, prefix="eval")
-    launcher.wire(panel.run)
+    panel.show_after(launcher.wire(panel.run))
     _wire_results(context, panel, results)
     return panel
 

@@ -9,7 +9,18 @@ from app.tabs import run_panel
 from app.tabs.context import Context
 from app.tabs.launching import Launcher
 
-FIELDS = ("export_dir", "export_dtype", "export_size", "export_device", "export_modelfile")
+FIELDS = (
+    "export_dir",
+    "export_dtype",
+    "export_size",
+    "export_device",
+    "export_modelfile",
+    "export_hub_model_id",
+    "export_quantization_bit",
+    "export_quantization_dataset",
+    "export_quantization_nsamples",
+    "export_quantization_maxlen",
+)
 
 
 def build(context: Context) -> dict[str, Any]:
@@ -22,10 +33,11 @@ def build(context: Context) -> dict[str, Any]:
             for start in range(0, len(FIELDS), 3):
                 with gr.Row(elem_classes="fields"):
                     form.add(*FIELDS[start : start + 3])
+            form.add_extra()
             chat = texts.make(gr.Button, {"value": "export.open"}, elem_id="export-open")
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("export", form, context)
             launcher.draw()
             panel = run_panel.build(texts, context.lang, prefix="export")
-    launcher.wire(panel.run)
+    panel.show_after(launcher.wire(panel.run))
     return {"panel": panel, "open": chat, "export_dir": form.widgets["export_dir"]}

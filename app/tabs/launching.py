@@ -61,8 +61,8 @@ class Launcher:
             elem_id=f"{prefix}command",
         )
 
-    def wire(self, run: Any) -> None:
-        """Judge and preview on each change; Start launches and puts the run's folder into `run`."""
+    def wire(self, run: Any) -> Any:
+        """Judge and preview on each change; Start, the event returned, puts a folder into `run`."""
         shown = gr.State({})
         form, context = self.form, self.context
         inputs = [context.lang, shown, context.model_name, self.name, *form.components]
@@ -76,15 +76,13 @@ class Launcher:
             [self.command, self.problems, self.start, shown, *form.outputs],
             show_progress="hidden",
             trigger_mode="always_last",
-            queue=False,
             api_visibility="private",
         )
-        self.start.click(
+        return self.start.click(
             self._start,
             inputs,
             [run, self.problems, self.name],
             api_visibility="private",
-            concurrency_limit=1,
         )
 
     def _refresh(
@@ -118,7 +116,7 @@ class Launcher:
         """Values with the output folder, and every problem and notice."""
         values, problems = self.form.values(given)
         run_name = (name or "").strip() or new_name(self.task)
-        if "output_dir" in values:
+        if "output_dir" in values and not values["output_dir"]:
             values["output_dir"] = self._output_dir(model, values, run_name)
         problems = judged(values, problems, self.task)
         bad_name = run_folder.check_name(run_name)

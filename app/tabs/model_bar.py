@@ -1,15 +1,13 @@
 """The model bar: name, path, method, checkpoints; the rest under "more". Shared by all tabs."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.form import Form
 from app.i18n import Texts
-from app.services import catalog, runs
-from backend.contract.home import home
-from backend.contract.run_folder import RunView, State, checkpoints
+from app.services import catalog
+from backend.contract.fields import FIELDS
 from backend.contract.template_names import OFFERED
 
 MAIN = ("model_name_or_path", "finetuning_type", "adapter_name_or_path")
@@ -17,11 +15,15 @@ MORE = (
     "template",
     "hub_name",
     "quantization_bit",
+    "quantization_method",
     "quantization_type",
     "double_quantization",
     "rope_scaling",
     "flash_attn",
     "resize_vocab",
+    "add_tokens",
+    "add_special_tokens",
+    "new_special_tokens_config",
     "default_system",
     "enable_thinking",
     "model_revision",
@@ -59,67 +61,55 @@ def path_for(name: str | None, hub: str) -> str:
 
 def _keep_fresh(form: Form, name: Any) -> None:
     """New models and finished runs appear in the boxes within seconds."""
-    seen = gr.State(None)
-    timer = gr.Timer(REFRESH_S)
-    outputs = [name, form.widgets["adapter_name_or_path"], seen]
+    _offer({"model_name": name, **_boxes(form)})
+
+
+def keep_fresh(form: Form, bar: Form) -> None:
+    """The same for the boxes of another form that name models, adapters or reward models."""
+    _offer({key: box for key, box in _boxes(form).items() if key not in bar.widgets})
+
+
+def _boxes(form: Form) -> dict[str, Any]:
+    wanted = {row.name for row in FIELDS.values() if row.widget in OFFERS}
+    return {name: box for name, box in form.widgets.items() if name in wanted}
+
+
+def _offer(boxes: dict[str, Any]) -> None:
+    """Read the choices of these boxes again every few seconds; sent where they have changed."""
+    if not boxes:
+        return
+    kinds = [FIELDS[name].widget if name in FIELDS else name for name in boxes]
+    seen, timer = gr.State(None), gr.Timer(REFRESH_S)
 
     def refresh(before: list[Any] | None) -> list[Any]:
-        now = [model_choices(), adapter_choices()]
+        found = {kind: OFFERS[kind]() for kind in dict.fromkeys(kinds)}
+        now = [found[kind] for kind in kinds]
         if now == before:
-            return [gr.skip()] * 3
-        return [gr.update(choices=now[0]), gr.update(choices=now[1]), now]
+            return [gr.skip()] * (len(kinds) + 1)
+        return [*(gr.update(choices=one) for one in now), now]
 
     gr.on(
         [timer.tick, gr.context.Context.root_block.load],
         refresh,
         seen,
-        outputs,
+        [*boxes.values(), seen],
         show_progress="hidden",
         api_visibility="private",
     )
 
 
 def model_choices() -> list[tuple[str, str]]:
-    """Local folders, finished full runs, then the catalog."""
+    """Local folders, finished runs that hold a whole model, then the catalog, by name."""
     models = catalog.models()
     local = [(model.name, model.name) for model in models if model.local]
-    trained = [
-        (_label(view.path), relative(view.path)) for view in _finished() if not _adapter(view)
-    ]
-    return local + trained + [(m.name, m.name) for m in models if not m.local]
+    hub = [(model.name, model.name) for model in models if not model.local]
+    return local + catalog.trained_models() + hub
 
 
-def adapter_choices() -> list[tuple[str, str]]:
-    """Finished LoRA runs, each followed by its checkpoints with step and evaluation loss."""
-    found: list[tuple[str, str]] = []
-    for view in runs.snapshot():
-        if view.task != "train" or view.method != "lora":
-            continue
-        if _adapter(view):
-            found.append((_label(view.path), relative(view.path)))
-        for point in checkpoints(view.path):
-            loss = f" · eval {point.eval_loss:.4f}" if point.eval_loss is not None else ""
-            found.append((f"{_label(view.path)} · step {point.step}{loss}", relative(point.path)))
-    return found
-
-
-def relative(path: Path) -> str:
-    """A path as people write it: from the working folder where it lies inside."""
-    return str(path.relative_to(home())) if path.is_relative_to(home()) else str(path)
-
-
-def _finished() -> list[RunView]:
-    done = {State.SUCCEEDED, State.STOPPED}
-    return [
-        view
-        for view in runs.snapshot()
-        if view.task == "train" and view.state in done and (view.path / "config.json").is_file()
-    ]
-
-
-def _adapter(view: RunView) -> bool:
-    return catalog.is_adapter(view.path)
-
-
-def _label(path: Path) -> str:
-    return "/".join(path.parts[-3:])
+# The kind of a box -> what it offers.
+OFFERS = {
+    "model_name": model_choices,
+    "model": catalog.model_paths,
+    "adapter": catalog.trained_adapters,
+    "reward_model": catalog.reward_models,
+}

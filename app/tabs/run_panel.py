@@ -13,6 +13,7 @@ from gradio.components.plot import PlotData
 
 from app.i18n import Texts, named, say, t
 from app.services import charts, run_text, runs, tail
+from app.tabs import again_panel, figure_panel
 from backend.contract import launch, run_folder
 from backend.contract.problems import Problem, TuneboardError
 from backend.contract.run_folder import RunView, State
@@ -28,16 +29,21 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 @dataclass(frozen=True)
 class Panel:
-    """For the tabs: `run` holds the run's folder ("" for none); `refresh` shows it at once."""
+    """For the tabs: `run` holds the run's folder ("" for none)."""
 
     run: Any
     stop: Any
     resume: Any
     chat: Any
+    again: Any
     timer: Any
     refresh: Callable[..., list[Any]]
     inputs: list[Any]
     outputs: list[Any]
+
+    def show_after(self, event: Any) -> None:
+        """Show the run at once that an event has put into `run`."""
+        event.then(self.refresh, self.inputs, self.outputs, **QUIET)
 
 
 def build(texts: Texts, lang: Any, prefix: str = "train", *, latest: bool = True) -> Panel:
@@ -54,9 +60,10 @@ def build(texts: Texts, lang: Any, prefix: str = "train", *, latest: bool = True
         stop=parts["stop"],
         resume=parts["resume"],
         chat=parts["chat"],
+        again=parts["again"],
         timer=parts["timer"],
         refresh=_refresh_of(list(parts)),
-        inputs=[run, lang, parts["kind"], parts["log_axis"], parts["search"], shown],
+        inputs=[run, lang, parts["kind"], parts["log_axis"], parts["search"], parts["pick"], shown],
         outputs=[*parts.values(), shown],
     )
     _wire(panel, parts, lang)
@@ -73,7 +80,9 @@ def _draw(texts: Texts, prefix: str, none: str) -> dict[str, Any]:
         parts["none"] = texts.add(empty, value=none)
         with gr.Column(visible=False, elem_id=f"{prefix}-run-body") as parts["body"]:
             _draw_head(texts, prefix, parts)
+            again_panel.draw(texts, prefix, parts)
             _draw_chart(texts, prefix, parts)
+            figure_panel.draw(texts, prefix, parts)
             _draw_log(texts, prefix, parts)
             with gr.Accordion("", open=False, elem_id=f"{prefix}-run-checkpoints") as box:
                 parts["points"] = gr.Markdown(elem_classes="run-points", latex_delimiters=[])
@@ -183,20 +192,11 @@ def _draw_log(texts: Texts, prefix: str, parts: dict[str, Any]) -> None:
 def _wire(panel: Panel, parts: dict[str, Any], lang: Any) -> None:
     given = {"fn": panel.refresh, "inputs": panel.inputs, "outputs": panel.outputs, **QUIET}
     panel.timer.tick(**given)
-    gr.on(
-        [
-            panel.run.change,
-            lang.change,
-            parts["kind"].change,
-            parts["log_axis"].change,
-            parts["search"].change,
-        ],
-        trigger_mode="always_last",
-        **given,
-    )
+    boxes = [lang, parts["kind"], parts["log_axis"], parts["search"]]
+    events = [*(box.change for box in boxes), parts["pick"].input]
+    gr.on(events, trigger_mode="always_last", **given)
     for button, act in ((panel.stop, launch.stop), (panel.resume, launch.resume)):
-        done = button.click(_action(act), [panel.run, lang], None, **QUIET)
-        done.then(**given)
+        panel.show_after(button.click(_action(act), [panel.run, lang], None, **QUIET))
 
 
 def _action(act: Callable[[Path], object]) -> Callable[[str, str], None]:
@@ -219,16 +219,16 @@ def _open_latest(panel: Panel, task: str) -> None:
 
     look = gr.Timer(ENDED_S)  # one that was started in a terminal appears on an open page
     events = [gr.context.Context.root_block.load, look.tick]
-    gr.on(events, newest, panel.run, panel.run, **QUIET)
+    panel.show_after(gr.on(events, newest, panel.run, panel.run, **QUIET))
 
 
 def _refresh_of(names: list[str]) -> Callable[..., list[Any]]:
     """The handler: only what has changed since the last look of this page is sent."""
 
-    def refresh(
-        path: str, lang: str, kind: str, log_axis: bool, search: str, before: dict[str, Any]
-    ) -> list[Any]:
-        look = _Look(path or "", lang, kind, log_axis, (search or "").strip())
+    def refresh(*given: Any) -> list[Any]:
+        path, lang, kind, log_axis, search, picked, before = given
+        words, names_picked = (search or "").strip(), tuple(picked or ())
+        look = _Look(path or "", lang, kind, log_axis, words, names_picked)
         now = look.stamps(before)
         updates = [
             look.update(name, now[name])
@@ -250,6 +250,7 @@ class _Look:
     kind: str
     log_axis: bool
     search: str
+    picked: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -277,7 +278,9 @@ class _Look:
             "timer": {"active": True, "value": period},
             **self._head(view),
             **self._buttons(view),
+            **again_panel.stamps(view, self.lang),
             **self._curves(view, before),
+            **self._figures(view, before),
             "log": (self.path, self.search, self.lang, tail.stamp(self.folder / run_folder.LOG)),
             **self._points(),
         }
@@ -286,6 +289,9 @@ class _Look:
         """The Gradio update of one part."""
         if name == "chart":
             return self._chart()
+        if name == "stage_chart":
+            plot = charts.figures(self.history.rows, stamp[0][3:], self.lang, revision=self.path)
+            return PlotData(type="plotly", plot=plot)
         if name == "log":
             return self._log()
         return gr.Timer(**stamp) if name == "timer" else gr.update(**stamp)
@@ -311,10 +317,11 @@ class _Look:
 
     def _buttons(self, view: RunView) -> dict[str, Any]:
         train = view.task == "train"
+        again = train or view.task == launch.RECIPE
         link = runs.log_link(self.folder)
         return {
             "stop": {"visible": not view.ended, "interactive": view.state != State.STOPPING},
-            "resume": {"visible": train and view.ended and view.state != State.SUCCEEDED},
+            "resume": {"visible": again and view.ended and view.state != State.SUCCEEDED},
             "chat": {"visible": train and view.state in {State.SUCCEEDED, State.STOPPED}},
             "download": {"link": link, "visible": bool(link)},
         }
@@ -324,10 +331,23 @@ class _Look:
         if not wanted:
             return {"curves": HIDDEN}
         choice = (self.path, self.kind, self.log_axis, self.lang, view.ended)
+        drawn = self._drawn(choice, before.get("chart"))
+        return {"curves": {"visible": True}, "chart": drawn}
+
+    def _figures(self, view: RunView, before: dict[str, Any]) -> dict[str, Any]:
+        names = charts.figure_names(self.history.figures)
+        if view.task != "train" or not names:
+            return {"stage": HIDDEN}
+        picked = figure_panel.chosen(names, self.picked)
+        drawn = self._drawn((self.path, self.lang, view.ended, *picked), before.get("stage_chart"))
+        return {**figure_panel.shown(names, picked, self.lang), "stage_chart": drawn}
+
+    def _drawn(self, choice: tuple[Any, ...], before: Any) -> Any:
+        """A curve's stamp; the one before while nothing else was chosen and nothing new is due."""
         stamp = (choice, self.history.version, time.monotonic())
-        drawn = before.get("chart", ((), 0, 0.0))
+        drawn = before or ((), 0, 0.0)
         same = drawn[0] == choice and (drawn[1] == stamp[1] or stamp[2] - drawn[2] < CHART_S)
-        return {"curves": {"visible": True}, "chart": drawn if same else stamp}
+        return drawn if same else stamp
 
     def _chart(self) -> PlotData:
         every = self.view.arguments.get("logging_steps") if self.view else 1

@@ -123,4 +123,4 @@ def _wire(lang: Any, words: Any, none: Any, tab: RunsTab) -> None:
     }
     tab.timer.tick(**given)
     gr.on([lang.change, words.change], trigger_mode="always_last", **given)
-    tab.table.select(pick, None, tab.panel.run, **QUIET)
+    tab.panel.show_after(tab.table.select(pick, None, tab.panel.run, **QUIET))

@@ -7,7 +7,7 @@ import gradio as gr
 from app.form import Form
 from app.i18n import Texts, t
 from app.services import presets
-from app.tabs import dataset_preview, run_panel, try_it
+from app.tabs import data_view, dataset_preview, model_bar, run_panel, try_it
 from app.tabs.context import Context
 from app.tabs.launching import Launcher, new_name, said
 from backend.contract.fields import FIELDS
@@ -24,12 +24,28 @@ HOW = (
     "bf16",
     "val_size",
 )
-GROUPS = ("lora", "freeze", "evaluation", "output", "optimizer", "data", "training")
+GROUPS = (
+    "lora",
+    "freeze",
+    "preference",
+    "reward",
+    "ppo",
+    "grpo",
+    "generation",
+    "evaluation",
+    "output",
+    "tracking",
+    "optimizer",
+    "speed",
+    "data",
+    "training",
+)
 NOT_SHOWN = {"output_dir", "resume_from_checkpoint", "do_predict"}
 
 
-def build(context: Context) -> Any:
-    """Draw the tab and wire it; returns the panel, whose run the other tabs may open."""
+def build(context: Context) -> tuple[Any, Form]:
+    """Draw the tab and wire it; returns the panel, whose run the other tabs may open, and the form
+    that a run may be set up again with."""
     texts = context.texts
     form = Form("train", texts)
     form.share(context.bar)
@@ -37,19 +53,20 @@ def build(context: Context) -> Any:
         with gr.Column(scale=3, min_width=320):
             card = try_it.build(texts)
             _fields(form, context)
+            model_bar.keep_fresh(form, context.bar)
             name = _name_box(texts)
             saved = _arguments_box(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("train", form, context, name)
             launcher.draw()
             panel = run_panel.build(texts, context.lang, prefix="train")
-    launcher.wire(panel.run)
+    panel.show_after(launcher.wire(panel.run))
     gr.context.Context.root_block.load(
         lambda: new_name("train"), None, name, show_progress="hidden", api_visibility="private"
     )
     _wire_arguments(context, form, saved)
     try_it.wire(card, context, form)
-    return panel
+    return panel, form
 
 
 def _fields(form: Form, context: Context) -> None:
@@ -57,7 +74,7 @@ def _fields(form: Form, context: Context) -> None:
     _heading(texts, "train.what")
     with gr.Row(elem_classes="fields"):
         form.add(*WHAT)
-    dataset_preview.build(form, context.lang)
+    looked = dataset_preview.build(form)
     _heading(texts, "train.how")
     for start in range(0, len(HOW), 4):
         with gr.Row(elem_classes="fields"):
@@ -73,6 +90,8 @@ def _fields(form: Form, context: Context) -> None:
             and row.name not in drawn
         ]
         form.group(group, rows)
+    form.add_extra()
+    data_view.wire(looked, form, context.lang)
 
 
 def _heading(texts: Texts, key: str) -> None:
@@ -131,6 +150,7 @@ def _arguments_box(texts: Texts) -> dict[str, Any]:
 def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
     def save(lang: str, name: str, *given: Any) -> list[Any]:
         values, problems = form.values(given)
+        problems = [problem for problem in problems if not problem.notice]
         try:
             if problems:
                 return [gr.update(visible=True, value=said(problems, lang)), gr.skip()]

@@ -41,6 +41,7 @@ CASES = [
     (OSError(errno.ENOSPC, "No space left on device"), "disk_full_somewhere", 6),
     (wrapped(OSError(errno.EDQUOT, "Disk quota exceeded")), "disk_full_somewhere", 6),
     (RuntimeError("I/O error: No space left on device (os error 28)"), "disk_full_somewhere", 6),
+    (RuntimeError("basic_ios::clear: iostream error"), "disk_full_somewhere", 6),
     (ValueError("odd\nthing"), "unexpected", 1),
     (DataError(Problem(code="model_required")), "model_required", 3),
 ]

@@ -47,8 +47,9 @@ def test_after_a_torn_line(tmp_path: Path) -> None:
 )
 def test_foreign_lines_are_left_out(line: str, tmp_path: Path) -> None:
     path = tmp_path / "m"
-    path.write_text(f'{line}\n{{"step": 1, "loss": "x", "other": 3}}\n', encoding="latin-1")
-    assert metrics.read(path)[0] == [Row(step=1)]
+    row = '{"step": 1, "loss": "x", "kl": 3, "note": "y"}'
+    path.write_text(f"{line}\n{row}\n", encoding="latin-1")
+    assert metrics.read(path)[0] == [Row(step=1, more={"kl": 3})]
 
 
 def test_not_a_number_is_json(tmp_path: Path) -> None:

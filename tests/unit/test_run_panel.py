@@ -26,7 +26,7 @@ class Page:
             lang = gr.Dropdown(choices=["en", "zh"], value="en")
             self.panel = run_panel.build(Texts(), lang, latest=False)
         self.names = [part.elem_id or type(part).__name__ for part in self.panel.outputs]
-        self.given: list[Any] = [str(folder), "en", "loss", False, ""]
+        self.given: list[Any] = [str(folder), "en", "loss", False, "", []]
         self.before: dict[str, Any] = {}
 
     def look(self) -> dict[str, Any]:

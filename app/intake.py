@@ -1,0 +1,145 @@
+"""How much a browser may send: bodies are capped before and while they are read, and may not stall.
+
+Gradio limits each file, but reads a declared 10 GB to its end, waits for ever for a slow sender,
+and leaves the temporary file of an aborted upload behind.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gradio import route_utils
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+UPLOAD = "/gradio_api/upload"
+FORM = 1024**2  # bytes of a multipart form around its files
+OTHER = 64 * 1024**2  # bytes of any other request
+IDLE_S = 30.0
+CLOSE = (b"connection", b"close")
+
+Refusal = tuple[int, str]
+TOO_LARGE: Refusal = (413, "This is larger than what may be uploaded here.")
+NO_ROOM: Refusal = (507, "There is not enough room on the disk for this upload.")
+STALLED: Refusal = (408, "Nothing came for too long.")
+BAD_LENGTH: Refusal = (400, "The length of the request is no number.")
+
+
+class Intake:
+    """Lets requests through whose bodies are small enough, or refuses them with 4xx or 507."""
+
+    def __init__(self, app: ASGIApp, max_upload: int, folder: Callable[[], Path | None]) -> None:
+        """max_upload: bytes; `folder` tells where uploads are kept, None where it is not known."""
+        self.app = app
+        self.max_upload = max_upload
+        self.folder = folder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, its body watched."""
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            await self.app(scope, receive, send)
+            return
+        upload = scope["path"].rstrip("/") == UPLOAD
+        limit = self.max_upload + FORM if upload else OTHER
+        refusal = self._refusal(scope, limit, upload)
+        if refusal is not None:
+            await _refuse(send, refusal)
+            return
+        await _Body(receive, send, limit).run(self.app, scope)
+
+    def _refusal(self, scope: Scope, limit: int, upload: bool) -> Refusal | None:
+        """What can be said before a byte of the body is read."""
+        lengths = [value for name, value in scope["headers"] if name.lower() == b"content-length"]
+        if not lengths:
+            return None
+        if not lengths[0].isdigit() or len(lengths[0]) > 20:
+            return BAD_LENGTH
+        length = int(lengths[0])
+        if length > limit:
+            return TOO_LARGE
+        folder = self.folder() if upload else None
+        full = folder is not None and shutil.disk_usage(folder).free < length
+        return NO_ROOM if full else None
+
+
+class _Body:
+    """One request's body: counted, and refused where it grows too large or stops coming."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._left = limit
+        self._whole = False
+        self._answered = False
+        self._refused: Refusal | None = None
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        try:
+            await app(scope, self.receive, self.send)
+        except ClientDisconnect:  # gone, or refused: nothing of ours went wrong
+            pass
+        finally:
+            if self._refused and not self._answered:
+                await _refuse(self._send, self._refused)
+
+    async def receive(self) -> Message:
+        """The next part; for the application a refused body is one whose sender went away."""
+        if self._refused:
+            return {"type": "http.disconnect"}
+        if self._whole:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), IDLE_S)
+        except TimeoutError:
+            self._refused = STALLED
+            return {"type": "http.disconnect"}
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            self._refused = TOO_LARGE
+            return {"type": "http.disconnect"}
+        self._whole = message["type"] == "http.disconnect" or not message.get("more_body")
+        return message
+
+    async def send(self, message: Message) -> None:
+        """The application's answer, unless the body was refused."""
+        if self._refused and not self._answered:
+            return
+        self._answered = True
+        if message["type"] == "http.response.start" and not self._whole:
+            # What is still to come is not wanted, and must not be waited for.
+            message = {**message, "headers": [*message["headers"], CLOSE]}
+        await self._send(message)
+
+
+async def _refuse(send: Send, refusal: Refusal) -> None:
+    """Answer and close the connection, so that the rest of the body is not waited for."""
+    status, reason = refusal
+    body = reason.encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        CLOSE,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+_parse = route_utils.GradioMultiPartParser.parse
+
+
+async def _tidy_parse(parser: Any) -> Any:
+    """The form; whatever is raised (a lost connection, a full disk), no file is left."""
+    try:
+        return await _parse(parser)
+    except BaseException:
+        for file in parser._files_to_close_on_error:
+            file.close()
+            Path(file.name).unlink(missing_ok=True)
+        raise
+
+
+def tidy_uploads() -> None:
+    """Let Gradio's parser remove its files however it ends; alone it does so for two errors."""
+    route_utils.GradioMultiPartParser.parse = _tidy_parse

@@ -1,0 +1,88 @@
+"""The turns of a conversation as the page shows them and as the API takes them."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backend.contract.problems import Problem, UsageError
+
+RESULT = "observation"  # the role of what a tool gave back, as people know it
+CALL = re.compile(r"<tool_call>\n(.*?)\n</tool_call>", re.DOTALL)
+
+Turn = dict[str, Any]
+
+
+def asked(message: str, role: str, title: str) -> Turn:
+    """A turn of the person's; what a tool gave back carries a title, by which it is known."""
+    turn: Turn = {"role": "user", "content": message}
+    return {**turn, "metadata": {"title": title}} if role == RESULT else turn
+
+
+def messages(history: Sequence[Turn], system: str) -> list[Turn]:
+    """The turns for the API: system prompt, results of tools, and calls that answers made."""
+    turns = [_message(turn) for turn in history]
+    return [{"role": "system", "content": system}, *turns] if system.strip() else turns
+
+
+def _message(turn: Turn) -> Turn:
+    text = text_of(turn["content"])
+    if turn["role"] == "user":
+        titled = (turn.get("metadata") or {}).get("title")
+        return {"role": "tool" if titled else "user", "content": text}
+    calls = [json.loads(each) for each in CALL.findall(text)]
+    if not calls:
+        return {"role": turn["role"], "content": text}
+    shaped = [{"type": "function", "function": call} for call in calls]
+    return {"role": turn["role"], "content": CALL.sub("", text).strip(), "tool_calls": shaped}
+
+
+def text_of(content: Any) -> str:
+    """The words of a turn, whatever form Gradio keeps them in."""
+    if isinstance(content, list):
+        return "".join(
+            str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content
+        )
+    return str(content)
+
+
+def written(calls: Sequence[Mapping[str, Any]]) -> str:
+    """Tool calls of an answer as the page shows them, in the manner of Hermes."""
+    rows = [
+        {"name": call["function"]["name"], "arguments": json.loads(call["function"]["arguments"])}
+        for call in calls
+    ]
+    blocks = [f"<tool_call>\n{json.dumps(row, ensure_ascii=False)}\n</tool_call>" for row in rows]
+    return "\n".join(blocks)
+
+
+def tools(text: str) -> list[Turn]:
+    """The tools of the box: a JSON list of functions, each with a name, as the API takes them.
+
+    Raises UsageError.
+    """
+    if not text.strip():
+        return []
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(Problem(code="tools_json", params={"reason": str(error)[:120]})) from None
+    if not isinstance(rows, list):
+        raise UsageError(Problem(code="tools_list"))
+    found = []
+    for number, row in enumerate(rows, 1):
+        function = row.get("function", row) if isinstance(row, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise UsageError(Problem(code="tools_name", params={"number": number}))
+        found.append({"type": "function", "function": function})
+    return found
+
+
+def seed(text: str) -> int | None:
+    """The seed of the box; None for another answer each time. Raises UsageError."""
+    text = text.strip()
+    if text in {"", "-1"}:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise UsageError(Problem(code="chat_seed", params={"value": text[:40]}))
+    return int(text)

@@ -1,0 +1,134 @@
+"""The registered data sets and new ones on their way in: what the Data tab asks and does.
+
+Rows are read a few at a time here; whoever reads every row (a check) or asks a hub is a child.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.services import uploads
+from app.services.uploads import Progress
+from backend.contract import dataset_info, registry
+from backend.contract.dataset_info import Entry
+from backend.contract.problems import DataError, Problem
+from backend.datafiles import detect, entering
+from backend.datafiles.detect import Proposal, Sample, entry_for
+from backend.datafiles.entering import Example, example, kind_of
+
+HUB_S = 60.0  # a hub has 15 seconds; Python and its libraries start meanwhile
+
+__all__ = ["Example", "Proposal", "Sample", "entry_for", "example", "kind_of"]
+
+
+@dataclass(frozen=True)
+class Coming:
+    """A file or folder that is to become a data set: its first rows and what they seem to be."""
+
+    path: Path
+    sample: Sample
+    proposal: Proposal
+
+    def example(self, entry: Mapping[str, Any], stage: str) -> Example:
+        """The first row under an entry, as this stage would learn it."""
+        return entering.example(dict(entry), self.sample, stage)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the first rows."""
+        return list(dict.fromkeys(str(name) for row in self.sample.rows for name in row))
+
+
+def entries(dataset_dir: str) -> list[Entry]:
+    """Every registered set in the registry's order. Raises DataError."""
+    return list(dataset_info.entries(dataset_dir).values())
+
+
+def look(path: Path) -> Coming:
+    """A file or folder by its first rows. Raises DataError where nothing can be read."""
+    sample = detect.sample(path)
+    return Coming(path, sample, detect.propose(sample))
+
+
+def receive(
+    upload: Path, name: str, inside: Path | None, progress: Progress | None = None
+) -> Coming:
+    """Take an uploaded file into data/<name>/ and look at it. Raises as uploads.take does."""
+    return look(uploads.take(upload, name, inside=inside, progress=progress).path)
+
+
+def register(
+    name: str,
+    coming: Coming,
+    entry: Mapping[str, Any],
+    dataset_dir: str,
+    *,
+    overwrite: bool = False,
+) -> Entry:
+    """Write the entry into dataset_info.json. Raises DataError: a name, the columns; DiskFull."""
+    stage = detect.STAGES[kind_of(dict(entry))]
+    problem = coming.example(entry, stage).problem
+    if problem is not None and problem.code in {"columns_missing", "dataset_formatting"}:
+        raise DataError(problem)
+    row = {"file_name": entering.place(coming.path, dataset_dir), **entry}
+    return registry.register(name, row, dataset_dir, overwrite=overwrite)
+
+
+def register_hub(name: str, hub_id: str, hub: str, dataset_dir: str) -> None:
+    """Register a hub's set, which is asked for it by a child. Raises DataError with its words."""
+    words = ["register", "--hub", hub_id, "--hub_name", hub, "--name", name]
+    done = subprocess.run(
+        _command(*words, dataset_dir=dataset_dir),
+        capture_output=True,
+        text=True,
+        timeout=HUB_S,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["-"])[-1]
+        raise DataError(Problem(code="register_hub", params={"name": hub_id, "reason": reason}))
+
+
+def checking(name: str, dataset_dir: str, stage: str) -> Iterator[float | dict[str, Any]]:
+    """Check every row in a child: its share done (0 to 1) now and then, at last the report.
+
+    Raises DataError where it cannot begin. Closing the iterator ends the child.
+    """
+    command = _command("check", name, "--stage", stage, "--progress", dataset_dir=dataset_dir)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as told:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=told, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert child.stderr is not None
+            words = ""
+            for line in child.stderr:
+                try:
+                    yield float(line)
+                except ValueError:
+                    words = line.strip()
+            child.wait()
+        finally:
+            with suppress(OSError):
+                child.kill()
+            child.wait()
+            if child.stderr is not None:
+                child.stderr.close()
+        told.seek(0)
+        report = told.read()
+    if not report.strip():
+        raise DataError(Problem(code="check_failed", params={"name": name, "reason": words}))
+    yield json.loads(report)
+
+
+def _command(*words: str, dataset_dir: str) -> list[str]:
+    return [
+        *(sys.executable, "-P", "-m", "backend", "data"),
+        *(*words, "--dataset_dir", dataset_dir, "--json"),
+    ]

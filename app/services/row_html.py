@@ -1,0 +1,181 @@
+"""Rows of a data set as HTML: as they are, as a conversation, as tokens with the loss mask.
+
+Everything from the data is escaped, and the page's Markdown component sanitises it once more; as
+there is no line end in it, none of it is read as Markdown. What a token is, is said by its form and
+title, not only by colour. Style classes: app/style.css under "rows of a data set".
+"""
+
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from app.i18n import t
+from backend.datafiles.formats import Conversation
+
+LINE_END = "&#10;"
+MOST = 3000  # tokens of a side that are drawn
+LONG = 20_000  # characters of a text that are drawn
+SIDES = (("chosen_", "seen.chosen"), ("rejected_", "seen.rejected"))
+MARKS = str.maketrans({"$": "&#36;", "\n": LINE_END})  # of formulas and of Markdown's blocks
+# Characters that turn the direction of the text around them, or are not seen at all.
+hidden = re.compile(
+    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
+thought = re.compile(r"<think>(.*?)</think>", re.DOTALL)
+
+Line = Mapping[str, Any]
+Message = Mapping[str, Any]
+
+
+def escaped(text: str) -> str:
+    """A text as it may stand in the page; characters that cannot be seen by their number."""
+    text = hidden.sub(lambda found: f"\u27e8U+{ord(found[0]):04X}\u27e9", text)
+    text = text.encode("utf-8", "replace").decode()
+    return html.escape(text).translate(MARKS)
+
+
+def note(text: str) -> str:
+    """Something worth knowing, above the rows."""
+    return f'<div class="seen-note">ⓘ {escaped(text)}</div>'
+
+
+def raw(rows: Iterable[tuple[int, Any]], lang: str) -> str:
+    """Rows as they are in the file."""
+    found = []
+    for number, row in rows:
+        text = json.dumps(row, ensure_ascii=False, indent=2, default=str)
+        found.append(_row(number, f'<pre class="seen-raw">{_short(text)}</pre>', lang))
+    return "".join(found)
+
+
+def refused(number: int, reason: str, lang: str) -> str:
+    """A row that training leaves out."""
+    return _row(number, f'<div class="seen-note seen-wrong">⚠ {escaped(reason)}</div>', lang)
+
+
+def conversation(number: int, one: Conversation, lang: str) -> str:
+    """A row as a conversation."""
+    parts = []
+    if one.tools:
+        tools = json.dumps(one.tools, ensure_ascii=False, indent=2, default=str)
+        parts.append(
+            f'<details class="seen-tools"><summary>{t("seen.tools", lang)}</summary>'
+            f"<pre>{_short(tools)}</pre></details>"
+        )
+    parts += [_bubble(message, lang) for message in one.messages]
+    if one.text:
+        parts.append(f'<div class="bubble bubble-text"><div>{_short(one.text)}</div></div>')
+    if one.chosen and one.rejected:
+        sides = zip(SIDES, (one.chosen, one.rejected), strict=True)
+        parts.append(_beside([(key, _bubble(said, lang)) for (_, key), said in sides], lang))
+    if one.label is not None:
+        parts.append(_verdict(one.label, lang))
+    return _row(number, f'<div class="bubbles">{"".join(parts)}</div>', lang)
+
+
+def legend(lang: str) -> str:
+    """What the looks of a token mean."""
+    keys = (("tk on", "learned"), ("tk", "not_learned"), ("tk sp", "special"))
+    marks = [f'<span class="{look}">{t(f"seen.{key}", lang)}</span>' for look, key in keys]
+    return f'<div class="seen-legend">{" ".join(marks)}<span>{t("seen.ids", lang)}</span></div>'
+
+
+def token_row(line: Line, special: frozenset[int], lang: str) -> str:
+    """An example (a line of the child) as its tokens; of a preference both sides."""
+    parts = []
+    if "pieces" in line:
+        parts.append(_tokens(line["pieces"], special, lang))
+    sides = [
+        (key, _tokens(line[f"{s}pieces"], special, lang))
+        for s, key in SIDES
+        if f"{s}pieces" in line
+    ]
+    if sides:
+        parts.append(_beside(sides, lang))
+    if "desirable" in line:
+        parts.append(_verdict(line["desirable"], lang))
+    if "kl_pieces" in line:
+        kept = _tokens(line["kl_pieces"], special, lang)
+        parts.append(f"<details><summary>{t('seen.kl', lang)}</summary>{kept}</details>")
+    if line.get("reference"):
+        text = escaped(str(line["reference"]))
+        parts.append(f'<div class="seen-small">{t("seen.reference", lang)}: {text}</div>')
+    if line.get("cut"):
+        parts.append(f'<div class="seen-small">✂ {t("seen.cut", lang)}</div>')
+    if "packed" in line:
+        rows = ", ".join(str(number + 1) for number in line["rows"])
+        return _box(t("seen.packed", lang, rows=rows), "".join(parts))
+    return _row(line["row"], "".join(parts), lang)
+
+
+def _tokens(pieces: Sequence[Any], special: frozenset[int], lang: str) -> str:
+    words = {True: t("seen.learned", lang), False: t("seen.not_learned", lang)}
+    drawn = [_token(piece, special, words) for piece in pieces[:MOST]]
+    count = sum(len(ids) for _, ids, _ in pieces)
+    learned = sum(len(ids) for _, ids, on in pieces if on)
+    more = len(pieces) - MOST
+    rest = f" <b>{t('seen.more', lang, count=more)}</b>" if more > 0 else ""
+    told = t("seen.count", lang, count=count, learned=learned)
+    return f'<div class="tokens">{"".join(drawn)}{rest}</div><div class="seen-small">{told}</div>'
+
+
+def _token(piece: Sequence[Any], special: frozenset[int], words: Mapping[bool, str]) -> str:
+    text, ids, learned = piece
+    look = "tk on" if learned else "tk"
+    if not special.isdisjoint(ids):
+        look += " sp"
+    title = f"{', '.join(map(str, ids))} · {words[bool(learned)]}"
+    shown = escaped(text).replace(LINE_END, '<i class="nl">↵</i>' + LINE_END).replace("\t", "⇥\t")
+    return f'<span class="{look}" title="{html.escape(title)}">{shown or "∅"}</span>'
+
+
+def _bubble(message: Message, lang: str) -> str:
+    role = str(message["role"])
+    parts = []
+    content = str(message["content"])
+    at = 0
+    for found in thought.finditer(content):
+        parts.append(_said(content[at : found.start()]))
+        parts.append(
+            f'<details open class="seen-thought"><summary>{t("seen.thinking", lang)}</summary>'
+            f"{_said(found[1])}</details>"
+        )
+        at = found.end()
+    parts.append(_said(content[at:]))
+    for call in message.get("tool_calls") or []:
+        arguments = json.dumps(call["function"]["arguments"], ensure_ascii=False, default=str)
+        name = escaped(str(call["function"]["name"]))
+        parts.append(f'<div class="seen-call">⚒ <b>{name}</b> {_short(arguments)}</div>')
+    name = t(f"seen.role.{role}", lang)
+    if message.get("train") is False:
+        name += f" · {t('seen.not_learned', lang)}"
+    return f'<div class="bubble bubble-{role}"><div class="role">{name}</div>{"".join(parts)}</div>'
+
+
+def _said(text: str) -> str:
+    return f"<div>{_short(text.strip())}</div>" if text.strip() else ""
+
+
+def _short(text: str) -> str:
+    rest = len(text) - LONG
+    return escaped(text) if rest <= 0 else f"{escaped(text[:LONG])} … (+{rest:,})"
+
+
+def _beside(sides: Sequence[tuple[str, str]], lang: str) -> str:
+    parts = [f'<div><div class="role">{t(key, lang)}</div>{part}</div>' for key, part in sides]
+    return f'<div class="seen-sides">{"".join(parts)}</div>'
+
+
+def _verdict(good: bool, lang: str) -> str:
+    key, sign = ("seen.good", "✓") if good else ("seen.bad", "✗")
+    return f'<div class="seen-small">{sign} {t(key, lang)}</div>'
+
+
+def _row(number: int, inside: str, lang: str) -> str:
+    return _box(t("seen.row", lang, row=f"{number + 1:,}"), inside)
+
+
+def _box(title: str, inside: str) -> str:
+    return f'<div class="seen-row"><div class="seen-head">{escaped(title)}</div>{inside}</div>'

@@ -1,0 +1,266 @@
+"""The Recipes tab: choose a chain, its data sets, see its commands, start and follow it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import Texts, t
+from app.services import recipes
+from app.tabs import dataset_preview, run_panel
+from app.tabs.context import Context
+from app.tabs.launching import said
+from backend.contract import recipes as contract
+from backend.contract.fields import FIELDS
+from backend.contract.problems import TuneboardError
+
+MAX_DATA = 6  # stages of one recipe with data sets that the page shows
+REFRESH_S = 2
+FIRST = "chat_domain_sft"
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def build(context: Context) -> Any:
+    """Draw the tab and wire it; returns the run panel."""
+    texts = context.texts
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=3, min_width=320):
+            form = _form(texts)
+        with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
+            side = _side(texts)
+            panel = run_panel.build(texts, context.lang, prefix="recipe", latest=False)
+    dataset_preview.keep_fresh(gr.State("data"), form["data"])
+    _wire_choice(context, form)
+    _wire_start(context, form, side, panel)
+    _wire_group(context, side, panel)
+    return panel
+
+
+def _form(texts: Texts) -> dict[str, Any]:
+    choice = texts.make(
+        gr.Dropdown,
+        {"label": "recipes.choice", "info": "recipes.choice_help"},
+        choices=recipes.choices("en"),
+        value=FIRST,
+        filterable=False,
+        elem_id="recipe",
+    )
+    words = gr.Markdown(elem_id="recipe-text", latex_delimiters=[])
+    boxes = []
+    for start in range(0, MAX_DATA, 2):
+        with gr.Row(elem_classes="fields"):
+            boxes += [_data_box(number) for number in range(start, start + 2)]
+    with gr.Row(elem_classes="fields"):
+        more = texts.make(
+            gr.Textbox,
+            {"label": "recipes.more", "info": "recipes.more_help"},
+            lines=3,
+            elem_id="recipe-more",
+        )
+        name = texts.make(
+            gr.Textbox,
+            {"label": "recipes.name", "info": "recipes.name_help"},
+            max_lines=1,
+            elem_id="recipe-name",
+        )
+    return {"choice": choice, "words": words, "data": boxes, "more": more, "name": name}
+
+
+def _data_box(number: int) -> Any:
+    return gr.Dropdown(
+        choices=[],
+        multiselect=True,
+        allow_custom_value=True,
+        visible=False,
+        interactive=True,
+        elem_id=f"recipe-data-{number + 1}",
+    )
+
+
+def _side(texts: Texts) -> dict[str, Any]:
+    start = texts.make(
+        gr.Button, {"value": "recipes.start"}, variant="primary", elem_id="recipe-start"
+    )
+    problems = texts.make(
+        gr.Textbox,
+        {"label": "start.problems"},
+        visible=False,
+        interactive=False,
+        lines=1,
+        max_lines=8,
+        elem_id="recipe-problems",
+        elem_classes="problems",
+    )
+    commands = texts.make(
+        gr.Code,
+        {"label": "recipes.commands"},
+        interactive=False,
+        lines=2,
+        max_lines=14,
+        wrap_lines=True,
+        show_line_numbers=False,
+        elem_id="recipe-commands",
+    )
+    group = texts.make(
+        gr.Dropdown,
+        {"label": "recipes.group", "info": "recipes.group_help"},
+        choices=[],
+        value=None,
+        elem_id="recipe-group",
+    )
+    table = texts.make(
+        gr.Dataframe,
+        {"label": "recipes.table"},
+        headers=_headers("en"),
+        type="array",
+        datatype="str",
+        interactive=False,
+        visible=False,
+        buttons=[],
+        elem_id="recipe-stages",
+    )
+    return {
+        "start": start,
+        "problems": problems,
+        "commands": commands,
+        "group": group,
+        "table": table,
+    }
+
+
+def _headers(lang: str) -> list[str]:
+    return [t(f"recipes.column.{name}", lang) for name in recipes.COLUMNS]
+
+
+def _wire_choice(context: Context, form: dict[str, Any]) -> None:
+    """The chosen recipe in words, a box for the data sets of each stage."""
+    outputs = [form["words"], *form["data"]]
+
+    def show(name: str, lang: str, anew: bool) -> list[Any]:
+        try:
+            recipe = contract.read(name)
+        except TuneboardError as error:
+            return [said(error.problems, lang), *[gr.update(visible=False)] * MAX_DATA]
+        found = list(recipes.data(recipe).items())[:MAX_DATA]
+        boxes = [
+            gr.update(
+                visible=True,
+                label=t("recipes.data", lang, stage=stage),
+                **({"value": names} if anew else {}),
+            )
+            for stage, names in found
+        ]
+        return [recipes.text(recipe, lang), *boxes, *[_hidden()] * (MAX_DATA - len(found))]
+
+    given = {"inputs": [form["choice"], context.lang], "outputs": outputs, **QUIET}
+    load = gr.context.Context.root_block.load
+    gr.on([form["choice"].change, load], lambda name, lang: show(name, lang, True), **given)
+    context.lang.change(lambda name, lang: show(name, lang, False), **given)
+    context.lang.change(
+        lambda lang: gr.update(choices=recipes.choices(lang)), context.lang, form["choice"], **QUIET
+    )
+
+
+def _hidden() -> Any:
+    return gr.update(visible=False, value=[])
+
+
+def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], panel: Any) -> None:
+    bar = [context.bar.widgets[name] for name in recipes.BAR]
+    inputs = [context.lang, form["choice"], form["name"], form["more"], *form["data"], *bar]
+
+    def planned(given: Sequence[Any]) -> Any:
+        name, group, more, *rest = given
+        return recipes.plan(chosen(name, group, more, rest[:MAX_DATA], rest[MAX_DATA:]))
+
+    def preview(lang: str, *given: Any) -> list[Any]:
+        plan, problems = planned(given)
+        errors = [problem for problem in problems if not problem.notice]
+        return [
+            recipes.commands(plan) if plan else "",
+            gr.update(visible=bool(errors), value=said(errors, lang)),
+            gr.update(interactive=not errors),
+        ]
+
+    def start(lang: str, *given: Any) -> list[Any]:
+        plan, problems = planned(given)
+        errors = [problem for problem in problems if not problem.notice]
+        if plan and not errors:
+            try:
+                folder = str(recipes.start(plan))
+            except TuneboardError as error:
+                errors = list(error.problems)
+            else:
+                group = gr.update(choices=_groups(), value=folder)
+                return [group, folder, gr.update(visible=False), ""]
+        return [gr.skip(), gr.skip(), gr.update(visible=True, value=said(errors, lang)), gr.skip()]
+
+    gr.on(
+        [box.change for box in inputs] + [gr.context.Context.root_block.load],
+        preview,
+        inputs,
+        [side["commands"], side["problems"], side["start"]],
+        trigger_mode="always_last",
+        **QUIET,
+    )
+    outputs = [side["group"], panel.run, side["problems"], form["name"]]
+    panel.show_after(side["start"].click(start, inputs, outputs, api_visibility="private"))
+
+
+def chosen(
+    name: str, group: str, more: str, data: Sequence[Any], bar: Sequence[Any]
+) -> recipes.Given:
+    """What the widgets hold, as the recipe takes it: an empty box of the bar says nothing."""
+    try:
+        stages = list(recipes.data(contract.read(name)))
+    except TuneboardError:
+        stages = []
+    values = {key: value for key, value in zip(recipes.BAR, bar, strict=True) if _says(key, value)}
+    datasets = {stage: names or [] for stage, names in zip(stages, data, strict=False)}
+    return recipes.Given(name, group or "", values, datasets, more or "")
+
+
+def _says(name: str, value: Any) -> bool:
+    return value not in (None, "", []) and value != FIELDS[name].default
+
+
+def _groups() -> list[tuple[str, str]]:
+    return [(view.name, str(view.path)) for view in recipes.groups()]
+
+
+def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
+    """The stages of the chosen chain, followed; a click on one opens its run."""
+    seen, timer = gr.State(None), gr.Timer(REFRESH_S)
+
+    def refresh(lang: str, group: str | None, before: Any) -> list[Any]:
+        known = _groups()
+        group = group or (known[0][1] if known else None)
+        rows = recipes.rows(Path(group), lang) if group else []
+        now = (lang, group, known, rows)
+        if now == before:
+            return [gr.skip()] * 3
+        return [
+            gr.update(choices=known, value=group),
+            gr.update(visible=bool(rows), value=rows, headers=_headers(lang)),
+            now,
+        ]
+
+    def pick(group: str | None, event: gr.SelectData) -> Any:
+        row = event.row_value or [""]
+        place = recipes.opened(Path(group or ""), str(row[0])) if group else None
+        return gr.skip() if place is None else str(place)
+
+    def whole(group: str | None, shown: str) -> str:
+        return group or shown
+
+    gr.on(
+        [timer.tick, context.lang.change, side["group"].change],
+        refresh,
+        [context.lang, side["group"], seen],
+        [side["group"], side["table"], seen],
+        **QUIET,
+    )
+    group = [side["group"], panel.run]
+    panel.show_after(side["group"].change(whole, group, panel.run, **QUIET))
+    panel.show_after(side["table"].select(pick, side["group"], panel.run, **QUIET))

@@ -1,0 +1,108 @@
+"""What the Chat tab sends: roles, calls that were made, tools and the seed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.services import chat_client, chat_turns
+from app.tabs import chat
+from backend.contract.problems import UsageError
+
+CALL = {"function": {"name": "weather", "arguments": '{"city": "巴黎"}'}}
+
+
+def test_a_call_goes_out_as_it_came_in() -> None:
+    """The page shows it as text; the next request has it as a call again."""
+    shown = "I look.\n" + chat_turns.written([CALL, CALL])
+    result = chat_turns.asked("rain", chat_turns.RESULT, "Tool result")
+    history = [
+        chat_turns.asked("Hi", "user", "Tool result"),
+        {"role": "assistant", "content": [{"type": "text", "text": shown}]},
+        {**result, "content": [{"type": "text", "text": "rain"}]},
+    ]
+    found = chat_turns.messages(history, " be kind ")
+    function = {"name": "weather", "arguments": {"city": "巴黎"}}
+    assert found == [
+        {"role": "system", "content": " be kind "},
+        {"role": "user", "content": "Hi"},
+        {
+            "role": "assistant",
+            "content": "I look.",
+            "tool_calls": [{"type": "function", "function": function}] * 2,
+        },
+        {"role": "tool", "content": "rain"},
+    ]
+
+
+def test_turns_as_gradio_gives_them_back() -> None:
+    """Its own keys, empty or not, change nothing."""
+    turn = {"role": "user", "content": "Hi", "metadata": None, "options": None}
+    assert chat_turns.messages([turn], "") == [{"role": "user", "content": "Hi"}]
+    turn["metadata"] = {"title": None}
+    assert chat_turns.messages([turn], "")[0]["role"] == "user"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", []),
+        ("  \n", []),
+        ("[]", []),
+        ('[{"name": "a"}]', [{"type": "function", "function": {"name": "a"}}]),
+        (
+            '[{"type": "function", "function": {"name": "a", "parameters": {}}}]',
+            [{"type": "function", "function": {"name": "a", "parameters": {}}}],
+        ),
+    ],
+)
+def test_tools_of_the_box(text: str, found: list[Any]) -> None:
+    assert chat_turns.tools(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("{", "tools_json"),
+        ("[" * 100_000, "tools_json"),
+        ('{"name": "a"}', "tools_list"),
+        ("3", "tools_list"),
+        ("[3]", "tools_name"),
+        ('[{"name": "a"}, {"description": "b"}]', "tools_name"),
+        ('[{"name": 3}]', "tools_name"),
+        ('[{"function": "a"}]', "tools_name"),
+    ],
+)
+def test_what_is_wrong_with_the_tools_is_said_beside_them(text: str, code: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        chat_turns.tools(text)
+    assert caught.value.problems[0].code == code
+    mark = chat._check_tools("zh", text)
+    assert mark["elem_classes"] == ["wrong"]
+    assert caught.value.problems[0].text("zh") in mark["info"]
+    assert chat._check_tools("en", "")["elem_classes"] == []
+
+
+@pytest.mark.parametrize(("text", "number"), [("", None), (" -1 ", None), ("7", 7), ("0", 0)])
+def test_seeds(text: str, number: int | None) -> None:
+    assert chat_turns.seed(text) == number
+
+
+@pytest.mark.parametrize("text", ["x", "1.5", "-2", "²", "9" * 30])
+def test_a_seed_that_is_none_is_said(text: str) -> None:
+    """It was left out without a word: the same question then had another answer each time."""
+    with pytest.raises(UsageError) as caught:
+        chat_turns.seed(text)
+    assert caught.value.problems[0].code == "chat_seed"
+
+
+def test_calls_in_a_stream_are_shown() -> None:
+    deltas: list[dict[str, Any]] = [
+        {"role": "assistant", "content": ""},
+        {"content": "I look."},
+        {"tool_calls": [{"index": 0, **CALL}]},
+        {},
+    ]
+    lines = [f"data: {json.dumps({'choices': [{'delta': delta}]})}" for delta in deltas]
+    pieces = list(chat_client._pieces(iter([*lines, "", "data: [DONE]"])))
+    assert pieces == ["I look.", chat_turns.written([CALL])]

@@ -1,0 +1,175 @@
+"""A failed run: what helps, in words, and the form filled with it."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app.form import Form
+from app.i18n import Texts
+from app.services import cures, extra
+from app.tabs import again_panel
+from backend.contract.arguments import changed, defaults, parse
+from backend.contract.fields import FIELDS
+from backend.contract.problems import Problem
+from backend.contract.run_folder import RunView, State
+
+GIVEN = {
+    "model_name_or_path": "saves/models/m",
+    "dataset": "one,two,three",
+    "per_device_train_batch_size": 8,
+    "gradient_accumulation_steps": 2,
+    "disable_gradient_checkpointing": True,
+    "output_dir": "saves/m/lora/run",
+    "learning_rate": 0.01,
+}
+
+
+def failed(*problems: Problem, state: State = State.FAILED, **given: Any) -> RunView:
+    return RunView(
+        path=Path("/saves/m/lora/run"),
+        name="run",
+        model="m",
+        method="lora",
+        task=given.pop("task", "train"),
+        created="",
+        sequence=1,
+        state=state,
+        reason=problems[0] if problems else None,
+        more=problems[1:],
+        arguments={**defaults("train"), **GIVEN, **given},
+    )
+
+
+def problem(code: str, **params: str) -> Problem:
+    return Problem(code=code, params=params)
+
+
+@pytest.mark.parametrize(
+    ("given", "changes"),
+    [
+        (
+            {},
+            {
+                "per_device_train_batch_size": 4,
+                "gradient_accumulation_steps": 4,
+                "disable_gradient_checkpointing": False,
+            },
+        ),
+        (
+            {"per_device_train_batch_size": 3, "disable_gradient_checkpointing": False},
+            {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 4},
+        ),
+        (
+            {"per_device_train_batch_size": 1, "disable_gradient_checkpointing": False},
+            {"cutoff_len": 1024},
+        ),
+        (
+            {
+                "per_device_train_batch_size": 1,
+                "cutoff_len": 200,
+                "disable_gradient_checkpointing": False,
+            },
+            {},
+        ),
+    ],
+)
+def test_less_memory(given: dict[str, Any], changes: dict[str, Any]) -> None:
+    view = failed(problem("out_of_memory_batch"), state=State.OUT_OF_MEMORY, **given)
+    assert cures.of(view).changes == changes
+
+
+@pytest.mark.parametrize(
+    ("problems", "changes"),
+    [
+        ([problem("dataset_unknown", name="two", path="p")], {"dataset": "one,three"}),
+        (
+            [
+                problem("dataset_hub_unreachable", name="one"),
+                problem("dataset_file_missing", name="two", path="p"),
+            ],
+            {"dataset": "three"},
+        ),
+        ([problem("dataset_without_rows", name="four")], {}),
+        ([problem("loss_not_finite")], {"learning_rate": 0.001}),
+        ([problem("swanlab_failed", reason="no")], {"use_swanlab": False}),
+        ([problem("disk_full", path="p", needed="1", free="0")], {}),
+        ([problem("unexpected", type="T", reason="r")], {}),
+        ([], {}),
+    ],
+)
+def test_cures(problems: list[Problem], changes: dict[str, Any]) -> None:
+    assert cures.of(failed(*problems)) == cures.Cure(changes)
+
+
+def test_the_only_data_set_is_not_taken_out() -> None:
+    view = failed(problem("dataset_unknown", name="one", path="p"), dataset="one")
+    assert cures.of(view) == cures.Cure()
+
+
+def test_missing_packages_are_a_command() -> None:
+    view = failed(
+        problem("package_missing", package="galore-torch"),
+        problem("package_missing", package="swanlab"),
+        problem("package_missing", package="swanlab"),
+    )
+    cure = cures.of(view)
+    assert (cure.changes, cure.command) == ({}, "pip install galore-torch swanlab")
+    assert cure.words({}, "en") == cure.command
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.STOPPED, State.RUNNING])
+def test_what_has_not_failed_needs_no_cure(state: State) -> None:
+    assert cures.of(failed(problem("out_of_memory"), state=state)) == cures.Cure()
+
+
+def test_a_cure_in_words() -> None:
+    view = failed(problem("loss_not_finite"))
+    words = cures.of(view).words(cures.arguments(view), "en")
+    assert words == "Learning rate: 0.01 → 0.001"
+    assert cures.of(view).words(cures.arguments(view), "zh").startswith("学习率")
+
+
+def test_what_the_panel_shows() -> None:
+    def shown(view: RunView) -> tuple[bool, bool, str]:
+        found = again_panel.stamps(view, "en")
+        return found["cure"]["visible"], found["again"]["visible"], found["again"].get("value", "")
+
+    changed_label, plain = "Set up again with this change", "Set up again"
+    assert shown(failed(problem("loss_not_finite"))) == (True, True, changed_label)
+    assert shown(failed(problem("package_missing", package="x"))) == (True, True, plain)
+    assert shown(failed(state=State.SUCCEEDED)) == (False, True, plain)
+    assert shown(failed(state=State.RUNNING)) == (False, False, "")
+    assert shown(failed(task="eval")) == (False, False, "")
+
+
+def test_arguments_that_this_version_does_not_know_are_left_out() -> None:
+    view = failed(unheard_of=3, lora_rank="evil", freeze_vision_tower=True)
+    found = cures.arguments(view)
+    assert set(found) == set(defaults("train"))
+    assert found["lora_rank"] == FIELDS["lora_rank"].default
+    assert found["output_dir"] is None
+    assert found["learning_rate"] == 0.01
+
+
+def test_the_form_gives_back_the_run_s_arguments() -> None:
+    """To the last one: what has no control stands in the box for further arguments."""
+    with gr.Blocks():
+        form = Form("train", Texts())
+        form.add("model_name_or_path", "dataset", "finetuning_type", "learning_rate", "lora_rank")
+        form.add_extra()
+    values, _ = parse({**GIVEN, "default_system": "be kind\nand brief ", "seed": 7}, "train")
+    for system in (values["default_system"], "brief", None):
+        values["default_system"] = system
+        held = [update["value"] for update in form.fill(values)]
+        found, problems = form.values(held)
+        assert problems == []
+        values["output_dir"] = None  # that of another run is never taken over
+        assert changed(found, "train") == changed(values, "train")
+
+
+def test_values_as_the_box_takes_them() -> None:
+    assert extra.written({}) == ""
+    assert extra.written({"seed": 7, "fp16": True}) == "seed=7\nfp16=true"
+    assert extra.read(extra.written({"default_system": "a\nb"})) == ({"default_system": "a\nb"}, [])

@@ -1,0 +1,221 @@
+"""Rows of a data set as the page draws them, and the child that makes the tokens."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services import inspection, length_chart, row_html, rows_view
+from app.services.rows_view import Wish
+from backend.contract.problems import ModelError, TuneboardError
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> ${alert(3)} {{value}}"
+ROWS: list[dict[str, Any]] = [
+    {
+        "messages": [
+            {"role": "system", "content": "Be kind"},
+            {"role": "user", "content": HOSTILE},
+            {"role": "assistant", "content": f"<think>{HOSTILE}</think>{HOSTILE}"},
+        ]
+    },
+    {"messages": [{"role": "user", "content": "q"}, {"role": "user", "content": "again"}]},
+    {
+        "messages": [
+            {"role": "user", "content": "weather"},
+            {"role": "assistant", "tool_calls": [{"function": {"name": "look<b>"}}]},
+            {"role": "tool", "content": HOSTILE},
+            {"role": "assistant", "content": "cold"},
+        ]
+    },
+    *(
+        {
+            "messages": [
+                {"role": "user", "content": f"q{i}"},
+                {"role": "assistant", "content": f"answer {i}"},
+            ]
+        }
+        for i in range(3, 12)
+    ),
+]
+
+
+@pytest.fixture
+def values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A form's values for a set of twelve rows."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    (tmp_path / "odd.json").write_text(json.dumps(ROWS))
+    entry = {"odd": {"file_name": "odd.json", "formatting": "openai"}}
+    entry["odd"]["columns"] = {"messages": "messages"}  # type: ignore[assignment]
+    (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
+    return {"dataset": "odd", "dataset_dir": str(tmp_path), "stage": "sft"}
+
+
+def harmless(drawn: str) -> bool:
+    """Whether nothing of the data became markup, a formula, or a block of Markdown."""
+    tags = {name.lower() for name in re.findall(r"<\s*([a-zA-Z]+)", drawn)}
+    ours = {"div", "pre", "span", "details", "summary", "b", "i"}
+    return tags <= ours and not set("$\n") & set(drawn) and "onerror=alert" in drawn
+
+
+@pytest.mark.parametrize("view", ["raw", "conversation"])
+def test_nothing_in_the_data_becomes_markup(values: dict[str, Any], view: str) -> None:
+    """X-01: scripts, event handlers and template marks are shown as text."""
+    found = rows_view.look(values, Wish(view), "en")
+    assert harmless(found.html)
+    assert "&lt;script&gt;" in found.html
+    if view == "conversation":
+        assert "&lt;b&gt;</b>" in found.html, "the tool call is shown"
+
+
+def test_tokens_are_escaped_and_marked(
+    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = [["<|im_start|>", [1], False], [HOSTILE, [7, 8], True], ["a\n", [9], True]]
+    line = {"row": 0, "pieces": pieces, "cut": True}
+    refused = {
+        "row": 1,
+        "refused": {"code": "row_roles", "params": {"file": "x", "line": 2, "count": 1}},
+    }
+    notice = {"code": "template_on_base", "params": {"name": "<b>"}}
+    answer = {"lines": [line, refused], "special": [1], "total": 12, "notices": [notice]}
+    monkeypatch.setattr(inspection, "tokens", lambda *_: answer)
+    found = rows_view.look({**values, "model_name_or_path": "m"}, Wish("tokens"), "en")
+    assert harmless(found.html)
+    assert '<span class="tk sp" title="1 · not learned">' in found.html
+    assert '<span class="tk on" title="7, 8 · learned">' in found.html
+    assert "↵</i>&#10;" in found.html
+    assert "4 tokens, 3 of them learned" in found.html
+    assert "roles are out of order" in found.html
+
+
+def test_pages_and_the_end(values: dict[str, Any]) -> None:
+    first = rows_view.look(values, Wish("raw"), "en")
+    assert ("1 to 5 of 12" in first.where, first.onward) == (True, 5)
+    last = rows_view.look(values, Wish("raw", 10), "en")
+    assert ("11 to 12 of 12" in last.where, last.onward) == (True, 10)
+    assert "no row 100" in rows_view.look(values, Wish("raw", 99), "en").where
+
+
+def test_search_goes_on(values: dict[str, Any]) -> None:
+    first = rows_view.look(values, Wish("conversation", 0, "ANSWER"), "en")
+    assert first.html.count("seen-row") == 5
+    second = rows_view.look(values, Wish("conversation", first.onward, "ANSWER"), "en")
+    assert "answer 11" in second.html
+    assert "answer 3" not in second.html
+    assert not rows_view.look(values, Wish("raw", 0, "nowhere"), "en").html
+
+
+def test_a_refused_row_stays_with_its_reason(values: dict[str, Any]) -> None:
+    found = rows_view.look(values, Wish("conversation"), "en")
+    assert found.html.count("seen-row") == 5
+    assert "roles are out of order" in found.html
+
+
+def test_what_is_missing_is_said(values: dict[str, Any]) -> None:
+    assert "Choose a model" in rows_view.look(values, Wish("tokens"), "en").where
+    assert "Choose a data set" in rows_view.look({}, Wish("raw"), "en").where
+
+
+def test_hidden_characters_are_named() -> None:
+    assert row_html.escaped("a\u202eb\u200b\ud800") == "a\u27e8U+202E\u27e9b\u27e8U+200B\u27e9?"
+
+
+def test_the_chart_has_the_cutoff_line() -> None:
+    summary = dict.fromkeys(("mean", "min", "p50", "p90", "p95", "p99", "max"), 5)
+    counts = {"edges": [0, 10, 20], "prompt": [3, 0], "answer": [2, 1], "total": [1, 2]}
+    found = {
+        "rows": 3,
+        "of": None,
+        "exact": False,
+        "tokens": 30,
+        "lengths": dict.fromkeys(("prompt", "answer", "total"), summary),
+        "histogram": counts,
+        "cutoff": {
+            "cutoff_len": 12,
+            "rows_cut": 2,
+            "share_cut": 0.667,
+            "tokens_lost": 6,
+            "share_lost": 0.2,
+        },
+        "padding": {"batch_size": 2, "random": 0.25, "grouped": 0.1},
+        "packing": None,
+    }
+    figure = json.loads(length_chart.figure(found, "en"))
+    assert figure["layout"]["shapes"][0]["x0"] == 12
+    assert [trace["y"] for trace in figure["data"]] == [[3, 0], [2, 1], [1, 2]]
+    said = "\n".join(length_chart.words(found, "en"))
+    assert "2 examples are cut (66.7%), 6 tokens are lost (20.0%)" in said
+    assert "25.0%" in said
+
+
+STAND_IN = """
+import json, sys, time
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["do"] == "die":
+        sys.exit("out of luck")
+    if asked["do"] == "sleep":
+        time.sleep(60)
+    if asked["do"] == "refuse":
+        told = {"problems": [{"code": "dataset_required", "field": "dataset", "params": {}}]}
+    else:
+        print(json.dumps({"progress": [1, 2]}), flush=True)
+        told = {"answer": {"n": asked["do"]}}
+    print(json.dumps(told), flush=True)
+"""
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A stand-in for the child, started in its place."""
+    folder = tmp_path / "backend"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "inspection.py").write_text(STAND_IN)
+    real = inspection.subprocess.Popen
+
+    def started(argv: list[str], **given: Any) -> Any:
+        assert argv[0] == sys.executable
+        return real([sys.executable, str(folder / "inspection.py")], **given)
+
+    monkeypatch.setattr(inspection.subprocess, "Popen", started)
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    yield
+    inspection.close()
+
+
+@pytest.mark.usefixtures("child")
+def test_the_child_is_warm_and_comes_back() -> None:
+    assert list(inspection.ask({"do": "a"})) == [{"progress": [1, 2]}, {"answer": {"n": "a"}}]
+    first = inspection._child
+    list(inspection.ask({"do": "b"}))
+    assert inspection._child is first
+    assert first is not None
+    first.process.kill()
+    assert list(inspection.ask({"do": "c"}))[-1] == {"answer": {"n": "c"}}
+    assert inspection._child is not first
+
+
+@pytest.mark.usefixtures("child")
+def test_crash_silence_and_refusal_are_named() -> None:
+    with pytest.raises(ModelError, match="out of luck"):
+        list(inspection.ask({"do": "die"}))
+    with pytest.raises(ModelError) as caught:
+        list(inspection.ask({"do": "sleep"}, seconds=0.5))
+    assert caught.value.problems[0].code == "inspection_silent"
+    with pytest.raises(TuneboardError) as refused:
+        list(inspection.ask({"do": "refuse"}))
+    assert refused.value.problems[0].code == "dataset_required"
+    assert list(inspection.ask({"do": "d"}))[-1] == {"answer": {"n": "d"}}
+
+
+@pytest.mark.usefixtures("child")
+def test_a_visitor_who_leaves_ends_the_work() -> None:
+    asked = inspection.ask({"do": "e"})
+    next(asked)
+    asked.close()
+    assert inspection._child is None
