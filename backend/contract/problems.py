@@ -22,6 +22,9 @@ from backend.contract.texts import t
 STOPPED_EXIT = 20
 
 
+Params = Mapping[str, str | int | float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing wrong, or (`notice`) worth saying: `problem.<code>` is its text in locales.
@@ -32,7 +35,7 @@ class Problem:
 
     code: str
     field: str = ""
-    params: Mapping[str, str | int | float] = dataclasses.field(default_factory=dict)
+    params: Params = dataclasses.field(default_factory=dict)
     notice: bool = False
 
     def text(self, lang: str = "en") -> str:
