@@ -1,9 +1,10 @@
-"""Benchmarks, printed as ratios: `python -m tests.bench start|tryit|data|stream`.
+"""Benchmarks, printed as ratios: `python -m tests.bench start|tryit|data|stream|ppo`.
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
 tryit: the run that the Try-it card starts, from launch to end.
 data: pages of data files of a gigabyte.
 stream: memory and pace of a run's data, prepared and streamed, at 1, 10 and 100 times the rows.
+ppo: peak memory of PPO with a shared base, against SFT of the same LoRA.
 """
 
 import os
@@ -24,6 +25,7 @@ from app.services.presets import TRY_IT
 from backend.contract import metrics
 from backend.contract.command import Command
 from tests import bench_data
+from tests.bench_ppo import ppo
 from tests.bench_stream import stream
 
 ROOT = Path(__file__).parents[1]
@@ -120,7 +122,7 @@ def tryit() -> None:
     print(f"loss: {losses[0]:.3f} -> {losses[-1]:.3f} ({losses[-1] / losses[0]:.2f})")
 
 
-BENCHES = {"start": start, "tryit": tryit, "data": bench_data.run, "stream": stream}
+BENCHES = {"start": start, "tryit": tryit, "data": bench_data.run, "stream": stream, "ppo": ppo}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in BENCHES:
