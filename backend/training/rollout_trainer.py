@@ -71,7 +71,7 @@ class RolloutTrainer(RunTrainer):
         raise NotImplementedError
 
     def kept(self) -> dict[str, Any]:
-        """What a checkpoint must keep of this process: plain values and tensors."""
+        """What a checkpoint must keep of this process: plain values and tensors, or nothing."""
         raise NotImplementedError
 
     def take_up(self, kept: dict[str, Any]) -> None:
@@ -192,7 +192,9 @@ class RolloutTrainer(RunTrainer):
     def _save_rng_state(self, output_dir: str) -> None:
         """With it what the rest of the round is learned from: each process has its own."""
         super()._save_rng_state(output_dir)
-        torch.save(self.kept(), self._kept_file(Path(output_dir)))
+        kept = self.kept()
+        if kept:
+            torch.save(kept, self._kept_file(Path(output_dir)))
 
     def _restore(self, path: Path) -> None:
         super()._restore(path)
