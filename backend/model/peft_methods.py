@@ -51,9 +51,8 @@ def linear_names(model: Any) -> list[str]:
 def _lora(model: Any, values: Values) -> PeftConfig:
     rank = int(values["lora_rank"] or 8)
     given: dict[str, Any] = {
-        **_targets(values),
+        **_targets(model, values),
         **_deltas(values),
-        **_left_out(model),
         "r": rank,
         "use_rslora": bool(values.get("use_rslora")),
         "use_dora": bool(values.get("use_dora")),
@@ -75,10 +74,10 @@ def start(values: Values) -> bool | str:
     return named if named in {"gaussian", "olora"} else True
 
 
-def _oft(_model: Any, values: Values) -> PeftConfig:
+def _oft(model: Any, values: Values) -> PeftConfig:
     rank = int(values.get("oft_rank") or 0)
     return OFTConfig(
-        **_targets(values),
+        **_targets(model, values),
         r=rank,
         oft_block_size=0 if rank else int(values.get("oft_block_size") or 32),
         module_dropout=float(values.get("module_dropout") or 0.0),
@@ -87,8 +86,7 @@ def _oft(_model: Any, values: Values) -> PeftConfig:
 
 def _adalora(model: Any, values: Values) -> PeftConfig:
     return AdaLoraConfig(
-        **_targets(values),
-        **_left_out(model),
+        **_targets(model, values),
         **_deltas(values),
         init_r=int(values.get("adalora_init_r") or 12),
         target_r=int(values.get("adalora_target_r") or 8),
@@ -106,9 +104,9 @@ def _ia3(model: Any, values: Values) -> PeftConfig:
     )
 
 
-def _vera(_model: Any, values: Values) -> PeftConfig:
+def _vera(model: Any, values: Values) -> PeftConfig:
     return VeraConfig(
-        **_targets(values),
+        **_targets(model, values),
         r=int(values.get("vera_rank") or 256),
         vera_dropout=float(values.get("lora_dropout") or 0.0),
         projection_prng_key=int(values.get("seed") or 0),
@@ -129,18 +127,26 @@ def _ptuning(_model: Any, values: Values) -> PeftConfig:
     return PromptEncoderConfig(**_virtual(values), encoder_hidden_size=size)
 
 
-def _targets(values: Values) -> dict[str, Any]:
+def _targets(model: Any, values: Values) -> dict[str, Any]:
     listed = names(values.get(target_field(values))) or ["all"]
     return {
         **TASK,
         "target_modules": "all-linear" if "all" in listed else listed,
+        **_left_out(model),
         "modules_to_save": names(values.get("additional_target")) or None,
     }
 
 
 def _left_out(model: Any) -> dict[str, Any]:
-    """Layers that are no plain products in Mamba's fused kernels; peft refuses them by name."""
-    return {"exclude_modules": ["out_proj"]} if model.config.model_type in MAMBA else {}
+    """Layers that are no plain products: those in Mamba's fused kernels, which peft refuses by
+    name, and the routers of experts, whose outcome is a choice."""
+    found = {
+        name.rsplit(".", 1)[-1]
+        for name, part in model.named_modules()
+        if isinstance(part, nn.Linear) and type(part).__name__.endswith("Router")
+    }
+    found |= {"out_proj"} if model.config.model_type in MAMBA else set()
+    return {"exclude_modules": sorted(found)} if found else {}
 
 
 def _deltas(values: Values) -> dict[str, Any]:
