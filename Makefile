@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: start test check bench screenshots
+.PHONY: start test check bench browser
 
 start: $(STAMP)
 	@test -f saves/models/SmolLM2-135M-Instruct/model.safetensors || $(BIN)/tuneboard starter || echo "The starter model could not be fetched now; the page offers it again."

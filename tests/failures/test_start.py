@@ -171,7 +171,9 @@ def test_hostile_text_arrives_unchanged(
     assert argv == stored[1:]
     assert by_shell(folder / "command.sh", home) == argv
     line = (folder / "command.sh").read_text().removeprefix("#!/bin/sh\n")
-    assert [word for word in shlex.split(line) if not word.startswith("HF_TOKEN=")] == stored
+    words = shlex.split(line)
+    assert words[: len(secrets)] == [f"{FIELDS[name].to}=${FIELDS[name].to}" for name in secrets]
+    assert words[len(secrets) :] == stored
 
 
 def test_secrets_and_surroundings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

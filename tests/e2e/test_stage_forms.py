@@ -1,0 +1,51 @@
+"""Each stage's form: what the stage takes is there, what belongs to others is not."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from backend.contract.arguments import active, defaults, fields_of
+from backend.contract.fields import FIELDS
+from backend.contract.texts import t
+from tests.e2e.conftest import Server
+from tests.e2e.test_page import choose
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+NOT_DRAWN = {"output_dir", "resume_from_checkpoint", "do_predict"}
+STAGES = FIELDS["stage"].choices
+OF_STAGES = {
+    row.name
+    for row in fields_of("train")
+    if row.widget != "none"
+    and row.name not in NOT_DRAWN
+    and any(name == "stage" for name, _ in row.conditions("train"))
+}
+
+
+def wanted(stage: str) -> set[str]:
+    """The fields that depend on the stage and apply to it; all others are at their defaults."""
+    rows = active({**defaults("train"), "stage": stage}, "train")
+    return {row.name for row in rows} & OF_STAGES
+
+
+def unfold_all(page: Page) -> None:
+    """Open every group: what is in a closed one is not drawn at all."""
+    closed = page.locator("[id^=group-]:visible > button:not(.open)")
+    while closed.count():
+        closed.first.click()
+
+
+def test_a_form_has_the_fields_of_its_stage(open_page: Callable[..., Page], server: Server) -> None:
+    assert len(OF_STAGES) > 30
+    page = open_page()
+    for stage in (*STAGES, "ppo", "sft"):
+        choose(page, "stage", t(f"choice.stage.{stage}", "en"))
+        first = "--output_dir" if stage == "sft" else f"--stage {stage}"
+        expect(page.locator("#command")).to_contain_text(first)
+        page.wait_for_timeout(500)  # the groups have come and gone
+        unfold_all(page)
+        there = page.evaluate(
+            "names => names.filter(name => document.getElementById(name))", sorted(OF_STAGES)
+        )
+        assert set(there) == wanted(stage), stage
