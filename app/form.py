@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.i18n import Texts, choices, has, named, say, t
+from app.i18n import DEFAULT_LANGUAGE, Texts, choices, has, named, say, t
 from app.services.extra import BOX, merged, written
 from backend.contract.arguments import active, changed, defaults
 from backend.contract.field import Field, Value, Values
@@ -50,8 +50,9 @@ class Form:
         keys = {"label": "extra.label", "placeholder": "extra.placeholder"}
         if not self.marked:
             keys["info"] = "extra.help"
+        given = {"info": t("extra.help")} if self.marked else {}
         self.widgets[BOX] = self.texts.make(
-            gr.Textbox, keys, lines=2, max_lines=8, elem_id=self.prefix + BOX
+            gr.Textbox, keys, lines=2, max_lines=8, elem_id=self.prefix + BOX, **given
         )
 
     def share(self, other: "Form") -> None:
@@ -69,7 +70,12 @@ class Form:
         """A closed group of further fields; it hides where none of them applies."""
         key = key or f"group.{title}"
         with self.texts.add(
-            gr.Accordion(open=False, elem_id=f"{self.prefix}group-{title}", **say({"label": key})),
+            gr.Accordion(
+                open=False,
+                visible=any(FIELDS[name].active(defaults(self.task), self.task) for name in names),
+                elem_id=f"{self.prefix}group-{title}",
+                **say({"label": key}),
+            ),
             label=key,
         ) as box:
             for row in _rows(list(names)):
@@ -106,20 +112,25 @@ class Form:
         wrong = {p.field: ("!" if not p.notice else "") + p.text(lang) for p in reversed(problems)}
         applying = {row.name for row in active(values, self.task)} | {BOX}
         now: Shown = {name: (name in applying, wrong.get(name, "")) for name in self.widgets}
-        if shown.get("") != (True, lang):
-            shown = {}
+        before = shown or self.drawn()
+        anew = before[""] != (True, lang)
         updates = [
-            gr.skip()
-            if shown.get(name) == state or name in self.borrowed
-            else _mark(name, state, lang)
+            gr.skip() if name in self.borrowed else _mark(name, before[name], state, (lang, anew))
             for name, state in now.items()
         ]
         for title, (_, names) in self.groups.items():
-            state = (any(name in applying for name in names), "")
-            now[f"group-{title}"] = state
-            same = shown.get(f"group-{title}", (True, "")) == state
-            updates.append(gr.skip() if same else gr.update(visible=state[0]))
+            key, state = f"group-{title}", (any(name in applying for name in names), "")
+            updates.append(gr.skip() if before[key] == state else gr.update(visible=state[0]))
+            now[key] = state
         return updates, {**now, "": (True, lang)}
+
+    def drawn(self) -> Shown:
+        """What the widgets show before the first event."""
+        applying = {row.name for row in active({}, self.task)} | {BOX}
+        found = {name: (name in applying, "") for name in self.widgets}
+        for title, (_, names) in self.groups.items():
+            found[f"group-{title}"] = (any(name in applying for name in names), "")
+        return {**found, "": (True, DEFAULT_LANGUAGE)}
 
     def fill(self, values: Mapping[str, Value]) -> list[Any]:
         """Updates that put these values (the rest at their defaults) into the widgets.
@@ -135,15 +146,20 @@ class Form:
         ]
 
 
-def _mark(name: str, state: tuple[bool, str], lang: str) -> dict[str, Any]:
-    visible, problem = state
-    info, classes = t("extra.help" if name == BOX else f"field.{name}.help", lang), []
-    if problem.startswith("!"):
-        info, classes = "⚠ " + problem[1:], ["wrong"]
-    elif problem:
-        info = "ⓘ " + problem
-    update: dict[str, Any] = gr.update(visible=visible, info=info, elem_classes=classes)
-    return update
+def _mark(
+    name: str, before: tuple[bool, str], now: tuple[bool, str], language: tuple[str, bool]
+) -> dict[str, Any]:
+    """What has changed of a widget; each `visible` makes the browser lay out the whole page."""
+    (visible, problem), (lang, anew) = now, language
+    changes: dict[str, Any] = {} if before[0] == visible else {"visible": visible}
+    if anew or before[1] != problem:
+        info, classes = t("extra.help" if name == BOX else f"field.{name}.help", lang), []
+        if problem.startswith("!"):
+            info, classes = "⚠ " + problem[1:], ["wrong"]
+        elif problem:
+            info = "ⓘ " + problem
+        changes |= {"info": info, "elem_classes": classes}
+    return {"__type__": "update", **changes}
 
 
 def _texts(row: Field) -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """The page's server: FastAPI, our guard outermost, Gradio mounted inside."""
 
+import asyncio
 import socket
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import gradio as gr
 import psutil
@@ -44,6 +48,7 @@ def build_app(settings: Settings) -> ASGIApp:
 
     blocks = build()
     _answer_at_once(blocks)
+    _answer_in_order(blocks)
     blocks.queue(max_size=256, default_concurrency_limit=16, api_open=False)
     gr.mount_gradio_app(
         api,
@@ -72,10 +77,31 @@ def _answer_at_once(blocks: gr.Blocks) -> None:
     """Only what streams goes through Gradio's queue.
 
     Its answers come over a stream that the page opens and closes; an event that is sent just as
-    the stream closes stays without an answer, and our timers close it every second.
+    the stream closes stays without an answer, and our timers close it every second. And the page
+    walks through all components for each output that ever showed progress, at every event.
     """
     for event in blocks.fns.values():
         event.queue = event.types_generator or event.is_cancel_function
+        if event.show_progress == "hidden":
+            event.show_progress_on = []
+
+
+def _answer_in_order(blocks: gr.Blocks) -> None:
+    """Of two events of one kind that a visitor's page sends, the later is answered last.
+
+    Each sends all that the form holds and gets what is to be shown: the earlier answer, coming
+    late, would stay.
+    """
+    process = blocks.process_api
+    turns: WeakKeyDictionary[Any, defaultdict[int, asyncio.Lock]] = WeakKeyDictionary()
+
+    async def in_turn(block_fn: Any, inputs: Any, state: Any = None, **given: Any) -> Any:
+        if state is None or block_fn.queue:
+            return await process(block_fn, inputs, state, **given)
+        async with turns.setdefault(state, defaultdict(asyncio.Lock))[block_fn._id]:
+            return await process(block_fn, inputs, state, **given)
+
+    blocks.process_api = in_turn
 
 
 def check(settings: Settings) -> None:

@@ -29,7 +29,7 @@ def build(context: Context) -> Any:
             form = _form(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             side = _side(texts)
-            panel = run_panel.build(texts, context.lang, prefix="recipe", latest=False)
+            panel = run_panel.build(texts, context.lang, prefix="recipe", none="recipes.none")
     dataset_preview.keep_fresh(gr.State("data"), form["data"])
     _wire_choice(context, form)
     _wire_start(context, form, side, panel)
@@ -51,19 +51,18 @@ def _form(texts: Texts) -> dict[str, Any]:
     for start in range(0, MAX_DATA, 2):
         with gr.Row(elem_classes="fields"):
             boxes += [_data_box(number) for number in range(start, start + 2)]
-    with gr.Row(elem_classes="fields"):
-        more = texts.make(
-            gr.Textbox,
-            {"label": "recipes.more", "info": "recipes.more_help"},
-            lines=3,
-            elem_id="recipe-more",
-        )
-        name = texts.make(
-            gr.Textbox,
-            {"label": "recipes.name", "info": "recipes.name_help"},
-            max_lines=1,
-            elem_id="recipe-name",
-        )
+    name = texts.make(
+        gr.Textbox,
+        {"label": "recipes.name", "info": "recipes.name_help"},
+        max_lines=1,
+        elem_id="recipe-name",
+    )
+    more = texts.make(
+        gr.Textbox,
+        {"label": "recipes.more", "info": "recipes.more_help"},
+        lines=3,
+        elem_id="recipe-more",
+    )
     return {"choice": choice, "words": words, "data": boxes, "more": more, "name": name}
 
 

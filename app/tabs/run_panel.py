@@ -46,13 +46,13 @@ class Panel:
         event.then(self.refresh, self.inputs, self.outputs, **QUIET)
 
 
-def build(texts: Texts, lang: Any, prefix: str = "train", *, latest: bool = True) -> Panel:
+def build(texts: Texts, lang: Any, prefix: str = "train", *, none: str = "") -> Panel:
     """Draw a panel and wire it.
 
-    `prefix` keeps element ids apart; with `latest` it is the task whose newest run a
-    fresh page shows.
+    `prefix` keeps element ids apart, and is the task whose newest run a fresh page shows; with
+    `none` it shows none at first, but this text.
     """
-    parts = _draw(texts, prefix, "panel.none" if latest else "runs.pick")
+    parts = _draw(texts, prefix, none or "panel.none")
     run, shown = gr.State(""), gr.State({})
     parts["timer"] = gr.Timer(RUNNING_S, active=False)
     panel = Panel(
@@ -67,7 +67,7 @@ def build(texts: Texts, lang: Any, prefix: str = "train", *, latest: bool = True
         outputs=[*parts.values(), shown],
     )
     _wire(panel, parts, lang)
-    if latest:
+    if not none:
         _open_latest(panel, prefix)
     return panel
 

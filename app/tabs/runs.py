@@ -54,7 +54,7 @@ def build(texts: Texts, lang: Any) -> RunsTab:
             )
             texts.add(table, label="runs.table")
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
-            panel = run_panel.build(texts, lang, prefix="runs", latest=False)
+            panel = run_panel.build(texts, lang, prefix="runs", none="runs.pick")
     timer = gr.Timer(REFRESH_S)
     _wire(lang, words, none, RunsTab(panel, table, timer))
     return RunsTab(panel, table, timer)

@@ -33,8 +33,9 @@ def choose(page: Page, name: str, text: str) -> None:
 
 
 def unfold(page: Page, name: str) -> None:
-    """Open a closed group of fields."""
+    """Open a closed group of fields, which are made only now: what is typed at once is lost."""
     page.locator(f"#{name} > button").click()
+    page.wait_for_timeout(1000)
 
 
 def ready_form(page: Page) -> None:

@@ -24,7 +24,7 @@ class Page:
     def __init__(self, folder: Path | str) -> None:
         with gr.Blocks():
             lang = gr.Dropdown(choices=["en", "zh"], value="en")
-            self.panel = run_panel.build(Texts(), lang, latest=False)
+            self.panel = run_panel.build(Texts(), lang, none="runs.pick")
         self.names = [part.elem_id or type(part).__name__ for part in self.panel.outputs]
         self.given: list[Any] = [str(folder), "en", "loss", False, "", []]
         self.before: dict[str, Any] = {}
