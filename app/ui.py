@@ -6,7 +6,7 @@ import gradio as gr
 
 from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
 from app.services import hardware
-from app.tabs import again_panel, chat, evaluate, export, model_bar, recipes, runs, train
+from app.tabs import again_panel, chat, data, evaluate, export, model_bar, recipes, runs, train
 from app.tabs.context import Context
 from app.theme import CSS, HEAD, THEME
 
@@ -28,6 +28,8 @@ def build() -> gr.Blocks:
             context = Context(texts, lang, bar, model_name, tabs)
             with _tab(texts, "train"):
                 trained, form = train.build(context)
+            with _tab(texts, "data"):
+                data.build(context, form)
             with _tab(texts, "recipes"):
                 chained = recipes.build(context)
             with _tab(texts, "evaluate"):

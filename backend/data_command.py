@@ -19,6 +19,8 @@ COMMANDS = {
     "preview": "backend.data_sets:preview_set",
     "stats": "backend.inspection:stats_command",
     "tokens": "backend.inspection:tokens_command",
+    "clean": "backend.data_clean:clean_set",
+    "split": "backend.data_clean:split_set",
 }
 
 

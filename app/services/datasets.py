@@ -9,15 +9,17 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from app.services import uploads
+from app.services import inbox, uploads
 from app.services.uploads import Progress
+from backend import datafiles
 from backend.contract import dataset_info, registry
 from backend.contract.dataset_info import Entry
-from backend.contract.problems import DataError, Problem
+from backend.contract.problems import DataError, Problem, TuneboardError
 from backend.datafiles import detect, entering
 from backend.datafiles.detect import Proposal, Sample, entry_for
 from backend.datafiles.entering import Example, example, kind_of
@@ -56,6 +58,17 @@ def look(path: Path) -> Coming:
     return Coming(path, sample, detect.propose(sample))
 
 
+def arrived(path: Path, inside: Path | None) -> Coming:
+    """A file that somebody brings, looked at where it lies (`inside`: the inbox of uploads).
+
+    Raises DataError where it would not be taken, or where one of its first rows is broken.
+    """
+    uploads.check(path, inside)
+    for _ in islice(datafiles.rows(path), detect.SAMPLE):
+        pass
+    return look(path)
+
+
 def receive(
     upload: Path, name: str, inside: Path | None, progress: Progress | None = None
 ) -> Coming:
@@ -80,16 +93,44 @@ def register(
     return registry.register(name, row, dataset_dir, overwrite=overwrite)
 
 
+def enter(
+    name: str,
+    coming: Coming,
+    entry: Mapping[str, Any],
+    dataset_dir: str,
+    progress: Progress | None = None,
+) -> Entry:
+    """Register a set; one that lies in the inbox is taken into data/ first.
+
+    Raises as register and uploads.take do; then nothing of it is left in data/.
+    """
+    inside = inbox.folder()
+    if inside is None or not coming.path.is_relative_to(inside):
+        return register(name, coming, entry, dataset_dir)
+    registry.judged(name, {"file_name": coming.path.name, **entry}, dataset_dir)
+    taken = uploads.take(coming.path, name, inside=inside, progress=progress)
+    try:
+        return register(name, replace(coming, path=taken.path), entry, dataset_dir)
+    except TuneboardError:
+        if taken.new:
+            uploads.drop(taken.path)
+        raise
+
+
 def register_hub(name: str, hub_id: str, hub: str, dataset_dir: str) -> None:
     """Register a hub's set, which is asked for it by a child. Raises DataError with its words."""
     words = ["register", "--hub", hub_id, "--hub_name", hub, "--name", name]
-    done = subprocess.run(
-        _command(*words, dataset_dir=dataset_dir),
-        capture_output=True,
-        text=True,
-        timeout=HUB_S,
-        stdin=subprocess.DEVNULL,
-    )
+    try:
+        done = subprocess.run(
+            _command(*words, dataset_dir=dataset_dir),
+            capture_output=True,
+            text=True,
+            timeout=HUB_S,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        problem = Problem(code="dataset_hub_unreachable", params={"name": hub_id})
+        raise DataError(problem) from None
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["-"])[-1]
         raise DataError(Problem(code="register_hub", params={"name": hub_id, "reason": reason}))

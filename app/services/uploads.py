@@ -77,6 +77,26 @@ def take(
     return taken
 
 
+def check(source: Path, inside: Path | None) -> None:
+    """Raises DataError where `take` would refuse this file or folder before it reads it."""
+    _sources(source, inside)
+
+
+def discard(upload: Path, inside: Path) -> None:
+    """Remove an upload that is not wanted."""
+    if upload.is_relative_to(inside):
+        _forget(upload, inside)
+
+
+def drop(taken: Path) -> None:
+    """Remove what `take` has made, where it could not be registered."""
+    if taken.is_dir():
+        shutil.rmtree(taken, ignore_errors=True)
+    else:
+        taken.unlink(missing_ok=True)
+    _drop_if_empty(taken.parent)
+
+
 def sweep() -> None:
     """Remove what aborted copies left in data/ (a copy that goes on is locked by its process)."""
     for part in data().glob(f"*/{PART}*"):

@@ -82,6 +82,7 @@ def _settings(texts: Any, form: Form, parts: dict[str, Any]) -> None:
     parts["tools"] = texts.make(
         gr.Textbox,
         {"label": "chat.tools", "info": "chat.tools_help"},
+        value="",
         lines=2,
         max_lines=10,
         elem_id="chat-tools",

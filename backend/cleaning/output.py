@@ -1,0 +1,188 @@
+"""New data sets: files and entries appear whole and together, or nothing of them does.
+
+The rows go to a hidden folder beside the place of the new ones, which is gone at the end, whatever
+happened. Files are named by their content, so that a replaced set's file stays as a run knows it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from backend.cleaning.report import FILE, Report
+from backend.cleaning.rows import Item
+from backend.contract import dataset_info, registry
+from backend.contract.dataset_info import REGISTRY, folder_of
+from backend.contract.files import dump, make_readable, sync_folder, write_atomic
+from backend.contract.problems import DataError, DiskFullError, Problem
+from backend.datafiles import entering
+from backend.datafiles.wrong import wrong
+from backend.failures import is_disk_full
+from backend.new_folder import scratch
+
+# Keys of an entry that say where its data lies and which part of it is meant.
+PLACE = {
+    *("file_name", "hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name"),
+    *("subset", "split", "folder", "num_samples"),
+}
+
+
+@dataclass
+class Part:
+    """The rows of one new set, on their way."""
+
+    name: str
+    path: Path
+    stream: IO[bytes]
+    rows: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def write(self, item: Item) -> None:
+        """Add a row. Raises DataError for a value that JSON has no word for, OSError."""
+        try:
+            text = json.dumps(item.row, ensure_ascii=False, allow_nan=False, default=_plain)
+        except ValueError:
+            raise wrong("data_nan", Path(item.file), line=item.line, value="NaN") from None
+        except TypeError:
+            raise wrong("clean_binary", Path(item.file), line=item.line) from None
+        line = text.encode("utf-8", "backslashreplace") + b"\n"
+        self.stream.write(line)
+        self.digest.update(line)
+        self.rows += 1
+
+
+@contextmanager
+def parts(names: Sequence[str], dataset_dir: str) -> Iterator[list[Part]]:
+    """A Part for each new set. Raises DataError (somebody makes this set now), DiskFullError."""
+    folder = folder_of(dataset_dir)
+    try:
+        with scratch(folder / names[0], lambda: _busy(names[0])) as place:
+            made = [Part(name, place / name, (place / name).open("xb")) for name in names]
+            try:
+                yield made
+            finally:
+                for one in made:
+                    one.stream.close()
+    except OSError as error:
+        raise _unwritten(folder / names[0], error) from None
+
+
+def refuse_taken(names: Sequence[str], source: str, dataset_dir: str, overwrite: bool) -> None:
+    """Raises DataError for bad names, and for taken ones, before the work begins."""
+    path = folder_of(dataset_dir) / REGISTRY
+    known = dataset_info.content(path) if path.exists() else {}
+    for name in names:
+        registry.judged(name, {"file_name": "x"}, dataset_dir)
+        given = {"name": name, "path": str(path)}
+        if name == source or list(names).count(name) > 1:
+            raise DataError(Problem(code="clean_in_place", field="into", params={"name": name}))
+        if name in known and not overwrite:
+            raise DataError(Problem(code="dataset_taken", field="into", params=given))
+        other = registry.twin(name, known)
+        if other:
+            params = {**given, "other": other}
+            raise DataError(Problem(code="dataset_twin", field="into", params=params))
+
+
+def entry_of(source: str, dataset_dir: str) -> dict[str, object]:
+    """The layout in a set's entry, whatever keys it has; {} where it is silent or a mere file."""
+    path = folder_of(dataset_dir) / REGISTRY
+    row = dataset_info.content(path).get(source) if path.exists() else None
+    return {k: v for k, v in row.items() if k not in PLACE} if isinstance(row, dict) else {}
+
+
+def publish(
+    made: Sequence[Part],
+    reports: Sequence[Report],
+    entry: Mapping[str, object],
+    dataset_dir: str,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Give the files their places and register them.
+
+    Raises DataError, DiskFullError, OSError; then all is as before.
+    """
+    undo: list[_Before] = []
+    try:
+        for part, report in zip(made, reports, strict=True):
+            part.stream.flush()
+            os.fsync(part.stream.fileno())
+            report.sha256 = part.digest.hexdigest()
+            target = folder_of(dataset_dir) / part.name
+            final = target / f"{part.name}-{report.sha256[:12]}.jsonl"
+            report.file = str(final)
+            undo.append(_Before.of(part.name, final, dataset_dir))
+            target.mkdir(exist_ok=True)
+            make_readable([part.path])
+            part.path.replace(final)
+            write_atomic(target / FILE, dump(report.to_json()))
+            sync_folder(target)
+            row = {"file_name": entering.place(final, dataset_dir), **entry}
+            registry.register(part.name, row, dataset_dir, overwrite=overwrite)
+    except BaseException:
+        for each in reversed(undo):
+            each.restore()
+        raise
+
+
+@dataclass(frozen=True)
+class _Before:
+    """How it was before a set was published."""
+
+    name: str
+    file: Path
+    there: bool
+    report: bytes | None
+    entry: dict[str, object] | None
+    dataset_dir: str
+
+    @classmethod
+    def of(cls, name: str, file: Path, dataset_dir: str) -> "_Before":
+        path = folder_of(dataset_dir) / REGISTRY
+        entry = dataset_info.content(path).get(name) if path.exists() else None
+        report = file.with_name(FILE)
+        held = report.read_bytes() if report.exists() else None
+        kept = entry if isinstance(entry, dict) else None
+        return cls(name, file, file.exists(), held, kept, dataset_dir)
+
+    def restore(self) -> None:
+        """Entry, report and file as they were."""
+        path = folder_of(self.dataset_dir) / REGISTRY
+        now = dataset_info.content(path).get(self.name) if path.exists() else None
+        if now != self.entry:
+            if self.entry is None:
+                registry.remove(self.name, self.dataset_dir)
+            else:
+                registry.register(self.name, self.entry, self.dataset_dir, overwrite=True)
+        report = self.file.with_name(FILE)
+        if self.report is None:
+            report.unlink(missing_ok=True)
+        else:
+            write_atomic(report, self.report)
+        if not self.there:
+            self.file.unlink(missing_ok=True)
+        folder = self.file.parent
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _plain(value: object) -> str:
+    """Dates and the like as text. Raises TypeError for bytes."""
+    if isinstance(value, bytes | bytearray):
+        raise TypeError
+    return str(value)
+
+
+def _busy(name: str) -> None:
+    raise DataError(Problem(code="clean_busy", field="into", params={"name": name}))
+
+
+def _unwritten(path: Path, error: OSError) -> DataError | DiskFullError:
+    if is_disk_full(error):
+        return DiskFullError(Problem(code="disk_full_data", params={"path": str(path)}))
+    return wrong("file_unwritable", path, reason=error.strerror or str(error))

@@ -1,0 +1,94 @@
+"""What a cleaning or a split has done: kept beside the new data as cleaning_report.json."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from backend.cleaning.rows import Item
+from backend.cleaning.steps import Why
+from backend.contract.problems import Params
+from backend.contract.texts import t
+
+FILE = "cleaning_report.json"
+FIRST = 10  # rows that are named for each reason
+SHOWN = 300  # characters of an example
+
+
+@dataclass
+class Some:
+    """Some rows of the source: how many, the first numbers (from 1), and an example."""
+
+    count: int = 0
+    rows: list[int] = field(default_factory=list)
+    example: str = ""
+    params: Params = field(default_factory=dict)
+
+    def add(self, item: Item, params: Params) -> None:
+        """One more row; the first is the example, `params` tell about it."""
+        if not self.count:
+            text = json.dumps(item.row, ensure_ascii=False, default=str)
+            self.example = text if len(text) <= SHOWN else text[:SHOWN] + "…"
+            self.params = params
+        self.count += 1
+        if len(self.rows) < FIRST:
+            self.rows.append(item.number)
+
+    def told(self, reason: str, lang: str = "en") -> str:
+        """In words: what happened to how many rows."""
+        return t(f"clean.reason.{reason}", lang, count=self.count, **self.params)
+
+
+@dataclass
+class Report:
+    """What was asked of which data (SHA-256 of its files), and what came of each row.
+
+    removed: rows by reason; tidied: rows whose texts were changed; unmeasured: rows that stay
+    though no tokens could be counted, as training refuses them.
+    """
+
+    name: str
+    source: str
+    content: Mapping[str, str]
+    asked: Mapping[str, Any]
+    read: int = 0
+    kept: int = 0
+    removed: dict[str, Some] = field(default_factory=dict)
+    tidied: Some = field(default_factory=Some)
+    unmeasured: Some = field(default_factory=Some)
+    shared: int = 0  # of a split: rows of the second set that stand in the first, too
+    file: str = ""
+    sha256: str = ""
+    seconds: float = 0.0
+    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def remove(self, item: Item, why: Why) -> None:
+        """Note a row that goes."""
+        self.removed.setdefault(why.reason, Some()).add(item, why.params)
+
+    def to_json(self) -> dict[str, Any]:
+        """As cleaning_report.json holds it and --json prints it."""
+        rest = {name: value for name, value in vars(self).items() if name not in _SOMES}
+        removed = {reason: dict(vars(some)) for reason, some in self.removed.items()}
+        others = {name: dict(vars(getattr(self, name))) for name in ("tidied", "unmeasured")}
+        return {**rest, "removed": removed, **others}
+
+    def words(self) -> list[str]:
+        """In words, a line each."""
+        lines = [t("clean.read", read=self.read, source=self.source, kept=self.kept)]
+        named = list(self.removed.items())
+        named += [
+            (name, some)
+            for name, some in (("tidied", self.tidied), ("unmeasured", self.unmeasured))
+            if some.count
+        ]
+        for reason, some in named:
+            rows = ", ".join(map(str, some.rows)) + (", …" if some.count > len(some.rows) else "")
+            lines += [some.told(reason), f"    {t('clean.rows', rows=rows)}", f"    {some.example}"]
+        if self.shared:
+            lines.append(t("clean.shared", count=self.shared))
+        return [*lines, t("data.registered", name=self.name)]
+
+
+_SOMES = {"removed", "tidied", "unmeasured"}

@@ -1,0 +1,146 @@
+"""The rows of a set, one after the other, with what training reads from each."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backend import datafiles
+from backend.contract import dataset_info
+from backend.contract.problems import DataError, Problem
+from backend.datafiles import detect, formats
+from backend.datafiles.detect import STAGES
+from backend.datafiles.entering import kind_of
+from backend.datafiles.formats import Conversation
+from backend.datafiles.turns import RowError
+from backend.datafiles.wrong import wrong
+
+Row = dict[str, Any]
+Read = Callable[[Row], Conversation]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A row with its number in the set (from 1) and its place.
+
+    conversation: what training reads from it; None where it refuses the row (`refused` is the code
+    of the reason) or where the columns say nothing to it. changed: the row is not as in the file.
+    """
+
+    number: int
+    file: str
+    line: int
+    row: Row
+    conversation: Conversation | None = None
+    refused: str = ""
+    changed: bool = False
+
+
+class Rows:
+    """A registered set, or a data file: read as often as wanted, a row at a time."""
+
+    def __init__(self, name: str, dataset_dir: str, stage: str = "") -> None:
+        """Raises DataError: no such set, one on a hub, nothing to read."""
+        self.entry = dataset_info.find(name, dataset_dir)
+        if self.entry.path is None:
+            params = {"name": name}
+            raise DataError(Problem(code="clean_on_hub", field="dataset", params=params))
+        self.path = self.entry.path
+        self.stage = stage or self._stage()
+
+    def plain(self) -> Iterator[Item]:
+        """Every row, unread. Raises DataError for what is broken, with its line."""
+        number = 0
+        for part in datafiles.files(self.path):
+            empty = True
+            for line, row in datafiles.rows(part):
+                number, empty = number + 1, False
+                yield Item(number, str(part), line, row)
+            if empty:
+                raise wrong("file_empty", part)
+
+    def read(
+        self, change: Callable[[Row], Row] | None = None, *, needed: bool = False
+    ) -> Iterator[Item]:
+        """Every row as `change` makes it, and what training reads from it then.
+
+        needed: columns that training cannot use are an error; else such rows are None to it.
+        Raises DataError.
+        """
+        file, reader = "", None
+        for one in self.plain():
+            row = change(one.row) if change else one.row
+            if one.file != file:
+                file, reader = one.file, self._reader(one, row, needed)
+            conversation, refused = None, ""
+            try:
+                conversation = reader(row) if reader else None
+            except RowError as error:
+                refused = error.code
+            changed = row is not one.row and row != one.row
+            yield Item(one.number, one.file, one.line, row, conversation, refused, changed)
+
+    def content(self) -> dict[str, str]:
+        """The SHA-256 of each file by its path."""
+        return {str(part): _digest(part) for part in datafiles.files(self.path)}
+
+    def total(self) -> int:
+        """How many rows there are; 0 where nobody has counted those of a large file yet."""
+        return datafiles.page(self.path, 0, 1).total or 0
+
+    def _stage(self) -> str:
+        """A stage that learns from such rows: by the entry, else by the first row."""
+        entry = self.entry
+        if not (entry.columns or entry.ranking or entry.formatting):
+            return detect.propose(detect.sample(self.path)).stage or "sft"
+        told = {"columns": entry.columns, "ranking": entry.ranking, "formatting": entry.formatting}
+        return STAGES[kind_of(told)]
+
+    def _reader(self, one: Item, row: Row, needed: bool) -> Read | None:
+        wanted = formats.WANTED[self.stage]
+        try:
+            return formats.reader(formats.layout(self.entry, row, (one.file, one.line), wanted))
+        except DataError:
+            if needed:
+                raise
+            return None
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a value, however deep, in order."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            left += reversed(one.values())
+        elif isinstance(one, list):
+            left += reversed(one)
+
+
+def spoken(item: Item) -> str:
+    """What is asked and answered, without system texts and tools, which many rows share."""
+    one = item.conversation
+    if one is None:
+        return "\n".join(texts(item.row))
+    said = [each for each in one.messages if each["role"] != "system"]
+    said += [each for each in (one.chosen, one.rejected) if each]
+    parts = [_said(each) for each in said] + ([one.text] if one.text else [])
+    return "\n".join(parts)
+
+
+def _said(message: dict[str, Any]) -> str:
+    calls = message.get("tool_calls")
+    written = json.dumps(calls, ensure_ascii=False, sort_keys=True) if calls else ""
+    return str(message["content"]) + written
+
+
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise wrong("file_unreadable", file, reason=error.strerror or str(error)) from None

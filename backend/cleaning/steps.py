@@ -1,0 +1,213 @@
+"""What may be wrong with a row: the questions that a cleaning asks, in the order of `build`.
+
+A step is asked about some rows at a time and says for each why it goes (Why), or None. Rows that
+a step lets go are not shown to the next.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from backend.cleaning.duplicates import Index, fingerprint, signature
+from backend.cleaning.patterns import Pattern
+from backend.cleaning.rows import Item, Rows
+from backend.contract.problems import Params
+
+NEAR = 0.8  # similarity from which on rows are taken for near duplicates
+# Reasons for which training finds no answer in a row.
+UNANSWERED = {
+    "row_empty_answer",
+    "row_empty_text",
+    "row_without_answer",
+    "row_no_last_answer",
+    "row_no_messages",
+}
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why a row goes: `clean.reason.<reason>` tells it, with what belongs to this row."""
+
+    reason: str
+    params: Params
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person wants cleaned; what is None, "" or False is not asked.
+
+    near: similarity (0 to 1); min_answer: characters; min_tokens, max_tokens: of the whole row;
+    drop, keep: regular expressions; not_in: another set, whose rows must not stand here.
+    """
+
+    tidy: bool = False
+    drop: str = ""
+    keep: str = ""
+    min_answer: int | None = None
+    min_tokens: int | None = None
+    max_tokens: int | None = None
+    not_in: str = ""
+    exact: bool = False
+    near: float | None = None
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no step is chosen."""
+        return self == Asked()
+
+    @property
+    def by_tokens(self) -> bool:
+        """Whether a model must be asked."""
+        return self.min_tokens is not None or self.max_tokens is not None
+
+    @property
+    def by_columns(self) -> bool:
+        """Whether rows that training cannot read at all make no sense here."""
+        return self.by_tokens or self.min_answer is not None
+
+
+Count = Callable[[Sequence[Item]], list[int | None]]
+Verdicts = list[Why | None]
+Step = Callable[[Sequence[Item]], Verdicts]
+
+
+def build(asked: Asked, dataset_dir: str, count: Count | None) -> list[Step]:
+    """The steps that are asked for; `count` tells tokens. Raises UsageError, DataError.
+
+    Duplicates are looked for last: of rows that are alike, one that is otherwise good remains.
+    """
+    steps: list[Step] = []
+    if asked.drop:
+        steps.append(_Matching(Pattern(asked.drop, "drop"), "drop", gone=True))
+    if asked.keep:
+        steps.append(_Matching(Pattern(asked.keep, "keep"), "keep", gone=False))
+    if asked.min_answer is not None:
+        steps.append(_ShortAnswers(asked.min_answer))
+    if asked.by_tokens:
+        assert count is not None
+        steps.append(_Lengths(asked.min_tokens, asked.max_tokens, count))
+    if asked.not_in:
+        steps.append(_Leaks(asked.not_in, dataset_dir, asked.near or NEAR))
+    if asked.exact:
+        steps.append(_Exact())
+    if asked.near is not None:
+        steps.append(_Near(asked.near))
+    return steps
+
+
+class _Matching:
+    """Rows that hold an expression go (`gone`), or those that do not."""
+
+    def __init__(self, pattern: Pattern, reason: str, *, gone: bool) -> None:
+        self._pattern, self._gone = pattern, gone
+        self._why = Why(reason, {"pattern": pattern.expression})
+
+    def __call__(self, items: Sequence[Item]) -> Verdicts:
+        return [self._why if self._pattern.found(one) == self._gone else None for one in items]
+
+
+class _ShortAnswers:
+    """Answers (of a preference: either one) that are empty or short, and texts that are."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def __call__(self, items: Sequence[Item]) -> Verdicts:
+        return [self._why(_characters(one)) for one in items]
+
+    def _why(self, size: int | None) -> Why | None:
+        if size is None or size >= max(1, self._least):
+            return None
+        if self._least <= 1:
+            return Why("empty", {})
+        return Why("answer", {"characters": size, "least": self._least})
+
+
+def _characters(item: Item) -> int | None:
+    """Characters of the shortest answer; None where nothing is to be said of it."""
+    one = item.conversation
+    if one is None:
+        return 0 if item.refused in UNANSWERED else None
+    if one.text:
+        return len(one.text.strip())
+    answers = [one.chosen, one.rejected] if one.chosen else [one.answer]
+    written = [each["content"] for each in answers if each and not each.get("tool_calls")]
+    return min((len(each.strip()) for each in written), default=None)
+
+
+class _Lengths:
+    """Rows of too few or too many tokens; rows that training refuses have none and stay."""
+
+    def __init__(self, least: int | None, most: int | None, count: Count) -> None:
+        self._least, self._most, self._count = least, most, count
+
+    def __call__(self, items: Sequence[Item]) -> Verdicts:
+        return [self._why(size) for size in self._count(items)]
+
+    def _why(self, size: int | None) -> Why | None:
+        if size is None:
+            return None
+        if self._least is not None and size < self._least:
+            return Why("few_tokens", {"tokens": size, "limit": self._least})
+        if self._most is not None and size > self._most:
+            return Why("many_tokens", {"tokens": size, "limit": self._most})
+        return None
+
+
+class _Exact:
+    """Rows that training cannot tell from an earlier one."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, int] = {}
+
+    def __call__(self, items: Sequence[Item]) -> Verdicts:
+        found = (self._first.setdefault(fingerprint(one), one.number) for one in items)
+        return [
+            Why("exact", {"same": first}) if first != one.number else None
+            for one, first in zip(items, found, strict=True)
+        ]
+
+
+class _Near:
+    """Rows about the same as one that stays; good and bad answers (KTO) are looked at apart."""
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._indexes: dict[bool | None, Index] = {}
+
+    def __call__(self, items: Sequence[Item]) -> Verdicts:
+        return [self._why(one) for one in items]
+
+    def _why(self, item: Item) -> Why | None:
+        made = signature(item)
+        if made is None:
+            return None
+        label = item.conversation.label if item.conversation else None
+        if label not in self._indexes:
+            self._indexes[label] = Index(self._threshold)
+        index = self._indexes[label]
+        same = index.similar(made)
+        if same is not None:
+            return Why("near", {"same": same})
+        index.add(made, item.number)
+        return None
+
+
+class _Leaks:
+    """Rows that stand in another set, too, exactly or nearly."""
+
+    def __init__(self, other: str, dataset_dir: str, threshold: float) -> None:
+        """Reads the other set. Raises DataError."""
+        self._other = other
+        self._index = Index(threshold)
+        for one in Rows(other, dataset_dir).read():
+            made = signature(one)
+            if made is not None:
+                self._index.add(made, one.number)
+
+    def __call__(self, items: Sequence[Item]) -> Verdicts:
+        return [self._why(one) for one in items]
+
+    def _why(self, item: Item) -> Why | None:
+        made = signature(item)
+        same = None if made is None else self._index.similar(made)
+        return None if same is None else Why("leak", {"same": same, "other": self._other})

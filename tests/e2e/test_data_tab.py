@@ -1,0 +1,97 @@
+"""From a spreadsheet on a person's disk to a running fine-tune, without terminal or editor."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from backend.contract.states import State
+from tests.e2e.conftest import Server
+from tests.e2e.test_page import box, choose
+from tests.e2e.test_run_life import in_state
+from tests.e2e.test_tabs import open_tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+PAYLOAD = "<img src=x onerror=window.__pwn=1>"
+
+
+@pytest.fixture
+def home(tiny_home: Path) -> Path:
+    return tiny_home
+
+
+def upload(page: Page, file: Path) -> None:
+    page.locator("#bring-file input[type=file]").set_input_files(str(file))
+
+
+def test_from_a_spreadsheet_to_a_run(
+    open_page: Callable[..., Page], server: Server, home: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "my questions.csv"
+    rows = "".join(f'What is {n} plus 1?,"It is {n + 1}, of course."\n' for n in range(12))
+    table.write_text("q,a\n" + rows)
+    page = open_page()
+    open_tab(page, "Data")
+    upload(page, table)
+    example = page.locator("#bring-example")
+    expect(example).to_contain_text("What is 0 plus 1?")
+    expect(example).to_contain_text("It is 1, of course.")
+    choose(page, "bring-role-response", "q")  # the wrong column is seen at once
+    expect(example).not_to_contain_text("It is 1, of course.")
+    choose(page, "bring-role-response", "a")
+    expect(example).to_contain_text("It is 1, of course.")
+    box(page, "bring-name").fill("sums")
+    page.locator("#bring-register").click()
+    expect(page.locator("#bring-notice")).to_contain_text("sums")
+    registry = json.loads((home / "data" / "dataset_info.json").read_text())
+    assert registry["sums"]["columns"] == {"prompt": "q", "response": "a"}
+    assert (home / "data" / registry["sums"]["file_name"]).read_text() == table.read_text()
+    expect(page.locator("#data-rows")).to_contain_text("What is 0 plus 1?")
+
+    page.locator("#bring-train").click()
+    expect(page.locator("#dataset")).to_contain_text("sums")
+    box(page, "model_name_or_path").fill("saves/models/tiny")
+    page.locator("#extra_args textarea").fill("max_steps=2")
+    expect(page.locator("#command")).to_contain_text("--max_steps 2")
+    expect(page.locator("#command")).to_contain_text("--dataset sums")
+    page.locator("#start").click()
+    in_state(page, State.SUCCEEDED, timeout=90_000)
+
+
+def test_what_cannot_be_read_is_named_and_leaves_nothing(
+    open_page: Callable[..., Page], server: Server, home: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text('[{"instruction": "a", "output": "b"},\n {"instruction": "c", "output": }]')
+    before = sorted((home / "data").rglob("*"))
+    page = open_page()
+    open_tab(page, "Data")
+    upload(page, bad)
+    problem = page.locator("#bring-problem textarea")
+    expect(problem).to_have_value(re.compile(r"bad\.json.*2", re.DOTALL))
+    expect(page.locator("#bring-register")).not_to_be_visible()
+    assert sorted((home / "data").rglob("*")) == before
+
+
+def test_nothing_in_a_file_runs(
+    open_page: Callable[..., Page], server: Server, home: Path, tmp_path: Path
+) -> None:
+    """X-01: payloads in names of files and columns, and in rows, are shown as text."""
+    file = tmp_path / "<svg onload=window.__pwn=2>.json"
+    file.write_text(json.dumps([{"instruction": PAYLOAD, "output": PAYLOAD, PAYLOAD: PAYLOAD}]))
+    page = open_page()
+    dialogs: list[str] = []
+    page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    open_tab(page, "Data")
+    upload(page, file)
+    expect(page.locator("#bring-example")).to_contain_text(PAYLOAD)
+    box(page, "bring-name").fill("hostile")
+    page.locator("#bring-register").click()
+    expect(page.locator("#data-rows")).to_contain_text(PAYLOAD)
+    page.locator("#data-view").get_by_text("Conversation").click()
+    expect(page.locator("#data-rows .bubble").first).to_contain_text(PAYLOAD)
+    assert page.evaluate("window.__pwn") is None
+    assert dialogs == []

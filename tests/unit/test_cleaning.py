@@ -1,0 +1,610 @@
+"""Cleaning and splitting (issue 4): always a new set, nothing lost silently, whole or not."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.services import cleaning
+from backend import datafiles
+from backend.__main__ import main
+from backend.cleaning import output, tidy
+from backend.cleaning.duplicates import Index, signature
+from backend.cleaning.rows import Item, Rows
+from backend.cleaning.run import Job, clean, split
+from backend.cleaning.steps import Asked
+from backend.contract import dataset_info, registry
+from backend.contract.problems import DataError, DiskFullError, TuneboardError, UsageError
+
+ENTRY = {"columns": {"prompt": "q", "response": "a"}, "mine": [1], "num_samples": 3}
+LONG = "Tell me in a few words why the sky looks blue on a clear and sunny day at noon"
+ROWS: list[dict[str, Any]] = [
+    {"id": 1, "q": LONG, "a": "Blue light is scattered most by the air."},
+    {"id": 2, "q": LONG, "a": "Blue light is scattered most by the air."},
+    {"id": 3, "q": LONG + "?", "a": "blue light is  scattered most by the air."},
+    {"id": 4, "q": "empty", "a": " "},
+    {"id": 5, "q": "short", "a": "no"},
+    {"id": 6, "q": "secret 555-1234", "a": "call 555-1234 now"},
+    {"id": 7, "q": "今天天气怎么样？", "a": "今天天气很好，阳光明媚。😀"},
+]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a registry with the set `s`."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    add(folder, "s", ROWS)
+    return folder
+
+
+def add(folder: Path, name: str, rows: list[Any], entry: dict[str, Any] | None = None) -> None:
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / f"{name}.jsonl").write_text("".join(lines), "utf-8")
+    told = ENTRY if entry is None else entry
+    registry.register(name, {"file_name": f"{name}.jsonl", **told}, "data", overwrite=True)
+
+
+def made(name: str) -> list[dict[str, Any]]:
+    path = dataset_info.path_of(name, "data")
+    assert path is not None
+    return [row for _, row in datafiles.rows(path)]
+
+
+def ids(name: str) -> list[int]:
+    return [row["id"] for row in made(name)]
+
+
+def cleaned(name: str = "s", **asked: Any) -> dict[str, Any]:
+    return clean(Job(name, overwrite=True), "new", Asked(**asked)).to_json()
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    files = (each for each in sorted(folder.rglob("*")) if each.is_file())
+    return {str(each): each.read_bytes() for each in files if not each.name.endswith(".lock")}
+
+
+@pytest.mark.parametrize(
+    ("asked", "left", "reason", "rows"),
+    [
+        ({"exact": True}, [1, 3, 4, 5, 6, 7], "exact", [2]),
+        ({"near": 0.8}, [1, 4, 5, 6, 7], "near", [2, 3]),
+        ({"near": 1.0}, [1, 3, 4, 5, 6, 7], "near", [2]),
+        ({"min_answer": 0}, [1, 2, 3, 5, 6, 7], "empty", [4]),
+        ({"min_answer": 3}, [1, 2, 3, 6, 7], "answer", [4, 5]),
+        ({"drop": r"\d{3}-\d{4}"}, [1, 2, 3, 4, 5, 7], "drop", [6]),
+        ({"keep": "(?i)BLUE|天气"}, [1, 2, 3, 7], "keep", [4, 5, 6]),
+    ],
+)
+def test_each_step(
+    data: Path, asked: dict[str, Any], left: list[int], reason: str, rows: list[int]
+) -> None:
+    report = cleaned(**asked)
+    assert ids("new") == left
+    assert {key: one["rows"] for key, one in report["removed"].items()} == {reason: rows}
+    assert report["removed"][reason]["count"] == len(rows)
+    assert json.loads(report["removed"][reason]["example"])["id"] == rows[0]
+    assert (report["read"], report["kept"]) == (7, len(left))
+    assert made("new") == [row for row in ROWS if row["id"] in left]
+
+
+def test_the_new_set_has_the_layout_of_the_old_one_which_stays(data: Path) -> None:
+    before = (data / "s.jsonl").read_bytes()
+    report = cleaned(exact=True)
+    content = json.loads((data / "dataset_info.json").read_text())
+    assert content["s"] == {"file_name": "s.jsonl", **ENTRY}
+    assert content["new"] == {
+        "file_name": content["new"]["file_name"],
+        "columns": ENTRY["columns"],
+        "mine": [1],
+    }
+    assert (data / "s.jsonl").read_bytes() == before
+    beside = json.loads((data / "new" / "cleaning_report.json").read_text())
+    assert beside == report
+    assert beside["asked"] == {"exact": True}
+    assert list(beside["content"]) == [str(data / "s.jsonl")]
+    assert beside["file"] == str(data / content["new"]["file_name"])
+    assert sorted(each.name for each in data.iterdir()) == [
+        ".dataset_info.json.lock",
+        "dataset_info.json",
+        "new",
+        "s.jsonl",
+    ]
+
+
+def test_of_duplicates_one_that_is_otherwise_good_stays(data: Path) -> None:
+    add(data, "s", [{"q": LONG, "a": "x" * 60 + " bad"}, {"q": LONG, "a": "x" * 60}])
+    cleaned(drop="bad", near=0.5)
+    assert [row["a"] for row in made("new")] == ["x" * 60]
+
+
+def test_a_leak_into_another_set_and_layout_is_found(data: Path) -> None:
+    chat = [{"role": "user", "content": LONG}, {"role": "assistant", "content": ROWS[0]["a"]}]
+    head = {"role": "system", "content": "Be brief."}
+    add(data, "test", [{"messages": [head, *chat]}], {"formatting": "openai", "columns": {}})
+    content = json.loads((data / "dataset_info.json").read_text())
+    content["test"]["columns"] = {"messages": "messages"}
+    (data / "dataset_info.json").write_text(json.dumps(content))
+    report = cleaned(not_in="test")
+    assert ids("new") == [4, 5, 6, 7]
+    assert report["removed"]["leak"]["rows"] == [1, 2, 3]
+    assert report["removed"]["leak"]["params"] == {"same": 1, "other": "test"}
+
+
+def test_good_and_bad_answers_are_not_duplicates_of_each_other(data: Path) -> None:
+    rows = [{"q": LONG, "a": "Because.", "good": good} for good in (True, False, True)]
+    columns = {"prompt": "q", "response": "a", "kto_tag": "good"}
+    add(data, "s", rows, {"columns": columns})
+    cleaned(exact=True, near=0.8)
+    assert [row["good"] for row in made("new")] == [True, False]
+
+
+def test_a_shared_system_text_makes_no_duplicates(data: Path) -> None:
+    rows = [{"q": q, "a": a, "s": LONG * 5} for q, a in (("one", "two"), ("red", "blue"))]
+    columns = {"prompt": "q", "response": "a", "system": "s"}
+    add(data, "s", rows, {"columns": columns})
+    cleaned(near=0.8)
+    assert made("new") == rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "entry", "least", "left"),
+    [
+        ([{"text": "abc"}, {"text": " "}, {"text": "abcdef"}], {}, 4, 1),
+        (
+            [{"q": "q", "c": "long enough", "r": r} for r in ("no", "also long", "")],
+            {"ranking": True, "columns": {"prompt": "q", "chosen": "c", "rejected": "r"}},
+            4,
+            1,
+        ),
+    ],
+)
+def test_short_answers_of_other_kinds(
+    data: Path, rows: list[Any], entry: Any, least: int, left: int
+) -> None:
+    add(data, "s", rows, entry)
+    cleaned(min_answer=least)
+    assert len(made("new")) == left
+
+
+def test_rows_without_readable_columns_can_be_cleaned_but_not_measured(data: Path) -> None:
+    rows = [{"x": 1}, {"x": 1}, {"x": True}, {"x": "y"}]
+    add(data, "s", rows, {"columns": {"prompt": "q", "response": "a"}})
+    cleaned(exact=True)
+    assert [row["x"] for row in made("new")] == [1, True, "y"]
+    with pytest.raises(DataError) as caught:
+        cleaned(min_answer=1)
+    assert caught.value.problems[0].code == "columns_missing"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (" a  b ", "a  b"),
+        ("a\r\nb\rc\x85d", "a\nb\nc\nd"),
+        ("a\x00\x1b\ufeffb\x0b\x0cc", "ab c"),
+        ("\n \n    if x:\n\n        y  \n    z\t\n\n", "    if x:\n\n        y  \n    z"),
+        ("family \U0001f468\u200d\U0001f469", "family \U0001f468\u200d\U0001f469"),
+        ("\ud83d", "\ud83d"),
+        ("  \n ", ""),
+    ],
+)
+def test_tidy(before: str, after: str) -> None:
+    assert tidy.text(before) == after
+    assert tidy.tidied({" k ": [before, 1, None]}) == {" k ": [after, 1, None]}
+    assert tidy.text(after) == after
+
+
+def test_tidied_rows_are_counted_and_stay(data: Path) -> None:
+    add(data, "s", [{"q": "x\r\n", "a": "y"}, {"q": "x", "a": "y"}, {"q": "z", "a": "\x00"}])
+    report = cleaned(tidy=True, min_answer=1)
+    assert made("new") == [{"q": "x", "a": "y"}] * 2
+    assert (report["tidied"]["rows"], report["removed"]["empty"]["rows"]) == ([1], [3])
+
+
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        ("a.csv", "q,a\nx,y\nx,y\nz,é\n"),
+        ("a.json", '[{"q":"x","a":"y"},\n{"q":"x","a":"y"},{"q":"z","a":"é"}]'),
+    ],
+)
+def test_other_types_of_files_become_jsonl(data: Path, form: str, content: str) -> None:
+    (data / form).write_text(content, "utf-8")
+    registry.register("t", {"file_name": form, **ENTRY}, "data")
+    cleaned("t", exact=True)
+    assert made("new") == [{"q": "x", "a": "y"}, {"q": "z", "a": "é"}]
+
+
+def test_what_json_has_no_word_for(data: Path) -> None:
+    parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    for column, code in ((float("nan"), "data_nan"), (b"\x00", "clean_binary")):
+        table = arrow.Table.from_pylist([{"q": "x", "a": "y", "n": column}])
+        parquet.write_table(table, data / "t.parquet")
+        registry.register("t", {"file_name": "t.parquet", **ENTRY}, "data", overwrite=True)
+        with pytest.raises(DataError) as caught:
+            cleaned("t", exact=True)
+        assert caught.value.problems[0].code == code
+        assert not (data / "new").exists()
+
+
+WORDS = st.lists(st.sampled_from(["blue", "sky", "day", "noon", "天气", "é"]), max_size=6)
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just(0.1),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+ROW = st.fixed_dictionaries({"q": WORDS.map(" ".join), "a": st.sampled_from("xyz"), "more": ANY})
+
+
+def test_each_group_keeps_one_and_rows_are_as_they_were(data: Path) -> None:
+    """Property: kept rows are the source's JSON values in their order; each removed row has a
+    near one among them."""
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.lists(ROW, min_size=1, max_size=12))
+    def holds(rows: list[dict[str, Any]]) -> None:
+        add(data, "s", rows)
+        report = cleaned(exact=True, near=0.7)
+        kept = made("new")
+        said = [json.dumps(row, sort_keys=True) for row in rows]
+        left = iter(said)
+        assert all(json.dumps(row, sort_keys=True) in left for row in kept)
+        assert len(kept) + sum(one["count"] for one in report["removed"].values()) == len(rows)
+        questions = {(row["q"], row["a"]) for row in kept}
+        for one in report["removed"].values():
+            for number in one["rows"]:
+                row = rows[number - 1]
+                index = Index(0.7)
+                for q, a in questions:
+                    index.add(sign(q, a), 1)
+                assert index.similar(sign(row["q"], row["a"])) == 1
+
+    holds()
+
+
+def sign(q: str, a: str) -> Any:
+    return signature(Item(1, "", 1, {"q": q, "a": a}))
+
+
+def test_similarity_is_that_of_the_texts() -> None:
+    """The estimate against the true Jaccard similarity of the pieces, on 60 pairs."""
+    source, errors = random.Random(1), []
+    for _ in range(60):
+        first = "".join(source.choice("abcdefgh ") for _ in range(300))
+        at = source.randrange(200)
+        second = first[:at] + "z" * source.randrange(60) + first[at:]
+        a, b = (" ".join(text.split()) for text in (first, second))
+        sets = [{text[i : i + 5] for i in range(len(text) - 4)} for text in (a, b)]
+        true = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+        one, two = (signature(Item(1, "", 1, {"t": text})) for text in (a, b))
+        assert one is not None
+        assert two is not None
+        errors.append(float((one == two).mean()) - true)
+    assert abs(sum(errors) / len(errors)) < 0.02
+    assert max(map(abs, errors)) < 0.2
+
+
+def test_split_draws_by_seed_and_keeps_order(data: Path) -> None:
+    add(data, "s", [{"id": n, "q": f"q{n}", "a": "a"} for n in range(200)])
+    split(Job("s"), ("a", "b"), 0.1, 42)
+    first, second = ids("a"), ids("b")
+    assert (len(first), len(second)) == (180, 20)
+    assert sorted(first + second) == list(range(200))
+    assert (first, second) == (sorted(first), sorted(second))
+    split(Job("s", overwrite=True), ("c", "d"), 0.1, 42)
+    assert ids("d") == second
+    split(Job("s", overwrite=True), ("c", "d"), 0.1, 43)
+    assert ids("d") != second
+    report = json.loads((data / "b" / "cleaning_report.json").read_text())
+    assert (report["read"], report["kept"], report["asked"]["seed"]) == (200, 20, 42)
+
+
+def test_split_says_what_stands_in_both(data: Path) -> None:
+    add(data, "s", [{"id": n, "q": "same", "a": "a"} for n in range(10)])
+    assert split(Job("s"), ("a", "b"), 0.3, 1)[1].shared == 3
+
+
+def test_a_split_is_both_sets_or_none(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned(exact=True)
+    before, real = everything(data), registry.register
+
+    def failing(name: str, *rest: Any, **named: Any) -> Any:
+        if name == "b":
+            raise DiskFullError
+        return real(name, *rest, **named)
+
+    monkeypatch.setattr(output.registry, "register", failing)
+    with pytest.raises(DiskFullError):
+        split(Job("s", overwrite=True), ("new", "b"), 0.3, 1)
+    assert everything(data) == before
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.99])
+def test_a_split_with_an_empty_half_is_refused(data: Path, ratio: float) -> None:
+    with pytest.raises(DataError) as caught:
+        split(Job("s"), ("a", "b"), ratio, 1)
+    assert caught.value.problems[0].code == "split_empty"
+
+
+@pytest.mark.parametrize(
+    ("job", "into", "code"),
+    [
+        (Job("s"), "taken", "dataset_taken"),
+        (Job("s", overwrite=True), "s", "clean_in_place"),
+        (Job("s"), "TAKEN", "dataset_twin"),
+        (Job("nowhere"), "new", "dataset_unknown"),
+        (Job("hub"), "new", "clean_on_hub"),
+        (Job("gone"), "new", "dataset_file_missing"),
+        (Job("s"), "../new", None),
+    ],
+)
+def test_names_are_refused_before_anything_is_read(
+    data: Path, job: Job, into: str, code: str | None
+) -> None:
+    add(data, "taken", ROWS)
+    registry.register("hub", {"hf_hub_url": "org/set"}, "data")
+    registry.register("gone", {"file_name": "gone.jsonl"}, "data")
+    before = everything(data)
+    with pytest.raises(DataError) as caught:
+        clean(job, into, Asked(exact=True))
+    assert code in {caught.value.problems[0].code, None}
+    assert everything(data) == before
+
+
+def test_an_overwritten_set_s_file_stays_for_runs_that_know_it(data: Path) -> None:
+    cleaned(exact=True)
+    old = dataset_info.path_of("new", "data")
+    cleaned(near=0.8)
+    assert dataset_info.path_of("new", "data") != old
+    assert old is not None
+    assert old.exists()
+
+
+def test_nothing_left_is_an_error_and_no_set(data: Path) -> None:
+    before = everything(data)
+    with pytest.raises(DataError, match="No row of s is left") as caught:
+        cleaned(drop=".", exact=True)
+    assert "7 removed" in str(caught.value)
+    assert everything(data) == before
+
+
+def test_a_broken_row_ends_it_with_its_line(data: Path) -> None:
+    with (data / "s.jsonl").open("a") as file:
+        file.write('{"q": \n')
+    before = everything(data)
+    with pytest.raises(DataError) as caught:
+        cleaned(exact=True)
+    assert caught.value.problems[0].params["line"] == 8
+    assert everything(data) == before
+
+
+BOMB = "(?:(?:(?:x{1000}){1000}){1000})"  # compiled it would take all memory
+
+
+@pytest.mark.parametrize("bad", ["(", "a{2", "[", "*", "(" * 20_000, "(?P<n>", "\\", BOMB])
+def test_a_bad_expression_is_a_clear_error(data: Path, bad: str) -> None:
+    if bad == "a{2":
+        assert cleaned(keep="secret", drop=bad)["kept"] == 1, "braces may be meant as they are"
+        return
+    with pytest.raises(UsageError) as caught:
+        cleaned(drop=bad)
+    assert caught.value.problems[0].code == "clean_bad_pattern"
+
+
+@pytest.mark.parametrize("hostile", ["(a+)+$", "(a|a)*$", "(?R)"])
+def test_a_catastrophic_expression_ends_in_time(data: Path, hostile: str) -> None:
+    add(data, "s", [{"q": "a" * 100_000 + "!", "a": "b"}, {"q": "x", "a": "y"}])
+    start = time.monotonic()
+    with pytest.raises(DataError) as caught:
+        cleaned(drop=hostile)
+    assert time.monotonic() - start < 10
+    assert caught.value.problems[0].code == "clean_slow_pattern"
+    assert caught.value.problems[0].params["line"] == 1
+    assert not (data / "new").exists()
+
+
+def test_a_full_disk_leaves_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned(exact=True)
+    before, real = everything(data), output.Part.write
+
+    def full(part: Any, item: Item) -> None:
+        if item.number == 5:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(part, item)
+
+    monkeypatch.setattr(output.Part, "write", full)
+    with pytest.raises(DiskFullError):
+        cleaned(near=0.8)
+    assert everything(data) == before
+
+
+def test_somebody_else_s_set_of_the_same_name_is_not_replaced(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Registered while the cleaning ran: found out when the new set is to be registered."""
+    real = output.publish
+
+    def late(*given: Any, **named: Any) -> None:
+        registry.register("new", {"file_name": "s.jsonl"}, "data")
+        real(*given, **named)
+
+    monkeypatch.setattr(output, "publish", late)
+    with pytest.raises(DataError) as caught:
+        clean(Job("s"), "new", Asked(exact=True))
+    assert caught.value.problems[0].code == "dataset_taken"
+    assert json.loads((data / "dataset_info.json").read_text())["new"] == {"file_name": "s.jsonl"}
+    assert not (data / "new").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_killed_cleaning_leaves_no_set(data: Path, number: signal.Signals) -> None:
+    """By SIGKILL a hidden folder may stay; the next cleaning of the name removes it."""
+    add(data, "s", [{"q": f"question {n} " * 40, "a": "a"} for n in range(20_000)])
+    before = everything(data)
+    command = [sys.executable, "-m", "backend", "data", "clean", "s", "--into", "new"]
+    root = Path(__file__).parents[2]
+    child = subprocess.Popen(
+        [*command, "--near", "0.8", "--progress"],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert child.stderr is not None
+    while not child.stderr.readline().split()[:1] > [b"1000"]:
+        assert child.poll() is None
+    child.send_signal(number)
+    assert child.wait(20) != 0
+    child.stderr.close()
+    left = everything(data)
+    if number == signal.SIGKILL:
+        assert {name for name in left if "/.new.part/" not in name} == set(before)
+        add(data, "s", ROWS)
+        cleaned(exact=True)
+    else:
+        assert left == before
+    assert not [each.name for each in data.iterdir() if each.name.endswith(".part")]
+
+
+def test_commands(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["data", "clean", "s", "--into", "b", "--exact", "--near", "--min_answer", "1"]) == 0
+    )
+    told = capsys.readouterr().out
+    assert "4 of 7 rows of s are kept." in told
+    assert "exact duplicates of an earlier row (the first one of row 1)" in told
+    assert "Registered: b." in told
+    assert main(["data", "split", "b", "--ratio", "0.5", "--names", "x,y", "--json"]) == 0
+    assert [one["kept"] for one in json.loads(capsys.readouterr().out)] == [2, 2]
+    assert main(["data", "clean", "s", "--into", "j", "--tidy", "--json", "--progress"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["kept"] == 7
+    assert captured.err.splitlines()[-1] == "7 7"
+    assert main(["data", "split", "data/s.jsonl", "--ratio", "0.3"]) == 0
+    assert len(made("s_train") + made("s_test")) == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["clean", "s", "--into", "b"], "--min_answer"),
+        (["clean", "s", "--exact"], "--into"),
+        (["clean", "s", "--into", "b", "--near", "1.5"], "at most 1"),
+        (["clean", "s", "--into", "b", "--min_answer", "-1"], "below 0"),
+        (["clean", "s", "--into", "b", "--max_tokens", "1", "--min_tokens", "2"], "larger"),
+        (["clean", "s", "--into", "b", "--exact", "--template", "qwen"], "--template qwen"),
+        (["split", "s", "--ratio", "1"], "between 0 and 1"),
+        (["split", "s", "--names", "a"], "two names"),
+    ],
+)
+def test_wrong_options_say_what_is_right(
+    data: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    before = everything(data)
+    assert main(["data", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert everything(data) == before
+
+
+def test_half_characters_and_big_numbers_are_kept(data: Path) -> None:
+    text = '{"q": "\\ud83d", "a": "y", "n": 123456789012345678901234567890, "f": 1.5e300}\n'
+    (data / "s.jsonl").write_text(text)
+    cleaned(exact=True)
+    assert made("new") == [json.loads(text)]
+
+
+def test_only_signatures_are_held() -> None:
+    """A row costs the index its signature and its bands, whatever its length."""
+    index = Index(0.8)
+    for number in range(3000):
+        index.add(sign(f"{number} " * 300, "a"), number)
+    assert index._signatures.nbytes <= 4096 * 128 * 4
+    assert len(index._last) <= 3000 * index._bands
+
+
+def test_the_stage_is_told_by_entry_or_rows(data: Path) -> None:
+    add(data, "plain", [{"text": "words"}], {})
+    add(data, "pairs", [{"prompt": "q", "chosen": "a", "rejected": "b"}], {"ranking": True})
+    found = {name: Rows(name, "data").stage for name in ("s", "plain", "pairs")}
+    assert found == {"s": "sft", "plain": "pt", "pairs": "dpo"}
+
+
+def test_the_page_s_child_tells_progress_and_report(data: Path) -> None:
+    add(data, "s", [*ROWS, {"id": 8, "q": "<script>", "a": ""}])
+    wish = {"exact": True, "near": 0.8, "min_answer": "1", "tidy": False, "drop": "", "keep": None}
+    told = list(cleaning.clean(cleaning.Job("s", "data"), "new", wish))
+    assert told[-2] == (8, 8)
+    assert ids("new") == [1, 5, 6, 7]
+    reports = told[-1]
+    assert isinstance(reports, list)
+    for lang, said in (("en", "4 of 8 rows of s"), ("zh", "8 行中的 4 行")):
+        shown = cleaning.report(reports, lang)
+        assert said in shown
+        assert shown.count("<li>") == 3
+        assert "<script>" not in shown
+        assert "\n" not in shown
+    *_, halves = cleaning.split(cleaning.Job("new", "data"), ("x", "y"), 0.5, "1")
+    assert isinstance(halves, list)
+    assert [one["kept"] for one in halves] == [2, 2]
+
+
+def test_the_page_gets_problems_in_its_own_words(data: Path) -> None:
+    job = cleaning.Job("s", "data")
+    with pytest.raises(TuneboardError) as caught:
+        list(cleaning.clean(job, "new", {"drop": "("}))
+    assert caught.value.problems[0].code == "clean_bad_pattern"
+    assert "正则" in caught.value.problems[0].text("zh")
+    with pytest.raises(TuneboardError) as caught:
+        list(cleaning.clean(job, "", {"exact": True}))
+    with pytest.raises(TuneboardError) as caught:
+        list(cleaning.clean(job, "new", {"max_tokens": "5"}))
+    assert caught.value.problems[0].code == "model_required"
+    with pytest.raises(TuneboardError) as caught:
+        list(cleaning.clean(job, "new", {"max_tokens": "five"}))
+    assert caught.value.problems[0].code == "not_int"
+
+
+def test_leaving_the_page_ends_the_child_which_leaves_nothing(data: Path) -> None:
+    add(data, "s", [{"q": f"question {n} " * 40, "a": "a"} for n in range(20_000)])
+    before = everything(data)
+    told = cleaning.clean(cleaning.Job("s", "data"), "new", {"near": 0.8})
+    assert isinstance(next(told), tuple)
+    told.close()  # type: ignore[attr-defined]
+    assert everything(data) == before
+
+
+def test_each_control_of_the_page_reaches_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def popen(argv: list[str], **_: Any) -> Any:
+        seen.append(argv)
+        raise OSError
+
+    monkeypatch.setattr(cleaning.subprocess, "Popen", popen)
+    wish: dict[str, Any] = {name: f"{at}" for at, name in enumerate(cleaning.STEPS, 1)}
+    job = cleaning.Job("s", "folder", overwrite=True)
+    with pytest.raises(OSError):  # noqa: PT011 (the stand-in's)
+        list(cleaning.clean(job, "new", {**wish, "drop": " x"}, "m"))
+    with pytest.raises(OSError):  # noqa: PT011
+        list(cleaning.split(job, ("a", "b"), 0.2, "7"))
+    told = " ".join(seen[0][5:])
+    assert told == (
+        "clean s --into=new --tidy --exact --near=3 --min_answer=4 --min_tokens=5 --max_tokens=6 "
+        "--drop= x --keep=8 --not_in=9 --model_name_or_path=m --overwrite --dataset_dir folder "
+        "--json --progress"
+    )
+    words = "split s --names=a,b --ratio=0.2 --seed=7 --overwrite --dataset_dir folder"
+    assert " ".join(seen[1][5:]).startswith(words)
+    assert not cleaning.chosen(dict.fromkeys(cleaning.STEPS, ""))
+    assert all(cleaning.chosen({name: "1"}) for name in cleaning.STEPS)
