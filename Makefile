@@ -11,7 +11,8 @@ start: $(STAMP)
 	$(BIN)/tuneboard webui
 
 test: $(STAMP) browser check
-	$(BIN)/python -m pytest tests/backend tests/failures tests/e2e
+	$(BIN)/python -m pytest tests/backend -n auto --dist loadfile
+	$(BIN)/python -m pytest tests/failures tests/e2e
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -19,7 +20,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m backend.contract.reference check
-	$(BIN)/python -m pytest tests/unit tests/contract
+	$(BIN)/python -m pytest tests/unit tests/contract -n auto
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench start
