@@ -42,6 +42,7 @@ def draw(context: Context) -> tuple[Form, Parts]:
         buttons=[],
         column_widths=list(WIDTHS),
         elem_id="sets-table",
+        elem_classes=["listed", "picked"],
     )
     parts["wrong"] = _words("sets-wrong", "problems")
     _draw_chosen(texts, form, parts)
@@ -110,6 +111,7 @@ def _draw_chosen(texts: Texts, form: Form, parts: Parts) -> None:
         buttons=[],
         column_widths=list(FOUND_WIDTHS),
         elem_id="sets-found",
+        elem_classes="listed",
         **say({"label": "sets.findings"}),
     )
     texts.add(parts["found"], label="sets.findings")

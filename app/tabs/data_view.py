@@ -46,6 +46,7 @@ def draw(texts: Texts, prefix: str) -> Parts:
         show_label=False,
         interactive=False,
         container=False,
+        visible=False,
         max_lines=4,
         elem_id=f"{prefix}-where",
         elem_classes="seen-where",
@@ -97,7 +98,7 @@ def _wire_rows(form: Form, lang: Any, parts: Parts) -> None:
         first = _first(step, jump, words.strip(), at)
         values, _ = form.values(given)
         found = rows_view.look(values, Wish(view, first, words.strip()), lang)
-        return [found.where, found.html, (first, found.onward)]
+        return [gr.update(value=found.where, visible=True), found.html, (first, found.onward)]
 
     inputs = [lang, parts["view"], parts["jump"], parts["search"], place, *form.components]
     outputs = [parts["where"], parts["rows"], place]

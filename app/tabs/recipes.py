@@ -118,6 +118,7 @@ def _side(texts: Texts) -> dict[str, Any]:
         visible=False,
         buttons=[],
         elem_id="recipe-stages",
+        elem_classes=["listed", "picked"],
     )
     return {
         "start": start,

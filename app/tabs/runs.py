@@ -50,6 +50,7 @@ def build(texts: Texts, lang: Any) -> RunsTab:
                 buttons=[],
                 column_widths=list(WIDTHS),
                 elem_id="runs-table",
+                elem_classes=["listed", "picked"],
                 **say({"label": "runs.table"}),
             )
             texts.add(table, label="runs.table")
