@@ -10,9 +10,9 @@ from typing import Any
 from transformers import set_seed
 
 from backend import generation, hub_push, model_card, plots
-from backend.contract import metrics, run_folder
+from backend.contract import metrics, run_files, run_folder
 from backend.contract.field import Value
-from backend.contract.files import write_atomic
+from backend.contract.files import dump, read_json, write_atomic
 from backend.contract.methods import is_adapter
 from backend.contract.problems import Problem
 from backend.data import prepare, templates
@@ -50,6 +50,7 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     report.phase("tokenizing")
     prepared = prepare.training(values, tokenizer, template, report)
     assert prepared.train is not None
+    _compare(prepared.key, checkpoint is not None, report)
     args = arguments.build(values, folder, prepared.sizes(), report)
     arguments.assert_group(args)
     report.phase("loading")
@@ -76,6 +77,16 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
         raise Stopped
     if values.get("push_to_hub") and report.writes:
         _push(values, folder, report)
+
+
+def _compare(key: str, resumed: bool, report: Report) -> None:
+    """Keep which data a run began with; tell where it goes on with other data."""
+    file = report.folder / run_files.DATA
+    began = read_json(file).get("key")
+    if not resumed and report.writes:
+        write_atomic(file, dump({"key": key}))
+    elif resumed and key and began and key != began:
+        report.notice(Problem(code="data_changed", field="dataset", notice=True))
 
 
 def stage_trainer(stage: str) -> Any:

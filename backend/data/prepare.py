@@ -36,11 +36,13 @@ class Prepared:
 
     summary: for "train" and "evaluation" the numbers of rows, examples, cut, tokens,
     learned_tokens, and `refused`: reason, file, first line, count.
+    key: stands for the rows to train on and how they were read; "" where only reading them tells.
     """
 
     train: Any
     evaluation: Dataset | None
     summary: dict[str, Any]
+    key: str = ""
 
     def sizes(self) -> tuple[int, int]:
         """Rows to train on (0 where a stream does not know) and to evaluate on."""
@@ -87,7 +89,7 @@ def training(values: Values, tokenizer: Any, template: Template, report: Reports
     evaluation = _packed(held, work)
     if path is not None and rows is not None:
         saved.save(work, path, rows, evaluation)
-    return Prepared(rows, evaluation, summary)
+    return Prepared(rows, evaluation, summary, train.key if isinstance(train, Part) else "")
 
 
 def prompts(

@@ -260,3 +260,28 @@ def test_a_checkpoint_without_optimizer_cannot_be_resumed(
     with pytest.raises(UsageError) as caught:
         trained(workspace, tiny_model_dir, "next", resume_from_checkpoint=given)
     assert caught.value.problems[0].code == "checkpoint_not_resumable"
+
+
+def test_other_data_is_told_when_a_run_goes_on(
+    workspace: Path, tiny_model_dir: Path, stop_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D-09: the same data says nothing, one changed row is noticed."""
+    told: list[str] = []
+    monkeypatch.setattr(Report, "notice", lambda _, problem: told.append(problem.code))
+    given = {"max_steps": 6, "resume_from_checkpoint": "auto"}
+    stop_at(2)
+    with pytest.raises(Stopped):
+        trained(workspace, tiny_model_dir, max_steps=6)
+    (workspace / "saves" / "run" / "stop.json").unlink()
+    file = workspace / "data" / "sums.json"
+    rows = json.loads(file.read_text())
+    stop_at(4)
+    with pytest.raises(Stopped):
+        trained(workspace, tiny_model_dir, **given)
+    assert "data_changed" not in told
+    (workspace / "saves" / "run" / "stop.json").unlink()
+    rows[0]["output"] = "It is something else."
+    file.write_text(json.dumps(rows))
+    stop_at(99)
+    trained(workspace, tiny_model_dir, **given)
+    assert "data_changed" in told
