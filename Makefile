@@ -1,20 +1,21 @@
 # make start | make test | make check. All tools live in .venv; nothing else is touched.
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+INSTALLED := .venv/.installed
+TESTED := .venv/.tested
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .PHONY: start test check bench browser
 
-start: $(STAMP)
+start: $(INSTALLED)
 	@test -f saves/models/SmolLM2-135M-Instruct/model.safetensors || $(BIN)/tuneboard starter || echo "The starter model could not be fetched now; the page offers it again."
 	$(BIN)/tuneboard webui
 
-test: $(STAMP) browser check
+test: $(TESTED) browser check
 	$(BIN)/python -m pytest tests/backend -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/failures tests/e2e
 
-check: $(STAMP)
+check: $(TESTED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -22,14 +23,19 @@ check: $(STAMP)
 	$(BIN)/python -m backend.contract.reference check
 	$(BIN)/python -m pytest tests/unit tests/contract -n auto
 
-bench: $(STAMP)
+bench: $(TESTED)
 	$(BIN)/python -m tests.bench start
 
-browser: $(STAMP)
+browser: $(TESTED)
 	@sh tests/install_browser.sh
 
-$(STAMP): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q -c constraints.txt torch
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	touch $(INSTALLED)
+
+# What tests and checks need beyond what the page needs.
+$(TESTED): $(INSTALLED)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
-	touch $(STAMP)
+	touch $(TESTED)
