@@ -7,6 +7,7 @@ from typing import Any
 
 from backend.contract.problems import Problem, UsageError
 
+FAILED = "⚠ "  # what a column says in place of an answer begins so
 RESULT = "observation"  # the role of what a tool gave back, as people know it
 CALL = re.compile(r"<tool_call>\n(.*?)\n</tool_call>", re.DOTALL)
 

@@ -10,6 +10,7 @@ from app.form import Form
 from app.i18n import say, t
 from app.services import chat_client, chat_turns
 from app.services.catalog import base_of, is_adapter, relative
+from app.tabs import chat_feedback
 from app.tabs.context import Context
 from app.tabs.launching import said
 from backend.contract.arguments import judged
@@ -47,19 +48,28 @@ def build(context: Context) -> dict[str, Any]:
             with gr.Row():
                 parts["tuned"] = _chatbot(texts, "tuned")
                 parts["base"] = _chatbot(texts, "base", visible=False)
+            kept = chat_feedback.draw_choice(texts)
             parts["message"] = texts.make(
                 gr.Textbox,
                 {"label": "chat.message", "placeholder": "chat.placeholder"},
                 lines=2,
                 elem_id="chat-message",
             )
-            with gr.Row():
+            with gr.Row(elem_classes="buttons"):
                 for name in ("send", "stop", "again", "clear"):
                     parts[name] = _button(texts, name, "primary" if name == "send" else "secondary")
         with gr.Column(scale=1, min_width=260):
             _settings(texts, form, parts)
+            kept |= chat_feedback.draw_set(texts)
     _wire_model(context, form, parts)
     _wire_talk(context, form, parts)
+    chat_feedback.wire(kept, parts, context.lang)
+    parts["side_by_side"].change(
+        lambda both: [gr.update(visible=both)] * 2,
+        parts["side_by_side"],
+        [parts["base"], kept["choice"]],
+        api_visibility="private",
+    )
     return parts
 
 
@@ -93,15 +103,17 @@ def _settings(texts: Any, form: Form, parts: dict[str, Any]) -> None:
         value=True,
         elem_id="chat-escape",
     )
-    form.add(*SAMPLING, *ENGINE, start=START)
-    form.add_extra()
-    parts["seed"] = texts.make(
-        gr.Textbox,
-        {"label": "chat.seed", "info": "chat.seed_help"},
-        value="",
-        max_lines=1,
-        elem_id="chat-seed",
-    )
+    form.add(*SAMPLING, start=START)
+    with texts.make(gr.Accordion, {"label": "chat.more"}, open=False, elem_id="chat-more"):
+        parts["seed"] = texts.make(
+            gr.Textbox,
+            {"label": "chat.seed", "info": "chat.seed_help"},
+            value="",
+            max_lines=1,
+            elem_id="chat-seed",
+        )
+        form.add(*ENGINE)
+        form.add_extra()
 
 
 def _button(texts: Any, name: str, variant: str) -> Any:
@@ -156,12 +168,6 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
         [context.lang, seen],
         [parts["status"], seen],
         show_progress="hidden",
-        api_visibility="private",
-    )
-    parts["side_by_side"].change(
-        lambda both: gr.update(visible=both),
-        parts["side_by_side"],
-        parts["base"],
         api_visibility="private",
     )
     parts["escape"].change(
@@ -282,7 +288,8 @@ def _without_answer(history: History) -> History:
 
 def _failed(histories: list[History], words: str) -> list[History]:
     return [
-        [*(history or []), {"role": "assistant", "content": f"⚠ {words}"}] for history in histories
+        [*(history or []), {"role": "assistant", "content": f"{chat_turns.FAILED}{words}"}]
+        for history in histories
     ]
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from backend.contract import arguments, launch, run_folder
 from backend.contract.run_folder import State
 from tests.e2e.conftest import Server
-from tests.e2e.test_page import box, command_of, ready_form
+from tests.e2e.test_page import box, command_of, ready_form, unfold
 from tests.e2e.test_tabs import open_tab, say, with_tiny
 from tests.failures.conftest import ended
 
@@ -110,6 +110,7 @@ def test_tools_and_their_results(
     expect(page.locator("#chat-tuned")).to_contain_text("rain")
     expect(page.locator("#chat-role input")).to_have_value("User")
     expect(page.locator("#chat-tuned")).not_to_contain_text("⚠")
+    unfold(page, "chat-more")
     box(page, "chat-seed").fill("x")
     say(page, "And now?")
     expect(page.locator("#chat-tuned")).to_contain_text("no whole number")

@@ -17,7 +17,7 @@ from backend.contract import arguments, launch, run_folder
 from backend.contract.run_folder import State
 from backend.contract.texts import t
 from tests.e2e.conftest import ROOT, Server
-from tests.e2e.test_page import box, choose
+from tests.e2e.test_page import box, choose, unfold
 from tests.failures.conftest import ended, fake, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -134,6 +134,7 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     expect(status).to_have_value(re.compile("ready"), timeout=60_000)
     assert len(children(home)) == 1
     box(page, "chat-temperature").fill("1")  # greedy, the random model ends at once
+    unfold(page, "chat-more")
     box(page, "chat-seed").fill("1")
     box(page, "chat-max_new_tokens").fill("12")
     turns = page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")
@@ -158,6 +159,18 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     say(page, "Who are you?")
     expect(turns).to_have_count(1)
     assert settled(turns.first) == first
+
+    page.get_by_label("Like", exact=True).first.click()
+    note = page.locator("#keep-note")
+    expect(note).to_contain_text("name a data set")
+    unfold(page, "keep")
+    box(page, "keep-name").fill("liked")
+    page.get_by_label("Dislike", exact=True).first.click()
+    expect(note).to_contain_text("row 1 of liked")
+    row = json.loads((home / "data" / "liked" / "liked.jsonl").read_text())
+    assert [one["role"] for one in row["messages"]] == ["user", "assistant"]
+    assert row["messages"][1]["content"].strip() == first.strip()
+    assert row["label"] is False
 
     page.locator("#chat-unload").click()
     expect(status).to_have_value(t("chat.none", "en"))

@@ -1,0 +1,121 @@
+"""Judged answers of a chat as rows of a set: kept once, in order, never over somebody's data."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.services import feedback
+from app.tabs import chat_feedback
+from app.tabs.chat_feedback import Setting
+from backend.contract import dataset_info, registry
+from backend.contract.problems import TuneboardError
+
+ASKED = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "q"}]
+ANSWER = {"role": "assistant", "content": "<think>x</think>a"}
+HISTORY = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    return tmp_path
+
+
+def rows(home: Path, name: str = "mine") -> list[dict[str, Any]]:
+    lines = (home / "data" / name / f"{name}.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def code(raised: pytest.ExceptionInfo[TuneboardError]) -> str:
+    return raised.value.problems[0].code
+
+
+def test_a_judgement_is_kept_and_changed(home: Path) -> None:
+    first = feedback.keep("mine", "kto", feedback.judged([*ASKED, ANSWER], [], True))
+    other = feedback.keep(
+        "mine", "kto", feedback.judged([*ASKED, {**ANSWER, "content": "b"}], [], True)
+    )
+    again = feedback.keep("mine", "kto", feedback.judged([*ASKED, ANSWER], [], False))
+    assert [(one.number, one.replaced) for one in (first, other, again)] == [
+        (1, False),
+        (2, False),
+        (1, True),
+    ]
+    assert [row["label"] for row in rows(home)] == [False, True]
+    assert rows(home)[0]["messages"] == [*ASKED, ANSWER]
+    entry = dataset_info.find("mine", "data")
+    assert entry.path == home / "data" / "mine" / "mine.jsonl"
+
+
+def test_the_better_of_two_is_one_row_whichever_it_is(home: Path) -> None:
+    worse = {"role": "assistant", "content": "b"}
+    feedback.keep("mine", "preference", feedback.preferred(ASKED, [], ANSWER, worse))
+    kept = feedback.keep("mine", "preference", feedback.preferred(ASKED, [], worse, ANSWER))
+    assert kept.replaced
+    assert [(row["chosen"], row["rejected"]) for row in rows(home)] == [(worse, ANSWER)]
+    assert dataset_info.find("mine", "data").ranking
+
+
+def test_what_belongs_to_others_is_left_alone(home: Path) -> None:
+    (home / "data" / "own.json").write_text("[]")
+    registry.register("own", {"file_name": "own.json"}, "data")
+    (home / "data" / "loose").mkdir()
+    (home / "data" / "loose" / "loose.jsonl").write_text("{}\n")
+    feedback.keep("mine", "sft", feedback.answered([*ASKED, ANSWER], []))
+    before = sorted(home.rglob("*"))
+    row = feedback.judged([*ASKED, ANSWER], [], True)
+    for name in ("own", "loose", "mine"):
+        with pytest.raises(TuneboardError) as raised:
+            feedback.keep(name, "kto", row)
+        assert code(raised) == "feedback_other_set"
+    for name in ("", "../x", "a/b", "Mine", "x\u202ey", "."):
+        with pytest.raises(TuneboardError):
+            feedback.keep(name, "kto", row)
+    assert sorted(home.rglob("*")) == before
+
+
+def test_many_at_once_lose_nothing(home: Path) -> None:
+    def keep(number: int) -> int:
+        row = feedback.answered([*ASKED, {"role": "assistant", "content": str(number)}], [])
+        return feedback.keep("mine", "sft", row).number
+
+    keep(0)
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(keep, range(1, 40)))
+    assert sorted(numbers) == list(range(2, 41))
+    assert sorted(int(row["messages"][-1]["content"]) for row in rows(home)) == list(range(40))
+
+
+def held(**given: str) -> Setting:
+    start = {"lang": "en", "name": "mine", "kind": "kto", "system": "Be brief", "tools": ""}
+    return Setting(**{**start, **given})
+
+
+def test_a_thumb_takes_the_conversation_up_to_its_answer(home: Path) -> None:
+    history = [*HISTORY, {"role": "user", "content": "r"}, {"role": "assistant", "content": "b"}]
+    event: Any = SimpleNamespace(index=1, liked=True)
+    chat_feedback._judged(held(), history, event)
+    assert rows(home)[0]["messages"] == [*ASKED, HISTORY[1]]
+    with pytest.raises(TuneboardError) as raised:
+        chat_feedback._judged(held(kind="sft"), history, SimpleNamespace(index=1, liked=False))  # type: ignore[arg-type]
+    assert code(raised) == "feedback_not_liked"
+
+
+def test_a_choice_needs_two_answers_to_the_same_question(home: Path) -> None:
+    other = [HISTORY[0], {"role": "assistant", "content": "b"}]
+    chat_feedback._preferred(held(), HISTORY, other)
+    assert rows(home)[0]["chosen"] == HISTORY[1]
+    longer = [*other, HISTORY[0], {"role": "assistant", "content": "c"}]
+    for better, worse, wrong in (
+        (HISTORY, [], "feedback_no_answers"),
+        ([*HISTORY, *HISTORY], longer, "feedback_apart"),
+        (HISTORY, HISTORY, "feedback_same"),
+    ):
+        with pytest.raises(TuneboardError) as raised:
+            chat_feedback._preferred(held(), better, worse)
+        assert code(raised) == wrong
