@@ -8,22 +8,19 @@ who judges the same answer again changes its row.
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collections.abc import Iterator
-
-from app.services import chat_turns
 from app.services.chat_turns import Turn
 from backend.contract import dataset_info, registry
 from backend.contract.dataset_info import REGISTRY
 from backend.contract.files import make_readable, write_atomic
 from backend.contract.home import data
 from backend.contract.names import check_name
-from backend.contract.problems import DataError, DiskFullError, Problem
+from backend.contract.problems import DataError, DiskFullError, Problem, TuneboardError
 from backend.contract.run_files import hold
 from backend.datafiles import formats, turns
 
@@ -35,66 +32,36 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "preference": {"chosen": "chosen", "rejected": "rejected"},
 }
 SHARED = {"messages": "messages", "tools": "tools"}
+LOCK = ".feedback.lock"
 WAIT_S = 10.0
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Chat:
-    """What an answer was made from: the turns of its column, system prompt and tools' JSON."""
-
-    history: Sequence[Turn]
-    system: str = ""
-    tools: str = ""
-
-    def messages(self) -> list[Turn]:
-        """The conversation as the API takes it. Raises DataError: the last turn is no answer."""
-        last = self.history[-1] if self.history else {"role": "", "content": ""}
-        words = chat_turns.text_of(last["content"])
-        if last["role"] != "assistant" or not words.strip():
-            raise DataError(Problem(code="feedback_no_answer"))
-        if words.startswith(chat_turns.FAILED):
-            raise DataError(Problem(code="feedback_failed_answer"))
-        try:
-            return chat_turns.messages(self.history, self.system)
-        except ValueError:
-            raise DataError(Problem(code="feedback_unfit")) from None
-
-
-@dataclass(frozen=True)
 class Kept:
-    """Where a row lies, counted from 1; `new`: False where it stood there already."""
+    """Where a row lies, counted from 1, and whether it took the place of an earlier judgement."""
 
-    row: int
-    new: bool
-
-
-def judged(chat: Chat, good: bool, kind: str) -> Row:
-    """The row of one answer, for a set of the kind sft or kto.
-
-    Raises DataError (no answer, not fit for training) and UsageError (tools).
-    """
-    messages, tools = chat.messages(), _tools(chat.tools)
-    row: Row = {"id": _id([messages, tools]), "messages": messages, "tools": tools}
-    return {**row, "label": good} if kind == "kto" else row
+    number: int
+    replaced: bool
 
 
-def preferred(better: Chat, worse: Chat) -> Row:
-    """The row of two answers to the same messages of the person's.
+def answered(messages: Sequence[Turn], tools: Sequence[Turn]) -> Row:
+    """The row of a good answer, for a set of the kind sft; the answer is the last message."""
+    written = _text(list(tools)) if tools else ""
+    return {"id": _id([messages, written]), "messages": list(messages), "tools": written}
 
-    Where their columns have gone different ways, the conversation is that of the better answer.
-    Raises as judged does, and DataError where there are not two answers to the same.
-    """
-    (*before, chosen), (*other, rejected) = better.messages(), worse.messages()
-    if _asked(before) != _asked(other):
-        raise DataError(Problem(code="feedback_other_question"))
-    if chosen == rejected:
-        raise DataError(Problem(code="feedback_same_answers"))
-    tools = _tools(better.tools)
-    sides = sorted([_text([*before, chosen]), _text([*other, rejected])])
-    answers = {"chosen": chosen, "rejected": rejected}
-    return {"id": _id([sides, tools]), "messages": before, "tools": tools, **answers}
+
+def judged(messages: Sequence[Turn], tools: Sequence[Turn], good: bool) -> Row:
+    """The row of a good or bad answer, for a set of the kind kto."""
+    return {**answered(messages, tools), "label": good}
+
+
+def preferred(asked: Sequence[Turn], tools: Sequence[Turn], chosen: Turn, rejected: Turn) -> Row:
+    """The row of the better and the worse of two answers, for a set of the kind preference."""
+    row = answered(asked, tools)
+    sides = sorted([_text(chosen), _text(rejected)])
+    return {**row, "id": _id([row["id"], sides]), "chosen": chosen, "rejected": rejected}
 
 
 def keep(name: str, kind: str, row: Row) -> Kept:
@@ -104,33 +71,26 @@ def keep(name: str, kind: str, row: Row) -> Kept:
     stage could learn from, files that cannot be written; DiskFullError.
     """
     made = _entry(name, kind)
-    _refuse_unfit(registry.judged(name, made, data()), row, kind)
+    _refuse_unfit(registry.judged(name, made, str(data())), row, kind)
     with _held(name) as file:
-        known = _registered(name, made)
-        rows = _rows(file, name, kind)
-        places = [place for place, one in enumerate(rows) if one["id"] == row["id"]]
-        new, fresh = not places, not file.exists()
-        if new:
-            rows.append(row)
-            places = [len(rows) - 1]
-        rows[places[0]] = row
-        _write(file, rows)
+        known, rows = _registered(name, made), _rows(file, name, kind)
+        found = next((n for n, one in enumerate(rows) if one["id"] == row["id"]), len(rows))
+        fresh = not file.exists()
+        file.parent.mkdir(exist_ok=True)
+        _write(file, [*rows[:found], row, *rows[found + 1 :]])
         try:
             if not known:
-                registry.register(name, made, data())
-        except (DataError, DiskFullError):
+                registry.register(name, made, str(data()))
+        except TuneboardError:
             if fresh:
                 file.unlink()
             raise
-        return Kept(places[0] + 1, new)
+        return Kept(found + 1, found < len(rows))
 
 
 def drop(name: str, kind: str, row: Row) -> bool:
     """Take the row with this id out of the set; False where it was not there. Raises as keep."""
     made = _entry(name, kind)
-    registry.judged(name, made, data())
-    if not (data() / name).exists():
-        return False
     with _held(name) as file:
         _registered(name, made)
         rows = _rows(file, name, kind)
@@ -169,12 +129,10 @@ def _held(name: str) -> Iterator[Path]:
     folder = data() / name
     file = folder / f"{name}.jsonl"
     try:
-        there = {each.name: None for each in data().iterdir()} if data().is_dir() else {}
-        other = registry.twin(name, there)
-        if other or folder.is_symlink() or file.is_symlink():
+        data().mkdir(parents=True, exist_ok=True)
+        if folder.is_symlink() or file.is_symlink() or registry.twin(name, _names()):
             raise _taken(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = hold(folder / f".{name}.lock", WAIT_S)
+        handle = hold(data() / LOCK, WAIT_S)
         if handle is None:
             raise DataError(Problem(code="registry_busy", params={"path": str(file)}))
         try:
@@ -188,6 +146,10 @@ def _held(name: str) -> Iterator[Path]:
             ) from None
         params = {"file": str(file), "reason": error.strerror or str(error)}
         raise DataError(Problem(code="file_unwritable", params=params)) from None
+
+
+def _names() -> dict[str, None]:
+    return {each.name: None for each in data().iterdir()}
 
 
 def _registered(name: str, made: Mapping[str, object]) -> bool:
@@ -229,17 +191,7 @@ def _write(file: Path, rows: list[Row]) -> None:
 
 
 def _taken(name: str) -> DataError:
-    return DataError(Problem(code="feedback_taken", params={"name": name}))
-
-
-def _tools(text: str) -> str:
-    """The tools of the box as JSON text, "" where there are none. Raises UsageError."""
-    found = chat_turns.tools(text)
-    return _text(found) if found else ""
-
-
-def _asked(messages: Sequence[Turn]) -> list[Any]:
-    return [one["content"] for one in messages if one["role"] != "assistant"]
+    return DataError(Problem(code="feedback_other_set", params={"name": name}))
 
 
 def _id(judged: Any) -> str:

@@ -1,25 +1,25 @@
 """Thumbs and choices in the Chat tab, kept as rows of a data set of the person's choice."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from app.i18n import Texts, t
-from app.services import chat_turns, feedback, row_html
-from backend.contract.problems import Problem, TuneboardError, UsageError
+from app.services import chat_turns, feedback
+from app.services.chat_turns import Turn
+from app.tabs.launching import said
+from backend.contract.problems import DataError, Problem, TuneboardError, UsageError
 
-KINDS = [(f"keep.kind.{kind}", kind) for kind in feedback.KINDS]
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-
-History = list[dict[str, Any]]
-Parts = dict[str, Any]
+KINDS = [(f"keep.kind.{kind}", kind) for kind in ("kto", "sft", "preference")]
+SIDES = ("tuned", "base")
+History = list[Turn]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the tab holds besides the conversations."""
+    """What the boxes beside the chat hold."""
 
     lang: str
     name: str
@@ -28,100 +28,125 @@ class Setting:
     tools: str
 
 
-def draw_choice(texts: Texts) -> Parts:
-    """The buttons under two answers; hidden until both columns are shown."""
-    with gr.Row(visible=False, elem_classes="buttons") as row:
+def draw_choice(texts: Texts) -> dict[str, Any]:
+    """Draw the two buttons, shown with both columns, and the note on what was kept."""
+    with gr.Row(visible=False, elem_id="keep-choice", elem_classes="buttons") as row:
         buttons = {
             side: texts.make(
-                gr.Button, {"value": f"keep.{side}"}, size="sm", elem_id=f"keep-{side}"
+                gr.Button, {"value": f"keep.{side}"}, elem_id=f"keep-{side}", size="sm"
             )
-            for side in ("tuned", "base")
+            for side in SIDES
         }
-    return {"choice": row, **buttons}
+    note = gr.Textbox(
+        visible=False,
+        show_label=False,
+        container=False,
+        interactive=False,
+        lines=1,
+        max_lines=4,
+        elem_id="keep-note",
+    )
+    return {"choice": row, "note": note, **buttons}
 
 
-def draw_set(texts: Texts) -> Parts:
-    """Which set, and what kind of rows; below it what was kept last."""
-    parts: Parts = {}
+def draw_set(texts: Texts) -> dict[str, Any]:
+    """Draw the closed accordion with the set's name and kind."""
     with texts.make(gr.Accordion, {"label": "keep.title"}, open=False, elem_id="keep"):
-        parts["name"] = texts.make(
+        name = texts.make(
             gr.Textbox,
             {"label": "keep.name", "info": "keep.name_help"},
-            value="",
             max_lines=1,
             elem_id="keep-name",
         )
-        parts["kind"] = texts.make(
-            gr.Dropdown,
+        kind = texts.make(
+            gr.Radio,
             {"label": "keep.kind", "info": "keep.kind_help", "choices": KINDS},
             value="kto",
-            filterable=False,
             elem_id="keep-kind",
         )
-    parts["note"] = gr.Markdown(elem_id="keep-note", elem_classes="seen")
-    return parts
+    return {"name": name, "kind": kind}
 
 
-def wire(parts: Parts, chat: Parts, lang: Any) -> None:
-    """Wire thumbs and choices; `chat`: the tab's columns, system prompt and tools."""
-    setting = [lang, parts["name"], parts["kind"], chat["system"], chat["tools"]]
-    columns = [chat["tuned"], chat["base"]]
+def wire(kept: dict[str, Any], parts: dict[str, Any], lang: Any) -> None:
+    """The thumbs of both columns and the two buttons add, change and take out rows."""
+    boxes = [lang, kept["name"], kept["kind"], parts["system"], parts["tools"]]
+    columns = [parts[side] for side in SIDES]
+    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
-    def thumb(event: gr.LikeData, *given: Any) -> str:
-        held = Setting(*given[:5])
-        return _told(held, lambda: _judged(held, given[5], event))
+    def thumb(history: History, event: gr.LikeData, *given: str) -> Any:
+        return _told(Setting(*given), lambda held: _judged(held, history, event))
 
-    for column in columns:
-        column.like(thumb, [*setting, column], parts["note"], **QUIET)
+    def choose(side: str, tuned: History, base: History, *given: str) -> Any:
+        pair = (tuned, base) if side == "tuned" else (base, tuned)
+        return _told(Setting(*given), lambda held: _preferred(held, *pair))
 
-    def choose(better: int, given: Sequence[Any]) -> str:
-        held = Setting(*given[:5])
-        histories = [history or [] for history in given[5:]]
-        return _told(held, lambda: _preferred(held, histories[better], histories[1 - better]))
-
-    for better, side in enumerate(("tuned", "base")):
-        parts[side].click(
-            lambda *given, better=better: choose(better, given),
-            [*setting, *columns],
-            parts["note"],
-            **QUIET,
-        )
+    for side, column in zip(SIDES, columns, strict=True):
+        column.like(thumb, [column, *boxes], kept["note"], **hidden)
+        kept[side].click(partial(choose, side), [*columns, *boxes], kept["note"], **hidden)
 
 
-def _judged(held: Setting, history: History, event: gr.LikeData) -> feedback.Kept:
-    """One answer of a column, up or down. Raises TuneboardError."""
+def _told(held: Setting, change: Any) -> Any:
+    """The note after a change of the set, or why there was none."""
+    try:
+        if not (held.name or "").strip():
+            raise UsageError(Problem(code="feedback_name"))
+        words = change(held)
+    except TuneboardError as error:
+        words = said(error.problems, held.lang)
+    return gr.update(visible=True, value=words)
+
+
+def _judged(held: Setting, history: History, event: gr.LikeData) -> str:
+    """Keep the answer that a thumb is on; a thumb taken back takes its row out."""
     if held.kind == "preference":
         raise UsageError(Problem(code="feedback_choose"))
-    if held.kind == "sft" and event.liked is not True:
-        raise UsageError(Problem(code="feedback_not_liked"))
-    index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
-    messages = chat_turns.messages(history[: int(index) + 1], held.system)
-    tools = chat_turns.tools(held.tools)
+    index = event.index if isinstance(event.index, int) else event.index[0]
+    messages = _messages(held, history[: index + 1])
+    tools, name = chat_turns.tools(held.tools), held.name.strip()
     row = feedback.answered(messages, tools)
     if held.kind == "kto":
         row = feedback.judged(messages, tools, event.liked is True)
-    return feedback.keep(held.name, held.kind, row)
+    back = not isinstance(event.liked, bool)  # Gradio sends "" then
+    if back or (held.kind == "sft" and not event.liked):
+        if feedback.drop(name, held.kind, row):
+            return t("keep.dropped", held.lang, name=name)
+        if back:
+            return t("keep.nothing", held.lang)
+        raise UsageError(Problem(code="feedback_not_liked"))
+    return _kept(held, held.kind, row)
 
 
-def _preferred(held: Setting, better: History, worse: History) -> feedback.Kept:
-    """The last answers of two columns to the same conversation. Raises TuneboardError."""
-    sides = [chat_turns.messages(history, held.system) for history in (better, worse)]
-    answers = [side[-1] for side in sides if side and side[-1]["role"] == "assistant"]
-    if len(answers) < len(sides):
+def _preferred(held: Setting, better: History, worse: History) -> str:
+    """Keep the last answers of both columns as a preference."""
+    if not better or not worse:
         raise UsageError(Problem(code="feedback_no_answers"))
-    if sides[0][:-1] != sides[1][:-1]:
+    *asked, chosen = _messages(held, better)
+    *other, rejected = _messages(held, worse)
+    if asked != other:
         raise UsageError(Problem(code="feedback_apart"))
-    if answers[0] == answers[1]:
+    if chosen == rejected:
         raise UsageError(Problem(code="feedback_same"))
-    row = feedback.preferred(sides[0][:-1], chat_turns.tools(held.tools), *answers)
-    return feedback.keep(held.name, "preference", row)
+    row = feedback.preferred(asked, chat_turns.tools(held.tools), chosen, rejected)
+    return _kept(held, "preference", row)
 
 
-def _told(held: Setting, work: Any) -> str:
-    """What was kept, or why nothing was, as Markdown."""
+def _messages(held: Setting, history: History) -> list[Turn]:
+    """The conversation up to an answer. Raises DataError: there is none, or only an error's."""
+    last = history[-1] if history else {"role": "", "content": ""}
+    words = chat_turns.text_of(last["content"])
+    if last["role"] != "assistant" or not words.strip():
+        raise DataError(Problem(code="feedback_no_answer"))
+    if words.startswith(chat_turns.FAILED):
+        raise DataError(Problem(code="feedback_failed_answer"))
     try:
-        kept = work()
-    except TuneboardError as error:
-        return "".join(row_html.note(problem.text(held.lang)) for problem in error.problems)
-    key = "keep.replaced" if kept.replaced else "keep.kept"
-    return row_html.note(t(key, held.lang, row=kept.number, name=held.name.strip()))
+        return chat_turns.messages(history, held.system or "")
+    except ValueError:  # a tool call that is no JSON
+        raise DataError(Problem(code="feedback_unfit")) from None
+
+
+def _kept(held: Setting, kind: str, row: feedback.Row) -> str:
+    name = held.name.strip()
+    kept = feedback.keep(name, kind, row)
+    return t(
+        "keep.replaced" if kept.replaced else "keep.kept", held.lang, row=kept.number, name=name
+    )

@@ -102,7 +102,9 @@ def test_a_thumb_takes_the_conversation_up_to_its_answer(home: Path) -> None:
     chat_feedback._judged(held(), history, event)
     assert rows(home)[0]["messages"] == [*ASKED, HISTORY[1]]
     with pytest.raises(TuneboardError) as raised:
-        chat_feedback._judged(held(kind="sft"), history, SimpleNamespace(index=1, liked=False))  # type: ignore[arg-type]
+        chat_feedback._judged(
+            held(kind="sft", name="good"), history, SimpleNamespace(index=1, liked=False)
+        )
     assert code(raised) == "feedback_not_liked"
 
 
@@ -119,3 +121,41 @@ def test_a_choice_needs_two_answers_to_the_same_question(home: Path) -> None:
         with pytest.raises(TuneboardError) as raised:
             chat_feedback._preferred(held(), better, worse)
         assert code(raised) == wrong
+
+
+def test_a_thumb_taken_back_takes_its_row_out(home: Path) -> None:
+    events: list[Any] = [SimpleNamespace(index=1, liked=liked) for liked in (True, "", "")]
+    said = [chat_feedback._judged(held(), HISTORY, event) for event in events]
+    assert said == [
+        "Kept as row 1 of mine.",
+        "Taken out of mine again.",
+        "Nothing is kept of this answer.",
+    ]
+    assert rows(home) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        (" ", "feedback_no_answer"),
+        ("⚠ The seed is no number.", "feedback_failed_answer"),
+        ("<tool_call>\n{broken\n</tool_call>", "feedback_unfit"),
+        ("half \ud800", "feedback_unfit"),
+    ],
+)
+def test_what_is_no_answer_is_not_kept(home: Path, answer: str, wrong: str) -> None:
+    history = [HISTORY[0], {"role": "assistant", "content": answer}]
+    event: Any = SimpleNamespace(index=1, liked=True)
+    with pytest.raises(TuneboardError) as raised:
+        chat_feedback._judged(held(), history, event)
+    assert code(raised) == wrong
+    assert list((home / "data").rglob("*.jsonl")) == []
+
+
+def test_links_are_not_followed(home: Path) -> None:
+    (home / "elsewhere").mkdir()
+    (home / "data" / "mine").symlink_to(home / "elsewhere")
+    with pytest.raises(TuneboardError) as raised:
+        feedback.keep("mine", "sft", feedback.answered([*ASKED, ANSWER], []))
+    assert code(raised) == "feedback_other_set"
+    assert list((home / "elsewhere").iterdir()) == []
