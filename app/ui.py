@@ -13,7 +13,7 @@ from app.theme import CSS, HEAD, THEME
 __all__ = ["CSS", "HEAD", "THEME", "build"]
 
 LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
-HARDWARE_S = 1
+HARDWARE_S = 2
 
 
 def build() -> gr.Blocks:
@@ -22,7 +22,7 @@ def build() -> gr.Blocks:
     with gr.Blocks(
         title="Tuneboard", fill_width=True, analytics_enabled=False, delete_cache=(3600, 86_400)
     ) as page:
-        lang = _header(texts)
+        chosen, lang = _header(texts)
         bar, model_name = model_bar.build(texts)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
             context = Context(texts, lang, bar, model_name, tabs)
@@ -42,7 +42,7 @@ def build() -> gr.Blocks:
                 listed = runs.build(texts, lang)
         _wire_chat(context, [trained, chained, listed.panel], exported)
         again_panel.wire(context, form, [trained, chained, listed.panel])
-        _wire_language(page, texts, lang)
+        _wire_language(page, texts, chosen, lang)
     return page
 
 
@@ -51,13 +51,14 @@ def _tab(texts: Texts, name: str) -> Any:
     return texts.add(tab, label=f"tab.{name}")
 
 
-def _header(texts: Texts) -> Any:
+def _header(texts: Texts) -> tuple[Any, Any]:
+    """The box in which a language is chosen, and the one that holds it once the page speaks it."""
     with gr.Row(elem_id="header"):
         gr.Markdown("# Tuneboard", elem_id="title")
         strip = gr.Textbox(
             interactive=False, show_label=False, container=False, max_lines=2, elem_id="hardware"
         )
-        lang = gr.Dropdown(
+        chosen = gr.Dropdown(
             choices=[(LANGUAGE_NAMES.get(name, name), name) for name in languages()],
             value=DEFAULT_LANGUAGE,
             filterable=False,
@@ -68,6 +69,7 @@ def _header(texts: Texts) -> Any:
             label="Language / 语言",
         )
         texts.make(gr.Button, {"value": "header.theme"}, elem_id="theme", size="sm", min_width=80)
+    lang = gr.Textbox(DEFAULT_LANGUAGE, visible=False)
     timer = gr.Timer(HARDWARE_S)
     gr.on(
         [timer.tick, lang.change],
@@ -77,7 +79,7 @@ def _header(texts: Texts) -> Any:
         show_progress="hidden",
         api_visibility="private",
     )
-    return lang
+    return chosen, lang
 
 
 def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) -> None:
@@ -92,20 +94,18 @@ def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) ->
         button.click(open_in_chat, folder, outputs, api_visibility="private")
 
 
-def _wire_language(page: gr.Blocks, texts: Texts, lang: Any) -> None:
+def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> None:
+    """All texts change first; what else depends on the language follows from `lang`."""
     stored = gr.BrowserState("", storage_key="tuneboard-language")
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
     def first(kept: str, request: gr.Request) -> str:
         return (
             kept if kept in languages() else from_header(request.headers.get("accept-language", ""))
         )
 
-    page.load(first, stored, lang, show_progress="hidden", api_visibility="private")
-    lang.change(
-        lambda name: texts.updates(name),
-        lang,
-        texts.components,
-        show_progress="hidden",
-        api_visibility="private",
+    page.load(first, stored, chosen, **quiet)
+    chosen.change(
+        lambda name: [name, *texts.updates(name)], chosen, [lang, *texts.components], **quiet
     )
-    lang.input(lambda name: name, lang, stored, show_progress="hidden", api_visibility="private")
+    chosen.input(lambda name: name, chosen, stored, **quiet)

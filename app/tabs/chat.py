@@ -23,7 +23,7 @@ ENGINE = ("infer_dtype", "infer_backend", "skip_special_tokens")
 OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
 START = {"max_new_tokens": 512}
 ROLES = [("chat.role_user", "user"), ("chat.role_observation", chat_turns.RESULT)]
-POLL_S = 1
+POLL_S = 2
 History = list[dict[str, Any]]
 
 
