@@ -31,7 +31,10 @@ def _message(turn: Turn) -> Turn:
     if turn["role"] == "user":
         titled = (turn.get("metadata") or {}).get("title")
         return {"role": "tool" if titled else "user", "content": text}
-    calls = [json.loads(each) for each in CALL.findall(text)]
+    try:
+        calls = [json.loads(each) for each in CALL.findall(text)]
+    except ValueError:  # a call that the model has not written right stays text
+        calls = []
     if not calls:
         return {"role": turn["role"], "content": text}
     shaped = [{"type": "function", "function": call} for call in calls]

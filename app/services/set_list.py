@@ -103,6 +103,8 @@ def _row(entry: Entry, lang: str) -> list[str]:
             size = shown_size(_bytes(entry))
         except TuneboardError as error:
             problems = list(error.problems)
+        except FileNotFoundError:  # gone since it was listed; the next look says so
+            size = "–"
     if problems:
         state = problems[0].text(lang)
     return [entry.name, t(f"sets.kind.{_kind(entry)}", lang), size, _place(entry), state]

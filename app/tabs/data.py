@@ -1,7 +1,7 @@
 """The Data tab: bring data in, see what is registered and what is in it."""
 
 from app.form import Form
-from app.tabs import data_clean, data_in, data_register, data_sets
+from app.tabs import data_clean, data_in, data_register, data_rows, data_sets
 from app.tabs.context import Context
 
 
@@ -11,6 +11,7 @@ def build(context: Context, train: Form) -> None:
     form, listed = data_sets.draw(context)
     dataset, dataset_dir = form.widgets["dataset"], form.widgets["dataset_dir"]
     data_clean.build(context.texts, context.lang, dataset, dataset_dir)
+    data_rows.build(context.texts, context.lang, dataset, dataset_dir)
     place = data_in.Place(context.texts, context.lang, dataset_dir, dataset)
     data_in.wire(brought, place)
     data_register.wire(brought, place)

@@ -9,6 +9,7 @@ from app.i18n import Texts, t
 from app.services import cleaning, row_html
 from app.services.cleaning import STEPS, Job, Told
 from app.tabs import dataset_preview
+from app.tabs.late import hide_late
 from backend.contract.problems import TuneboardError
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
@@ -150,7 +151,8 @@ def _wire(parts: Parts, work: Any, inputs: list[Any]) -> None:
         said = row_html.note(t("clean.stopped", lang))
         return [hidden, said, gr.update(interactive=True), hidden]
 
-    parts["stop"].click(stopped, inputs[2], outputs, cancels=[working], **QUIET)
+    stop = parts["stop"].click(stopped, inputs[2], outputs, cancels=[working], **QUIET)
+    hide_late(stop, parts["bar"])
 
 
 def _shown(told: Iterator[Told], job: Job, lang: str) -> Iterator[list[Update]]:

@@ -10,6 +10,7 @@ from app.i18n import Texts, say, t
 from app.services import datasets, mapping, row_html, set_list
 from app.tabs import data_view, dataset_preview
 from app.tabs.context import Context
+from app.tabs.late import hide_late
 from backend.contract import registry
 from backend.contract.problems import TuneboardError
 
@@ -216,7 +217,8 @@ def _wire_check(context: Context, form: Form, parts: Parts) -> None:
         hidden = gr.update(visible=False)
         return [hidden, "", hidden, gr.update(interactive=True), hidden]
 
-    parts["stop"].click(stopped, None, outputs, cancels=[checking], **QUIET)
+    stop = parts["stop"].click(stopped, None, outputs, cancels=[checking], **QUIET)
+    hide_late(stop, parts["bar"])
 
 
 def _wire_removal(context: Context, form: Form, parts: Parts) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from backend.contract.states import State
 from tests.e2e.conftest import Server
-from tests.e2e.test_page import box, choose
+from tests.e2e.test_page import box, choose, unfold
 from tests.e2e.test_run_life import in_state
 from tests.e2e.test_tabs import open_tab
 
@@ -95,3 +95,43 @@ def test_nothing_in_a_file_runs(
     expect(page.locator("#data-rows .bubble").first).to_contain_text(PAYLOAD)
     assert page.evaluate("window.__pwn") is None
     assert dialogs == []
+
+
+def test_rows_are_corrected_and_a_set_is_cleaned(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """Both make new files: what a run has read stays as it was."""
+    page = open_page()
+    open_tab(page, "Data")
+    choose(page, "sets-chosen", "identity")
+    expect(page.locator("#data-rows")).to_contain_text("Who are you?")
+    unfold(page, "edit")
+    page.locator("#edit-open").click()
+    expect(box(page, "edit-box-0")).to_have_value("Who are you?")
+    page.locator("#edit-next").click()
+    expect(box(page, "edit-row")).to_have_value("2")
+    page.locator("#edit-delete").click()
+    expect(page.locator("#edit-note")).to_contain_text("1 deleted")
+    box(page, "edit-row").fill("1")
+    box(page, "edit-row").press("Enter")
+    expect(box(page, "edit-box-0")).to_have_value("Who are you?")
+    box(page, "edit-box-2").fill("")
+    page.locator("#edit-change").click()
+    expect(page.locator("#edit-note")).to_contain_text("empty")
+    box(page, "edit-box-2").fill("I am somebody else.")
+    page.locator("#edit-change").click()
+    expect(page.locator("#edit-note")).to_contain_text("1 changed, 1 deleted")
+    page.locator("#edit-save").click()
+    expect(page.locator("#edit-note")).to_contain_text("new version")
+    registry = json.loads((home / "data" / "dataset_info.json").read_text())
+    lines = (home / "data" / registry["identity"]["file_name"]).read_text().splitlines()
+    old = json.loads((home / "data" / "identity.json").read_text())
+    assert len(lines) == len(old) - 1
+    assert json.loads(lines[0])["output"] == "I am somebody else."
+
+    unfold(page, "clean")
+    box(page, "clean-into").fill("tidy")
+    page.locator("#clean-start").click()
+    expect(page.locator("#clean-said")).to_contain_text("tidy", timeout=60_000)
+    registry = json.loads((home / "data" / "dataset_info.json").read_text())
+    assert (home / "data" / registry["tidy"]["file_name"]).stat().st_size > 1000

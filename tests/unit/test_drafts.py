@@ -1,0 +1,138 @@
+"""Rows of a small set changed by hand: a new version, the old file untouched, nothing half done."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services import drafts
+from app.tabs import data_rows
+from backend.contract import dataset_info, registry
+from backend.contract.problems import TuneboardError
+
+ROWS: list[dict[str, Any]] = [
+    {"instruction": "q1", "output": "a1", "score": 1.50, "tags": ["x", None]},
+    {"instruction": "q2", "output": "a2", "score": None, "tags": []},
+    {"instruction": "q3", "output": "a3 \u2028 é", "score": 12345678901234567890},
+]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "own.json").write_text(json.dumps(ROWS))
+    registry.register("own", {"file_name": "own.json", "mine": 1}, "data")
+    return tmp_path
+
+
+def now(name: str = "own") -> list[dict[str, Any]]:
+    path = dataset_info.find(name, "data").path
+    assert path is not None
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def code(raised: pytest.ExceptionInfo[TuneboardError]) -> str:
+    return raised.value.problems[0].code
+
+
+def test_a_new_version_has_the_changes_and_nothing_else(home: Path) -> None:
+    before = (home / "data" / "own.json").read_bytes()
+    draft = drafts.opened("own", "data")
+    drafts.change(draft, 0, {"output": "better", "score": "1.5", "tags": '["x", null]'})
+    drafts.delete(draft, 1)
+    number = drafts.add(draft, {"instruction": "q4", "output": "a4", "score": "7", "tags": ""})
+    assert (number, draft.changed, draft.deleted, draft.added) == (3, {0}, {1}, 1)
+    assert drafts.save(draft) == "own"
+    assert now() == [
+        {**ROWS[0], "output": "better"},
+        ROWS[2],
+        {"instruction": "q4", "output": "a4", "score": 7},
+    ]
+    assert (home / "data" / "own.json").read_bytes() == before
+    written = json.loads((home / "data" / "dataset_info.json").read_text())["own"]
+    assert written["mine"] == 1
+
+
+def test_under_a_new_name_the_old_set_stays(home: Path) -> None:
+    draft = drafts.opened("own", "data")
+    drafts.delete(draft, 0)
+    assert drafts.save(draft, " second ") == "second"
+    assert now("second") == ROWS[1:]
+    assert dataset_info.find("own", "data").path == home / "data" / "own.json"
+
+
+def test_values_keep_their_types() -> None:
+    draft = drafts.opened("own", "data")
+    assert drafts.texts(ROWS[0], draft.columns) == ["q1", "a1", "1.5", '["x", null]']
+    for row, number in zip(ROWS, range(3), strict=True):
+        given = dict(zip(draft.columns, drafts.texts(row, draft.columns), strict=True))
+        drafts.change(draft, number, given)
+    assert not draft.touched
+    assert draft.rows == ROWS
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [({"score": "1,5"}, "edit_json"), ({"output": ""}, "row_empty_answer")],
+)
+def test_a_bad_value_is_named_and_not_kept(given: dict[str, str], wrong: str) -> None:
+    draft = drafts.opened("own", "data")
+    with pytest.raises(TuneboardError) as raised:
+        drafts.change(draft, 0, given)
+    assert code(raised) == wrong
+    assert draft.rows == ROWS
+    assert not draft.touched
+
+
+def test_what_changed_meanwhile_is_not_lost(home: Path) -> None:
+    draft = drafts.opened("own", "data")
+    drafts.delete(draft, 0)
+    (home / "data" / "own.json").write_text(json.dumps(ROWS[:2]))
+    before = sorted(home.rglob("*"))
+    with pytest.raises(TuneboardError) as raised:
+        drafts.save(draft)
+    assert code(raised) == "edit_changed_meanwhile"
+    assert sorted(home.rglob("*")) == before
+
+
+def test_a_refusal_leaves_nothing(home: Path) -> None:
+    registry.register("other", {"file_name": "own.json"}, "data")
+    before = sorted(home.rglob("*"))
+    for into in ("other", "../x", "OWN"):
+        draft = drafts.opened("own", "data")
+        drafts.delete(draft, 0)
+        with pytest.raises(TuneboardError):
+            drafts.save(draft, into)
+    draft = drafts.opened("own", "data")
+    for number in range(3):
+        drafts.delete(draft, number)
+    with pytest.raises(TuneboardError) as raised:
+        drafts.save(draft)
+    assert code(raised) == "edit_nothing_left"
+    assert sorted(home.rglob("*")) == before
+
+
+def test_large_sets_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drafts, "MOST_ROWS", 2)
+    with pytest.raises(TuneboardError) as raised:
+        drafts.opened("own", "data")
+    assert code(raised) == "edit_too_large"
+
+
+def test_buttons_move_and_undo() -> None:
+    draft = drafts.opened("own", "data")
+    for name, at, row, expected in (
+        ("next", 2, "", 2),
+        ("previous", 0, "", 0),
+        ("jump", 0, "3", 2),
+        ("jump", 1, "x", 1),
+        ("jump", 0, "99", 2),
+        ("delete", 1, "", 1),
+    ):
+        _, place = data_rows._done(name, draft, at, [row, "q", "a", "1", "[]"])
+        assert place == expected
+    assert draft.deleted == {1}
+    fresh, _ = data_rows._done("undo", draft, 1, ["", "", "", "", ""])
+    assert not fresh.touched
