@@ -34,6 +34,7 @@ class Draft:
 
     entry: Entry
     dataset_dir: str
+    written: dict[str, Any]  # the entry as it stands in the registry, whatever keys it has
     digest: str
     rows: list[Row]
     changed: set[int] = field(default_factory=set)
@@ -66,7 +67,7 @@ def opened(name: str, dataset_dir: str) -> Draft:
     if size > MOST_BYTES or len(rows) > MOST_ROWS:
         params: Params = {"name": name, "rows": MOST_ROWS, "megabytes": MOST_BYTES // 10**6}
         raise DataError(Problem(code="edit_too_large", params=params))
-    return Draft(entry, dataset_dir, _digest(entry.path), rows)
+    return Draft(entry, dataset_dir, _written(name, dataset_dir), _digest(entry.path), rows)
 
 
 def texts(row: Mapping[str, Any], columns: list[str]) -> list[str]:
@@ -80,9 +81,10 @@ def change(draft: Draft, number: int, given: Mapping[str, str]) -> None:
     Raises DataError: a value that is no JSON where one is needed, a row that training refuses.
     """
     before = draft.rows[number]
-    row = {**before, **_values(draft, given, before)}
-    if row == before:
+    values = _values(draft, given, before)
+    if not values:
         return
+    row = {**before, **values}
     _check(draft, row, number)
     draft.rows[number] = row
     if number < len(draft.rows) - draft.added:
@@ -110,24 +112,26 @@ def save(draft: Draft, into: str = "") -> str:
     since it was opened; DiskFullError. Then all is as it was.
     """
     old, name = draft.entry.name, into.strip() or draft.entry.name
-    assert draft.entry.path is not None
-    if _digest(draft.entry.path) != draft.digest:
+    if name == old and not _as_opened(draft):
         raise DataError(Problem(code="edit_changed_meanwhile", params={"name": old}))
     kept = [row for number, row in enumerate(draft.rows) if number not in draft.deleted]
     if not kept:
         raise DataError(Problem(code="edit_nothing_left", params={"name": old}))
-    content = "".join(json.dumps(row) + "\n" for row in kept).encode()
+    if 0 in draft.deleted:  # the layout of rows is read off the first one
+        for number, row in enumerate(kept):
+            _check(draft, row, number, kept[0])
+    content = "".join(_line(draft, row) for row in kept).encode("utf-8", "backslashreplace")
     digest = hashlib.sha256(content).hexdigest()
     path = data() / name / f"{name}-{digest[:12]}.jsonl"
-    row = {**_written(draft), "file_name": entering.place(path, draft.dataset_dir)}
-    registry.judged(name, row, draft.dataset_dir)
+    entry = {**draft.written, "file_name": entering.place(path, draft.dataset_dir)}
+    registry.judged(name, entry, draft.dataset_dir)
     there = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not there:
             write_atomic(path, content)
             path.chmod(0o644)
-        registry.register(name, row, draft.dataset_dir, overwrite=name == old)
+        registry.register(name, entry, draft.dataset_dir, overwrite=name == old)
     except OSError as error:
         _forget(path, there)
         raise _failed(path, error) from None
@@ -137,18 +141,38 @@ def save(draft: Draft, into: str = "") -> str:
     return name
 
 
-def _written(draft: Draft) -> dict[str, Any]:
-    """The entry as it stands in the registry, whatever keys it has."""
-    path = dataset_info.folder_of(draft.dataset_dir) / dataset_info.REGISTRY
-    row = dataset_info.content(path).get(draft.entry.name)
+def _written(name: str, dataset_dir: str) -> dict[str, Any]:
+    path = dataset_info.folder_of(dataset_dir) / dataset_info.REGISTRY
+    row = dataset_info.content(path).get(name)
     return dict(row) if isinstance(row, dict) else {}
+
+
+def _as_opened(draft: Draft) -> bool:
+    """Whether the file and its entry are what they were. Raises DataError where they are gone."""
+    assert draft.entry.path is not None
+    now = _written(draft.entry.name, draft.dataset_dir)
+    return now == draft.written and _digest(draft.entry.path) == draft.digest
+
+
+def _line(draft: Draft, row: Row) -> str:
+    """A row as a line of JSON; dates as text. Raises DataError for bytes."""
+    try:
+        return json.dumps(row, ensure_ascii=False, default=_plain) + "\n"
+    except TypeError:
+        raise DataError(Problem(code="edit_binary", params={"name": draft.entry.name})) from None
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bytes | bytearray):
+        raise TypeError
+    return str(value)
 
 
 def _values(draft: Draft, given: Mapping[str, str], before: Mapping[str, Any]) -> Row:
     """The values that were edited; of a column that a row has not, an empty box adds nothing."""
     found: Row = {}
     for name, text in given.items():
-        if name in before and text == _text(before[name]):
+        if name in before and _unix(text) == _unix(_text(before[name])):
             continue
         if text or name in before:
             found[name] = _value(draft, name, text, before.get(name))
@@ -162,17 +186,26 @@ def _value(draft: Draft, name: str, text: str, before: Any) -> Any:
     if isinstance(sample, str):
         return text
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         params = {"column": name, "reason": str(error)[:120]}
         raise DataError(Problem(code="edit_json", params=params)) from None
 
 
-def _check(draft: Draft, row: Row, number: int) -> None:
-    """Raises DataError where training would leave the row out."""
+def _unix(text: str) -> str:
+    """A text with the line ends that a browser gives back."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(word)
+
+
+def _check(draft: Draft, row: Row, number: int, first: Row | None = None) -> None:
+    """Raises DataError where training would leave the row out; `first`: the set's first row."""
     stage = STAGES[mapping.kind_of_set(draft.entry)]
     place = (draft.entry.name, number + 1)
-    layout = formats.layout(draft.entry, draft.rows[0], place, formats.WANTED[stage])
+    layout = formats.layout(draft.entry, first or draft.rows[0], place, formats.WANTED[stage])
     try:
         formats.reader(layout)(row)
     except RowError as error:

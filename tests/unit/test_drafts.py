@@ -1,9 +1,12 @@
 """Rows of a small set changed by hand: a new version, the old file untouched, nothing half done."""
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from app.services import drafts
@@ -11,6 +14,7 @@ from app.tabs import data_rows
 from backend.contract import dataset_info, registry
 from backend.contract.problems import TuneboardError
 
+DAY = datetime.date(2026, 11, 23)
 ROWS: list[dict[str, Any]] = [
     {"instruction": "q1", "output": "a1", "score": 1.50, "tags": ["x", None]},
     {"instruction": "q2", "output": "a2", "score": None, "tags": []},
@@ -30,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def now(name: str = "own") -> list[dict[str, Any]]:
     path = dataset_info.find(name, "data").path
     assert path is not None
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
 
 
 def code(raised: pytest.ExceptionInfo[TuneboardError]) -> str:
@@ -136,3 +140,48 @@ def test_buttons_move_and_undo() -> None:
     assert draft.deleted == {1}
     fresh, _ = data_rows._done("undo", draft, 1, ["", "", "", "", ""])
     assert not fresh.touched
+
+
+def test_one_and_true_are_not_the_same() -> None:
+    draft = drafts.opened("own", "data")
+    drafts.change(draft, 0, {"score": "1"})
+    drafts.change(draft, 0, {"score": "true"})
+    assert draft.rows[0]["score"] is True
+    with pytest.raises(TuneboardError):
+        drafts.change(draft, 0, {"score": "NaN"})
+
+
+def test_without_its_first_row_a_set_is_read_as_before(home: Path) -> None:
+    rows = [ROWS[0], {"text": "no answer in here"}]
+    (home / "data" / "own.json").write_text(json.dumps(rows))
+    draft = drafts.opened("own", "data")
+    drafts.delete(draft, 0)
+    with pytest.raises(TuneboardError):
+        drafts.save(draft)
+
+
+def test_line_ends_of_a_browser_are_no_change(home: Path) -> None:
+    (home / "data" / "own.json").write_text(json.dumps([{**ROWS[0], "output": "a\r\nb"}]))
+    draft = drafts.opened("own", "data")
+    drafts.change(draft, 0, {"output": "a\nb"})
+    assert not draft.touched
+
+
+def test_an_entry_that_changed_meanwhile_is_not_overwritten() -> None:
+    draft = drafts.opened("own", "data")
+    drafts.delete(draft, 0)
+    registry.register("own", {"file_name": "own.json", "num_samples": 2}, "data", overwrite=True)
+    with pytest.raises(TuneboardError) as raised:
+        drafts.save(draft)
+    assert code(raised) == "edit_changed_meanwhile"
+    assert drafts.save(draft, "mine") == "mine"
+
+
+def test_dates_of_a_table_become_texts(home: Path) -> None:
+    table = pa.table({"instruction": ["q", "r"], "output": ["a", "b"], "day": [DAY, DAY]})
+    pq.write_table(table, home / "data" / "days.parquet")
+    registry.register("days", {"file_name": "days.parquet"}, "data")
+    draft = drafts.opened("days", "data")
+    drafts.delete(draft, 0)
+    drafts.save(draft)
+    assert now("days") == [{"instruction": "r", "output": "b", "day": "2026-11-23"}]

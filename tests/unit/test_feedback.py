@@ -139,7 +139,6 @@ def test_a_thumb_taken_back_takes_its_row_out(home: Path) -> None:
     [
         (" ", "feedback_no_answer"),
         ("⚠ The seed is no number.", "feedback_failed_answer"),
-        ("<tool_call>\n{broken\n</tool_call>", "feedback_unfit"),
         ("half \ud800", "feedback_unfit"),
     ],
 )
