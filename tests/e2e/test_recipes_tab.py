@@ -1,0 +1,40 @@
+"""A chain of stages started on the Recipes tab, with a real model."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from backend.contract.texts import t
+from tests.e2e.conftest import Server
+from tests.e2e.test_page import box, choose
+from tests.e2e.test_tabs import open_tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def home(tiny_home: Path) -> Path:
+    return tiny_home
+
+
+def test_a_recipe_runs_to_its_end(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    page = open_page()
+    box(page, "model_name_or_path").fill("saves/models/tiny")
+    open_tab(page, "Recipes")
+    choose(page, "recipe", t("recipe.chat_pretrain_domain_sft.title", "en"))
+    commands = page.locator("#recipe-commands")
+    expect(commands).to_contain_text("--stage pt")
+    page.locator("#recipe-more textarea").fill("max_steps=1\nmax_samples=4")
+    box(page, "recipe-name").fill("mine")
+    expect(commands).to_contain_text("saves/models/tiny")
+    expect(commands).to_contain_text("--max_steps 1")
+    page.locator("#recipe-start").click()
+    table = page.locator("#recipe-stages")
+    done = re.compile(f"({t('state.SUCCEEDED', 'en')}.*){{2}}", re.IGNORECASE | re.DOTALL)
+    expect(table).to_contain_text(done, timeout=120_000)
+    assert len(list((home / "saves").glob("*/*/mine-*/adapter_model.safetensors"))) == 1

@@ -1,0 +1,76 @@
+"""What the form of a coming data set means, and the registered sets as a table."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services import datasets, mapping, set_list
+from backend.contract import registry
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset_info.json").write_text("{}")
+    return tmp_path
+
+
+def coming(home: Path, rows: list[dict[str, Any]]) -> datasets.Coming:
+    file = home / "came.json"
+    file.write_text(json.dumps(rows))
+    return datasets.arrived(file, None)
+
+
+def test_the_proposal_stands_until_something_differs(home: Path) -> None:
+    found = coming(home, [{"q": "one?", "a": "1", "note": "x"}])
+    columns = {"prompt": "q", "response": "a"}
+    assert mapping.entry(found.proposal, "alpaca", False, columns) == found.proposal.entry
+    other = mapping.entry(found.proposal, "alpaca", False, {**columns, "system": "note"})
+    assert other["columns"] == {**columns, "system": "note"}
+    wrong = mapping.entry(found.proposal, "alpaca", False, {"response": "a"})
+    assert not mapping.usable(mapping.example(found, wrong))
+
+
+def test_ranking_asks_for_two_answers() -> None:
+    assert "response" not in mapping.roles("alpaca", True)
+    assert {"chosen", "rejected"} <= set(mapping.roles("alpaca", True))
+    assert mapping.roles("openai", False)[0] == "messages"
+
+
+def test_a_free_name_is_made_from_any_file_name(home: Path) -> None:
+    assert mapping.free_name("My questions.v2.csv", "data") == "My-questions"
+    registry.register("mine", {"file_name": "x.json"}, "data")
+    assert mapping.free_name("MINE.json", "data") == "MINE-2"
+    for name in ("../../etc/passwd", "<svg onload=x>.json", "\u202e.json", ".json", "org/set"):
+        found = mapping.free_name(name, "data")
+        assert not mapping.wrong_name(found, "data", "en"), (name, found)
+    assert mapping.wrong_name("Mine", "data", "en")
+
+
+def test_a_stage_that_can_learn_from_it_stays() -> None:
+    assert mapping.stage_for("preference", "rm") == "rm"
+    assert mapping.stage_for("preference", "sft") == "dpo"
+    assert mapping.stage_for("text", "sft") == "pt"
+    assert mapping.stage_for("", "kto") == "kto"
+
+
+def test_the_table_says_what_is_wrong(home: Path) -> None:
+    (home / "data" / "good.json").write_text('[{"instruction": "q", "output": "a"}]')
+    registry.register("good", {"file_name": "good.json"}, "data")
+    registry.register("gone", {"file_name": "gone.json"}, "data")
+    gone, good = set_list.rows("data", "en")
+    assert good == ["good", "questions and answers", "37 B", "data/good.json", "ready"]
+    assert "gone.json" in gone[4]
+    assert set_list.kind("good", "data") == "sft"
+    assert set_list.wrong_registry("nowhere", "en")
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (13_015, "13.0 kB"), (5 * 10**12, "5,000.0 GB")],
+)
+def test_sizes(size: int, shown: str) -> None:
+    assert set_list.shown_size(size) == shown
