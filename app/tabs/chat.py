@@ -1,5 +1,6 @@
 """The Chat tab: load a model into a child, talk to it, base and tuned side by side."""
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
 START = {"max_new_tokens": 512}
 ROLES = [("chat.role_user", "user"), ("chat.role_observation", chat_turns.RESULT)]
 POLL_S = 2
+DRAW_S = 0.15  # a browser that draws each token of a small model has no time for Stop
 History = list[dict[str, Any]]
 
 
@@ -273,9 +275,12 @@ def _answers(histories: list[History], system: str, options: dict[str, Any]) -> 
         model = names[0] if index == 0 else ("base" if "base" in names else names[0])
         messages = chat_turns.messages(history, system)
         history.append({"role": "assistant", "content": ""})
+        drawn = 0.0
         for piece in chat_client.stream(model, messages, options):
             history[-1]["content"] += piece
-            yield [*histories, *hidden]
+            if time.monotonic() - drawn >= DRAW_S:
+                yield [*histories, *hidden]
+                drawn = time.monotonic()
         yield [*histories, *hidden]
 
 

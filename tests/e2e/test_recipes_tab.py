@@ -37,4 +37,5 @@ def test_a_recipe_runs_to_its_end(
     table = page.locator("#recipe-stages")
     done = re.compile(f"({t('state.SUCCEEDED', 'en')}.*){{2}}", re.IGNORECASE | re.DOTALL)
     expect(table).to_contain_text(done, timeout=120_000)
-    assert len(list((home / "saves").glob("*/*/mine-*/adapter_model.safetensors"))) == 1
+    made = [path.parent.name for path in (home / "saves").rglob("adapter_model.safetensors")]
+    assert any(name.startswith("mine-2") for name in made)

@@ -10,6 +10,7 @@ from backend.contract.fields import FIELDS
 from backend.contract.texts import t
 from tests.e2e.conftest import Server
 from tests.e2e.test_page import choose
+from tests.failures.conftest import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 NOT_DRAWN = {"output_dir", "resume_from_checkpoint", "do_predict"}
@@ -43,9 +44,14 @@ def test_a_form_has_the_fields_of_its_stage(open_page: Callable[..., Page], serv
         choose(page, "stage", t(f"choice.stage.{stage}", "en"))
         first = "--output_dir" if stage == "sft" else f"--stage {stage}"
         expect(page.locator("#command")).to_contain_text(first)
-        page.wait_for_timeout(500)  # the groups have come and gone
-        unfold_all(page)
-        there = page.evaluate(
+        until(lambda stage=stage: drawn(page) == wanted(stage), 30)
+
+
+def drawn(page: Page) -> set[str]:
+    """Those of the fields that are in the page, every group opened."""
+    unfold_all(page)
+    return set(
+        page.evaluate(
             "names => names.filter(name => document.getElementById(name))", sorted(OF_STAGES)
         )
-        assert set(there) == wanted(stage), stage
+    )

@@ -161,12 +161,12 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     assert settled(turns.first) == first
 
     page.get_by_label("Like", exact=True).first.click()
-    note = page.locator("#keep-note")
-    expect(note).to_contain_text("name a data set")
+    note = page.locator("#keep-note textarea, #keep-note input")
+    expect(note).to_have_value(re.compile("name a data set"))
     unfold(page, "keep")
     box(page, "keep-name").fill("liked")
     page.get_by_label("Dislike", exact=True).first.click()
-    expect(note).to_contain_text("row 1 of liked")
+    expect(note).to_have_value(re.compile("row 1 of liked"))
     row = json.loads((home / "data" / "liked" / "liked.jsonl").read_text())
     assert [one["role"] for one in row["messages"]] == ["user", "assistant"]
     assert row["messages"][1]["content"].strip() == first.strip()

@@ -144,7 +144,7 @@ def test_starts_at_the_same_second_have_their_own_folders(begin: Callable[..., P
 def test_hostile_text_arrives_unchanged(
     hostile: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A-05, S-01, S-03, P7: in every field of text at once; each is one word of the child's argv."""
+    """A-05, S-01, S-03, P7: every text field at once; each is one word of the child's argv."""
     report(monkeypatch)
     canary = home / "CANARY"
     text = hostile.format(canary=canary)

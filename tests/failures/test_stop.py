@@ -124,7 +124,8 @@ def test_stop_without_a_supervisor(options: str, begin: Callable[..., Path]) -> 
     assert processes.send(process(folder, "supervisor"), signal.SIGKILL)
     until(lambda: run_folder.read(folder).unsupervised)
     assert launch.stop(folder, grace=0.3)
-    assert ended(folder).state is State.STOPPED
+    # its child may be gone before the new supervisor holds the run: for a moment nobody has it
+    until(lambda: run_folder.read(folder).state is State.STOPPED)
     assert members(folder) == []
 
 
