@@ -129,10 +129,16 @@ def status() -> Status:
 
 
 def models() -> list[str]:
-    """Names that the child answers under: the model, and `base` where an adapter is loaded."""
+    """Names that the child answers under: the model, and `base` where an adapter is loaded.
+
+    Raises ModelError when no model is loaded, or its process is gone.
+    """
     current = _need()
-    answer = httpx.get(f"{current.url}/v1/models", headers=_headers(current), timeout=5)
-    answer.raise_for_status()
+    try:
+        answer = httpx.get(f"{current.url}/v1/models", headers=_headers(current), timeout=5)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise _lost(error) from None
     found = [str(row["id"]) for row in answer.json()["data"]]
     return sorted(found, key=lambda name: name == "base")
 
@@ -159,9 +165,12 @@ def stream(
                 raise ModelError(_refused(answer))
             yield from _pieces(answer.iter_lines())
     except httpx.HTTPError as error:
-        raise ModelError(
-            Problem(code="chat_lost", params={"reason": str(error) or type(error).__name__})
-        ) from None
+        raise _lost(error) from None
+
+
+def _lost(error: httpx.HTTPError) -> ModelError:
+    reason = str(error) or type(error).__name__
+    return ModelError(Problem(code="chat_lost", params={"reason": reason}))
 
 
 def _pieces(lines: Iterator[str]) -> Iterator[str]:

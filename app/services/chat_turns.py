@@ -21,8 +21,17 @@ def asked(message: str, role: str, title: str) -> Turn:
 
 
 def messages(history: Sequence[Turn], system: str) -> list[Turn]:
-    """The turns for the API: system prompt, results of tools, and calls that answers made."""
-    turns = [_message(turn) for turn in history]
+    """The turns for the API: system prompt, results of tools, and calls that answers made.
+
+    A question that was answered with an error is left out together with it.
+    """
+    turns: list[Turn] = []
+    for turn in history:
+        if turn["role"] == "assistant" and text_of(turn["content"]).startswith(FAILED):
+            if turns and turns[-1]["role"] != "assistant":
+                turns.pop()
+        else:
+            turns.append(_message(turn))
     return [{"role": "system", "content": system}, *turns] if system.strip() else turns
 
 

@@ -219,11 +219,13 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
         *form.components,
     ]
 
-    def ask(lang: str, message: str, role: str, *histories: History) -> list[Any]:
+    def ask(
+        lang: str, both: bool, message: str, role: str, tuned: History, base: History
+    ) -> list[Any]:
         if not message.strip():
             return [gr.skip()] * 4
         turn = chat_turns.asked(message, role, t("chat.role_observation", lang))
-        return ["", "user", *[[*(history or []), turn] for history in histories]]
+        return ["", "user", [*(tuned or []), turn], [*(base or []), turn] if both else gr.skip()]
 
     def answer(
         lang: str, both: bool, system: str, seed: str, tools: str, *given: Any
@@ -232,16 +234,18 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
         histories = list(given[:2]) if both else [given[0]]
         problems = _errors(problems)
         if problems:
-            yield [*_failed(histories, said(problems, lang)), *[gr.skip()] * (2 - len(histories))]
+            failed = [_failed(history, said(problems, lang)) for history in histories]
+            yield [*failed, *[gr.skip()] * (2 - len(histories))]
             return
         options: dict[str, Any] = {name: values[name] for name in OPTIONS}
         options["max_tokens"] = values["max_new_tokens"]
         try:
             options |= {"seed": chat_turns.seed(seed), "tools": chat_turns.tools(tools) or None}
-            yield from _answers(histories, system, options)
         except TuneboardError as error:
-            failed = _failed(histories, said(error.problems, lang))
+            failed = [_failed(history, said(error.problems, lang)) for history in histories]
             yield [*failed, *[gr.skip()] * (2 - len(histories))]
+            return
+        yield from _answers(histories, system, options, lang)
 
     def again(*histories: History) -> list[History]:
         return [_without_answer(history or []) for history in histories]
@@ -249,7 +253,7 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
     asked = gr.on(
         [parts["send"].click, parts["message"].submit],
         ask,
-        [context.lang, parts["message"], parts["role"], *columns],
+        [context.lang, parts["side_by_side"], parts["message"], parts["role"], *columns],
         [parts["message"], parts["role"], *columns],
         show_progress="hidden",
         api_visibility="private",
@@ -265,23 +269,32 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
     parts["clear"].click(lambda: [[], []], None, columns, cancels=running, api_visibility="private")
 
 
-def _answers(histories: list[History], system: str, options: dict[str, Any]) -> Iterator[list[Any]]:
+def _answers(
+    histories: list[History], system: str, options: dict[str, Any], lang: str
+) -> Iterator[list[Any]]:
     """The columns while the tokens come: the tuned answer first, then the base's beside it."""
-    names = chat_client.models()
     hidden = [gr.skip()] * (2 - len(histories))
     for index, history in enumerate(histories):
         if not history or history[-1]["role"] != "user":
             continue
-        model = names[0] if index == 0 else ("base" if "base" in names else names[0])
         messages = chat_turns.messages(history, system)
         history.append({"role": "assistant", "content": ""})
         drawn = 0.0
-        for piece in chat_client.stream(model, messages, options):
-            history[-1]["content"] += piece
-            if time.monotonic() - drawn >= DRAW_S:
-                yield [*histories, *hidden]
-                drawn = time.monotonic()
+        try:
+            for piece in chat_client.stream(_model(index), messages, options):
+                history[-1]["content"] += piece
+                if time.monotonic() - drawn >= DRAW_S:
+                    yield [*histories, *hidden]
+                    drawn = time.monotonic()
+        except TuneboardError as error:
+            histories[index] = _failed(history, said(error.problems, lang))
         yield [*histories, *hidden]
+
+
+def _model(column: int) -> str:
+    """What the child calls the model of a column. Raises TuneboardError: there is none."""
+    names = chat_client.models()
+    return "base" if column and "base" in names else names[0]
 
 
 def _without_answer(history: History) -> History:
@@ -291,11 +304,10 @@ def _without_answer(history: History) -> History:
     return kept
 
 
-def _failed(histories: list[History], words: str) -> list[History]:
-    return [
-        [*(history or []), {"role": "assistant", "content": f"{chat_turns.FAILED}{words}"}]
-        for history in histories
-    ]
+def _failed(history: History, words: str) -> History:
+    """A column with the reason in place of its answer; an answer that had begun is kept."""
+    failed = {"role": "assistant", "content": f"{chat_turns.FAILED}{words}"}
+    return [*(turn for turn in history or [] if turn["content"]), failed]
 
 
 def open_run(folder: str, context: Context) -> list[Any]:

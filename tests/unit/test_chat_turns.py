@@ -43,6 +43,17 @@ def test_turns_as_gradio_gives_them_back() -> None:
     assert chat_turns.messages([turn], "")[0]["role"] == "user"
 
 
+def test_an_error_in_place_of_an_answer_is_not_sent() -> None:
+    """The model took its own error for what it had said; a question left alone goes with it."""
+    asked = [{"role": "user", "content": "Hi"}, {"role": "user", "content": "Who are you?"}]
+    begun = {"role": "assistant", "content": "I am"}
+    failed = chat._failed([asked[0], {"role": "assistant", "content": ""}], "gone")
+    assert [turn["content"] for turn in failed] == ["Hi", f"{chat_turns.FAILED}gone"]
+    assert chat_turns.messages([*failed, asked[1]], "") == [asked[1]]
+    kept = chat._failed([asked[0], begun], "gone")
+    assert chat_turns.messages([*kept, asked[1]], "") == [asked[0], begun, asked[1]]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
