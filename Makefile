@@ -13,7 +13,8 @@ start: $(INSTALLED)
 
 test: $(TESTED) browser check
 	$(BIN)/python -m pytest tests/backend -n auto --dist loadfile
-	$(BIN)/python -m pytest tests/failures tests/e2e
+	$(BIN)/python -m pytest tests/failures tests/e2e -m 'not starter' -n auto --dist loadfile
+	$(BIN)/python -m pytest tests/e2e -m starter
 
 check: $(TESTED)
 	$(BIN)/ruff check .

@@ -59,3 +59,16 @@ document.addEventListener("pointerover", (event) => {
   const help = event.target.closest?.(".fields .info-text");
   if (help) help.title = help.textContent;
 });
+
+// Gradio (6.31) keeps a status of every input that an event ever had, for streaming ones such as a
+// camera, and at each event walks through all components for each of them: a third of a core while
+// a run is followed. We have no such inputs, so their statuses are passed over.
+(() => {
+  const entries = Object.entries;
+  const isStatus = (value) => value !== null && typeof value === "object" && "stream_state" in value;
+  Object.entries = (object) => {
+    const all = entries(object);
+    if (!all.length || !isStatus(all[0][1])) return all;
+    return all.filter(([, status]) => status.type !== "input");
+  };
+})();

@@ -23,6 +23,7 @@ from backend.contract.home import data, saves
 from backend.contract.problems import Problem, UsageError
 
 TEXT = "text/plain; charset=utf-8"
+MOST_IN_PROGRESS = 4  # outputs of an event that show that it is on its way
 
 
 def build_app(settings: Settings) -> ASGIApp:
@@ -78,11 +79,12 @@ def _answer_at_once(blocks: gr.Blocks) -> None:
 
     Its answers come over a stream that the page opens and closes; an event that is sent just as
     the stream closes stays without an answer, and our timers close it every second. And the page
-    walks through all components for each output that ever showed progress, at every event.
+    walks through all components for each output that ever showed progress, at every event: what
+    fills a whole form shows none.
     """
     for event in blocks.fns.values():
         event.queue = event.types_generator or event.is_cancel_function
-        if event.show_progress == "hidden":
+        if event.show_progress == "hidden" or len(event.outputs) > MOST_IN_PROGRESS:
             event.show_progress_on = []
 
 

@@ -63,6 +63,26 @@ def test_two_visitors_each_in_their_language(
     expect(chinese.locator("#problems textarea")).to_have_value(re.compile("模型"))
 
 
+def test_statuses_of_inputs_are_passed_over(open_page: Callable[..., Page], server: Server) -> None:
+    """Gradio would walk through all components for each of them at every event."""
+    page = open_page()
+    page.evaluate(
+        """() => {
+            const entries = Object.entries;
+            window.statuses = 0;
+            Object.entries = (object) => {
+                const all = entries(object);
+                const inputs = all.filter(([, one]) => one?.type === "input" && one.stream_state);
+                window.statuses += inputs.length;
+                return all;
+            };
+        }"""
+    )
+    box(page, "learning_rate").fill("3e-4")
+    expect(page.locator("#command")).to_contain_text("--learning_rate 0.0003")
+    assert page.evaluate("window.statuses") == 0
+
+
 def test_a_problem_stands_beside_its_field(open_page: Callable[..., Page], server: Server) -> None:
     """A-02: NaN is refused at the field, Start is off, and both come back when it is mended."""
     page = open_page()

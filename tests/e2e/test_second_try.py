@@ -74,6 +74,7 @@ def test_a_failed_run_is_set_up_again_with_the_cure(
     expect(again).to_have_text("Set up again with this change")
     again.click()
     expect(page.locator("#command")).to_contain_text("--per_device_train_batch_size 4")
+    expect(page.locator("#command")).to_contain_text("--loraplus_lr_embedding")
     expect(page.locator("#start")).to_be_enabled()
     found, problems = arguments.from_argv(command_of(page)[2:], "train")
     assert not problems
