@@ -55,8 +55,14 @@ def _header(texts: Texts) -> tuple[Any, Any]:
     """The box in which a language is chosen, and the one that holds it once the page speaks it."""
     with gr.Row(elem_id="header"):
         gr.Markdown("# Tuneboard", elem_id="title")
-        strip = gr.Textbox(
-            interactive=False, show_label=False, container=False, max_lines=2, elem_id="hardware"
+        strip = texts.make(
+            gr.Textbox,
+            {"label": "label.hardware"},
+            interactive=False,
+            show_label=False,
+            container=False,
+            max_lines=2,
+            elem_id="hardware",
         )
         chosen = gr.Dropdown(
             choices=[(LANGUAGE_NAMES.get(name, name), name) for name in languages()],

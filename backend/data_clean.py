@@ -1,6 +1,5 @@
 """`tuneboard data clean` and `split`: new sets from a registered one, with a report."""
 
-import json
 import signal
 import sys
 from argparse import Namespace
@@ -16,7 +15,7 @@ from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import NEAR, Asked, Count
 from backend.contract.arguments import from_argv, resolved
 from backend.contract.dataset_info import SUFFIXES, kind
-from backend.contract.problems import Problem, TuneboardError, UsageError
+from backend.contract.problems import Problem, UsageError
 from backend.contract.texts import t
 from backend.data_options import Options, say, say_json
 
@@ -32,7 +31,7 @@ def clean_set(words: list[str]) -> int:
     if more and counter is None:
         raise _usage("clean", t("data.clean.unknown", words=" ".join(more)[:200]))
     _check(asked)
-    with _ending(given):
+    with _ending():
         report = clean(_job(given), given.into, asked, counter)
     _tell([report], given)
     return 0
@@ -53,7 +52,7 @@ def split_set(words: list[str]) -> int:
     if not 0 < given.ratio < 1:
         raise _usage("split", t("data.split.ratio"))
     first, second = (name.strip() for name in names)
-    with _ending(given):
+    with _ending():
         reports = split(_job(given), (first, second), given.ratio, given.seed)
     _tell(list(reports), given)
     return 0
@@ -84,7 +83,6 @@ def _clean_options() -> Options:
 def _common(options: Options) -> None:
     options.add_argument("name")
     options.add_argument("--overwrite", action="store_true")
-    options.add_argument("--progress", action="store_true")  # for the page: lines of numbers
 
 
 def _check(asked: Asked) -> None:
@@ -130,19 +128,11 @@ def _tell(reports: list[Report], given: Namespace) -> None:
 
 
 @contextmanager
-def _ending(given: Namespace) -> Iterator[None]:
-    """Being told to end (SIGTERM, Ctrl-C) is an exit that tidies up behind it.
-
-    The page (--progress) gets problems as a line of JSON, for it may speak another language.
-    """
+def _ending() -> Iterator[None]:
+    """Being told to end (SIGTERM, Ctrl-C) is an exit that tidies up behind it."""
     before = {each: signal.signal(each, _end) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
-    except TuneboardError as error:
-        if given.progress:
-            problems = [one.to_json() for one in error.problems]
-            sys.stderr.write(json.dumps({"problems": problems}) + "\n")
-        raise
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

@@ -1,10 +1,12 @@
 """`tuneboard data COMMAND ...`: finds the function of a subcommand, in a module of its own."""
 
 import importlib
+import json
+import sys
 from collections.abc import Callable
 
 from backend.contract.home import prepare
-from backend.contract.problems import Problem, UsageError
+from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.texts import t
 from backend.data_options import say
 
@@ -39,4 +41,10 @@ def main(words: list[str]) -> int:
     prepare()
     module, function = COMMANDS[name].split(":")
     run: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
-    return run(rest)
+    try:
+        return run(rest)
+    except TuneboardError as error:
+        if "--progress" in rest:  # the page reads it, and may speak another language
+            told = {"problems": [one.to_json() for one in error.problems]}
+            sys.stderr.write(json.dumps(told) + "\n")
+        raise

@@ -45,7 +45,6 @@ def check_set(words: list[str]) -> int:
     options.add_argument("--stage", choices=tuple(WANTED), default="sft")
     options.add_argument("--strict", action="store_true")
     options.add_argument("--max_chars", type=int, default=LONG)
-    options.add_argument("--progress", action="store_true")  # for the page: lines of numbers
     given = options.parse_args(words)
     entry = dataset_info.find(_named(given), given.dataset_dir)
     shown = _progress if sys.stderr.isatty() and not given.json else None

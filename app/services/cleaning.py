@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.i18n import t
+from app.services import told
 from app.services.row_html import escaped
 from backend.contract.problems import DataError, Problem, TuneboardError, UsageError
 
@@ -104,9 +105,9 @@ def _run(command: str, job: Job, words: list[str]) -> Iterator[Told]:
     argv = [sys.executable, "-P", "-m", "backend", "data", command, job.name, *words]
     argv += ["--overwrite"] if job.overwrite else []
     argv += ["--dataset_dir", job.dataset_dir, "--json", "--progress"]
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as told:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
         child = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=told, stderr=subprocess.PIPE, text=True
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True
         )
         try:
             problems, reason = yield from _followed(child)
@@ -115,8 +116,8 @@ def _run(command: str, job: Job, words: list[str]) -> Iterator[Told]:
             _end(child)
         if problems:
             raise TuneboardError(*problems)
-        told.seek(0)
-        content = told.read()
+        out.seek(0)
+        content = out.read()
     if child.returncode or not content.strip():
         params = {"name": job.name, "reason": reason or "-"}
         raise DataError(Problem(code="clean_failed", params=params))
@@ -135,8 +136,8 @@ def _followed(
         done, _, total = line.strip().partition(" ")
         if done.isdecimal() and total.isdecimal():
             yield int(done), int(total)
-        elif line.startswith('{"problems"'):
-            problems = [Problem.from_json(row) for row in json.loads(line)["problems"]]
+        elif found := told.problems(line):
+            problems = found
         elif line.strip():
             reason = line.strip()
     return problems, reason

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from app.services import inbox, uploads
+from app.services import inbox, told, uploads
 from app.services.uploads import Progress
 from backend import datafiles
 from backend.contract import dataset_info, registry
@@ -118,8 +118,11 @@ def enter(
 
 
 def register_hub(name: str, hub_id: str, hub: str, dataset_dir: str) -> None:
-    """Register a hub's set, which is asked for it by a child. Raises DataError with its words."""
-    words = ["register", "--hub", hub_id, "--hub_name", hub, "--name", name]
+    """Register a hub's set, which is asked for it by a child.
+
+    Raises DataError with the child's problems.
+    """
+    words = ["register", "--hub", hub_id, "--hub_name", hub, "--name", name, "--progress"]
     try:
         done = subprocess.run(
             _command(*words, dataset_dir=dataset_dir),
@@ -132,8 +135,10 @@ def register_hub(name: str, hub_id: str, hub: str, dataset_dir: str) -> None:
         problem = Problem(code="dataset_hub_unreachable", params={"name": hub_id})
         raise DataError(problem) from None
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["-"])[-1]
-        raise DataError(Problem(code="register_hub", params={"name": hub_id, "reason": reason}))
+        lines = done.stderr.strip().splitlines() or ["-"]
+        problems = [each for line in lines for each in told.problems(line)]
+        params = {"name": hub_id, "reason": lines[-1]}
+        raise DataError(*problems or [Problem(code="register_hub", params=params)])
 
 
 def checking(name: str, dataset_dir: str, stage: str) -> Iterator[float | dict[str, Any]]:
@@ -142,17 +147,19 @@ def checking(name: str, dataset_dir: str, stage: str) -> Iterator[float | dict[s
     Raises DataError where it cannot begin. Closing the iterator ends the child.
     """
     command = _command("check", name, "--stage", stage, "--progress", dataset_dir=dataset_dir)
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as told:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=told, stderr=subprocess.PIPE, text=True
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True
         )
         try:
             assert child.stderr is not None
             words = ""
+            problems: list[Problem] = []
             for line in child.stderr:
                 try:
                     yield float(line)
                 except ValueError:
+                    problems = problems or told.problems(line)
                     words = line.strip()
             child.wait()
         finally:
@@ -161,10 +168,11 @@ def checking(name: str, dataset_dir: str, stage: str) -> Iterator[float | dict[s
             child.wait()
             if child.stderr is not None:
                 child.stderr.close()
-        told.seek(0)
-        report = told.read()
+        out.seek(0)
+        report = out.read()
     if not report.strip():
-        raise DataError(Problem(code="check_failed", params={"name": name, "reason": words}))
+        params = {"name": name, "reason": words}
+        raise DataError(*problems or [Problem(code="check_failed", params=params)])
     yield json.loads(report)
 
 

@@ -37,7 +37,9 @@ def draw_choice(texts: Texts) -> dict[str, Any]:
             )
             for side in SIDES
         }
-    note = gr.Textbox(
+    note = texts.make(
+        gr.Textbox,
+        {"label": "label.note"},
         visible=False,
         show_label=False,
         container=False,

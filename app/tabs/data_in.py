@@ -49,7 +49,9 @@ def draw(texts: Texts) -> Parts:
         elem_id="bring-source",
     )
     _draw_sources(texts, parts)
-    parts["problem"] = gr.Textbox(
+    parts["problem"] = texts.make(
+        gr.Textbox,
+        {"label": "label.problem"},
         visible=False,
         show_label=False,
         interactive=False,

@@ -45,7 +45,17 @@ def draw(context: Context) -> tuple[Form, Parts]:
         elem_id="sets-table",
         elem_classes=["listed", "picked"],
     )
-    parts["wrong"] = _words("sets-wrong", "problems")
+    parts["wrong"] = texts.make(
+        gr.Textbox,
+        {"label": "label.problem"},
+        visible=False,
+        show_label=False,
+        interactive=False,
+        lines=1,
+        max_lines=6,
+        elem_id="sets-wrong",
+        elem_classes="problems",
+    )
     _draw_chosen(texts, form, parts)
     with texts.make(gr.Accordion, {"label": "sets.view"}, open=True, elem_id="sets-view"):
         how = texts.make(gr.Accordion, {"label": "sets.settings"}, open=False, elem_id="sets-how")
@@ -116,18 +126,6 @@ def _draw_chosen(texts: Texts, form: Form, parts: Parts) -> None:
         **say({"label": "sets.findings"}),
     )
     texts.add(parts["found"], label="sets.findings")
-
-
-def _words(elem_id: str, classes: str) -> Any:
-    return gr.Textbox(
-        visible=False,
-        show_label=False,
-        interactive=False,
-        lines=1,
-        max_lines=6,
-        elem_id=elem_id,
-        elem_classes=classes,
-    )
 
 
 def _headers(lang: str) -> list[str]:

@@ -42,7 +42,9 @@ def draw(texts: Texts, prefix: str) -> Parts:
             parts[name] = texts.make(
                 gr.Button, {"value": f"preview.{name}"}, size="sm", elem_id=f"{prefix}-{name}"
             )
-    parts["where"] = gr.Textbox(
+    parts["where"] = texts.make(
+        gr.Textbox,
+        {"label": "label.rows"},
         show_label=False,
         interactive=False,
         container=False,

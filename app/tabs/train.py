@@ -134,8 +134,13 @@ def _arguments_box(texts: Texts) -> dict[str, Any]:
                 file_types=[".yaml", ".yml", ".json"],
                 elem_id="arguments_upload",
             )
-        note = gr.Textbox(
-            visible=False, show_label=False, interactive=False, elem_id="arguments_note"
+        note = texts.make(
+            gr.Textbox,
+            {"label": "label.note"},
+            visible=False,
+            show_label=False,
+            interactive=False,
+            elem_id="arguments_note",
         )
     return {
         "name": name,

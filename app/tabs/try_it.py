@@ -27,7 +27,14 @@ def build(texts: Texts) -> Card:
     with gr.Column(elem_id="try-it") as box:
         texts.add(gr.Markdown(t("try.text"), elem_classes="card-text"), value="try.text")
         fill = texts.make(gr.Button, {"value": "try.fill"}, elem_id="try-fill", variant="primary")
-        note = gr.Textbox(visible=False, show_label=False, interactive=False, elem_id="try-note")
+        note = texts.make(
+            gr.Textbox,
+            {"label": "label.note"},
+            visible=False,
+            show_label=False,
+            interactive=False,
+            elem_id="try-note",
+        )
         timer = gr.Timer(1, active=False)
     gr.context.Context.root_block.load(
         lambda: gr.update(visible=False) if any(saves().glob("*/*/*/run.json")) else gr.skip(),

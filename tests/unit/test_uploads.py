@@ -323,8 +323,20 @@ def test_a_check_runs_in_a_child_and_can_be_ended(home: Path) -> None:
     assert isinstance(report, dict)
     assert told[-1] == 1.0
     assert (report["rows"], report["good"]) == (4, False)
-    with pytest.raises(DataError, match="nowhere"):
+    with pytest.raises(DataError, match="no data set is registered"):
         list(datasets.checking("nowhere", "data", "sft"))
     going = datasets.checking("data/x.jsonl", "data", "sft")
     next(going)
     going.close()
+
+
+def test_a_hub_that_does_not_answer_is_named_in_any_language(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child's problem itself arrives, not its words."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(DataError) as caught:
+        datasets.register_hub("mine", "org/set", "huggingface", "data")
+    assert [one.code for one in caught.value.problems] == ["dataset_hub_unreachable"]
+    assert "org/set" in caught.value.problems[0].text("zh")
+    assert not (home / "data" / "dataset_info.json").exists()
