@@ -46,8 +46,8 @@ def _steps(kind: str, histogram: Mapping[str, Any], lang: str) -> dict[str, Any]
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": histogram["edges"][:-1],
-        "y": histogram[kind],
+        "x": histogram["edges"],
+        "y": [*histogram[kind], 0],  # the last step ends where its bin does
         "name": t(f"inspection.kind.{kind}", lang),
         "line": {"color": color, "width": 2, "shape": "hv", "dash": dash},
         "fill": "tozeroy" if kind == "total" else "none",

@@ -77,8 +77,9 @@ def wire(parts: Parts, place: Place) -> None:
 
 def _draw_sources(texts: Texts, parts: Parts) -> None:
     with gr.Column(elem_id="bring-upload") as parts["upload"]:
-        parts["file"] = texts.make(
-            gr.File, {"label": "bring.file"}, elem_id="bring-file", height=140
+        # no text of ours: Gradio makes a component anew that changes its language
+        parts["file"] = gr.File(
+            label="File / 文件", show_label=False, elem_id="bring-file", height=140
         )
         parts["file"].preprocess = _as_it_came
         help_ = gr.Markdown(t("bring.file_help"), elem_classes="quiet")

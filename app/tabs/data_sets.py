@@ -73,7 +73,7 @@ def wire(context: Context, form: Form, parts: Parts, train: Form, buttons: list[
     _wire_chosen(context, form, parts)
     _wire_check(context, form, parts)
     _wire_removal(context, form, parts)
-    _wire_train(context, form, train, [parts["train"], *buttons])
+    _wire_train(context, (form, train), [parts["train"], *buttons], parts["said"])
 
 
 def _draw_chosen(texts: Texts, form: Form, parts: Parts) -> None:
@@ -243,20 +243,23 @@ def _wire_removal(context: Context, form: Form, parts: Parts) -> None:
     parts["remove_no"].click(lambda: gr.update(visible=False), None, parts["sure"], **QUIET)
 
 
-def _wire_train(context: Context, form: Form, train: Form, buttons: list[Any]) -> None:
-    def take(name: str | None, place: str, current: str) -> list[Any]:
+def _wire_train(context: Context, forms: tuple[Form, Form], buttons: list[Any], said: Any) -> None:
+    form, train = forms
+
+    def take(name: str | None, place: str, current: str, lang: str) -> list[Any]:
         if not name:
-            return [gr.skip()] * 4
+            return [*[gr.skip()] * 4, row_html.note(t("sets.choose", lang))]
         dataset = gr.update(choices=dataset_preview.names(place), value=[name])
         stage = mapping.stage_for(set_list.kind(name, place), current)
-        return [gr.Tabs(selected="train"), dataset, place, stage]
+        return [gr.Tabs(selected="train"), dataset, place, stage, ""]
 
+    own = [form.widgets["dataset"], form.widgets["dataset_dir"], train.widgets["stage"]]
     names = ("dataset", "dataset_dir", "stage")
     for button in buttons:
         button.click(
             take,
-            [form.widgets["dataset"], form.widgets["dataset_dir"], train.widgets["stage"]],
-            [context.tabs, *(train.widgets[name] for name in names)],
+            [*own, context.lang],
+            [context.tabs, *(train.widgets[name] for name in names), said],
             **QUIET,
         )
 

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend.contract.states import State
+from backend.contract.texts import t
 from tests.e2e.conftest import Server
 from tests.e2e.test_page import box, choose, unfold
 from tests.e2e.test_run_life import in_state
@@ -25,6 +26,21 @@ def home(tiny_home: Path) -> Path:
 
 def upload(page: Page, file: Path) -> None:
     page.locator("#bring-file input[type=file]").set_input_files(str(file))
+
+
+def test_a_file_comes_in_on_a_page_that_changed_its_language(
+    open_page: Callable[..., Page], server: Server, tmp_path: Path
+) -> None:
+    """Gradio then makes each component anew: what was done to the first one is lost."""
+    table = tmp_path / "q.csv"
+    table.write_text("q,a\n还好吗？,很好。\n")
+    page = open_page(locale="zh-CN")
+    open_tab(page, t("tab.data", "zh"))
+    upload(page, table)
+    expect(page.locator("#bring-example")).to_contain_text("很好。")
+    box(page, "bring-name").fill("q")
+    page.locator("#bring-register").click()
+    expect(page.locator("#bring-notice")).to_contain_text(t("bring.done", "zh", name="q"))
 
 
 def test_from_a_spreadsheet_to_a_run(

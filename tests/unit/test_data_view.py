@@ -146,7 +146,7 @@ def test_the_chart_has_the_cutoff_line() -> None:
     }
     figure = json.loads(length_chart.figure(found, "en"))
     assert figure["layout"]["shapes"][0]["x0"] == 12
-    assert [trace["y"] for trace in figure["data"]] == [[3, 0], [2, 1], [1, 2]]
+    assert [trace["y"] for trace in figure["data"]] == [[3, 0, 0], [2, 1, 0], [1, 2, 0]]
     said = "\n".join(length_chart.words(found, "en"))
     assert "2 examples are cut (66.7%), 6 tokens are lost (20.0%)" in said
     assert "25.0%" in said
