@@ -122,6 +122,7 @@ def _wire(lang: Any, words: Any, none: Any, tab: RunsTab) -> None:
         "outputs": [none, tab.table, seen],
         **QUIET,
     }
-    tab.timer.tick(**given)
+    root = gr.context.Context.root_block
+    gr.on([tab.timer.tick, root.load], **given)
     gr.on([lang.change, words.change], trigger_mode="always_last", **given)
     tab.panel.show_after(tab.table.select(pick, None, tab.panel.run, **QUIET))
