@@ -2,7 +2,7 @@
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
 tryit: the run that the Try-it card starts, from launch to end.
-data: pages of data files of a gigabyte.
+data: pages of data files of a gigabyte, or of as many as are named.
 stream: memory and pace of a run's data, prepared and streamed, at 1, 10 and 100 times the rows.
 ppo: peak memory of PPO with a shared base, against SFT of the same LoRA.
 """
@@ -125,6 +125,6 @@ def tryit() -> None:
 BENCHES = {"start": start, "tryit": tryit, "data": bench_data.run, "stream": stream, "ppo": ppo}
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in BENCHES:
-        raise SystemExit(f"usage: python -m tests.bench {'|'.join(BENCHES)}")
-    BENCHES[sys.argv[1]]()
+    if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:
+        raise SystemExit(f"usage: python -m tests.bench {'|'.join(BENCHES)} (data: [gigabytes])")
+    BENCHES[sys.argv[1]](*map(float, sys.argv[2:]))
