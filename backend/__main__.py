@@ -4,6 +4,7 @@ Parse, check, then import: everything that can be said without torch is said bef
 """
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -22,11 +23,15 @@ from backend.contract.texts import t
 
 RUNS = ("train", "eval", "export")
 OF_MODEL = {"model_name_or_path", "adapter_name_or_path"}
+# Libraries that warn, whenever they are imported, of what this machine lacks, asked for or not.
+UNASKED = ("torchao", "bitsandbytes.backends", "torch.utils._pytree")
 WORKERS = {"train": "backend.train", "eval": "backend.evaluate", "export": "backend.export"}
 
 
 def main(argv: list[str] | None = None) -> int:
     """The `tuneboard` command; returns the exit code."""
+    for library in UNASKED:
+        logging.getLogger(library).setLevel(logging.ERROR)
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in {"-h", "--help", "help"}:
         say(t("cli.usage"))

@@ -36,9 +36,6 @@ MEMORY_TEXT = re.compile(
     re.IGNORECASE,
 )
 
-# They warn at each import of what this machine lacks, asked for or not.
-UNASKED = ("torchao", "bitsandbytes.backends", "torch.utils._pytree")
-
 logger = logging.getLogger(__name__)
 
 
@@ -56,8 +53,6 @@ def run_worker(work: Callable[[], None], folder: Path) -> int:
     level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
     warnings.filterwarnings("ignore", category=FutureWarning)  # between libraries, not for people
-    for name in UNASKED:
-        logging.getLogger(name).setLevel(logging.ERROR)
     if "RANK" not in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: run_folder.request_stop(folder))
     try:

@@ -11,6 +11,7 @@ with {"progress": [done, all]} any number of times, then {"answer": {...}} or {"
 All of it is made by the code that trains.
 """
 
+import itertools
 import json
 import os
 import select
@@ -66,9 +67,13 @@ def tokens_command(words: list[str]) -> int:
     as_json, words = _flag(words, "--json")
     first, last, words = _rows(words)
     values = _values(words)
-    found, notices = _seen(values, _opened(values), first, last - first)
+    opened = _opened(values)
+    found, notices = _seen(values, opened, first, last - first)
     for line in found:
-        _say(json.dumps(_worded(line), ensure_ascii=False) if as_json else _marked(line))
+        if as_json:
+            _say(json.dumps(_worded(line), ensure_ascii=False))
+        else:
+            _say(_marked(line, opened[0].tokenizer))
     _notify(notices)
     return 0
 
@@ -241,28 +246,29 @@ def _worded(line: dict[str, Any]) -> dict[str, Any]:
     return {"row": line["row"], **refused, "problem": Problem.from_json(refused).text()}
 
 
-def _marked(line: dict[str, Any]) -> str:
+def _marked(line: dict[str, Any], tokenizer: Any) -> str:
     """A row for the terminal: what is learned stands between the marks [[ and ]]."""
     rows = ", ".join(map(str, line.get("rows", [line.get("row")])))
     head = t("inspection.row", row=rows)
     if "refused" in line:
         return f"{head} {_worded(line)['problem']}"
     sides = [side for side in window.SIDES if f"{side}text" in line]
-    texts = [f"{side.rstrip('_') or ''}\n{_brackets(line, side)}".strip() for side in sides]
+    texts = [
+        f"{side.rstrip('_') or ''}\n{_brackets(line, side, tokenizer)}".strip() for side in sides
+    ]
     return "\n".join([head, *texts, ""])
 
 
-def _brackets(line: Mapping[str, Any], side: str) -> str:
+def _brackets(line: Mapping[str, Any], side: str, tokenizer: Any) -> str:
     labels = line.get(f"{side}labels") or []
     if not labels:
         return str(line[f"{side}text"])
-    found, inside = [], False
-    for token, label in zip(line[f"{side}tokens"], labels, strict=True):
-        if (label != tokens.IGNORED) != inside:
-            found.append("]]" if inside else "[[")
-            inside = not inside
-        found.append(token)
-    return "".join(found) + ("]]" if inside else "")
+    pairs = zip(line[f"{side}input_ids"], labels, strict=True)
+    parts = []
+    for learned, group in itertools.groupby(pairs, lambda pair: pair[1] != tokens.IGNORED):
+        text = tokenizer.decode([token for token, _ in group])
+        parts.append(f"[[{text}]]" if learned else text)
+    return "".join(parts)
 
 
 def in_words(found: Mapping[str, Any]) -> list[str]:

@@ -58,6 +58,16 @@ def test_learned_text_is_marked_for_people(
     assert "[[answer 0" in capsys.readouterr().out
 
 
+def test_characters_of_several_tokens_are_whole_for_people(
+    words: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dataset(workspace, "x", [{"instruction": "脊髓肿瘤?", "output": "患者🩺发热"}])
+    inspection.tokens_command([*words, "--rows=0:1"])
+    shown = capsys.readouterr().out
+    assert "脊髓肿瘤?" in shown
+    assert "[[患者🩺发热" in shown
+
+
 def test_packed_rows_are_shown_as_one_sequence(words: list[str], workspace: Path) -> None:
     given = [*words, "--neat_packing", "true", "--cutoff_len", "2000", "--rows", "0:12"]
     packed, refused = inspection.inspect_tokens(given)
