@@ -135,6 +135,7 @@ def _chatbot(texts: Any, name: str, visible: bool = True) -> Any:
         elem_id=f"chat-{name}",
         render_markdown=False,
         sanitize_html=True,
+        buttons=["copy", "copy_all"],  # by default also one that sends the chat to a web site
     )
 
 

@@ -110,3 +110,13 @@ def test_every_control_of_the_argument_table_is_drawn_once(
     assert len(ids) == len(set(ids))
     hidden = {"output_dir", "resume_from_checkpoint", "do_predict"}
     assert {name for name in NAMES if name not in hidden} <= set(ids)
+
+
+def test_no_button_sends_anything_to_a_web_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio's share button opens a web site with all of a chat in the address."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    offered = [getattr(block, "buttons", None) or [] for block in ui.build().blocks.values()]
+    assert any("copy_all" in each for each in offered)
+    assert not any("share" in each for each in offered)
