@@ -54,6 +54,16 @@
   }).observe(document.documentElement, { childList: true, subtree: true });
 })();
 
+// A list of several opens wherever its box is pressed: beside the chips little is left of its input.
+document.addEventListener("mousedown", (event) => {
+  const box = event.target.closest?.(".wrap-inner:has(.token)");
+  if (!box || event.target.closest(".token, .token-remove, input")) return;
+  const input = box.querySelector("input");
+  if (document.activeElement === input) return;
+  event.preventDefault();
+  input.focus();
+});
+
 // Help under a label shows two lines; resting on it shows the whole text.
 document.addEventListener("pointerover", (event) => {
   const help = event.target.closest?.(".fields .info-text");

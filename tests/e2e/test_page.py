@@ -96,6 +96,23 @@ def test_a_problem_stands_beside_its_field(open_page: Callable[..., Page], serve
     expect(page.locator("#learning_rate")).not_to_contain_text("⚠")
 
 
+def test_several_data_sets_are_chosen_with_the_mouse(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """Beside a chip both what is left of the input and the arrow open the list again."""
+    page = open_page()
+    field = page.locator("#dataset")
+    for place, name in (
+        ("input", "identity"),
+        ("input", "general_en"),
+        (".icon-wrap", "general_zh"),
+    ):
+        field.locator(place).click()
+        field.get_by_role("option", name=name).click()
+        page.locator("#title").click()
+    expect(page.locator("#command")).to_contain_text("--dataset identity,general_en,general_zh")
+
+
 def test_fields_of_other_methods_are_not_shown(
     open_page: Callable[..., Page], server: Server
 ) -> None:
