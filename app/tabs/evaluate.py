@@ -53,8 +53,11 @@ def _results(context: Context) -> dict[str, Any]:
             gr.Dataframe,
             {"label": "eval.scores"},
             headers=["", ""],
+            datatype="str",
             interactive=False,
+            column_widths=["60%", "40%"],
             elem_id="eval-scores",
+            elem_classes="listed",
         )
         search = texts.make(
             gr.Textbox, {"label": "eval.search"}, elem_id="eval-search", max_lines=1
@@ -63,9 +66,12 @@ def _results(context: Context) -> dict[str, Any]:
             gr.Dataframe,
             {"label": "eval.table"},
             headers=list(COLUMNS),
+            datatype="str",
             interactive=False,
             wrap=True,
+            column_widths=["40%", "30%", "30%"],
             elem_id="eval-table",
+            elem_classes="listed",
         )
         with gr.Row():
             page = gr.Number(

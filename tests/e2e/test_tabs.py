@@ -62,6 +62,10 @@ def test_evaluate(open_page: Callable[..., Page], server: Server, home: Path) ->
     assert len(rows) == 6
     table = page.locator("#eval-table")
     expect(table).to_contain_text(rows[0]["label"])
+    table.scroll_into_view_if_needed()
+    for column in ("prompt", "label", "predict"):
+        head = table.locator("th:visible", has_text=t(f"eval.column.{column}", "en")).first
+        expect(head).to_be_in_viewport(ratio=0.9)
     box(page, "eval-search").fill(rows[5]["label"])
     expect(table).to_contain_text(rows[5]["label"])
     expect(table).not_to_contain_text(rows[1]["prompt"])
