@@ -72,13 +72,19 @@ document.addEventListener("pointerover", (event) => {
 
 // Gradio (6.31) keeps a status of every input that an event ever had, for streaming ones such as a
 // camera, and at each event walks through all components for each of them: a third of a core while
-// a run is followed. We have no such inputs, so their statuses are passed over.
+// a run is followed. We have no such inputs, so their statuses are passed over, except the one that
+// ends what an event showed on a component which is both its output and its input.
 (() => {
   const entries = Object.entries;
   const isStatus = (value) => value !== null && typeof value === "object" && "stream_state" in value;
+  const outputs = new Set();
+  const isNews = ([id, status]) => {
+    if (status.type === "input") return outputs.delete(id);
+    outputs.add(id);
+    return true;
+  };
   Object.entries = (object) => {
     const all = entries(object);
-    if (!all.length || !isStatus(all[0][1])) return all;
-    return all.filter(([, status]) => status.type !== "input");
+    return all.length && isStatus(all[0][1]) ? all.filter(isNews) : all;
   };
 })();

@@ -22,6 +22,7 @@ from tests.backend.conftest import tiny_model_dir, tiny_tokenizer  # noqa: F401 
 ROOT = Path(__file__).parents[2]
 expect.set_options(timeout=20_000)  # two busy cores
 STARTER = "SmolLM2-135M-Instruct"
+TURNING = "[data-testid=status-tracker]:not(.hide)"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -123,7 +124,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
-    """Open the page in a new visitor's context; nothing outside the server may be asked for."""
+    """Open the page in a new visitor's context; nothing outside the server may be asked for, and
+    nothing may still turn to say that it is waited for."""
     contexts, foreign, errors = [], [], []
 
     def opened(**options: object) -> Page:
@@ -142,6 +144,8 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
 
     yield opened
     for context in contexts:
+        for page in context.pages:
+            expect(page.locator(TURNING)).to_have_count(0)
         context.close()
     assert foreign == []
     assert errors == []
