@@ -89,6 +89,8 @@ def run(values: Values, folder: Path) -> None:
     size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
     figures = {"bytes": size, "seconds": time.monotonic() - began}
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
+    where = {"path": str(plan.target), "size": f"{size / 1e9:.2f} GB"}
+    report.notice(Problem(code="exported", params=where, notice=True))
     if values.get("export_hub_model_id"):
         _push(plan, str(values["export_hub_model_id"]), report)
 
