@@ -96,7 +96,7 @@ def shown_size(size: int) -> str:
 
 
 def _row(entry: Entry, lang: str) -> list[str]:
-    state, size = t("sets.usable", lang), "–"
+    state, size = t("sets.on_hub" if entry.hub_id else "sets.usable", lang), "–"
     problems = list(entry.problems)
     if entry.path is not None and not problems:
         try:

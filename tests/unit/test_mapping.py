@@ -8,6 +8,7 @@ import pytest
 
 from app.services import datasets, mapping, set_list
 from backend.contract import registry
+from backend.contract.texts import t
 
 
 @pytest.fixture(autouse=True)
@@ -61,9 +62,11 @@ def test_the_table_says_what_is_wrong(home: Path) -> None:
     (home / "data" / "good.json").write_text('[{"instruction": "q", "output": "a"}]')
     registry.register("good", {"file_name": "good.json"}, "data")
     registry.register("gone", {"file_name": "gone.json"}, "data")
-    gone, good = set_list.rows("data", "en")
+    registry.register("hub", {"hf_hub_url": "some/set"}, "data")
+    gone, good, hub = set_list.rows("data", "en")
     assert good == ["good", "questions and answers", "37 B", "data/good.json", "ready"]
     assert "gone.json" in gone[4]
+    assert hub[2:] == ["–", "some/set", t("sets.on_hub", "en")]
     assert set_list.kind("good", "data") == "sft"
     assert set_list.wrong_registry("nowhere", "en")
 
