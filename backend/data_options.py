@@ -14,7 +14,7 @@ class Options(argparse.ArgumentParser):
     def __init__(self, command: str, *, json_too: bool = True) -> None:
         super().__init__(prog=f"tuneboard data {command}", add_help=False, allow_abbrev=False)
         self.add_argument("--dataset_dir", default="data")
-        self.add_argument("--progress", action="store_true")  # for the page: lines of numbers
+        self.add_argument("--progress", action="store_true")  # the page's: numbers, JSON problems
         if json_too:
             self.add_argument("--json", action="store_true")
 

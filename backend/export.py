@@ -89,7 +89,7 @@ def run(values: Values, folder: Path) -> None:
     size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
     figures = {"bytes": size, "seconds": time.monotonic() - began}
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
-    where = {"path": str(plan.target), "size": f"{size / 1e9:.2f} GB"}
+    where = {"path": str(plan.target), "size": _gigabytes(size)}
     report.notice(Problem(code="exported", params=where, notice=True))
     if values.get("export_hub_model_id"):
         _push(plan, str(values["export_hub_model_id"]), report)
@@ -140,11 +140,15 @@ def _free(target: Path) -> int:
     return shutil.disk_usage(place).free
 
 
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.2f} GB"
+
+
 def _full(plan: Plan) -> DiskFullError:
     params = {
         "path": str(plan.target),
-        "needed": f"{(plan.size + SMALL_FILES) / 1e9:.2f} GB",
-        "free": f"{_free(plan.target) / 1e9:.2f} GB",
+        "needed": _gigabytes(plan.size + SMALL_FILES),
+        "free": _gigabytes(_free(plan.target)),
     }
     return DiskFullError(Problem(code="export_disk_full", field="export_dir", params=params))
 

@@ -1,21 +1,15 @@
 """Cleaning and splitting of data sets: the command as a child, how far it is, its report."""
 
 import json
-import signal
-import subprocess
 import sys
-import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.i18n import t
 from app.services import told
 from app.services.row_html import escaped
-from backend.contract.problems import DataError, Problem, TuneboardError, UsageError
-
-END_S = 10.0  # for the child to tidy up behind it
+from backend.contract.problems import DataError, Problem, UsageError
 
 Told = tuple[int, int] | list[dict[str, Any]]
 # What a person may choose, in the page's order: options of `tuneboard data clean`.
@@ -105,52 +99,14 @@ def _run(command: str, job: Job, words: list[str]) -> Iterator[Told]:
     argv = [sys.executable, "-P", "-m", "backend", "data", command, job.name, *words]
     argv += ["--overwrite"] if job.overwrite else []
     argv += ["--dataset_dir", job.dataset_dir, "--json", "--progress"]
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
-        child = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True
-        )
-        try:
-            problems, reason = yield from _followed(child)
-            child.wait()
-        finally:
-            _end(child)
-        if problems:
-            raise TuneboardError(*problems)
-        out.seek(0)
-        content = out.read()
-    if child.returncode or not content.strip():
-        params = {"name": job.name, "reason": reason or "-"}
+    ended = yield from told.follow(argv, _progress)
+    if ended.code or not ended.out.strip():
+        params = {"name": job.name, "reason": ended.words or "-"}
         raise DataError(Problem(code="clean_failed", params=params))
-    reports = json.loads(content)
+    reports = json.loads(ended.out)
     yield reports if isinstance(reports, list) else [reports]
 
 
-def _followed(
-    child: "subprocess.Popen[str]",
-) -> Generator[tuple[int, int], None, tuple[list[Problem], str]]:
-    """Yields the child's progress; returns its problems, and the last words that are neither."""
-    assert child.stderr is not None
-    problems: list[Problem] = []
-    reason = ""
-    for line in child.stderr:
-        done, _, total = line.strip().partition(" ")
-        if done.isdecimal() and total.isdecimal():
-            yield int(done), int(total)
-        elif found := told.problems(line):
-            problems = found
-        elif line.strip():
-            reason = line.strip()
-    return problems, reason
-
-
-def _end(child: "subprocess.Popen[str]") -> None:
-    if child.poll() is None:
-        with suppress(OSError):
-            child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(END_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-    if child.stderr is not None:
-        child.stderr.close()
+def _progress(line: str) -> tuple[int, int] | None:
+    done, _, total = line.strip().partition(" ")
+    return (int(done), int(total)) if done.isdecimal() and total.isdecimal() else None

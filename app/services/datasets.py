@@ -6,9 +6,7 @@ Rows are read a few at a time here; whoever reads every row (a check) or asks a 
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -147,33 +145,18 @@ def checking(name: str, dataset_dir: str, stage: str) -> Iterator[float | dict[s
     Raises DataError where it cannot begin. Closing the iterator ends the child.
     """
     command = _command("check", name, "--stage", stage, "--progress", dataset_dir=dataset_dir)
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, text=True
-        )
-        try:
-            assert child.stderr is not None
-            words = ""
-            problems: list[Problem] = []
-            for line in child.stderr:
-                try:
-                    yield float(line)
-                except ValueError:
-                    problems = problems or told.problems(line)
-                    words = line.strip()
-            child.wait()
-        finally:
-            with suppress(OSError):
-                child.kill()
-            child.wait()
-            if child.stderr is not None:
-                child.stderr.close()
-        out.seek(0)
-        report = out.read()
-    if not report.strip():
-        params = {"name": name, "reason": words}
-        raise DataError(*problems or [Problem(code="check_failed", params=params)])
-    yield json.loads(report)
+    ended = yield from told.follow(command, _share)
+    if not ended.out.strip():
+        params = {"name": name, "reason": ended.words}
+        raise DataError(Problem(code="check_failed", params=params))
+    yield json.loads(ended.out)
+
+
+def _share(line: str) -> float | None:
+    try:
+        return float(line)
+    except ValueError:
+        return None
 
 
 def _command(*words: str, dataset_dir: str) -> list[str]:

@@ -9,6 +9,7 @@ import gradio as gr
 from app.i18n import Texts, t
 from app.services import chat_turns, feedback
 from app.services.chat_turns import Turn
+from app.tabs import message
 from app.tabs.launching import said
 from backend.contract.problems import DataError, Problem, TuneboardError, UsageError
 
@@ -37,17 +38,7 @@ def draw_choice(texts: Texts) -> dict[str, Any]:
             )
             for side in SIDES
         }
-    note = texts.make(
-        gr.Textbox,
-        {"label": "label.note"},
-        visible=False,
-        show_label=False,
-        container=False,
-        interactive=False,
-        lines=1,
-        max_lines=4,
-        elem_id="keep-note",
-    )
+    note = message.note(texts, "keep-note", container=False, lines=1, max_lines=4)
     return {"choice": row, "note": note, **buttons}
 
 

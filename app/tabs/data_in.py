@@ -12,6 +12,7 @@ from gradio.data_classes import FileData
 from app.i18n import Texts, t
 from app.services import datasets, inbox, mapping, uploads
 from app.services.datasets import Coming
+from app.tabs import message
 from backend.contract.dataset_info import HUBS
 from backend.contract.home import home
 from backend.contract.problems import TuneboardError
@@ -49,17 +50,7 @@ def draw(texts: Texts) -> Parts:
         elem_id="bring-source",
     )
     _draw_sources(texts, parts)
-    parts["problem"] = texts.make(
-        gr.Textbox,
-        {"label": "label.problem"},
-        visible=False,
-        show_label=False,
-        interactive=False,
-        lines=1,
-        max_lines=6,
-        elem_id="bring-problem",
-        elem_classes="problems",
-    )
+    parts["problem"] = message.problem(texts, "bring-problem")
     _draw_mapping(texts, parts)
     with gr.Row(elem_classes="seen-buttons", visible=False) as parts["done"]:
         parts["notice"] = gr.Markdown(elem_id="bring-notice", elem_classes="seen")

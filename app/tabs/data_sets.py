@@ -8,7 +8,7 @@ import gradio as gr
 from app.form import Form
 from app.i18n import Texts, say, t
 from app.services import datasets, mapping, row_html, set_list
-from app.tabs import data_view, dataset_preview
+from app.tabs import data_view, dataset_preview, message
 from app.tabs.context import Context
 from app.tabs.late import hide_late
 from backend.contract import registry
@@ -45,17 +45,7 @@ def draw(context: Context) -> tuple[Form, Parts]:
         elem_id="sets-table",
         elem_classes=["listed", "picked"],
     )
-    parts["wrong"] = texts.make(
-        gr.Textbox,
-        {"label": "label.problem"},
-        visible=False,
-        show_label=False,
-        interactive=False,
-        lines=1,
-        max_lines=6,
-        elem_id="sets-wrong",
-        elem_classes="problems",
-    )
+    parts["wrong"] = message.problem(texts, "sets-wrong")
     _draw_chosen(texts, form, parts)
     with texts.make(gr.Accordion, {"label": "sets.view"}, open=True, elem_id="sets-view"):
         how = texts.make(gr.Accordion, {"label": "sets.settings"}, open=False, elem_id="sets-how")
@@ -73,7 +63,7 @@ def wire(context: Context, form: Form, parts: Parts, train: Form, buttons: list[
     _wire_chosen(context, form, parts)
     _wire_check(context, form, parts)
     _wire_removal(context, form, parts)
-    _wire_train(context, (form, train), [parts["train"], *buttons], parts["said"])
+    _wire_train(context, form, train, [parts["train"], *buttons], parts["said"])
 
 
 def _draw_chosen(texts: Texts, form: Form, parts: Parts) -> None:
@@ -243,9 +233,7 @@ def _wire_removal(context: Context, form: Form, parts: Parts) -> None:
     parts["remove_no"].click(lambda: gr.update(visible=False), None, parts["sure"], **QUIET)
 
 
-def _wire_train(context: Context, forms: tuple[Form, Form], buttons: list[Any], said: Any) -> None:
-    form, train = forms
-
+def _wire_train(context: Context, form: Form, train: Form, buttons: list[Any], said: Any) -> None:
     def take(name: str | None, place: str, current: str, lang: str) -> list[Any]:
         if not name:
             return [*[gr.skip()] * 4, row_html.note(t("sets.choose", lang))]

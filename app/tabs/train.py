@@ -7,7 +7,7 @@ import gradio as gr
 from app.form import Form
 from app.i18n import Texts, t
 from app.services import presets
-from app.tabs import data_view, dataset_preview, model_bar, run_panel, try_it
+from app.tabs import data_view, dataset_preview, message, model_bar, run_panel, try_it
 from app.tabs.context import Context
 from app.tabs.launching import Launcher, new_name, said
 from backend.contract.fields import FIELDS
@@ -134,14 +134,7 @@ def _arguments_box(texts: Texts) -> dict[str, Any]:
                 file_types=[".yaml", ".yml", ".json"],
                 elem_id="arguments_upload",
             )
-        note = texts.make(
-            gr.Textbox,
-            {"label": "label.note"},
-            visible=False,
-            show_label=False,
-            interactive=False,
-            elem_id="arguments_note",
-        )
+        note = message.note(texts, "arguments_note")
     return {
         "name": name,
         "save": save,

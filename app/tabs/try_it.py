@@ -8,6 +8,7 @@ import gradio as gr
 from app.form import Form
 from app.i18n import Texts, t
 from app.services import catalog, presets, starter
+from app.tabs import message
 from app.tabs.context import Context
 from backend.contract.home import saves
 
@@ -27,14 +28,7 @@ def build(texts: Texts) -> Card:
     with gr.Column(elem_id="try-it") as box:
         texts.add(gr.Markdown(t("try.text"), elem_classes="card-text"), value="try.text")
         fill = texts.make(gr.Button, {"value": "try.fill"}, elem_id="try-fill", variant="primary")
-        note = texts.make(
-            gr.Textbox,
-            {"label": "label.note"},
-            visible=False,
-            show_label=False,
-            interactive=False,
-            elem_id="try-note",
-        )
+        note = message.note(texts, "try-note")
         timer = gr.Timer(1, active=False)
     gr.context.Context.root_block.load(
         lambda: gr.update(visible=False) if any(saves().glob("*/*/*/run.json")) else gr.skip(),

@@ -26,6 +26,7 @@ def named(text: str) -> list[str]:
 def test_each_file_of_the_tree_exists() -> None:
     paths = named((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(paths) > 40
+    assert len(paths) == len(set(paths))
     assert [path for path in paths if path != "saves/" and not (ROOT / path).exists()] == []
 
 

@@ -591,7 +591,7 @@ def test_each_control_of_the_page_reaches_the_command(monkeypatch: pytest.Monkey
         seen.append(argv)
         raise OSError
 
-    monkeypatch.setattr(cleaning.subprocess, "Popen", popen)
+    monkeypatch.setattr("subprocess.Popen", popen)
     wish: dict[str, Any] = {name: f"{at}" for at, name in enumerate(cleaning.STEPS, 1)}
     job = cleaning.Job("s", "folder", overwrite=True)
     with pytest.raises(OSError):  # noqa: PT011 (the stand-in's)

@@ -1,0 +1,30 @@
+"""A box for what the page has to say: hidden until then, its label for screen readers only."""
+
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import Texts
+
+
+def note(texts: Texts, elem_id: str, **look: Any) -> Any:
+    """A box for a word on what was done."""
+    return _box(texts, "label.note", elem_id, **look)
+
+
+def problem(texts: Texts, elem_id: str) -> Any:
+    """A box for what is wrong."""
+    look = {"lines": 1, "max_lines": 6, "elem_classes": "problems"}
+    return _box(texts, "label.problem", elem_id, **look)
+
+
+def _box(texts: Texts, label: str, elem_id: str, **look: Any) -> Any:
+    return texts.make(
+        gr.Textbox,
+        {"label": label},
+        visible=False,
+        show_label=False,
+        interactive=False,
+        elem_id=elem_id,
+        **look,
+    )
