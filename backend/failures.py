@@ -46,7 +46,8 @@ class Stopped(Exception):
 def run_worker(work: Callable[[], None], folder: Path) -> int:
     """Do the work of a run in this process; returns the exit code.
 
-    A failure becomes problem.json in the folder and a traceback in the log. SIGTERM asks for the
+    A failure becomes problem.json in the folder and a traceback in the log. The code is noted in
+    status.json, too, for when nobody is left to see this process end. SIGTERM asks for the
     same graceful stop as stop.json does; in a group of processes it ends this one at once, which
     may wait for another that is gone.
     """
@@ -55,6 +56,12 @@ def run_worker(work: Callable[[], None], folder: Path) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning)  # between libraries, not for people
     if "RANK" not in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: run_folder.request_stop(folder))
+    code = _exit_code_of(work, folder)
+    _note(code, folder)
+    return code
+
+
+def _exit_code_of(work: Callable[[], None], folder: Path) -> int:
     try:
         work()
     except (Stopped, KeyboardInterrupt):
@@ -67,6 +74,17 @@ def run_worker(work: Callable[[], None], folder: Path) -> int:
         _record(told, folder)
         return told.exit_code
     return 0
+
+
+def _note(code: int, folder: Path) -> None:
+    """The last word of this process: its work is over, with this exit code, and all is saved."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    status = {**read_json(folder / run_folder.STATUS), "exit_code": code}
+    try:
+        write_atomic(folder / run_folder.STATUS, json.dumps(status))
+    except OSError as error:
+        logger.error("status.json could not be written: %s", error)  # noqa: TRY400
 
 
 def explain(error: BaseException, values: Mapping[str, Value]) -> TuneboardError:

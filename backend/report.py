@@ -10,14 +10,14 @@ import os
 import time
 from pathlib import Path
 
-from backend.contract import metrics, run_folder
+from backend.contract import metrics, processes, run_folder
 from backend.contract.files import write_atomic
 from backend.contract.metrics import Row
 from backend.contract.problems import Problem
 from backend.failures import Stopped
 
 STOPPABLE = {"loading", "tokenizing", "exporting"}  # nothing is lost by ending here
-AFTER = {"saving", "evaluating"}  # phases that show the step of the one before them
+AFTER = {"saving", "evaluating", "uploading"}  # phases that show the step of the one before them
 WRITE_EVERY = 1.0  # seconds between two writes of status.json within one phase
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,11 @@ class Report:
             self._write()
         self._obey()
 
+    def beat(self) -> None:
+        """A sign of life in the midst of what is not counted: a long step, an evaluation."""
+        if time.monotonic() - self._written >= WRITE_EVERY:
+            self._write()
+
     def metrics(self, row: Row) -> None:
         """Append one row to metrics.jsonl."""
         if self.writes:
@@ -100,7 +105,8 @@ class Report:
     def _write(self) -> None:
         if self.writes:
             self._written = time.monotonic()
-            write_atomic(self.folder / run_folder.STATUS, json.dumps(self._status))
+            row = {**self._status, "counted": self._counted, "uptime": processes.uptime()}
+            write_atomic(self.folder / run_folder.STATUS, json.dumps(row))
 
 
 def finite(number: float | None) -> float | None:

@@ -35,12 +35,14 @@ def follow(folder: Path) -> int:
     _say(t("cli.run_folder", folder=str(folder)), sys.stderr)
     log = folder / run_folder.LOG
     offset, asked = 0, False
+    silence = ""
     while True:
         try:
-            ended = run_folder.read(folder).ended
+            view = run_folder.read(folder)
             offset = copy(log, offset)
-            if ended:
+            if view.ended:
                 return _report(folder)
+            silence = _tell_silence(view, silence)
             time.sleep(POLL_S)
         except KeyboardInterrupt:
             if asked:
@@ -49,6 +51,15 @@ def follow(folder: Path) -> int:
             asked = True
             launch.stop(folder)
             _say(t("cli.stopping"), sys.stderr)
+
+
+def _tell_silence(view: RunView, before: str) -> str:
+    """Say once, with each silence, that the run stands still; returns the code of what was said."""
+    codes = {each.code for each in view.silence}
+    if view.silence and before not in codes:
+        for notice in view.silence:
+            _say(notice.text(), sys.stderr)
+    return view.silence[0].code if view.silence else ""
 
 
 def copy(log: Path, offset: int) -> int:
@@ -67,8 +78,9 @@ def copy(log: Path, offset: int) -> int:
 def _report(folder: Path) -> int:
     view = run_folder.read(folder)
     _say(t(f"state.{view.state.value}"), sys.stderr)
-    for problem in ([view.reason] if view.reason else []) + list(view.more):
-        _say(problem.text(), sys.stderr)
+    for problem in (view.reason, *view.more, run_folder.resumption(view)):
+        if problem is not None:
+            _say(problem.text(), sys.stderr)
     return run_folder.exit_code(folder)
 
 
@@ -83,7 +95,9 @@ def runs(words: list[str]) -> int:
         _say(json.dumps([_row(view) for view in views], ensure_ascii=False, indent=2))
         return 0
     for view in views:
-        _say(f"{view.state.value:14} {view.step:>6}/{view.total_steps:<6} {view.path}")
+        _say(f"{view.state.value:14} {view.step:>6}/{view.total_steps or '?':<6} {view.path}")
+        for notice in view.silence:
+            _say(f"{'':15}{notice.text()}")
     if not views:
         _say(t("cli.no_runs", folder=str(saves())))
     return 0
@@ -107,7 +121,8 @@ def _row(view: RunView) -> dict[str, object]:
         "state": view.state.value,
         "reason": view.reason.text() if view.reason else None,
         "step": view.step,
-        "total_steps": view.total_steps,
+        "total_steps": view.total_steps or None,
+        "silence": " ".join(notice.text() for notice in view.silence) or None,
         "created": view.created,
     }
 

@@ -159,7 +159,7 @@ def _cells(view: RunView, lang: str) -> list[str]:
     loss = run_text.last_loss(runs.history(view.path).rows)
     return [
         t(f"state.{view.state.value}", lang),
-        f"{view.step:,} / {view.total_steps:,}" if view.total_steps else "–",
+        run_text.steps(view),
         "–" if loss is None else f"{loss:.4f}",
     ]
 

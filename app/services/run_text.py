@@ -30,10 +30,11 @@ def state(view: RunView, lang: str) -> str:
 
 
 def progress(view: RunView, rows: Sequence[Row], lang: str) -> Progress:
-    """Step of steps, epoch, time left and speed, as far as they are known."""
-    parts = []
-    if view.total_steps:
-        parts.append(t("panel.step", lang, step=f"{view.step:,}", total=f"{view.total_steps:,}"))
+    """Step of steps (row of rows while they are read), epoch, time left and speed, where known."""
+    parts, key = [], "panel.rows" if view.rows[1] else "panel.step"
+    done, total = view.rows if view.rows[1] else (view.step, view.total_steps)
+    if total:
+        parts.append(t(key, lang, step=f"{done:,}", total=f"{total:,}"))
     last = next((row for row in reversed(rows) if row.tokens is not None), None)
     if last is not None and last.epoch is not None:
         parts.append(t("panel.epoch", lang, epoch=f"{last.epoch:.2f}"))
@@ -41,8 +42,15 @@ def progress(view: RunView, rows: Sequence[Row], lang: str) -> Progress:
         parts.append(t("panel.left", lang, time=duration(view.eta)))
     if last is not None and last.tokens_per_second:
         parts.append(t("panel.speed", lang, speed=f"{last.tokens_per_second:,.0f}"))
-    share = min(1.0, view.step / view.total_steps) if view.total_steps else None
+    share = min(1.0, done / total) if total else None
     return Progress(share, " · ".join(parts))
+
+
+def steps(view: RunView) -> str:
+    """Steps done of all, as far as they are known: "20 / 40", "20" or a dash."""
+    if view.total_steps:
+        return f"{view.step:,} / {view.total_steps:,}"
+    return f"{view.step:,}" if view.step else "–"
 
 
 def duration(seconds: float) -> str:

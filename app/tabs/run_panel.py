@@ -301,6 +301,7 @@ class _Look:
         bar = _bar(share, view.ended, t("panel.progress", self.lang))
         said = [*([view.reason] if view.reason else []), *view.more]
         wrong = _lines([one for one in said if not one.notice], self.lang)
+        said += [*view.silence, *filter(None, [run_folder.resumption(view)])]
         notices = _lines([*(one for one in said if one.notice), *view.notices], self.lang)
         return {
             "name": {"value": run_text.plain(view.name)},

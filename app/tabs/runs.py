@@ -83,7 +83,7 @@ def cells(view: RunView, lang: str) -> list[str]:
         t(kind, lang) if has(kind) else view.task,
         view.model,
         view.method,
-        f"{view.step:,} / {view.total_steps:,}" if view.total_steps else "–",
+        run_text.steps(view),
         "–" if loss is None else f"{loss:.4f}",
         run_text.moment(view.created),
     ]

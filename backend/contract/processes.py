@@ -16,6 +16,7 @@ TOKEN = "TUNEBOARD_RUN_TOKEN"
 PROC = Path("/proc")
 BOOT_ID = PROC / "sys/kernel/random/boot_id"
 ENDED = {"Z", "X"}
+PAUSED = {"T", "t"}
 KILL_SECONDS = 5.0
 
 
@@ -80,6 +81,17 @@ def alive(process: Process, token: str = "") -> bool:
         and stat.started == process.started
         and (not token or _carries(process.pid, token) is not False)
     )
+
+
+def paused(leader: Process, token: str) -> Process | None:
+    """A process of the run that a signal or a debugger has stopped, or None."""
+    if not PROC.is_dir():
+        return None
+    for process in family(leader, token):
+        stat = _stat(process.pid)
+        if stat is not None and stat.started == process.started and stat.state in PAUSED:
+            return process
+    return None
 
 
 def family(leader: Process, token: str, reaper: int = 0) -> list[Process]:

@@ -52,12 +52,28 @@ def request_stop(path: Path, grace: float | None = None) -> bool:
 
 
 def exit_code(path: Path) -> int:
-    """The exit code of an ended run: the child's, 128 + n where signal n ended it, else 1."""
+    """The exit code of an ended run: the child's, 128 + n where signal n ended it, else 1.
+
+    Where a signal came after the child had saved everything, or nobody saw the end, it is the code
+    that the child itself noted.
+    """
     row = read_json(path / EXIT)
     code, number = row.get("code"), row.get("signal")
-    if isinstance(number, int):
-        return 128 + number
-    return code if isinstance(code, int) else 1
+    if isinstance(code, int):
+        return code
+    noted = last_word(path)
+    if noted is not None:
+        return noted
+    return 128 + number if isinstance(number, int) else 1
+
+
+def last_word(path: Path) -> int | None:
+    """The exit code that the child noted in status.json when its work was over; None if it has not.
+
+    It outlives a supervisor that was killed and could not write exit.json.
+    """
+    code = read_json(path / STATUS).get("exit_code")
+    return code if type(code) is int else None
 
 
 def hold(path: Path, seconds: float | None = 0.0) -> int | None:

@@ -48,7 +48,7 @@ from backend.contract.run_files import (
     exit_code,
     request_stop,
 )
-from backend.contract.run_view import RunView, read, runs
+from backend.contract.run_view import RunView, read, resumption, runs
 from backend.contract.states import State
 
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "exit_code",
     "read",
     "request_stop",
+    "resumption",
     "runs",
     "verify",
     "write_manifest",

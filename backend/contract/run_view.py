@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.contract import metrics, processes
+from backend.contract import metrics, processes, silence
+from backend.contract.checkpoints import checkpoints
 from backend.contract.field import Value
 from backend.contract.files import read_json
 from backend.contract.problems import Problem
@@ -22,8 +23,11 @@ from backend.contract.run_files import (
     STATUS,
     STOP,
     SUPERVISOR_LOG,
+    last_word,
 )
 from backend.contract.states import Facts, State, state
+
+READING = {"loading", "tokenizing"}  # phases before the first step: what they count are rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +45,13 @@ class RunView:
     reason: Problem | None
     more: tuple[Problem, ...] = ()  # further problems of a failed run
     step: int = 0
-    total_steps: int = 0
+    total_steps: int = 0  # 0 where it is not known
+    rows: tuple[int, int] = (0, 0)  # read of all, while the data is prepared
     eta: float | None = None  # seconds
     elapsed: float | None = None  # seconds since the launch, or that the run took
     phase: str = ""
     notices: tuple[Problem, ...] = ()
+    silence: tuple[Problem, ...] = ()  # said where nothing has been heard of it for long
     arguments: Mapping[str, Value] = field(default_factory=dict)
     argv: tuple[str, ...] = ()
 
@@ -63,9 +69,12 @@ class RunView:
 def read(path: Path) -> RunView:
     """The run in a folder as it stands now."""
     row = read_json(path / RUN)
-    where, reason = _state(path, str(row.get("token", "")))
+    token = str(row.get("token", ""))
+    where, reason = _state(path, token)
     status = read_json(path / STATUS)
-    step = _whole(status.get("step")) or _last_step(path)
+    done, total = _whole(status.get("step")), _whole(status.get("total"))
+    reading = (status.get("counted") or status.get("phase")) in READING
+    step = (0 if reading else done) or _last_step(path)
     arguments, argv = row.get("arguments"), row.get("argv")
     return RunView(
         path=path,
@@ -79,14 +88,27 @@ def read(path: Path) -> RunView:
         reason=reason,
         more=_problems(read_json(path / PROBLEM), "more") if where is State.FAILED else (),
         step=step,
-        total_steps=_whole(status.get("total")) or (step if where.ended else 0),
+        total_steps=(0 if reading else total) or (step if where is State.SUCCEEDED else 0),
+        rows=(done, total) if reading and not where.ended else (0, 0),
         eta=None if where.ended else _number(status.get("eta")),
         elapsed=_elapsed(path, ended=where.ended),
         phase=str(status.get("phase", "")),
         notices=_problems(status, "notices"),
+        silence=_silence(path, status, token, where),
         arguments=arguments if isinstance(arguments, dict) else {},
         argv=tuple(map(str, argv)) if isinstance(argv, list) else (),
     )
+
+
+def resumption(view: RunView) -> Problem | None:
+    """Whether a training that ended too early can be resumed, and from which step; None where that
+    is no question. Sizes are compared, no file is read."""
+    if view.task != "train" or not view.ended or view.state is State.SUCCEEDED:
+        return None
+    points = checkpoints(view.path)
+    if not points:
+        return Problem(code="run_not_resumable", notice=True)
+    return Problem(code="run_resumable", params={"step": points[-1].step}, notice=True)
 
 
 def runs(root: Path) -> list[RunView]:
@@ -128,9 +150,18 @@ def _facts(path: Path) -> Facts:
         exit=read_json(path / EXIT),
         launch=read_json(path / LAUNCH),
         problem=Problem.from_json(problem) if problem else None,
+        last_word=last_word(path),
         stop=(path / STOP).exists(),
         age=age,
     )
+
+
+def _silence(
+    path: Path, status: Mapping[str, object], token: str, where: State
+) -> tuple[Problem, ...]:
+    if where not in {State.RUNNING, State.STOPPING}:
+        return ()
+    return silence.notices(path, status, read_json(path / LAUNCH), token)
 
 
 def _elapsed(path: Path, *, ended: bool) -> float | None:

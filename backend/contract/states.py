@@ -39,17 +39,20 @@ class State(enum.Enum):
         return self not in GOING
 
 
+DONE: dict[int, State] = {0: State.SUCCEEDED, STOPPED_EXIT: State.STOPPED}  # exit codes
 GOING = {State.QUEUED, State.STARTING, State.RUNNING, State.STOPPING}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What a run folder says: exit.json and launch.json ({} where absent or torn), problem.json,
-    whether stop.json is there, and the seconds since the launch."""
+    the exit code that the child noted when it had saved everything, whether stop.json is there,
+    and the seconds since the launch."""
 
     exit: Mapping[str, object] = field(default_factory=dict)
     launch: Mapping[str, object] = field(default_factory=dict)
     problem: Problem | None = None
+    last_word: int | None = None
     stop: bool = False
     age: float = 0.0
 
@@ -65,6 +68,8 @@ def state(
             return State.STARTING, None
         return State.FAILED, Problem(code="run_never_started")
     if facts.launch.get("boot_id") != boot_id:
+        if facts.last_word is not None:
+            return _unwatched(facts, stopped=facts.stop)
         return State.LOST, Problem(code="run_lost")
     going = State.STOPPING if facts.stop else State.RUNNING
     if _lives(facts.launch.get("supervisor"), alive):
@@ -76,6 +81,8 @@ def state(
 
 def _unwatched(facts: Facts, *, stopped: bool) -> tuple[State, Problem | None]:
     """Nobody saw how it ended: the child's own word counts, then that a stop was asked."""
+    if facts.last_word is not None:
+        return _by_code(facts, facts.last_word)
     if facts.problem:
         return State.FAILED, facts.problem
     if stopped:
@@ -92,10 +99,10 @@ def _ended(facts: Facts) -> tuple[State, Problem | None]:
     """What exit.json means."""
     code, number = facts.exit.get("code"), facts.exit.get("signal")
     stopped = facts.exit.get("stopped") is True
-    if code == 0:
-        return State.SUCCEEDED, None
-    if code == STOPPED_EXIT:
-        return State.STOPPED, None
+    if isinstance(code, int) and code in DONE:
+        return _by_code(facts, code)
+    if isinstance(number, int) and facts.last_word is not None:  # killed after its work was over
+        return _by_code(facts, facts.last_word)
     if stopped and (_forced(number) or code in SHELL_CODES):
         return State.STOPPED, Problem(code="run_stopped_hard", notice=True)
     if facts.exit.get("out_of_memory") is True or code == OutOfMemoryError.exit_code:
@@ -103,8 +110,17 @@ def _ended(facts: Facts) -> tuple[State, Problem | None]:
     if isinstance(number, int):
         return State.KILLED, _killed(number)
     if isinstance(code, int):
-        return State.FAILED, facts.problem or _failed(code)
+        return _by_code(facts, code)
     return _unwatched(facts, stopped=stopped)
+
+
+def _by_code(facts: Facts, code: int) -> tuple[State, Problem | None]:
+    """What an exit code means, whoever noted it."""
+    if code in DONE:
+        return DONE[code], None
+    if code == OutOfMemoryError.exit_code:
+        return State.OUT_OF_MEMORY, facts.problem or Problem(code="out_of_memory")
+    return State.FAILED, facts.problem or _failed(code)
 
 
 def _forced(number: object) -> bool:

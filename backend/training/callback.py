@@ -51,6 +51,7 @@ class ReportCallback(TrainerCallback):
 
     def on_prediction_step(self, args: TrainingArguments, *_given: Any, **_named: Any) -> None:
         """A stop lets an evaluation finish only if it is short: the supervisor waits no longer."""
+        self.report.beat()
         if self.report.stop_requested():
             self._asked = self._asked or time.monotonic()
         asked = self._asked
@@ -63,6 +64,12 @@ class ReportCallback(TrainerCallback):
     ) -> None:
         """A step begins when its data is there."""
         self._step = time.monotonic()
+
+    def on_substep_end(
+        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
+    ) -> None:
+        """One of the batches of a step is done."""
+        self.report.beat()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import launch, processes, run_folder
+from backend.contract import launch, processes, run_folder, silence
 from backend.contract.files import read_json
 from backend.contract.processes import Process
 from backend.contract.run_folder import State
@@ -114,6 +114,65 @@ def test_the_supervisor_is_killed(begin: Callable[..., Path]) -> None:
     assert view.reason is not None
     assert view.reason.code == "run_vanished"
     assert view.step == 60
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "reason"),
+    [
+        ("", State.SUCCEEDED, None),
+        ("--crash-at 40 --code 5", State.OUT_OF_MEMORY, "out_of_memory"),
+        ("--crash-at 40 --code 3 --problem no_rows_left", State.FAILED, "no_rows_left"),
+    ],
+)
+def test_the_child_has_the_last_word(
+    options: str, state: State, reason: str | None, begin: Callable[..., Path]
+) -> None:
+    """A run of 40 steps whose supervisor was killed at step 2 reached the last, saved all and was
+    shown as KILLED. What the child noted when its work was over counts."""
+    folder = begin(f"--steps 40 --sleep 0.02 --last-word {options}")
+    running(folder, step=2)
+    assert processes.send(process(folder, "supervisor"), signal.SIGKILL)
+    view = ended(folder)
+    assert not (folder / "exit.json").exists()
+    assert (view.state, view.step) == (state, 40)
+    assert (view.reason.code if view.reason else None) == reason
+    assert run_folder.exit_code(folder) == {"SUCCEEDED": 0, "OUT_OF_MEMORY": 5}.get(state.value, 3)
+
+
+def test_the_last_word_after_a_stop_without_a_supervisor(begin: Callable[..., Path]) -> None:
+    """The new supervisor cannot see the code either: STOPPED is what the child says, no guess."""
+    folder = begin("--steps 5000 --sleep 0.02 --last-word")
+    running(folder, step=2)
+    assert processes.send(process(folder, "supervisor"), signal.SIGKILL)
+    until(lambda: run_folder.read(folder).unsupervised)
+    assert launch.stop(folder)
+    until(lambda: (folder / "exit.json").exists())
+    view = run_folder.read(folder)
+    assert (view.state, view.reason) == (State.STOPPED, None)
+    assert run_folder.exit_code(folder) == 20
+
+
+def test_a_process_that_stands_still_is_said_to(
+    begin: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP: the state stays RUNNING, since it may go on, but what it was doing is said, and that
+    it stands still; SIGCONT ends that. A child that lives and is silent is told, too."""
+    folder = begin("--steps 200 --sleep 0.02")
+    running(folder, step=2)
+    child = process(folder, "child")
+    assert run_folder.read(folder).silence == ()
+    monkeypatch.setattr(silence, "PAUSED_SECONDS", 0.2)
+    assert processes.send(child, signal.SIGSTOP)
+    until(lambda: run_folder.read(folder).silence)
+    view = run_folder.read(folder)
+    assert view.state is State.RUNNING
+    assert [each.code for each in view.silence] == ["run_silent_training", "run_paused"]
+    assert view.silence[0].params["step"] == view.step
+    assert view.silence[0].params["total"] == 200
+    assert view.silence[1].params["pid"] == child.pid
+    assert processes.send(child, signal.SIGCONT)
+    until(lambda: not run_folder.read(folder).silence)
+    assert ended(folder).silence == ()
 
 
 @pytest.mark.parametrize("options", ["", "--ignore-stop --sigterm ignore --grandchild"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.contract import run_files
 from backend.contract.problems import STOPPED_EXIT, DataError, Problem
 from backend.failures import Stopped, explain, run_worker
 
@@ -52,6 +53,7 @@ def test_a_failure_is_told(error: Exception, code: str, exit_code: int, tmp_path
     arguments = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
     (tmp_path / "run.json").write_text(json.dumps({"arguments": arguments}))
     assert run_worker(raising(error), tmp_path) == exit_code
+    assert run_files.last_word(tmp_path) == exit_code
     row = json.loads((tmp_path / "problem.json").read_text())
     assert row["code"] == code
     text = Problem.from_json(row).text()
@@ -62,6 +64,25 @@ def test_a_failure_is_told(error: Exception, code: str, exit_code: int, tmp_path
     if code == "unexpected":
         assert "ValueError" in text
         assert "thing" in text
+
+
+@pytest.mark.parametrize(
+    ("work", "code"),
+    [(lambda: None, 0), (raising(Stopped()), 20), (raising(KeyboardInterrupt()), 20)],
+)
+def test_the_last_word_of_a_worker(
+    work: Callable[[], None], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noted beside what the status says already, by the first process of a group alone."""
+    (tmp_path / "status.json").write_text('{"phase": "saving", "step": 3}')
+    monkeypatch.setenv("RANK", "1")
+    assert run_worker(work, tmp_path) == code
+    assert run_files.last_word(tmp_path) is None
+    monkeypatch.setenv("RANK", "0")
+    assert run_worker(work, tmp_path) == code
+    row = json.loads((tmp_path / "status.json").read_text())
+    assert row == {"phase": "saving", "step": 3, "exit_code": code}
+    assert run_files.exit_code(tmp_path) == code
 
 
 def test_the_smallest_batch_gets_other_advice() -> None:

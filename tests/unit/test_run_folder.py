@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import arguments, checkpoints, processes, run_folder
+from backend.contract import arguments, checkpoints, metrics, processes, run_folder
 from backend.contract.command import Command
 from backend.contract.field import Values
+from backend.contract.metrics import Row
 from backend.contract.problems import RunFolderError
 from backend.contract.run_folder import State, read, request_stop, runs
 from backend.contract.texts import has
@@ -145,6 +146,96 @@ def test_reading_never_raises(name: str, content: bytes | str | None, home: Path
     assert len(runs(home / "saves")) == (1 if (path / "run.json").exists() else 0)
     if name != "status.json":
         assert (view.step, view.total_steps, len(view.notices)) == (3, 9, 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "rows", "expected"),
+    [
+        (
+            "failed",
+            {"phase": "tokenizing", "counted": "tokenizing", "step": 6, "total": 6},
+            0,
+            (0, 0),
+        ),
+        ("failed", {"phase": "loading", "counted": "tokenizing"}, 0, (0, 0)),
+        (
+            "failed",
+            {"phase": "tokenizing", "counted": "tokenizing", "step": 6, "total": 6},
+            20,
+            (20, 0),
+        ),
+        (
+            "failed",
+            {"phase": "training", "counted": "training", "step": 3, "total": 40},
+            3,
+            (3, 40),
+        ),
+        (
+            "killed",
+            {"phase": "saving", "counted": "training", "step": 20, "total": 40},
+            20,
+            (20, 40),
+        ),
+        ("killed", {}, 7, (7, 0)),
+        (
+            "succeeded",
+            {"phase": "saving", "counted": "training", "step": 40, "total": 40},
+            40,
+            (40, 40),
+        ),
+        ("succeeded", {}, 7, (7, 7)),
+    ],
+)
+def test_the_steps_of_an_ended_run(
+    state: str,
+    status: dict[str, object],
+    rows: int,
+    expected: tuple[int, int],
+    home: Path,
+) -> None:
+    """A run that failed while it read six rows of data was shown with "6 / 6" steps; one that had
+    failed after a resume with as many in all as it had done."""
+    path = made(home / "saves" / "m" / "lora" / "r")
+    (path / "status.json").write_text(json.dumps(status))
+    exits = {"failed": {"code": 3}, "killed": {"signal": 9}, "succeeded": {"code": 0}}
+    (path / "exit.json").write_text(json.dumps(exits[state]))
+    for step in range(1, rows + 1):
+        metrics.append(path / "metrics.jsonl", Row(step=step, loss=1.0))
+    view = read(path)
+    assert (view.step, view.total_steps) == expected
+    assert view.rows == (0, 0)
+
+
+def test_while_the_data_is_read_rows_are_counted(home: Path) -> None:
+    path = made(home / "saves" / "m" / "lora" / "r")
+    row = {"phase": "tokenizing", "counted": "tokenizing", "step": 4, "total": 6}
+    (path / "status.json").write_text(json.dumps(row))
+    (path / "supervisor.log").touch()
+    view = read(path)
+    assert not view.ended
+    assert (view.step, view.total_steps, view.rows) == (0, 0, (4, 6))
+
+
+def test_resume_is_only_offered_where_there_is_a_checkpoint(home: Path) -> None:
+    """With its step; a torn one counts as none, and a run that is done or another task is none."""
+    path = made(home / "saves" / "m" / "lora" / "r")
+    (path / "exit.json").write_text('{"signal": 9}')
+
+    def said() -> tuple[str, object] | None:
+        problem = run_folder.resumption(read(path))
+        return (problem.code, problem.params.get("step")) if problem else None
+
+    assert said() == ("run_not_resumable", None)
+    for step in (20, 40):
+        target = path / f"checkpoint-{step}"
+        target.mkdir()
+        (target / "state.json").write_text("{}")
+        run_folder.write_manifest(target)
+    assert said() == ("run_resumable", 40)
+    (path / "checkpoint-40" / "state.json").unlink()
+    assert said() == ("run_resumable", 20)
+    (path / "exit.json").write_text('{"code": 0}')
+    assert said() is None
 
 
 def test_a_folder_that_is_no_run(home: Path) -> None:

@@ -65,6 +65,44 @@ def test_exit_json_decides(
 
 
 @pytest.mark.parametrize(
+    ("row", "word", "told", "expected", "reason"),
+    [
+        ({}, 0, None, State.SUCCEEDED, None),
+        ({}, 20, None, State.STOPPED, None),
+        ({}, 5, None, State.OUT_OF_MEMORY, "out_of_memory"),
+        ({}, 3, TOLD, State.FAILED, "no_checkpoint"),
+        ({}, 1, None, State.FAILED, "run_failed"),
+        (ended(), 0, None, State.SUCCEEDED, None),
+        (ended(stopped=True), 20, None, State.STOPPED, None),
+        (ended(stopped=True), 0, None, State.SUCCEEDED, None),
+        (ended(None, 9), 0, None, State.SUCCEEDED, None),
+        (ended(None, 11), 0, None, State.SUCCEEDED, None),
+        (ended(None, 9), 3, TOLD, State.FAILED, "no_checkpoint"),
+        (ended(None, 9, out_of_memory=True), 0, None, State.SUCCEEDED, None),
+        (ended(1), 0, None, State.FAILED, "run_failed"),  # the code that was seen goes first
+        (ended(3), 0, TOLD, State.FAILED, "no_checkpoint"),
+        (ended(0), 3, None, State.SUCCEEDED, None),
+    ],
+)
+def test_the_last_word_of_the_child_counts(
+    row: dict[str, object],
+    word: int,
+    told: Problem | None,
+    expected: State,
+    reason: str | None,
+) -> None:
+    """Where nobody saw the exit code: the supervisor was killed, the machine restarted after the
+    work was over, or a library crashed on its way out."""
+    for boot in (BOOT, "another boot"):
+        facts = Facts(exit=row, launch=LAUNCH, problem=told, last_word=word, age=99)
+        found, why = state(facts, boot, lambda _: False)
+        assert found is expected
+        assert (why.code if why else None) == reason
+    if not row:  # on its way out, it is still there
+        assert state(facts, BOOT, {CHILD}.__contains__)[0] is State.RUNNING
+
+
+@pytest.mark.parametrize(
     ("living", "stop", "told", "expected", "reason"),
     [
         ({SUPERVISOR, CHILD}, False, None, State.RUNNING, None),

@@ -121,6 +121,11 @@ def test_progress_in_words() -> None:
     share, words = run_text.progress(view, [row, Row(step=40, eval_loss=2.0)], "en")
     assert share == pytest.approx(40 / 96)
     assert words == "step 40 / 96 · epoch 1.25 · 1:10 left · 236 tokens/s"
+    reading = _view(Path("/r"), rows=(4, 6), phase="tokenizing")
+    assert run_text.progress(reading, [], "en") == (pytest.approx(4 / 6), "row 4 / 6")
+    assert run_text.steps(view) == "40 / 96"
+    assert run_text.steps(_view(Path("/r"), step=20)) == "20"
+    assert run_text.steps(reading) == "–"
     assert "剩余 1:10" in run_text.progress(view, [row], "zh").words
     assert run_text.progress(_view(Path("/r")), [], "en") == (None, "")
 
