@@ -94,23 +94,23 @@ class Form:
         return self.components + [box for box, _ in self.groups.values()]
 
     def values(self, given: Sequence[Any]) -> tuple[Values, list[Problem]]:
-        """Checked values of all rows from what the widgets hold, and every problem."""
-        held = dict(zip(self.widgets, given, strict=True))
-        return merged(self.raw(given), str(held.get(BOX) or ""), self.task)
+        """Checked values of all rows from what the widgets hold, and every problem.
 
-    def raw(self, given: Sequence[Any]) -> dict[str, object]:
-        """What the widgets hold, by argument; what does not apply (hidden) is left out."""
+        A hidden widget's value counts as the default; a wrong one is a problem all the same.
+        """
         raw = {name: _plain(value) for name, value in zip(self.widgets, given, strict=True)}
-        known, _ = merged(raw, str(raw.pop(BOX, None) or ""), self.task)
-        applying = {row.name for row in active(known, self.task)}
-        return {name: value for name, value in raw.items() if name in applying}
+        return merged(raw, str(raw.pop(BOX, None) or ""), self.task)
 
     def marks(
         self, values: Values, problems: Sequence[Problem], shown: Shown, lang: str
     ) -> tuple[list[Any], Shown]:
-        """Updates of all widgets and groups: shown or hidden, and its problem beside each field."""
+        """Updates of all widgets and groups: shown or hidden, and its problem beside each field.
+
+        What is wrong is shown where it does not apply, too: a person cannot mend what is hidden.
+        """
         wrong = {p.field: ("!" if not p.notice else "") + p.text(lang) for p in reversed(problems)}
         applying = {row.name for row in active(values, self.task)} | {BOX}
+        applying |= {problem.field for problem in problems if not problem.notice}
         now: Shown = {name: (name in applying, wrong.get(name, "")) for name in self.widgets}
         before = shown or self.drawn()
         anew = before[""] != (True, lang)

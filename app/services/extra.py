@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from backend.contract.arguments import format_value, ignored, parse
+from backend.contract.arguments import active, defaults, format_value, ignored, parse
 from backend.contract.field import Values
 from backend.contract.fields import ALIASES
 from backend.contract.files import parse_mapping
@@ -31,11 +31,14 @@ def read(text: str) -> tuple[dict[str, object], list[Problem]]:
 def merged(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, list[Problem]]:
     """Checked values of `raw` with the box's arguments over them, and every problem.
 
-    What is wrong with an argument of the box, or does not apply, is said at the box.
+    What `raw` holds and does not apply counts as its default. What is wrong with an argument of the
+    box, or does not apply, is said at the box.
     """
     more, unread = read(text)
     own = {ALIASES.get(name, name)[:80] for name in more}
     values, problems = parse({**raw, **more}, task)
+    idle = set(raw) - own - {row.name for row in active(values, task)}
+    values |= {name: default for name, default in defaults(task).items() if name in idle}
     return values, unread + _at_box([*problems, *ignored(values, task)], own)
 
 

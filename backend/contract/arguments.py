@@ -77,12 +77,11 @@ def validate(raw: Mapping[str, object], task: str) -> list[Problem]:
 def judged(values: Values, problems: Sequence[Problem], task: str) -> list[Problem]:
     """The problems of parsing, and those of the rules where parsing found none.
 
-    A wrong value of an argument that does not apply is no problem: it is never used.
+    A wrong value is a problem where its argument does not apply, too: it would be one as soon as
+    the argument does.
     """
     wrong = {problem.field for problem in problems}
-    idle = {row.name for row in fields_of(task)} - {row.name for row in active(values, task)}
-    kept = [problem for problem in problems if problem.field not in idle]
-    return kept + [problem for problem in broken(values, task) if problem.field not in wrong]
+    return [*problems, *(one for one in broken(values, task) if one.field not in wrong)]
 
 
 def ignored(values: Mapping[str, Value], task: str) -> list[Problem]:

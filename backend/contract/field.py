@@ -10,7 +10,7 @@ from backend.contract.problems import Problem
 
 Value = bool | int | float | str | None
 Values = dict[str, Value]
-Kind = Literal["bool", "int", "float", "text", "choice", "list", "path", "json"]
+Kind = Literal["bool", "int", "float", "text", "choice", "list", "numbers", "path", "json"]
 When = tuple[tuple[str, tuple[Value, ...]], ...]
 
 TRUE = {"true", "1", "yes", "on"}
@@ -31,8 +31,10 @@ class FieldError(ValueError):
 class Field:
     """One row of the table. Its texts are `field.<name>.label` and `.help` in locales.
 
-    kind      bool, int, float, text, choice, list (names joined by commas), path, json
-    low/high  the closed range of a number; `step` is the grid of its slider
+    kind      bool, int, float, text, choice, list (names joined by commas), numbers (likewise),
+              path, json
+    low/high  the closed range of a number (of each number); `step` is the grid of its slider
+    choices   what a choice, or each name of a list, may be; () where a list takes any name
     when      shown, written and checked only where every (argument, values) pair holds
     training_when  further pairs that hold for the subcommand train only
     tasks     the subcommands that take it: train, eval, chat, api, export
@@ -164,6 +166,14 @@ class Field:
             return None
         if not joined:
             raise self._error("value_missing")
+        for name in str(joined).split(",") if self.choices else []:
+            self._choice(name)
+        return joined
+
+    def _numbers(self, raw: object) -> Value:
+        joined = self._list(raw)
+        for part in str(joined).split(",") if joined is not None else []:
+            self._float(part)
         return joined
 
     _PARSERS: ClassVar[dict[str, Callable[["Field", object], Value]]] = {
@@ -175,6 +185,7 @@ class Field:
         "json": _json,
         "choice": _choice,
         "list": _list,
+        "numbers": _numbers,
     }
 
 

@@ -126,8 +126,8 @@ def test_probabilities_decide_how_often_a_set_is_drawn(workspace: Path) -> None:
     assert 0.68 < found[True] / 400 < 0.82
 
 
-@pytest.mark.parametrize("given", ["1", "1,2,3", "0,1", "a,b", "nan,1", "-1,2"])
-def test_wrong_probabilities_are_named(workspace: Path, given: str) -> None:
+@pytest.mark.parametrize("given", ["1", "1,2,3"])
+def test_probabilities_are_one_for_each_set(workspace: Path, given: str) -> None:
     for name in ("x", "y"):
         write_dataset(workspace, name, rows(2))
     values = {"dataset_dir": "data", "dataset": "x,y", "mix_strategy": "interleave_over"}

@@ -1,5 +1,6 @@
 """Values to a command line or YAML and back: nothing is lost, nothing guessed, nothing leaks."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from backend.contract import arguments
 from backend.contract.command import Command
-from backend.contract.field import Values
+from backend.contract.field import Field, Value, Values
 from backend.contract.fields import FIELDS
 from backend.contract.rules import broken
 from tests.contract.strategies import TASKS, cases
@@ -188,16 +189,48 @@ def test_all_problems_are_told_at_once() -> None:
     ]
 
 
-def test_validate_adds_the_rules_and_forgets_what_does_not_apply() -> None:
-    raw = {
-        "finetuning_type": "full",
-        "lora_rank": "x",
-        "fp16": True,
-        "bf16": True,
-        "export_dir": "x",
-    }
+def test_validate_adds_the_rules() -> None:
+    raw = {"fp16": True, "bf16": True, "export_dir": "x"}
     found = {p.code for p in arguments.validate(raw, "train")}
     assert found == {"other_task", "bf16_and_fp16", "model_required", "dataset_required"}
+
+
+def wrong_values(row: Field) -> list[str]:
+    """What a row refuses: a value of another type, one out of its range, one of no choice."""
+    texts = {"bool": "maybe", "int": "1.5", "float": "nan", "json": "[1]", "numbers": "a,b"}
+    found = [texts[row.kind]] if row.kind in texts else []
+    if row.kind in {"int", "float"}:
+        assert row.high is not None
+        found.append(repr(row.high * 2 + 1))
+    return [*found, "no such"] if row.choices else found
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_wrong_value_is_refused_where_its_argument_does_not_apply(
+    task: str, tmp_path: Path
+) -> None:
+    """`--use_apollo maybe` passed with LoRA, of which APOLLO is no part: it was never read."""
+    cases = [(row, raw) for row in arguments.fields_of(task) for raw in wrong_values(row)]
+    idle = 0
+    for row, raw in cases:
+        others = {
+            name: next(v for v in _other_values(FIELDS[name]) if v not in allowed)
+            for name, allowed in row.conditions(task)
+        }
+        idle += bool(others)
+        words = [f"--{name}={arguments.format_value(value)}" for name, value in others.items()]
+        file = tmp_path / "run.yaml"
+        file.write_text(json.dumps({**others, row.name: raw}))
+        for argv in ([*words, f"--{row.name}={raw}"], [str(file)]):
+            values, problems = arguments.from_argv(argv, task)
+            assert not row.active(values, task) or not others
+            found = arguments.judged(values, problems, task)
+            assert row.name in {one.field for one in found if not one.notice}, (argv, found)
+    assert idle >= {"train": 90, "eval": 3, "chat": 3, "api": 10, "export": 3}[task]
+
+
+def _other_values(row: Field) -> list[Value]:
+    return [True, False] if row.kind == "bool" else [*row.choices, 1]
 
 
 def test_what_is_given_and_does_not_apply_is_said() -> None:

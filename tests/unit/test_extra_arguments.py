@@ -95,8 +95,8 @@ def test_an_alias_goes_over_its_control(launcher: Launcher) -> None:
 
 
 def test_the_box_may_make_other_controls_apply(launcher: Launcher) -> None:
-    """finetuning_type in the box: what it hides is neither judged nor written."""
-    held = given(launcher, extra_args='{"finetuning_type": "full"}', lora_rank="evil")
+    """finetuning_type in the box: what it hides is not written."""
+    held = given(launcher, extra_args='{"finetuning_type": "full"}', lora_rank="64")
     values, problems = launcher.judge(held, "m", "run")
     assert problems == []
     assert "--lora_rank" not in Command.build("train", values).argv

@@ -66,12 +66,35 @@ def test_a_forged_value_is_refused_at_its_field(launcher: Launcher, name: str, v
 
 
 def test_hidden_values_reach_nothing(launcher: Launcher) -> None:
-    """A field that does not apply is neither judged nor written, whatever the page sends for it."""
-    forged = given(launcher, finetuning_type="full", lora_rank="evil")
+    """A field that does not apply is not written, whatever the page sends for it."""
+    forged = given(launcher, finetuning_type="full", lora_rank="64")
     values, problems = launcher.judge(forged, "m", "run")
     assert problems == []
-    assert "lora_rank" not in launcher.form.raw(forged)
     assert values["lora_rank"] == FIELDS["lora_rank"].default
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "others"),
+    [
+        ("lora_rank", "evil", {"finetuning_type": "full"}),
+        ("use_apollo", "maybe", {}),
+        ("galore_rank", "0", {"finetuning_type": "full"}),
+        ("reward_functions", "nice", {}),
+        ("interleave_probs", "a,b", {}),
+    ],
+)
+def test_a_wrong_value_of_a_hidden_field_is_refused_and_shown(
+    launcher: Launcher, name: str, value: str, others: dict[str, Any]
+) -> None:
+    forged = given(launcher, **others, **{name: value})
+    assert fields_refused(launcher, **others, **{name: value}) == {name}
+    values, problems = launcher.judge(forged, "m", "run")
+    updates, shown = launcher.form.marks(values, problems, {}, "en")
+    mark = dict(zip(launcher.form.widgets, updates, strict=False))[name]
+    assert (mark.get("visible", True), mark["elem_classes"]) == (True, ["wrong"])
+    values, problems = launcher.judge(given(launcher, **others), "m", "run")
+    updates, _ = launcher.form.marks(values, problems, shown, "en")
+    assert dict(zip(launcher.form.widgets, updates, strict=False))[name]["visible"] is False
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a\0b", ".", "-x", "x" * 300, "CON", "$HOME"])

@@ -120,9 +120,11 @@ ROWS = (
     ),
     Field(
         name="interleave_probs",
-        kind="text",
+        kind="numbers",
         default=None,
         group="data",
+        low=1e-9,
+        high=1e9,
         when=(("mix_strategy", ("interleave_under", "interleave_over", "interleave_once")),),
         optional=True,
         advanced=True,

@@ -22,8 +22,8 @@ def _row(name: str, kind: str, default: Value, **more: object) -> Field:
 
 
 ROWS = (
-    _row("reward_functions", "list", "exact_match"),
-    _row("reward_weights", "list", None, optional=True),
+    _row("reward_functions", "list", "exact_match", choices=REWARDS),
+    _row("reward_weights", "numbers", None, optional=True, low=-1e9, high=1e9),
     _row("reward_regex", "text", None, optional=True),
     _row("reward_length", "int", 200, low=1, high=1_000_000, step=1),
     _row("reward_python_file", "path", None, optional=True),
