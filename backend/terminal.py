@@ -10,6 +10,7 @@ from typing import TextIO
 
 from backend.contract import launch, run_folder
 from backend.contract.home import home, saves
+from backend.contract.model_folder import local
 from backend.contract.problems import Problem, UsageError
 from backend.contract.run_folder import RunView
 from backend.contract.texts import t
@@ -85,7 +86,9 @@ def _report(folder: Path) -> int:
 
 
 def runs(words: list[str]) -> int:
-    """`tuneboard runs [--json]`, `tuneboard runs stop|resume FOLDER`."""
+    """`tuneboard runs [--json]`, `tuneboard runs stop|resume|find FOLDER`."""
+    if words[:1] == ["find"] and len(words) == 2:
+        return _find(local(words[1]))
     if words[:1] in (["stop"], ["resume"]) and len(words) == 2:
         return _act(words[0], Path(words[1]))
     if words not in ([], ["--json"]):
@@ -111,6 +114,17 @@ def _act(action: str, folder: Path) -> int:
         return follow(folder)
     done = launch.stop(folder)
     _say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
+    return 0
+
+
+def _find(folder: Path) -> int:
+    """List the runs in a folder from now on, wherever it lies."""
+    if not folder.is_dir():
+        raise UsageError(Problem(code="no_such_folder", params={"path": str(folder)}))
+    new = launch.find_runs(folder)
+    for path in new:
+        _say(str(path))
+    _say(t("cli.runs_found", count=len(new), folder=str(folder)))
     return 0
 
 

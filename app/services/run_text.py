@@ -3,10 +3,14 @@
 import datetime
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from app.i18n import has, t
+from backend.contract import places
+from backend.contract.home import saves
 from backend.contract.metrics import Row
 from backend.contract.run_folder import Checkpoint, RunView, State
 
@@ -18,6 +22,23 @@ class Progress(NamedTuple):
 
     share: float | None
     words: str
+
+
+def names(views: Sequence[RunView]) -> dict[Path, str]:
+    """The names of runs in a list, by folder: with the folder where model, method and name do not
+    say which run is meant, since it lies elsewhere than in saves/<model>/<method>/."""
+    triples = [(view.model, view.method, view.name) for view in views]
+    counts = Counter(triples)
+    clear = {
+        view.path
+        for view, place in zip(views, triples, strict=True)
+        if places.is_usual(saves(), view.path)
+        or (view.path.parts[-3:] == place and counts[place] == 1)
+    }
+    return {
+        view.path: view.name if view.path in clear else f"{view.name} ({view.path})"
+        for view in views
+    }
 
 
 def state(view: RunView, lang: str) -> str:

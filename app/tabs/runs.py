@@ -69,7 +69,8 @@ def headers(lang: str) -> list[str]:
 def rows(views: list[RunView], words: str, lang: str) -> Table:
     """The table: runs whose cells contain every word, the newest first."""
     wanted = words.lower().split()
-    found = [cells(view, lang) for view in views]
+    names = run_text.names(views)
+    found = [[names[view.path], *cells(view, lang)[1:]] for view in views]
     return [row for row in found if all(word in " ".join(row).lower() for word in wanted)]
 
 
@@ -93,8 +94,10 @@ def chosen(row: list[Any]) -> Path | None:
     """The run of a row that was clicked, found among those that exist."""
     place = dict(zip(COLUMNS, row, strict=False))
     wanted = [place.get(name) for name in ("model", "method", "name")]
-    for view in runs.snapshot():
-        if [view.model, view.method, view.name] == wanted:
+    views = runs.snapshot()
+    names = run_text.names(views)
+    for view in views:
+        if [view.model, view.method, names[view.path]] == wanted:
             return view.path
     return None
 

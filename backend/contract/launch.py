@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from backend.contract import run_folder
+from backend.contract import places, run_folder
 from backend.contract.checkpoints import Checkpoint, checkpoints, verify
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
@@ -103,9 +103,20 @@ def resume(path: Path, env: Mapping[str, str] | None = None) -> None:
         words = []
         if view.task != RECIPE:
             words = ["--resume_from_checkpoint", str(_newest(path).path)]
+        places.note(saves(), path)  # it may have been moved since it was started
         (path / SUPERVISOR_LOG).touch()  # from here on the run is starting
         run_folder.archive(path)
         _supervise(path, env or {}, *words)
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Look through a folder for runs that are not listed, and list them from now on."""
+    with _one_at_a_time():
+        before = set(places.known(saves()))
+        found = [each for each in places.find(folder) if not places.is_usual(saves(), each)]
+        for each in found:
+            places.note(saves(), each)
+    return [each for each in found if each not in before]
 
 
 def default_output_dir(values: Mapping[str, Value], task: str, model: str | None = None) -> Path:
@@ -152,6 +163,7 @@ def _newest(path: Path) -> Checkpoint:
 
 def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:
     """Start the supervisor of a run that was made just now; the folder goes if it does not."""
+    places.note(saves(), folder)
     try:
         _supervise(folder, secrets)
     except RunFolderError:

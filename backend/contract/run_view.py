@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.contract import metrics, processes, silence
+from backend.contract import metrics, places, processes, silence
 from backend.contract.checkpoints import checkpoints
 from backend.contract.field import Value
 from backend.contract.files import read_json
+from backend.contract.home import saves
+from backend.contract.names import plain
 from backend.contract.problems import Problem
 from backend.contract.processes import Process
 from backend.contract.run_files import (
@@ -76,11 +78,12 @@ def read(path: Path) -> RunView:
     reading = (status.get("counted") or status.get("phase")) in READING
     step = (0 if reading else done) or _last_step(path)
     arguments, argv = row.get("arguments"), row.get("argv")
+    model, method = _origin(path, arguments if isinstance(arguments, dict) else {})
     return RunView(
         path=path,
         name=path.name,
-        model=path.parent.parent.name,
-        method=path.parent.name,
+        model=model,
+        method=method,
         task=str(row.get("kind", "")),
         created=str(row.get("created", "")),
         sequence=_whole(row.get("sequence")),
@@ -112,12 +115,10 @@ def resumption(view: RunView) -> Problem | None:
 
 
 def runs(root: Path) -> list[RunView]:
-    """All runs under saves/<model>/<method>/<name>/, the newest first."""
-    found = [
-        read(file.parent)
-        for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")
-        if file.relative_to(root).parts[0] != "models"
-    ]
+    """All runs: those in saves (`root`), and those elsewhere that are known; the newest first."""
+    folders = [file.parent for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")]
+    folders = [each for each in folders if places.is_usual(root, each)]
+    found = [read(folder) for folder in (*folders, *places.known(root))]
     return sorted(found, key=lambda view: (view.sequence, view.created), reverse=True)
 
 
@@ -154,6 +155,14 @@ def _facts(path: Path) -> Facts:
         stop=(path / STOP).exists(),
         age=age,
     )
+
+
+def _origin(path: Path, arguments: Mapping[str, object]) -> tuple[str, str]:
+    """Model and method: of the folder's place in saves/, else of the run's arguments."""
+    if places.is_usual(saves(), path):
+        return path.parent.parent.name, path.parent.name
+    model = str(arguments.get("model_name_or_path") or "")
+    return plain(model) if model else "", str(arguments.get("finetuning_type") or "")
 
 
 def _silence(

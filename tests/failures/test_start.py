@@ -330,3 +330,26 @@ def test_a_supervisor_that_cannot_start_leaves_nothing(
         launch.start("train", values())
     assert code(error) == "supervisor_failed"
     assert run_folder.runs(saves()) == []
+
+
+def test_a_run_whose_output_dir_lies_elsewhere_is_listed(
+    begin: Callable[..., Path], home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """While it goes on, so that no second one is started beside it, and after it was moved and
+    resumed."""
+    place = tmp_path_factory.mktemp("elsewhere") / "r"
+    folder = begin("--steps 500 --sleep 0.02 --save-every 2", output_dir=str(place))
+    assert folder == place
+    running(folder, step=3)
+    assert [view.path for view in run_folder.runs(home / "saves")] == [place]
+    with pytest.raises(RunFolderError) as error:
+        launch.start("train", values(), exclusive=True)
+    assert error.value.problems[0].params["run"] == str(place)
+    launch.stop(folder)
+    ended(folder)
+    moved = place.rename(place.with_name("moved"))
+    assert run_folder.runs(home / "saves") == []
+    launch.resume(moved)
+    assert [view.path for view in run_folder.runs(home / "saves")] == [moved]
+    launch.stop(moved)
+    ended(moved)

@@ -1,0 +1,162 @@
+"""Runs whose output_dir lies elsewhere are listed; the register survives whatever happens to it."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.services import runs
+from app.tabs import runs as tab
+from backend.contract import launch, places, run_folder
+from backend.contract.run_files import RUN
+from backend.terminal import runs as runs_command
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder, with other places beside it."""
+    folder = tmp_path / "home"
+    (folder / "saves").mkdir(parents=True)
+    monkeypatch.setenv("TUNEBOARD_HOME", str(folder))
+    return folder
+
+
+def run_in(folder: Path) -> Path:
+    """What a list needs of a run."""
+    folder.mkdir(parents=True)
+    arguments = {"model_name_or_path": "org/base", "finetuning_type": "full"}
+    (folder / RUN).write_text(json.dumps({"kind": "train", "arguments": arguments}))
+    return folder
+
+
+def listed(home: Path) -> list[Path]:
+    return sorted(view.path for view in run_folder.runs(home / "saves"))
+
+
+def test_places_that_a_look_through_saves_does_not_find(home: Path) -> None:
+    """Outside, in the working folder, in saves/ at another depth, hidden, beside base models."""
+    saves = home / "saves"
+    usual = run_in(saves / "m" / "lora" / "r")
+    others = [
+        run_in(each)
+        for each in (
+            home.parent / "outside" / "r",
+            home / "out",
+            saves / "flat",
+            saves / "a" / "b" / "c" / "d",
+            saves / "a" / ".hidden" / "r",
+            saves / "models" / "lora" / "r",
+        )
+    ]
+    assert listed(home) == [usual]
+    for each in (usual, *others, others[0], others[0] / ".." / "r"):
+        places.note(saves, each)
+    assert listed(home) == sorted([usual, *others])
+    content = (saves / places.FILE).read_text().splitlines()
+    assert content == [str(others[0]), "out", *(str(e.relative_to(home)) for e in others[2:])]
+    views = {view.path: view for view in run_folder.runs(saves)}
+    assert (views[usual].model, views[usual].method) == ("m", "lora")
+    assert (views[others[0]].model, views[others[0]].method) == ("base", "full")
+
+
+def test_a_working_folder_that_was_moved(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies inside is found again; what lies outside has stayed."""
+    inside, outside = run_in(home / "out"), run_in(home.parent / "r")
+    for each in (inside, outside):
+        places.note(home / "saves", each)
+    moved = home.rename(home.with_name("moved"))
+    monkeypatch.setenv("TUNEBOARD_HOME", str(moved))
+    assert listed(moved) == sorted([moved / "out", outside])
+
+
+def test_a_removed_run_loses_its_place_and_a_disk_that_is_away_does_not(home: Path) -> None:
+    saves, disk = home / "saves", home.parent / "disk"
+    gone, away = run_in(home.parent / "gone"), run_in(disk / "away")
+    for each in (gone, away):
+        places.note(saves, each)
+    shutil.rmtree(gone)
+    disk.rename(home.parent / "unplugged")
+    assert listed(home) == []
+    last = run_in(home.parent / "last")
+    places.note(saves, last)
+    assert (saves / places.FILE).read_text().split() == [str(away), str(last)]
+    (home.parent / "unplugged").rename(disk)
+    assert listed(home) == sorted([away, last])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        b"\x00\n/a\x00b\n",
+        b"\xff\xfe\n",
+        b"/no/such/place\n",
+        b"x" * 5000,
+        b"/",
+        b"~\n",
+    ],
+)
+def test_a_register_that_is_torn_or_foreign(content: bytes, home: Path) -> None:
+    """R-17: nothing is raised, and what is noted afterwards counts."""
+    saves, run = home / "saves", run_in(home.parent / "r")
+    (saves / places.FILE).write_bytes(content)
+    assert listed(home) == []
+    places.note(saves, run)
+    assert listed(home) == [run]
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "link to nowhere", "unreadable"])
+def test_what_is_no_run_is_passed_over(kind: str, home: Path) -> None:
+    """A pipe in place of run.json would be waited on for ever."""
+    place, good = home.parent / "place", run_in(home.parent / "good")
+    for each in (run_in(place), good):
+        places.note(home / "saves", each)
+    (place / RUN).unlink()
+    if kind == "folder":
+        (place / RUN).mkdir()
+    elif kind == "fifo":
+        os.mkfifo(place / RUN)
+    elif kind == "link to nowhere":
+        (place / RUN).symlink_to(home / "nowhere")
+    else:
+        place.chmod(0)
+    assert good in listed(home)
+    place.chmod(0o700)
+
+
+def test_the_register_can_be_made_anew(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`tuneboard runs find FOLDER`; attempts of a run, hidden folders and links are no runs."""
+    root = home.parent / "elsewhere"
+    found = [run_in(root / "a"), run_in(root / "deep" / "b" / "c")]
+    run_in(found[0] / "attempts" / "1")
+    run_in(root / ".trash" / "r")
+    (root / "loop").symlink_to(root)
+    for each in found:
+        places.note(home / "saves", each)
+    (home / "saves" / places.FILE).unlink()
+    assert listed(home) == []
+    assert runs_command(["find", str(root)]) == 0
+    assert listed(home) == sorted(found)
+    said = capsys.readouterr().out
+    assert all(str(each) in said for each in found)
+    assert launch.find_runs(root) == []
+
+
+def test_two_runs_of_one_name_are_told_apart_on_the_page(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """saves/base/full/r here and in another working folder: a click opens what was meant."""
+    here, there = (run_in(each / "saves" / "base" / "full" / "r") for each in (home, home.parent))
+    flat = run_in(home.parent / "flat")
+    for each in (there, flat):
+        places.note(home / "saves", each)
+    views = run_folder.runs(home / "saves")
+    assert len(views) == 3
+    monkeypatch.setattr(runs, "snapshot", lambda: views)
+    rows = {row[0]: row for row in tab.rows(views, "", "en")}
+    assert set(rows) == {"r", f"r ({there})", f"flat ({flat})"}
+    assert [tab.chosen(rows[name]) for name in rows] == [view.path for view in views]
+    assert tab.chosen(rows["r"]) == here
