@@ -31,6 +31,7 @@ class Around:
     reply_head                 then, before an answer that was given
     prompt                     then, where the answer is to be written
     between                    between an answer and the next question
+    late                       the system text stands before the last question, not the first
     """
 
     head: str
@@ -40,6 +41,7 @@ class Around:
     between: str
     system_head: str | None = None
     system_tail: str = ""
+    late: bool = False
 
 
 def modelfile(template: Template, values: Mapping[str, Value], context: int) -> str:
@@ -69,14 +71,32 @@ def surroundings(template: Template) -> Around | None:
     plain = Around(begin(head), same, *rest, between)
     try:
         system_head, system_tail, _ = _split(template, told, (SYSTEM, FIRST))
+        whole = template.write([told[0], *talk], None, add_generation_prompt=True)
     except RENDER_ERRORS:
         return plain
-    return dataclasses.replace(plain, system_head=begin(system_head), system_tail=system_tail)
+    late = whole.find(FIRST) < whole.find(SYSTEM)
+    return dataclasses.replace(
+        plain, system_head=begin(system_head), system_tail=system_tail, late=late
+    )
 
 
 def go_template(around: Around) -> str:
     """The same as a template for Ollama, over its .Messages."""
     head, between = _literal(around.head), _literal(around.between)
+    reply = f"{_literal(around.reply_head)}{{{{ .Content }}}}"
+    tail = _literal(around.question_tail)
+    if around.late:
+        system = (
+            "{{ if and $.System (eq (len (slice $.Messages $i)) 1) }}{{ $.System }}"
+            f"{_literal(around.system_tail)}{{{{ end }}}}"
+        )
+        return (
+            '{{ $before := "" }}{{ range $i, $_ := .Messages }}{{ if eq .Role "user" }}'
+            f'{{{{ if eq $before "" }}}}{head}{{{{ else }}}}{between}{{{{ end }}}}'
+            f"{system}{{{{ .Content }}}}{tail}{{{{ $before = .Role }}}}"
+            f'{{{{ else if eq .Role "assistant" }}}}{reply}{{{{ end }}}}{{{{ end }}}}'
+            f"{_literal(around.prompt)}"
+        )
     if around.system_head is None:  # the system text goes before the first question, as in training
         system, after = f"{head}{{{{ .Content }}}}", "\n\n"
     else:
@@ -84,13 +104,13 @@ def go_template(around: Around) -> str:
     question = (
         f'{{{{ if eq $before "system" }}}}{_literal(after)}'
         f'{{{{ else if eq $before "" }}}}{head}{{{{ else }}}}{between}{{{{ end }}}}'
-        f"{{{{ .Content }}}}{_literal(around.question_tail)}"
+        f"{{{{ .Content }}}}{tail}"
     )
     return (
         '{{ $before := "" }}{{ range .Messages }}'
         f'{{{{ if eq .Role "system" }}}}{system}'
         f'{{{{ else if eq .Role "user" }}}}{question}'
-        f"{{{{ else }}}}{_literal(around.reply_head)}{{{{ .Content }}}}{{{{ end }}}}"
+        f"{{{{ else }}}}{reply}{{{{ end }}}}"
         "{{ $before = .Role }}{{ end }}"
         f"{_literal(around.prompt)}"
     )

@@ -15,7 +15,10 @@ from tests.backend.conftest import CHATML, make_tokenizer
 
 FORMS = {
     r'\$before := ""': "set here.before = ''",
-    r"range \.Messages": "for message in messages",
+    r"range (\$i, \$_ := )?\.Messages": "for message in messages",
+    r"if and \$\.System \(eq \(len \(slice \$\.Messages \$i\)\) 1\)": (
+        "if messages[0].role == 'system' and loop.last"
+    ),
     r"else": "else",
     r"\$before = \.Role": "set here.before = message.role",
 }
@@ -43,6 +46,8 @@ def as_jinja(text: str) -> str:
         code = match[1]
         if code == ".Content":
             return "{{ message.content }}"
+        if code == "$.System":
+            return "{{ messages[0].content }}"
         if code == "end":
             return f"{{% end{open_blocks.pop()} %}}"
         test = re.fullmatch(r'(else )?if eq (\$before|\.Role) "(\w*)"', code)
@@ -51,8 +56,10 @@ def as_jinja(text: str) -> str:
                 open_blocks.append("if")
             left = {"$before": "here.before", ".Role": "message.role"}[test[2]]
             return f'{{% {"elif" if test[1] else "if"} {left} == "{test[3]}" %}}'
-        if code == "range .Messages":
+        if code.startswith("range"):
             open_blocks.append("for")
+        if code.startswith("if and"):
+            open_blocks.append("if")
         return f"{{% {next(FORMS[form] for form in FORMS if re.fullmatch(form, code))} %}}"
 
     return re.sub(r"\{\{ (.*?) \}\}", one, text)
