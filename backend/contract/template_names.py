@@ -8,85 +8,63 @@ from backend.contract.problems import Problem
 
 AUTO = "auto"  # the model's own template
 NAMES = (
-    "default",
-    "empty",
-    "alpaca",
-    "baichuan2",
-    "chatglm3",
-    "chatml",
-    "deepseek",
-    "deepseek3",
-    "gemma",
-    "glm4",
-    "internlm2",
-    "llama2",
-    "llama3",
-    "mistral",
-    "openchat",
-    "phi3",
-    "phi4",
-    "qwen",
-    "smollm2",
-    "vicuna",
-    "zephyr",
+    *("alpaca", "bailing", "baichuan", "baichuan2", "chatglm3", "chatml", "chatml_de", "cohere"),
+    *("deepseek", "deepseek3", "deepseekcoder", "deepseekr1", "default", "empty", "exaone"),
+    *("fewshot", "gemma", "glm4", "granite3", "granite4", "hermes", "internlm2", "llama2"),
+    *("llama2_zh", "llama3", "llama3.1", "llama3.2", "ministral", "mistral", "mistral_small"),
+    *("mixtral", "openchat", "openchat-3.6", "opencoder", "phi3", "phi4", "phi4_mini"),
+    *("phi_small", "qwen", "qwen2", "qwen3", "qwen3_5", "qwen3_5_nothink", "qwen3_6"),
+    *("qwen3_nothink", "smollm2", "solar", "vicuna", "yi", "zephyr"),
 )
 
 # What a list offers; the others are typed.
 OFFERED = (
-    AUTO,
-    "default",
-    "alpaca",
-    "chatglm3",
-    "chatml",
-    "deepseek",
-    "gemma",
-    "glm4",
-    "llama2",
-    "llama3",
-    "mistral",
-    "phi3",
-    "qwen",
-    "smollm2",
-    "vicuna",
-    "zephyr",
+    *(AUTO, "default", "alpaca", "chatml", "deepseek3", "deepseekr1", "gemma", "glm4"),
+    *("granite4", "hermes", "llama2", "llama3", "llama3.1", "mistral", "ministral", "phi3"),
+    *("phi4", "qwen", "qwen3", "qwen3_nothink", "qwen3_5", "smollm2", "vicuna", "zephyr"),
 )
 
-# Other names, as tutorials use them.
+# Other names for the same format, as tutorials use them.
 ALIASES = {
-    "qwen2": "qwen",
-    "qwen2.5": "qwen",
-    "qwen2_5": "qwen",
-    "qwen3": "chatml",
-    "qwen3_nothink": "chatml",
-    "yi": "chatml",
-    "hermes": "chatml",
-    "orca": "chatml",
-    "smollm": "smollm2",
-    "smollm3": "chatml",
-    "baichuan": "baichuan2",
-    "intern2": "internlm2",
-    "internlm": "internlm2",
-    "llama3.1": "llama3",
-    "llama3.2": "llama3",
-    "llama3.3": "llama3",
-    "llama-2": "llama2",
-    "llama-3": "llama3",
-    "mixtral": "mistral",
-    "ministral": "mistral",
+    "deepseek2": "deepseek",
+    "deepseek_r1": "deepseekr1",
     "gemma2": "gemma",
     "gemma3": "gemma",
-    "phi": "phi3",
-    "phi3.5": "phi3",
-    "phi_small": "phi3",
-    "deepseekcoder": "deepseek",
-    "deepseek2": "deepseek",
-    "deepseekr1": "deepseek3",
-    "deepseek_r1": "deepseek3",
-    "chatglm": "chatglm3",
+    "gemma3n": "gemma",
     "glm": "glm4",
     "glm-4": "glm4",
+    "intern2": "internlm2",
+    "llama-2": "llama2",
+    "llama-3": "llama3",
+    "llama3.3": "llama3.1",
+    "orca": "chatml",
+    "phi": "phi3",
+    "phi3.5": "phi3",
+    "qwen2.5": "qwen",
+    "qwen2_5": "qwen",
+    "smollm": "chatml",
     "tinyllama": "zephyr",
 }
+
+# Known from LLaMA-Factory and tutorials, for models that come with a template of their own; most
+# of them read pictures or sound, or are written in ways that only their own file has.
+BRINGS_ITS_OWN = frozenset(
+    (
+        *("aeva", "bailing_v2", "breeze", "chatglm", "chatglm2", "cpm4", "dbrx", "dots_ocr"),
+        *("ernie", "ernie_nothink", "ernie_vl", "falcon", "falcon_h1", "gemma4", "gemma4n"),
+        *("glm4_5v", "glm4_7", "glm4_moe", "glm4v", "glm_ocr", "glmz1", "gpt_oss"),
+        *("granite3_vision", "hunyuan", "hunyuan_small", "hy3", "hy_dense_1_8b", "hy_dense_7b"),
+        *("index", "intern_s1", "intern_vl", "internlm", "keye_vl", "kimi_vl", "lfm2", "lfm2_vl"),
+        *("llama4", "llava", "llava_next", "llava_next_llama3", "llava_next_mistral"),
+        *("llava_next_qwen", "llava_next_video", "llava_next_video_mistral"),
+        *("llava_next_video_yi", "llava_next_yi", "mimo", "mimo_v2", "mimo_vl", "minicpm_o"),
+        *("minicpm_v", "minicpm_v_4_6", "minimax1", "minimax2", "ministral3", "mllama"),
+        *("moonlight", "moss_vl", "olmo", "paligemma", "paligemma_chat", "pixtral"),
+        *("qwen2_audio", "qwen2_omni", "qwen2_vl", "qwen3_omni", "qwen3_omni_nothink", "qwen3_vl"),
+        *("qwen3_vl_nothink", "sailor", "seed_coder", "seed_oss", "smollm3", "starchat"),
+        *("telechat2", "video_llava", "xuanyuan", "yi_vl", "youtu", "youtu_vl", "yuan"),
+    )
+)
 
 
 def chosen(values: Mapping[str, Value]) -> str:
@@ -95,12 +73,14 @@ def chosen(values: Mapping[str, Value]) -> str:
 
 
 def check(values: Mapping[str, Value]) -> list[Problem]:
-    """A template name that is not known, with a near one if there is any."""
+    """A template name that is not taken, with what to write instead."""
     name = chosen(values)
     known = sorted({AUTO, *NAMES, *ALIASES})
     if name in known:
         return []
-    near = difflib.get_close_matches(name, known, 1, 0.5)
+    if name in BRINGS_ITS_OWN:
+        return [Problem(code="template_brings_own", field="template", params={"value": name})]
+    near = difflib.get_close_matches(name, known, 1, 0.75)
     if near:
         params = {"value": name[:80], "near": near[0]}
         return [Problem(code="template_unknown_near", field="template", params=params)]

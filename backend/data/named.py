@@ -1,37 +1,15 @@
-"""Named templates for base models and old names, each as the few texts around a message.
+"""Named templates for base models and for the names that tutorials use.
 
 A template is written as Jinja, so that it is saved with the model and works without this program.
-In a piece {} is the content, @BOS@ and @END@ the tokens that begin a text and end an answer.
+Which official file each of them is compared with, and where they differ: docs/TEMPLATES.md.
 """
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from backend.contract.template_names import ALIASES
+from backend.data.pieces import File, Pieces, jinja
 
-
-@dataclass(frozen=True, kw_only=True)
-class Pieces:
-    """prefix [system] (user | reply answer)*; `reply` is what asks the model for an answer.
-
-    inside    the system text stands in the first user message instead of before it
-    end       what ends an answer; "" is the tokenizer's end token
-    last      the end is written after the last answer only (the next header ends the others)
-    stops     further tokens that end an answer
-    default   the system text where a conversation has none
-    """
-
-    user: str
-    reply: str = ""
-    answer: str
-    system: str = "{}\n\n"
-    prefix: str = ""
-    inside: bool = False
-    end: str = ""
-    last: bool = False
-    stops: tuple[str, ...] = ()
-    default: str = ""
-
+__all__ = ["NAMED", "jinja", "pieces"]
 
 CHATML = Pieces(
     system="<|im_start|>system\n{}@END@\n",
@@ -40,8 +18,36 @@ CHATML = Pieces(
     answer="{}@END@\n",
     end="<|im_end|>",
 )
+LLAMA2 = Pieces(
+    system="<<SYS>>\n{}\n<</SYS>>\n\n",
+    inside=True,
+    trim=True,
+    user="@BOS@[INST] {} [/INST]",
+    answer=" {} @END@",
+)
+BAICHUAN2 = Pieces(
+    system="{}", user="<reserved_106>{}", reply="<reserved_107>", answer="{}@END@", last=True
+)
+PHI3 = Pieces(
+    system="<|system|>\n{}@END@\n",
+    user="<|user|>\n{}@END@\n",
+    reply="<|assistant|>\n",
+    answer="{}@END@\n",
+    end="<|end|>",
+)
+LLAMA3 = File(file="llama3", end="<|eot_id|>", stops=("<|eom_id|>",), settings=(("dated", False),))
+QWEN = File(
+    file="qwen",
+    end="<|im_end|>",
+    default="You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+    settings=(("thinks", False),),
+)
+QWEN3_5 = File(
+    file="qwen3_5", end="<|im_end|>", settings=(("thinks", True), ("json_values", False))
+)
+MISTRAL = File(file="mistral", settings=(("gap", " "), ("system_mark", False)))
 
-NAMED = {
+PLAIN = {
     "default": Pieces(
         system="System: {}@END@\n",
         user="Human: {}@END@\n",
@@ -49,6 +55,7 @@ NAMED = {
         answer="{}@END@\n",
     ),
     "empty": Pieces(system="{}", user="{}", answer="{}@END@"),
+    "fewshot": Pieces(system="{}", user="{}", answer="{}\n\n@END@", last=True),
     "alpaca": Pieces(
         user="### Instruction:\n{}\n\n",
         reply="### Response:\n",
@@ -58,18 +65,119 @@ NAMED = {
             "Write a response that appropriately completes the request."
         ),
     ),
-    "baichuan2": Pieces(
-        system="{}", user="<reserved_106>{}", reply="<reserved_107>", answer="{}@END@"
+    "bailing": Pieces(
+        system="<role>SYSTEM</role>{}",
+        user="<role>HUMAN</role>{}",
+        reply="<role>ASSISTANT</role>",
+        answer="{}@END@",
+        last=True,
+    ),
+    "baichuan": replace(BAICHUAN2, user="<reserved_102>{}", reply="<reserved_103>"),
+    "baichuan2": BAICHUAN2,
+    "chatglm3": Pieces(
+        prefix="[gMASK]sop",
+        system="<|system|>\n {}",
+        user="<|user|>\n {}",
+        reply="<|assistant|>",
+        answer="\n {}@END@",
+        last=True,
+        stops=("<|user|>", "<|observation|>"),
     ),
     "chatml": CHATML,
-    "qwen": replace(
-        CHATML, default="You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+    "chatml_de": replace(
+        CHATML, default="Du bist ein freundlicher und hilfsbereiter KI-Assistent."
     ),
+    "cohere": Pieces(
+        prefix="@BOS@",
+        trim=True,
+        system="<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>{}@END@",
+        user="<|START_OF_TURN_TOKEN|><|USER_TOKEN|>{}@END@",
+        reply="<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
+        answer="{}@END@",
+        end="<|END_OF_TURN_TOKEN|>",
+    ),
+    "deepseek": Pieces(prefix="@BOS@", user="User: {}\n\n", reply="Assistant:", answer=" {}@END@"),
+    "deepseekcoder": Pieces(
+        prefix="@BOS@",
+        system="{}",
+        user="### Instruction:\n{}\n",
+        reply="### Response:\n",
+        answer="{}\n@END@\n",
+        end="<|EOT|>",
+        default=(
+            "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by "
+            "Deepseek Company, and you only answer questions related to computer science. For "
+            "politically sensitive questions, security and privacy issues, and other non-computer "
+            "science questions, you will refuse to answer\n"
+        ),
+    ),
+    "exaone": Pieces(
+        system="[|system|]{}@END@\n",
+        bare="[|system|]@END@\n",
+        user="[|user|]{}\n",
+        reply="[|assistant|]",
+        answer="{}@END@\n",
+        end="[|endofturn|]",
+    ),
+    "gemma": Pieces(
+        prefix="@BOS@",
+        inside=True,
+        trim=True,
+        user="<start_of_turn>user\n{}@END@\n",
+        reply="<start_of_turn>model\n",
+        answer="{}@END@\n",
+        end="<end_of_turn>",
+    ),
+    "internlm2": replace(CHATML, prefix="@BOS@"),
+    "llama2": LLAMA2,
+    "llama2_zh": replace(LLAMA2, default="You are a helpful assistant. 你是一个乐于助人的助手。"),
+    "mixtral": Pieces(prefix="@BOS@", inside=True, user=" [INST] {} [/INST]", answer=" {}@END@"),
+    "openchat": Pieces(
+        prefix="@BOS@",
+        system="GPT4 Correct System: {}@END@",
+        user="GPT4 Correct User: {}@END@",
+        reply="GPT4 Correct Assistant:",
+        answer=" {}@END@",
+        end="<|end_of_turn|>",
+    ),
+    "openchat-3.6": Pieces(
+        prefix="@BOS@",
+        trim=True,
+        system="<|start_header_id|>System<|end_header_id|>\n\n{}@END@",
+        user="<|start_header_id|>GPT4 Correct User<|end_header_id|>\n\n{}@END@",
+        reply="<|start_header_id|>GPT4 Correct Assistant<|end_header_id|>\n\n",
+        answer="{}@END@",
+        end="<|eot_id|>",
+    ),
+    "opencoder": replace(CHATML, default="You are OpenCoder, created by OpenCoder Team."),
+    "phi3": PHI3,
+    "phi_small": replace(PHI3, prefix="@BOS@"),
+    "phi4": Pieces(
+        system="<|im_start|>system<|im_sep|>{}@END@",
+        user="<|im_start|>user<|im_sep|>{}@END@",
+        reply="<|im_start|>assistant<|im_sep|>",
+        answer="{}@END@",
+        end="<|im_end|>",
+    ),
+    "phi4_mini": Pieces(
+        system="<|system|>{}@END@",
+        user="<|user|>{}@END@",
+        reply="<|assistant|>",
+        answer="{}@END@",
+        end="<|end|>",
+    ),
+    "qwen2": replace(CHATML, default="You are a helpful assistant."),
     "smollm2": replace(
         CHATML,
         default="You are a helpful AI assistant named SmolLM, trained by Hugging Face",
     ),
-    "internlm2": replace(CHATML, prefix="@BOS@"),
+    "solar": Pieces(
+        system="### System:\n{}\n\n",
+        user="### User:\n{}\n\n",
+        reply="### Assistant:\n",
+        answer="{}@END@",
+        last=True,
+    ),
     "vicuna": Pieces(
         prefix="@BOS@",
         system="{} ",
@@ -81,78 +189,7 @@ NAMED = {
             "The assistant gives helpful, detailed, and polite answers to the user's questions."
         ),
     ),
-    "llama2": Pieces(
-        system="<<SYS>>\n{}\n<</SYS>>\n\n",
-        inside=True,
-        user="@BOS@[INST] {} [/INST]",
-        answer=" {} @END@",
-    ),
-    "llama3": Pieces(
-        prefix="@BOS@",
-        system="<|start_header_id|>system<|end_header_id|>\n\n{}@END@",
-        user="<|start_header_id|>user<|end_header_id|>\n\n{}@END@",
-        reply="<|start_header_id|>assistant<|end_header_id|>\n\n",
-        answer="{}@END@",
-        end="<|eot_id|>",
-        stops=("<|eom_id|>",),
-    ),
-    "mistral": Pieces(prefix="@BOS@", inside=True, user="[INST] {}[/INST]", answer=" {}@END@"),
-    "gemma": Pieces(
-        prefix="@BOS@",
-        inside=True,
-        user="<start_of_turn>user\n{}@END@\n",
-        reply="<start_of_turn>model\n",
-        answer="{}@END@\n",
-        end="<end_of_turn>",
-    ),
-    "phi3": Pieces(
-        system="<|system|>\n{}@END@\n",
-        user="<|user|>\n{}@END@\n",
-        reply="<|assistant|>\n",
-        answer="{}@END@\n",
-        end="<|end|>",
-    ),
-    "phi4": Pieces(
-        system="<|im_start|>system<|im_sep|>{}@END@",
-        user="<|im_start|>user<|im_sep|>{}@END@",
-        reply="<|im_start|>assistant<|im_sep|>",
-        answer="{}@END@",
-        end="<|im_end|>",
-    ),
-    "deepseek": Pieces(prefix="@BOS@", user="User: {}\n\n", reply="Assistant:", answer=" {}@END@"),
-    "deepseek3": Pieces(
-        prefix="@BOS@",
-        system="{}",
-        user="<｜User｜>{}",
-        reply="<｜Assistant｜>",
-        answer="{}@END@",
-    ),
-    "chatglm3": Pieces(
-        prefix="[gMASK]sop",
-        system="<|system|>\n {}",
-        user="<|user|>\n {}",
-        reply="<|assistant|>",
-        answer="\n {}@END@",
-        last=True,
-        stops=("<|user|>", "<|observation|>"),
-    ),
-    "glm4": Pieces(
-        prefix="[gMASK]<sop>",
-        system="<|system|>\n{}",
-        user="<|user|>\n{}",
-        reply="<|assistant|>",
-        answer="\n{}@END@",
-        last=True,
-        stops=("<|user|>", "<|observation|>"),
-    ),
-    "openchat": Pieces(
-        prefix="@BOS@",
-        system="{}@END@",
-        user="GPT4 Correct User: {}@END@",
-        reply="GPT4 Correct Assistant:",
-        answer=" {}@END@",
-        end="<|end_of_turn|>",
-    ),
+    "yi": CHATML,
     "zephyr": Pieces(
         system="<|system|>\n{}@END@\n",
         user="<|user|>\n{}@END@\n",
@@ -161,42 +198,30 @@ NAMED = {
     ),
 }
 
+FILES = {
+    "deepseek3": File(file="deepseek", settings=(("thinks", False),)),
+    "deepseekr1": File(file="deepseek", settings=(("thinks", True),)),
+    "glm4": File(file="glm4", stops=("<|user|>", "<|observation|>")),
+    "granite3": File(file="granite3", end="<|end_of_text|>"),
+    "granite4": File(file="granite4", end="<|end_of_text|>"),
+    "hermes": File(file="hermes", end="<|im_end|>", default="You are a helpful assistant."),
+    "llama3": LLAMA3,
+    "llama3.1": replace(LLAMA3, settings=(("dated", "26 Jul 2024"),)),
+    "llama3.2": replace(LLAMA3, settings=(("dated", "today"),)),
+    "ministral": replace(MISTRAL, settings=(("gap", ""), ("system_mark", False))),
+    "mistral": MISTRAL,
+    "mistral_small": replace(MISTRAL, settings=(("gap", ""), ("system_mark", True))),
+    "qwen": QWEN,
+    "qwen3": replace(QWEN, default="", settings=(("thinks", True),)),
+    "qwen3_nothink": replace(QWEN, default=""),
+    "qwen3_5": QWEN3_5,
+    "qwen3_5_nothink": replace(QWEN3_5, settings=(("thinks", False), ("json_values", False))),
+    "qwen3_6": replace(QWEN3_5, settings=(("thinks", True), ("json_values", True))),
+}
 
-def pieces(name: str) -> Pieces:
+NAMED: dict[str, Pieces | File] = {**PLAIN, **FILES}
+
+
+def pieces(name: str) -> Pieces | File:
     """The template of one of contract.template_names, or of an alias."""
     return NAMED[ALIASES.get(name, name)]
-
-
-def jinja(given: Pieces, begin: str, end: str) -> str:
-    """The template as Jinja, with these tokens written in."""
-
-    def quoted(text: str) -> str:
-        return json.dumps(text.replace("@BOS@", begin).replace("@END@", end), ensure_ascii=False)
-
-    def around(piece: str, content: str) -> str:
-        before, after = piece.split("{}")
-        return " + ".join([quoted(before), content, quoted(after)])
-
-    system = around(given.system, "system")
-    user = around(given.user, "content")
-    if given.inside:
-        inside = f"(({system}) if loop.first and system else '')"
-        user = around(given.user, f"{inside} + content")
-    answer = around(given.answer, "content")
-    if given.last:
-        open_answer = around(given.answer.replace("@END@", ""), "content")
-        answer = f"(({answer}) if loop.last else ({open_answer}))"
-    lines = [
-        "{%- if messages[0]['role'] == 'system' -%}",
-        "{%- set system = messages[0]['content'] -%}{%- set turns = messages[1:] -%}",
-        f"{{%- else -%}}{{%- set system = {quoted(given.default)} -%}}",
-        "{%- set turns = messages -%}{%- endif -%}",
-        f"{{{{- {quoted(given.prefix)} -}}}}",
-        "" if given.inside else f"{{%- if system -%}}{{{{- {system} -}}}}{{%- endif -%}}",
-        "{%- for message in turns -%}{%- set content = message['content'] -%}",
-        "{%- if message['role'] == 'assistant' -%}",
-        f"{{{{- {quoted(given.reply)} + {answer} -}}}}",
-        f"{{%- else -%}}{{{{- {user} -}}}}{{%- endif -%}}{{%- endfor -%}}",
-        f"{{%- if add_generation_prompt -%}}{{{{- {quoted(given.reply)} -}}}}{{%- endif -%}}",
-    ]
-    return "".join(lines)

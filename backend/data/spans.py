@@ -146,7 +146,7 @@ def _end(template: Template, texts: tuple[str, str], start: int, message: Messag
     """Where an answer in texts[0] ends that is ended otherwise where it is the last (texts[1]).
 
     Some templates (glm4) let the next header end an answer: that header's token is learned as end.
-    -1 where the answer itself is written otherwise, too.
+    -1 where the answer itself is written otherwise, too, or where nothing here would end it.
     """
     text, until = texts
     content = str(message["content"]).strip()
@@ -157,7 +157,7 @@ def _end(template: Template, texts: tuple[str, str], start: int, message: Messag
     if text[:end] != until[:end]:
         return -1
     following = next((one for one in template.ends if text.startswith(one, end)), "")
-    return end + len(following)
+    return end + len(following) if following or not template.end else -1
 
 
 def label_text(message: Message) -> str:
