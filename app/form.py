@@ -7,6 +7,7 @@ import gradio as gr
 
 from app.i18n import DEFAULT_LANGUAGE, Texts, choices, has, named, say, t
 from app.services.extra import BOX, merged, written
+from backend.contract import run_names
 from backend.contract.arguments import active, changed, defaults
 from backend.contract.field import Field, Value, Values
 from backend.contract.fields import FIELDS
@@ -99,7 +100,9 @@ class Form:
         A hidden widget's value counts as the default; a wrong one is a problem all the same.
         """
         raw = {name: _plain(value) for name, value in zip(self.widgets, given, strict=True)}
-        return merged(raw, str(raw.pop(BOX, None) or ""), self.task)
+        values, problems = merged(raw, str(raw.pop(BOX, None) or ""), self.task)
+        values, notices = run_names.resolve(values)
+        return values, problems + notices
 
     def marks(
         self, values: Values, problems: Sequence[Problem], shown: Shown, lang: str

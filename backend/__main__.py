@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from backend.contract import launch
+from backend.contract import launch, run_names
 from backend.contract.arguments import from_argv, ignored, judged, resolved
 from backend.contract.field import Values
 from backend.contract.fields import FIELDS
@@ -65,6 +65,8 @@ def _values(task: str, words: list[str]) -> Values:
     """The checked values of a subcommand; every problem at once as UsageError, or as ModelError
     where only what was found of the model is wrong."""
     values, problems = from_argv(words, task)
+    values, notices = run_names.resolve(values)
+    problems += notices
     found = judged(values, problems, task) + ignored(values, task)
     checked = all(problem.notice for problem in found)
     if checked:

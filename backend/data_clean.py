@@ -13,6 +13,7 @@ from typing import NoReturn
 from backend.cleaning.report import Report
 from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import NEAR, Asked, Count
+from backend.contract import run_names
 from backend.contract.arguments import from_argv, resolved
 from backend.contract.dataset_info import SUFFIXES, kind
 from backend.contract.problems import Problem, UsageError
@@ -104,6 +105,7 @@ def _counter(given: Namespace, more: list[str], stage: str) -> Count:
     values, problems = from_argv(words, "train")
     if problems:
         raise UsageError(*problems)
+    values, _ = run_names.resolve(values)
     if not values.get("model_name_or_path"):
         raise UsageError(Problem(code="model_required", field="model_name_or_path"))
     from backend.cleaning.lengths import Counter

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from backend.contract import run_names
 from backend.contract.arguments import from_argv, parse, resolved
 from backend.contract.field import Values
 from backend.contract.problems import Problem, TuneboardError, UsageError
@@ -106,7 +107,7 @@ def _values(words: list[str]) -> Values:
     values, problems = from_argv(words, "train")
     if problems:
         raise UsageError(*problems)
-    return resolved(values)
+    return resolved(run_names.resolve(values)[0])
 
 
 def _opened(values: Values) -> Opened:

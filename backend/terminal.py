@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TextIO
 
-from backend.contract import launch, run_folder
+from backend.contract import launch, run_folder, run_names
 from backend.contract.home import home, saves
 from backend.contract.model_folder import local
 from backend.contract.problems import Problem, UsageError
@@ -90,7 +90,7 @@ def runs(words: list[str]) -> int:
     if words[:1] == ["find"] and len(words) == 2:
         return _find(local(words[1]))
     if words[:1] in (["stop"], ["resume"]) and len(words) == 2:
-        return _act(words[0], Path(words[1]))
+        return _act(words[0], run_of(words[1]))
     if words not in ([], ["--json"]):
         raise UsageError(Problem(code="runs_usage"))
     views = run_folder.runs(saves())
@@ -106,9 +106,18 @@ def runs(words: list[str]) -> int:
     return 0
 
 
+def run_of(word: str) -> Path:
+    """The folder of the run that is meant by its path or its name. Raises UsageError."""
+    found = [Path(word)] if (Path(word) / run_folder.RUN).is_file() else run_names.find(word)
+    if len(found) > 1:
+        params = {"name": word, "paths": ", ".join(map(str, found))}
+        raise UsageError(Problem(code="run_name_ambiguous", params=params))
+    if not found:
+        raise UsageError(Problem(code="no_such_run", params={"path": word[:200]}))
+    return found[0]
+
+
 def _act(action: str, folder: Path) -> int:
-    if not (folder / run_folder.RUN).is_file():
-        raise UsageError(Problem(code="no_such_run", params={"path": str(folder)}))
     if action == "resume":
         launch.resume(folder)
         return follow(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 import backend
 from app.services import runs
 from backend.contract.files import read_json
-from backend.contract.home import home, saves
+from backend.contract.home import home, relative, saves
 from backend.contract.model_folder import local
 from backend.contract.run_folder import State
 
@@ -112,11 +112,6 @@ def model_paths() -> list[Offer]:
 def is_model(folder: Path) -> bool:
     """Whether a folder holds a whole model."""
     return (folder / "config.json").is_file() and not is_adapter(folder)
-
-
-def relative(path: Path) -> str:
-    """A path as people write it: from the working folder where it lies inside."""
-    return str(path.relative_to(home())) if path.is_relative_to(home()) else str(path)
 
 
 def _usable(folder: Path) -> bool:

@@ -10,12 +10,12 @@ import gradio as gr
 from app.form import Form
 from app.i18n import say, t
 from app.services import chat_client, chat_turns
-from app.services.catalog import base_of, is_adapter, relative
+from app.services.catalog import base_of, is_adapter
 from app.tabs import chat_feedback
 from app.tabs.context import Context
 from app.tabs.launching import said
 from backend.contract.arguments import judged
-from backend.contract.home import home
+from backend.contract.home import home, relative
 from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, TuneboardError
 

@@ -122,7 +122,7 @@ class Launcher:
         bad_name = run_folder.check_name(run_name)
         if bad_name:
             return values, [*problems, bad_name]
-        wrong = {problem.field for problem in problems}
+        wrong = {problem.field for problem in problems if not problem.notice}
         return values, problems + [
             problem for problem in check_paths(values, self.task) if problem.field not in wrong
         ]

@@ -80,7 +80,7 @@ def judged(values: Values, problems: Sequence[Problem], task: str) -> list[Probl
     A wrong value is a problem where its argument does not apply, too: it would be one as soon as
     the argument does.
     """
-    wrong = {problem.field for problem in problems}
+    wrong = {problem.field for problem in problems if not problem.notice}
     return [*problems, *(one for one in broken(values, task) if one.field not in wrong)]
 
 

@@ -20,6 +20,11 @@ def data() -> Path:
     return home() / "data"
 
 
+def relative(path: Path) -> str:
+    """A path as people write it: from the working folder where it lies inside."""
+    return str(path.relative_to(home())) if path.is_relative_to(home()) else str(path)
+
+
 def shipped(name: str) -> Path:
     """A folder that ships with the code: in a checkout the top level, in a wheel backend/share."""
     root = Path(__file__).resolve().parents[2]

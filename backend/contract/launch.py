@@ -18,7 +18,7 @@ from backend.contract.checkpoints import Checkpoint, checkpoints, verify
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
 from backend.contract.files import read_json, write_atomic
-from backend.contract.home import home, saves
+from backend.contract.home import home, relative, saves
 from backend.contract.model_folder import local
 from backend.contract.names import check_output_dir, plain
 from backend.contract.problems import Problem, RunFolderError
@@ -53,7 +53,7 @@ def start(
             _require_free()
         folder = local(str(given)) if given else _unused(default_output_dir(values, task))
         if "output_dir" in values and not given:
-            values = {**values, "output_dir": _shown(folder)}
+            values = {**values, "output_dir": relative(folder)}
         command = Command.build(task, values)
         command = replace(command, env={**command.env, **(env or {})})
         run_folder.create(folder, task=task, values=values, command=command, sequence=sequence)
@@ -136,15 +136,10 @@ def _unused(folder: Path) -> Path:
     return found
 
 
-def _shown(folder: Path) -> str:
-    """A path as it stands in the command: relative where it lies in the working folder."""
-    return str(folder.relative_to(home())) if folder.is_relative_to(home()) else str(folder)
-
-
 def _require_free() -> None:
     going = [view for view in run_folder.runs(saves()) if not view.ended]
     if going:
-        raise RunFolderError(Problem(code="run_in_way", params={"run": _shown(going[0].path)}))
+        raise RunFolderError(Problem(code="run_in_way", params={"run": relative(going[0].path)}))
 
 
 def _newest(path: Path) -> Checkpoint:

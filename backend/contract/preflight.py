@@ -8,7 +8,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from backend.contract import dataset_info, requirements, reward_model, rewards, template_names
+from backend.contract import (
+    dataset_info,
+    requirements,
+    reward_model,
+    rewards,
+    run_names,
+    template_names,
+)
 from backend.contract.dataset_info import names
 from backend.contract.devices import gpus
 from backend.contract.field import Value
@@ -56,7 +63,9 @@ PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
 
 def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
     """Everything wrong with model, adapters, data sets, packages and output folder of a task."""
-    return [
+    named = run_names.check(values)
+    settled = {problem.field for problem in named}
+    found = [
         *check_model(values),
         *dataset_info.check(values, task),
         *check_packages(values),
@@ -69,6 +78,7 @@ def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
         *_check_resume(values),
         *_check_output(values),
     ]
+    return named + [problem for problem in found if problem.field not in settled]
 
 
 def check_model(values: Mapping[str, Value]) -> list[Problem]:

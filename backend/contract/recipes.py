@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backend.contract import run_names
 from backend.contract.arguments import (
     canonical,
     changed,
@@ -34,7 +35,7 @@ from backend.contract.command import PROGRAM, Command
 from backend.contract.field import Value, Values
 from backend.contract.fields import ALIASES, FIELDS
 from backend.contract.files import read_mapping, write_mapping
-from backend.contract.home import data, home, saves, shipped
+from backend.contract.home import data, relative, saves, shipped
 from backend.contract.launch import RECIPES, default_output_dir
 from backend.contract.model_folder import local
 from backend.contract.names import check_name, plain
@@ -167,13 +168,15 @@ def plan(recipe: Recipe, group: str, given: Mapping[str, object]) -> Plan:
         folders = {step.name: str(step.values.get("output_dir")) for step in steps}
         raw = _raw(recipe, stage, given, folders)
         values, problems = parse(raw, stage.task)
+        values, notices = run_names.resolve(values)
+        problems += notices
         if stage.task == "export" and not values["export_dir"]:
             values["export_dir"] = _result(group)
         first = steps[0].values if steps else values
         folder = _folder(values, stage, first, f"{group}-{len(steps) + 1}-{stage.name}")
         own = {name: value for name, value in stage.links.items() if raw[name] == folders[value]}
         told = (*judged(values, problems, stage.task), *_in_vain(stage, values, given))
-        values = canonical(values, stage.task) | {"output_dir": _shown(folder)}
+        values = canonical(values, stage.task) | {"output_dir": relative(folder)}
         steps.append(Step(stage.name, stage.task, values, folder, own, told))
     return Plan(recipe, group, tuple(steps), given, tuple(_unused(recipe, given)))
 
@@ -282,11 +285,7 @@ def _folder(values: Values, stage: Stage, first: Values, name: str) -> Path:
 
 def _result(group: str) -> str:
     """Where a last step exports to unless told: a local model that the model bar offers."""
-    return _shown(saves() / "models" / group)
-
-
-def _shown(folder: Path) -> str:
-    return str(folder.relative_to(home())) if folder.is_relative_to(home()) else str(folder)
+    return relative(saves() / "models" / group)
 
 
 def _as_row(step: Step, group: str) -> dict[str, object]:

@@ -116,10 +116,14 @@ def resumption(view: RunView) -> Problem | None:
 
 def runs(root: Path) -> list[RunView]:
     """All runs: those in saves (`root`), and those elsewhere that are known; the newest first."""
-    folders = [file.parent for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")]
-    folders = [each for each in folders if places.is_usual(root, each)]
-    found = [read(folder) for folder in (*folders, *places.known(root))]
+    found = [read(folder) for folder in folders(root)]
     return sorted(found, key=lambda view: (view.sequence, view.created), reverse=True)
+
+
+def folders(root: Path) -> list[Path]:
+    """The folders of all runs, as `runs` lists them, in no order."""
+    found = [file.parent for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")]
+    return [*(each for each in found if places.is_usual(root, each)), *places.known(root)]
 
 
 def _state(path: Path, token: str) -> tuple[State, Problem | None]:

@@ -109,6 +109,21 @@ def test_a_forged_run_name_starts_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_name_of_a_run_becomes_its_folder(launcher: Launcher, tmp_path: Path) -> None:
+    """Typed into a box, as the tutorial's `Qwen2_rm_output_demo1`: the command has the path, and
+    the box says what the name means."""
+    folder = tmp_path / "saves" / "m" / "lora" / "first"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text('{"kind": "train"}')
+    (folder / "adapter_config.json").write_text("{}")
+    boxes = given(launcher, adapter_name_or_path=["first"])
+    values, problems = launcher.judge(boxes, "m", "run")
+    assert values["adapter_name_or_path"] == "saves/m/lora/first"
+    updates, _ = launcher.form.marks(values, problems, {}, "en")
+    mark = dict(zip(launcher.form.widgets, updates, strict=False))["adapter_name_or_path"]
+    assert "saves/m/lora/first" in mark["info"]
+
+
 def test_marks_say_only_what_changed(launcher: Launcher) -> None:
     form = launcher.form
     values, problems = launcher.judge(given(launcher), "m", "run")

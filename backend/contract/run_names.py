@@ -1,0 +1,161 @@
+"""Runs by name: wherever a folder with a model or an adapter is asked for, a run may be named.
+
+`first`, `lora/first` and `SmolLM2-135M-Instruct/lora/first` mean the run whose folder ends so,
+`first/checkpoint-20` a checkpoint of it. A path that is there always means what is there.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from backend.contract.checkpoints import FOLDER
+from backend.contract.dataset_info import names
+from backend.contract.field import Value, Values
+from backend.contract.fields import FIELDS
+from backend.contract.files import read_json
+from backend.contract.home import relative, saves
+from backend.contract.model_folder import ADAPTER_CONFIG, CONFIG, local
+from backend.contract.names import plain
+from backend.contract.problems import Problem
+from backend.contract.run_files import RUN
+from backend.contract.run_view import folders
+
+MODELS = ("model_name_or_path", "ref_model")
+ADAPTERS = ("adapter_name_or_path", "ref_model_adapters", "reward_model_adapters")
+REWARD = "reward_model"
+CHECKPOINT = "resume_from_checkpoint"
+NAMING = (*MODELS, *ADAPTERS, REWARD)
+PARTS = 3  # model, method, name
+SHOWN = 5
+
+
+def resolve(values: Values) -> tuple[Values, list[Problem]]:
+    """The values with each name of a run replaced by its folder, and a notice for each.
+
+    A name that means no run, or several, stays: `check` says so before anything is loaded.
+    """
+    resolved, notices = dict(values), []
+    for field, given in _given(values):
+        parts = names(given) if FIELDS[field].kind == "list" else [str(given)]
+        found = [_meant(part, field, values) for part in parts]
+        pairs = list(zip(parts, found, strict=True))
+        resolved[field] = ",".join(
+            relative(each[0]) if len(each) == 1 else part for part, each in pairs
+        )
+        notices += [
+            Problem(
+                code="run_name_taken",
+                field=field,
+                params={"name": part, "path": relative(each[0])},
+                notice=True,
+            )
+            for part, each in pairs
+            if len(each) == 1
+        ]
+    return resolved, notices
+
+
+def check(values: Mapping[str, Value]) -> list[Problem]:
+    """What is wrong with names of runs: one means several, or a run that has no such weights, or
+    nothing here (said of adapters only: a hub may have a model of one word, but no adapter)."""
+    found = (
+        _problem(part, field, values)
+        for field, given in _given(values)
+        for part in (names(given) if FIELDS[field].kind == "list" else [given])
+    )
+    return [problem for problem in found if problem]
+
+
+def find(name: str) -> list[Path]:
+    """The runs of any kind whose folders end as the name says."""
+    parts = Path(name).parts if _is_name(name) else ()
+    if not 0 < len(parts) <= PARTS:
+        return []
+    return [each for each in folders(saves()) if each.parts[-len(parts) :] == parts]
+
+
+def _problem(name: str, field: str, values: Mapping[str, Value]) -> Problem | None:
+    meant = _meant(name, field, values)
+    if len(meant) == 1 or not _is_name(name):
+        return None
+    params = {"name": name, "paths": _listed(meant or find(name))}
+    if meant:
+        return Problem(code="run_name_ambiguous", field=field, params=params)
+    if find(name):
+        return Problem(code="run_name_without_weights", field=field, params=params)
+    if field in MODELS or "/" in name:
+        return None
+    params = {"name": name, "folder": relative(saves()), "near": _near(name)}
+    return Problem(code="run_name_unknown", field=field, params=params)
+
+
+def _given(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
+    """The arguments that name a folder with weights, where they are given."""
+    for field in NAMING:
+        given = values.get(field)
+        if given and not (field == REWARD and values.get("reward_model_type") == "api"):
+            yield field, str(given)
+
+
+def _meant(name: str, field: str, values: Mapping[str, Value]) -> list[Path]:
+    """The folders that a name may mean in an argument: none where it is a path or a hub's id."""
+    if not _is_name(name):
+        return []
+    *parts, last = Path(name).parts
+    point = last if FOLDER.fullmatch(last) else ""
+    found = [each / point for each in find("/".join(parts) if point else name)]
+    found = [each for each in found if _holds(each, field)]
+    for narrower in (_is_reward, _of_model, _of_method):
+        fitting = [each for each in found if narrower(each, field, values)]
+        found = fitting if fitting and len(found) > 1 else found
+    return found
+
+
+def _is_name(name: str) -> bool:
+    path = Path(name)
+    return (
+        bool(path.parts)
+        and not path.is_absolute()
+        and not {"..", "~"} & set(path.parts)
+        and "\0" not in name
+        and not os.path.lexists(local(name))
+    )
+
+
+def _holds(folder: Path, field: str) -> bool:
+    """Whether weights of the kind that the argument takes lie there."""
+    adapter = (folder / ADAPTER_CONFIG).is_file()
+    return adapter or (field not in ADAPTERS and (folder / CONFIG).is_file())
+
+
+def _is_reward(folder: Path, field: str, _values: Mapping[str, Value]) -> bool:
+    scores = _arguments(folder).get("stage") == "rm"
+    return scores == field.startswith(REWARD)
+
+
+def _of_model(folder: Path, _field: str, values: Mapping[str, Value]) -> bool:
+    mine = str(values.get("model_name_or_path") or "")
+    base = str(_arguments(folder).get("model_name_or_path") or "")
+    return bool(mine) and (base == mine or local(base) == local(mine) or plain(base) == plain(mine))
+
+
+def _of_method(folder: Path, _field: str, values: Mapping[str, Value]) -> bool:
+    return _arguments(folder).get("finetuning_type") == values.get("finetuning_type")
+
+
+def _arguments(folder: Path) -> Mapping[str, object]:
+    run = folder.parent if FOLDER.fullmatch(folder.name) else folder
+    arguments = read_json(run / RUN).get("arguments")
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def _near(name: str) -> str:
+    """The runs whose names are close to this one, or a dash."""
+    known = folders(saves())
+    close = difflib.get_close_matches(name, {each.name for each in known}, n=3, cutoff=0.6)
+    return _listed([each for each in known if each.name in close]) or "–"
+
+
+def _listed(paths: list[Path]) -> str:
+    return ", ".join(relative(each) for each in sorted(paths)[:SHOWN])
