@@ -3,7 +3,9 @@
 The texts in tests/official/texts.json come from the files that docs/TEMPLATES.md names.
 """
 
+import importlib.util
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +70,22 @@ def test_they_write_what_the_official_files_write_but_for_what_is_listed() -> No
                     assert text == stored[source.key][name][label], (name, label)
                 seen += 1
     assert seen > 590
+
+
+def test_the_stored_texts_are_those_of_the_installed_files() -> None:
+    """Those of trl, which is here to be asked; the others are asked by `tests.official texts`."""
+    stored = official.load_texts()
+    folder = Path(str(importlib.util.find_spec("trl").origin)).parent / "chat_templates"  # type: ignore[union-attr]
+    seen = 0
+    for source in SOURCES:
+        if not source.file.startswith("trl/"):
+            continue
+        jinja = (folder / source.file.removeprefix("trl/")).read_text(encoding="utf-8")
+        for label, case in official.cases(source).items():
+            text = official.write_out(jinja, official.shaped(case, source.shape), source)
+            assert text == stored[source.key]["official"][label], (source.file, label)
+            seen += 1
+    assert seen > 300
 
 
 def test_every_named_template_is_in_the_table_and_the_page_is_fresh() -> None:
