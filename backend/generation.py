@@ -14,7 +14,8 @@ Tokenizer = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """The sampling values of one answer; temperature 0 is greedy, top_k 0 keeps every token.
+    """The sampling values of one answer; temperature 0 or top_p 0 is greedy, top_k 0 keeps every
+    token, min_p those that are at least so likely as a part of the likeliest.
 
     `stop` are texts that end the answer and are never shown; `seed` None: differently each time.
     """
@@ -23,6 +24,7 @@ class Sampling:
     temperature: float = 0.95
     top_p: float = 0.7
     top_k: int = 50
+    min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
@@ -50,20 +52,19 @@ class Sampling:
         """The configuration for model.generate; `end` are the token ids that end an answer."""
         from transformers import GenerationConfig
 
-        drawn = (
-            {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
-            if self.temperature > 0
-            # the library's defaults: anything else makes it warn that greedy ignores them
-            else {"temperature": 1.0, "top_p": 1.0, "top_k": 50}
-        )
+        draws = self.temperature > 0 and self.top_p > 0
+        drawn = {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
+        if self.min_p > 0:
+            drawn["min_p"] = self.min_p
         return GenerationConfig(
-            do_sample=self.temperature > 0,
+            do_sample=draws,
             max_new_tokens=self.max_tokens,
             repetition_penalty=self.repetition_penalty,
             eos_token_id=list(end) or None,
             pad_token_id=pad,
             use_cache=True,
-            **drawn,
+            # else the library's defaults: anything else makes it warn that greedy ignores them
+            **(drawn if draws else {"temperature": 1.0, "top_p": 1.0, "top_k": 50}),
             **more,
         )
 

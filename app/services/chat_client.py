@@ -174,16 +174,27 @@ def _lost(error: httpx.HTTPError) -> ModelError:
 
 
 def _pieces(lines: Iterator[str]) -> Iterator[str]:
+    """The text of an answer as the page shows it: a thought stands between marks of its own."""
+    thinks = False
+    for delta in _deltas(lines):
+        thought = delta.get("reasoning_content") or delta.get("reasoning")  # vLLM's newer name
+        said = delta.get("content") or ""
+        if delta.get("tool_calls"):
+            said += chat_turns.written(delta["tool_calls"])
+        if thought:
+            yield thought if thinks else chat_turns.THOUGHT[0] + thought
+            thinks = True
+        if said:
+            yield chat_turns.THOUGHT[1] + said if thinks else said
+            thinks = False
+
+
+def _deltas(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
         content = line.removeprefix("data: ").strip()
-        if not line.startswith("data: ") or content == "[DONE]":
-            continue
-        choices = json.loads(content).get("choices") or [{}]
-        delta = choices[0].get("delta", {})
-        if delta.get("content"):
-            yield delta["content"]
-        if delta.get("tool_calls"):
-            yield chat_turns.written(delta["tool_calls"])
+        if line.startswith("data: ") and content != "[DONE]":
+            choices = json.loads(content).get("choices") or [{}]
+            yield choices[0].get("delta", {})
 
 
 def _refused(answer: httpx.Response) -> Problem:

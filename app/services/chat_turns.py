@@ -10,6 +10,8 @@ from backend.contract.problems import Problem, UsageError
 FAILED = "⚠ "  # what a column says in place of an answer begins so
 RESULT = "observation"  # the role of what a tool gave back, as people know it
 CALL = re.compile(r"<tool_call>\n(.*?)\n</tool_call>", re.DOTALL)
+THOUGHT = ("<thought>\n", "\n</thought>\n\n")  # around what a model thought before it answered
+THOUGHTFUL = re.compile("<thought>\n(.*?)(?:\n</thought>\n\n|\\Z)(.*)", re.DOTALL)
 
 Turn = dict[str, Any]
 
@@ -40,14 +42,17 @@ def _message(turn: Turn) -> Turn:
     if turn["role"] == "user":
         titled = (turn.get("metadata") or {}).get("title")
         return {"role": "tool" if titled else "user", "content": text}
+    thoughtful = THOUGHTFUL.fullmatch(text)
+    thought, text = thoughtful.groups() if thoughtful else ("", text)
+    message = {"role": turn["role"], **({"reasoning_content": thought} if thought else {})}
     try:
         calls = [json.loads(each) for each in CALL.findall(text)]
     except ValueError:  # a call that the model has not written right stays text
         calls = []
     if not calls:
-        return {"role": turn["role"], "content": text}
+        return {**message, "content": text}
     shaped = [{"type": "function", "function": call} for call in calls]
-    return {"role": turn["role"], "content": CALL.sub("", text).strip(), "tool_calls": shaped}
+    return {**message, "content": CALL.sub("", text).strip(), "tool_calls": shaped}
 
 
 def text_of(content: Any) -> str:

@@ -13,14 +13,19 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from backend.contract.problems import DataError, TuneboardError, UsageError
+from backend.contract.texts import t
 from backend.generation import Sampling
 from backend.serving.ask import Answer, Ask
-from backend.serving.calls import Calls
 from backend.serving.guard import MAX_BODY, Guard
-from backend.serving.protocol import ApiError, ChatRequest, Shapes, error_body, parse, usage
+from backend.serving.protocol import ApiError, Shapes, assistant, error_body, usage
+from backend.serving.reasoning import Piece, Reader
+from backend.serving.request import ChatRequest, parse
 from backend.serving.service import BASE, Event, Service
+
+HTTP_ERRORS = {404: "unknown_url", 405: "method_not_allowed"}
 
 
 def build(service: Service, standard: Sampling, *, host: str, key: str | None) -> FastAPI:
@@ -54,10 +59,16 @@ def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
             "detail": problem.text() if problem else "",
         }
 
+    def model(name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": started, "owned_by": "tuneboard"}
+
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        row = {"object": "model", "created": started, "owned_by": "tuneboard"}
-        return {"object": "list", "data": [{"id": name, **row} for name in service.models()]}
+        return {"object": "list", "data": [model(name) for name in service.models()]}
+
+    @app.get("/v1/models/{name:path}")
+    async def one_model(name: str) -> dict[str, Any]:
+        return model(_known(name, service))
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
@@ -67,23 +78,28 @@ def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
 
 async def _chat(request: Request, service: Service, standard: Sampling) -> Response:
     asked = parse(await _body(request))
-    name = asked.model or service.name
-    if name not in service.models():
-        known = ", ".join(service.models())
-        raise ApiError(404, "model_not_found", "model", name=name[:80], known=known)
-    shapes = Shapes(f"chatcmpl-{uuid.uuid4().hex}", name, asked.with_usage)
+    name = _known(asked.model or service.name, service)
+    shapes = Shapes(f"chatcmpl-{uuid.uuid4().hex}", name, asked.stream_options.include_usage)
     asks = _asks(asked, standard, tuned=name != BASE)
     events = _listened(request, service.answers(asks), asks[0].cancelled)
-    calls = [Calls(asked.tools) for _ in asks]
+    readers = [service.style().reader(asks[0].tools) for _ in asks]
     if not asked.stream:
-        return JSONResponse(await _whole(events, shapes, calls))
+        return JSONResponse(await _whole(events, shapes, readers))
     # The first event before the first byte: what is wrong can still be an HTTP status.
     first = await anext(events)
     return StreamingResponse(
-        _sse(first, events, shapes, calls),
+        _sse(first, events, shapes, readers),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store"},
     )
+
+
+def _known(name: str, service: Service) -> str:
+    """The name of a model; raises ApiError (404) where it is not served here."""
+    if name not in service.models():
+        known = ", ".join(service.models())
+        raise ApiError(404, "model_not_found", "model", name=name[:80], known=known)
+    return name
 
 
 def _asks(asked: ChatRequest, standard: Sampling, *, tuned: bool) -> list[Ask]:
@@ -94,21 +110,24 @@ def _asks(asked: ChatRequest, standard: Sampling, *, tuned: bool) -> list[Ask]:
     return [
         Ask(
             messages=messages,
-            tools=asked.tools,
+            tools=asked.tools or None,
             sampling=replace(sampling, seed=None if sampling.seed is None else sampling.seed + i),
             tuned=tuned,
             cancelled=cancelled,
         )
-        for i in range(asked.n or 1)
+        for i in range(asked.n)
     ]
 
 
 async def _body(request: Request) -> bytes:
     content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > MAX_BODY:
-            raise ApiError(413, "body_too_large", limit=MAX_BODY)
+    try:
+        async for part in request.stream():
+            content += part
+            if len(content) > MAX_BODY:
+                raise ApiError(413, "body_too_large", limit=MAX_BODY)
+    except ClientDisconnect:  # nobody hears the answer
+        raise ApiError(400, "bad_json") from None
     return bytes(content)
 
 
@@ -131,22 +150,20 @@ async def _listened(
 
 
 async def _whole(
-    events: AsyncIterator[Event], shapes: Shapes, calls: list[Calls]
+    events: AsyncIterator[Event], shapes: Shapes, readers: list[Reader]
 ) -> dict[str, Any]:
-    texts = [""] * len(calls)
+    pieces: list[list[Piece]] = [[] for _ in readers]
     ends: list[Answer] = []
     async for index, event in events:
         if isinstance(event, Answer):
             ends.append(event)
         else:
-            texts[index] += calls[index].add(event)
+            pieces[index].append(readers[index].add(event))
     answers = []
-    for text, one, end in zip(texts, calls, ends, strict=False):
-        rest, found = one.end()
-        message: dict[str, Any] = {"role": "assistant", "content": text + rest}
-        if found:
-            message |= {"content": text.strip() or None, "tool_calls": found}
-        answers.append((message, _finish(end, found)))
+    for shown, reader, end in zip(pieces, readers, ends, strict=False):
+        rest, calls = reader.end()
+        message = assistant([*shown, rest], calls)
+        answers.append((message, _finish(end, calls)))
     return shapes.completion(answers, _usage(ends))
 
 
@@ -154,19 +171,26 @@ def _finish(end: Answer, calls: list[dict[str, Any]]) -> str:
     return "tool_calls" if calls and end.finish == "stop" else end.finish
 
 
-def _last(shapes: Shapes, index: int, end: Answer, calls: Calls) -> Iterator[str]:
+def _deltas(piece: Piece) -> Iterator[dict[str, Any]]:
+    if piece.reasoning:
+        yield {"reasoning_content": piece.reasoning}
+    if piece.content:
+        yield {"content": piece.content}
+
+
+def _last(shapes: Shapes, index: int, end: Answer, reader: Reader) -> Iterator[str]:
     """The last events of one choice: text that was held back, calls, and why it ended."""
-    rest, found = calls.end()
-    if rest:
-        yield _line(shapes.chunk(index, {"content": rest}))
-    if found:
-        numbered = [{"index": number, **call} for number, call in enumerate(found)]
+    rest, calls = reader.end()
+    for delta in _deltas(rest):
+        yield _line(shapes.chunk(index, delta))
+    if calls:
+        numbered = [{"index": number, **call} for number, call in enumerate(calls)]
         yield _line(shapes.chunk(index, {"tool_calls": numbered}))
-    yield _line(shapes.chunk(index, {}, _finish(end, found)))
+    yield _line(shapes.chunk(index, {}, _finish(end, calls)))
 
 
 async def _sse(
-    first: Event, events: AsyncIterator[Event], shapes: Shapes, calls: list[Calls]
+    first: Event, events: AsyncIterator[Event], shapes: Shapes, readers: list[Reader]
 ) -> AsyncIterator[str]:
     ends: list[Answer] = []
     begun: set[int] = set()
@@ -177,10 +201,11 @@ async def _sse(
                 yield _line(shapes.chunk(index, {"role": "assistant", "content": ""}))
             if isinstance(event, Answer):
                 ends.append(event)
-                for line in _last(shapes, index, event, calls[index]):
+                for line in _last(shapes, index, event, readers[index]):
                     yield line
-            elif shown := calls[index].add(event):
-                yield _line(shapes.chunk(index, {"content": shown}))
+            else:
+                for delta in _deltas(readers[index].add(event)):
+                    yield _line(shapes.chunk(index, delta))
     except TuneboardError as error:
         yield _line(_told(error)[0])
     else:
@@ -224,10 +249,12 @@ def _add_error_shapes(app: FastAPI) -> None:
         return JSONResponse(*_told(error))
 
     @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> Response:
-        return JSONResponse(
-            error_body(error.detail, error.status_code, "http_error"), error.status_code
-        )
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        code = HTTP_ERRORS.get(error.status_code, "http_error")
+        asked = {"method": request.method, "path": request.url.path[:200]}
+        reason = t(f"api.{code}", **asked, reason=error.detail)
+        body = error_body(reason, error.status_code, code)
+        return JSONResponse(body, error.status_code, headers=error.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> Response:

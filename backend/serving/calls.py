@@ -1,122 +1,147 @@
-"""Tool calls in an answer's text, in the forms that models write; everything else stays text.
+"""Tool calls in an answer's text, in the forms that models write; everything else stays text."""
 
-Hermes and Qwen: <tool_call>{"name": ..., "arguments": ...}</tool_call>. Llama 3: {"name": ...,
-"parameters": ...} as the whole answer. Mistral: [TOOL_CALLS] and a list of such objects, or a
-name and its arguments. Marks that are special tokens may have been left out of the text.
-"""
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-import json
-import re
-import uuid
-from collections.abc import Iterator, Sequence
-from typing import Any
-
+from backend.serving.call_forms import (
+    FORMS,
+    Call,
+    Form,
+    either,
+    json_calls,
+    named_json,
+    written,
+)
+from backend.serving.call_values import Json, Tools
 from backend.serving.decoding import possible_start
 
-HERMES = "<tool_call>"
-MARKS = (HERMES, "[TOOL_CALLS]", "<|python_tag|>")
-HERMES_CALL = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
-NAMED = re.compile(r"\s*([\w.-]+)\s*(?:\[ARGS\])?\s*(?=\{)")
-GAP = re.compile(r"[\s;,]*")
-
-Json = dict[str, Any]
-Call = tuple[str, Json]
+MAX_ENDS = 16  # closing marks that are tried: one may stand within an argument's text
+MAX_FAILED = 32  # marks behind which there was no call, until the rest of the answer is a text
+FENCE = "```"
 
 
 class Calls:
     """Takes the answer to a request with these tools, piece by piece.
 
-    `add` gives what may be shown at once; `end` what was held back, or the calls in it, as
-    OpenAI writes them. Without tools everything is shown at once.
+    `add` gives what may be shown at once; `end` what was held back, and the calls in the answer, as
+    OpenAI writes them. Only calls of tools that the request names are calls; one in a code block is
+    an example, and stays text. Without tools everything is shown at once.
     """
 
-    def __init__(self, tools: Sequence[Json] | None) -> None:
-        own = [tool.get("function", tool) for tool in tools or []]
-        self._names = {str(one["name"]) for one in own if isinstance(one, dict) and "name" in one}
-        self._takes = bool(tools)
+    def __init__(self, tools: Sequence[Json] | None, forms: Sequence[Form] = FORMS) -> None:
+        self._tools = Tools(tools)
+        self._forms = forms
+        self._marks = (*(form.opens for form in forms), FENCE)
         self._held = ""
         self._begun = False  # some text was shown: from here on only a mark begins a call
         self._marked = False
+        self._fences = 0
 
     def add(self, piece: str) -> str:
         """The part of the text so far that is no call and cannot become one."""
-        if not self._takes:
+        if not self._tools:
             return piece
         self._held += piece
         if self._marked or (not self._begun and self._may_be_bare()):
             return ""
-        places = [at for at in map(self._held.find, MARKS) if at >= 0]
-        self._marked = bool(places)
-        until = min(places) if places else len(self._held) - possible_start(self._held, MARKS)
+        start = _mark(self._held, 0, self._fences, self._forms)
+        self._marked = start is not None
+        until = start[0] if start else len(self._held) - possible_start(self._held, self._marks)
+        until = len(self._held[:until].rstrip())  # blanks before a call are none of the content
         shown, self._held = self._held[:until], self._held[until:]
-        self._begun = self._begun or bool(shown.strip())
+        self._fences += shown.count(FENCE)
+        self._begun = self._begun or bool(shown)
         return shown
 
     def end(self) -> tuple[str, list[Json]]:
-        """The rest of the text, or "" and the calls that it was."""
-        found = self._calls()
-        if not found:
+        """The rest of the text, and the calls that were in it."""
+        texts, calls = self._marked_calls()
+        if not calls and not self._begun:
+            calls = _bare(self._held, self._tools)
+            texts = []
+        if not calls:
             return self._held, []
-        return "", [
-            {
-                "id": f"call_{uuid.uuid4().hex[:24]}",
-                "type": "function",
-                "function": {"name": name, "arguments": json.dumps(given, ensure_ascii=False)},
-            }
-            for name, given in found
-        ]
+        rest = "\n".join(text.strip() for text in texts if text.strip())
+        return ("\n" + rest if rest and self._begun else rest), [written(call) for call in calls]
 
     def _may_be_bare(self) -> bool:
         text = self._held.lstrip()
         return (
             not text
             or text[0] in "{["
-            or any(text.startswith(name) or name.startswith(text) for name in self._names)
+            or any(text.startswith(name) or name.startswith(text) for name in self._tools.names)
         )
 
-    def _calls(self) -> list[Call]:
-        """Every call of the held text; none where a part of it is something else."""
-        text = self._held.strip()
-        if text.startswith(HERMES):
-            if GAP.fullmatch(HERMES_CALL.sub("", text)) is None:
-                return []
-            found = [_call(_json(part)) for part in HERMES_CALL.findall(text)]
-            return [one for one in found if one] if all(found) else []
-        for mark in MARKS:
-            text = text.removeprefix(mark)
-        found = list(_bare(text))
-        known = all(one and one[0] in self._names for one in found)
-        return [one for one in found if one] if known else []
+    def _marked_calls(self) -> tuple[list[str], list[Call]]:
+        """The texts outside of marked calls, and the calls."""
+        texts, calls, at, done, failed = [], [], 0, 0, 0
+        while failed < MAX_FAILED and (found := _mark(self._held, at, self._fences, self._forms)):
+            start, form = found
+            region = _region(self._held, start + len(form.opens), form, self._tools)
+            at = start + len(form.opens)
+            if region is None:
+                failed += 1
+                continue
+            items, at = region
+            texts += [self._held[done:start], *(each for each in items if isinstance(each, str))]
+            calls += [each for each in items if isinstance(each, Call)]
+            done = at
+        return [*texts, self._held[done:]], calls
 
 
-def _bare(text: str) -> Iterator[Call | None]:
-    """The calls of a text of JSON values one after the other; None for what is none."""
-    at = GAP.match(text).end()  # type: ignore[union-attr]
-    while at < len(text):
-        named = NAMED.match(text, at)
-        try:
-            value, at = json.JSONDecoder().raw_decode(text, named.end() if named else at)
-        except (ValueError, RecursionError):
-            yield None
-            return
-        if named:
-            yield (named[1], value) if isinstance(value, dict) else None
-        else:
-            yield from map(_call, value if isinstance(value, list) else [value])
-        at = GAP.match(text, at).end()  # type: ignore[union-attr]
+def _mark(text: str, at: int, fences: int, forms: Sequence[Form]) -> tuple[int, Form] | None:
+    """The first mark from a place on that begins a call, the longest of those that begin there.
+
+    `fences` is how many code fences came before this text; within a code block there are no marks.
+    """
+    while places := [(place, form) for form in forms if (place := text.find(form.opens, at)) >= 0]:
+        place, form = min(places, key=lambda found: (found[0], -len(found[1].opens)))
+        if (fences + text.count(FENCE, 0, place)) % 2 == 0:
+            return place, form
+        at = place + 1
+    return None
 
 
-def _json(text: str) -> Any:
+def _region(
+    text: str, at: int, form: Form, tools: Tools
+) -> tuple[Sequence[Call | str], int] | None:
+    """What a form's calls are from a place on, and where they end; None where there are none."""
+    for body, behind in _ends(text, at, form.closes):
+        items = of_known_tools(partial(form.read, text[at:body], tools), tools)
+        if items is not None:
+            return items, behind
+    return None
+
+
+def _ends(text: str, at: int, closes: str) -> Iterator[tuple[int, int]]:
+    """Where the calls may end, and where the text goes on; the end of the answer, too."""
+    place = text.find(closes, at) if closes else -1
+    for _ in range(MAX_ENDS):
+        if place < 0:
+            break
+        yield place, place + len(closes)
+        place = text.find(closes, place + 1)
+    yield len(text), len(text)
+
+
+def of_known_tools(
+    read: Callable[[], Sequence[Call | str]], tools: Tools
+) -> Sequence[Call | str] | None:
+    """What a reader gives, where all its calls are of known tools; None where it fails."""
     try:
-        return json.loads(text)
+        items = read()
+        calls = [item for item in items if isinstance(item, Call)]
+        for call in calls:
+            written(call)
     except (ValueError, RecursionError):
         return None
+    return items if calls and all(call.name in tools for call in calls) else None
 
 
-def _call(value: Any) -> Call | None:
-    """The name and arguments of a call, or None where the value is no call."""
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        return None
-    given = value.get("arguments", value.get("parameters", {}))
-    given = _json(given) if isinstance(given, str) else given
-    return (value["name"], given) if isinstance(given, dict) else None
+def _bare(text: str, tools: Tools) -> list[Call]:
+    """Calls without marks, where they are the whole answer: Llama 3 and 4, and GLM-4."""
+    for read in (json_calls, named_json, either):
+        items = of_known_tools(partial(read, text, tools), tools)
+        if items:
+            return [item for item in items if isinstance(item, Call)]
+    return []

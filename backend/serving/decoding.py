@@ -1,5 +1,6 @@
 """Token ids to text, piece by piece: no half characters, and never a part of a stop text."""
 
+from collections.abc import Sequence
 from typing import Any
 
 HALF_CHARACTER = "\ufffd"
@@ -9,18 +10,24 @@ class Decoder:
     """The text that each new token adds, joined exactly as the tokenizer would decode the whole.
 
     Bytes of an unfinished character are held back. Two offsets into the ids give the tokenizer a
-    little context on the left, so that a leading space is decided as in the whole text.
+    little context on the left, so that a leading space is decided as in the whole text. Special
+    tokens are left out with `skip_special_tokens`, but not those that are part of a text in `marks`
+    (`[TOOL_CALLS]`): they mean something to who reads the answer.
     """
 
-    def __init__(self, tokenizer: Any, skip_special_tokens: bool) -> None:
+    def __init__(
+        self, tokenizer: Any, skip_special_tokens: bool, marks: Sequence[str] = ()
+    ) -> None:
         self._tokenizer = tokenizer
-        self._skip = skip_special_tokens
+        self._skipped = _special(tokenizer, marks) if skip_special_tokens else frozenset()
         self._ids: list[int] = []
         self._context = 0
         self._shown = 0
 
     def add(self, token: int) -> str:
         """The text that is certain now that `token` follows; "" while a character is incomplete."""
+        if token in self._skipped:
+            return ""
         self._ids.append(token)
         text = self._new()
         if text.endswith(HALF_CHARACTER) or not text:
@@ -38,9 +45,17 @@ class Decoder:
 
     def _decode(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(
-            ids, skip_special_tokens=self._skip, clean_up_tokenization_spaces=False
+            ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
         return text
+
+
+def _special(tokenizer: Any, marks: Sequence[str]) -> frozenset[int]:
+    """The ids of the special tokens, without those that are part of a mark."""
+    added = tokenizer.added_tokens_decoder.items()
+    ids = {index for index, token in added if token.special} | set(tokenizer.all_special_ids)
+    names = zip(ids, tokenizer.convert_ids_to_tokens(list(ids)), strict=True)
+    return frozenset(index for index, name in names if not any(name in mark for mark in marks))
 
 
 class StopTexts:

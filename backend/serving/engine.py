@@ -15,6 +15,9 @@ from backend.generation import Sampling, context_length, end_ids, pad_id
 from backend.model import load
 from backend.serving.ask import Answer, Ask
 from backend.serving.decoding import Decoder, StopTexts
+from backend.serving.reasoning import Style
+
+OPENING = 16  # tokens at the end of a prompt in which the mark of a thought may stand
 
 Show = Callable[[str], None]
 
@@ -27,6 +30,7 @@ class Engine:
         self._tokenizer = tokenizer
         self._template = template
         self._end = end_ids(model, tokenizer, template.stop_ids)
+        self.style = Style.of(template.jinja)
         self.context = context_length(model)
         self.has_adapter = isinstance(model, PeftModel)
 
@@ -48,17 +52,21 @@ class Engine:
     def answer(self, ask: Ask, show: Show) -> Answer:
         """Generate one answer, handing each piece of text to `show` as soon as it is certain.
 
-        Ends within one token after `ask.cancelled` is set. Raises UsageError (prompt too long).
+        Where the prompt has opened the model's thought already, its mark is the first piece. Ends
+        within one token after `ask.cancelled` is set. Raises UsageError (prompt too long).
         """
         ids = self.prompt(ask)
         sampling = ask.sampling.within(self.context, len(ids))
+        marks = self.style.marks(calls=bool(ask.tools))
         writer = _Writer(
-            Decoder(self._tokenizer, sampling.skip_special_tokens),
+            Decoder(self._tokenizer, sampling.skip_special_tokens, marks),
             StopTexts(sampling.stop),
             self._end,
             ask,
             show,
         )
+        if opened := self.style.opened(self._tokenizer.decode(ids[-OPENING:])):
+            show(opened)
         if sampling.seed is None:
             torch.seed()
         else:

@@ -56,14 +56,13 @@ class Guard:
         self._check_host([value for name, value in headers if name == b"host"])
         if scope["path"] not in OPEN_PATHS:
             self._check_key([value for name, value in headers if name == b"authorization"])
-        if scope["method"] not in {"GET", "HEAD"}:
-            given = dict(headers)
-            kind = given.get(b"content-type", b"").partition(b";")[0].strip().lower()
-            if kind != b"application/json":
-                raise ApiError(415, "not_json")
-            length = given.get(b"content-length", b"0")
-            if length.isdigit() and int(length) > MAX_BODY:
-                raise ApiError(413, "body_too_large", limit=MAX_BODY)
+        given = dict(headers)
+        kind = given.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if scope["method"] == "POST" and kind != b"application/json":
+            raise ApiError(415, "not_json")
+        length = given.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > MAX_BODY:
+            raise ApiError(413, "body_too_large", limit=MAX_BODY)
 
     def _check_host(self, given: list[bytes]) -> None:
         if len(given) != 1:

@@ -12,6 +12,7 @@ from backend.contract.problems import Problem, TuneboardError
 from backend.failures import explain
 from backend.serving.ask import Answer, Ask
 from backend.serving.protocol import ApiError
+from backend.serving.reasoning import Style
 
 if TYPE_CHECKING:  # the engine brings torch, seconds of import: the server answers before
     from backend.serving.engine import Engine
@@ -56,6 +57,10 @@ class Service:
                 raise ApiError(503, "model_failed", reason=self.problem.text())
             raise ApiError(503, "model_loading")
         return self._engine
+
+    def style(self) -> Style:
+        """How the engine's answers are written; one that does not say writes plain text."""
+        return getattr(self.engine(), "style", Style())
 
     def models(self) -> list[str]:
         """The names that a request may give: the model, and with an adapter also its base."""

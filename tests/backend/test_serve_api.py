@@ -163,11 +163,13 @@ def test_seed_makes_an_answer_again(client: TestClient) -> None:
     assert text_of(ask(client, **asked)) != text_of(ask(client, **asked)), "no seed: it varies"
 
 
-def test_temperature_0_is_greedy_and_top_k_1_too(client: TestClient) -> None:
+def test_the_ways_to_ask_for_the_likeliest_answer(client: TestClient) -> None:
     greedy = text_of(ask(client, temperature=0))
     assert text_of(ask(client, temperature=0, seed=3)) == greedy
     assert text_of(ask(client, temperature=1, top_k=1)) == greedy
     assert text_of(ask(client, temperature=1, top_p=1e-6)) == greedy
+    assert text_of(ask(client, temperature=2, top_p=0)) == greedy
+    assert text_of(ask(client, temperature=2, top_p=1, top_k=0, min_p=1)) == greedy
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -236,7 +238,8 @@ def test_a_prompt_beyond_the_context_is_refused(client: TestClient) -> None:
         ({"n": 0}, "n"),
         ({"temperature": -1}, "temperature"),
         ({"temperature": 3}, "temperature"),
-        ({"top_p": 0}, "top_p"),
+        ({"top_p": -0.1}, "top_p"),
+        ({"min_p": 2}, "min_p"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages"),

@@ -116,7 +116,7 @@ def test_the_result_goes_back_to_the_model(client: TestClient, speaker: Speaker)
     client.post(URL, json={"messages": [*HELLO, message, result], "tools": TOOLS})
     given = speaker.asked[1].messages
     assert [one["role"] for one in given] == ["user", "assistant", "tool"]
-    assert given[1]["tool_calls"] == [
-        {"type": "function", "function": {"name": "weather", "arguments": {"city": "Paris"}}}
-    ]
-    assert given[2]["content"] == "rain"
+    call_id = message["tool_calls"][0]["id"]
+    function = {"name": "weather", "arguments": {"city": "Paris"}}
+    assert given[1]["tool_calls"] == [{"id": call_id, "type": "function", "function": function}]
+    assert (given[2]["content"], given[2]["tool_call_id"]) == ("rain", call_id)

@@ -117,3 +117,29 @@ def test_calls_in_a_stream_are_shown() -> None:
     lines = [f"data: {json.dumps({'choices': [{'delta': delta}]})}" for delta in deltas]
     pieces = list(chat_client._pieces(iter([*lines, "", "data: [DONE]"])))
     assert pieces == ["I look.", chat_turns.written([CALL])]
+
+
+def test_a_thought_is_shown_apart_and_goes_out_as_one() -> None:
+    """A server tells thoughts as reasoning_content (vLLM of late as reasoning), the page shows them
+    between marks, and the next request, or a kept row, has them as reasoning_content again."""
+    deltas: list[dict[str, Any]] = [
+        {"role": "assistant", "content": ""},
+        {"reasoning_content": "Tea "},
+        {"reasoning": "time."},
+        {"content": "At "},
+        {"content": "seven."},
+        {"tool_calls": [CALL]},
+    ]
+    lines = ["data: " + json.dumps({"choices": [{"delta": delta}]}) for delta in deltas]
+    shown = "".join(chat_client._pieces(iter([*lines, "", "data: [DONE]"])))
+    assert shown.startswith("<thought>\nTea time.\n</thought>\n\nAt seven.")
+    (message,) = chat_turns.messages([{"role": "assistant", "content": shown}], "")
+    assert (message["reasoning_content"], message["content"]) == ("Tea time.", "At seven.")
+    assert message["tool_calls"][0]["function"]["name"] == "weather"
+
+
+def test_a_thought_that_was_stopped_is_a_thought() -> None:
+    (message,) = chat_turns.messages([{"role": "assistant", "content": "<thought>\nTea"}], "")
+    assert message == {"role": "assistant", "reasoning_content": "Tea", "content": ""}
+    plain = {"role": "assistant", "content": "<think>Tea</think>At seven."}
+    assert chat_turns.messages([plain], "") == [plain]

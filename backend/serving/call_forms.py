@@ -1,0 +1,345 @@
+"""The forms in which models write tool calls, one row each: the marks around them, a reader.
+
+The forms are those of the models' own chat templates; tests/backend/test_tool_templates.py renders
+calls with every template that transformers and trl ship and reads them back.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+from backend.serving.call_values import (
+    GemmaValue,
+    Json,
+    NoCallError,
+    Tools,
+    first_key,
+    from_json,
+    scan_json,
+    scan_python_call,
+    typed,
+)
+
+NAME_KEYS = ("name", "tool_name")
+ARGUMENT_KEYS = ("arguments", "parameters", "args")
+GAP = re.compile(r"[\s;,]*")
+FUNCTION = re.compile(r"<function=([^>\n]+)>(.*?)</function>(?=\s*(?:<function=|\Z))", re.DOTALL)
+PARAMETER = re.compile(
+    r"\s*<parameter=([^>\n]+)>(.*?)</parameter>(?=\s*(?:<parameter=|\Z))", re.DOTALL
+)
+ARGUMENT = re.compile(
+    r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>(?=\s*(?:<arg_key>|\Z))", re.DOTALL
+)
+INVOKE = re.compile(
+    r'\s*<([^<>"\s]*?)invoke name="([^"]+)">(.*?)</\1invoke>(?=\s*(?:<\1invoke |\Z))', re.DOTALL
+)
+INVOKED = re.compile(
+    r'\s*<([^<>"\s]*?)parameter name="([^"]+)"(?: string="(true|false)")?>(.*?)</\1parameter>'
+    r"(?=\s*(?:<\1parameter |\Z))",
+    re.DOTALL,
+)
+MISTRAL = re.compile(r"\s*([\w./:-]+)\s*(?:\[CALL_ID\]\s*(\w+)\s*)?(?:\[ARGS\])?\s*(?=\{)")
+FENCED = re.compile(r"\s*(\S+)\s*\n```json\n(.*)\n```\s*", re.DOTALL)
+GEMMA = re.compile(r"\s*call:([\w./-]+)(?=\{)")
+
+
+class Call(NamedTuple):
+    """A call: the function's name, its arguments, and the id that the model gave it, if any."""
+
+    name: str
+    arguments: Json
+    id: str | None = None
+
+
+Read = Callable[[str, Tools], Sequence[Call | str]]
+
+
+@dataclass(frozen=True)
+class Form:
+    """Calls between two marks (`closes` "": up to the end of the answer).
+
+    `read` takes what lies between them and gives the calls, and texts that are content; it raises
+    NoCallError where that is something else. `inner` are further marks within.
+    """
+
+    opens: str
+    closes: str
+    read: Read
+    inner: tuple[str, ...] = ()
+
+
+def json_calls(text: str, _: Tools) -> list[Call]:
+    """Objects with name and arguments, one after the other or in a list."""
+    calls: list[Call] = []
+    at = _gap(text, 0)
+    while at < len(text):
+        value, at = scan_json(text, at)
+        calls += map(_json_call, value if isinstance(value, list) else [value])
+        at = _gap(text, at)
+    return calls
+
+
+def _json_call(value: Any) -> Call:
+    if isinstance(value, dict) and isinstance(value.get("function"), dict):
+        value = {"id": value.get("id"), **value["function"]}
+    name = first_key(value, NAME_KEYS) if isinstance(value, dict) else None
+    if not isinstance(name, str):
+        raise NoCallError("no call")
+    given = first_key(value, ARGUMENT_KEYS)
+    own = value.get("id")
+    return Call(name, call_arguments({} if given is None else given), own if own else None)
+
+
+def call_arguments(given: Any) -> Json:
+    """Arguments as an object, or as a text of JSON, which some data has within a text of JSON
+    again. Raises NoCallError.
+    """
+    found = from_json(given) if isinstance(given, str) else given
+    found = from_json(found) if isinstance(found, str) else found
+    if not isinstance(found, dict):
+        raise NoCallError("arguments are no object")
+    return found
+
+
+def _gap(text: str, at: int) -> int:
+    gap = GAP.match(text, at)
+    return gap.end() if gap else at
+
+
+def _each(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
+    """The matches of a pattern, which must be all of the text. Raises NoCallError."""
+    found, at = [], 0
+    while match := pattern.match(text, at):
+        found.append(match)
+        at = match.end()
+    if text[at:].strip():
+        raise NoCallError("something else in between")
+    return found
+
+
+def functions(text: str, tools: Tools) -> list[Call]:
+    """`<function=name><parameter=key>value</parameter></function>`, values as bare text."""
+    calls: list[Call] = []
+    for match in _each(FUNCTION, text.strip()):
+        name, body = match[1].strip(), match[2]
+        if body.lstrip().startswith("{"):  # Llama's custom tools: JSON in its place
+            calls.append(Call(name, call_arguments(body)))
+            continue
+        pairs = [(each[1].strip(), _line(each[2])) for each in _each(PARAMETER, body)]
+        calls.append(Call(name, {k: typed(v, tools.types(name, k)) for k, v in pairs}))
+    return calls
+
+
+def _line(value: str) -> str:
+    """A value without the line breaks that Qwen writes around it (Seed writes none)."""
+    if len(value) > 1 and value[0] == value[-1] == "\n":
+        return value[1:-1]
+    return "" if value == "\n" else value
+
+
+def key_values(text: str, tools: Tools) -> list[Call]:
+    """GLM: the name, then `<arg_key>key</arg_key><arg_value>value</arg_value>` for each."""
+    name, mark, rest = text.partition("<arg_key>")
+    name = name.strip()
+    pairs = [(each[1].strip(), each[2]) for each in _each(ARGUMENT, mark + rest)]
+    return [Call(name, {key: typed(value, tools.types(name, key)) for key, value in pairs})]
+
+
+def tagged(text: str, tools: Tools) -> list[Call]:
+    """What stands between <tool_call> marks: JSON (Hermes, Qwen), functions, or GLM's pairs."""
+    start = text.lstrip()
+    if start.startswith(("{", "[")):
+        return json_calls(text, tools)
+    return functions(text, tools) if start.startswith("<function=") else key_values(text, tools)
+
+
+def invocations(text: str, tools: Tools) -> list[Call]:
+    """`<invoke name="f"><parameter name="key">value</parameter></invoke>`, with any prefix."""
+    calls: list[Call] = []
+    for match in _each(INVOKE, text):
+        name = match[2]
+        arguments: Json = {}
+        for _, key, is_text, value in (each.groups() for each in _each(INVOKED, match[3])):
+            types = ["string"] if is_text == "true" else tools.types(name, key)
+            arguments[key] = typed(value, [] if is_text == "false" else types)
+        calls.append(Call(name, arguments))
+    return calls
+
+
+def python_calls(text: str, tools: Tools, *, raw: bool = False) -> list[Call]:
+    """`[f(a=1), g()]`, or such calls line by line; `raw`: strings are not escaped."""
+    text = text.strip()
+    listed = text.startswith("[")
+    at, end = int(listed), len(text) - int(listed)
+    if listed and not text.endswith("]"):
+        raise NoCallError("no list")
+    calls: list[Call] = []
+    while (at := _gap(text, at)) < end:
+        name, arguments, at = scan_python_call(text, at, tools, raw=raw)
+        calls.append(Call(name.removesuffix(".call"), arguments))
+    return calls
+
+
+def either(text: str, tools: Tools, *, raw: bool = False) -> list[Call]:
+    """Between marks that several families use: invocations, JSON, or Python calls."""
+    start = text.lstrip()
+    if start.startswith("<"):
+        return invocations(text, tools)
+    is_json = start.startswith(("{", '["', "[{"))
+    return json_calls(text, tools) if is_json else python_calls(text, tools, raw=raw)
+
+
+def mistral(text: str, tools: Tools) -> list[Call]:
+    """`[{"name": ...}, ...]` or, since version 11 of the format, `name[ARGS]{...}`.
+
+    Mistral's templates take only ids of nine letters and digits, so the ids are made here.
+    """
+    calls: list[Call] = []
+    for part in text.split("[TOOL_CALLS]"):
+        read = named_json if MISTRAL.match(part) else json_calls
+        calls += [Call(c[0], c[1], c[2] or uuid.uuid4().hex[:9]) for c in read(part, tools)]
+    return calls
+
+
+def named_json(text: str, _: Tools) -> list[Call]:
+    """`name{...}` one after the other, with Mistral's marks in between or without."""
+    calls: list[Call] = []
+    at = 0
+    while match := MISTRAL.match(text, at):
+        value, at = scan_json(text, match.end())
+        calls.append(Call(match[1], call_arguments(value), match[2]))
+        at = _gap(text, at)
+    if text[at:].strip():
+        raise NoCallError("something else behind the call")
+    return calls
+
+
+def _between(text: str, begin: str, end: str) -> list[str]:
+    """What stands between these marks, which must frame all of the text. Raises NoCallError."""
+    before, *parts = text.split(begin)
+    framed = [part.rpartition(end) for part in parts]
+    if before.strip() or any(not mark or rest.strip() for _, mark, rest in framed):
+        raise NoCallError("something else in between")
+    return [body for body, _, _ in framed]
+
+
+def deepseek(text: str, _: Tools) -> list[Call]:
+    """V3 and R1: `function<sep>name` and fenced JSON; since V3.1 `name<sep>{...}`."""
+    calls: list[Call] = []
+    for body in _between(text, "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"):
+        before, _sep, after = body.partition("<｜tool▁sep｜>")
+        fenced = FENCED.fullmatch(after)
+        name, arguments = (fenced[1], fenced[2]) if fenced else (before.strip(), after)
+        calls.append(Call(name, call_arguments(arguments)))
+    return calls
+
+
+def kimi(text: str, _: Tools) -> list[Call]:
+    """`functions.name:0` as the id, then the arguments."""
+    calls: list[Call] = []
+    for body in _between(text, "<|tool_call_begin|>", "<|tool_call_end|>"):
+        own, _mark, arguments = body.partition("<|tool_call_argument_begin|>")
+        own = own.strip()
+        name = own.removeprefix("functions.").rpartition(":")[0] or own
+        calls.append(Call(name, call_arguments(arguments), own))
+    return calls
+
+
+def gemma(quote: str) -> Read:
+    """`call:name{...}` with Gemma's values; `quote` marks both ends of a string."""
+
+    def read(text: str, _: Tools) -> list[Call]:
+        match = GEMMA.match(text)
+        if match is None:
+            raise NoCallError("no call")
+        value, end = GemmaValue(text, quote).read(match.end())
+        if text[end:].strip():
+            raise NoCallError("something else behind the call")
+        return [Call(match[1], value)]
+
+    return read
+
+
+def llama4(text: str, tools: Tools) -> Sequence[Call | str]:
+    """Content between the two marks of Llama 4 and calls behind them, or the calls between them."""
+    inside, _, behind = text.partition("<|python_end|>")
+    if behind.strip():
+        return [inside, *json_calls(behind, tools)]
+    return either(inside, tools)
+
+
+FORMS = (
+    Form("<tool_call>", "</tool_call>", tagged),  # Hermes, Qwen, GLM, Nemotron 3, Granite 4
+    Form("<function=", "</function>", lambda text, tools: functions(_whole(text), tools)),
+    Form("[TOOL_CALLS]", "", mistral, ("[ARGS]", "[CALL_ID]")),
+    Form("<|python_tag|>", "", either),  # Llama 3
+    Form("<|python_start|>", "", llama4, ("<|python_end|>",)),
+    Form(
+        "<｜tool▁calls▁begin｜>",
+        "<｜tool▁calls▁end｜>",
+        deepseek,
+        ("<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>"),
+    ),
+    Form("<｜DSML｜function_calls>", "</｜DSML｜function_calls>", invocations, ("｜DSML｜",)),
+    Form("<｜DSML｜tool_calls>", "</｜DSML｜tool_calls>", invocations),
+    Form(
+        "<|tool_calls_section_begin|>",
+        "<|tool_calls_section_end|>",
+        kimi,
+        ("<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"),
+    ),
+    Form("<|tool_call_start|>", "<|tool_call_end|>", python_calls),  # LFM2
+    Form("<|tool_call>", "<tool_call|>", gemma('<|"|>'), ('<|"|>',)),  # Gemma 4
+    Form("<start_function_call>", "<end_function_call>", gemma("<escape>"), ("<escape>",)),
+    Form("<minimax:tool_call>", "</minimax:tool_call>", invocations),
+    Form("<seed:tool_call>", "</seed:tool_call>", functions),
+    Form("<function_calls>", "</function_calls>", either),  # OLMo 3
+    Form("<tool_calls>", "</tool_calls>", json_calls),  # Jamba, Hunyuan, MiniMax M1
+    Form("<TOOLCALL>", "</TOOLCALL>", json_calls),  # Nemotron 2
+    Form("<|START_ACTION|>", "<|END_ACTION|>", json_calls),  # Command R7B and A
+    Form("<|action_start|><|plugin|>", "<|action_end|>", json_calls),  # InternLM 2
+    Form("<|tool_call|>", "<|/tool_call|>", json_calls),  # Phi-4-mini, Granite 3
+    Form("functools[", "", lambda text, tools: json_calls("[" + text, tools)),  # Phi-4-mini, too
+)
+RAW = {
+    "<|tool_call_start|>": partial(python_calls, raw=True),  # LFM2.5
+    "<function_calls>": partial(either, raw=True),
+}
+MARKS = frozenset(
+    mark for form in FORMS for mark in (form.opens, form.closes, *form.inner) if mark
+) | {"<|action_start|>", "<|plugin|>"}
+
+
+def forms_of(template: str) -> tuple[Form, ...]:
+    """The forms to look for in the answers to prompts of this Jinja template.
+
+    All, whatever the template's own, for models are trained further; but some templates put strings
+    between quotes without escaping them, and then a backslash is a backslash.
+    """
+    escapes = 'replace("\\\\"' in template
+    return tuple(
+        replace(form, read=RAW[form.opens])
+        if form.opens in RAW and form.opens in template and not escapes
+        else form
+        for form in FORMS
+    )
+
+
+def _whole(body: str) -> str:
+    return f"<function={body}</function>"
+
+
+def written(call: Call) -> Json:
+    """A call as OpenAI writes it. Raises NoCallError where its arguments are no JSON."""
+    text = json.dumps(call.arguments, ensure_ascii=False, allow_nan=False)
+    if not text.isascii() and any("\ud800" <= mark <= "\udfff" for mark in text):
+        text = json.dumps(call.arguments)
+    return {
+        "id": call.id or f"call_{uuid.uuid4().hex[:24]}",
+        "type": "function",
+        "function": {"name": call.name, "arguments": text},
+    }

@@ -1,0 +1,255 @@
+"""The server as OpenAI's own client (the openai package) sees it: answers, streams, every error."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, get_type_hints
+
+import httpx
+import pytest
+
+from backend.serving.ask import Answer, Ask
+from backend.serving.request import ACCEPTED, NEUTRAL, ChatRequest
+from backend.serving.service import MAX_WAITING, Service
+from tests.backend.test_serve_process import Talker, listening, until
+
+openai = pytest.importorskip("openai")  # of the extra "dev"
+TOOLS: Any = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
+CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'
+HELLO: Any = [{"role": "user", "content": "Hello"}]
+
+
+class Speaker:
+    """Stands in for the engine: says `words`, three letters at a time, or raises `fault`."""
+
+    has_adapter = True
+    context = None
+    words = "I look." + CALL
+    fault: Exception | None = None
+
+    def __init__(self) -> None:
+        self.asked: list[Ask] = []
+
+    def answer(self, ask: Ask, show: Callable[[str], None]) -> Answer:
+        self.asked.append(ask)
+        for at in range(0, len(self.words), 3):
+            show(self.words[at : at + 3])
+        if self.fault is not None:
+            raise self.fault
+        return Answer(prompt_tokens=5, completion_tokens=7, finish="stop")
+
+
+@pytest.fixture
+def speaker() -> Speaker:
+    return Speaker()
+
+
+@pytest.fixture
+def client(speaker: Speaker) -> Iterator[Any]:
+    service = Service("org/tuned", lambda: speaker)  # type: ignore[arg-type,return-value]
+    with listening(service) as address:
+        assert until(lambda: service.state == "ready")
+        made = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+        with made:
+            yield made
+
+
+def error_of(error: Any) -> dict[str, Any]:
+    """The whole body of an error: one object, with OpenAI's four keys."""
+    body = error.response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert body["error"]["message"]
+    assert error.response.headers["content-type"] == "application/json"
+    found: dict[str, Any] = body["error"]
+    return found
+
+
+def test_a_call_in_an_answer_and_in_a_stream(client: Any) -> None:
+    asked: Any = {"model": "org/tuned", "messages": HELLO, "tools": TOOLS}
+    choice = client.chat.completions.create(**asked).choices[0]
+    assert choice.message.content == "I look."
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.tool_calls is not None
+    (call,) = choice.message.tool_calls
+    assert call.type == "function"
+    assert json.loads(call.function.arguments) == {"city": "Paris"}
+    with client.chat.completions.stream(**asked) as stream:
+        final = stream.get_final_completion().choices[0]
+    assert final.message.content == "I look."
+    assert final.message.tool_calls is not None
+    assert final.message.tool_calls[0].function.arguments == call.function.arguments
+
+
+def test_the_client_s_own_message_goes_back(client: Any, speaker: Speaker) -> None:
+    """As its documentation shows: the message object itself, nulls and all, is sent again."""
+    asked: Any = {"model": "org/tuned", "tools": TOOLS}
+    message = client.chat.completions.create(messages=HELLO, **asked).choices[0].message
+    assert message.tool_calls is not None
+    result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "rain"}
+    for turn in (message, message.model_dump()):
+        client.chat.completions.create(messages=[*HELLO, turn, result], **asked)
+        given = speaker.asked[-1].messages
+        assert given[1]["tool_calls"][0]["function"]["arguments"] == {"city": "Paris"}
+        assert given[2]["tool_call_id"] == message.tool_calls[0].id
+
+
+def test_models(client: Any) -> None:
+    """A name may have a slash: /v1/models/{id} takes the rest of the path."""
+    assert [model.id for model in client.models.list()] == ["org/tuned", "base"]
+    for name in ("org/tuned", "base"):
+        model = client.models.retrieve(name)
+        assert (model.id, model.object, model.owned_by) == (name, "model", "tuneboard")
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("gpt-4o")
+    assert error_of(caught.value)["code"] == "model_not_found"
+
+
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"functions": [{"name": "f", "parameters": {}}]}, "functions", "use_tools"),
+    ({"function_call": "auto"}, "function_call", "use_tools"),
+    ({"tool_choice": "required"}, "tool_choice", "unsupported_parameter"),
+    ({"parallel_tool_calls": False}, "parallel_tool_calls", "unsupported_parameter"),
+    ({"logit_bias": {"5": 1}}, "logit_bias", "unsupported_parameter"),
+    ({"logprobs": True}, "logprobs", "unsupported_parameter"),
+    ({"top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
+    ({"modalities": ["text", "audio"]}, "modalities", "unsupported_parameter"),
+    ({"verbosity": "low"}, "verbosity", "unsupported_parameter"),
+    ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
+    ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
+    ({"stream_options": {"include_obfuscation": True}}, "stream_options", "bad_parameter"),
+    ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools", "bad_parameter"),
+    ({"tools": [{"type": "function", "function": {}}]}, "tools", "bad_parameter"),
+    ({"extra_body": {"guided_json": {}}}, "guided_json", "unknown_parameter"),
+    ({"extra_body": {"ignore_eos": True}}, "ignore_eos", "unknown_parameter"),
+    ({"temperature": "warm"}, "temperature", "bad_parameter"),
+    (
+        {"messages": [{"role": "function", "name": "f", "content": "x"}]},
+        "messages",
+        "bad_parameter",
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "param", "code"), REFUSED, ids=[row[1] for row in REFUSED])
+def test_what_cannot_be_done_is_refused_by_name(
+    client: Any, more: dict[str, Any], param: str, code: str
+) -> None:
+    asked: Any = {"model": "base", "messages": HELLO, **more}
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(**asked)
+    error = error_of(caught.value)
+    assert (error["param"], error["code"], error["type"]) == (param, code, "invalid_request_error")
+    assert param in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("part", "word"),
+    [
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}, "picture"),
+        ({"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}, "sound"),
+        ({"type": "video_url", "video_url": {"url": "https://x"}}, "video"),
+        ({"type": "file", "file": {"file_id": "x"}}, "file"),
+        ({"type": "hologram"}, "hologram"),
+    ],
+)
+def test_a_picture_is_refused_in_words(client: Any, part: Any, word: str) -> None:
+    parts = [{"type": "text", "text": "What is this?"}, part]
+    asked: Any = [HELLO[0], {"role": "user", "content": parts}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="base", messages=asked)
+    error = error_of(caught.value)
+    assert error["param"] == "messages"
+    assert "messages.1.content.1" in error["message"]
+    assert word in error["message"]
+
+
+def test_every_field_of_openai_s_is_done_accepted_or_refused() -> None:
+    """Those of the installed openai package: a new one would be refused as unknown."""
+    from openai.types.chat.completion_create_params import CompletionCreateParamsBase
+
+    fields = set(get_type_hints(CompletionCreateParamsBase)) | {"stream"}
+    assert len(fields) > 35
+    done = set(ChatRequest.model_fields)
+    assert not done & (set(NEUTRAL) | ACCEPTED)
+    assert fields - done - set(NEUTRAL) - ACCEPTED == set()
+
+
+def test_what_only_describes_a_request_is_accepted(client: Any) -> None:
+    more: Any = {
+        "user": "u",
+        "metadata": {"a": "b"},
+        "store": True,
+        "service_tier": "auto",
+        "safety_identifier": "s",
+        "prompt_cache_key": "k",
+        "prediction": {"type": "content", "content": "x"},
+        "logprobs": False,
+        "logit_bias": {},
+        "frequency_penalty": 0,
+        "parallel_tool_calls": True,
+        "response_format": {"type": "text"},
+        "modalities": ["text"],
+        "n": 2,
+    }
+    answer = client.chat.completions.create(model="base", messages=HELLO, **more)
+    assert len(answer.choices) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/nowhere", 404, "unknown_url"),
+        ("POST", "/v1/completions", 404, "unknown_url"),
+        ("POST", "/v1/models", 405, "method_not_allowed"),
+        ("DELETE", "/v1/models/base", 405, "method_not_allowed"),
+        ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
+        ("PUT", "/v1/chat/completions", 405, "method_not_allowed"),
+    ],
+)
+def test_wrong_addresses_and_methods(
+    client: Any, method: str, path: str, status: int, code: str
+) -> None:
+    headers = {"content-type": "application/json"}
+    url = str(client.base_url).removesuffix("/v1/") + path
+    answer = httpx.request(method, url, headers=headers)
+    error = answer.json()["error"]
+    assert answer.status_code == status
+    assert (error["code"], error["param"]) == (code, None)
+    assert error["type"] == "invalid_request_error"
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+def test_a_body_that_is_no_json(client: Any) -> None:
+    url = f"{client.base_url}chat/completions"
+    for kind, status in (("text/plain", 415), ("application/json", 400)):
+        answer = httpx.post(url, content=b"{", headers={"content-type": kind})
+        assert answer.status_code == status
+        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_fault_of_the_engine_is_a_500(client: Any, speaker: Speaker) -> None:
+    speaker.fault = ZeroDivisionError("deep inside")
+    with pytest.raises(openai.InternalServerError) as caught:
+        client.chat.completions.create(model="base", messages=HELLO)
+    assert error_of(caught.value)["type"] == "server_error"
+
+
+def test_a_fault_in_a_stream_reaches_the_client(client: Any, speaker: Speaker) -> None:
+    """The status is sent by then: the client raises for the event that has an error in it."""
+    speaker.fault = ZeroDivisionError("deep inside")
+    with pytest.raises(openai.APIError) as caught:
+        for _ in client.chat.completions.create(model="base", messages=HELLO, stream=True):
+            pass
+    assert caught.value.code
+
+
+def test_too_many_requests_are_a_429() -> None:
+    service = Service("talker", Talker)  # type: ignore[arg-type]
+    with listening(service) as address:
+        assert until(lambda: service.state == "ready")
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+        service._open = [[] for _ in range(MAX_WAITING)]
+        with pytest.raises(openai.RateLimitError) as caught:
+            client.chat.completions.create(model="talker", messages=HELLO)
+        assert error_of(caught.value)["type"] == "rate_limit_error"
+        service._open = []

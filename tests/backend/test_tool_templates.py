@@ -1,0 +1,226 @@
+"""Calls as chat templates write them are read back: names, arguments, content and thought.
+
+Every template that trl 1.16 ships (trl/chat_templates, the models' own files) and transformers 5.23
+(Llama 4's, in its code) is in the table, with what it writes of an answer that calls tools.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trl
+from transformers.models.llama4 import processing_llama4
+
+from backend.serving.reasoning import Style
+from tests.backend.conftest import make_tokenizer
+
+CONTENT, THOUGHT, SEVERAL = "content", "thought", "several"
+ALL = {CONTENT, THOUGHT, SEVERAL}
+# What a template writes of an answer with calls. Llama's raise for a second call, gpt-oss's writes
+# the first and takes the content for a thought, Muse Glimmer's leaves out the content.
+WRITES = {
+    "deepseekv3": {CONTENT, SEVERAL},
+    "diffusion_gemma": ALL,
+    "gemma4": ALL,
+    "gemma4_v2": {CONTENT, SEVERAL},
+    "gemma4_v3": ALL,
+    "gemma4_v4": ALL,
+    "gemma4_v5": ALL,
+    "glm4moe": ALL,
+    "gptoss": {THOUGHT},
+    "lfm2_2_5": ALL,
+    "lfm2_2_5_v2": ALL,
+    "lfm2_2_5_vl": ALL,
+    "lfm2_v2": {CONTENT, SEVERAL},
+    "llama3_1": set(),
+    "llama3_2": set(),
+    "llama4": {CONTENT, SEVERAL},
+    "muse_glimmer": {THOUGHT, SEVERAL},
+    "nemotron_3_5_lightning": ALL,
+    "nemotron_3_nano": ALL,
+    "nemotron_3_super": ALL,
+    "nemotron_3_ultra": ALL,
+    "qwen2_5": {CONTENT, SEVERAL},
+    "qwen3": ALL,
+    "qwen3_5_nothink": {CONTENT, SEVERAL},  # its prompt has ended the thought
+    "qwen3_5_think": ALL,
+    "qwen3_6": ALL,
+    "qwen3_8": ALL,
+    "qwen3_instruct_2507": {CONTENT, SEVERAL},
+    "qwen3_vl": {CONTENT, SEVERAL},
+}
+# Writes calls only where the content is None, and transformers 5.23 takes None out of messages.
+NEVER = {"deepseek_r1_distill"}
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "set_alarm",
+            "description": "Set it.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "label": {"type": "string", "description": "Its text"},
+                    "hour": {"type": "integer", "description": "From 0"},
+                    "level": {"type": "number", "description": "Of sound"},
+                    "on": {"type": "boolean", "description": "Or off"},
+                    "zip": {"type": "string", "description": "Digits"},
+                    "none": {"type": ["string", "null"], "description": "Nothing"},
+                    "days": {"type": "array", "items": {"type": "string"}},
+                    "place": {"type": "object", "properties": {}},
+                },
+                "required": ["label"],
+            },
+        },
+    },
+    {
+        "type": "function",
+        "function": {
+            "name": "get_time",
+            "description": "The time.",
+            "parameters": {"type": "object", "properties": {}},
+        },
+    },
+]
+QUOTED = ("set_alarm", {"label": 'He said "it\'s 5", twice: [a] {b}, (c)', "hour": 1})
+CASES: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "one": [("set_alarm", {"label": "tea", "hour": 7})],
+    "quotes": [QUOTED],
+    "line breaks": [("set_alarm", {"label": "\nfirst\n\n  second  \n", "hour": 1})],
+    "blanks": [("set_alarm", {"label": "  ", "hour": 0})],
+    "unicode": [("set_alarm", {"label": "巴黎 🌧 é \u2028", "hour": 1})],
+    "backslashes": [
+        ("set_alarm", {"label": "C:\\new \\frac \\\\ \\'x\\'", "days": ["a\\b", "it's"]})
+    ],
+    "types": [("set_alarm", {"label": "n", "level": 1.5, "on": True, "none": None, "hour": -3})],
+    "texts like values": [("set_alarm", {"label": "null", "zip": "00700", "none": "5"})],
+    "empty values": [("set_alarm", {"label": "", "on": False, "days": [], "place": {}})],
+    "nested": [
+        (
+            "set_alarm",
+            {
+                "label": "x",
+                "place": {"city": "Rome", "at": [1, {"a": None}]},
+                "days": ["M", "T, W"],
+            },
+        )
+    ],
+    "marks": [("set_alarm", {"label": "a </tool_call> b </parameter> c", "hour": 1})],
+    "no arguments": [("get_time", {})],
+    "several": [QUOTED, ("get_time", {}), ("set_alarm", {"label": "b", "on": True})],
+}
+QUESTION = [{"role": "user", "content": "When is tea?"}]
+THINKS = "Hm: a cup.\nYes."
+END = re.compile(
+    r"(<\|(im_end|eot_id|eot|call|return|observation|tool_response)\|?>|<turn\|>"
+    r"|<｜end▁of▁sentence｜>)\s*\Z"
+)
+
+
+def shipped() -> dict[str, str]:
+    """Every template, by name; `_training` ones mark what is learned and write the same."""
+    folder = Path(trl.__file__).parent / "chat_templates"
+    found = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.jinja")}
+    return {**found, "llama4": processing_llama4.chat_template}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    """Only its rendering is used."""
+    return make_tokenizer()
+
+
+def message(name: str, calls: list[tuple[str, dict[str, Any]]], content: str, thought: str) -> Any:
+    """An answer as the template wants it: DeepSeek's takes arguments as text."""
+    as_text = name == "deepseekv3"
+    functions = [
+        {"name": called, "arguments": json.dumps(given, ensure_ascii=False) if as_text else given}
+        for called, given in calls
+    ]
+    return {
+        "role": "assistant",
+        "content": content,
+        **({"reasoning_content": thought, "thinking": thought} if thought else {}),
+        "tool_calls": [{"id": "abc", "type": "function", "function": one} for one in functions],
+    }
+
+
+def answer(tokenizer: Any, template: str, turn: Any) -> str:
+    """What a model would have to write to give this turn, without its end."""
+
+    def render(messages: list[Any], **more: Any) -> str:
+        text: str = tokenizer.apply_chat_template(
+            messages, tools=TOOLS, chat_template=template, tokenize=False, **more
+        )
+        return text
+
+    prompt, whole = render(QUESTION, add_generation_prompt=True), render([*QUESTION, turn])
+    if whole.startswith(prompt):
+        return Style.of(template).opened(prompt) + END.sub("", whole[len(prompt) :])
+    # deepseekv3 opens a thought that an answer in the conversation does not have
+    header = prompt.removesuffix("<think>\n")
+    assert whole.startswith(header)
+    return END.sub("", whole[len(header) :])
+
+
+def read(style: Style, pieces: Iterator[str] | list[str]) -> tuple[str, str, Any]:
+    """Thought, content and calls of an answer in pieces."""
+    reader = style.reader(TOOLS)
+    shown = [reader.add(piece) for piece in pieces]
+    rest, calls = reader.end()
+    shown.append(rest)
+    functions = [call["function"] for call in calls]
+    return (
+        "".join(piece.reasoning for piece in shown),
+        "".join(piece.content for piece in shown),
+        [(one["name"], json.loads(one["arguments"])) for one in functions],
+    )
+
+
+def test_the_table_has_every_template_that_writes_calls() -> None:
+    found = {
+        name.removesuffix("_training") for name, text in shipped().items() if "tool_calls" in text
+    }
+    assert found == set(WRITES) | NEVER
+    assert len(shipped()) > 70
+
+
+def test_a_rendered_call_is_read_back(tokenizer: Any) -> None:
+    count = 0
+    for name, template in sorted(shipped().items()):
+        writes = WRITES.get(name.removesuffix("_training"))
+        if writes is None:
+            continue
+        style = Style.of(template)
+        for case, calls in CASES.items():
+            if len(calls) > 1 and SEVERAL not in writes:
+                continue
+            if name.endswith("_training") and case not in {"quotes", "several"}:
+                continue
+            for content in {"", "I look." if CONTENT in writes else ""}:
+                for thought in {"", THINKS if THOUGHT in writes else ""}:
+                    text = answer(tokenizer, template, message(name, calls, content, thought))
+                    wanted = (thought, content, calls)
+                    assert read(style, [text]) == wanted, (name, case, text)
+                    count += 1
+    assert count > 1000
+
+
+def test_wherever_an_answer_is_cut_it_reads_the_same(tokenizer: Any) -> None:
+    cuts = 0
+    for name, template in sorted(shipped().items()):
+        writes = WRITES.get(name)
+        if writes is None:
+            continue
+        calls = CASES["several"] if SEVERAL in writes else [QUOTED]
+        content = "I look." if CONTENT in writes else ""
+        thought = THINKS if THOUGHT in writes else ""
+        text = answer(tokenizer, template, message(name, calls, content, thought))
+        assert read(Style.of(template), list(text)) == (thought, content, calls)
+        for at in range(len(text)):
+            assert read(Style.of(template), [text[:at], text[at:]]) == (thought, content, calls)
+            cuts += 1
+    assert cuts > 5000
