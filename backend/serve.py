@@ -1,6 +1,7 @@
 """`tuneboard api`, an OpenAI-compatible server, and `tuneboard chat`, the same in a terminal."""
 
 import errno
+import json
 import os
 import re
 import socket
@@ -15,12 +16,14 @@ import uvicorn
 from backend.contract.field import FieldError, Value, Values
 from backend.contract.fields import FIELDS
 from backend.contract.problems import Problem, UsageError
+from backend.contract.slow_clients import TimedProtocol
 from backend.contract.texts import t
 from backend.generation import Sampling
 from backend.serving import engines
 from backend.serving.app import build
 from backend.serving.ask import Ask, Message
 from backend.serving.guard import is_loopback
+from backend.serving.protocol import error_body
 from backend.serving.service import Service
 
 if TYPE_CHECKING:
@@ -56,6 +59,8 @@ def run(values: Values) -> int:
     server = _Server(
         uvicorn.Config(
             app,
+            http=ApiProtocol,
+            ws="none",
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -137,6 +142,14 @@ def _lines(source: TextIO, prompt: str) -> Iterator[str]:
             return
         if text:
             yield text
+
+
+class ApiProtocol(TimedProtocol):
+    """Errors that come before the application is asked, in OpenAI's shape, too."""
+
+    def error_page(self, status: int, code: str) -> tuple[bytes, bytes]:
+        """Content type and body of an answer to what is no request, or comes too slowly."""
+        return b"application/json", json.dumps(error_body(t(f"http.{code}"), status, code)).encode()
 
 
 class _Server(uvicorn.Server):

@@ -64,7 +64,10 @@ def listening(service: Service) -> Iterator[str]:
     """A real server in a thread; gives its address."""
     app = build(service, Sampling(), host="127.0.0.1", key=None)
     bound = serve._bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    config = uvicorn.Config(
+        app, http=serve.ApiProtocol, ws="none", log_level="warning", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])))
     thread.start()
     try:
