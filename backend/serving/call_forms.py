@@ -26,7 +26,7 @@ from backend.serving.call_values import (
 
 NAME_KEYS = ("name", "tool_name")
 ARGUMENT_KEYS = ("arguments", "parameters", "args")
-GAP = re.compile(r"[\s;,]*")
+GAP = re.compile(r"(?:[\s;,]|<\|assistant\|>)*")  # GLM-4 begins a turn for each call
 FUNCTION = re.compile(r"<function=([^>\n]+)>(.*?)</function>(?=\s*(?:<function=|\Z))", re.DOTALL)
 PARAMETER = re.compile(
     r"\s*<parameter=([^>\n]+)>(.*?)</parameter>(?=\s*(?:<parameter=|\Z))", re.DOTALL
@@ -206,7 +206,7 @@ def mistral(text: str, tools: Tools) -> list[Call]:
 
 
 def named_json(text: str, _: Tools) -> list[Call]:
-    """`name{...}` one after the other, with Mistral's marks in between or without."""
+    """`name{...}` one after the other, with Mistral's marks in between or without; GLM-4, too."""
     calls: list[Call] = []
     at = 0
     while match := MISTRAL.match(text, at):
@@ -299,6 +299,7 @@ FORMS = (
     Form("<seed:tool_call>", "</seed:tool_call>", functions),
     Form("<function_calls>", "</function_calls>", either),  # OLMo 3
     Form("<tool_calls>", "</tool_calls>", json_calls),  # Jamba, Hunyuan, MiniMax M1
+    Form("<|assistant|>", "", named_json),  # GLM-4
     Form("<TOOLCALL>", "</TOOLCALL>", json_calls),  # Nemotron 2
     Form("<|START_ACTION|>", "<|END_ACTION|>", json_calls),  # Command R7B and A
     Form("<|action_start|><|plugin|>", "<|action_end|>", json_calls),  # InternLM 2

@@ -55,10 +55,10 @@ class Calls:
 
     def end(self) -> tuple[str, list[Json]]:
         """The rest of the text, and the calls that were in it."""
-        texts, calls = self._marked_calls()
-        if not calls and not self._begun:
-            calls = _bare(self._held, self._tools)
-            texts = []
+        texts: list[str] = []
+        calls = [] if self._begun else _bare(self._held, self._tools)
+        if not calls:
+            texts, calls = self._marked_calls()
         if not calls:
             return self._held, []
         rest = "\n".join(text.strip() for text in texts if text.strip())

@@ -14,6 +14,8 @@ import pytest
 import trl
 from transformers.models.llama4 import processing_llama4
 
+from backend.contract.template_names import AUTO, NAMES
+from backend.data import templates
 from backend.serving.reasoning import Style
 from tests.backend.conftest import make_tokenizer
 
@@ -144,7 +146,10 @@ def message(name: str, calls: list[tuple[str, dict[str, Any]]], content: str, th
         "role": "assistant",
         "content": content,
         **({"reasoning_content": thought, "thinking": thought} if thought else {}),
-        "tool_calls": [{"id": "abc", "type": "function", "function": one} for one in functions],
+        "tool_calls": [
+            {"id": f"abcdefgh{number}", "type": "function", "function": one}
+            for number, one in enumerate(functions)
+        ],
     }
 
 
@@ -224,3 +229,31 @@ def test_wherever_an_answer_is_cut_it_reads_the_same(tokenizer: Any) -> None:
             assert read(Style.of(template), [text[:at], text[at:]]) == (thought, content, calls)
             cuts += 1
     assert cuts > 5000
+
+
+# Names whose official templates leave out the content of an answer that calls tools, or all calls
+# but the first.
+WITHOUT_CONTENT = {"llama3", "llama3.1", "llama3.2", "mistral", "ministral", "mistral_small"}
+
+
+def test_a_call_under_a_named_template_is_read_back(tokenizer: Any) -> None:
+    """What the model learns to write under `template: NAME` is read by its server."""
+    count = 0
+    for name in NAMES:
+        if name == AUTO:
+            continue
+        template = templates.load({"template": name}, tokenizer)
+        style = Style.of(template.jinja)
+        for case, calls in CASES.items():
+            content = "" if name in WITHOUT_CONTENT else "I look."
+            turn = message(name, calls, content, "")
+            if len(calls) > 1 and name.startswith("llama3"):
+                continue
+            prompt = template.render(QUESTION, TOOLS, add_generation_prompt=True)
+            whole = template.render([*QUESTION, turn], TOOLS)
+            assert whole.startswith(prompt), (name, case)
+            text = whole[len(prompt) :].rstrip("\n").removesuffix("<|im_end|>")
+            thought, said, found = read(style, [style.opened(prompt) + text])
+            assert (thought, said.strip(), found) == ("", content, calls), (name, case, text)
+            count += 1
+    assert count > 500

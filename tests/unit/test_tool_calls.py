@@ -76,6 +76,8 @@ CALLS = [
         WANTED,
     ),
     ('weather\n{"city": "Paris"}', "", WANTED),  # GLM-4-9B
+    ('weather\n{"city": "Paris"}<|assistant|>get_time\n{}', "", BOTH),
+    ('\nI look.<|assistant|>weather\n{"city": "Paris"}', "\nI look.", WANTED),
     # Mistral: v3 (vLLM 55ece00), v11 (Small 3.2), v13 (Ministral 3)
     (f'[TOOL_CALLS] [{PARIS[:-1]}, "id": "abcdef123"}}]', "", WANTED),
     ('[TOOL_CALLS]weather[CALL_ID]abcdef123[ARGS]{"city": "Paris"}', "", WANTED),
