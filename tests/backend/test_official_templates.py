@@ -58,12 +58,12 @@ def test_they_write_what_the_official_files_write_but_for_what_is_listed() -> No
     seen = 0
     for source in SOURCES:
         differing = {label for labels in source.differs.values() for label in labels}
-        found = official.cases(source)
-        assert list(found) == list(stored[source.key]["official"])
+        conversations = official.cases(source)
+        assert list(conversations) == list(stored[source.key]["official"])
         for name in source.names:
-            jinja = official.ours(name, source)
-            for label, case in found.items():
-                text = official.write_out(jinja, case, source)
+            jinja = official.named_jinja(name, source)
+            for label, case in conversations.items():
+                text = official.render(jinja, case, source)
                 theirs = stored[source.key]["official"][label]
                 assert (text != theirs) == (label in differing), (name, label, text, theirs)
                 if label in differing:
@@ -82,7 +82,7 @@ def test_the_stored_texts_are_those_of_the_installed_files() -> None:
             continue
         jinja = (folder / source.file.removeprefix("trl/")).read_text(encoding="utf-8")
         for label, case in official.cases(source).items():
-            text = official.write_out(jinja, official.shaped(case, source.shape), source)
+            text = official.render(jinja, official.adapt(case, source.shape), source)
             assert text == stored[source.key]["official"][label], (source.file, label)
             seen += 1
     assert seen > 290
@@ -100,10 +100,10 @@ def test_every_named_template_is_in_the_table_and_the_page_is_fresh() -> None:
 def test_formats_without_a_file_of_a_model() -> None:
     for name, text in LITERAL.items():
         source = Source(names=(name,), file="", origin="", begin="<s>")
-        jinja = official.ours(name, source)
+        jinja = official.named_jinja(name, source)
         conversation = official.Case([SYSTEM, USER, BYE])
-        assert official.write_out(jinja, conversation, source) == text
-        bare = official.write_out(jinja, official.Case([USER, BYE]), source) or ""
+        assert official.render(jinja, conversation, source) == text
+        bare = official.render(jinja, official.Case([USER, BYE]), source) or ""
         assert DEFAULTS.get(name, "Hi") in bare
         assert "None" not in bare
 
@@ -141,14 +141,14 @@ def test_mistral_as_mistral_s_own_library_writes_it() -> None:
     }
     for name, text in wanted.items():
         source = Source(names=(name,), file="", origin="", begin="<s>")
-        jinja = official.ours(name, source)
-        assert official.write_out(jinja, CASES["result"], source) == text
+        jinja = official.named_jinja(name, source)
+        assert official.render(jinja, CASES["result"], source) == text
 
 
 def test_llama_3_2_has_the_day_on_which_it_is_asked() -> None:
     """trl 1.16.0, llama3_2.jinja: strftime_now where the renderer has it, as transformers does."""
     source = Source(names=("llama3.2",), file="", origin="")
-    text = official.write_out(official.ours("llama3.2", source), official.Case([ASK]), source)
+    text = official.render(official.named_jinja("llama3.2", source), official.Case([ASK]), source)
     assert text is not None
     (day,) = re.findall(r"Today Date: (\d\d \w{3} \d{4})\n", text)
     assert day != "26 Jul 2024"
@@ -160,8 +160,10 @@ def test_calls_without_ids_are_written() -> None:
     calls["tool_calls"][0].pop("id")
     answer = {"role": "tool", "content": '{"mm": 4}'}
     source = Source(names=("mistral",), file="", origin="", begin="<s>")
-    text = official.write_out(
-        official.ours("mistral", source), official.Case([WEATHER, calls, answer], TOOLS), source
+    text = official.render(
+        official.named_jinja("mistral", source),
+        official.Case([WEATHER, calls, answer], TOOLS),
+        source,
     )
     assert text is not None
     assert text.endswith(

@@ -26,7 +26,7 @@ TEXTS = Path(__file__).parent / "texts.json"
 PAGE = Path(__file__).parents[2] / "docs" / "TEMPLATES.md"
 
 
-def write_out(jinja: str, case: Case, source: Source) -> str | None:
+def render(jinja: str, case: Case, source: Source) -> str | None:
     """What a template writes, or None where it refuses the conversation."""
     thinking = {} if case.thinking is None else {"enable_thinking": case.thinking}
     try:
@@ -38,14 +38,14 @@ def write_out(jinja: str, case: Case, source: Source) -> str | None:
             bos_token=source.begin,
             eos_token=source.end,
             **thinking,
-            **source.given,
+            **source.variables,
         )
     except Exception:  # noqa: BLE001 (whatever a template written by others ends in)
         return None
     return str(text)
 
 
-def ours(name: str, source: Source) -> str:
+def named_jinja(name: str, source: Source) -> str:
     """The named template with the tokens of this source."""
     pieces = named.pieces(name)
     return named.jinja(pieces, source.begin, pieces.end or source.end)
@@ -53,13 +53,13 @@ def ours(name: str, source: Source) -> str:
 
 def cases(source: Source) -> dict[str, Case]:
     """The conversations of a source; DeepSeek's files list no tools, so ours are given none."""
-    found = {label: case for group in source.groups for label, case in group.items()}
+    labelled = {label: case for group in source.groups for label, case in group.items()}
     if source.shape == "deepseek":
-        return {label: case._replace(tools=None) for label, case in found.items()}
-    return found
+        return {label: case._replace(tools=None) for label, case in labelled.items()}
+    return labelled
 
 
-def shaped(case: Case, shape: str) -> Case:
+def adapt(case: Case, shape: str) -> Case:
     """The conversation in the form that an official file reads."""
     messages = copy.deepcopy(case.messages)
     if shape == "deepseek":  # arguments as JSON text, no content beside calls
@@ -70,10 +70,10 @@ def shaped(case: Case, shape: str) -> Case:
                 message["content"] = message["content"] or None
     if shape == "glm4":  # tools in a system message, a call's name as metadata
         tools = [{"role": "system", "tools": case.tools, "content": ""}] if case.tools else []
-        messages = [*tools, *(part for one in messages for part in _glm4(one))]
+        messages = [*tools, *(part for message in messages for part in _glm4(message))]
         return case._replace(messages=messages, tools=None)
     if shape == "granite3":  # roles of their own for calls and results
-        messages = [_granite3(one) for one in messages]
+        messages = [_granite3(message) for message in messages]
     return case._replace(messages=messages)
 
 
@@ -87,8 +87,8 @@ def _glm4(message: dict[str, Any]) -> list[dict[str, Any]]:
     calls = [call["function"] for call in message.get("tool_calls", ())]
     said = [{"role": message["role"], "metadata": "", "content": message["content"]}]
     made = [
-        {"role": "assistant", "metadata": one["name"], "content": _json(one["arguments"])}
-        for one in calls
+        {"role": "assistant", "metadata": call["name"], "content": _json(call["arguments"])}
+        for call in calls
     ]
     return [*(said if message["content"] or not calls else []), *made]
 
@@ -127,15 +127,18 @@ def _write_texts(folder: Path) -> None:
     stored: dict[str, Any] = {}
     for source in SOURCES:
         official = (folder / source.file).read_text(encoding="utf-8")
-        found = cases(source)
+        conversations = cases(source)
         differing = [label for labels in source.differs.values() for label in labels]
         texts = {
             "official": {
-                label: write_out(official, shaped(case, source.shape), source)
-                for label, case in found.items()
+                label: render(official, adapt(case, source.shape), source)
+                for label, case in conversations.items()
             },
             **{
-                name: {k: write_out(ours(name, source), found[k], source) for k in differing}
+                name: {
+                    k: render(named_jinja(name, source), conversations[k], source)
+                    for k in differing
+                }
                 for name in source.names
             },
         }

@@ -46,13 +46,13 @@ TOOLED = (PLAIN, WITH_TOOLS)
 THINKS = (PLAIN, WITH_TOOLS, THINKING)
 
 
-def answered(*groups: dict[str, Case]) -> tuple[str, ...]:
+def end_with_an_answer(*groups: dict[str, Case]) -> tuple[str, ...]:
     """The conversations that end with an answer."""
     cases = [pair for group in groups for pair in group.items()]
     return tuple(label for label, case in cases if case.messages[-1]["role"] == "assistant")
 
 
-ANSWERS = answered(PLAIN)
+ANSWERS = end_with_an_answer(PLAIN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Source:
     origin    the package and version that ship it
     groups    the conversations that it is compared on
     shape     how the file wants its messages, where that is not OpenAI's form (see __main__)
-    given     what both templates are given beside the conversation
+    variables what both templates are given beside the conversation
     differs   reason -> the conversations in which ours is another
     """
 
@@ -75,7 +75,7 @@ class Source:
     end: str = "</s>"
     groups: tuple[dict[str, Case], ...] = (PLAIN,)
     shape: str = ""
-    given: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     differs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -208,7 +208,7 @@ SOURCES = (
         "llama3.2",
         **BOS,
         groups=TOOLED,
-        given={"date_string": "1 Jan 2030"},
+        variables={"date_string": "1 Jan 2030"},
         differs={ONE_CALL: SEVERAL},
     ),
     llama_cpp(
@@ -235,7 +235,13 @@ SOURCES = (
         differs={LAST_QUESTION: ("two answers after a system text",)},
     ),
     ollama("mistral-small:24b", "mistral_small", **BOS),
-    ollama("glm4:9b", "glm4", groups=TOOLED, shape="glm4", differs={LAST_END: answered(*TOOLED)}),
+    ollama(
+        "glm4:9b",
+        "glm4",
+        groups=TOOLED,
+        shape="glm4",
+        differs={LAST_END: end_with_an_answer(*TOOLED)},
+    ),
     ollama(
         "deepseek-v3:671b",
         "deepseek3",
@@ -263,7 +269,7 @@ SOURCES = (
         differs={
             THOUGHT: tuple(
                 label
-                for label in answered(*THINKS)
+                for label in end_with_an_answer(*THINKS)
                 if label not in {"answer after a result", "answer after results", "two steps"}
             ),
             ROUNDS: ("two steps",),
