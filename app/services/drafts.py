@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.services import mapping
 from backend import datafiles
 from backend.contract import dataset_info, registry
 from backend.contract.dataset_info import Entry
 from backend.contract.files import write_atomic
 from backend.contract.home import data
 from backend.contract.problems import DataError, DiskFullError, Params, Problem
-from backend.datafiles import entering, formats
+from backend.datafiles import entering, formats, values
 from backend.datafiles.detect import STAGES
 from backend.datafiles.turns import RowError
 
@@ -155,17 +154,11 @@ def _as_opened(draft: Draft) -> bool:
 
 
 def _line(draft: Draft, row: Row) -> str:
-    """A row as a line of JSON; dates as text. Raises DataError for bytes."""
+    """A row as a line of JSON. Raises DataError for bytes."""
     try:
-        return json.dumps(row, ensure_ascii=False, default=_plain) + "\n"
+        return values.dumps(row) + "\n"
     except TypeError:
         raise DataError(Problem(code="edit_binary", params={"name": draft.entry.name})) from None
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, bytes | bytearray):
-        raise TypeError
-    return str(value)
 
 
 def _values(draft: Draft, given: Mapping[str, str], before: Mapping[str, Any]) -> Row:
@@ -186,7 +179,7 @@ def _value(draft: Draft, name: str, text: str, before: Any) -> Any:
     if isinstance(sample, str):
         return text
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text, parse_constant=_no_number, parse_float=values.number)
     except (ValueError, RecursionError) as error:
         params = {"column": name, "reason": str(error)[:120]}
         raise DataError(Problem(code="edit_json", params=params)) from None
@@ -203,7 +196,7 @@ def _no_number(word: str) -> None:
 
 def _check(draft: Draft, row: Row, number: int, first: Row | None = None) -> None:
     """Raises DataError where training would leave the row out; `first`: the set's first row."""
-    stage = STAGES[mapping.kind_of_set(draft.entry)]
+    stage = STAGES[entering.kind_of_set(draft.entry)]
     place = (draft.entry.name, number + 1)
     layout = formats.layout(draft.entry, first or draft.rows[0], place, formats.WANTED[stage])
     try:
@@ -214,7 +207,7 @@ def _check(draft: Draft, row: Row, number: int, first: Row | None = None) -> Non
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) else values.dumps(value, default=str)
 
 
 def _digest(path: Path) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.i18n import t
+from backend.datafiles import values
 from backend.datafiles.formats import Conversation
 
 LINE_END = "&#10;"
@@ -45,7 +46,7 @@ def raw(rows: Iterable[tuple[int, Any]], lang: str) -> str:
     """Rows as they are in the file."""
     found = []
     for number, row in rows:
-        text = json.dumps(row, ensure_ascii=False, indent=2, default=str)
+        text = values.dumps(row, indent=2, default=str)
         found.append(_row(number, f'<pre class="seen-raw">{_short(text)}</pre>', lang))
     return "".join(found)
 

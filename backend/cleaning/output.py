@@ -5,7 +5,6 @@ happened. Files are named by their content, so that a replaced set's file stays 
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from backend.contract import dataset_info, registry
 from backend.contract.dataset_info import REGISTRY, folder_of
 from backend.contract.files import dump, make_readable, sync_folder, write_atomic
 from backend.contract.problems import DataError, DiskFullError, Problem
-from backend.datafiles import entering
+from backend.datafiles import entering, values
 from backend.datafiles.wrong import wrong
 from backend.failures import is_disk_full
 from backend.new_folder import scratch
@@ -44,7 +43,7 @@ class Part:
     def write(self, item: Item) -> None:
         """Add a row. Raises DataError for a value that JSON has no word for, OSError."""
         try:
-            text = json.dumps(item.row, ensure_ascii=False, allow_nan=False, default=_plain)
+            text = values.dumps(item.row, allow_nan=False)
         except ValueError:
             raise wrong("data_nan", Path(item.file), line=item.line, value="NaN") from None
         except TypeError:
@@ -169,13 +168,6 @@ class _Before:
         folder = self.file.parent
         if folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
-
-
-def _plain(value: object) -> str:
-    """Dates and the like as text. Raises TypeError for bytes."""
-    if isinstance(value, bytes | bytearray):
-        raise TypeError
-    return str(value)
 
 
 def _busy(name: str) -> None:

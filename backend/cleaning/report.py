@@ -1,6 +1,5 @@
 """What a cleaning or a split has done: kept beside the new data as cleaning_report.json."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from backend.cleaning.rows import Item
 from backend.cleaning.steps import Why
 from backend.contract.problems import Params
 from backend.contract.texts import t
+from backend.datafiles import values
 
 FILE = "cleaning_report.json"
 FIRST = 10  # rows that are named for each reason
@@ -28,7 +28,7 @@ class Some:
     def add(self, item: Item, params: Params) -> None:
         """One more row; the first is the example, `params` tell about it."""
         if not self.count:
-            text = json.dumps(item.row, ensure_ascii=False, default=str)
+            text = values.dumps(item.row, default=str)
             self.example = text if len(text) <= SHOWN else text[:SHOWN] + "…"
             self.params = params
         self.count += 1

@@ -16,7 +16,8 @@ from backend.contract.problems import DataError, Problem
 
 REGISTRY = "dataset_info.json"
 ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
-SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
+TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
+SUFFIXES = (*TEXTS, ".parquet", ".arrow", ".feather")
 PACKED = (".gz", ".zst")  # after one of the text suffixes
 # Keys that name a place this program does not read from yet.
 OTHER_PLACES = ("om_hub_url", "script_url", "cloud_file_name")

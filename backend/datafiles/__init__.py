@@ -1,10 +1,11 @@
 """Light readers of data files: json, jsonl, csv, tsv, txt (each also .gz or .zst), parquet, arrow.
 
+A folder holds files of one kind, or is what datasets' save_to_disk has made.
+
 The page imports this too, so nothing of torch, transformers or datasets is in here. A file is read
 piece by piece: the first page of a huge file costs as much as that of a small one.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.dataset_info import SUFFIXES, kind
-from backend.datafiles import arrays, arrow, index, parquet, tables
+from backend.contract.files import read_json
+from backend.datafiles import arrays, arrow, index, parquet, tables, values
 from backend.datafiles.hostile import refuse_code, refuse_special
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
 from backend.datafiles.wrong import wrong
 
-COLUMNAR = {".parquet": parquet, ".arrow": arrow}
+COLUMNAR = {".parquet": parquet, ".arrow": arrow, ".feather": arrow}
 FAR = 100 * index.EVERY  # rows that a page may pass over without an index
 
 Row = dict[str, Any]
@@ -71,7 +73,7 @@ def search(path: Path, words: str, start: int, count: int, seconds: float) -> tu
     hits: list[Hit] = []
     number = start
     for row in _from(files(path), start):
-        if words.casefold() in json.dumps(row, ensure_ascii=False, default=str).casefold():
+        if words.casefold() in values.dumps(row, default=str).casefold():
             hits.append((number, row))
         number += 1
         if len(hits) == count or time.monotonic() > limit:
@@ -96,7 +98,7 @@ def rows(path: Path) -> Rows:
 def files(path: Path) -> list[Path]:
     """The file itself, or the data files of a folder by name.
 
-    Raises DataError: missing, nothing to read in it, several types in one folder.
+    Raises DataError: missing, nothing to read in it, several types or several splits in one folder.
     """
     refuse_special(path)
     if not path.is_dir():
@@ -104,6 +106,9 @@ def files(path: Path) -> list[Path]:
             raise wrong("file_type", path, types=", ".join(SUFFIXES))
         return [path]
     refuse_code(path)
+    shards = _saved(path)
+    if shards:
+        return shards
     inside = sorted(each for each in path.iterdir() if kind(each.name) in SUFFIXES)
     inside = [each for each in inside if each.is_file() and not each.name.startswith(".")]
     if not inside:
@@ -112,6 +117,19 @@ def files(path: Path) -> list[Path]:
     if other:
         raise wrong("folder_mixed", path, first=inside[0].name, second=other[0].name)
     return inside
+
+
+def _saved(folder: Path) -> list[Path]:
+    """The files of a folder that datasets' save_to_disk has made, in their order; [] for another.
+
+    Raises DataError where the folder holds several splits, each in a folder of its own.
+    """
+    splits = read_json(folder / "dataset_dict.json").get("splits")
+    if isinstance(splits, list):
+        raise wrong("folder_of_splits", folder, splits=", ".join(map(str, splits)))
+    listed = read_json(folder / "state.json").get("_data_files")
+    names = [str(one.get("filename", "")) for one in listed] if isinstance(listed, list) else []
+    return [folder / name for name in names if (folder / name).is_file() and "/" not in name]
 
 
 def _read(file: Path) -> Rows:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.datafiles.packed import opened
+from backend.datafiles.packed import Watch, opened
 from backend.datafiles.text import BOM, MAX_LINE, Mark, decoder, not_utf8, refused_value
 from backend.datafiles.wrong import shown, wrong
 
@@ -29,10 +29,13 @@ def array_rows(file: Path, start: Mark | None = None) -> Iterator[tuple[Mark, in
 
 
 def array_values(
-    file: Path, start: Mark | None = None, reader: json.JSONDecoder = decoder
+    file: Path,
+    start: Mark | None = None,
+    reader: json.JSONDecoder = decoder,
+    watch: Watch | None = None,
 ) -> Iterator[tuple[Mark, Any]]:
-    """Each value of the array with its place."""
-    with opened(file, start.offset if start else 0) as stream:
+    """Each value of the array with its place; `watch`: as packed.opened takes it."""
+    with opened(file, start.offset if start else 0, watch) as stream:
         window = _Window(file, stream, start)
         if start is None:
             window.expect("[")

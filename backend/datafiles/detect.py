@@ -4,6 +4,7 @@ First come the shapes that training takes without an entry (backend.datafiles.fo
 then names that people use, then place and length. Each proposal is tried on the rows.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,9 +14,10 @@ from typing import Any
 from backend import datafiles
 from backend.contract import dataset_info
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import formats
+from backend.datafiles import formats, separators
 from backend.datafiles.formats import ALPACA, Conversation
 from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
+from backend.datafiles.values import text_of
 from backend.datafiles.vocabulary import (
     COLUMNS,
     CONTENT_KEYS,
@@ -34,6 +36,12 @@ EXAMPLE = Path("data")  # stands for the file while an entry is tried
 Row = Mapping[str, Any]
 Entry = dict[str, Any]
 Refusals = dict[str, list[int]]  # code of a reason -> numbers of rows, from 1
+# Names of columns that hold texts, whatever their values look like.
+SPOKEN = {word for key in ("prompt", "response", "chosen", "rejected") for word in COLUMNS[key]}
+# Numbers, booleans and dates, as every format writes them.
+bare = re.compile(
+    r"[+-]?[\d.,]+(?:e[+-]?\d+)?|true|false|\d{4}-\d\d-\d\d(?:[T ].*)?", re.IGNORECASE
+)
 # What the texts of the reasons name.
 NAMED = ("prompt", "response", "chosen", "rejected", "messages", "kto_tag", "role_tag")
 
@@ -92,11 +100,12 @@ class _Trial:
 
 @dataclass(frozen=True)
 class Sample:
-    """The first rows of a file or folder, with the line of each."""
+    """The first rows of a file or folder, with the line of each; `notices`: how they were read."""
 
     file: str
     rows: list[dict[str, Any]]
     lines: list[int]
+    notices: list[Problem] = field(default_factory=list)
 
 
 def sample(path: Path, count: int = SAMPLE) -> Sample:
@@ -108,7 +117,9 @@ def sample(path: Path, count: int = SAMPLE) -> Sample:
     except DataError:
         if not found:
             raise
-    return Sample(str(path), [row for _, row in found], [line for line, _ in found])
+    separated = separators.reason(datafiles.files(path)[0])
+    notices = [] if separated is None else [separated]
+    return Sample(str(path), [row for _, row in found], [line for line, _ in found], notices)
 
 
 def propose(first: Sample) -> Proposal:
@@ -125,7 +136,7 @@ def propose(first: Sample) -> Proposal:
         present = ", ".join(_names(rows))[:200] or "-"
         return Proposal({}, "", 0.0, {}, [_reason("detect_nothing", columns=present)])
     guess = found.guess
-    reasons = [*_reasons(guess, rows), *_unfit(found, first)]
+    reasons = [*first.notices, *_reasons(guess, rows), *_unfit(found, first)]
     confidence = round(guess.confidence * (1 + found.share) / 2, 2)
     return Proposal(guess.entry, guess.kind, confidence, guess.columns, reasons)
 
@@ -345,13 +356,13 @@ def _tag_column(rows: list[dict[str, Any]], names: list[str]) -> str:
 
 
 def _is_text(rows: list[dict[str, Any]], name: str, share: float = ENOUGH) -> bool:
-    """Whether a column holds words (not numbers, which CSV writes as text) in enough rows."""
-    words = [row[name] for row in rows if isinstance(row.get(name), str) and row[name].strip()]
+    """Whether a column holds words in enough rows; numbers and the like count as such only
+    under a name that says so."""
+    found = [text_of(row.get(name)) for row in rows]
+    words = [word.strip() for word in found if word and word.strip()]
     if len(words) < share * len(rows) or not words:
         return False
-    numbers = sum(word.strip().lstrip("+-").replace(".", "", 1).isdigit() for word in words)
-    known = any(plain(name) in COLUMNS[key] for key in ("prompt", "response", "chosen", "rejected"))
-    return known or numbers < len(words)
+    return plain(name) in SPOKEN or not all(map(bare.fullmatch, words))
 
 
 def _names(rows: Iterable[Row]) -> list[str]:

@@ -12,8 +12,8 @@ with a reason (RowError): the caller counts it. What is wrong with the whole fil
 without an answer) is a DataError.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ PAIR = {"chosen": "chosen", "rejected": "rejected"}
 COLUMNS = (*ALPACA, *OPTIONAL, *PAIR, "kto_tag")
 PAIRS = (("prompt", "response"), ("prompt", "completion"), ("question", "answer"))
 TAGS = ("kto_tag", "label")
+MEDIA = ("images", "videos", "audios", "image", "video", "audio")
 LISTS = {"sharegpt": ("conversations", "messages"), "openai": ("messages", "conversations")}
 # What a row must have for the stage that learns from it.
 WANTED = {
@@ -48,6 +49,14 @@ NEEDED = {
     "pair": ("prompt", "chosen", "rejected"),
     "prompt": ("prompt",),
     "text": ("prompt", "response"),
+}
+# Of the columns of a layout those that a stage does not look at.
+UNREAD = {
+    "answer": ("chosen", "rejected", "kto_tag"),
+    "label": ("chosen", "rejected"),
+    "pair": ("response", "kto_tag"),
+    "prompt": ("rejected", "kto_tag"),
+    "text": ("chosen", "rejected", "kto_tag"),
 }
 
 
@@ -88,6 +97,13 @@ class Layout:
     wanted: str
     columns: Mapping[str, str]
     tags: Mapping[str, str] = field(default_factory=dict)
+    media: tuple[str, ...] = MEDIA  # columns that must be empty
+
+    @property
+    def read(self) -> set[str]:
+        """The columns that this stage reads."""
+        unread = UNREAD[self.wanted]
+        return {name for key, name in self.columns.items() if name and key not in unread}
 
 
 def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answer") -> Layout:
@@ -97,6 +113,11 @@ def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answ
 
     Raises DataError (columns that are there, columns that are needed).
     """
+    found = _layout(entry, first, place, wanted)
+    return replace(found, media=media_columns(entry, found.columns.values()))
+
+
+def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> Layout:
     kind = entry.formatting or _guess(entry, first)
     text = _text_column(entry, first, kind) if wanted == "text" else ""
     if text:
@@ -123,9 +144,10 @@ def _guess(entry: Entry, first: Row) -> str:
     """alpaca is what an entry without formatting means, unless the rows plainly say otherwise."""
     if entry.columns is not None:
         return "sharegpt" if entry.columns.get("messages") else "alpaca"
-    if "messages" in first and "instruction" not in first:
+    filled = {name for name, value in first.items() if value is not None}
+    if "messages" in filled and "instruction" not in filled:
         return "openai"
-    if "conversations" in first and "instruction" not in first:
+    if "conversations" in filled and "instruction" not in filled:
         return "sharegpt"
     return "alpaca"
 
@@ -178,7 +200,8 @@ def _list_layout(
 ) -> Layout:
     given = entry.columns or {}
     names = [given["messages"]] if given.get("messages") else list(LISTS[kind])
-    column = next((name for name in names if name in first), None)
+    there = [name for name in names if name in first]
+    column = next((name for name in there if first[name] is not None), next(iter(there), None))
     if column is None:
         raise _columns_error(place, first, names[0])
     columns = dict.fromkeys(COLUMNS, "")
@@ -192,9 +215,8 @@ def _list_layout(
 
 
 def _plain(found: Layout, row: Row) -> Conversation:
-    value = row.get(found.columns["text"])
-    if not isinstance(value, str):
-        raise RowError("row_wrong_type" if value is not None else "row_empty_text")
+    _refuse_media(found, row)
+    value = _text(row, found.columns["text"])
     if not value.strip():
         raise RowError("row_empty_text")
     turns.check_characters(value)
@@ -203,6 +225,7 @@ def _plain(found: Layout, row: Row) -> Conversation:
 
 def _chat(found: Layout, row: Row) -> Conversation:
     """A row with messages, as far as the stage wants them."""
+    _refuse_media(found, row)
     columns = found.columns
     open_ended = found.wanted in {"pair", "prompt"}  # there the question may stand elsewhere
     if found.kind == "alpaca" and not open_ended and columns["prompt"] not in row:
@@ -298,7 +321,7 @@ def _listed(found: Layout, row: Row) -> list[Message]:
 
 def _tag(value: Any) -> bool:
     """Whether an answer is desirable: true or false, 1 or 0, also as text (CSV)."""
-    word = str(value).strip().lower()
+    word = str(value).strip().lower().removesuffix(".0")  # a table with gaps holds 1.0
     if word not in {"true", "false", "1", "0"}:
         raise RowError("row_bad_tag")
     return word in {"true", "1"}
@@ -321,6 +344,30 @@ def _value(row: Row, column: str) -> Any:
 def _text(row: Row, column: str) -> str:
     value = _value(row, column)
     return "" if value is None else turns.text(value)
+
+
+def media_columns(entry: Entry, read: Iterable[str]) -> tuple[str, ...]:
+    """The columns that hold pictures, videos or sounds by their names, or by the entry.
+
+    One that is among those that are `read` as something else holds none.
+    """
+    named = [entry.columns[key] for key in MEDIA if entry.columns and entry.columns.get(key)]
+    return tuple(name for name in dict.fromkeys([*named, *MEDIA]) if name not in set(read))
+
+
+def holds_media(value: Any) -> bool:
+    """Whether a value of such a column is more than a place for a picture that is not there."""
+    if isinstance(value, dict):
+        return any(map(holds_media, value.values()))
+    if isinstance(value, list):
+        return any(map(holds_media, value))
+    return isinstance(value, str | bytes) and bool(value.strip())
+
+
+def _refuse_media(found: Layout, row: Row) -> None:
+    """Raises RowError where a row holds pictures, videos or sounds, which are not learned yet."""
+    if any(name in row and holds_media(row[name]) for name in found.media):
+        raise RowError("row_media")
 
 
 def _columns_error(place: tuple[str, int], first: Row, needed: str) -> DataError:

@@ -16,6 +16,7 @@ SPECIAL = ("/proc", "/sys", "/dev")  # looks regular and may never end
 PICKLED = b"arrow.py_extension_type"
 RATIO = 200  # unpacked bytes for each packed one that no honest text reaches
 HONEST = 64 * 1024**2  # unpacked bytes up to which any ratio is harmless
+MOST = 1024**4  # unpacked bytes of one packed text file
 HEAD = 16 * 1024**2  # bytes of an Arrow schema that are looked at
 ROWS_A_BYTE = 200
 
@@ -71,10 +72,13 @@ def refuse_explosive(file: Path, rows: int, unpacked: int, limit: int) -> None:
     `rows` and `unpacked` (bytes) are what its header says; `limit`: bytes allowed in any case.
     """
     size = file.stat().st_size
-    if unpacked > limit or too_dense(size, unpacked) or rows > size * ROWS_A_BYTE:
-        raise wrong("file_explodes", file, limit=limit // 1024**2)
+    if rows > size * ROWS_A_BYTE:
+        raise wrong("file_explodes", file, limit=limit // 1024**2, ratio=RATIO)
+    refuse_dense(file, size, unpacked, limit)
 
 
-def too_dense(packed: int, unpacked: int) -> bool:
-    """Whether so many unpacked bytes come from so few packed ones that it must be a trap."""
-    return unpacked > HONEST and unpacked > RATIO * max(1, packed)
+def refuse_dense(file: Path, packed: int, unpacked: int, limit: int = MOST) -> None:
+    """Raises DataError where so many unpacked bytes come from so few packed ones that it must be
+    a trap, or where they are more than `limit`."""
+    if unpacked > limit or (unpacked > HONEST and unpacked > RATIO * max(1, packed)):
+        raise wrong("file_explodes", file, limit=limit // 1024**2, ratio=RATIO)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backend.contract.dataset_info import kind
+from backend.contract.dataset_info import TEXTS, kind
 from backend.contract.files import read_json, write_atomic
 from backend.contract.home import saves
 from backend.contract.problems import TuneboardError
@@ -83,7 +83,7 @@ def ensure(files: list[Path]) -> None:
 
 
 def _texts(files: list[Path]) -> list[Path]:
-    return [file for file in files if kind(file.name) not in {".parquet", ".arrow"}]
+    return [file for file in files if kind(file.name) in TEXTS]
 
 
 def build(file: Path) -> Index:

@@ -3,22 +3,30 @@
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from backend.contract.dataset_info import PACKED
+from backend.datafiles import hostile
 from backend.datafiles.wrong import wrong
 
 CHUNK = 1024 * 1024  # bytes
+HEADER = 18  # bytes of the longest zstd frame header
 PIECE = 1024  # packed bytes unpacked at a time: at zstd's densest they become 32 MB
 
 
+Watch = Callable[[int], None]
+
+
 @contextmanager
-def opened(file: Path, offset: int = 0) -> Iterator[BinaryIO]:
-    """The file's content, unpacked, from byte `offset` of it on. Raises as unpacked does."""
-    with file.open("rb") as raw:
+def opened(file: Path, offset: int = 0, watch: Watch | None = None) -> Iterator[BinaryIO]:
+    """The file's content, unpacked, from byte `offset` of it on. Raises as unpacked does.
+
+    watch: is told now and then how many bytes of the file on disk are read.
+    """
+    with io.BufferedReader(_Watched(file, watch)) as raw:
         if file.suffix.lower() not in PACKED:
             raw.seek(offset)
             yield raw
@@ -31,7 +39,8 @@ def opened(file: Path, offset: int = 0) -> Iterator[BinaryIO]:
 def unpacked(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
     """The content of an open file, unpacked where its name says that it is packed.
 
-    Raises DataError where it is no such packed file, or a broken or cut one.
+    Raises DataError where it is no such packed file, or a broken or cut one, or one that unpacks
+    beyond hostile.RATIO or hostile.MOST: by its own word at once, else as soon as it is seen.
     """
     packing = file.suffix.lower()
     if packing not in PACKED:
@@ -39,14 +48,63 @@ def unpacked(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
         return
     import zstandard
 
+    if packing == ".zst":
+        hostile.refuse_dense(file, file.stat().st_size, _announced(raw))
     try:
-        if packing == ".gz":
-            with gzip.open(raw) as content:
-                yield cast(BinaryIO, content)
-        else:
-            yield io.BufferedReader(_Zstandard(raw), CHUNK)
+        content = gzip.GzipFile(fileobj=raw) if packing == ".gz" else _Zstandard(raw)
+        with io.BufferedReader(_Bounded(file, content, raw), CHUNK) as stream:
+            yield stream
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         raise wrong("file_packed_broken", file, reason=str(error)[:200]) from None
+
+
+def _announced(raw: BinaryIO) -> int:
+    """How many unpacked bytes the header of a zstd frame says that it holds; 0 where it is silent
+    (or none, which is told when it is read). The place in the file stays."""
+    import zstandard
+
+    try:
+        size = int(zstandard.get_frame_parameters(raw.read(HEADER)).content_size)
+    except zstandard.ZstdError:
+        size = 0
+    raw.seek(0)
+    return 0 if size == zstandard.CONTENTSIZE_UNKNOWN else size
+
+
+class _Watched(io.FileIO):
+    """A file that tells how far it is read."""
+
+    def __init__(self, file: Path, watch: Watch | None) -> None:
+        super().__init__(file)
+        self._watch = watch
+
+    def readinto(self, target: Any) -> int | None:
+        """As io.FileIO."""
+        count = super().readinto(target)
+        if self._watch:
+            self._watch(self.tell())
+        return count
+
+
+class _Bounded(io.RawIOBase):
+    """Unpacked bytes, as long as they are not too many for the packed ones read so far."""
+
+    def __init__(self, file: Path, content: Any, raw: BinaryIO) -> None:
+        self._file = file
+        self._content = content
+        self._raw = raw
+        self._unpacked = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, target: Any) -> int | None:
+        """Raises DataError beyond the bounds."""
+        count: int | None = self._content.readinto(target)
+        self._unpacked += count or 0
+        hostile.refuse_dense(self._file, self._raw.tell(), self._unpacked)
+        return count
 
 
 class _Zstandard(io.RawIOBase):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from backend.datafiles import arrow_values
 from backend.datafiles.hostile import parquet_schema, refuse_pickled
 from backend.datafiles.wrong import wrong
 
@@ -29,7 +30,7 @@ def rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Every row with its number from 1."""
     with _opened(file) as source:
         batches = source.iter_batches(batch_size=BATCH)
-        yield from enumerate((row for batch in batches for row in batch.to_pylist()), 1)
+        yield from enumerate((row for batch in batches for row in arrow_values.rows(batch)), 1)
 
 
 def part(file: Path, start: int, wanted: int) -> Iterator[dict[str, Any]]:
@@ -48,7 +49,7 @@ def part(file: Path, start: int, wanted: int) -> Iterator[dict[str, Any]]:
         for batch in source.iter_batches(batch_size=BATCH, row_groups=groups):
             low, high = max(start - at, 0), min(start + wanted - at, batch.num_rows)
             if low < high:
-                yield from batch.slice(low, high - low).to_pylist()
+                yield from arrow_values.rows(batch.slice(low, high - low))
             at += batch.num_rows
             if at >= start + wanted:
                 return

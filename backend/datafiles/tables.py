@@ -2,12 +2,17 @@
 
 import csv
 import json
+import secrets
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from backend.datafiles.text import MAX_LINE, Lines, Mark, decoder, refused_value
+from backend.datafiles import separators
+from backend.datafiles.text import Lines, Mark, decoder, refused_value
 from backend.datafiles.wrong import shown, wrong
+
+END = f"end {secrets.token_hex(16)}"
 
 Row = dict[str, Any]
 Marked = Iterator[tuple[Mark, int, Row]]
@@ -42,23 +47,35 @@ def text_rows(lines: Lines) -> Marked:
         before = lines.mark
 
 
-def csv_rows(lines: Lines, separator: str = ",") -> Marked:
+def csv_rows(lines: Lines) -> Marked:
     """The rows of a CSV or TSV file whose first line names the columns; every value is text."""
-    csv.field_size_limit(MAX_LINE)
+    separator = separators.find(lines.file)
     header: list[str] = []
     if lines.mark.offset:
-        header = _cleaned(next(_records(Lines(lines.file), separator))[1])
-    for mark, cells in _records(lines, separator):
+        start = Lines(lines.file, separator.header)
+        header = _header(lines.file, *next(_records(start, separator.mark)))
+    else:
+        lines.mark = separator.header
+    for mark, cells in _records(lines, separator.mark):
         if not header:
-            header = _cleaned(cells)
+            header = _header(lines.file, mark, cells)
+        elif len(cells) == len(header):
+            yield mark, mark.line, dict(zip(header, cells, strict=True))
         else:
-            yield mark, mark.line, _named(lines.file, mark.line, header, cells)
+            raise wrong(
+                "csv_cells",
+                lines.file,
+                line=mark.line,
+                found=len(cells),
+                expected=len(header),
+                separator=separator.shown,
+            )
 
 
 def marked(lines: Lines, form: str) -> Marked:
     """The rows of a file of this kind (".csv", ".jsonl", ...) from its mark on."""
     if form in {".csv", ".tsv"}:
-        return csv_rows(lines, "\t" if form == ".tsv" else ",")
+        return csv_rows(lines)
     return text_rows(lines) if form == ".txt" else line_rows(lines)
 
 
@@ -66,7 +83,9 @@ def _records(lines: Lines, separator: str) -> Iterator[tuple[Mark, list[str]]]:
     """Records that are not blank, each with its place."""
     before = lines.mark
     try:
-        for cells in csv.reader(iter(lines), delimiter=separator):
+        for cells in csv.reader(chain(lines, [END]), delimiter=separator):
+            if _is_end(cells):
+                return
             if any(cell.strip() for cell in cells):
                 yield before, cells
             before = lines.mark
@@ -74,8 +93,25 @@ def _records(lines: Lines, separator: str) -> Iterator[tuple[Mark, list[str]]]:
         raise wrong("csv_broken", lines.file, line=before.line, reason=str(error)) from None
 
 
-def _cleaned(cells: list[str]) -> list[str]:
-    return [cell.strip() for cell in cells]
+def _is_end(cells: list[str]) -> bool:
+    """Whether this is the line that we have put behind the file's last.
+
+    Raises csv.Error where it is within a cell: csv takes all that follows an open quote, to the
+    end of the file, for one cell without a word.
+    """
+    if cells and cells[-1].endswith(END) and cells != [END]:
+        raise csv.Error("a double quote is opened and never closed")
+    return cells == [END]
+
+
+def _header(file: Path, mark: Mark, cells: list[str]) -> list[str]:
+    """The names of the columns; those without one are numbered. Raises DataError for a name that
+    is there twice: one of the two columns would be lost unseen."""
+    names = [cell.strip() or f"Unnamed: {at}" for at, cell in enumerate(cells)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise wrong("csv_column_twice", file, line=mark.line, column=shown(twice))
+    return names
 
 
 def _object(file: Path, number: int, text: str) -> Row:
@@ -103,9 +139,3 @@ def _object(file: Path, number: int, text: str) -> Row:
     if not isinstance(row, dict):
         raise wrong("row_no_object", file, line=number, text=shown(text))
     return row
-
-
-def _named(file: Path, line: int, header: list[str], cells: list[str]) -> Row:
-    if len(cells) != len(header):
-        raise wrong("csv_cells", file, line=line, found=len(cells), expected=len(header))
-    return dict(zip(header, cells, strict=True))

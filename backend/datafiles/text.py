@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.problems import DataError
-from backend.datafiles.packed import opened
+from backend.datafiles import values
+from backend.datafiles.packed import Watch, opened
 from backend.datafiles.wrong import shown, wrong
 
 HEAD = 4096
@@ -81,13 +82,15 @@ class Lines:
     `mark` is the place of the next line.
     """
 
-    def __init__(self, file: Path, start: Mark | None = None) -> None:
+    def __init__(self, file: Path, start: Mark | None = None, watch: Watch | None = None) -> None:
+        """watch: as packed.opened takes it."""
         self.file = file
         self.mark = start or Mark()
+        self._watch = watch
 
     def raw(self) -> Iterator[bytes]:
         """Each line as bytes. Raises DataError for a line without end."""
-        with opened(self.file, self.mark.offset) as stream:
+        with opened(self.file, self.mark.offset, self._watch) as stream:
             while raw := stream.readline(MAX_LINE):
                 if len(raw) == MAX_LINE:
                     limit = MAX_LINE // 1024**2
@@ -131,7 +134,7 @@ def _refuse(word: str) -> None:
 
 
 def _float(digits: str) -> float:
-    number = float(digits)
+    number = values.number(digits)
     if math.isinf(number):  # 1e999
         raise NotANumber(digits[:40])
     return number
@@ -145,7 +148,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_float, object_pairs_hook=_unique)
+decoder = json.JSONDecoder(
+    parse_constant=_refuse,
+    parse_float=_float,
+    parse_int=values.integer,
+    object_pairs_hook=_unique,
+)
 
 
 def refused_value(error: Exception, file: Path, line: int) -> DataError | None:

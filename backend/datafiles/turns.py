@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from backend.datafiles import values
+
 Message = dict[str, Any]
 
 SHAREGPT = {
@@ -42,6 +44,12 @@ AFTER = {
     "tool": {"tool", "assistant"},
 }
 
+# Types of the parts of a message's content, in OpenAI's and transformers' words.
+PARTS = (
+    *("text", "image", "image_url", "input_image", "video", "video_url"),
+    *("audio", "audio_url", "input_audio", "file"),
+)
+
 surrogate = re.compile("[\ud800-\udfff]")
 
 
@@ -74,29 +82,47 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
         raise RowError("row_wrong_type")
     role = _role(item.get(names["role_tag"]), names)
     content, calls = item.get(names["content_tag"]), item.get("tool_calls")
+    if content is None and role not in {"user", "call"}:
+        content = ""
     if role == "call":
         found: Message = {"role": "assistant", "content": "", "tool_calls": _calls(content)}
     elif calls:
-        written = text(content) if content is not None else ""
-        found = {"role": "assistant", "content": written, "tool_calls": _calls(calls)}
+        found = {"role": "assistant", "content": text(content), "tool_calls": _calls(calls)}
     else:
-        found = {"role": role, "content": text(content)}
+        found = {"role": role, "content": _result(content) if role == "tool" else text(content)}
     if item.get("train") is False or item.get("weight") == 0:
         found["train"] = False
     return found
 
 
 def text(value: Any) -> str:
-    """A text, or the texts of content parts joined. Raises RowError where it is something else."""
+    """A value as text (values.text_of), or the texts of content parts joined.
+
+    Raises RowError where it is something else.
+    """
     if isinstance(value, list):
-        if any(not isinstance(part, dict) for part in value):
-            raise RowError("row_wrong_type")
-        if any(part.get("type") != "text" for part in value):
-            raise RowError("row_media")
-        return "".join(text(part.get("text")) for part in value)
-    if not isinstance(value, str):
+        return "".join(map(_part, value))
+    written = values.text_of(value)
+    if written is None:
         raise RowError("row_wrong_type")
-    return value
+    return written
+
+
+def _part(part: Any) -> str:
+    """The text of a content part. Raises RowError: a picture or another medium, no part at all."""
+    if not isinstance(part, dict):
+        raise RowError("row_wrong_type")
+    if part.get("type", "text" if "text" in part else "") != "text":
+        raise RowError("row_media")
+    return text(part.get("text"))
+
+
+def _result(value: Any) -> str:
+    """What a tool gave back: a text or its parts; any other value is written as JSON."""
+    items = value if isinstance(value, list) else [value]
+    parts = all(isinstance(item, dict) and item.get("type") in PARTS for item in items)
+    structured = isinstance(value, dict) or (isinstance(value, list) and not parts)
+    return values.dumps(value, default=str) if structured else text(value)
 
 
 def tools(value: Any) -> list[dict[str, Any]] | None:
@@ -105,6 +131,8 @@ def tools(value: Any) -> list[dict[str, Any]] | None:
         value = _json(value)
     if value in (None, "", []):
         return None
+    if isinstance(value, list):
+        value = [_json(tool) if isinstance(tool, str) else tool for tool in value]
     if not isinstance(value, list) or any(not isinstance(tool, dict) for tool in value):
         raise RowError("row_bad_tools")
     wrapped = [

@@ -161,7 +161,7 @@ GOOD = {"instruction": "q", "output": "a"}
 CHAT = {"conversations": [said("human", "q"), said("gpt", "a")]}
 REFUSED: list[tuple[dict[str, Any], Any, str]] = [
     (GOOD, {"instruction": "q", "output": " "}, "row_empty_answer"),
-    (GOOD, {"instruction": 7, "output": "a"}, "row_wrong_type"),
+    (GOOD, {"instruction": {"q": 7}, "output": "a"}, "row_wrong_type"),
     (GOOD, {"instruction": "q", "output": ["a"]}, "row_wrong_type"),
     (GOOD, {"instruction": "q", "output": "a", "history": [["q"]]}, "row_wrong_type"),
     (GOOD, {"instruction": "q \ud83d", "output": "a"}, "row_bad_text"),

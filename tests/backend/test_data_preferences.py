@@ -111,7 +111,7 @@ def test_a_path_to_a_file_needs_no_entry(workspace: Path) -> None:
     [
         ({"prompt": "q", "chosen": "a", "rejected": "a"}, "row_same_answers"),
         ({"prompt": "q", "chosen": "a", "rejected": " "}, "row_empty_answer"),
-        ({"prompt": "q", "chosen": "a", "rejected": 3}, "row_wrong_type"),
+        ({"prompt": "q", "chosen": "a", "rejected": {"x": 3}}, "row_wrong_type"),
         (
             {"prompt": "q", "chosen": [USER, GOOD], "rejected": [SYSTEM, USER, BAD]},
             "row_two_questions",

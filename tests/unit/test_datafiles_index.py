@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 import zstandard
 
 from backend import datafiles
+from backend.contract.dataset_info import Entry
 from backend.contract.problems import DataError
-from backend.datafiles import index
+from backend.datafiles import index, packed
+from backend.datafiles.check import check
 
 ROWS = [{"q": f'Frage {n} "ä", 问\n{n}', "a": "x" * (n % 90)} for n in range(3000)]
 
@@ -166,3 +169,58 @@ def test_the_index_is_made_by_a_child(home: Path, monkeypatch: pytest.MonkeyPatc
     index.ensure([path])
     assert index._children[-1].wait(60) == 0
     assert index.load(path).rows == 3000
+
+
+BOMB = b"x" * 100_000
+ENDLESS = b'{"q": "' + b"a" * 200_000 + b'"}\n'
+
+
+def bombs() -> dict[str, bytes]:
+    """Packed files that unpack to 30 MB: by their own word, without it, behind honest rows."""
+    plain = zstandard.ZstdCompressor().compress(BOMB * 300)
+    stream = io.BytesIO()
+    with zstandard.ZstdCompressor().stream_writer(stream, closefd=False) as writer:
+        for _ in range(300):
+            writer.write(BOMB)
+    late = gzip.compress(b'{"q": "a"}\n' * 10) + gzip.compress(ENDLESS * 150)
+    return {
+        "announced.jsonl.zst": plain,
+        "silent.jsonl.zst": stream.getvalue(),
+        "a.jsonl.gz": gzip.compress(BOMB * 300),
+        "a.json.gz": gzip.compress(b" " * 30_000_000),
+        "late.jsonl.gz": late,
+        "a.csv.gz": gzip.compress(b"q,a\n" + (BOMB + b",y\n") * 300),
+    }
+
+
+def test_what_unpacks_beyond_reason_is_refused_early(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than 200 bytes for each packed one is no text (the densest gzip gives 1030, zstd
+    30,000): refused after the first MB of them, where a zstd header says so before the first."""
+    monkeypatch.setattr(packed.hostile, "HONEST", 4 * 1024**2)  # instead of 64 MB
+    read: list[int] = []
+    unpacked = packed._Bounded.readinto
+
+    def counted(self: Any, target: Any) -> Any:
+        count = unpacked(self, target)
+        read.append(count)
+        return count
+
+    monkeypatch.setattr(packed._Bounded, "readinto", counted)
+    for name, content in bombs().items():
+        (home / name).write_bytes(content)
+        read.clear()
+        with pytest.raises(DataError) as caught:
+            deque(datafiles.rows(home / name), 0)
+        assert caught.value.problems[0].code == "file_explodes", name
+        assert sum(read) <= (0 if name.startswith("announced") else 7 * 1024**2), name
+        report = check(Entry(name="x", path=home / name))
+        assert [one.problem.code for one in report.findings.values()][-1] == "file_explodes"
+        assert not report.complete
+
+
+def test_dense_text_within_reason_is_read(home: Path) -> None:
+    """The same row again and again: 20 MB at ratio 500, below what could do harm."""
+    (home / "b.jsonl.gz").write_bytes(gzip.compress((b'{"q": "' + b"a" * 990 + b'"}\n') * 20_000))
+    assert sum(1 for _ in datafiles.rows(home / "b.jsonl.gz")) == 20_000

@@ -1,0 +1,115 @@
+"""Rows of Arrow tables (parquet and arrow files) in JSON's terms.
+
+A struct has all its fields in every row, so a table format puts null where a row had no such key:
+a field that is null was not there and is left out, however deep. Keys of a map are a row's own
+and stay, as do nulls in lists. What JSON has no word for becomes text (backend.datafiles.values).
+"""
+
+import datetime
+import decimal
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from backend.datafiles import values
+
+Convert = Callable[[Any], Any]
+Row = dict[str, Any]
+
+
+def rows(batch: Any) -> Iterator[Row]:
+    """Each row of a pyarrow.RecordBatch; a column that is null stays, as None."""
+    converts = {field.name: made for field in batch.schema if (made := _converter(field.type))}
+    for row in batch.to_pylist():
+        for name, convert in converts.items():
+            if row[name] is not None:
+                row[name] = convert(row[name])
+        yield row
+
+
+def _converter(kind: Any) -> Convert | None:
+    """What turns values of an Arrow type, as pyarrow gives them, into JSON's; None: they are."""
+    from pyarrow import types
+
+    if types.is_string(kind) or types.is_integer(kind) or types.is_boolean(kind):
+        return None
+    if types.is_float32(kind) or types.is_float16(kind):
+        return _shortest("float32" if types.is_float32(kind) else "float16")
+    if types.is_struct(kind):
+        return _struct(kind)
+    if types.is_map(kind):
+        return _map(kind)
+    if types.is_nested(kind) and hasattr(kind, "value_type"):
+        return _list(_converter(kind.value_type))
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        return _converter(kind.value_type)
+    if getattr(kind, "extension_name", "") == "arrow.json":
+        return _parsed
+    return _plain
+
+
+def _struct(kind: Any) -> Convert:
+    inner = {field.name: _converter(field.type) for field in kind}
+
+    def convert(value: Any) -> Any:
+        return {
+            name: made(each) if (made := inner[name]) else each
+            for name, each in value.items()
+            if each is not None
+        }
+
+    return convert
+
+
+def _map(kind: Any) -> Convert:
+    key, item = _converter(kind.key_type), _converter(kind.item_type)
+
+    def convert(value: Any) -> Any:
+        return {
+            str(key(name) if key else name): item(each) if item and each is not None else each
+            for name, each in value
+        }
+
+    return convert
+
+
+def _list(inner: Convert | None) -> Convert | None:
+    if inner is None:
+        return None
+    return lambda value: [each if each is None else inner(each) for each in value]
+
+
+def _shortest(name: str) -> Convert:
+    """A short float as the double with the fewest digits: 0.1, not 0.10000000149011612."""
+    import numpy
+
+    short = getattr(numpy, name)
+    return lambda value: float(str(short(value)))
+
+
+def _parsed(value: Any) -> Any:
+    """A cell of JSON, as datasets stores columns whose rows differ in their keys."""
+    try:
+        return json.loads(value, parse_float=values.number, parse_int=values.integer)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _plain(value: Any) -> Any:
+    """A date, a decimal, bytes and the like as text; bytes that are none stay."""
+    if isinstance(value, datetime.date | datetime.time):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return f"PT{value.total_seconds():f}".rstrip("0").rstrip(".") + "S"
+    if isinstance(value, decimal.Decimal):
+        return format(value, "f")
+    if isinstance(value, bytes):
+        return _decoded(value)
+    return value if isinstance(value, str | float | int) else str(value)
+
+
+def _decoded(value: bytes) -> str | bytes:
+    try:
+        return value if b"\0" in value else value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value
