@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 from backend.contract import launch, run_names
 from backend.contract.arguments import from_argv, ignored, judged, resolved
@@ -17,6 +16,7 @@ from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 from backend.contract.home import prepare
 from backend.contract.preflight import check_paths
+from backend.contract.printed import say
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.reference import help_text
 from backend.contract.texts import t
@@ -46,13 +46,6 @@ def main(argv: list[str] | None = None) -> int:
     except TuneboardError as error:
         tell(error.problems)
         return error.exit_code
-
-
-def say(text: str, stream: TextIO | None = None) -> None:
-    """One line to the terminal."""
-    out = stream or sys.stdout
-    out.write(text + "\n")
-    out.flush()
 
 
 def tell(problems: tuple[Problem, ...] | list[Problem]) -> None:

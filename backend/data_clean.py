@@ -16,9 +16,10 @@ from backend.cleaning.steps import NEAR, Asked, Count
 from backend.contract import run_names
 from backend.contract.arguments import from_argv, resolved
 from backend.contract.dataset_info import SUFFIXES, kind
+from backend.contract.printed import say
 from backend.contract.problems import Problem, UsageError
 from backend.contract.texts import t
-from backend.data_options import Options, say, say_json
+from backend.data_options import Options, say_json
 
 RATIO = 0.1
 SEED = 42

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 
 from backend.contract.home import prepare
+from backend.contract.printed import say
 from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.texts import t
-from backend.data_options import say
 
 # Subcommand -> "module:function". The function takes the words after the subcommand's name and
 # returns the exit code; TuneboardErrors are told by backend.__main__. Heavy imports belong into

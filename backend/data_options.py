@@ -1,11 +1,11 @@
 """The options of `tuneboard data ...`: argparse whose mistakes are told like all others."""
 
 import argparse
-import json
-import sys
 from typing import NoReturn
 
+from backend.contract.printed import say
 from backend.contract.problems import Problem, UsageError
+from backend.datafiles import values
 
 
 class Options(argparse.ArgumentParser):
@@ -24,12 +24,6 @@ class Options(argparse.ArgumentParser):
         raise UsageError(Problem(code="data_usage", params=params))
 
 
-def say(text: str) -> None:
-    """One line to standard output; half a character is escaped."""
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
-    sys.stdout.flush()
-
-
 def say_json(content: object) -> None:
     """A value as indented JSON to standard output; what JSON has no word for is told as text."""
-    say(json.dumps(content, ensure_ascii=False, indent=2, default=str))
+    say(values.dumps(content, indent=2, default=str))

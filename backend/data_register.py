@@ -8,9 +8,10 @@ from typing import Any
 from backend.contract import registry
 from backend.contract.dataset_info import HUBS
 from backend.contract.home import home
+from backend.contract.printed import say
 from backend.contract.problems import DataError, Problem, UsageError
 from backend.contract.texts import t
-from backend.data_options import Options, say, say_json
+from backend.data_options import Options, say_json
 from backend.datafiles import entering
 from backend.datafiles.detect import Entry, Proposal, entry_for, sample
 from backend.datafiles.entering import Example

@@ -1,6 +1,5 @@
 """`tuneboard data list`, `check` and `preview`: what is registered, whether it is right, rows."""
 
-import json
 import sys
 import time
 from argparse import Namespace
@@ -9,15 +8,17 @@ from pathlib import Path
 from backend import datafiles
 from backend.contract import dataset_info
 from backend.contract.dataset_info import Entry
+from backend.contract.printed import one_line, say
 from backend.contract.problems import DataError, Problem, UsageError
 from backend.contract.texts import t
-from backend.data_options import Options, say, say_json
-from backend.datafiles import index
-from backend.datafiles.check import LONG, Checking, Report, check
+from backend.data_options import Options, say_json
+from backend.datafiles import index, values
+from backend.datafiles.check import LONG, Checking, Progress, Report, check
 from backend.datafiles.formats import WANTED
 
 SHOWN = 10  # rows of a preview
 POLL_S = 0.2
+SOON_S, LINE_S = 1.0, 10.0
 SEARCH_S = 3600.0
 
 
@@ -30,7 +31,8 @@ def list_sets(words: list[str]) -> int:
         return 0
     for row in found:
         size = f"{row['bytes']:,} B" if row["bytes"] is not None else ""
-        say(f"{row['name']!s:32} {row['place']!s:48} {size}".rstrip())
+        name, place = one_line(str(row["name"])), one_line(str(row["place"]))
+        say(f"{name:32} {place:48} {size}".rstrip())
         if row["problem"]:
             say(f"    {row['problem']}")
     if not found:
@@ -42,12 +44,12 @@ def check_set(words: list[str]) -> int:
     """`check NAME`: 0 where training takes every row, else 3. Raises DataError, UsageError."""
     options = Options("check")
     _set_option(options)
-    options.add_argument("--stage", choices=tuple(WANTED), default="sft")
+    options.add_argument("--stage", choices=tuple(WANTED), default="")
     options.add_argument("--strict", action="store_true")
     options.add_argument("--max_chars", type=int, default=LONG)
     given = options.parse_args(words)
     entry = dataset_info.find(_named(given), given.dataset_dir)
-    shown = _progress if sys.stderr.isatty() and not given.json else None
+    shown = _progress if sys.stderr.isatty() else _progress_in_lines(time.monotonic())
     progress = _numbers if given.progress else shown
     how = Checking(given.stage, given.strict, given.max_chars, progress)
     report = check(entry, how)
@@ -80,7 +82,7 @@ def preview_set(words: list[str]) -> int:
         say_json({"name": name, "rows": rows_, "next": onward})
         return 0
     for number, row in hits:
-        say(f"{number:>8}  {json.dumps(row, ensure_ascii=False, default=str)}")
+        say(f"{number:>8}  {values.dumps(row, default=str)}")
     if not hits:
         say(t("data.preview.none"))
     return 0
@@ -156,6 +158,20 @@ def _progress(share: float) -> None:
     end = "\n" if share >= 1 else ""
     sys.stderr.write(f"\r{share:4.0%}{end}")
     sys.stderr.flush()
+
+
+def _progress_in_lines(start: float) -> Progress:
+    """A line after a second and one every LINE_S after it, for a log; none for a short check."""
+    following = start + SOON_S
+
+    def progress(share: float) -> None:
+        nonlocal following
+        if time.monotonic() >= following:
+            following = time.monotonic() + LINE_S
+            sys.stderr.write(f"{share:.0%}\n")
+            sys.stderr.flush()
+
+    return progress
 
 
 def _numbers(share: float) -> None:

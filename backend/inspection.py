@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from backend.contract import run_names
 from backend.contract.arguments import from_argv, parse, resolved
 from backend.contract.field import Values
+from backend.contract.printed import say
 from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.texts import t
 from backend.data import lengths, template_check, templates, tokens, window
@@ -72,9 +73,9 @@ def tokens_command(words: list[str]) -> int:
     found, notices = _seen(values, opened, first, last - first)
     for line in found:
         if as_json:
-            _say(json.dumps(_worded(line), ensure_ascii=False))
+            say(json.dumps(_worded(line), ensure_ascii=False))
         else:
-            _say(_marked(line, opened[0].tokenizer))
+            say(_marked(line, opened[0].tokenizer))
     _notify(notices)
     return 0
 
@@ -88,10 +89,10 @@ def stats_command(words: list[str]) -> int:
     found, notices = _stats(values, _opened(values), exact, told)
     if as_json:
         notes = [problem.text() for problem in notices]
-        _say(json.dumps({**found, "notices": notes}, ensure_ascii=False, indent=2))
+        say(json.dumps({**found, "notices": notes}, ensure_ascii=False, indent=2))
         return 0
     for line in in_words(found):
-        _say(line)
+        say(line)
     _notify(notices)
     return 0
 
@@ -301,13 +302,9 @@ def in_words(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
-
-
 def _notify(notices: list[Problem]) -> None:
     for notice in notices:
-        sys.stderr.write(f"{t('cli.notice')}: {notice.text()}\n")
+        say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
 
 
 def _progress(done: int, whole: int) -> None:

@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TextIO
 
 from backend.contract import launch, recipes, run_folder
 from backend.contract.arguments import judged, pairs
@@ -17,6 +16,7 @@ from backend.contract.files import dump, write_atomic
 from backend.contract.home import prepare, saves
 from backend.contract.launch import RECIPES
 from backend.contract.model_folder import local
+from backend.contract.printed import say
 from backend.contract.problems import Problem, RunFolderError, TuneboardError, UsageError
 from backend.contract.recipes import Plan, Step
 from backend.contract.run_folder import RunView, State
@@ -34,7 +34,7 @@ def main(words: list[str]) -> int:
         folder = Path(os.environ["TUNEBOARD_RUN"])
         return run_worker(lambda: conduct(folder), folder)
     if "--help" in words or "-h" in words:
-        _say(t("recipe.usage"))
+        say(t("recipe.usage"))
         return 0
     if not words:
         return _list()
@@ -52,9 +52,9 @@ def conduct(folder: Path) -> None:
     plan = recipes.plan(recipes.read(str(folder / run_folder.ARGUMENTS)), folder.name, {})
     for number, step in enumerate(plan.steps, 1):
         _tell(folder, number - 1, len(plan.steps))
-        _say(t("recipe.begin", number=number, total=len(plan.steps), stage=step.name))
+        say(t("recipe.begin", number=number, total=len(plan.steps), stage=step.name))
         view = _finish(step, folder)
-        _say(t("recipe.end", stage=step.name, state=t(f"state.{view.state.value}")))
+        say(t("recipe.end", stage=step.name, state=t(f"state.{view.state.value}")))
         if view.state is State.STOPPED:
             raise Stopped
         if view.state is not State.SUCCEEDED:
@@ -89,7 +89,7 @@ def _begin(step: Step, group: Path) -> None:
     if (group / run_folder.STOP).exists():
         raise Stopped
     if view is None:
-        _say(step.command.shell())
+        say(step.command.shell())
         launch.start(step.task, step.values)
     elif not _resumed(step):
         launch.start(step.task, {**step.values, "overwrite_output_dir": True})
@@ -116,7 +116,7 @@ def _tell(folder: Path, done: int, total: int) -> None:
 
 def _list() -> int:
     for name in recipes.known():
-        _say(f"{name:42}{title(name)}")
+        say(f"{name:42}{title(name)}")
     return 0
 
 
@@ -138,9 +138,9 @@ def _start(words: list[str]) -> int:
     if errors:
         raise UsageError(*errors)
     for notice in problems:
-        _say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
+        say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
     if dry:
-        _say(shown(plan))
+        say(shown(plan))
         return 0
     launch.start_recipe(plan.folder, plan.text(), plan.command)
     return follow(plan.folder)
@@ -156,7 +156,7 @@ def _act(action: str, folder: Path) -> int:
         launch.resume(folder)
         return follow(folder)
     done = launch.stop(folder)
-    _say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
+    say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
     return 0
 
 
@@ -175,9 +175,3 @@ def _group(word: str) -> Path:
 
 def _now() -> str:
     return f"{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
-
-
-def _say(text: str, stream: TextIO | None = None) -> None:
-    out = stream or sys.stdout
-    out.write(text + "\n")
-    out.flush()

@@ -6,11 +6,11 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TextIO
 
 from backend.contract import launch, run_folder, run_names
 from backend.contract.home import home, saves
 from backend.contract.model_folder import local
+from backend.contract.printed import one_line, say
 from backend.contract.problems import Problem, UsageError
 from backend.contract.run_folder import RunView
 from backend.contract.texts import t
@@ -33,7 +33,7 @@ def follow(folder: Path) -> int:
 
     Returns the exit code of the run (128 + n where signal n ended it).
     """
-    _say(t("cli.run_folder", folder=str(folder)), sys.stderr)
+    say(t("cli.run_folder", folder=str(folder)), sys.stderr)
     log = folder / run_folder.LOG
     offset, asked = 0, False
     silence = ""
@@ -47,11 +47,11 @@ def follow(folder: Path) -> int:
             time.sleep(POLL_S)
         except KeyboardInterrupt:
             if asked:
-                _say(t("cli.left_running", folder=str(folder)), sys.stderr)
+                say(t("cli.left_running", folder=str(folder)), sys.stderr)
                 return 130
             asked = True
             launch.stop(folder)
-            _say(t("cli.stopping"), sys.stderr)
+            say(t("cli.stopping"), sys.stderr)
 
 
 def _tell_silence(view: RunView, before: str) -> str:
@@ -59,7 +59,7 @@ def _tell_silence(view: RunView, before: str) -> str:
     codes = {each.code for each in view.silence}
     if view.silence and before not in codes:
         for notice in view.silence:
-            _say(notice.text(), sys.stderr)
+            say(notice.text(), sys.stderr)
     return view.silence[0].code if view.silence else ""
 
 
@@ -78,10 +78,10 @@ def copy(log: Path, offset: int) -> int:
 
 def _report(folder: Path) -> int:
     view = run_folder.read(folder)
-    _say(t(f"state.{view.state.value}"), sys.stderr)
+    say(t(f"state.{view.state.value}"), sys.stderr)
     for problem in (view.reason, *view.more, run_folder.resumption(view)):
         if problem is not None:
-            _say(problem.text(), sys.stderr)
+            say(problem.text(), sys.stderr)
     return run_folder.exit_code(folder)
 
 
@@ -95,14 +95,15 @@ def runs(words: list[str]) -> int:
         raise UsageError(Problem(code="runs_usage"))
     views = run_folder.runs(saves())
     if words:
-        _say(json.dumps([_row(view) for view in views], ensure_ascii=False, indent=2))
+        say(json.dumps([_row(view) for view in views], ensure_ascii=False, indent=2))
         return 0
     for view in views:
-        _say(f"{view.state.value:14} {view.step:>6}/{view.total_steps or '?':<6} {view.path}")
+        place = one_line(str(view.path))
+        say(f"{view.state.value:14} {view.step:>6}/{view.total_steps or '?':<6} {place}")
         for notice in view.silence:
-            _say(f"{'':15}{notice.text()}")
+            say(f"{'':15}{notice.text()}")
     if not views:
-        _say(t("cli.no_runs", folder=str(saves())))
+        say(t("cli.no_runs", folder=str(saves())))
     return 0
 
 
@@ -122,7 +123,7 @@ def _act(action: str, folder: Path) -> int:
         launch.resume(folder)
         return follow(folder)
     done = launch.stop(folder)
-    _say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
+    say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
     return 0
 
 
@@ -132,8 +133,8 @@ def _find(folder: Path) -> int:
         raise UsageError(Problem(code="no_such_folder", params={"path": str(folder)}))
     new = launch.find_runs(folder)
     for path in new:
-        _say(str(path))
-    _say(t("cli.runs_found", count=len(new), folder=str(folder)))
+        say(str(path))
+    say(t("cli.runs_found", count=len(new), folder=str(folder)))
     return 0
 
 
@@ -159,9 +160,3 @@ def environment() -> str:
         except PackageNotFoundError:
             lines.append(f"{name} -")
     return "\n".join(lines)
-
-
-def _say(text: str, stream: TextIO | None = None) -> None:
-    out = stream or sys.stdout
-    out.write(text + "\n")
-    out.flush()

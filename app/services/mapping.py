@@ -8,10 +8,8 @@ from app.i18n import t
 from app.services import row_html
 from app.services.datasets import Coming
 from backend.contract import dataset_info, registry
-from backend.contract.dataset_info import Entry
 from backend.contract.names import check_name, plain
 from backend.contract.problems import Problem, TuneboardError
-from backend.datafiles import detect
 from backend.datafiles.detect import STAGES, Proposal, entry_for
 from backend.datafiles.entering import Example, kind_of
 
@@ -110,19 +108,6 @@ def stage_for(kind: str, current: str) -> str:
     """The stage to train such data with: the current one where it can."""
     learners = LEARNERS.get(kind, (current,))
     return current if current in learners else learners[0]
-
-
-def kind_of_set(one: Entry) -> str:
-    """What a registered set is, by its entry, else by its first rows."""
-    given: dict[str, Any] = {"ranking": one.ranking, "columns": one.columns}
-    found = kind_of({**given, "formatting": one.formatting})
-    silent = one.columns is None and not one.ranking and not one.formatting
-    if not silent or one.path is None:
-        return found
-    try:
-        return detect.propose(detect.sample(one.path, 1)).kind or found
-    except TuneboardError:
-        return found
 
 
 def free_name(suggested: str, dataset_dir: str) -> str:

@@ -11,7 +11,9 @@ from backend import datafiles
 from backend.contract import dataset_info
 from backend.contract.dataset_info import Entry
 from backend.contract.home import home
+from backend.contract.printed import one_line
 from backend.contract.problems import Problem, TuneboardError
+from backend.datafiles import entering
 
 COLUMNS = ("name", "kind", "size", "place", "state")
 FOUND = ("count", "level", "what", "lines")
@@ -69,6 +71,15 @@ def place(name: str, dataset_dir: str) -> str:
         return "–"
 
 
+def picked(shown: str, dataset_dir: str) -> str | None:
+    """The set whose name the table shows so; None where it is gone."""
+    try:
+        known = dataset_info.entries(dataset_dir)
+    except TuneboardError:
+        return None
+    return next((name for name in known if one_line(name) == shown), None)
+
+
 def report(found: Mapping[str, Any], lang: str) -> str:
     """What a check has found in one sentence, as Markdown."""
     verdict = t("data.check.good" if found["good"] else "sets.bad", lang)
@@ -107,7 +118,8 @@ def _row(entry: Entry, lang: str) -> list[str]:
             size = "–"
     if problems:
         state = problems[0].text(lang)
-    return [entry.name, t(f"sets.kind.{_kind(entry)}", lang), size, _place(entry), state]
+    kind = t(f"sets.kind.{_kind(entry)}", lang)
+    return [one_line(entry.name), kind, size, one_line(_place(entry)), state]
 
 
 def _bytes(entry: Entry) -> int:
@@ -133,7 +145,7 @@ def _known_kind(
     ranking, formatting, silent = given
     columns = None if silent else dict(named)
     entry = Entry(name="", path=path, ranking=ranking, formatting=formatting, columns=columns)
-    return mapping.kind_of_set(entry)
+    return entering.kind_of_set(entry)
 
 
 def _place(entry: Entry) -> str:

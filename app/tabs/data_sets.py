@@ -139,8 +139,9 @@ def _wire_table(context: Context, form: Form, parts: Parts) -> None:
         words = gr.update(value=wrong or none, visible=not rows)
         return [table, words, (lang, rows, wrong)]
 
-    def pick(event: gr.SelectData) -> Any:
-        return event.row_value[0] if event.row_value else gr.skip()
+    def pick(place: str, event: gr.SelectData) -> Any:
+        name = set_list.picked(event.row_value[0], place) if event.row_value else None
+        return name or gr.skip()
 
     root = gr.context.Context.root_block
     gr.on(
@@ -150,7 +151,7 @@ def _wire_table(context: Context, form: Form, parts: Parts) -> None:
         [parts["table"], parts["wrong"], seen],
         **QUIET,
     )
-    parts["table"].select(pick, None, dataset, **QUIET)
+    parts["table"].select(pick, folder, dataset, **QUIET)
 
 
 def _wire_chosen(context: Context, form: Form, parts: Parts) -> None:

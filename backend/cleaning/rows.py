@@ -10,9 +10,9 @@ from typing import Any
 from backend import datafiles
 from backend.contract import dataset_info
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import detect, formats
+from backend.datafiles import formats
 from backend.datafiles.detect import STAGES
-from backend.datafiles.entering import kind_of
+from backend.datafiles.entering import kind_of_set
 from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import RowError
 from backend.datafiles.wrong import wrong
@@ -48,7 +48,7 @@ class Rows:
             params = {"name": name}
             raise DataError(Problem(code="clean_on_hub", field="dataset", params=params))
         self.path = self.entry.path
-        self.stage = stage or self._stage()
+        self.stage = stage or STAGES[kind_of_set(self.entry)]
 
     def plain(self) -> Iterator[Item]:
         """Every row, unread. Raises DataError for what is broken, with its line."""
@@ -89,14 +89,6 @@ class Rows:
     def total(self) -> int:
         """How many rows there are; 0 where nobody has counted those of a large file yet."""
         return datafiles.page(self.path, 0, 1).total or 0
-
-    def _stage(self) -> str:
-        """A stage that learns from such rows: by the entry, else by the first row."""
-        entry = self.entry
-        if not (entry.columns or entry.ranking or entry.formatting):
-            return detect.propose(detect.sample(self.path)).stage or "sft"
-        told = {"columns": entry.columns, "ranking": entry.ranking, "formatting": entry.formatting}
-        return STAGES[kind_of(told)]
 
     def _reader(self, one: Item, row: Row, needed: bool) -> Read | None:
         wanted = formats.WANTED[self.stage]

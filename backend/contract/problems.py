@@ -17,9 +17,11 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from backend.contract.printed import one_line, visible
 from backend.contract.texts import t
 
 STOPPED_EXIT = 20
+NAMES = {"file", "path", "folder", "name", "near", "other"}  # parameters that are names
 
 
 Params = Mapping[str, str | int | float]
@@ -40,7 +42,8 @@ class Problem:
 
     def text(self, lang: str = "en") -> str:
         """The problem in words, with what to do about it."""
-        text = t(f"problem.{self.code}", lang, **{"field": self.field, **self.params})
+        shown = {key: _shown(key, value) for key, value in self.params.items()}
+        text = t(f"problem.{self.code}", lang, **{"field": self.field, **shown})
         return f"{self.params['at']}: {text}" if "at" in self.params else text
 
     def to_json(self) -> dict[str, object]:
@@ -56,6 +59,13 @@ class Problem:
             field=str(row.get("field", "")),
             params=params if isinstance(params, dict) else {},
         )
+
+
+def _shown(key: str, value: str | int | float) -> str | int | float:
+    """A parameter as it stands in a text: names are other people's and stay on one line."""
+    if not isinstance(value, str):
+        return value
+    return one_line(value) if key in NAMES else visible(value)
 
 
 class TuneboardError(Exception):

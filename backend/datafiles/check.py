@@ -8,21 +8,24 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract.dataset_info import Entry, kind
+from backend.contract.dataset_info import PACKED, Entry, kind
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import arrays, formats, tables
-from backend.datafiles.formats import Conversation
-from backend.datafiles.text import Lines, refuse_foreign, starts_array
+from backend.datafiles import arrays, formats, separators, tables, values
+from backend.datafiles.detect import STAGES
+from backend.datafiles.entering import kind_of_set
+from backend.datafiles.formats import Conversation, Layout
+from backend.datafiles.packed import Watch
+from backend.datafiles.survey import FIRST, Remark, Survey
+from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
 from backend.datafiles.turns import RowError
 from backend.datafiles.wrong import shown, wrong
 
-FIRST = 5  # lines that a finding names
 LONG = 100_000  # characters of a row
 TELL_S = 0.2
 
@@ -76,6 +79,7 @@ class Report:
     longest: int = 0  # characters
     complete: bool = True
     findings: dict[tuple[str, str], Finding] = field(default_factory=dict)
+    survey: Survey = field(default_factory=Survey)
 
     @property
     def good(self) -> bool:
@@ -90,18 +94,28 @@ class Report:
         if line and len(found.lines) < FIRST:
             found.lines.append(line)
 
+    def remark(self, one: Remark) -> None:
+        """Add what stands out in rows taken together."""
+        file, line = one.seen.first[0]
+        params = {"file": file, "line": line, **one.params}
+        problem = Problem(code=one.code, params=params, notice=True)
+        lines = [line for where, line in one.seen.first if where == file]
+        self.findings[one.code, file] = Finding(problem, "notice", one.seen.count, lines)
+
     def to_json(self) -> dict[str, object]:
         """As `tuneboard data check --json` prints it."""
-        plain = {key: value for key, value in vars(self).items() if key != "findings"}
+        away = {"findings", "survey"}
+        plain = {key: value for key, value in vars(self).items() if key not in away}
         findings = [one.to_json() for one in self.findings.values()]
         return {**plain, "good": self.good, "findings": findings}
 
 
 @dataclass(frozen=True)
 class Checking:
-    """How a set is checked: for which stage, whether the first mistake ends it, what is long."""
+    """How a set is checked: for which stage (""; the one that its entry or its first rows mean),
+    whether the first mistake ends it, what is long."""
 
-    stage: str = "sft"
+    stage: str = ""
     strict: bool = False
     long: int = LONG
     progress: Progress | None = None  # gets the share that is read, 0 to 1, now and then
@@ -117,6 +131,7 @@ def check(entry: Entry, how: Checking | None = None) -> Report:
     if entry.path is None:
         params = {"name": entry.name}
         raise DataError(Problem(code="check_on_hub", field="dataset", params=params))
+    how = how if how.stage else replace(how, stage=STAGES[kind_of_set(entry)])
     report, start = Report(entry.name, how.stage), time.monotonic()
     parts = datafiles.files(entry.path)
     sizes = [part.stat().st_size for part in parts]
@@ -128,6 +143,8 @@ def check(entry: Entry, how: Checking | None = None) -> Report:
             report.bytes += size
     except _Enough:
         report.complete = False
+    for remark in report.survey.remarks():
+        report.remark(remark)
     told.now(0, force=True)
     report.seconds = round(time.monotonic() - start, 3)
     return report
@@ -167,20 +184,28 @@ class _File:
             if len(self.report.findings) == before:
                 self._wrong(wrong("file_empty", self.path), 0)
             return
-        read = self._reader(*first)
+        self._notice_separator()
+        layout = self._layout(*first)
+        read = formats.reader(layout) if layout else None
         for line, row in chain([first], rows):
             self.report.rows += 1
+            if layout:
+                self.report.survey.row((str(self.path), line), row, layout)
             self._judge(line, row, read)
 
-    def _reader(self, line: int, row: Row) -> Read | None:
-        """What turns rows into conversations; None where the columns are wrong, which is said."""
+    def _notice_separator(self) -> None:
+        notice = separators.reason(self.path)
+        if notice:
+            self.report.add(notice, 0, "notice")
+
+    def _layout(self, line: int, row: Row) -> Layout | None:
+        """How rows are laid out; None where the columns are wrong, which is said."""
         wanted = formats.WANTED[self.how.stage]
         try:
-            found = formats.layout(self.entry, row, (str(self.path), line), wanted)
+            return formats.layout(self.entry, row, (str(self.path), line), wanted)
         except DataError as error:
             self._wrong(error, line)
             return None
-        return formats.reader(found)
 
     def _judge(self, line: int, row: Row, read: Read | None) -> None:
         length = _length(row)
@@ -189,7 +214,7 @@ class _File:
             self._row("row_long", line, "notice", limit=self.how.long)
         try:
             if read is not None:
-                read(row)
+                self.report.survey.conversation((str(self.path), line), read(row))
                 self.report.usable += 1
         except RowError as error:
             self._row(error.code, line, "stops" if error.fatal else "refused")
@@ -230,6 +255,15 @@ class _File:
             self.report.complete = False
             self._wrong(wrong("file_unreadable", self.path, reason=error.strerror or str(error)), 0)
 
+    @property
+    def _watch(self) -> Watch | None:
+        """Places in a packed file are not those in its content."""
+        return self.told.now if self.path.suffix.lower() in PACKED else None
+
+    def _at(self, mark: Mark) -> None:
+        if not self._watch:
+            self.told.now(min(self.size, mark.offset))
+
     def _columnar(self) -> Iterator[tuple[int, Row]]:
         source = datafiles.COLUMNAR[kind(self.path.name)]
         total = max(1, source.count(self.path))
@@ -239,25 +273,25 @@ class _File:
 
     def _lines(self, form: str) -> Iterator[tuple[int, Row]]:
         """A row a line: after a broken one reading goes on with the next."""
-        lines = Lines(self.path)
+        lines = Lines(self.path, watch=self._watch)
         while True:
             at = lines.mark
             try:
                 for mark, line, row in tables.marked(lines, form):
-                    self.told.now(min(self.size, mark.offset))
+                    self._at(mark)
                     yield line, row
             except DataError as error:
                 if lines.mark == at:  # no way past it
                     raise
-                self._broken(error, lines.mark.line - 1)
+                self._broken(error, int(error.problems[0].params.get("line", lines.mark.line - 1)))
             else:
                 return
 
     def _array(self) -> Iterator[tuple[int, Row]]:
         """The objects of an array; what is valid JSON and still wrong is passed over."""
         decoder = _Decoder()
-        for mark, row in arrays.array_values(self.path, None, decoder.json):
-            self.told.now(min(self.size, mark.offset))
+        for mark, row in arrays.array_values(self.path, None, decoder.json, self._watch):
+            self._at(mark)
             fault = decoder.taken(self.path, mark.line)
             if not isinstance(row, dict):
                 text = shown(json.dumps(row))
@@ -274,7 +308,10 @@ class _Decoder:
     def __init__(self) -> None:
         self._noted: list[tuple[str, str]] = []
         self.json = json.JSONDecoder(
-            parse_constant=self._constant, parse_float=self._float, object_pairs_hook=self._pairs
+            parse_constant=self._constant,
+            parse_float=self._float,
+            parse_int=values.integer,
+            object_pairs_hook=self._pairs,
         )
 
     def taken(self, file: Path, line: int) -> DataError | None:
@@ -291,7 +328,7 @@ class _Decoder:
         self._noted.append(("nan", word))
 
     def _float(self, digits: str) -> float:
-        number = float(digits)
+        number = values.number(digits)
         if math.isinf(number):
             self._noted.append(("nan", digits))
         return number

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backend.contract import dataset_info
 from backend.contract.dataset_info import folder_of
 from backend.contract.field import Value
 from backend.contract.home import home
@@ -59,12 +60,26 @@ def example(entry: Entry, first: Sample, stage: str) -> Example:
 def kind_of(entry: Entry) -> str:
     """What data laid out like this is, by the entry alone: a key of detect.STAGES."""
     columns = entry.get("columns") or {}
-    if entry.get("ranking"):
+    if entry.get("ranking") or columns.get("chosen") or columns.get("rejected"):
         return "preference"
     if columns.get("kto_tag"):
         return "kto"
     chat = columns.get("response") or columns.get("messages") or entry.get("formatting")
     return "sft" if chat or not columns else "text"
+
+
+def kind_of_set(entry: dataset_info.Entry) -> str:
+    """What a registered set is, by its entry, else by its first rows: a key of detect.STAGES."""
+    known = kind_of(
+        {"ranking": entry.ranking, "columns": entry.columns, "formatting": entry.formatting}
+    )
+    silent = entry.columns is None and not entry.ranking and not entry.formatting
+    if not silent or entry.path is None:
+        return known
+    try:
+        return detect.propose(detect.sample(entry.path)).kind or known
+    except DataError:
+        return known
 
 
 def place(path: Path, dataset_dir: Value) -> str:

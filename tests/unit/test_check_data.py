@@ -38,7 +38,7 @@ def test_good_rows_are_good(tmp_path: Path) -> None:
 BAD = [
     ({"output": "a"}, "row_missing_key", "refused"),
     ({"instruction": "q"}, "row_without_answer", "stops"),
-    ({"instruction": 7, "output": "a"}, "row_wrong_type", "refused"),
+    ({"instruction": {"a": 7}, "output": "a"}, "row_wrong_type", "refused"),
     ({"instruction": ["q"], "output": "a"}, "row_wrong_type", "refused"),
     ({"instruction": "q", "output": " "}, "row_empty_answer", "refused"),
     ({"instruction": "\ud83d", "output": "a"}, "row_bad_text", "refused"),
@@ -149,7 +149,7 @@ def test_conversations(tmp_path: Path, said: list[Any], code: str) -> None:
 
 
 def test_long_rows_are_a_notice(tmp_path: Path) -> None:
-    report = judged(tmp_path, lines(GOOD, {**GOOD, "output": "a" * 20}), long=20)
+    report = judged(tmp_path, lines(GOOD, {"instruction": "p", "output": "a" * 20}), long=20)
     assert found(report) == {"row_long": ("notice", 1, [2])}
     assert (report.good, report.longest, report.usable) == (True, 21, 2)
 
@@ -219,7 +219,10 @@ def test_parquet_and_its_nan(tmp_path: Path) -> None:
     rows = [{**GOOD, "score": math.nan}, {"instruction": "q", "output": None, "score": 1.0}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
     report = check(Entry(name="a", path=tmp_path / "a.parquet"))
-    assert found(report) == {"row_without_answer": ("stops", 1, [2])}
+    assert found(report) == {
+        "row_without_answer": ("stops", 1, [2]),
+        "columns_unread": ("notice", 2, [1, 2]),
+    }
     assert report.to_json()["usable"] == 1
 
 

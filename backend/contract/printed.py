@@ -1,0 +1,31 @@
+"""Lines for a terminal, in which nothing can pass for something else.
+
+Names of files, sets and runs are other people's texts: a control character in one could move the
+cursor or colour the screen, a direction mark turn the reading of what follows.
+"""
+
+import re
+import sys
+from typing import TextIO
+
+# C0 but tab and line feed, DEL, C1; direction marks; other line ends; halves of characters.
+unseen = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """A text with each such character as JSON escapes it (\\u001b), so that JSON stays the same."""
+    return unseen.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """A name as `visible`, with its tabs and line ends escaped, too."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """A line, or several, to the terminal (standard output unless told otherwise)."""
+    out = stream or sys.stdout
+    out.write(visible(text) + "\n")
+    out.flush()

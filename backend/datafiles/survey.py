@@ -1,0 +1,141 @@
+"""What stands out in the rows of a set taken together: each is worth one notice of a check.
+
+Memory is bounded: of each text only a hash is held, of at most MOST different questions.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend.datafiles.formats import Conversation, Layout
+from backend.datafiles.turns import Message
+
+FIRST = 5  # places that are named
+MOST = 500_000  # questions that are remembered: about 100 MB
+SEVERAL = 1000  # different answers that are counted: with more they are not all the same
+CONSTANT = 0.9  # share of the rows with one answer that is worth a word
+FEW = 10  # rows; below it only the same answer in all of them is, from LEAST rows on
+LEAST = 3
+COLUMNS = 100  # that are counted
+EMPTY: tuple[object, ...] = (None, "", [], {})
+
+Place = tuple[str, int]  # file, line
+
+
+@dataclass
+class Seen:
+    """How many rows, and where the first of them stand."""
+
+    count: int = 0
+    first: list[Place] = field(default_factory=list)
+
+    def add(self, place: Place) -> None:
+        """One row more."""
+        self.count += 1
+        if len(self.first) < FIRST:
+            self.first.append(place)
+
+
+@dataclass
+class Answer(Seen):
+    """Rows with one answer; `various`: not all of them ask what the first one did."""
+
+    asked: int = 0
+    various: bool = False
+
+
+@dataclass(frozen=True)
+class Remark:
+    """`problem.<code>` with its parameters, and the rows that it is about."""
+
+    code: str
+    seen: Seen
+    params: Mapping[str, str | int] = field(default_factory=dict)
+
+
+class Survey:
+    """Takes note of every row, and of the conversation that is read from it."""
+
+    def __init__(self) -> None:
+        self._unread: dict[str, Seen] = {}
+        self._holding = Seen()  # rows with data in a column that is not read
+        self._usable = 0
+        self._labels = {True: Seen(), False: Seen()}
+        self._answers: dict[int, Answer] = {}
+        self._answered = 0
+        self._alike = Seen()
+        self._known: dict[int, object] = {}
+        self._against: dict[str, Seen] = {}
+
+    def row(self, place: Place, row: Mapping[str, Any], layout: Layout) -> None:
+        """Note the columns that hold data and are not read."""
+        read = {*layout.read, *layout.media}
+        unread = [name for name in row if name not in read and row[name] not in EMPTY]
+        if unread:
+            self._holding.add(place)
+        for name in unread:
+            if name in self._unread or len(self._unread) < COLUMNS:
+                self._unread.setdefault(name, Seen()).add(place)
+
+    def conversation(self, place: Place, one: Conversation) -> None:
+        """Note what is asked and answered."""
+        self._usable += 1
+        if one.answer is None:
+            return
+        asked, said = _hash(one.asked), _hash(one.answer)
+        self._answer(place, asked, said)
+        if one.chosen and one.rejected:
+            self._pair(place, asked, one.chosen, one.rejected)
+        elif one.label is not None:
+            self._labels[one.label].add(place)
+            self._compare("labels_differ", place, hash((asked, said)), one.label)
+        else:
+            self._compare("answers_differ", place, asked, said)
+
+    def remarks(self) -> Iterator[Remark]:
+        """What is worth saying, each once."""
+        if self._unread:
+            counted = [f"{name[:40]} ({seen.count:,})" for name, seen in self._unread.items()]
+            yield Remark("columns_unread", self._holding, {"columns": ", ".join(counted)[:400]})
+        for label, code in ((True, "labels_all_good"), (False, "labels_all_bad")):
+            if self._labels[label].count and self._labels[label].count == self._usable:
+                yield Remark(code, self._labels[label])
+        most = max(self._answers.values(), key=lambda seen: seen.count, default=Answer())
+        share = CONSTANT if self._answered >= FEW else 1.0
+        if most.various and most.count >= max(LEAST, share * self._answered):
+            yield Remark("answers_constant", most, {"rows": self._answered})
+        if self._alike.count:
+            yield Remark("pairs_alike", self._alike)
+        for code, seen in self._against.items():
+            yield Remark(code, seen, {"limit": MOST})
+
+    def _answer(self, place: Place, asked: int, said: int) -> None:
+        self._answered += 1
+        if said in self._answers or len(self._answers) < SEVERAL:
+            answer = self._answers.setdefault(said, Answer(asked=asked))
+            answer.add(place)
+            answer.various = answer.various or asked != answer.asked
+
+    def _pair(self, place: Place, asked: int, chosen: Message, rejected: Message) -> None:
+        if _bare(chosen) == _bare(rejected):
+            self._alike.add(place)
+        better, worse = _hash(chosen), _hash(rejected)
+        both = hash((asked, min(better, worse), max(better, worse)))
+        self._compare("pairs_differ", place, both, better)
+
+    def _compare(self, code: str, place: Place, asked: int, value: object) -> None:
+        """Note a row that says something else than the first one with the same question did."""
+        if asked in self._known or len(self._known) < MOST:
+            first = self._known.setdefault(asked, value)
+            if first != value:
+                self._against.setdefault(code, Seen()).add(place)
+
+
+def _hash(spoken: Message | list[Message] | None) -> int:
+    return hash(json.dumps(spoken, sort_keys=True, default=str))
+
+
+def _bare(message: Message) -> list[str]:
+    """What a message holds, without white space."""
+    return ["".join(str(value).split()) for value in message.values()]

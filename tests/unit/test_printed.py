@@ -1,0 +1,66 @@
+"""Names with control or direction characters are printed escaped (issue 9, line 22)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.services import set_list
+from backend.__main__ import main
+from backend.contract.printed import one_line, visible
+from backend.contract.problems import Problem
+
+HOSTILE = "a\x1b[31m\u202egnp\x9b2K\n\tb\u2066"
+ESCAPED = "a\\u001b[31m\\u202egnp\\u009b2K\\n\\tb\\u2066"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    (tmp_path / f"{HOSTILE}.jsonl").write_text('{"instruction": "\\u202eq", "output": "a"}\n')
+    row = {HOSTILE: {"file_name": f"{HOSTILE}.jsonl"}, "lost": {"file_name": f"{HOSTILE}.csv"}}
+    (tmp_path / "data" / "dataset_info.json").write_text(json.dumps(row))
+    return tmp_path
+
+
+def test_only_what_cannot_be_seen_is_escaped() -> None:
+    for text in ("plain\nlines\tof text", "中文 ü 👩\u200d👧 \u200c", "\u00a0"):
+        assert visible(text) == text
+    assert one_line(HOSTILE) == ESCAPED
+    assert json.loads(f'"{visible(chr(0x202E) + chr(0x9B))}"') == "\u202e\x9b"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "list"],
+        ["data", "check", HOSTILE],
+        ["data", "check", f"{HOSTILE}.jsonl"],
+        ["data", "preview", f"{HOSTILE}.jsonl"],
+        ["data", "preview", f"{HOSTILE}.jsonl", "--json"],
+        ["data", "register", f"{HOSTILE}.jsonl"],
+        ["data", "register", f"{HOSTILE}.nothing"],
+        ["data", "remove", HOSTILE],
+        ["train", "--dataset", HOSTILE],
+        [HOSTILE],
+    ],
+)
+def test_nothing_unseen_reaches_the_terminal(
+    home: Path, capfd: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    main(words)
+    told = capfd.readouterr()
+    text = told.out + told.err
+    assert text
+    assert not set(text) & set("\x1b\x9b\u202e\u2066")
+    assert "gnp\x9b2K\n\tb" not in text
+
+
+def test_the_page_shows_and_finds_such_a_set(home: Path) -> None:
+    names = [row[0] for row in set_list.rows("data", "en")]
+    assert names == [ESCAPED, "lost"]
+    assert set_list.picked(ESCAPED, "data") == HOSTILE
+    assert set_list.picked("gone", "data") is None
+    lost = Problem(code="data_file_missing", params={"file": HOSTILE})
+    assert ESCAPED in lost.text()

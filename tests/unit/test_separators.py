@@ -1,0 +1,160 @@
+"""Files named .csv whose cells are separated by something else (issue 9, line 9)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backend import datafiles
+from backend.__main__ import main
+from backend.contract.dataset_info import Entry
+from backend.contract.problems import DataError
+from backend.datafiles import detect, index, separators, tables
+from backend.datafiles.check import check
+from backend.datafiles.text import Lines
+
+ROWS = [
+    ("Frage", "Antwort"),
+    ("Wie viel?", "1,5"),
+    ("A; B | C", 'sagt "ja"'),
+    ("zwei\nZeilen", "x"),
+]
+
+
+def written(mark: str, rows: list[tuple[str, ...]]) -> str:
+    """As csv.writer would, but each cell quoted only where it must be."""
+
+    def cell(text: str) -> str:
+        quoted = any(one in text for one in (mark, '"', "\n"))
+        return '"' + text.replace('"', '""') + '"' if quoted else text
+
+    return "".join(mark.join(map(cell, row)) + "\r\n" for row in rows)
+
+
+def read(path: Path) -> list[tuple[str, ...]]:
+    rows = [row for _, row in datafiles.rows(path)]
+    return [tuple(rows[0]), *(tuple(row.values()) for row in rows)]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv"])
+def test_every_separator_is_recognised(tmp_path: Path, name: str) -> None:
+    usual = separators.USUAL[name[1:]]
+    for mark in separators.MARKS:
+        for bom in (b"", b"\xef\xbb\xbf"):
+            path = tmp_path / name
+            path.write_bytes(bom + written(mark, ROWS).encode())
+            assert read(path) == ROWS, mark
+            assert datafiles.page(path, 1, 1).rows == [dict(zip(ROWS[0], ROWS[2], strict=True))]
+            report = check(
+                Entry(name="x", path=path, columns={"prompt": "Frage", "response": "Antwort"})
+            )
+            told = {one.problem.code: one.problem for one in report.findings.values()}
+            assert (report.good, report.usable) == (True, 3)
+            assert ("csv_separator" in told) == (mark != usual)
+            if mark != usual:
+                shown = "\\t (tab)" if mark == "\t" else mark
+                assert told["csv_separator"].params["separator"] == shown
+
+
+CASES = {
+    # commas in a semicolon's header: most columns win where both fit all rows
+    "id;Name, Vorname;Text\n1;Muster, Eva;a\n2;Beispiel, Jan;b\n": (";", 3),
+    # the many rows decide, not the broken one
+    "q,a\nx,y\nx,y\nx;y\nx,y\n": (",", 2),
+    # one column: separators are text
+    "text\nHello, world; or | all\nTwo, more\n": (separators.ALONE, 1),
+    "text\n": (separators.ALONE, 1),
+    # one column, quoted texts over lines
+    'text\n"one, two\nlines"\nb\n': (separators.ALONE, 1),
+    # Excel's own line says it
+    "sep=;\nq;a,b\n1;2\n": (";", 2),
+    "sep=|\nq|a\n1|2\n": ("|", 2),
+    # quoted separators of another kind
+    'q,a\n"x;y;z","a;b;c"\n"p;q;r",s\n': (",", 2),
+    "q|a\n1,5|2,5\n": ("|", 2),
+    # decimal commas, one on each line, are no second column
+    "Frage;Wert\na;1,5\nb;2,5\n": (";", 2),
+}
+
+
+def test_odd_files(tmp_path: Path) -> None:
+    for number, (content, (mark, columns)) in enumerate(CASES.items()):
+        path = tmp_path / f"{number}.csv"
+        path.write_text(content)
+        found = separators.find(path)
+        assert (found.mark, len(next(tables.csv_rows(Lines(path)), (0, 0, "x" * columns))[2])) == (
+            mark,
+            columns,
+        ), content
+    assert number == 9
+
+
+def test_a_one_column_file_is_text(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text('text\nHello, world\n"a\nb; c"\n')
+    assert [row["text"] for _, row in datafiles.rows(tmp_path / "x.csv")] == [
+        "Hello, world",
+        "a\nb; c",
+    ]
+    proposal = detect.propose(detect.sample(tmp_path / "x.csv"))
+    assert (proposal.kind, proposal.reasons[0].code) == ("text", "csv_one_column")
+
+
+def test_columns_of_one_name_and_of_none(tmp_path: Path) -> None:
+    """pandas 3.1 calls a column without a name "Unnamed: 0"; two of one name lose one unseen."""
+    path = tmp_path / "x.csv"
+    path.write_text(",q,a,\n0,x,y,\n")
+    assert [row for _, row in datafiles.rows(path)] == [
+        {"Unnamed: 0": "0", "q": "x", "a": "y", "Unnamed: 3": ""}
+    ]
+    path.write_text("q,a,a\nx,y,z\n")
+    with pytest.raises(DataError) as caught:
+        list(datafiles.rows(path))
+    assert (caught.value.problems[0].code, caught.value.problems[0].params["column"]) == (
+        "csv_column_twice",
+        "a",
+    )
+
+
+def test_a_quote_that_is_never_closed_takes_no_rows_unseen(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text('q,a\nx,y\nx,"y\nz,w\nu,v\n')
+    with pytest.raises(DataError) as caught:
+        list(datafiles.rows(path))
+    assert (caught.value.problems[0].code, caught.value.problems[0].params["line"]) == (
+        "csv_broken",
+        3,
+    )
+    report = check(Entry(name="x", path=path, columns={"prompt": "q", "response": "a"}))
+    assert [(one.problem.code, one.lines) for one in report.findings.values()] == [
+        ("csv_broken", [3])
+    ]
+    assert report.usable == 1
+
+
+def test_the_advice_about_quotes_names_the_files_own_separator(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("q;a\nx;y\nx;y\nx;y;z\n")
+    with pytest.raises(DataError) as caught:
+        list(datafiles.rows(path))
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.params["separator"], problem.params["line"]) == (
+        "csv_cells",
+        ";",
+        4,
+    )
+    assert "comma" not in problem.text()
+
+
+def test_register_says_why_and_a_far_row_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    path = tmp_path / "x.csv"
+    path.write_text("sep=;\nquestion;answer\n" + "".join(f"q{n};1,{n}\n" for n in range(2500)))
+    assert main(["data", "register", "x.csv", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert "separated by ;" in row["reasons"][0]
+    assert [one["content"] for one in row["example"]["messages"]] == ["q0", "1,0"]
+    monkeypatch.setattr(index, "LARGE", 1)
+    index.build(path)
+    assert datafiles.page(path, 2400, 1).rows == [{"question": "q2400", "answer": "1,2400"}]
