@@ -9,7 +9,7 @@ from backend.contract import registry
 from backend.contract.dataset_info import HUBS
 from backend.contract.home import home
 from backend.contract.printed import say
-from backend.contract.problems import DataError, Problem, UsageError
+from backend.contract.problems import DataError, Params, Problem, UsageError
 from backend.contract.texts import t
 from backend.data_options import Options, say_json
 from backend.datafiles import entering
@@ -19,6 +19,7 @@ from backend.datafiles.formats import COLUMNS
 from backend.datafiles.turns import OPENAI
 
 PLACES = ("subset", "split", "folder")  # of a set on a hub
+LEAST = 0.5  # confidence with which a proposal is taken without being asked for
 
 
 def register_set(words: list[str]) -> int:
@@ -29,8 +30,12 @@ def register_set(words: list[str]) -> int:
     name = given.name or _name(given)
     registry.judged(name, {"file_name": "x"}, given.dataset_dir)
     found, example = (_on_hub(given), None) if given.hub else _local(given)
-    registry.register(name, found.entry, given.dataset_dir, overwrite=given.overwrite)
-    _tell(name, found, example, given.json)
+    doubts = [] if given.anyway else _doubts(found, example)
+    if not doubts:
+        registry.register(name, found.entry, given.dataset_dir, overwrite=given.overwrite)
+    _tell(name, found, example, given.json, registered=not doubts)
+    if doubts:
+        raise DataError(*doubts)
     return 0
 
 
@@ -57,6 +62,7 @@ def _options() -> Options:
     options.add_argument("--ranking", action="store_true")
     options.add_argument("--num_samples", type=int)
     options.add_argument("--overwrite", action="store_true")
+    options.add_argument("--anyway", action="store_true")
     options.add_argument("--hub")
     options.add_argument("--hub_name", choices=tuple(HUBS), default="huggingface")
     for place in PLACES:
@@ -84,6 +90,18 @@ def _local(given: Namespace) -> tuple[Proposal, Example]:
         raise DataError(example.problem)
     place = {"file_name": entering.place(path, given.dataset_dir)}
     return replace(found, entry={**place, **found.entry, **_count(given)}), example
+
+
+def _doubts(found: Proposal, example: Example | None) -> list[Problem]:
+    """Why this should not be registered unseen: a mere guess, a first row that is refused."""
+    doubts = []
+    if found.confidence < LEAST:
+        params: Params = {"confidence": round(found.confidence * 100)}
+        doubts.append(Problem(code="register_unsure", params=params))
+    if example is not None and example.problem is not None:
+        params = {"stage": found.stage, "reason": example.problem.text()}
+        doubts.append(Problem(code="register_first_row", params=params))
+    return doubts
 
 
 def _count(given: Namespace) -> Entry:
@@ -119,18 +137,22 @@ def _pairs(words: list[str], known: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _tell(name: str, found: Proposal, example: Example | None, as_json: bool) -> None:
+def _tell(
+    name: str, found: Proposal, example: Example | None, as_json: bool, *, registered: bool
+) -> None:
     if as_json:
         line: dict[str, Any] = {"name": name, "entry": found.entry, "kind": found.kind}
+        line["registered"] = registered
         line |= {"confidence": found.confidence, "reasons": [one.text() for one in found.reasons]}
         say_json({**line, "example": example.to_json() if example else None})
         return
     for reason in found.reasons:
         say(reason.text())
-    if example:
+    if example and not example.problem:
         say(t("data.register.example", confidence=round(found.confidence * 100)))
         say(example.text())
-    say(t("data.registered", name=name))
+    if registered:
+        say(t("data.registered", name=name))
 
 
 def _usage(reason: str) -> UsageError:

@@ -133,8 +133,7 @@ def propose(first: Sample) -> Proposal:
     found = tried[-1] if tried and tried[-1].share >= ENOUGH else None
     found = found or max(tried, key=lambda one: one.share, default=None)
     if found is None or not found.share:
-        present = ", ".join(_names(rows))[:200] or "-"
-        return Proposal({}, "", 0.0, {}, [_reason("detect_nothing", columns=present)])
+        return Proposal({}, "", 0.0, {}, [*first.notices, *_nothing(tried, first)])
     guess = found.guess
     reasons = [*first.notices, *_reasons(guess, rows), *_unfit(found, first)]
     confidence = round(guess.confidence * (1 + found.share) / 2, 2)
@@ -360,7 +359,7 @@ def _is_text(rows: list[dict[str, Any]], name: str, share: float = ENOUGH) -> bo
     under a name that says so."""
     found = [text_of(row.get(name)) for row in rows]
     words = [word.strip() for word in found if word and word.strip()]
-    if len(words) < share * len(rows) or not words:
+    if len(words) < share * len(rows) or not words or name in formats.MEDIA:
         return False
     return plain(name) in SPOKEN or not all(map(bare.fullmatch, words))
 
@@ -375,6 +374,17 @@ def _reasons(guess: _Guess, rows: list[dict[str, Any]]) -> Iterator[Problem]:
     unused = [name for name in _names(rows) if name not in guess.columns.values()]
     if unused:
         yield _reason("detect_unused", columns=", ".join(unused)[:200])
+
+
+def _nothing(tried: list[_Trial], first: Sample) -> Iterator[Problem]:
+    """Why no row fits: what is wrong with the rows under the surest layout whose columns are
+    there, or that there is no such layout."""
+    for trial in tried:
+        judged = all(code.startswith("row_") for code in trial.refused)
+        if "row_media" in trial.refused or (judged and trial.guess.kind not in {"text", "prompt"}):
+            yield from _unfit(trial, first)
+            return
+    yield _reason("detect_nothing", columns=", ".join(_names(first.rows))[:200] or "-")
 
 
 def _unfit(trial: _Trial, first: Sample) -> Iterator[Problem]:

@@ -1,0 +1,65 @@
+"""`data register` does not call a set good that it cannot read (issue 9, line 9)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.__main__ import main
+
+GOOD = {"instruction": "q", "output": "a"}
+TURNS = [{"role": "user", "content": "<image>q"}, {"role": "assistant", "content": "a"}]
+MEDIA = {"messages": TURNS, "images": ["1.jpg"]}
+GUESS = "this layout is a guess (30% sure)"
+BY_NAME = ["--column", "prompt=xx", "--column", "response=yy"]
+BLANK, NULL = ({**GOOD, "output": output} for output in (" ", None))
+TEXT = ["--column", "prompt=instruction", "--column", "response=output"]
+PAIR = {"prompt": "q", "chosen": "a", "rejected": "b"}
+
+
+def lines(*rows: Any) -> str:
+    return "\n".join(json.dumps(row) for row in rows)
+
+
+CASES: list[tuple[str, str, list[str], int, str]] = [
+    ("x.jsonl", lines(GOOD), [], 0, ""),
+    ("x.jsonl", '{"question": "6 * 7?", "answer": 42}', [], 0, ""),
+    ("x.csv", "xx;yy\nfoo bar;baz quux\n", [], 3, GUESS),
+    ("x.csv", "xx;yy\nfoo bar;baz quux\n", BY_NAME, 0, ""),
+    ("x.csv", "xx;yy\nfoo bar;baz quux\n", ["--anyway"], 0, ""),
+    ("x.jsonl", '{"k": 1, "zz": "some words", "m": 2}', [], 3, "a guess (40% sure)"),
+    ("x.jsonl", lines(BLANK, GOOD), [], 3, "an answer in them is empty"),
+    ("x.jsonl", lines(BLANK, GOOD), TEXT, 3, "an answer in them is empty"),
+    ("x.jsonl", lines(BLANK, GOOD), ["--anyway"], 0, ""),
+    ("x.jsonl", lines(NULL, GOOD), [], 3, "the row has no answer"),
+    ("x.jsonl", lines({**GOOD, "output": ["a"]}, GOOD), [], 3, "something else"),
+    ("x.jsonl", lines(MEDIA), [], 3, "pictures, videos or sounds"),
+    ("x.jsonl", lines({**GOOD, "image": "1.png"}), [], 3, "pictures, videos or sounds"),
+    ("x.jsonl", lines({**GOOD, "images": []}), [], 0, ""),
+    ("x.jsonl", lines({**PAIR, "rejected": "a"}, PAIR), [], 3, "are the same"),
+    ("x.jsonl", '{"n": 1, "m": 2}', [], 3, "No column holds texts"),
+]
+
+
+def test_a_set_is_registered_only_where_its_first_row_is_learned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    registry = tmp_path / "data" / "dataset_info.json"
+    for name, content, words, code, reason in CASES:
+        for as_json in ([], ["--json"]):
+            registry.write_text("{}")
+            (tmp_path / name).write_text(content)
+            assert main(["data", "register", str(tmp_path / name), *words, *as_json]) == code, (
+                content
+            )
+            told = capsys.readouterr()
+            assert reason in told.err
+            assert bool(told.err) == bool(code)
+            assert (list(json.loads(registry.read_text())) == ["x"]) == (code == 0)
+            if as_json and told.out:
+                row: dict[str, Any] = json.loads(told.out)
+                assert row["registered"] == (code == 0)
+    assert len(CASES) == 16
