@@ -12,6 +12,7 @@ from pathlib import Path
 
 from backend.contract import launch, run_names
 from backend.contract.arguments import from_argv, ignored, judged, resolved
+from backend.contract.dataset_info import MEDIA_PROBLEM
 from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 from backend.contract.home import prepare
@@ -20,6 +21,7 @@ from backend.contract.printed import say
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.reference import help_text
 from backend.contract.texts import t
+from backend.datafiles import pictures
 
 RUNS = ("train", "eval", "export")
 OF_MODEL = {"model_name_or_path", "adapter_name_or_path"}
@@ -56,17 +58,18 @@ def tell(problems: tuple[Problem, ...] | list[Problem]) -> None:
 
 def _values(task: str, words: list[str]) -> Values:
     """The checked values of a subcommand; every problem at once as UsageError, or as ModelError
-    where only what was found of the model is wrong."""
+    where only what was found of the model is wrong. What the data holds is told first."""
     values, problems = from_argv(words, task)
     values, notices = run_names.resolve(values)
     problems += notices
     found = judged(values, problems, task) + ignored(values, task)
-    checked = all(problem.notice for problem in found)
-    if checked:
-        found += check_paths(values, task)
+    wrong = {problem.field for problem in found if not problem.notice}
+    found += [one for one in check_paths(values, task) if one.field not in wrong]
+    found = [*pictures.problems(values, task), *found]
+    found.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
     errors = [problem for problem in found if not problem.notice]
     if errors:
-        of_model = checked and {problem.field for problem in errors} <= OF_MODEL
+        of_model = not wrong and {problem.field for problem in errors} <= OF_MODEL
         raise (ModelError if of_model else UsageError)(*errors)
     tell(found)
     return values

@@ -48,7 +48,7 @@ def check_set(words: list[str]) -> int:
     options.add_argument("--strict", action="store_true")
     options.add_argument("--max_chars", type=int, default=LONG)
     given = options.parse_args(words)
-    entry = dataset_info.find(_named(given), given.dataset_dir)
+    entry = dataset_info.find(_named(given), given.dataset_dir, to_learn=False)
     shown = _progress if sys.stderr.isatty() else _progress_in_lines(time.monotonic())
     progress = _numbers if given.progress else shown
     how = Checking(given.stage, given.strict, given.max_chars, progress)

@@ -56,7 +56,7 @@ def look(values: Values, wish: Wish, lang: str) -> Shown:
 
 
 def _look(values: Values, name: str, wish: Wish, lang: str) -> Shown:
-    entry = dataset_info.find(name, values.get("dataset_dir"))
+    entry = dataset_info.find(name, values.get("dataset_dir"), to_learn=False)
     if entry.path is None:
         if wish.view == "tokens" and not wish.words:
             return _hub(values, name, wish, lang)

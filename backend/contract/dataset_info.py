@@ -28,6 +28,7 @@ KINDS: Mapping[str, type] = {
     "placeholders": bool,
 }
 MEDIA = ("images", "videos", "audios")
+MEDIA_PROBLEM = "dataset_media"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +76,12 @@ def entries(dataset_dir: Value) -> dict[str, Entry]:
     }
 
 
-def find(name: str, dataset_dir: Value, field: str = "dataset") -> Entry:
+def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: bool = True) -> Entry:
     """The data set of this name: registered, else a data file or folder of that path.
 
-    Raises DataError: not registered (with a near name), no such file, a place or kind of data that
-    is not supported; `field` is the argument that named it.
+    `field` is the argument that named it; one that is not to be learned, only looked at, may hold
+    pictures. Raises DataError: not registered (with a near name), no such file, a place or kind
+    of data that is not supported.
     """
     if dataset_dir == ONLINE:
         return Entry(name=name, hub_id=name)
@@ -94,19 +96,19 @@ def find(name: str, dataset_dir: Value, field: str = "dataset") -> Entry:
     if name not in known:
         raise DataError(_unknown(name, known, dataset_dir, field))
     entry = known[name]
-    if entry.problems:
-        problems = (
-            Problem(code=one.code, field=field, params=one.params) for one in entry.problems
+    problems = [one for one in entry.problems if to_learn or one.code != MEDIA_PROBLEM]
+    if problems:
+        raise DataError(
+            *(Problem(code=one.code, field=field, params=one.params) for one in problems)
         )
-        raise DataError(*problems)
     if entry.path is not None and not entry.path.exists():
         raise DataError(_problem("dataset_file_missing", field, name=name, path=str(entry.path)))
     return entry
 
 
 def path_of(name: str, dataset_dir: Value) -> Path | None:
-    """The file or folder of a data set; None where it lies on a hub. Raises as find does."""
-    return find(name, dataset_dir).path
+    """The file or folder of a data set to look at; None where it lies on a hub. Raises as find."""
+    return find(name, dataset_dir, to_learn=False).path
 
 
 def check(values: Mapping[str, Value], task: str) -> list[Problem]:
@@ -250,7 +252,7 @@ def _entry_problems(entry: Entry, row: Mapping[str, object], registry: Path) -> 
         params = {**given, "value": str(entry.formatting)[:80]}
         problems.append(Problem(code="dataset_formatting", params=params))
     if any(column in MEDIA for column in entry.columns or {}):
-        problems.append(Problem(code="dataset_media", params=given))
+        problems.append(Problem(code=MEDIA_PROBLEM, params=given))
     for key, kind in KINDS.items():
         if row.get(key) is not None and not isinstance(row[key], kind):
             problems.append(Problem(code="registry_bad_value", params={**given, "key": key}))

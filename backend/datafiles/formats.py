@@ -89,6 +89,9 @@ class Conversation:
         return self.messages[-1] if answered else self.chosen
 
 
+Read = Callable[[Row], Conversation]
+
+
 @dataclass(frozen=True)
 class Layout:
     """Which column of a row holds what ("" where nothing does), and the names of the roles."""
@@ -135,7 +138,7 @@ def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> La
     return Layout("alpaca", wanted, columns)
 
 
-def reader(found: Layout) -> Callable[[Row], Conversation]:
+def reader(found: Layout) -> Read:
     """The function that turns a row of this layout into a Conversation, or raises RowError."""
     return partial(_plain if found.kind == "text" else _chat, found)
 

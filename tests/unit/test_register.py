@@ -63,3 +63,58 @@ def test_a_set_is_registered_only_where_its_first_row_is_learned(
                 row: dict[str, Any] = json.loads(told.out)
                 assert row["registered"] == (code == 0)
     assert len(CASES) == 16
+
+
+VISION_YAML = """\
+model_name_or_path: ./models/gone
+image_max_pixels: 262144
+video_max_pixels: 16384
+stage: sft
+dataset: {dataset}
+template: qwen3_vl_nothink
+"""
+PICTURES = {"file_name": "p.json", "formatting": "sharegpt"}
+PICTURES["columns"] = {"messages": "messages", "images": "images"}  # type: ignore[assignment]
+
+
+def test_pictures_are_told_first_and_all_in_one_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LLaMA-Factory's qwen3vl_lora_sft.yaml and mllm_demo took five rounds of argument errors
+    (issue 9, line 16)."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset_info.json").write_text(json.dumps({"mllm_demo": PICTURES}))
+    (tmp_path / "data" / "p.json").write_text(json.dumps([MEDIA, MEDIA]))
+    (tmp_path / "parts.jsonl").write_text(
+        lines({"messages": [{**TURNS[0], "content": [{"type": "image"}]}, TURNS[1]]})
+    )
+    (tmp_path / "some.jsonl").write_text(lines(GOOD, {**GOOD, "images": ["1.jpg"]}))
+    for dataset, first in (
+        ("mllm_demo", "has pictures, videos or sounds (its entry"),
+        ("data/p.json", "has rows with pictures, videos or sounds: 2 of the first 2"),
+        ("parts.jsonl", "has rows with pictures, videos or sounds: 1 of the first 1"),
+    ):
+        (tmp_path / "x.yaml").write_text(VISION_YAML.format(dataset=dataset))
+        assert main(["train", str(tmp_path / "x.yaml")]) == 2
+        told = capsys.readouterr().err.splitlines()
+        assert told[0].startswith(f"error: The data set {dataset} {first}"), dataset
+        for word in ("image_max_pixels", "video_max_pixels", "models/gone"):
+            assert any(word in line for line in told[1:]), word
+    (tmp_path / "x.yaml").write_text(VISION_YAML.format(dataset="some.jsonl"))
+    assert main(["train", str(tmp_path / "x.yaml")]) == 2
+    assert "1 of the first 2" not in capsys.readouterr().err  # a notice, when a run begins
+
+
+def test_a_set_with_pictures_can_be_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dataset_info.json").write_text(json.dumps({"mllm_demo": PICTURES}))
+    (tmp_path / "data" / "p.json").write_text(json.dumps([MEDIA, {**MEDIA, "images": []}]))
+    assert main(["data", "preview", "mllm_demo"]) == 0
+    assert "1.jpg" in capsys.readouterr().out
+    assert main(["data", "check", "mllm_demo", "--json"]) == 3
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (found["code"], found["count"], found["lines"]) == ("row_media", 1, [1])

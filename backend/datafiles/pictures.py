@@ -1,0 +1,59 @@
+"""Pictures, videos and sounds in the data sets that a run names: said before anything else.
+
+They cannot be learned yet. Arguments that are about them (image_max_pixels, say) are wrong for the
+same reason, so whoever has both is told of the data first.
+"""
+
+from collections.abc import Mapping
+from itertools import islice
+
+from backend import datafiles
+from backend.contract import dataset_info
+from backend.contract.dataset_info import Entry
+from backend.contract.field import Value
+from backend.contract.problems import DataError, Params, Problem
+from backend.datafiles import formats
+from backend.datafiles.turns import RowError
+
+ROWS = 20  # that are looked at in each set
+
+
+def problems(values: Mapping[str, Value], task: str) -> list[Problem]:
+    """What to say of the first rows of each set: an error where all of them hold pictures, a
+    notice where some do. Sets that cannot be read are passed over: others tell of them."""
+    if task not in {"train", "eval"}:
+        return []
+    stage = str(values.get("stage") or "sft")
+    found: list[Problem] = []
+    for argument in ("dataset", "eval_dataset"):
+        for name in dataset_info.names(values.get(argument)):
+            try:
+                entry = dataset_info.find(name, values.get("dataset_dir"), argument)
+                problem = _problem(entry, stage, argument)
+            except DataError:
+                continue
+            found += [problem] if problem else []
+    return found
+
+
+def _problem(entry: Entry, stage: str, argument: str) -> Problem | None:
+    if entry.path is None:
+        return None
+    rows = list(islice(datafiles.rows(entry.path), ROWS))
+    place = (str(entry.path), rows[0][0])
+    read = formats.reader(formats.layout(entry, rows[0][1], place, formats.WANTED[stage]))
+    lines = [line for line, row in rows if _holds_media(read, row)]
+    if not lines:
+        return None
+    params: Params = {"name": entry.name, "file": str(entry.path), "line": lines[0]}
+    params = {**params, "count": len(lines), "rows": len(rows)}
+    some = len(lines) < len(rows)
+    return Problem(code="dataset_pictures", field=argument, params=params, notice=some)
+
+
+def _holds_media(read: formats.Read, row: formats.Row) -> bool:
+    try:
+        read(row)
+    except RowError as error:
+        return error.code == "row_media"
+    return False
