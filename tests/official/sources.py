@@ -151,7 +151,7 @@ SOURCES = (
     Source(
         names=("openchat-3.6",),
         file="ochat/openchat_3.6.jinja",
-        origin="openchat's own package, ochat/config/__init__.py: openchat_3.6",
+        origin="imoneoi/openchat f0d862e, ochat/config/__init__.py: openchat_3.6",
         **BOS,
     ),
     ollama("opencoder:8b", "opencoder"),
