@@ -21,6 +21,10 @@ last column says. The texts are in tests/official/texts.json.
 Tools: *own* are listed, called and answered in the model's own format. *In words* are written into
 the texts in the manner of Hermes and Qwen, since the official template has no place for them.
 
+Other names: `orca` is ChatML as in fschat 0.2.36 (mistral-7b-openorca, orca-2); `smollm` as in
+LLaMA-Factory ff6d4d1, for lack of a file of SmolLM-Instruct. All others are among the models
+compared.
+
 Tokens: a text begins with the tokenizer's begin token where the tokenizer itself puts it there. A
 model that does not have the token with which a template ends answers gets its own end token
 instead, with a notice.

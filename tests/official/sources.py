@@ -129,6 +129,7 @@ SOURCES = (
     ),
     trl("cohere.jinja", "cohere", **BOS),
     jinja_js("deepseek-ai/deepseek-llm-7b-chat", "deepseek", **BOS),
+    llama_cpp_test("DeepSeek-V2", "DeepSeek-V2", "deepseek", **BOS),
     jinja_js("deepseek-ai/deepseek-coder-33b-instruct", "deepseekcoder", **BOS),
     ollama("exaone3.5:7.8b", "exaone"),
     trl(
@@ -144,6 +145,12 @@ SOURCES = (
         },
     ),
     trl("gemma3.jinja", "gemma", **BOS),
+    Source(
+        names=("gemma",),
+        file="unsloth/gemma3n_template.jinja",
+        origin="unsloth 2026.10.9, chat_templates.py: gemma-3n",
+        **BOS,
+    ),
     ollama("internlm2:1.8b", "internlm2", **BOS),
     ollama("llama2:7b", "llama2", **BOS),
     ollama("mixtral:8x7b", "mixtral", **BOS),
@@ -202,6 +209,13 @@ SOURCES = (
     ),
     trl("llama3.jinja", "llama3", **BOS),
     trl("llama3_1.jinja", "llama3.1", **BOS, groups=TOOLED, differs={ONE_CALL: SEVERAL}),
+    llama_cpp(
+        "meta-llama-Llama-3.3-70B-Instruct.jinja",
+        "llama3.1",
+        **BOS,
+        groups=TOOLED,
+        differs={ONE_CALL: SEVERAL},
+    ),
     trl("llama3_1.jinja", "llama3", **BOS, groups=(WITH_TOOLS,), differs={ONE_CALL: SEVERAL}),
     trl(
         "llama3_2.jinja",
