@@ -38,7 +38,7 @@ class Form:
     def add(self, *names: str, start: Mapping[str, Value] | None = None) -> None:
         """Draw the widgets of these rows here, at their defaults or at `start`."""
         for name in names:
-            value = (start or {}).get(name, FIELDS[name].default)
+            value = (start or {}).get(name, FIELDS[name].default_in(self.task))
             keys = _texts(FIELDS[name])
             if self.marked:  # `marks` says the help again, or the problem in its place
                 del keys["info"]

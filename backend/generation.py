@@ -36,7 +36,7 @@ class Sampling:
         return cls(
             max_tokens=int(values["max_new_tokens"] or 0),
             temperature=float(values["temperature"] or 0.0) if values["do_sample"] else 0.0,
-            top_p=float(values["top_p"] or 1.0),
+            top_p=float(values["top_p"] or 0.0),
             top_k=int(values["top_k"] or 0),
             repetition_penalty=float(values["repetition_penalty"] or 1.0),
             skip_special_tokens=bool(values["skip_special_tokens"]),

@@ -15,7 +15,7 @@ from backend.contract import run_folder
 from backend.contract.files import read_json
 
 WHAT = ("eval_dataset", "max_samples", "cutoff_len", "per_device_eval_batch_size")
-HOW = ("do_eval", "do_predict", "max_new_tokens", "temperature", "top_p", "do_sample")
+HOW = ("do_eval", "do_predict", "max_new_tokens", "do_sample", "temperature", "top_p")
 MORE = ("top_k", "num_beams", "repetition_penalty", "dataset_dir", "seed")
 START = {"do_predict": True, "max_new_tokens": 512, "cutoff_len": 1024}
 PAGE = 20

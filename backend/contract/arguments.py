@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from backend.contract.field import Field, FieldError, Value, Values
 from backend.contract.fields import ALIASES, FIELDS, LATER
+from backend.contract.fields.generation import DRAWN
 from backend.contract.files import Located, read_mapping, write_mapping
 from backend.contract.problems import Problem
 from backend.contract.rules import broken
@@ -24,7 +25,7 @@ def fields_of(task: str) -> list[Field]:
 
 def defaults(task: str) -> Values:
     """Each argument of a subcommand at its default."""
-    return {row.name: row.default for row in fields_of(task)}
+    return {row.name: row.default_in(task) for row in fields_of(task)}
 
 
 def active(values: Mapping[str, Value], task: str) -> list[Field]:
@@ -51,9 +52,12 @@ def changed(values: Mapping[str, Value], task: str) -> Values:
 def parse(raw: Mapping[str, object], task: str) -> tuple[Values, list[Problem]]:
     """All values of a subcommand from raw ones (text or YAML types), and the problems found.
 
+    Evaluate gives the likeliest answers, unless do_sample or one of the sampling numbers is given.
     It ends at MAX_PROBLEMS: such a file is something else, and each suggestion takes time.
     """
     values = defaults(task)
+    if task == "eval" and DRAWN & {ALIASES.get(given, given) for given in raw}:
+        values["do_sample"] = True
     problems: list[Problem] = []
     for given, value in raw.items():
         if len(problems) == MAX_PROBLEMS:
@@ -87,12 +91,13 @@ def judged(values: Values, problems: Sequence[Problem], task: str) -> list[Probl
 def ignored(values: Mapping[str, Value], task: str) -> list[Problem]:
     """A notice for each value that was given and does not apply, with what it would need."""
     applying = {row.name for row in active(values, task)}
+    start = defaults(task)
     return [
         Problem(
             code="does_not_apply", field=row.name, params={"needs": needs(row, task)}, notice=True
         )
         for row in fields_of(task)
-        if row.name not in applying and values.get(row.name, row.default) != row.default
+        if row.name not in applying and values.get(row.name, start[row.name]) != start[row.name]
     ]
 
 

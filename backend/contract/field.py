@@ -36,7 +36,8 @@ class Field:
     low/high  the closed range of a number (of each number); `step` is the grid of its slider
     choices   what a choice, or each name of a list, may be; () where a list takes any name
     when      shown, written and checked only where every (argument, values) pair holds
-    training_when  further pairs that hold for the subcommand train only
+    task_when further pairs that hold for one subcommand only, by its name
+    task_defaults  the default of single subcommands where it is another one
     tasks     the subcommands that take it: train, eval, chat, api, export
     optional  None is a value (and the way to say "not set")
     secret    travels in the child's environment under `to`, never in argv or files
@@ -54,7 +55,8 @@ class Field:
     step: float | None = None
     choices: tuple[str, ...] = ()
     when: When = ()
-    training_when: When = ()
+    task_when: tuple[tuple[str, When], ...] = ()
+    task_defaults: tuple[tuple[str, Value], ...] = ()
     tasks: tuple[str, ...] = ("train",)
     optional: bool = False
     secret: bool = False
@@ -77,7 +79,11 @@ class Field:
 
     def conditions(self, task: str) -> When:
         """What must hold for this argument to apply in a subcommand."""
-        return self.when + (self.training_when if task == "train" else ())
+        return self.when + dict(self.task_when).get(task, ())
+
+    def default_in(self, task: str) -> Value:
+        """The default in a subcommand."""
+        return dict(self.task_defaults).get(task, self.default)
 
     def active(self, values: Mapping[str, Value], task: str) -> bool:
         """Whether this argument applies in a subcommand, given the others."""

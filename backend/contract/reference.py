@@ -45,7 +45,7 @@ def help_text(task: str, lang: str = DEFAULT_LANGUAGE) -> str:
 
 def _entry(row: Field, task: str, lang: str) -> list[str]:
     """One argument of --help: its name and kind, then help, default and limits below."""
-    details = [t("reference.default", lang, value=_default(row))]
+    details = [t("reference.default", lang, value=format_value(row.default_in(task)))]
     if _limits(row):
         details.append(t("reference.values", lang, values=_limits(row)))
     if row.conditions(task):
@@ -67,9 +67,9 @@ def _line(row: Field) -> str:
     cells = [
         f"`{row.name}`",
         kind,
-        f"`{_default(row)}`",
+        _default(row),
         _limits(row),
-        needs(row, row.tasks[0]),
+        _needs(row),
         ", ".join(row.tasks),
         t(f"field.{row.name}.help"),
     ]
@@ -77,7 +77,17 @@ def _line(row: Field) -> str:
 
 
 def _default(row: Field) -> str:
-    return format_value(row.default)
+    """The default, and those of single subcommands where they are others."""
+    others = [f"{task}: `{format_value(value)}`" for task, value in row.task_defaults]
+    return "; ".join([f"`{format_value(row.default)}`", *others])
+
+
+def _needs(row: Field) -> str:
+    """What the row asks for; where that is not the same in all subcommands, by subcommand."""
+    asked = {task: needs(row, task) for task in row.tasks}
+    if len(set(asked.values())) == 1:
+        return asked[row.tasks[0]]
+    return "; ".join(f"{task}: {text}" for task, text in asked.items() if text)
 
 
 def _limits(row: Field) -> str:

@@ -111,7 +111,7 @@ def _sampling(values: Values) -> Sampling:
     return Sampling(
         max_tokens=int(values["max_new_tokens"] or 1),
         temperature=float(values["temperature"] or 0.0),
-        top_p=float(values["top_p"] or 1.0),
+        top_p=float(values["top_p"] or 0.0),
         top_k=int(values["top_k"] or 0),
         repetition_penalty=float(values["repetition_penalty"] or 1.0),
     )

@@ -129,6 +129,23 @@ def test_labels_that_the_model_says_score_100(tiny_model_dir: Path, workspace: P
     assert names <= {path.name for path in (workspace / "second").iterdir()}
 
 
+def test_what_nobody_asked_to_be_sampled_is_the_same_each_time(
+    tiny_model_dir: Path, workspace: Path
+) -> None:
+    """The likeliest answers, whatever the seed: a score can be repeated."""
+    write_dataset(workspace, "rows", ROWS)
+    asked = {"do_predict": True, "do_eval": False, "repetition_penalty": VARIED}
+    found = []
+    for seed in (1, 2):
+        found.append(run(workspace / f"s{seed}", values_for(tiny_model_dir, seed=seed, **asked)))
+        del found[-1]["predict_runtime"], found[-1]["predict_samples_per_second"]
+    assert found[0] == found[1]
+    assert predictions(workspace / "s1") == predictions(workspace / "s2")
+    greedy = {**asked, "do_sample": True, "top_k": 1}
+    run(workspace / "greedy", values_for(tiny_model_dir, **greedy))
+    assert predictions(workspace / "greedy") == predictions(workspace / "s1")
+
+
 def test_a_seed_makes_sampled_predictions_again(tiny_model_dir: Path, workspace: Path) -> None:
     write_dataset(workspace, "rows", ROWS)
     drawn = {"do_predict": True, "do_eval": False, "temperature": 1.5, "top_p": 1.0}

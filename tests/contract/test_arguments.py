@@ -106,7 +106,7 @@ def test_secrets_travel_in_the_environment_only(task: str) -> None:
 def test_only_what_differs_and_applies_is_written(case: tuple[str, Values]) -> None:
     task, values = case
     for name, value in arguments.changed(values, task).items():
-        assert value != FIELDS[name].default
+        assert value != FIELDS[name].default_in(task)
         assert FIELDS[name].active({**arguments.defaults(task), **values}, task)
 
 
@@ -317,3 +317,36 @@ def test_any_words_are_values_or_problems(words: list[str]) -> None:
     values, problems = arguments.from_argv(words, "train")
     assert set(values) == set(arguments.defaults("train"))
     assert all(problem.text("zh") for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("given", "samples"),
+    [
+        ({}, False),
+        ({"do_predict": True, "max_new_tokens": 8, "repetition_penalty": 1.1}, False),
+        ({"do_sample": True}, True),
+        ({"temperature": 0.95}, True),  # said, though it is the default
+        ({"top_p": 0.7}, True),
+        ({"top_k": 1}, True),
+        ({"temperature": 0.5, "do_sample": False}, False),
+        ({"do_sample": False, "temperature": 0.5}, False),
+    ],
+)
+def test_evaluate_samples_only_where_it_is_asked_to(
+    given: dict[str, object], samples: bool
+) -> None:
+    """LLaMA-Factory samples at 0.95 where its predict example says nothing (GeneratingArguments,
+    do_sample True), so that no score comes twice; what its YAML does say holds here, too."""
+    values, problems = arguments.parse(given, "eval")
+    assert not problems
+    assert values["do_sample"] is samples
+    again, _ = arguments.from_argv(arguments.to_argv(values, "eval"), "eval")
+    assert again["do_sample"] is samples
+    told = {problem.field for problem in arguments.ignored(values, "eval")}
+    assert told == (set() if samples else set(given) & {"temperature", "top_p", "top_k"})
+
+
+def test_chat_and_api_sample_by_default() -> None:
+    for task in ("chat", "api"):
+        assert arguments.parse({}, task)[0]["do_sample"] is True
+        assert arguments.parse({"temperature": 0.3}, task)[0]["do_sample"] is True

@@ -55,12 +55,17 @@ def test_the_default_lies_on_the_slider_s_step(row: Field) -> None:
 
 @every_row
 def test_when_names_rows_and_values_that_exist(row: Field) -> None:
-    for name, allowed in row.when + row.training_when:
-        other = FIELDS[name]
-        assert all(other.parse(value) == value for value in allowed)
-        assert set(row.tasks if (name, allowed) in row.when else ("train",)) <= set(other.tasks), (
-            "a condition that this subcommand cannot meet"
-        )
+    for tasks, conditions in [(row.tasks, row.when), *(((t,), w) for t, w in row.task_when)]:
+        for name, allowed in conditions:
+            other = FIELDS[name]
+            assert all(other.parse(value) == value for value in allowed)
+            assert set(tasks) <= set(other.tasks), "a condition that this subcommand cannot meet"
+
+
+@every_row
+def test_what_holds_in_one_subcommand_is_of_the_row_s_own(row: Field) -> None:
+    assert {task for task, _ in row.task_when + row.task_defaults} <= set(row.tasks)
+    assert all(row.parse(value) == value != row.default for _, value in row.task_defaults)
 
 
 @every_row

@@ -4,7 +4,10 @@ from backend.contract.field import Field
 
 ANSWERS = ("eval", "chat", "api")
 SAMPLED = (*ANSWERS, "train")
-ROLLOUTS = (("stage", ("ppo", "grpo")),)  # the stages of training that draw answers
+ROLLOUTS = (("train", (("stage", ("ppo", "grpo")),)),)  # the stages of training that draw answers
+DRAWING = (*ROLLOUTS, ("eval", (("do_sample", (True,)),)))
+# Given in Evaluate, whose answers are the likeliest ones by default, these ask for sampling.
+DRAWN = frozenset({"temperature", "top_p", "top_k"})
 
 
 def _float(name: str, default: float, low: float, high: float) -> Field:
@@ -17,7 +20,7 @@ def _float(name: str, default: float, low: float, high: float) -> Field:
         high=high,
         step=0.01,
         tasks=SAMPLED,
-        training_when=ROLLOUTS,
+        task_when=DRAWING,
     )
 
 
@@ -31,11 +34,18 @@ ROWS = (
         high=131_072,
         step=1,
         tasks=SAMPLED,
-        training_when=ROLLOUTS,
+        task_when=ROLLOUTS,
     ),
-    Field(name="do_sample", kind="bool", default=True, group="generation", tasks=ANSWERS),
+    Field(
+        name="do_sample",
+        kind="bool",
+        default=True,
+        task_defaults=(("eval", False),),
+        group="generation",
+        tasks=ANSWERS,
+    ),
     _float("temperature", 0.95, 0.0, 2.0),
-    _float("top_p", 0.7, 0.01, 1.0),
+    _float("top_p", 0.7, 0.0, 1.0),
     Field(
         name="top_k",
         kind="int",
@@ -45,7 +55,7 @@ ROWS = (
         high=100_000,
         step=1,
         tasks=SAMPLED,
-        training_when=ROLLOUTS,
+        task_when=DRAWING,
         advanced=True,
     ),
     Field(
@@ -68,7 +78,7 @@ ROWS = (
         high=10.0,
         step=0.01,
         tasks=SAMPLED,
-        training_when=ROLLOUTS,
+        task_when=ROLLOUTS,
         advanced=True,
     ),
     Field(
