@@ -9,7 +9,10 @@ from typing import Any
 from backend.contract.dataset_info import Entry
 from backend.contract.field import Value
 from backend.contract.problems import DataError, Problem
+from backend.data import hub_files
+from backend.data.hub_files import HubFiles, unreachable
 from backend.deadline import answered
+from backend.failures import is_disk_full
 
 DEADLINE = 12.0  # seconds until a hub must have answered
 SMALL = ["README.md", "dataset_infos.json"]
@@ -17,32 +20,65 @@ SMALL = ["README.md", "dataset_infos.json"]
 logger = logging.getLogger(__name__)
 
 
-def load(entry: Entry, values: Mapping[str, Value]) -> Any:
-    """The rows of a set on a hub (a datasets.Dataset, with `streaming` an IterableDataset).
+def load(entry: Entry, values: Mapping[str, Value]) -> HubFiles:
+    """The files of a set on a hub; fetched, unless `streaming` asks for one after the other.
 
-    Raises DataError where it cannot be had.
+    Raises DataError where they cannot be had.
     """
     import datasets
 
     offline = bool(datasets.config.HF_HUB_OFFLINE) or _set("HF_DATASETS_OFFLINE")
-    elsewhere = entry.hub == "modelscope"
-    if (elsewhere or not offline) and not known(entry.hub_id, entry.hub):
-        raise _unreachable(entry.hub_id)
-    given: dict[str, Any] = {"name": entry.subset, "data_dir": entry.folder, "split": entry.split}
-    given["streaming"] = bool(values.get("streaming"))
-    if values.get("cache_dir"):
-        given["cache_dir"] = str(values["cache_dir"])
+    cache_dir = str(values["cache_dir"]) if values.get("cache_dir") else None
+    if entry.hub == "modelscope":
+        _require(entry)
+        found = _found(_fetched(entry.hub_id, cache_dir), entry, cache_dir)
+    elif offline:
+        found = hub_files.known_before(entry, cache_dir) or _here(entry, cache_dir)
+    else:
+        _require(entry)
+        found = _found(entry.hub_id, entry, cache_dir)
+    if not values.get("streaming"):
+        found.fetch()
+    return found
+
+
+def _require(entry: Entry) -> None:
+    if not known(entry.hub_id, entry.hub):
+        raise unreachable(entry.hub_id)
+
+
+def _found(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
+    """What hub_files.find finds, its errors as DataError."""
+    import datasets
+
     try:
-        place = _fetched(entry.hub_id, given.get("cache_dir")) if elsewhere else entry.hub_id
-        return datasets.load_dataset(place, **given)
-    except (OSError, datasets.exceptions.DatasetsError) as error:
-        logger.warning("%s: %s", entry.hub_id, error)
-        raise _unreachable(entry.hub_id) from None
-    except ValueError as error:  # no such split or subset
+        return hub_files.find(place, entry, cache_dir)
+    except (FileNotFoundError, ValueError, RuntimeError) as error:  # no data, no such subset, code
         params = {"name": entry.hub_id, "reason": str(error)[:300]}
         raise DataError(
             Problem(code="dataset_hub_refused", field="dataset", params=params)
         ) from None
+    except (OSError, datasets.exceptions.DatasetsError) as error:
+        if is_disk_full(error):
+            raise
+        logger.warning("%s: %s", entry.hub_id, error)
+        raise unreachable(entry.hub_id) from None
+
+
+def _here(entry: Entry, cache_dir: str | None) -> HubFiles:
+    """The files of a set that another program has brought here (`hf download`, say)."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    given = {"repo_type": "dataset", "cache_dir": cache_dir, "local_files_only": True}
+    try:
+        found = _found(str(snapshot_download(entry.hub_id, **given)), entry, cache_dir)
+    except LocalEntryNotFoundError:
+        raise unreachable(entry.hub_id) from None
+    if found.gap():
+        logger.warning("%s: not all of its files are here: %s", entry.hub_id, found.gap())
+        raise unreachable(entry.hub_id)
+    return found
 
 
 def known(name: str, hub: str = "huggingface") -> bool:
@@ -107,9 +143,4 @@ def _set(variable: str) -> bool:
 
 def _missing(name: str) -> DataError:
     problem = Problem(code="dataset_hub_not_found", field="dataset", params={"name": name})
-    return DataError(problem)
-
-
-def _unreachable(name: str) -> DataError:
-    problem = Problem(code="dataset_hub_unreachable", field="dataset", params={"name": name})
     return DataError(problem)

@@ -70,12 +70,13 @@ class Source:
         self.entry = entry
         self.values = values
         self.argument = argument
-        self._loaded = hub.load(entry, values) if entry.hub_id else None
+        self._hub = hub.load(entry, values) if entry.hub_id else None
 
     def content(self) -> dict[str, str]:
-        """What the rows depend on: each file with the SHA-256 of its bytes, or the hub's set."""
-        if self._loaded is not None:
-            return {self.entry.hub_id: str(getattr(self._loaded, "_fingerprint", ""))}
+        """What the rows depend on: each file with the SHA-256 of its bytes, the split of a hub."""
+        if self._hub is not None:
+            files = {name: _digest(file) for name, file in self._hub.named()}
+            return {**files, "split": self.entry.split}
         return {str(file): _digest(file) for file in self._files()}
 
     def conversations(self, account: Account) -> Iterator[tuple[Conversation, str, int]]:
@@ -128,8 +129,8 @@ class Source:
         return datafiles.files(self.entry.path)
 
     def _rows(self) -> Iterator[Raw]:
-        if self._loaded is not None:
-            return ((self.entry.hub_id, line, row) for line, row in enumerate(self._loaded, 1))
+        if self._hub is not None:
+            return self._hub.rows()
         return (
             (str(file), line, row) for file in self._files() for line, row in datafiles.rows(file)
         )

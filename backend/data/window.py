@@ -57,7 +57,7 @@ class Window(Source):
         limit = self.values.get("max_samples")
         if isinstance(limit, int):
             count = max(0, min(count, limit - start))
-        rows, total = self._hub_rows(start, count) if self._loaded else self._page(start, count)
+        rows, total = self._page(start, count)
         if total is not None and isinstance(limit, int):
             total = min(total, limit)
         return list(enumerate(rows, start)), total
@@ -110,21 +110,18 @@ class Window(Source):
         for number, row in self._wanted:
             yield *self.place(number), row
 
-    def _hub_rows(self, start: int, count: int) -> tuple[list[dict[str, Any]], int]:
-        assert self._loaded is not None
-        total = len(self._loaded)
-        picked = range(min(start, total), min(start + count, total))
-        return [self._loaded[number] for number in picked], total
-
     def _page(self, start: int, count: int) -> tuple[list[dict[str, Any]], int | None]:
-        assert self.entry.path is not None
+        parts = self._hub.whole() if self._hub else self._files()
+        if parts is None:  # a part of a split
+            rows = [dict(row) for _, _, row in self._rows()]
+            return rows[start : start + count], len(rows)
         while True:
-            found = datafiles.page(self.entry.path, start, count)
+            found = datafiles.page(parts, start, count)
             if found.rows or found.indexed >= 1.0 or not count:
                 return found.rows, found.total
-            for part in datafiles.files(self.entry.path):
+            for part in parts:
                 index.build(part)
-            if datafiles.page(self.entry.path, start, 1).indexed < 1.0:
+            if datafiles.page(parts, start, 1).indexed < 1.0:
                 time.sleep(POLL_S)  # somebody else is indexing it
 
 

@@ -40,12 +40,13 @@ class Page:
     indexed: float = 1.0
 
 
-def page(path: Path, start: int, count: int) -> Page:
-    """Rows `start` (from 0) to `start + count` of a file or folder. Raises as rows does.
+def page(place: Path | list[Path], start: int, count: int) -> Page:
+    """Rows `start` (from 0) to `start + count` of a file, a folder or several files one after the
+    other. Raises as rows does.
 
     Large text files are indexed by a child meanwhile.
     """
-    parts = files(path)
+    parts = place if isinstance(place, list) else files(place)
     index.ensure(parts)
     wanted: list[Row] = []
     skip = start
