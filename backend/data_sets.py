@@ -49,10 +49,11 @@ def check_set(words: list[str]) -> int:
     options.add_argument("--max_chars", type=int, default=LONG)
     given = options.parse_args(words)
     entry = dataset_info.find(_named(given), given.dataset_dir, to_learn=False)
+    parts = None if entry.path else _fetched(entry)
     shown = _progress if sys.stderr.isatty() else _progress_in_lines(time.monotonic())
     progress = _numbers if given.progress else shown
     how = Checking(given.stage, given.strict, given.max_chars, progress)
-    report = check(entry, how)
+    report = check(entry, how, parts)
     if given.json:
         say_json(report.to_json())
     else:
@@ -68,14 +69,13 @@ def preview_set(words: list[str]) -> int:
     options.add_argument("--search")
     given = options.parse_args(words)
     name = _named(given)
-    path = dataset_info.path_of(name, given.dataset_dir)
-    if path is None:
-        raise DataError(Problem(code="preview_on_hub", params={"name": name}))
+    entry = dataset_info.find(name, given.dataset_dir, to_learn=False)
+    parts = datafiles.files(entry.path) if entry.path else _fetched(entry)
     first, last = _range(given.rows)
     if given.search:
-        hits, onward = datafiles.search(path, given.search, first, last - first, SEARCH_S)
+        hits, onward = datafiles.search(parts, given.search, first, last - first, SEARCH_S)
     else:
-        rows = _page(path, first, last - first)
+        rows = _page(parts, first, last - first)
         hits, onward = list(enumerate(rows, first)), first + len(rows)
     if given.json:
         rows_ = [{"number": number, "row": row} for number, row in hits]
@@ -86,6 +86,17 @@ def preview_set(words: list[str]) -> int:
     if not hits:
         say(t("data.preview.none"))
     return 0
+
+
+def _fetched(entry: Entry) -> list[Path]:
+    """The files of a set on a hub, brought here. Raises DataError where it cannot be had, or where
+    it is only a part of a split."""
+    from backend.data import hub
+
+    parts = hub.load(entry, {}).whole()
+    if parts is None:
+        raise DataError(Problem(code="hub_part", params={"name": entry.name, "split": entry.split}))
+    return parts
 
 
 def _set_option(options: Options) -> None:
@@ -121,15 +132,15 @@ def _listed(entry: Entry) -> dict[str, object]:
     }
 
 
-def _page(path: Path, first: int, count: int) -> list[datafiles.Row]:
+def _page(parts: list[Path], first: int, count: int) -> list[datafiles.Row]:
     """Rows far inside a large text file: indexed first where that was not done yet."""
     while True:
-        found = datafiles.page(path, first, count)
+        found = datafiles.page(parts, first, count)
         if found.rows or found.indexed >= 1.0:
             return found.rows
-        for part in datafiles.files(path):
+        for part in parts:
             index.build(part)
-        if datafiles.page(path, first, 1).indexed < 1.0:
+        if datafiles.page(parts, first, 1).indexed < 1.0:
             time.sleep(POLL_S)  # somebody else is indexing it
 
 

@@ -106,11 +106,6 @@ def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: boo
     return entry
 
 
-def path_of(name: str, dataset_dir: Value) -> Path | None:
-    """The file or folder of a data set to look at; None where it lies on a hub. Raises as find."""
-    return find(name, dataset_dir, to_learn=False).path
-
-
 def check(values: Mapping[str, Value], task: str) -> list[Problem]:
     """Everything wrong with the data sets that a task's values name."""
     if task not in {"train", "eval"}:

@@ -25,6 +25,7 @@ FAR = 100 * index.EVERY  # rows that a page may pass over without an index
 Row = dict[str, Any]
 Rows = Iterator[tuple[int, Row]]
 Hit = tuple[int, Row]
+Place = Path | list[Path]  # a file, a folder, or several files one after the other
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,12 @@ class Page:
     indexed: float = 1.0
 
 
-def page(place: Path | list[Path], start: int, count: int) -> Page:
-    """Rows `start` (from 0) to `start + count` of a file, a folder or several files one after the
-    other. Raises as rows does.
+def page(place: Place, start: int, count: int) -> Page:
+    """Rows `start` (from 0) to `start + count` of a place. Raises as rows does.
 
     Large text files are indexed by a child meanwhile.
     """
-    parts = place if isinstance(place, list) else files(place)
+    parts = _parts(place)
     index.ensure(parts)
     wanted: list[Row] = []
     skip = start
@@ -65,7 +65,9 @@ def page(place: Path | list[Path], start: int, count: int) -> Page:
     return Page(wanted, _total(parts), _indexed(parts))
 
 
-def search(path: Path, words: str, start: int, count: int, seconds: float) -> tuple[list[Hit], int]:
+def search(
+    place: Place, words: str, start: int, count: int, seconds: float
+) -> tuple[list[Hit], int]:
     """Rows from number `start` on that hold `words` (in any case), and where to go on.
 
     Ends after `count` hits or `seconds`; at the end of the data the place to go on from is -1.
@@ -73,7 +75,7 @@ def search(path: Path, words: str, start: int, count: int, seconds: float) -> tu
     limit = time.monotonic() + seconds
     hits: list[Hit] = []
     number = start
-    for row in _from(files(path), start):
+    for row in _from(_parts(place), start):
         if words.casefold() in values.dumps(row, default=str).casefold():
             hits.append((number, row))
         number += 1
@@ -118,6 +120,10 @@ def files(path: Path) -> list[Path]:
     if other:
         raise wrong("folder_mixed", path, first=inside[0].name, second=other[0].name)
     return inside
+
+
+def _parts(place: Place) -> list[Path]:
+    return place if isinstance(place, list) else files(place)
 
 
 def _saved(folder: Path) -> list[Path]:

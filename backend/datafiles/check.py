@@ -125,15 +125,19 @@ class _Enough(Exception):
     """Strict: something wrong was found."""
 
 
-def check(entry: Entry, how: Checking | None = None) -> Report:
-    """Read every row of a local data set. Raises DataError where it lies on a hub or is missing."""
+def check(entry: Entry, how: Checking | None = None, parts: list[Path] | None = None) -> Report:
+    """Read every row of a data set; `parts`: its files, where it lies on a hub.
+
+    Raises DataError where it is missing.
+    """
+    if parts is None:
+        assert entry.path is not None
+        parts = datafiles.files(entry.path)
     how = how or Checking()
-    if entry.path is None:
-        params = {"name": entry.name}
-        raise DataError(Problem(code="check_on_hub", field="dataset", params=params))
-    how = how if how.stage else replace(how, stage=STAGES[kind_of_set(entry)])
+    if not how.stage:
+        here = entry if entry.path else replace(entry, path=parts[0])
+        how = replace(how, stage=STAGES[kind_of_set(here)])
     report, start = Report(entry.name, how.stage), time.monotonic()
-    parts = datafiles.files(entry.path)
     sizes = [part.stat().st_size for part in parts]
     told = _Told(how.progress, sum(sizes))
     try:

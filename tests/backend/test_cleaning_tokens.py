@@ -45,7 +45,7 @@ def add(workspace: Path, name: str, rows: list[Any], entry: dict[str, Any]) -> N
 
 
 def made(name: str) -> list[dict[str, Any]]:
-    path = dataset_info.path_of(name, "data")
+    path = dataset_info.find(name, "data").path
     assert path is not None
     return [row for _, row in datafiles.rows(path)]
 

@@ -96,7 +96,7 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
     for name, (stage, _, rows) in LOCAL.items():
         values = {**VALUES, "stage": stage, "dataset": name}
         assert [one for one in dataset_info.check(values, "train") if not one.notice] == []
-        path = dataset_info.path_of(name, "data")
+        path = dataset_info.find(name, "data").path
         assert path is not None
         assert len(datafiles.page(path, 0, 5).rows) == (len(rows) or 3)
         read = sources.read(values, "dataset")

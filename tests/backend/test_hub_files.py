@@ -112,20 +112,28 @@ def hub() -> Iterator[DataHub]:
         yield hub
 
 
-def ask(hub: DataHub, home: Path, entries: list[Any], **env: str) -> list[Any]:
-    """What a process of its own reads of each entry: rows with their places, or the problem."""
-    given = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(home / "hf")}
-    given |= {"TUNEBOARD_HOME": str(home), "HF_HUB_DISABLE_XET": "1", **env}
+def python(
+    code: str, hub: DataHub, home: Path, given: str = "", **more: str
+) -> subprocess.CompletedProcess[str]:
+    """A process of its own, for the libraries read where their hub is when they are imported."""
+    env = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(home / "hf")}
+    env |= {"TUNEBOARD_HOME": str(home), "HF_HUB_DISABLE_XET": "1", **more}
     done = subprocess.run(
-        [sys.executable, "-c", ASK],
-        input=json.dumps(entries),
+        [sys.executable, "-c", code],
+        input=given,
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ, **given},
+        env={**os.environ, **env},
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def ask(hub: DataHub, home: Path, entries: list[Any], **env: str) -> list[Any]:
+    """Of each entry the rows with their places, or the problem."""
+    done = python(ASK, hub, home, json.dumps(entries), **env)
     answers: list[Any] = json.loads(done.stdout.splitlines()[-1])
     assert len(answers) == len(entries)
     return answers
@@ -231,8 +239,7 @@ def test_offline_what_another_program_has_fetched_is_read(hub: DataHub, tmp_path
     """`hf download` on a machine with a network; a set of which a part is missing (two of its
     files are numbered -of-00002) is not taken for the whole."""
     fetch = "from huggingface_hub import snapshot_download as d; d('org/card', repo_type='dataset')"
-    env = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hf")}
-    subprocess.run([sys.executable, "-c", fetch], check=True, env={**os.environ, **env})
+    python(fetch, hub, tmp_path)
     (answer,) = ask(hub, tmp_path, [entry("org/card")], HF_HUB_OFFLINE="1")
     assert texts(answer) == "abcd"
     (lost,) = (tmp_path / "hf").rglob("snapshots/*/data/train-00001-of-00002.jsonl")
@@ -241,27 +248,52 @@ def test_offline_what_another_program_has_fetched_is_read(hub: DataHub, tmp_path
     assert answer["code"] == "dataset_hub_unreachable"
 
 
-def test_rows_far_inside_are_found_in_the_files(hub: DataHub, tmp_path: Path) -> None:
+def test_a_set_of_a_hub_is_checked_and_shown(
+    hub: DataHub, home: Path, answers: Any, tmp_path: Path
+) -> None:
+    """By the commands that look at sets on the disk, from what was fetched above."""
+    registry = tmp_path / "data" / "dataset_info.json"
+    registry.parent.mkdir()
+    registry.write_text(
+        json.dumps(
+            {
+                "card": {"hf_hub_url": "org/card"},
+                "part": {"hf_hub_url": "org/card", "split": "train[:1]"},
+            }
+        )
+    )
+    code = """
+import sys
+from backend.__main__ import main
+for words in (["check", "card"], ["preview", "card", "--rows", "1:3"], ["check", "part"]):
+    print(main(["data", *words]), flush=True)
+"""
+    done = python(code, hub, home, TUNEBOARD_HOME=str(tmp_path))
+    lines = done.stdout.splitlines()
+    assert lines[0] == "4 rows, 4 of them usable for stage pt."
+    assert [line.split(maxsplit=1) for line in lines[3:5]] == [
+        ["1", '{"text": "b"}'],
+        ["2", '{"text": "c"}'],
+    ]
+    assert lines[2::3] == ["0", "0"]
+    assert lines[-1] == "3"
+    assert "part of a split" in done.stderr
+
+
+def test_rows_far_inside_are_found_in_the_files(hub: DataHub, home: Path, answers: Any) -> None:
     """The window of the token view: over the border of two files, and in a part of a split."""
     code = """
 import json
-from backend.contract.dataset_info import Entry
-from backend.data.window import Window
 from backend.contract import dataset_info
+from backend.data.window import Window
 seen = []
 for split in ("train", "train[1:]"):
-    dataset_info.find = lambda *_, **__: Entry(name="x", hub_id="org/card", split=split)
+    dataset_info.find = lambda *_: dataset_info.Entry(name="x", hub_id="org/card", split=split)
     rows, total = Window("x", {"stage": "pt"}).fetch(1, 2)
     seen.append([[number, row["text"]] for number, row in rows] + [total])
 print(json.dumps(seen))
 """
-    env = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hf")}
-    env |= {"TUNEBOARD_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **env}
-    )
-    assert done.returncode == 0, done.stderr
+    done = python(code, hub, home, HF_HUB_OFFLINE="1")
     assert json.loads(done.stdout.splitlines()[-1]) == [
         [[1, "b"], [2, "c"], 4],
         [[1, "c"], [2, "d"], 3],

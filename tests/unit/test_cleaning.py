@@ -58,7 +58,7 @@ def add(folder: Path, name: str, rows: list[Any], entry: dict[str, Any] | None =
 
 
 def made(name: str) -> list[dict[str, Any]]:
-    path = dataset_info.path_of(name, "data")
+    path = dataset_info.find(name, "data").path
     assert path is not None
     return [row for _, row in datafiles.rows(path)]
 
@@ -366,9 +366,9 @@ def test_names_are_refused_before_anything_is_read(
 
 def test_an_overwritten_set_s_file_stays_for_runs_that_know_it(data: Path) -> None:
     cleaned(exact=True)
-    old = dataset_info.path_of("new", "data")
+    old = dataset_info.find("new", "data").path
     cleaned(near=0.8)
-    assert dataset_info.path_of("new", "data") != old
+    assert dataset_info.find("new", "data").path != old
     assert old is not None
     assert old.exists()
 

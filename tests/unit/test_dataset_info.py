@@ -38,7 +38,7 @@ def test_a_hub_id_comes_before_a_file(data: Path) -> None:
     )
     entry = dataset_info.find("a", "data")
     assert (entry.hub_id, entry.path, entry.subset, entry.num_samples) == ("org/a", None, "s", 3)
-    assert dataset_info.path_of("a", "data") is None
+    assert dataset_info.find("a", "data").path is None
 
 
 def test_online_takes_names_as_hub_ids() -> None:
@@ -47,7 +47,7 @@ def test_online_takes_names_as_hub_ids() -> None:
 
 def test_a_path_needs_no_entry(data: Path) -> None:
     (data / "mine.jsonl").write_text("{}")
-    assert dataset_info.path_of("data/mine.jsonl", "data") == data / "mine.jsonl"
+    assert dataset_info.find("data/mine.jsonl", "data").path == data / "mine.jsonl"
     assert codes({"dataset": "data/mine.jsonl"}) == []
 
 
