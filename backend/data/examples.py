@@ -10,9 +10,9 @@ and length (tokens; of a pair the longer side). Labels are -100 where nothing is
 
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 from datasets import Features
@@ -89,7 +89,7 @@ class Maker:
         """
         made = Made(len(rows))
         texts: list[Written] = []
-        found: list[tuple[int, Conversation, int]] = []
+        found: list[tuple[int, Conversation, range]] = []
         for index, (place, one) in enumerate(rows):
             other = rows[(index + len(rows) // 2) % len(rows)][1]
             try:
@@ -97,12 +97,14 @@ class Maker:
             except RowError as error:
                 made.refused.append((place, error.code))
                 continue
+            found.append((place, one, range(len(texts), len(texts) + len(written_))))
             texts += written_
-            found.append((place, one, len(written_)))
-        encoded = iter(tokens.encode(texts, self.template, self._uncut()))
-        for place, one, count in found:
+        parts: dict[int, list[Encoded]] = defaultdict(list)
+        for part in tokens.encode(texts, self.template, self._uncut()):
+            parts[part.text].append(part)
+        for place, one, own in found:
             try:
-                examples = self._examples(one, list(islice(encoded, count)))
+                examples = self._examples(one, [part for text in own for part in parts[text]])
             except RowError as error:
                 made.refused.append((place, error.code))
                 continue
@@ -164,6 +166,23 @@ class Maker:
         if not any(example["learned"] for example in examples):
             raise RowError("row_cut_away")
         return [example for example in examples if example["learned"]]
+
+
+def label(template: Template, one: Conversation, skip_special_tokens: bool) -> str:
+    """The answer in the data as the model would say it (its thought and calls as the template
+    writes them), to be compared with a prediction; "" where there is none."""
+    if one.answer is None:
+        return ""
+    answer = {name: value for name, value in one.answer.items() if name != "train"}
+    try:
+        texts = written(template, [*one.asked, answer], one.tools, last_only=True)
+    except RowError:
+        return label_text(one.answer)
+    (part,) = tokens.encode(texts[-1:], template, Policy(sys.maxsize))
+    ids = [each for each in part.labels if each != IGNORED]
+    while ids and ids[-1] in template.stop_ids:
+        ids.pop()
+    return str(template.tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
 
 
 def _pieces(whole: Encoded, limit: int) -> list[Encoded]:

@@ -1,17 +1,22 @@
 """Texts to token ids and labels.
 
 The whole text is tokenised at once and the tokenizer's own offsets say which tokens belong to an
-answer, so the ids are those that the model sees when the text is tokenised anywhere else.
+answer, so the ids are those that the model sees when the text is tokenised anywhere else; where
+that would not continue the ids of a prompt, backend.data.boundaries says what is done.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from backend.contract.field import Value
-from backend.data.spans import Span, Written
+from backend.data import boundaries
+from backend.data.boundaries import IGNORED as IGNORED
+from backend.data.spans import Written
 from backend.data.templates import Template
 
-IGNORED = -100
+Row = tuple[list[int], list[int]]  # ids and labels
+Head = tuple[str, list[int]]  # the end of a prompt, as text and as ids
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,15 @@ class Policy:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One example: ids, and labels of the same length, IGNORED where nothing is learned."""
+    """One example: ids, and labels of the same length, IGNORED where nothing is learned.
+
+    text: the number of the text that it was made of
+    """
 
     ids: list[int]
     labels: list[int]
     cut: bool = False
+    text: int = 0
 
     @property
     def learned(self) -> int:
@@ -47,59 +56,84 @@ class Encoded:
 
 
 def encode(texts: list[Written], template: Template, policy: Policy) -> list[Encoded]:
-    """Each text with its labels, cut at the end to policy.cutoff_len."""
+    """Each text with its labels, cut at the end to policy.cutoff_len: one example, or several
+    where later prompts are tokenised otherwise than what the answers before them continue."""
+    tokenizer = template.tokenizer
+    found: list[tuple[int, Row]] = []
+    if tokenizer.is_fast:
+        found = list(_whole(texts, tokenizer, policy))
+    whole = {number for number, _ in found}
+    for number, one in enumerate(texts):
+        if number not in whole:
+            rows = boundaries.apart(tokenizer, one, policy.train_on_prompt)
+            found += [(number, row) for row in rows]
+    found.sort(key=lambda each: each[0])
+    return [cut(Encoded(*row, text=number), policy.cutoff_len) for number, row in found]
+
+
+def _whole(texts: list[Written], tokenizer: Any, policy: Policy) -> Iterator[tuple[int, Row]]:
+    """Ids and labels of the texts that can be tokenised at once, by number."""
     if not texts:
-        return []
-    if not template.tokenizer.is_fast:
-        pieces = (_piecewise(one, template, policy) for one in texts)
-        return [cut(Encoded(*each), policy.cutoff_len) for each in pieces]
-    found = template.tokenizer(
+        return
+    found = tokenizer(
         [one.text for one in texts],
         add_special_tokens=False,
         return_offsets_mapping=True,
         verbose=False,
     )
-    rows = zip(texts, found["input_ids"], found["offset_mapping"], strict=True)
-    return [
-        cut(Encoded(ids, _labels(one, ids, offsets, policy)), policy.cutoff_len)
-        for one, ids, offsets in rows
-    ]
+    heads = boundaries.Heads(tokenizer)
+    looked: list[tuple[int, Row, list[Head] | None]] = []
+    for number, one in enumerate(texts):
+        ids, offsets = found["input_ids"][number], found["offset_mapping"][number]
+        labels, places = _labels(one, ids, offsets, policy)
+        looked.append((number, (ids, labels), _heads(one, places, (ids, offsets), heads)))
+    heads.learn(head for _, _, each in looked for head, _ in each or ())
+    for number, row, each in looked:
+        if each is not None and all(heads[head] == ids for head, ids in each):
+            yield number, row
 
 
 def _labels(
-    one: Written, ids: list[int], offsets: list[tuple[int, int]], policy: Policy
-) -> list[int]:
-    """A token is learned where it shares a character with an answer."""
+    one: Written, ids: list[int], offsets: boundaries.Offsets, policy: Policy
+) -> tuple[list[int], list[int]]:
+    """A token is learned where it shares a character with an answer. Also the places in `ids`
+    where the answers begin."""
     labels = list(ids) if policy.train_on_prompt else [IGNORED] * len(ids)
+    places = []
     position = 0
     for span in one.spans:
         while position < len(ids) and offsets[position][1] <= span.start:
             position += 1
+        places.append(position)
         while position < len(ids) and offsets[position][0] < span.end:
             labels[position] = ids[position] if span.learn else IGNORED
             position += 1
-    return labels
+    return labels, places
 
 
-def _piecewise(one: Written, template: Template, policy: Policy) -> tuple[list[int], list[int]]:
-    """For a tokenizer without offsets: prompts and answers tokenised apart."""
-    ids: list[int] = []
-    labels: list[int] = []
-    at = 0
-    for span in [*one.spans, Span(len(one.text), len(one.text), False)]:
-        parts = (
-            (one.text[at : span.start], policy.train_on_prompt),
-            (one.text[span.start : span.end], span.learn),
-        )
-        for text, learn in parts:
-            new = template.tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
-            ids += new
-            labels += new if learn else [IGNORED] * len(new)
-        at = span.end
-    return ids, labels
+def _heads(
+    one: Written,
+    places: list[int],
+    whole: tuple[list[int], boundaries.Offsets],
+    heads: boundaries.Heads,
+) -> list[Head] | None:
+    """The ends of the prompts of what is learned, as text and as ids in the whole; None where a
+    token is both in a prompt and in its answer."""
+    ids, offsets = whole
+    found = []
+    for span, place in zip(one.spans, places, strict=True):
+        if not span.learn:
+            continue
+        if place < len(ids) and offsets[place][0] < span.start:
+            return None
+        begin = heads.begin(ids, place)
+        start = offsets[begin][0] if begin else 0
+        found.append((one.text[start : span.start], ids[begin:place]))
+    return found
 
 
 def cut(whole: Encoded, limit: int) -> Encoded:
     """Cut at the end. The first token has nothing before it that it could be learned from."""
     labels = [IGNORED, *whole.labels[1:]] if whole.labels else []
-    return Encoded(whole.ids[:limit], labels[:limit], cut=len(whole.ids) > limit)
+    ids = whole.ids[:limit]
+    return replace(whole, ids=ids, labels=labels[:limit], cut=len(whole.ids) > limit)
