@@ -14,6 +14,7 @@ from typing import Any
 from app.i18n import t
 from backend.datafiles import values
 from backend.datafiles.formats import Conversation
+from backend.datafiles.turns import thought_of
 
 LINE_END = "&#10;"
 MOST = 3000  # tokens of a side that are drawn
@@ -132,17 +133,22 @@ def _token(piece: Sequence[Any], special: frozenset[int], words: Mapping[bool, s
     return f'<span class="{look}" title="{html.escape(title)}">{shown or "∅"}</span>'
 
 
+def _thought(text: str, lang: str) -> str:
+    return (
+        f'<details open class="seen-thought"><summary>{t("seen.thinking", lang)}</summary>'
+        f"{_said(text)}</details>"
+    )
+
+
 def _bubble(message: Message, lang: str) -> str:
     role = str(message["role"])
-    parts = []
+    beside = thought_of(message)
+    parts = [_thought(beside, lang)] if beside else []
     content = str(message["content"])
     at = 0
     for found in thought.finditer(content):
         parts.append(_said(content[at : found.start()]))
-        parts.append(
-            f'<details open class="seen-thought"><summary>{t("seen.thinking", lang)}</summary>'
-            f"{_said(found[1])}</details>"
-        )
+        parts.append(_thought(found[1], lang))
         at = found.end()
     parts.append(_said(content[at:]))
     for call in message.get("tool_calls") or []:

@@ -17,7 +17,6 @@ from backend.data import examples, packing, parts, saved, sources, store, stream
 from backend.data.mixing import Mix
 from backend.data.parts import Part, Preparation, Reports
 from backend.data.sources import Refused
-from backend.data.spans import label_text
 from backend.data.templates import Template
 from backend.datafiles.formats import WANTED
 from backend.datafiles.turns import Message
@@ -106,7 +105,7 @@ def prompts(
     for one in read.conversations:
         ids = template.encode_prompt(one.asked, one.tools)
         cut += len(ids) > limit
-        label = label_text(one.answer) if one.answer else ""
+        label = examples.label(template, one, bool(values.get("skip_special_tokens", True)))
         rows.append(PromptRow(one.asked, one.tools, ids[-limit:], label))
     notices = read.problems()
     if cut:

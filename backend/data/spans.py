@@ -6,14 +6,18 @@ Where a template writes earlier turns differently once others follow (thinking i
 history), one conversation becomes one example an answer, each as it is asked for when chatting.
 """
 
+import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from backend.data import thoughts
 from backend.data.templates import RENDER_ERRORS, Template, Tools
+from backend.data.thoughts import END_THINK, THINK
 from backend.data.toolcalls import answer_text
-from backend.datafiles.turns import Message, RowError
+from backend.datafiles.turns import THOUGHTS, Message, RowError, thought_of
 
-THINK, END_THINK = "<think>", "</think>"
+PROBE = "Thought-7351"
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ def written(
     """
     try:
         ready, tools = template.fit(messages, tools)
-        whole = _whole(template, ready, tools)
+        apart = template.thinks_in_content and any(map(thought_of, ready))
+        whole = None if apart else _whole(template, ready, tools)
         if whole is None:
             return _split(template, ready, tools, last_only)
     except RENDER_ERRORS as error:
@@ -89,21 +94,31 @@ def _split(
         message = messages[index]
         if message.get("train") is False:
             continue
+        if template.thinks_in_content:
+            message = thoughts.in_content(message)
         prompt = template.write(messages[:index], tools, True)
-        text = template.write(messages[: index + 1], tools)
-        if not text.startswith(prompt) or not _holds(text[len(prompt) :], message):
-            text = prompt + _answer(template, prompt, message, text)
+        text = prompt + _answer(template, messages[:index], tools, (prompt, message))
         found.append(Written(text, [_span(template, text, len(prompt), len(text), message)]))
     return found
 
 
-def _answer(template: Template, prompt: str, message: Message, whole: str) -> str:
-    """The answer as the model has to give it after `prompt`, which may have opened its thinking.
-
-    `whole` is what the template writes up to the answer's end.
-    """
+def _answer(
+    template: Template, asked: list[Message], tools: Tools, last: tuple[str, Message]
+) -> str:
+    """What the message has to say behind the prompt: as it is, else (thinking is off) without its
+    thought, else (the prompt has opened a thought) with an empty one."""
+    prompt, message = last
+    whole = template.write([*asked, message], tools)
+    if whole.startswith(prompt) and _holds(whole[len(prompt) :], message):
+        return whole[len(prompt) :]
+    opening = len(_common(template.write(asked, tools), prompt))
+    for form in (message, *_other_forms(template, message)):
+        text = template.write([*asked, form], tools)
+        said = _behind(prompt, prompt.rfind(str(asked[-1]["content"]).strip(), 0, opening), text)
+        if said is not None and _holds(said, form):
+            return said.replace(PROBE, "")
     if message.get("tool_calls"):
-        return _call(prompt, whole)
+        return _call(prompt, opening, whole)
     content = str(message["content"])
     if prompt.rstrip().endswith(THINK):
         if END_THINK not in content:
@@ -112,13 +127,47 @@ def _answer(template: Template, prompt: str, message: Message, whole: str) -> st
     return content + template.end
 
 
-def _call(prompt: str, whole: str) -> str:
-    """A tool call after a prompt that has opened a thought, which `whole` has not."""
-    base = prompt[: prompt.rfind(THINK)] if prompt.rstrip().endswith(THINK) else None
-    if base is None or not whole.startswith(base):
+def _other_forms(template: Template, message: Message) -> list[Message]:
+    bare = thoughts.without(message)
+    if bare != message:
+        return [bare]
+    probe = {**message, **dict.fromkeys(THOUGHTS, PROBE)}
+    return [probe] if template.reads_thoughts else []
+
+
+def _behind(prompt: str, start: int, whole: str) -> str | None:
+    """What `whole` says behind the prompt, where the turns before may be written otherwise, too.
+
+    `start`: where the last of these turns begins, which is the same in both. None where `whole`
+    does not ask for the answer as the prompt does.
+    """
+    if whole.startswith(prompt):
+        return whole[len(prompt) :]
+    if start < 0:
+        return None
+    places = [found.start() for found in re.finditer(re.escape(prompt[start:]), whole)]
+    before = prompt[:start][::-1]
+    likeness = {at: len(_common(whole[:at][::-1], before)) for at in places}
+    best = max(places, key=lambda at: (likeness[at], at), default=None)
+    return None if best is None else whole[best + len(prompt) - start :]
+
+
+def _call(prompt: str, opening: int, whole: str) -> str:
+    """A tool call behind a prompt that has written a thought's marks, which `whole` has not."""
+    opened = prompt.rstrip().endswith(THINK)
+    base = prompt[: prompt.rfind(THINK)] if opened else _common(prompt, whole)
+    if len(base) <= opening or not whole.startswith(base):
         raise RowError("row_template_unclear")
-    said = whole.removeprefix(base).removeprefix(THINK).lstrip().removeprefix(END_THINK).lstrip()
+    said = whole.removeprefix(base)
+    if not opened:
+        return said
+    said = said.removeprefix(THINK).lstrip().removeprefix(END_THINK).lstrip()
     return f"\n{END_THINK}\n\n{said}"
+
+
+def _common(left: str, right: str) -> str:
+    """The begin that two texts share."""
+    return os.path.commonprefix([left, right])  # noqa: RUF071 (characters are meant)
 
 
 def _span(template: Template, text: str, start: int, end: int, message: Message) -> Span:
@@ -134,7 +183,7 @@ def _holds(said: str, message: Message) -> bool:
     here = _squeezed(said)
     calls: list[dict[str, Any]] = message.get("tool_calls") or []
     names = [call["function"]["name"] for call in calls]
-    content = _squeezed(str(message["content"]))
+    content = _squeezed(str(message["content"])).removeprefix(THINK)  # the prompt may open it
     return content in here and all(name in said for name in names) and bool(here)
 
 

@@ -1,6 +1,7 @@
 """Does the chosen template fit the model and these rows? What a person should know, as notices."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,10 @@ from backend.data.examples import Example
 from backend.data.spans import written
 from backend.data.templates import RENDER_ERRORS, Template
 from backend.datafiles.formats import Conversation
-from backend.datafiles.turns import RowError
+from backend.datafiles.turns import OWN, THOUGHTS, Message, RowError, thought_of
 
 SHORT = 60  # characters of an excerpt
+MAX_FIELDS = 300  # characters of a list of fields
 thought = re.compile(r"<think>(.+?)</think>", re.DOTALL)
 
 
@@ -37,7 +39,7 @@ def check(
     if not template.knows_tools:
         found += _counted("template_tools_in_words", [_has_tools(one) for one in chats])
     found += _counted("template_drops_thoughts", [_loses(template, one) for one in chats])
-    return found
+    return found + _ignored(template, chats)
 
 
 def _against(
@@ -100,21 +102,37 @@ def _has_tools(one: Conversation) -> bool:
 
 
 def _loses(template: Template, one: Conversation) -> bool:
-    """Whether a thinking part is in none of the texts that the model sees."""
-    said = [*one.messages, *([one.chosen] if one.chosen else [])]
-    thoughts = [
-        found.strip()
-        for message in said
-        if message["role"] == "assistant"
-        for found in thought.findall(message["content"])
-    ]
-    if not any(thoughts) or said[-1]["role"] != "assistant":
+    """Whether a thinking part that the template has a place for is in none of its texts."""
+    said = _said(one)
+    found = [thought for message in said for thought in _thoughts(template, message)]
+    if not any(found) or said[-1]["role"] != "assistant":
         return False
     try:
         text = "".join(each.text for each in written(template, said, one.tools))
     except RowError:
         return False
-    return any(each not in text for each in thoughts)
+    return any(each not in text for each in found)
+
+
+def _said(one: Conversation) -> list[Message]:
+    return [*one.messages, *([one.chosen] if one.chosen else [])]
+
+
+def _thoughts(template: Template, message: Message) -> list[str]:
+    if message["role"] != "assistant":
+        return []
+    beside = "" if template.ignores(THOUGHTS[0]) else thought_of(message)
+    return [each.strip() for each in (*thought.findall(message["content"]), beside)]
+
+
+def _ignored(template: Template, chats: list[Conversation]) -> list[Problem]:
+    """The fields of messages that the template does not read, each with its number of rows."""
+    rows = [{name for message in _said(one) for name in message} for one in chats]
+    counts = Counter(name for names in rows for name in names - OWN if template.ignores(name))
+    if not counts:
+        return []
+    fields = ", ".join(f"{name} ({count})" for name, count in counts.most_common())
+    return [_notice("template_ignores_fields", fields=fields[:MAX_FIELDS], rows=len(rows))]
 
 
 def _counted(code: str, hits: list[bool]) -> list[Problem]:

@@ -12,9 +12,9 @@ import jinja2
 from backend.contract import template_names
 from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
-from backend.data import named, toolcalls
+from backend.data import named, template_fields, thoughts, toolcalls
 from backend.data.render_limit import RenderTimeoutError, limited
-from backend.datafiles.turns import Message
+from backend.datafiles.turns import THOUGHTS, Message
 
 Values = Mapping[str, Value]
 Tools = list[dict[str, Any]] | None
@@ -41,6 +41,25 @@ TOOL = {
     },
 }
 
+CALL: Message = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [
+        {
+            "id": "call73510",
+            "type": "function",
+            "function": {"name": "tool_7351", "arguments": {"key": "Value-7351"}},
+        }
+    ],
+}
+RESULT: Message = {
+    "role": "tool",
+    "content": "Result-7351",
+    "name": "tool_7351",
+    "tool_call_id": "call73510",
+}
+
+SWITCHES = ("enable_thinking", "thinking")  # variables that switch thinking on and off
 MAX_GROWTH = 10_000_000  # characters that a template may write of its own
 
 logger = logging.getLogger(__name__)
@@ -49,7 +68,8 @@ logger = logging.getLogger(__name__)
 class Template:
     """Messages to text and ids. Picklable: it travels to the processes that tokenise.
 
-    jinja     the template, also set as the tokenizer's chat_template
+    jinja     the template
+    reads     the fields of messages and the variables that it reads
     stop_ids  ids that end an answer
     ends      their texts: what ends a learned answer
     end       the text that this template writes behind an answer ("" where it writes none)
@@ -64,9 +84,8 @@ class Template:
         self.default_system = str(values.get("default_system") or "")
         self.notices: list[Problem] = []
         self._default = self.default_system or default
-        self._given: dict[str, Any] = {}
-        if values.get("enable_thinking") is not None:
-            self._given["enable_thinking"] = bool(values["enable_thinking"])
+        self.reads = self._read()
+        self._given = self._switched(values.get("enable_thinking"))
         self.in_parts = False
         whole = self._tried()
         tail = whole[whole.rfind(ANSWER["content"]) + len(ANSWER["content"]) :]
@@ -80,6 +99,17 @@ class Template:
             self.notices.append(Problem(code="template_without_end", field="template", notice=True))
         self.knows_system = self._shows(SYSTEM["content"], [SYSTEM, QUESTION], None)
         self.knows_tools = self._shows("tool_7351", [QUESTION], [TOOL])
+        self.knows_calls, self._as_texts = self._call_form()
+
+    def _call_form(self) -> tuple[bool, bool]:
+        """Whether calls and results are written, and whether arguments must be texts for that."""
+        for as_texts in (False, True):
+            talk = [QUESTION, CALL, RESULT]
+            talk = toolcalls.with_texts(talk) if as_texts else talk
+            marks = ("tool_7351", "Value-7351", "Result-7351")
+            if all(self._shows(mark, talk, None) for mark in marks):
+                return True, as_texts
+        return False, False
 
     def _tried(self) -> str:
         """A plain question and answer as this template writes them; sets in_parts."""
@@ -90,10 +120,42 @@ class Template:
             self.write([QUESTION], None, True)
             return self.write([QUESTION, ANSWER], None)
         except RENDER_ERRORS as error:
-            params = {"reason": _reason(error)}
-            raise UsageError(
-                Problem(code="template_broken", field="template", params=params)
-            ) from None
+            raise _broken(error) from None
+
+    def _read(self) -> template_fields.Reads:
+        try:
+            return template_fields.reads(self.jinja)
+        except RENDER_ERRORS as error:
+            raise _broken(error) from None
+
+    def _switched(self, thinking: Value) -> dict[str, Any]:
+        """The variables that enable_thinking means: none where it is not set, so that the template
+        does as it does by itself."""
+        if thinking is None:
+            return {}
+        switch = next((name for name in SWITCHES if name in self.reads.variables), None)
+        if switch is None:
+            self.notices.append(
+                Problem(code="thinking_not_switched", field="enable_thinking", notice=True)
+            )
+            return {}
+        return {switch: bool(thinking)}
+
+    @property
+    def reads_thoughts(self) -> bool:
+        """Whether a thought is read beside the content."""
+        return any(not self.reads.ignores(name) for name in THOUGHTS)
+
+    @property
+    def thinks_in_content(self) -> bool:
+        """Whether a thought's only place is within the content."""
+        return not self.reads_thoughts and thoughts.END_THINK in self.jinja
+
+    def ignores(self, field: str) -> bool:
+        """Whether this field of a message has no effect, under any name that it may get."""
+        if field in THOUGHTS:
+            return not (self.reads_thoughts or self.thinks_in_content)
+        return self.reads.ignores(field)
 
     def stop_at(self, ids: list[int]) -> None:
         """Let these tokens end an answer, too."""
@@ -106,13 +168,19 @@ class Template:
         """The conversation as text, ready to be tokenised. Raises one of RENDER_ERRORS."""
         return self.write(*self.fit(messages, tools), add_generation_prompt)
 
-    def encode_prompt(self, messages: list[Message], tools: Tools = None) -> list[int]:
+    def encode_prompt(
+        self,
+        messages: list[Message],
+        tools: Tools = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[int]:
         """Ids of the conversation up to where the answer begins.
 
+        `variables` are further ones for the template (enable_thinking of one request, say).
         Raises UsageError where the template refuses these messages.
         """
         try:
-            text = self.render(messages, tools, add_generation_prompt=True)
+            text = self.write(*self.fit(messages, tools), True, variables)
         except RENDER_ERRORS as error:
             params = {"reason": _reason(error)}
             raise UsageError(
@@ -129,8 +197,12 @@ class Template:
         """
         if self.default_system and messages and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.default_system}, *messages]
+        messages = [thoughts.named(one, self.reads) for one in messages]
         if not self.knows_tools and toolcalls.uses_tools(messages, tools):
-            messages, tools = toolcalls.in_words(messages, tools, self._default), None
+            write = toolcalls.described if self.knows_calls else toolcalls.in_words
+            messages, tools = write(messages, tools, self._default), None
+        if self._as_texts:
+            messages = toolcalls.with_texts(messages)
         if not self.knows_system and len(messages) > 1 and messages[0]["role"] == "system":
             first = {
                 **messages[1],
@@ -140,7 +212,11 @@ class Template:
         return messages, tools
 
     def write(
-        self, messages: list[Message], tools: Tools, add_generation_prompt: bool = False
+        self,
+        messages: list[Message],
+        tools: Tools,
+        add_generation_prompt: bool = False,
+        variables: Mapping[str, Any] | None = None,
     ) -> str:
         """As render, of a conversation that `fit` made."""
         if self.in_parts:
@@ -154,7 +230,7 @@ class Template:
                 chat_template=self.jinja,
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
-                **self._given,
+                **{**self._given, **(variables or {})},
             )
         if len(text) > MAX_GROWTH + 100 * sum(len(str(one)) for one in messages):
             raise ValueError(f"it writes {len(text):,} characters")
@@ -235,6 +311,11 @@ def begin(tokenizer: Any) -> str:
     if begin is None or tokenizer("a")["input_ids"][:1] != [begin]:
         return ""
     return str(tokenizer.bos_token)
+
+
+def _broken(error: BaseException) -> UsageError:
+    params = {"reason": _reason(error)}
+    return UsageError(Problem(code="template_broken", field="template", params=params))
 
 
 def _reason(error: BaseException) -> str:

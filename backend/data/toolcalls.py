@@ -12,7 +12,8 @@ You may call one or more functions to assist with the user query.
 You are provided with function signatures within <tools></tools> XML tags:
 <tools>
 {tools}
-</tools>
+</tools>"""
+CALLS = """
 
 For each function call, return a json object with function name and arguments within \
 <tool_call></tool_call> XML tags:
@@ -41,17 +42,42 @@ def in_words(
                 text = written.pop()["content"] + "\n" + text
             written.append({"role": "user", "content": text, "result": True})
         elif message.get("tool_calls"):
-            written.append({**message, "content": answer_text(message), "tool_calls": None})
+            rest = {name: value for name, value in message.items() if name != "tool_calls"}
+            written.append({**rest, "content": answer_text(message)})
         else:
             written.append(message)
     written = [{k: v for k, v in one.items() if k != "result"} for one in written]
+    return described(written, tools, system, TOOLS + CALLS)
+
+
+def described(
+    messages: list[Message], tools: list[dict[str, Any]] | None, system: str, words: str = TOOLS
+) -> list[Message]:
+    """The conversation with its tools in the system text, as `words` introduce them."""
     if not tools:
-        return written
-    if written and written[0]["role"] == "system":
-        system = written.pop(0)["content"]
+        return messages
+    rest = messages
+    if messages and messages[0]["role"] == "system":
+        system, rest = messages[0]["content"], messages[1:]
     listed = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
-    parts = [part for part in (system, TOOLS.format(tools=listed)) if part]
-    return [{"role": "system", "content": "\n\n".join(parts)}, *written]
+    parts = [part for part in (system, words.format(tools=listed)) if part]
+    return [{"role": "system", "content": "\n\n".join(parts)}, *rest]
+
+
+def with_texts(messages: list[Message]) -> list[Message]:
+    """The conversation with the arguments of its calls as JSON text."""
+    return [
+        {**one, "tool_calls": [_with_text(call) for call in one["tool_calls"]]}
+        if one.get("tool_calls")
+        else one
+        for one in messages
+    ]
+
+
+def _with_text(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    text = json.dumps(function["arguments"], ensure_ascii=False)
+    return {**call, "function": {**function, "arguments": text}}
 
 
 def answer_text(message: Message) -> str:

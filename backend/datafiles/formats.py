@@ -62,7 +62,7 @@ UNREAD = {
 
 @dataclass(frozen=True)
 class Conversation:
-    """Messages {role: system|user|assistant|tool, content; train, tool_calls}, and tools.
+    """Messages {role: system|user|assistant|tool, content; train, tool_calls ...}, and tools.
 
     The last message is the answer. A preference has two instead, `chosen` and `rejected` (each one
     message), and its messages end with the question; so do rows of which only the question is
@@ -251,7 +251,7 @@ def _preference(found: Layout, row: Row, asked: list[Message], tools: Tools) -> 
     """Chosen and rejected, which may repeat the question in front of the answer."""
     chosen, rejected = (_answer(found, row, key) for key in PAIR)
     before = chosen[:-1]
-    if before != rejected[:-1]:
+    if not turns.same(before, rejected[:-1]):
         raise RowError("row_two_questions")
     if before:
         own = before[0]["role"] == "system"
@@ -259,7 +259,7 @@ def _preference(found: Layout, row: Row, asked: list[Message], tools: Tools) -> 
     for answer in (chosen[-1], rejected[-1]):
         turns.check_order([*asked, answer])
         turns.check_texts([*asked, answer])
-    if chosen[-1] == rejected[-1]:
+    if turns.same(chosen[-1:], rejected[-1:]):
         raise RowError("row_same_answers")
     return Conversation(asked, tools, chosen=chosen[-1], rejected=rejected[-1])
 

@@ -49,6 +49,9 @@ PARTS = (
     *("text", "image", "image_url", "input_image", "video", "video_url"),
     *("audio", "audio_url", "input_audio", "file"),
 )
+# Names under which rows have what a reasoning model thinks before it answers, the usual one first.
+THOUGHTS = ("reasoning_content", "thinking", "reasoning")
+OWN = {"role", "content", "tool_calls", "train", "weight"}  # what `message` makes of an item itself
 
 surrogate = re.compile("[\ud800-\udfff]")
 
@@ -77,7 +80,10 @@ def tags(given: Mapping[str, str] | None, kind: str, items: Any) -> dict[str, st
 
 
 def message(item: Any, names: Mapping[str, str]) -> Message:
-    """One message of a list in the internal shape. Raises RowError."""
+    """One message of a list in the internal shape. Raises RowError.
+
+    Its further fields stay as they are, for templates that read them; null is as if not there.
+    """
     if not isinstance(item, dict):
         raise RowError("row_wrong_type")
     role = _role(item.get(names["role_tag"]), names)
@@ -92,7 +98,25 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
         found = {"role": role, "content": _result(content) if role == "tool" else text(content)}
     if item.get("train") is False or item.get("weight") == 0:
         found["train"] = False
-    return found
+    own = OWN | {names["role_tag"], names["content_tag"]}
+    more = {key: value for key, value in item.items() if key not in own and value is not None}
+    return {**more, **found}
+
+
+def thought_of(one: Mapping[str, Any]) -> str:
+    """The thought of a message that stands beside its content; "" where there is none."""
+    found = (one.get(name) for name in THOUGHTS)
+    return next((text for text in found if isinstance(text, str) and text.strip()), "")
+
+
+def same(left: list[Message], right: list[Message]) -> bool:
+    """Whether two lists of messages say the same, whatever else stands in them (ids, say)."""
+    return [_said(one) for one in left] == [_said(one) for one in right]
+
+
+def _said(one: Message) -> list[Any]:
+    calls = [call["function"] for call in one.get("tool_calls") or []]
+    return [one["role"], one["content"], calls, *(one.get(name) for name in THOUGHTS)]
 
 
 def text(value: Any) -> str:
@@ -167,6 +191,9 @@ def check_texts(messages: list[Message]) -> None:
         if one["role"] == "assistant" and not one.get("tool_calls") and not one["content"].strip():
             raise RowError("row_empty_answer")
         check_characters(one["content"])
+        more = [value for key, value in one.items() if key not in OWN]
+        if more:
+            check_characters(json.dumps(more, ensure_ascii=False, default=str))
 
 
 def check_characters(written: str) -> None:
@@ -216,7 +243,8 @@ def _call(item: Any) -> dict[str, Any]:
     arguments = function.get("arguments") or {}
     if isinstance(arguments, str):
         arguments = _json(arguments)
-    return {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
+    call = {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
+    return call if item.get("id") is None else {"id": item["id"], **call}
 
 
 def _json(value: str) -> Any:

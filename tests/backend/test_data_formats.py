@@ -122,7 +122,12 @@ FORMATS: list[tuple[Any, dict[str, Any], list[dict[str, Any]]]] = [
             "tools": TOOLS,
         },
         {"formatting": "openai"},
-        [USER, CALL, {"role": "tool", "content": "12:00"}, ASSISTANT],
+        [
+            USER,
+            {**CALL, "tool_calls": [{"id": "1", **CALL["tool_calls"][0]}]},
+            {"role": "tool", "content": "12:00", "tool_call_id": "1"},
+            ASSISTANT,
+        ],
     ),
     (
         {"messages": [USER, {**ASSISTANT, "train": False}, USER, {**ASSISTANT, "weight": 1}]},

@@ -152,7 +152,7 @@ ROWS = (
     Field(
         name="enable_thinking",
         kind="bool",
-        default=True,
+        default=None,
         group="data",
         tasks=("train", "eval", "chat", "api"),
         optional=True,

@@ -1,0 +1,219 @@
+"""What stands in a row's messages beside role and content reaches the template that reads it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend import inspection
+from backend.contract import arguments
+from backend.data import prepare, templates, tokens
+from backend.model import load
+from backend.serving.engine import Engine
+from backend.serving.request import parse
+from tests.backend.conftest import make_tokenizer, write_dataset
+from tests.backend.test_shipped_templates import TRL
+
+THOUGHT, ANSWER = "Add the two.", "4"
+ROW = [
+    {"role": "user", "content": "1 + 3?"},
+    {"role": "assistant", "reasoning_content": THOUGHT, "content": ANSWER},
+]
+LEARNED = f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}<|im_end|>"
+# Reads what the official templates of Gemma 4 and Mistral read of calls and results, and more.
+ALL_FIELDS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}{{ ' ' + m.name if m.name }}"
+    "{{ ' for ' + m.tool_call_id if m.tool_call_id }}\n{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}{{ c.id }}: {{ c.function.name }}"
+    "{{ c.function.arguments | tojson }}{% endfor %}"
+    "{{ ' [' + m.mood + ']' if m.mood }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture
+def model(tmp_path: Path, tiny_model_dir: Path) -> Path:
+    """The tiny model with Qwen3's template."""
+    return with_template(tmp_path, tiny_model_dir, TRL["qwen3"])
+
+
+def with_template(tmp_path: Path, tiny_model_dir: Path, jinja: str) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir(exist_ok=True)
+    for path in tiny_model_dir.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    make_tokenizer(template=jinja).save_pretrained(folder)
+    return folder
+
+
+def words(model: Path, home: Path) -> list[str]:
+    given = {"dataset": "x", "model_name_or_path": model, "dataset_dir": home / "data"}
+    return [word for name, value in given.items() for word in (f"--{name}", str(value))]
+
+
+def learned(line: dict[str, Any], model: Path) -> str:
+    """What is learned of a line of `tuneboard data tokens`."""
+    tokenizer = load.tokenizer({"model_name_or_path": str(model)})
+    return str(tokenizer.decode([each for each in line["labels"] if each != tokens.IGNORED]))
+
+
+def renamed(row: list[dict[str, Any]], **names: str) -> list[dict[str, Any]]:
+    return [{names.get(key, key): value for key, value in each.items()} for each in row]
+
+
+SHARED = [
+    {"from": "human", "value": "1 + 3?"},
+    {"from": "gpt", "value": ANSWER, "reasoning_content": THOUGHT},
+]
+LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "openai": ({"messages": ROW}, {"formatting": "openai"}),
+    "not said": ({"messages": ROW}, {}),
+    "sharegpt": ({"conversations": SHARED}, {"formatting": "sharegpt"}),
+    "own tags": (
+        {"talk": renamed(SHARED, **{"from": "who", "value": "says"})},
+        {
+            "formatting": "sharegpt",
+            "columns": {"messages": "talk"},
+            "tags": {
+                "role_tag": "who",
+                "content_tag": "says",
+                "user_tag": "human",
+                "assistant_tag": "gpt",
+            },
+        },
+    ),
+    "prompt and completion": ({"prompt": ROW[:1], "completion": ROW[1:]}, {}),
+    "thinking": ({"messages": renamed(ROW, reasoning_content="thinking")}, {}),
+    "reasoning": ({"messages": renamed(ROW, reasoning_content="reasoning")}, {}),
+    "null beside it": (
+        {"messages": [ROW[0], {**ROW[1], "thinking": None, "tool_calls": None, "name": None}]},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_thought_is_learned_from_each_layout(name: str, workspace: Path, model: Path) -> None:
+    """It was learned as an empty thought and "4"."""
+    row, entry = LAYOUTS[name]
+    write_dataset(workspace, "x", [row], **entry)
+    (line,) = inspection.inspect_tokens(words(model, workspace))
+    assert learned(line, model) == LEARNED
+
+
+def test_a_thought_is_learned_from_parquet(workspace: Path, model: Path) -> None:
+    """A struct column has every key in every message, null where a row did not have it."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = write_dataset(workspace, "x", []).with_suffix(".parquet")
+    parquet.write_table(pa.Table.from_pylist([{"messages": ROW}]), path)
+    registry = workspace / "data" / "dataset_info.json"
+    registry.write_text(json.dumps({"x": {"file_name": path.name}}))
+    (line,) = inspection.inspect_tokens(words(model, workspace))
+    assert learned(line, model) == LEARNED
+    assert "reasoning_content" not in line["messages"][0]
+
+
+def test_both_sides_of_a_preference_have_theirs(workspace: Path, model: Path) -> None:
+    """Answers that differ in their thoughts alone are two answers; other fields do not count."""
+    worse = {**ROW[1], "reasoning_content": "Guess."}
+    asked = [{**ROW[0], "id": 1}], [{**ROW[0], "id": 2}]
+    rows = [
+        {"chosen": [*asked[0], ROW[1]], "rejected": [*asked[1], worse]},
+        {"chosen": [*asked[0], ROW[1]], "rejected": [*asked[1], {**ROW[1], "id": 3}]},
+    ]
+    write_dataset(workspace, "x", rows, ranking=True)
+    line, refused = inspection.inspect_tokens([*words(model, workspace), "--stage", "dpo"])
+    assert "Guess." in line["rejected_text"]
+    assert THOUGHT in line["chosen_text"]
+    assert refused["refused"]["code"] == "row_same_answers"
+
+
+def test_all_fields_that_a_template_reads_are_kept(
+    workspace: Path, tmp_path: Path, tiny_model_dir: Path
+) -> None:
+    model = with_template(tmp_path, tiny_model_dir, ALL_FIELDS)
+    call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+    rows = [
+        {"role": "user", "content": "time?", "name": "ann", "mood": "calm"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "12:00", "name": "clock", "tool_call_id": "c1"},
+        {"role": "assistant", "content": "Noon.", "mood": "sure"},
+    ]
+    write_dataset(workspace, "x", [{"messages": rows}])
+    (line,) = inspection.inspect_tokens(words(model, workspace))
+    assert "user ann\ntime? [calm]<|im_end|>" in line["text"]
+    assert "tool clock for c1\n12:00<|im_end|>" in line["text"]
+    assert learned(line, model) == "c1: clock{}<|im_end|>Noon. [sure]<|im_end|>"
+
+
+def test_fields_that_the_template_ignores_are_named(
+    workspace: Path, tmp_path: Path, tiny_model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One notice, each field with its number of rows; what is read, null or our own is not."""
+    model = with_template(tmp_path, tiny_model_dir, TRL["qwen2_5"])
+    plain = [ROW[0], {"role": "assistant", "content": ANSWER, "train": True, "refusal": None}]
+    rows = [ROW, ROW, [{**ROW[0], "name": "ann"}, plain[1]], plain]
+    write_dataset(workspace, "x", [{"messages": row} for row in rows])
+    inspection.tokens_command([*words(model, workspace), "--rows", "0:4"])
+    told = [line for line in capsys.readouterr().err.splitlines() if "does not read" in line]
+    assert len(told) == 1
+    assert told[0].endswith("in how many of 4 rows): reasoning_content (2), name (1).")
+
+
+def test_half_a_character_in_a_thought_is_refused(workspace: Path, model: Path) -> None:
+    path = write_dataset(workspace, "x", [])
+    broken = json.dumps([{"messages": ROW}]).replace(THOUGHT, "\\ud800")
+    path.write_text(broken)
+    (line,) = inspection.inspect_tokens(words(model, workspace))
+    assert line["refused"]["code"] == "row_bad_text"
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "thinking", "reasoning"])
+def test_a_request_s_thoughts_are_in_the_prompt(field: str, model: Path) -> None:
+    """Of a turn that is still going on (a tool was called) Qwen3 sees its own thought."""
+    call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+    messages = [
+        ROW[0],
+        {"role": "assistant", "content": None, field: THOUGHT, "tool_calls": [call]},
+        {"role": "tool", "content": "12:00", "tool_call_id": "c1"},
+    ]
+    request = parse(json.dumps({"messages": messages}).encode())
+    plain = [each.plain() for each in request.messages]
+    values, _ = arguments.parse({"model_name_or_path": str(model)}, "api")
+    tokenizer = load.tokenizer(values)
+    template = templates.load(values, tokenizer)
+    assert f"<think>\n{THOUGHT}\n</think>" in tokenizer.decode(template.encode_prompt(plain))
+    assert plain[2]["tool_call_id"] == "c1"
+    assert plain[1]["tool_calls"][0]["id"] == "c1"
+
+
+def test_one_request_may_switch_thinking(model: Path) -> None:
+    values, _ = arguments.parse({"model_name_or_path": str(model)}, "api")
+    engine = Engine.load(values)
+    prompt = engine._template.encode_prompt(ROW[:1], None, {"enable_thinking": False})
+    assert engine._tokenizer.decode(prompt).endswith("<think>\n\n</think>\n\n")
+    unset = engine._template.encode_prompt(ROW[:1])
+    assert engine._tokenizer.decode(unset).endswith("<|im_start|>assistant\n")
+
+
+def test_the_label_of_an_evaluation_is_what_the_model_would_say(
+    workspace: Path, model: Path
+) -> None:
+    """As it is learned, thought and call included; without the token that ends it."""
+    call = {"type": "function", "function": {"name": "clock", "arguments": {"z": 1}}}
+    rows = [ROW, [ROW[0], {"role": "assistant", "content": "", "tool_calls": [call]}], ROW[:1]]
+    rows[2] = [*ROW[:1], {**ROW[1], "train": False}]
+    write_dataset(workspace, "x", [{"messages": row} for row in rows])
+    values, problems = arguments.from_argv(["--eval_dataset", *words(model, workspace)[1:]], "eval")
+    assert not problems
+    tokenizer = load.tokenizer(values)
+    template = templates.load(values, tokenizer)
+    labels = [row.label for row in prepare.prompts(values, tokenizer, template)]
+    thought = LEARNED.removesuffix("<|im_end|>")
+    assert labels[0] == labels[2] == thought
+    assert labels[1] == (
+        '<think>\n\n</think>\n\n<tool_call>\n{"name": "clock", "arguments": {"z": 1}}\n</tool_call>'
+    )
