@@ -116,9 +116,9 @@ def _answer(
         text = template.write([*asked, form], tools)
         said = _behind(prompt, prompt.rfind(str(asked[-1]["content"]).strip(), 0, opening), text)
         if said is not None and _holds(said, form):
-            return said.replace(PROBE, "")
+            return _ended(template, said.replace(PROBE, ""))
     if message.get("tool_calls"):
-        return _call(prompt, opening, whole)
+        return _call(prompt, opening, (whole, message))
     content = str(message["content"])
     if prompt.rstrip().endswith(THINK):
         if END_THINK not in content:
@@ -152,13 +152,14 @@ def _behind(prompt: str, start: int, whole: str) -> str | None:
     return None if best is None else whole[best + len(prompt) - start :]
 
 
-def _call(prompt: str, opening: int, whole: str) -> str:
+def _call(prompt: str, opening: int, last: tuple[str, Message]) -> str:
     """A tool call behind a prompt that has written a thought's marks, which `whole` has not."""
+    whole, message = last
     opened = prompt.rstrip().endswith(THINK)
     base = prompt[: prompt.rfind(THINK)] if opened else _common(prompt, whole)
-    if len(base) <= opening or not whole.startswith(base):
-        raise RowError("row_template_unclear")
     said = whole.removeprefix(base)
+    if len(base) <= opening or not whole.startswith(base) or not _holds(said, message):
+        raise RowError("row_template_unclear")
     if not opened:
         return said
     said = said.removeprefix(THINK).lstrip().removeprefix(END_THINK).lstrip()
@@ -172,10 +173,14 @@ def _common(left: str, right: str) -> str:
 
 def _span(template: Template, text: str, start: int, end: int, message: Message) -> Span:
     """The answer between start and end, without what follows its end token."""
-    said = text[start:end]
+    said = _ended(template, text[start:end])
+    return Span(start, start + len(said), message.get("train") is not False)
+
+
+def _ended(template: Template, said: str) -> str:
+    """An answer without what follows its end token."""
     bare = said.rstrip()
-    ended = template.ends and bare.endswith(template.ends)
-    return Span(start, start + len(bare if ended else said), message.get("train") is not False)
+    return bare if template.ends and bare.endswith(template.ends) else said
 
 
 def _holds(said: str, message: Message) -> bool:
