@@ -11,10 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backend.contract import launch, run_names
-from backend.contract.arguments import from_argv, ignored, judged, resolved
+from backend.contract.arguments import (
+    as_evaluation,
+    from_argv,
+    ignored,
+    judged,
+    only_evaluates,
+    resolved,
+)
 from backend.contract.dataset_info import MEDIA_PROBLEM
 from backend.contract.field import Values
-from backend.contract.fields import FIELDS
 from backend.contract.home import prepare
 from backend.contract.preflight import check_paths
 from backend.contract.printed import say
@@ -27,6 +33,8 @@ RUNS = ("train", "eval", "export")
 OF_MODEL = {"model_name_or_path", "adapter_name_or_path"}
 # Libraries that warn, whenever they are imported, of what this machine lacks, asked for or not.
 UNASKED = ("torchao", "bitsandbytes.backends", "torch.utils._pytree")
+# What keeps PyTorch from seeing a GPU (CUDA and ROCm), and backend.model.device from choosing MPS.
+CPU_ALONE = {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
 WORKERS = {"train": "backend.train", "eval": "backend.evaluate", "export": "backend.export"}
 
 
@@ -56,10 +64,16 @@ def tell(problems: tuple[Problem, ...] | list[Problem]) -> None:
         say(f"{t('cli.notice' if problem.notice else 'cli.error')}: {problem.text()}", sys.stderr)
 
 
-def _values(task: str, words: list[str]) -> Values:
-    """The checked values of a subcommand; every problem at once as UsageError, or as ModelError
-    where only what was found of the model is wrong. What the data holds is told first."""
+def _values(task: str, words: list[str]) -> tuple[str, Values]:
+    """The subcommand and its checked values: eval in place of a train that only evaluates.
+
+    Raises every problem at once as UsageError, or as ModelError where only what was found of the
+    model is wrong. What the data holds is told first.
+    """
     values, problems = from_argv(words, task)
+    if task == "train" and only_evaluates(values):
+        task = "eval"
+        values, problems = as_evaluation(words)
     values, notices = run_names.resolve(values)
     problems += notices
     found = judged(values, problems, task) + ignored(values, task)
@@ -72,7 +86,7 @@ def _values(task: str, words: list[str]) -> Values:
         of_model = not wrong and {problem.field for problem in errors} <= OF_MODEL
         raise (ModelError if of_model else UsageError)(*errors)
     tell(found)
-    return values
+    return task, values
 
 
 def _task(task: str, words: list[str]) -> int:
@@ -85,17 +99,8 @@ def _task(task: str, words: list[str]) -> int:
     from backend.terminal import follow
 
     prepare()
-    values = _values(task, words)
-    if task == "train" and not values["do_train"] and (values["do_predict"] or values["do_eval"]):
-        task, values = "eval", _as_eval(values)
-    folder = launch.start(task, values)
+    folder = launch.start(*_values(task, words))
     return follow(folder)
-
-
-def _as_eval(values: Values) -> Values:
-    """A train command without do_train (an old way to evaluate) as an eval command."""
-    kept = {name: value for name, value in values.items() if "eval" in FIELDS[name].tasks}
-    return {**kept, "eval_dataset": values["eval_dataset"] or values["dataset"]}
 
 
 def _work(task: str, words: list[str], folder: Path) -> int:
@@ -103,7 +108,9 @@ def _work(task: str, words: list[str], folder: Path) -> int:
     from backend.failures import run_worker
 
     def work() -> None:
-        values = resolved(_values(task, words))
+        values = resolved(_values(task, words)[1])
+        if values.get("use_cpu"):
+            os.environ |= CPU_ALONE
         importlib.import_module(WORKERS[task]).run(values, folder)
 
     return run_worker(work, folder)
@@ -121,7 +128,7 @@ def _serve(task: str, function: str, words: list[str]) -> int:
     if "--help" in words or "-h" in words:
         say(help_text(task))
         return 0
-    values = _values(task, words)
+    _, values = _values(task, words)
     run: Callable[[Values], int | None] = getattr(
         importlib.import_module("backend.serve"), function
     )

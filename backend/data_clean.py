@@ -17,7 +17,7 @@ from backend.contract import run_names
 from backend.contract.arguments import from_argv, resolved
 from backend.contract.dataset_info import SUFFIXES, kind
 from backend.contract.printed import say
-from backend.contract.problems import Problem, UsageError
+from backend.contract.problems import Problem, UsageError, errors
 from backend.contract.texts import t
 from backend.data_options import Options, say_json
 
@@ -104,8 +104,8 @@ def _counter(given: Namespace, more: list[str], stage: str) -> Count:
     """What counts the tokens of rows, from further arguments of train. Raises as these do."""
     words = ["--stage", stage, "--dataset", given.name, "--dataset_dir", given.dataset_dir, *more]
     values, problems = from_argv(words, "train")
-    if problems:
-        raise UsageError(*problems)
+    if errors(problems):
+        raise UsageError(*errors(problems))
     values, _ = run_names.resolve(values)
     if not values.get("model_name_or_path"):
         raise UsageError(Problem(code="model_required", field="model_name_or_path"))

@@ -97,7 +97,7 @@ def run(values: Values, folder: Path) -> None:
 
 def _push(plan: Plan, name: str, report: Report) -> None:
     report.phase("uploading")
-    place = hub_push.push(plan.target, name, "export_hub_model_id", private=None)
+    place = hub_push.push(plan.target, name, "export_hub_model_id")
     report.notice(Problem(code="hub_pushed", params={"name": place}, notice=True))
 
 

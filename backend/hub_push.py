@@ -24,17 +24,27 @@ LEFT = [
 ]
 
 
-def push(folder: Path, repository: str, field: str, *, private: bool | None) -> str:
+def push(
+    folder: Path,
+    repository: str,
+    field: str,
+    *,
+    private: bool | None = None,
+    revision: str | None = None,
+) -> str:
     """Upload FILES of the folder, those in LEFT not; returns the repository's full name.
 
-    `private` None means as the account's default is. The token is HF_TOKEN of the environment or
-    that of `hf auth login`. Raises TuneboardError beside `field`: the hub does not answer within
-    15 s, refuses, or the name will not do.
+    `private` None means as the account's default is. `revision` is the branch that receives the
+    files, made where it is not there; None is the main one. The token is HF_TOKEN of the
+    environment or that of `hf auth login`. Raises TuneboardError beside `field`: the hub does not
+    answer within 15 s, refuses, or the name will not do.
     """
     found: list[str] = []
 
     def create() -> None:
         made = HfApi().create_repo(repository, private=private, exist_ok=True)
+        if revision:
+            HfApi().create_branch(made.repo_id, branch=revision, exist_ok=True)
         found.append(made.repo_id)
 
     reason = ""
@@ -43,6 +53,7 @@ def push(folder: Path, repository: str, field: str, *, private: bool | None) -> 
             HfApi().upload_folder(
                 repo_id=found[0],
                 folder_path=folder,
+                revision=revision,
                 allow_patterns=FILES,
                 ignore_patterns=LEFT,
                 commit_message="Upload with Tuneboard",

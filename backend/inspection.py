@@ -23,7 +23,7 @@ from backend.contract import run_names
 from backend.contract.arguments import from_argv, parse, resolved
 from backend.contract.field import Values
 from backend.contract.printed import say
-from backend.contract.problems import Problem, TuneboardError, UsageError
+from backend.contract.problems import Problem, TuneboardError, UsageError, errors
 from backend.contract.texts import t
 from backend.data import lengths, template_check, templates, tokens, window
 from backend.data.templates import Template
@@ -106,8 +106,9 @@ def inspect_tokens(words: list[str]) -> list[dict[str, Any]]:
 
 def _values(words: list[str]) -> Values:
     values, problems = from_argv(words, "train")
-    if problems:
-        raise UsageError(*problems)
+    if errors(problems):
+        raise UsageError(*errors(problems))
+    _notify(problems)
     return resolved(run_names.resolve(values)[0])
 
 
@@ -164,8 +165,8 @@ def serve() -> int:
 
 def _answer(asked: Mapping[str, Any], held: dict[str, Opened], out: TextIO) -> dict[str, Any]:
     values, problems = parse(asked["values"], "train")
-    if problems:
-        raise UsageError(*problems)
+    if errors(problems):
+        raise UsageError(*errors(problems))
     values = resolved(values)
     opened = _kept(values, held)
     if asked["do"] == "stats":

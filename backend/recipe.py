@@ -17,7 +17,7 @@ from backend.contract.home import prepare, saves
 from backend.contract.launch import RECIPES
 from backend.contract.model_folder import local
 from backend.contract.printed import say
-from backend.contract.problems import Problem, RunFolderError, TuneboardError, UsageError
+from backend.contract.problems import Problem, RunFolderError, TuneboardError, UsageError, errors
 from backend.contract.recipes import Plan, Step
 from backend.contract.run_folder import RunView, State
 from backend.contract.texts import has, t
@@ -98,7 +98,7 @@ def _begin(step: Step, group: Path) -> None:
 def _resumed(step: Step) -> bool:
     """Go on from the newest checkpoint; False where there is none, or this kind of run has none."""
     values = {**step.values, "resume_from_checkpoint": "true"}
-    if step.task != "train" or judged(values, [], step.task):
+    if step.task != "train" or errors(judged(values, [], step.task)):
         return False
     try:
         launch.resume(step.folder)

@@ -119,7 +119,11 @@ def _push(values: Mapping[str, Value], folder: Path, report: Report) -> None:
     report.phase("uploading")
     name, private = values.get("hub_model_id") or folder.name, values.get("hub_private_repo")
     place = hub_push.push(
-        folder, str(name), "push_to_hub", private=None if private is None else bool(private)
+        folder,
+        str(name),
+        "push_to_hub",
+        private=None if private is None else bool(private),
+        revision=str(values["hub_revision"]) if values.get("hub_revision") else None,
     )
     report.notice(Problem(code="hub_pushed", params={"name": place}, notice=True))
 

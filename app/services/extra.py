@@ -4,9 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from backend.contract.arguments import active, defaults, format_value, ignored, parse
+from backend.contract.arguments import (
+    active,
+    canonical_name,
+    defaults,
+    format_value,
+    ignored,
+    parse,
+)
 from backend.contract.field import Values
-from backend.contract.fields import ALIASES
 from backend.contract.files import parse_mapping
 from backend.contract.problems import Problem
 
@@ -35,7 +41,7 @@ def merged(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, lis
     box, or does not apply, is said at the box.
     """
     more, unread = read(text)
-    own = {ALIASES.get(name, name)[:80] for name in more}
+    own = {canonical_name(name)[:80] for name in more}
     values, problems = parse({**raw, **more}, task)
     idle = set(raw) - own - {row.name for row in active(values, task)}
     values |= {name: default for name, default in defaults(task).items() if name in idle}

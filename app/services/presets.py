@@ -7,7 +7,7 @@ from backend.contract import arguments
 from backend.contract.field import Values
 from backend.contract.files import write_atomic
 from backend.contract.home import saves
-from backend.contract.problems import UsageError
+from backend.contract.problems import Problem, UsageError, errors
 from backend.contract.run_folder import check_name
 
 # A run of about a minute on two cores that teaches a name; measured, see README "First fine-tune".
@@ -47,9 +47,12 @@ def save(name: str, values: Values, task: str) -> Path:
     return path
 
 
-def load(path: str | Path, task: str) -> Values:
-    """Checked values from a file; UsageError with every problem, nothing half applied."""
+def load(path: str | Path, task: str) -> tuple[Values, list[Problem]]:
+    """Checked values from a file, and notices about them; nothing is half applied.
+
+    Raises UsageError with every problem.
+    """
     values, problems = arguments.from_yaml(str(path), task)
-    if problems:
-        raise UsageError(*problems)
-    return values
+    if errors(problems):
+        raise UsageError(*errors(problems))
+    return values, problems

@@ -25,6 +25,7 @@ BAR = (
     "model_revision",
     "cache_dir",
     "hf_hub_token",
+    "ms_hub_token",
     "trust_remote_code",
     "flash_attn",
 )

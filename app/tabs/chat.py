@@ -1,7 +1,7 @@
 """The Chat tab: load a model into a child, talk to it, base and tuned side by side."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from app.tabs.launching import said
 from backend.contract.arguments import judged
 from backend.contract.home import home, relative
 from backend.contract.preflight import check_paths
-from backend.contract.problems import Problem, TuneboardError
+from backend.contract.problems import TuneboardError, errors
 
 SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty")
 ENGINE = ("infer_dtype", "infer_backend", "skip_special_tokens")
@@ -144,10 +144,9 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
 
     def load(lang: str, *given: Any) -> str:
         values, problems = form.values(given)
-        errors = _errors(judged(values, problems, "api"))
-        errors = errors or _errors(check_paths(values, "api"))
-        if errors:
-            return said(errors, lang)
+        wrong = errors(judged(values, problems, "api")) or errors(check_paths(values, "api"))
+        if wrong:
+            return said(wrong, lang)
         chat_client.load(values)
         return t("chat.loading", lang)
 
@@ -187,10 +186,6 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-
-
-def _errors(problems: Sequence[Problem]) -> list[Problem]:
-    return [problem for problem in problems if not problem.notice]
 
 
 def _check_tools(lang: str, text: str) -> Any:
@@ -233,7 +228,7 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
     ) -> Iterator[list[Any]]:
         values, problems = form.values(given[2:])
         histories = list(given[:2]) if both else [given[0]]
-        problems = _errors(problems)
+        problems = errors(problems)
         if problems:
             failed = [_failed(history, said(problems, lang)) for history in histories]
             yield [*failed, *[gr.skip()] * (2 - len(histories))]

@@ -29,6 +29,7 @@ MORE = (
     "model_revision",
     "cache_dir",
     "hf_hub_token",
+    "ms_hub_token",
     "trust_remote_code",
 )
 REFRESH_S = 5

@@ -11,7 +11,7 @@ from app.tabs import data_view, dataset_preview, message, model_bar, run_panel, 
 from app.tabs.context import Context
 from app.tabs.launching import Launcher, new_name, said
 from backend.contract.fields import FIELDS
-from backend.contract.problems import TuneboardError
+from backend.contract.problems import TuneboardError, errors
 
 WHAT = ("stage", "dataset", "eval_dataset", "max_samples")
 HOW = (
@@ -148,10 +148,9 @@ def _arguments_box(texts: Texts) -> dict[str, Any]:
 def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
     def save(lang: str, name: str, *given: Any) -> list[Any]:
         values, problems = form.values(given)
-        problems = [problem for problem in problems if not problem.notice]
         try:
-            if problems:
-                return [gr.update(visible=True, value=said(problems, lang)), gr.skip()]
+            if errors(problems):
+                return [gr.update(visible=True, value=said(errors(problems), lang)), gr.skip()]
             path = presets.save(name.strip(), values, "train")
         except TuneboardError as error:
             return [gr.update(visible=True, value=said(error.problems, lang)), gr.skip()]
@@ -160,11 +159,12 @@ def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
 
     def load(lang: str, path: Any) -> list[Any]:
         try:
-            values = presets.load(path, "train")
+            values, notices = presets.load(path, "train")
         except TuneboardError as error:
             failed = gr.update(visible=True, value=said(error.problems, lang))
             return [failed, *[gr.skip()] * len(form.components)]
-        return [gr.update(visible=False), *form.fill(values)]
+        note = gr.update(visible=bool(notices), value=said(notices, lang))
+        return [note, *form.fill(values)]
 
     def load_named(lang: str, name: str | None) -> list[Any]:
         return load(lang, presets.folder() / f"{name}.yaml")

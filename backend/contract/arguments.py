@@ -6,13 +6,15 @@ its row's default, and iff its `when` holds.
 
 import dataclasses
 import difflib
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 
 from backend.contract.field import Field, FieldError, Value, Values
-from backend.contract.fields import ALIASES, FIELDS, LATER
+from backend.contract.fields import FIELDS
 from backend.contract.fields.generation import DRAWN
 from backend.contract.files import Located, read_mapping, write_mapping
-from backend.contract.problems import Problem
+from backend.contract.foreign import ALIASES, FOREIGN
+from backend.contract.problems import Params, Problem
 from backend.contract.rules import broken
 
 MAX_PROBLEMS = 100
@@ -56,20 +58,81 @@ def parse(raw: Mapping[str, object], task: str) -> tuple[Values, list[Problem]]:
     It ends at MAX_PROBLEMS: such a file is something else, and each suggestion takes time.
     """
     values = defaults(task)
-    if task == "eval" and DRAWN & {ALIASES.get(given, given) for given in raw}:
+    if task == "eval" and DRAWN & {canonical_name(given) for given in raw}:
         values["do_sample"] = True
     problems: list[Problem] = []
+    names: dict[str, str] = {}  # argument -> the name that it was given by
     for given, value in raw.items():
         if len(problems) == MAX_PROBLEMS:
             break
-        name = ALIASES.get(given, given)
-        try:
-            values[name] = _row(name, task).parse(value)
-        except FieldError as error:
+        meant, problem = _meaning(given, value, task)
+        twice = [name for name, part in meant.items() if name in names and values[name] != part]
+        if twice and _in_one_file(raw, given, names[twice[0]]):
+            params: Params = {"other": names[twice[0]]}
+            problem = Problem(code="given_twice", field=given, params=params)
+        if problem:
             at = raw.at(given) if isinstance(raw, Located) else {}
-            problem = error.problem
             problems.append(dataclasses.replace(problem, params={**problem.params, **at}))
+        values |= meant
+        names |= dict.fromkeys(meant, given)
     return values, problems
+
+
+def canonical_name(given: str) -> str:
+    """The name of an argument by another spelling of it."""
+    name = given.replace("-", "_")
+    return ALIASES.get(name, name)
+
+
+@functools.cache
+def takes(name: str, task: str) -> bool:
+    """Whether a subcommand takes an argument of this (canonical) name, if only to refuse it."""
+    taken = {row.name for row in fields_of(task)}
+    foreign = FOREIGN.get(name)
+    targets = {target for part in foreign.becomes.values() for target in part} if foreign else set()
+    return name in taken or (foreign is not None and targets <= taken)
+
+
+def _meaning(given: str, value: object, task: str) -> tuple[Values, Problem | None]:
+    """Values of rows that a given value stands for, and what is wrong with it or worth saying."""
+    name = canonical_name(given)
+    if name == "warmup_steps" and _is_share(value):  # as transformers 5 has it
+        name = "warmup_ratio"
+    try:
+        if name not in FOREIGN:
+            return _of_row(name, value, task)
+        if takes(name, task):
+            return FOREIGN[name].answer(value)
+    except FieldError as error:
+        return {}, error.problem
+    return {}, _other_task(name, task)
+
+
+def _of_row(name: str, value: object, task: str) -> tuple[Values, Problem | None]:
+    """As _meaning, of a name that is no foreign one. Raises FieldError."""
+    row = _row(name, task)
+    if task in row.tasks:
+        return {name: row.parse(value)}, None
+    if value is None:
+        return {}, None
+    if task == "train" and row.group == "generation":  # training files of others hold them
+        row.parse(value)
+        return {}, dataclasses.replace(
+            _other_task(name, task), code="no_effect_answers", notice=True
+        )
+    raise FieldError(_other_task(name, task))
+
+
+def _is_share(value: object) -> bool:
+    try:
+        return 0 < float(str(value)) < 1
+    except ValueError:
+        return False
+
+
+def _in_one_file(raw: Mapping[str, object], *names: str) -> bool:
+    """Whether all names stand in the file that was read, and none was given after it."""
+    return isinstance(raw, Located) and all(name in raw.lines for name in names)
 
 
 def validate(raw: Mapping[str, object], task: str) -> list[Problem]:
@@ -138,10 +201,38 @@ def from_argv(argv: Sequence[str], task: str) -> tuple[Values, list[Problem]]:
         raw, problems = read_mapping(words.pop(0))
     given, more = pairs(words)
     for name, value in given.items():
-        raw[name] = value
+        raw.pop(name, None)  # what comes later goes over other names of the same argument, too
         raw.lines.pop(name, None)
+        raw[name] = value
     values, wrong = parse(raw, task)
     return values, problems + more + wrong
+
+
+def only_evaluates(values: Mapping[str, Value]) -> bool:
+    """Whether `tuneboard train` with these values is to evaluate: do_predict without do_train, or
+    do_train switched off."""
+    trains = values["do_train"]
+    if trains is None:
+        return bool(values["do_predict"])
+    return not trains and bool(values["do_predict"] or values["do_eval"])
+
+
+def as_evaluation(words: Sequence[str]) -> tuple[Values, list[Problem]]:
+    """The words of a `tuneboard train` that only evaluates as values of `tuneboard eval`.
+
+    What belongs to training alone is a notice where it says anything but the default.
+    """
+    given, wrong = from_argv(words, "train")
+    values, problems = from_argv(words, "eval")
+    told = []
+    for problem in problems:
+        if problem.code != "other_task" or not takes(problem.field, "train"):
+            told.append(problem)
+        elif problem.field in FOREIGN or given[problem.field] != FIELDS[problem.field].default:
+            told.append(dataclasses.replace(problem, code="only_training", notice=True))
+    told += [p for p in wrong if takes(p.field, "train") and not takes(p.field, "eval")]
+    values["eval_dataset"] = values["eval_dataset"] or given["dataset"]
+    return values, told
 
 
 def _is_file(word: str) -> bool:
@@ -191,19 +282,27 @@ def resolved(values: Values) -> Values:
 
 
 def _row(name: str, task: str) -> Field:
-    """The row of an argument of this subcommand; FieldError where there is none."""
-    row = FIELDS.get(name)
-    if row and task in row.tasks:
-        return row
-    if row:
-        raise FieldError(Problem(code="other_task", field=name, params={"task": task}))
-    if name in LATER:
-        raise FieldError(Problem(code="not_supported_yet", field=name))
-    shown = name[:80]
-    near = suggest(name, [row.name for row in fields_of(task)]) or suggest(name, LATER)
-    if near:
-        raise FieldError(Problem(code="unknown_argument_near", field=shown, params={"near": near}))
-    raise FieldError(Problem(code="unknown_argument", field=shown, params={"task": task}))
+    """The row of an argument; FieldError where there is none, with a near name."""
+    if name in FIELDS:
+        return FIELDS[name]
+    near = suggest(name, _welcome(task))
+    params: Params = {"near": canonical_name(near)} if near else {"task": task}
+    code = "unknown_argument_near" if near else "unknown_argument"
+    raise FieldError(Problem(code=code, field=name[:80], params=params))
+
+
+def _other_task(name: str, task: str) -> Problem:
+    tasks = FIELDS[name].tasks if name in FIELDS else ("train",)
+    params: Params = {"task": task, "tasks": ", ".join(tasks)}
+    return Problem(code="other_task", field=name, params=params)
+
+
+@functools.cache
+def _welcome(task: str) -> tuple[str, ...]:
+    """Names that a subcommand takes with any value: what a hint may lead to."""
+    names = [name for name in FOREIGN if FOREIGN[name].accepts_all and takes(name, task)]
+    others = [name for name in ALIASES if takes(ALIASES[name], task)]
+    return (*(row.name for row in fields_of(task)), *names, *others)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

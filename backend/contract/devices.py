@@ -32,5 +32,5 @@ def group(values: Mapping[str, Value]) -> int:
     if number.isdigit() and int(number) > 1:
         return int(number)
     if forced or values.get("deepspeed"):
-        return 1 if number.isdigit() else max(1, gpus())
+        return 1 if number.isdigit() or values.get("use_cpu") else max(1, gpus())
     return 0

@@ -40,6 +40,7 @@ class Field:
     task_defaults  the default of single subcommands where it is another one
     tasks     the subcommands that take it: train, eval, chat, api, export
     optional  None is a value (and the way to say "not set")
+    unset     a number that says "not set", too
     secret    travels in the child's environment under `to`, never in argv or files
     widget    "" for the kind's usual one; "radio", "area", "none" (not on the page), or what is
               offered: "dataset", "template", "model", "adapter", "reward_model"
@@ -59,6 +60,7 @@ class Field:
     task_defaults: tuple[tuple[str, Value], ...] = ()
     tasks: tuple[str, ...] = ("train",)
     optional: bool = False
+    unset: int | None = None
     secret: bool = False
     widget: str = ""
     advanced: bool = False
@@ -122,9 +124,12 @@ class Field:
             raise self._error("not_number", value=_shown(raw))
         if abs(raw) > 1e300 or not math.isfinite(raw):
             raise self._error("not_finite", value=_shown(raw))
-        return float(self._ranged(raw)) + 0.0  # -0.0 becomes 0.0
+        number = self._ranged(raw)
+        return None if number is None else float(number) + 0.0  # -0.0 becomes 0.0
 
-    def _ranged(self, number: float) -> float:
+    def _ranged(self, number: float) -> float | None:
+        if self.unset is not None and number == self.unset:
+            return None
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         if not low <= number <= high:

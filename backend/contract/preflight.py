@@ -19,6 +19,7 @@ from backend.contract import (
 from backend.contract.dataset_info import names
 from backend.contract.devices import gpus
 from backend.contract.field import Value
+from backend.contract.fields.trainer import METRICS
 from backend.contract.files import read_json
 from backend.contract.model_folder import adapter_problems, local, model_problems
 from backend.contract.names import check_output_dir
@@ -73,12 +74,29 @@ def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
         *check_deepspeed(values),
         *check_engine(values),
         *template_names.check(values),
-        *(rewards.check(values) + reward_model.check(values) if task == "train" else []),
+        *(_check_training(values) if task == "train" else []),
         *(check_export(values) if task == "export" else []),
         *_check_resume(values),
         *_check_output(values),
     ]
     return named + [problem for problem in found if problem.field not in settled]
+
+
+def _check_training(values: Mapping[str, Value]) -> list[Problem]:
+    return rewards.check(values) + reward_model.check(values) + check_metric(values)
+
+
+def check_metric(values: Mapping[str, Value]) -> list[Problem]:
+    """A figure to tell the best model by that no evaluation of this stage measures."""
+    field = "metric_for_best_model"
+    name = str(values.get(field) or "").removeprefix("eval_")
+    known = METRICS[str(values.get("stage") or "sft")]
+    if name and name not in known:
+        params = {"value": name[:80], "choices": ", ".join(known)}
+        return [Problem(code="not_choice", field=field, params=params)]
+    if name == "accuracy" and not values.get("compute_accuracy"):
+        return [Problem(code="accuracy_not_measured", field=field)]
+    return []
 
 
 def check_model(values: Mapping[str, Value]) -> list[Problem]:

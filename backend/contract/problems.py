@@ -14,7 +14,7 @@ A stop that the person asked for is no error: the process ends with STOPPED_EXIT
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from backend.contract.printed import one_line, visible
@@ -66,6 +66,11 @@ def _shown(key: str, value: str | int | float) -> str | int | float:
     if not isinstance(value, str):
         return value
     return one_line(value) if key in NAMES else visible(value)
+
+
+def errors(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems that are no mere notices."""
+    return [problem for problem in problems if not problem.notice]
 
 
 class TuneboardError(Exception):

@@ -24,16 +24,17 @@ from pathlib import Path
 from backend.contract import run_names
 from backend.contract.arguments import (
     canonical,
+    canonical_name,
     changed,
-    fields_of,
     format_value,
     ignored,
     judged,
     parse,
+    takes,
 )
 from backend.contract.command import PROGRAM, Command
 from backend.contract.field import Value, Values
-from backend.contract.fields import ALIASES, FIELDS
+from backend.contract.fields import FIELDS
 from backend.contract.files import read_mapping, write_mapping
 from backend.contract.home import data, relative, saves, shipped
 from backend.contract.launch import RECIPES, default_output_dir
@@ -241,30 +242,34 @@ def _raw(
     recipe: Recipe, stage: Stage, given: Mapping[str, object], folders: Mapping[str, str]
 ) -> dict[str, object]:
     """The arguments of a stage from all who have a say, the strongest last."""
-    taken = {row.name for row in fields_of(stage.task)}
     base = {_canonical(name): value for name, value in recipe.base.items()}
-    shared = {name: value for name, value in given.items() if name in taken}
+    shared = {name: value for name, value in given.items() if takes(name, stage.task)}
     own = {
         argument: value
         for owner, dot, argument, value in ((*n.partition("."), v) for n, v in given.items())
         if dot and owner == stage.name
     }
     links = {argument: folders[source] for argument, source in stage.links.items()}
-    inherited = {name: value for name, value in base.items() if name in taken}
-    return {**inherited, **stage.arguments, **shared, **links, **own}
+    inherited = {name: value for name, value in base.items() if takes(name, stage.task)}
+    raw: dict[str, object] = {}
+    for part in (inherited, stage.arguments, shared, links, own):
+        for name, value in part.items():
+            raw.pop(name, None)  # the last word counts among several names of one argument, too
+            raw[name] = value
+    return raw
 
 
 def _unused(recipe: Recipe, given: Mapping[str, object]) -> Iterator[Problem]:
     """Names in the base, or given, that no stage takes; given values for no stage."""
-    taken = {row.name for stage in recipe.stages for row in fields_of(stage.task)}
+    tasks = {stage.task for stage in recipe.stages}
     stages = [stage.name for stage in recipe.stages]
     for name in [*recipe.base, *given]:
         owner, dot, argument = _canonical(name).partition(".")
         if dot and (owner not in stages or argument == "output_dir"):
             params = {"name": name[:80], "stages": ", ".join(stages)}
             yield Problem(code="recipe_no_such_stage", params=params)
-        elif not dot and (owner not in taken or owner == "output_dir"):
-            yield from parse({name: None}, "train")[1][:1] or [
+        elif not dot and (owner == "output_dir" or not any(takes(owner, task) for task in tasks)):
+            yield from parse({name: None}, recipe.stages[0].task)[1][:1] or [
                 Problem(code="recipe_output_dir", params={"where": recipe.name})
             ]
 
@@ -307,7 +312,7 @@ def _at(problem: Problem, stage: str) -> Problem:
 
 def _canonical(name: str) -> str:
     owner, dot, argument = name.rpartition(".")
-    return f"{owner}{dot}{ALIASES.get(argument, argument)}"
+    return f"{owner}{dot}{canonical_name(argument)}"
 
 
 def _secret(name: str) -> bool:

@@ -6,18 +6,21 @@ python -m backend.contract.reference write|check: `check` exits with 1 where REF
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from backend.contract.arguments import fields_of, format_value, needs
 from backend.contract.field import Field
 from backend.contract.fields import FIELDS, GROUPS
 from backend.contract.files import write_atomic
+from backend.contract.foreign import ALIASES, FOREIGN
+from backend.contract.foreign.answer import Foreign
 from backend.contract.texts import DEFAULT_LANGUAGE, t
 
 FILE = "REFERENCE.md"
 WIDTH = 100
 INDENT = " " * 6
+PIPE = r"\|"  # within a cell of a table
 UNITS = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+|\s+")  # wide characters, words, gaps
 
 
@@ -28,7 +31,29 @@ def reference() -> str:
         rows = [row for row in FIELDS.values() if row.group == group]
         parts.append(f"## {t(f'group.{group}')}")
         parts.append("\n".join([*_head(), *map(_line, rows)]))
+    parts += [f"## {t('reference.foreign.title')}", t("reference.foreign.intro")]
+    others = {**{name: f"`{row}`" for name, row in ALIASES.items()}, **_answers()}
+    titles = [t(f"reference.column.{title}") for title in ("name", "here")]
+    lines = [f"| `{name}` | {text.replace('|', PIPE)} |" for name, text in sorted(others.items())]
+    parts.append("\n".join([f"| {' | '.join(titles)} |", "|---|---|", *lines]))
     return "\n\n".join(parts) + "\n"
+
+
+def _answers() -> dict[str, str]:
+    """What each foreign name does here: rows that it stands for, or the texts that it is told."""
+    return {name: "; ".join(_answer(foreign)) for name, foreign in FOREIGN.items()}
+
+
+def _answer(foreign: Foreign) -> Iterator[str]:
+    for value, meaning in foreign.becomes.items():
+        rows = ", ".join(f"`{name}={format_value(part)}`" for name, part in meaning.items())
+        yield f"`{format_value(value)}`: {rows or t('reference.foreign.nothing')}"
+    codes = [foreign.because] if foreign.idle is None or foreign.idle else []
+    values = "/".join(map(format_value, foreign.idle or ()))
+    for code in [*codes, *filter(None, [foreign.instead])]:
+        given = {"field": foreign.name, "owner": foreign.owner, "value": values}
+        text = t(f"problem.{code}", **given).removeprefix(foreign.name)
+        yield text.removeprefix(":").strip().rstrip(".")
 
 
 def help_text(task: str, lang: str = DEFAULT_LANGUAGE) -> str:
@@ -73,7 +98,7 @@ def _line(row: Field) -> str:
         ", ".join(row.tasks),
         t(f"field.{row.name}.help"),
     ]
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(cell.replace('|', PIPE) for cell in cells)} |"
 
 
 def _default(row: Field) -> str:

@@ -33,7 +33,12 @@ RULES: tuple[Rule, ...] = (
     Rule(
         code="predict_separately",
         field="do_predict",
-        conditions=(("do_train", "is", True), ("do_predict", "is", True)),
+        conditions=(("do_predict", "is", True),),
+    ),
+    Rule(
+        code="training_switched_off",
+        field="do_train",
+        conditions=(("do_train", "is", False),),
     ),
     Rule(
         code="model_required",
@@ -47,7 +52,7 @@ RULES: tuple[Rule, ...] = (
         conditions=(
             ("dataset", "unset", None),
             ("tokenized_path", "unset", None),
-            ("do_train", "is", True),
+            ("do_train", "not", False),
         ),
     ),
     Rule(
@@ -188,6 +193,32 @@ RULES: tuple[Rule, ...] = (
         code="best_model_needs_checkpoints",
         field="load_best_model_at_end",
         conditions=(("load_best_model_at_end", "is", True), ("save_strategy", "is", "no")),
+    ),
+    Rule(
+        code="eval_on_start_needs_data",
+        field="eval_on_start",
+        conditions=(("eval_on_start", "is", True), *NO_EVALUATION_DATA),
+    ),
+    Rule(
+        code="evaluation_switched_off",
+        field="eval_on_start",
+        conditions=(("eval_on_start", "is", True), ("eval_strategy", "is", "no")),
+    ),
+    Rule(
+        code="metric_not_used",
+        field="metric_for_best_model",
+        conditions=(
+            ("metric_for_best_model", "set", None),
+            ("load_best_model_at_end", "is", False),
+            ("early_stopping_steps", "unset", None),
+            ("lr_scheduler_type", "not", ("reduce_lr_on_plateau", "greedy")),
+        ),
+        notice=True,
+    ),
+    Rule(
+        code="reentrant_and_unused",
+        field="ddp_find_unused_parameters",
+        conditions=(("use_reentrant_gc", "is", True), ("ddp_find_unused_parameters", "is", True)),
     ),
     Rule(
         code="nothing_to_evaluate",

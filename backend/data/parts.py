@@ -51,6 +51,12 @@ class Preparation:
         return int(str(self.values.get("seed") or 0))
 
     @property
+    def row_seed(self) -> int:
+        """The seed of the order in which rows are learned."""
+        seed = self.values.get("data_seed")
+        return self.seed if seed is None else int(str(seed))
+
+    @property
     def limit(self) -> int:
         """The cutoff length in tokens."""
         return tokens.Policy.of(self.values).cutoff_len

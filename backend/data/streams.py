@@ -66,7 +66,7 @@ def training(work: Preparation) -> tuple[Stream, Part | None]:
     shuffles = not work.values.get("disable_shuffling")
     buffer = int(str(work.values.get("buffer_size") or 1)) if shuffles else 0
     sets = [Rows(work, one, share) for one, share in zip(opened, shares, strict=True)]
-    stream = Stream(sets, Mix.of(work.values), buffer, work.seed)
+    stream = Stream(sets, Mix.of(work.values), buffer, work.row_seed)
     return stream, _held(work, opened, shares) if size else None
 
 

@@ -1,11 +1,12 @@
 """Which device computes, and in which number format. Nobody has to choose."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from backend.contract.field import Value
+from backend.contract.field import TRUE, Value
 from backend.contract.problems import Problem
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -28,7 +29,9 @@ class Precision:
 
 
 def device() -> str:
-    """The best device of this machine: "cuda", "mps" or "cpu"."""
+    """The best device of this machine: "cuda", "mps" or "cpu", which accelerate may ask for."""
+    if os.environ.get("ACCELERATE_USE_CPU", "").lower() in TRUE:
+        return "cpu"
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,5 +1,6 @@
 """A model of a hub brought to this machine: from then on it is a folder like any other."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from huggingface_hub.errors import (
 )
 
 from backend.contract.field import Value
+from backend.contract.fields import FIELDS
 from backend.contract.problems import ModelError, Problem
 from backend.deadline import answered
 
@@ -54,7 +56,7 @@ def fetch(name: str, values: Mapping[str, Value]) -> Path:
 def _modelscope(name: str, values: Mapping[str, Value]) -> Path:
     from modelscope import snapshot_download as download
 
-    revision = values.get("model_revision")
+    revision, token = values.get("model_revision"), os.environ.get(FIELDS["ms_hub_token"].to)
     try:
         return Path(
             download(
@@ -62,6 +64,7 @@ def _modelscope(name: str, values: Mapping[str, Value]) -> Path:
                 revision=None if revision == "main" else revision,
                 cache_dir=values.get("cache_dir"),
                 allow_patterns=FILES,
+                **({"token": token} if token else {}),
             )
         )
     except (OSError, ValueError) as error:

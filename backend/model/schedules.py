@@ -8,12 +8,14 @@ from typing import Any
 from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION, GreedyLR, SchedulerType
 
 from backend.contract.field import Value
+from backend.contract.fields.trainer import LOWER_IS_BETTER
 from backend.contract.problems import Problem, UsageError
 
 FIELD = "lr_scheduler_kwargs"
 MINIMUM = 0.1  # of the learning rate, where a schedule falls to a minimum
 REACH = 10.0  # how far below and above the learning rate the greedy schedule may go
 DECAY = 0.1  # share of the steps in which warmup_stable_decay falls
+BY_EVALUATION = ("reduce_lr_on_plateau", "greedy")
 # Given by the Trainer: the rest of a schedule's parameters is the person's.
 OURS = {"optimizer", "num_warmup_steps", "num_training_steps", "last_epoch", "self"}
 
@@ -28,12 +30,25 @@ def arguments(values: Mapping[str, Value], total: int) -> tuple[dict[str, Any], 
     given = json.loads(str(values.get(FIELD) or "{}"))
     _require_known(name, given)
     needed = _needed(name, given, float(values.get("learning_rate") or 0.0), total)
+    if name in BY_EVALUATION and best(values)["greater_is_better"]:
+        given = {"mode": "max", **given}
     notices = []
     if needed:
         used = ", ".join(f"{key}={value:.3g}" for key, value in needed.items())
         params = {"schedule": name, "used": used}
         notices.append(Problem(code="schedule_defaults", field=FIELD, params=params, notice=True))
     return {"lr_scheduler_kwargs": {**needed, **given}}, notices
+
+
+def best(values: Mapping[str, Value]) -> dict[str, Any]:
+    """The TrainingArguments that say which figure of an evaluation tells the best model."""
+    metric = str(values.get("metric_for_best_model") or "eval_loss")
+    greater = values.get("greater_is_better")
+    lower = metric.removeprefix("eval_") in LOWER_IS_BETTER
+    return {
+        "metric_for_best_model": metric,
+        "greater_is_better": not lower if greater is None else bool(greater),
+    }
 
 
 def _needed(name: str, given: Mapping[str, Any], rate: float, total: int) -> dict[str, float]:

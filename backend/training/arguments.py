@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import TrainingArguments
+from transformers.utils import is_torch_tf32_available
 
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
@@ -22,6 +23,7 @@ from backend.training import deepspeed
 
 Values = Mapping[str, Value]
 POINTS = 10  # a curve has at least so many points where the run has so many steps
+OF_LOADERS = ("dataloader_prefetch_factor", "dataloader_persistent_workers")
 KNOWN = {field.name for field in dataclasses.fields(TrainingArguments)}
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ def build(
 
     What had to be changed (precision, workers, intervals) is said as a notice.
     """
-    given: dict[str, Any] = {
+    given: dict[str, Any] = {"data_seed": values.get("seed") or 0}
+    given |= {
         FIELDS[name].to: value
         for name, value in values.items()
         if name in FIELDS and FIELDS[name].to in KNOWN and value is not None
@@ -71,11 +74,26 @@ def build(
         report.notice(notice)
     if values.get("use_reentrant_gc"):  # DDP would see each parameter twice
         given["ddp_find_unused_parameters"] = False
+    _leave_out(given, report)
     args = TrainingArguments(**given)
     if args.n_gpu > 1:
         report.notice(Problem(code="one_gpu_used", params={"gpus": args.n_gpu}, notice=True))
         args._n_gpu = 1  # DataParallel is slower than one GPU and breaks gradient accumulation
     return args
+
+
+def _leave_out(given: dict[str, Any], report: Report) -> None:
+    """Take out, with a notice, what this machine or the other arguments leave no use for; torch and
+    transformers would end the run."""
+    unfit = {
+        "tf32": "" if is_torch_tf32_available() else "tf32_not_here",
+        "ddp_backend": "" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "one_process",
+        **dict.fromkeys(OF_LOADERS, "" if given["dataloader_num_workers"] else "no_loaders"),
+    }
+    for name, code in unfit.items():
+        if code and given.get(name):
+            del given[name]
+            report.notice(Problem(code=code, field=name, notice=True))
 
 
 def fit_model(args: TrainingArguments, model: Any, report: Report) -> None:
@@ -161,7 +179,8 @@ def _intervals(values: Values, total: int, evaluates: bool, report: Report) -> d
     given: dict[str, Any] = {"logging_steps": logging_steps}
     strategy = str(values.get("eval_strategy") or "steps") if evaluates else "no"
     if strategy == "no":
-        return {**given, "eval_strategy": "no", "save_strategy": saving, "save_steps": save_steps}
+        kept = {"save_strategy": saving, "save_steps": save_steps, "eval_on_start": False}
+        return {**given, "eval_strategy": "no", **kept}
     eval_steps = int(values.get("eval_steps") or save_steps)
     given |= {"eval_strategy": strategy, "eval_steps": eval_steps}
     best = bool(values.get("load_best_model_at_end"))
@@ -169,9 +188,9 @@ def _intervals(values: Values, total: int, evaluates: bool, report: Report) -> d
         saving, save_steps = strategy, eval_steps
         shown: dict[str, int | str] = {"steps": eval_steps, "strategy": strategy}
         report.notice(Problem(code="saving_aligned", field="save_steps", params=shown, notice=True))
-    by_evaluation = values.get("lr_scheduler_type") in {"reduce_lr_on_plateau", "greedy"}
+    by_evaluation = values.get("lr_scheduler_type") in schedules.BY_EVALUATION
     if best or by_evaluation or values.get("early_stopping_steps"):
-        given |= {"metric_for_best_model": "eval_loss", "greater_is_better": False}
+        given |= schedules.best(values)
     return {
         **given,
         "save_strategy": saving,

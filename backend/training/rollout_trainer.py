@@ -92,7 +92,7 @@ class RolloutTrainer(RunTrainer):
         if self.round_steps == 1:
             return order
         if isinstance(order, RandomSampler):  # accelerate does so only with one that it sees
-            order = SeedableRandomSampler(order.data_source, data_seed=self.args.seed)
+            order = SeedableRandomSampler(order.data_source, data_seed=self.args.data_seed)
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.buffer
         return Repeated(order, size * self.args.world_size, self.passes)
 

@@ -73,8 +73,8 @@ class RunTrainer(Trainer):
         """As the Trainer's, with the noted figures in the row of a loss or of an evaluation."""
         if "loss" in logs:
             logs = {**logs, **self.figures.take(self.accelerator)}
-        elif "eval_loss" in logs:
-            logs = {**logs, **self.eval_figures.take(self.accelerator, "eval_")}
+        elif "eval_loss" in logs:  # in place: metric_for_best_model looks among them
+            logs |= self.eval_figures.take(self.accelerator, "eval_")
         super().log(logs, *given, **named)
 
     def run(self, checkpoint: Path | None) -> None:
@@ -85,6 +85,7 @@ class RunTrainer(Trainer):
         folder = Path(self.args.output_dir)
         checkpoints.require(folder, self.checkpoint_bytes)
         self.report.cut_metrics(checkpoints.step_of(checkpoint) if checkpoint else -1)
+        self.args.eval_on_start &= checkpoint is None
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         optimizers.finish(self.optimizer)
 
@@ -101,7 +102,7 @@ class RunTrainer(Trainer):
         if self.values.get("group_by_length") and "length" in data.column_names:
             batch = self.args.train_batch_size * self.args.world_size
             group = batch * self.args.gradient_accumulation_steps
-            return LengthGrouped(list(data["length"]), group, self.args.seed)
+            return LengthGrouped(list(data["length"]), group, self.args.data_seed)
         return super()._get_train_sampler(train_dataset)
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:

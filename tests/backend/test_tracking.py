@@ -127,10 +127,12 @@ def test_the_result_is_uploaded_without_the_run_s_own_files(
             push_to_hub=True,
             hub_model_id="birds/sums",
             hub_private_repo=True,
+            hub_revision="tries",
             save_steps=1,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert hub.made == {"birds/sums": True}
+        assert (hub.branches, hub.commits) == ({"tries"}, ["tries"])
         assert hub.tokens == {"Bearer hf_sesame"}
         assert {"adapter_model.safetensors", "adapter_config.json", "README.md"} <= set(hub.files)
         weights = (folder / "adapter_model.safetensors").read_bytes()
@@ -167,7 +169,7 @@ def test_a_hub_that_never_answers_is_named_within_15_s(
             "import sys, time; from pathlib import Path; from backend import hub_push\n"
             "from backend.contract.problems import TuneboardError\n"
             "began = time.monotonic()\n"
-            "try: hub_push.push(Path(sys.argv[1]), 'a/b', 'push_to_hub', private=None)\n"
+            "try: hub_push.push(Path(sys.argv[1]), 'a/b', 'push_to_hub')\n"
             "except TuneboardError as error: print(error.problems[0].code)\n"
             "print(time.monotonic() - began)"
         )

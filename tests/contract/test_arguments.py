@@ -14,6 +14,7 @@ from backend.contract import arguments
 from backend.contract.command import Command
 from backend.contract.field import Field, Value, Values
 from backend.contract.fields import FIELDS
+from backend.contract.problems import errors
 from backend.contract.rules import broken
 from tests.contract.strategies import TASKS, cases
 
@@ -113,7 +114,7 @@ def test_only_what_differs_and_applies_is_written(case: tuple[str, Values]) -> N
 def test_the_tutorial_s_command_is_understood() -> None:
     task, *words = TUTORIAL.split()
     values, problems = arguments.from_argv(words, task)
-    assert problems == []
+    assert errors(problems) == []
     assert broken(values, task) == []
     assert values["bf16"] is True
     assert values["packing"] is False
@@ -163,8 +164,8 @@ def test_a_pair_that_ends_like_a_file_is_a_pair() -> None:
         (["--learning_rat", "1"], "unknown_argument_near", "Did you mean learning_rate?"),
         (["--deepsped", "x"], "unknown_argument_near", "Did you mean deepspeed?"),
         (["--qwertyuiop", "1"], "unknown_argument", "--help"),
-        (["--ray_num_workers", "2"], "not_supported_yet", "ray_num_workers"),
-        (["--export_dir", "x"], "other_task", "tuneboard train"),
+        (["--ray_num_workers", "2"], "instead_ray", "NPROC_PER_NODE"),
+        (["--export_dir", "x"], "other_task", "tuneboard export"),
         (["hello"], "stray_word", '"hello"'),
         (["--", "x"], "stray_word", '"--"'),
         (["=x"], "stray_word", '"=x"'),
@@ -239,6 +240,69 @@ def test_what_is_given_and_does_not_apply_is_said() -> None:
     assert notice.notice
     assert "finetuning_type=lora" in notice.text()
     assert arguments.ignored(arguments.defaults("train"), "train") == []
+
+
+# What LLaMA-Factory's example extras/nlg_eval says, and a few settings of training more.
+PREDICTS = """
+stage: sft
+do_predict: true
+model_name_or_path: M
+eval_dataset: identity,other
+cutoff_len: 2048
+overwrite_cache: true
+dataloader_num_workers: 4
+output_dir: saves/m/lora/predict
+overwrite_output_dir: true
+report_to: none
+per_device_eval_batch_size: 1
+predict_with_generate: true
+ddp_timeout: 180000000
+num_beams: 2
+use_cache: true
+"""
+
+
+def test_a_file_that_only_predicts_is_an_evaluation(tmp_path: Path) -> None:
+    """do_predict without do_train, which LLaMA-Factory leaves off: refused as two runs in one."""
+    file = tmp_path / "predict.yaml"
+    file.write_text(PREDICTS)
+    values, _ = arguments.from_argv([str(file)], "train")
+    assert arguments.only_evaluates(values)
+    values, problems = arguments.as_evaluation([str(file)])
+    assert [(one.code, one.field) for one in problems] == [
+        ("only_training", "ddp_timeout"),
+        ("no_effect_cache", "use_cache"),
+    ]
+    assert all(one.notice and one.params["at"] for one in problems)
+    assert (values["eval_dataset"], values["num_beams"]) == ("identity,other", 2)
+    assert values["overwrite_output_dir"] is True
+    assert arguments.judged(values, problems, "eval") == problems
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ([], []),
+        (["--do_eval"], []),
+        (["--do_train", "--do_predict"], ["predict_separately"]),
+        (["--do_train=false", "--do_eval=false"], ["training_switched_off"]),
+    ],
+)
+def test_what_does_not_only_evaluate_trains(words: list[str], codes: list[str]) -> None:
+    values, problems = arguments.from_argv(words, "train")
+    assert (arguments.only_evaluates(values), problems) == (False, [])
+    assert [one.code for one in broken({**values, **BASE}, "train")] == codes
+
+
+@pytest.mark.parametrize("words", [["--do_predict"], ["--do_train", "false"]])
+def test_an_evaluation_checks_what_belongs_to_training_too(words: list[str]) -> None:
+    words = ["--dataset", "X", "--lora_rank", "x", "--learning_rat", "1", *words]
+    values, _ = arguments.from_argv(words, "train")
+    assert arguments.only_evaluates(values)
+    values, problems = arguments.as_evaluation(words)
+    assert values["eval_dataset"] == "X"
+    codes = sorted(one.code for one in errors(problems))
+    assert codes == ["not_int", "unknown_argument"]
 
 
 BASE = {"model_name_or_path": "M", "dataset": "X"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from backend.contract.arguments import fields_of
 from backend.contract.field import MAX_TEXT, Field, FieldError, Value
-from backend.contract.fields import _GROUPS, ALIASES, FIELDS, LATER
+from backend.contract.fields import _GROUPS, FIELDS
 from backend.contract.problems import Problem
 from backend.contract.rules import RULES
 from tests.contract.strategies import TASKS
@@ -83,12 +83,6 @@ def test_tasks_are_subcommands(row: Field) -> None:
 @every_row
 def test_secrets_have_a_place_in_the_environment(row: Field) -> None:
     assert not row.secret or (row.to.isupper() and row.optional)
-
-
-def test_names_for_later_are_no_rows() -> None:
-    assert not LATER & set(FIELDS)
-    assert not LATER & set(ALIASES)
-    assert set(ALIASES.values()) <= set(FIELDS)
 
 
 def test_rules_speak_of_rows_and_values_that_exist() -> None:

@@ -9,6 +9,7 @@ import pytest
 from backend.contract import reference
 from backend.contract.arguments import fields_of
 from backend.contract.fields import FIELDS, GROUPS
+from backend.contract.foreign import ALIASES, FOREIGN
 from backend.contract.texts import languages, t
 from tests.contract.strategies import TASKS
 
@@ -44,10 +45,10 @@ def test_a_stale_reference_is_told(
 
 def test_the_reference_names_every_argument_once() -> None:
     text = reference.reference()
-    assert all(text.count(f"\n| `{name}` |") == 1 for name in FIELDS)
+    assert all(text.count(f"\n| `{name}` |") == 1 for name in [*FIELDS, *FOREIGN, *ALIASES])
     assert all(f"\n## {t(f'group.{group}')}\n" in text for group in GROUPS)
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in rows} == {8}
+    assert {line.replace("\\|", "").count("|") for line in rows} == {8, 3}
 
 
 @pytest.mark.parametrize("lang", languages())

@@ -16,6 +16,8 @@ class Hub:
         self.url = ""
         self.made: dict[str, Any] = {}
         self.files: dict[str, bytes] = {}
+        self.branches: set[str] = set()
+        self.commits: list[str] = []  # the branches that received them
         self.tokens: set[str | None] = set()
         self.status = 200
 
@@ -66,11 +68,15 @@ def _answer(hub: Hub, path: str, body: bytes) -> dict[str, Any]:
         name = f"{row.get('organization') or 'me'}/{row['name']}"
         hub.made[name] = row.get("visibility") == "private" or row.get("private")
         return {"url": f"{hub.url}/{name}", "name": name}
+    if "/branch/" in path:
+        hub.branches.add(path.split("/branch/")[1])
+        return {}
     if "/preupload/" in path:
         names = [row["path"] for row in json.loads(body)["files"]]
         files = [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]
         return {"files": files}
     if "/commit/" in path:
+        hub.commits.append(path.split("/commit/")[1])
         for line in body.splitlines():
             row = json.loads(line)
             if row["key"] == "file":

@@ -230,7 +230,7 @@ def test_shipped_recipes_are_sound(name: str) -> None:
 
 
 def test_the_page_gives_what_was_changed_only() -> None:
-    bar: list[Any] = ["org/model", "auto", "", "huggingface", "main", "", "", False, "auto"]
+    bar: list[Any] = ["org/model", "auto", "", "huggingface", "main", "", "", "", False, "auto"]
     given = chosen("preference_dpo", "g", "sft.seed=7\n\nlogging_steps=2", [["pretrain_en"]], bar)
     plan, problems = page.plan(given)
     assert plan is not None

@@ -20,10 +20,10 @@ from backend.contract.fields import (
     server,
     speed,
     tracking,
+    trainer,
     training,
     vocabulary,
 )
-from backend.contract.fields.later import LATER as LATER
 
 _GROUPS = (
     model,
@@ -39,6 +39,7 @@ _GROUPS = (
     evaluation,
     output,
     tracking,
+    trainer,
     generation,
     preference,
     reinforcement,
@@ -51,11 +52,3 @@ _GROUPS = (
 FIELDS: dict[str, Field] = {row.name: row for group in _GROUPS for row in group.ROWS}
 
 GROUPS: tuple[str, ...] = tuple(dict.fromkeys(row.group for row in FIELDS.values()))
-
-# Older or other spellings of the same argument.
-ALIASES = {
-    "quantization_bits": "quantization_bit",
-    "learning-rate": "learning_rate",
-    "token": "hf_hub_token",
-    "hub_token": "hf_hub_token",
-}

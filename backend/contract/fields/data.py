@@ -193,15 +193,6 @@ ROWS = (
         widget="none",
     ),
     Field(
-        name="ignore_pad_token_for_loss",
-        kind="bool",
-        default=True,
-        group="data",
-        tasks=BOTH,
-        advanced=True,
-        widget="none",
-    ),
-    Field(
         name="dataloader_num_workers",
         kind="int",
         default=0,

@@ -83,6 +83,18 @@ ROWS = (
         to="HF_TOKEN",
     ),
     Field(
+        name="ms_hub_token",
+        kind="text",
+        default=None,
+        group="model",
+        tasks=EVERY,
+        when=(("hub_name", ("modelscope",)),),
+        optional=True,
+        secret=True,
+        advanced=True,
+        to="MODELSCOPE_API_TOKEN",
+    ),
+    Field(
         name="rope_scaling",
         kind="choice",
         default=None,

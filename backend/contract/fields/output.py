@@ -20,7 +20,14 @@ ROWS = (
         optional=True,
         widget="none",
     ),
-    Field(name="overwrite_output_dir", kind="bool", default=False, group="output", advanced=True),
+    Field(
+        name="overwrite_output_dir",
+        kind="bool",
+        default=False,
+        group="output",
+        tasks=BOTH,
+        advanced=True,
+    ),
     Field(
         name="resume_from_checkpoint",
         kind="path",
@@ -56,14 +63,6 @@ ROWS = (
         default="none",
         group="output",
         advanced=True,
-    ),
-    Field(
-        name="include_num_input_tokens_seen",
-        kind="bool",
-        default=True,
-        group="output",
-        advanced=True,
-        widget="none",
     ),
     Field(
         name="ddp_timeout",

@@ -72,7 +72,7 @@ ROWS = (
     _number("warmup_ratio", 0.0, 0.0, 1.0, step=0.01, advanced=True, to=""),
     _number("max_grad_norm", 1.0, 0.0, 1e6, advanced=True),
     _number("weight_decay", 0.0, 0.0, 10.0, advanced=True),
-    _count("max_steps", None, 1, 10**9, advanced=True, to=""),
+    _count("max_steps", None, 1, 10**9, advanced=True, to="", unset=-1),
     _count("seed", 42, 0, 2**31 - 1, advanced=True, tasks=("train", "eval")),
     Field(
         name="neftune_noise_alpha",
@@ -110,8 +110,9 @@ ROWS = (
     Field(
         name="do_train",
         kind="bool",
-        default=True,
+        default=None,
         group="training",
+        optional=True,
         advanced=True,
         widget="none",
     ),

@@ -1,0 +1,15 @@
+"""Arguments of other programs that are no rows here: each does its work by another name, changes
+nothing for a stated reason, or is refused with what to use instead."""
+
+from backend.contract.foreign import llamafactory, trainer
+from backend.contract.foreign.answer import Foreign
+
+FOREIGN: dict[str, Foreign] = {each.name: each for each in (*trainer.NAMES, *llamafactory.NAMES)}
+
+# Other spellings of the same argument -> the name of its row.
+ALIASES: dict[str, str] = {
+    "quantization_bits": "quantization_bit",
+    "token": "hf_hub_token",
+    **trainer.ALIASES,
+    **llamafactory.ALIASES,
+}
