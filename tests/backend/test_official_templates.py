@@ -227,6 +227,15 @@ def test_a_thought_is_learned(name: str, answer: dict[str, Any]) -> None:
     assert text.startswith(("<think>\n" + thought, thought))
 
 
+@pytest.mark.parametrize("answer", [THINKS, INLINE], ids=["field", "within"])
+@pytest.mark.parametrize("name", ["qwen3", "qwen3_5", "qwen3_5_nothink", "deepseekr1"])
+def test_no_thought_is_learned_where_none_is_asked_for(name: str, answer: dict[str, Any]) -> None:
+    """LLaMA-Factory's ReasoningTemplate with enable_thinking: false takes it away, too."""
+    before, text = learn(name, [SUM, answer], enable_thinking=False)
+    assert before.endswith("<think>\n\n</think>\n\n")
+    assert text.startswith("Five.<" if answer is THINKS else "Bye.<")
+
+
 TOOLED = {
     "qwen": '<tool_call>\n{"name": "rain", "arguments": {"city": "Rome"}}\n</tool_call>',
     "qwen3_5": (

@@ -36,8 +36,8 @@ templates of Qwen 3 do. `enable_thinking` left unset does what the official temp
 is told nothing: Qwen 3 writes no mark in the prompt, so that the model decides, and the empty
 thought is learned; Qwen 3.5, 3.6 and DeepSeek-R1 open the thought in the prompt, `qwen3_5_nothink`
 closes it there. `true` asks for a thought. `false` puts the empty thought into the prompt, where it
-is not learned, and leaves out thoughts that rows have. LLaMA-Factory has no unset: `true` is its
-default.
+is not learned, and an answer is learned without the thought that its row has. LLaMA-Factory has no
+unset: `true` is its default.
 """
 AUTO = """## Names that are known and answered with "use auto"
 

@@ -20,7 +20,6 @@ ONE_CALL = (
     "the official file refuses more than one call; ours writes a JSON list, as LLaMA-Factory does"
 )
 NO_WORDS = "the official file leaves out what is said before a call"
-NOT_ASKED = "asked not to think, the official file writes a row's thought; ours does not"
 NO_SYSTEM = "the official file refuses a system text; ours does with it what Gemma 3 does"
 LAST_QUESTION = (
     "the official file leaves the system text out unless a question comes last; ours writes it "
@@ -186,26 +185,22 @@ SOURCES = (
         "qwen3.jinja",
         "qwen3",
         groups=THINKS,
-        differs={NOT_ASKED: ("thought that was not asked for",)},
     ),
     trl("qwen3_instruct_2507.jinja", "qwen3_nothink", groups=TOOLED),
     trl(
         "qwen3_5_think.jinja",
         "qwen3_5",
         groups=THINKS,
-        differs={NOT_ASKED: ("thought that was not asked for",)},
     ),
     trl(
         "qwen3_5_nothink.jinja",
         "qwen3_5_nothink",
         groups=THINKS,
-        differs={NOT_ASKED: ("thought that was not asked for",)},
     ),
     trl(
         "qwen3_6.jinja",
         "qwen3_6",
         groups=THINKS,
-        differs={NOT_ASKED: ("thought that was not asked for",)},
     ),
     trl("llama3.jinja", "llama3", **BOS),
     trl("llama3_1.jinja", "llama3.1", **BOS, groups=TOOLED, differs={ONE_CALL: SEVERAL}),
