@@ -151,7 +151,7 @@ def test_the_command_and_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     weights = len(header).to_bytes(8, "little") + header
     (Path(first) / "adapter_model.safetensors").write_bytes(weights)
     words = ["model_name_or_path=org/m", "adapter_name_or_path=first", "export_dir=out"]
-    values = _values("export", words)
+    _, values = _values("export", words)
     assert f"--adapter_name_or_path {first}" in Command.build("export", values).shell()
     assert first in capsys.readouterr().err
     recipe = recipes.read(next(iter(recipes.known())))
