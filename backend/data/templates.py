@@ -5,6 +5,7 @@ Jinja is rendered by transformers' immutable sandbox, in worker processes only.
 
 import logging
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import jinja2
@@ -46,7 +47,6 @@ CALL: Message = {
     "content": "",
     "tool_calls": [
         {
-            "id": "call73510",
             "type": "function",
             "function": {"name": "tool_7351", "arguments": {"key": "Value-7351"}},
         }
@@ -56,7 +56,6 @@ RESULT: Message = {
     "role": "tool",
     "content": "Result-7351",
     "name": "tool_7351",
-    "tool_call_id": "call73510",
 }
 
 SWITCHES = ("enable_thinking", "thinking")  # variables that switch thinking on and off
@@ -99,17 +98,18 @@ class Template:
             self.notices.append(Problem(code="template_without_end", field="template", notice=True))
         self.knows_system = self._shows(SYSTEM["content"], [SYSTEM, QUESTION], None)
         self.knows_tools = self._shows("tool_7351", [QUESTION], [TOOL])
-        self.knows_calls, self._as_texts = self._call_form()
+        self.knows_calls, self._ids, self._as_texts = self._call_form()
 
-    def _call_form(self) -> tuple[bool, bool]:
-        """Whether calls and results are written, and whether arguments must be texts for that."""
-        for as_texts in (False, True):
-            talk = [QUESTION, CALL, RESULT]
+    def _call_form(self) -> tuple[bool, str, bool]:
+        """Whether calls and results are written; the form of ids, and whether arguments must be
+        texts, for that."""
+        for ids, as_texts in product(("", *toolcalls.IDS), (False, True)):
+            talk = toolcalls.with_ids([QUESTION, CALL, RESULT], ids)
             talk = toolcalls.with_texts(talk) if as_texts else talk
             marks = ("tool_7351", "Value-7351", "Result-7351")
             if all(self._shows(mark, talk, None) for mark in marks):
-                return True, as_texts
-        return False, False
+                return True, ids, as_texts
+        return False, "", False
 
     def _tried(self) -> str:
         """A plain question and answer as this template writes them; sets in_parts."""
@@ -201,6 +201,7 @@ class Template:
         if not self.knows_tools and toolcalls.uses_tools(messages, tools):
             write = toolcalls.described if self.knows_calls else toolcalls.in_words
             messages, tools = write(messages, tools, self._default), None
+        messages = toolcalls.with_ids(messages, self._ids)
         if self._as_texts:
             messages = toolcalls.with_texts(messages)
         if not self.knows_system and len(messages) > 1 and messages[0]["role"] == "system":

@@ -1,6 +1,8 @@
 """Tools for templates that do not know them: written into the text, in the Hermes/Qwen manner."""
 
 import json
+import re
+from itertools import count
 from typing import Any
 
 from backend.datafiles.turns import Message
@@ -20,6 +22,13 @@ For each function call, return a json object with function name and arguments wi
 <tool_call>
 {{"name": <function-name>, "arguments": <args-json-object>}}
 </tool_call>"""
+
+# Ids of calls as templates want them: Mistral's raise for all but nine letters and digits, Kimi's
+# write the id in place of the name.
+IDS = {
+    "nine": (re.compile("[a-zA-Z0-9]{9}"), "call{number:05d}"),
+    "named": (re.compile(r"functions\..+:\d+"), "functions.{name}:{number}"),
+}
 
 
 def uses_tools(messages: list[Message], tools: list[dict[str, Any]] | None) -> bool:
@@ -62,6 +71,36 @@ def described(
     listed = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
     parts = [part for part in (system, words.format(tools=listed)) if part]
     return [{"role": "system", "content": "\n\n".join(parts)}, *rest]
+
+
+def with_ids(messages: list[Message], form: str) -> list[Message]:
+    """The conversation with ids of this form, where its own are of another or missing; "" is any.
+
+    A result that names no call answers the first one that waits for an answer.
+    """
+    if not form:
+        return messages
+    fits, pattern = IDS[form]
+    ids: dict[str, str] = {}
+    numbers = count()
+    waiting: list[str] = []
+    written: list[Message] = []
+    for message in messages:
+        calls = []
+        for call in message.get("tool_calls") or []:
+            own = str(call.get("id") or "")
+            new = pattern.format(name=call["function"]["name"], number=next(numbers))
+            ids[own or new] = own if fits.fullmatch(own) else new
+            waiting.append(ids[own or new])
+            calls.append({**call, "id": waiting[-1]})
+        if calls:
+            message = {**message, "tool_calls": calls}
+        elif message["role"] == "tool" and waiting:
+            answered = ids.get(str(message.get("tool_call_id")), waiting[0])
+            waiting = [each for each in waiting if each != answered]
+            message = {**message, "tool_call_id": answered}
+        written.append(message)
+    return written
 
 
 def with_texts(messages: list[Message]) -> list[Message]:

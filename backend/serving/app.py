@@ -111,6 +111,7 @@ def _asks(asked: ChatRequest, standard: Sampling, *, tuned: bool) -> list[Ask]:
         Ask(
             messages=messages,
             tools=asked.tools or None,
+            variables=asked.variables(),
             sampling=replace(sampling, seed=None if sampling.seed is None else sampling.seed + i),
             tuned=tuned,
             cancelled=cancelled,

@@ -11,11 +11,15 @@ Message = dict[str, Any]
 
 @dataclass(kw_only=True)
 class Ask:
-    """The conversation, how to sample, which weights (tuned, or the base's), when to stop."""
+    """The conversation, how to sample, which weights (tuned, or the base's), when to stop.
+
+    `variables` are for the chat template, beside messages and tools.
+    """
 
     messages: list[Message]
     sampling: Sampling
     tools: list[dict[str, Any]] | None = None
+    variables: dict[str, Any] = field(default_factory=dict)
     tuned: bool = True
     cancelled: Event = field(default_factory=Event)
 

@@ -1,7 +1,7 @@
 """The body of a chat completion request, checked: every field is done, or refused by name.
 
 Fields: https://platform.openai.com/docs/api-reference/chat/create (those of the openai package
-3.57), and top_k, min_p and repetition_penalty, which vLLM takes, too.
+3.57), and top_k, min_p, repetition_penalty and chat_template_kwargs, which vLLM takes, too.
 """
 
 import json
@@ -33,7 +33,6 @@ ACCEPTED = frozenset(
 # Arguments that would change the answer and are not supported, with the values that change nothing.
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "audio": (),
-    "chat_template_kwargs": ({},),
     "frequency_penalty": (0,),
     "function_call": (),
     "functions": ([],),
@@ -43,7 +42,6 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "moderation": (),
     "parallel_tool_calls": (True,),
     "presence_penalty": (0,),
-    "reasoning_effort": (),
     "response_format": ({"type": "text"},),
     "tool_choice": ("auto", "none"),
     "top_logprobs": (0,),
@@ -176,6 +174,14 @@ class ChatRequest(_Checked):
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
+    reasoning_effort: str | None = None
+    chat_template_kwargs: Json = {}
+
+    def variables(self) -> Json:
+        """What the request gives the chat template beside messages and tools."""
+        effort = self.reasoning_effort
+        own = {} if effort is None else {"reasoning_effort": effort}
+        return {**own, **self.chat_template_kwargs}
 
     def stops(self) -> tuple[str, ...]:
         """The stop texts, empty ones left out."""

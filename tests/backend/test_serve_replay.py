@@ -20,7 +20,7 @@ from backend.serving.app import build
 from backend.serving.engine import Engine
 from backend.serving.service import Service
 from tests.backend.conftest import CHATML, make_tokenizer
-from tests.backend.test_tool_templates import END, QUESTION, TOOLS, shipped
+from tests.backend.test_tool_templates import END, NEVER, QUESTION, TOOLS, shipped
 
 URL = "/v1/chat/completions"
 CALL = [("set_alarm", {"label": 'Tea, "strong"\n', "hour": 7})]
@@ -91,6 +91,7 @@ class Replayer:
 def speaking(template: str, special: list[str], end: str, text: str) -> Iterator[TestClient]:
     """A server whose model says this text and its end, with a tokenizer of this template."""
     tokenizer = make_tokenizer(*special, template=template, eos=end)
+    tokenizer.bos_token = "<|endoftext|>"  # some templates write it unasked
     loaded = templates.load({}, tokenizer)
     script = tokenizer(text + end, add_special_tokens=False)["input_ids"]
     engine = Engine(Replayer(script), tokenizer, loaded)
@@ -173,6 +174,111 @@ def test_an_answer_of_gpt_oss_without_headers_is_a_text() -> None:
     special, end, _ = SAID["gptoss"]
     with speaking(shipped()["gptoss"], special, end, "At seven.<|end|>Tea.") as client:
         assert whole(client, tools=TOOLS)[0]["content"] == "At seven.\nTea."
+
+
+def prompt_tokens(client: TestClient, **more: Any) -> int:
+    """How many tokens the prompt of a request has."""
+    answer = client.post(URL, json={"messages": QUESTION, **more})
+    assert answer.status_code == 200, answer.text
+    count: int = answer.json()["usage"]["prompt_tokens"]
+    return count
+
+
+OFF, ON = {"enable_thinking": False}, {"enable_thinking": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "given", "changes"),
+    [
+        ("qwen3", {"chat_template_kwargs": OFF}, OFF, True),
+        ("qwen3", {"chat_template_kwargs": ON}, ON, False),
+        ("qwen3", {"chat_template_kwargs": {"thinking": False}}, OFF, True),
+        ("gptoss", {"reasoning_effort": "high"}, {"reasoning_effort": "high"}, True),
+        (
+            "gptoss",
+            {"chat_template_kwargs": {"model_identity": "X"}},
+            {"model_identity": "X"},
+            True,
+        ),
+        ("qwen2_5", {"chat_template_kwargs": OFF}, {}, False),
+    ],
+)
+def test_what_a_request_gives_the_template_reaches_it(
+    name: str, asked: dict[str, Any], given: dict[str, Any], changes: bool
+) -> None:
+    """The prompt is transformers' own with the same variables."""
+    special, end = (SAID[name][0], SAID[name][1]) if name in SAID else ([], "<|im_end|>")
+    tokenizer = make_tokenizer(*special, template=shipped()[name], eos=end)
+
+    def tokens(**variables: Any) -> int:
+        ids = tokenizer.apply_chat_template(
+            QUESTION, add_generation_prompt=True, return_dict=False, **variables
+        )
+        return len(ids)
+
+    with speaking(shipped()[name], special, end, "Yes.") as client:
+        assert prompt_tokens(client, **asked) == tokens(**given)
+        assert prompt_tokens(client) == tokens()
+    assert (tokens() != tokens(**given)) is changes
+
+
+@pytest.mark.parametrize(
+    ("asked", "param", "word"),
+    [
+        (
+            {"chat_template_kwargs": {"enable_thinkin": True}},
+            "chat_template_kwargs",
+            "enable_thinking",
+        ),
+        ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs", "messages"),
+        ({"chat_template_kwargs": {"tools": []}}, "chat_template_kwargs", "tools"),
+        ({"chat_template_kwargs": {"add_generation_prompt": False}}, "chat_template_kwargs", "add"),
+        ({"chat_template_kwargs": {"chat_template": "x"}}, "chat_template_kwargs", "chat_template"),
+        ({"chat_template_kwargs": {"tokenize": True}}, "chat_template_kwargs", "tokenize"),
+        ({"chat_template_kwargs": {"bos_token": "x"}}, "chat_template_kwargs", "bos_token"),
+        ({"chat_template_kwargs": {"raise_exception": 1}}, "chat_template_kwargs", "raise"),
+        ({"chat_template_kwargs": [1]}, "chat_template_kwargs", "chat_template_kwargs"),
+        ({"reasoning_effort": "low"}, "reasoning_effort", "reasoning_effort"),
+        ({"messages": [{**QUESTION[0], "mood": "good"}]}, "messages", "mood"),
+        ({"messages": [{**QUESTION[0], "prefix": True}]}, "messages", "prefix"),
+    ],
+)
+def test_what_the_template_does_not_read_is_refused(
+    asked: dict[str, Any], param: str, word: str
+) -> None:
+    with speaking(shipped()["qwen3"], [], "<|im_end|>", "Yes.") as client:
+        for stream in (False, True):
+            answer = client.post(URL, json={"messages": QUESTION, "stream": stream, **asked})
+            assert answer.status_code == 400, answer.text
+            error = answer.json()["error"]
+            assert error["param"] == param
+            assert word in error["message"]
+
+
+def test_thinking_cannot_be_switched_on_where_there_is_none() -> None:
+    with speaking(shipped()["qwen2_5"], [], "<|im_end|>", "Yes.") as client:
+        asked = {"messages": QUESTION, "chat_template_kwargs": {"enable_thinking": True}}
+        assert client.post(URL, json=asked).status_code == 400
+
+
+def test_the_result_of_a_call_goes_on_under_every_template() -> None:
+    """The second round of a client that calls tools: its call and the result are in the prompt."""
+    call = {"name": "get_time", "arguments": '{"at": "Rome"}'}
+    calls = [{"id": "abcdefgh1", "type": "function", "function": call}]
+    messages = [
+        *QUESTION,
+        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "abcdefgh1", "content": "Half past six"},
+    ]
+    count = 0
+    for name, template in sorted(shipped().items()):
+        if name in NEVER:
+            continue
+        with speaking(template, [], "<|im_end|>", "Yes.") as client:
+            asked = prompt_tokens(client, tools=TOOLS)
+            assert prompt_tokens(client, tools=TOOLS, messages=messages) > asked + 5, name
+        count += 1
+    assert count > 70
 
 
 def test_the_answer_s_end_is_none_of_its_text() -> None:

@@ -257,3 +257,72 @@ def test_a_call_under_a_named_template_is_read_back(tokenizer: Any) -> None:
             assert (thought, said.strip(), found) == ("", content, calls), (name, case, text)
             count += 1
     assert count > 500
+
+
+# As Mistral's: raises for an id of another length.
+STRICT = """{%- for m in messages %}{{ m.content }}
+{%- for call in m.tool_calls or [] %}
+{%- if call.id | length != 9 %}{{ raise_exception("nine letters and digits") }}{% endif %}
+{{- call.function.name }} {{ call.function.arguments | tojson }} {{ call.id }};
+{%- endfor %}
+{%- if m.role == "tool" %} {{ m.tool_call_id }}
+{%- if m.tool_call_id | length != 9 %}{{ raise_exception("nine") }}{% endif %}{% endif %}
+{%- if m.role == "assistant" %}<|im_end|>{% endif %}{{ "|" }}{% endfor %}"""
+# As Kimi K2's: the id is where the name stands.
+BY_ID = """{%- for m in messages %}{{ m.content }}
+{%- for call in m.tool_calls or [] %}{{ call.id }} {{ call.function.arguments | tojson }};
+{%- endfor %}
+{%- if m.role == "tool" %} {{ m.tool_call_id }}{% endif %}
+{%- if m.role == "assistant" %}<|im_end|>{% endif %}{{ "|" }}{% endfor %}"""
+
+
+def test_calls_get_ids_where_a_template_needs_them() -> None:
+    """Rows of most data sets and the page's chat have none; those of other servers do not fit."""
+    calls = [{"type": "function", "function": {"name": n, "arguments": {}}} for n in "ab"]
+    named = [{"id": f"call_{call['function']['name']}", **call} for call in calls]  # type: ignore[index]
+    own = [{"id": f"abcdefgh{n}", **call} for n, call in enumerate(calls)]
+    cases = [
+        (STRICT, calls, ("", ""), "a {} call00000;b {} call00001;", "call00000", "call00001"),
+        (
+            STRICT,
+            named,
+            ("call_b", "call_a"),
+            "a {} call00000;b {} call00001;",
+            "call00001",
+            "call00000",
+        ),
+        (
+            STRICT,
+            own,
+            ("abcdefgh0", ""),
+            "a {} abcdefgh0;b {} abcdefgh1;",
+            "abcdefgh0",
+            "abcdefgh1",
+        ),
+        (
+            BY_ID,
+            calls,
+            ("", ""),
+            "functions.a:0 {};functions.b:1 {};",
+            "functions.a:0",
+            "functions.b:1",
+        ),
+        (
+            BY_ID,
+            named,
+            ("call_b", "call_a"),
+            "functions.a:0 {};functions.b:1 {};",
+            "functions.b:1",
+            "functions.a:0",
+        ),
+    ]
+    for jinja, given, answered, written, first, second in cases:
+        template = templates.load({}, make_tokenizer(template=jinja))
+        assert template.knows_calls
+        turn = {"role": "assistant", "content": "", "tool_calls": given}
+        results = [
+            {"role": "tool", "content": text, **({"tool_call_id": id} if id else {})}
+            for text, id in zip(("noon", "set"), answered, strict=True)
+        ]
+        text = template.render([{"role": "user", "content": "Q"}, turn, *results])
+        assert text == f"Q|{written}<|im_end|>|noon {first}|set {second}|"
