@@ -7,7 +7,6 @@ from typing import Any
 
 from backend.contract import registry
 from backend.contract.dataset_info import HUBS
-from backend.contract.home import home
 from backend.contract.printed import say
 from backend.contract.problems import DataError, Params, Problem, UsageError
 from backend.contract.texts import t
@@ -80,7 +79,7 @@ def _local(given: Namespace) -> tuple[Proposal, Example]:
     """The entry of a file or folder: as told, else as proposed, with its first row rendered."""
     path, told = Path(given.file), _told(given)
     if told:
-        first = sample(home() / path.expanduser())
+        first = sample(entering.file_of(path))
         kind = entering.kind_of(told)
         found = Proposal(told, kind, 1.0, dict(told.get("columns") or {}))
     else:

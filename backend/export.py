@@ -19,6 +19,7 @@ from backend import generation, gptq, hub_push, merging, model_card, modelfile
 from backend.contract import model_folder, preflight, run_folder
 from backend.contract.field import Value
 from backend.contract.files import read_json, write_atomic
+from backend.contract.home import output
 from backend.contract.problems import (
     DiskFullError,
     ModelError,
@@ -106,7 +107,7 @@ def _plan(values: Values) -> Plan:
     wrong = preflight.check_export(values)
     if wrong:
         raise UsageError(*wrong)
-    target = model_folder.local(str(values["export_dir"]))
+    target = output(str(values["export_dir"]))
     base = load.base_folder(values)
     if read_json(base / "config.json").get("quantization_config"):
         params = {"path": str(base)}

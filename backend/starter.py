@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from backend.contract.home import saves
+from backend.contract.home import output, saves
 from backend.contract.model_folder import local, model_problems
 from backend.contract.problems import DiskFullError, ModelError, Problem, TuneboardError
 from backend.contract.texts import t
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
     """Fetch the model as the command line says; its folder is the last line on stdout."""
     parser = argparse.ArgumentParser(prog="tuneboard starter", description=t("starter.description"))
     parser.add_argument("--dir", default=str(saves() / "models"), help=t("starter.dir"))
-    folder = local(parser.parse_args(argv).dir)
+    folder = output(parser.parse_args(argv).dir)
     signal.signal(signal.SIGTERM, _end)
     try:
         made = fetch(folder, _tell)

@@ -109,7 +109,8 @@ def runs(words: list[str]) -> int:
 
 def run_of(word: str) -> Path:
     """The folder of the run that is meant by its path or its name. Raises UsageError."""
-    found = [Path(word)] if (Path(word) / run_folder.RUN).is_file() else run_names.find(word)
+    place = local(word)
+    found = [place] if (place / run_folder.RUN).is_file() else run_names.find(word)
     if len(found) > 1:
         params = {"name": word, "paths": ", ".join(map(str, found))}
         raise UsageError(Problem(code="run_name_ambiguous", params=params))

@@ -9,8 +9,7 @@ from pathlib import Path
 import backend
 from app.services import runs
 from backend.contract.files import read_json
-from backend.contract.home import home, relative, saves
-from backend.contract.model_folder import local
+from backend.contract.home import home, output, relative, saves
 from backend.contract.run_folder import State
 
 LOCAL_FOLDERS = ("saves/models", "models")
@@ -138,7 +137,7 @@ def _exported() -> list[Path]:
     """Folders of finished exports that are not among the local models anyway."""
     here = {home() / parent for parent in LOCAL_FOLDERS}
     done = [
-        local(str(view.arguments.get("export_dir") or ""))
+        output(str(view.arguments.get("export_dir") or ""))
         for view in runs.snapshot()
         if view.task == "export" and view.state is State.SUCCEEDED
     ]

@@ -1,6 +1,5 @@
 """Getting data in: an upload, a path of this machine or a hub's set; what its columns are."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from app.services import datasets, inbox, mapping, uploads
 from app.services.datasets import Coming
 from app.tabs import message
 from backend.contract.dataset_info import HUBS
-from backend.contract.home import home
+from backend.contract.home import find
 from backend.contract.problems import TuneboardError
 
 SOURCES = ("upload", "path", "hub")
@@ -243,7 +242,7 @@ def _wire_sources(parts: Parts, place: Place) -> None:
 
     def named(lang: str, folder: str, before: Coming | None, given: str) -> list[Any]:
         _drop(before)
-        path = home() / os.path.expanduser(given.strip())
+        path = find(given.strip())
         return opened(path, path.name, lang, folder)
 
     def closed(before: Coming | None) -> list[Any]:

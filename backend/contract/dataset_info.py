@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backend.contract import home
 from backend.contract.field import Value
-from backend.contract.home import home
+from backend.contract.home import REGISTRY as REGISTRY
 from backend.contract.problems import DataError, Problem
 
-REGISTRY = "dataset_info.json"
 ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 SUFFIXES = (*TEXTS, ".parquet", ".arrow", ".feather")
@@ -58,8 +58,8 @@ class Entry:
 
 
 def folder_of(dataset_dir: Value) -> Path:
-    """The folder that the argument dataset_dir means; relative ones lie in the working folder."""
-    return home() / Path(str(dataset_dir or "data")).expanduser()
+    """The folder that the argument dataset_dir means: the first that holds a registry."""
+    return home.data(str(dataset_dir or "data"))
 
 
 def entries(dataset_dir: Value) -> dict[str, Entry]:
@@ -70,6 +70,9 @@ def entries(dataset_dir: Value) -> dict[str, Entry]:
     if dataset_dir == ONLINE:
         return {}
     registry = folder_of(dataset_dir) / REGISTRY
+    if not os.path.lexists(registry):
+        where = home.looked_in(f"{dataset_dir or 'data'}/{REGISTRY}")
+        raise DataError(_problem("registry_missing", path=where))
     return {
         name: parsed(name, row if isinstance(row, dict) else {}, registry)
         for name, row in content(registry).items()
@@ -85,8 +88,8 @@ def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: boo
     """
     if dataset_dir == ONLINE:
         return Entry(name=name, hub_id=name)
-    path = home() / Path(name).expanduser()
-    if _is_path(name) and path.exists():
+    path = home.find(name)
+    if is_path(name) and path.exists():
         return Entry(name=name, path=path)
     try:
         known = entries(dataset_dir)
@@ -277,13 +280,17 @@ def kind(name: str) -> str:
     return Path(path.stem).suffix if path.suffix in PACKED else path.suffix
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether the name of a data set is meant as a path, where it is not registered."""
     return "/" in name or kind(name) in SUFFIXES
 
 
 def _unknown(name: str, known: Mapping[str, Entry], dataset_dir: Value, field: str) -> Problem:
+    if kind(name) in SUFFIXES or name.startswith(("/", "~", ".")):
+        return _problem("data_file_missing", field, file=home.looked_in(name)[:400])
     path = str(folder_of(dataset_dir) / REGISTRY)
-    near = difflib.get_close_matches(name, known, 1, 0.6)
+    sound = [other for other, entry in known.items() if not entry.problems]
+    near = difflib.get_close_matches(name, sound, 1, 0.6)
     if near:
         return _problem("dataset_unknown_near", field, name=name[:200], near=near[0], path=path)
     return _problem("dataset_unknown", field, name=name[:200], path=path)

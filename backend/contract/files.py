@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from backend.contract.home import find, looked_in
 from backend.contract.problems import Problem
 
 MAX_BYTES = 256 * 1024  # about two seconds of parsing at worst
@@ -66,14 +67,17 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_mapping(path: str | Path) -> tuple[Located, list[Problem]]:
-    """The mapping in a YAML or JSON file, or {} and the problem with its file and line."""
+    """The mapping in a YAML or JSON file, or {} and the problem with its file and line.
+
+    A relative path is looked for as home.find does it.
+    """
     name = str(path)
     try:
-        with Path(path).open("rb") as file:
+        with find(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
-        return Located(), [_file_problem("file_unreadable", name, reason=reason)]
+        return Located(), [_file_problem("file_unreadable", looked_in(path), reason=reason)]
     if len(content) > MAX_BYTES:
         return Located(), [_file_problem("file_too_large", name, limit=MAX_BYTES)]
     return parse_mapping(content, name)

@@ -1,8 +1,15 @@
-"""Where things lie: the working folder with data/ and saves/, and what ships with the code."""
+"""Where things lie: the working folder with data/ and saves/, and what ships with the code.
+
+A relative path to something that is there is looked for in the current folder (where the command
+was given, or the page's server started), then in the working folder: `find`. What is written goes
+to the working folder: `output`. Where TUNEBOARD_HOME is not set the two folders are one.
+"""
 
 import os
 import shutil
 from pathlib import Path
+
+REGISTRY = "dataset_info.json"
 
 
 def home() -> Path:
@@ -15,9 +22,43 @@ def saves() -> Path:
     return home() / "saves"
 
 
-def data() -> Path:
-    """The default folder of data sets, with dataset_info.json."""
-    return home() / "data"
+def data(path: str | Path = "data") -> Path:
+    """The folder of data sets that a path means: the first place that holds dataset_info.json.
+
+    The sets that ship with a checkout of the code are nobody's own: prepare() copies them.
+    """
+    ours = shipped("data")
+    found = [each for each in places(path) if each != ours or each.parent == home()]
+    return next((each for each in found if os.path.lexists(each / REGISTRY)), found[-1])
+
+
+def places(path: str | Path) -> tuple[Path, ...]:
+    """Where a path is looked for, in this order; an absolute one is one place."""
+    given = Path(path).expanduser()
+    return tuple(dict.fromkeys(root / given for root in (_current(), home())))
+
+
+def find(path: str | Path) -> Path:
+    """The first of the places that is there, else the last."""
+    found = places(path)
+    return next((each for each in found if os.path.lexists(each)), found[-1])
+
+
+def looked_in(path: str | Path) -> str:
+    """The places of a path that is not there, for a message."""
+    return ", ".join(map(str, places(path)))
+
+
+def output(path: str | Path) -> Path:
+    """Where a path for what is written leads: relative ones lie in the working folder."""
+    return home() / Path(path).expanduser()
+
+
+def _current() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # it was removed meanwhile
+        return home()
 
 
 def relative(path: Path) -> str:

@@ -18,8 +18,7 @@ from backend.contract.checkpoints import Checkpoint, checkpoints, verify
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
 from backend.contract.files import read_json, write_atomic
-from backend.contract.home import home, relative, saves
-from backend.contract.model_folder import local
+from backend.contract.home import home, output, relative, saves
 from backend.contract.names import check_output_dir, plain
 from backend.contract.problems import Problem, RunFolderError
 from backend.contract.run_files import ARGUMENTS, RUN, SUPERVISOR_LOG, hold, request_stop
@@ -51,7 +50,7 @@ def start(
     with _one_at_a_time() as sequence:
         if exclusive:
             _require_free()
-        folder = local(str(given)) if given else _unused(default_output_dir(values, task))
+        folder = output(str(given)) if given else _unused(default_output_dir(values, task))
         if "output_dir" in values and not given:
             values = {**values, "output_dir": relative(folder)}
         command = Command.build(task, values)

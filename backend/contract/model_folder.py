@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from backend.contract.files import read_json
-from backend.contract.home import home
+from backend.contract.home import find, looked_in
 from backend.contract.problems import Problem
 
 CONFIG = "config.json"
@@ -21,8 +21,8 @@ MAX_HEADER = 100 * 1024 * 1024  # bytes, the format's own limit
 
 
 def local(path: str) -> Path:
-    """The folder that a path argument means; relative ones lie in the working folder."""
-    return home() / Path(path).expanduser()
+    """The file or folder that a path argument means, see home.find."""
+    return find(path)
 
 
 def is_hub_id(name: str) -> bool:
@@ -41,7 +41,7 @@ def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem
         return []
     folder = local(name)
     if not folder.exists():
-        return [_problem("model_missing", field, folder)]
+        return [Problem(code="model_missing", field=field, params={"path": looked_in(name)})]
     if not folder.is_dir():
         return [_problem("model_is_file", field, folder)]
     if not os.access(folder, os.R_OK | os.X_OK):
@@ -66,7 +66,7 @@ def adapter_problems(name: str, field: str = "adapter_name_or_path") -> list[Pro
         return []
     folder = local(name)
     if not folder.is_dir():
-        return [_problem("adapter_missing", field, folder)]
+        return [Problem(code="adapter_missing", field=field, params={"path": looked_in(name)})]
     if not (folder / ADAPTER_CONFIG).is_file():
         return [_problem("not_adapter", field, folder)]
     return weight_problems(folder, "adapter_model", field)

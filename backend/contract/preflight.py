@@ -20,7 +20,9 @@ from backend.contract.dataset_info import names
 from backend.contract.devices import gpus
 from backend.contract.field import Value
 from backend.contract.fields.trainer import METRICS
+from backend.contract.fields.training import ZERO
 from backend.contract.files import read_json
+from backend.contract.home import looked_in, output
 from backend.contract.model_folder import adapter_problems, local, model_problems
 from backend.contract.names import check_output_dir
 from backend.contract.problems import Problem
@@ -41,9 +43,6 @@ TRACKERS = {
     "flyte": "flytekit",
     "azure_ml": "azureml",
 }
-
-# Configs of DeepSpeed that are written for the person; anything else is the path of a config.
-ZERO = ("2", "3", "2_offload", "3_offload")
 
 # (argument, values that need the package, module, what to install)
 PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
@@ -163,7 +162,7 @@ def check_deepspeed(values: Mapping[str, Value]) -> list[Problem]:
     if given not in ZERO:
         config = read_json(local(given))
         if not config:
-            params = {"path": str(local(given)), "choices": ", ".join(ZERO)}
+            params = {"path": looked_in(given), "choices": ", ".join(ZERO)}
             problems.append(Problem(code="deepspeed_config", field="deepspeed", params=params))
     return problems
 
@@ -186,12 +185,12 @@ def check_export(values: Mapping[str, Value]) -> list[Problem]:
         problems.append(Problem(code="export_legacy_format", field="export_legacy_format"))
     texts = values.get("export_quantization_dataset")
     if values.get("export_quantization_bit") and texts and not local(str(texts)).exists():
-        params = {"path": str(local(str(texts)))}
+        params = {"path": looked_in(str(texts))}
         field = "export_quantization_dataset"
         problems.append(Problem(code="export_calibration_missing", field=field, params=params))
     if not values.get("export_dir"):
         return problems
-    target = local(str(values["export_dir"]))
+    target = output(str(values["export_dir"]))
     params = {"path": str(target)}
     try:
         if target.is_symlink() or (target.exists() and not target.is_dir()):
@@ -216,7 +215,7 @@ def _check_resume(values: Mapping[str, Value]) -> list[Problem]:
     given = str(values.get("resume_from_checkpoint") or "")
     if not given or given.lower() in {"true", "auto", "false"} or local(given).is_dir():
         return []
-    params = {"path": str(local(given))}
+    params = {"path": looked_in(given)}
     return [Problem(code="checkpoint_missing", field="resume_from_checkpoint", params=params)]
 
 
@@ -228,7 +227,7 @@ def _check_output(values: Mapping[str, Value]) -> list[Problem]:
     wrong = check_output_dir(given)
     if wrong:
         return [wrong]
-    folder = local(given)
+    folder = output(given)
     if folder.exists() and not folder.is_dir():
         return [Problem(code="output_is_file", field="output_dir", params={"path": str(folder)})]
     place = _existing(folder)

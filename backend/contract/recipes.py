@@ -38,7 +38,6 @@ from backend.contract.fields import FIELDS
 from backend.contract.files import read_mapping, write_mapping
 from backend.contract.home import data, relative, saves, shipped
 from backend.contract.launch import RECIPES, default_output_dir
-from backend.contract.model_folder import local
 from backend.contract.names import check_name, plain
 from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, UsageError
@@ -137,7 +136,7 @@ def known() -> dict[str, Path]:
 def read(source: str) -> Recipe:
     """The recipe of this name or in this file. Raises UsageError with every problem."""
     is_file = source.endswith((".yaml", ".yml", ".json"))
-    path = local(source) if is_file else known().get(source)
+    path = Path(source) if is_file else known().get(source)
     if path is None:
         params = {"name": source[:80], "names": ", ".join(known())}
         raise UsageError(Problem(code="recipe_unknown", params=params))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
+from backend.contract.home import looked_in
 from backend.contract.model_folder import local
 from backend.contract.problems import Params, Problem
 
@@ -20,7 +21,7 @@ def check(values: Mapping[str, Value]) -> list[Problem]:
         problems.append(Problem(code="reward_weights_count", field="reward_weights", params=params))
     file = str(values.get("reward_python_file") or "")
     if "python" in wanted and file and not local(file).is_file():
-        params = {"path": str(local(file))}
+        params = {"path": looked_in(file)}
         problems.append(
             Problem(code="reward_python_missing", field="reward_python_file", params=params)
         )

@@ -17,6 +17,7 @@ from backend.contract.files import read_json
 from backend.contract.home import relative, saves
 from backend.contract.model_folder import ADAPTER_CONFIG, CONFIG, local
 from backend.contract.names import plain
+from backend.contract.paths import anchored
 from backend.contract.problems import Problem
 from backend.contract.run_files import RUN
 from backend.contract.run_view import folders
@@ -31,12 +32,13 @@ SHOWN = 5
 
 
 def resolve(values: Values) -> tuple[Values, list[Problem]]:
-    """The values with each name of a run replaced by its folder, and a notice for each.
+    """The values with each name of a run replaced by its folder, and a notice for each; paths in
+    the current folder are absolute then (see paths).
 
     A name that means no run, or several, stays: `check` says so before anything is loaded.
     """
-    resolved, notices = dict(values), []
-    for field, given in _given(values):
+    resolved, notices = anchored(values), []
+    for field, given in _given(resolved):
         parts = names(given) if FIELDS[field].kind == "list" else [str(given)]
         found = [_meant(part, field, values) for part in parts]
         pairs = list(zip(parts, found, strict=True))

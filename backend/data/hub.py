@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.contract.dataset_info import Entry
 from backend.contract.field import Value
+from backend.contract.model_folder import local
 from backend.contract.problems import DataError, Problem
 from backend.data import hub_files
 from backend.data.hub_files import HubFiles, unreachable
@@ -28,7 +29,7 @@ def load(entry: Entry, values: Mapping[str, Value]) -> HubFiles:
     import datasets
 
     offline = bool(datasets.config.HF_HUB_OFFLINE) or _set("HF_DATASETS_OFFLINE")
-    cache_dir = str(values["cache_dir"]) if values.get("cache_dir") else None
+    cache_dir = str(local(str(values["cache_dir"]))) if values.get("cache_dir") else None
     if entry.hub == "modelscope":
         _require(entry)
         found = _found(_fetched(entry.hub_id, cache_dir), entry, cache_dir)

@@ -13,7 +13,7 @@ import datasets
 from datasets import Dataset, DatasetDict
 
 from backend.contract.field import Value
-from backend.contract.home import home
+from backend.contract.home import find
 from backend.contract.problems import DataError, Problem
 from backend.data import examples, origin, packing, store
 from backend.data.parts import Preparation
@@ -26,7 +26,7 @@ INDEX = "dataset_dict.json"
 def folder(values: Mapping[str, Value]) -> Path | None:
     """The folder that tokenized_path names, if it does."""
     given = values.get("tokenized_path")
-    return home() / Path(str(given)).expanduser() if given else None
+    return find(str(given)) if given else None
 
 
 def load(work: Preparation, path: Path) -> dict[str, Dataset]:

@@ -9,7 +9,7 @@ from typing import Any
 from backend.contract import dataset_info
 from backend.contract.dataset_info import folder_of
 from backend.contract.field import Value
-from backend.contract.home import home
+from backend.contract.home import find, looked_in
 from backend.contract.problems import DataError, Problem
 from backend.datafiles import detect
 from backend.datafiles.detect import Entry, Proposal, Sample
@@ -84,9 +84,17 @@ def kind_of_set(entry: dataset_info.Entry) -> str:
 
 def place(path: Path, dataset_dir: Value) -> str:
     """The file_name that leads from dataset_dir to a file or folder."""
-    there = Path(os.path.normpath((home() / path.expanduser()).absolute()))
+    there = Path(os.path.normpath(find(path)))
     folder = folder_of(dataset_dir)
     return str(there.relative_to(folder)) if there.is_relative_to(folder) else str(there)
+
+
+def file_of(path: Path) -> Path:
+    """The file or folder that a path means, see home.find. Raises DataError: it is not there."""
+    found = find(path)
+    if not os.path.lexists(found):
+        raise DataError(Problem(code="data_file_missing", params={"file": looked_in(path)}))
+    return found
 
 
 def proposed(path: Path) -> tuple[Proposal, Sample]:
@@ -94,7 +102,7 @@ def proposed(path: Path) -> tuple[Proposal, Sample]:
 
     Raises DataError: nothing can be read, or no layout fits.
     """
-    first = detect.sample(home() / path.expanduser())
+    first = detect.sample(file_of(path))
     found = detect.propose(first)
     if not found.kind:
         raise DataError(*(Problem(code=one.code, params=one.params) for one in found.reasons))

@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
 
 from backend.contract.field import Value
 from backend.contract.fields import FIELDS
+from backend.contract.model_folder import local
 from backend.contract.problems import ModelError, Problem
 from backend.deadline import answered
 
@@ -33,8 +34,7 @@ def fetch(name: str, values: Mapping[str, Value]) -> Path:
     if values.get("hub_name") == "modelscope":
         return _modelscope(name, values)
     place: dict[str, Any] = {"revision": values.get("model_revision") or "main"}
-    if values.get("cache_dir"):
-        place["cache_dir"] = values["cache_dir"]
+    place |= _cache(values)
     code = ["*.py"] if values.get("trust_remote_code") else []
     try:
         # The small files first; where the hub stalls, a copy from an earlier day will do.
@@ -62,13 +62,18 @@ def _modelscope(name: str, values: Mapping[str, Value]) -> Path:
             download(
                 name,
                 revision=None if revision == "main" else revision,
-                cache_dir=values.get("cache_dir"),
                 allow_patterns=FILES,
+                **_cache(values),
                 **({"token": token} if token else {}),
             )
         )
     except (OSError, ValueError) as error:
         raise _error("hub_unreachable", name) from error
+
+
+def _cache(values: Mapping[str, Value]) -> dict[str, str]:
+    given = values.get("cache_dir")
+    return {"cache_dir": str(local(str(given)))} if given else {}
 
 
 def _error(code: str, name: str) -> ModelError:

@@ -15,7 +15,8 @@ from transformers import AddedToken
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.files import read_json, read_mapping
-from backend.contract.model_folder import ADAPTER_CONFIG, local
+from backend.contract.home import looked_in
+from backend.contract.model_folder import ADAPTER_CONFIG
 from backend.contract.problems import Problem, UsageError
 
 Values = Mapping[str, Value]
@@ -156,10 +157,9 @@ def _described(values: Values) -> dict[str, str]:
     given = values.get(DESCRIBED)
     if not given:
         return {}
-    path = local(str(given))
-    content, problems = read_mapping(path)
+    content, problems = read_mapping(str(given))
     if problems or not content:
         reason = problems[0].text() if problems else "-"
-        params = {"path": str(path), "reason": reason}
+        params = {"path": looked_in(str(given)), "reason": reason}
         raise UsageError(Problem(code="new_tokens_file", field=DESCRIBED, params=params))
     return {str(token): str(text) for token, text in content.items()}

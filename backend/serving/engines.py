@@ -67,7 +67,7 @@ def vllm(values: Values, name: str) -> list[str]:
     argv += ["--max-model-len", str(values["vllm_maxlen"])]
     argv += ["--gpu-memory-utilization", str(values["vllm_gpu_util"])]
     argv += ["--served-model-name", BASE if adapter else name]
-    argv += ["--download-dir", str(values["cache_dir"])] if values["cache_dir"] else []
+    argv += ["--download-dir", str(local(str(values["cache_dir"])))] if values["cache_dir"] else []
     argv += ["--trust-remote-code"] if values["trust_remote_code"] else []
     argv += ["--enforce-eager"] if values["vllm_enforce_eager"] else []
     if adapter:
@@ -87,7 +87,7 @@ def sglang(values: Values, name: str) -> list[str]:
     size = int(str(values["sglang_tp_size"]))
     argv += ["--tp-size", str(size if size > 0 else max(1, gpus()))]
     argv += ["--served-model-name", BASE if adapter else name]
-    argv += ["--download-dir", str(values["cache_dir"])] if values["cache_dir"] else []
+    argv += ["--download-dir", str(local(str(values["cache_dir"])))] if values["cache_dir"] else []
     argv += ["--trust-remote-code"] if values["trust_remote_code"] else []
     if adapter:
         argv += ["--lora-paths", f"{name}={adapter}"]

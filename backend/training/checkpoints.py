@@ -12,6 +12,7 @@ from typing import Any
 
 from backend.contract import run_folder
 from backend.contract.field import Value
+from backend.contract.home import looked_in
 from backend.contract.model_folder import local
 from backend.contract.problems import DiskFullError, Problem, RunFolderError, UsageError
 from backend.failures import is_disk_full
@@ -97,11 +98,11 @@ def choose(folder: Path, given: Value, report: Report) -> Path | None:
         return _newest(folder, report)
     path = local(wanted)
     if not path.is_dir():
-        raise _refused("checkpoint_missing", path)
+        raise _refused("checkpoint_missing", looked_in(wanted))
     if (path / run_folder.MANIFEST).exists():
         run_folder.verify(path)
     if not _complete(path):
-        raise _refused("checkpoint_not_resumable", path)
+        raise _refused("checkpoint_not_resumable", str(path))
     return path
 
 
@@ -116,7 +117,7 @@ def _newest(folder: Path, report: Report) -> Path:
             continue
         if _complete(found.path):
             return found.path
-    raise _refused("no_checkpoint", folder)
+    raise _refused("no_checkpoint", str(folder))
 
 
 def step_of(checkpoint: Path) -> int:
@@ -128,8 +129,8 @@ def _complete(path: Path) -> bool:
     return any(all((path / name).is_file() for name in each) for each in (NEEDED, OF_DEEPSPEED))
 
 
-def _refused(code: str, path: Path) -> UsageError:
-    params = {"path": str(path)}
+def _refused(code: str, path: str) -> UsageError:
+    params = {"path": path}
     return UsageError(Problem(code=code, field="resume_from_checkpoint", params=params))
 
 

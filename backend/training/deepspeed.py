@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.field import Value
+from backend.contract.fields.training import ZERO
 from backend.contract.files import write_atomic
 from backend.contract.model_folder import local
-from backend.contract.preflight import ZERO
 
 NAME = "deepspeed.json"  # in the run folder: what was used
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from backend.contract.field import Value
 from backend.contract.fields import FIELDS
+from backend.contract.model_folder import local
 from backend.contract.problems import Problem, TuneboardError
 
 MODES = {"cloud": "online", "local": "local"}  # the package's words since 0.8
@@ -32,7 +33,7 @@ def callbacks(values: Mapping[str, Value], folder: Path) -> list[Any]:
             workspace=values.get("swanlab_workspace"),
             experiment_name=values.get("swanlab_run_name") or folder.name,
             mode=MODES[str(values["swanlab_mode"])],
-            log_dir=str(values.get("swanlab_logdir") or folder / "swanlog"),
+            log_dir=str(local(str(values.get("swanlab_logdir") or folder / "swanlog"))),
         )
     except (OSError, RuntimeError, ValueError, swanlab.exceptions.AuthenticationError) as error:
         params = {"reason": " ".join(str(error).split())[:300]}

@@ -12,7 +12,8 @@ import pytest
 from safetensors.torch import load_file
 
 from backend.contract.arguments import judged, parse
-from backend.contract.preflight import ZERO, check_deepspeed
+from backend.contract.fields.training import ZERO
+from backend.contract.preflight import check_deepspeed
 from backend.training import deepspeed
 from tests.backend.conftest import write_dataset
 from tests.backend.training import ROWS, trained

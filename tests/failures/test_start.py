@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.__main__ import main
 from backend.contract import arguments, launch, run_folder
 from backend.contract.command import Command
 from backend.contract.fields import FIELDS
@@ -353,3 +354,35 @@ def test_a_run_whose_output_dir_lies_elsewhere_is_listed(
     assert [view.path for view in run_folder.runs(home / "saves")] == [moved]
     launch.stop(moved)
     ended(moved)
+
+
+def test_a_run_from_another_folder_means_what_lies_there(
+    home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Model, data, registry and file of arguments in the current folder, all by relative paths;
+    the result goes to the working folder, where runs are listed."""
+    report(monkeypatch)
+    here = tmp_path_factory.mktemp("here")
+    monkeypatch.chdir(here)
+    (here / "models" / "m").mkdir(parents=True)
+    (here / "models" / "m" / "config.json").write_text('{"model_type": "llama"}')
+    weights = (2).to_bytes(8, "little") + b"{}"
+    (here / "models" / "m" / "model.safetensors").write_bytes(weights)
+    (here / "sets").mkdir()
+    (here / "sets" / "dataset_info.json").write_text('{"x": {"file_name": "x.json"}}')
+    for name in ("sets/x.json", "more.jsonl"):
+        (here / name).write_text('[{"instruction": "a", "output": "b"}]')
+    (here / "run.yaml").write_text(
+        "model_name_or_path: models/m\ndataset_dir: sets\ndataset: x,more.jsonl\n"
+        "output_dir: saves/m/lora/first\n"
+    )
+    assert main(["train", "run.yaml"]) == 0
+    assert (home / "saves/m/lora/first/run.json").is_file()
+    assert list(here.rglob("run.json")) == []
+    argv, _, stood = json.loads((home / "report.json").read_text())
+    assert stood == str(home)
+    words = dict(zip(argv[1::2], argv[2::2], strict=True))
+    assert words["--model_name_or_path"] == str(here / "models/m")
+    assert words["--dataset_dir"] == str(here / "sets")
+    assert words["--dataset"] == f"x,{here / 'more.jsonl'}"
+    assert words["--output_dir"] == "saves/m/lora/first"

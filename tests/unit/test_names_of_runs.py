@@ -165,7 +165,7 @@ def test_runs_are_stopped_and_resumed_by_name() -> None:
     run("m/lora/demo")
     run("n/lora/demo")
     assert run_of("first") == Path.cwd() / "saves/m/lora/first"
-    assert run_of("saves/m/lora/first") == Path("saves/m/lora/first")
+    assert run_of("saves/m/lora/first") == Path.cwd() / "saves/m/lora/first"
     assert run_of("n/lora/demo") == Path.cwd() / "saves/n/lora/demo"
     for word, code in (
         ("demo", "run_name_ambiguous"),

@@ -17,6 +17,9 @@ SCHEDULES = (
     "greedy",
 )
 
+# Configs of DeepSpeed that are written for the person; anything else is the path of a config.
+ZERO = ("2", "3", "2_offload", "3_offload")
+
 
 def _number(name: str, default: float, low: float, high: float, **more: object) -> Field:
     """A float row that goes straight to TrainingArguments."""
