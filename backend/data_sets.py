@@ -46,13 +46,15 @@ def check_set(words: list[str]) -> int:
     _set_option(options)
     options.add_argument("--stage", choices=tuple(WANTED), default="")
     options.add_argument("--strict", action="store_true")
+    options.add_argument("--strict_turns", action="store_true")
     options.add_argument("--max_chars", type=int, default=LONG)
     given = options.parse_args(words)
     entry = dataset_info.find(_named(given), given.dataset_dir, to_learn=False)
     parts = None if entry.path else _fetched(entry)
     shown = _progress if sys.stderr.isatty() else _progress_in_lines(time.monotonic())
     progress = _numbers if given.progress else shown
-    how = Checking(given.stage, given.strict, given.max_chars, progress)
+    strict = (given.strict, given.strict_turns)
+    how = Checking(given.stage, *strict, given.max_chars, progress)
     report = check(entry, how, parts)
     if given.json:
         say_json(report.to_json())

@@ -67,8 +67,7 @@ def _look(values: Values, name: str, wish: Wish, lang: str) -> Shown:
     if wish.view == "tokens":
         return Shown(where, _tokens(values, rows, wish, lang), onward)
     if wish.view == "conversation":
-        stage = str(values.get("stage") or "sft")
-        return Shown(where, _conversations(entry, rows, stage, lang), onward)
+        return Shown(where, _conversations(entry, rows, values, lang), onward)
     return Shown(where, row_html.raw(rows, lang), onward)
 
 
@@ -96,19 +95,24 @@ def _found(path: Path, name: str, wish: Wish, lang: str) -> tuple[str, Rows, int
     return where, list(enumerate(page.rows, first)), first if at_end else last
 
 
-def _conversations(entry: dataset_info.Entry, rows: Rows, stage: str, lang: str) -> str:
+def _conversations(entry: dataset_info.Entry, rows: Rows, values: Values, lang: str) -> str:
     assert entry.path is not None
+    stage, strict = str(values.get("stage") or "sft"), bool(values.get("strict_turns"))
     first = rows[0][1] if rows[0][0] == 0 else datafiles.page(entry.path, 0, 1).rows[0]
     place = (str(entry.path), 1)
-    read = formats.reader(formats.layout(entry, first, place, formats.WANTED[stage]))
+    layout = formats.layout(entry, first, place, formats.WANTED[stage])
+    read = formats.reader(layout, strict=strict)
     parts = []
     for number, row in rows:
+        params: Params = {"file": place[0], "line": number + 1, "count": 1}
         try:
-            parts.append(row_html.conversation(number, read(row), lang))
+            one = read(row)
+            parts.append(row_html.conversation(number, one, lang))
+            told = [Problem(code=note, params=params).text(lang) for note in one.notes]
+            parts += map(row_html.note, told)
         except RowError as error:
-            params: Params = {"file": place[0], "line": number + 1, "count": 1}
-            told = Problem(code=error.code, params=params).text(lang)
-            parts.append(row_html.refused(number, told, lang))
+            refused = Problem(code=error.code, params=params).text(lang)
+            parts.append(row_html.refused(number, refused, lang))
     return "".join(parts)
 
 

@@ -10,7 +10,7 @@ from backend.data.examples import Maker
 from backend.data.sources import PLACEHOLDERS, Source
 from backend.data.templates import Template
 
-VERSION = 2  # raised when the code that makes examples changes what it makes
+VERSION = 3  # raised when the code that makes examples changes what it makes
 
 
 def of(source: Source, maker: Maker, batch_size: int) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def _source(one: Source) -> dict[str, Any]:
     filled = [values.get(name) for _, name in PLACEHOLDERS] if entry.placeholders else []
     return {
         "content": one.content(),
-        "layout": [entry.formatting, entry.columns, entry.tags],
+        "layout": [entry.formatting, entry.columns, entry.tags, bool(values.get("strict_turns"))],
         "chosen": [entry.num_samples, values.get("max_samples")],
         "seed": values.get("seed") if entry.num_samples else None,
         "filled": filled,

@@ -12,7 +12,7 @@ from backend.contract.field import Value
 from backend.contract.problems import Problem
 from backend.data import examples, origin, pool, store, tokens
 from backend.data.examples import Maker, Numbered
-from backend.data.sources import Account, Refused, Source
+from backend.data.sources import Account, Counted, Source
 from backend.data.templates import Template
 
 Values = Mapping[str, Value]
@@ -80,13 +80,15 @@ class Preparation:
 class Part:
     """Examples with the columns of the account, not packed yet.
 
-    key: what they were made from; total: rows of the data; refused: those left out of them.
+    key: what they were made from; total: rows of the data; refused: those left out of them;
+    mended: those whose turns were put in order.
     """
 
     key: str
     rows: Dataset
     total: int = 0
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[Counted] = field(default_factory=list)
+    mended: list[Counted] = field(default_factory=list)
 
 
 def tokenised(work: Preparation, source: Source) -> Part:
@@ -98,7 +100,8 @@ def tokenised(work: Preparation, source: Source) -> Part:
         lambda write: _written(work, source, write),
         anew=work.anew,
     )
-    return Part(key, rows, meta["total"], [Refused(**one) for one in meta["refused"]])
+    refused, mended = ([Counted(**one) for one in meta[name]] for name in ("refused", "mended"))
+    return Part(key, rows, meta["total"], refused, mended)
 
 
 def batches(rows: Iterable[Numbered], size: int) -> Iterator[list[Numbered]]:
@@ -130,7 +133,11 @@ def _written(work: Preparation, source: Source, write: store.Write) -> store.Met
             del places[number]
         done += made.rows
         work.report.progress(done, total)
-    return {"total": total, "refused": [vars(one) for one in account.refused.values()]}
+    return {
+        "total": total,
+        "refused": [vars(one) for one in account.refused.values()],
+        "mended": [vars(one) for one in account.mended.values()],
+    }
 
 
 def _numbered(source: Source, places: dict[int, tuple[str, int]]) -> Iterator[Numbered]:

@@ -16,7 +16,7 @@ from backend.contract.problems import DataError, Problem
 from backend.data import examples, packing, parts, saved, sources, store, streams, tokens
 from backend.data.mixing import Mix
 from backend.data.parts import Part, Preparation, Reports
-from backend.data.sources import Refused
+from backend.data.sources import Counted
 from backend.data.templates import Template
 from backend.datafiles.formats import WANTED
 from backend.datafiles.turns import Message
@@ -107,7 +107,7 @@ def prompts(
         cut += len(ids) > limit
         label = examples.label(template, one, bool(values.get("skip_special_tokens", True)))
         rows.append(PromptRow(one.asked, one.tools, ids[-limit:], label))
-    notices = read.problems()
+    notices = read.notices()
     if cut:
         params = {"count": cut, "limit": limit}
         notices.append(Problem(code="prompts_cut", field="cutoff_len", params=params, notice=True))
@@ -137,11 +137,13 @@ def _joined(found: list[Part], rows: Dataset | None = None) -> Part:
     """
     if rows is None:
         rows = datasets.concatenate_datasets([one.rows for one in found])
-    total, refused = sum(one.total for one in found), [row for one in found for row in one.refused]
+    total = sum(one.total for one in found)
+    refused = [row for one in found for row in one.refused]
+    mended = [row for one in found for row in one.mended]
     if not len(rows):
         empty = Problem(code="no_rows_left", field="dataset", params={"rows": total})
         raise DataError(empty, *(one.problem(notice=False) for one in refused))
-    return Part(store.key([one.key for one in found]), rows, total, refused)
+    return Part(store.key([one.key for one in found]), rows, total, refused, mended)
 
 
 def _split(found: list[Part], work: Preparation) -> tuple[list[Part], list[Part]]:
@@ -162,7 +164,7 @@ def _split(found: list[Part], work: Preparation) -> tuple[list[Part], list[Part]
         chosen = np.isin(_figures(one.rows, "place")["place"], mine)
         key = f"{one.key}-{count}-{work.seed}"
         kept = one.rows.select(np.flatnonzero(~chosen))
-        rest.append(Part(key, kept, one.total - len(mine), one.refused))
+        rest.append(Part(key, kept, one.total - len(mine), one.refused, one.mended))
         held.append(Part(f"{key}-held", one.rows.select(np.flatnonzero(chosen)), len(mine)))
     return rest, held
 
@@ -219,12 +221,12 @@ def _account(part: Part) -> dict[str, Any]:
     }
 
 
-def _refused(one: Refused) -> dict[str, str | int]:
+def _refused(one: Counted) -> dict[str, str | int]:
     return {"reason": one.code, "file": one.file, "line": one.line, "count": one.count}
 
 
 def _notices(part: Part, summary: dict[str, Any], work: Preparation) -> list[Problem]:
-    notices = [one.problem() for one in part.refused]
+    notices = [one.problem() for one in (*part.mended, *part.refused)]
     if summary["cut"]:
         params = {"count": summary["cut"], "limit": work.limit}
         code = SHORTENED.get(WANTED[work.stage], "rows_cut")

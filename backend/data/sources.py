@@ -24,8 +24,8 @@ PLACEHOLDERS = (("{{name}}", "identity_name"), ("{{author}}", "identity_author")
 
 
 @dataclass
-class Refused:
-    """How many rows of a file were left out for one reason, and the line of the first."""
+class Counted:
+    """How many rows of a file something was done to for one reason, and the line of the first."""
 
     code: str
     file: str
@@ -40,18 +40,22 @@ class Refused:
 
 @dataclass
 class Account:
-    """What was left out, by reason and file."""
+    """What was left out, and what was taken although it is unusual, by reason and file."""
 
-    refused: dict[tuple[str, str], Refused] = field(default_factory=dict)
+    refused: dict[tuple[str, str], Counted] = field(default_factory=dict)
+    mended: dict[tuple[str, str], Counted] = field(default_factory=dict)
 
     def refuse(self, code: str, file: str, line: int) -> None:
         """Count a row that is left out."""
-        kept = self.refused.setdefault((code, file), Refused(code, file, line))
-        kept.count += 1
+        self.refused.setdefault((code, file), Counted(code, file, line)).count += 1
 
-    def problems(self, notice: bool = True) -> list[Problem]:
-        """As told to the person."""
-        return [one.problem(notice) for one in self.refused.values()]
+    def mend(self, code: str, file: str, line: int) -> None:
+        """Count a row whose turns were put in order."""
+        self.mended.setdefault((code, file), Counted(code, file, line)).count += 1
+
+    def notices(self) -> list[Problem]:
+        """All of it as told to the person."""
+        return [one.problem() for one in (*self.mended.values(), *self.refused.values())]
 
 
 @dataclass
@@ -90,7 +94,8 @@ class Source:
         for file, line, row in self._chosen():
             if file not in converts:
                 found = formats.layout(self.entry, row, (file, line), wanted)
-                converts[file] = formats.reader(found)
+                strict = bool(self.values.get("strict_turns"))
+                converts[file] = formats.reader(found, strict=strict)
             try:
                 conversation = converts[file](row)
             except RowError as error:
@@ -99,6 +104,8 @@ class Source:
                     raise DataError(problem) from None
                 account.refuse(error.code, file, line)
                 continue
+            for code in conversation.notes:
+                account.mend(code, file, line)
             if self.entry.placeholders:
                 _fill(conversation, self.values)
             empty = False
@@ -107,7 +114,7 @@ class Source:
             params = {"name": self.entry.name}
             raise DataError(
                 Problem(code="dataset_without_rows", field=self.argument, params=params),
-                *account.problems(notice=False),
+                *(one.problem(notice=False) for one in account.refused.values()),
             )
 
     def _chosen(self) -> Iterator[Raw]:

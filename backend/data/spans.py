@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from backend.data import thoughts
+from backend.data import thoughts, turn_places
 from backend.data.templates import RENDER_ERRORS, Template, Tools
 from backend.data.thoughts import END_THINK, THINK
 from backend.data.toolcalls import answer_text
@@ -62,11 +62,14 @@ def written(
 
 
 def _whole(template: Template, messages: list[Message], tools: Tools) -> Written | None:
-    """All answers in one text, or None where that is not how each of them is asked for."""
+    """All answers in one text, or None where that is not how each of them is asked for.
+
+    What the assistant says before the user does is not asked for: it is no answer.
+    """
     text = template.write(messages, tools)
     spans = []
     for index, message in enumerate(messages):
-        if message["role"] != "assistant":
+        if message["role"] != "assistant" or index < turn_places.first_user(messages):
             continue
         prompt = template.write(messages[:index], tools, True)
         if not text.startswith(prompt):

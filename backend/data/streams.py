@@ -109,8 +109,8 @@ class Rows:
             places.clear()
             self._tell(account, any(one["cut"] for one in made.examples))
             yield from made.examples
-        for one in account.refused.values():
-            logger.warning("%s", one.problem().text())
+        for notice in account.notices():
+            logger.warning("%s", notice.text())
 
     def _tell(self, account: Account, cut: bool) -> None:
         if cut:
@@ -118,12 +118,14 @@ class Rows:
             self.work.report.notice(
                 Problem(code="stream_cut", field="cutoff_len", params=params, notice=True)
             )
-        for key, one in account.refused.items():
-            if key not in self.told:
-                self.told.add(key)
-                logger.warning("%s", one.problem().text())
-                params = {"file": one.file, "line": one.line}
-                self.work.report.notice(Problem(code="stream_left_out", params=params, notice=True))
+        new = {key: one for key, one in account.refused.items() if key not in self.told}
+        unusual = {key: one for key, one in account.mended.items() if key not in self.told}
+        self.told |= {*new, *unusual}
+        for key, one in {**unusual, **new}.items():
+            logger.warning("%s", one.problem().text())
+            code = "stream_left_out" if key in new else "stream_mended"
+            params = {"file": one.file, "line": one.line}
+            self.work.report.notice(Problem(code=code, params=params, notice=True))
 
     def _bins(self, found: Iterator[dict[str, Any]], neat: bool) -> Iterator[dict[str, Any]]:
         while some := list(itertools.islice(found, PACKED)):

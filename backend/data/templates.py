@@ -13,7 +13,7 @@ import jinja2
 from backend.contract import template_names
 from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
-from backend.data import named, template_fields, thoughts, toolcalls
+from backend.data import named, template_fields, thoughts, toolcalls, turn_places
 from backend.data.render_limit import RenderTimeoutError, limited
 from backend.datafiles.turns import THOUGHTS, Message
 
@@ -99,6 +99,17 @@ class Template:
         self.knows_system = self._shows(SYSTEM["content"], [SYSTEM, QUESTION], None)
         self.knows_tools = self._shows("tool_7351", [QUESTION], [TOOL])
         self.knows_calls, self._ids, self._as_texts = self._call_form()
+        self.knows_greeting = self._shows(ANSWER["content"], [ANSWER, QUESTION], None)
+        self.knows_late_system = self._puts_late_system_in_place()
+
+    def _puts_late_system_in_place(self) -> bool:
+        try:
+            text = self.write([QUESTION, ANSWER, SYSTEM, QUESTION], None, True)
+        except RenderTimeoutError:
+            raise
+        except RENDER_ERRORS:
+            return False
+        return 0 <= text.find(ANSWER["content"]) < text.find(SYSTEM["content"])
 
     def _call_form(self) -> tuple[bool, str, bool]:
         """Whether calls and results are written; the form of ids, and whether arguments must be
@@ -193,7 +204,8 @@ class Template:
         """The conversation in what this template knows.
 
         The default system text is put in; where the template has no place for tools or system, they
-        are written into the system text and the first question.
+        are written into the system text and the first question, a later system text into the next
+        one; a greeting of the assistant gets an empty question.
         """
         if self.default_system and messages and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.default_system}, *messages]
@@ -204,12 +216,12 @@ class Template:
         messages = toolcalls.with_ids(messages, self._ids)
         if self._as_texts:
             messages = toolcalls.with_texts(messages)
+        if not self.knows_greeting and turn_places.greets(messages):
+            messages = turn_places.after_nobody(messages)
         if not self.knows_system and len(messages) > 1 and messages[0]["role"] == "system":
-            first = {
-                **messages[1],
-                "content": f"{messages[0]['content']}\n\n{messages[1]['content']}",
-            }
-            messages = [first, *messages[2:]]
+            messages = turn_places.in_question(messages)
+        if not self.knows_late_system and turn_places.late_system(messages):
+            messages = turn_places.in_user_turns(messages)
         return messages, tools
 
     def write(

@@ -90,7 +90,7 @@ def _shortest(name: str) -> Convert:
 def _parsed(value: Any) -> Any:
     """A cell of JSON, as datasets stores columns whose rows differ in their keys."""
     try:
-        return json.loads(value, parse_float=values.number, parse_int=values.integer)
+        return json.loads(value, parse_float=values.number)
     except (ValueError, RecursionError):
         return value
 

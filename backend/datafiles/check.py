@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -113,10 +114,11 @@ class Report:
 @dataclass(frozen=True)
 class Checking:
     """How a set is checked: for which stage (""; the one that its entry or its first rows mean),
-    whether the first mistake ends it, what is long."""
+    whether the first mistake ends it, whether turns out of order are one, what is long."""
 
     stage: str = ""
     strict: bool = False
+    strict_turns: bool = False
     long: int = LONG
     progress: Progress | None = None  # gets the share that is read, 0 to 1, now and then
 
@@ -190,7 +192,7 @@ class _File:
             return
         self._notice_separator()
         layout = self._layout(*first)
-        read = formats.reader(layout) if layout else None
+        read = formats.reader(layout, strict=self.how.strict_turns) if layout else None
         for line, row in chain([first], rows):
             self.report.rows += 1
             if layout:
@@ -218,7 +220,10 @@ class _File:
             self._row("row_long", line, "notice", limit=self.how.long)
         try:
             if read is not None:
-                self.report.survey.conversation((str(self.path), line), read(row))
+                one = read(row)
+                for note in one.notes:
+                    self._row(note, line, "notice")
+                self.report.survey.conversation((str(self.path), line), one)
                 self.report.usable += 1
         except RowError as error:
             self._row(error.code, line, "stops" if error.fatal else "refused")
@@ -259,7 +264,7 @@ class _File:
             self.report.complete = False
             self._wrong(wrong("file_unreadable", self.path, reason=error.strerror or str(error)), 0)
 
-    @property
+    @cached_property
     def _watch(self) -> Watch | None:
         """Places in a packed file are not those in its content."""
         return self.told.now if self.path.suffix.lower() in PACKED else None
@@ -314,7 +319,6 @@ class _Decoder:
         self.json = json.JSONDecoder(
             parse_constant=self._constant,
             parse_float=self._float,
-            parse_int=values.integer,
             object_pairs_hook=self._pairs,
         )
 

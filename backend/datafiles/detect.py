@@ -14,7 +14,7 @@ from typing import Any
 from backend import datafiles
 from backend.contract import dataset_info
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import formats, separators
+from backend.datafiles import formats, media, separators
 from backend.datafiles.formats import ALPACA, Conversation
 from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
 from backend.datafiles.values import text_of
@@ -359,7 +359,7 @@ def _is_text(rows: list[dict[str, Any]], name: str, share: float = ENOUGH) -> bo
     under a name that says so."""
     found = [text_of(row.get(name)) for row in rows]
     words = [word.strip() for word in found if word and word.strip()]
-    if len(words) < share * len(rows) or not words or name in formats.MEDIA:
+    if len(words) < share * len(rows) or not words or name in media.COLUMNS:
         return False
     return plain(name) in SPOKEN or not all(map(bare.fullmatch, words))
 

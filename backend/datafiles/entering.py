@@ -10,7 +10,7 @@ from backend.contract import dataset_info
 from backend.contract.dataset_info import folder_of
 from backend.contract.field import Value
 from backend.contract.home import find, looked_in
-from backend.contract.problems import DataError, Problem
+from backend.contract.problems import DataError, Params, Problem
 from backend.datafiles import detect
 from backend.datafiles.detect import Entry, Proposal, Sample
 from backend.datafiles.formats import Conversation
@@ -24,13 +24,20 @@ class Example:
     row: Mapping[str, Any]
     conversation: Conversation | None = None
     problem: Problem | None = None
+    place: tuple[str, int] = ("-", 1)
+
+    def notices(self) -> list[Problem]:
+        """What was mended in it."""
+        params: Params = {"file": self.place[0], "line": self.place[1], "count": 1}
+        notes = self.conversation.notes if self.conversation else ()
+        return [Problem(code=code, params=params, notice=True) for code in notes]
 
     def to_json(self) -> dict[str, object]:
         """messages and what belongs to them, or the problem; nothing that is empty."""
         if self.conversation is None:
             return {"problem": self.problem.text() if self.problem else ""}
         found = vars(self.conversation)
-        return {key: value for key, value in found.items() if value not in (None, "", [])}
+        return {key: value for key, value in found.items() if value not in (None, "", [], ())}
 
     def text(self) -> str:
         """As `tuneboard data register` prints it: a line or more for each message."""
@@ -42,6 +49,7 @@ class Example:
         lines = [f"{who}: {each.get('tool_calls') or each['content']}" for who, each in said]
         lines += [one.text] if one.text else []
         lines += [f"kto_tag: {one.label}"] if one.label is not None else []
+        lines += [notice.text() for notice in self.notices()]
         return "\n".join(lines)
 
 
@@ -49,7 +57,7 @@ def example(entry: Entry, first: Sample, stage: str) -> Example:
     """The first row under an entry as the stage would learn it."""
     row, place = first.rows[0], (first.file, first.lines[0])
     try:
-        return Example(row, detect.rendered(entry, row, stage, place))
+        return Example(row, detect.rendered(entry, row, stage, place), place=place)
     except RowError as error:
         params: dict[str, str | int] = {"file": place[0], "line": place[1], "count": 1}
         return Example(row, problem=Problem(code=error.code, params=params))

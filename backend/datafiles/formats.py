@@ -12,14 +12,15 @@ with a reason (RowError): the caller counts it. What is wrong with the whole fil
 without an answer) is a DataError.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from backend.contract.dataset_info import Entry
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import turns
+from backend.datafiles import media, ordering, turns
+from backend.datafiles.ordering import Notes
 from backend.datafiles.turns import Message, RowError
 
 Row = Mapping[str, Any]
@@ -31,7 +32,6 @@ PAIR = {"chosen": "chosen", "rejected": "rejected"}
 COLUMNS = (*ALPACA, *OPTIONAL, *PAIR, "kto_tag")
 PAIRS = (("prompt", "response"), ("prompt", "completion"), ("question", "answer"))
 TAGS = ("kto_tag", "label")
-MEDIA = ("images", "videos", "audios", "image", "video", "audio")
 LISTS = {"sharegpt": ("conversations", "messages"), "openai": ("messages", "conversations")}
 # What a row must have for the stage that learns from it.
 WANTED = {
@@ -67,6 +67,7 @@ class Conversation:
     The last message is the answer. A preference has two instead, `chosen` and `rejected` (each one
     message), and its messages end with the question; so do rows of which only the question is
     wanted. `label` says whether the answer is desirable. A plain text has no messages, but `text`.
+    `notes` are the codes of what was mended in the order of turns (backend.datafiles.ordering).
     """
 
     messages: list[Message]
@@ -75,6 +76,7 @@ class Conversation:
     rejected: Message | None = None
     label: bool | None = None
     text: str = ""
+    notes: Notes = ()
 
     @property
     def asked(self) -> list[Message]:
@@ -100,13 +102,14 @@ class Layout:
     wanted: str
     columns: Mapping[str, str]
     tags: Mapping[str, str] = field(default_factory=dict)
-    media: tuple[str, ...] = MEDIA  # columns that must be empty
+    media: tuple[str, ...] = media.COLUMNS  # columns that must be empty
+    strict: bool = False  # turns out of order are refused, not mended
 
-    @property
+    @cached_property
     def read(self) -> set[str]:
-        """The columns that this stage reads."""
+        """The columns that this stage reads, and those that must be empty."""
         unread = UNREAD[self.wanted]
-        return {name for key, name in self.columns.items() if name and key not in unread}
+        return {name for key, name in self.columns.items() if key not in unread} | {*self.media}
 
 
 def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answer") -> Layout:
@@ -117,7 +120,7 @@ def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answ
     Raises DataError (columns that are there, columns that are needed).
     """
     found = _layout(entry, first, place, wanted)
-    return replace(found, media=media_columns(entry, found.columns.values()))
+    return replace(found, media=media.columns(entry, found.columns.values()))
 
 
 def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> Layout:
@@ -138,9 +141,12 @@ def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> La
     return Layout("alpaca", wanted, columns)
 
 
-def reader(found: Layout) -> Read:
-    """The function that turns a row of this layout into a Conversation, or raises RowError."""
-    return partial(_plain if found.kind == "text" else _chat, found)
+def reader(found: Layout, *, strict: bool = False) -> Read:
+    """The function that turns a row of this layout into a Conversation, or raises RowError.
+
+    strict: turns out of order are refused, not mended.
+    """
+    return partial(_plain if found.kind == "text" else _chat, replace(found, strict=strict))
 
 
 def _guess(entry: Entry, first: Row) -> str:
@@ -239,43 +245,65 @@ def _chat(found: Layout, row: Row) -> Conversation:
         return _preference(found, row, asked, tools)
     if found.wanted == "prompt":
         return _question(found, row, asked, tools)
-    if found.kind == "alpaca":
-        asked += _answer(found, row, "response")
-    turns.check_order(asked)
-    turns.check_texts(asked)
+    answer = _answer(found, row, "response") if found.kind == "alpaca" else []
+    messages, notes = _ordered(found, [asked, answer])
+    turns.check_texts(messages)
     label = _tag(_value(row, columns["kto_tag"])) if found.wanted == "label" else None
-    return Conversation(asked, tools, label=label)
+    return Conversation(messages, tools, label=label, notes=notes)
+
+
+def _joined(found: Layout, part: list[Message]) -> tuple[list[Message], Notes]:
+    return (part, ()) if found.strict else ordering.join(part)
+
+
+def _ordered(
+    found: Layout, parts: list[list[Message]], open_end: bool = False
+) -> tuple[list[Message], Notes]:
+    """A conversation of these parts, each of which is joined by itself; and what was mended."""
+    whole = [one for part in parts for one in part]
+    if found.strict:
+        ordering.check_strictly(whole, open_end=open_end)
+        return whole, ()
+    if ordering.is_settled(whole, open_end=open_end):
+        return whole, ()
+    joined = [_joined(found, part) for part in parts]
+    messages = [one for part, _ in joined for one in part]
+    settled, notes = ordering.settle(messages, open_end=open_end)
+    return settled, tuple(dict.fromkeys([*(one for _, part in joined for one in part), *notes]))
 
 
 def _preference(found: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
     """Chosen and rejected, which may repeat the question in front of the answer."""
-    chosen, rejected = (_answer(found, row, key) for key in PAIR)
+    (chosen, one), (rejected, other) = (_joined(found, _answer(found, row, key)) for key in PAIR)
     before = chosen[:-1]
     if not turns.same(before, rejected[:-1]):
         raise RowError("row_two_questions")
     if before:
         own = before[0]["role"] == "system"
-        asked = [one for one in asked[:1] if one["role"] == "system" and not own] + before
-    for answer in (chosen[-1], rejected[-1]):
-        turns.check_order([*asked, answer])
-        turns.check_texts([*asked, answer])
+        asked = [each for each in asked[:1] if each["role"] == "system" and not own] + before
+    sides = [_ordered(found, [asked, side[-1:]]) for side in (chosen, rejected)]
+    for messages, _ in sides:
+        turns.check_texts(messages)
     if turns.same(chosen[-1:], rejected[-1:]):
         raise RowError("row_same_answers")
-    return Conversation(asked, tools, chosen=chosen[-1], rejected=rejected[-1])
+    notes = tuple(dict.fromkeys([*one, *other, *sides[0][1]]))
+    asked = sides[0][0][:-1]
+    return Conversation(asked, tools, chosen=chosen[-1], rejected=rejected[-1], notes=notes)
 
 
 def _question(found: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
     """A question; the answer in the data, where there is one, is kept as a reference."""
     keys = (key for key in ("response", "chosen") if _value(row, found.columns[key]))
     key = next(keys, None)
+    given: list[Message] = []
     if key and (not asked or asked[-1]["role"] != "assistant"):
         given = _answer(found, row, key)
-        asked = [*(asked if len(given) == 1 else []), *given]
-    answered = bool(asked) and asked[-1]["role"] == "assistant"
-    turns.check_order(asked, open_end=not answered)
-    for one in asked:
-        turns.check_characters(one["content"])
-    return Conversation(asked, tools)
+        asked = asked if len(given) == 1 else []
+    last = [*asked, *given][-1:]
+    open_end = not last or last[0]["role"] != "assistant"
+    messages, notes = _ordered(found, [asked, given], open_end)
+    turns.check_texts(messages, answered=False)
+    return Conversation(messages, tools, notes=notes)
 
 
 def _alpaca(columns: Mapping[str, str], row: Row) -> list[Message]:
@@ -349,28 +377,11 @@ def _text(row: Row, column: str) -> str:
     return "" if value is None else turns.text(value)
 
 
-def media_columns(entry: Entry, read: Iterable[str]) -> tuple[str, ...]:
-    """The columns that hold pictures, videos or sounds by their names, or by the entry.
-
-    One that is among those that are `read` as something else holds none.
-    """
-    named = [entry.columns[key] for key in MEDIA if entry.columns and entry.columns.get(key)]
-    return tuple(name for name in dict.fromkeys([*named, *MEDIA]) if name not in set(read))
-
-
-def holds_media(value: Any) -> bool:
-    """Whether a value of such a column is more than a place for a picture that is not there."""
-    if isinstance(value, dict):
-        return any(map(holds_media, value.values()))
-    if isinstance(value, list):
-        return any(map(holds_media, value))
-    return isinstance(value, str | bytes) and bool(value.strip())
-
-
 def _refuse_media(found: Layout, row: Row) -> None:
     """Raises RowError where a row holds pictures, videos or sounds, which are not learned yet."""
-    if any(name in row and holds_media(row[name]) for name in found.media):
-        raise RowError("row_media")
+    for name in found.media:
+        if name in row and media.holds(row[name]):
+            raise RowError("row_media")
 
 
 def _columns_error(place: tuple[str, int], first: Row, needed: str) -> DataError:

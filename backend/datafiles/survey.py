@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.datafiles.formats import Conversation, Layout
-from backend.datafiles.turns import Message
+from backend.datafiles.turns import Message, thought_of
 
 FIRST = 5  # places that are named
 MOST = 500_000  # questions that are remembered: about 100 MB
@@ -70,8 +70,7 @@ class Survey:
 
     def row(self, place: Place, row: Mapping[str, Any], layout: Layout) -> None:
         """Note the columns that hold data and are not read."""
-        read = {*layout.read, *layout.media}
-        unread = [name for name in row if name not in read and row[name] not in EMPTY]
+        unread = [name for name in row if name not in layout.read and row[name] not in EMPTY]
         if unread:
             self._holding.add(place)
         for name in unread:
@@ -83,7 +82,7 @@ class Survey:
         self._usable += 1
         if one.answer is None:
             return
-        asked, said = _hash(one.asked), _hash(one.answer)
+        asked, said = hash(tuple(map(_hash, one.asked))), _hash(one.answer)
         self._answer(place, asked, said)
         if one.chosen and one.rejected:
             self._pair(place, asked, one.chosen, one.rejected)
@@ -132,8 +131,10 @@ class Survey:
                 self._against.setdefault(code, Seen()).add(place)
 
 
-def _hash(spoken: Message | list[Message] | None) -> int:
-    return hash(json.dumps(spoken, sort_keys=True, default=str))
+def _hash(message: Message) -> int:
+    calls = message.get("tool_calls")
+    more = json.dumps(calls, sort_keys=True, default=str) if calls else ""
+    return hash((message["role"], message["content"], thought_of(message), more))
 
 
 def _bare(message: Message) -> list[str]:

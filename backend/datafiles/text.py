@@ -151,7 +151,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 decoder = json.JSONDecoder(
     parse_constant=_refuse,
     parse_float=_float,
-    parse_int=values.integer,
     object_pairs_hook=_unique,
 )
 

@@ -34,16 +34,6 @@ ROLES = {
     "function_tag": "call",
     "system_tag": "system",
 }
-# Who may speak after whom; None is the begin.
-AFTER = {
-    None: {"system", "user"},
-    "system": {"user"},
-    "user": {"assistant"},
-    "assistant": {"user"},
-    "call": {"tool"},
-    "tool": {"tool", "assistant"},
-}
-
 # Types of the parts of a message's content, in OpenAI's and transformers' words.
 PARTS = (
     *("text", "image", "image_url", "input_image", "video", "video_url"),
@@ -82,18 +72,21 @@ def tags(given: Mapping[str, str] | None, kind: str, items: Any) -> dict[str, st
 def message(item: Any, names: Mapping[str, str]) -> Message:
     """One message of a list in the internal shape. Raises RowError.
 
-    Its further fields stay as they are, for templates that read them; null is as if not there.
+    Its further fields stay as they are, for templates that read them; null is as if not there,
+    but of a system text (backend.datafiles.ordering tells it).
     """
     if not isinstance(item, dict):
         raise RowError("row_wrong_type")
     role = _role(item.get(names["role_tag"]), names)
     content, calls = item.get(names["content_tag"]), item.get("tool_calls")
-    if content is None and role not in {"user", "call"}:
+    if content is None and role in {"assistant", "tool"}:
         content = ""
     if role == "call":
         found: Message = {"role": "assistant", "content": "", "tool_calls": _calls(content)}
     elif calls:
         found = {"role": "assistant", "content": text(content), "tool_calls": _calls(calls)}
+    elif role == "system" and content is None:
+        found = {"role": role, "content": None}
     else:
         found = {"role": role, "content": _result(content) if role == "tool" else text(content)}
     if item.get("train") is False or item.get("weight") == 0:
@@ -167,28 +160,14 @@ def tools(value: Any) -> list[dict[str, Any]] | None:
     return wrapped
 
 
-def check_order(messages: list[Message], *, open_end: bool = False) -> None:
-    """Raises RowError where the roles are out of order or the last word is not the assistant's.
-
-    open_end: the last word is the user's or a tool's instead: the answer is still to come.
-    """
-    before: str | None = None
+def check_texts(messages: list[Message], *, answered: bool = True) -> None:
+    """Raises RowError for a text that is null, half a character (a lone surrogate), and, of what
+    is to be learned (`answered`), an empty answer."""
     for one in messages:
-        role = "call" if one.get("tool_calls") else one["role"]
-        allowed = AFTER[before]
-        if role not in allowed and not (role == "call" and "assistant" in allowed):
-            raise RowError("row_roles")
-        before = role
-    if open_end and before not in {"user", "tool"}:
-        raise RowError("row_no_question")
-    if not open_end and before not in {"assistant", "call"}:
-        raise RowError("row_no_last_answer")
-
-
-def check_texts(messages: list[Message]) -> None:
-    """Raises RowError for an empty answer, and for half a character (a lone surrogate)."""
-    for one in messages:
-        if one["role"] == "assistant" and not one.get("tool_calls") and not one["content"].strip():
+        if one["content"] is None:
+            raise RowError("row_wrong_type")
+        said = one["content"].strip() or one.get("tool_calls") or one["role"] != "assistant"
+        if answered and not said:
             raise RowError("row_empty_answer")
         check_characters(one["content"])
         more = [value for key, value in one.items() if key not in OWN]

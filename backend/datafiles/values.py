@@ -45,11 +45,6 @@ def number(digits: str) -> float:
     return plain if repr(plain) == digits or math.isinf(plain) else Number(digits)
 
 
-def integer(digits: str) -> int | float:
-    """A JSON number without them. Raises ValueError for more digits than Python reads."""
-    return Number(digits) if digits == "-0" else int(digits)
-
-
 def text_of(value: object) -> str | None:
     """A value as a text by the rule above; None where it is none (null, a list, NaN, bytes)."""
     if isinstance(value, str):

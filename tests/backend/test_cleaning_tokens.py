@@ -79,7 +79,7 @@ def test_the_limit_is_that_of_the_rows_as_they_are_trained_on(
 def test_what_training_refuses_stays_and_is_told(
     workspace: Path, tiny_model_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [*ALPACA, {"instruction": 7, "output": "a"}]
+    rows = [*ALPACA, {"instruction": ["7"], "output": "a"}]
     add(workspace, "s", rows, {})
     words = ["--into", "new", "--max_tokens", "60", "--model_name_or_path", str(tiny_model_dir)]
     assert main(["data", "clean", "s", *words, "--json"]) == 0

@@ -173,10 +173,10 @@ REFUSED: list[tuple[dict[str, Any], Any, str]] = [
     (CHAT, {"conversations": []}, "row_no_messages"),
     (CHAT, {"conversations": "q"}, "row_wrong_type"),
     (CHAT, {"conversations": [said("human", None), said("gpt", "a")]}, "row_wrong_type"),
-    (CHAT, {"conversations": [said("gpt", "a"), said("human", "q")]}, "row_roles"),
+    (CHAT, {"conversations": [said("gpt", "a"), said("human", "q")]}, "row_no_last_answer"),
     (
         CHAT,
-        {"conversations": [said("human", "q"), said("human", "q"), said("gpt", "a")]},
+        {"conversations": [said("human", "q"), said("observation", "q"), said("gpt", "a")]},
         "row_roles",
     ),
     (CHAT, {"conversations": [said("human", "q")]}, "row_no_last_answer"),

@@ -136,7 +136,8 @@ CHAT = {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "valu
 @pytest.mark.parametrize(
     ("said", "code"),
     [
-        ([("gpt", "a"), ("human", "q")], "row_roles"),
+        ([("gpt", "a"), ("human", "q")], "row_no_last_answer"),
+        ([("human", "q"), ("observation", "a"), ("gpt", "a")], "row_roles"),
         ([("human", "q"), ("gpt", "a"), ("human", "q")], "row_no_last_answer"),
         ([("human", "q"), ("alien", "a")], "row_unknown_role"),
         ([("human", "q"), ("function_call", "{"), ("observation", "1")], "row_bad_tools"),

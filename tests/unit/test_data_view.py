@@ -110,9 +110,18 @@ def test_search_goes_on(values: dict[str, Any]) -> None:
 
 
 def test_a_refused_row_stays_with_its_reason(values: dict[str, Any]) -> None:
-    found = rows_view.look(values, Wish("conversation"), "en")
+    found = rows_view.look({**values, "strict_turns": True}, Wish("conversation"), "en")
     assert found.html.count("seen-row") == 5
     assert "roles are out of order" in found.html
+    assert "do not end with an answer" in rows_view.look(values, Wish("conversation"), "en").html
+
+
+def test_what_was_mended_in_a_row_is_told(values: dict[str, Any], tmp_path: Path) -> None:
+    row = {"messages": [*ROWS[1]["messages"], {"role": "assistant", "content": "both"}]}
+    (tmp_path / "odd.json").write_text(json.dumps([row]))
+    found = rows_view.look(values, Wish("conversation"), "en")
+    assert "turns of one role follow each other" in found.html
+    assert "q&#10;&#10;again" in found.html
 
 
 def test_what_is_missing_is_said(values: dict[str, Any]) -> None:

@@ -94,6 +94,14 @@ ROWS = (
         advanced=True,
     ),
     Field(
+        name="strict_turns",
+        kind="bool",
+        default=False,
+        group="data",
+        tasks=BOTH,
+        advanced=True,
+    ),
+    Field(
         name="packing",
         kind="bool",
         default=None,

@@ -1,0 +1,124 @@
+"""Who speaks after whom, and conversations out of that order that still mean something.
+
+    turns of one role after each other   joined by an empty line; calls of several turns are one
+    the assistant speaks first           its greeting is context, and is not learned
+    a system text later on               stays where it is (a template that has no place for it
+                                         there gets it in front of the user's next words)
+    a system text that is null           is left out, as if it were not there
+
+Each is told (row_joined, row_greeting, row_late_system, row_null_system). All that the assistant
+says from the user's first words on is learned. strict_turns leaves such rows out instead.
+"""
+
+from collections.abc import Mapping
+
+from backend.datafiles.turns import THOUGHTS, Message, RowError
+
+Notes = tuple[str, ...]  # codes
+After = Mapping[str | None, set[str]]
+
+SEPARATOR = "\n\n"
+# Who may speak after whom; None is the begin.
+AFTER: After = {
+    None: {"system", "user"},
+    "system": {"user"},
+    "user": {"assistant"},
+    "assistant": {"user"},
+    "call": {"tool"},
+    "tool": {"tool", "assistant"},
+}
+# As it is once the rules above are applied.
+MENDED: After = {
+    **AFTER,
+    None: {"system", "user", "assistant"},
+    "system": {"user", "assistant"},
+    "user": {"assistant", "system"},
+    "assistant": {"user", "system"},
+}
+JOINED = ("user", "assistant", "system")
+
+
+def join(messages: list[Message]) -> tuple[list[Message], Notes]:
+    """The messages (of a whole conversation or of a part of one) without system texts that are
+    null, and with turns of one role joined; and the codes of what was done.
+
+    Raises RowError where two turns cannot be joined.
+    """
+    notes: dict[str, None] = {}
+    joined: list[Message] = []
+    for one in messages:
+        role = one["role"]
+        if role == "system" and one["content"] is None:
+            notes["row_null_system"] = None
+        elif joined and role == joined[-1]["role"] and role in JOINED:
+            joined[-1] = _join(joined[-1], one)
+            notes["row_joined"] = None
+        else:
+            joined.append(one)
+    return joined, tuple(notes)
+
+
+def settle(messages: list[Message], *, open_end: bool = False) -> tuple[list[Message], Notes]:
+    """A whole conversation with its greeting marked as not to be learned; and the codes of what is
+    unusual in its order.
+
+    open_end: the last word is the user's or a tool's: the answer is still to come. Raises RowError
+    where the roles are out of order, or the last word is another's.
+    """
+    _check(messages, MENDED, open_end)
+    notes: dict[str, None] = {}
+    first = next(at for at, one in enumerate(messages) if one["role"] == "user")
+    settled = list(messages)
+    for at, one in enumerate(messages):
+        if one["role"] == "assistant" and at < first:
+            settled[at] = {**one, "train": False}
+            notes["row_greeting"] = None
+        if one["role"] == "system" and at:
+            notes["row_late_system"] = None
+    return settled, tuple(notes)
+
+
+def is_settled(messages: list[Message], *, open_end: bool = False) -> bool:
+    """Whether a conversation is in order as it is: nothing is to be done, as in most rows."""
+    try:
+        _check(messages, AFTER, open_end)
+    except RowError:
+        return False
+    return all(one["content"] is not None for one in messages)
+
+
+def check_strictly(messages: list[Message], *, open_end: bool = False) -> None:
+    """Raises RowError where a conversation is not in order without the rules above."""
+    _check(messages, AFTER, open_end)
+
+
+def _join(first: Message, second: Message) -> Message:
+    """Two turns of one role as one: texts and thoughts are joined, of other fields the first's
+    stay. Raises RowError where two speak (by name), where only one of them is to be learned, or
+    where a text follows a call, of which no template knows how it is written."""
+    learned = {one.get("train") is not False for one in (first, second)}
+    speakers = {one.get("name") for one in (first, second)}
+    if len(learned) > 1 or len(speakers) > 1 or (first.get("tool_calls") and second["content"]):
+        raise RowError("row_roles")
+    joined = {**second, **first}
+    for key in ("content", *THOUGHTS):
+        if key in joined:
+            joined[key] = SEPARATOR.join(one[key] for one in (first, second) if one.get(key))
+    calls = [*(first.get("tool_calls") or []), *(second.get("tool_calls") or [])]
+    return {**joined, "tool_calls": calls} if calls else joined
+
+
+def _check(messages: list[Message], after: After, open_end: bool) -> None:
+    before: str | None = None
+    for one in messages:
+        role = "call" if one.get("tool_calls") else one["role"]
+        allowed = after[before]
+        if role not in allowed and not (role == "call" and "assistant" in allowed):
+            raise RowError("row_roles")
+        before = role
+    if all(one["role"] != "user" for one in messages):
+        raise RowError("row_no_question" if open_end else "row_roles")
+    if open_end and before not in {"user", "tool"}:
+        raise RowError("row_no_question")
+    if not open_end and before not in {"assistant", "call"}:
+        raise RowError("row_no_last_answer")
