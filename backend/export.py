@@ -15,7 +15,7 @@ import torch
 import yaml
 from transformers import AutoConfig, GenerationConfig
 
-from backend import generation, gptq, hub_push, merging, model_card, modelfile
+from backend import gptq, hub_push, merging, model_card, modelfile
 from backend.contract import model_folder, preflight, run_folder
 from backend.contract.field import Value
 from backend.contract.files import read_json, write_atomic
@@ -28,8 +28,9 @@ from backend.contract.problems import (
     UsageError,
 )
 from backend.data import templates
+from backend.data.rendering import Template
 from backend.failures import is_disk_full
-from backend.model import adapters, load
+from backend.model import adapters, load, side_files
 from backend.new_folder import publish, scratch
 from backend.report import Report
 
@@ -79,7 +80,6 @@ def run(values: Values, folder: Path) -> None:
             else:
                 _write_weights(plan, values, made, report)
             report.phase("saving")
-            tokenizer.save_pretrained(made)
             _write_settings(plan, values, made, template)
             occupied = preflight.check_export(values)
             if occupied:
@@ -179,7 +179,7 @@ def _write_weights(plan: Plan, values: Values, made: Path, report: Report) -> No
     config.pop("torch_dtype", None)
     config |= {"dtype": str(plan.dtype).removeprefix("torch.")}
     (made / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    if values.get("trust_remote_code"):
+    if values.get("trust_remote_code"):  # to be there when config.json is read
         for code in plan.base.glob("*.py"):
             shutil.copy(code, made)
 
@@ -196,7 +196,7 @@ def _merge_with_peft(plan: Plan, values: Values, made: Path, how: merging.How) -
         how.progress(done, total)
     model = model.to("cpu", plan.dtype)
     model.config.dtype = plan.dtype
-    model.generation_config = GenerationConfig()  # written for both ways in _write_settings
+    model.generation_config = GenerationConfig()  # the base's own is written in _write_settings
     model.save_pretrained(made, max_shard_size=how.shard)
     how.progress(total, total)
 
@@ -223,29 +223,19 @@ def _untie(model: Any) -> None:
         model.all_tied_weights_keys = {}
 
 
-def _write_settings(plan: Plan, values: Values, made: Path, template: templates.Template) -> None:
-    """How to generate, Ollama's Modelfile, and the model card."""
+def _write_settings(plan: Plan, values: Values, made: Path, template: Template) -> None:
+    """What the base has beside its weights, Ollama's Modelfile, and the model card."""
     config = AutoConfig.from_pretrained(
         made, trust_remote_code=bool(values.get("trust_remote_code"))
     )
-    _generation(plan.base, config, template).save_pretrained(made)
+    carried = templates.saved(template, values)
+    ends = [*carried.answer_ends, *template.answer_ends]
+    side_files.SideFiles.of(values, template.tokenizer, template.name, ends).write(made, whole=True)
     if values["export_modelfile"]:
         context = getattr(config.get_text_config(), "max_position_embeddings", modelfile.CONTEXT)
-        text = modelfile.modelfile(template, values, context)
+        text = modelfile.modelfile(carried, values, context)
         (made / modelfile.NAME).write_text(text, encoding="utf-8")
     (made / "README.md").write_text(_card(plan, values), encoding="utf-8")
-
-
-def _generation(base: Path, config: Any, template: templates.Template) -> GenerationConfig:
-    """The base model's settings, ending at what the chat template ends an answer with."""
-    if (base / "generation_config.json").is_file():
-        settings = GenerationConfig.from_pretrained(base)
-    else:
-        settings = GenerationConfig.from_model_config(config)
-    generation.end_at(settings, template.stop_ids, template.tokenizer.pad_token_id)
-    if (settings.temperature, settings.top_p) != (None, None):
-        settings.do_sample = True  # transformers refuses to write sampling numbers without it
-    return settings
 
 
 def _card(plan: Plan, values: Values) -> str:

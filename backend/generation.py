@@ -77,17 +77,6 @@ def end_ids(model: Model, tokenizer: Tokenizer, template_ids: tuple[int, ...]) -
     return tuple(dict.fromkeys(int(token) for token in found if token is not None))
 
 
-def end_at(settings: "GenerationConfig", stop_ids: tuple[int, ...], pad: int | None) -> None:
-    """Let these ids end an answer, too, and name a pad token: other programs read it from here."""
-    own = settings.eos_token_id
-    known = own if isinstance(own, list) else [own]
-    ends = list(dict.fromkeys(one for one in [*known, *stop_ids] if one is not None))
-    if ends:
-        settings.eos_token_id = ends[0] if len(ends) == 1 else ends
-    if settings.pad_token_id is None:
-        settings.pad_token_id = pad
-
-
 def pad_id(tokenizer: Tokenizer, end: tuple[int, ...]) -> int:
     """The id that fills short rows: the tokenizer's, else an end id (masked either way)."""
     return int(tokenizer.pad_token_id) if tokenizer.pad_token_id is not None else (end or (0,))[0]

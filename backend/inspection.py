@@ -26,7 +26,7 @@ from backend.contract.printed import say
 from backend.contract.problems import Problem, TuneboardError, UsageError, errors
 from backend.contract.texts import t
 from backend.data import lengths, template_check, templates, tokens, window
-from backend.data.templates import Template
+from backend.data.rendering import Template
 from backend.model import load
 
 IDLE_S = 900.0
@@ -118,9 +118,7 @@ def _opened(values: Values) -> Opened:
         if not values.get(name):
             raise UsageError(Problem(code=f"{code}_required", field=name))
     tokenizer = load.tokenizer(values)
-    own = tokenizer.chat_template
-    if isinstance(own, dict):
-        own = own.get("default") or next(iter(own.values()), None)
+    own = templates.carried(tokenizer) or None
     return templates.load(values, tokenizer), own
 
 

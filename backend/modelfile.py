@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.contract.field import Value
-from backend.data.templates import RENDER_ERRORS, Template
+from backend.data.rendering import RENDER_ERRORS, Template
 
 CONTEXT = (
     8192  # tokens; Ollama reserves memory for all of them, so a model's whole range is too much

@@ -23,8 +23,7 @@ from backend.serving import engines
 from backend.serving.app import build
 from backend.serving.ask import Ask, Message
 from backend.serving.guard import is_loopback
-from backend.serving.protocol import assistant, error_body
-from backend.serving.reasoning import Piece
+from backend.serving.protocol import error_body
 from backend.serving.service import Service
 
 if TYPE_CHECKING:
@@ -101,45 +100,30 @@ def chat_in_terminal(values: Values) -> int:
             continue
         messages.append({"role": "user", "content": line})
         try:
-            message = _answer(engine, messages, sampling)
+            text = _answer(engine, messages, sampling)
         except UsageError as error:
             messages.pop()
             _say("\n".join(problem.text() for problem in error.problems), sys.stderr)
         else:
-            messages.append(message)
+            messages.append({"role": "assistant", "content": text})
     return 0
 
 
-def _answer(engine: "Engine", messages: list[Message], sampling: Sampling) -> Message:
-    """One answer, shown as it grows, its thought in brackets; Ctrl-C ends it and keeps what was
-    said."""
-    reader = engine.style.reader(None)
-    pieces: list[Piece] = []
+def _answer(engine: "Engine", messages: list[Message], sampling: Sampling) -> str:
+    """One answer, shown as it grows; Ctrl-C ends it and keeps what was said."""
+    pieces: list[str] = []
 
-    def show(piece: Piece) -> None:
-        thinks = bool(pieces and pieces[-1].reasoning)
-        if piece.reasoning:
-            _write(piece.reasoning if thinks else f"[{piece.reasoning}")
-        if piece.content:
-            _write(f"]\n{piece.content}" if thinks or piece.reasoning else piece.content)
-        if piece != Piece():
-            pieces.append(piece)
+    def show(piece: str) -> None:
+        pieces.append(piece)
+        sys.stdout.write(CONTROLS.sub("", piece))
+        sys.stdout.flush()
 
-    stopped = ""
     try:
-        engine.answer(
-            Ask(messages=messages, sampling=sampling), lambda text: show(reader.add(text))
-        )
+        engine.answer(Ask(messages=messages, sampling=sampling), show)
     except KeyboardInterrupt:
-        stopped = f" [{t('chat.stopped')}]"
-    show(reader.end()[0])
-    _say(stopped)
-    return assistant(pieces, [])
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(CONTROLS.sub("", text))
-    sys.stdout.flush()
+        sys.stdout.write(f" [{t('chat.stopped')}]")
+    _say("")
+    return "".join(pieces)
 
 
 def _lines(source: TextIO, prompt: str) -> Iterator[str]:

@@ -9,15 +9,15 @@ from typing import Any
 
 from transformers import set_seed
 
-from backend import generation, hub_push, model_card, plots
+from backend import hub_push, model_card, plots
 from backend.contract import metrics, run_files, run_folder
 from backend.contract.field import Value
 from backend.contract.files import dump, read_json, write_atomic
-from backend.contract.methods import is_adapter
 from backend.contract.problems import Problem
 from backend.data import prepare, templates
 from backend.failures import Stopped
 from backend.model import adapters, load
+from backend.model.side_files import SideFiles
 from backend.report import Report
 from backend.training import arguments, checkpoints
 from backend.training.callback import memory, own_figures
@@ -47,6 +47,7 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     stage.check(values)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
+    values = {**values, "template": template.name}
     report.phase("tokenizing")
     prepared = prepare.training(values, tokenizer, template, report)
     assert prepared.train is not None
@@ -57,13 +58,12 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     set_seed(args.seed)
     model = load.model(values, training=True, vocabulary=len(tokenizer))
     arguments.fit_model(args, model, report)
-    if not is_adapter(values["finetuning_type"]):  # an adapter is saved without it
-        generation.end_at(model.generation_config, template.stop_ids, tokenizer.pad_token_id)
     if report.writes:
         adapters.keep_start(model, folder, values)
     trainer = stage(
         values=values,
         report=report,
+        side_files=SideFiles.of(values, tokenizer, template.name, template.answer_ends),
         model=stage.prepare_model(model, values),
         args=args,
         processing_class=tokenizer,
@@ -104,7 +104,7 @@ def save(trainer: Any, folder: Path) -> None:
     model = trainer.accelerator.unwrap_model(trainer.model)
     with checkpoints.room(folder, checkpoints.estimate(model, only_model=True)):
         adapters.save(model, folder, trainer.values, folder, weights)
-        trainer.processing_class.save_pretrained(folder)
+        trainer.side_files.write(folder, whole=not hasattr(model, "peft_config"))
         trainer.extra_files(folder)
     results = figures(trainer)
     write_atomic(folder / run_folder.RESULTS, json.dumps(results, indent=2))

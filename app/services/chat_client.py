@@ -45,11 +45,15 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Status:
-    """none, loading, ready or failed; `detail` is the child's last words when it failed."""
+    """none, loading, ready or failed; `detail` is the child's last words when it failed.
+
+    notices: what should be known of a model that is ready
+    """
 
     state: str
     detail: str = ""
     model: str = ""
+    notices: tuple[Problem, ...] = ()
 
 
 _lock = threading.Lock()
@@ -125,7 +129,8 @@ def status() -> Status:
     detail = str(answer.get("detail", "")) or (
         _last_words(current.log) if state == "failed" else ""
     )
-    return Status(state, detail, str(answer.get("model", "")))
+    notices = tuple(Problem.from_json(one) for one in answer.get("notices") or [])
+    return Status(state, detail, str(answer.get("model", "")), notices)
 
 
 def models() -> list[str]:

@@ -20,8 +20,9 @@ from datasets import List as Listed
 from datasets import Value as Column
 
 from backend.data import tokens
+from backend.data.rendering import RENDER_ERRORS, Template
 from backend.data.spans import Written, label_text, written
-from backend.data.templates import RENDER_ERRORS, Template, begin
+from backend.data.templates import begin
 from backend.data.tokens import IGNORED, Encoded, Policy
 from backend.datafiles.formats import WANTED, Conversation
 from backend.datafiles.turns import Message, RowError

@@ -21,8 +21,8 @@ from backend.contract import dataset_info, home
 from backend.contract.problems import DataError, Problem
 from backend.data import origin, packing, parts, pool, store, tokens
 from backend.data.examples import Example, Made, Maker
+from backend.data.rendering import Template
 from backend.data.sources import Account, Source
-from backend.data.templates import Template
 from backend.data.window import Values, Window
 from backend.datafiles.formats import WANTED
 

@@ -7,9 +7,10 @@ import tokenizers
 import transformers
 
 from backend.data.examples import Maker
+from backend.data.rendering import Template
 from backend.data.sources import PLACEHOLDERS, Source
-from backend.data.templates import Template
 
+OF_CHOICE = {"name", "notices"}  # of a template: how it was chosen
 VERSION = 3  # raised when the code that makes examples changes what it makes
 
 

@@ -12,8 +12,8 @@ from backend.contract.field import Value
 from backend.contract.problems import Problem
 from backend.data import examples, origin, pool, store, tokens
 from backend.data.examples import Maker, Numbered
+from backend.data.rendering import Template
 from backend.data.sources import Account, Counted, Source
-from backend.data.templates import Template
 
 Values = Mapping[str, Value]
 ROWS_A_WORKER = 2000  # below this a further process costs more than it brings

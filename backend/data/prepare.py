@@ -11,18 +11,32 @@ import datasets
 import numpy as np
 from datasets import Dataset
 
+from backend.contract import dataset_info
 from backend.contract.field import Value
 from backend.contract.problems import DataError, Problem
-from backend.data import examples, packing, parts, saved, sources, store, streams, tokens
+from backend.data import (
+    examples,
+    packing,
+    parts,
+    saved,
+    sources,
+    store,
+    streams,
+    template_check,
+    templates,
+    tokens,
+)
 from backend.data.mixing import Mix
 from backend.data.parts import Part, Preparation, Reports
+from backend.data.rendering import Template
 from backend.data.sources import Counted
-from backend.data.templates import Template
-from backend.datafiles.formats import WANTED
+from backend.data.window import Window
+from backend.datafiles.formats import WANTED, Conversation
 from backend.datafiles.turns import Message
 
 Values = Mapping[str, Value]
 MIX = ("mix_strategy", "interleave_probs", "seed")
+CHECKED = 200  # rows of each set that the template is checked on
 AT_ONCE = 512  # rows that are read back from disk at once
 SHORTENED = {"pair": "pairs_cut", "prompt": "prompts_cut"}
 
@@ -69,13 +83,12 @@ def training(values: Values, tokenizer: Any, template: Template, report: Reports
     del tokenizer  # the template has it
     datasets.disable_progress_bars()
     work = Preparation(values, template, report)
-    if work.stage != "pt":
-        for notice in template.notices:
-            report.notice(notice)
     path = saved.folder(values)
     if path is not None and path.exists():
+        _tell(template.notices if work.stage != "pt" else [], report)
         kept = saved.load(work, path)
         return Prepared(kept[saved.TRAIN], kept.get(saved.VALIDATION), {})
+    _tell(_unfit(work), report)
     train, held = _parts(work)
     summary: dict[str, Any] = {}
     for name, part in (("train", train), ("evaluation", held)):
@@ -107,12 +120,23 @@ def prompts(
         cut += len(ids) > limit
         label = examples.label(template, one, bool(values.get("skip_special_tokens", True)))
         rows.append(PromptRow(one.asked, one.tools, ids[-limit:], label))
-    notices = read.notices()
+    notices = [*template.notices, *read.notices()]
     if cut:
         params = {"count": cut, "limit": limit}
         notices.append(Problem(code="prompts_cut", field="cutoff_len", params=params, notice=True))
     _tell(notices, report)
     return rows
+
+
+def _unfit(work: Preparation) -> list[Problem]:
+    """What of the template does not fit the model or the first rows (of a stream none are read)."""
+    chats: list[Conversation] = []
+    streams_ = bool(work.values.get("streaming"))
+    for name in [] if streams_ else dataset_info.names(work.values.get("dataset")):
+        window = Window(name, work.values)
+        chats += [one for _, one in window.convert(window.fetch(0, CHECKED)[0])[0]]
+    own = templates.carried(work.template.tokenizer)
+    return template_check.check(work.template, own, work.values, chats, [])
 
 
 def _parts(work: Preparation) -> tuple[Any, Part | None]:
@@ -227,6 +251,9 @@ def _refused(one: Counted) -> dict[str, str | int]:
 
 def _notices(part: Part, summary: dict[str, Any], work: Preparation) -> list[Problem]:
     notices = [one.problem() for one in (*part.mended, *part.refused)]
+    if WANTED[work.stage] == "answer" and summary["examples"] > part.total:
+        figures = {"rows": part.total, "examples": summary["examples"]}
+        notices.append(Problem(code="rows_in_examples", params=figures, notice=True))
     if summary["cut"]:
         params = {"count": summary["cut"], "limit": work.limit}
         code = SHORTENED.get(WANTED[work.stage], "rows_cut")

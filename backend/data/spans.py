@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.data import thoughts, turn_places
-from backend.data.templates import RENDER_ERRORS, Template, Tools
+from backend.data.rendering import RENDER_ERRORS, Template, Tools
 from backend.data.thoughts import END_THINK, THINK
 from backend.data.toolcalls import answer_text
 from backend.datafiles.turns import THOUGHTS, Message, RowError, thought_of

@@ -7,12 +7,12 @@ from typing import Any
 
 from backend.contract.problems import Problem, UsageError
 from backend.data.examples import Example
+from backend.data.rendering import Template
 from backend.data.spans import written
-from backend.data.templates import RENDER_ERRORS, Template
+from backend.data.templates import difference
 from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import OWN, THOUGHTS, Message, RowError, thought_of
 
-SHORT = 60  # characters of an excerpt
 MAX_FIELDS = 300  # characters of a list of fields
 thought = re.compile(r"<think>(.+?)</think>", re.DOTALL)
 
@@ -31,7 +31,9 @@ def check(
     if values.get("stage") == "pt":
         return []
     chats = [one for one in conversations if one.messages]
-    found = [*template.notices, *_against(template, own, values, chats)]
+    found = _against(template, own, values, chats)
+    told = {"template_not_own"} if any(one.code == "template_differs" for one in found) else set()
+    found = [*(one for one in template.notices if one.code not in told), *found]
     if values.get("stage") not in {"ppo", "grpo"} and examples and not _ends(template, examples):
         found.append(_notice("template_end_not_learned"))
     if not template.knows_system:
@@ -47,15 +49,16 @@ def _against(
 ) -> list[Problem]:
     """A named template beside the tokenizer's own."""
     name = str(values.get("template") or "auto")
-    if own == template.jinja or name == "auto":
+    if not own or own == template.jinja or name == "auto":
         return []
-    if not own:
-        return [_notice("template_on_base", name=name)]
     try:
         other = Template(template.tokenizer, own, values)
     except UsageError:
         return []
-    told = [_difference(template, other, one) for one in chats]
+    told = [
+        difference(template, other, [*one.asked, *([one.answer] if one.answer else [])], one.tools)
+        for one in chats
+    ]
     first = next((each for each in told if each), None)
     if first is None:
         return []
@@ -65,22 +68,6 @@ def _against(
             "template_differs", name=name, count=count, rows=len(told), ours=first[0], own=first[1]
         )
     ]
-
-
-def _difference(ours: Template, own: Template, one: Conversation) -> tuple[str, str] | None:
-    """Where two templates write a conversation differently for the first time: both excerpts."""
-    answers = [one.answer] if one.answer else []
-    messages = [*one.asked, *answers]
-    try:
-        left, right = ours.render(messages, one.tools), own.render(messages, one.tools)
-    except RENDER_ERRORS:
-        return None
-    if left == right:
-        return None
-    pairs = enumerate(zip(left, right, strict=False))
-    at = next((i for i, (a, b) in pairs if a != b), min(len(left), len(right)))
-    start = max(0, at - SHORT // 3)
-    return repr(left[start : start + SHORT])[1:-1], repr(right[start : start + SHORT])[1:-1]
 
 
 def _ends(template: Template, examples: Sequence[Example]) -> bool:

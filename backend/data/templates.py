@@ -1,321 +1,163 @@
-"""How a conversation is written out for the model: the tokenizer's own template or a named one.
-
-Jinja is rendered by transformers' immutable sandbox, in worker processes only.
-"""
+"""Which template writes a conversation: the tokenizer's own, a named one, or that of a training."""
 
 import logging
 from collections.abc import Mapping
-from itertools import product
 from typing import Any
 
-import jinja2
-
-from backend.contract import template_names
+from backend.contract import template_names, trained_with
 from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
-from backend.data import named, template_fields, thoughts, toolcalls, turn_places
-from backend.data.render_limit import RenderTimeoutError, limited
-from backend.datafiles.turns import THOUGHTS, Message
+from backend.data import named
+from backend.data.rendering import RENDER_ERRORS, Template, Tools
+from backend.datafiles.turns import Message
 
 Values = Mapping[str, Value]
-Tools = list[dict[str, Any]] | None
-
-# What a template written by others can end in.
-RENDER_ERRORS = (
-    jinja2.TemplateError,
-    TypeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-)
-QUESTION: Message = {"role": "user", "content": "Question-7351"}
-ANSWER: Message = {"role": "assistant", "content": "Answer-7351"}
-SYSTEM: Message = {"role": "system", "content": "System-7351"}
-TOOL = {
+# Conversations that two templates are compared on: plain, with a system text, with tools.
+ASKED: Message = {"role": "user", "content": "What time is it?"}
+SAID: Message = {"role": "assistant", "content": "It is noon."}
+CLOCK = {
     "type": "function",
     "function": {
-        "name": "tool_7351",
-        "description": "",
-        "parameters": {"type": "object", "properties": {}},
+        "name": "clock",
+        "description": "Tells the time.",
+        "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}},
     },
 }
-
-CALL: Message = {
+CALLED: Message = {
     "role": "assistant",
     "content": "",
     "tool_calls": [
         {
+            "id": "clock0001",
             "type": "function",
-            "function": {"name": "tool_7351", "arguments": {"key": "Value-7351"}},
+            "function": {"name": "clock", "arguments": {"zone": "UTC"}},
         }
     ],
 }
-RESULT: Message = {
-    "role": "tool",
-    "content": "Result-7351",
-    "name": "tool_7351",
-}
+TOLD: Message = {"role": "tool", "name": "clock", "tool_call_id": "clock0001", "content": "12:00"}
+TALKS: tuple[tuple[list[Message], Tools], ...] = (
+    ([ASKED, SAID], None),
+    ([{"role": "system", "content": "Be brief."}, ASKED, SAID], None),
+    ([ASKED, CALLED, TOLD, SAID], [CLOCK]),
+)
+SHORT = 120  # characters of an excerpt
 
-SWITCHES = ("enable_thinking", "thinking")  # variables that switch thinking on and off
-MAX_GROWTH = 10_000_000  # characters that a template may write of its own
 
 logger = logging.getLogger(__name__)
 
 
-class Template:
-    """Messages to text and ids. Picklable: it travels to the processes that tokenise.
-
-    jinja     the template
-    reads     the fields of messages and the variables that it reads
-    stop_ids  ids that end an answer
-    ends      their texts: what ends a learned answer
-    end       the text that this template writes behind an answer ("" where it writes none)
-    notices   what the person should know about the choice
-    in_parts  this template takes a text as a list of parts (those of models that see images)
-    """
-
-    def __init__(self, tokenizer: Any, jinja: str, values: Values, default: str = "") -> None:
-        """Raises UsageError where the template cannot write a plain question and answer."""
-        self.tokenizer = tokenizer
-        self.jinja = jinja
-        self.default_system = str(values.get("default_system") or "")
-        self.notices: list[Problem] = []
-        self._default = self.default_system or default
-        self.reads = self._read()
-        self._given = self._switched(values.get("enable_thinking"))
-        self.in_parts = False
-        whole = self._tried()
-        tail = whole[whole.rfind(ANSWER["content"]) + len(ANSWER["content"]) :]
-        found = self._end_id(tail) if ANSWER["content"] in whole else None
-        eos = tokenizer.eos_token_id
-        self.stop_ids: tuple[int, ...] = ()
-        self.ends: tuple[str, ...] = ()
-        self.stop_at([one for one in (found, eos) if one is not None])
-        self.end = tokenizer.convert_ids_to_tokens(found) if found is not None else ""
-        if not self.end:
-            self.notices.append(Problem(code="template_without_end", field="template", notice=True))
-        self.knows_system = self._shows(SYSTEM["content"], [SYSTEM, QUESTION], None)
-        self.knows_tools = self._shows("tool_7351", [QUESTION], [TOOL])
-        self.knows_calls, self._ids, self._as_texts = self._call_form()
-        self.knows_greeting = self._shows(ANSWER["content"], [ANSWER, QUESTION], None)
-        self.knows_late_system = self._puts_late_system_in_place()
-
-    def _puts_late_system_in_place(self) -> bool:
-        try:
-            text = self.write([QUESTION, ANSWER, SYSTEM, QUESTION], None, True)
-        except RenderTimeoutError:
-            raise
-        except RENDER_ERRORS:
-            return False
-        return 0 <= text.find(ANSWER["content"]) < text.find(SYSTEM["content"])
-
-    def _call_form(self) -> tuple[bool, str, bool]:
-        """Whether calls and results are written; the form of ids, and whether arguments must be
-        texts, for that."""
-        for ids, as_texts in product(("", *toolcalls.IDS), (False, True)):
-            talk = toolcalls.with_ids([QUESTION, CALL, RESULT], ids)
-            talk = toolcalls.with_texts(talk) if as_texts else talk
-            marks = ("tool_7351", "Value-7351", "Result-7351")
-            if all(self._shows(mark, talk, None) for mark in marks):
-                return True, ids, as_texts
-        return False, "", False
-
-    def _tried(self) -> str:
-        """A plain question and answer as this template writes them; sets in_parts."""
-        try:
-            if not self._shows(QUESTION["content"], [QUESTION], None):
-                self.in_parts = True
-                self.in_parts = self._shows(QUESTION["content"], [QUESTION], None)
-            self.write([QUESTION], None, True)
-            return self.write([QUESTION, ANSWER], None)
-        except RENDER_ERRORS as error:
-            raise _broken(error) from None
-
-    def _read(self) -> template_fields.Reads:
-        try:
-            return template_fields.reads(self.jinja)
-        except RENDER_ERRORS as error:
-            raise _broken(error) from None
-
-    def _switched(self, thinking: Value) -> dict[str, Any]:
-        """The variables that enable_thinking means: none where it is not set, so that the template
-        does as it does by itself."""
-        if thinking is None:
-            return {}
-        switch = next((name for name in SWITCHES if name in self.reads.variables), None)
-        if switch is None:
-            self.notices.append(
-                Problem(code="thinking_not_switched", field="enable_thinking", notice=True)
-            )
-            return {}
-        return {switch: bool(thinking)}
-
-    @property
-    def reads_thoughts(self) -> bool:
-        """Whether a thought is read beside the content."""
-        return any(not self.reads.ignores(name) for name in THOUGHTS)
-
-    @property
-    def thinks_in_content(self) -> bool:
-        """Whether a thought's only place is within the content."""
-        return not self.reads_thoughts and thoughts.END_THINK in self.jinja
-
-    def ignores(self, field: str) -> bool:
-        """Whether this field of a message has no effect, under any name that it may get."""
-        if field in THOUGHTS:
-            return not (self.reads_thoughts or self.thinks_in_content)
-        return self.reads.ignores(field)
-
-    def stop_at(self, ids: list[int]) -> None:
-        """Let these tokens end an answer, too."""
-        self.stop_ids = tuple(dict.fromkeys([*self.stop_ids, *ids]))
-        self.ends = tuple(self.tokenizer.convert_ids_to_tokens(list(self.stop_ids)))
-
-    def render(
-        self, messages: list[Message], tools: Tools = None, add_generation_prompt: bool = False
-    ) -> str:
-        """The conversation as text, ready to be tokenised. Raises one of RENDER_ERRORS."""
-        return self.write(*self.fit(messages, tools), add_generation_prompt)
-
-    def encode_prompt(
-        self,
-        messages: list[Message],
-        tools: Tools = None,
-        variables: Mapping[str, Any] | None = None,
-    ) -> list[int]:
-        """Ids of the conversation up to where the answer begins.
-
-        `variables` are further ones for the template (enable_thinking of one request, say).
-        Raises UsageError where the template refuses these messages.
-        """
-        try:
-            text = self.write(*self.fit(messages, tools), True, variables)
-        except RENDER_ERRORS as error:
-            params = {"reason": _reason(error)}
-            raise UsageError(
-                Problem(code="template_refuses", field="messages", params=params)
-            ) from None
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
-
-    def fit(self, messages: list[Message], tools: Tools) -> tuple[list[Message], Tools]:
-        """The conversation in what this template knows.
-
-        The default system text is put in; where the template has no place for tools or system, they
-        are written into the system text and the first question, a later system text into the next
-        one; a greeting of the assistant gets an empty question.
-        """
-        if self.default_system and messages and messages[0]["role"] != "system":
-            messages = [{"role": "system", "content": self.default_system}, *messages]
-        messages = [thoughts.named(one, self.reads) for one in messages]
-        if not self.knows_tools and toolcalls.uses_tools(messages, tools):
-            write = toolcalls.described if self.knows_calls else toolcalls.in_words
-            messages, tools = write(messages, tools, self._default), None
-        messages = toolcalls.with_ids(messages, self._ids)
-        if self._as_texts:
-            messages = toolcalls.with_texts(messages)
-        if not self.knows_greeting and turn_places.greets(messages):
-            messages = turn_places.after_nobody(messages)
-        if not self.knows_system and len(messages) > 1 and messages[0]["role"] == "system":
-            messages = turn_places.in_question(messages)
-        if not self.knows_late_system and turn_places.late_system(messages):
-            messages = turn_places.in_user_turns(messages)
-        return messages, tools
-
-    def write(
-        self,
-        messages: list[Message],
-        tools: Tools,
-        add_generation_prompt: bool = False,
-        variables: Mapping[str, Any] | None = None,
-    ) -> str:
-        """As render, of a conversation that `fit` made."""
-        if self.in_parts:
-            messages = [
-                {**one, "content": [{"type": "text", "text": one["content"]}]} for one in messages
-            ]
-        with limited():
-            text: str = self.tokenizer.apply_chat_template(
-                messages,
-                tools=tools,
-                chat_template=self.jinja,
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-                **{**self._given, **(variables or {})},
-            )
-        if len(text) > MAX_GROWTH + 100 * sum(len(str(one)) for one in messages):
-            raise ValueError(f"it writes {len(text):,} characters")
-        return text
-
-    def _shows(self, text: str, messages: list[Message], tools: Tools) -> bool:
-        try:
-            return text in self.write(messages, tools, True)
-        except RenderTimeoutError:
-            raise
-        except RENDER_ERRORS:
-            return False
-
-    def _end_id(self, tail: str) -> int | None:
-        """The first special token that the template writes behind an answer."""
-        special = {
-            index for index, token in self.tokenizer.added_tokens_decoder.items() if token.special
-        } | set(self.tokenizer.all_special_ids)
-        ids = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
-        return next((int(one) for one in ids if one in special), None)
-
-
 def load(values: Values, tokenizer: Any) -> Template:
-    """The template that the argument `template` names, set on the tokenizer so that it is saved.
+    """The template that the argument `template` names; a tokenizer that has none gets it.
 
-    auto (or none) is the tokenizer's own; a tokenizer without one gets "default", with a notice.
-    Raises UsageError: unknown name (with a near one), or a template that cannot be rendered.
+    auto (or none) is what the model was trained with here, else the tokenizer's own; a tokenizer
+    without one gets "default", with a notice. Raises UsageError: unknown name (with a near one), or
+    a template that cannot be rendered.
     """
     unknown = template_names.check(values)
     if unknown:
         raise UsageError(*unknown)
-    name = template_names.chosen(values)
-    notices: list[Problem] = []
+    name, folder = template_names.chosen(values), ""
     if name == template_names.AUTO:
-        own = _own(tokenizer)
-        if own:
-            return _set(Template(tokenizer, own, values), notices)
-        if values.get("stage") == "pt":  # plain text needs none, and the model gets none
-            return Template(tokenizer, named.jinja(named.pieces("empty"), "", ""), values)
-        notices.append(Problem(code="template_missing", field="template", notice=True))
-        name = "default"
+        name, folder = trained_with.read(values)
+    own = carried(tokenizer)
+    notices: list[Problem] = []
+    if name == template_names.AUTO and own:
+        template = Template(tokenizer, own, values, with_tools=_with_tools(tokenizer))
+    elif name == template_names.AUTO and values.get("stage") == "pt":
+        return Template(tokenizer, named.jinja(named.pieces("empty"), "", ""), values)
+    else:
+        if name == template_names.AUTO:
+            notices.append(Problem(code="template_missing", field="template", notice=True))
+            name = "default"
+        elif not own:
+            params = {"name": name}
+            on_base = Problem(code="template_on_base", field="template", params=params, notice=True)
+            notices.append(on_base)
+        template = _named(name, tokenizer, values, notices)
+        template.name = name
+        notices += _beside(template, own, values, folder)
+    template.notices[:0] = notices
+    for notice in template.notices:
+        logger.warning("%s", notice.text())
+    if not own:
+        tokenizer.chat_template = template.jinja
+    return template
+
+
+def carried(tokenizer: Any) -> str:
+    """The template that a tokenizer brings along (of several the one without tools), or ""."""
+    own = tokenizer.chat_template
+    if isinstance(own, dict):
+        own = own.get("default") or next(iter(own.values()), None)
+    return str(own or "")
+
+
+def saved(template: Template, values: Values) -> Template:
+    """The template that a result carries: the tokenizer's own, whatever is trained with."""
+    own = carried(template.tokenizer)
+    if own in {"", template.jinja}:
+        return template
+    try:
+        return Template(template.tokenizer, own, values)
+    except UsageError:
+        return template
+
+
+def _with_tools(tokenizer: Any) -> str:
+    """The template for conversations with tools, where there are several (as transformers does)."""
+    own = tokenizer.chat_template
+    return str(own.get("tool_use") or "") if isinstance(own, dict) else ""
+
+
+def _named(name: str, tokenizer: Any, values: Values, notices: list[Problem]) -> Template:
+    """A named template with the tokenizer's own tokens; what that changes is put into notices."""
     pieces = named.pieces(name)
+    known = tokenizer.get_added_vocab()
     end = pieces.end
-    if not end or tokenizer.get_added_vocab().get(end) is None:
+    if not end or known.get(end) is None:
         if end:
             params = {"token": end, "name": name, "end": str(tokenizer.eos_token or "-")}
             notices.append(
                 Problem(code="template_other_end", field="template", params=params, notice=True)
             )
         end = tokenizer.eos_token or end
-    template = Template(
-        tokenizer, named.jinja(pieces, begin(tokenizer), end), values, pieces.default
-    )
-    known = tokenizer.get_added_vocab()
-    more = [known[token] for token in pieces.stops if token in known]
-    template.stop_at(more)
-    return _set(template, notices)
-
-
-def _set(template: Template, notices: list[Problem]) -> Template:
-    template.notices[:0] = notices
-    for notice in template.notices:
-        logger.warning("%s", notice.text())
-    template.tokenizer.chat_template = template.jinja
+    jinja = named.jinja(pieces, begin(tokenizer), end)
+    template = Template(tokenizer, jinja, values, pieces.default)
+    template.stop_at([known[token] for token in pieces.stops if token in known])
     return template
 
 
-def _own(tokenizer: Any) -> str | None:
-    own = tokenizer.chat_template
-    if isinstance(own, dict):
-        own = own.get("default") or next(iter(own.values()), None)
-    return str(own) if own else None
+def _beside(template: Template, own: str, values: Values, folder: str) -> list[Problem]:
+    """One notice where the named template writes otherwise than the tokenizer's own, with how.
+
+    `folder`: the result whose training decided on the name.
+    """
+    if own in {"", template.jinja}:
+        return []
+    code = "template_as_trained" if folder else "template_not_own"
+    other = saved(template, values)
+    pairs = (difference(template, other, *talk) for talk in TALKS)
+    found = next((pair for pair in pairs if pair), None)
+    if found is None:
+        return []
+    params = {"name": template.name, "path": folder, "ours": found[0], "own": found[1]}
+    return [Problem(code=code, field="template", params=params, notice=True)]
+
+
+def difference(
+    ours: Template, own: Template, messages: list[Message], tools: Tools
+) -> tuple[str, str] | None:
+    """Where two templates write a conversation differently for the first time: both excerpts."""
+    try:
+        left, right = ours.render(messages, tools), own.render(messages, tools)
+    except RENDER_ERRORS:
+        return None
+    if left == right:
+        return None
+    pairs = enumerate(zip(left, right, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(left), len(right)))
+    start = max(0, at - SHORT // 3)
+    return repr(left[start : start + SHORT])[1:-1], repr(right[start : start + SHORT])[1:-1]
 
 
 def begin(tokenizer: Any) -> str:
@@ -324,12 +166,3 @@ def begin(tokenizer: Any) -> str:
     if begin is None or tokenizer("a")["input_ids"][:1] != [begin]:
         return ""
     return str(tokenizer.bos_token)
-
-
-def _broken(error: BaseException) -> UsageError:
-    params = {"reason": _reason(error)}
-    return UsageError(Problem(code="template_broken", field="template", params=params))
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -12,8 +12,8 @@ from typing import Any
 from backend.contract.field import Value
 from backend.data import boundaries
 from backend.data.boundaries import IGNORED as IGNORED
+from backend.data.rendering import Template
 from backend.data.spans import Written
-from backend.data.templates import Template
 
 Row = tuple[list[int], list[int]]  # ids and labels
 Head = tuple[str, list[int]]  # the end of a prompt, as text and as ids

@@ -15,8 +15,8 @@ from backend.contract.field import Value
 from backend.contract.problems import DataError, Params, Problem
 from backend.data import packing, tokens
 from backend.data.examples import Example, Maker
+from backend.data.rendering import Template
 from backend.data.sources import Account, Raw, Source
-from backend.data.templates import Template
 from backend.datafiles import index
 from backend.datafiles.formats import Conversation
 

@@ -23,7 +23,10 @@ from backend.deadline import answered
 
 DEADLINE = 12.0  # seconds until the hub must have answered once
 CONFIGS = ["config.json", "adapter_config.json"]
-FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+FILES = [
+    *("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"),
+    *("LICENSE*", "NOTICE*", "USE_POLICY*"),
+]
 
 
 def fetch(name: str, values: Mapping[str, Value]) -> Path:

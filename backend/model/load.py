@@ -98,10 +98,7 @@ def base_model(values: Values, *, training: bool = False, dtype: Any = None) -> 
 
 def tokenizer(values: Values) -> Any:
     """The tokenizer of the model (the adapter's own where it has one), with a pad token."""
-    own = [*adapter_folders(values)[-1:], base_folder(values)]
-    folder = next(
-        (each for each in own if (each / "tokenizer_config.json").is_file()), base_folder(values)
-    )
+    folder = tokenizer_folder(values)
     _refuse_code(folder, values)
     loaded = _loading(
         folder,
@@ -115,6 +112,12 @@ def tokenizer(values: Values) -> Any:
         loaded.pad_token = loaded.eos_token
     tokens.extend(loaded, values)
     return loaded
+
+
+def tokenizer_folder(values: Values) -> Path:
+    """Where the tokenizer lies: with the last adapter where that has one, else with the model."""
+    own = [*adapter_folders(values)[-1:], base_folder(values)]
+    return next((each for each in own if (each / "tokenizer_config.json").is_file()), own[-1])
 
 
 def base_name(values: Values) -> str:

@@ -69,7 +69,12 @@ def grow(model: Any, before: Any, after: Any, values: Values, size: int) -> list
 
 def wanted(values: Values) -> bool:
     """Whether the vocabulary may change."""
-    return any(values.get(name) for name in ("resize_vocab", *ARGUMENTS))
+    return bool(values.get("resize_vocab")) or asked(values)
+
+
+def asked(values: Values) -> bool:
+    """Whether tokens are to be added."""
+    return any(values.get(name) for name in ARGUMENTS)
 
 
 def without(values: Values) -> Values:

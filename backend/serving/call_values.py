@@ -51,11 +51,8 @@ class Tools:
 
     def __init__(self, tools: Sequence[Json] | None) -> None:
         functions = [tool.get("function", tool) for tool in tools or []]
-        self._schemas = {
-            str(function["name"]): function.get("parameters")
-            for function in functions
-            if isinstance(function, dict) and "name" in function
-        }
+        named = [one for one in functions if isinstance(one, dict) and "name" in one]
+        self._schemas = {str(one["name"]): one.get("parameters") for one in named}
 
     def __contains__(self, name: object) -> bool:
         return name in self._schemas
@@ -289,7 +286,7 @@ class GemmaValue:
         return self._text[start:end], end + len(self._quote)
 
     def _mapping(self, at: int) -> tuple[Json, int]:
-        mapping: Json = {}
+        found: Json = {}
         while not self._text.startswith("}", at):
             if self._text.startswith(self._quote, at):
                 key, at = self._string(at)
@@ -298,17 +295,17 @@ class GemmaValue:
                 key, at = self._text[at:colon].strip(), colon
             if not key or not self._text.startswith(":", at):
                 raise NoCallError("no key")
-            mapping[key], at = self.read(at + 1)
+            found[key], at = self.read(at + 1)
             at = self._comma(at, "}")
-        return mapping, at + 1
+        return found, at + 1
 
     def _list(self, at: int) -> tuple[list[Any], int]:
-        items = []
+        found = []
         while not self._text.startswith("]", at):
             value, at = self.read(at)
-            items.append(value)
+            found.append(value)
             at = self._comma(at, "]")
-        return items, at + 1
+        return found, at + 1
 
     def _comma(self, at: int, close: str) -> int:
         if self._text.startswith(",", at):

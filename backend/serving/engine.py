@@ -10,7 +10,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from backend.contract.field import Values
 from backend.contract.problems import Problem, UsageError
-from backend.data import templates
+from backend.data import rendering, templates
 from backend.datafiles.turns import THOUGHTS
 from backend.generation import Sampling, context_length, end_ids, pad_id
 from backend.model import load
@@ -45,6 +45,7 @@ class Engine:
         self._template = template
         self._end = end_ids(model, tokenizer, template.stop_ids)
         self.style = Style.of(template.jinja)
+        self.notices: list[Problem] = template.notices
         self.context = context_length(model)
         self.has_adapter = isinstance(model, PeftModel)
 
@@ -118,23 +119,23 @@ def _refuse_ignored(messages: list[Message], template: Any) -> None:
         raise UsageError(Problem(code="message_field_ignored", field="messages", params=params))
 
 
-def _variables(requested: dict[str, Any], template: Any) -> dict[str, Any]:
+def _variables(given: dict[str, Any], template: Any) -> dict[str, Any]:
     """The variables under the names that the template reads. Raises UsageError for one that would
     have no effect; thinking that is switched off where there is none has its effect.
     """
     known = {name for name in template.reads.variables if name not in GIVEN_ANYWAY}
     known = {name for name in known if not name.endswith("_token")}
-    variables = {}
-    for name, value in requested.items():
-        names = (name, *templates.SWITCHES) if name in templates.SWITCHES else (name,)
-        read = next((each for each in names if each in known), None)
-        if read is not None:
-            variables[read] = value
-        elif value or name not in templates.SWITCHES:
+    found = {}
+    for name, value in given.items():
+        names = rendering.SWITCHES if name in rendering.SWITCHES else (name,)
+        own = name if name in known else next((each for each in names if each in known), None)
+        if own is not None:
+            found[own] = value
+        elif value or name not in rendering.SWITCHES:
             field = name if name == "reasoning_effort" else "chat_template_kwargs"
             params = {"name": name[:80], "known": ", ".join(sorted(known)) or "-"}
             raise UsageError(Problem(code="template_variable_ignored", field=field, params=params))
-    return variables
+    return found
 
 
 class _Writer(StoppingCriteria):

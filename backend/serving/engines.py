@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from backend.contract import template_names, trained_with
 from backend.contract.dataset_info import names
 from backend.contract.devices import gpus
 from backend.contract.field import Value, Values
@@ -45,6 +46,8 @@ def run(values: Values, name: str, key: str | None) -> int:
                 path.touch(mode=0o600)
                 path.write_text(f"api-key: {json.dumps(key)}\n")
                 argv += ["--config", str(path)]
+        if "--chat-template" not in argv:
+            argv += _chat_template(values, Path(folder))
         try:
             child = subprocess.Popen(argv, env=env)
         except OSError as error:
@@ -108,6 +111,21 @@ def _model(values: Values) -> tuple[str, str]:
     if (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file():
         given, name = [str(folder), *given], adapter_base(folder)
     return name if is_hub_id(name) else str(local(name)), given[0] if given else ""
+
+
+def _chat_template(values: Values, folder: Path) -> list[str]:
+    """The option with a named template in a file, where one was chosen or trained with."""
+    name = template_names.chosen(values)
+    if name == template_names.AUTO:
+        name, _ = trained_with.read(values)
+    if name == template_names.AUTO:
+        return []
+    from backend.data import templates  # transformers: seconds
+    from backend.model import load
+
+    path = folder / "chat_template.jinja"
+    path.write_text(templates.load(values, load.tokenizer(values)).jinja, encoding="utf-8")
+    return ["--chat-template", str(path)]
 
 
 def _address(values: Values) -> list[str]:

@@ -62,6 +62,12 @@ class Service:
         """How the engine's answers are written; one that does not say writes plain text."""
         return getattr(self.engine(), "style", Style())
 
+    @property
+    def notices(self) -> list[Problem]:
+        """What should be known of the loaded model's template."""
+        found: list[Problem] = getattr(self._engine, "notices", [])
+        return found
+
     def models(self) -> list[str]:
         """The names that a request may give: the model, and with an adapter also its base."""
         return [self.name, BASE] if self.engine().has_adapter else [self.name]

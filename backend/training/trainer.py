@@ -14,6 +14,7 @@ from backend.contract.field import Value
 from backend.contract.files import make_readable
 from backend.failures import Stopped
 from backend.model import adapters, exact, optimizers, value_head
+from backend.model.side_files import SideFiles
 from backend.report import Report
 from backend.training import checkpoints, tracking
 from backend.training.batches import Collator, LengthGrouped
@@ -32,9 +33,12 @@ class RunTrainer(Trainer):
 
     optimizer: Any
 
-    def __init__(self, values: Mapping[str, Value], report: Report, **given: Any) -> None:
+    def __init__(
+        self, values: Mapping[str, Value], report: Report, side_files: SideFiles, **given: Any
+    ) -> None:
         self.values = values
         self.report = report
+        self.side_files = side_files
         self.told = ReportCallback(report)
         callbacks = [self.told, *tracking.callbacks(values, report.folder)]
         patience = values.get("early_stopping_steps")
@@ -159,7 +163,7 @@ class RunTrainer(Trainer):
             folder = Path(output_dir or self.args.output_dir)
             model, run = self.accelerator.unwrap_model(self.model), Path(self.args.output_dir)
             adapters.save(model, folder, self.values, run, state_dict)
-            self.processing_class.save_pretrained(folder)
+            self.side_files.write(folder, whole=not hasattr(model, "peft_config"))
             self.extra_files(folder)
             make_readable(folder.glob("*.safetensors"))
 

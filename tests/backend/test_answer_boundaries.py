@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backend.data import named, spans, templates, tokens
-from backend.data.templates import Template
+from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
 from tests.backend.conftest import CHATML, make_tokenizer
 from tests.backend.test_mask_rule import SHIPPED, special

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ names = ("VLLM_API_KEY", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK")
 seen = {name: os.environ.get(name) for name in names}
 config = [word for before, word in zip(sys.argv, sys.argv[1:]) if before == "--config"]
 seen["config"] = open(config[0]).read() if config else None
+template = [word for before, word in zip(sys.argv, sys.argv[1:]) if before == "--chat-template"]
+seen["template"] = open(template[0]).read() if template else None
 with open(os.environ["RECORD"] + ".part", "w") as file:
     json.dump({"argv": sys.argv[1:], "env": seen}, file)
 os.rename(os.environ["RECORD"] + ".part", os.environ["RECORD"])
@@ -104,6 +107,23 @@ def test_sglang_gets_our_arguments(stand_ins: dict[str, str], tiny_model_dir: Pa
     ]
     assert (option, seen["env"]["config"]) == ("--config", 'api-key: "sesame"\n')
     assert not Path(path).exists(), "the file with the key went with the server"
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_a_named_template_reaches_the_engine(
+    engine: str, stand_ins: dict[str, str], tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    """One that is asked for, and the one that was trained with; else the model's own."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model_dir, folder)
+    words = [f"model_name_or_path={folder}", f"infer_backend={engine}"]
+    _, seen = api(stand_ins, *words, "template=alpaca")
+    assert "### Instruction:" in seen["env"]["template"]
+    _, seen = api(stand_ins, *words)
+    assert seen["env"]["template"] is None
+    (folder / "tuneboard.json").write_text('{"template": "alpaca"}')
+    _, seen = api(stand_ins, *words)
+    assert "### Instruction:" in seen["env"]["template"]
 
 
 def values(**given: object) -> dict[str, Any]:

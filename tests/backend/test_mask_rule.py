@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.data import named, spans, templates, tokens
-from backend.data.templates import Template
+from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
 from tests.backend.conftest import make_tokenizer
 

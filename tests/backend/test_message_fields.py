@@ -10,7 +10,7 @@ from backend import inspection
 from backend.contract import arguments
 from backend.data import prepare, templates, tokens
 from backend.model import load
-from backend.serving.engine import Engine
+from backend.report import Report
 from backend.serving.request import parse
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_shipped_templates import TRL
@@ -190,15 +190,6 @@ def test_a_request_s_thoughts_are_in_the_prompt(field: str, model: Path) -> None
     assert plain[1]["tool_calls"][0]["id"] == "c1"
 
 
-def test_one_request_may_switch_thinking(model: Path) -> None:
-    values, _ = arguments.parse({"model_name_or_path": str(model)}, "api")
-    engine = Engine.load(values)
-    prompt = engine._template.encode_prompt(ROW[:1], None, {"enable_thinking": False})
-    assert engine._tokenizer.decode(prompt).endswith("<think>\n\n</think>\n\n")
-    unset = engine._template.encode_prompt(ROW[:1])
-    assert engine._tokenizer.decode(unset).endswith("<|im_start|>assistant\n")
-
-
 def test_the_label_of_an_evaluation_is_what_the_model_would_say(
     workspace: Path, model: Path
 ) -> None:
@@ -217,3 +208,21 @@ def test_the_label_of_an_evaluation_is_what_the_model_would_say(
     assert labels[1] == (
         '<think>\n\n</think>\n\n<tool_call>\n{"name": "clock", "arguments": {"z": 1}}\n</tool_call>'
     )
+
+
+def test_rows_that_become_several_examples_are_said(workspace: Path, model: Path) -> None:
+    """Thoughts of earlier turns are left out of later prompts: one example an answer."""
+    row = [*ROW, {"role": "user", "content": "And?"}, {"role": "assistant", "content": "No."}]
+    write_dataset(workspace, "x", [{"messages": row}, {"messages": ROW}])
+    values, problems = arguments.from_argv(words(model, workspace), "train")
+    assert not problems
+    tokenizer = load.tokenizer(values)
+    folder = workspace / "saves" / "run"
+    folder.mkdir()
+    report = Report(folder)
+    template = templates.load(values, tokenizer)
+    assert len(prepare.training(values, tokenizer, template, report).train) == 3
+    told = json.loads((folder / "status.json").read_text())["notices"]
+    assert {one["code"]: one["params"] for one in told} == {
+        "rows_in_examples": {"rows": 2, "examples": 3}
+    }

@@ -114,6 +114,7 @@ def test_models_are_the_tuned_one_and_its_base(client: TestClient) -> None:
         "model": "tuned",
         "problem": None,
         "detail": "",
+        "notices": [],
     }
 
 

@@ -16,8 +16,8 @@ import pytest
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
 from backend.data import spans, templates, tokens
+from backend.data.rendering import RENDER_ERRORS, Template
 from backend.data.template_fields import ANY, reads
-from backend.data.templates import RENDER_ERRORS, Template
 from backend.datafiles.turns import THOUGHTS, RowError
 from tests.backend.test_mask_rule import TOOL, TOOLED, special
 from tests.backend.tokenizer_kinds import make

@@ -7,7 +7,7 @@ import pytest
 
 from backend.contract.problems import UsageError
 from backend.data import named, spans, templates, tokens
-from backend.data.templates import Template
+from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
 from tests.backend.conftest import CHATML, make_tokenizer
 
@@ -257,8 +257,9 @@ def test_auto_without_a_template_is_default_with_a_notice() -> None:
 
 
 def test_a_model_without_the_template_s_end_token_ends_with_its_own() -> None:
-    template = templates.load({"template": "llama3"}, make_tokenizer())
-    assert [one.code for one in template.notices] == ["template_other_end"]
+    template = templates.load({"template": "llama3"}, make_tokenizer(template=None))
+    codes = [one.code for one in template.notices]
+    assert codes == ["template_on_base", "template_other_end"]
     assert learned(template, encoded(template, CHAT)[0])[0].endswith("<|im_end|>")
     assert template.stop_ids == (template.tokenizer.eos_token_id,)
 

@@ -1,0 +1,287 @@
+"""Messages written out for the model by one Jinja template, as text and as ids.
+
+Jinja is rendered by transformers' immutable sandbox, in worker processes only.
+"""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import jinja2
+
+from backend.contract import template_names
+from backend.contract.field import Value
+from backend.contract.problems import Problem, UsageError
+from backend.data import template_fields, thoughts, toolcalls, turn_places
+from backend.data.render_limit import RenderTimeoutError, limited
+from backend.datafiles.turns import THOUGHTS, Message
+
+Values = Mapping[str, Value]
+Tools = list[dict[str, Any]] | None
+
+# What a template written by others can end in.
+RENDER_ERRORS = (
+    jinja2.TemplateError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+QUESTION: Message = {"role": "user", "content": "Question-7351"}
+ANSWER: Message = {"role": "assistant", "content": "Answer-7351"}
+SYSTEM: Message = {"role": "system", "content": "System-7351"}
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "tool_7351",
+        "description": "",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+
+CALL: Message = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [
+        {
+            "type": "function",
+            "function": {"name": "tool_7351", "arguments": {"key": "Value-7351"}},
+        }
+    ],
+}
+RESULT: Message = {
+    "role": "tool",
+    "content": "Result-7351",
+    "name": "tool_7351",
+}
+
+SWITCHES = ("enable_thinking", "thinking")  # variables that switch thinking on and off
+MAX_GROWTH = 10_000_000  # characters that a template may write of its own
+
+
+class Template:
+    """Messages to text and ids. Picklable: it travels to the processes that tokenise.
+
+    name      the name that it goes by; auto is the tokenizer's own
+    jinja     the template
+    reads     the fields of messages and the variables that it reads
+    stop_ids  ids that end an answer
+    ends      their texts: what ends a learned answer
+    answer_ends  the id of the token that this template writes behind an answer, if it does
+    end       its text, or ""
+    notices   what the person should know about the choice
+    in_parts  this template takes a text as a list of parts (those of models that see images)
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        jinja: str,
+        values: Values,
+        default: str = "",
+        with_tools: str = "",
+    ) -> None:
+        """`default`: the system text where neither row nor arguments have one; `with_tools`:
+        another template for conversations that have tools.
+
+        Raises UsageError where the template cannot write a plain question and answer.
+        """
+        self.name = template_names.AUTO
+        self.tokenizer = tokenizer
+        self.jinja = jinja
+        self._with_tools = with_tools or jinja
+        self.default_system = str(values.get("default_system") or "")
+        self.notices: list[Problem] = []
+        self._default = self.default_system or default
+        self.reads = self._read()
+        self._given = self._switched(values.get("enable_thinking"))
+        self.in_parts = False
+        whole = self._tried()
+        tail = whole[whole.rfind(ANSWER["content"]) + len(ANSWER["content"]) :]
+        self.answer_ends = self._end_ids(tail) if ANSWER["content"] in whole else []
+        eos = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+        self.stop_ids: tuple[int, ...] = ()
+        self.ends: tuple[str, ...] = ()
+        self.stop_at([*self.answer_ends, *eos])
+        self.end = "".join(tokenizer.convert_ids_to_tokens(self.answer_ends))
+        if not self.end:
+            self.notices.append(Problem(code="template_without_end", field="template", notice=True))
+        self.knows_system = self._shows(SYSTEM["content"], [SYSTEM, QUESTION], None)
+        self.knows_tools = self._shows("tool_7351", [QUESTION], [TOOL])
+        self.knows_calls, self._ids, self._as_texts = self._call_form()
+        self.knows_greeting = self._shows(ANSWER["content"], [ANSWER, QUESTION], None)
+        self.knows_late_system = self._puts_late_system_in_place()
+
+    def _puts_late_system_in_place(self) -> bool:
+        try:
+            text = self.write([QUESTION, ANSWER, SYSTEM, QUESTION], None, True)
+        except RenderTimeoutError:
+            raise
+        except RENDER_ERRORS:
+            return False
+        return 0 <= text.find(ANSWER["content"]) < text.find(SYSTEM["content"])
+
+    def _call_form(self) -> tuple[bool, str, bool]:
+        """Whether calls and results are written; the form of ids, and whether arguments must be
+        texts, for that."""
+        for ids, as_texts in product(("", *toolcalls.IDS), (False, True)):
+            talk = toolcalls.with_ids([QUESTION, CALL, RESULT], ids)
+            talk = toolcalls.with_texts(talk) if as_texts else talk
+            marks = ("tool_7351", "Value-7351", "Result-7351")
+            if all(self._shows(mark, talk, None) for mark in marks):
+                return True, ids, as_texts
+        return False, "", False
+
+    def _tried(self) -> str:
+        """A plain question and answer as this template writes them; sets in_parts."""
+        try:
+            if not self._shows(QUESTION["content"], [QUESTION], None):
+                self.in_parts = True
+                self.in_parts = self._shows(QUESTION["content"], [QUESTION], None)
+            self.write([QUESTION], None, True)
+            return self.write([QUESTION, ANSWER], None)
+        except RENDER_ERRORS as error:
+            raise _broken(error) from None
+
+    def _read(self) -> template_fields.Reads:
+        try:
+            return template_fields.reads(self.jinja) | template_fields.reads(self._with_tools)
+        except RENDER_ERRORS as error:
+            raise _broken(error) from None
+
+    def _switched(self, thinking: Value) -> dict[str, Any]:
+        """The variables that enable_thinking means: none where it is not set, so that the template
+        does as it does by itself."""
+        if thinking is None:
+            return {}
+        switch = next((name for name in SWITCHES if name in self.reads.variables), None)
+        if switch is None:
+            self.notices.append(
+                Problem(code="thinking_not_switched", field="enable_thinking", notice=True)
+            )
+            return {}
+        return {switch: bool(thinking)}
+
+    @property
+    def reads_thoughts(self) -> bool:
+        """Whether a thought is read beside the content."""
+        return any(not self.reads.ignores(name) for name in THOUGHTS)
+
+    @property
+    def thinks_in_content(self) -> bool:
+        """Whether a thought's only place is within the content."""
+        return not self.reads_thoughts and thoughts.END_THINK in self.jinja
+
+    def ignores(self, field: str) -> bool:
+        """Whether this field of a message has no effect, under any name that it may get."""
+        if field in THOUGHTS:
+            return not (self.reads_thoughts or self.thinks_in_content)
+        return self.reads.ignores(field)
+
+    def stop_at(self, ids: list[int]) -> None:
+        """Let these tokens end an answer, too."""
+        self.stop_ids = tuple(dict.fromkeys([*self.stop_ids, *ids]))
+        self.ends = tuple(self.tokenizer.convert_ids_to_tokens(list(self.stop_ids)))
+
+    def render(
+        self, messages: list[Message], tools: Tools = None, add_generation_prompt: bool = False
+    ) -> str:
+        """The conversation as text, ready to be tokenised. Raises one of RENDER_ERRORS."""
+        return self.write(*self.fit(messages, tools), add_generation_prompt)
+
+    def encode_prompt(
+        self,
+        messages: list[Message],
+        tools: Tools = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """Ids of the conversation up to where the answer begins.
+
+        `variables` are further ones for the template (enable_thinking of one request, say).
+        Raises UsageError where the template refuses these messages.
+        """
+        try:
+            text = self.write(*self.fit(messages, tools), True, variables)
+        except RENDER_ERRORS as error:
+            params = {"reason": _reason(error)}
+            raise UsageError(
+                Problem(code="template_refuses", field="messages", params=params)
+            ) from None
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def fit(self, messages: list[Message], tools: Tools) -> tuple[list[Message], Tools]:
+        """The conversation in what this template knows.
+
+        The default system text is put in; where the template has no place for tools or system, they
+        are written into the system text and the first question, a later system text into the next
+        one; a greeting of the assistant gets an empty question.
+        """
+        if self.default_system and messages and messages[0]["role"] != "system":
+            messages = [{"role": "system", "content": self.default_system}, *messages]
+        messages = [thoughts.named(one, self.reads) for one in messages]
+        if not self.knows_tools and toolcalls.uses_tools(messages, tools):
+            write = toolcalls.described if self.knows_calls else toolcalls.in_words
+            messages, tools = write(messages, tools, self._default), None
+        messages = toolcalls.with_ids(messages, self._ids)
+        if self._as_texts:
+            messages = toolcalls.with_texts(messages)
+        if not self.knows_greeting and turn_places.greets(messages):
+            messages = turn_places.after_nobody(messages)
+        if not self.knows_system and len(messages) > 1 and messages[0]["role"] == "system":
+            messages = turn_places.in_question(messages)
+        if not self.knows_late_system and turn_places.late_system(messages):
+            messages = turn_places.in_user_turns(messages)
+        return messages, tools
+
+    def write(
+        self,
+        messages: list[Message],
+        tools: Tools,
+        add_generation_prompt: bool = False,
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
+        """As render, of a conversation that `fit` made."""
+        if self.in_parts:
+            messages = [
+                {**one, "content": [{"type": "text", "text": one["content"]}]} for one in messages
+            ]
+        with limited():
+            text: str = self.tokenizer.apply_chat_template(
+                messages,
+                tools=tools,
+                chat_template=self._with_tools if tools is not None else self.jinja,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                **{**self._given, **(variables or {})},
+            )
+        if len(text) > MAX_GROWTH + 100 * sum(len(str(one)) for one in messages):
+            raise ValueError(f"it writes {len(text):,} characters")
+        return text
+
+    def _shows(self, text: str, messages: list[Message], tools: Tools) -> bool:
+        try:
+            return text in self.write(messages, tools, True)
+        except RenderTimeoutError:
+            raise
+        except RENDER_ERRORS:
+            return False
+
+    def _end_ids(self, tail: str) -> list[int]:
+        """The first special token that the template writes behind an answer, if there is one."""
+        special = {
+            index for index, token in self.tokenizer.added_tokens_decoder.items() if token.special
+        } | set(self.tokenizer.all_special_ids)
+        ids = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
+        return [int(one) for one in ids if one in special][:1]
+
+
+def _broken(error: BaseException) -> UsageError:
+    params = {"reason": _reason(error)}
+    return UsageError(Problem(code="template_broken", field="template", params=params))
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

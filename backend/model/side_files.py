@@ -1,0 +1,215 @@
+"""What training does not change stays as it was in every result, file by file.
+
+The libraries write a model's small files anew, in their own words and with what a run has put into
+memory (a pad token, say). Here the files that a run began with take their place, byte for byte;
+what it did change (new tokens, the size of the vocabulary, what ends an answer) is put into them.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from backend.contract import run_files, trained_with
+from backend.contract.field import Value
+from backend.contract.files import read_json
+from backend.contract.model_folder import ADAPTER_CONFIG, CONFIG
+from backend.model import load
+from backend.model import vocabulary as tokens
+
+Values = Mapping[str, Value]
+Json = dict[str, Any]
+
+TEMPLATE = "chat_template.jinja"
+TEMPLATES = "additional_chat_templates"  # the folder of further ones
+TOKENIZER, SETTINGS, ADDED = "tokenizer.json", "tokenizer_config.json", "added_tokens.json"
+GENERATION = "generation_config.json"
+OF_TOKENIZER = (
+    *("tokenizer*", "special_tokens_map.json", ADDED, "chat_template*", "vocab*", "merges.txt"),
+    *("*.model", "*.tiktoken", "tekken.json", "*.spm", "*.vocab", "*.bpe", "*.codes"),
+    *("normalizer.json", "emoji.txt", "tokenization_*.py"),
+)
+OF_MODEL = ("*.json", "*.jinja", "*.txt", "*.py")
+LEGAL = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*")
+# Files of these kinds that are about a run, or that are written with the weights.
+OTHERS = {
+    *(CONFIG, ADAPTER_CONFIG, GENERATION, trained_with.NAME, "quantized_base.json"),
+    *(run_files.RUN, run_files.LAUNCH, run_files.STATUS, run_files.STOP, run_files.EXIT),
+    *(run_files.PROBLEM, run_files.DATA, run_files.RESULTS, run_files.LOG, "manifest.json"),
+    *("train_results.json", "eval_results.json", "predict_results.json", "requirements.txt"),
+    *("trainer_state.json", "progress.json", "deepspeed.json"),
+}
+LARGEST = 100_000_000  # bytes of such a file
+# In config.json: what says who wrote the file, what a run sets for its own time (transformers'
+# trainer takes over the tokenizer's ids), and the number format, which is settled apart.
+SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
+NOT_CHANGED = {
+    *("transformers_version", "_name_or_path", "use_cache", "dtype", "torch_dtype", *SPECIAL_IDS)
+}
+
+
+@dataclass(frozen=True)
+class SideFiles:
+    """What lies beside the weights of a result; `of` looks at what a run began with.
+
+    source, base: the folders of the tokenizer and of the model that a run began with
+    template: the name of the template that it was trained with; ends: ids that end an answer
+    """
+
+    tokenizer: Any
+    source: Path
+    base: Path
+    template: str
+    ends: tuple[int, ...]
+    new_tokens: bool
+    trust: bool
+
+    @classmethod
+    def of(cls, values: Values, tokenizer: Any, template: str, ends: Sequence[int]) -> "SideFiles":
+        """Those of a run with these arguments. Raises ModelError as the loading of a model does."""
+        new = tokens.asked(values) and (
+            load.tokenizer(tokens.without(values)).get_vocab() != tokenizer.get_vocab()
+        )
+        folders = load.tokenizer_folder(values), load.base_folder(values)
+        trust = bool(values.get("trust_remote_code"))
+        return cls(tokenizer, *folders, template, tuple(ends), new, trust)
+
+    def write(self, folder: Path, *, whole: bool) -> None:
+        """Write them over what the libraries put into a result's folder.
+
+        whole: it is a model, not an adapter, and has its config.json already. Where the folders are
+        gone meanwhile, the tokenizer is written from memory.
+        """
+        trained_with.write(folder, self.template)
+        if not (self.source.is_dir() and self.base.is_dir()):
+            self.tokenizer.save_pretrained(folder)
+            return
+        if self.new_tokens:
+            _write_extended(self.source, folder, self.tokenizer)
+        else:
+            _copy(self.source, folder, _names(self.source, OF_TOKENIZER))
+        if (self.source / TEMPLATES).is_dir():
+            shutil.copytree(self.source / TEMPLATES, folder / TEMPLATES, dirs_exist_ok=True)
+        self._write_new_template(folder)
+        if whole:
+            own = {*_names(self.base, OF_TOKENIZER), *OTHERS}
+            found = set(_names(self.base, (*OF_MODEL, *LEGAL))) - own
+            _copy(self.base, folder, (each for each in found if not each.endswith(".index.json")))
+            settle_config(self.base, folder, self.trust)
+            settle_generation(self.base, folder, self.ends)
+
+    def _write_new_template(self, folder: Path) -> None:
+        """The template that a tokenizer without one has got."""
+        given = self.tokenizer.chat_template
+        settings = read_json(self.source / SETTINGS)
+        has_one = (self.source / TEMPLATE).is_file() or settings.get("chat_template")
+        if isinstance(given, str) and not has_one:
+            (folder / TEMPLATE).write_text(given, encoding="utf-8", newline="")
+
+
+def settle_config(base: Path, folder: Path, trust: bool) -> None:
+    """config.json as the base has it, with what the result's configuration has otherwise."""
+    own, new = read_json(base / CONFIG), read_json(folder / CONFIG)
+    before, after = (_whole_config(each, trust) for each in (base, folder))
+    changed = _differences(before, after)
+    key = next((name for name in ("dtype", "torch_dtype") if name in own), "dtype")
+    dtype = new.get("dtype") or new.get("torch_dtype")
+    if dtype and dtype != own.get(key, "float32"):
+        changed[key] = dtype
+    if changed:
+        _write(folder / CONFIG, _updated(own, changed))
+    else:
+        shutil.copyfile(base / CONFIG, folder / CONFIG)
+
+
+def settle_generation(base: Path, folder: Path, ends: tuple[int, ...]) -> None:
+    """generation_config.json as the base has it, with these ids among those that end an answer.
+
+    Where the base has no such file, its config.json says what ends a text, and the result gets one
+    only for further ends.
+    """
+    own: Json = dict(read_json(base / GENERATION))
+    source = own or read_json(base / CONFIG)
+    listed = source.get("eos_token_id")
+    known = listed if isinstance(listed, list) else [] if listed is None else [listed]
+    every = list(dict.fromkeys([*known, *ends]))
+    (folder / GENERATION).unlink(missing_ok=True)
+    if every != known:
+        special = {name: source[name] for name in SPECIAL_IDS if source.get(name) is not None}
+        ended = {"eos_token_id": every if len(every) > 1 else every[0]}
+        _write(folder / GENERATION, {**(own or special), **ended})
+    elif own:
+        shutil.copyfile(base / GENERATION, folder / GENERATION)
+
+
+def _whole_config(folder: Path, trust: bool) -> Json:
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+    found: Json = json.loads(config.to_json_string(use_diff=False))
+    return found
+
+
+def _differences(before: Json, after: Json) -> Json:
+    """What is otherwise in `after`, nested mappings by their own differences."""
+    changed: Json = {}
+    for key, value in after.items():
+        if key in NOT_CHANGED or value == before.get(key):
+            continue
+        inner = isinstance(value, dict) and isinstance(before.get(key), dict)
+        found = _differences(before[key], value) if inner else value
+        if found or not inner:
+            changed[key] = found
+    return changed
+
+
+def _updated(own: Json, changed: Json) -> Json:
+    both = {
+        key: _updated(own[key], value)
+        if isinstance(value, dict) and isinstance(own.get(key), dict)
+        else value
+        for key, value in changed.items()
+    }
+    return {**own, **both}
+
+
+def _write_extended(source: Path, folder: Path, tokenizer: Any) -> None:
+    """The tokenizer with its new tokens; all else that its files say is the source's."""
+    tokenizer.save_pretrained(folder)
+    shutil.rmtree(folder / TEMPLATES, ignore_errors=True)
+    (folder / TEMPLATE).unlink(missing_ok=True)
+    extended = {TOKENIZER, SETTINGS, ADDED}
+    _copy(source, folder, (name for name in _names(source, OF_TOKENIZER) if name not in extended))
+    own: Json = dict(read_json(source / SETTINGS))
+    new = read_json(folder / SETTINGS)
+    if "added_tokens_decoder" in {*own, *new}:
+        states = tokenizer.added_tokens_decoder.items()
+        every = {str(index): token.__getstate__() for index, token in states}
+        own["added_tokens_decoder"] = {**every, **(own.get("added_tokens_decoder") or {})}
+    _write(folder / SETTINGS, own)
+    if (source / ADDED).is_file():
+        _write(folder / ADDED, {**tokenizer.get_added_vocab(), **read_json(source / ADDED)})
+    if (source / TOKENIZER).is_file():
+        before, after = read_json(source / TOKENIZER), read_json(folder / TOKENIZER)
+        left_over = {name: before.get(name) for name in ("truncation", "padding")}  # of calls
+        _write(folder / TOKENIZER, {**after, **left_over})
+
+
+def _names(folder: Path, patterns: tuple[str, ...]) -> Iterator[str]:
+    """The files of a folder that one of the patterns fits."""
+    for path in sorted(folder.iterdir()):
+        fits = any(path.match(pattern) for pattern in patterns)
+        if fits and path.is_file() and path.stat().st_size <= LARGEST:
+            yield path.name
+
+
+def _copy(source: Path, folder: Path, names: Iterable[str]) -> None:
+    if source != folder:
+        for name in names:
+            shutil.copyfile(source / name, folder / name)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
