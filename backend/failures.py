@@ -24,6 +24,7 @@ from backend.contract.problems import (
     Problem,
     TuneboardError,
 )
+from backend.contract.states import DONE
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FULL_TEXT = re.compile(
@@ -49,7 +50,8 @@ def run_worker(work: Callable[[], None], folder: Path) -> int:
     A failure becomes problem.json in the folder and a traceback in the log. The code is noted in
     status.json, too, for when nobody is left to see this process end. SIGTERM asks for the
     same graceful stop as stop.json does; in a group of processes it ends this one at once, which
-    may wait for another that is gone.
+    may wait for another that is gone. A failure in a group is noted by what started it: this one
+    may have failed only because another was gone.
     """
     level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -57,7 +59,8 @@ def run_worker(work: Callable[[], None], folder: Path) -> int:
     if "RANK" not in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: run_folder.request_stop(folder))
     code = _exit_code_of(work, folder)
-    _note(code, folder)
+    if "RANK" not in os.environ or (os.environ["RANK"] == "0" and code in DONE):
+        note_code(code, folder)
     return code
 
 
@@ -76,10 +79,8 @@ def _exit_code_of(work: Callable[[], None], folder: Path) -> int:
     return 0
 
 
-def _note(code: int, folder: Path) -> None:
-    """The last word of this process: its work is over, with this exit code, and all is saved."""
-    if os.environ.get("RANK", "0") != "0":
-        return
+def note_code(code: int, folder: Path) -> None:
+    """Write the exit code into status.json, as the last word: the work is over, all is saved."""
     status = {**read_json(folder / run_folder.STATUS), "exit_code": code}
     try:
         write_atomic(folder / run_folder.STATUS, json.dumps(status))

@@ -1,7 +1,8 @@
 """A training on several devices: torchrun starts a worker for each, we tell how they ended.
 
 `python -m backend.group N train --...` is what the supervisor starts. torchrun by itself ends with
-1 whatever happened; here the exit code (or signal) is that of the worker that failed first.
+1 whatever happened; here the exit code (or signal) is that of the worker that failed first. The
+code is noted in status.json, for when no supervisor is left to see it.
 """
 
 import contextlib
@@ -9,10 +10,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+from backend.failures import note_code
 
 ADDRESS = "127.0.0.1"  # one machine: its own name need not resolve
 
@@ -27,7 +31,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         run.run(run.parse_args([*options, "-m", "backend", *words]))
     except ChildFailedError as error:
-        return _as_child(list(error.failures.values()))
+        code = _as_child(list(error.failures.values()))
+        note_code(code, Path(os.environ["TUNEBOARD_RUN"]))
+        return code
     except SignalException as error:
         return 128 + int(error.sigval)
     return 0

@@ -11,10 +11,13 @@ from typing import Any
 
 import psutil
 import pytest
+from torch.distributed import run as torchrun
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from backend.contract import launch, metrics, run_folder
+from backend.contract import launch, metrics, run_files, run_folder
 from backend.contract.devices import group
 from backend.contract.run_folder import State
+from backend.group import main
 from tests.backend.conftest import write_dataset
 from tests.backend.training import ROWS
 
@@ -129,8 +132,27 @@ def test_one_of_a_group_that_is_killed_ends_all_and_is_told(
     assert set(members) == {"0", "1"}
     members["1"].send_signal(signal.SIGKILL)
     process.wait(30)
-    assert run_folder.read(folder).state is State.KILLED
+    view = run_folder.read(folder)
+    assert view.state is State.KILLED
+    assert view.reason is not None
+    assert view.reason.params == {"signal": 9, "name": "SIGKILL"}
+    assert run_folder.exit_code(folder) == process.returncode == 137
     assert workers(folder) == {}
+
+
+def test_a_group_tells_the_code_of_the_one_that_failed_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The others fail with 1 for want of it; noted for when no supervisor sees the group end."""
+
+    def failing(_: object) -> None:
+        failures = {rank: ProcessFailure(rank, 9, code, "") for rank, code in enumerate((1, 5))}
+        raise ChildFailedError("backend", failures)
+
+    monkeypatch.setattr(torchrun, "run", failing)
+    monkeypatch.setenv("TUNEBOARD_RUN", str(tmp_path))
+    assert main(["2", "train"]) == 5
+    assert run_files.last_word(tmp_path) == 5
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,17 @@ def test_the_last_word_of_a_worker(
     assert run_files.exit_code(tmp_path) == code
 
 
+def test_a_failure_in_a_group_is_not_the_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two was killed: the other loses its connection and fails, which is no reason."""
+    monkeypatch.setenv("RANK", "0")
+    assert run_worker(raising(RuntimeError("Connection reset by peer")), tmp_path) == 1
+    assert run_files.last_word(tmp_path) is None
+    (tmp_path / "exit.json").write_text('{"code": null, "signal": 9}')
+    assert run_files.exit_code(tmp_path) == 137
+
+
 def test_the_smallest_batch_gets_other_advice() -> None:
     values = {
         "per_device_train_batch_size": 1,
