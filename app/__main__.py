@@ -7,8 +7,8 @@ import signal
 import sys
 
 from app.services import inbox, uploads
-from app.settings import Settings, from_environment, upload_limit
-from backend.contract import run_folder
+from app.settings import Settings, folders, from_environment, upload_limit
+from backend.contract import boundary, run_folder
 from backend.contract.home import prepare, saves
 from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.texts import t
@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
 
         server.check(settings)
         prepare()
+        boundary.confine(settings.allowed_paths)
         uploads.sweep()
         box = inbox.opened()
         try:
@@ -46,8 +47,10 @@ def options(argv: list[str]) -> Settings:
         "--root-path", default=given.get("root_path", ""), help=t("webui.root_path")
     )
     parser.add_argument("--allowed-host", action="append", default=[], help=t("webui.allowed_host"))
+    parser.add_argument("--allowed-path", action="append", default=[], help=t("webui.allowed_path"))
     chosen = parser.parse_args(argv)
     hosts = [*chosen.allowed_host, *given.get("allowed_hosts", "").split(",")]
+    paths = [*chosen.allowed_path, *given.get("allowed_paths", "").split(os.pathsep)]
     if not chosen.port.isdigit() or not 1 <= int(chosen.port) <= 65_535:
         raise UsageError(Problem(code="bad_port", params={"value": chosen.port[:20]}))
     login = given.get("login", "")
@@ -61,6 +64,7 @@ def options(argv: list[str]) -> Settings:
         login=login,
         allowed_hosts=tuple(host.strip() for host in hosts if host.strip()),
         max_upload=upload_limit(),
+        allowed_paths=folders(paths),
     )
 
 

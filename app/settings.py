@@ -1,8 +1,10 @@
-"""How the page is served: address, path behind a proxy, login."""
+"""How the page is served: address, path behind a proxy, login, folders that it may open."""
 
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from backend.contract.problems import Problem, UsageError
 
@@ -15,7 +17,8 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 class Settings:
     """`login` is "user:password" or ""; `allowed_hosts` are further Host names that may be used.
 
-    max_upload: bytes of one upload.
+    max_upload: bytes of one upload; `allowed_paths` are folders that the page may open besides
+    the working folder.
     """
 
     host: str = "127.0.0.1"
@@ -24,6 +27,7 @@ class Settings:
     login: str = ""
     allowed_hosts: tuple[str, ...] = ()
     max_upload: int = MAX_UPLOAD
+    allowed_paths: tuple[Path, ...] = ()
 
     @property
     def exposed(self) -> bool:
@@ -45,8 +49,18 @@ def from_environment() -> dict[str, str]:
         "root_path": "GRADIO_ROOT_PATH",
         "login": "TUNEBOARD_LOGIN",
         "allowed_hosts": "TUNEBOARD_ALLOWED_HOSTS",
+        "allowed_paths": "TUNEBOARD_ALLOWED_PATHS",
     }
     return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+
+
+def folders(named: Iterable[str]) -> tuple[Path, ...]:
+    """The folders of these names, relative ones from where the person stands. Raises UsageError."""
+    found = [Path(name).expanduser().absolute() for name in named if name.strip()]
+    missing = next((each for each in found if not each.is_dir()), None)
+    if missing is not None:
+        raise UsageError(Problem(code="bad_allowed_path", params={"path": str(missing)}))
+    return tuple(found)
 
 
 def upload_limit() -> int:

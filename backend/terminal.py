@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from backend.contract import launch, run_folder, run_names
-from backend.contract.home import home, looked_in, saves
+from backend.contract.home import home, saves
 from backend.contract.model_folder import local
 from backend.contract.printed import one_line, say
 from backend.contract.problems import Problem, UsageError
@@ -88,7 +88,7 @@ def _report(folder: Path) -> int:
 def runs(words: list[str]) -> int:
     """`tuneboard runs [--json]`, `tuneboard runs stop|resume|find FOLDER`."""
     if words[:1] == ["find"] and len(words) == 2:
-        return _find(words[1])
+        return _find(local(words[1]))
     if words[:1] in (["stop"], ["resume"]) and len(words) == 2:
         return _act(words[0], run_of(words[1]))
     if words not in ([], ["--json"]):
@@ -115,7 +115,7 @@ def run_of(word: str) -> Path:
         params = {"name": word, "paths": ", ".join(map(str, found))}
         raise UsageError(Problem(code="run_name_ambiguous", params=params))
     if not found:
-        raise UsageError(Problem(code="no_such_run", params={"path": looked_in(word[:200])}))
+        raise UsageError(Problem(code="no_such_run", params={"path": word[:200]}))
     return found[0]
 
 
@@ -128,11 +128,10 @@ def _act(action: str, folder: Path) -> int:
     return 0
 
 
-def _find(word: str) -> int:
+def _find(folder: Path) -> int:
     """List the runs in a folder from now on, wherever it lies."""
-    folder = local(word)
     if not folder.is_dir():
-        raise UsageError(Problem(code="no_such_folder", params={"path": looked_in(word)}))
+        raise UsageError(Problem(code="no_such_folder", params={"path": str(folder)}))
     new = launch.find_runs(folder)
     for path in new:
         say(str(path))

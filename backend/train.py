@@ -16,7 +16,7 @@ from backend.contract.files import dump, read_json, write_atomic
 from backend.contract.problems import Problem
 from backend.data import prepare, templates
 from backend.failures import Stopped
-from backend.model import adapters, load, vocabulary
+from backend.model import adapters, load
 from backend.model.side_files import SideFiles
 from backend.report import Report
 from backend.training import arguments, checkpoints
@@ -58,9 +58,6 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     set_seed(args.seed)
     model = load.model(values, training=True, vocabulary=len(tokenizer))
     arguments.fit_model(args, model, report)
-    notice = vocabulary.beyond(model, tokenizer)
-    if notice:
-        report.notice(notice)
     if report.writes:
         adapters.keep_start(model, folder, values)
     trainer = stage(

@@ -67,6 +67,12 @@ def arrived(path: Path, inside: Path | None) -> Coming:
     return look(path)
 
 
+def uploaded(path: Path) -> Coming:
+    """As `arrived`, of a file that the browser has sent. Raises DataError where it has not."""
+    inbox.require(path)
+    return arrived(path, inbox.folder())
+
+
 def receive(
     upload: Path, name: str, inside: Path | None, progress: Progress | None = None
 ) -> Coming:

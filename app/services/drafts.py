@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract import dataset_info, registry
+from backend.contract import boundary, dataset_info, registry
 from backend.contract.dataset_info import Entry
 from backend.contract.files import write_atomic
 from backend.contract.home import data
@@ -124,6 +124,7 @@ def save(draft: Draft, into: str = "") -> str:
     path = data() / name / f"{name}-{digest[:12]}.jsonl"
     entry = {**draft.written, "file_name": entering.place(path, draft.dataset_dir)}
     registry.judged(name, entry, draft.dataset_dir)
+    boundary.require(path)
     there = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -213,7 +214,8 @@ def _text(value: Any) -> str:
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
     for part in datafiles.files(path):
-        digest.update(part.read_bytes())
+        with open(part, "rb", opener=boundary.open_file) as file:
+            digest.update(file.read())
     return digest.hexdigest()
 
 

@@ -7,7 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.contract import boundary
 from backend.contract.home import home
+from backend.contract.problems import DataError, Problem
 
 VARIABLE = "GRADIO_TEMP_DIR"  # where Gradio looks for the folder
 
@@ -40,6 +42,7 @@ def opened() -> Inbox:
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     os.environ[VARIABLE] = str(path)
+    boundary.add(path)
     return Inbox(path, handle)
 
 
@@ -47,6 +50,14 @@ def folder() -> Path | None:
     """Where uploads of this process lie; None where it was not opened (in tests)."""
     given = os.environ.get(VARIABLE)
     return Path(given) if given and Path(given).is_dir() else None
+
+
+def require(upload: Path) -> None:
+    """Raises DataError where a file was not uploaded to this process, whatever a request says."""
+    inside = folder()
+    known = inside is not None and upload.is_relative_to(inside) and upload.resolve() == upload
+    if not known or not upload.is_file():
+        raise DataError(Problem(code="data_file_missing", params={"file": upload.name}))
 
 
 def remove_unlocked(folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from app.services import inbox
 from app.services.catalog import STARTER
-from backend.contract import arguments
+from backend.contract import arguments, boundary
 from backend.contract.field import Values
 from backend.contract.files import write_atomic
 from backend.contract.home import saves
@@ -43,8 +44,23 @@ def save(name: str, values: Values, task: str) -> Path:
         raise UsageError(problem)
     folder().mkdir(parents=True, exist_ok=True)
     path = folder() / f"{name}.yaml"
+    boundary.require(path)
     write_atomic(path, arguments.to_yaml(values, task))
     return path
+
+
+def load_saved(name: str, task: str) -> tuple[Values, list[Problem]]:
+    """As `load`, of a set of arguments saved under a name."""
+    problem = check_name(name)
+    if problem:
+        raise UsageError(problem)
+    return load(folder() / f"{name}.yaml", task)
+
+
+def load_upload(path: str, task: str) -> tuple[Values, list[Problem]]:
+    """As `load`, of a file that the browser has sent. Raises DataError where it has not."""
+    inbox.require(Path(path))
+    return load(path, task)
 
 
 def load(path: str | Path, task: str) -> tuple[Values, list[Problem]]:

@@ -124,6 +124,11 @@ def groups() -> list[RunView]:
     return [view for view in runs.snapshot() if view.task == launch.RECIPE]
 
 
+def chosen(folder: str | None) -> Path | None:
+    """The folder of a chain that was started; None for any other, whatever a request says."""
+    return next((view.path for view in groups() if str(view.path) == folder), None)
+
+
 @lru_cache(maxsize=64)
 def _stages(folder: Path, _: float) -> tuple[tuple[str, Path], ...]:
     """(stage, folder of its run) of a group; () where its recipe cannot be read."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
-from backend.contract import metrics, run_folder
+from backend.contract import boundary, metrics, run_folder
 from backend.contract.home import saves
 from backend.contract.metrics import Row
 from backend.contract.run_folder import Checkpoint, RunView
@@ -130,7 +130,7 @@ def _continued(file: Path, known: History) -> History:
 def _before(file: Path, offset: int) -> bytes:
     """The last bytes before `offset`: what tells a file that has grown from one written anew."""
     try:
-        with file.open("rb") as content:
+        with open(file, "rb", opener=boundary.open_own) as content:
             content.seek(max(0, offset - CHECK_BYTES))
             return content.read(min(offset, CHECK_BYTES))
     except OSError:
@@ -148,8 +148,8 @@ def log_file(name: str) -> Path | None:
     root = saves().resolve()
     try:
         folder = (root / name).resolve()
-    except (OSError, ValueError):
+        log = folder / run_folder.LOG
+        inside = folder.is_relative_to(root) and (folder / run_folder.RUN).is_file()
+        return log if inside and log.is_file() and not log.is_symlink() else None
+    except (OSError, ValueError):  # a name too long; a NUL in it
         return None
-    log = folder / run_folder.LOG
-    inside = folder.is_relative_to(root) and (folder / run_folder.RUN).is_file()
-    return log if inside and log.is_file() and not log.is_symlink() else None

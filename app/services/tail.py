@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from backend.contract import boundary
+
 TAIL_BYTES = 64 * 1024
 SEARCH_BYTES = 1024 * 1024
 MAX_LINES = 400
@@ -83,7 +85,7 @@ def _end(path: Path, size: int, limit: int) -> str:
     """The last `limit` bytes from the first whole line on; a longer line loses its start."""
     start = max(0, size - limit)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=boundary.open_own) as file:
             file.seek(start)
             content = file.read(limit)
     except OSError:
@@ -135,7 +137,7 @@ def secrets(environ: Mapping[str, str]) -> list[str]:
 def whole(path: Path) -> Iterator[str]:
     """The whole log line by line, cleaned, for a download; memory is bounded."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=boundary.open_own) as file:
             while line := file.readline(SEARCH_BYTES):
                 yield clean(line.decode("utf-8", "replace"))
     except OSError:

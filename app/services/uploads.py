@@ -20,7 +20,7 @@ from typing import BinaryIO
 from app.services.inbox import remove_unlocked
 from app.settings import upload_limit
 from backend import datafiles
-from backend.contract import registry
+from backend.contract import boundary, registry
 from backend.contract.dataset_info import PACKED, kind
 from backend.contract.home import data
 from backend.contract.names import check_name
@@ -114,6 +114,7 @@ def _folder(name: str) -> Path:
     if other:
         params = {"name": name, "other": other, "path": str(data())}
         raise DataError(Problem(code="dataset_twin", field="name", params=params))
+    boundary.require(data() / name)
     return data() / name
 
 
@@ -187,26 +188,12 @@ def _inspect_parquet(file: Path, limit: int) -> None:
 @contextmanager
 def _opened(file: Path, inside: Path | None) -> Iterator[BinaryIO]:
     """A regular file; links are not followed, from `inside` on in no part of its path."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    folder: int | None = None
     try:
-        if inside is None:
-            handle = os.open(file, flags)
-        else:
-            *between, last = file.relative_to(inside).parts
-            folder = os.open(inside, os.O_RDONLY | os.O_DIRECTORY)
-            for name in between:
-                deeper = os.open(name, flags | os.O_DIRECTORY, dir_fd=folder)
-                os.close(folder)
-                folder = deeper
-            handle = os.open(last, flags, dir_fd=folder)
+        handle = boundary.open_own(file) if inside is None else boundary.open_below(inside, file)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise wrong("file_link", file) from None
         raise
-    finally:
-        if folder is not None:
-            os.close(folder)
     with os.fdopen(handle, "rb") as stream:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise wrong("file_not_regular", file)

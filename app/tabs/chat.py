@@ -14,6 +14,7 @@ from app.services.catalog import base_of, is_adapter
 from app.tabs import chat_feedback
 from app.tabs.context import Context
 from app.tabs.launching import said
+from backend.contract import boundary
 from backend.contract.arguments import judged
 from backend.contract.home import home, relative
 from backend.contract.preflight import check_paths
@@ -310,7 +311,7 @@ def _failed(history: History, words: str) -> History:
 def open_run(folder: str, context: Context) -> list[Any]:
     """Updates of the model bar that choose a finished run: its adapter, or its own weights."""
     path, bar = Path(folder), context.bar.widgets
-    if is_adapter(path):
+    if boundary.refusal(path) is None and is_adapter(path):
         chosen = {"model_name_or_path": base_of(path), "adapter_name_or_path": [relative(path)]}
     else:
         chosen = {

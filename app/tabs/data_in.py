@@ -225,9 +225,9 @@ def _wire_sources(parts: Parts, place: Place) -> None:
     ]
     skipped = [gr.skip()] * len(_judged_parts(parts))
 
-    def opened(path: Path, name: str, lang: str, folder: str) -> list[Any]:
+    def opened(path: Path, name: str, lang: str, folder: str, *, upload: bool) -> list[Any]:
         try:
-            coming = datasets.arrived(path, _inside(path))
+            coming = datasets.uploaded(path) if upload else datasets.arrived(path, None)
         except TuneboardError as error:
             _discard(path)
             return [None, problem(error, lang), hidden(), hidden(), None, *skipped]
@@ -238,12 +238,12 @@ def _wire_sources(parts: Parts, place: Place) -> None:
         _drop(before)
         if file is None:
             return closed(None)
-        return opened(Path(file.path), file.orig_name or file.path, lang, folder)
+        return opened(Path(file.path), file.orig_name or file.path, lang, folder, upload=True)
 
     def named(lang: str, folder: str, before: Coming | None, given: str) -> list[Any]:
         _drop(before)
         path = find(given.strip())
-        return opened(path, path.name, lang, folder)
+        return opened(path, path.name, lang, folder, upload=False)
 
     def closed(before: Coming | None) -> list[Any]:
         _drop(before)

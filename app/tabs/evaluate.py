@@ -11,7 +11,7 @@ from app.i18n import has, say, t
 from app.tabs import dataset_preview, run_panel
 from app.tabs.context import Context
 from app.tabs.launching import Launcher
-from backend.contract import run_folder
+from backend.contract import boundary, run_folder
 from backend.contract.files import read_json
 
 WHAT = ("eval_dataset", "max_samples", "cutoff_len", "per_device_eval_batch_size")
@@ -132,10 +132,10 @@ def scores(folder: Path, lang: str) -> list[list[str]]:
 def predictions(folder: Path, search: str, page: int) -> list[list[str]]:
     """One page of prompt, label, prediction; `search` keeps rows that contain it."""
     file = folder / "generated_predictions.jsonl"
-    if not file.is_file():
+    if not file.is_file() or file.is_symlink():
         return []
     wanted, rows = search.strip().lower(), []
-    with file.open(encoding="utf-8") as lines:
+    with open(file, encoding="utf-8", opener=boundary.open_own) as lines:
         for line in lines:
             if wanted in line.lower():
                 rows.append(_cells(line))

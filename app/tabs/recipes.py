@@ -1,7 +1,6 @@
 """The Recipes tab: choose a chain, its data sets, see its commands, start and follow it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -235,8 +234,9 @@ def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
 
     def refresh(lang: str, group: str | None, before: Any) -> list[Any]:
         known = _groups()
-        group = group or (known[0][1] if known else None)
-        rows = recipes.rows(Path(group), lang) if group else []
+        place = recipes.chosen(group or (known[0][1] if known else None))
+        group = str(place) if place else None
+        rows = recipes.rows(place, lang) if place else []
         now = (lang, group, known, rows)
         if now == before:
             return [gr.skip()] * 3
@@ -248,11 +248,12 @@ def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
 
     def pick(group: str | None, event: gr.SelectData) -> Any:
         row = event.row_value or [""]
-        place = recipes.opened(Path(group or ""), str(row[0])) if group else None
+        folder = recipes.chosen(group)
+        place = recipes.opened(folder, str(row[0])) if folder else None
         return gr.skip() if place is None else str(place)
 
     def whole(group: str | None, shown: str) -> str:
-        return group or shown
+        return str(recipes.chosen(group) or shown)
 
     gr.on(
         [timer.tick, context.lang.change, side["group"].change],

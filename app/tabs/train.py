@@ -1,5 +1,6 @@
 """The Train tab: what to learn, how, the command, Start, and the run."""
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -10,8 +11,11 @@ from app.services import presets
 from app.tabs import data_view, dataset_preview, message, model_bar, run_panel, try_it
 from app.tabs.context import Context
 from app.tabs.launching import Launcher, new_name, said
+from backend.contract.field import Values
 from backend.contract.fields import FIELDS
-from backend.contract.problems import TuneboardError, errors
+from backend.contract.problems import Problem, TuneboardError, errors
+
+Read = Callable[[str, str], tuple[Values, list[Problem]]]
 
 WHAT = ("stage", "dataset", "eval_dataset", "max_samples")
 HOW = (
@@ -157,17 +161,20 @@ def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
         note = t("train.arguments_saved", lang, path=str(path))
         return [gr.update(visible=True, value=note), gr.update(choices=presets.names(), value=name)]
 
-    def load(lang: str, path: Any) -> list[Any]:
+    def fill(lang: str, read: Read, name: str | None) -> list[Any]:
         try:
-            values, notices = presets.load(path, "train")
+            values, notices = read(name or "", "train")
         except TuneboardError as error:
             failed = gr.update(visible=True, value=said(error.problems, lang))
             return [failed, *[gr.skip()] * len(form.components)]
         note = gr.update(visible=bool(notices), value=said(notices, lang))
         return [note, *form.fill(values)]
 
-    def load_named(lang: str, name: str | None) -> list[Any]:
-        return load(lang, presets.folder() / f"{name}.yaml")
+    def load(lang: str, name: str | None) -> list[Any]:
+        return fill(lang, presets.load_saved, name)
+
+    def upload(lang: str, path: str | None) -> list[Any]:
+        return fill(lang, presets.load_upload, path)
 
     box["save"].click(
         save,
@@ -176,5 +183,5 @@ def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
         api_visibility="private",
     )
     outputs = [box["note"], *form.components]
-    box["load"].click(load_named, [context.lang, box["choice"]], outputs, api_visibility="private")
-    box["upload"].upload(load, [context.lang, box["upload"]], outputs, api_visibility="private")
+    box["load"].click(load, [context.lang, box["choice"]], outputs, api_visibility="private")
+    box["upload"].upload(upload, [context.lang, box["upload"]], outputs, api_visibility="private")

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from backend.cleaning.report import FILE, Report
 from backend.cleaning.rows import Item
-from backend.contract import dataset_info, registry
+from backend.contract import boundary, dataset_info, registry
 from backend.contract.dataset_info import REGISTRY, folder_of
 from backend.contract.files import dump, make_readable, sync_folder, write_atomic
 from backend.contract.problems import DataError, DiskFullError, Problem
@@ -58,6 +58,8 @@ class Part:
 def parts(names: Sequence[str], dataset_dir: str) -> Iterator[list[Part]]:
     """A Part for each new set. Raises DataError (somebody makes this set now), DiskFullError."""
     folder = folder_of(dataset_dir)
+    for name in names:
+        boundary.require(folder / name)
     try:
         with scratch(folder / names[0], lambda: _busy(names[0])) as place:
             made = [Part(name, place / name, (place / name).open("xb")) for name in names]

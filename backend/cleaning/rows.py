@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract import dataset_info
+from backend.contract import boundary, dataset_info
 from backend.contract.problems import DataError, Problem
 from backend.datafiles import formats
 from backend.datafiles.detect import STAGES
@@ -132,7 +132,7 @@ def _said(message: dict[str, Any]) -> str:
 
 def _digest(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
+        with open(file, "rb", opener=boundary.open_file) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise wrong("file_unreadable", file, reason=error.strerror or str(error)) from None

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.contract import home
+from backend.contract import boundary, home
 from backend.contract.field import Value
 from backend.contract.home import REGISTRY as REGISTRY
 from backend.contract.problems import DataError, Problem
 
 ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
-REMOTE = "REMOTE:"  # as dataset_dir, before the id of a repository that holds a registry
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 SUFFIXES = (*TEXTS, ".parquet", ".arrow", ".feather")
 PACKED = (".gz", ".zst")  # after one of the text suffixes
@@ -66,13 +65,10 @@ def folder_of(dataset_dir: Value) -> Path:
 def entries(dataset_dir: Value) -> dict[str, Entry]:
     """Every registered data set by name.
 
-    Raises DataError: dataset_info.json is missing, broken (with its line), or on a hub.
+    Raises DataError: dataset_info.json is missing, or broken (with its line).
     """
     if dataset_dir == ONLINE:
         return {}
-    if str(dataset_dir or "").startswith(REMOTE):
-        repository = str(dataset_dir).removeprefix(REMOTE)
-        raise DataError(_problem("registry_remote", value=str(dataset_dir), repository=repository))
     registry = folder_of(dataset_dir) / REGISTRY
     if not os.path.lexists(registry):
         where = home.looked_in(f"{dataset_dir or 'data'}/{REGISTRY}")
@@ -87,13 +83,13 @@ def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: boo
     """The data set of this name: registered, else a data file or folder of that path.
 
     `field` is the argument that named it; one that is not to be learned, only looked at, may hold
-    pictures. Raises DataError: not registered (with a near name), no such file, a place or kind
-    of data that is not supported.
+    pictures. Raises DataError: not registered (with a near name), no such file, one that the
+    visitor of a page must not have opened, a place or kind of data that is not supported.
     """
     if dataset_dir == ONLINE:
         return Entry(name=name, hub_id=name)
     path = home.find(name)
-    if is_path(name) and path.exists():
+    if is_path(name) and _exists(path, field):
         return Entry(name=name, path=path)
     try:
         known = entries(dataset_dir)
@@ -108,7 +104,7 @@ def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: boo
         raise DataError(
             *(Problem(code=one.code, field=field, params=one.params) for one in problems)
         )
-    if entry.path is not None and not entry.path.exists():
+    if entry.path is not None and not _exists(entry.path, field):
         raise DataError(_problem("dataset_file_missing", field, name=name, path=str(entry.path)))
     return entry
 
@@ -124,7 +120,7 @@ def check(values: Mapping[str, Value], task: str) -> list[Problem]:
             try:
                 entry = find(name, dataset_dir, argument)
             except DataError as error:
-                problems += [each for each in error.problems if each not in problems]
+                problems += error.problems
                 continue
             code = _unfit(entry, str(values.get("stage") or "sft"))
             if code:
@@ -175,7 +171,9 @@ def content(registry: Path, *, exact: bool = False) -> dict[str, object]:
     """What dataset_info.json holds. Raises DataError; `exact`: also where a key is there twice."""
     hook = _unique if exact else dict
     try:
-        found = json.loads(registry.read_bytes().decode("utf-8-sig"), object_pairs_hook=hook)
+        with open(registry, "rb", opener=boundary.open_file) as file:
+            text = file.read().decode("utf-8-sig")
+        found = json.loads(text, object_pairs_hook=hook)
     except FileNotFoundError:
         raise DataError(_problem("registry_missing", path=str(registry))) from None
     except OSError as error:
@@ -282,6 +280,12 @@ def kind(name: str) -> str:
     """What lies in a file by its name: ".json", ".csv", ...; packing (.gz, .zst) does not count."""
     path = Path(name.lower())
     return Path(path.stem).suffix if path.suffix in PACKED else path.suffix
+
+
+def _exists(path: Path, field: str) -> bool:
+    """Raises DataError where the visitor of a page must not know."""
+    boundary.require(path, field)
+    return path.exists()
 
 
 def is_path(name: str) -> bool:

@@ -3,13 +3,14 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import yaml
 
+from backend.contract import boundary
 from backend.contract.home import find, looked_in
-from backend.contract.problems import Problem
+from backend.contract.problems import DataError, Problem
 
 MAX_BYTES = 256 * 1024  # about two seconds of parsing at worst
 MAX_DEPTH = 50
@@ -73,8 +74,10 @@ def read_mapping(path: str | Path) -> tuple[Located, list[Problem]]:
     """
     name = str(path)
     try:
-        with find(path).open("rb") as file:
+        with open(find(path), "rb", opener=boundary.open_file) as file:
             content = file.read(MAX_BYTES + 1)
+    except DataError as error:
+        return Located(), list(error.problems)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         return Located(), [_file_problem("file_unreadable", looked_in(path), reason=reason)]
@@ -191,10 +194,11 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def read_json(path: Path) -> dict[str, object]:
+def read_json(path: Path, opener: Callable[[str, int], int] | None = None) -> dict[str, object]:
     """A JSON object, or {} where the file is missing, torn or something else."""
     try:
-        row = json.loads(path.read_bytes())
+        with open(path, "rb", opener=opener) as file:
+            row = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return {}
     return row if isinstance(row, dict) else {}

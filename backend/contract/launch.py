@@ -13,15 +13,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from backend.contract import places, run_folder
+from backend.contract import boundary, places, run_folder
 from backend.contract.checkpoints import Checkpoint, checkpoints, verify
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
 from backend.contract.files import read_json, write_atomic
 from backend.contract.home import home, output, relative, saves
 from backend.contract.names import check_output_dir, plain
+from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, RunFolderError
 from backend.contract.run_files import ARGUMENTS, RUN, SUPERVISOR_LOG, hold, request_stop
+from backend.contract.run_view import RunView
 
 LOCK = ".launch.lock"  # its content is the number of the last run
 PRIVATE = (
@@ -99,6 +101,7 @@ def resume(path: Path, env: Mapping[str, str] | None = None) -> None:
         view = run_folder.read(path)
         if not view.ended:
             raise RunFolderError(Problem(code="run_going_on", params={"path": str(path)}))
+        _require_inside(view)
         words = []
         if view.task != RECIPE:
             words = ["--resume_from_checkpoint", str(_newest(path).path)]
@@ -139,6 +142,15 @@ def _require_free() -> None:
     going = [view for view in run_folder.runs(saves()) if not view.ended]
     if going:
         raise RunFolderError(Problem(code="run_in_way", params={"run": relative(going[0].path)}))
+
+
+def _require_inside(view: RunView) -> None:
+    """Raises RunFolderError where a visitor resumes a run that works outside the boundary: said
+    here, it does not make a failed run of the one that was to go on."""
+    problems = check_paths(view.arguments, view.task)
+    outside = [problem for problem in problems if problem.code == boundary.CODE]
+    if outside:
+        raise RunFolderError(*outside)
 
 
 def _newest(path: Path) -> Checkpoint:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backend.contract import boundary
+
 TAIL_BYTES = 8192
 
 
@@ -58,7 +60,7 @@ def read(path: Path, offset: int = 0) -> tuple[list[Row], int]:
     than `offset` was written anew, and is read from its start.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=boundary.open_own) as file:
             if offset > os.fstat(file.fileno()).st_size:
                 offset = 0
             file.seek(offset)

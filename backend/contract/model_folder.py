@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 
+from backend.contract import boundary
 from backend.contract.files import read_json
 from backend.contract.home import find, looked_in
 from backend.contract.problems import Problem
@@ -40,6 +41,9 @@ def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem
     if is_hub_id(name):
         return []
     folder = local(name)
+    outside = boundary.model_refusal(folder, field)
+    if outside:
+        return [outside]
     if not folder.exists():
         return [Problem(code="model_missing", field=field, params={"path": looked_in(name)})]
     if not folder.is_dir():
@@ -65,6 +69,9 @@ def adapter_problems(name: str, field: str = "adapter_name_or_path") -> list[Pro
     if is_hub_id(name):
         return []
     folder = local(name)
+    outside = boundary.model_refusal(folder, field)
+    if outside:
+        return [outside]
     if not folder.is_dir():
         return [Problem(code="adapter_missing", field=field, params={"path": looked_in(name)})]
     if not (folder / ADAPTER_CONFIG).is_file():

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backend.contract import (
+    boundary,
     dataset_info,
     requirements,
     reward_model,
@@ -19,10 +20,11 @@ from backend.contract import (
 from backend.contract.dataset_info import names
 from backend.contract.devices import gpus
 from backend.contract.field import Value
+from backend.contract.fields import FIELDS
 from backend.contract.fields.trainer import METRICS
 from backend.contract.fields.training import ZERO
-from backend.contract.files import read_json, read_mapping
-from backend.contract.home import looked_in, output
+from backend.contract.files import read_json
+from backend.contract.home import data, looked_in, output
 from backend.contract.model_folder import adapter_problems, local, model_problems
 from backend.contract.names import check_output_dir
 from backend.contract.problems import Problem
@@ -44,6 +46,9 @@ TRACKERS = {
     "azure_ml": "azureml",
 }
 
+# Arguments whose relative paths mean something else than home.find says.
+PLACES = {"output_dir": output, "export_dir": output, "dataset_dir": data}
+
 # (argument, values that need the package, module, what to install)
 PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
     ("use_galore", (True,), "galore_torch", "galore-torch"),
@@ -62,7 +67,13 @@ PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
 
 
 def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
-    """Everything wrong with model, adapters, data sets, packages and output folder of a task."""
+    """Everything wrong with model, adapters, data sets, packages and output folder of a task.
+
+    Where a visitor of the page names a path outside the boundary, nothing else is looked at.
+    """
+    outside = check_places(values)
+    if outside:
+        return outside
     named = run_names.check(values)
     settled = {problem.field for problem in named}
     found = [
@@ -81,20 +92,21 @@ def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
     return named + [problem for problem in found if problem.field not in settled]
 
 
+def check_places(values: Mapping[str, Value]) -> list[Problem]:
+    """Paths that lead out of the folders which the visitor of a page may use; data sets apart."""
+    found: list[Problem | None] = []
+    for row in FIELDS.values():
+        if row.kind != "path" and row.name not in run_names.NAMING:
+            continue
+        judge = boundary.model_refusal if row.name in run_names.NAMING else boundary.refusal
+        parts = names(values.get(row.name)) if row.kind == "list" else [values.get(row.name)]
+        place = PLACES.get(row.name, local)
+        found += [judge(place(str(part)), row.name) for part in parts if part]
+    return [problem for problem in found if problem]
+
+
 def _check_training(values: Mapping[str, Value]) -> list[Problem]:
-    checks = (rewards.check, reward_model.check, check_metric, check_new_tokens)
-    return [problem for check in checks for problem in check(values)]
-
-
-def check_new_tokens(values: Mapping[str, Value]) -> list[Problem]:
-    """A file of described tokens that is not there or is none."""
-    field = "new_special_tokens_config"
-    given = str(values.get(field) or "")
-    content, problems = read_mapping(given) if given else ({}, [])
-    if not given or (content and not problems):
-        return []
-    params = {"path": looked_in(given), "reason": problems[0].text() if problems else "-"}
-    return [Problem(code="new_tokens_file", field=field, params=params)]
+    return rewards.check(values) + reward_model.check(values) + check_metric(values)
 
 
 def check_metric(values: Mapping[str, Value]) -> list[Problem]:

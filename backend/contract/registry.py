@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from backend.contract import dataset_info
+from backend.contract import boundary, dataset_info
 from backend.contract.dataset_info import REGISTRY, Entry, folder_of
 from backend.contract.field import Value
 from backend.contract.files import write_atomic
-from backend.contract.home import looked_in
 from backend.contract.names import check_name
 from backend.contract.problems import DataError, DiskFullError, Problem
 from backend.contract.run_files import hold
@@ -35,7 +34,7 @@ def register(
     Raises DataError: a bad name, one that is taken (unless `overwrite`) or differs from another
     only in case or accents, a bad entry, a registry that cannot be read or written; DiskFullError.
     """
-    registry = _place(dataset_dir)
+    registry = folder_of(dataset_dir) / REGISTRY
     made = judged(name, entry, dataset_dir)
 
     def add(content: Content) -> None:
@@ -48,7 +47,7 @@ def register(
 
 def judged(name: str, entry: Mapping[str, object], dataset_dir: Value) -> Entry:
     """The entry as it will be read. Raises DataError where the name or the entry is bad."""
-    registry = _place(dataset_dir)
+    registry = folder_of(dataset_dir) / REGISTRY
     problem = check_name(name)
     if problem is not None:
         raise DataError(problem)
@@ -60,10 +59,7 @@ def judged(name: str, entry: Mapping[str, object], dataset_dir: Value) -> Entry:
 
 def remove(name: str, dataset_dir: Value) -> None:
     """Take an entry out of dataset_info.json; its files stay. Raises as register does."""
-    registry = _place(dataset_dir)
-    if not os.path.lexists(registry):
-        where = looked_in(f"{dataset_dir or 'data'}/{REGISTRY}")
-        raise DataError(Problem(code="registry_missing", params={"path": where}))
+    registry = folder_of(dataset_dir) / REGISTRY
 
     def take(content: Content) -> None:
         if name not in content:
@@ -72,15 +68,6 @@ def remove(name: str, dataset_dir: Value) -> None:
         del content[name]
 
     _change(registry, take)
-
-
-def _place(dataset_dir: Value) -> Path:
-    """The registry's file. Raises DataError where dataset_dir is a word for a hub."""
-    given = str(dataset_dir or "")
-    if given == dataset_info.ONLINE or given.startswith(dataset_info.REMOTE):
-        params = {"value": given}
-        raise DataError(Problem(code="registry_no_folder", field="dataset_dir", params=params))
-    return folder_of(dataset_dir) / REGISTRY
 
 
 def twin(name: str, known: Mapping[str, object]) -> str:
@@ -104,6 +91,7 @@ def _folded(name: str) -> str:
 
 def _change(registry: Path, change: Callable[[Content], None]) -> None:
     """Read, change and write the registry while nobody else does."""
+    boundary.require(registry)
     try:
         registry.parent.mkdir(parents=True, exist_ok=True)
         with _locked(registry):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
+from backend.contract import boundary
 from backend.contract.dataset_info import SUFFIXES, Entry, kind
 from backend.contract.files import dump, read_json, write_atomic
 from backend.contract.home import saves
@@ -112,6 +113,8 @@ def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
     """
     import datasets
 
+    if place != entry.hub_id:
+        boundary.add(Path(place))
     builder = datasets.load_dataset_builder(place, name=entry.subset, data_dir=entry.folder)
     _refuse_unread(builder.config, entry)
     listed = {str(split): list(names) for split, names in builder.config.data_files.items()}
@@ -155,12 +158,14 @@ def _shard(name: str, entry: Entry, cache_dir: str | None) -> Shard:
         repo, path, revision = known["repo"], known["path"], known["revision"]
         place = {"repo_type": "dataset", "revision": revision, "cache_dir": cache_dir}
         try:
-            return Path(hf_hub_download(repo, path, **place))
+            file = Path(hf_hub_download(repo, path, **place))
         except (OSError, HTTPError) as error:
             if is_disk_full(error):
                 raise
             logger.warning("%s: %s", path, error)
             raise unreachable(entry.hub_id) from None
+        boundary.add(file)
+        return file
 
     return Shard(f"{known['repo']}/{known['path']}", fetch)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract import dataset_info
+from backend.contract import boundary, dataset_info
 from backend.contract.dataset_info import Entry
 from backend.contract.field import Value
 from backend.contract.problems import DataError, Problem
@@ -166,7 +166,7 @@ def read(values: Values, argument: str) -> Read:
 
 def _digest(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
+        with open(file, "rb", opener=boundary.open_file) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         params = {"file": str(file), "reason": error.strerror or str(error)}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backend.contract import boundary
 from backend.contract.dataset_info import SUFFIXES, kind
 from backend.contract.files import read_json
 from backend.datafiles import arrays, arrow, index, parquet, tables, values
@@ -101,17 +102,24 @@ def rows(path: Path) -> Rows:
 def files(path: Path) -> list[Path]:
     """The file itself, or the data files of a folder by name.
 
-    Raises DataError: missing, nothing to read in it, several types or several splits in one folder.
+    Raises DataError: missing, nothing to read in it, several types or several splits in one folder;
+    for the visitor of a page also what lies outside the boundary, a link in the folder likewise.
     """
+    boundary.require(path)
     refuse_special(path)
     if not path.is_dir():
         if kind(path.name) not in SUFFIXES:
             raise wrong("file_type", path, types=", ".join(SUFFIXES))
         return [path]
     refuse_code(path)
-    shards = _saved(path)
-    if shards:
-        return shards
+    inside = _saved(path) or _visible(path)
+    for each in inside:
+        boundary.require(each)
+    return inside
+
+
+def _visible(path: Path) -> list[Path]:
+    """The data files of a folder by name. Raises DataError."""
     inside = sorted(each for each in path.iterdir() if kind(each.name) in SUFFIXES)
     inside = [each for each in inside if each.is_file() and not each.name.startswith(".")]
     if not inside:
@@ -131,10 +139,10 @@ def _saved(folder: Path) -> list[Path]:
 
     Raises DataError where the folder holds several splits, each in a folder of its own.
     """
-    splits = read_json(folder / "dataset_dict.json").get("splits")
+    splits = read_json(folder / "dataset_dict.json", boundary.open_file).get("splits")
     if isinstance(splits, list):
         raise wrong("folder_of_splits", folder, splits=", ".join(map(str, splits)))
-    listed = read_json(folder / "state.json").get("_data_files")
+    listed = read_json(folder / "state.json", boundary.open_file).get("_data_files")
     names = [str(one.get("filename", "")) for one in listed] if isinstance(listed, list) else []
     return [folder / name for name in names if (folder / name).is_file() and "/" not in name]
 

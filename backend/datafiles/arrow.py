@@ -1,10 +1,13 @@
 """Arrow files (IPC file or stream format), record batch by record batch."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from backend.contract import boundary
 from backend.datafiles import arrow_values
 from backend.datafiles.hostile import arrow_schema, refuse_pickled
 from backend.datafiles.wrong import wrong
@@ -41,13 +44,18 @@ def _batches(file: Path) -> Iterator[Iterator[Any]]:
 
     try:
         refuse_pickled(file, arrow_schema(file))
-        with pyarrow.memory_map(str(file)) as source:
-            try:
-                opened = pyarrow.ipc.open_file(source)
-                yield (opened.get_batch(index) for index in range(opened.num_record_batches))
-            except pyarrow.ArrowInvalid:
-                source.seek(0)
-                yield iter(pyarrow.ipc.open_stream(source))
+        with open(file, "rb", opener=boundary.open_file) as stream:
+            content = pyarrow.py_buffer(_mapped(stream))
+        try:
+            opened = pyarrow.ipc.open_file(content)
+            yield (opened.get_batch(index) for index in range(opened.num_record_batches))
+        except pyarrow.ArrowInvalid:
+            yield iter(pyarrow.ipc.open_stream(content))
     except (pyarrow.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise wrong("arrow_broken", file, reason=reason) from None
+
+
+def _mapped(stream: BinaryIO) -> mmap | bytes:
+    """The content of an open file; what is not looked at is not read."""
+    return mmap(stream.fileno(), 0, access=ACCESS_READ) if stream.seek(0, os.SEEK_END) else b""

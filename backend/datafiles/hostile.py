@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from backend.contract import boundary
 from backend.contract.dataset_info import SUFFIXES, kind
 from backend.datafiles.wrong import wrong
 
@@ -58,7 +59,7 @@ def parquet_schema(metadata: Any) -> bytes:
 
 def arrow_schema(file: Path) -> bytes:
     """The schema message at the head of an Arrow file or stream."""
-    with file.open("rb") as stream:
+    with open(file, "rb", opener=boundary.open_file) as stream:
         start = stream.read(8)
         if start.startswith(b"ARROW1"):
             start = stream.read(8)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from backend.contract import boundary
 from backend.contract.dataset_info import PACKED
 from backend.datafiles import hostile
 from backend.datafiles.wrong import wrong
@@ -75,7 +76,7 @@ class _Watched(io.FileIO):
     """A file that tells how far it is read."""
 
     def __init__(self, file: Path, watch: Watch | None) -> None:
-        super().__init__(file)
+        super().__init__(file, opener=boundary.open_file)
         self._watch = watch
 
     def readinto(self, target: Any) -> int | None:

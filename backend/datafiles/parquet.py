@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from backend.contract import boundary
 from backend.datafiles import arrow_values
 from backend.datafiles.hostile import parquet_schema, refuse_pickled
 from backend.datafiles.wrong import wrong
@@ -61,7 +62,10 @@ def _opened(file: Path) -> Iterator[Any]:
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(file) as source:
+        with (
+            open(file, "rb", opener=boundary.open_file) as stream,
+            pyarrow.parquet.ParquetFile(stream) as source,
+        ):
             refuse_pickled(file, parquet_schema(source.metadata))
             yield source
     except (pyarrow.ArrowException, OSError) as error:

@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from backend.contract import boundary
 from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.model_folder import local
@@ -34,8 +35,13 @@ def fetch(name: str, values: Mapping[str, Value]) -> Path:
 
     Raises ModelError: the hub does not answer within 15 s, it has no such model, or refuses it.
     """
-    if values.get("hub_name") == "modelscope":
-        return _modelscope(name, values)
+    fetched = _modelscope if values.get("hub_name") == "modelscope" else _huggingface
+    folder = fetched(name, values)
+    boundary.add(folder)
+    return folder
+
+
+def _huggingface(name: str, values: Mapping[str, Value]) -> Path:
     place: dict[str, Any] = {"revision": values.get("model_revision") or "main"}
     place |= _cache(values)
     code = ["*.py"] if values.get("trust_remote_code") else []

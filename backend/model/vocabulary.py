@@ -15,9 +15,9 @@ from transformers import AddedToken
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.files import read_json, read_mapping
+from backend.contract.home import looked_in
 from backend.contract.model_folder import ADAPTER_CONFIG
-from backend.contract.preflight import check_new_tokens
-from backend.contract.problems import Params, Problem, UsageError
+from backend.contract.problems import Problem, UsageError
 
 Values = Mapping[str, Value]
 DESCRIBED = "new_special_tokens_config"
@@ -65,17 +65,6 @@ def grow(model: Any, before: Any, after: Any, values: Values, size: int) -> list
         _begin(model, number, [each for each in pieces if each < rows])
         ids.append(number)
     return sorted({*ids, *range(rows, total)})
-
-
-def beyond(model: Any, tokenizer: Any) -> Problem | None:
-    """A notice where the tokenizer knows tokens that the model has no rows for."""
-    rows = int(model.config.get_text_config().vocab_size)
-    known = tokenizer.get_vocab()
-    outside = sorted((each for each in known if known[each] >= rows), key=known.__getitem__)
-    if not outside:
-        return None
-    params: Params = {"count": len(outside), "rows": rows, "token": outside[0][:80]}
-    return Problem(code="tokens_without_rows", field="resize_vocab", params=params, notice=True)
 
 
 def wanted(values: Values) -> bool:
@@ -173,8 +162,9 @@ def _described(values: Values) -> dict[str, str]:
     given = values.get(DESCRIBED)
     if not given:
         return {}
-    wrong = check_new_tokens(values)
-    if wrong:
-        raise UsageError(*wrong)
-    content, _ = read_mapping(str(given))
+    content, problems = read_mapping(str(given))
+    if problems or not content:
+        reason = problems[0].text() if problems else "-"
+        params = {"path": looked_in(str(given)), "reason": reason}
+        raise UsageError(Problem(code="new_tokens_file", field=DESCRIBED, params=params))
     return {str(token): str(text) for token, text in content.items()}

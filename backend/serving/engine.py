@@ -1,6 +1,5 @@
 """The model that answers: messages in, pieces of text out, one answer at a time."""
 
-import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -36,8 +35,6 @@ OPENING = 16  # tokens at the end of a prompt in which the mark of a thought may
 
 Show = Callable[[str], None]
 
-logger = logging.getLogger(__name__)
-
 
 class Engine:
     """A loaded model with its tokenizer and template. Not thread-safe: one answer at a time."""
@@ -57,8 +54,6 @@ class Engine:
         """Load what the arguments name; raises ModelError and its kin."""
         tokenizer = load.tokenizer(values)
         template = templates.load(values, tokenizer)
-        for notice in template.notices:
-            logger.warning("%s", notice.text())
         return cls(load.model(values, training=False), tokenizer, template)
 
     def prompt(self, ask: Ask) -> list[int]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from backend.contract import boundary
 from backend.contract.field import Value
 from backend.contract.fields.training import ZERO
 from backend.contract.files import write_atomic
@@ -25,10 +26,17 @@ def arguments(values: Mapping[str, Value], folder: Path, *, writes: bool) -> dic
     given = str(values.get("deepspeed") or "")
     if not given:
         return {}
-    config = _ours(given) if given in ZERO else json.loads(local(given).read_bytes())
+    config = _ours(given) if given in ZERO else _own(local(given))
     if writes:
         write_atomic(folder / NAME, json.dumps(config, indent=2))
     return {"deepspeed": config}
+
+
+def _own(path: Path) -> dict[str, Any]:
+    """The config in a person's file."""
+    with open(path, "rb", opener=boundary.open_file) as file:
+        config: dict[str, Any] = json.load(file)
+    return config
 
 
 def join() -> None:
