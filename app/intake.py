@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gradio import route_utils
+from python_multipart.exceptions import FormParserError
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -130,14 +132,28 @@ _parse = route_utils.GradioMultiPartParser.parse
 
 
 async def _tidy_parse(parser: Any) -> Any:
-    """The form; whatever is raised (a lost connection, a full disk), no file is left."""
+    """The form; whatever is raised (a lost connection, a full disk), no file is left.
+
+    Raises MultiPartException (answered 400) also where Gradio fails: a boundary without end, a
+    field that is no file or has another name than "files".
+    """
     try:
-        return await _parse(parser)
+        return await _read_form(parser)
     except BaseException:
         for file in parser._files_to_close_on_error:
             file.close()
             Path(file.name).unlink(missing_ok=True)
         raise
+
+
+async def _read_form(parser: Any) -> Any:
+    try:
+        form = await _parse(parser)
+    except (FormParserError, AttributeError, LookupError):
+        raise MultiPartException("This is no form with files.") from None
+    if any(name != "files" or isinstance(value, str) for name, value in form.multi_items()):
+        raise MultiPartException("Only files can be uploaded.")
+    return form
 
 
 def tidy_uploads() -> None:

@@ -16,11 +16,13 @@ from starlette.types import ASGIApp
 
 from app.guard import Guard
 from app.intake import Intake, tidy_uploads
+from app.requests import Requests
 from app.services import inbox, runs, tail
 from app.settings import Settings
 from app.ui import CSS, HEAD, THEME, build
 from backend.contract.home import data, saves
 from backend.contract.problems import Problem, UsageError
+from backend.contract.slow_clients import TimedProtocol
 
 TEXT = "text/plain; charset=utf-8"
 MOST_IN_PROGRESS = 4  # outputs of an event that show that it is on its way
@@ -48,6 +50,7 @@ def build_app(settings: Settings) -> ASGIApp:
         return StreamingResponse(tail.whole(file), media_type=TEXT, headers=headers)
 
     blocks = build()
+    blocks.has_launched = True  # mounting leaves it out, and then any path passes for an upload
     _answer_at_once(blocks)
     _answer_in_order(blocks)
     blocks.queue(max_size=256, default_concurrency_limit=16, api_open=False)
@@ -71,7 +74,8 @@ def build_app(settings: Settings) -> ASGIApp:
         head=HEAD,
     )
     tidy_uploads()
-    return Guard(Intake(api, settings.max_upload, inbox.folder), settings)
+    checked = Requests(api, blocks)
+    return Guard(Intake(checked, settings.max_upload, inbox.folder), settings)
 
 
 def _answer_at_once(blocks: gr.Blocks) -> None:
@@ -145,11 +149,12 @@ def _taken(settings: Settings) -> Problem:
 
 
 def config(settings: Settings) -> uvicorn.Config:
-    """uvicorn's settings: no Server header, no trust in forwarded headers, quiet."""
+    """uvicorn's settings: no Server header, no trust in forwarded headers, quiet, not patient."""
     return uvicorn.Config(
         build_app(settings),
         host=settings.host,
         port=settings.port,
+        http=TimedProtocol,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=10,

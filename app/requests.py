@@ -1,0 +1,161 @@
+"""What may be asked of Gradio: the routes that the page uses, events that exist, files that came.
+
+Gradio has more routes than the page needs, answers what it cannot make sense of with a traceback in
+the log, and takes any path of this machine, or an address, for a file that was uploaded.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import HTTPException
+from gradio import Blocks
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.services import inbox
+from backend.contract.problems import TuneboardError
+
+Refusal = tuple[int, str]
+
+EVENTS = {"/gradio_api/run/predict", "/gradio_api/queue/join"}
+POSTS = {*EVENTS, "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/upload"}
+STREAM = "/gradio_api/queue/data"
+GETS = re.compile(
+    r"/|/healthz|/own/[\w.]+|/config|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt"
+    r"|/(assets|static)/.+"
+    r"|/gradio_api/(info|app_id|login_check|startup-events|upload_progress|queue/(data|status))"
+    r"|/gradio_api/heartbeat/\w+"
+    r"|/gradio_api/file=(?!https?:).+",
+    re.DOTALL,
+)
+
+CLOSED: Refusal = (404, "There is nothing here.")
+METHOD: Refusal = (405, "This cannot be asked in this way.")
+TYPE: Refusal = (415, "The content type must be application/json.")
+NO_JSON: Refusal = (400, "The body is no JSON object.")
+NO_EVENT: Refusal = (404, "There is no such event.")
+BAD_DATA: Refusal = (400, "The event takes other data.")
+NO_UPLOAD: Refusal = (403, "This file was not uploaded.")
+NO_SESSION: Refusal = (404, "There is no such session.")
+
+
+class Requests:
+    """Lets through to the application what makes sense to it; the rest is answered 4xx here."""
+
+    def __init__(self, app: ASGIApp, blocks: Blocks) -> None:
+        self.app = app
+        self.blocks = blocks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, its body read and judged where it should be JSON."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refusal = self._closed(scope)
+        if refusal is None and scope["method"] == "POST" and not _path(scope).endswith("/upload"):
+            body = await _read(receive)
+            if body is None:  # the sender is gone, or was refused
+                return
+            refusal = self._judge(scope, body)
+            receive = _again(body, receive)
+        if refusal is not None:
+            status, reason = refusal
+            await PlainTextResponse(reason, status)(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, HTTPException):  # in the midst of a stream
+                raise
+
+    def _closed(self, scope: Scope) -> Refusal | None:
+        path, method = _path(scope), scope["method"]
+        if method == "POST" and path in POSTS:
+            return None
+        if not GETS.fullmatch(path):
+            return METHOD if path in POSTS else CLOSED
+        if method not in {"GET", "HEAD"}:
+            return METHOD
+        return NO_SESSION if path == STREAM and not self._is_session(scope) else None
+
+    def _is_session(self, scope: Scope) -> bool:
+        """Whether anything was asked in the session whose answers are asked for."""
+        asked = re.search(rb"(?:^|&)session_hash=(\w+)", scope["query_string"])
+        known = self.blocks._queue.pending_messages_per_session
+        return asked is not None and asked[1].decode() in known
+
+    def _judge(self, scope: Scope, body: bytes) -> Refusal | None:
+        types = [value for name, value in scope["headers"] if name.lower() == b"content-type"]
+        if not types or types[0].partition(b";")[0].strip().lower() != b"application/json":
+            return TYPE
+        try:
+            row = json.loads(body, parse_constant=_no_number)
+        except (ValueError, RecursionError):
+            return NO_JSON
+        if not isinstance(row, dict):
+            return NO_JSON
+        return self._judge_event(row) if _path(scope) in EVENTS else None
+
+    def _judge_event(self, row: dict[str, Any]) -> Refusal | None:
+        index, data = row.get("fn_index"), row.get("data")
+        event = self.blocks.fns.get(index) if type(index) is int else None
+        if event is None:
+            return NO_EVENT
+        if not isinstance(data, list) or len(data) != len(event.inputs):
+            return BAD_DATA
+        return None if all(map(_is_upload, _files(data))) else NO_UPLOAD
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.rstrip("/") or "/"
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The whole body; None where it does not come."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body once more, then what comes after it."""
+    messages: list[Message] = [{"type": "http.request", "body": body}]
+
+    async def read() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return read
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(word)
+
+
+def _files(data: list[Any]) -> Iterator[str]:
+    """The path of every file in the data of an event, however deep."""
+    left: list[Any] = [*data]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("path"), str):
+                yield value["path"]
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+
+
+def _is_upload(path: str) -> bool:
+    try:
+        inbox.require(Path(path))
+    except (TuneboardError, OSError, ValueError):  # a name too long; a NUL in it
+        return False
+    return True

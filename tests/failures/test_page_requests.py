@@ -1,0 +1,261 @@
+"""S-01, S-03, S-16: what a request asks of the page is opened only within the boundary, and
+answered without a traceback (issue 9). Plain HTTP to the real server, as no browser would send."""
+
+import http.client
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.contract import boundary
+from tests.failures.conftest import process, running
+
+CANARY = "canary of another person"
+LINE = json.dumps({"instruction": "Say hello.", "input": "", "output": CANARY}) + "\n"
+JSON = {"Content-Type": "application/json"}
+BOUNDARY = "b0undary"
+FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+PREDICT = "/gradio_api/run/predict"
+UPLOAD = "/gradio_api/upload"
+
+
+def part(content: str, name: str = "files") -> bytes:
+    """A form with one file."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="a.jsonl"'
+    return f"{head}\r\n\r\n{content}\r\n--{BOUNDARY}--\r\n".encode()
+
+
+@dataclass
+class Page:
+    """A running page and what it has said."""
+
+    home: Path
+    port: int
+    log: Path
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Any = JSON
+    ) -> tuple[int, str]:
+        """Status and body of the answer."""
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        line.request(method, path, body, headers)
+        answer = line.getresponse()
+        return answer.status, answer.read().decode("utf-8", "replace")
+
+    def upload(self, content: str) -> str:
+        """The path under which the page keeps an uploaded file."""
+        status, answer = self.ask("POST", UPLOAD, part(content), FORM)
+        assert status == 200, answer
+        path: str = json.loads(answer)[0]
+        return path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The components and events of the page."""
+        status, answer = self.ask("GET", "/config", headers={})
+        assert status == 200
+        config: dict[str, Any] = json.loads(answer)
+        return config
+
+    def event(self, trigger: str, element: str, given: dict[str, Any]) -> dict[str, Any]:
+        """The request of an event: `given` are values by the element's id, others as they are."""
+        components = {row["id"]: row["props"] for row in self.config["components"]}
+        target = next(key for key, row in components.items() if row.get("elem_id") == element)
+        event = next(
+            row for row in self.config["dependencies"] if [target, trigger] in row["targets"]
+        )
+        rows = [components[key] for key in event["inputs"]]
+        data = [given.get(str(row.get("elem_id")), row.get("value")) for row in rows]
+        return {"fn_index": event["id"], "data": data, "session_hash": secrets.token_hex(8)}
+
+    def send(self, event: dict[str, Any]) -> tuple[int, str]:
+        """What the page answers to an event."""
+        return self.ask("POST", PREDICT, json.dumps(event).encode())
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The page; when it ends, its log holds no traceback."""
+    home = tmp_path_factory.mktemp("home")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = home / "web.log"
+    known = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
+    with log.open("wb") as errors:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "backend", "webui", "--port", str(port)],
+            env={**known, "TUNEBOARD_HOME": str(home)},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        assert child.stdout is not None
+        assert str(port) in child.stdout.readline()
+        yield Page(home, port, log)
+        child.terminate()
+        child.wait(30)
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture
+def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another person's file, outside the working folder."""
+    path = tmp_path_factory.mktemp("others") / "private.jsonl"
+    path.write_text(LINE)
+    return path
+
+
+def test_on_the_machine_that_runs_tuneboard(page: Page, private: Path) -> None:
+    """What issue 9 found: this box showed the first row of any readable file."""
+    inside = page.home / "mine.jsonl"
+    inside.write_text(LINE)
+    status, answer = page.send(page.event("click", "bring-look", {"bring-path": "mine.jsonl"}))
+    assert (status, CANARY in answer) == (200, True)  # the twin: this is how a row is shown
+    link = page.home / "data" / "link.jsonl"
+    link.symlink_to(private)
+    folder = page.home / "data" / "folder"
+    folder.mkdir()
+    (folder / "a.jsonl").symlink_to(private)
+    up = os.path.relpath(private, page.home)
+    for given in (str(private), up, "data/link.jsonl", "data/folder", str(private.parent)):
+        status, answer = page.send(page.event("click", "bring-look", {"bring-path": given}))
+        assert status == 200
+        assert "--allowed-path" in answer
+        assert CANARY not in answer
+
+
+def test_a_registry_that_leads_out(page: Page, private: Path) -> None:
+    registry = page.home / "data" / "dataset_info.json"
+    rows = json.loads(registry.read_text())
+    up = os.path.relpath(private, registry.parent)
+    names = {"up": up, "absolute": str(private)}
+    rows |= {name: {"file_name": given} for name, given in names.items()}
+    registry.write_text(json.dumps(rows))
+    try:
+        for name in ("identity", *names):
+            event = page.event("change", "dataset", {"dataset": [name]})
+            status, answer = page.send(event)
+            assert status == 200
+            assert CANARY not in answer
+    finally:
+        registry.write_text(json.dumps({name: rows[name] for name in rows if name not in names}))
+
+
+def test_an_upload_that_never_came(page: Page, private: Path) -> None:
+    """A path in the event of an upload: of another file of the machine, a link, an address."""
+    upload = page.upload(LINE)
+    file = {"path": upload, "orig_name": "a.jsonl", "meta": {"_type": "gradio.FileData"}}
+    status, answer = page.send(page.event("upload", "bring-file", {"bring-file": file}))
+    assert (status, CANARY in answer) == (200, True)
+    mine = page.home / "data" / "own.jsonl"
+    mine.write_text(LINE)
+    inbox = Path(upload).parents[1]
+    forged = [
+        str(private),
+        str(mine),
+        str(inbox / ".." / ".." / ".." / "data" / "own.jsonl"),
+        "data/own.jsonl",
+        f"file://{private}",
+        f"http://127.0.0.1:{page.port}/healthz",
+        "",
+        "a" * 5000,
+    ]
+    for path in forged:
+        for meta in ({"meta": {"_type": "gradio.FileData"}}, {}):
+            given = {"path": path, "orig_name": "a.jsonl", **meta}
+            for value in (given, [given], {"value": given}):
+                event = page.event("upload", "bring-file", {"bring-file": value})
+                status, answer = page.send(event)
+                assert 400 <= status < 500, path
+                assert CANARY not in answer
+    for path in (str(private), str(mine)):
+        status, answer = page.ask("GET", f"/gradio_api/file={path}", headers={})
+        assert 400 <= status < 500
+        assert CANARY not in answer
+
+
+def test_a_run_is_not_started_outside(page: Page, private: Path) -> None:
+    """The command of a form that names a place outside says why there is none; nothing is made."""
+    outside = private.parent / "new"
+    (private.parent / "model").mkdir()
+    (private.parent / "model" / "config.json").write_text(f'{{"{CANARY}": 1}}')
+    for given in (
+        {"model_name_or_path": str(private.parent / "model"), "dataset": ["identity"]},
+        {"extra_args": f"output_dir={outside}"},
+        {"extra_args": f"deepspeed={private}"},
+    ):
+        status, answer = page.send(page.event("click", "start", given))
+        assert status == 200
+        assert "--allowed-path" in answer
+        assert CANARY not in answer
+    assert not outside.exists()
+
+
+def test_what_makes_no_sense_is_answered_4xx(page: Page) -> None:
+    """Where Gradio alone answers 500 and writes a traceback: events that are none, forms without
+    an end, bodies that are no JSON, sessions that nobody has."""
+    good = page.event("click", "bring-look", {"bring-path": "x"})
+    strange: list[Any] = [None, True, -1, 10**6, 1.5, "0", "x" * 10_000, [], {}]
+    asked = [("POST", PREDICT, {**good, "fn_index": index}) for index in strange]
+    asked += [("POST", PREDICT, {**good, "data": data}) for data in (None, [], "x", {}, [1] * 999)]
+    asked += [("POST", path, {}) for path in (PREDICT, "/gradio_api/queue/join")]
+    bodies = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"a": NaN}', b"[" * 5000, b"{}" * 2]
+    requests = [(method, path, json.dumps(row).encode(), JSON) for method, path, row in asked]
+    requests += [
+        ("POST", path, body, JSON)
+        for path in (PREDICT, "/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset")
+        for body in bodies
+    ]
+    requests += [("POST", PREDICT, b"{}", {"Content-Type": kind}) for kind in ("", "text/plain")]
+    kinds = ("", "=", '="', f"={BOUNDARY[:4]}", "=" + "-" * 100, "=\xe9", "=a b", f"*={BOUNDARY}")
+    requests += [
+        ("POST", UPLOAD, body, {"Content-Type": f"multipart/form-data; boundary{kind}"})
+        for kind in kinds
+        for body in (part("x"), b"", b"--")
+    ]
+    requests += [("POST", UPLOAD, body, FORM) for body in (part("x", "other"), part("x")[:-20])]
+    requests += [("POST", UPLOAD, b"{}", kind) for kind in (JSON, {})]
+    closed = ("/gradio_api/queue/data?session_hash=nobody", "/gradio_api/queue/data", "/nothing")
+    closed += ("/gradio_api/stream/a/b/c/playlist.m3u8", "/gradio_api/proxy=http://127.0.0.1/")
+    requests += [("GET", path, b"", {}) for path in closed]
+    requests += [(method, "/", b"", {}) for method in ("PUT", "DELETE", "PATCH", "POST")]
+    for method, path, body, headers in requests:
+        status, answer = page.ask(method, path, body, headers)
+        nothing = path == UPLOAD and (status, answer) == (200, "[]")  # a form without a file
+        assert nothing or 400 <= status < 500, (method, path, body[:80], headers, status)
+        assert "Traceback" not in answer
+        assert len(answer) < 500
+    assert len(requests) == 87
+    assert "Traceback" not in page.log.read_text()
+    assert page.ask("GET", "/healthz")[0] == 200
+
+
+def test_what_the_page_starts_is_bounded_and_a_terminal_is_not(
+    home: Path, private: Path, begin: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run, and a check of every row, in the environment of the page; then the same check in that
+    of a terminal."""
+    monkeypatch.setenv(boundary.VARIABLE, "[]")  # put back at the end
+    boundary.confine([])
+    folder = begin("--steps 500 --sleep 0.02")
+    running(folder)
+    environ = Path(f"/proc/{process(folder, 'child').pid}/environ").read_bytes()
+    words = [sys.executable, "-m", "backend", "data", "check", str(private)]
+    bounded = subprocess.run(words, capture_output=True, text=True)
+    assert bounded.returncode != 0
+    assert "--allowed-path" in bounded.stderr
+    assert CANARY not in bounded.stdout + bounded.stderr
+    monkeypatch.delenv(boundary.VARIABLE)
+    free = subprocess.run(words, capture_output=True, text=True)
+    assert free.returncode == 0, free.stderr
+    assert f"{boundary.VARIABLE}={json.dumps([str(home)])[:-1]}".encode() in environ
