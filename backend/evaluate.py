@@ -43,6 +43,7 @@ def run(values: Values, folder: Path) -> None:
         raise UsageError(Problem(code="nothing_to_evaluate", field="do_eval"))
     report = Report(folder)
     report.phase("loading")
+    load.base_architecture(values)  # what cannot be loaded is refused before data is read
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
     evaluation = prompts = None

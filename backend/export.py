@@ -15,7 +15,7 @@ import torch
 import yaml
 from transformers import AutoConfig, GenerationConfig
 
-from backend import gptq, hub_push, merging, model_card, modelfile
+from backend import gptq, hub_push, model_card, modelfile
 from backend.contract import model_folder, preflight, run_folder
 from backend.contract.field import Value
 from backend.contract.files import read_json, write_atomic
@@ -30,7 +30,9 @@ from backend.contract.problems import (
 from backend.data import templates
 from backend.data.rendering import Template
 from backend.failures import is_disk_full
-from backend.model import adapters, load, side_files
+from backend.model import adapters, full_model, load, merging, side_files
+from backend.model.architecture import Architecture
+from backend.model.tensors import dtype_of
 from backend.new_folder import publish, scratch
 from backend.report import Report
 
@@ -43,18 +45,19 @@ Values = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is exported: the base model, its adapters in order, its tensors, and the new dtype."""
+    """What is exported: the base model, its adapters in order, and the new dtype (None: each tensor
+    stays in its own)."""
 
     base: Path
+    architecture: Architecture
     adapters: Sequence[Path]
-    tensors: merging.Layout
-    dtype: torch.dtype
+    dtype: torch.dtype | None
     target: Path
 
     @property
     def size(self) -> int:
         """Bytes of the weights that will be written."""
-        return sum(tensor.size_as(self.dtype) for tensor in self.tensors.values())
+        return sum(tensor.size_as(self.dtype) for tensor in self.architecture.tensors.values())
 
 
 def run(values: Values, folder: Path) -> None:
@@ -116,9 +119,11 @@ def _plan(values: Values) -> Plan:
         )
     folders = load.adapter_folders(values)
     adapters.require_mergeable(folders)
-    tensors = merging.layout(base)
-    dtype = DTYPES.get(str(values["export_dtype"])) or merging.dtype_of(tensors)
-    plan = Plan(base, folders, tensors, dtype, target)
+    dtype = DTYPES.get(str(values["export_dtype"]))
+    plan = Plan(base, load.base_architecture(values), folders, dtype, target)
+    if plan.architecture.sees and values.get("export_quantization_bit"):
+        problem = Problem(code="export_quantization_sees", field="export_quantization_bit")
+        raise UsageError(problem)
     if folders and values.get("export_quantization_bit"):
         problem = Problem(code="export_quantization_and_adapter", field="export_quantization_bit")
         raise UsageError(problem)
@@ -170,14 +175,16 @@ def _write_weights(plan: Plan, values: Values, made: Path, report: Report) -> No
     shard = int(float(values["export_size"] or 5.0) * GIGABYTE)
     device = load.device() if values["export_device"] == "auto" else "cpu"
     how = merging.How(plan.dtype, shard, "cpu" if device == "mps" else device, progress)
-    deltas = merging.plain(plan.adapters, plan.tensors)
+    tensors = plan.architecture.tensors
+    deltas = merging.plain(plan.adapters, tensors, plan.architecture.renamed)
     if deltas is None:
         _merge_with_peft(plan, values, made, how)
         return
-    merging.write(plan.tensors, deltas, made, how)
+    merging.write(tensors, deltas, made, how)
     config = read_json(plan.base / "config.json")
-    config.pop("torch_dtype", None)
-    config |= {"dtype": str(plan.dtype).removeprefix("torch.")}
+    if plan.dtype is not None:
+        config.pop("torch_dtype", None)
+        config |= {"dtype": str(plan.dtype).removeprefix("torch.")}
     (made / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     if values.get("trust_remote_code"):  # to be there when config.json is read
         for code in plan.base.glob("*.py"):
@@ -186,7 +193,8 @@ def _write_weights(plan: Plan, values: Values, made: Path, report: Report) -> No
 
 def _merge_with_peft(plan: Plan, values: Values, made: Path, how: merging.How) -> None:
     """Every kind of adapter that peft can merge; the whole model is in memory."""
-    exact = torch.promote_types(merging.dtype_of(plan.tensors), plan.dtype)
+    stored = dtype_of(plan.architecture.tensors)
+    exact = torch.promote_types(stored, plan.dtype or stored)
     model = load.base_model(values, dtype=exact).to(how.device)
     if any(_touches_embeddings(adapter, model) for adapter in plan.adapters):
         _untie(model)
@@ -194,10 +202,10 @@ def _merge_with_peft(plan: Plan, values: Values, made: Path, how: merging.How) -
     for done, adapter in enumerate(plan.adapters, start=1):
         model = adapters.merge(model, [adapter])
         how.progress(done, total)
-    model = model.to("cpu", plan.dtype)
-    model.config.dtype = plan.dtype
+    model = model.to("cpu", plan.dtype or exact)
+    model.config.dtype = plan.dtype or exact
     model.generation_config = GenerationConfig()  # the base's own is written in _write_settings
-    model.save_pretrained(made, max_shard_size=how.shard)
+    full_model.save(model, made, dtype=plan.dtype, shard=how.shard)
     how.progress(total, total)
 
 
@@ -249,7 +257,8 @@ def _card(plan: Plan, values: Values) -> str:
     }
     names = ", ".join(each.name for each in plan.adapters) or "none"
     bits = values.get("export_quantization_bit")
-    dtype = f"GPTQ {bits} bit" if bits else str(plan.dtype).removeprefix("torch.")
+    stored = plan.dtype or dtype_of(plan.architecture.tensors)
+    dtype = f"GPTQ {bits} bit" if bits else str(stored).removeprefix("torch.")
     return (
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"
         f"# {plan.target.name}\n\n"

@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from backend import datafiles, merging
+from backend import datafiles
 from backend.contract.field import Value
 from backend.contract.model_folder import local
 from backend.contract.problems import DataError, Problem
 from backend.model.device import device
+from backend.model.tensors import layout
 
 FIELD = "export_quantization_dataset"
 GROUPS = (128, 64, 32)  # weights that share a scale; it must divide the width of each matrix
@@ -74,7 +75,7 @@ def _texts(path: Path) -> Iterator[str]:
 
 def _group_size(base: Path) -> int:
     """The largest of GROUPS that fits every matrix; -1 (one group a row) where none does."""
-    layers = [one for name, one in merging.layout(base).items() if ".layers." in name]
+    layers = [one for name, one in layout(base).items() if ".layers." in name]
     widths = {one.shape[-1] for one in layers if len(one.shape) == 2}
     common = math.gcd(*widths) if widths else 1
     return next((size for size in GROUPS if common % size == 0), -1)

@@ -45,6 +45,7 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     checkpoint = checkpoints.choose(folder, values.get("resume_from_checkpoint"), report)
     stage = stage_trainer(str(values["stage"]))
     stage.check(values)
+    load.base_architecture(values)  # what cannot be trained whole is refused before data is read
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
     values = {**values, "template": template.name}
@@ -58,6 +59,8 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     set_seed(args.seed)
     model = load.model(values, training=True, vocabulary=len(tokenizer))
     arguments.fit_model(args, model, report)
+    for notice in load.frozen_notices(model):
+        report.notice(notice)
     if report.writes:
         adapters.keep_start(model, folder, values)
     trainer = stage(

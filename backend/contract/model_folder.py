@@ -6,7 +6,9 @@ Nothing is unpickled or executed: weights come from safetensors files alone.
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from backend.contract import boundary
 from backend.contract.files import read_json
@@ -51,8 +53,13 @@ def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem
     if not os.access(folder, os.R_OK | os.X_OK):
         return [_problem("model_unreadable", field, folder)]
     if (folder / CONFIG).is_file():
-        if not read_json(folder / CONFIG):
+        config = read_json(folder / CONFIG)
+        if not config:
             return [_problem("model_bad_config", field, folder)]
+        named = config.get("architectures")
+        name = str(named[0] if isinstance(named, list) and named else config.get("model_type"))
+        if config.get("is_encoder_decoder") and not name.endswith("ForCausalLM"):
+            return [_problem("model_encoder_decoder", field, folder, architecture=name)]
         return weight_problems(folder, "model", field)
     if (folder / ADAPTER_CONFIG).is_file():
         base = adapter_base(folder)
@@ -98,6 +105,22 @@ def weight_problems(folder: Path, stem: str, field: str) -> list[Problem]:
         return [_no_weights(folder, stem, field)]
     broken = [name for name in names if not whole(folder / name)]
     return [_problem("model_weights_broken", field, folder, file=broken[0])] if broken else []
+
+
+def headers(folder: Path, stem: str) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    """Each safetensors file of a model or adapter ("model", "adapter_model"): its path, where its
+    tensors begin (bytes), and what its header says of them by name.
+
+    Raises OSError or ValueError where a file is not there or is none.
+    """
+    index = read_json(folder / f"{stem}.safetensors.index.json").get("weight_map")
+    names = index.values() if isinstance(index, dict) else [f"{stem}.safetensors"]
+    for path in sorted({folder / Path(str(name)).name for name in names}):
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        yield path, 8 + length, header
 
 
 def whole(path: Path) -> bool:

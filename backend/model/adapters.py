@@ -18,6 +18,8 @@ from backend.model import (
     changed_base,
     exact,
     freezing,
+    full_model,
+    language,
     llama_pro,
     loftq,
     peft_methods,
@@ -74,6 +76,11 @@ def method_of(folder: Path) -> str:
     """The finetuning_type of an adapter folder (peft's own name where it is none of ours)."""
     kind = str(read_json(folder / ADAPTER_CONFIG).get("peft_type") or "")
     return PEFT_TYPES.get(kind, kind)
+
+
+def base_of(model: Any) -> Any:
+    """The model under an adapter; the model itself where it has none."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
 def attach(model: Any, folder: Path, *, training: bool = False) -> Any:
@@ -135,6 +142,7 @@ def prepare(model: Any, folders: Sequence[Path], values: Values) -> Any:
     else:
         model = merge(model, folders)
         model.requires_grad_(requires_grad=True)
+    language.freeze_others(base_of(model))
     dtype = training_precision(values).learned
     for weights in model.parameters():
         if weights.requires_grad and weights.is_floating_point():
@@ -152,7 +160,7 @@ def begin(model: Any, values: Values, base: Path, tokenize: Callable[[str], list
         text = str(values.get("prompt_tuning_init_text") or "")
         try:
             soft_prompts.begin(model, method, tokenize(text) if text else [])
-        except ValueError as error:  # a cache of another shape than peft makes
+        except (ValueError, AttributeError) as error:  # a cache of another shape than peft makes
             raise _unfit(model, values, error) from error
     elif is_loftq(values):
         loftq.begin(model, base)
@@ -176,12 +184,14 @@ def save(model: Any, folder: Path, values: Values, run: Path, state_dict: Any = 
         settings.do_sample = True  # transformers refuses to write sampling numbers without it
     converted = hasattr(model, "peft_config") and changed_base.converts(values)
     with value_head.apart(model) as head:
+        weights = value_head.without(state_dict)
         if converted:
             changed_base.save(model, folder, run, state_dict)
+        elif hasattr(model, "peft_config"):
+            own = {"selected_adapters": ["default"], **tokens.saving(model)}
+            model.save_pretrained(folder, state_dict=weights, **own)
         else:
-            own = {"selected_adapters": ["default"]} if hasattr(model, "peft_config") else {}
-            given = value_head.without(state_dict)
-            model.save_pretrained(folder, state_dict=given, **own, **tokens.saving(model))
+            full_model.save(model, folder, weights)
     if head is not None:
         head.write(folder)
     if getattr(model, "is_loftq", False):

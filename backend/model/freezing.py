@@ -8,6 +8,7 @@ from torch import nn
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
+from backend.model import language
 
 Values = Mapping[str, Value]
 
@@ -15,7 +16,7 @@ Values = Mapping[str, Value]
 def layers(model: Any) -> tuple[str, nn.ModuleList]:
     """The decoder layers and the name under which they lie in the model."""
     wanted = getattr(model.config.get_text_config(), "num_hidden_layers", None)
-    for name, part in model.named_modules():
+    for name, part in language.modules(model):
         if isinstance(part, nn.ModuleList) and len(part) == wanted:
             return name, part
     raise UsageError(Problem(code="no_layers", field="finetuning_type"))
@@ -41,7 +42,7 @@ def freeze(model: Any, chosen: Collection[int], values: Values) -> None:
     within = {part for each in stack[0].named_parameters() for part in each[0].split(".")[:-1]}
     outside = {
         part
-        for name, _ in model.named_parameters()
+        for name, _ in language.parameters(model)
         if not name.startswith(f"{prefix}.")
         for part in name.split(".")[:-1]
     }

@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from backend.contract import model_folder
@@ -19,13 +20,28 @@ from backend.contract.files import read_json
 from backend.contract.preflight import check_packages
 from backend.contract.problems import ModelError, Problem, UsageError
 from backend.contract.requirements import quantized_as
-from backend.model import adapters, attention, hub, quantize, s2_attention, unsloth
+from backend.model import (
+    adapters,
+    architecture,
+    attention,
+    hub,
+    language,
+    quantize,
+    s2_attention,
+    unsloth,
+)
 from backend.model import vocabulary as tokens
+from backend.model.architecture import Architecture
 from backend.model.device import device as device
 from backend.model.device import inference_dtype, training_precision
 
 Values = Mapping[str, Value]
 FIELD = "model_name_or_path"
+# What a library raises about a folder: wrong settings, wrong shapes, files cut short.
+LOADING_ERRORS = (
+    *(OSError, ValueError, KeyError, TypeError, ImportError, AttributeError, RuntimeError),
+    SafetensorError,
+)
 
 
 def model(values: Values, *, training: bool, vocabulary: int = 0) -> Any:
@@ -46,8 +62,11 @@ def _learning(values: Values, folders: list[Path], vocabulary: int) -> Any:
     """The model for training, with what was asked of its attention, vocabulary and precision."""
     if values.get("use_unsloth"):
         _require_packages(values)
+        if base_architecture(values).sees:
+            raise UsageError(Problem(code="unsloth_sees", field="use_unsloth"))
         return unsloth.model(values, base_folder(values), folders)
     base = base_model(values, training=True)
+    language.require_text(base)
     if values.get("moe_aux_loss_coef"):
         attention.require_experts(base.config)
     if values.get("shift_attn"):
@@ -75,8 +94,8 @@ def base_model(values: Values, *, training: bool = False, dtype: Any = None) -> 
     """The model without adapters, on the CPU unless it is quantised; dtype as the task needs it."""
     _require_packages(values)
     folder = base_folder(values)
-    _refuse_code(folder, values)
     quantize.require_loadable(folder, values, training=training)
+    known = base_architecture(values)
     dtype = dtype or (_training_dtype(values) if training else inference_dtype(values))
     config = _loading(folder, AutoConfig.from_pretrained, folder, **_trust(values))
     attention.scale_positions(config, values)
@@ -88,12 +107,34 @@ def base_model(values: Values, *, training: bool = False, dtype: Any = None) -> 
         given["quantization_config"] = quantization
     if quantized(values):
         given["device_map"] = {"": device()}
-    loaded = _loading(
-        folder, AutoModelForCausalLM.from_pretrained, folder, **given, **_trust(values)
-    )
+    loaded = _loading(folder, known.kind.from_pretrained, folder, **given, **_trust(values))
     quantize.settle(loaded, training=training)
     loaded.name_or_path = base_name(values)
+    loaded.architecture = known
     return loaded
+
+
+def base_architecture(values: Values) -> Architecture:
+    """How the base is loaded and written. Raises ModelError where a result would lack a part."""
+    folder = base_folder(values)
+    _refuse_code(folder, values)
+    trust = bool(values.get("trust_remote_code"))
+    return _loading(folder, architecture.of, folder, trust=trust)
+
+
+def frozen_notices(model: Any) -> list[Problem]:
+    """Which parts of a model that learns stay as they are."""
+    known: Architecture | None = getattr(model, "architecture", None)
+    parts, count = language.other_parts(adapters.base_of(model))
+    problems = []
+    if parts:
+        total = sum(weights.numel() for weights in model.parameters())
+        params: dict[str, str | int] = {"parts": ", ".join(parts), "share": f"{count / total:.0%}"}
+        problems.append(Problem(code="parts_frozen", field=FIELD, params=params, notice=True))
+    if known and known.beside:
+        params = {"count": len(known.beside), "name": known.beside[0]}
+        problems.append(Problem(code="tensors_beside", field=FIELD, params=params, notice=True))
+    return problems
 
 
 def tokenizer(values: Values) -> Any:
@@ -235,7 +276,9 @@ def _loading(folder: Path, load: Any, *args: Any, **kwargs: Any) -> Any:
     """Call a from_pretrained; what it raises about the folder becomes ModelError."""
     try:
         return load(*args, **kwargs)
-    except (OSError, ValueError, KeyError, TypeError, ImportError, SafetensorError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except LOADING_ERRORS as error:
         reason = " ".join(str(error).split())[:300]
         params = {"path": str(folder), "reason": reason}
         raise ModelError(Problem(code="model_load_failed", field=FIELD, params=params)) from error

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 
-from backend.contract.files import read_json
 from backend.contract.problems import ModelError, Problem
+from backend.model import tensors
+from backend.model.architecture import Architecture
 
 MARK = "quantized_base.json"  # in an adapter folder: it makes up for the loss of quantisation
 
@@ -25,28 +25,25 @@ def begin(model: Any, base: Path) -> None:
     """
     from bitsandbytes.functional import dequantize_4bit
 
-    files = read_json(base / "model.safetensors.index.json").get("weight_map")
+    known: Architecture = model.architecture
     for name, part in model.get_base_model().named_modules():
         if not hasattr(part, "lora_A") or "default" not in part.lora_A:
             continue
         inner = part.get_base_layer().weight
-        key = f"{name}.weight"
-        file = files.get(key, "") if isinstance(files, dict) else "model.safetensors"
-        whole = _tensor(base / Path(str(file)).name, key).to(inner.device, torch.float32)
+        key = known.renamed.get(f"{name}.weight", f"{name}.weight")
+        whole = _tensor(key, known, base).to(inner.device, torch.float32)
         kept = dequantize_4bit(inner.data, inner.quant_state).float()
         up, sizes, down = torch.linalg.svd((whole - kept) / part.scaling["default"])
-        roots = sizes[: part.r["default"]].sqrt()
-        part.lora_B["default"].weight.data.copy_(up[:, : len(roots)] * roots)
-        part.lora_A["default"].weight.data.copy_(roots[:, None] * down[: len(roots)])
+        roots = sizes[: part.r["default"]].sqrt()  # fewer than the rank where a layer is narrower
+        ups, downs = part.lora_B["default"].weight.data, part.lora_A["default"].weight.data
+        ups.zero_()[:, : len(roots)] = up[:, : len(roots)] * roots
+        downs[: len(roots)] = roots[:, None] * down[: len(roots)]
 
 
-def _tensor(file: Path, key: str) -> torch.Tensor:
-    if file.is_file():
-        with safe_open(file, framework="pt") as weights:
-            if key in weights.keys():  # noqa: SIM118 (not a mapping)
-                found: torch.Tensor = weights.get_tensor(key)
-                return found
-    params = {"path": str(file.parent), "name": key}
+def _tensor(key: str, known: Architecture, base: Path) -> torch.Tensor:
+    for _, weights in tensors.read([key] if key in known.tensors else [], known.tensors):
+        return weights
+    params = {"path": str(base), "name": key}
     raise ModelError(Problem(code="loftq_weights", field="init_lora_weights", params=params))
 
 

@@ -23,7 +23,8 @@ from torch import nn
 
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
-from backend.model import llama_pro
+from backend.contract.problems import Problem, UsageError
+from backend.model import language, llama_pro
 from backend.model.freezing import layers
 
 Values = Mapping[str, Value]
@@ -44,7 +45,7 @@ def target_field(values: Values) -> str:
 
 def linear_names(model: Any) -> list[str]:
     """The last parts of the names of all linear layers, as lora_target takes them."""
-    found = {name.rsplit(".", 1)[-1] for name, part in model.named_modules() if _is_linear(part)}
+    found = {name.rsplit(".", 1)[-1] for name, part in language.modules(model) if _is_linear(part)}
     return sorted(found - {"lm_head"})
 
 
@@ -59,10 +60,18 @@ def _lora(model: Any, values: Values) -> PeftConfig:
         "init_lora_weights": start(values),
     }
     if values.get("use_llama_pro"):
-        listed = names(values.get("lora_target")) or ["all"]
-        given["target_modules"] = linear_names(model) if "all" in listed else listed
-        given["layers_to_transform"] = llama_pro.blocks(model)
+        given |= _in_blocks(model, names(values.get("lora_target")) or ["all"])
     return LoraConfig(**given)
+
+
+def _in_blocks(model: Any, listed: list[str]) -> dict[str, Any]:
+    """The listed modules in the new blocks of LLaMA Pro alone."""
+    wanted, blocks = linear_names(model) if "all" in listed else listed, llama_pro.blocks(model)
+    if not language.is_part(model.config):
+        return {"target_modules": wanted, "layers_to_transform": blocks}
+    starts = tuple(f"{layers(model)[0]}.{index}." for index in blocks)
+    modules = _modules(model, wanted, "lora_target")
+    return {"target_modules": [name for name in modules if name.startswith(starts)]}
 
 
 def start(values: Values) -> bool | str:
@@ -98,9 +107,9 @@ def _ia3(model: Any, values: Values) -> PeftConfig:
     targets, feedforward = _ia3_modules(model, names(values.get("lora_target")) or ["all"])
     return IA3Config(
         **TASK,
-        target_modules=targets,
-        feedforward_modules=feedforward,
-        modules_to_save=names(values.get("additional_target")) or None,
+        target_modules=_modules(model, targets, "lora_target"),
+        feedforward_modules=_modules(model, feedforward, "lora_target"),
+        **_saved(model, values),
     )
 
 
@@ -128,13 +137,39 @@ def _ptuning(_model: Any, values: Values) -> PeftConfig:
 
 
 def _targets(model: Any, values: Values) -> dict[str, Any]:
-    listed = names(values.get(target_field(values))) or ["all"]
-    return {
-        **TASK,
-        "target_modules": "all-linear" if "all" in listed else listed,
-        **_left_out(model),
-        "modules_to_save": names(values.get("additional_target")) or None,
-    }
+    field = target_field(values)
+    listed = names(values.get(field)) or ["all"]
+    if "all" not in listed:
+        targets: str | list[str] = _modules(model, listed, field)
+    elif language.is_part(model.config):
+        head = model.get_output_embeddings()
+        linear = [(name, part) for name, part in language.modules(model) if _is_linear(part)]
+        targets = [name for name, part in linear if part is not head]
+    else:
+        targets = "all-linear"
+    return {**TASK, "target_modules": targets, **_left_out(model), **_saved(model, values)}
+
+
+def _saved(model: Any, values: Values) -> dict[str, Any]:
+    field = "additional_target"
+    return {"modules_to_save": _modules(model, names(values.get(field)), field) or None}
+
+
+def _modules(model: Any, listed: list[str], field: str) -> list[str]:
+    """Modules by the last parts of their names, as peft finds them; by their full names where the
+    language model is a part of the model, since the parts that see or hear use the same names.
+
+    Raises UsageError where only those other parts have such a module.
+    """
+    if not language.is_part(model.config):
+        return listed
+    full = {name: language.full_names(model, [name]) for name in listed}
+    unknown = [name for name in listed if not full[name]]
+    if unknown:
+        known = sorted({name.rsplit(".", 1)[-1] for name, _ in language.modules(model)} - {""})
+        params = {"value": ", ".join(unknown)[:80], "known": ", ".join(known)[:400]}
+        raise UsageError(Problem(code="modules_unknown", field=field, params=params))
+    return [each for name in listed for each in full[name]]
 
 
 def _left_out(model: Any) -> dict[str, Any]:

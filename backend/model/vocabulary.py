@@ -18,6 +18,7 @@ from backend.contract.files import read_json, read_mapping
 from backend.contract.home import looked_in
 from backend.contract.model_folder import ADAPTER_CONFIG
 from backend.contract.problems import Problem, UsageError
+from backend.model import language
 
 Values = Mapping[str, Value]
 DESCRIBED = "new_special_tokens_config"
@@ -96,7 +97,8 @@ def resize(model: Any, size: int, multiple: int = MULTIPLE) -> None:
 def learn(config: Any, model: Any, ids: list[int]) -> None:
     """Let a new LoRA adapter learn the rows of these tokens, unless it learns whole tables."""
     whole = set(config.modules_to_save or [])
-    tables = {name.rsplit(".", 1)[-1] for name in _tables(model)} - whole
+    full = language.is_part(model.config)  # other parts may have tables of the same name
+    tables = {name if full else name.rsplit(".", 1)[-1] for name in _tables(model)} - whole
     if ids and tables:
         config.trainable_token_indices = {name: list(ids) for name in sorted(tables)}
 

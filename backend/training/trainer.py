@@ -13,7 +13,7 @@ from backend.contract import run_folder
 from backend.contract.field import Value
 from backend.contract.files import make_readable
 from backend.failures import Stopped
-from backend.model import adapters, exact, optimizers, value_head
+from backend.model import adapters, exact, full_model, optimizers, value_head
 from backend.model.side_files import SideFiles
 from backend.report import Report
 from backend.training import checkpoints, tracking
@@ -168,17 +168,29 @@ class RunTrainer(Trainer):
             make_readable(folder.glob("*.safetensors"))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """As the Trainer's; where the saved adapter is derived, from what learned, exactly."""
         inner = self.accelerator.unwrap_model(model or self.model)
-        if not exact.read(inner, Path(resume_from_checkpoint)):
+        if not self._read(inner, Path(resume_from_checkpoint)):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         value_head.restore(inner, Path(resume_from_checkpoint))
 
     def _load_best_model(self) -> None:
         inner = self.accelerator.unwrap_model(self.model)
-        if not exact.read(inner, Path(self.state.best_model_checkpoint or "")):
+        if not self._read(inner, Path(self.state.best_model_checkpoint or "")):
             super()._load_best_model()
         value_head.restore(inner, Path(self.state.best_model_checkpoint or ""))
+
+    def _read(self, model: Any, checkpoint: Path) -> bool:
+        """Read a derived adapter or a full model; False for what the Trainer itself reads right.
+
+        Of a full model it would pass over tensors whose names in the file are not those in the
+        model, with no more than a warning.
+        """
+        if exact.read(model, checkpoint):
+            return True
+        if hasattr(model, "peft_config") or self.is_deepspeed_enabled:
+            return False
+        full_model.read(model, checkpoint)
+        return True
 
     def joined_weights(self) -> Any:
         """All weights where DeepSpeed has spread them over a group, else None; asked by each."""

@@ -11,11 +11,13 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend import export, merging
+from backend import export
 from backend.contract import run_folder
 from backend.contract.arguments import parse
 from backend.contract.problems import TuneboardError
 from backend.failures import Stopped
+from backend.model import merging
+from backend.model.tensors import dtype_of, layout
 
 Exporter = Callable[..., Path]
 PROMPT = torch.tensor([[1, 20, 33, 47, 2, 60]])
@@ -99,7 +101,7 @@ def test_merged_answers_as_base_and_adapter(
     assert (wanted - logits(plainly(tiny_model_dir))).abs().max() > 100 * TOLERANCE
     found = logits(plainly(run(adapter_name_or_path=adapter)))
     assert (found - wanted).abs().max() < TOLERANCE
-    is_plain = merging.plain([adapter], merging.layout(tiny_model_dir)) is not None
+    is_plain = merging.plain([adapter], layout(tiny_model_dir), {}) is not None
     assert is_plain == (kind in PLAIN)
 
 
@@ -168,7 +170,7 @@ def test_dtype_is_written_and_recorded(
         given = {"adapter_name_or_path": adapter}
     folder = run(export_dtype=name, **given)
     assert json.loads((folder / "config.json").read_text())["dtype"] == name
-    assert str(merging.dtype_of(merging.layout(folder))) == f"torch.{name}"
+    assert str(dtype_of(layout(folder))) == f"torch.{name}"
     assert str(plainly(folder).dtype) == f"torch.{name}"
 
 

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from backend.contract.problems import TuneboardError
 from tests.matrix import shrink
 
 STEPS = ("build", "train", "reload", "merge", "chat")
+WHOLE = (*STEPS, "full")  # of models that also see or hear
 TOLERANCE = 1e-3  # of a logit: merged weights against base and adapter, float32
 PROMPT = "What is 2 plus 3?"
 
@@ -53,6 +55,7 @@ class Way:
         job = self.home / "saves" / "export"
         job.mkdir()
         export.run({**values, "export_dir": str(self.merged)}, job)
+        self._require_whole(self.merged)
         merged = self._load(model_name_or_path=str(self.merged))
         assert self._same(self._logits(merged), self._logits(self.tuned), TOLERANCE), "differs"
 
@@ -69,6 +72,27 @@ class Way:
             input_ids=ids, max_new_tokens=8, min_new_tokens=8, do_sample=False, use_cache=True
         )
         assert answer.shape[1] == ids.shape[1] + 8
+
+    def full(self) -> None:
+        """A step of full training writes all tensors of the base; what sees or hears stays."""
+        from tests.backend.training import trained
+
+        folder = trained(self.home, self.base, "full", max_steps=1, finetuning_type="full")
+        self._require_whole(folder)
+
+    def _require_whole(self, folder: Path) -> None:
+        """All tensors of the base lie in a folder by their names; what sees or hears, unchanged."""
+        from backend.model import language, load
+
+        model = load.base_model(self._values("chat"))
+        own = {id(weights) for _, weights in language.parameters(model)}
+        renamed = model.architecture.renamed
+        before, after = tensors_of(self.base), tensors_of(folder)
+        assert before.keys() <= after.keys(), f"lost: {sorted(before.keys() - after.keys())[:3]}"
+        for name, weights in model.named_parameters():
+            file_name = renamed.get(name, name)
+            if id(weights) not in own and file_name in before:
+                assert before[file_name] == after[file_name], f"{file_name} has changed"
 
     def _values(self, task: str, **given: Any) -> Any:
         from backend.contract.arguments import parse, resolved
@@ -100,14 +124,39 @@ class Way:
         return bool((one - other).abs().max() <= tolerance)
 
 
+def tensors_of(folder: Path) -> dict[str, tuple[str, bytes]]:
+    """Dtype and bytes of every tensor of a model folder, by its name in the files."""
+    import torch
+    from safetensors import safe_open
+
+    content = {}
+    for path in folder.glob("model*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
+                weights = file.get_tensor(name)
+                bits = weights.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+                content[name] = (str(weights.dtype), bits)
+    return content
+
+
+def seeing() -> list[str]:
+    """The model types that transformers registers as language models which also see or hear."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES
+
+    return sorted(MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES)
+
+
 def walk(model_type: str, home: Path) -> dict[str, str]:
     """What became of each step: "" where it held, else the reason; nothing after a failure."""
     way = Way(model_type, home)
     results: dict[str, str] = {}
-    for name in STEPS:
+    for name in WHOLE if model_type in seeing() else STEPS:
         step: Callable[[], None] = getattr(way, name)
         try:
             step()
+        except TuneboardError as error:
+            results[name] = f"refused: {error}".replace(str(way.base), "its folder")
+            break
         except Exception as error:  # noqa: BLE001 (whatever an architecture raises is its result)
             lines = str(error).strip().splitlines() or [""]
             results[name] = f"{type(error).__name__}: {lines[0][:160]}"

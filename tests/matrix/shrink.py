@@ -56,7 +56,13 @@ IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "num_blocks")
 LEFT_OUT = {"model_type", "transformers_version", "architectures", "torch_dtype", "dtype"}
 MORE_LAYERS = 4
+LARGEST = 60_000_000  # parameters that a tiny model may have
 SHARED = {"num_hidden_layers": 4, "layers_block_type": ["linear_attention", "hybrid"] * 2}
+# Positions of three kinds (time, height, width) share the halves of a head.
+ROPE = {"rope_type": "default", "rope_theta": 1e4}
+MROPE = {"text_config": {"rope_parameters": {**ROPE, "mrope_section": [2, 3, 3]}}}
+HALF = {**ROPE, "mrope_section": [1, 1, 2], "partial_rotary_factor": 0.5}
+GLM_ROPE = {"text_config": {"rope_parameters": HALF}}
 # What the rule cannot know: how sizes of one architecture hang together.
 ALSO: dict[str, dict[str, Any]] = {
     "bailing_hybrid": {"num_expert_group": 1, "linear_head_dim": HEAD, "linear_num_heads": 2},
@@ -72,6 +78,12 @@ ALSO: dict[str, dict[str, Any]] = {
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2},
     "mamba2": {"num_heads": 4, "head_dim": 32, "n_groups": 1},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    **dict.fromkeys(("glm4v", "glm4v_moe", "glm46v", "glmga", "glm_ocr"), GLM_ROPE),
+    "qwen2_vl": MROPE,
+    "qwen2_5_vl": MROPE,
+    "paddleocr_vl": MROPE,
+    "qwen2_5_omni_thinker": MROPE | {"vision_start_token_id": 300, "vision_end_token_id": 301},
+    "qwen3_omni_moe_thinker": {"vision_start_token_id": 300, "vision_end_token_id": 301},
     "recurrent_gemma": {"num_hidden_layers": 3},
     "reformer": {
         "is_decoder": True,
@@ -94,14 +106,33 @@ ALSO: dict[str, dict[str, Any]] = {
 def save(model_type: str, folder: Path) -> None:
     """Write a tiny random model of this type, with a tokenizer, as a plain model folder."""
     import torch
-    from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
     tokenizer = make_tokenizer()
     config = shrunk(model_type, tokenizer)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    with torch.device("meta"):
+        size = sum(each.numel() for each in _class(model_type)(config).parameters())
+    assert size <= LARGEST, f"{size:,} parameters are left: the rule cannot shrink this one"
+    model = _class(model_type)(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _class(model_type: str) -> Any:
+    """The class of the whole model: that of its parts where it also sees or hears."""
+    from transformers import CONFIG_MAPPING
+    from transformers.models.auto import modeling_auto as auto
+
+    for mapping in (
+        auto.MODEL_FOR_MULTIMODAL_LM_MAPPING,
+        auto.MODEL_FOR_CAUSAL_LM_MAPPING,
+        auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+        auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING,
+    ):
+        if CONFIG_MAPPING[model_type] in mapping:
+            kind = mapping[CONFIG_MAPPING[model_type]]
+            return kind[0] if isinstance(kind, tuple) else kind
+    raise KeyError(model_type)
 
 
 def shrunk(model_type: str, tokenizer: Any) -> Any:
@@ -109,7 +140,21 @@ def shrunk(model_type: str, tokenizer: Any) -> Any:
     from transformers import CONFIG_MAPPING
 
     kind = CONFIG_MAPPING[model_type]
-    return kind(**_small(kind().to_dict(), tokenizer) | ALSO.get(model_type, {}))
+    given = kind().to_dict()
+    for name, part in kind.sub_configs.items():  # what sees or hears is left out by some defaults
+        if given.get(name) is None and hasattr(part, "model_type"):
+            given[name] = part().to_dict()
+    return kind(**_joined(_small(given, tokenizer), ALSO.get(model_type, {})))
+
+
+def _joined(given: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Both; settings of a part are joined by their names."""
+    parts = {
+        name: _joined(given[name], value)
+        for name, value in more.items()
+        if name.endswith("_config") and isinstance(given.get(name), dict)
+    }
+    return given | more | parts
 
 
 def _small(given: dict[str, Any], tokenizer: Any) -> dict[str, Any]:

@@ -13,19 +13,12 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from backend.contract.files import read_json
+from backend.model.tensors import WEIGHTS, Layout, read
 
-WEIGHTS = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"
-FLOATS = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-}
 # What a plain LoRA may say; anything else in its config must be as peft's default is.
 UNIMPORTANT = {
     "auto_mapping",
@@ -46,20 +39,6 @@ UNIMPORTANT = {
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """Where a tensor lies; `dtype` is None where it holds no floating-point numbers."""
-
-    file: Path
-    shape: tuple[int, ...]
-    dtype: torch.dtype | None
-    size: int  # bytes
-
-    def size_as(self, dtype: torch.dtype) -> int:
-        """Bytes once it is written as `dtype`."""
-        return self.size if self.dtype is None else math.prod(self.shape) * dtype.itemsize
-
-
-@dataclass(frozen=True)
 class Delta:
     """What an adapter adds to one weight: scale * up @ down; shapes [out, r] and [r, in]."""
 
@@ -70,48 +49,26 @@ class Delta:
 
 @dataclass(frozen=True)
 class How:
-    """How weights are written: dtype, bytes a file, device for the sums, whom to tell."""
+    """How weights are written: dtype (None: each in its own), bytes a file, device for the sums,
+    whom to tell."""
 
-    dtype: torch.dtype
+    dtype: torch.dtype | None
     shard: int
     device: str
     progress: Callable[[int, int], None]
 
 
-Layout = Mapping[str, Tensor]
 Deltas = Mapping[str, Sequence[Delta]]
 
 
-def layout(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of a model folder, by name, from the headers alone."""
-    index = read_json(folder / f"{WEIGHTS}.index.json").get("weight_map")
-    names = sorted({str(name) for name in index.values()}) if isinstance(index, dict) else [WEIGHTS]
-    found = {}
-    for path in (folder / Path(name).name for name in names):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        for name, entry in header.items():
-            if name != "__metadata__":
-                begin, end = entry["data_offsets"]
-                dtype = FLOATS.get(entry["dtype"])
-                found[name] = Tensor(path, tuple(entry["shape"]), dtype, end - begin)
-    return found
+def plain(folders: Sequence[Path], tensors: Layout, renamed: Mapping[str, str]) -> Deltas | None:
+    """What the adapters add to which weight, or None where one of them is more than plain LoRA.
 
-
-def dtype_of(tensors: Layout) -> torch.dtype:
-    """The dtype in which most of the numbers are stored."""
-    sizes: dict[torch.dtype, int] = {}
-    for tensor in tensors.values():
-        if tensor.dtype is not None:
-            sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.size
-    return max(sizes, key=sizes.__getitem__, default=torch.float32)
-
-
-def plain(folders: Sequence[Path], tensors: Layout) -> Deltas | None:
-    """What the adapters add to which weight, or None where one of them is more than plain LoRA."""
+    `renamed` gives the name in the files of each parameter whose name in the model is another.
+    """
     deltas: dict[str, list[Delta]] = {}
     for folder in folders:
-        found = _deltas(folder, tensors)
+        found = _deltas(folder, tensors, renamed)
         if found is None:
             return None
         for name, delta in found.items():
@@ -127,7 +84,7 @@ def write(tensors: Layout, deltas: Deltas, folder: Path, how: How) -> None:
     for number, names in enumerate(parts, start=1):
         file = WEIGHTS if len(parts) == 1 else f"model-{number:05d}-of-{len(parts):05d}.safetensors"
         content = {}
-        for name, weight in _read(names, tensors):
+        for name, weight in read(names, tensors):
             content[name] = _added(weight, deltas.get(name, ()), how)
             places[name] = file
             done += 1
@@ -153,44 +110,38 @@ def _parts(tensors: Layout, how: How) -> Iterator[list[str]]:
     yield part
 
 
-def _read(names: Sequence[str], tensors: Layout) -> Iterator[tuple[str, torch.Tensor]]:
-    for file in dict.fromkeys(tensors[name].file for name in names):
-        with safe_open(file, framework="pt") as weights:
-            for name in names:
-                if tensors[name].file == file:
-                    yield name, weights.get_tensor(name)
-
-
 def _added(weight: torch.Tensor, deltas: Sequence[Delta], how: How) -> torch.Tensor:
+    own = weight.dtype
     if deltas:
         weight = weight.to(how.device, torch.float32)
         for delta in deltas:
             up, down = (part.to(how.device, torch.float32) for part in (delta.up, delta.down))
             weight = weight + delta.scale * (up @ down)
     if weight.is_floating_point():
-        weight = weight.to("cpu", how.dtype)
+        weight = weight.to("cpu", how.dtype or own)
     return weight.contiguous()
 
 
-def _deltas(folder: Path, tensors: Layout) -> dict[str, Delta] | None:
+def _deltas(folder: Path, tensors: Layout, renamed: Mapping[str, str]) -> dict[str, Delta] | None:
     settings = _settings(folder)
     if settings is None or not (folder / ADAPTER).is_file():
         return None
     root = math.sqrt(settings.r) if settings.use_rslora else settings.r
     parts = load_file(folder / ADAPTER)
-    found = {}
+    deltas = {}
     for key, down in parts.items():
-        name = key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
-        up = parts.get(f"base_model.model.{name}.lora_B.weight")
-        target = tensors.get(f"{name}.weight")
+        module = key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+        up = parts.get(f"base_model.model.{module}.lora_B.weight")
+        name = renamed.get(f"{module}.weight", f"{module}.weight")
+        target = tensors.get(name)
         if up is None or target is None or target.dtype is None:
             if not key.endswith(".lora_B.weight"):
                 return None
             continue
         if (up.shape[0], down.shape[1]) != target.shape or up.shape[1] != down.shape[0]:
             return None
-        found[f"{name}.weight"] = Delta(up, down, settings.lora_alpha / root)
-    return found if 2 * len(found) == len(parts) else None
+        deltas[name] = Delta(up, down, settings.lora_alpha / root)
+    return deltas if 2 * len(deltas) == len(parts) else None
 
 
 def _settings(folder: Path) -> Any:

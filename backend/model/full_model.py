@@ -1,0 +1,88 @@
+"""All weights of a model, written whole and read back.
+
+What is written has the tensors of the base under the names of the base. What did not change is in
+the base's own bytes, and what transformers leaves out when it loads the base is there again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.core_model_loading import revert_weight_conversion
+
+from backend.model import tensors, value_head
+from backend.model.architecture import Architecture
+
+Weights = dict[str, Tensor]
+
+
+def save(
+    model: Any,
+    folder: Path,
+    weights: Weights | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    shard: int | str = "50GB",
+) -> None:
+    """Write the model with its configuration into a folder, in files of at most `shard` bytes.
+
+    weights  those of the model where a group has joined them, by their names in the model
+    dtype    that of everything in the result; None leaves what did not change in the base's
+    """
+    base: Architecture = model.architecture
+    parameters = dict(model.state_dict()) if weights is None else weights
+    written = revert_weight_conversion(model, parameters)
+    for name in _doubled(model, parameters, written):
+        if name in base.tensors:
+            written[name] = written[name].clone()  # a file cannot hold the same memory twice
+        else:
+            del written[name]
+    beside = dict(tensors.read(base.beside, base.tensors))
+    if dtype is None:
+        written |= beside | _unchanged(base.tensors, written)
+    else:
+        written |= {name: _cast(each, dtype) for name, each in beside.items()}
+    model.save_pretrained(
+        folder, state_dict=written, save_original_format=False, max_shard_size=shard
+    )
+
+
+def read(model: Any, folder: Path) -> None:
+    """Put the weights of a folder that `save` wrote into the model, each in its own dtype."""
+    dtype = tensors.widest(tensors.layout(folder))
+    saved = type(model).from_pretrained(folder, config=model.config, dtype=dtype)
+    with value_head.apart(model):
+        model.load_state_dict(saved.state_dict())
+
+
+def _doubled(model: Any, parameters: Weights, written: Weights) -> list[str]:
+    """Names in the files of weights that are others once more (an output layer that is the
+    embeddings); where a group has joined them, each is a copy of its own."""
+    tied = getattr(model, "all_tied_weights_keys", {}).items()
+    doubled = {
+        id(parameters[name])
+        for name, source in tied
+        if {name, source} <= parameters.keys()
+        and model.get_parameter(name) is model.get_parameter(source)
+    }
+    return [name for name, weights in written.items() if id(weights) in doubled]
+
+
+def _cast(weights: Tensor, dtype: torch.dtype) -> Tensor:
+    return weights.to(dtype) if weights.is_floating_point() else weights
+
+
+def _unchanged(base: tensors.Layout, written: Mapping[str, Tensor]) -> Weights:
+    """The base's own tensors where `written` has the same numbers in another dtype."""
+    cast = [
+        name
+        for name, each in base.items()
+        if name in written and each.dtype not in {None, written[name].dtype}
+    ]
+    return {
+        name: weights
+        for name, weights in tensors.read(cast, base)
+        if torch.equal(weights.to(written[name].dtype), written[name].cpu())
+    }

@@ -1,0 +1,75 @@
+"""The tensors of a model folder by name, from the headers of its safetensors files alone."""
+
+import functools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from backend.contract.model_folder import headers
+
+WEIGHTS = "model.safetensors"
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor lies; `dtype` is None where it holds no floating-point numbers."""
+
+    file: Path
+    shape: tuple[int, ...]
+    dtype: torch.dtype | None
+    size: int  # bytes
+
+    def size_as(self, dtype: torch.dtype | None) -> int:
+        """Bytes once it is written as `dtype` (None: as it is)."""
+        if self.dtype is None or dtype is None:
+            return self.size
+        return math.prod(self.shape) * dtype.itemsize
+
+
+Layout = Mapping[str, Tensor]
+
+
+def layout(folder: Path) -> dict[str, Tensor]:
+    """Every tensor of a model folder, by its name in the files."""
+    tensors = {}
+    for path, _, header in headers(folder, "model"):
+        for name, entry in header.items():
+            begin, end = entry["data_offsets"]
+            dtype = DTYPES.get(entry["dtype"])
+            tensors[name] = Tensor(path, tuple(entry["shape"]), dtype, end - begin)
+    return tensors
+
+
+def dtype_of(tensors: Layout) -> torch.dtype:
+    """The dtype in which most of the numbers are stored."""
+    sizes: dict[torch.dtype, int] = {}
+    for tensor in tensors.values():
+        if tensor.dtype is not None:
+            sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.size
+    return max(sizes, key=sizes.__getitem__, default=torch.float32)
+
+
+def widest(tensors: Layout) -> torch.dtype:
+    """A dtype that holds every number of these tensors."""
+    dtypes = {tensor.dtype for tensor in tensors.values() if tensor.dtype is not None}
+    return functools.reduce(torch.promote_types, dtypes) if dtypes else torch.float32
+
+
+def read(names: Iterable[str], tensors: Layout) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of these names, one at a time and file by file, on the CPU as they are stored."""
+    wanted = list(names)
+    for file in dict.fromkeys(tensors[name].file for name in wanted):
+        with safe_open(file, framework="pt") as weights:
+            for name in wanted:
+                if tensors[name].file == file:
+                    yield name, weights.get_tensor(name)
