@@ -44,6 +44,8 @@ def run(values: Values, folder: Path) -> None:
     report = Report(folder)
     report.phase("loading")
     load.base_architecture(values)  # what cannot be loaded is refused before data is read
+    for notice in load.base_notices(values):
+        report.notice(notice)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
     evaluation = prompts = None

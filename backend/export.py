@@ -69,6 +69,8 @@ def run(values: Values, folder: Path) -> None:
     report = Report(folder)
     report.phase("loading")
     plan = _plan(values)
+    for notice in load.base_notices(values):
+        report.notice(notice)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
     for notice in template.notices:

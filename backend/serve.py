@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -50,6 +50,7 @@ def run(values: Values) -> int:
     if key is None and not is_loopback(host):
         raise UsageError(Problem(code="api_key_required", field="host", params={"host": host}))
     if values["infer_backend"] != "huggingface":
+        _tell_notices(engines.base_notices(values))
         return engines.run(values, _model_name(values), key)
     bound = _bind(host, int(values["port"] or 0))
     if os.environ.get("API_WITH_PARENT"):
@@ -220,7 +221,14 @@ def _address(host: str, port: int) -> str:
 def _load(values: dict[str, Value]) -> "Engine":
     from backend.serving.engine import Engine  # torch: seconds, so not before the port answers
 
-    return Engine.load(values)
+    engine = Engine.load(values)
+    _tell_notices(engine.notices)
+    return engine
+
+
+def _tell_notices(notices: Iterable[Problem]) -> None:
+    for notice in notices:
+        _say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
 
 
 def _tell(problem: Problem | None) -> None:

@@ -16,10 +16,10 @@ from backend.contract.files import dump, read_json, write_atomic
 from backend.contract.problems import Problem
 from backend.data import prepare, templates
 from backend.failures import Stopped
-from backend.model import adapters, load
+from backend.model import adapters, load, reference
 from backend.model.side_files import SideFiles
 from backend.report import Report
-from backend.training import arguments, checkpoints
+from backend.training import arguments, checkpoints, scoring
 from backend.training.callback import memory, own_figures
 
 STAGES = {
@@ -46,6 +46,8 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     stage = stage_trainer(str(values["stage"]))
     stage.check(values)
     load.base_architecture(values)  # what cannot be trained whole is refused before data is read
+    for notice in _base_notices(values):
+        report.notice(notice)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
     values = {**values, "template": template.name}
@@ -80,6 +82,12 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
         raise Stopped
     if values.get("push_to_hub") and report.writes:
         _push(values, folder, report)
+
+
+def _base_notices(values: Mapping[str, Value]) -> list[Problem]:
+    """Adapters of the policy, the reference or the reward model that meet another base."""
+    found = load.base_notices(values)
+    return found + reference.base_notices(values) + scoring.base_notices(values)
 
 
 def _compare(key: str, resumed: bool, report: Report) -> None:

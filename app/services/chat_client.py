@@ -129,7 +129,7 @@ def status() -> Status:
     detail = str(answer.get("detail", "")) or (
         _last_words(current.log) if state == "failed" else ""
     )
-    notices = tuple(Problem.from_json(one) for one in answer.get("notices") or [])
+    notices = tuple(Problem.from_json(row) for row in answer.get("notices") or ())
     return Status(state, detail, str(answer.get("model", "")), notices)
 
 

@@ -201,8 +201,8 @@ def _check_tools(lang: str, text: str) -> Any:
 def describe(lang: str) -> str:
     """The state of the loaded model in words."""
     status = chat_client.status()
-    said = t(f"chat.{status.state}", lang, model=status.model, detail=status.detail)
-    return "\n".join([said, *(f"ⓘ {one.text(lang)}" for one in status.notices)])
+    text = t(f"chat.{status.state}", lang, model=status.model, detail=status.detail)
+    return "\n".join([text, *(f"ⓘ {notice.text(lang)}" for notice in status.notices)])
 
 
 def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 
+from backend.contract import adapter_base
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.files import make_readable, read_json
@@ -194,6 +195,8 @@ def save(model: Any, folder: Path, values: Values, run: Path, state_dict: Any = 
             full_model.save(model, folder, weights)
     if head is not None:
         head.write(folder)
+    if hasattr(model, "peft_config"):
+        adapter_base.write(folder, model.trained_on)
     if getattr(model, "is_loftq", False):
         loftq.mark(folder)
     derived = values.get("finetuning_type") in {"adalora", *SOFT_PROMPTS}
@@ -244,15 +247,20 @@ def is_new(folders: Sequence[Path], values: Values) -> bool:
     return adapter and (not folders or bool(values.get("create_new_adapter")))
 
 
+def merged(folders: Sequence[Path], values: Values) -> Sequence[Path]:
+    """The adapters that are folded into the weights before training: all but one that learns."""
+    continued = is_adapter(values.get("finetuning_type")) and not is_new(folders, values)
+    return folders[:-1] if continued else folders
+
+
 def _adapted(model: Any, folders: Sequence[Path], values: Values) -> Any:
-    continued = not is_new(folders, values)
-    before = folders[:-1] if continued else folders
+    before = merged(folders, values)
     if before and values.get("quantization_bit"):
         raise UsageError(Problem(code="quantization_one_adapter", field="adapter_name_or_path"))
     name = model.name_or_path
     model = merge(model, before)
     model.name_or_path = name
-    if continued:
+    if not is_new(folders, values):
         _require_method(folders[-1], values)
         _require_known_tokens(model, folders[-1])
         return attach(model, folders[-1], training=True)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from backend.contract import model_folder
+from backend.contract import adapter_base, model_folder
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.files import read_json
@@ -53,7 +53,10 @@ def model(values: Values, *, training: bool, vocabulary: int = 0) -> Any:
     """
     folders = adapter_folders(values)
     if training:
-        return _learning(values, folders, vocabulary)
+        prepared = _learning(values, folders, vocabulary)
+        before = adapters.merged(folders, values)
+        prepared.trained_on = adapter_base.record(base_folder(values), before)
+        return prepared
     tuned = adapters.apply(base_model(values), folders)
     return (tuned if quantized(values) else tuned.to(device())).eval()
 
@@ -120,6 +123,11 @@ def base_architecture(values: Values) -> Architecture:
     _refuse_code(folder, values)
     trust = bool(values.get("trust_remote_code"))
     return _loading(folder, architecture.of, folder, trust=trust)
+
+
+def base_notices(values: Values) -> list[Problem]:
+    """A notice for each adapter that was trained on something else than it is put on."""
+    return adapter_base.notices(base_folder(values), base_name(values), adapter_folders(values))
 
 
 def frozen_notices(model: Any) -> list[Problem]:

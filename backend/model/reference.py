@@ -97,13 +97,26 @@ def _starts_neutral(values: Values) -> bool:
     return is_adapter(values.get("finetuning_type")) and not continued and not shifted
 
 
+def base_notices(values: Values) -> list[Problem]:
+    """A notice for each adapter of another model that was trained on something else."""
+    if not values.get("ref_model_adapters"):
+        return []
+    return [_about(problem) for problem in load.base_notices(_described(values))]
+
+
+def _described(values: Values) -> Values:
+    """The other model as arguments of loading."""
+    given = {**values, **{name: values.get(source) for source, name in OTHER.items()}}
+    given["model_name_or_path"] = values.get("ref_model") or values.get("model_name_or_path")
+    return given
+
+
 def _load(values: Values, vocabulary: int, place: torch.device) -> Any:
     """The other model, frozen, on the device `place`.
 
     Raises ModelError, about the arguments that name it.
     """
-    given = {**values, **{name: values.get(source) for source, name in OTHER.items()}}
-    given["model_name_or_path"] = values.get("ref_model") or values.get("model_name_or_path")
+    given = _described(values)
     try:
         base = load.base_model(given, dtype=training_precision(values).frozen)
         model = adapters.apply(base, load.adapter_folders(given))

@@ -14,7 +14,7 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from backend.contract import run_files, trained_with
+from backend.contract import adapter_base, run_files, trained_with
 from backend.contract.field import Value
 from backend.contract.files import read_json
 from backend.contract.model_folder import ADAPTER_CONFIG, CONFIG
@@ -37,7 +37,8 @@ OF_MODEL = ("*.json", "*.jinja", "*.txt", "*.py")
 LEGAL = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*")
 # Files of these kinds that are about a run, or that are written with the weights.
 OTHERS = {
-    *(CONFIG, ADAPTER_CONFIG, GENERATION, trained_with.NAME, "quantized_base.json"),
+    *(CONFIG, ADAPTER_CONFIG, GENERATION, trained_with.NAME, adapter_base.NAME),
+    "quantized_base.json",
     *(run_files.RUN, run_files.LAUNCH, run_files.STATUS, run_files.STOP, run_files.EXIT),
     *(run_files.PROBLEM, run_files.DATA, run_files.RESULTS, run_files.LOG, "manifest.json"),
     *("train_results.json", "eval_results.json", "predict_results.json", "requirements.txt"),

@@ -57,7 +57,7 @@ def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
             "model": service.name,
             "problem": problem.to_json() if problem else None,
             "detail": problem.text() if problem else "",
-            "notices": [one.to_json() for one in service.notices],
+            "notices": [notice.to_json() for notice in service.notices],
         }
 
     def model(name: str) -> dict[str, Any]:

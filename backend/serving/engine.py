@@ -1,6 +1,6 @@
 """The model that answers: messages in, pieces of text out, one answer at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -39,13 +39,15 @@ Show = Callable[[str], None]
 class Engine:
     """A loaded model with its tokenizer and template. Not thread-safe: one answer at a time."""
 
-    def __init__(self, model: Any, tokenizer: Any, template: Any) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, template: Any, notices: Sequence[Problem] = ()
+    ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._template = template
         self._end = end_ids(model, tokenizer, template.stop_ids)
         self.style = Style.of(template.jinja)
-        self.notices: list[Problem] = template.notices
+        self.notices: list[Problem] = [*template.notices, *notices]
         self.context = context_length(model)
         self.has_adapter = isinstance(model, PeftModel)
 
@@ -54,7 +56,8 @@ class Engine:
         """Load what the arguments name; raises ModelError and its kin."""
         tokenizer = load.tokenizer(values)
         template = templates.load(values, tokenizer)
-        return cls(load.model(values, training=False), tokenizer, template)
+        notices = load.base_notices(values)
+        return cls(load.model(values, training=False), tokenizer, template, notices)
 
     def prompt(self, ask: Ask) -> list[int]:
         """The prompt's token ids.

@@ -15,11 +15,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend.contract import template_names, trained_with
+from backend.contract import adapter_base, model_folder, template_names, trained_with
 from backend.contract.dataset_info import names
 from backend.contract.devices import gpus
 from backend.contract.field import Value, Values
-from backend.contract.model_folder import ADAPTER_CONFIG, adapter_base, is_hub_id, local
+from backend.contract.model_folder import ADAPTER_CONFIG, is_hub_id, local
 from backend.contract.problems import Problem, UsageError
 
 BASE = "base"
@@ -98,6 +98,14 @@ def sglang(values: Values, name: str) -> list[str]:
     return argv + list(_options(values["sglang_config"]))
 
 
+def base_notices(values: Values) -> list[Problem]:
+    """A notice where the adapter was trained on another base than the one that is served."""
+    base, adapter = _model(values)
+    if not adapter or is_hub_id(base):
+        return []
+    return adapter_base.notices(Path(base), base, [Path(adapter)])
+
+
 def _sglang_dtype(values: Values) -> str:
     names_of_theirs = {"float16": "half", "float32": "float"}
     return names_of_theirs.get(str(values["infer_dtype"]), str(values["infer_dtype"]))
@@ -109,7 +117,7 @@ def _model(values: Values) -> tuple[str, str]:
     given = [str(local(each)) for each in names(values["adapter_name_or_path"])]
     folder = local(name)
     if (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file():
-        given, name = [str(folder), *given], adapter_base(folder)
+        given, name = [str(folder), *given], model_folder.adapter_base(folder)
     return name if is_hub_id(name) else str(local(name)), given[0] if given else ""
 
 

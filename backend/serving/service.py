@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
@@ -63,10 +63,9 @@ class Service:
         return getattr(self.engine(), "style", Style())
 
     @property
-    def notices(self) -> list[Problem]:
-        """What should be known of the loaded model's template."""
-        found: list[Problem] = getattr(self._engine, "notices", [])
-        return found
+    def notices(self) -> Sequence[Problem]:
+        """What should be known of the loaded model: its template, and how its adapter fits."""
+        return getattr(self._engine, "notices", ())
 
     def models(self) -> list[str]:
         """The names that a request may give: the model, and with an adapter also its base."""

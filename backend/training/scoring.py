@@ -7,6 +7,7 @@ api    a server: POST {"model": "model", "messages": [text, ...]} gives {"scores
        server and its PPO have it
 """
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ import httpx
 import torch
 from torch import Tensor
 
-from backend.contract import reward_model
+from backend.contract import adapter_base, reward_model
 from backend.contract.field import Value
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.reward_model import FIELD
@@ -63,11 +64,31 @@ def load(values: Values, model: Any, tokenizer: Any) -> Scorer:
     return ModelScorer(values, model, tokenizer, size)
 
 
+def base_notices(values: Values) -> list[Problem]:
+    """A notice for each adapter of the reward model that was trained on something else."""
+    if not reward_model.needed(values) or values.get("reward_model_type") == "api":
+        return []
+    if reward_model.is_shared(values):
+        folder = models.last_folder({**values, "adapter_name_or_path": values.get("reward_model")})
+        before = adapters.merged(models.adapter_folders(values), values)
+        base, name = models.base_folder(values), models.base_name(values)
+        stack = adapter_base.notices(base, name, [*before, folder])
+        found = [each for each in stack if each.params["adapter"] == str(folder)]
+    else:
+        found = models.base_notices(_described(values))
+    return [dataclasses.replace(problem, field=FIELD) for problem in found]
+
+
+def _described(values: Values) -> Values:
+    """The reward model as arguments of loading."""
+    return {**values, **{name: values.get(source) for source, name in OTHER.items()}}
+
+
 class ModelScorer:
     """A frozen reward model of its own."""
 
     def __init__(self, values: Values, policy: Any, tokenizer: Any, size: int) -> None:
-        given = {**values, **{name: values.get(source) for source, name in OTHER.items()}}
+        given = _described(values)
         with _about_reward_model():
             if models.tokenizer(given).get_vocab() != tokenizer.get_vocab():
                 params = {"path": str(values["reward_model"])}

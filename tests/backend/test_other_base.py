@@ -1,0 +1,164 @@
+"""An adapter on another base of the same shapes: training, evaluation, export, chat, API say so.
+
+The right value is silence on the base that it was trained on, wherever that lies by now; the
+fingerprint itself is tested in tests/unit/test_adapter_base.py.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from backend import evaluate, export
+from backend.contract import adapter_base
+from backend.contract.arguments import parse, resolved
+from backend.contract.files import read_json
+from backend.model import reference
+from backend.serving.engine import Engine
+from backend.training import scoring
+from tests.backend.training import small, trained
+
+ROOT = Path(__file__).parents[2]
+OTHER, STACK = "adapter_of_other_base", "adapter_of_other_stack"
+
+
+def values(task: str, base: Path, *adapters: Path, **given: Any) -> dict[str, Any]:
+    raw = {"model_name_or_path": str(base), **given}
+    if adapters:
+        raw["adapter_name_or_path"] = ",".join(map(str, adapters))
+    found, problems = parse(raw, task)
+    assert not problems
+    return resolved(found)
+
+
+def each(codes: list[str]) -> dict[str, list[str]]:
+    return {task: codes for task in ("train", "eval", "export", "api")}
+
+
+def told(folder: Path) -> list[str]:
+    """The codes of a run's notices about adapters."""
+    notices = read_json(folder / "status.json").get("notices")
+    assert isinstance(notices, list)
+    return [row["code"] for row in notices if row["code"].startswith("adapter_")]
+
+
+def everywhere(home: Path, base: Path, *adapters: Path) -> dict[str, list[str]]:
+    """What each task has to say of these adapters on this base."""
+    home = home / f"tasks-{len(list(home.glob('tasks-*')))}"
+    home.mkdir()
+    jobs = {name: home / name for name in ("eval", "export")}
+    for job in jobs.values():
+        job.mkdir()
+    data = {"dataset_dir": str(home.parent / "data"), "eval_dataset": "sums"}
+    more = {**data, "cutoff_len": 64, "max_samples": 2}
+    evaluate.run(values("eval", base, *adapters, **more), jobs["eval"])
+    export.run(values("export", base, *adapters, export_dir=str(home / "out")), jobs["export"])
+    given = [str(each) for each in adapters]
+    run = trained(
+        home.parent, base, f"again-{home.name}", max_steps=1, adapter_name_or_path=",".join(given)
+    )
+    engine = Engine.load(values("api", base, *adapters))
+    codes = {"train": told(run), **{name: told(job) for name, job in jobs.items()}}
+    return {**codes, "api": [each.code for each in engine.notices]}
+
+
+@pytest.fixture
+def other(tmp_path: Path, tiny_model_dir: Path) -> Path:
+    """A base of the same shapes with other weights."""
+    folder = tmp_path / "other"
+    shutil.copytree(tiny_model_dir, folder)
+    weights = load_file(folder / "model.safetensors")
+    moved = {name: each + 0.01 * torch.randn_like(each) for name, each in weights.items()}
+    save_file(moved, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_it_is_said_by_every_task_and_not_on_the_base_it_came_from(
+    workspace: Path, tiny_model_dir: Path, other: Path
+) -> None:
+    base = workspace / "base"
+    shutil.copytree(tiny_model_dir, base)
+    adapter = trained(workspace, base, "first", max_steps=1, save_steps=1)
+    assert everywhere(workspace, base, adapter) == each([])
+    assert everywhere(workspace, other, adapter) == each([OTHER])
+    moved = base.rename(workspace / "moved")
+    assert everywhere(workspace, moved, adapter / "checkpoint-1") == each([])
+
+
+def test_adapters_on_adapters(workspace: Path, tiny_model_dir: Path) -> None:
+    """The second learned over the merged first: without it, it is on another model than its own."""
+    first = trained(workspace, tiny_model_dir, "first", max_steps=1)
+    more = {"adapter_name_or_path": str(first), "create_new_adapter": True}
+    second = trained(workspace, tiny_model_dir, "second", max_steps=1, **more)
+    third = trained(workspace, tiny_model_dir, "third", adapter_name_or_path=f"{first},{second}")
+    assert [len(read_json(each / adapter_base.NAME)["before"]) for each in (first, second)] == [
+        0,
+        1,
+    ]
+    for stack in ((first, second), (first, third)):
+        assert Engine.load(values("api", tiny_model_dir, *stack)).notices == []
+    assert everywhere(workspace, tiny_model_dir, second) == each([STACK])
+
+
+def test_the_base_may_be_a_run_s_own_folder(workspace: Path, tiny_model_dir: Path) -> None:
+    """Where that run is made again, it is another model."""
+    full = {"finetuning_type": "full", "max_steps": 1, "learning_rate": 0.01}
+    base = trained(workspace, tiny_model_dir, "full", **full)
+    adapter = trained(workspace, base, "on_it", max_steps=1)
+    engine = Engine.load(values("api", base, adapter))
+    assert engine.notices == []
+    assert Engine.load(values("api", adapter)).notices == []  # the adapter brings its base
+    shutil.rmtree(base)
+    trained(workspace, tiny_model_dir, "full", **full, seed=7)
+    for given in (values("api", base, adapter), values("api", adapter)):
+        assert [each.code for each in Engine.load(given).notices] == [OTHER]
+
+
+def test_reward_and_reference_are_looked_at_too(
+    workspace: Path, tiny_model_dir: Path, other: Path
+) -> None:
+    adapter = trained(workspace, other, "elsewhere", max_steps=1)
+    given = {"stage": "ppo", "reward_model": str(adapter)}
+    found = scoring.base_notices(small(tiny_model_dir, **given))
+    assert [(each.code, each.field) for each in found] == [(OTHER, "reward_model")]
+    given = {"stage": "dpo", "ref_model_adapters": str(adapter)}
+    found = reference.base_notices(small(tiny_model_dir, **given))
+    assert [(each.code, each.field) for each in found] == [(OTHER, "ref_model_adapters")]
+    right = {"ref_model": str(other), "ref_model_adapters": str(adapter)}
+    assert reference.base_notices(small(tiny_model_dir, stage="dpo", **right)) == []
+
+
+def test_chat_in_a_terminal_says_it(workspace: Path, tiny_model_dir: Path, other: Path) -> None:
+    adapter = trained(workspace, tiny_model_dir, "first", max_steps=1)
+    words = [f"model_name_or_path={other}", f"adapter_name_or_path={adapter}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "backend", "chat", *words],
+        input="",
+        env={**os.environ, "TUNEBOARD_HOME": str(workspace), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"was trained on other weights than those of {other}" in done.stderr
+
+
+def test_an_adapter_of_plain_peft_is_judged_by_its_name(
+    workspace: Path, tiny_model_dir: Path, other: Path
+) -> None:
+    """peft 0.21 writes base_model_name_or_path and no more."""
+    adapter = trained(workspace, tiny_model_dir, "first", max_steps=1)
+    (adapter / adapter_base.NAME).unlink()
+    config = adapter / "adapter_config.json"
+    content = {**json.loads(config.read_text()), "base_model_name_or_path": "org/Llama-3-8B"}
+    config.write_text(json.dumps(content))
+    found = Engine.load(values("api", other, adapter)).notices
+    assert [each.code for each in found] == ["adapter_names_other_base"]
+    assert "org/Llama-3-8B" in found[0].text()
