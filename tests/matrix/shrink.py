@@ -103,12 +103,12 @@ ALSO: dict[str, dict[str, Any]] = {
 }
 
 
-def save(model_type: str, folder: Path) -> None:
+def save(model_type: str, folder: Path, tokenizer: Any = None) -> None:
     """Write a tiny random model of this type, with a tokenizer, as a plain model folder."""
     import torch
 
     torch.manual_seed(0)
-    tokenizer = make_tokenizer()
+    tokenizer = tokenizer or make_tokenizer()
     config = shrunk(model_type, tokenizer)
     with torch.device("meta"):
         size = sum(each.numel() for each in _class(model_type)(config).parameters())
