@@ -88,3 +88,17 @@ document.addEventListener("pointerover", (event) => {
     return all.length && isStatus(all[0][1]) ? all.filter(isNews) : all;
   };
 })();
+
+// A chat that shows texts as they are holds them escaped behind a mark (app/tabs/plain_chatbot.py):
+// what its copy buttons write is what the reader sees.
+(() => {
+  const clipboard = navigator.clipboard;
+  if (!clipboard) return;
+  const [mark, write] = ["<!--as it is-->", clipboard.writeText.bind(clipboard)];
+  const reader = document.createElement("textarea");
+  clipboard.writeText = (text) => {
+    if (!String(text).includes(mark)) return write(text);
+    reader.innerHTML = text.replaceAll(mark, "").replaceAll("<", "&lt;");
+    return write(reader.value);
+  };
+})();

@@ -11,9 +11,10 @@ from app.form import Form
 from app.i18n import say, t
 from app.services import chat_client, chat_turns
 from app.services.catalog import base_of, is_adapter
-from app.tabs import chat_feedback
+from app.tabs import chat_feedback, plain_chatbot
 from app.tabs.context import Context
 from app.tabs.launching import said
+from app.tabs.plain_chatbot import PlainChatbot
 from backend.contract import boundary
 from backend.contract.arguments import judged
 from backend.contract.home import home, relative
@@ -129,12 +130,13 @@ def _button(texts: Any, name: str, variant: str) -> Any:
 def _chatbot(texts: Any, name: str, visible: bool = True) -> Any:
     key = f"chat.column_{name}"
     return texts.make(
-        gr.Chatbot,
+        PlainChatbot,
         {"label": key},
         height=420,
         visible=visible,
         elem_id=f"chat-{name}",
         render_markdown=False,
+        latex_delimiters=[],
         sanitize_html=True,
         buttons=["copy", "copy_all"],  # by default also one that sends the chat to a web site
     )
@@ -173,10 +175,11 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
+    columns = [parts["tuned"], parts["base"]]
     parts["escape"].change(
-        lambda plain: [gr.update(render_markdown=not plain)] * 2,
-        parts["escape"],
-        [parts["tuned"], parts["base"]],
+        lambda plain, *columns: [plain_chatbot.shown(turns, plain) for turns in columns],
+        [parts["escape"], *columns],
+        columns,
         api_visibility="private",
     )
     gr.on(

@@ -138,6 +138,9 @@ def settled(answer: Locator) -> str:
     raise AssertionError("the answer never ends")
 
 
+AS_IT_IS = "<b>bold</b> &amp;   spaces\n\n    indented\n**stars** $$x$$ <script>1</script>"
+
+
 def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> None:
     """Load, ask, stop, ask again, clear, unload; unloading leaves no process behind."""
     page = open_page()
@@ -185,9 +188,24 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     assert row["messages"][1]["content"].strip() == first.strip()
     assert row["label"] is False
 
+    say(page, AS_IT_IS)
+    expect(turns).to_have_count(2)
+    settled(turns.nth(1))
+    look_as_it_is(page)
+
     page.locator("#chat-unload").click()
     expect(status).to_have_value(t("chat.none", "en"))
     until(lambda: not children(home), 10)
+
+
+def look_as_it_is(page: Page) -> None:
+    """The last question with every character, whatever was ticked between."""
+    asked = page.locator("#chat-tuned [data-testid=user] .md").last
+    for ticked in (True, False, True):
+        page.locator("#chat-escape input").set_checked(ticked)
+        expect(asked.locator("b")).to_have_count(0 if ticked else 1)
+        if ticked:
+            assert asked.evaluate("each => each.textContent") == AS_IT_IS
 
 
 def say(page: Page, words: str) -> None:
