@@ -32,15 +32,15 @@ def load(entry: Entry, values: Mapping[str, Value]) -> HubFiles:
     cache_dir = str(local(str(values["cache_dir"]))) if values.get("cache_dir") else None
     if entry.hub == "modelscope":
         _require(entry)
-        found = _found(_fetched(entry.hub_id, cache_dir), entry, cache_dir)
+        files = _files(_fetched(entry.hub_id, cache_dir), entry, cache_dir)
     elif offline:
-        found = hub_files.known_before(entry, cache_dir) or _here(entry, cache_dir)
+        files = hub_files.known_before(entry, cache_dir) or _here(entry, cache_dir)
     else:
         _require(entry)
-        found = _found(entry.hub_id, entry, cache_dir)
+        files = _files(entry.hub_id, entry, cache_dir)
     if not values.get("streaming"):
-        found.fetch()
-    return found
+        files.fetch()
+    return files
 
 
 def _require(entry: Entry) -> None:
@@ -48,7 +48,7 @@ def _require(entry: Entry) -> None:
         raise unreachable(entry.hub_id)
 
 
-def _found(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
+def _files(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
     """What hub_files.find finds, its errors as DataError."""
     import datasets
 
@@ -71,15 +71,15 @@ def _here(entry: Entry, cache_dir: str | None) -> HubFiles:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    given = {"repo_type": "dataset", "cache_dir": cache_dir, "local_files_only": True}
+    options = {"repo_type": "dataset", "cache_dir": cache_dir, "local_files_only": True}
     try:
-        found = _found(str(snapshot_download(entry.hub_id, **given)), entry, cache_dir)
+        files = _files(str(snapshot_download(entry.hub_id, **options)), entry, cache_dir)
     except LocalEntryNotFoundError:
         raise unreachable(entry.hub_id) from None
-    if found.gap():
-        logger.warning("%s: not all of its files are here: %s", entry.hub_id, found.gap())
+    if files.gap():
+        logger.warning("%s: not all of its files are here: %s", entry.hub_id, files.gap())
         raise unreachable(entry.hub_id)
-    return found
+    return files
 
 
 def known(name: str, hub: str = "huggingface") -> bool:

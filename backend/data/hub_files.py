@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -93,8 +94,8 @@ class HubFiles:
         names = [shard.name for piece in self.pieces for shard in piece.shards]
         counts = Counter(numbered.sub(r"-of-\1", name) for name in names)
         for name in names:
-            found = numbered.search(name)
-            if found and counts[numbered.sub(r"-of-\1", name)] < int(found[1]):
+            total = numbered.search(name)
+            if total and counts[numbered.sub(r"-of-\1", name)] < int(total[1]):
                 return name
         return ""
 
@@ -118,38 +119,59 @@ def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
     builder = datasets.load_dataset_builder(place, name=entry.subset, data_dir=entry.folder)
     _refuse_unread(builder.config, entry)
     listed = {str(split): list(names) for split, names in builder.config.data_files.items()}
-    found = _of(listed, entry, cache_dir)
+    files = _of(listed, entry, cache_dir, None if place == entry.hub_id else Path(place))
     if place == entry.hub_id:
         path = _list_path(entry)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, dump(listed))
-    return found
+    return files
 
 
 def known_before(entry: Entry, cache_dir: str | None) -> HubFiles | None:
     """What `find` said of this set the last time that the hub was asked, for a machine without a
     network; None where it never was. Raises DataError as find does."""
     listed = read_json(_list_path(entry))
-    return _of(dict(listed), entry, cache_dir) if listed else None
+    return _of(dict(listed), entry, cache_dir, None) if listed else None
 
 
 def _list_path(entry: Entry) -> Path:
-    asked = json.dumps([entry.hub_id, entry.subset, entry.folder])
-    name = hashlib.sha256(asked.encode()).hexdigest()[:32]
+    query = json.dumps([entry.hub_id, entry.subset, entry.folder])
+    name = hashlib.sha256(query.encode()).hexdigest()[:32]
     return saves() / ".cache" / "hub" / f"{name}.json"
 
 
-def _of(listed: dict[str, Any], entry: Entry, cache_dir: str | None) -> HubFiles:
-    shards = {split: [_shard(name, entry, cache_dir) for name in listed[split]] for split in listed}
-    found = HubFiles(list(_pieces(entry, shards)))
-    _refuse_others(found, entry)
-    return found
+def _of(
+    listed: dict[str, Any], entry: Entry, cache_dir: str | None, folder: Path | None
+) -> HubFiles:
+    """The files of these names: of a hub, or of the folder that holds all of the set's."""
+    if folder is not None:
+        made = {split: [_inside(name, folder, entry) for name in listed[split]] for split in listed}
+    else:
+        made = {
+            split: [_shard(name, entry, cache_dir) for name in listed[split]] for split in listed
+        }
+    files = HubFiles(list(_pieces(entry, made)))
+    _refuse_others(files, entry)
+    return files
+
+
+def _inside(name: str, folder: Path, entry: Entry) -> Shard:
+    """A file of the set's folder. Raises DataError where its card names another of the machine."""
+    path = Path(os.path.normpath(name))
+    if not path.is_relative_to(folder.resolve()):
+        raise _elsewhere(name, entry)
+    return Shard(f"{entry.hub_id}/{path.relative_to(folder.resolve())}", lambda: path)
+
+
+def _elsewhere(name: str, entry: Entry) -> DataError:
+    params: Params = {"name": entry.hub_id, "file": name}
+    return DataError(Problem(code="dataset_hub_elsewhere", field="dataset", params=params))
 
 
 def _shard(name: str, entry: Entry, cache_dir: str | None) -> Shard:
     known = hub_file.fullmatch(name)
     if known is None:
-        return Shard(f"{entry.hub_id}/{Path(name).name}", lambda: Path(name))
+        raise _elsewhere(name, entry)
 
     def fetch() -> Path:
         from huggingface_hub import hf_hub_download
@@ -194,19 +216,19 @@ def _rows(shards: list[Shard]) -> Iterator[tuple[str, int, datafiles.Row]]:
 
 def _refuse_unread(config: Any, entry: Entry) -> None:
     """Raises DataError where the set's card asks for what is not done here."""
-    asked = [
-        one.name
-        for one in dataclasses.fields(config)
-        if one.name not in UNDERSTOOD and getattr(config, one.name) != one.default
+    options = [
+        option.name
+        for option in dataclasses.fields(config)
+        if option.name not in UNDERSTOOD and getattr(config, option.name) != option.default
     ]
-    if asked:
-        params: Params = {"name": entry.hub_id, "options": ", ".join(asked)}
+    if options:
+        params: Params = {"name": entry.hub_id, "options": ", ".join(options)}
         raise DataError(Problem(code="dataset_hub_options", field="dataset", params=params))
 
 
-def _refuse_others(found: HubFiles, entry: Entry) -> None:
+def _refuse_others(files: HubFiles, entry: Entry) -> None:
     """Raises DataError for files that are of no kind read here."""
-    names = [shard.name for piece in found.pieces for shard in piece.shards]
+    names = [shard.name for piece in files.pieces for shard in piece.shards]
     other = next((name for name in names if kind(name) not in SUFFIXES), None)
     if other is not None:
         params: Params = {"name": entry.hub_id, "file": other, "types": ", ".join(SUFFIXES)}

@@ -229,6 +229,19 @@ def test_a_set_of_modelscope_is_registered_and_read(workspace: Path, modelscope:
     assert ("org/set", {"ignore_patterns": ["*.py"]}) in modelscope.asked
 
 
+@pytest.mark.parametrize("place", ["{folder}/secret.jsonl", "../secret.jsonl"])
+def test_a_card_does_not_lead_out_of_its_set(workspace: Path, modelscope: Any, place: str) -> None:
+    """datasets 5.2 reads a local folder's card, and obeys any path in it."""
+    (workspace / "secret.jsonl").write_text('{"instruction": "q", "output": "secret"}\n')
+    (workspace / "fetched").mkdir()
+    files = place.format(folder=workspace)
+    card = f"---\nconfigs: [{{config_name: d, data_files: {files}}}]\n---\n"
+    (workspace / "fetched" / "README.md").write_text(card)
+    with pytest.raises(DataError) as caught:
+        hub.load(dataset_info.Entry(name="x", hub_id="org/set", hub="modelscope"), {})
+    assert caught.value.problems[0].code == "dataset_hub_elsewhere"
+
+
 def test_a_set_that_modelscope_does_not_know(modelscope: Any) -> None:
     with pytest.raises(DataError) as caught:
         hub.known("org/other", "modelscope")

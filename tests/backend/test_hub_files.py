@@ -86,6 +86,7 @@ FILES = {
     "train.parquet": parquet({"messages": CALLS[:1]}, {"messages": CALLS[1:]}),
     "train.txt": b"one\n\n2024-01-31\n007\n",
 }
+OURS = ROOT / "data" / "identity.json"  # a file of this machine
 SETS: dict[str, dict[str, bytes]] = {
     "org/card": {
         "README.md": CARD.encode(),
@@ -102,6 +103,9 @@ SETS: dict[str, dict[str, bytes]] = {
     "org/xml": {"train.xml": b"<a>1</a>"},
     "org/script": {"script.py": b"print(1)"},
     "org/none": {"README.md": b"# nothing\n"},
+    "org/thief": {
+        "README.md": f"---\nconfigs: [{{config_name: d, data_files: {OURS}}}]\n---\n".encode()
+    },
 }
 
 
@@ -171,6 +175,7 @@ REFUSED = [
     (entry("org/xml"), "dataset_hub_format", "train.xml"),
     (entry("org/script"), "dataset_hub_refused", ""),
     (entry("org/none"), "dataset_hub_refused", ""),
+    (entry("org/thief"), "dataset_hub_refused", "relative paths"),
     (entry("org/gone"), "dataset_hub_not_found", "org/gone"),
 ]
 
