@@ -6,18 +6,18 @@ from backend.datafiles.turns import Message
 
 def first_user(messages: list[Message]) -> int:
     """The number of the user's first turn; how many messages there are where there is none."""
-    roles = (at for at, one in enumerate(messages) if one["role"] == "user")
+    roles = (at for at, message in enumerate(messages) if message["role"] == "user")
     return next(roles, len(messages))
 
 
 def greets(messages: list[Message]) -> bool:
     """Whether the assistant speaks before the user does."""
-    return any(one["role"] == "assistant" for one in messages[: first_user(messages)])
+    return any(message["role"] == "assistant" for message in messages[: first_user(messages)])
 
 
 def after_nobody(messages: list[Message]) -> list[Message]:
     """The greeting as an answer to an empty turn of the user, for templates that begin with one."""
-    at = next(at for at, one in enumerate(messages) if one["role"] == "assistant")
+    at = next(at for at, message in enumerate(messages) if message["role"] == "assistant")
     return [*messages[:at], {"role": "user", "content": ""}, *messages[at:]]
 
 
@@ -32,7 +32,7 @@ def in_question(messages: list[Message]) -> list[Message]:
 
 def late_system(messages: list[Message]) -> bool:
     """Whether a system text stands behind other turns."""
-    return any(one["role"] == "system" for one in messages[1:])
+    return any(message["role"] == "system" for message in messages[1:])
 
 
 def in_user_turns(messages: list[Message]) -> list[Message]:
@@ -40,19 +40,19 @@ def in_user_turns(messages: list[Message]) -> list[Message]:
     its answer behind the question; between two answers as a turn of the user."""
     placed: list[Message] = []
     waiting = ""
-    for at, one in enumerate(messages):
-        if one["role"] == "system" and at:
-            waiting = _joined(waiting, one["content"])
-        elif waiting and one["role"] == "user":
-            placed.append({**one, "content": _joined(waiting, one["content"])})
+    for at, message in enumerate(messages):
+        if message["role"] == "system" and at:
+            waiting = _joined(waiting, message["content"])
+        elif waiting and message["role"] == "user":
+            placed.append({**message, "content": _joined(waiting, message["content"])})
             waiting = ""
         elif waiting and placed[-1]["role"] == "user":
             placed[-1] = {**placed[-1], "content": _joined(placed[-1]["content"], waiting)}
-            placed.append(one)
+            placed.append(message)
             waiting = ""
         else:
             placed += [{"role": "user", "content": waiting}] if waiting else []
-            placed.append(one)
+            placed.append(message)
             waiting = ""
     return placed + ([{"role": "user", "content": waiting}] if waiting else [])
 

@@ -46,15 +46,15 @@ def join(messages: list[Message]) -> tuple[list[Message], Notes]:
     """
     notes: dict[str, None] = {}
     joined: list[Message] = []
-    for one in messages:
-        role = one["role"]
-        if role == "system" and one["content"] is None:
+    for message in messages:
+        role = message["role"]
+        if role == "system" and message["content"] is None:
             notes["row_null_system"] = None
         elif joined and role == joined[-1]["role"] and role in JOINED:
-            joined[-1] = _join(joined[-1], one)
+            joined[-1] = _join(joined[-1], message)
             notes["row_joined"] = None
         else:
-            joined.append(one)
+            joined.append(message)
     return joined, tuple(notes)
 
 
@@ -67,13 +67,13 @@ def settle(messages: list[Message], *, open_end: bool = False) -> tuple[list[Mes
     """
     _check(messages, MENDED, open_end)
     notes: dict[str, None] = {}
-    first = next(at for at, one in enumerate(messages) if one["role"] == "user")
+    first = next(at for at, message in enumerate(messages) if message["role"] == "user")
     settled = list(messages)
-    for at, one in enumerate(messages):
-        if one["role"] == "assistant" and at < first:
-            settled[at] = {**one, "train": False}
+    for at, message in enumerate(messages):
+        if message["role"] == "assistant" and at < first:
+            settled[at] = {**message, "train": False}
             notes["row_greeting"] = None
-        if one["role"] == "system" and at:
+        if message["role"] == "system" and at:
             notes["row_late_system"] = None
     return settled, tuple(notes)
 
@@ -84,7 +84,7 @@ def is_settled(messages: list[Message], *, open_end: bool = False) -> bool:
         _check(messages, AFTER, open_end)
     except RowError:
         return False
-    return all(one["content"] is not None for one in messages)
+    return all(message["content"] is not None for message in messages)
 
 
 def check_strictly(messages: list[Message], *, open_end: bool = False) -> None:
@@ -96,27 +96,29 @@ def _join(first: Message, second: Message) -> Message:
     """Two turns of one role as one: texts and thoughts are joined, of other fields the first's
     stay. Raises RowError where two speak (by name), where only one of them is to be learned, or
     where a text follows a call, of which no template knows how it is written."""
-    learned = {one.get("train") is not False for one in (first, second)}
-    speakers = {one.get("name") for one in (first, second)}
+    learned = {message.get("train") is not False for message in (first, second)}
+    speakers = {message.get("name") for message in (first, second)}
     if len(learned) > 1 or len(speakers) > 1 or (first.get("tool_calls") and second["content"]):
         raise RowError("row_roles")
     joined = {**second, **first}
     for key in ("content", *THOUGHTS):
         if key in joined:
-            joined[key] = SEPARATOR.join(one[key] for one in (first, second) if one.get(key))
+            joined[key] = SEPARATOR.join(
+                message[key] for message in (first, second) if message.get(key)
+            )
     calls = [*(first.get("tool_calls") or []), *(second.get("tool_calls") or [])]
     return {**joined, "tool_calls": calls} if calls else joined
 
 
 def _check(messages: list[Message], after: After, open_end: bool) -> None:
     before: str | None = None
-    for one in messages:
-        role = "call" if one.get("tool_calls") else one["role"]
+    for message in messages:
+        role = "call" if message.get("tool_calls") else message["role"]
         allowed = after[before]
         if role not in allowed and not (role == "call" and "assistant" in allowed):
             raise RowError("row_roles")
         before = role
-    if all(one["role"] != "user" for one in messages):
+    if all(message["role"] != "user" for message in messages):
         raise RowError("row_no_question" if open_end else "row_roles")
     if open_end and before not in {"user", "tool"}:
         raise RowError("row_no_question")

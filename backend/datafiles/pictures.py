@@ -24,7 +24,7 @@ def problems(values: Mapping[str, Value], task: str) -> list[Problem]:
     if task not in {"train", "eval"}:
         return []
     stage = str(values.get("stage") or "sft")
-    found: list[Problem] = []
+    notices: list[Problem] = []
     for argument in ("dataset", "eval_dataset"):
         for name in dataset_info.names(values.get(argument)):
             try:
@@ -32,8 +32,8 @@ def problems(values: Mapping[str, Value], task: str) -> list[Problem]:
                 problem = _problem(entry, stage, argument)
             except DataError:
                 continue
-            found += [problem] if problem else []
-    return found
+            notices += [problem] if problem else []
+    return notices
 
 
 def _problem(entry: Entry, stage: str, argument: str) -> Problem | None:

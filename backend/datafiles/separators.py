@@ -40,6 +40,11 @@ class Separator:
     columns: int = 1
 
     @property
+    def share(self) -> float:
+        """The share of the records that have the header's cells."""
+        return self.fitting / max(1, self.records)
+
+    @property
     def shown(self) -> str:
         """The character as people are told it."""
         return {"\t": "\\t (tab)", ALONE: "-"}.get(self.mark, self.mark)
@@ -55,13 +60,13 @@ def reason(file: Path) -> Problem | None:
     """What a person should know: a separator that the file's ending does not mean, and why it is
     taken. None where there is nothing to say. Raises as find does."""
     usual = USUAL.get(kind(file.name))
-    found = find(file) if usual else None
-    if found is None or found.mark == usual:
+    separator = find(file) if usual else None
+    if separator is None or separator.mark == usual:
         return None
-    code = "csv_one_column" if found.mark == ALONE else "csv_separator"
-    params: Params = {"file": str(file), "separator": found.shown, "columns": found.columns}
-    params = {**params, "records": found.records, "fitting": found.fitting}
-    return Problem(code=code, params=params, notice=True)
+    code = "csv_one_column" if separator.mark == ALONE else "csv_separator"
+    counts = {"columns": separator.columns, "records": separator.records}
+    params: Params = {**counts, "file": str(file), "separator": separator.shown}
+    return Problem(code=code, params={**params, "fitting": separator.fitting}, notice=True)
 
 
 @lru_cache(256)
@@ -74,8 +79,8 @@ def _find(file: Path, *_: int) -> Separator:
         return Separator(first[-1], lines.mark)
     head = list(islice(Lines(file), LINES))
     usual = USUAL[kind(file.name)]
-    judged = [_judge(head, mark, start) for mark in MARKS]
-    best = max(judged, key=lambda one: (one.fitting / one.records, one.columns, one.mark == usual))
+    separators = [_judge(head, mark, start) for mark in MARKS]
+    best = max(separators, key=lambda each: (each.share, each.columns, each.mark == usual))
     return best if best.columns > 1 else Separator(ALONE, start)
 
 
@@ -83,7 +88,7 @@ def _judge(head: list[str], mark: str, start: Mark) -> Separator:
     widths = list(islice(_widths(head, mark), RECORDS))
     columns = widths[0] if widths else 1
     fitting = sum(width == columns for width in widths) if columns > 1 else 0
-    return Separator(mark, start, max(1, len(widths)), fitting, columns)
+    return Separator(mark, start, len(widths), fitting, columns)
 
 
 def _widths(head: list[str], mark: str) -> Iterator[int]:

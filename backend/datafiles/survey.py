@@ -41,7 +41,7 @@ class Seen:
 class Answer(Seen):
     """Rows with one answer; `various`: not all of them ask what the first one did."""
 
-    asked: int = 0
+    question: int = 0
     various: bool = False
 
 
@@ -77,20 +77,21 @@ class Survey:
             if name in self._unread or len(self._unread) < COLUMNS:
                 self._unread.setdefault(name, Seen()).add(place)
 
-    def conversation(self, place: Place, one: Conversation) -> None:
+    def conversation(self, place: Place, conversation: Conversation) -> None:
         """Note what is asked and answered."""
         self._usable += 1
-        if one.answer is None:
+        if conversation.answer is None:
             return
-        asked, said = hash(tuple(map(_hash, one.asked))), _hash(one.answer)
-        self._answer(place, asked, said)
-        if one.chosen and one.rejected:
-            self._pair(place, asked, one.chosen, one.rejected)
-        elif one.label is not None:
-            self._labels[one.label].add(place)
-            self._compare("labels_differ", place, hash((asked, said)), one.label)
+        question = hash(tuple(map(_hash, conversation.asked)))
+        answer_hash = _hash(conversation.answer)
+        self._answer(place, question, answer_hash)
+        if conversation.chosen and conversation.rejected:
+            self._pair(place, question, conversation.chosen, conversation.rejected)
+        elif conversation.label is not None:
+            self._labels[conversation.label].add(place)
+            self._compare("labels_differ", place, hash((question, answer_hash)), conversation.label)
         else:
-            self._compare("answers_differ", place, asked, said)
+            self._compare("answers_differ", place, question, answer_hash)
 
     def remarks(self) -> Iterator[Remark]:
         """What is worth saying, each once."""
@@ -109,24 +110,24 @@ class Survey:
         for code, seen in self._against.items():
             yield Remark(code, seen, {"limit": MOST})
 
-    def _answer(self, place: Place, asked: int, said: int) -> None:
+    def _answer(self, place: Place, question: int, answer_hash: int) -> None:
         self._answered += 1
-        if said in self._answers or len(self._answers) < SEVERAL:
-            answer = self._answers.setdefault(said, Answer(asked=asked))
+        if answer_hash in self._answers or len(self._answers) < SEVERAL:
+            answer = self._answers.setdefault(answer_hash, Answer(question=question))
             answer.add(place)
-            answer.various = answer.various or asked != answer.asked
+            answer.various = answer.various or question != answer.question
 
-    def _pair(self, place: Place, asked: int, chosen: Message, rejected: Message) -> None:
+    def _pair(self, place: Place, question: int, chosen: Message, rejected: Message) -> None:
         if _bare(chosen) == _bare(rejected):
             self._alike.add(place)
         better, worse = _hash(chosen), _hash(rejected)
-        both = hash((asked, min(better, worse), max(better, worse)))
+        both = hash((question, min(better, worse), max(better, worse)))
         self._compare("pairs_differ", place, both, better)
 
-    def _compare(self, code: str, place: Place, asked: int, value: object) -> None:
+    def _compare(self, code: str, place: Place, question: int, value: object) -> None:
         """Note a row that says something else than the first one with the same question did."""
-        if asked in self._known or len(self._known) < MOST:
-            first = self._known.setdefault(asked, value)
+        if question in self._known or len(self._known) < MOST:
+            first = self._known.setdefault(question, value)
             if first != value:
                 self._against.setdefault(code, Seen()).add(place)
 
