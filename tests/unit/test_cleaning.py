@@ -407,10 +407,10 @@ def test_a_bad_expression_is_a_clear_error(data: Path, bad: str) -> None:
 @pytest.mark.parametrize("hostile", ["(a+)+$", "(a|a)*$", "(?R)"])
 def test_a_catastrophic_expression_ends_in_time(data: Path, hostile: str) -> None:
     add(data, "s", [{"q": "a" * 100_000 + "!", "a": "b"}, {"q": "x", "a": "y"}])
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(DataError) as caught:
         cleaned(drop=hostile)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
     assert caught.value.problems[0].code == "clean_slow_pattern"
     assert caught.value.problems[0].params["line"] == 1
     assert not (data / "new").exists()

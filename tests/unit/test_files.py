@@ -147,10 +147,10 @@ def test_a_file_that_cannot_be_read_is_told(
 
 def test_a_file_of_something_else_is_told_soon(tmp_path: Path) -> None:
     """A suggestion for each of 20,000 unknown names took a minute."""
-    began = time.monotonic()
+    began = time.process_time()
     problems = read(tmp_path, "".join(f"learn{number}: 1\n" for number in range(18_000)))
     assert len(problems) == arguments.MAX_PROBLEMS
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 PIECES = [b"\t", b"*a", b"&a ", b"!!", b"{", b"[", b"]", b"'", b'"', b": ", b"\n", b"\x00", b"|"]
