@@ -53,14 +53,7 @@ def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem
     if not os.access(folder, os.R_OK | os.X_OK):
         return [_problem("model_unreadable", field, folder)]
     if (folder / CONFIG).is_file():
-        config = read_json(folder / CONFIG)
-        if not config:
-            return [_problem("model_bad_config", field, folder)]
-        named = config.get("architectures")
-        name = str(named[0] if isinstance(named, list) and named else config.get("model_type"))
-        if config.get("is_encoder_decoder") and not name.endswith("ForCausalLM"):
-            return [_problem("model_encoder_decoder", field, folder, architecture=name)]
-        return weight_problems(folder, "model", field)
+        return _whole_model_problems(folder, field)
     if (folder / ADAPTER_CONFIG).is_file():
         base = adapter_base(folder)
         if not base:
@@ -69,6 +62,17 @@ def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem
             model_problems(base, field) if base != name else []
         )
     return [_problem("model_no_config", field, folder)]
+
+
+def _whole_model_problems(folder: Path, field: str) -> list[Problem]:
+    config = read_json(folder / CONFIG)
+    if not config:
+        return [_problem("model_bad_config", field, folder)]
+    named = config.get("architectures")
+    kind = str(named[0] if isinstance(named, list) and named else config.get("model_type"))
+    if config.get("is_encoder_decoder") and not kind.endswith("ForCausalLM"):
+        return [_problem("model_encoder_decoder", field, folder, architecture=kind)]
+    return weight_problems(folder, "model", field)
 
 
 def adapter_problems(name: str, field: str = "adapter_name_or_path") -> list[Problem]:
