@@ -1,15 +1,22 @@
-# make start | make test | make check. All tools live in .venv; nothing else is touched.
+# make start [PORT=7861] | make test | make check. All tools live in .venv; nothing else is touched.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+STARTER := saves/models/SmolLM2-135M-Instruct/model.safetensors
 TESTED := .venv/.tested
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .PHONY: start test check bench browser
 
-start: $(INSTALLED)
-	@test -f saves/models/SmolLM2-135M-Instruct/model.safetensors || $(BIN)/tuneboard starter || echo "The starter model could not be fetched now; the page offers it again."
-	$(BIN)/tuneboard webui
+# The port is looked at before minutes of installing.
+start:
+	@port=$$($(PYTHON) port.py $(PORT)) || exit 2; \
+	$(MAKE) --no-print-directory $(INSTALLED) $(STARTER) || exit 2; \
+	exec $(BIN)/tuneboard webui --port $$port
+
+$(STARTER):
+	@echo "Step 3 of 3: the starter model SmolLM2-135M-Instruct (93 MB to download), about a minute."
+	@$(BIN)/tuneboard starter || echo "The starter model could not be fetched now; the page offers it again."
 
 test: $(TESTED) browser check
 	$(BIN)/python -m pytest tests/backend -n auto --dist loadfile
@@ -31,10 +38,12 @@ browser: $(TESTED)
 	@sh tests/install_browser.sh
 
 $(INSTALLED): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q -c constraints.txt torch
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
-	touch $(INSTALLED)
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Step 1 of 3: PyTorch. On Linux about 3 GB to download with its CUDA libraries, elsewhere about 0.1 GB; a few minutes."
+	$(BIN)/python -m pip install -c constraints.txt torch
+	@echo "Step 2 of 3: everything else, about 0.3 GB to download; a minute or two."
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	@touch $(INSTALLED)
 
 # What tests and checks need beyond what the page needs.
 $(TESTED): $(INSTALLED)
