@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from backend.contract import launch, run_names
+from backend.contract import launch, resuming, run_names
 from backend.contract.arguments import (
     as_evaluation,
     from_argv,
@@ -21,7 +21,7 @@ from backend.contract.arguments import (
 )
 from backend.contract.dataset_info import MEDIA_PROBLEM
 from backend.contract.field import Values
-from backend.contract.home import prepare
+from backend.contract.home import output, prepare
 from backend.contract.preflight import check_paths
 from backend.contract.printed import say
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
@@ -64,11 +64,13 @@ def tell(problems: tuple[Problem, ...] | list[Problem]) -> None:
         say(f"{t('cli.notice' if problem.notice else 'cli.error')}: {problem.text()}", sys.stderr)
 
 
-def _values(task: str, words: list[str]) -> tuple[str, Values]:
+def _values(
+    task: str, words: list[str], look: Callable[[Values], None] | None = None
+) -> tuple[str, Values]:
     """The subcommand and its checked values: eval in place of a train that only evaluates.
 
     Raises every problem at once as UsageError, or as ModelError where only what was found of the
-    model is wrong. What the data holds is told first.
+    model is wrong. What the data holds is told first. `look` sees the values before that.
     """
     values, problems = from_argv(words, task)
     if task == "train" and only_evaluates(values):
@@ -78,6 +80,8 @@ def _values(task: str, words: list[str]) -> tuple[str, Values]:
     problems += notices
     found = judged(values, problems, task) + ignored(values, task)
     wrong = {problem.field for problem in found if not problem.notice}
+    if look and not wrong:
+        look(values)
     found += [one for one in check_paths(values, task) if one.field not in wrong]
     found = [*pictures.problems(values, task), *found]
     found.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
@@ -96,11 +100,15 @@ def _task(task: str, words: list[str]) -> int:
         return 0
     if os.environ.get("TUNEBOARD_RUN"):
         return _work(task, words, Path(os.environ["TUNEBOARD_RUN"]))
-    from backend.terminal import follow
+    from backend.terminal import follow, log_size, tell_resumption
 
     prepare()
-    folder = launch.start(*_values(task, words))
-    return follow(folder)
+    task, values = _values(task, words, tell_resumption)
+    given = values.get("output_dir")
+    goes_on = bool(given) and resuming.is_asked(values)
+    said = log_size(output(str(given))) if goes_on else 0
+    folder = launch.start(task, values)
+    return follow(folder, said)
 
 
 def _work(task: str, words: list[str], folder: Path) -> int:
@@ -139,6 +147,12 @@ def _runs(_: str, words: list[str]) -> int:
     from backend.terminal import runs
 
     return runs(words)
+
+
+def _resume(_: str, words: list[str]) -> int:
+    from backend.terminal import resume
+
+    return resume(words)
 
 
 def _recipe(_: str, words: list[str]) -> int:
@@ -184,6 +198,7 @@ COMMANDS: dict[str, Callable[[str, list[str]], int]] = {
     **dict.fromkeys(RUNS, _task),
     "chat": _chat,
     "api": _api,
+    "resume": _resume,
     "runs": _runs,
     "recipe": _recipe,
     "data": _data,

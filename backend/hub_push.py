@@ -5,7 +5,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
-from backend.contract import run_files, run_folder
+from backend.contract import run_folder
 from backend.contract.problems import Problem, TuneboardError
 from backend.deadline import answered
 
@@ -18,7 +18,6 @@ LEFT = [
     run_folder.STOP,
     run_folder.EXIT,
     run_folder.PROBLEM,
-    run_files.DATA,
     run_folder.LOG,
     "*/*",
 ]

@@ -4,12 +4,17 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TextIO
 
-from backend.contract import launch, run_folder, run_names
-from backend.contract.home import home, saves
+from backend.contract import launch, resuming, run_folder, run_names
+from backend.contract.arguments import judged, pairs
+from backend.contract.field import Value
+from backend.contract.home import home, relative, saves
 from backend.contract.model_folder import local
+from backend.contract.preflight import check_paths
 from backend.contract.printed import one_line, say
 from backend.contract.problems import Problem, UsageError
 from backend.contract.run_folder import RunView
@@ -26,16 +31,17 @@ PACKAGES = (
     "bitsandbytes",
 )
 POLL_S = 0.2
+DRY_RUN = "--dry-run"
 
 
-def follow(folder: Path) -> int:
-    """Show the log of a run as it grows; the first Ctrl-C asks it to stop, the second leaves it.
+def follow(folder: Path, offset: int = 0) -> int:
+    """Show the log of a run as it grows, from `offset` (bytes) on.
 
+    The first Ctrl-C asks the run to stop, the second leaves it.
     Returns the exit code of the run (128 + n where signal n ended it).
     """
     say(t("cli.run_folder", folder=str(folder)), sys.stderr)
-    log = folder / run_folder.LOG
-    offset, asked = 0, False
+    log, asked = folder / run_folder.LOG, False
     silence = ""
     while True:
         try:
@@ -63,6 +69,12 @@ def _tell_silence(view: RunView, before: str) -> str:
     return view.silence[0].code if view.silence else ""
 
 
+def log_size(folder: Path) -> int:
+    """How many bytes the log of a run has, so that only what comes after is shown."""
+    log = folder / run_folder.LOG
+    return log.stat().st_size if log.exists() else 0
+
+
 def copy(log: Path, offset: int) -> int:
     """What has been written since `offset` (bytes), to standard output; returns the new offset."""
     try:
@@ -85,12 +97,61 @@ def _report(folder: Path) -> int:
     return run_folder.exit_code(folder)
 
 
+def tell_resumption(values: Mapping[str, Value], stream: TextIO | None = None) -> None:
+    """From where a training goes on, and each argument that is another now, as a table."""
+    found = resuming.resumption(values)
+    if found is None:
+        return
+    out = stream or sys.stderr
+    params = {"path": relative(found.checkpoint), "step": found.step}
+    say(t("resume.from_steps" if found.total else "resume.from", **params, total=found.total), out)
+    if not found.changes:
+        say(t("resume.unchanged"), out)
+        return
+    rows = found.rows()
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        say("  ".join([*cells, row[-1]]).rstrip(), out)
+
+
+def resume(words: list[str]) -> int:
+    """`tuneboard resume RUN [argument=value ...] [--dry-run]`: go on, perhaps with other values."""
+    dry = DRY_RUN in words
+    words = [word for word in words if word != DRY_RUN]
+    if not words or words[0].startswith("-"):
+        raise UsageError(Problem(code="resume_usage"))
+    folder = run_of(words[0])
+    view = run_folder.read(folder)
+    given, problems = pairs(words[1:])
+    values = None
+    if view.task == "train":
+        values, wrong = resuming.arguments_of(view, given)
+        values, notices = run_names.resolve(values)
+        problems = judged(values, problems + wrong + notices, "train")
+        if all(problem.notice for problem in problems):
+            problems += check_paths(values, "train")
+        tell_resumption(values, sys.stdout if dry else None)
+    elif given:
+        problems.append(Problem(code="resume_not_train", params={"path": str(folder)}))
+    errors = [problem for problem in problems if not problem.notice]
+    if errors:
+        raise UsageError(*errors)
+    if dry:
+        return 0
+    said = log_size(folder)
+    launch.resume(folder, values=values if given else None)
+    return follow(folder, said)
+
+
 def runs(words: list[str]) -> int:
     """`tuneboard runs [--json]`, `tuneboard runs stop|resume|find FOLDER`."""
     if words[:1] == ["find"] and len(words) == 2:
         return _find(local(words[1]))
-    if words[:1] in (["stop"], ["resume"]) and len(words) == 2:
-        return _act(words[0], run_of(words[1]))
+    if words[:1] == ["resume"]:
+        return resume(words[1:])
+    if words[:1] == ["stop"] and len(words) == 2:
+        return _stop(run_of(words[1]))
     if words not in ([], ["--json"]):
         raise UsageError(Problem(code="runs_usage"))
     views = run_folder.runs(saves())
@@ -119,10 +180,7 @@ def run_of(word: str) -> Path:
     return found[0]
 
 
-def _act(action: str, folder: Path) -> int:
-    if action == "resume":
-        launch.resume(folder)
-        return follow(folder)
+def _stop(folder: Path) -> int:
     done = launch.stop(folder)
     say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
     return 0

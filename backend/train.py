@@ -10,16 +10,16 @@ from typing import Any
 from transformers import set_seed
 
 from backend import hub_push, model_card, plots
-from backend.contract import metrics, run_files, run_folder
+from backend.contract import metrics, run_folder
 from backend.contract.field import Value
-from backend.contract.files import dump, read_json, write_atomic
+from backend.contract.files import write_atomic
 from backend.contract.problems import Problem
 from backend.data import prepare, templates
 from backend.failures import Stopped
 from backend.model import adapters, load, reference
 from backend.model.side_files import SideFiles
 from backend.report import Report
-from backend.training import arguments, checkpoints, scoring
+from backend.training import arguments, checkpoints, resuming, scoring
 from backend.training.callback import memory, own_figures
 
 STAGES = {
@@ -50,12 +50,14 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
         report.notice(notice)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
-    values = {**values, "template": template.name}
+    resolved = {**values, "template": template.name}
     report.phase("tokenizing")
-    prepared = prepare.training(values, tokenizer, template, report)
+    prepared = prepare.training(resolved, tokenizer, template, report)
     assert prepared.train is not None
-    _compare(prepared.key, checkpoint is not None, report)
-    args = arguments.build(values, folder, prepared.sizes(), report)
+    size = arguments.epoch_size(values, prepared.sizes()[0])
+    place = resuming.place(checkpoint, values, size, prepared.key, report)
+    total = place.total if place else 0
+    args = arguments.build(values, folder, prepared.sizes(), report, total)
     arguments.assert_group(args)
     report.phase("loading")
     set_seed(args.seed)
@@ -66,7 +68,7 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     if report.writes:
         adapters.keep_start(model, folder, values)
     trainer = stage(
-        values=values,
+        values=resolved,
         report=report,
         side_files=SideFiles.of(values, tokenizer, template.name, template.answer_ends),
         model=stage.prepare_model(model, values),
@@ -74,6 +76,9 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
         processing_class=tokenizer,
         train_dataset=prepared.train,
         eval_dataset=prepared.evaluation,
+        place=place,
+        data_key=prepared.key,
+        arguments=values,
     )
     trainer.run(checkpoint)
     save(trainer, folder)
@@ -88,16 +93,6 @@ def _base_notices(values: Mapping[str, Value]) -> list[Problem]:
     """Adapters of the policy, the reference or the reward model that meet another base."""
     found = load.base_notices(values)
     return found + reference.base_notices(values) + scoring.base_notices(values)
-
-
-def _compare(key: str, resumed: bool, report: Report) -> None:
-    """Keep which data a run began with; tell where it goes on with other data."""
-    file = report.folder / run_files.DATA
-    began = read_json(file).get("key")
-    if not resumed and report.writes:
-        write_atomic(file, dump({"key": key}))
-    elif resumed and key and began and key != began:
-        report.notice(Problem(code="data_changed", field="dataset", notice=True))
 
 
 def stage_trainer(stage: str) -> Any:

@@ -7,7 +7,7 @@ import datetime
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,7 @@ def write_manifest(folder: Path) -> None:
         name: {"size": path.stat().st_size, "sha256": _sha256(path)}
         for name, path in sorted(_files(folder))
     }
-    match = FOLDER.fullmatch(folder.name)
-    content = {"step": int(match[1]) if match else 0, **_measured(folder), "files": files}
+    content = {"step": _step(folder), **_measured(folder), "files": files}
     write_atomic(folder / MANIFEST, dump(content))
 
 
@@ -68,14 +67,49 @@ def verify(folder: Path) -> None:
             raise RunFolderError(_damage(folder, name))
 
 
+def newest_whole(
+    path: Path, fits: Callable[[Path], bool] = Path.is_dir
+) -> tuple[Checkpoint | None, list[Problem]]:
+    """The newest checkpoint of a run folder whose hashes hold and that `fits`, or None; and what is
+    wrong with each one that is newer."""
+    problems: list[Problem] = []
+    for folder in sorted(_folders(path), key=_step, reverse=True):
+        if not (folder / MANIFEST).exists():  # the run ended while it was being saved
+            continue
+        try:
+            verify(folder)
+        except RunFolderError as error:
+            problems += error.problems
+            continue
+        if fits(folder):
+            return _offered(folder), problems
+    return None, problems
+
+
+def passed_over(checkpoint: Path) -> list[Problem]:
+    """What is wrong with the checkpoints beside this one that are newer; every file is read."""
+    problems: list[Problem] = []
+    for folder in sorted(_folders(checkpoint.parent), key=_step, reverse=True):
+        if _step(folder) > _step(checkpoint) and (folder / MANIFEST).exists():
+            try:
+                verify(folder)
+            except RunFolderError as error:
+                problems += error.problems
+    return problems
+
+
+def _step(folder: Path) -> int:
+    match = FOLDER.fullmatch(folder.name)
+    return int(match[1]) if match else 0
+
+
 def _offered(folder: Path) -> Checkpoint | None:
     row = read_json(folder / MANIFEST)
-    match = FOLDER.fullmatch(folder.name)
-    if match is None or not row or _size_problem(folder):
+    if not row or _size_problem(folder):
         return None
     changed = datetime.datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime).astimezone()
     return Checkpoint(
-        step=int(match[1]),
+        step=_step(folder),
         path=folder,
         created=changed.isoformat(timespec="seconds"),
         eval_loss=_number(row.get("eval_loss")),

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from backend.contract import boundary, places, run_folder
-from backend.contract.checkpoints import Checkpoint, checkpoints, verify
+from backend.contract import boundary, places, resuming, run_folder
+from backend.contract.checkpoints import Checkpoint, newest_whole
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
 from backend.contract.files import read_json, write_atomic
@@ -43,12 +43,15 @@ def start(
     """Make the run's folder and start its supervisor; returns the folder.
 
     `env` holds the secrets. Raises RunFolderError where the folder cannot be made or is in use,
-    and, with `exclusive`, "run_in_way" while another run goes on.
+    and, with `exclusive`, "run_in_way" while another run goes on; UsageError where a training
+    cannot be resumed so, or there is nothing left to do.
     """
     given = values.get("output_dir")
     problem = check_output_dir(str(given)) if given else None
     if problem:
         raise RunFolderError(problem)
+    if task == "train":
+        values = resuming.checked(values)
     with _one_at_a_time() as sequence:
         if exclusive:
             _require_free()
@@ -91,12 +94,16 @@ def stop(path: Path, grace: float | None = None) -> bool:
     return asked
 
 
-def resume(path: Path, env: Mapping[str, str] | None = None) -> None:
+def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | None = None) -> None:
     """Go on with an ended run in its own folder, from its newest checkpoint that is whole.
 
-    A recipe goes on at the stage that it ended in. Raises RunFolderError "run_going_on" or
-    "no_checkpoint".
+    With `values` (all arguments of a training) the run goes on with these. A recipe goes on at the
+    stage that it ended in. Raises RunFolderError "run_going_on" or "no_checkpoint", and UsageError
+    as start does.
     """
+    if values is not None:
+        start("train", {**values, **resuming.of_run(path)}, env)
+        return
     with _one_at_a_time():
         view = run_folder.read(path)
         if not view.ended:
@@ -104,7 +111,9 @@ def resume(path: Path, env: Mapping[str, str] | None = None) -> None:
         _require_inside(view)
         words = []
         if view.task != RECIPE:
-            words = ["--resume_from_checkpoint", str(_newest(path).path)]
+            words = [f"--{resuming.FIELD}", str(_newest(path).path)]
+        if view.task == "train":
+            resuming.require(resuming.arguments_of(view)[0] | {resuming.FIELD: words[1]})
         places.note(saves(), path)  # it may have been moved since it was started
         (path / SUPERVISOR_LOG).touch()  # from here on the run is starting
         run_folder.archive(path)
@@ -155,16 +164,11 @@ def _require_inside(view: RunView) -> None:
 
 def _newest(path: Path) -> Checkpoint:
     """The newest checkpoint whose hashes hold; RunFolderError where there is none."""
-    for found in reversed(checkpoints(path)):
-        try:
-            verify(found.path)
-        except RunFolderError:
-            continue
-        return found
-    params = {"path": str(path)}
-    raise RunFolderError(
-        Problem(code="no_checkpoint", field="resume_from_checkpoint", params=params)
-    )
+    found, _ = newest_whole(path)
+    if found is None:
+        params = {"path": str(path)}
+        raise RunFolderError(Problem(code="no_checkpoint", field=resuming.FIELD, params=params))
+    return found
 
 
 def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from backend.contract import (
     boundary,
     dataset_info,
     requirements,
+    resuming,
     reward_model,
     rewards,
     run_names,
@@ -235,12 +236,17 @@ def _installed(module: str) -> bool:
 
 
 def _check_resume(values: Mapping[str, Value]) -> list[Problem]:
-    """A checkpoint to resume from that is not there ("true" and "auto" mean the newest one)."""
-    given = str(values.get("resume_from_checkpoint") or "")
-    if not given or given.lower() in {"true", "auto", "false"} or local(given).is_dir():
+    """A checkpoint to resume from that is not there, or arguments that it cannot go on with."""
+    if not resuming.is_asked(values):
         return []
-    params = {"path": looked_in(given)}
-    return [Problem(code="checkpoint_missing", field="resume_from_checkpoint", params=params)]
+    found = resuming.resumption(values)
+    if found is not None:
+        return found.problems()
+    if resuming.checkpoint_of(values) is None:
+        code, place = "no_checkpoint", str(values.get("output_dir") or values[resuming.FIELD])
+    else:
+        code, place = "checkpoint_missing", looked_in(str(values[resuming.FIELD]))
+    return [Problem(code=code, field=resuming.FIELD, params={"path": place})]
 
 
 def _check_output(values: Mapping[str, Value]) -> list[Problem]:

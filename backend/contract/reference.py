@@ -15,6 +15,7 @@ from backend.contract.fields import FIELDS, GROUPS
 from backend.contract.files import write_atomic
 from backend.contract.foreign import ALIASES, FOREIGN
 from backend.contract.foreign.answer import Foreign
+from backend.contract.resume_kinds import LAUNCH, ON_RESUME
 from backend.contract.texts import DEFAULT_LANGUAGE, t
 
 FILE = "REFERENCE.md"
@@ -96,9 +97,16 @@ def _line(row: Field) -> str:
         _limits(row),
         _needs(row),
         ", ".join(row.tasks),
-        t(f"field.{row.name}.help"),
+        t(f"field.{row.name}.help") + _resumed(row),
     ]
     return f"| {' | '.join(cell.replace('|', PIPE) for cell in cells)} |"
+
+
+def _resumed(row: Field) -> str:
+    """What becomes of another value when a training is resumed, unless it is taken up."""
+    if "train" not in row.tasks or row.name in LAUNCH or ON_RESUME[row.name].kind == "taken":
+        return ""
+    return " " + t("reference.resumed", kind=t(f"resume.kind.{ON_RESUME[row.name].kind}"))
 
 
 def _default(row: Field) -> str:

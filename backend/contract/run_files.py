@@ -22,7 +22,6 @@ STATUS = "status.json"
 STOP = "stop.json"
 EXIT = "exit.json"
 PROBLEM = "problem.json"
-DATA = "data.json"  # which data the run began with
 RESULTS = "all_results.json"  # the figures of a finished run
 LOCK = ".lock"
 ATTEMPTS = "attempts"

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from backend.contract.checkpoints import FOLDER
+from backend.contract.checkpoints import FOLDER, MANIFEST, checkpoints
 from backend.contract.dataset_info import names
 from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
@@ -26,7 +26,8 @@ MODELS = ("model_name_or_path", "ref_model")
 ADAPTERS = ("adapter_name_or_path", "ref_model_adapters", "reward_model_adapters")
 REWARD = "reward_model"
 CHECKPOINT = "resume_from_checkpoint"
-NAMING = (*MODELS, *ADAPTERS, REWARD)
+NAMING = (*MODELS, *ADAPTERS, REWARD, CHECKPOINT)
+WORDS = {"true", "auto", "false"}  # of CHECKPOINT: no names
 PARTS = 3  # model, method, name
 SHOWN = 5
 
@@ -86,7 +87,7 @@ def _problem(name: str, field: str, values: Mapping[str, Value]) -> Problem | No
         return Problem(code="run_name_ambiguous", field=field, params=params)
     if find(name):
         return Problem(code="run_name_without_weights", field=field, params=params)
-    if field in MODELS or "/" in name:
+    if field in (*MODELS, CHECKPOINT) or "/" in name:
         return None
     params = {"name": name, "folder": relative(saves()), "near": _near(name)}
     return Problem(code="run_name_unknown", field=field, params=params)
@@ -95,9 +96,11 @@ def _problem(name: str, field: str, values: Mapping[str, Value]) -> Problem | No
 def _given(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
     """The arguments that name a folder with weights, where they are given."""
     for field in NAMING:
-        given = values.get(field)
-        if given and not (field == REWARD and values.get("reward_model_type") == "api"):
-            yield field, str(given)
+        given = str(values.get(field) or "")
+        address = field == REWARD and values.get("reward_model_type") == "api"
+        word = field == CHECKPOINT and given.lower() in WORDS
+        if given and not address and not word:
+            yield field, given
 
 
 def _meant(name: str, field: str, values: Mapping[str, Value]) -> list[Path]:
@@ -127,6 +130,8 @@ def _is_name(name: str) -> bool:
 
 def _holds(folder: Path, field: str) -> bool:
     """Whether weights of the kind that the argument takes lie there."""
+    if field == CHECKPOINT:
+        return bool(checkpoints(folder)) or (folder / MANIFEST).is_file()
     adapter = (folder / ADAPTER_CONFIG).is_file()
     return adapter or (field not in ADAPTERS and (folder / CONFIG).is_file())
 

@@ -36,9 +36,13 @@ class Stream(torch.utils.data.IterableDataset):
         self.buffer = buffer
         self.seed = seed
         self.column_names = sets[0].names
+        self.start = 0  # rows that are passed over, since they are learned already
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Raises DataError where a pass gives no row."""
+        return itertools.islice(self._rows(), self.start, None)
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
         for number in itertools.count():
             empty = True
             for row in self.once(number):

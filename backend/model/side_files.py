@@ -40,9 +40,9 @@ OTHERS = {
     *(CONFIG, ADAPTER_CONFIG, GENERATION, trained_with.NAME, adapter_base.NAME),
     "quantized_base.json",
     *(run_files.RUN, run_files.LAUNCH, run_files.STATUS, run_files.STOP, run_files.EXIT),
-    *(run_files.PROBLEM, run_files.DATA, run_files.RESULTS, run_files.LOG, "manifest.json"),
+    *(run_files.PROBLEM, run_files.RESULTS, run_files.LOG, "manifest.json"),
     *("train_results.json", "eval_results.json", "predict_results.json", "requirements.txt"),
-    *("trainer_state.json", "progress.json", "deepspeed.json"),
+    *("trainer_state.json", "progress.json", "deepspeed.json", "data.json"),
 }
 LARGEST = 100_000_000  # bytes of such a file
 # In config.json: what says who wrote the file, what a run sets for its own time (transformers'

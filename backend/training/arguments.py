@@ -16,6 +16,7 @@ from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.problems import Problem
+from backend.contract.resuming import cut_of
 from backend.model import adapters, optimizers, schedules
 from backend.model.device import device, training_precision
 from backend.report import Report
@@ -30,11 +31,12 @@ logger = logging.getLogger(__name__)
 
 
 def build(
-    values: Values, folder: Path, sizes: tuple[int, int], report: Report
+    values: Values, folder: Path, sizes: tuple[int, int], report: Report, total: int = 0
 ) -> TrainingArguments:
     """The arguments of a run over `sizes` = rows to train on, rows to evaluate on.
 
-    What had to be changed (precision, workers, intervals) is said as a notice.
+    `total` is the number of steps in all, where it does not follow from the values alone. What had
+    to be changed (precision, workers, intervals) is said as a notice.
     """
     given: dict[str, Any] = {"data_seed": values.get("seed") or 0}
     given |= {
@@ -42,7 +44,7 @@ def build(
         for name, value in values.items()
         if name in FIELDS and FIELDS[name].to in KNOWN and value is not None
     }
-    total = total_steps(values, sizes[0])
+    total = total or total_steps(values, sizes[0])
     given |= optimizers.arguments(values)
     given |= _schedule(values, total, report)
     given |= _precision(values, report)
@@ -111,18 +113,33 @@ def fit_model(args: TrainingArguments, model: Any, report: Report) -> None:
 
 
 def total_steps(values: Values, rows: int) -> int:
-    """How many optimizer steps the run takes."""
+    """How many optimizer steps a run takes that begins at the first of its rows."""
     if values.get("max_steps"):
         return int(values["max_steps"] or 0)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    batches = math.ceil(rows / (int(values["per_device_train_batch_size"] or 1) * world))
-    updates = max(1, math.ceil(batches / int(values["gradient_accumulation_steps"] or 1)))
-    if values.get("stage") == "grpo":
-        updates *= int(values["num_iterations"] or 1)
-    if values.get("stage") == "ppo":  # whole rounds: the buffer is filled, then learned from
-        buffer = int(values["ppo_buffer_size"] or 1)
-        updates = math.ceil(updates / buffer) * buffer * int(values["ppo_epochs"] or 1)
+    cut = cut_of(values, world())
+    batches = math.ceil(epoch_size(values, rows) / cut.batch)
+    updates = max(1, math.ceil(batches / cut.accumulation))
     return max(1, math.ceil(float(values["num_train_epochs"] or 0) * updates))
+
+
+def epoch_size(values: Values, rows: int) -> int:
+    """How many rows the order of an epoch has: where a stage learns from the same rows several
+    times, they count as often, and whole rounds are filled up."""
+    stage, buffer, passes = values.get("stage"), 1, 1
+    if stage == "grpo":
+        passes = int(values["num_iterations"] or 1)
+    elif stage == "ppo":
+        buffer, passes = int(values["ppo_buffer_size"] or 1), int(values["ppo_epochs"] or 1)
+    if buffer * passes == 1:
+        return rows
+    cut = cut_of(values, world())
+    stretch = cut.batch * cut.accumulation * buffer
+    return math.ceil(rows / stretch) * stretch * passes
+
+
+def world() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _precision(values: Values, report: Report) -> dict[str, Any]:
@@ -201,8 +218,8 @@ def _intervals(values: Values, total: int, evaluates: bool, report: Report) -> d
 
 def assert_group(args: TrainingArguments) -> None:
     """Stop where several processes were started but would each train alone (a known trap)."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    assert args.world_size == world, f"{world} processes were started, {args.world_size} are joined"
+    count = world()
+    assert args.world_size == count, f"{count} processes were started, {args.world_size} are joined"
     logger.info(
         "device %s, %d process(es), %s, torch %s",
         args.device,

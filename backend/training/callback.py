@@ -32,6 +32,8 @@ class ReportCallback(TrainerCallback):
         self.busy = 0.0  # seconds inside steps since the last row
         self.tokens = 0  # tokens at the last row
         self._start = self._step = time.monotonic()
+        # An epoch of which this share was done when its batches were cut anew, else 0.0.
+        self.begun: tuple[int, float] = (0, 0.0)
         self._odd = 0
         self._asked: float | None = None  # when an evaluation first saw that a stop was asked
 
@@ -75,6 +77,9 @@ class ReportCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Progress; the last step is logged; a stop that was asked is saved, logged and obeyed."""
+        number, share = self.begun
+        if share:  # the Trainer takes the rest of such an epoch for the whole
+            state.epoch = number + share + ((state.epoch or 0.0) - number) * (1 - share)
         self.busy += time.monotonic() - self._step
         self.report.progress(state.global_step, state.max_steps, epoch=state.epoch)
         if state.global_step >= state.max_steps:

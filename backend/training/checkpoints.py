@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract import run_folder
+from backend.contract.checkpoints import newest_whole, passed_over
 from backend.contract.field import Value
 from backend.contract.home import looked_in
 from backend.contract.model_folder import local
-from backend.contract.problems import DiskFullError, Problem, RunFolderError, UsageError
+from backend.contract.problems import DiskFullError, Problem, UsageError
 from backend.failures import is_disk_full
 from backend.report import Report
 
@@ -88,8 +89,9 @@ def rotate(folder: Path, keep: int | None, best: str | None) -> None:
 def choose(folder: Path, given: Value, report: Report) -> Path | None:
     """The checkpoint to resume from: the given path, or for "true" and "auto" the newest whole one.
 
-    A damaged one is passed over with a notice. Raises UsageError or RunFolderError where the given
-    one is not there, damaged, or holds no optimizer state.
+    A damaged one is passed over with a notice; a run's folder stands for its newest. Raises
+    UsageError or RunFolderError where the given one is not there, damaged, or holds no optimizer
+    state.
     """
     wanted = str(given or "").strip()
     if not wanted or wanted.lower() == "false":
@@ -99,25 +101,32 @@ def choose(folder: Path, given: Value, report: Report) -> Path | None:
     path = local(wanted)
     if not path.is_dir():
         raise _refused("checkpoint_missing", looked_in(wanted))
+    if (path / run_folder.RUN).is_file():
+        return _newest(path, report)
     if (path / run_folder.MANIFEST).exists():
         run_folder.verify(path)
     if not _complete(path):
         raise _refused("checkpoint_not_resumable", str(path))
+    if path.parent.resolve() == folder.resolve():
+        _tell(passed_over(path), path, report)
     return path
 
 
 def _newest(folder: Path, report: Report) -> Path:
-    for problem in run_folder.damaged(folder):
+    found, problems = newest_whole(folder, _complete)
+    _tell(problems, found.path if found else None, report)
+    if found is None:
+        raise _refused("no_checkpoint", str(folder))
+    return found.path
+
+
+def _tell(problems: list[Problem], taken: Path | None, report: Report) -> None:
+    """Say which newer checkpoints are damaged, and from where the run goes on instead."""
+    for problem in problems:
         report.notice(dataclasses.replace(problem, notice=True))
-    for found in reversed(run_folder.checkpoints(folder)):
-        try:
-            run_folder.verify(found.path)
-        except RunFolderError as error:
-            report.notice(dataclasses.replace(error.problems[0], notice=True))
-            continue
-        if _complete(found.path):
-            return found.path
-    raise _refused("no_checkpoint", str(folder))
+    if problems and taken is not None:
+        params = {"checkpoint": taken.name}
+        report.notice(Problem(code="resumed_earlier", params=params, notice=True))
 
 
 def step_of(checkpoint: Path) -> int:

@@ -1,15 +1,13 @@
-"""transformers' Trainer with what every stage needs: exact resume, whole checkpoints."""
+"""transformers' Trainer with what every stage needs: a run folder, whole checkpoints."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
-from backend.contract import run_folder
+from backend.contract import position, run_folder
 from backend.contract.field import Value
 from backend.contract.files import make_readable
 from backend.failures import Stopped
@@ -17,21 +15,18 @@ from backend.model import adapters, exact, full_model, optimizers, value_head
 from backend.model.side_files import SideFiles
 from backend.report import Report
 from backend.training import checkpoints, tracking
-from backend.training.batches import Collator, LengthGrouped
+from backend.training.batches import Collator
 from backend.training.callback import ReportCallback
 from backend.training.figures import Figures
+from backend.training.resuming import ResumingTrainer
 
-PROGRESS = "progress.json"  # in a checkpoint: what TrainerState does not keep
 
-
-class RunTrainer(Trainer):
+class RunTrainer(ResumingTrainer):
     """A Trainer that writes a run folder; each stage derives from it.
 
     A stage may override `prepare_model`, `collator` and `extra_files`, and calls `note` for the
     figures of its own that belong into metrics.jsonl.
     """
-
-    optimizer: Any
 
     def __init__(
         self, values: Mapping[str, Value], report: Report, side_files: SideFiles, **given: Any
@@ -90,6 +85,7 @@ class RunTrainer(Trainer):
         checkpoints.require(folder, self.checkpoint_bytes)
         self.report.cut_metrics(checkpoints.step_of(checkpoint) if checkpoint else -1)
         self.args.eval_on_start &= checkpoint is None
+        self.checkpoint = checkpoint
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         optimizers.finish(self.optimizer)
 
@@ -98,16 +94,6 @@ class RunTrainer(Trainer):
         if self.optimizer is None:
             self.optimizer = optimizers.special(self.model, self.args, self.values)
         return super().create_optimizer(model)
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        data = self.train_dataset if train_dataset is None else train_dataset
-        if self.values.get("disable_shuffling"):
-            return torch.utils.data.SequentialSampler(data)
-        if self.values.get("group_by_length") and "length" in data.column_names:
-            batch = self.args.train_batch_size * self.args.world_size
-            group = batch * self.args.gradient_accumulation_steps
-            return LengthGrouped(list(data["length"]), group, self.args.data_seed)
-        return super()._get_train_sampler(train_dataset)
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
         """Tokens without padding."""
@@ -143,10 +129,10 @@ class RunTrainer(Trainer):
         with checkpoints.room(folder, self.checkpoint_bytes, torn=target):
             (target / run_folder.MANIFEST).unlink(missing_ok=True)
             super()._save_checkpoint(model, trial)
-            progress = self._progress()
+            progress = self.progress()
             self.accelerator.wait_for_everyone()  # each process writes its random state
             if self.args.should_save:
-                (target / PROGRESS).write_text(json.dumps(progress))
+                position.write(target, progress)
                 checkpoints.sync(target)
                 run_folder.write_manifest(target)
         if self.args.should_save:
@@ -197,34 +183,3 @@ class RunTrainer(Trainer):
         if not self.is_deepspeed_enabled:
             return None
         return self.accelerator.get_state_dict(self.deepspeed)
-
-    def _progress(self) -> dict[str, Any]:
-        """The open logging window and the clock, so that a resumed curve equals an unbroken one."""
-        return {
-            "loss": self.accelerator.gather(self._tr_loss).mean().item(),
-            "logged": self._globalstep_last_logged,
-            "total_loss": self._total_loss_scalar,
-            "seconds": self.told.seconds(),
-            "busy": self.told.busy,
-            "tokens": self.told.tokens,
-            "figures": self.figures.state(),
-        }
-
-    def _run_epoch(self, *given: Any, **named: Any) -> None:
-        checkpoint = named.get("resume_from_checkpoint")
-        if checkpoint and named["epoch"] == named["epochs_trained"]:
-            self._restore(Path(checkpoint) / PROGRESS)
-        super()._run_epoch(*given, **named)
-
-    def _restore(self, path: Path) -> None:
-        """Open the logging window again that the checkpoint was written in."""
-        if not path.is_file():
-            return
-        row = json.loads(path.read_bytes())
-        self._tr_loss += row["loss"]
-        self._globalstep_last_logged = int(row["logged"])
-        self._total_loss_scalar = row["total_loss"]
-        self._initial_global_step = 0
-        self.told.elapsed, self.told.busy = row["seconds"], row["busy"]
-        self.told.tokens = int(row["tokens"])
-        self.figures.restore(row.get("figures", {}))

@@ -95,21 +95,31 @@ def test_rows_after_the_checkpoint_are_cut(workspace: Path, tiny_model_dir: Path
     assert curve(whole) == before
 
 
-def test_a_damaged_checkpoint_is_passed_over(workspace: Path, tiny_model_dir: Path) -> None:
+def test_a_damaged_checkpoint_is_passed_over(
+    workspace: Path, tiny_model_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """One flipped bit in the newest: the one before is used, and that is said by file."""
-    given: dict[str, Any] = {"max_steps": 6, "save_steps": 2}
+    given: dict[str, Any] = {"max_steps": 6, "save_steps": 2, "logging_steps": 1}
     folder = trained(workspace, tiny_model_dir, **given)
     before = curve(folder)
     path = folder / "checkpoint-6" / "optimizer.pt"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
+    damaged = shutil.copytree(folder, workspace / "damaged")
     path.write_bytes(content)
-    trained(workspace, tiny_model_dir, resume_from_checkpoint="auto", **given)
-    notices = json.loads((folder / "status.json").read_text())["notices"]
-    assert [row["params"]["file"] for row in notices if row["code"] == "checkpoint_damaged"] == [
-        "optimizer.pt"
-    ]
-    assert curve(folder) == before
+    (damaged / "checkpoint-6" / "optimizer.pt").write_bytes(content)
+    for given_now in ("auto", str(folder / "checkpoint-4")):  # what a person says, and what a page
+        shutil.rmtree(folder)
+        shutil.copytree(damaged, folder)
+        trained(workspace, tiny_model_dir, resume_from_checkpoint=given_now, **given)
+        notices = json.loads((folder / "status.json").read_text())["notices"]
+        assert [(row["code"], row["params"]) for row in notices] == [
+            ("checkpoint_damaged", {"path": str(folder / "checkpoint-6"), "file": "optimizer.pt"}),
+            ("resumed_earlier", {"checkpoint": "checkpoint-4"}),
+        ]
+        assert "checkpoint-4 instead" in caplog.text
+        caplog.clear()
+        assert curve(folder) == before
 
 
 def test_stop_saves_checkpoint_and_model(

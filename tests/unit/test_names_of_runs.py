@@ -8,6 +8,7 @@ import pytest
 
 from backend.__main__ import _values
 from backend.contract import arguments, recipes, run_names
+from backend.contract.checkpoints import write_manifest
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
@@ -47,6 +48,7 @@ def test_every_argument_that_takes_a_folder_of_weights() -> None:
     """By the kind of its widget, so that a new one is not forgotten."""
     offered = {name for name, row in FIELDS.items() if row.widget in {"model", "adapter"}}
     named = {"model_name_or_path", "reward_model", "reward_model_adapters"}
+    named |= {"resume_from_checkpoint"}
     assert offered | named == set(run_names.NAMING)
 
 
@@ -89,6 +91,23 @@ def test_a_checkpoint_of_a_run_by_name() -> None:
         assert taken(adapter_name_or_path=given)["adapter_name_or_path"] == str(point)
     absent = taken(adapter_name_or_path="first/checkpoint-40")
     assert absent["adapter_name_or_path"] == "first/checkpoint-40"
+
+
+def test_a_run_to_resume_by_name() -> None:
+    """The run stands for its newest checkpoint; the words of the argument are no names."""
+    run("m/lora/first")
+    point = Path("saves/m/lora/first/checkpoint-20")
+    point.mkdir()
+    (point / "state.json").write_text("{}")
+    write_manifest(point)
+    run("m/lora/true")
+    for given, expected in (
+        ("first", "saves/m/lora/first"),
+        ("first/checkpoint-20", str(point)),
+        ("true", "true"),
+        ("auto", "auto"),
+    ):
+        assert taken(resume_from_checkpoint=given)["resume_from_checkpoint"] == expected
 
 
 def test_a_folder_of_that_name_is_what_is_meant(home: Path) -> None:

@@ -1,0 +1,328 @@
+"""A training that is resumed: from which checkpoint, with what changed, and what that does.
+
+What was then stands in the checkpoint itself, else in the run that it lies in; of a checkpoint that
+was written elsewhere only what its adapter_config.json says is known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.contract import devices, position
+from backend.contract.arguments import active, canonical, format_value, parse, resolved
+from backend.contract.checkpoints import FOLDER, MANIFEST, checkpoints, newest_whole, verify
+from backend.contract.dataset_info import names
+from backend.contract.field import Value, Values
+from backend.contract.fields import FIELDS
+from backend.contract.files import read_json
+from backend.contract.home import output, relative
+from backend.contract.model_folder import ADAPTER_CONFIG, is_hub_id, local
+from backend.contract.position import Cut, Position
+from backend.contract.problems import Problem, RunFolderError, UsageError
+from backend.contract.resume_kinds import DEVICES, LAUNCH, Kind, begins_again, on_resume
+from backend.contract.run_files import RUN
+from backend.contract.run_names import NAMING
+from backend.contract.run_view import RunView, read
+from backend.contract.states import State
+from backend.contract.texts import t
+
+FIELD = "resume_from_checkpoint"
+NEWEST = ("true", "auto")
+SHOWN = 60  # characters of a value in a table
+Figures = Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """An argument (or "devices") with another value than the checkpoint was written with, and what
+    becomes of it; `figures` are what its text names."""
+
+    name: str
+    then: str
+    now: str
+    kind: Kind
+    effect: str
+    figures: Figures = field(default_factory=dict)
+
+    def text(self, lang: str = "en") -> str:
+        """What becomes of it, in words."""
+        if self.kind == "refused":
+            return self.problem().text(lang)
+        return t(f"resume.{self.effect}", lang, **self.figures)
+
+    def problem(self) -> Problem:
+        """Why it is refused."""
+        field = self.name if self.name in FIELDS else FIELD
+        params: Figures = {"name": self.name, "then": self.then, "now": self.now}
+        return Problem(code=self.effect, field=field, params=params)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumption:
+    """How a run goes on: `values` have what is kept put back; `total` counts all steps, those done
+    among them, and is 0 where it is not known; `nothing_left` where all of them are done."""
+
+    checkpoint: Path
+    step: int
+    values: Values
+    changes: tuple[Change, ...]
+    total: int = 0
+    nothing_left: bool = False
+
+    def problems(self) -> list[Problem]:
+        """What keeps the run from going on."""
+        refused = [each.problem() for each in self.changes if each.kind == "refused"]
+        if refused or not self.nothing_left:
+            return refused
+        params: Figures = {"step": self.step, "path": relative(self.checkpoint)}
+        return [Problem(code="resume_nothing_left", field=FIELD, params=params)]
+
+    def rows(self, lang: str = "en") -> list[list[str]]:
+        """The difference as a table: argument, then, now, kind, what happens; titles first."""
+        titles = [
+            t(f"resume.column.{name}", lang) for name in ("name", "then", "now", "kind", "text")
+        ]
+        return [titles] + [
+            [each.name, each.then, each.now, t(f"resume.kind.{each.kind}", lang), each.text(lang)]
+            for each in self.changes
+        ]
+
+
+def resumption(values: Mapping[str, Value]) -> Resumption | None:
+    """How a training with these values goes on; None where it begins, or its checkpoint is missing.
+
+    Sizes are compared, no checkpoint is read whole.
+    """
+    checkpoint = checkpoint_of(values)
+    if checkpoint is None or not checkpoint.is_dir():
+        return None
+    now = resolved(dict(values))
+    then = _then(checkpoint, now)
+    if values.get("lora_alpha") is None and then.get("lora_rank") != now.get("lora_rank"):
+        now["lora_alpha"] = then.get("lora_alpha")  # it follows: the rank is what was changed
+    way = _Way.of(checkpoint, then, now)
+    changes = way.changes()
+    kept = {each.name: then[each.name] for each in changes if each.kind == "kept"}
+    return Resumption(
+        checkpoint=checkpoint,
+        step=way.step,
+        values={**values, **kept},
+        changes=changes,
+        total=way.total,
+        nothing_left=0 < way.total <= way.step and not _unfinished(checkpoint, values),
+    )
+
+
+def require(values: Mapping[str, Value]) -> Values:
+    """The values with what is kept put back. Raises UsageError where a training cannot go on so."""
+    found = resumption(values)
+    if found is None:
+        return dict(values)
+    problems = found.problems()
+    if problems:
+        raise UsageError(*problems)
+    return found.values
+
+
+def checked(values: Mapping[str, Value]) -> Values:
+    """As `require`, after the hashes of the checkpoint were compared, which reads it whole.
+
+    Raises RunFolderError where the checkpoint that is asked for is damaged, or none is whole.
+    """
+    if not is_asked(values):
+        return dict(values)
+    place, is_run = _place(values)
+    point, _ = newest_whole(place) if is_run else (None, [])
+    if is_run and point is None:
+        params = {"path": str(place)}
+        raise RunFolderError(Problem(code="no_checkpoint", field=FIELD, params=params))
+    if not is_run and (place / MANIFEST).exists():
+        verify(place)
+    path = str(point.path if point else place)
+    return {**require({**values, FIELD: path}), FIELD: values[FIELD]}
+
+
+def is_asked(values: Mapping[str, Value]) -> bool:
+    """Whether a training is to be resumed."""
+    return str(values.get(FIELD) or "").strip().lower() not in {"", "false"}
+
+
+def arguments_of(
+    view: RunView, given: Mapping[str, object] | None = None
+) -> tuple[Values, list[Problem]]:
+    """The arguments of a training's run.json, with those that are `given` in their place, as of a
+    training that goes on in its folder; and what is wrong with what is given."""
+    known = {n: v for n, v in view.arguments.items() if n in FIELDS and "train" in FIELDS[n].tasks}
+    values, problems = parse({**known, **(given or {})}, "train")
+    return values | of_run(view.path), problems
+
+
+def of_run(path: Path) -> Values:
+    """What says that a training goes on in this folder, from its newest checkpoint."""
+    return {"output_dir": relative(path), FIELD: NEWEST[0]}
+
+
+def checkpoint_of(values: Mapping[str, Value]) -> Path | None:
+    """The checkpoint that is asked for: a folder, or the newest whole one of a run (its sizes are
+    compared). None where none is asked for, or the run has none."""
+    if not is_asked(values):
+        return None
+    place, is_run = _place(values)
+    points = checkpoints(place) if is_run else []
+    return points[-1].path if points else None if is_run else place
+
+
+def _place(values: Mapping[str, Value]) -> tuple[Path, bool]:
+    """The folder that is asked for, and whether it is that of a run: "true" means output_dir."""
+    given = str(values.get(FIELD)).strip()
+    if given.lower() in NEWEST:
+        return output(str(values.get("output_dir") or "")), True
+    path = local(given)
+    return path, (path / RUN).is_file()
+
+
+def steps_in_all(
+    before: Position, after: Position, then: Mapping[str, Value], now: Mapping[str, Value]
+) -> int:
+    """How many steps a run takes in all that was at `before` and goes on at `after`."""
+    if now.get("max_steps"):
+        return int(str(now["max_steps"]))
+    same = before.cut_as(after) and not then.get("max_steps")
+    if same and then.get("num_train_epochs") == now.get("num_train_epochs"):
+        return before.total
+    return after.steps_in_all(float(str(now.get("num_train_epochs") or 0)))
+
+
+def known_then(checkpoint: Path) -> Values:
+    """The arguments that a checkpoint was written with, as far as that is known."""
+    given = position.arguments(checkpoint)
+    if not given:
+        run = read_json(checkpoint.parent / RUN).get("arguments")
+        given = run if isinstance(run, dict) else {}
+    if given:
+        known = {n: v for n, v in given.items() if n in FIELDS and "train" in FIELDS[n].tasks}
+        return resolved(parse(known, "train")[0])
+    config = read_json(checkpoint / ADAPTER_CONFIG)
+    raw = {
+        "finetuning_type": str(config.get("peft_type") or "").lower() or None,
+        "lora_rank": config.get("r"),
+        "use_dora": config.get("use_dora"),
+        "use_rslora": config.get("use_rslora"),
+    }
+    return {name: value for name, value in raw.items() if isinstance(value, str | int)}
+
+
+def changed(then: Mapping[str, Value], now: Mapping[str, Value]) -> list[str]:
+    """The arguments that apply in both and have another value now; secrets and places are none."""
+    both = {row.name for row in active(then, "train")} & {row.name for row in active(now, "train")}
+    return [
+        name
+        for name in canonical(now, "train")
+        if name in both
+        and name in then
+        and name not in LAUNCH
+        and not FIELDS[name].secret
+        and not _same(name, then[name], now.get(name, FIELDS[name].default))
+    ]
+
+
+def world(values: Mapping[str, Value]) -> int:
+    """How many devices a training will have."""
+    return max(1, devices.group(values))
+
+
+def cut_of(values: Mapping[str, Value], processes: int) -> Cut:
+    """How a training with so many processes cuts its rows."""
+    rows = int(str(values.get("per_device_train_batch_size") or 1))
+    return Cut(rows * processes, int(str(values.get("gradient_accumulation_steps") or 1)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """What is known of the way from a checkpoint on; `after` is None where the rows are others, or
+    where they lie is not known, and `total` is 0 where it follows from them."""
+
+    step: int
+    then: Values
+    now: Values
+    before: Position | None
+    after: Position | None
+    total: int
+
+    @classmethod
+    def of(cls, checkpoint: Path, then: Values, now: Values) -> "_Way":
+        match, before = FOLDER.fullmatch(checkpoint.name), Position.of(checkpoint)
+        step = before.step if before else int(match[1]) if match else 0
+        after, total = None, int(str(now.get("max_steps") or 0))
+        if before and not begins_again(changed(then, now), then, now):
+            after = before.going_on(cut_of(now, world(now)), before.size, before.order)
+            total = steps_in_all(before, after, then, now)
+        return cls(step=step, then=then, now=now, before=before, after=after, total=total)
+
+    def changes(self) -> tuple[Change, ...]:
+        """Every difference, with what becomes of it."""
+        found = [
+            self._change(name, self.then[name], self.now.get(name, FIELDS[name].default))
+            for name in changed(self.then, self.now)
+        ]
+        rows = int(str(self.then.get("per_device_train_batch_size") or 0))
+        if self.before and rows and self.before.batch != rows * world(self.now):
+            found.append(self._change(DEVICES, self.before.batch // rows, world(self.now)))
+        return tuple(found)
+
+    def _change(self, name: str, then: Value, now: Value) -> Change:
+        kind, effect = on_resume(name, self.then, self.now)
+        if effect in {"batch", DEVICES} and self.before is None:
+            kind, effect = "refused", "resume_place_unknown"
+        figures: dict[str, int] = {"next": self.step + 1, "total": self.total}
+        if self.before:
+            figures["before"] = self.before.total
+        if effect == "batch" and self.after:
+            effect = "batch" if self.after.size else "batch_stream"
+            figures |= {"row": self.after.rows + 1, "size": self.after.size}
+            figures["epoch"] = self.after.epoch + 1
+        elif effect in {"batch", "rate", "length"} and not (self.total and self.before):
+            effect += "_open"
+        return Change(
+            name=name,
+            then=shown(then),
+            now=shown(now),
+            kind=kind,
+            effect=effect,
+            figures=figures,
+        )
+
+
+def _then(checkpoint: Path, now: Values) -> Values:
+    """All arguments as they were; what is not known of then counts as it is now."""
+    then = known_then(checkpoint)
+    return then if "model_name_or_path" in then else {**now, **then}
+
+
+def _unfinished(checkpoint: Path, values: Mapping[str, Value]) -> bool:
+    """Whether the run that goes on in its own folder has yet to save its result."""
+    folder = values.get("output_dir")
+    own = bool(folder) and output(str(folder)).resolve() == checkpoint.parent.resolve()
+    return own and read(checkpoint.parent).state is not State.SUCCEEDED
+
+
+def _same(name: str, then: Value, now: Value) -> bool:
+    """Whether two values mean the same: a path in another spelling does."""
+    if then == now:
+        return True
+    if not (FIELDS[name].kind == "path" or name in NAMING) or then is None or now is None:
+        return False
+    places = [
+        [
+            part if name in NAMING and is_hub_id(part) else str(local(part).resolve())
+            for part in names(each)
+        ]
+        for each in (then, now)
+    ]
+    return places[0] == places[1]
+
+
+def shown(value: Value) -> str:
+    """A value as a table shows it: one short word."""
+    text = format_value(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
