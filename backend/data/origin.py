@@ -10,7 +10,8 @@ from backend.data.examples import Maker
 from backend.data.rendering import Template
 from backend.data.sources import PLACEHOLDERS, Source
 
-OF_CHOICE = {"name", "notices"}  # of a template: how it was chosen
+# Of a template: how it was chosen, and what follows from the rest (a set, in any order).
+LEFT_OUT = {"tokenizer", "name", "notices", "reads"}
 VERSION = 3  # raised when the code that makes examples changes what it makes
 
 
@@ -39,8 +40,7 @@ def tokenizer(given: Any) -> dict[str, Any]:
 
 def template(given: Template) -> list[Any]:
     """All that decides how a template writes a conversation."""
-    state = {name: value for name, value in vars(given).items() if name != "tokenizer"}
-    return [sorted((name, str(value)) for name, value in state.items() if name != "notices")]
+    return sorted((n, str(value)) for n, value in vars(given).items() if n not in LEFT_OUT)
 
 
 def _source(one: Source) -> dict[str, Any]:
