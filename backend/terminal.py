@@ -12,7 +12,7 @@ from typing import TextIO
 from backend.contract import launch, resuming, run_folder, run_names
 from backend.contract.arguments import judged, pairs
 from backend.contract.field import Value
-from backend.contract.home import home, relative, saves
+from backend.contract.home import home, looked_in, relative, saves
 from backend.contract.model_folder import local
 from backend.contract.preflight import check_paths
 from backend.contract.printed import one_line, say
@@ -147,7 +147,7 @@ def resume(words: list[str]) -> int:
 def runs(words: list[str]) -> int:
     """`tuneboard runs [--json]`, `tuneboard runs stop|resume|find FOLDER`."""
     if words[:1] == ["find"] and len(words) == 2:
-        return _find(local(words[1]))
+        return _find(words[1])
     if words[:1] == ["resume"]:
         return resume(words[1:])
     if words[:1] == ["stop"] and len(words) == 2:
@@ -176,7 +176,7 @@ def run_of(word: str) -> Path:
         params = {"name": word, "paths": ", ".join(map(str, found))}
         raise UsageError(Problem(code="run_name_ambiguous", params=params))
     if not found:
-        raise UsageError(Problem(code="no_such_run", params={"path": word[:200]}))
+        raise UsageError(Problem(code="no_such_run", params={"path": looked_in(word[:200])}))
     return found[0]
 
 
@@ -186,10 +186,11 @@ def _stop(folder: Path) -> int:
     return 0
 
 
-def _find(folder: Path) -> int:
+def _find(word: str) -> int:
     """List the runs in a folder from now on, wherever it lies."""
+    folder = local(word)
     if not folder.is_dir():
-        raise UsageError(Problem(code="no_such_folder", params={"path": str(folder)}))
+        raise UsageError(Problem(code="no_such_folder", params={"path": looked_in(word)}))
     new = launch.find_runs(folder)
     for path in new:
         say(str(path))

@@ -16,6 +16,7 @@ from backend.contract.home import REGISTRY as REGISTRY
 from backend.contract.problems import DataError, Problem
 
 ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
+REMOTE = "REMOTE:"  # as dataset_dir, before the id of a repository that holds a registry
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 SUFFIXES = (*TEXTS, ".parquet", ".arrow", ".feather")
 PACKED = (".gz", ".zst")  # after one of the text suffixes
@@ -65,10 +66,13 @@ def folder_of(dataset_dir: Value) -> Path:
 def entries(dataset_dir: Value) -> dict[str, Entry]:
     """Every registered data set by name.
 
-    Raises DataError: dataset_info.json is missing, or broken (with its line).
+    Raises DataError: dataset_info.json is missing, broken (with its line), or on a hub.
     """
     if dataset_dir == ONLINE:
         return {}
+    if str(dataset_dir or "").startswith(REMOTE):
+        repository = str(dataset_dir).removeprefix(REMOTE)
+        raise DataError(_problem("registry_remote", value=str(dataset_dir), repository=repository))
     registry = folder_of(dataset_dir) / REGISTRY
     if not os.path.lexists(registry):
         where = home.looked_in(f"{dataset_dir or 'data'}/{REGISTRY}")
@@ -120,7 +124,7 @@ def check(values: Mapping[str, Value], task: str) -> list[Problem]:
             try:
                 entry = find(name, dataset_dir, argument)
             except DataError as error:
-                problems += error.problems
+                problems += [each for each in error.problems if each not in problems]
                 continue
             code = _unfit(entry, str(values.get("stage") or "sft"))
             if code:

@@ -172,6 +172,9 @@ class Field:
     def _list(self, raw: object) -> Value:
         parts = raw if isinstance(raw, list | tuple) else str(self._text(raw) or "").split(",")
         names = [str(self._text(part) or "").strip() for part in parts]
+        for name in names:
+            if "," in name:  # joined, it would be told as two
+                raise self._error("comma_in_name", value=_shown(name))
         joined = self._text(",".join(name for name in names if name))
         if self.optional and str(joined or "").lower() in NONE:
             return None

@@ -24,7 +24,7 @@ from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.fields.trainer import METRICS
 from backend.contract.fields.training import ZERO
-from backend.contract.files import read_json
+from backend.contract.files import read_json, read_mapping
 from backend.contract.home import data, looked_in, output
 from backend.contract.model_folder import adapter_problems, local, model_problems
 from backend.contract.names import check_output_dir
@@ -107,7 +107,19 @@ def check_places(values: Mapping[str, Value]) -> list[Problem]:
 
 
 def _check_training(values: Mapping[str, Value]) -> list[Problem]:
-    return rewards.check(values) + reward_model.check(values) + check_metric(values)
+    checks = (rewards.check, reward_model.check, check_metric, check_new_tokens)
+    return [problem for check in checks for problem in check(values)]
+
+
+def check_new_tokens(values: Mapping[str, Value]) -> list[Problem]:
+    """A file of described tokens that is not there or is none."""
+    field = "new_special_tokens_config"
+    given = str(values.get(field) or "")
+    content, problems = read_mapping(given) if given else ({}, [])
+    if not given or (content and not problems):
+        return []
+    params = {"path": looked_in(given), "reason": problems[0].text() if problems else "-"}
+    return [Problem(code="new_tokens_file", field=field, params=params)]
 
 
 def check_metric(values: Mapping[str, Value]) -> list[Problem]:

@@ -15,6 +15,7 @@ from backend.contract import boundary, dataset_info
 from backend.contract.dataset_info import REGISTRY, Entry, folder_of
 from backend.contract.field import Value
 from backend.contract.files import write_atomic
+from backend.contract.home import looked_in
 from backend.contract.names import check_name
 from backend.contract.problems import DataError, DiskFullError, Problem
 from backend.contract.run_files import hold
@@ -34,7 +35,7 @@ def register(
     Raises DataError: a bad name, one that is taken (unless `overwrite`) or differs from another
     only in case or accents, a bad entry, a registry that cannot be read or written; DiskFullError.
     """
-    registry = folder_of(dataset_dir) / REGISTRY
+    registry = _place(dataset_dir)
     made = judged(name, entry, dataset_dir)
 
     def add(content: Content) -> None:
@@ -47,7 +48,7 @@ def register(
 
 def judged(name: str, entry: Mapping[str, object], dataset_dir: Value) -> Entry:
     """The entry as it will be read. Raises DataError where the name or the entry is bad."""
-    registry = folder_of(dataset_dir) / REGISTRY
+    registry = _place(dataset_dir)
     problem = check_name(name)
     if problem is not None:
         raise DataError(problem)
@@ -59,7 +60,10 @@ def judged(name: str, entry: Mapping[str, object], dataset_dir: Value) -> Entry:
 
 def remove(name: str, dataset_dir: Value) -> None:
     """Take an entry out of dataset_info.json; its files stay. Raises as register does."""
-    registry = folder_of(dataset_dir) / REGISTRY
+    registry = _place(dataset_dir)
+    if not os.path.lexists(registry):
+        where = looked_in(f"{dataset_dir or 'data'}/{REGISTRY}")
+        raise DataError(Problem(code="registry_missing", params={"path": where}))
 
     def take(content: Content) -> None:
         if name not in content:
@@ -68,6 +72,15 @@ def remove(name: str, dataset_dir: Value) -> None:
         del content[name]
 
     _change(registry, take)
+
+
+def _place(dataset_dir: Value) -> Path:
+    """The registry's file. Raises DataError where dataset_dir is a word for a hub."""
+    given = str(dataset_dir or "")
+    if given == dataset_info.ONLINE or given.startswith(dataset_info.REMOTE):
+        params = {"value": given}
+        raise DataError(Problem(code="registry_no_folder", field="dataset_dir", params=params))
+    return folder_of(dataset_dir) / REGISTRY
 
 
 def twin(name: str, known: Mapping[str, object]) -> str:

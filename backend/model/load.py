@@ -254,7 +254,8 @@ def _checked(name: str, trust: bool, place: tuple[tuple[str, Value], ...]) -> Pa
             raise ModelError(*problems)
         name = model_folder.adapter_base(model_folder.local(name))
     folder = _folder(name, values)
-    problems = model_folder.model_problems(str(folder))
+    here = folder == model_folder.local(name)
+    problems = model_folder.model_problems(name if here else str(folder))
     if problems:
         raise ModelError(*problems)
     return folder

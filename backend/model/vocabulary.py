@@ -15,8 +15,8 @@ from transformers import AddedToken
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.files import read_json, read_mapping
-from backend.contract.home import looked_in
 from backend.contract.model_folder import ADAPTER_CONFIG
+from backend.contract.preflight import check_new_tokens
 from backend.contract.problems import Problem, UsageError
 from backend.model import language
 
@@ -164,9 +164,8 @@ def _described(values: Values) -> dict[str, str]:
     given = values.get(DESCRIBED)
     if not given:
         return {}
-    content, problems = read_mapping(str(given))
-    if problems or not content:
-        reason = problems[0].text() if problems else "-"
-        params = {"path": looked_in(str(given)), "reason": reason}
-        raise UsageError(Problem(code="new_tokens_file", field=DESCRIBED, params=params))
+    wrong = check_new_tokens(values)
+    if wrong:
+        raise UsageError(*wrong)
+    content, _ = read_mapping(str(given))
     return {str(token): str(text) for token, text in content.items()}

@@ -113,6 +113,14 @@ def test_a_bad_folder_is_named_by_preflight_and_by_load(damage: Any, code: str, 
     assert not (copy / "ran").exists()
 
 
+def test_load_says_where_a_model_was_looked_for(workspace: Path) -> None:
+    """`tuneboard data stats` loads without the checks before a run (issue 9, 12)."""
+    with pytest.raises(ModelError) as caught:
+        load.base_folder({"model_name_or_path": "./gone"})
+    for place in (Path.cwd(), workspace):
+        assert str(place / "gone") in caught.value.problems[0].text()
+
+
 def test_a_whole_folder_has_no_problem(copy: Path) -> None:
     assert preflight.check_model(small(copy)) == []
 

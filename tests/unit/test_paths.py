@@ -10,7 +10,7 @@ import pytest
 from app.form import Form
 from app.i18n import Texts
 from app.tabs.launching import Launcher
-from backend.contract import arguments, recipes, run_names
+from backend.contract import arguments, recipes, registry, run_names
 from backend.contract.command import Command
 from backend.contract.dataset_info import REGISTRY, find, folder_of
 from backend.contract.field import Values
@@ -21,7 +21,7 @@ from backend.contract.paths import ADAPTERS, OUTPUTS, SETS
 from backend.contract.preflight import check_paths
 from backend.contract.problems import DataError, TuneboardError
 from backend.datafiles import entering
-from backend.terminal import run_of
+from backend.terminal import run_of, runs
 
 Fixture = tuple[Path, Path]
 INPUTS = [row.name for row in FIELDS.values() if row.kind == "path" and row.name not in OUTPUTS]
@@ -108,6 +108,7 @@ def missing(name: str, text: str, task: str = "train") -> list[str]:
         ("deepspeed", "gone.json", "train"),
         ("resume_from_checkpoint", "gone/checkpoint-3", "train"),
         ("reward_python_file", "gone.py", "train"),
+        ("new_special_tokens_config", "gone.yaml", "train"),
         ("export_quantization_dataset", "gone.json", "export"),
     ],
 )
@@ -142,6 +143,29 @@ def test_a_registry_is_where_its_file_is(folders: Fixture) -> None:
     put(here / "data" / "y.json", "[]")
     assert folder_of("data") == data() == here / "data"
     assert find("y", "data").path == here / "data" / "y.json"
+
+
+def test_a_missing_registry_is_told_once_and_never_made_by_a_removal(folders: Fixture) -> None:
+    values = {"dataset": "a,b", "dataset_dir": "gone"}
+    assert [one.code for one in check_paths(values, "train")] == ["registry_missing"]
+    with pytest.raises(DataError) as error:
+        registry.remove("a", "gone")
+    for place in folders:
+        assert str(place / "gone" / REGISTRY) in str(error.value)
+        assert not any(place.iterdir())
+
+
+def test_a_registry_on_a_hub_is_no_folder(folders: Fixture) -> None:
+    """LLaMA-Factory fetches dataset_info.json where dataset_dir is REMOTE: and a repository."""
+    values = {"dataset": "a,b", "dataset_dir": "REMOTE:org/sets"}
+    (problem,) = check_paths(values, "train")
+    assert problem.code == "registry_remote"
+    assert "hf download --repo-type dataset org/sets " in problem.text()
+    for word in ("REMOTE:org/sets", "ONLINE"):
+        with pytest.raises(DataError) as error:
+            registry.register("a", {"file_name": "a.json"}, word)
+        assert error.value.problems[0].code == "registry_no_folder"
+    assert [each for place in folders for each in place.iterdir()] == []
 
 
 def test_demo_data_is_made_in_the_working_folder(folders: Fixture) -> None:
@@ -181,9 +205,16 @@ def test_files_of_arguments_and_recipes(folders: Fixture) -> None:
 
 
 def test_a_run_is_named_by_a_path_of_the_working_folder(folders: Fixture) -> None:
-    _, home = folders
+    home = folders[1]
     put(home / "saves/m/lora/first/run.json")
     assert run_of("saves/m/lora/first") == home / "saves/m/lora/first"
+    with pytest.raises(TuneboardError) as error:
+        run_of("saves/gone")
+    with pytest.raises(TuneboardError) as other:
+        runs(["find", "saves/gone"])
+    for place in folders:
+        assert str(place / "saves/gone") in str(error.value)
+        assert str(place / "saves/gone") in str(other.value)
 
 
 def test_each_path_is_absolute_where_the_current_folder_has_it(folders: Fixture) -> None:
