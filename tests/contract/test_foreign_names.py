@@ -17,6 +17,7 @@ from tests.contract.foreign_names import LLAMAFACTORY, TRANSFORMERS_BEFORE
 from tests.contract.strategies import TASKS
 
 VALUES: list[object] = [None, True, False, "true", 0, 1, 8, 0.5, "some_text", ["a"], {"a": 1}]
+VALUES += [16**5000, float("nan"), b"x", [None], "\ud800"]
 NO_HINT = {"other_task", "unknown_argument", "unknown_argument_near"}
 ENVIRONMENT = {"all_results", "dataset_info", "grad_norm", "use_reentrant"}  # no arguments
 

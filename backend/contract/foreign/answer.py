@@ -44,7 +44,8 @@ class Foreign:
         A value that asks for nothing (null, an empty text, list or mapping) gives neither. Raises
         FieldError where the value is wrong, or asks for something that there is none of here.
         """
-        if raw in ([], {}) or str(raw).strip().lower() in NONE:
+        empty = raw.strip().lower() in NONE if isinstance(raw, str) else raw in (None, [], {})
+        if empty:
             return {}, None
         if not self.becomes and self.idle == ():
             raise FieldError(self._problem(self.instead))
