@@ -31,6 +31,7 @@ FULL_TEXT = re.compile(
     r"No space left on device|Disk quota exceeded|File too large|os error (28|122|27)\b"
     r"|PytorchStreamWriter failed writing|basic_ios::clear: iostream error"
 )
+NO_ROW = "index out of range in self"  # torch.nn.Embedding on a CPU
 MEMORY_TEXT = re.compile(
     r"out of memory|can't allocate memory|not enough memory|Cannot allocate memory"
     r"|CUBLAS_STATUS_ALLOC_FAILED",
@@ -96,6 +97,8 @@ def explain(error: BaseException, values: Mapping[str, Value]) -> TuneboardError
         return OutOfMemoryError(_memory_problem(values))
     if is_disk_full(error):
         return DiskFullError(Problem(code="disk_full_somewhere", params={"reason": _line(error)}))
+    if isinstance(error, IndexError) and str(error) == NO_ROW:
+        return TuneboardError(Problem(code="embedding_row_missing"))
     params = {"type": type(error).__name__, "reason": _line(error)}
     return TuneboardError(Problem(code="unexpected", params=params))
 

@@ -16,7 +16,7 @@ from backend.contract.files import write_atomic
 from backend.contract.problems import Problem
 from backend.data import prepare, templates
 from backend.failures import Stopped
-from backend.model import adapters, load, reference
+from backend.model import adapters, load, reference, vocabulary
 from backend.model.side_files import SideFiles
 from backend.report import Report
 from backend.training import arguments, checkpoints, resuming, scoring
@@ -63,7 +63,7 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     set_seed(args.seed)
     model = load.model(values, training=True, vocabulary=len(tokenizer))
     arguments.fit_model(args, model, report)
-    for notice in load.frozen_notices(model):
+    for notice in load.frozen_notices(model) + vocabulary.beyond(model, tokenizer):
         report.notice(notice)
     if report.writes:
         adapters.keep_start(model, folder, values)

@@ -17,7 +17,7 @@ from backend.contract.field import Value
 from backend.contract.files import read_json, read_mapping
 from backend.contract.model_folder import ADAPTER_CONFIG
 from backend.contract.preflight import check_new_tokens
-from backend.contract.problems import Problem, UsageError
+from backend.contract.problems import Params, Problem, UsageError
 from backend.model import language
 
 Values = Mapping[str, Value]
@@ -66,6 +66,17 @@ def grow(model: Any, before: Any, after: Any, values: Values, size: int) -> list
         _begin(model, number, [each for each in pieces if each < rows])
         ids.append(number)
     return sorted({*ids, *range(rows, total)})
+
+
+def beyond(model: Any, tokenizer: Any) -> list[Problem]:
+    """A notice where the tokenizer knows tokens that the model has no rows for."""
+    rows = int(model.config.get_text_config().vocab_size)
+    known = tokenizer.get_vocab()
+    outside = sorted((each for each in known if known[each] >= rows), key=known.__getitem__)
+    if not outside:
+        return []
+    params: Params = {"count": len(outside), "rows": rows, "token": outside[0][:80]}
+    return [Problem(code="tokens_without_rows", field="resize_vocab", params=params, notice=True)]
 
 
 def wanted(values: Values) -> bool:

@@ -94,6 +94,19 @@ def test_words_are_kept_and_marks_are_left_out(tiny_model_dir: Path) -> None:
     assert "tool" not in tokenizer.decode(ids, skip_special_tokens=True)
 
 
+def test_tokens_beyond_the_rows_of_the_model_are_told(tiny_model_dir: Path) -> None:
+    """As in the many fine-tunes whose tokenizer got a pad token and whose embeddings did not."""
+    values = small(tiny_model_dir)
+    tokenizer, model = load.tokenizer(values), load.model(values, training=True)
+    assert vocabulary.beyond(model, tokenizer) == []
+    rows = model.get_input_embeddings().weight.shape[0]
+    tokenizer.add_tokens([f"<{number}>" for number in range(rows + 1 - len(tokenizer))])
+    (notice,) = vocabulary.beyond(model, tokenizer)
+    assert (notice.notice, notice.params["count"], notice.params["rows"]) == (True, 1, rows)
+    with pytest.raises(IndexError, match=r"^index out of range in self$"):
+        model(input_ids=torch.tensor([[rows]]))
+
+
 def test_a_described_token_begins_as_its_description(tiny_model_dir: Path, workspace: Path) -> None:
     file = workspace / "new.yaml"
     file.write_text('"<weather>": the weather is fine\n"<capital>": the capital of France\n')

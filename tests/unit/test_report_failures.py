@@ -107,6 +107,14 @@ def test_the_smallest_batch_gets_other_advice() -> None:
     assert "2048" in problem.text()
 
 
+def test_a_token_or_position_without_a_row_says_what_to_set() -> None:
+    """The text of torch 2.13's embedding on a CPU."""
+    problem = explain(IndexError("index out of range in self"), {}).problems[0]
+    assert problem.code == "embedding_row_missing"
+    assert {"cutoff_len", "resize_vocab."} <= set(problem.text().replace(";", "").split())
+    assert explain(IndexError("list index out of range"), {}).problems[0].code == "unexpected"
+
+
 @pytest.mark.parametrize("error", [Stopped(), KeyboardInterrupt()])
 def test_a_stop_is_no_failure(error: BaseException, tmp_path: Path) -> None:
     assert run_worker(raising(error), tmp_path) == STOPPED_EXIT
