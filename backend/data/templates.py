@@ -1,6 +1,5 @@
 """Which template writes a conversation: the tokenizer's own, a named one, or that of a training."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,9 +42,6 @@ TALKS: tuple[tuple[list[Message], Tools], ...] = (
 SHORT = 120  # characters of an excerpt
 
 
-logger = logging.getLogger(__name__)
-
-
 def load(values: Values, tokenizer: Any) -> Template:
     """The template that the argument `template` names; a tokenizer that has none gets it.
 
@@ -77,8 +73,6 @@ def load(values: Values, tokenizer: Any) -> Template:
         template.name = name
         notices += _beside(template, own, values, folder)
     template.notices[:0] = notices
-    for notice in template.notices:
-        logger.warning("%s", notice.text())
     if not own:
         tokenizer.chat_template = template.jinja
     return template

@@ -1,5 +1,6 @@
 """The model that answers: messages in, pieces of text out, one answer at a time."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -35,6 +36,8 @@ OPENING = 16  # tokens at the end of a prompt in which the mark of a thought may
 
 Show = Callable[[str], None]
 
+logger = logging.getLogger(__name__)
+
 
 class Engine:
     """A loaded model with its tokenizer and template. Not thread-safe: one answer at a time."""
@@ -56,6 +59,8 @@ class Engine:
         """Load what the arguments name; raises ModelError and its kin."""
         tokenizer = load.tokenizer(values)
         template = templates.load(values, tokenizer)
+        for notice in template.notices:
+            logger.warning("%s", notice.text())
         notices = load.base_notices(values)
         return cls(load.model(values, training=False), tokenizer, template, notices)
 

@@ -5,6 +5,7 @@ in our own server.
 """
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -25,6 +26,8 @@ from backend.contract.problems import Problem, UsageError
 BASE = "base"
 # They would tell their makers of every start.
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+
+logger = logging.getLogger(__name__)
 
 
 def run(values: Values, name: str, key: str | None) -> int:
@@ -132,7 +135,10 @@ def _chat_template(values: Values, folder: Path) -> list[str]:
     from backend.model import load
 
     path = folder / "chat_template.jinja"
-    path.write_text(templates.load(values, load.tokenizer(values)).jinja, encoding="utf-8")
+    template = templates.load(values, load.tokenizer(values))
+    for notice in template.notices:
+        logger.warning("%s", notice.text())
+    path.write_text(template.jinja, encoding="utf-8")
     return ["--chat-template", str(path)]
 
 

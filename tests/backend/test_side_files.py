@@ -15,11 +15,14 @@ from transformers import AutoConfig, AutoTokenizer
 
 from backend import export
 from backend.contract.arguments import parse, resolved
+from backend.contract.template_names import NAMES
 from backend.data import templates
+from backend.data.rendering import RENDER_ERRORS
 from backend.model import load
+from backend.model.side_files import SideFiles
 from tests.backend.conftest import CHATML, make_tokenizer
-from tests.backend.test_mask_rule import TOOL, TOOLED
-from tests.backend.test_shipped_templates import TRL
+from tests.backend.test_mask_rule import TOOL, TOOLED, special
+from tests.backend.test_shipped_templates import ALL, TRL
 from tests.backend.training import trained
 
 OWN = TRL["qwen3_instruct_2507"]
@@ -272,6 +275,68 @@ def render(folder: Path) -> str:
     """Tools, a call and its result, as any program writes them with this folder's tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return str(tokenizer.apply_chat_template(TOOLED, tools=[TOOL], tokenize=False))
+
+
+def result_of(base: Path, folder: Path, name: str) -> Path:
+    """What lies beside the weights of an adapter of this base, trained with this template."""
+    values = {"model_name_or_path": str(base), "template": name}
+    tokenizer = load.tokenizer(values)
+    template = templates.load(values, tokenizer)
+    folder.mkdir()
+    SideFiles.of(values, tokenizer, template.name, template.answer_ends).write(folder, whole=False)
+    return folder
+
+
+def rendered(folder: Path) -> list[str]:
+    """Some conversations as any program writes them with this folder's tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    found = []
+    for chat in (TOOLED[:1], [*TOOLED[:1], TOOLED[3], *TOOLED[:1]], TOOLED):
+        for tools in (None, [TOOL]):
+            try:
+                text = tokenizer.apply_chat_template(
+                    chat, tools=tools, tokenize=False, add_generation_prompt=True
+                )
+            except RENDER_ERRORS as error:
+                text = f"refused: {error}"
+            found.append(str(text))
+    return found
+
+
+def test_a_result_renders_as_its_base_on_every_shipped_template(
+    tmp_path: Path, tiny_model_dir: Path
+) -> None:
+    """Trained with the model's own template, and with a named one."""
+    base = make_base(tmp_path / "base", tiny_model_dir, "modern")
+    words = {word for jinja in ALL.values() for word in special(jinja)}
+    tokenizer = make_tokenizer(*sorted(words))
+    tokenizer.bos_token = "<|endoftext|>"  # some templates write it
+    tokenizer.save_pretrained(base)
+    for number, (name, jinja) in enumerate(ALL.items()):
+        (base / "chat_template.jinja").write_bytes(jinja.encode())
+        wanted = rendered(base)
+        named_one = sorted(NAMES)[number % len(NAMES)]
+        for chosen in ("auto", named_one):
+            result = result_of(base, tmp_path / f"{name}-{chosen}", chosen)
+            assert (result / "chat_template.jinja").read_bytes() == jinja.encode()
+            assert rendered(result) == wanted, (name, chosen)
+    assert len(ALL) >= len(NAMES) >= 40  # so each named template was seen, too
+
+
+def test_a_base_without_a_template_renders_as_each_named_one(
+    tmp_path: Path, tiny_model_dir: Path
+) -> None:
+    """Plain transformers writes a result's prompt as it was trained."""
+    base = make_base(tmp_path / "base", tiny_model_dir, "modern")
+    (base / "chat_template.jinja").unlink()
+    asked = [{"role": "user", "content": "What time is it?"}]
+    for name in NAMES:
+        result = result_of(base, tmp_path / name, name)
+        plain = AutoTokenizer.from_pretrained(result)
+        template = templates.load({"template": name}, AutoTokenizer.from_pretrained(base))
+        prompt = plain.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+        assert prompt == template.render(asked, None, add_generation_prompt=True), name
+    assert len(NAMES) >= 40
 
 
 NAMED = ("qwen3_nothink", "chatml", "alpaca", "llama3", "vicuna", "default")
