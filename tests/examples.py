@@ -170,7 +170,7 @@ class Examples:
 
     def _idle(self, heard: str) -> tuple[str, ...]:
         """Notices about arguments that change nothing; what depends on the machine is left out."""
-        notices = re.findall(r"^notice: (.*has no effect here.*)$", heard, re.MULTILINE)
+        notices = re.findall(r"^note: (.*has no effect here.*)$", heard, re.MULTILINE)
         return tuple(self._plain(one) for one in notices)
 
     def _plain(self, text: str) -> str:
@@ -194,10 +194,12 @@ def page(rows: dict[str, str], commit: str) -> str:
         "",
         "Written by `python -m tests.examples CHECKOUT --run`: each file of LLaMA-Factory's",
         f"`examples/` ({', '.join(FOLDERS)}; checkout {commit})",
-        "is given to `tuneboard` as it is, on a machine without a GPU. Only model (a tiny random",
-        "one of the family), sizes and paths are other ones, and the data set where the checkout",
-        f"has none of the name. {count['runs']} run; {count['refused']} are refused before",
-        "anything is loaded, with what is said then. `WORK` and `CHECKOUT` stand for folders.",
+        "is given to `tuneboard` as it is, on a machine without a GPU (DeepSpeed is installed,",
+        "gptqmodel is not). Only model (a tiny random one of the family), sizes and paths are",
+        "other ones, and the data set where the checkout has none of the name. "
+        f"{count['runs']} run; {count['refused']} are",
+        "refused before anything is loaded, with what is said then.",
+        "`WORK` and `CHECKOUT` stand for folders.",
         "",
         "| example | here | what is said |",
         "|---|---|---|",
