@@ -94,12 +94,16 @@ class Form:
         """All widgets and groups, in the order of `marks`."""
         return self.components + [box for box, _ in self.groups.values()]
 
-    def values(self, given: Sequence[Any]) -> tuple[Values, list[Problem]]:
+    def values(
+        self, given: Sequence[Any], under: Mapping[str, Value] | None = None
+    ) -> tuple[Values, list[Problem]]:
         """Checked values of all rows from what the widgets hold, and every problem.
 
-        A hidden widget's value counts as the default; a wrong one is a problem all the same.
+        A hidden widget's value counts as the default; a wrong one is a problem all the same. Rows
+        without a widget are as `under` says, else at their defaults.
         """
-        raw = {name: _plain(value) for name, value in zip(self.widgets, given, strict=True)}
+        held = {name: _plain(value) for name, value in zip(self.widgets, given, strict=True)}
+        raw = {**(under or {}), **held}
         values, problems = merged(raw, str(raw.pop(BOX, None) or ""), self.task)
         values, notices = run_names.resolve(values)
         return values, problems + notices
@@ -134,6 +138,13 @@ class Form:
         for title, (_, names) in self.groups.items():
             found[f"group-{title}"] = (any(name in applying for name in names), "")
         return {**found, "": (True, DEFAULT_LANGUAGE)}
+
+    def show(self, values: Mapping[str, Value]) -> list[Any]:
+        """Updates that put these values into the widgets that there are; the box is emptied."""
+        return [
+            gr.update(value="" if name == BOX else _display(FIELDS[name], values[name]))
+            for name in self.widgets
+        ]
 
     def fill(self, values: Mapping[str, Value]) -> list[Any]:
         """Updates that put these values (the rest at their defaults) into the widgets.

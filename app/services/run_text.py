@@ -111,6 +111,12 @@ def checkpoint_table(points: Sequence[Checkpoint], lang: str) -> str:
     return "\n".join(lines)
 
 
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as a Markdown table, the titles first; every cell shows just its text."""
+    lines = [f"| {' | '.join(plain(cell) for cell in row)} |" for row in rows]
+    return "\n".join([*lines[:1], f"|{'---|' * len(rows[0])}", *lines[1:]])
+
+
 def plain(text: str) -> str:
     """Any text as Markdown that shows just it: every mark escaped, on one line."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))

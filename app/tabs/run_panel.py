@@ -13,7 +13,8 @@ from gradio.components.plot import PlotData
 
 from app.i18n import Texts, named, say, t
 from app.services import charts, run_text, runs, tail
-from app.tabs import again_panel, figure_panel
+from app.tabs import again_panel, figure_panel, resume_panel
+from app.tabs.resume_panel import ResumePanel
 from backend.contract import launch, run_folder
 from backend.contract.problems import Problem, TuneboardError
 from backend.contract.run_folder import RunView, State
@@ -24,6 +25,7 @@ CHART_S = 2.0  # a curve is drawn anew no more often than this
 LOG_LINES = 12
 KIND_TEXTS = [(f"chart.kind.{kind}", kind) for kind in charts.KINDS]
 HIDDEN = {"visible": False}
+WITH_TRAININGS = ("train", "runs")  # panels that show trainings
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -52,7 +54,8 @@ def build(texts: Texts, lang: Any, prefix: str = "train", *, none: str = "") -> 
     `prefix` keeps element ids apart, and is the task whose newest run a fresh page shows; with
     `none` it shows none at first, but this text.
     """
-    parts = _draw(texts, prefix, none or "panel.none")
+    parts: dict[str, Any] = {}
+    resume_with = _draw(texts, prefix, none or "panel.none", parts)
     run, shown = gr.State(""), gr.State({})
     parts["timer"] = gr.Timer(RUNNING_S, active=False)
     panel = Panel(
@@ -67,27 +70,31 @@ def build(texts: Texts, lang: Any, prefix: str = "train", *, none: str = "") -> 
         outputs=[*parts.values(), shown],
     )
     _wire(panel, parts, lang)
+    if resume_with:
+        resume_with.wire(panel, lang)
     if not none:
         _open_latest(panel, prefix)
     return panel
 
 
-def _draw(texts: Texts, prefix: str, none: str) -> dict[str, Any]:
-    """The components by name, in the order of `outputs`."""
-    parts: dict[str, Any] = {}
+def _draw(texts: Texts, prefix: str, none: str, parts: dict[str, Any]) -> ResumePanel | None:
+    """Put the components into `parts` by name, in the order of `outputs`."""
+    resume_with = None
     with gr.Column(elem_id=f"{prefix}-run", elem_classes="run-panel"):
         empty = gr.Markdown(t(none), elem_id=f"{prefix}-run-none", elem_classes="run-none")
         parts["none"] = texts.add(empty, value=none)
         with gr.Column(visible=False, elem_id=f"{prefix}-run-body") as parts["body"]:
             _draw_head(texts, prefix, parts)
             again_panel.draw(texts, prefix, parts)
+            if prefix in WITH_TRAININGS:
+                resume_with = resume_panel.draw(texts, prefix, parts)
             _draw_chart(texts, prefix, parts)
             figure_panel.draw(texts, prefix, parts)
             _draw_log(texts, prefix, parts)
             with gr.Accordion("", open=False, elem_id=f"{prefix}-run-checkpoints") as box:
                 parts["points"] = gr.Markdown(elem_classes="run-points", latex_delimiters=[])
             parts["points_box"] = box
-    return parts
+    return resume_with
 
 
 def _draw_head(texts: Texts, prefix: str, parts: dict[str, Any]) -> None:
@@ -279,6 +286,7 @@ class _Look:
             **self._head(view),
             **self._buttons(view),
             **again_panel.stamps(view, self.lang),
+            **resume_panel.stamps(view),
             **self._curves(view, before),
             **self._figures(view, before),
             "log": (self.path, self.search, self.lang, tail.stamp(self.folder / run_folder.LOG)),

@@ -1,0 +1,119 @@
+"""Resume with other arguments on the page: the table stands before the button can be pressed."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app.i18n import Texts
+from app.services import runs
+from app.tabs import resume_panel
+from app.tabs.resume_panel import ResumePanel
+from backend.contract import launch
+from backend.contract.field import Values
+from backend.contract.home import prepare
+from tests.unit.test_resuming import run
+
+WEIGHTS = (2).to_bytes(8, "little") + b"{}"  # a safetensors file without tensors
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a model and a data set, so that nothing else is wrong."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    prepare()
+    (tmp_path / "models" / "m").mkdir(parents=True)
+    (tmp_path / "models" / "m" / "config.json").write_text('{"model_type": "qwen2"}')
+    (tmp_path / "models" / "m" / "model.safetensors").write_bytes(WEIGHTS)
+    return tmp_path
+
+
+class Page:
+    """The panel of one visitor, and what its widgets hold."""
+
+    def __init__(self, folder: Path) -> None:
+        with gr.Blocks():
+            self.panel: ResumePanel = resume_panel.draw(Texts(), "runs", {})
+        self.path = str(folder)
+        filled = self.panel._fill(self.path, "en")
+        names = list(self.panel.form.widgets)
+        self.held = {name: filled[i]["value"] for i, name in enumerate(names)}
+        self.first = filled[len(names) :]
+
+    def edit(self, lang: str = "en", **given: str) -> tuple[str, str, bool]:
+        """Table, what is wrong, and whether the button can be pressed."""
+        held = self.held | given
+        words, problem, button = self.panel._judge(self.path, lang, *held.values())
+        return words, problem["value"], button["interactive"]
+
+    def press(self, **given: str) -> list[Any]:
+        return self.panel._resume(self.path, "en", *(self.held | given).values())
+
+
+def test_what_changes_is_shown_before_the_start(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run(home, code=1, dataset="identity", lora_alpha=32, lora_dropout=0.1)
+    page = Page(folder)
+    assert page.held["per_device_train_batch_size"] == "4"
+    assert page.first[0] == "Goes on from checkpoint\\-3\\, after step 3 of 16\\.\n\n" + (
+        "All arguments are as they were."
+    )
+    assert page.first[2]["interactive"] is False  # Resume is for that
+    words, problem, ready = page.edit(learning_rate="1e-5", per_device_train_batch_size="2")
+    assert (problem, ready) == ("", True)
+    lines = words.splitlines()
+    assert lines[2:4] == [
+        "| argument | then | now | kind | what happens |",
+        "|---|---|---|---|---|",
+    ]
+    assert [line.split(" | ")[1:4] for line in lines[4:]] == [
+        ["5e\\-05", "1e\\-05", "taken up"],
+        ["4", "2", "taken up"],
+    ]
+    assert "row 13 of 30 of epoch 1" in lines[5]
+    words, _, ready = page.edit("zh", extra_args="seed=7")
+    assert "| seed | 42 | 7 | 保留 |" in words
+    assert ready
+    asked: list[Values] = []
+    monkeypatch.setattr(
+        launch, "resume", lambda path, values: asked.append({"path": str(path), **values})
+    )
+    box, problem = page.press(num_train_epochs="5", extra_args="lora_dropout=0.2")
+    assert (box["open"], problem["value"]) == (False, "")
+    changed = {
+        "num_train_epochs": 5.0,
+        "lora_dropout": 0.2,
+        "lora_alpha": 32,
+        "learning_rate": 5e-5,
+    }
+    assert asked[0] == asked[0] | changed
+    assert asked[0]["path"] == str(folder)
+
+
+def test_what_is_refused_cannot_be_pressed(home: Path) -> None:
+    """The table says why, once; what is wrong with a value by itself stands below it."""
+    folder = run(home, dataset="identity")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    page = Page(folder)
+    words, problem, ready = page.edit(extra_args="lora_rank=16", num_train_epochs="5")
+    assert "| lora\\_rank | 8 | 16 | refused |" in words
+    assert (problem, ready) == ("", False)
+    assert "lora_rank" in page.press(extra_args="lora_rank=16")[1]["value"]
+    for given in ({"learning_rate": "fast"}, {"extra_args": "nonsense"}):
+        _, problem, ready = page.edit(**given)
+        assert problem
+        assert not ready
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_it_is_offered_where_a_training_can_go_on(home: Path) -> None:
+    def offered(folder: Path) -> bool:
+        runs.forget()
+        return bool(resume_panel.stamps(runs.view(folder))["resume_with"]["visible"])
+
+    folder = run(home)
+    assert offered(folder)  # a run that succeeded can be given more epochs
+    (folder / "checkpoint-3" / "manifest.json").unlink()
+    assert not offered(folder)
