@@ -165,6 +165,10 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
         if values.get(field) in needing and not _installed(module)
     ]
     problems += requirements.check(values, _installed)
+    watched_here = values.get("use_swanlab") and values.get("swanlab_mode") == "local"
+    if watched_here and not _installed("swanboard"):  # swanlab 0.10 logs an error and goes on
+        params = {"package": "'swanlab[dashboard]'"}
+        problems.append(Problem(code="package_missing", field="swanlab_mode", params=params))
     for tracker in names(values.get("report_to")):
         package = TRACKERS.get(tracker, "")
         if tracker in {"none", "all"}:

