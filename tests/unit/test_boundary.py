@@ -214,6 +214,9 @@ def test_what_is_allowed_is_opened(places: Places) -> None:
     for path in good:
         assert [row for _, row in datafiles.rows(path)] == [ROW]
     assert dataset_info.find(str(good[3]), "data").path == good[3]
+    for number, path in enumerate(good[:2]):  # by way of a hidden folder of ours
+        taken = uploads.take(path, f"set{number}").path
+        assert [row for _, row in datafiles.rows(taken)] == [ROW]
 
 
 def test_a_link_that_comes_between_the_look_and_the_opening(
