@@ -28,7 +28,7 @@ GETS = re.compile(
     r"|/(assets|static)/.+"
     r"|/gradio_api/(info|app_id|login_check|startup-events|upload_progress|queue/(data|status))"
     r"|/gradio_api/heartbeat/\w+"
-    r"|/gradio_api/file=(?!https?:).+",
+    r"|/gradio_api/file=(?!(?i:https?):).+",
     re.DOTALL,
 )
 

@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.types import ASGIApp
 
 from app.guard import Guard
+from app.i18n import t
 from app.intake import Intake, tidy_uploads
 from app.requests import Requests
 from app.services import inbox, runs, tail
@@ -24,6 +25,7 @@ from backend.contract.home import data, saves
 from backend.contract.problems import Problem, UsageError
 from backend.contract.slow_clients import TimedProtocol
 
+LOCALES = {"en": ("en",), "zh": ("zh-CN", "zh-TW")}  # ours -> Gradio's; others fall back on en
 TEXT = "text/plain; charset=utf-8"
 MOST_IN_PROGRESS = 4  # outputs of an event that show that it is on its way
 
@@ -72,10 +74,22 @@ def build_app(settings: Settings) -> ASGIApp:
         theme=THEME,
         css=CSS,
         head=HEAD,
+        i18n=missing_words(),
     )
     tidy_uploads()
     checked = Requests(api, blocks)
     return Guard(Intake(checked, settings.max_upload, inbox.folder), settings)
+
+
+def missing_words() -> gr.I18n:
+    """The words that Gradio 6's components ask for and its own tables lack in every language: it
+    showed their keys, as "common.complete" to a screen reader after each event."""
+    words = {
+        locale: {"common.complete": t("gradio.complete", lang)}
+        for lang, locales in LOCALES.items()
+        for locale in locales
+    }
+    return gr.I18n(**words)
 
 
 def _answer_at_once(blocks: gr.Blocks) -> None:

@@ -1,6 +1,8 @@
 """The real server, the real backend, a real Chromium."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +24,17 @@ from tests.backend.conftest import tiny_model_dir, tiny_tokenizer  # noqa: F401 
 ROOT = Path(__file__).parents[2]
 expect.set_options(timeout=20_000)  # two busy cores
 STARTER = "SmolLM2-135M-Instruct"
+TEXTS = set(json.loads((ROOT / "locales" / "en.json").read_text(encoding="utf-8")))
+GRADIO_KEY = re.compile(
+    r"(common|status|errors|blocks|file|upload_text|chatbot|chat_interface|dataframe|dropdown"
+    r"|number|plot|label|checkbox|radio|slider|code|login|image)\.[a-z_]+"
+)
+# Everything that is read or read out: texts, also hidden ones, names and hints of controls.
+WORDS = """() => [...document.querySelectorAll("body *")].flatMap((element) => [
+  ...[...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data),
+  ...["aria-label", "placeholder", "title", "alt"].map((name) => element.getAttribute(name) || ""),
+  typeof element.value === "string" ? element.value : "",
+]).map((text) => text.trim()).filter(Boolean)"""
 TURNING = "[data-testid=status-tracker]:not(.hide)"
 FLAGS = [
     "--no-sandbox",
@@ -125,7 +138,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
     """Open the page in a new visitor's context; nothing outside the server may be asked for, and
-    nothing may still turn to say that it is waited for."""
+    nothing may still turn to say that it is waited for, nor the key of a text be on the page."""
     contexts, foreign, errors = [], [], []
 
     def opened(**options: object) -> Page:
@@ -146,9 +159,21 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
     for context in contexts:
         for page in context.pages:
             expect(page.locator(TURNING)).to_have_count(0)
+            assert keys_in(page) == []
         context.close()
     assert foreign == []
     assert errors == []
+
+
+def words_of(page: Page) -> list[str]:
+    """Every text of a page that is read or read out."""
+    words: list[str] = page.evaluate(WORDS)
+    return words
+
+
+def keys_in(page: Page) -> list[str]:
+    """The keys of texts, ours or Gradio's, that stand on a page where their words should."""
+    return [text for text in words_of(page) if text in TEXTS or GRADIO_KEY.fullmatch(text)]
 
 
 def _foreign(url: str, own: str) -> bool:

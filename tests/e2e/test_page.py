@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from backend.contract.arguments import changed, from_argv, from_yaml
-from tests.e2e.conftest import ROOT, Server
+from tests.e2e.conftest import ROOT, Server, keys_in, words_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -61,6 +61,27 @@ def test_two_visitors_each_in_their_language(
     english.reload()
     expect(english.locator("#start")).to_have_text("开始训练")
     expect(chinese.locator("#problems textarea")).to_have_value(re.compile("模型"))
+
+
+@pytest.mark.parametrize(("locale", "done"), [("en-US", "Done"), ("zh-CN", "完成"), ("fr", "Done")])
+def test_what_a_screen_reader_is_told_is_words(
+    open_page: Callable[..., Page], server: Server, locale: str, done: str
+) -> None:
+    """Gradio 6 has no text for common.complete in any language and said the key; that no key is on
+    the page at the end is looked at for every test (open_page)."""
+    page = open_page(locale=locale)
+    choose(page, "dataset", "identity")
+    unfold(page, "preview")
+    page.locator("#preview-show").click()
+    expect(page.locator("#preview-rows")).to_contain_text("Who are you?")
+    page.locator("#preview-next").click()
+    expect(page.locator(".sr-only[role=status]").filter(has_text=done)).not_to_have_count(0)
+    assert len(words_of(page)) > 100
+    assert keys_in(page) == []
+    say = "words => document.querySelector('.sr-only[role=status]').textContent = words"
+    page.evaluate(say, "common.complete")
+    assert keys_in(page) == ["common.complete"]  # the twin: it is looked at
+    page.evaluate(say, "")
 
 
 def test_statuses_of_inputs_are_passed_over(open_page: Callable[..., Page], server: Server) -> None:

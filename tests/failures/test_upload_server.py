@@ -71,6 +71,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         port = probe.getsockname()[1]
     program = (
         "import sys, app.intake; app.intake.IDLE_S = 1.0\n"
+        "from app import server; server.TimedProtocol.header_s = 2.0\n"
         f"from app.__main__ import main; sys.exit(main(['--port', '{port}']))"
     )
     known = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
@@ -129,6 +130,14 @@ def test_too_large_in_pieces_is_refused_soon(page: Page) -> None:
     assert sent < 50 * LIMIT  # the buffers of the system took more than the limit
     until(lambda: page.left == [])
     assert psutil.Process(page.pid).memory_info().rss - before < 30 * 1024**2
+
+
+def test_a_header_that_does_not_come_is_not_waited_for(page: Page) -> None:
+    """uvicorn alone waits for ever, and some hundreds of such connections stop a page."""
+    for sent in (b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: "):
+        with socket.create_connection(("127.0.0.1", page.port), timeout=20) as line:
+            line.sendall(sent)
+            assert status(line) == 408
 
 
 def test_other_requests_are_capped_too(page: Page) -> None:
