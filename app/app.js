@@ -54,6 +54,29 @@
   }).observe(document.documentElement, { childList: true, subtree: true });
 })();
 
+// A page that nobody looks at asks for nothing: its clocks stand still until it is seen again.
+(() => {
+  const [start, stop] = [window.setInterval, window.clearInterval];
+  const due = new Map();
+  const hidden = () => document.hidden || document.visibilityState === "hidden";
+  const CLOCK_MS = 500; // what is faster only moves things on the page
+  window.setInterval = (act, period, ...rest) => {
+    if (typeof act !== "function" || !(period >= CLOCK_MS)) return start(act, period, ...rest);
+    const id = start(() => (hidden() ? due.set(id, act) : act(...rest)), period);
+    return id;
+  };
+  window.clearInterval = (id) => {
+    due.delete(id);
+    stop(id);
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (hidden()) return;
+    const acts = [...due.values()];
+    due.clear();
+    for (const act of acts) act();
+  });
+})();
+
 // A list of several opens wherever its box is pressed: beside the chips little is left of its input.
 document.addEventListener("mousedown", (event) => {
   const box = event.target.closest?.(".wrap-inner:has(.token)");

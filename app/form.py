@@ -1,6 +1,6 @@
 """Rows of the argument table to widgets, their values back, `when` to show and hide."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -159,6 +159,11 @@ class Form:
             for name in self.widgets
         ]
 
+    def reset(self, names: Iterable[str]) -> list[Any]:
+        """Updates that put the widgets of these arguments back to their defaults."""
+        anew = {name: _display(FIELDS[name], FIELDS[name].default) for name in names}
+        return [gr.update(value=anew[n]) if n in anew else gr.skip() for n in self.widgets]
+
 
 def _mark(
     name: str, before: tuple[bool, str], now: tuple[bool, str], language: tuple[str, bool]
@@ -238,6 +243,14 @@ def _plain(value: Any) -> object:
 
 def _rows(names: list[str], width: int = 3) -> list[list[str]]:
     return [names[start : start + width] for start in range(0, len(names), width)]
+
+
+def problem_lines(problems: Sequence[Problem], lang: str) -> str:
+    """Problems as lines, each with the label of its field."""
+    return "\n".join(
+        f"{title_of(p.field, lang)}: {p.text(lang)}" if p.field in FIELDS else p.text(lang)
+        for p in problems
+    )
 
 
 def title_of(field: str, lang: str) -> str:

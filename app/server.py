@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -55,6 +55,7 @@ def build_app(settings: Settings) -> ASGIApp:
     blocks.has_launched = True  # mounting leaves it out, and then any path passes for an upload
     _answer_at_once(blocks)
     _answer_in_order(blocks)
+    _defer_alone(blocks)
     blocks.queue(max_size=256, default_concurrency_limit=16, api_open=False)
     gr.mount_gradio_app(
         api,
@@ -107,21 +108,34 @@ def _answer_at_once(blocks: gr.Blocks) -> None:
 
 
 def _answer_in_order(blocks: gr.Blocks) -> None:
-    """Of two events of one kind that a visitor's page sends, the later is answered last.
+    """Of two events with one handler that a visitor's page sends, the later is answered last.
 
     Each sends all that the form holds and gets what is to be shown: the earlier answer, coming
     late, would stay.
     """
     process = blocks.process_api
-    turns: WeakKeyDictionary[Any, defaultdict[int, asyncio.Lock]] = WeakKeyDictionary()
+    turns: WeakKeyDictionary[Any, defaultdict[Any, asyncio.Lock]] = WeakKeyDictionary()
 
     async def in_turn(block_fn: Any, inputs: Any, state: Any = None, **given: Any) -> Any:
         if state is None or block_fn.queue:
             return await process(block_fn, inputs, state, **given)
-        async with turns.setdefault(state, defaultdict(asyncio.Lock))[block_fn._id]:
+        async with turns.setdefault(state, defaultdict(asyncio.Lock))[block_fn.fn]:
             return await process(block_fn, inputs, state, **given)
 
     blocks.process_api = in_turn
+
+
+def _defer_alone(blocks: gr.Blocks) -> None:
+    """An event with several listeners is never deferred until the one before is answered.
+
+    Gradio (6.31) hands a deferred event not to the listener that was busy, but to all of them:
+    each finds another one busy and defers the event again, without end.
+    """
+    listeners = Counter(target for event in blocks.fns.values() for target in event.targets)
+    for event in blocks.fns.values():
+        alone = all(listeners[target] == 1 for target in event.targets)
+        if event.trigger_mode == "always_last" and not alone:
+            event.trigger_mode = "multiple"
 
 
 def check(settings: Settings) -> None:

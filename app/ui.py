@@ -5,15 +5,24 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
-from app.services import hardware
-from app.tabs import again_panel, chat, data, evaluate, export, model_bar, recipes, runs, train
+from app.tabs import (
+    again_panel,
+    chat,
+    clock,
+    data,
+    evaluate,
+    export,
+    model_bar,
+    recipes,
+    runs,
+    train,
+)
 from app.tabs.context import Context
 from app.theme import CSS, HEAD, THEME
 
 __all__ = ["CSS", "HEAD", "THEME", "build"]
 
 LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
-HARDWARE_S = 2
 
 
 def build() -> gr.Blocks:
@@ -22,10 +31,11 @@ def build() -> gr.Blocks:
     with gr.Blocks(
         title="Tuneboard", fill_width=True, analytics_enabled=False, delete_cache=(3600, 86_400)
     ) as page:
-        chosen, lang = _header(texts)
-        bar, model_name = model_bar.build(texts)
+        chosen, lang, strip = _header(texts)
+        news = clock.draw()
+        bar, model_name = model_bar.build(texts, news)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
-            context = Context(texts, lang, bar, model_name, tabs)
+            context = Context(texts, lang, bar, model_name, tabs, news)
             with _tab(texts, "train"):
                 trained, form = train.build(context)
             with _tab(texts, "data"):
@@ -39,10 +49,11 @@ def build() -> gr.Blocks:
             with _tab(texts, "export"):
                 exported = export.build(context)
             with _tab(texts, "runs"):
-                listed = runs.build(texts, lang)
+                listed = runs.build(context)
         _wire_chat(context, [trained, chained, listed.panel], exported)
         again_panel.wire(context, form, [trained, chained, listed.panel])
         _wire_language(page, texts, chosen, lang)
+        clock.wire(news, lang, strip, tabs)
     return page
 
 
@@ -51,8 +62,9 @@ def _tab(texts: Texts, name: str) -> Any:
     return texts.add(tab, label=f"tab.{name}")
 
 
-def _header(texts: Texts) -> tuple[Any, Any]:
-    """The box in which a language is chosen, and the one that holds it once the page speaks it."""
+def _header(texts: Texts) -> tuple[Any, Any, Any]:
+    """The box in which a language is chosen, the one that holds it once the page speaks it, and
+    the line about the hardware."""
     with gr.Row(elem_id="header"):
         gr.Markdown("# Tuneboard", elem_id="title")
         strip = texts.make(
@@ -76,16 +88,7 @@ def _header(texts: Texts) -> tuple[Any, Any]:
         )
         texts.make(gr.Button, {"value": "header.theme"}, elem_id="theme", size="sm", min_width=80)
     lang = gr.Textbox(DEFAULT_LANGUAGE, visible=False)
-    timer = gr.Timer(HARDWARE_S)
-    gr.on(
-        [timer.tick, lang.change],
-        lambda name: hardware.strip(hardware.snapshot(), name),
-        lang,
-        strip,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    return chosen, lang
+    return chosen, lang, strip
 
 
 def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) -> None:

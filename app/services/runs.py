@@ -1,14 +1,12 @@
 """The runs as the page sees them: one look at the disk a second serves all visitors."""
 
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
 from urllib.parse import quote
 
+from app.services.fresh import Fresh
 from backend.contract import boundary, metrics, run_folder
 from backend.contract.home import saves
 from backend.contract.metrics import Row
@@ -20,38 +18,10 @@ FRESH_POINTS_S = 2.0
 KEPT = 32
 CHECK_BYTES = 64
 
-Value = TypeVar("Value")
+_list: Fresh[Path, list[RunView]] = Fresh(lambda path: run_folder.runs(path), FRESH_S)
+_views: Fresh[Path, RunView] = Fresh(lambda path: run_folder.read(path), FRESH_VIEW_S)
 
-
-class _Fresh(Generic[Value]):
-    """Values by path, read again once they are older than `seconds`; one reader at a time."""
-
-    def __init__(self, read: Callable[[Path], Value], seconds: float) -> None:
-        self._read = read
-        self._seconds = seconds
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[Path, tuple[float, Value]] = OrderedDict()
-
-    def get(self, path: Path) -> Value:
-        with self._lock:
-            when, value = self._kept.pop(path, (-self._seconds, None))
-            if value is None or time.monotonic() - when >= self._seconds:
-                value = self._read(path)
-                when = time.monotonic()
-            self._kept[path] = (when, value)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-            return value
-
-    def forget(self) -> None:
-        with self._lock:
-            self._kept.clear()
-
-
-_list: _Fresh[list[RunView]] = _Fresh(lambda path: run_folder.runs(path), FRESH_S)
-_views: _Fresh[RunView] = _Fresh(lambda path: run_folder.read(path), FRESH_VIEW_S)
-
-_points: _Fresh[list[Checkpoint]] = _Fresh(
+_points: Fresh[Path, list[Checkpoint]] = Fresh(
     lambda path: run_folder.checkpoints(path), FRESH_POINTS_S
 )
 
@@ -76,6 +46,11 @@ def forget() -> None:
     _list.forget()
     _views.forget()
     _points.forget()
+
+
+def going() -> bool:
+    """Whether a run goes on."""
+    return any(not view.ended for view in snapshot())
 
 
 def latest(task: str) -> Path | None:

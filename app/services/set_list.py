@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from app.i18n import t
+from app.i18n import DEFAULT_LANGUAGE, t
 from app.services import mapping, row_html
 from backend import datafiles
 from backend.contract import dataset_info
@@ -28,6 +28,19 @@ def rows(dataset_dir: str, lang: str) -> Table:
     except TuneboardError:
         return []
     return [_row(found[name], lang) for name in sorted(found)]
+
+
+def listed(dataset_dir: str, *, files: bool) -> Table:
+    """The names in a registry; with `files`, what `rows` says of each set, too."""
+    if files:
+        return [
+            *rows(dataset_dir, DEFAULT_LANGUAGE),
+            [wrong_registry(dataset_dir, DEFAULT_LANGUAGE)],
+        ]
+    try:
+        return [sorted(dataset_info.entries(dataset_dir))]
+    except TuneboardError:
+        return []
 
 
 def wrong_registry(dataset_dir: str, lang: str) -> str:

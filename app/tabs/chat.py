@@ -7,13 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form
+from app.form import Form, problem_lines
 from app.i18n import say, t
 from app.services import chat_client, chat_turns
 from app.services.catalog import base_of, is_adapter
 from app.tabs import chat_feedback, plain_chatbot
 from app.tabs.context import Context
-from app.tabs.launching import said
 from app.tabs.plain_chatbot import PlainChatbot
 from backend.contract import boundary
 from backend.contract.arguments import judged
@@ -26,7 +25,6 @@ ENGINE = ("infer_dtype", "infer_backend", "skip_special_tokens")
 OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
 START = {"max_new_tokens": 512}
 ROLES = [("chat.role_user", "user"), ("chat.role_observation", chat_turns.RESULT)]
-POLL_S = 2
 DRAW_S = 0.15  # a browser that draws each token of a small model has no time for Stop
 History = list[dict[str, Any]]
 
@@ -143,13 +141,11 @@ def _chatbot(texts: Any, name: str, visible: bool = True) -> Any:
 
 
 def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
-    timer = gr.Timer(POLL_S)
-
     def load(lang: str, *given: Any) -> str:
         values, problems = form.values(given)
         wrong = errors(judged(values, problems, "api")) or errors(check_paths(values, "api"))
         if wrong:
-            return said(wrong, lang)
+            return problem_lines(wrong, lang)
         chat_client.load(values)
         return t("chat.loading", lang)
 
@@ -162,16 +158,11 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
         return t("chat.none", lang)
 
     parts["unload"].click(unload, context.lang, parts["status"], api_visibility="private")
-    seen = gr.State("")
-
-    def watch(lang: str, before: str) -> list[Any]:
-        now = describe(lang)
-        return [gr.skip(), gr.skip()] if now == before else [now, now]
-
-    timer.tick(
-        watch,
-        [context.lang, seen],
-        [parts["status"], seen],
+    gr.on(
+        [context.news.chat.change, context.lang.change],
+        describe,
+        context.lang,
+        parts["status"],
         show_progress="hidden",
         api_visibility="private",
     )
@@ -235,7 +226,7 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
         histories = list(given[:2]) if both else [given[0]]
         problems = errors(problems)
         if problems:
-            failed = [_failed(history, said(problems, lang)) for history in histories]
+            failed = [_failed(history, problem_lines(problems, lang)) for history in histories]
             yield [*failed, *[gr.skip()] * (2 - len(histories))]
             return
         options: dict[str, Any] = {name: values[name] for name in OPTIONS}
@@ -243,7 +234,9 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
         try:
             options |= {"seed": chat_turns.seed(seed), "tools": chat_turns.tools(tools) or None}
         except TuneboardError as error:
-            failed = [_failed(history, said(error.problems, lang)) for history in histories]
+            failed = [
+                _failed(history, problem_lines(error.problems, lang)) for history in histories
+            ]
             yield [*failed, *[gr.skip()] * (2 - len(histories))]
             return
         yield from _answers(histories, system, options, lang)
@@ -288,7 +281,7 @@ def _answers(
                     yield [*histories, *hidden]
                     drawn = time.monotonic()
         except TuneboardError as error:
-            histories[index] = _failed(history, said(error.problems, lang))
+            histories[index] = _failed(history, problem_lines(error.problems, lang))
         yield [*histories, *hidden]
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from app.form import problem_lines
 from app.i18n import Texts, t
 from app.services import chat_turns, feedback
 from app.services.chat_turns import Turn
 from app.tabs import message
-from app.tabs.launching import said
 from backend.contract.problems import DataError, Problem, TuneboardError, UsageError
 
 KINDS = [(f"keep.kind.{kind}", kind) for kind in ("kto", "sft", "preference")]
@@ -85,7 +85,7 @@ def _told(held: Setting, change: Any) -> Any:
             raise UsageError(Problem(code="feedback_name"))
         words = change(held)
     except TuneboardError as error:
-        words = said(error.problems, held.lang)
+        words = problem_lines(error.problems, held.lang)
     return gr.update(visible=True, value=words)
 
 

@@ -1,18 +1,21 @@
-"""What the tabs share: texts, the language, the model bar, the tab strip."""
+"""What the tabs share: texts, the language, the model bar, the tab strip, the clock's news."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from app.form import Form
 from app.i18n import Texts
+from app.tabs.clock import News
 
 
 @dataclass(frozen=True)
 class Context:
-    """Handed to each tab's build(); `bar` is the model bar's form, `model_name` its name box."""
+    """Handed to each tab's build(); `bar` is the model bar's form, `model_name` its name box,
+    `news` what the page's clock tells."""
 
     texts: Texts
     lang: Any
     bar: Form
     model_name: Any
     tabs: Any
+    news: News

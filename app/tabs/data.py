@@ -10,7 +10,7 @@ def build(context: Context, train: Form) -> None:
     brought = data_in.draw(context.texts)
     form, listed = data_sets.draw(context)
     dataset, dataset_dir = form.widgets["dataset"], form.widgets["dataset_dir"]
-    data_clean.build(context.texts, context.lang, dataset, dataset_dir)
+    data_clean.build(context, dataset, dataset_dir)
     data_rows.build(context.texts, context.lang, dataset, dataset_dir)
     place = data_in.Place(context.texts, context.lang, dataset_dir, dataset)
     data_in.wire(brought, place)

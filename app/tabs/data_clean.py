@@ -9,6 +9,7 @@ from app.i18n import Texts, t
 from app.services import cleaning, row_html
 from app.services.cleaning import STEPS, Job, Told
 from app.tabs import dataset_preview
+from app.tabs.context import Context
 from app.tabs.late import hide_late
 from backend.contract.problems import TuneboardError
 
@@ -20,12 +21,12 @@ Parts = dict[str, Any]
 Update = Any
 
 
-def build(texts: Texts, lang: Any, dataset: Any, dataset_dir: Any) -> None:
+def build(context: Context, dataset: Any, dataset_dir: Any) -> None:
     """Draw it and wire it to the boxes of the chosen set and of the registry's folder."""
-    cleaner = _draw_clean(texts)
-    splitter = _draw_split(texts)
-    dataset_preview.keep_fresh(dataset_dir, [cleaner["not_in"]])
-    shared = [dataset, dataset_dir, lang]
+    cleaner = _draw_clean(context.texts)
+    splitter = _draw_split(context.texts)
+    dataset_preview.keep_fresh(context.news, dataset_dir, [cleaner["not_in"]])
+    shared = [dataset, dataset_dir, context.lang]
     _wire_names(dataset, cleaner, splitter)
     _wire_clean(cleaner, shared)
     _wire_split(splitter, shared)

@@ -14,7 +14,6 @@ from app.tabs.late import hide_late
 from backend.contract import registry
 from backend.contract.problems import TuneboardError
 
-REFRESH_S = 5
 READING = ("stage", "cutoff_len", "packing", "per_device_train_batch_size")
 WIDTHS = ("20%", "18%", "10%", "28%", "24%")
 FOUND_WIDTHS = ("10%", "16%", "56%", "18%")
@@ -57,8 +56,9 @@ def draw(context: Context) -> tuple[Form, Parts]:
 
 def wire(context: Context, form: Form, parts: Parts, train: Form, buttons: list[Any]) -> None:
     """Wire it; each of `buttons`, and the own one, takes the chosen set to the Train tab."""
+    dataset = form.widgets["dataset"]
     data_view.wire(parts["view"], form, context.lang)
-    dataset_preview.keep_fresh(form.widgets["dataset_dir"], [form.widgets["dataset"]])
+    dataset_preview.keep_fresh(context.news, form.widgets["dataset_dir"], [dataset])
     _wire_table(context, form, parts)
     _wire_chosen(context, form, parts)
     _wire_check(context, form, parts)
@@ -127,7 +127,7 @@ def _found_headers(lang: str) -> list[str]:
 
 
 def _wire_table(context: Context, form: Form, parts: Parts) -> None:
-    seen, timer = gr.State(None), gr.Timer(REFRESH_S)
+    seen = gr.State(None)
     folder, dataset = form.widgets["dataset_dir"], form.widgets["dataset"]
 
     def refresh(place: str, lang: str, before: Any) -> list[Any]:
@@ -143,9 +143,8 @@ def _wire_table(context: Context, form: Form, parts: Parts) -> None:
         name = set_list.picked(event.row_value[0], place) if event.row_value else None
         return name or gr.skip()
 
-    root = gr.context.Context.root_block
     gr.on(
-        [timer.tick, root.load, folder.change, dataset.change, context.lang.change],
+        [context.news.sets.change, context.lang.change],
         refresh,
         [folder, context.lang, seen],
         [parts["table"], parts["wrong"], seen],

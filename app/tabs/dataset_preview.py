@@ -6,13 +6,12 @@ import gradio as gr
 
 from app.form import Form
 from app.tabs import data_view
+from app.tabs.clock import News
 from backend.contract import dataset_info
 from backend.contract.problems import TuneboardError
 
-REFRESH_S = 5
 
-
-def build(form: Form) -> data_view.Parts:
+def build(form: Form, news: News) -> data_view.Parts:
     """Draw the look at the data under the data-set boxes and keep their choices fresh.
 
     Returns what data_view.wire wants once the whole form is drawn.
@@ -22,28 +21,19 @@ def build(form: Form) -> data_view.Parts:
         form.add("dataset_dir")
         parts = data_view.draw(texts, "preview")
     names_ = ("dataset", "eval_dataset")
-    keep_fresh(form.widgets["dataset_dir"], [form.widgets[name] for name in names_])
+    keep_fresh(news, form.widgets["dataset_dir"], [form.widgets[name] for name in names_])
     return parts
 
 
-def keep_fresh(dataset_dir: Any, boxes: list[Any]) -> None:
-    """The registered data sets as choices, read again every few seconds."""
-    seen, timer = gr.State(None), gr.Timer(REFRESH_S)
+def keep_fresh(news: News, dataset_dir: Any, boxes: list[Any]) -> None:
+    """The registered data sets as choices, read again where the registry is another one."""
+    news.folders.append(dataset_dir)
 
-    def refresh(folder: str, before: list[str] | None) -> list[Any]:
-        now = names(folder)
-        if now == before:
-            return [gr.skip()] * (len(boxes) + 1)
-        return [*[gr.update(choices=now) for _ in boxes], now]
+    def refresh(folder: str) -> Any:
+        update = gr.update(choices=names(folder))
+        return [update] * len(boxes) if len(boxes) > 1 else update
 
-    gr.on(
-        [timer.tick, dataset_dir.change, gr.context.Context.root_block.load],
-        refresh,
-        [dataset_dir, seen],
-        [*boxes, seen],
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    news.sets.change(refresh, dataset_dir, boxes, show_progress="hidden", api_visibility="private")
 
 
 def names(folder: str) -> list[str]:

@@ -35,12 +35,13 @@ def build(context: Context) -> Any:
                 with gr.Row(elem_classes="fields"):
                     form.add(*HOW[start : start + 3], start=START)
             form.group("generation", MORE)
-            dataset_preview.keep_fresh(form.widgets["dataset_dir"], [form.widgets["eval_dataset"]])
+            boxes = form.widgets["dataset_dir"], [form.widgets["eval_dataset"]]
+            dataset_preview.keep_fresh(context.news, *boxes)
             results = _results(context)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("eval", form, context)
             launcher.draw()
-            panel = run_panel.build(texts, context.lang, prefix="eval")
+            panel = run_panel.build(context, prefix="eval")
     panel.show_after(launcher.wire(panel.run))
     _wire_results(context, panel, results)
     return panel
@@ -87,7 +88,6 @@ def _results(context: Context) -> dict[str, Any]:
 
 def _wire_results(context: Context, panel: Any, results: dict[str, Any]) -> None:
     seen = gr.State("")
-    timer = gr.Timer(2)
 
     def show(run: str, lang: str, search: str | None, page: float | None, before: str) -> list[Any]:
         folder, search = Path(run or ""), search or ""
@@ -103,8 +103,9 @@ def _wire_results(context: Context, panel: Any, results: dict[str, Any]) -> None
             stamp,
         ]
 
+    changes = [context.lang.change, results["search"].change, results["page"].change]
     gr.on(
-        [timer.tick, results["search"].change, results["page"].change],
+        [context.news.runs.change, panel.run.change, *changes],
         show,
         [panel.run, context.lang, results["search"], results["page"], seen],
         [results["box"], results["scores"], results["table"], seen],

@@ -38,6 +38,6 @@ def build(context: Context) -> dict[str, Any]:
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("export", form, context)
             launcher.draw()
-            panel = run_panel.build(texts, context.lang, prefix="export")
+            panel = run_panel.build(context, prefix="export")
     panel.show_after(launcher.wire(panel.run))
     return {"panel": panel, "open": chat, "export_dir": form.widgets["export_dir"]}

@@ -6,13 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form, title_of
+from app.form import Form, problem_lines
+from app.tabs import answer
 from app.tabs.context import Context
 from backend.contract import launch, run_folder
 from backend.contract.arguments import judged
 from backend.contract.command import PROGRAM, Command
 from backend.contract.field import Values
-from backend.contract.fields import FIELDS
 from backend.contract.home import home
 from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, TuneboardError
@@ -31,6 +31,7 @@ class Launcher:
         self.name = gr.State("") if name is None else name
         self.start: Any = None
         self.problems: Any = None
+        self.answer: Any = None
         self.command: Any = None
 
     def draw(self) -> None:
@@ -39,6 +40,7 @@ class Launcher:
         self.start = texts.make(
             gr.Button, {"value": f"start.{self.task}"}, variant="primary", elem_id=f"{prefix}start"
         )
+        self.answer = answer.draw(texts, self.start, f"{prefix}answer")
         self.problems = texts.make(
             gr.Textbox,
             {"label": "start.problems"},
@@ -66,24 +68,33 @@ class Launcher:
         shown = gr.State({})
         form, context = self.form, self.context
         inputs = [context.lang, shown, context.model_name, self.name, *form.components]
-        boxes = [*form.components, context.model_name]
-        boxes += [] if isinstance(self.name, gr.State) else [self.name]
-        gr.on(
-            [box.change for box in boxes]
-            + [context.lang.change, gr.context.Context.root_block.load],
-            self._refresh,
-            inputs,
-            [self.command, self.problems, self.start, shown, *form.outputs],
-            show_progress="hidden",
-            trigger_mode="always_last",
-            api_visibility="private",
+        for events in self._events():
+            gr.on(
+                events,
+                self._refresh,
+                inputs,
+                [self.command, self.problems, self.start, shown, *form.outputs],
+                show_progress="hidden",
+                trigger_mode="always_last",
+                api_visibility="private",
+            )
+        started = self.start.click(
+            self._start, inputs, [run, self.name, *self.answer.outputs], api_visibility="private"
         )
-        return self.start.click(
-            self._start,
-            inputs,
-            [run, self.problems, self.name],
-            api_visibility="private",
-        )
+        self.answer.wire(context, started, [box.input for box in self._boxes()])
+        return started
+
+    def _boxes(self) -> list[Any]:
+        """All that the run follows from."""
+        named = [] if isinstance(self.name, gr.State) else [self.name]
+        return [*self.form.components, self.context.model_name, *named]
+
+    def _events(self) -> list[list[Any]]:
+        """What changes the form: its own boxes, and what other forms listen to as well."""
+        common = [*self.context.bar.components, self.context.model_name]
+        own = [box.change for box in self._boxes() if box not in common]
+        shared = [box.change for box in self._boxes() if box in common]
+        return [own, [*shared, self.context.lang.change, gr.context.Context.root_block.load]]
 
     def _refresh(
         self, lang: str, before: Any, model: str | None, name: str, *given: Any
@@ -93,7 +104,7 @@ class Launcher:
         errors = [problem for problem in problems if not problem.notice]
         return [
             Command.build(self.task, values).shell(),
-            gr.update(visible=bool(errors), value=said(errors, lang)),
+            gr.update(visible=bool(errors), value=problem_lines(errors, lang)),
             gr.update(interactive=not errors),
             now,
             *marks,
@@ -105,10 +116,10 @@ class Launcher:
         if not errors:
             try:
                 folder = launch.start(self.task, values, exclusive=True)
-                return [str(folder), gr.update(visible=False, value=""), new_name(self.task)]
+                return [str(folder), new_name(self.task), *answer.started()]
             except TuneboardError as error:
                 errors = list(error.problems)
-        return [gr.skip(), gr.update(visible=True, value=said(errors, lang)), gr.skip()]
+        return [gr.skip(), gr.skip(), *answer.refused(errors, lang)]
 
     def judge(
         self, given: Sequence[Any], model: str | None, name: str | None
@@ -137,11 +148,3 @@ class Launcher:
 def new_name(task: str) -> str:
     """A name for the next run: what it is and when."""
     return f"{task}_{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
-
-
-def said(problems: Sequence[Problem], lang: str) -> str:
-    """Problems as lines, each with the label of its field."""
-    return "\n".join(
-        f"{title_of(p.field, lang)}: {p.text(lang)}" if p.field in FIELDS else p.text(lang)
-        for p in problems
-    )

@@ -7,6 +7,7 @@ import gradio as gr
 from app.form import Form
 from app.i18n import Texts
 from app.services import catalog
+from app.tabs.clock import News
 from backend.contract.fields import FIELDS
 from backend.contract.template_names import OFFERED
 
@@ -32,10 +33,9 @@ MORE = (
     "ms_hub_token",
     "trust_remote_code",
 )
-REFRESH_S = 5
 
 
-def build(texts: Texts) -> tuple[Form, Any]:
+def build(texts: Texts, news: News) -> tuple[Form, Any]:
     """Draw the bar; returns its form and the model-name box."""
     form = Form("train", texts)
     with gr.Row(elem_id="model-bar", elem_classes="fields"):
@@ -51,7 +51,7 @@ def build(texts: Texts) -> tuple[Form, Any]:
     form.group("model", MORE, key="bar.more")
     form.widgets["template"].choices = [(one, one) for one in OFFERED]
     name.input(path_for, [name, form.widgets["hub_name"]], form.widgets["model_name_or_path"])
-    _keep_fresh(form, name)
+    _offer({"model_name": name, **_boxes(form)}, news)
     return form, name
 
 
@@ -60,14 +60,9 @@ def path_for(name: str | None, hub: str) -> str:
     return catalog.path_of(name or "", hub)
 
 
-def _keep_fresh(form: Form, name: Any) -> None:
-    """New models and finished runs appear in the boxes within seconds."""
-    _offer({"model_name": name, **_boxes(form)})
-
-
-def keep_fresh(form: Form, bar: Form) -> None:
-    """The same for the boxes of another form that name models, adapters or reward models."""
-    _offer({key: box for key, box in _boxes(form).items() if key not in bar.widgets})
+def keep_fresh(form: Form, bar: Form, news: News) -> None:
+    """New models and finished runs appear in the boxes of another form, too."""
+    _offer({key: box for key, box in _boxes(form).items() if key not in bar.widgets}, news)
 
 
 def _boxes(form: Form) -> dict[str, Any]:
@@ -75,27 +70,16 @@ def _boxes(form: Form) -> dict[str, Any]:
     return {name: box for name, box in form.widgets.items() if name in wanted}
 
 
-def _offer(boxes: dict[str, Any]) -> None:
-    """Read the choices of these boxes again every few seconds; sent where they have changed."""
-    if not boxes:
-        return
+def _offer(boxes: dict[str, Any], news: News) -> None:
+    """Read the choices of these boxes again when there are other models."""
     kinds = [FIELDS[name].widget if name in FIELDS else name for name in boxes]
-    seen, timer = gr.State(None), gr.Timer(REFRESH_S)
 
-    def refresh(before: list[Any] | None) -> list[Any]:
-        found = {kind: OFFERS[kind]() for kind in dict.fromkeys(kinds)}
-        now = [found[kind] for kind in kinds]
-        if now == before:
-            return [gr.skip()] * (len(kinds) + 1)
-        return [*(gr.update(choices=one) for one in now), now]
+    def refresh() -> list[Any]:
+        offers = {kind: OFFERS[kind]() for kind in dict.fromkeys(kinds)}
+        return [gr.update(choices=offers[kind]) for kind in kinds]
 
-    gr.on(
-        [timer.tick, gr.context.Context.root_block.load],
-        refresh,
-        seen,
-        [*boxes.values(), seen],
-        show_progress="hidden",
-        api_visibility="private",
+    news.models.change(
+        refresh, None, [*boxes.values()], show_progress="hidden", api_visibility="private"
     )
 
 

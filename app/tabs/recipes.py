@@ -5,17 +5,16 @@ from typing import Any
 
 import gradio as gr
 
+from app.form import problem_lines
 from app.i18n import Texts, t
 from app.services import recipes
-from app.tabs import dataset_preview, run_panel
+from app.tabs import answer, dataset_preview, run_panel
 from app.tabs.context import Context
-from app.tabs.launching import said
 from backend.contract import recipes as contract
 from backend.contract.fields import FIELDS
 from backend.contract.problems import TuneboardError
 
 MAX_DATA = 6  # stages of one recipe with data sets that the page shows
-REFRESH_S = 2
 FIRST = "chat_domain_sft"
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -28,8 +27,8 @@ def build(context: Context) -> Any:
             form = _form(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             side = _side(texts)
-            panel = run_panel.build(texts, context.lang, prefix="recipe", none="recipes.none")
-    dataset_preview.keep_fresh(gr.State("data"), form["data"])
+            panel = run_panel.build(context, prefix="recipe", none="recipes.none")
+    dataset_preview.keep_fresh(context.news, gr.State("data"), form["data"])
     _wire_choice(context, form)
     _wire_start(context, form, side, panel)
     _wire_group(context, side, panel)
@@ -80,6 +79,7 @@ def _side(texts: Texts) -> dict[str, Any]:
     start = texts.make(
         gr.Button, {"value": "recipes.start"}, variant="primary", elem_id="recipe-start"
     )
+    told = answer.draw(texts, start, "recipe-answer")
     problems = texts.make(
         gr.Textbox,
         {"label": "start.problems"},
@@ -121,6 +121,7 @@ def _side(texts: Texts) -> dict[str, Any]:
     )
     return {
         "start": start,
+        "answer": told,
         "problems": problems,
         "commands": commands,
         "group": group,
@@ -140,7 +141,7 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
         try:
             recipe = contract.read(name)
         except TuneboardError as error:
-            return [said(error.problems, lang), *[gr.update(visible=False)] * MAX_DATA]
+            return [problem_lines(error.problems, lang), *[gr.update(visible=False)] * MAX_DATA]
         found = list(recipes.data(recipe).items())[:MAX_DATA]
         boxes = [
             gr.update(
@@ -178,7 +179,7 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
         errors = [problem for problem in problems if not problem.notice]
         return [
             recipes.commands(plan) if plan else "",
-            gr.update(visible=bool(errors), value=said(errors, lang)),
+            gr.update(visible=bool(errors), value=problem_lines(errors, lang)),
             gr.update(interactive=not errors),
         ]
 
@@ -192,8 +193,8 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
                 errors = list(error.problems)
             else:
                 group = gr.update(choices=_groups(), value=folder)
-                return [group, folder, gr.update(visible=False), ""]
-        return [gr.skip(), gr.skip(), gr.update(visible=True, value=said(errors, lang)), gr.skip()]
+                return [group, folder, "", *answer.started()]
+        return [*[gr.skip()] * 3, *answer.refused(errors, lang)]
 
     gr.on(
         [box.change for box in inputs] + [gr.context.Context.root_block.load],
@@ -203,8 +204,10 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
         trigger_mode="always_last",
         **QUIET,
     )
-    outputs = [side["group"], panel.run, side["problems"], form["name"]]
-    panel.show_after(side["start"].click(start, inputs, outputs, api_visibility="private"))
+    outputs = [side["group"], panel.run, form["name"], *side["answer"].outputs]
+    started = side["start"].click(start, inputs, outputs, api_visibility="private")
+    side["answer"].wire(context, started, [box.input for box in inputs[1:]])
+    panel.show_after(started)
 
 
 def chosen(
@@ -230,7 +233,7 @@ def _groups() -> list[tuple[str, str]]:
 
 def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
     """The stages of the chosen chain, followed; a click on one opens its run."""
-    seen, timer = gr.State(None), gr.Timer(REFRESH_S)
+    seen, news = gr.State(None), context.news
 
     def refresh(lang: str, group: str | None, before: Any) -> list[Any]:
         known = _groups()
@@ -256,7 +259,7 @@ def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
         return str(recipes.chosen(group) or shown)
 
     gr.on(
-        [timer.tick, context.lang.change, side["group"].change],
+        [news.runs.change, news.steps.change, context.lang.change, side["group"].change],
         refresh,
         [context.lang, side["group"], seen],
         [side["group"], side["table"], seen],

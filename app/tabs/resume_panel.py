@@ -7,11 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form
+from app.form import Form, problem_lines
 from app.i18n import Texts, say, t
 from app.services import run_text, runs
 from app.tabs import message
-from app.tabs.launching import said
 from backend.contract import launch, resuming
 from backend.contract.arguments import judged
 from backend.contract.field import Values
@@ -145,4 +144,4 @@ def shown(values: Values, problems: Sequence[Problem], lang: str) -> list[Any]:
 
 
 def _problem_box(problems: Sequence[Problem], lang: str) -> Any:
-    return gr.update(visible=bool(problems), value=said(problems, lang))
+    return gr.update(visible=bool(problems), value=problem_lines(problems, lang))

@@ -14,13 +14,14 @@ from gradio.components.plot import PlotData
 from app.i18n import Texts, named, say, t
 from app.services import charts, run_text, runs, tail
 from app.tabs import again_panel, figure_panel, resume_panel
+from app.tabs.clock import News
+from app.tabs.context import Context
 from app.tabs.resume_panel import ResumePanel
 from backend.contract import launch, run_folder
 from backend.contract.problems import Problem, TuneboardError
 from backend.contract.run_folder import RunView, State
 
 RUNNING_S = 1
-ENDED_S = 5
 CHART_S = 2.0  # a curve is drawn anew no more often than this
 LOG_LINES = 12
 KIND_TEXTS = [(f"chart.kind.{kind}", kind) for kind in charts.KINDS]
@@ -48,14 +49,15 @@ class Panel:
         event.then(self.refresh, self.inputs, self.outputs, **QUIET)
 
 
-def build(texts: Texts, lang: Any, prefix: str = "train", *, none: str = "") -> Panel:
+def build(context: Context, prefix: str = "train", *, none: str = "") -> Panel:
     """Draw a panel and wire it.
 
     `prefix` keeps element ids apart, and is the task whose newest run a fresh page shows; with
     `none` it shows none at first, but this text.
     """
+    lang = context.lang
     parts: dict[str, Any] = {}
-    resume_with = _draw(texts, prefix, none or "panel.none", parts)
+    resume_with = _draw(context.texts, prefix, none or "panel.none", parts)
     run, shown = gr.State(""), gr.State({})
     parts["timer"] = gr.Timer(RUNNING_S, active=False)
     panel = Panel(
@@ -72,8 +74,10 @@ def build(texts: Texts, lang: Any, prefix: str = "train", *, none: str = "") -> 
     _wire(panel, parts, lang)
     if resume_with:
         resume_with.wire(panel, lang)
-    if not none:
-        _open_latest(panel, prefix)
+    if none:
+        context.news.runs.change(panel.refresh, panel.inputs, panel.outputs, **QUIET)
+    else:
+        _open_latest(panel, prefix, context.news)
     return panel
 
 
@@ -218,15 +222,14 @@ def _action(act: Callable[[Path], object]) -> Callable[[str, str], None]:
     return apply
 
 
-def _open_latest(panel: Panel, task: str) -> None:
-    """A page that is opened again, on any machine, shows the run that goes on."""
+def _open_latest(panel: Panel, task: str, news: News) -> None:
+    """A page that is opened again, on any machine, shows the run that goes on; an open one shows
+    what was started in a terminal."""
 
     def newest(path: str) -> str:
         return path or str(runs.latest(task) or "")
 
-    look = gr.Timer(ENDED_S)  # one that was started in a terminal appears on an open page
-    events = [gr.context.Context.root_block.load, look.tick]
-    panel.show_after(gr.on(events, newest, panel.run, panel.run, **QUIET))
+    panel.show_after(news.runs.change(newest, panel.run, panel.run, **QUIET))
 
 
 def _refresh_of(names: list[str]) -> Callable[..., list[Any]]:
@@ -278,11 +281,10 @@ class _Look:
         if view is None:
             nothing = {"none": {"visible": True}, "body": HIDDEN, "timer": {"active": False}}
             return nothing
-        period = ENDED_S if view.ended else RUNNING_S
         return {
             "none": HIDDEN,
             "body": {"visible": True},
-            "timer": {"active": True, "value": period},
+            "timer": {"active": not view.ended},
             **self._head(view),
             **self._buttons(view),
             **again_panel.stamps(view, self.lang),

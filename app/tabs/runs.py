@@ -6,13 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from app.i18n import Texts, has, say, t
+from app.i18n import has, say, t
 from app.services import run_text, runs
 from app.tabs import run_panel
+from app.tabs.context import Context
 from app.tabs.run_panel import Panel
 from backend.contract.run_folder import RunView
 
-REFRESH_S = 2
 COLUMNS = ("name", "state", "kind", "model", "method", "steps", "loss", "created")
 WIDTHS = ("19%", "11%", "9%", "17%", "10%", "11%", "9%", "14%")
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
@@ -25,11 +25,11 @@ class RunsTab:
 
     panel: Panel
     table: Any
-    timer: Any
 
 
-def build(texts: Texts, lang: Any) -> RunsTab:
+def build(context: Context) -> RunsTab:
     """Draw the tab inside the gr.Tab that is open, and wire it."""
+    texts = context.texts
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
             words = gr.Textbox(
@@ -55,10 +55,9 @@ def build(texts: Texts, lang: Any) -> RunsTab:
             )
             texts.add(table, label="runs.table")
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
-            panel = run_panel.build(texts, lang, prefix="runs", none="runs.pick")
-    timer = gr.Timer(REFRESH_S)
-    _wire(lang, words, none, RunsTab(panel, table, timer))
-    return RunsTab(panel, table, timer)
+            panel = run_panel.build(context, prefix="runs", none="runs.pick")
+    _wire(context, words, none, RunsTab(panel, table))
+    return RunsTab(panel, table)
 
 
 def headers(lang: str) -> list[str]:
@@ -102,8 +101,8 @@ def chosen(row: list[Any]) -> Path | None:
     return None
 
 
-def _wire(lang: Any, words: Any, none: Any, tab: RunsTab) -> None:
-    seen = gr.State(None)
+def _wire(context: Context, words: Any, none: Any, tab: RunsTab) -> None:
+    seen, lang, news = gr.State(None), context.lang, context.news
 
     def refresh(name: str, search: str, before: Any) -> list[Any]:
         now = (name, rows(runs.snapshot(), search or "", name))
@@ -119,13 +118,7 @@ def _wire(lang: Any, words: Any, none: Any, tab: RunsTab) -> None:
         path = chosen(event.row_value or [])
         return gr.skip() if path is None else str(path)
 
-    given = {
-        "fn": refresh,
-        "inputs": [lang, words, seen],
-        "outputs": [none, tab.table, seen],
-        **QUIET,
-    }
-    root = gr.context.Context.root_block
-    gr.on([tab.timer.tick, root.load], **given)
-    gr.on([lang.change, words.change], trigger_mode="always_last", **given)
+    given = {"inputs": [lang, words, seen], "outputs": [none, tab.table, seen], **QUIET}
+    gr.on([news.runs.change, news.steps.change, lang.change], refresh, **given)
+    words.change(refresh, **given)
     tab.panel.show_after(tab.table.select(pick, None, tab.panel.run, **QUIET))

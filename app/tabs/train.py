@@ -5,12 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form
+from app.form import Form, problem_lines
 from app.i18n import Texts, t
 from app.services import presets
 from app.tabs import data_view, dataset_preview, message, model_bar, run_panel, try_it
 from app.tabs.context import Context
-from app.tabs.launching import Launcher, new_name, said
+from app.tabs.launching import Launcher, new_name
 from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 from backend.contract.problems import Problem, TuneboardError, errors
@@ -57,13 +57,13 @@ def build(context: Context) -> tuple[Any, Form]:
         with gr.Column(scale=3, min_width=320):
             card = try_it.build(texts)
             _fields(form, context)
-            model_bar.keep_fresh(form, context.bar)
+            model_bar.keep_fresh(form, context.bar, context.news)
             name = _name_box(texts)
             saved = _arguments_box(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("train", form, context, name)
             launcher.draw()
-            panel = run_panel.build(texts, context.lang, prefix="train")
+            panel = run_panel.build(context, prefix="train")
     panel.show_after(launcher.wire(panel.run))
     gr.context.Context.root_block.load(
         lambda: new_name("train"), None, name, show_progress="hidden", api_visibility="private"
@@ -78,7 +78,7 @@ def _fields(form: Form, context: Context) -> None:
     _heading(texts, "train.what")
     with gr.Row(elem_classes="fields"):
         form.add(*WHAT)
-    looked = dataset_preview.build(form)
+    looked = dataset_preview.build(form, context.news)
     _heading(texts, "train.how")
     for start in range(0, len(HOW), 4):
         with gr.Row(elem_classes="fields"):
@@ -154,10 +154,10 @@ def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
         values, problems = form.values(given)
         try:
             if errors(problems):
-                return [gr.update(visible=True, value=said(errors(problems), lang)), gr.skip()]
+                return [gr.update(visible=True, value=problem_lines(errors(problems), lang)), gr.skip()]
             path = presets.save(name.strip(), values, "train")
         except TuneboardError as error:
-            return [gr.update(visible=True, value=said(error.problems, lang)), gr.skip()]
+            return [gr.update(visible=True, value=problem_lines(error.problems, lang)), gr.skip()]
         note = t("train.arguments_saved", lang, path=str(path))
         return [gr.update(visible=True, value=note), gr.update(choices=presets.names(), value=name)]
 
@@ -165,9 +165,9 @@ def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
         try:
             values, notices = read(name or "", "train")
         except TuneboardError as error:
-            failed = gr.update(visible=True, value=said(error.problems, lang))
+            failed = gr.update(visible=True, value=problem_lines(error.problems, lang))
             return [failed, *[gr.skip()] * len(form.components)]
-        note = gr.update(visible=bool(notices), value=said(notices, lang))
+        note = gr.update(visible=bool(notices), value=problem_lines(notices, lang))
         return [note, *form.fill(values)]
 
     def load(lang: str, name: str | None) -> list[Any]:

@@ -1,26 +1,41 @@
-"""The card "Try it in three minutes": one button fills the form, Start does the rest."""
+"""The card "Try it in three minutes": one button fills the form, Start does the rest.
+
+What it has filled stays when another model is chosen: that is said, and taken back with one click.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from app.form import Form
+from app.form import Form, title_of
 from app.i18n import Texts, t
 from app.services import catalog, presets, starter
+from app.services.run_text import plain
 from app.tabs import message
 from app.tabs.context import Context
+from backend.contract.arguments import format_value
+from backend.contract.field import Values
+from backend.contract.fields import FIELDS
 from backend.contract.home import saves
+
+CHOSEN = ("model_name_or_path", "finetuning_type")  # what the other values were chosen for
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
 class Card:
-    """The parts of the card."""
+    """The parts of the card, and of the line about its values; `filled`: whether it was used."""
 
     box: Any
     fill: Any
     note: Any
     timer: Any
+    filled: Any
+    left: Any
+    left_note: Any
+    reset: Any
+    keep: Any
 
 
 def build(texts: Texts) -> Card:
@@ -30,14 +45,19 @@ def build(texts: Texts) -> Card:
         fill = texts.make(gr.Button, {"value": "try.fill"}, elem_id="try-fill", variant="primary")
         note = message.note(texts, "try-note")
         timer = gr.Timer(1, active=False)
+    with gr.Row(visible=False, elem_id="try-left", elem_classes="seen-buttons") as left:
+        left_note = gr.Markdown(elem_id="try-left-note", elem_classes="quiet", latex_delimiters=[])
+        reset, keep = (
+            texts.make(gr.Button, {"value": f"try.{name}"}, size="sm", elem_id=f"try-{name}")
+            for name in ("reset", "keep")
+        )
     gr.context.Context.root_block.load(
         lambda: gr.update(visible=False) if any(saves().glob("*/*/*/run.json")) else gr.skip(),
         None,
         box,
-        show_progress="hidden",
-        api_visibility="private",
+        **QUIET,
     )
-    return Card(box, fill, note, timer)
+    return Card(box, fill, note, timer, gr.State(False), left, left_note, reset, keep)
 
 
 def wire(card: Card, context: Context, form: Form) -> None:
@@ -46,14 +66,14 @@ def wire(card: Card, context: Context, form: Form) -> None:
 
     def fill(lang: str) -> list[Any]:
         if catalog.starter_present():
-            return [gr.update(visible=False), gr.Timer(active=False), *_filled(form)]
+            return [gr.update(visible=False), gr.Timer(active=False), True, *_filled(form)]
         starter.fetch()
         note = gr.update(visible=True, value=t("try.fetching", lang))
-        return [note, gr.Timer(active=True), *[gr.skip()] * len(filled)]
+        return [note, gr.Timer(active=True), gr.skip(), *[gr.skip()] * len(filled)]
 
     def follow(lang: str) -> list[Any]:
         state = starter.progress()
-        nothing = [gr.skip()] * len(filled)
+        nothing = [gr.skip()] * (len(filled) + 1)
         if state is None or (state.code not in (None, 0)):
             line = state.line if state else ""
             note = gr.update(visible=True, value=t("try.failed", lang, line=line))
@@ -64,11 +84,44 @@ def wire(card: Card, context: Context, form: Form) -> None:
                 gr.skip(),
                 *nothing,
             ]
-        return [gr.update(visible=False), gr.Timer(active=False), *_filled(form)]
+        return [gr.update(visible=False), gr.Timer(active=False), True, *_filled(form)]
 
-    outputs = [card.note, card.timer, *filled]
+    outputs = [card.note, card.timer, card.filled, *filled]
     card.fill.click(fill, context.lang, outputs, api_visibility="private")
-    card.timer.tick(follow, context.lang, outputs, show_progress="hidden", api_visibility="private")
+    card.timer.tick(follow, context.lang, outputs, **QUIET)
+    _wire_left(card, context, form)
+
+
+def _wire_left(card: Card, context: Context, form: Form) -> None:
+    """Say so where the card's values stand beside another model or method than theirs."""
+
+    def look(filled: bool, lang: str, *given: Any) -> list[Any]:
+        left = left_over(form.values(given)[0]) if filled else {}
+        words = ", ".join(f"{title_of(n, lang)} {format_value(v)}" for n, v in left.items())
+        return [gr.update(visible=bool(left)), plain(t("try.left", lang, values=words))]
+
+    def reset(*given: Any) -> list[Any]:
+        left = left_over(form.values(given)[0])
+        return [False, gr.update(visible=False), *form.reset(left)]
+
+    boxes = [context.lang, *(form.widgets[name] for name in CHOSEN)]
+    inputs, outputs = [card.filled, context.lang, *form.components], [card.left, card.left_note]
+    gr.on([box.change for box in boxes], look, inputs, outputs, **QUIET)
+    card.reset.click(reset, form.components, [card.filled, card.left, *form.components], **QUIET)
+    card.keep.click(
+        lambda: [False, gr.update(visible=False)], None, [card.filled, card.left], **QUIET
+    )
+
+
+def left_over(values: Values) -> Values:
+    """Those of the card's values that stand beside another model or method than theirs."""
+    if all(values[name] == presets.TRY_IT[name] for name in CHOSEN):
+        return {}
+    return {
+        name: value
+        for name, value in presets.TRY_IT.items()
+        if values[name] == value != FIELDS[name].default and name not in {*CHOSEN, "dataset"}
+    }
 
 
 def _filled(form: Form) -> list[Any]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from backend.contract.texts import t
 from tests.e2e.conftest import STARTER, Server
+from tests.e2e.test_page import box, choose
 
 NAME = "Tuneboard Assistant"
 pytestmark = [pytest.mark.browser, pytest.mark.starter, pytest.mark.timeout(900)]
@@ -43,6 +45,30 @@ def answer(page: Page, column: str) -> str:
             return now
         before = now
     return before
+
+
+def test_values_of_try_it_are_not_left_on_another_model(
+    open_page: Callable[..., Page], home: Path, server: Server
+) -> None:
+    """Learning rate 0.001, batch 8 and checkpointing off stayed without a word when another model
+    and method were chosen."""
+    page = open_page()
+    page.locator("#try-fill").click()
+    command, note = page.locator("#command"), page.locator("#try-left-note")
+    expect(command).to_contain_text("--disable_gradient_checkpointing true")
+    box(page, "num_train_epochs").fill("7")  # the person's own
+    choose(page, "finetuning_type", t("choice.finetuning_type.freeze", "en"))
+    expect(note).to_contain_text("Learning rate 0.001")
+    expect(note).to_contain_text("Disable gradient checkpointing true")
+    expect(note).not_to_contain_text("Epochs")
+    choose(page, "finetuning_type", t("choice.finetuning_type.lora", "en"))
+    expect(note).not_to_be_visible()
+    box(page, "model_name_or_path").fill("org/another")
+    page.locator("#try-reset").click()
+    expect(command).not_to_contain_text("--learning_rate")
+    expect(command).not_to_contain_text("--disable_gradient_checkpointing")
+    expect(command).to_contain_text("--num_train_epochs 7")
+    expect(note).not_to_be_visible()
 
 
 def test_try_it_start_watch_chat(

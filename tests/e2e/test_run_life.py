@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from backend.contract.texts import t
 from tests.backend.conftest import write_dataset
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.test_page import box, choose, command_of, unfold
+from tests.e2e.test_requests import Asked
 from tests.failures.conftest import fake, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -93,16 +95,47 @@ class TestFakeTrainer:
     def test_a_second_start_says_what_is_in_the_way(
         self, open_page: Callable[..., Page], server: Server, home: Path
     ) -> None:
+        """The answer was wiped by the next refresh within a second: it stays, in the page's
+        language, until that run has ended."""
         page = open_page()
         fill_form(page)
         page.locator("#start").click()
         in_state(page, State.RUNNING)
         run = only_run(home)
         page.locator("#start").click()
-        problem = page.locator("#problems textarea")
-        expect(problem).to_have_value(re.compile(re.escape(str(run.relative_to(home)))))
+        answer, reason = page.locator("#answer textarea"), re.escape(str(run.relative_to(home)))
+        expect(answer).to_have_value(re.compile(reason))
         assert runs_of(home) == [run]
         expect(page.locator("#train-run-name")).to_contain_text(run.name)
+        asked = Asked(page)
+        asked.besides_the_clock()
+        expect(answer).to_have_value(re.compile(reason))
+        choose(page, "language", "中文")
+        wanted = t("problem.run_in_way", "zh", run=str(run.relative_to(home)))
+        expect(answer).to_have_value(wanted)
+        page.locator("#train-run-stop").click()
+        in_state(page, State.STOPPED, "zh")
+        expect(answer).not_to_be_visible()
+
+    def test_a_press_of_start_is_heard_at_once(
+        self, open_page: Callable[..., Page], server: Server, home: Path
+    ) -> None:
+        """Before the server has said anything; and a change of the form takes the answer away."""
+        page = open_page()
+        fill_form(page)
+        assert server.process is not None
+        server.process.send_signal(signal.SIGSTOP)
+        page.locator("#start").click()
+        expect(page.locator("#answer textarea")).to_have_value(t("start.heard", "en"))
+        expect(page.locator("#start")).to_be_disabled()
+        server.process.send_signal(signal.SIGCONT)
+        in_state(page, State.RUNNING)
+        expect(page.locator("#answer")).not_to_be_visible()
+        page.locator("#start").click()
+        expect(page.locator("#answer")).to_be_visible()
+        expect(page.locator("#start")).to_be_enabled()
+        box(page, "learning_rate").fill("2e-4")
+        expect(page.locator("#answer")).not_to_be_visible()
 
 
 def test_stop_and_resume(open_page: Callable[..., Page], server: Server, home: Path) -> None:

@@ -103,9 +103,9 @@ def test_a_forged_run_name_starts_nothing(
 ) -> None:
     """F-01: no folder is made, the page says why."""
     monkeypatch.setattr(launching.launch, "start", lambda *a, **k: pytest.fail("launched"))
-    _, said, _ = launcher._start("en", {}, "m", name, *given(launcher))
-    assert said["visible"] is True
-    assert said["value"]
+    _, _, _, words, _ = launcher._start("en", {}, "m", name, *given(launcher))
+    assert words["visible"] is True
+    assert words["value"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from app.form import Form
 from app.i18n import Texts
 from app.services import charts, runs
-from app.tabs import run_panel
+from app.tabs import clock, run_panel
+from app.tabs.context import Context
 from backend.contract import metrics, run_folder
 from backend.contract.metrics import Row
 from backend.contract.problems import Problem
@@ -18,13 +20,18 @@ from backend.contract.run_folder import RunView, State
 SKIP = gr.skip()
 
 
+def context() -> Context:
+    """What a panel needs of the page around it."""
+    lang, texts = gr.Dropdown(choices=["en", "zh"], value="en"), Texts()
+    return Context(texts, lang, Form("train", texts), None, None, clock.draw())
+
+
 class Page:
     """One visitor: keeps what its panel shows, as the browser does."""
 
     def __init__(self, folder: Path | str) -> None:
         with gr.Blocks():
-            lang = gr.Dropdown(choices=["en", "zh"], value="en")
-            self.panel = run_panel.build(Texts(), lang, none="runs.pick")
+            self.panel = run_panel.build(context(), none="runs.pick")
         self.names = [part.elem_id or type(part).__name__ for part in self.panel.outputs]
         self.given: list[Any] = [str(folder), "en", "loss", False, "", []]
         self.before: dict[str, Any] = {}
@@ -139,7 +146,7 @@ def test_buttons_fit_the_state(
     names = ("stop", "resume", "chat")
     assert {name for name in names if sent[f"train-run-{name}"]["visible"]} == shown
     assert sent["train-run-stop"]["interactive"] == (state != State.STOPPING)
-    assert sent["Timer"].value == (run_panel.ENDED_S if state.ended else run_panel.RUNNING_S)
+    assert sent["Timer"].active != state.ended, "what has ended is not asked for again"
 
 
 def test_an_export_has_no_curves_and_cannot_be_resumed(folder: Path, view: dict[str, Any]) -> None:
@@ -175,9 +182,9 @@ def test_a_notice_is_no_failure(folder: Path, view: dict[str, Any]) -> None:
 
 def test_several_panels_on_one_page_have_ids_of_their_own() -> None:
     with gr.Blocks() as page:
-        lang = gr.Dropdown(choices=["en"], value="en")
+        shared = context()
         for prefix in ("train", "eval", "export"):
-            run_panel.build(Texts(), lang, prefix=prefix)
+            run_panel.build(shared, prefix=prefix)
     ids = [block.elem_id for block in page.blocks.values() if getattr(block, "elem_id", None)]
     assert len(ids) == len(set(ids)) > 3 * 15
     assert {"train-run-chart-kind", "eval-run-log", "export-run-stop"} <= set(ids)

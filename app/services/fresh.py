@@ -1,0 +1,39 @@
+"""What all visitors ask for again and again, looked up once for all of them."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+KEPT = 32
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Fresh(Generic[Key, Value]):
+    """Values by key, read again once they are older than `seconds`; one reader at a time."""
+
+    def __init__(self, read: Callable[[Key], Value], seconds: float) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
+
+    def get(self, key: Key) -> Value:
+        """The value, at most `seconds` old."""
+        with self._lock:
+            when, value = self._kept.pop(key, (-self._seconds, None))
+            if value is None or time.monotonic() - when >= self._seconds:
+                value = self._read(key)
+                when = time.monotonic()
+            self._kept[key] = (when, value)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return value
+
+    def forget(self) -> None:
+        """Read anew at the next question."""
+        with self._lock:
+            self._kept.clear()

@@ -1,0 +1,105 @@
+"""What an open page asks of its server: the clock's question, and what a change calls for."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+
+from app.tabs.clock import PERIOD_S
+from backend.contract.texts import t
+from tests.e2e.conftest import Server
+from tests.e2e.test_page import choose
+from tests.e2e.test_tabs import open_tab
+from tests.failures.conftest import until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+TABS = ("data", "recipes", "evaluate", "chat", "export", "runs", "train")
+TICKS = 3  # so often the clock asks while nothing is done
+LONGEST_S = 60  # that TICKS may take on a busy machine
+HIDE = """(hidden) => {
+    const state = { hidden, visibilityState: hidden ? "hidden" : "visible" };
+    for (const [name, value] of Object.entries(state))
+        Object.defineProperty(document, name, { configurable: true, get: () => value });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.fixture
+def home(tiny_home: Path) -> Path:
+    return tiny_home
+
+
+class Asked:
+    """The events that a page sends, each by its number in Gradio's config."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.numbers: list[int] = []
+        rows = page.evaluate("window.gradio_config.dependencies.map(row => [row.id, row.api_name])")
+        (self.clock,) = (number for number, name in rows if name == "tell_news")
+        page.on("request", self._note)
+
+    def _note(self, request: Request) -> None:
+        number = number_of(request)
+        if number is not None:
+            self.numbers.append(number)
+
+    def besides_the_clock(self) -> list[int]:
+        """What is asked besides the clock's question while that comes TICKS times."""
+        self.numbers.clear()
+        for _ in range(LONGEST_S):
+            self.page.wait_for_timeout(1000)
+            if self.numbers.count(self.clock) >= TICKS:
+                break
+        else:
+            raise AssertionError("the clock stands still")
+        return [number for number in self.numbers if number != self.clock]
+
+
+def number_of(request: Request) -> int | None:
+    """The number of the event that a request sends; None for one that sends none."""
+    if request.method != "POST" or "/gradio_api/" not in request.url:
+        return None
+    return int(json.loads(request.post_data or "{}")["fn_index"])
+
+
+def settled(asked: Asked) -> None:
+    """Nothing but the clock's question is asked, once what the last change called for has been."""
+    until(lambda: asked.besides_the_clock() == [], 60)
+
+
+def test_nothing_is_asked_without_a_change(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """Gradio 6.31 deferred an event with three listeners (Train, Evaluate, Export) again and again
+    once a model was chosen: 21 whole forms were sent in 12 seconds with nothing touched."""
+    page = open_page()
+    for tab in TABS:  # what lies in a tab begins to work once that is opened
+        open_tab(page, t(f"tab.{tab}", "en"))
+        expect(page.locator(f"#tab-{tab}")).to_be_visible()
+    asked = Asked(page)
+    settled(asked)
+    choose(page, "model_name", "tiny")
+    choose(page, "finetuning_type", "Freeze")
+    expect(page.locator("#command")).to_contain_text("saves/tiny/freeze/")
+    for tab in ("data", "evaluate", "export"):
+        open_tab(page, t(f"tab.{tab}", "en"))
+    choose(page, "language", "中文")
+    expect(page.locator("#start")).to_have_text("开始训练")
+    settled(asked)
+
+
+def test_a_page_that_is_not_seen_asks_for_nothing(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    page = open_page()
+    asked = Asked(page)
+    page.evaluate(HIDE, True)
+    page.wait_for_timeout(1000)  # what was under way
+    asked.numbers.clear()
+    page.wait_for_timeout(2500 * PERIOD_S)
+    assert asked.numbers == []
+    with page.expect_request(lambda request: number_of(request) == asked.clock):
+        page.evaluate(HIDE, False)
