@@ -125,3 +125,12 @@ document.addEventListener("pointerover", (event) => {
     return write(reader.value);
   };
 })();
+
+// Where a text box cannot fit its content by style (field-sizing), what is said is shown whole so.
+if (!CSS.supports("field-sizing", "content")) {
+  setInterval(() => {
+    for (const box of document.querySelectorAll(":is(.problems, .notices, .cure) textarea"))
+      if (box.scrollHeight > box.clientHeight)
+        box.style.setProperty("height", `${box.scrollHeight + 2}px`, "important");
+  }, 250);
+}

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from backend.contract import launch, resuming, run_names
+from backend.contract import launch, resuming, run_folder, run_names
 from backend.contract.arguments import (
     as_evaluation,
     from_argv,
@@ -108,6 +108,7 @@ def _task(task: str, words: list[str]) -> int:
     goes_on = bool(given) and resuming.is_asked(values)
     said = log_size(output(str(given))) if goes_on else 0
     folder = launch.start(task, values)
+    tell(run_folder.read(folder).notices)
     return follow(folder, said)
 
 

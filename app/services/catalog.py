@@ -95,7 +95,7 @@ def trained_adapters() -> list[Offer]:
 
 def reward_models() -> list[Offer]:
     """Finished runs of stage rm, adapters and whole models, and their whole checkpoints."""
-    return [_offer(*each) for each in _results(reward=True) if _usable(each[1])]
+    return [_offer(*each) for each in _results(reward=True) if usable(each[1])]
 
 
 def model_paths() -> list[Offer]:
@@ -113,7 +113,8 @@ def is_model(folder: Path) -> bool:
     return (folder / "config.json").is_file() and not is_adapter(folder)
 
 
-def _usable(folder: Path) -> bool:
+def usable(folder: Path) -> bool:
+    """Whether a folder holds an adapter or a whole model."""
     return is_adapter(folder) or is_model(folder)
 
 

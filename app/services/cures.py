@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from app.i18n import has, t
-from backend.contract.arguments import format_value, parse
+from backend.contract import dataset_info, launch, run_folder
+from backend.contract.arguments import format_value, judged, parse
 from backend.contract.dataset_info import names
 from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
-from backend.contract.problems import Problem
+from backend.contract.home import relative
+from backend.contract.preflight import check_paths
+from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.run_folder import RunView, State
 
 SETS = ("dataset", "eval_dataset")
@@ -22,6 +26,7 @@ class Cure:
 
     changes: Values = field(default_factory=dict)
     command: str = ""
+    without: tuple[str, ...] = ()  # data sets that the changes take out
 
     def words(self, values: Values, lang: str) -> str:
         """The command, or each change as `Label: old -> new`."""
@@ -42,6 +47,22 @@ def arguments(view: RunView) -> Values:
     return parse(given, "train")[0]
 
 
+def restart(view: RunView, secrets: Values) -> Path:
+    """Start a training that has failed again, with what helps; returns the new run's folder.
+
+    It takes the name of a run that has left nothing behind, else the name with a number after it.
+    Raises UsageError with what is wrong, and what launch.start raises.
+    """
+    values = {**arguments(view), **secrets, **of(view).changes}
+    bare = run_folder.without_result(view.path)
+    values["output_dir"] = relative(view.path if bare else launch.unused(view.path))
+    problems = [*judged(values, [], view.task), *check_paths(values, view.task)]
+    errors = [problem for problem in problems if not problem.notice]
+    if errors:
+        raise UsageError(*errors)
+    return launch.start(view.task, values, exclusive=True)
+
+
 def of(view: RunView) -> Cure:
     """The cure for a training that has failed; an empty one where nothing simple helps."""
     if view.task != "train" or view.state not in {State.FAILED, State.OUT_OF_MEMORY}:
@@ -58,7 +79,9 @@ def of(view: RunView) -> Cure:
         return Cure({"learning_rate": float(str(values["learning_rate"])) / 10})
     if any(each.code == "swanlab_failed" for each in problems):
         return Cure({"use_swanlab": False})
-    return Cure(_without_sets(values, problems))
+    changes = _without_sets(values, problems)
+    gone = (set(names(values[name])) - set(names(value)) for name, value in changes.items())
+    return Cure(changes, without=tuple(sorted(set().union(*gone))))
 
 
 def _less_memory(values: Values) -> Values:
@@ -80,13 +103,35 @@ def _less_memory(values: Values) -> Values:
 def _without_sets(values: Values, problems: Sequence[Problem]) -> Values:
     """The data sets without those that a problem names, where others are left."""
     changes: Values = {}
-    bad = {str(each.params.get("name")) for each in problems if each.code.startswith("dataset_")}
-    for name in SETS:
-        given = names(values[name])
-        kept: Value = ",".join(one for one in given if one not in bad) or None
-        if kept and len(names(kept)) < len(given):
-            changes[name] = kept
+    bad = {name for each in problems for name in _sets_of(each, values)}
+    for argument in SETS:
+        given = names(values[argument])
+        rest: Value = ",".join(name for name in given if name not in bad) or None
+        if rest and len(names(rest)) < len(given):
+            changes[argument] = rest
     return changes
+
+
+def _sets_of(problem: Problem, values: Values) -> list[str]:
+    """The data sets, as the form names them, that a problem is about."""
+    params = problem.params
+    if problem.code.startswith("dataset_") or "set" in params:
+        return [str(params.get("set", params.get("name")))]
+    if "file" not in params:
+        return []
+    file = Path(str(params["file"]))
+    chosen = [name for argument in SETS for name in names(values[argument])]
+    return [name for name in chosen if _holds(name, file, values["dataset_dir"])]
+
+
+def _holds(name: str, file: Path, dataset_dir: Value) -> bool:
+    """Whether rows come from a registered data set: its file, one of its folder, its hub's id."""
+    try:
+        entry = dataset_info.find(name, dataset_dir)
+    except TuneboardError:
+        return False
+    place = entry.path or Path(entry.hub_id)
+    return file == place or place in file.parents
 
 
 def _label(name: str, lang: str) -> str:

@@ -154,7 +154,10 @@ def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
         values, problems = form.values(given)
         try:
             if errors(problems):
-                return [gr.update(visible=True, value=problem_lines(errors(problems), lang)), gr.skip()]
+                return [
+                    gr.update(visible=True, value=problem_lines(errors(problems), lang)),
+                    gr.skip(),
+                ]
             path = presets.save(name.strip(), values, "train")
         except TuneboardError as error:
             return [gr.update(visible=True, value=problem_lines(error.problems, lang)), gr.skip()]

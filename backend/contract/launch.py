@@ -55,7 +55,7 @@ def start(
     with _one_at_a_time() as sequence:
         if exclusive:
             _require_free()
-        folder = output(str(given)) if given else _unused(default_output_dir(values, task))
+        folder = output(str(given)) if given else unused(default_output_dir(values, task))
         if "output_dir" in values and not given:
             values = {**values, "output_dir": relative(folder)}
         command = Command.build(task, values)
@@ -138,7 +138,7 @@ def default_output_dir(values: Mapping[str, Value], task: str, model: str | None
     return saves() / (f"{name}-runs" if name in TAKEN else name) / method / f"{task}_{when}"
 
 
-def _unused(folder: Path) -> Path:
+def unused(folder: Path) -> Path:
     """The folder, or with -2, -3, ... where it exists."""
     number, found = 1, folder
     while found.exists():

@@ -41,6 +41,7 @@ from backend.contract.launch import RECIPES, default_output_dir
 from backend.contract.names import check_name, plain
 from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, UsageError
+from backend.contract.run_folder import without_result
 
 FOLDER = "recipes"  # in data/
 # What a stage may say -> the argument that receives the earlier stage's folder.
@@ -198,7 +199,8 @@ def check(plan: Plan) -> list[Problem]:
             for problem in check_paths(step.values, step.task)
             if problem.field not in wrong | set(step.links)
         ]
-        if step.folder.exists() and any(step.folder.iterdir()):
+        taken = step.folder.exists() and any(step.folder.iterdir())
+        if taken and not without_result(step.folder):
             params = {"path": str(step.folder)}
             found.append(Problem(code="output_dir_in_use", field="output_dir", params=params))
         problems += [_at(problem, step.name) for problem in found]

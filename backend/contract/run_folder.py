@@ -4,6 +4,7 @@ It is created exclusively: two starts cannot share one, and nothing that we did 
 """
 
 import datetime
+import glob
 import os
 import platform
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 from backend.contract.arguments import resolved, to_yaml
 from backend.contract.checkpoints import (
@@ -79,12 +81,14 @@ __all__ = [
     "resumption",
     "runs",
     "verify",
+    "without_result",
     "write_manifest",
 ]
 
 SCHEMA = 1
 ONCE = (RUN, ARGUMENTS, COMMAND, LOCK)  # what create() writes
 ATTEMPT = (LAUNCH, STATUS, STOP, PROBLEM, EXIT)  # what one attempt leaves; exit.json moves last
+KEPT = ("checkpoint-*", "*.safetensors", "*.bin", "generated_predictions.jsonl")  # results
 PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "accelerate")
 
 
@@ -94,15 +98,18 @@ def create(
     """Make the folder of a run and what the launcher writes once: all of it, or nothing.
 
     An empty folder may be used. One that holds anything is refused with RunFolderError, unless it
-    is an ended run of ours and the values say to overwrite it (it goes to the trash) or to resume
-    in it (what it wrote goes to attempts/). Secrets reach no file.
+    is an ended run of ours and the values say to overwrite it or it is `without_result` (it goes
+    to the trash, which run.json notes), or they say to resume in it (what it wrote goes to
+    attempts/). Secrets reach no file.
     """
     problem = check_output_dir(str(path))
     if problem:
         raise RunFolderError(problem)
     try:
-        with _way_made(path, values) as reuse, _exclusive(path, reuse=reuse):
-            _write(path, task, values, command, sequence)
+        with _way_made(path, values) as way, _exclusive(path, reuse=way.reuse):
+            row = _row(task, values, command, sequence)
+            row["notices"] = [notice.to_json() for notice in way.notices]
+            _write(path, task, values, command, row)
     except OSError as error:
         params = {"path": str(path), "reason": error.strerror or str(error)}
         raise RunFolderError(
@@ -130,24 +137,49 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-@contextmanager
-def _way_made(path: Path, values: Mapping[str, Value]) -> Iterator[bool]:
-    """Move an ended run aside where that was asked for, and back if the block fails.
+def without_result(path: Path) -> bool:
+    """Whether a run of ours has ended here without success and before its first checkpoint.
 
-    Yields whether the folder is to be used as it is. RunFolderError where nothing may be moved.
+    It holds nothing but its log and its figures: the next run of its name may take its place. Of
+    a recipe's group that is so where it is of all its stages, which lie elsewhere.
+    """
+    begun = (path / LAUNCH).is_file() or (path / EXIT).is_file()  # not only made a moment ago
+    if path.is_symlink() or not begun or not read_json(path / RUN):
+        return False
+    view = read(path)
+    if not view.ended or view.state is State.SUCCEEDED:
+        return False
+    if view.task == "recipe":
+        return all(map(without_result, saves().glob(f"*/*/{glob.escape(path.name)}-*")))
+    return not any(next(path.glob(name), None) for name in KEPT)
+
+
+class _Way(NamedTuple):
+    """Whether a folder is to be used as it is; what is to be said of the run that was there."""
+
+    reuse: bool = False
+    notices: tuple[Problem, ...] = ()
+
+
+@contextmanager
+def _way_made(path: Path, values: Mapping[str, Value]) -> Iterator[_Way]:
+    """Move an ended run aside where that was asked for or costs nothing, and back if the block
+    fails. Raises RunFolderError where nothing may be moved.
     """
     resume = str(values.get("resume_from_checkpoint") or "").lower() not in {"", "false"}
     overwrite = bool(values.get("overwrite_output_dir"))
-    if not (resume or overwrite) or not _holds_anything(path):
-        yield False
+    if not _holds_anything(path) or not (resume or overwrite or without_result(path)):
+        yield _Way()
         return
     if path.is_symlink() or not read_json(path / RUN):
         raise _refused("output_dir_foreign", path)
     if not read(path).ended:
         raise _refused("output_dir_running", path)
     moves = archive(path, (*ONCE, *ATTEMPT)) if resume else _trash(path)
+    params = {"path": str(moves[0][1])} if moves else {}
+    replaced = () if resume else (Problem(code="run_replaced", params=params, notice=True),)
     try:
-        yield resume
+        yield _Way(resume, replaced)
     except BaseException:
         for source, place in reversed(moves):
             os.rename(place, source)
@@ -196,11 +228,12 @@ def _take(path: Path, *, reuse: bool) -> None:
         raise _refused("output_dir_in_use", path) from None
 
 
-def _write(
-    path: Path, task: str, values: Mapping[str, Value], command: Command, sequence: int
-) -> None:
+def _row(
+    task: str, values: Mapping[str, Value], command: Command, sequence: int
+) -> dict[str, object]:
+    """What run.json says of every run."""
     secret = {name for name, row in FIELDS.items() if row.secret}
-    row = {
+    return {
         "schema": SCHEMA,
         "kind": task,
         "arguments": {
@@ -213,6 +246,11 @@ def _write(
         "sequence": sequence,
         "token": uuid.uuid4().hex,
     }
+
+
+def _write(
+    path: Path, task: str, values: Mapping[str, Value], command: Command, row: dict[str, object]
+) -> None:
     write_atomic(path / ARGUMENTS, to_yaml(values, task))
     write_atomic(path / COMMAND, f"#!/bin/sh\n{command.shell()}\n")
     (path / COMMAND).chmod(0o755)

@@ -96,7 +96,7 @@ def read(path: Path) -> RunView:
         eta=None if where.ended else _number(status.get("eta")),
         elapsed=_elapsed(path, ended=where.ended),
         phase=str(status.get("phase", "")),
-        notices=_problems(status, "notices"),
+        notices=(*_problems(row, "notices"), *_problems(status, "notices")),
         silence=_silence(path, status, token, where),
         arguments=arguments if isinstance(arguments, dict) else {},
         argv=tuple(map(str, argv)) if isinstance(argv, list) else (),

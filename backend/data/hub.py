@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,8 +25,21 @@ logger = logging.getLogger(__name__)
 def load(entry: Entry, values: Mapping[str, Value]) -> HubFiles:
     """The files of a set on a hub; fetched, unless `streaming` asks for one after the other.
 
-    Raises DataError where they cannot be had.
+    Raises DataError where it cannot be had; it names the set as the registry does (`set`), with
+    its id on the hub beside it.
     """
+    try:
+        return _loaded(entry, values)
+    except DataError as error:
+        raise DataError(*(_registered(problem, entry) for problem in error.problems)) from None
+
+
+def _registered(problem: Problem, entry: Entry) -> Problem:
+    name = entry.name if entry.name == entry.hub_id else f"{entry.name} ({entry.hub_id})"
+    return replace(problem, params={**problem.params, "name": name, "set": entry.name})
+
+
+def _loaded(entry: Entry, values: Mapping[str, Value]) -> HubFiles:
     import datasets
 
     offline = bool(datasets.config.HF_HUB_OFFLINE) or _set("HF_DATASETS_OFFLINE")

@@ -214,6 +214,41 @@ class TestFailed:
         problem = page.locator("#train-run-problem textarea")
         expect(problem).to_have_value(re.compile(r"broken\.jsonl.*\b2\b", re.DOTALL))
 
+    def test_a_failed_run_is_started_again_without_the_set_that_failed(
+        self, open_page: Callable[..., Page], server: Server, home: Path
+    ) -> None:
+        """A tutorial's step: of two sets one lies on a hub that cannot be reached. Its whole reason
+        is read, in the form's word for the set; one press starts again without it, under the same
+        name, although that press of Start had taken the name."""
+        registry = home / "data" / "dataset_info.json"
+        known = json.loads(registry.read_text())
+        registry.write_text(json.dumps({**known, "far_zh": {"hf_hub_url": "org/far-filtered"}}))
+        page = open_page()
+        fill_form(page)
+        choose(page, "dataset", "far_zh")
+        box(page, "run_name").fill("demo1")
+        page.locator("#extra_args textarea").fill("max_steps=2")
+        expect(page.locator("#command")).to_contain_text("--max_steps 2")
+        expect(page.locator("#command")).to_contain_text("/demo1")
+        page.locator("#start").click()
+        in_state(page, State.FAILED, timeout=60_000)
+        problem = page.locator("#train-run-problem textarea")
+        name = "far_zh (org/far-filtered)"
+        expect(problem).to_have_value(t("problem.dataset_hub_unreachable", "en", name=name))
+        assert problem.evaluate("box => box.scrollHeight - box.clientHeight") <= 2
+        expect(page.locator("#train-run-resume")).not_to_be_visible()
+        first = page.locator("#train-run .run-buttons button:visible").first
+        expect(first).to_have_text(t("panel.restart_without", "en", names="far_zh"))
+        expect(first).to_have_class(re.compile("primary"))
+        first.click()
+        in_state(page, State.SUCCEEDED, timeout=90_000)
+        (run,) = runs_of(home)
+        assert run.name == "demo1"
+        assert json.loads((run / run_folder.RUN).read_text())["arguments"]["dataset"] == "identity"
+        place = str(home / "saves" / ".trash" / "demo1-1")
+        notices = page.locator("#train-run-notices textarea")
+        expect(notices).to_have_value(re.compile(re.escape(place)))
+
     def test_refused_rows_in_the_visitors_language(
         self, open_page: Callable[..., Page], server: Server, home: Path
     ) -> None:

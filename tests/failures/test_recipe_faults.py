@@ -116,6 +116,20 @@ def test_the_first_failure_ends_the_chain_and_resume_goes_on_there(
     assert after[1] != before[1]
 
 
+def test_a_name_is_free_again_until_a_stage_has_a_result(
+    begin: Begin, options: Callable[..., None]
+) -> None:
+    """A group whose first stage has failed at once is begun anew under its name."""
+    plan = begin(one="--crash-at 1 --code 3")
+    assert ended(plan.folder).state is State.FAILED
+    assert "output_dir_in_use" not in {problem.code for problem in recipes.check(plan)}
+    plan = begin(two="--crash-at 1 --code 3")
+    assert ended(plan.folder).state is State.FAILED
+    assert states(plan) == [State.SUCCEEDED, State.FAILED, None]
+    with pytest.raises(RunFolderError):
+        begin()
+
+
 def test_stop_ends_the_stage_and_the_chain_and_resume_takes_its_checkpoint(
     begin: Begin, options: Callable[..., None]
 ) -> None:

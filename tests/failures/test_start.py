@@ -21,7 +21,7 @@ from backend.contract.files import read_json
 from backend.contract.home import saves
 from backend.contract.problems import RunFolderError
 from backend.contract.run_folder import State
-from tests.failures.conftest import ended, running, until, values
+from tests.failures.conftest import ended, fake, running, until, values
 
 REPORT = """
 import json, os, sys
@@ -291,6 +291,39 @@ def test_a_new_run_may_resume_in_its_own_folder(begin: Callable[..., Path]) -> N
     assert ended(folder).step == 4
     assert read_json(folder / "attempts" / "1" / "run.json")
     assert (folder / "log.txt").read_text().count("step 1\n") == 1
+
+
+def test_the_name_of_a_run_without_a_result_is_free(begin: Callable[..., Path], home: Path) -> None:
+    """A tutorial's next step after a failure is the same output name again. The folder goes to the
+    trash, which the new run says; a checkpoint, a result or a run that goes on keep the name."""
+    folder = begin("--steps 3 --crash-at 2 --code 3", output_dir="saves/m/lora/r")
+    assert ended(folder).state is State.FAILED
+    first = (folder / "log.txt").read_text()
+    assert begin("--steps 4 --save-every 1 --crash-at 3 --code 3", output_dir="saves/m/lora/r")
+    view = ended(folder)
+    place = saves() / ".trash" / "r-1"
+    assert (place / "log.txt").read_text() == first
+    assert [(one.code, one.params) for one in view.notices] == [
+        ("run_replaced", {"path": str(place)})
+    ]
+    with pytest.raises(RunFolderError) as error:
+        begin(output_dir="saves/m/lora/r")
+    assert code(error) == "output_dir_in_use"
+    going = begin("--steps 900 --sleep 0.05", output_dir="saves/m/lora/going")
+    running(going)
+    with pytest.raises(RunFolderError) as error:
+        begin(output_dir="saves/m/lora/going")
+    assert code(error) == "output_dir_in_use"
+    words = "train --model_name_or_path org/model --dataset identity --output_dir saves/m/lora/t"
+    for report in ("", "saves/.trash/t-1"):
+        shell = subprocess.run(
+            [sys.executable, "-m", "backend", *words.split()],
+            env={**os.environ, "TUNEBOARD_WORKER": fake("--crash-at 1 --code 3")},
+            capture_output=True,
+            text=True,
+        )
+        assert report in shell.stderr
+        assert (".trash" in shell.stderr) == bool(report)
 
 
 def test_overwriting_keeps_the_old_run(begin: Callable[..., Path]) -> None:

@@ -1,5 +1,6 @@
 """A failed run: what helps, in words, and the form filled with it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ GIVEN = {
     "output_dir": "saves/m/lora/run",
     "learning_rate": 0.01,
 }
+
+
+WITHOUT_TWO = {"dataset": "one,three"}
 
 
 def failed(*problems: Problem, state: State = State.FAILED, **given: Any) -> RunView:
@@ -92,6 +96,11 @@ def test_less_memory(given: dict[str, Any], changes: dict[str, Any]) -> None:
             {"dataset": "three"},
         ),
         ([problem("dataset_without_rows", name="four")], {}),
+        ([problem("dataset_hub_refused", name="two (org/data)", set="two")], WITHOUT_TWO),
+        ([problem("modelscope_missing", name="two (org/data)", set="two")], WITHOUT_TWO),
+        ([problem("data_broken", file="HOME/data/two.json", line="3")], WITHOUT_TWO),
+        ([problem("row_no_object", file="HOME/data/three/a.jsonl")], {"dataset": "one,two"}),
+        ([problem("data_broken", file="HOME/data/other.json", line="3")], {}),
         ([problem("loss_not_finite")], {"learning_rate": 0.001}),
         ([problem("swanlab_failed", reason="no")], {"use_swanlab": False}),
         ([problem("disk_full", path="p", needed="1", free="0")], {}),
@@ -99,8 +108,22 @@ def test_less_memory(given: dict[str, Any], changes: dict[str, Any]) -> None:
         ([], {}),
     ],
 )
-def test_cures(problems: list[Problem], changes: dict[str, Any]) -> None:
-    assert cures.of(failed(*problems)) == cures.Cure(changes)
+def test_cures(
+    problems: list[Problem], changes: dict[str, Any], tmp_path: Path, monkeypatch: Any
+) -> None:
+    """A data set is the one that the form names, whatever the problem names it by."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    (tmp_path / "data" / "three").mkdir(parents=True)
+    (tmp_path / "data" / "two.json").touch()
+    registry = {"two": {"file_name": "two.json"}, "three": {"file_name": "three"}}
+    (tmp_path / "data" / "dataset_info.json").write_text(json.dumps(registry))
+    for one in problems:
+        if "file" in one.params:
+            one.params["file"] = str(one.params["file"]).replace("HOME", str(tmp_path))
+    cure = cures.of(failed(*problems))
+    assert cure.changes == changes
+    rest = set(str(changes.get("dataset", "one,two,three")).split(","))
+    assert set(cure.without) == {"one", "two", "three"} - rest
 
 
 def test_the_only_data_set_is_not_taken_out() -> None:

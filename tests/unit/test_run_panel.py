@@ -10,9 +10,9 @@ import pytest
 from app.form import Form
 from app.i18n import Texts
 from app.services import charts, runs
-from app.tabs import clock, run_panel
+from app.tabs import clock, run_look, run_panel
 from app.tabs.context import Context
-from backend.contract import metrics, run_folder
+from backend.contract import arguments, metrics, run_folder
 from backend.contract.metrics import Row
 from backend.contract.problems import Problem
 from backend.contract.run_folder import RunView, State
@@ -47,7 +47,7 @@ class Page:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run in saves/ of a fresh working folder, with three logged steps."""
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    monkeypatch.setattr(run_panel, "CHART_S", 0.0)
+    monkeypatch.setattr(run_look, "CHART_S", 0.0)
     path = tmp_path / "saves/model/lora/first"
     path.mkdir(parents=True)
     (path / run_folder.RUN).write_text("{}")
@@ -102,7 +102,7 @@ def test_only_what_is_new_is_sent(folder: Path, view: dict[str, Any]) -> None:
 def test_curves_are_not_drawn_too_often(
     folder: Path, view: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_panel, "CHART_S", 60.0)
+    monkeypatch.setattr(run_look, "CHART_S", 60.0)
     page = Page(folder)
     page.look()
     metrics.append(folder / run_folder.METRICS, Row(step=4, loss=0.5, tokens=4))
@@ -125,25 +125,36 @@ def test_the_language_changes_every_text(folder: Path, view: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(
-    ("state", "shown"),
+    ("state", "files", "shown"),
     [
-        (State.STARTING, {"stop"}),
-        (State.RUNNING, {"stop"}),
-        (State.STOPPING, {"stop"}),
-        (State.SUCCEEDED, {"chat"}),
-        (State.STOPPED, {"resume", "chat"}),
-        (State.FAILED, {"resume"}),
-        (State.OUT_OF_MEMORY, {"resume"}),
-        (State.KILLED, {"resume"}),
-        (State.LOST, {"resume"}),
+        (State.STARTING, "", {"stop"}),
+        (State.RUNNING, "checkpoint", {"stop"}),
+        (State.STOPPING, "checkpoint", {"stop"}),
+        (State.SUCCEEDED, "checkpoint adapter", {"chat", "again"}),
+        (State.STOPPED, "checkpoint adapter", {"resume", "chat", "again"}),
+        (State.STOPPED, "", {"again"}),
+        (State.FAILED, "checkpoint", {"resume", "again"}),
+        (State.FAILED, "", {"again"}),
+        (State.OUT_OF_MEMORY, "checkpoint", {"restart", "resume", "again"}),
+        (State.OUT_OF_MEMORY, "", {"restart", "again"}),
+        (State.KILLED, "checkpoint", {"resume", "again"}),
+        (State.LOST, "", {"again"}),
     ],
 )
 def test_buttons_fit_the_state(
-    folder: Path, view: dict[str, Any], state: State, shown: set[str]
+    folder: Path, view: dict[str, Any], state: State, files: str, shown: set[str]
 ) -> None:
-    view["state"] = state
+    """Resume where there is a checkpoint, Chat where there is a result, the cure where one fits."""
+    view.update(state=state, arguments=arguments.defaults("train"))
+    runs.forget()
+    if "checkpoint" in files:
+        (folder / "checkpoint-3").mkdir()
+        (folder / "checkpoint-3" / "state.json").write_text("{}")
+        run_folder.write_manifest(folder / "checkpoint-3")
+    if "adapter" in files:
+        (folder / "adapter_config.json").write_text("{}")
     sent = Page(folder).look()
-    names = ("stop", "resume", "chat")
+    names = ("restart", "stop", "resume", "chat", "again")
     assert {name for name in names if sent[f"train-run-{name}"]["visible"]} == shown
     assert sent["train-run-stop"]["interactive"] == (state != State.STOPPING)
     assert sent["Timer"].active != state.ended, "what has ended is not asked for again"
