@@ -76,16 +76,17 @@ def preview_set(words: list[str]) -> int:
     first, last = _range(given.rows)
     if given.search:
         hits, onward = datafiles.search(parts, given.search, first, last - first, SEARCH_S)
+        found = [(hit.number, hit.row) for hit in hits]
     else:
         rows = _page(parts, first, last - first)
-        hits, onward = list(enumerate(rows, first)), first + len(rows)
+        found, onward = list(enumerate(rows, first)), first + len(rows)
     if given.json:
-        rows_ = [{"number": number, "row": row} for number, row in hits]
+        rows_ = [{"number": number, "row": row} for number, row in found]
         say_json({"name": name, "rows": rows_, "next": onward})
         return 0
-    for number, row in hits:
+    for number, row in found:
         say(f"{number:>8}  {values.dumps(row, default=str)}")
-    if not hits:
+    if not found:
         say(t("data.preview.none"))
     return 0
 
@@ -159,12 +160,18 @@ def _tell(report: Report) -> None:
     say(t("data.check.rows", rows=report.rows, usable=report.usable, stage=report.stage))
     for one in report.findings.values():
         say(f"{one.count:>8}  {one.told().text()}")
-        if one.count > 1 and one.lines:
-            lines = ", ".join(map(str, one.lines)) + (", ..." if one.count > len(one.lines) else "")
-            say(f"          {t('data.check.lines', lines=lines)}")
+        if one.rows:
+            rows = ", ".join(_row(*each) for each in zip(one.rows, one.lines, strict=True))
+            more = ", ..." if one.count > len(one.rows) else ""
+            say(f"          {t('data.check.rows_named', rows=rows + more)}")
     say(t("data.check.good" if report.good else "data.check.bad"))
     if not report.complete:
         say(t("data.check.incomplete"))
+
+
+def _row(row: int, line: int) -> str:
+    """A row by its number, with its line in the file where that is another number."""
+    return t("data.check.row", row=row, line=line) if line != row else str(row)
 
 
 def _progress(share: float) -> None:

@@ -36,6 +36,7 @@ class Draft:
     written: dict[str, Any]  # the entry as it stands in the registry, whatever keys it has
     digest: str
     rows: list[Row]
+    lines: list[int]  # of the rows as they were read, in their file
     changed: set[int] = field(default_factory=set)
     deleted: set[int] = field(default_factory=set)
     added: int = 0
@@ -58,15 +59,17 @@ def opened(name: str, dataset_dir: str) -> Draft:
         raise DataError(Problem(code="preview_on_hub", params={"name": name}))
     size = sum(part.stat().st_size for part in datafiles.files(entry.path))
     rows: list[Row] = []
+    lines: list[int] = []
     if size <= MOST_BYTES:
-        for _, row in datafiles.rows(entry.path):
+        for line, row in datafiles.rows(entry.path):
             rows.append(dict(row))
+            lines.append(line)
             if len(rows) > MOST_ROWS:
                 break
     if size > MOST_BYTES or len(rows) > MOST_ROWS:
         params: Params = {"name": name, "rows": MOST_ROWS, "megabytes": MOST_BYTES // 10**6}
         raise DataError(Problem(code="edit_too_large", params=params))
-    return Draft(entry, dataset_dir, _written(name, dataset_dir), _digest(entry.path), rows)
+    return Draft(entry, dataset_dir, _written(name, dataset_dir), _digest(entry.path), rows, lines)
 
 
 def texts(row: Mapping[str, Any], columns: list[str]) -> list[str]:
@@ -113,13 +116,16 @@ def save(draft: Draft, into: str = "") -> str:
     old, name = draft.entry.name, into.strip() or draft.entry.name
     if name == old and not _as_opened(draft):
         raise DataError(Problem(code="edit_changed_meanwhile", params={"name": old}))
-    kept = [row for number, row in enumerate(draft.rows) if number not in draft.deleted]
+    kept = {n: row for n, row in enumerate(draft.rows) if n not in draft.deleted}
     if not kept:
         raise DataError(Problem(code="edit_nothing_left", params={"name": old}))
     if 0 in draft.deleted:  # the layout of rows is read off the first one
-        for number, row in enumerate(kept):
-            _check(draft, row, number, kept[0])
-    content = "".join(_line(draft, row) for row in kept).encode("utf-8", "backslashreplace")
+        first = next(iter(kept.values()))
+        for number, row in kept.items():
+            _check(draft, row, number, first)
+    content = "".join(_line(draft, row) for row in kept.values()).encode(
+        "utf-8", "backslashreplace"
+    )
     digest = hashlib.sha256(content).hexdigest()
     path = data() / name / f"{name}-{digest[:12]}.jsonl"
     entry = {**draft.written, "file_name": entering.place(path, draft.dataset_dir)}
@@ -198,7 +204,7 @@ def _no_number(word: str) -> None:
 def _check(draft: Draft, row: Row, number: int, first: Row | None = None) -> None:
     """Raises DataError where training would leave the row out; `first`: the set's first row."""
     stage = STAGES[entering.kind_of_set(draft.entry)]
-    place = (draft.entry.name, number + 1)
+    place = (draft.entry.name, [*draft.lines, *[number + 1] * (draft.added + 1)][number])
     layout = formats.layout(draft.entry, first or draft.rows[0], place, formats.WANTED[stage])
     try:
         formats.reader(layout)(row)

@@ -52,6 +52,12 @@ def raw(rows: Iterable[tuple[int, Any]], lang: str) -> str:
     return "".join(found)
 
 
+def place(row: int, line: int, lang: str) -> str:
+    """A row by its number, with its line in the file where that is another number."""
+    shown = f"{row:,}"
+    return t("data.check.row", lang, row=shown, line=f"{line:,}") if line != row else shown
+
+
 def refused(number: int, reason: str, lang: str) -> str:
     """A row that training leaves out."""
     return _row(number, f'<div class="seen-note seen-wrong">⚠ {escaped(reason)}</div>', lang)
@@ -74,7 +80,8 @@ def conversation(number: int, one: Conversation, lang: str) -> str:
         parts.append(_beside([(key, _bubble(said, lang)) for (_, key), said in sides], lang))
     if one.label is not None:
         parts.append(_verdict(one.label, lang))
-    return _row(number, f'<div class="bubbles">{"".join(parts)}</div>', lang)
+    bubbles = f'<div class="bubbles">{"".join(parts)}</div>'
+    return _row(number, f"<div{_tone(one.label is not False)}>{bubbles}</div>", lang)
 
 
 def legend(lang: str) -> str:
@@ -88,7 +95,8 @@ def token_row(line: Line, special: frozenset[int], lang: str) -> str:
     """An example (a line of the child) as its tokens; of a preference both sides."""
     parts = []
     if "pieces" in line:
-        parts.append(_tokens(line["pieces"], special, lang))
+        tone = _tone(line.get("desirable") is not False)
+        parts.append(f"<div{tone}>{_tokens(line['pieces'], special, lang)}</div>")
     sides = [
         (key, _tokens(line[f"{s}pieces"], special, lang))
         for s, key in SIDES
@@ -171,8 +179,16 @@ def _short(text: str) -> str:
 
 
 def _beside(sides: Sequence[tuple[str, str]], lang: str) -> str:
-    parts = [f'<div><div class="role">{t(key, lang)}</div>{part}</div>' for key, part in sides]
+    parts = [
+        f'<div{_tone(key != "seen.rejected")}><div class="role">{t(key, lang)}</div>{part}</div>'
+        for key, part in sides
+    ]
     return f'<div class="seen-sides">{"".join(parts)}</div>'
+
+
+def _tone(good: bool) -> str:
+    """What is learned is green, unless it is learned as the worse answer."""
+    return "" if good else ' class="seen-rejected"'
 
 
 def _verdict(good: bool, lang: str) -> str:

@@ -4,7 +4,8 @@ Raw rows and conversations are read here (backend.datafiles is light); tokens co
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ VIEWS = ("raw", "conversation", "tokens")
 SEARCH_S = 5.0
 NEEDED = (("dataset", "dataset_required"), ("model_name_or_path", "model_required"))
 
-Rows = list[tuple[int, Mapping[str, Any]]]
+Rows = list[datafiles.Hit]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _look(values: Values, name: str, wish: Wish, lang: str) -> Shown:
         return Shown(where, _tokens(values, rows, wish, lang), onward)
     if wish.view == "conversation":
         return Shown(where, _conversations(entry, rows, values, lang), onward)
-    return Shown(where, row_html.raw(rows, lang), onward)
+    return Shown(where, row_html.raw([(hit.number, hit.row) for hit in rows], lang), onward)
 
 
 def _found(path: Path, name: str, wish: Wish, lang: str) -> tuple[str, Rows, int]:
@@ -92,19 +93,20 @@ def _found(path: Path, name: str, wish: Wish, lang: str) -> tuple[str, Rows, int
     last = first + len(page.rows)
     where = t("preview.where", lang, name=name, first=first + 1, last=last, total=total)
     at_end = page.total is not None and last >= page.total
-    return where, list(enumerate(page.rows, first)), first if at_end else last
+    numbered = list(map(datafiles.Hit, count(first), page.lines, page.rows))
+    return where, numbered, first if at_end else last
 
 
 def _conversations(entry: dataset_info.Entry, rows: Rows, values: Values, lang: str) -> str:
     assert entry.path is not None
     stage, strict = str(values.get("stage") or "sft"), bool(values.get("strict_turns"))
-    first = rows[0][1] if rows[0][0] == 0 else datafiles.page(entry.path, 0, 1).rows[0]
+    first = rows[0].row if rows[0].number == 0 else datafiles.page(entry.path, 0, 1).rows[0]
     place = (str(entry.path), 1)
     layout = formats.layout(entry, first, place, formats.WANTED[stage])
     read = formats.reader(layout, strict=strict)
     parts = []
-    for number, row in rows:
-        params: Params = {"file": place[0], "line": number + 1, "count": 1}
+    for number, line, row in rows:
+        params: Params = {"file": place[0], "line": line, "count": 1}
         try:
             one = read(row)
             parts.append(row_html.conversation(number, one, lang))
@@ -120,9 +122,9 @@ def _tokens(values: Values, rows: Rows, wish: Wish, lang: str) -> str:
     """The tokens of these rows; found rows are asked for one by one."""
     _require(values)
     values = _plain(values)
-    spans = [(number, 1) for number, _ in rows] if wish.words else [(rows[0][0], len(rows))]
+    spans = [(hit.number, 1) for hit in rows] if wish.words else [(rows[0].number, len(rows))]
     answers = [inspection.tokens(values, first, count) for first, count in spans]
-    return _drawn(answers, lang)
+    return _drawn(answers, lang, {hit.number: hit.line for hit in rows})
 
 
 def _hub(values: Values, name: str, wish: Wish, lang: str) -> Shown:
@@ -135,7 +137,10 @@ def _hub(values: Values, name: str, wish: Wish, lang: str) -> Shown:
     return Shown(where, _drawn([answer], lang), last if last < total else wish.first)
 
 
-def _drawn(answers: list[inspection.Message], lang: str) -> str:
+def _drawn(
+    answers: list[inspection.Message], lang: str, lines: Mapping[int, int] | None = None
+) -> str:
+    """The tokens; `lines`: the line of each row in its file, which is not always its number."""
     told: dict[str, None] = {}
     parts = []
     for answer in answers:
@@ -143,8 +148,12 @@ def _drawn(answers: list[inspection.Message], lang: str) -> str:
         special = frozenset(answer["special"])
         for line in answer["lines"]:
             if "refused" in line:
-                reason = Problem.from_json(line["refused"]).text(lang)
-                parts.append(row_html.refused(line["row"], reason, lang))
+                number, problem = line["row"], Problem.from_json(line["refused"])
+                if lines and "line" in problem.params:
+                    problem = replace(
+                        problem, params={**problem.params, "line": lines.get(number, 0)}
+                    )
+                parts.append(row_html.refused(number, problem.text(lang), lang))
             else:
                 parts.append(row_html.token_row(line, special, lang))
     return "".join([*map(row_html.note, told), row_html.legend(lang), *parts])

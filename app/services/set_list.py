@@ -16,7 +16,7 @@ from backend.contract.problems import Problem, TuneboardError
 from backend.datafiles import entering
 
 COLUMNS = ("name", "kind", "size", "place", "state")
-FOUND = ("count", "level", "what", "lines")
+FOUND = ("count", "level", "what", "rows")
 UNITS = ("B", "kB", "MB", "GB")
 Table = list[list[str]]
 
@@ -171,7 +171,8 @@ def _finding(one: Mapping[str, Any], lang: str) -> list[str]:
     params = {**one["params"], "count": one["count"]}
     if "file" in params:
         params["file"] = Path(str(params["file"])).name
-    lines = ", ".join(f"{line:,}" for line in one["lines"])
-    more = " …" if one["count"] > len(one["lines"]) else ""
+    pairs = zip(one["rows"], one["lines"], strict=True)
+    rows = ", ".join(row_html.place(row, line, lang) for row, line in pairs)
+    more = " …" if one["count"] > len(one["rows"]) else ""
     what = Problem(code=one["code"], params=params).text(lang)
-    return [f"{one['count']:,}", t(f"sets.level.{one['level']}", lang), what, lines + more]
+    return [f"{one['count']:,}", t(f"sets.level.{one['level']}", lang), what, rows + more]

@@ -8,9 +8,9 @@ piece by piece: the first page of a huge file costs as much as that of a small o
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend.contract import boundary
 from backend.contract.dataset_info import SUFFIXES, kind
@@ -25,13 +25,20 @@ FAR = 100 * index.EVERY  # rows that a page may pass over without an index
 
 Row = dict[str, Any]
 Rows = Iterator[tuple[int, Row]]
-Hit = tuple[int, Row]
 Place = Path | list[Path]  # a file, a folder, or several files one after the other
+
+
+class Hit(NamedTuple):
+    """A row: its number in the set (from 0), its line in its file (from 1), as `rows` has it."""
+
+    number: int
+    line: int
+    row: Row
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows as they are in the file.
+    """Some rows as they are in the file, and the line of each as `rows` has it.
 
     `total` is None while nobody has counted them; `indexed` is the share (0 to 1) of the files
     whose rows can be found at once: while it is below 1, rows far inside may be missing.
@@ -40,6 +47,7 @@ class Page:
     rows: list[Row]
     total: int | None
     indexed: float = 1.0
+    lines: tuple[int, ...] = field(default=(), compare=False)
 
 
 def page(place: Place, start: int, count: int) -> Page:
@@ -49,7 +57,7 @@ def page(place: Place, start: int, count: int) -> Page:
     """
     parts = _parts(place)
     index.ensure(parts)
-    wanted: list[Row] = []
+    wanted: list[tuple[int, Row]] = []
     skip = start
     for part in parts:
         size = _size(part)
@@ -63,7 +71,8 @@ def page(place: Place, start: int, count: int) -> Page:
         if len(wanted) == count:
             break
         skip = max(0, skip - passed)
-    return Page(wanted, _total(parts), _indexed(parts))
+    lines = tuple(line for line, _ in wanted)
+    return Page([row for _, row in wanted], _total(parts), _indexed(parts), lines)
 
 
 def search(
@@ -76,9 +85,9 @@ def search(
     limit = time.monotonic() + seconds
     hits: list[Hit] = []
     number = start
-    for row in _from(_parts(place), start):
+    for line, row in _from(_parts(place), start):
         if words.casefold() in values.dumps(row, default=str).casefold():
-            hits.append((number, row))
+            hits.append(Hit(number, line, row))
         number += 1
         if len(hits) == count or time.monotonic() > limit:
             return hits, number
@@ -170,29 +179,30 @@ def _marked(file: Path, start: Mark | None = None) -> tables.Marked:
         raise wrong("file_unreadable", file, reason=error.strerror or str(error)) from None
 
 
-def _slice(part: Path, skip: int, count: int) -> tuple[list[Row], int | None]:
-    """At most `count` rows after the first `skip`, and how many rows there are up to their end.
+def _slice(part: Path, skip: int, count: int) -> tuple[list[tuple[int, Row]], int | None]:
+    """At most `count` rows with their lines after the first `skip`, and how many rows there are up
+    to their end.
 
     None instead of the number: that is too far inside a file that is not indexed yet.
     """
     source = COLUMNAR.get(kind(part.name))
     if source is not None:
-        return list(source.part(part, skip, count)), source.count(part)
+        return list(enumerate(source.part(part, skip, count), skip + 1)), source.count(part)
     mark, number = index.load(part).nearest(skip)
     if skip - number > FAR and index.needed([part]):
         return [], None
-    found: list[Row] = []
-    for _, _, row in _marked(part, mark):
+    found: list[tuple[int, Row]] = []
+    for _, line, row in _marked(part, mark):
         if number >= skip:
-            found.append(row)
+            found.append((line, row))
         number += 1
         if len(found) == count:
             break
     return found, number
 
 
-def _from(parts: list[Path], start: int) -> Iterator[Row]:
-    """Every row from number `start` on."""
+def _from(parts: list[Path], start: int) -> Rows:
+    """Every row from number `start` on, with its line."""
     for part in parts:
         size = _size(part)
         if size is not None and size <= start:
@@ -200,13 +210,13 @@ def _from(parts: list[Path], start: int) -> Iterator[Row]:
             continue
         source = COLUMNAR.get(kind(part.name))
         if source is not None:
-            yield from source.part(part, start, source.count(part) - start)
+            yield from enumerate(source.part(part, start, source.count(part) - start), start + 1)
             start = 0
             continue
         mark, number = index.load(part).nearest(start)
-        for _, _, row in _marked(part, mark):
+        for _, line, row in _marked(part, mark):
             if number >= start:
-                yield row
+                yield line, row
             number += 1
         start = max(0, start - number)
 

@@ -22,7 +22,7 @@ from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
 from backend.datafiles.formats import Conversation, Layout
 from backend.datafiles.packed import Watch
-from backend.datafiles.survey import FIRST, Remark, Survey
+from backend.datafiles.survey import FIRST, Place, Remark, Survey
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
 from backend.datafiles.turns import RowError
 from backend.datafiles.wrong import shown, wrong
@@ -37,7 +37,8 @@ Read = Callable[[Row], Conversation]
 
 @dataclass
 class Finding:
-    """One thing wrong with rows of one file: how many, and the first lines.
+    """One thing wrong with rows of one file: how many, and of the first ones the number in the set
+    and the line in the file, both from 1.
 
     level: "stops" training, the row is "refused", or a "notice".
     """
@@ -45,6 +46,7 @@ class Finding:
     problem: Problem
     level: str
     count: int = 0
+    rows: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
@@ -53,6 +55,7 @@ class Finding:
             "code": self.problem.code,
             "level": self.level,
             "count": self.count,
+            "rows": self.rows,
             "lines": self.lines,
             "params": dict(self.problem.params),
             "text": self.told().text(),
@@ -87,21 +90,23 @@ class Report:
         """Whether training takes every row."""
         return self.complete and all(one.level == "notice" for one in self.findings.values())
 
-    def add(self, problem: Problem, line: int, level: str) -> None:
-        """Count something wrong in a line of a file."""
+    def add(self, problem: Problem, row: int, line: int, level: str) -> None:
+        """Count something wrong in a row of the set, with its line in the file (0: in no row)."""
         key = (problem.code, str(problem.params.get("file", "")))
         found = self.findings.setdefault(key, Finding(problem, level))
         found.count += 1
         if line and len(found.lines) < FIRST:
+            found.rows.append(row)
             found.lines.append(line)
 
     def remark(self, one: Remark) -> None:
         """Add what stands out in rows taken together."""
-        file, line = one.seen.first[0]
+        file, line, _ = one.seen.first[0]
         params = {"file": file, "line": line, **one.params}
         problem = Problem(code=one.code, params=params, notice=True)
-        lines = [line for where, line in one.seen.first if where == file]
-        self.findings[one.code, file] = Finding(problem, "notice", one.seen.count, lines)
+        places = [place for place in one.seen.first if place.file == file]
+        rows, lines = [place.row for place in places], [place.line for place in places]
+        self.findings[one.code, file] = Finding(problem, "notice", one.seen.count, rows, lines)
 
     def to_json(self) -> dict[str, object]:
         """As `tuneboard data check --json` prints it."""
@@ -196,13 +201,13 @@ class _File:
         for line, row in chain([first], rows):
             self.report.rows += 1
             if layout:
-                self.report.survey.row((str(self.path), line), row, layout)
+                self.report.survey.row(self._place(line), row, layout)
             self._judge(line, row, read)
 
     def _notice_separator(self) -> None:
         notice = separators.reason(self.path)
         if notice:
-            self.report.add(notice, 0, "notice")
+            self.report.add(notice, 0, 0, "notice")
 
     def _layout(self, line: int, row: Row) -> Layout | None:
         """How rows are laid out; None where the columns are wrong, which is said."""
@@ -223,27 +228,31 @@ class _File:
                 one = read(row)
                 for note in one.notes:
                     self._row(note, line, "notice")
-                self.report.survey.conversation((str(self.path), line), one)
+                self.report.survey.conversation(self._place(line), one)
                 self.report.usable += 1
         except RowError as error:
             self._row(error.code, line, "stops" if error.fatal else "refused")
 
     def _row(self, code: str, line: int, level: str, **params: int) -> None:
         given: dict[str, str | int] = {"file": str(self.path), "line": line, **params}
-        self.report.add(Problem(code=code, params=given), line, level)
+        self.report.add(Problem(code=code, params=given), self.report.rows, line, level)
         if self.how.strict and level != "notice":
             raise _Enough
 
-    def _wrong(self, error: DataError, line: int) -> None:
-        """Count what is broken, which would stop a training."""
-        self.report.add(error.problems[0], line, "stops")
+    def _place(self, line: int) -> Place:
+        """Where the row stands that was counted last."""
+        return Place(str(self.path), line, self.report.rows)
+
+    def _wrong(self, error: DataError, line: int, row: int = 0) -> None:
+        """Count what is broken, which would stop a training; `row` is the next one unless given."""
+        self.report.add(error.problems[0], row or self.report.rows + 1, line, "stops")
         if self.how.strict:
             raise _Enough
 
     def _broken(self, error: DataError, line: int) -> None:
         """Count a row that cannot be read at all."""
         self.report.rows += 1
-        self._wrong(error, line)
+        self._wrong(error, line, self.report.rows)
 
     def _rows(self) -> Iterator[tuple[int, Row]]:
         """Every row that can be read, with its line; what cannot is counted."""

@@ -6,7 +6,7 @@ Memory is bounded: of each text only a hash is held, of at most MOST different q
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend.datafiles.formats import Conversation, Layout
 from backend.datafiles.turns import Message, thought_of
@@ -20,7 +20,13 @@ LEAST = 3
 COLUMNS = 100  # that are counted
 EMPTY: tuple[object, ...] = (None, "", [], {})
 
-Place = tuple[str, int]  # file, line
+
+class Place(NamedTuple):
+    """Where a row stands: its file, its line there, and its number in the set, both from 1."""
+
+    file: str
+    line: int
+    row: int
 
 
 @dataclass

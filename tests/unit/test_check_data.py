@@ -29,6 +29,22 @@ def found(report: Report) -> dict[str, tuple[str, int, list[int]]]:
     return {one.problem.code: (one.level, one.count, one.lines) for one in report.findings.values()}
 
 
+def test_rows_are_counted_over_all_files_and_lines_in_each(tmp_path: Path) -> None:
+    """A row is known by its number in the set, as everywhere else; its line stands beside it."""
+    bad = {"instruction": "q", "output": ""}
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text(lines(GOOD, "", "{", bad))
+    (folder / "b.jsonl").write_text(lines(GOOD, bad))
+    report = check(Entry(name="a", path=folder), Checking())
+    places = [(one.problem.code, one.rows, one.lines) for one in report.findings.values()]
+    assert places == [
+        ("data_bad_json", [2], [3]),
+        ("row_empty_answer", [3], [4]),
+        ("row_empty_answer", [5], [2]),
+    ]
+
+
 def test_good_rows_are_good(tmp_path: Path) -> None:
     report = judged(tmp_path, lines(GOOD, GOOD))
     assert (report.rows, report.usable, report.good, report.complete) == (2, 2, True, True)

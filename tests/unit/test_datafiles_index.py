@@ -154,9 +154,10 @@ def test_search(home: Path) -> None:
     path = home / "c.jsonl"
     path.write_text(CONTENTS["c.jsonl"])
     hits, onward = datafiles.search(path, "FRAGE 77", 0, 3, 10)
-    assert [number for number, _ in hits] == [77, 770, 771]
+    assert [hit.number for hit in hits] == [77, 770, 771]
     hits, onward = datafiles.search(path, "frage 77", onward, 10, 10)
-    assert ([number for number, _ in hits], onward) == (list(range(772, 780)), -1)
+    assert ([hit.number for hit in hits], onward) == (list(range(772, 780)), -1)
+    assert [hit.line for hit in hits] == [2 * hit.number + 1 for hit in hits], "blank lines count"
 
 
 def test_the_index_is_made_by_a_child(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
