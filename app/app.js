@@ -126,6 +126,45 @@ document.addEventListener("pointerover", (event) => {
   };
 })();
 
+// What is typed is kept in this browser, see app/tabs/keeping.py: `begin` once the page has been
+// filled from it, as the page's own first values would be kept before.
+window.tuneboard = (() => {
+  let filled = false;
+  const key = (name) => `tuneboard-${name}`;
+  const store = (name) => (name.startsWith("talk") ? sessionStorage : localStorage);
+  return {
+    // A run that was started below what is seen, as on a phone, is gone to; not where it was refused.
+    show: (panel, answer) =>
+      void setTimeout(() => {
+        const run = document.querySelector(answer) ? null : document.querySelector(panel);
+        if (run && run.getBoundingClientRect().top > innerHeight) run.scrollIntoView();
+      }, 300),
+    begin: () => void (filled = true),
+    read: (names) => {
+      try {
+        const kept = names.map((name) => [name, store(name).getItem(key(name)) ?? ""]);
+        return JSON.stringify(Object.fromEntries(kept));
+      } catch {
+        return ""; // a browser that keeps nothing
+      }
+    },
+    write: (name, keys, [free, ...secrets], values) => {
+      if (!filled) return;
+      const kept = Object.fromEntries(keys.map((each, at) => [each, values[at]]));
+      const typed = String(kept[free] ?? "").replaceAll("-", "_");
+      if (secrets.some((secret) => typed.includes(secret))) delete kept[free];
+      try {
+        store(name).setItem(key(name), JSON.stringify(kept));
+      } catch {} // full, or forbidden
+    },
+  };
+})();
+
+// Rows that were edited and not saved are lost with the page: the browser asks first.
+window.addEventListener("beforeunload", (event) => {
+  if (window.unsaved && document.querySelector("#edit-form")) event.preventDefault();
+});
+
 // Where a text box cannot fit its content by style (field-sizing), what is said is shown whole so.
 if (!CSS.supports("field-sizing", "content")) {
   setInterval(() => {

@@ -1,11 +1,7 @@
 """The page's server: FastAPI, our guard outermost, Gradio mounted inside."""
 
-import asyncio
 import socket
-from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import gradio as gr
 import psutil
@@ -14,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.types import ASGIApp
 
+from app import events
 from app.guard import Guard
 from app.i18n import t
 from app.intake import Intake, tidy_uploads
@@ -27,7 +24,6 @@ from backend.contract.slow_clients import TimedProtocol
 
 LOCALES = {"en": ("en",), "zh": ("zh-CN", "zh-TW")}  # ours -> Gradio's; others fall back on en
 TEXT = "text/plain; charset=utf-8"
-MOST_IN_PROGRESS = 4  # outputs of an event that show that it is on its way
 
 
 def build_app(settings: Settings) -> ASGIApp:
@@ -53,9 +49,7 @@ def build_app(settings: Settings) -> ASGIApp:
 
     blocks = build()
     blocks.has_launched = True  # mounting leaves it out, and then any path passes for an upload
-    _answer_at_once(blocks)
-    _answer_in_order(blocks)
-    _defer_alone(blocks)
+    events.prepare(blocks)
     blocks.queue(max_size=256, default_concurrency_limit=16, api_open=False)
     gr.mount_gradio_app(
         api,
@@ -91,51 +85,6 @@ def missing_words() -> gr.I18n:
         for locale in locales
     }
     return gr.I18n(**words)
-
-
-def _answer_at_once(blocks: gr.Blocks) -> None:
-    """Only what streams goes through Gradio's queue.
-
-    Its answers come over a stream that the page opens and closes; an event that is sent just as
-    the stream closes stays without an answer, and our timers close it every second. And the page
-    walks through all components for each output that ever showed progress, at every event: what
-    fills a whole form shows none.
-    """
-    for event in blocks.fns.values():
-        event.queue = event.types_generator or event.is_cancel_function
-        if event.show_progress == "hidden" or len(event.outputs) > MOST_IN_PROGRESS:
-            event.show_progress_on = []
-
-
-def _answer_in_order(blocks: gr.Blocks) -> None:
-    """Of two events with one handler that a visitor's page sends, the later is answered last.
-
-    Each sends all that the form holds and gets what is to be shown: the earlier answer, coming
-    late, would stay.
-    """
-    process = blocks.process_api
-    turns: WeakKeyDictionary[Any, defaultdict[Any, asyncio.Lock]] = WeakKeyDictionary()
-
-    async def in_turn(block_fn: Any, inputs: Any, state: Any = None, **given: Any) -> Any:
-        if state is None or block_fn.queue:
-            return await process(block_fn, inputs, state, **given)
-        async with turns.setdefault(state, defaultdict(asyncio.Lock))[block_fn.fn]:
-            return await process(block_fn, inputs, state, **given)
-
-    blocks.process_api = in_turn
-
-
-def _defer_alone(blocks: gr.Blocks) -> None:
-    """An event with several listeners is never deferred until the one before is answered.
-
-    Gradio (6.31) hands a deferred event not to the listener that was busy, but to all of them:
-    each finds another one busy and defers the event again, without end.
-    """
-    listeners = Counter(target for event in blocks.fns.values() for target in event.targets)
-    for event in blocks.fns.values():
-        alone = all(listeners[target] == 1 for target in event.targets)
-        if event.trigger_mode == "always_last" and not alone:
-            event.trigger_mode = "multiple"
 
 
 def check(settings: Settings) -> None:

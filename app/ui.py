@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.events import LANGUAGE_BOX
 from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
 from app.tabs import (
     again_panel,
@@ -18,10 +19,12 @@ from app.tabs import (
     train,
 )
 from app.tabs.context import Context
+from app.tabs.keeping import Keeper
 from app.theme import CSS, HEAD, THEME
 
 __all__ = ["CSS", "HEAD", "THEME", "build"]
 
+LANGUAGE_KEY = "tuneboard-language"  # in the browser's storage
 LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
 
 
@@ -35,7 +38,7 @@ def build() -> gr.Blocks:
         news = clock.draw()
         bar, model_name = model_bar.build(texts, news)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
-            context = Context(texts, lang, bar, model_name, tabs, news)
+            context = Context(texts, lang, bar, model_name, tabs, news, Keeper())
             with _tab(texts, "train"):
                 trained, form = train.build(context)
             with _tab(texts, "data"):
@@ -54,6 +57,8 @@ def build() -> gr.Blocks:
         again_panel.wire(context, form, [trained, chained, listed.panel])
         _wire_language(page, texts, chosen, lang)
         clock.wire(news, lang, strip, tabs)
+        context.keeper.wire()
+        tabs.change(None, None, None, js="() => window.scrollTo(0, 0)")  # each is read from its top
     return page
 
 
@@ -87,7 +92,7 @@ def _header(texts: Texts) -> tuple[Any, Any, Any]:
             label="Language / 语言",
         )
         texts.make(gr.Button, {"value": "header.theme"}, elem_id="theme", size="sm", min_width=80)
-    lang = gr.Textbox(DEFAULT_LANGUAGE, visible=False)
+    lang = gr.Textbox(DEFAULT_LANGUAGE, visible=False, elem_id=LANGUAGE_BOX)
     return chosen, lang, strip
 
 
@@ -105,7 +110,7 @@ def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) ->
 
 def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> None:
     """All texts change first; what else depends on the language follows from `lang`."""
-    stored = gr.BrowserState("", storage_key="tuneboard-language")
+    stored = gr.Textbox(visible=False)
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
     def first(kept: str, request: gr.Request) -> str:
@@ -113,8 +118,10 @@ def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> Non
             kept if kept in languages() else from_header(request.headers.get("accept-language", ""))
         )
 
-    page.load(first, stored, chosen, **quiet)
+    read = f"() => [localStorage.getItem('{LANGUAGE_KEY}') ?? '']"
+    page.load(first, stored, chosen, js=read, **quiet)
     chosen.change(
         lambda name: [name, *texts.updates(name)], chosen, [lang, *texts.components], **quiet
     )
-    chosen.input(lambda name: name, chosen, stored, **quiet)
+    keep = f"(name) => {{ localStorage.setItem('{LANGUAGE_KEY}', name); }}"
+    chosen.input(None, chosen, None, js=keep, **quiet)

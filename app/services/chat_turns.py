@@ -64,6 +64,19 @@ def text_of(content: Any) -> str:
     return str(content)
 
 
+def kept(history: object) -> list[Turn]:
+    """The turns of a column as a browser gives them back; [] for anything else."""
+    return [
+        {
+            "role": turn["role"],
+            "content": text_of(turn.get("content", "")),
+            "metadata": turn.get("metadata") or {},
+        }
+        for turn in (history if isinstance(history, list) else [])
+        if isinstance(turn, dict) and turn.get("role") in {"user", "assistant"}
+    ]
+
+
 def written(calls: Sequence[Mapping[str, Any]]) -> str:
     """Tool calls of an answer as the page shows them, in the manner of Hermes."""
     rows = [

@@ -12,7 +12,7 @@ from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
 from backend.contract.home import relative
 from backend.contract.preflight import check_paths
-from backend.contract.problems import Problem, TuneboardError, UsageError
+from backend.contract.problems import Problem, TuneboardError, UsageError, errors
 from backend.contract.run_folder import RunView, State
 
 SETS = ("dataset", "eval_dataset")
@@ -57,9 +57,8 @@ def restart(view: RunView, secrets: Values) -> Path:
     bare = run_folder.without_result(view.path)
     values["output_dir"] = relative(view.path if bare else launch.unused(view.path))
     problems = [*judged(values, [], view.task), *check_paths(values, view.task)]
-    errors = [problem for problem in problems if not problem.notice]
-    if errors:
-        raise UsageError(*errors)
+    if errors(problems):
+        raise UsageError(*errors(problems))
     return launch.start(view.task, values, exclusive=True)
 
 

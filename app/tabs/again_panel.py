@@ -87,6 +87,7 @@ def wire(context: Context, form: Form, panels: Sequence[Any]) -> None:
     inputs = [context.lang, *form.components]
     for panel in panels:
         panel.again.click(fill, panel.run, outputs, api_visibility="private")
+        panel.answer.hear(context)
         started = panel.answer.button.click(
             restart,
             [panel.run, *inputs],

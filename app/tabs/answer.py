@@ -20,7 +20,8 @@ from backend.contract.problems import Problem
 
 IN_WAY = "run_in_way"
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
-FORGET = "() => [{__type__: 'update', visible: false}]"
+# Only where it is shown: each change of what is visible lays out the whole page.
+FORGET = "() => document.querySelector('#%s') ? [{__type__: 'update', visible: false}] : []"
 FREE = """() => [
     {__type__: 'update', interactive: true},
     {__type__: 'update', visible: false},
@@ -40,16 +41,21 @@ class Answer:
         """What `started` and `refused` fill."""
         return [self.button, self.box, self.problems]
 
-    def wire(self, context: Context, start: Any, edits: Sequence[Any]) -> None:
-        """Hear a press at once; `start` is its event, `edits` are those that make it obsolete."""
+    def hear(self, context: Context) -> None:
+        """Say at once, in the browser, that a press was heard. To be called before the event of the
+        start is wired: of several listeners to a press, Gradio calls one after the other.
+        """
         heard = json.dumps({lang: t("start.heard", lang) for lang in languages()})
         busy = f"""(lang) => [
             {{__type__: 'update', interactive: false}},
             {{__type__: 'update', value: ({heard})[lang], visible: true}},
         ]"""
         self.button.click(None, context.lang, [self.button, self.box], js=busy, **QUIET)
+
+    def wire(self, context: Context, start: Any, edits: Sequence[Any]) -> None:
+        """`start` is the event of the start, `edits` are those that make its answer obsolete."""
         start.failure(None, None, [self.button, self.box], js=FREE, **QUIET)
-        gr.on([*edits], None, None, self.box, js=FORGET, **QUIET)
+        gr.on([*edits], None, None, self.box, js=FORGET % self.box.elem_id, **QUIET)
         gr.on(
             [context.news.runs.change, context.lang.change],
             self._again,
@@ -69,7 +75,7 @@ class Answer:
 
 def draw(texts: Texts, button: Any, elem_id: str) -> Answer:
     """Draw the box below a start button."""
-    return Answer(button, message.problem(texts, elem_id), gr.State(()))
+    return Answer(button, message.problem(texts, elem_id, "answer"), gr.State(()))
 
 
 def started() -> list[Any]:

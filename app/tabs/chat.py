@@ -1,7 +1,7 @@
 """The Chat tab: load a model into a child, talk to it, base and tuned side by side."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ from app.form import Form, problem_lines
 from app.i18n import say, t
 from app.services import chat_client, chat_turns
 from app.services.catalog import base_of, is_adapter
-from app.tabs import chat_feedback, plain_chatbot
+from app.tabs import chat_feedback, message, plain_chatbot
 from app.tabs.context import Context
 from app.tabs.plain_chatbot import PlainChatbot
 from backend.contract import boundary
 from backend.contract.arguments import judged
 from backend.contract.home import home, relative
 from backend.contract.preflight import check_paths
-from backend.contract.problems import TuneboardError, errors
+from backend.contract.problems import TuneboardError, UsageError, errors
 
 SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty")
 ENGINE = ("infer_dtype", "infer_backend", "skip_special_tokens")
@@ -26,6 +26,7 @@ OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
 START = {"max_new_tokens": 512}
 ROLES = [("chat.role_user", "user"), ("chat.role_observation", chat_turns.RESULT)]
 DRAW_S = 0.15  # a browser that draws each token of a small model has no time for Stop
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 History = list[dict[str, Any]]
 
 
@@ -57,6 +58,8 @@ def build(context: Context) -> dict[str, Any]:
                 lines=2,
                 elem_id="chat-message",
             )
+            parts["busy"] = gr.State(False)
+            parts["note"] = message.note(texts, "chat-note", container=False, lines=1)
             with gr.Row(elem_classes="buttons"):
                 for name in ("send", "stop", "again", "clear"):
                     parts[name] = _button(texts, name, "primary" if name == "send" else "secondary")
@@ -65,6 +68,7 @@ def build(context: Context) -> dict[str, Any]:
             kept |= chat_feedback.draw_set(texts)
     _wire_model(context, form, parts)
     _wire_talk(context, form, parts)
+    _keep(context, form, parts)
     chat_feedback.wire(kept, parts, context.lang)
     parts["side_by_side"].change(
         lambda both: [gr.update(visible=both)] * 2,
@@ -73,6 +77,19 @@ def build(context: Context) -> dict[str, Any]:
         api_visibility="private",
     )
     return parts
+
+
+def _keep(context: Context, form: Form, parts: dict[str, Any]) -> None:
+    """The settings and, until the browser's tab is closed, what was said."""
+    own = {name: box for name, box in form.widgets.items() if name not in context.bar.widgets}
+    names = ("side_by_side", "system", "tools", "escape", "seed")
+    context.keeper.add("chat", {**own, **{name: parts[name] for name in names}})
+
+    def turns(values: dict[str, Any]) -> dict[str, Any]:
+        columns = {side: chat_turns.kept(values.get(side)) for side in ("tuned", "base")}
+        return {**values, **columns}
+
+    context.keeper.add("talk", {name: parts[name] for name in ("message", "tuned", "base")}, turns)
 
 
 def _settings(texts: Any, form: Form, parts: dict[str, Any]) -> None:
@@ -200,67 +217,87 @@ def describe(lang: str) -> str:
 
 
 def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
+    """One answer is written at a time: what is sent meanwhile stays in its box, which is said."""
     columns = [parts["tuned"], parts["base"]]
-    inputs = [
-        context.lang,
-        parts["side_by_side"],
-        parts["system"],
-        parts["seed"],
-        parts["tools"],
-        *columns,
-        *form.components,
-    ]
-
-    def ask(
-        lang: str, both: bool, message: str, role: str, tuned: History, base: History
-    ) -> list[Any]:
-        if not message.strip():
-            return [gr.skip()] * 4
-        turn = chat_turns.asked(message, role, t("chat.role_observation", lang))
-        return ["", "user", [*(tuned or []), turn], [*(base or []), turn] if both else gr.skip()]
+    boxes = [parts[name] for name in ("side_by_side", "system", "seed", "tools")]
+    inputs = [context.lang, *boxes, *columns, *form.components]
 
     def answer(
         lang: str, both: bool, system: str, seed: str, tools: str, *given: Any
     ) -> Iterator[list[Any]]:
-        values, problems = form.values(given[2:])
         histories = list(given[:2]) if both else [given[0]]
-        problems = errors(problems)
-        if problems:
-            failed = [_failed(history, problem_lines(problems, lang)) for history in histories]
-            yield [*failed, *[gr.skip()] * (2 - len(histories))]
-            return
-        options: dict[str, Any] = {name: values[name] for name in OPTIONS}
-        options["max_tokens"] = values["max_new_tokens"]
         try:
-            options |= {"seed": chat_turns.seed(seed), "tools": chat_turns.tools(tools) or None}
+            options = _options(form, given[2:], seed, tools)
         except TuneboardError as error:
-            failed = [
-                _failed(history, problem_lines(error.problems, lang)) for history in histories
-            ]
+            words = problem_lines(error.problems, lang)
+            failed = [_failed(history, words) for history in histories]
             yield [*failed, *[gr.skip()] * (2 - len(histories))]
             return
         yield from _answers(histories, system, options, lang)
 
-    def again(*histories: History) -> list[History]:
-        return [_without_answer(history or []) for history in histories]
+    asked, repeated = _wire_questions(context, parts, columns)
+    running = [event.then(answer, inputs, columns, **QUIET) for event in (asked, repeated)]
+    idle = [parts["busy"], parts["note"]]
+    for event in running:
+        event.then(_idle, None, idle, **QUIET)
+    stopped = parts["stop"].click(None, None, None, cancels=running, api_visibility="private")
+    stopped.then(_idle, None, idle, **QUIET)
+    cleared = parts["clear"].click(
+        lambda: [[], []], None, columns, cancels=running, api_visibility="private"
+    )
+    cleared.then(_idle, None, idle, **QUIET)
 
+
+def _idle() -> list[Any]:
+    return [False, gr.update(visible=False)]
+
+
+def _wire_questions(context: Context, parts: dict[str, Any], columns: list[Any]) -> list[Any]:
+    """Send and Again; their events, after which an answer is to be written."""
+
+    def busy_note(lang: str) -> Any:
+        return gr.update(visible=True, value=t("chat.busy", lang))
+
+    def ask(lang: str, busy: bool, both: bool, words: str, *given: Any) -> list[Any]:
+        role, tuned, base = given
+        if busy:
+            return [*[gr.skip()] * 5, busy_note(lang)]
+        if not words.strip():
+            return [gr.skip()] * 6
+        turn = chat_turns.asked(words, role, t("chat.role_observation", lang))
+        beside = [*(base or []), turn] if both else gr.skip()
+        return ["", "user", [*(tuned or []), turn], beside, True, gr.update(visible=False)]
+
+    def again(lang: str, busy: bool, *histories: History) -> list[Any]:
+        if busy:
+            return [*[gr.skip()] * 3, busy_note(lang)]
+        shorter = [_without_answer(history or []) for history in histories]
+        return [*shorter, any(shorter), gr.update(visible=False)]
+
+    state = [context.lang, parts["busy"]]
+    boxes = [parts["message"], parts["role"], *columns]
+    outputs = [*columns, parts["busy"], parts["note"]]
     asked = gr.on(
         [parts["send"].click, parts["message"].submit],
         ask,
-        [context.lang, parts["side_by_side"], parts["message"], parts["role"], *columns],
-        [parts["message"], parts["role"], *columns],
-        show_progress="hidden",
-        api_visibility="private",
+        [*state, parts["side_by_side"], *boxes],
+        [parts["message"], parts["role"], *outputs],
+        **QUIET,
     )
-    repeated = parts["again"].click(
-        again, columns, columns, show_progress="hidden", api_visibility="private"
-    )
-    running = [
-        event.then(answer, inputs, columns, show_progress="hidden", api_visibility="private")
-        for event in (asked, repeated)
-    ]
-    parts["stop"].click(None, None, None, cancels=running, api_visibility="private")
-    parts["clear"].click(lambda: [[], []], None, columns, cancels=running, api_visibility="private")
+    return [asked, parts["again"].click(again, [*state, *columns], outputs, **QUIET)]
+
+
+def _options(form: Form, given: Sequence[Any], seed: str, tools: str) -> dict[str, Any]:
+    """How an answer is to be sampled, as the API takes it. Raises UsageError."""
+    values, problems = form.values(given)
+    if errors(problems):
+        raise UsageError(*errors(problems))
+    return {
+        **{name: values[name] for name in OPTIONS},
+        "max_tokens": values["max_new_tokens"],
+        "seed": chat_turns.seed(seed),
+        "tools": chat_turns.tools(tools) or None,
+    }
 
 
 def _answers(

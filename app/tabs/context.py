@@ -6,12 +6,13 @@ from typing import Any
 from app.form import Form
 from app.i18n import Texts
 from app.tabs.clock import News
+from app.tabs.keeping import Keeper
 
 
 @dataclass(frozen=True)
 class Context:
     """Handed to each tab's build(); `bar` is the model bar's form, `model_name` its name box,
-    `news` what the page's clock tells."""
+    `news` what the page's clock tells, `keeper` what a reload is to bring back."""
 
     texts: Texts
     lang: Any
@@ -19,3 +20,4 @@ class Context:
     model_name: Any
     tabs: Any
     news: News
+    keeper: Keeper

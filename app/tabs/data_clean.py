@@ -16,6 +16,7 @@ from backend.contract.problems import TuneboardError
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 NEAR, RATIO, SEED = 0.8, 0.1, 42
 NARROW = 200  # pixels
+SHOWN = {"start", "stop", "bar", "said", "not_in"}  # what is not typed, or offered anew
 
 Parts = dict[str, Any]
 Update = Any
@@ -27,6 +28,8 @@ def build(context: Context, dataset: Any, dataset_dir: Any) -> None:
     splitter = _draw_split(context.texts)
     dataset_preview.keep_fresh(context.news, dataset_dir, [cleaner["not_in"]])
     shared = [dataset, dataset_dir, context.lang]
+    boxes = {name: box for name, box in {**cleaner, **splitter}.items() if name not in SHOWN}
+    context.keeper.add("clean", boxes)
     _wire_names(dataset, cleaner, splitter)
     _wire_clean(cleaner, shared)
     _wire_split(splitter, shared)
@@ -98,13 +101,16 @@ def _draw_end(texts: Texts, parts: Parts, prefix: str, start: str) -> None:
 
 
 def _wire_names(dataset: Any, cleaner: Parts, splitter: Parts) -> None:
-    """New names that follow from the chosen set's."""
+    """New names that follow from the chosen set's; one that a person has typed stays."""
+    proposed = gr.State([""] * 3)
 
-    def named(name: str | None) -> list[str]:
-        return [f"{name}_clean", f"{name}_train", f"{name}_test"] if name else [""] * 3
+    def named(name: str | None, before: list[str], *typed: str) -> list[Any]:
+        names = [f"{name}_clean", f"{name}_train", f"{name}_test"] if name else [""] * 3
+        pairs = zip(names, before, typed, strict=True)
+        return [names, *(new if own in {"", old} else own for new, old, own in pairs)]
 
     boxes = [cleaner["into"], splitter["first"], splitter["second"]]
-    dataset.change(named, dataset, boxes, **QUIET)
+    dataset.change(named, [dataset, proposed, *boxes], [proposed, *boxes], **QUIET)
 
 
 def _wire_clean(parts: Parts, shared: list[Any]) -> None:
@@ -116,7 +122,7 @@ def _wire_clean(parts: Parts, shared: list[Any]) -> None:
         wish["near"] = wish["near"] if near_too else None
         if not name or not cleaning.chosen(wish):
             said = t("clean.choose_step" if name else "clean.choose", lang)
-            yield [gr.update(visible=False), row_html.note(said), gr.skip(), gr.skip()]
+            yield [gr.update(visible=False), row_html.note(said), *[gr.skip()] * 3]
             return
         job = Job(name, folder, bool(overwrite))
         yield from _shown(cleaning.clean(job, into.strip(), wish, model.strip()), job, lang)
@@ -132,7 +138,7 @@ def _wire_split(parts: Parts, shared: list[Any]) -> None:
         first, second, again = given
         if not name:
             said = row_html.note(t("clean.choose", lang))
-            yield [gr.update(visible=False), said, gr.skip(), gr.skip()]
+            yield [gr.update(visible=False), said, *[gr.skip()] * 3]
             return
         job = Job(name, folder, bool(again))
         names = (first.strip(), second.strip())
@@ -143,34 +149,36 @@ def _wire_split(parts: Parts, shared: list[Any]) -> None:
 
 
 def _wire(parts: Parts, work: Any, inputs: list[Any]) -> None:
-    """Start and stop; leaving the page ends the work, too."""
-    outputs = [parts[name] for name in ("bar", "said", "start", "stop")]
+    """Start and stop; leaving the page ends the work, too. What was made becomes what is chosen."""
+    outputs = [*(parts[name] for name in ("bar", "said", "start", "stop")), inputs[0]]
     working = parts["start"].click(work, inputs, outputs, **QUIET)
 
     def stopped(lang: str) -> list[Update]:
         hidden = gr.update(visible=False)
         said = row_html.note(t("clean.stopped", lang))
-        return [hidden, said, gr.update(interactive=True), hidden]
+        return [hidden, said, gr.update(interactive=True), hidden, gr.skip()]
 
     stop = parts["stop"].click(stopped, inputs[2], outputs, cancels=[working], **QUIET)
     hide_late(stop, parts["bar"])
 
 
 def _shown(told: Iterator[Told], job: Job, lang: str) -> Iterator[list[Update]]:
-    """Updates of bar, words, start and stop while a child works."""
+    """Updates of bar, words, start, stop and the chosen set while a child works."""
     hidden = gr.update(visible=False)
     free = [gr.update(interactive=True), hidden]
-    busy = [gr.update(interactive=False), gr.update(visible=True)]
+    busy = [gr.update(interactive=False), gr.update(visible=True), gr.skip()]
     yield [_bar(job.name, 0, 0, lang), "", *busy]
     try:
         for each in told:
             if isinstance(each, tuple):
-                yield [_bar(job.name, *each, lang), gr.skip(), gr.skip(), gr.skip()]
+                yield [_bar(job.name, *each, lang), *[gr.skip()] * 4]
             else:
-                yield [hidden, cleaning.report(each, lang), *free]
+                names = dataset_preview.names(job.dataset_dir)
+                made = gr.update(choices=names, value=each[0]["name"])
+                yield [hidden, cleaning.report(each, lang), *free, made]
     except TuneboardError as error:
         said = "".join(row_html.note(problem.text(lang)) for problem in error.problems)
-        yield [hidden, said, *free]
+        yield [hidden, said, *free, gr.skip()]
 
 
 def _bar(name: str, done: int, total: int, lang: str) -> Update:

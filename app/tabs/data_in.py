@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import FileData
 
 from app.i18n import Texts, t
 from app.services import datasets, inbox, mapping, uploads
@@ -71,7 +70,6 @@ def _draw_sources(texts: Texts, parts: Parts) -> None:
         parts["file"] = gr.File(
             label="File / 文件", show_label=False, elem_id="bring-file", height=140
         )
-        parts["file"].preprocess = _as_it_came
         help_ = gr.Markdown(t("bring.file_help"), elem_classes="quiet")
         texts.add(help_, value="bring.file_help")
     with gr.Row(visible=False, elem_classes="fields bring-line") as parts["path_box"]:
@@ -92,11 +90,6 @@ def _draw_sources(texts: Texts, parts: Parts) -> None:
         )
         parts["hub_name"] = _box(texts, "name", elem_id="bring-hub_name")
         parts["hub_register"] = _register_button(texts, "bring-hub_register")
-
-
-def _as_it_came(payload: Any) -> FileData | None:
-    """The uploaded file and the name that it had; Gradio's own way leaves an empty file behind."""
-    return payload if isinstance(payload, FileData) else None
 
 
 def _box(texts: Texts, name: str, **given: Any) -> Any:
@@ -234,11 +227,15 @@ def _wire_sources(parts: Parts, place: Place) -> None:
         filled = _proposed(coming, name, folder, lang)
         return [coming, hidden(), gr.update(visible=True), hidden(), gr.skip(), *filled]
 
-    def uploaded(lang: str, folder: str, before: Coming | None, file: FileData | None) -> list[Any]:
+    def uploaded(
+        lang: str, folder: str, before: Coming | None, file: dict[str, Any] | None
+    ) -> list[Any]:
         _drop(before)
         if file is None:
             return closed(None)
-        return opened(Path(file.path), file.orig_name or file.path, lang, folder, upload=True)
+        path = str(file["path"])
+        name = str(file.get("orig_name") or path)
+        return opened(Path(path), name, lang, folder, upload=True)
 
     def named(lang: str, folder: str, before: Coming | None, given: str) -> list[Any]:
         _drop(before)
@@ -254,7 +251,10 @@ def _wire_sources(parts: Parts, place: Place) -> None:
 
     inputs = [place.lang, place.dataset_dir, parts["coming"]]
     quiet = {"api_visibility": "private"}
-    parts["file"].upload(uploaded, [*inputs, parts["file"]], outputs, **quiet)
+    # As it came, with the name that it had: a component's own way makes another, empty file of an
+    # empty one, and Gradio makes each component anew that an event leaves as it is.
+    given = [*inputs, parts["file"]]
+    parts["file"].upload(uploaded, given, outputs, preprocess=False, **quiet)
     parts["file"].clear(closed, parts["coming"], outputs, **quiet)
     gr.on(
         [parts["look"].click, parts["path"].submit],

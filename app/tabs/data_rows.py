@@ -1,6 +1,7 @@
 """Correct, delete and add rows of a small set: an accordion of the Data tab."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from app.i18n import Texts, t
 from app.services import drafts, row_html
 from app.services.drafts import Draft
 from app.tabs import dataset_preview
+from app.tabs.data_view import SHOW_ROWS
 from backend.contract.problems import DataError, Problem, TuneboardError
 
 BOXES = 8  # columns that are edited each in a box of its own
@@ -18,6 +20,7 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 Parts = dict[str, Any]
 Update = dict[str, Any]
+Left = dict[tuple[str, str], tuple[Draft, int]]  # by set and registry: unsaved, and the row shown
 
 
 def build(texts: Texts, lang: Any, dataset: Any, dataset_dir: Any) -> None:
@@ -27,7 +30,7 @@ def build(texts: Texts, lang: Any, dataset: Any, dataset_dir: Any) -> None:
 
 
 def _draw(texts: Texts) -> Parts:
-    parts: Parts = {"draft": gr.State(None), "at": gr.State(0)}
+    parts: Parts = {"draft": gr.State(None), "at": gr.State(0), "left": gr.State({})}
     with texts.make(gr.Accordion, {"label": "edit.title"}, open=False, elem_id="edit"):
         texts.add(gr.Markdown(t("edit.intro"), elem_classes="seen"), value="edit.intro")
         with gr.Row(elem_classes="seen-buttons"):
@@ -67,18 +70,20 @@ def _button(texts: Texts, name: str, variant: str = "secondary") -> Any:
 def _wire(parts: Parts, chosen: list[Any]) -> None:
     lang, dataset, _ = chosen
     shown = [parts[name] for name in ("draft", "at", "note", "form", "row")] + parts["boxes"]
+    inputs = [lang, parts["draft"], parts["at"], parts["row"], *parts["boxes"]]
 
-    def begin(words: str, name: str | None, folder: str) -> list[Any]:
+    def begin(words: str, name: str | None, folder: str, left: Left) -> list[Any]:
         if not name:
             return [*_closed(), row_html.note(t("sets.choose", words)), *_nothing()]
+        if (name, folder) in left:
+            return _drawn(*left.pop((name, folder)), words)
         try:
             draft = drafts.opened(name, folder)
         except TuneboardError as error:
             return [*_closed(), _noted(error, words), *_nothing()]
         return _drawn(draft, 0, words)
 
-    parts["open"].click(begin, chosen, shown, **QUIET)
-    dataset.change(lambda: [*_closed(), "", *_nothing()], None, shown, **QUIET)
+    parts["open"].click(begin, [*chosen, parts["left"]], shown, **QUIET)
 
     def act(name: str, words: str, draft: Draft | None, at: int, *given: str) -> list[Any]:
         if draft is None:
@@ -86,47 +91,71 @@ def _wire(parts: Parts, chosen: list[Any]) -> None:
         try:
             draft, at = _done(name, draft, at, given)
         except TuneboardError as error:
-            return [draft, at, _noted(error, words), *[gr.skip()] * (len(shown) - 3)]
+            return [draft, at, _noted(error, words, at), *[gr.skip()] * (len(shown) - 3)]
         return _drawn(draft, at, words)
 
-    inputs = [lang, parts["draft"], parts["at"], parts["row"], *parts["boxes"]]
     for name in ACTS:
         parts[name].click(partial(act, name), inputs, shown, **QUIET)
     parts["row"].submit(partial(act, "jump"), inputs, shown, **QUIET)
-    _wire_save(parts, lang, dataset)
+    _wire_leaving(parts, inputs, shown, dataset)
+    _wire_save(parts, inputs, dataset)
 
 
-def _wire_save(parts: Parts, lang: Any, dataset: Any) -> None:
-    def save(words: str, draft: Draft | None, into: str) -> list[Any]:
-        kept = [gr.skip()] * 3
-        if draft is None or not draft.touched:
-            return [row_html.note(t("edit.untouched", words)), *kept]
+def _wire_leaving(parts: Parts, inputs: list[Any], shown: list[Any], dataset: Any) -> None:
+    """Another set is chosen: what was not saved is put by, and said."""
+
+    def leave(
+        left: Left, words: str, draft: Draft | None, at: int, _: str, *boxes: str
+    ) -> list[Any]:
+        if draft is None:
+            return [left, *[gr.skip()] * len(shown)]
+        with suppress(TuneboardError):  # a row that could not be learned is left as it was
+            drafts.change(draft, at, _named(draft, boxes))
+        if not draft.touched:
+            return [left, *_closed(), "", *_nothing()]
+        left = {**left, (draft.entry.name, draft.dataset_dir): (draft, at)}
+        note = row_html.note(t("edit.left", words, name=draft.entry.name))
+        return [left, *_closed(), note, *_nothing()]
+
+    dataset.change(leave, [parts["left"], *inputs], [parts["left"], *shown], **QUIET)
+
+
+def _wire_save(parts: Parts, inputs: list[Any], dataset: Any) -> None:
+    def save(into: str, words: str, draft: Draft | None, at: int, _: str, *boxes: str) -> list[Any]:
+        unsaved = [gr.skip()] * 3
+        if draft is None:
+            return [gr.skip(), *unsaved]
         try:
+            drafts.change(draft, at, _named(draft, boxes))
+            if not draft.touched:
+                return [row_html.note(t("edit.untouched", words)), *unsaved]
             name = drafts.save(draft, into)
         except TuneboardError as error:
-            return [_noted(error, words), *kept]
-        said = row_html.note(t("edit.saved", words, name=name))
+            return [_noted(error, words, at), *unsaved]
+        note = row_html.note(t("edit.saved", words, name=name))
         choices = dataset_preview.names(draft.dataset_dir)
-        return [said, None, gr.update(visible=False), gr.update(choices=choices, value=name)]
+        return [note, None, gr.update(visible=False), gr.update(choices=choices, value=name)]
 
-    parts["save"].click(
+    saved = parts["save"].click(
         save,
-        [lang, parts["draft"], parts["into"]],
+        [parts["into"], *inputs],
         [parts["note"], parts["draft"], parts["form"], dataset],
         **QUIET,
     )
+    saved.then(None, None, None, js=SHOW_ROWS)
+    typed = [box.input for box in parts["boxes"]]
+    gr.on(typed, None, None, None, js="() => { window.unsaved = true; }", **QUIET)
+    parts["undo"].click(None, None, None, js="() => { window.unsaved = false; }", **QUIET)
 
 
 def _done(name: str, draft: Draft, at: int, given: Sequence[str]) -> tuple[Draft, int]:
     """The draft and the row to show after a button; `given`: the box of the row, then its values.
 
-    Raises TuneboardError; then nothing has changed.
+    What was typed into a row is kept when another is gone to. Raises TuneboardError where it cannot
+    be: then nothing has changed.
     """
-    last = len(draft.rows) - 1
     row, values = given[0].replace(",", "").strip(), _named(draft, given[1:])
     match name:
-        case "change":
-            drafts.change(draft, at, values)
         case "delete":
             drafts.delete(draft, at)
         case "add":
@@ -134,8 +163,10 @@ def _done(name: str, draft: Draft, at: int, given: Sequence[str]) -> tuple[Draft
         case "undo":
             fresh = drafts.opened(draft.entry.name, draft.dataset_dir)
             return fresh, min(at, len(fresh.rows) - 1)
+        case _:
+            drafts.change(draft, at, values)
     wanted = {"previous": at - 1, "next": at + 1, "jump": int(row) - 1 if row.isdecimal() else at}
-    return draft, min(max(0, wanted.get(name, at)), last)
+    return draft, min(max(0, wanted.get(name, at)), len(draft.rows) - 1)
 
 
 def _columns(draft: Draft) -> list[str]:
@@ -175,5 +206,7 @@ def _nothing() -> list[Any]:
     return [gr.update(visible=False), "", *[gr.update(visible=False)] * BOXES]
 
 
-def _noted(error: TuneboardError, lang: str) -> str:
-    return "".join(row_html.note(problem.text(lang)) for problem in error.problems)
+def _noted(error: TuneboardError, lang: str, at: int | None = None) -> str:
+    """What is wrong, with the row that is shown, as its line in the file may be another number."""
+    row = "" if at is None else t("seen.row", lang, row=f"{at + 1:,}") + ": "
+    return "".join(row_html.note(row + problem.text(lang)) for problem in error.problems)

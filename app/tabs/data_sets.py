@@ -17,7 +17,6 @@ from backend.contract.problems import TuneboardError
 READING = ("stage", "cutoff_len", "packing", "per_device_train_batch_size")
 WIDTHS = ("20%", "18%", "10%", "28%", "24%")
 FOUND_WIDTHS = ("10%", "16%", "56%", "18%")
-SHOW_ROWS = "() => { document.querySelector('#data-show')?.click(); }"
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 Parts = dict[str, Any]
@@ -59,6 +58,8 @@ def wire(context: Context, form: Form, parts: Parts, train: Form, buttons: list[
     dataset = form.widgets["dataset"]
     data_view.wire(parts["view"], form, context.lang)
     dataset_preview.keep_fresh(context.news, form.widgets["dataset_dir"], [dataset])
+    bar = context.bar.widgets
+    context.keeper.add("data", {name: box for name, box in form.widgets.items() if name not in bar})
     _wire_table(context, form, parts)
     _wire_chosen(context, form, parts)
     _wire_check(context, form, parts)
@@ -172,7 +173,7 @@ def _wire_chosen(context: Context, form: Form, parts: Parts) -> None:
         [dataset, folder, context.lang, stage],
         [parts["facts"], stage, parts["found"], parts["sure"], parts["said"]],
         **QUIET,
-    ).then(None, None, None, js=SHOW_ROWS)
+    ).then(None, None, None, js=data_view.SHOW_ROWS)
     context.lang.change(facts, [dataset, folder, context.lang], parts["facts"], **QUIET)
 
 

@@ -16,6 +16,7 @@ from app.services import inspection, length_chart, row_html, rows_view
 from app.services.rows_view import PAGE, Wish
 from backend.contract.problems import TuneboardError
 
+SHOW_ROWS = "() => { document.querySelector('#data-show')?.click(); }"  # of the Data tab
 VIEW_TEXTS = [(f"seen.view.{name}", name) for name in rows_view.VIEWS]
 
 

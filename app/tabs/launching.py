@@ -1,6 +1,7 @@
 """Start, problems and the live command: the same for Train, Evaluate and Export."""
 
 import datetime
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from backend.contract.field import Values
 from backend.contract.home import home
 from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, TuneboardError
+
+MODEL_NAME, RUN_NAME = "model_name", "run_name"  # boxes that are no arguments
+BY_TIME = re.compile(r"[a-z]+_\d{4}(-\d\d){5}")
 
 
 class Launcher:
@@ -78,11 +82,31 @@ class Launcher:
                 trigger_mode="always_last",
                 api_visibility="private",
             )
+        self.answer.hear(context)
         started = self.start.click(
             self._start, inputs, [run, self.name, *self.answer.outputs], api_visibility="private"
         )
         self.answer.wire(context, started, [box.input for box in self._boxes()])
+        self._keep()
+        places = f"'#{self.form.prefix or 'train-'}run', '#{self.form.prefix}answer'"
+        started.then(None, None, None, js=f"() => tuneboard.show({places})")
         return started
+
+    def _keep(self) -> None:
+        """Keep the form in the browser; a name by the time is a new one at each opening."""
+        bar = self.context.bar.widgets
+        boxes = dict(self.form.widgets)
+        if isinstance(self.name, gr.State):
+            self.context.keeper.add(self.task, {n: box for n, box in boxes.items() if n not in bar})
+            return
+
+        def named(values: dict[str, Any]) -> dict[str, Any]:
+            typed = str(values.get(RUN_NAME, ""))
+            own = typed and not BY_TIME.fullmatch(typed)
+            return {**values, RUN_NAME: typed if own else new_name(self.task)}
+
+        boxes |= {MODEL_NAME: self.context.model_name, RUN_NAME: self.name}
+        self.context.keeper.add(self.task, boxes, named)
 
     def _boxes(self) -> list[Any]:
         """All that the run follows from."""

@@ -12,9 +12,9 @@ def note(texts: Texts, elem_id: str, **look: Any) -> Any:
     return _box(texts, "label.note", elem_id, **look)
 
 
-def problem(texts: Texts, elem_id: str) -> Any:
-    """A box for what is wrong."""
-    look = {"lines": 1, "max_lines": 6, "elem_classes": "problems"}
+def problem(texts: Texts, elem_id: str, *classes: str) -> Any:
+    """A box for what is wrong; `classes` are further ones of its style."""
+    look = {"lines": 1, "max_lines": 6, "elem_classes": ["problems", *classes]}
     return _box(texts, "label.problem", elem_id, **look)
 
 

@@ -154,12 +154,25 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
         return [recipes.text(recipe, lang), *boxes, *[_hidden()] * (MAX_DATA - len(found))]
 
     given = {"inputs": [form["choice"], context.lang], "outputs": outputs, **QUIET}
-    load = gr.context.Context.root_block.load
-    gr.on([form["choice"].change, load], lambda name, lang: show(name, lang, True), **given)
+    form["choice"].input(lambda name, lang: show(name, lang, True), **given)
+    boxes = {name: form[name] for name in ("choice", "name", "more")}
+    boxes |= {f"data{number}": box for number, box in enumerate(form["data"])}
+    context.keeper.add("recipes", boxes, _with_data)
+    again = {key: given[key] for key in ("inputs", "outputs")}
+    context.keeper.then(fn=lambda name, lang: show(name, lang, False), **again)
     context.lang.change(lambda name, lang: show(name, lang, False), **given)
     context.lang.change(
         lambda lang: gr.update(choices=recipes.choices(lang)), context.lang, form["choice"], **QUIET
     )
+
+
+def _with_data(values: dict[str, Any]) -> dict[str, Any]:
+    """What was kept; the chosen recipe's own data sets where none were."""
+    try:
+        found = recipes.data(contract.read(str(values.get("choice", FIRST))))
+    except TuneboardError:
+        return values
+    return {**{f"data{n}": names for n, names in enumerate(found.values())}, **values}
 
 
 def _hidden() -> Any:
@@ -205,6 +218,7 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
         **QUIET,
     )
     outputs = [side["group"], panel.run, form["name"], *side["answer"].outputs]
+    side["answer"].hear(context)
     started = side["start"].click(start, inputs, outputs, api_visibility="private")
     side["answer"].wire(context, started, [box.input for box in inputs[1:]])
     panel.show_after(started)
@@ -235,17 +249,18 @@ def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
     """The stages of the chosen chain, followed; a click on one opens its run."""
     seen, news = gr.State(None), context.news
 
-    def refresh(lang: str, group: str | None, before: Any) -> list[Any]:
+    def refresh(lang: str, group: str | None, shown: str, before: Any) -> list[Any]:
         known = _groups()
         place = recipes.chosen(group or (known[0][1] if known else None))
         group = str(place) if place else None
         rows = recipes.rows(place, lang) if place else []
         now = (lang, group, known, rows)
         if now == before:
-            return [gr.skip()] * 3
+            return [gr.skip()] * 4
         return [
             gr.update(choices=known, value=group),
             gr.update(visible=bool(rows), value=rows, headers=_headers(lang)),
+            shown or group or "",
             now,
         ]
 
@@ -258,13 +273,14 @@ def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
     def whole(group: str | None, shown: str) -> str:
         return str(recipes.chosen(group) or shown)
 
-    gr.on(
+    refreshed = gr.on(
         [news.runs.change, news.steps.change, context.lang.change, side["group"].change],
         refresh,
-        [context.lang, side["group"], seen],
-        [side["group"], side["table"], seen],
+        [context.lang, side["group"], panel.run, seen],
+        [side["group"], side["table"], panel.run, seen],
         **QUIET,
     )
+    panel.show_after(refreshed)
     group = [side["group"], panel.run]
-    panel.show_after(side["group"].change(whole, group, panel.run, **QUIET))
+    panel.show_after(side["group"].input(whole, group, panel.run, **QUIET))
     panel.show_after(side["table"].select(pick, side["group"], panel.run, **QUIET))

@@ -65,9 +65,6 @@ def build(context: Context) -> tuple[Any, Form]:
             launcher.draw()
             panel = run_panel.build(context, prefix="train")
     panel.show_after(launcher.wire(panel.run))
-    gr.context.Context.root_block.load(
-        lambda: new_name("train"), None, name, show_progress="hidden", api_visibility="private"
-    )
     _wire_arguments(context, form, saved)
     try_it.wire(card, context, form)
     return panel, form
@@ -154,10 +151,8 @@ def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
         values, problems = form.values(given)
         try:
             if errors(problems):
-                return [
-                    gr.update(visible=True, value=problem_lines(errors(problems), lang)),
-                    gr.skip(),
-                ]
+                words = problem_lines(errors(problems), lang)
+                return [gr.update(visible=True, value=words), gr.skip()]
             path = presets.save(name.strip(), values, "train")
         except TuneboardError as error:
             return [gr.update(visible=True, value=problem_lines(error.problems, lang)), gr.skip()]

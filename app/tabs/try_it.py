@@ -51,17 +51,19 @@ def build(texts: Texts) -> Card:
             texts.make(gr.Button, {"value": f"try.{name}"}, size="sm", elem_id=f"try-{name}")
             for name in ("reset", "keep")
         )
+    filled = gr.Checkbox(visible=False)
     gr.context.Context.root_block.load(
         lambda: gr.update(visible=False) if any(saves().glob("*/*/*/run.json")) else gr.skip(),
         None,
         box,
         **QUIET,
     )
-    return Card(box, fill, note, timer, gr.State(False), left, left_note, reset, keep)
+    return Card(box, fill, note, timer, filled, left, left_note, reset, keep)
 
 
 def wire(card: Card, context: Context, form: Form) -> None:
     """The button fills the form at once, or first fetches the starter model as a child process."""
+    context.keeper.add("tried", {"filled": card.filled})
     filled = [context.model_name, *form.components]
 
     def fill(lang: str) -> list[Any]:

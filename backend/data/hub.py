@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,7 @@ from backend.contract.field import Value
 from backend.contract.model_folder import local
 from backend.contract.problems import DataError, Problem
 from backend.data import hub_files
-from backend.data.hub_files import HubFiles, unreachable
+from backend.data.hub_files import HubFiles, registered, unreachable
 from backend.deadline import answered
 from backend.failures import is_disk_full
 
@@ -31,12 +30,7 @@ def load(entry: Entry, values: Mapping[str, Value]) -> HubFiles:
     try:
         return _loaded(entry, values)
     except DataError as error:
-        raise DataError(*(_registered(problem, entry) for problem in error.problems)) from None
-
-
-def _registered(problem: Problem, entry: Entry) -> Problem:
-    name = entry.name if entry.name == entry.hub_id else f"{entry.name} ({entry.hub_id})"
-    return replace(problem, params={**problem.params, "name": name, "set": entry.name})
+        raise registered(error, entry) from None
 
 
 def _loaded(entry: Entry, values: Mapping[str, Value]) -> HubFiles:

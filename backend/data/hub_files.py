@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,13 @@ def unreachable(name: str) -> DataError:
     return DataError(problem)
 
 
+def registered(error: DataError, entry: Entry) -> DataError:
+    """An error that names the set (`set`) as the registry does, and its id on the hub."""
+    name = entry.name if entry.name == entry.hub_id else f"{entry.name} ({entry.hub_id})"
+    more = {"name": name, "set": entry.name}
+    return DataError(*(replace(one, params={**one.params, **more}) for one in error.problems))
+
+
 def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
     """The files of the entry's split; `place`: an id on the hub, or a folder with all its files.
 
@@ -185,7 +192,7 @@ def _shard(name: str, entry: Entry, cache_dir: str | None) -> Shard:
             if is_disk_full(error):
                 raise
             logger.warning("%s: %s", path, error)
-            raise unreachable(entry.hub_id) from None
+            raise registered(unreachable(entry.hub_id), entry) from None
         boundary.add(file)
         return file
 

@@ -106,6 +106,8 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
             sources.read({**VALUES, "dataset": name}, "dataset")
         assert caught.value.problems[0].code == "dataset_hub_unreachable"
         assert "file_name" in str(caught.value)
+        params = {"set": name, "name": f"{name} ({found[name].hub_id})"}
+        assert caught.value.problems[0].params == params, "one word for a set, its id beside it"
     for name, code in (
         ("only_modelscope", "modelscope_missing"),
         ("only_third", "dataset_elsewhere"),

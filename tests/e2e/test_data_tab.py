@@ -43,6 +43,29 @@ def test_a_file_comes_in_on_a_page_that_changed_its_language(
     expect(page.locator("#bring-notice")).to_contain_text(t("bring.done", "zh", name="q"))
 
 
+def test_one_file_after_another(
+    open_page: Callable[..., Page], server: Server, home: Path, tmp_path: Path
+) -> None:
+    """The second was dead for ever, with HTTP 500 and no word: after a registration, the box hands
+    over what Gradio makes of a file. One that is refused does not stand in the way, either."""
+    page = open_page()
+    open_tab(page, "Data")
+    for number in (1, 2, 3):
+        bad = tmp_path / f"bad{number}.csv"
+        bad.write_text("")
+        upload(page, bad)
+        expect(page.locator("#bring-problem textarea")).to_have_value(re.compile("no rows"))
+        table = tmp_path / f"table{number}.csv"
+        table.write_text(f"q,a\nWho?,Number {number}.\n")
+        upload(page, table)
+        expect(page.locator("#bring-example")).to_contain_text(f"Number {number}.")
+        page.locator("#bring-register").click()
+        expect(page.locator("#bring-notice")).to_contain_text(f"table{number}")
+        expect(page.locator("#data-rows")).to_contain_text(f"Number {number}.")
+    registry = json.loads((home / "data" / "dataset_info.json").read_text())
+    assert {"table1", "table2", "table3"} <= set(registry)
+
+
 def test_from_a_spreadsheet_to_a_run(
     open_page: Callable[..., Page], server: Server, home: Path, tmp_path: Path
 ) -> None:
@@ -132,22 +155,88 @@ def test_rows_are_corrected_and_a_set_is_cleaned(
     box(page, "edit-row").press("Enter")
     expect(box(page, "edit-box-0")).to_have_value("Who are you?")
     box(page, "edit-box-2").fill("")
-    page.locator("#edit-change").click()
+    page.locator("#edit-next").click()
     expect(page.locator("#edit-note")).to_contain_text("empty")
+    expect(box(page, "edit-row")).to_have_value("1")
     box(page, "edit-box-2").fill("I am somebody else.")
-    page.locator("#edit-change").click()
+    page.locator("#edit-next").click()
     expect(page.locator("#edit-note")).to_contain_text("1 changed, 1 deleted")
+    choose(page, "sets-chosen", "general_en")
+    expect(page.locator("#edit-note")).to_contain_text("unsaved changes of identity")
+    choose(page, "sets-chosen", "identity")
+    page.locator("#edit-open").click()
+    expect(page.locator("#edit-note")).to_contain_text("1 changed, 1 deleted")
+    box(page, "edit-row").fill("3")
+    box(page, "edit-row").press("Enter")
+    expect(page.locator("#edit-note")).to_contain_text("Row 3")
+    box(page, "edit-box-2").fill("Typed, and saved at once.")
     page.locator("#edit-save").click()
     expect(page.locator("#edit-note")).to_contain_text("new version")
+    expect(page.locator("#data-rows")).to_contain_text("I am somebody else.")
     registry = json.loads((home / "data" / "dataset_info.json").read_text())
     lines = (home / "data" / registry["identity"]["file_name"]).read_text().splitlines()
     old = json.loads((home / "data" / "identity.json").read_text())
     assert len(lines) == len(old) - 1
     assert json.loads(lines[0])["output"] == "I am somebody else."
+    assert json.loads(lines[1])["output"] == "Typed, and saved at once."
 
-    unfold(page, "clean")
+
+def test_what_was_made_is_what_is_chosen(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """A cleaned set is the one that Split splits, and its larger part the one to train with, with
+    Start in sight; the raw one stayed chosen below the words "Remove duplicates first"."""
+    page = open_page()
+    open_tab(page, "Data")
+    choose(page, "sets-chosen", "identity")
+    expect(page.locator("#data-rows")).to_contain_text("Who are you?")
+    for name in ("clean", "split"):
+        unfold(page, name)
     box(page, "clean-into").fill("tidy")
     page.locator("#clean-start").click()
     expect(page.locator("#clean-said")).to_contain_text("tidy", timeout=60_000)
     registry = json.loads((home / "data" / "dataset_info.json").read_text())
     assert (home / "data" / registry["tidy"]["file_name"]).stat().st_size > 1000
+    expect(page.locator("#sets-chosen input")).to_have_value("tidy")
+    expect(box(page, "clean-first")).to_have_value("tidy_train")
+    page.locator("#split-start").click()
+    expect(page.locator("#split-said")).to_contain_text("tidy_test", timeout=60_000)
+    expect(page.locator("#sets-chosen input")).to_have_value("tidy_train")
+    page.locator("#sets-train").click()
+    expect(page.locator("#dataset")).to_contain_text("tidy_train")
+    expect(page.locator("#start")).to_be_in_viewport()
+    assert page.evaluate("scrollY") == 0
+
+
+def test_start_is_in_sight_on_a_phone(open_page: Callable[..., Page], server: Server) -> None:
+    """It lay 3,014 px down; so does the panel of the run, which is gone to."""
+    page = open_page(viewport={"width": 390, "height": 844})
+    expect(page.locator("#start")).to_be_in_viewport(ratio=1)
+    page.evaluate("scrollTo(0, document.body.scrollHeight / 3)")
+    expect(page.locator("#start")).to_be_in_viewport(ratio=1)
+
+
+def test_a_row_is_known_by_its_number(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """Check called it line 64, Clean row 36: it is row 2 in both, and in the conversation view;
+    where its line in the file is another one, that stands beside it."""
+    rows = [{"instruction": f"q{n}", "output": "a" * (n != 2)} for n in range(1, 4)]
+    (home / "data" / "mine.json").write_text(json.dumps(rows, indent=1))
+    file = home / "data" / "dataset_info.json"
+    known = json.loads(file.read_text())
+    file.write_text(json.dumps({**known, "mine": {"file_name": "mine.json"}}))
+    page = open_page()
+    open_tab(page, "Data")
+    choose(page, "sets-chosen", "mine")
+    page.locator("#sets-check").click()
+    row = t("data.check.row", "en", row=2, line=6)
+    assert (home / "data" / "mine.json").read_text().split("\n")[5].strip() == "{"
+    expect(page.locator("#sets-found")).to_contain_text(row, timeout=60_000)
+    page.locator("#data-view").get_by_text("Conversation").click()
+    refused = page.locator("#data-rows .seen-row").nth(1)
+    expect(refused).to_contain_text("Row 2")
+    expect(refused).to_contain_text("line 6")
+    unfold(page, "clean")
+    page.locator("#clean-start").click()
+    expect(page.locator("#clean-said")).to_contain_text(t("clean.rows", "en", rows="2"))

@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from backend.contract.arguments import changed, from_argv, from_yaml
+from backend.contract.texts import t
 from tests.e2e.conftest import ROOT, Server, keys_in, words_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -249,3 +250,47 @@ class TestTwoGpus:
         page = open_page()
         strip = page.locator("#hardware textarea, #hardware input")
         expect(strip).to_have_value(re.compile(r"GPU 0.*GPU 1"), timeout=15_000)
+
+
+def test_a_reload_brings_the_form_back(open_page: Callable[..., Page], server: Server) -> None:
+    """What was typed and chosen, on every tab; what is secret is not kept in the browser."""
+    page = open_page()
+    choose(page, "model_name", "tiny")
+    ready_form(page)
+    box(page, "learning_rate").fill("3e-4x")  # as it was typed
+    choose(page, "finetuning_type", "Freeze")
+    box(page, "run_name").fill("of mine")
+    unfold(page, "group-model")
+    box(page, "hf_hub_token").fill("hf_CANARY")
+    box(page, "extra_args").fill("weight_decay=0.25")
+    expect(page.locator("#command")).to_contain_text("--weight_decay 0.25")
+    page.get_by_role("tab", name="Evaluate", exact=True).click()
+    box(page, "eval-max_samples").fill("7")
+    expect(page.locator("#eval-command")).to_contain_text("--max_samples 7")
+    page.get_by_role("tab", name="Recipes", exact=True).click()
+    box(page, "recipe-more").fill("max_steps=1")
+    choose(page, "recipe", t("recipe.preference_dpo.title", "en"))
+    expect(page.locator("#recipe-commands")).to_contain_text("--stage dpo")
+    choose(page, "recipe-data-1", "general_zh")
+    expect(page.locator("#recipe-commands")).to_contain_text("general_zh")
+    page.wait_for_timeout(500)
+    page.reload()
+    expect(page.locator("#command")).to_contain_text("--weight_decay 0.25")
+    expect(page.locator("#command")).to_contain_text("--dataset identity")
+    expect(page.locator("#command")).to_contain_text("saves/tiny/freeze/of mine")
+    expect(box(page, "learning_rate")).to_have_value("3e-4x")
+    expect(page.locator("#learning_rate")).to_contain_text("⚠")
+    expect(page.locator("#model_name input")).to_have_value("tiny")
+    page.get_by_role("tab", name="Recipes", exact=True).click()
+    expect(page.locator("#recipe-commands")).to_contain_text("general_zh")
+    expect(page.locator("#recipe-commands")).to_contain_text("--max_steps 1")
+    page.get_by_role("tab", name="Evaluate", exact=True).click()
+    expect(box(page, "eval-max_samples")).to_have_value("7")
+    expect(page.locator("#eval-command")).to_contain_text("--max_samples 7")
+    page.get_by_role("tab", name="Train", exact=True).click()
+    box(page, "extra_args").fill("hf_hub_token=hf_CANARY\nweight_decay=0.5")
+    expect(page.locator("#command")).to_contain_text("--weight_decay 0.5")
+    page.wait_for_timeout(500)
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert '\\"max_samples\\":\\"7\\"' in kept
+    assert "CANARY" not in kept

@@ -25,6 +25,7 @@ def home(tiny_home: Path) -> Path:
 def test_a_recipe_runs_to_its_end(
     open_page: Callable[..., Page], server: Server, home: Path
 ) -> None:
+    """And stands on the page that is opened again, where no word says that there is none."""
     page = open_page()
     box(page, "model_name_or_path").fill("saves/models/tiny")
     open_tab(page, "Recipes")
@@ -41,5 +42,10 @@ def test_a_recipe_runs_to_its_end(
     table = page.locator("#recipe-stages")
     expect(table).to_contain_text(t("state.SUCCEEDED", "en"))
     expect(table).not_to_contain_text(t("state.RUNNING", "en"))
+    page.reload()
+    open_tab(page, "Recipes")
+    expect(table).to_contain_text(t("state.SUCCEEDED", "en"))
+    expect(page.locator("#recipe-run-name")).to_contain_text("mine")
+    expect(page.locator("#recipe-run-none")).not_to_be_visible()
     made = [path.parent.name for path in (home / "saves").rglob("adapter_model.safetensors")]
     assert any(name.startswith("mine-2") for name in made)

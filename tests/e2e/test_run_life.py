@@ -125,10 +125,12 @@ class TestFakeTrainer:
         fill_form(page)
         assert server.process is not None
         server.process.send_signal(signal.SIGSTOP)
-        page.locator("#start").click()
-        expect(page.locator("#answer textarea")).to_have_value(t("start.heard", "en"))
-        expect(page.locator("#start")).to_be_disabled()
-        server.process.send_signal(signal.SIGCONT)
+        try:
+            page.locator("#start").click()
+            expect(page.locator("#answer textarea")).to_have_value(t("start.heard", "en"))
+            expect(page.locator("#start")).to_be_disabled()
+        finally:
+            server.process.send_signal(signal.SIGCONT)
         in_state(page, State.RUNNING)
         expect(page.locator("#answer")).not_to_be_visible()
         page.locator("#start").click()
@@ -225,13 +227,13 @@ class TestFailed:
         registry.write_text(json.dumps({**known, "far_zh": {"hf_hub_url": "org/far-filtered"}}))
         page = open_page()
         fill_form(page)
-        choose(page, "dataset", "far_zh")
         box(page, "run_name").fill("demo1")
+        choose(page, "dataset", "far_zh")
         page.locator("#extra_args textarea").fill("max_steps=2")
         expect(page.locator("#command")).to_contain_text("--max_steps 2")
         expect(page.locator("#command")).to_contain_text("/demo1")
         page.locator("#start").click()
-        in_state(page, State.FAILED, timeout=60_000)
+        in_state(page, State.FAILED, timeout=120_000)
         problem = page.locator("#train-run-problem textarea")
         name = "far_zh (org/far-filtered)"
         expect(problem).to_have_value(t("problem.dataset_hub_unreachable", "en", name=name))

@@ -125,7 +125,13 @@ def test_large_sets_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert code(raised) == "edit_too_large"
 
 
+def shown(draft: drafts.Draft, number: int) -> list[str]:
+    """What the boxes hold when a row is shown."""
+    return drafts.texts(draft.rows[number], draft.columns)
+
+
 def test_buttons_move_and_undo() -> None:
+    """What was typed into a row stays when another is gone to."""
     draft = drafts.opened("own", "data")
     for name, at, row, expected in (
         ("next", 2, "", 2),
@@ -135,9 +141,19 @@ def test_buttons_move_and_undo() -> None:
         ("jump", 0, "99", 2),
         ("delete", 1, "", 1),
     ):
-        _, place = data_rows._done(name, draft, at, [row, "q", "a", "1", "[]"])
+        _, place = data_rows._done(
+            name, draft, at, [row, *drafts.texts(draft.rows[at], draft.columns)]
+        )
         assert place == expected
+    assert not draft.changed
     assert draft.deleted == {1}
+    for number, name in enumerate(("next", "previous", "jump")):
+        typed = [f"typed {number}", *shown(draft, number)[1:]]
+        data_rows._done(name, draft, number, ["1", *typed])
+        assert draft.rows[number]["instruction"] == f"typed {number}"
+    assert draft.changed == {0, 1, 2}
+    with pytest.raises(TuneboardError):
+        data_rows._done("next", draft, 0, ["1", "q", "", *shown(draft, 0)[2:]])
     fresh, _ = data_rows._done("undo", draft, 1, ["", "", "", "", ""])
     assert not fresh.touched
 

@@ -12,6 +12,7 @@ from app.i18n import Texts
 from app.services import charts, runs
 from app.tabs import clock, run_look, run_panel
 from app.tabs.context import Context
+from app.tabs.keeping import Keeper
 from backend.contract import arguments, metrics, run_folder
 from backend.contract.metrics import Row
 from backend.contract.problems import Problem
@@ -23,7 +24,7 @@ SKIP = gr.skip()
 def context() -> Context:
     """What a panel needs of the page around it."""
     lang, texts = gr.Dropdown(choices=["en", "zh"], value="en"), Texts()
-    return Context(texts, lang, Form("train", texts), None, None, clock.draw())
+    return Context(texts, lang, Form("train", texts), None, None, clock.draw(), Keeper())
 
 
 class Page:

@@ -1,0 +1,132 @@
+"""How the server answers what a page sends: at once, in order, and never without a word.
+
+A mistake of ours (an exception that no handler expects) becomes a message with a number, under
+which the whole of it stands in the server's own output.
+"""
+
+import asyncio
+import html
+import logging
+import secrets
+import traceback
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import gradio as gr
+
+from app.form import problem_lines
+from app.i18n import DEFAULT_LANGUAGE, languages, t
+from backend.contract.problems import TuneboardError
+
+LANGUAGE_BOX = "lang"  # element id of the box that holds a visitor's language
+MOST_IN_PROGRESS = 4  # outputs of an event that show that it is on its way
+ROOT = Path(__file__).parents[1]
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(blocks: gr.Blocks) -> None:
+    """Set how the events of a page that is built are sent and answered."""
+    _answer_at_once(blocks)
+    _answer_in_order(blocks)
+    _defer_alone(blocks)
+
+
+def _answer_at_once(blocks: gr.Blocks) -> None:
+    """Only what streams goes through Gradio's queue.
+
+    Its answers come over a stream that the page opens and closes; an event that is sent just as
+    the stream closes stays without an answer, and our timers close it every second. And the page
+    walks through all components for each output that ever showed progress, at every event: what
+    fills a whole form shows none.
+    """
+    for event in blocks.fns.values():
+        event.queue = event.types_generator or event.is_cancel_function
+        if event.show_progress == "hidden" or len(event.outputs) > MOST_IN_PROGRESS:
+            event.show_progress_on = []
+
+
+@dataclass
+class _Visitor:
+    """What the server remembers of an open page: a lock for each handler, and its language."""
+
+    turns: defaultdict[Any, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    lang: str = DEFAULT_LANGUAGE
+
+
+def _answer_in_order(blocks: gr.Blocks) -> None:
+    """Of two events with one handler that a visitor's page sends, the later is answered last.
+
+    Each sends all that the form holds and gets what is to be shown: the earlier answer, coming
+    late, would stay.
+    """
+    process = blocks.process_api
+    visitors: WeakKeyDictionary[Any, _Visitor] = WeakKeyDictionary()
+
+    async def answer(block_fn: Any, inputs: Any, state: Any = None, **given: Any) -> Any:
+        visitor = _Visitor() if state is None else visitors.setdefault(state, _Visitor())
+        visitor.lang = _language(block_fn, inputs) or visitor.lang
+        try:
+            if state is None or block_fn.queue:
+                return await process(block_fn, inputs, state, **given)
+            async with visitor.turns[block_fn.fn]:
+                return await process(block_fn, inputs, state, **given)
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise in_words(error, visitor.lang) from error
+
+    blocks.process_api = answer
+
+
+def _language(block_fn: Any, inputs: Any) -> str:
+    """The language that an event tells, or ""."""
+    boxes = [getattr(box, "elem_id", "") for box in block_fn.inputs]
+    if not isinstance(inputs, list) or LANGUAGE_BOX not in boxes:
+        return ""
+    value = inputs[boxes.index(LANGUAGE_BOX)]
+    return str(value) if value in languages() else ""
+
+
+def in_words(error: Exception, lang: str) -> gr.Error:
+    """An error that a handler did not expect, as the page shows it until it is closed.
+
+    Its number stands in the server's output, with the traceback; the message holds no value of a
+    form, only the kind of the error and where it arose.
+    """
+    if isinstance(error, TuneboardError):
+        words, title = problem_lines(error.problems, lang), t("page.refused", lang)
+    else:
+        number = secrets.token_hex(4)
+        logger.error("error %s of the page", number, exc_info=error)
+        place = _place(error)
+        words = t("page.error", lang, number=number, kind=type(error).__name__, place=place)
+        title = t("page.error_title", lang)
+    return gr.Error(html.escape(words), duration=None, title=title, print_exception=False)
+
+
+def _place(error: Exception) -> str:
+    """The innermost line of ours: "app/tabs/chat.py:120"."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT / "app")]
+    frame = (ours or frames)[-1]
+    path = Path(frame.filename)
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name
+    return f"{shown}:{frame.lineno}"
+
+
+def _defer_alone(blocks: gr.Blocks) -> None:
+    """An event with several listeners is never deferred until the one before is answered.
+
+    Gradio (6.31) hands a deferred event not to the listener that was busy, but to all of them:
+    each finds another one busy and defers the event again, without end.
+    """
+    asking = [event for event in blocks.fns.values() if event.fn is not None]
+    listeners = Counter(target for event in asking for target in event.targets)
+    for event in blocks.fns.values():
+        alone = all(listeners[target] <= 1 for target in event.targets)
+        if event.trigger_mode == "always_last" and not alone:
+            event.trigger_mode = "multiple"

@@ -1,0 +1,64 @@
+"""A mistake of ours, made to happen behind the real page: it is said, and can be reported."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from backend.contract.texts import t
+from tests.e2e.conftest import ROOT, Server
+from tests.e2e.test_page import box, choose, ready_form, unfold
+from tests.e2e.test_tabs import open_tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+NUMBER = re.compile(r"\b[0-9a-f]{8}\b")
+
+
+@pytest.fixture
+def home(tiny_home: Path) -> Path:
+    return tiny_home
+
+
+@pytest.fixture
+def python_path() -> tuple[str, ...]:
+    return (str(ROOT / "tests" / "fakes" / "broken"),)
+
+
+def test_a_mistake_is_told_with_its_number(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """An answer HTTP 500 left no word on the page. Of an event and of a stream alike: the message
+    stays, in the page's language; the server's output has the traceback under its number."""
+    page = open_page()
+    ready_form(page)
+    unfold(page, "arguments")
+    box(page, "arguments_name").fill("mine")
+    page.locator("#arguments_save").click()
+    first = told(page, "en", "KeyError")
+    page.get_by_role("button", name="Close").last.click()
+    box(page, "learning_rate").fill("3e-4")
+    expect(page.locator("#command")).to_contain_text("--learning_rate 0.0003")
+    choose(page, "language", "中文")
+    expect(page.locator("#start")).to_have_text("开始训练")
+    open_tab(page, t("tab.data", "zh"))
+    choose(page, "sets-chosen", "identity")
+    page.locator("#sets-check").click()
+    second = told(page, "zh", "app/tabs/data_sets.py")
+    output = (home / "web.log").read_text()
+    assert first != second
+    for number in (first, second):
+        assert re.search(rf"error {number} .*\nTraceback .*", output)
+
+
+def told(page: Page, lang: str, words: str) -> str:
+    """The number in the message that the page shows."""
+    message: Locator = page.get_by_test_id("toast-body").last
+    expect(message).to_contain_text(t("page.error_title", lang))
+    expect(message).to_contain_text(words)
+    text = message.inner_text()
+    assert "CANARY" not in text
+    match = NUMBER.search(text)
+    assert match is not None, text
+    return match[0]

@@ -1,0 +1,13 @@
+"""A page with two mistakes in it: what stands before this folder on the import path has none."""
+
+import sys
+
+if "app" in sys.orig_argv:
+    from app.services import datasets, presets
+
+    def broken(*_: object, **__: object) -> None:
+        """What nobody expected."""
+        raise KeyError("what was typed: CANARY")
+
+    presets.save = broken  # type: ignore[assignment]
+    datasets.checking = broken  # type: ignore[assignment]
