@@ -23,7 +23,8 @@ from backend.serving import engines
 from backend.serving.app import build
 from backend.serving.ask import Ask, Message
 from backend.serving.guard import is_loopback
-from backend.serving.protocol import error_body
+from backend.serving.protocol import assistant, error_body
+from backend.serving.reasoning import Piece
 from backend.serving.service import Service
 
 if TYPE_CHECKING:
@@ -101,30 +102,45 @@ def chat_in_terminal(values: Values) -> int:
             continue
         messages.append({"role": "user", "content": line})
         try:
-            text = _answer(engine, messages, sampling)
+            message = _answer(engine, messages, sampling)
         except UsageError as error:
             messages.pop()
             _say("\n".join(problem.text() for problem in error.problems), sys.stderr)
         else:
-            messages.append({"role": "assistant", "content": text})
+            messages.append(message)
     return 0
 
 
-def _answer(engine: "Engine", messages: list[Message], sampling: Sampling) -> str:
-    """One answer, shown as it grows; Ctrl-C ends it and keeps what was said."""
-    pieces: list[str] = []
+def _answer(engine: "Engine", messages: list[Message], sampling: Sampling) -> Message:
+    """One answer, shown as it grows, its thought in brackets; Ctrl-C ends it and keeps what was
+    said."""
+    reader = engine.style.reader(None)
+    pieces: list[Piece] = []
 
-    def show(piece: str) -> None:
-        pieces.append(piece)
-        sys.stdout.write(CONTROLS.sub("", piece))
-        sys.stdout.flush()
+    def show(piece: Piece) -> None:
+        thinks = bool(pieces and pieces[-1].reasoning)
+        if piece.reasoning:
+            _write(piece.reasoning if thinks else f"[{piece.reasoning}")
+        if piece.content:
+            _write(f"]\n{piece.content}" if thinks or piece.reasoning else piece.content)
+        if piece != Piece():
+            pieces.append(piece)
 
+    stopped = ""
     try:
-        engine.answer(Ask(messages=messages, sampling=sampling), show)
+        engine.answer(
+            Ask(messages=messages, sampling=sampling), lambda text: show(reader.add(text))
+        )
     except KeyboardInterrupt:
-        sys.stdout.write(f" [{t('chat.stopped')}]")
-    _say("")
-    return "".join(pieces)
+        stopped = f" [{t('chat.stopped')}]"
+    show(reader.end()[0])
+    _say(stopped)
+    return assistant(pieces, [])
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(CONTROLS.sub("", text))
+    sys.stdout.flush()
 
 
 def _lines(source: TextIO, prompt: str) -> Iterator[str]:

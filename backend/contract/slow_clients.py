@@ -26,8 +26,8 @@ class TimedProtocol(H11Protocol):
     body_s = 30.0
     body_rate = 10_000
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._awaited = ""  # header, body, or "" while a request is answered

@@ -84,14 +84,14 @@ def with_ids(messages: list[Message], form: str) -> list[Message]:
     ids: dict[str, str] = {}
     numbers = count()
     waiting: list[str] = []
-    written: list[Message] = []
+    renamed: list[Message] = []
     for message in messages:
         calls = []
         for call in message.get("tool_calls") or []:
-            own = str(call.get("id") or "")
+            before = str(call.get("id") or "")
             new = pattern.format(name=call["function"]["name"], number=next(numbers))
-            ids[own or new] = own if fits.fullmatch(own) else new
-            waiting.append(ids[own or new])
+            ids[before or new] = before if fits.fullmatch(before) else new
+            waiting.append(ids[before or new])
             calls.append({**call, "id": waiting[-1]})
         if calls:
             message = {**message, "tool_calls": calls}
@@ -99,8 +99,8 @@ def with_ids(messages: list[Message], form: str) -> list[Message]:
             answered = ids.get(str(message.get("tool_call_id")), waiting[0])
             waiting = [each for each in waiting if each != answered]
             message = {**message, "tool_call_id": answered}
-        written.append(message)
-    return written
+        renamed.append(message)
+    return renamed
 
 
 def with_texts(messages: list[Message]) -> list[Message]:

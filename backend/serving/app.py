@@ -69,7 +69,7 @@ def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
 
     @app.get("/v1/models/{name:path}")
     async def one_model(name: str) -> dict[str, Any]:
-        return model(_known(name, service))
+        return model(_served(name, service))
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
@@ -79,7 +79,7 @@ def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
 
 async def _chat(request: Request, service: Service, standard: Sampling) -> Response:
     asked = parse(await _body(request))
-    name = _known(asked.model or service.name, service)
+    name = _served(asked.model or service.name, service)
     shapes = Shapes(f"chatcmpl-{uuid.uuid4().hex}", name, asked.stream_options.include_usage)
     asks = _asks(asked, standard, tuned=name != BASE)
     events = _listened(request, service.answers(asks), asks[0].cancelled)
@@ -95,7 +95,7 @@ async def _chat(request: Request, service: Service, standard: Sampling) -> Respo
     )
 
 
-def _known(name: str, service: Service) -> str:
+def _served(name: str, service: Service) -> str:
     """The name of a model; raises ApiError (404) where it is not served here."""
     if name not in service.models():
         known = ", ".join(service.models())
@@ -163,7 +163,7 @@ async def _whole(
             pieces[index].append(readers[index].add(event))
     answers = []
     for shown, reader, end in zip(pieces, readers, ends, strict=False):
-        rest, calls = reader.end()
+        rest, calls = reader.end(cut=end.finish != "stop")
         message = assistant([*shown, rest], calls)
         answers.append((message, _finish(end, calls)))
     return shapes.completion(answers, _usage(ends))
@@ -182,7 +182,7 @@ def _deltas(piece: Piece) -> Iterator[dict[str, Any]]:
 
 def _last(shapes: Shapes, index: int, end: Answer, reader: Reader) -> Iterator[str]:
     """The last events of one choice: text that was held back, calls, and why it ended."""
-    rest, calls = reader.end()
+    rest, calls = reader.end(cut=end.finish != "stop")
     for delta in _deltas(rest):
         yield _line(shapes.chunk(index, delta))
     if calls:

@@ -89,20 +89,24 @@ def _json_call(value: Any) -> Call:
     name = first_key(value, NAME_KEYS) if isinstance(value, dict) else None
     if not isinstance(name, str):
         raise NoCallError("no call")
-    given = first_key(value, ARGUMENT_KEYS)
-    own = value.get("id")
-    return Call(name, call_arguments({} if given is None else given), own if own else None)
+    arguments = first_key(value, ARGUMENT_KEYS)
+    call_id = value.get("id")
+    return Call(
+        name,
+        call_arguments({} if arguments is None else arguments),
+        call_id if isinstance(call_id, str) and call_id else None,
+    )
 
 
-def call_arguments(given: Any) -> Json:
+def call_arguments(value: Any) -> Json:
     """Arguments as an object, or as a text of JSON, which some data has within a text of JSON
     again. Raises NoCallError.
     """
-    found = from_json(given) if isinstance(given, str) else given
-    found = from_json(found) if isinstance(found, str) else found
-    if not isinstance(found, dict):
+    value = from_json(value) if isinstance(value, str) else value
+    value = from_json(value) if isinstance(value, str) else value
+    if not isinstance(value, dict):
         raise NoCallError("arguments are no object")
-    return found
+    return value
 
 
 def _gap(text: str, at: int) -> int:
@@ -112,13 +116,13 @@ def _gap(text: str, at: int) -> int:
 
 def _each(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
     """The matches of a pattern, which must be all of the text. Raises NoCallError."""
-    found, at = [], 0
+    matches, at = [], 0
     while match := pattern.match(text, at):
-        found.append(match)
+        matches.append(match)
         at = match.end()
     if text[at:].strip():
         raise NoCallError("something else in between")
-    return found
+    return matches
 
 
 def functions(text: str, tools: Tools) -> list[Call]:
@@ -201,7 +205,7 @@ def mistral(text: str, tools: Tools) -> list[Call]:
     calls: list[Call] = []
     for part in text.split("[TOOL_CALLS]"):
         read = named_json if MISTRAL.match(part) else json_calls
-        calls += [Call(c[0], c[1], c[2] or uuid.uuid4().hex[:9]) for c in read(part, tools)]
+        calls += [call._replace(id=call.id or uuid.uuid4().hex[:9]) for call in read(part, tools)]
     return calls
 
 
@@ -242,10 +246,10 @@ def kimi(text: str, _: Tools) -> list[Call]:
     """`functions.name:0` as the id, then the arguments."""
     calls: list[Call] = []
     for body in _between(text, "<|tool_call_begin|>", "<|tool_call_end|>"):
-        own, _mark, arguments = body.partition("<|tool_call_argument_begin|>")
-        own = own.strip()
-        name = own.removeprefix("functions.").rpartition(":")[0] or own
-        calls.append(Call(name, call_arguments(arguments), own))
+        before, _mark, arguments = body.partition("<|tool_call_argument_begin|>")
+        call_id = before.strip()
+        name = call_id.removeprefix("functions.").rpartition(":")[0] or call_id
+        calls.append(Call(name, call_arguments(arguments), call_id))
     return calls
 
 

@@ -51,8 +51,11 @@ class Tools:
 
     def __init__(self, tools: Sequence[Json] | None) -> None:
         functions = [tool.get("function", tool) for tool in tools or []]
-        named = [one for one in functions if isinstance(one, dict) and "name" in one]
-        self._schemas = {str(one["name"]): one.get("parameters") for one in named}
+        self._schemas = {
+            str(function["name"]): function.get("parameters")
+            for function in functions
+            if isinstance(function, dict) and "name" in function
+        }
 
     def __contains__(self, name: object) -> bool:
         return name in self._schemas
@@ -286,7 +289,7 @@ class GemmaValue:
         return self._text[start:end], end + len(self._quote)
 
     def _mapping(self, at: int) -> tuple[Json, int]:
-        found: Json = {}
+        mapping: Json = {}
         while not self._text.startswith("}", at):
             if self._text.startswith(self._quote, at):
                 key, at = self._string(at)
@@ -295,17 +298,17 @@ class GemmaValue:
                 key, at = self._text[at:colon].strip(), colon
             if not key or not self._text.startswith(":", at):
                 raise NoCallError("no key")
-            found[key], at = self.read(at + 1)
+            mapping[key], at = self.read(at + 1)
             at = self._comma(at, "}")
-        return found, at + 1
+        return mapping, at + 1
 
     def _list(self, at: int) -> tuple[list[Any], int]:
-        found = []
+        items = []
         while not self._text.startswith("]", at):
             value, at = self.read(at)
-            found.append(value)
+            items.append(value)
             at = self._comma(at, "]")
-        return found, at + 1
+        return items, at + 1
 
     def _comma(self, at: int, close: str) -> int:
         if self._text.startswith(",", at):

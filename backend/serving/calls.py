@@ -53,12 +53,15 @@ class Calls:
         self._begun = self._begun or bool(shown)
         return shown
 
-    def end(self) -> tuple[str, list[Json]]:
-        """The rest of the text, and the calls that were in it."""
+    def end(self, *, cut: bool = False) -> tuple[str, list[Json]]:
+        """The rest of the text, and the calls that were in it.
+
+        `cut`: the answer ended before its end, so a call needs its closing mark.
+        """
         texts: list[str] = []
         calls = [] if self._begun else _bare(self._held, self._tools)
         if not calls:
-            texts, calls = self._marked_calls()
+            texts, calls = self._marked_calls(cut)
         if not calls:
             return self._held, []
         rest = "\n".join(text.strip() for text in texts if text.strip())
@@ -72,13 +75,13 @@ class Calls:
             or any(text.startswith(name) or name.startswith(text) for name in self._tools.names)
         )
 
-    def _marked_calls(self) -> tuple[list[str], list[Call]]:
+    def _marked_calls(self, cut: bool) -> tuple[list[str], list[Call]]:
         """The texts outside of marked calls, and the calls."""
         texts, calls, at, done, failed = [], [], 0, 0, 0
-        while failed < MAX_FAILED and (found := _mark(self._held, at, self._fences, self._forms)):
-            start, form = found
-            region = _region(self._held, start + len(form.opens), form, self._tools)
+        while failed < MAX_FAILED and (mark := _mark(self._held, at, self._fences, self._forms)):
+            start, form = mark
             at = start + len(form.opens)
+            region = self._region(at, form, cut)
             if region is None:
                 failed += 1
                 continue
@@ -88,6 +91,15 @@ class Calls:
             done = at
         return [*texts, self._held[done:]], calls
 
+    def _region(self, at: int, form: Form, cut: bool) -> tuple[Sequence[Call | str], int] | None:
+        """A form's calls from a place on, and where the text goes on; None where it is no call."""
+        for end, behind in _ends(self._held, at, form.closes, cut):
+            read = partial(form.read, self._held[at:end], self._tools)
+            items = of_known_tools(read, self._tools)
+            if items is not None:
+                return items, behind
+        return None
+
 
 def _mark(text: str, at: int, fences: int, forms: Sequence[Form]) -> tuple[int, Form] | None:
     """The first mark from a place on that begins a call, the longest of those that begin there.
@@ -95,25 +107,14 @@ def _mark(text: str, at: int, fences: int, forms: Sequence[Form]) -> tuple[int, 
     `fences` is how many code fences came before this text; within a code block there are no marks.
     """
     while places := [(place, form) for form in forms if (place := text.find(form.opens, at)) >= 0]:
-        place, form = min(places, key=lambda found: (found[0], -len(found[1].opens)))
+        place, form = min(places, key=lambda item: (item[0], -len(item[1].opens)))
         if (fences + text.count(FENCE, 0, place)) % 2 == 0:
             return place, form
         at = place + 1
     return None
 
 
-def _region(
-    text: str, at: int, form: Form, tools: Tools
-) -> tuple[Sequence[Call | str], int] | None:
-    """What a form's calls are from a place on, and where they end; None where there are none."""
-    for body, behind in _ends(text, at, form.closes):
-        items = of_known_tools(partial(form.read, text[at:body], tools), tools)
-        if items is not None:
-            return items, behind
-    return None
-
-
-def _ends(text: str, at: int, closes: str) -> Iterator[tuple[int, int]]:
+def _ends(text: str, at: int, closes: str, cut: bool) -> Iterator[tuple[int, int]]:
     """Where the calls may end, and where the text goes on; the end of the answer, too."""
     place = text.find(closes, at) if closes else -1
     for _ in range(MAX_ENDS):
@@ -121,7 +122,8 @@ def _ends(text: str, at: int, closes: str) -> Iterator[tuple[int, int]]:
             break
         yield place, place + len(closes)
         place = text.find(closes, place + 1)
-    yield len(text), len(text)
+    if not (closes and cut):
+        yield len(text), len(text)
 
 
 def of_known_tools(

@@ -127,23 +127,23 @@ def _refuse_ignored(messages: list[Message], template: Any) -> None:
         raise UsageError(Problem(code="message_field_ignored", field="messages", params=params))
 
 
-def _variables(given: dict[str, Any], template: Any) -> dict[str, Any]:
+def _variables(requested: dict[str, Any], template: Any) -> dict[str, Any]:
     """The variables under the names that the template reads. Raises UsageError for one that would
     have no effect; thinking that is switched off where there is none has its effect.
     """
     known = {name for name in template.reads.variables if name not in GIVEN_ANYWAY}
     known = {name for name in known if not name.endswith("_token")}
-    found = {}
-    for name, value in given.items():
-        names = rendering.SWITCHES if name in rendering.SWITCHES else (name,)
-        own = name if name in known else next((each for each in names if each in known), None)
-        if own is not None:
-            found[own] = value
+    variables = {}
+    for name, value in requested.items():
+        names = (name, *rendering.SWITCHES) if name in rendering.SWITCHES else (name,)
+        read = next((each for each in names if each in known), None)
+        if read is not None:
+            variables[read] = value
         elif value or name not in rendering.SWITCHES:
             field = name if name == "reasoning_effort" else "chat_template_kwargs"
             params = {"name": name[:80], "known": ", ".join(sorted(known)) or "-"}
             raise UsageError(Problem(code="template_variable_ignored", field=field, params=params))
-    return found
+    return variables
 
 
 class _Writer(StoppingCriteria):

@@ -53,8 +53,11 @@ class Reader(Protocol):
     def add(self, text: str) -> Piece:
         """What is certain now that this text follows."""
 
-    def end(self) -> tuple[Piece, list[Json]]:
-        """What was held back, and the tool calls, as OpenAI writes them."""
+    def end(self, *, cut: bool = False) -> tuple[Piece, list[Json]]:
+        """What was held back, and the tool calls, as OpenAI writes them.
+
+        `cut`: the answer ended before its end (max_tokens, or the client is gone).
+        """
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,12 @@ class MarkReader:
         self._held += text
         return self._step()
 
-    def end(self) -> tuple[Piece, list[Json]]:
+    def end(self, *, cut: bool = False) -> tuple[Piece, list[Json]]:
         """What was held back, and the calls. A thought without end is a thought all the same."""
         if self._step == self._inside:
             return Piece(reasoning=self._held.rstrip()), []
         content = self._calls.add(self._held)
-        rest, calls = self._calls.end()
+        rest, calls = self._calls.end(cut=cut)
         return Piece(content=content + rest), calls
 
     def _before(self) -> Piece:
@@ -172,8 +175,9 @@ class HeaderReader:
             pieces.append(piece)
         return _joined(pieces)
 
-    def end(self) -> tuple[Piece, list[Json]]:
-        """The rest of the last message, and the calls."""
+    def end(self, *, cut: bool = False) -> tuple[Piece, list[Json]]:
+        """The rest of the last message, and the calls, which are whole or none by themselves."""
+        del cut
         if self._header is None and self._any:
             return Piece(), [written(call) for call in self._calls]
         if self._header is None:

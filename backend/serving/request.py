@@ -70,10 +70,10 @@ class _Checked(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_null(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        return {name: value for name, value in given.items() if value is not None}
+    def _without_null(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        return {name: value for name, value in raw.items() if value is not None}
 
 
 class _Open(_Checked):
@@ -117,9 +117,9 @@ class ToolCall(_Checked):
         return {"id": self.id, **call} if self.id else call
 
 
-def _tool(given: Json) -> Json:
+def _tool(raw: Json) -> Json:
     """A tool as templates take it, its own words untouched; a bare function is wrapped."""
-    tool = given if "function" in given else {"function": given}
+    tool = raw if "function" in raw else {"function": raw}
     function = tool["function"]
     if tool.get("type", "function") != "function":
         raise ValueError("only tools of the type function are supported")
@@ -179,20 +179,21 @@ class ChatRequest(_Checked):
 
     def variables(self) -> Json:
         """What the request gives the chat template beside messages and tools."""
-        effort = self.reasoning_effort
-        own = {} if effort is None else {"reasoning_effort": effort}
-        return {**own, **self.chat_template_kwargs}
+        variables = dict(self.chat_template_kwargs)
+        if self.reasoning_effort is not None:
+            variables.setdefault("reasoning_effort", self.reasoning_effort)
+        return variables
 
     def stops(self) -> tuple[str, ...]:
         """The stop texts, empty ones left out."""
-        given = [self.stop] if isinstance(self.stop, str) else self.stop
-        if len(given) > MAX_STOPS:
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop
+        if len(stops) > MAX_STOPS:
             raise ApiError(400, "too_many_stops", "stop", limit=MAX_STOPS)
-        return tuple(text for text in given if text)
+        return tuple(text for text in stops if text)
 
     def sampling(self, standard: Sampling) -> Sampling:
         """The sampling of this request; what it does not say is as the server was started."""
-        given = {
+        fields = {
             "max_tokens": self.max_completion_tokens or self.max_tokens,
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -202,8 +203,8 @@ class ChatRequest(_Checked):
             # torch's generator takes 64 bits; any other integer is folded into them
             "seed": None if self.seed is None else self.seed % 2**63,
         }
-        said = {name: value for name, value in given.items() if value is not None}
-        return replace(standard, stop=self.stops(), **said)  # type: ignore[arg-type]
+        changes = {name: value for name, value in fields.items() if value is not None}
+        return replace(standard, stop=self.stops(), **changes)  # type: ignore[arg-type]
 
 
 def parse(body: bytes) -> ChatRequest:
@@ -217,11 +218,11 @@ def parse(body: bytes) -> ChatRequest:
         raise ApiError(400, "bad_json")
     raw = {name: value for name, value in raw.items() if name not in ACCEPTED}
     for name, neutral in NEUTRAL.items():
-        given = raw.pop(name, None)
-        if given is not None and given not in neutral:
+        value = raw.pop(name, None)
+        if value is not None and value not in neutral:
             code = "use_tools" if name in OLD else "unsupported_parameter"
             raise ApiError(400, code, name, name=name)
-        if given == "none":  # the tool_choice
+        if value == "none":  # the tool_choice
             raw.pop("tools", None)
     _check_parts(raw.get("messages"))
     try:

@@ -11,40 +11,32 @@ from backend.serving.ask import Answer, Ask
 from backend.serving.request import ACCEPTED, NEUTRAL, ChatRequest
 from backend.serving.service import MAX_WAITING, Service
 from tests.backend.test_serve_process import Talker, listening, until
+from tests.backend.test_serve_tools import TOOLS, Speaker
 
 openai = pytest.importorskip("openai")  # of the extra "dev"
-TOOLS: Any = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
-CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 
 
-class Speaker:
-    """Stands in for the engine: says `words`, three letters at a time, or raises `fault`."""
+class Faulty(Speaker):
+    """Says its words and raises `fault`, if there is one; has an adapter."""
 
     has_adapter = True
-    context = None
-    words = "I look." + CALL
     fault: Exception | None = None
 
-    def __init__(self) -> None:
-        self.asked: list[Ask] = []
-
     def answer(self, ask: Ask, show: Callable[[str], None]) -> Answer:
-        self.asked.append(ask)
-        for at in range(0, len(self.words), 3):
-            show(self.words[at : at + 3])
+        answer = super().answer(ask, show)
         if self.fault is not None:
             raise self.fault
-        return Answer(prompt_tokens=5, completion_tokens=7, finish="stop")
+        return answer
 
 
 @pytest.fixture
-def speaker() -> Speaker:
-    return Speaker()
+def speaker() -> Faulty:
+    return Faulty()
 
 
 @pytest.fixture
-def client(speaker: Speaker) -> Iterator[Any]:
+def client(speaker: Faulty) -> Iterator[Any]:
     service = Service("org/tuned", lambda: speaker)  # type: ignore[arg-type,return-value]
     with listening(service) as address:
         assert until(lambda: service.state == "ready")
@@ -80,7 +72,7 @@ def test_a_call_in_an_answer_and_in_a_stream(client: Any) -> None:
     assert final.message.tool_calls[0].function.arguments == call.function.arguments
 
 
-def test_the_client_s_own_message_goes_back(client: Any, speaker: Speaker) -> None:
+def test_the_client_s_own_message_goes_back(client: Any, speaker: Faulty) -> None:
     """As its documentation shows: the message object itself, nulls and all, is sent again."""
     asked: Any = {"model": "org/tuned", "tools": TOOLS}
     message = client.chat.completions.create(messages=HELLO, **asked).choices[0].message
@@ -227,14 +219,14 @@ def test_a_body_that_is_no_json(client: Any) -> None:
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
 
-def test_a_fault_of_the_engine_is_a_500(client: Any, speaker: Speaker) -> None:
+def test_a_fault_of_the_engine_is_a_500(client: Any, speaker: Faulty) -> None:
     speaker.fault = ZeroDivisionError("deep inside")
     with pytest.raises(openai.InternalServerError) as caught:
         client.chat.completions.create(model="base", messages=HELLO)
     assert error_of(caught.value)["type"] == "server_error"
 
 
-def test_a_fault_in_a_stream_reaches_the_client(client: Any, speaker: Speaker) -> None:
+def test_a_fault_in_a_stream_reaches_the_client(client: Any, speaker: Faulty) -> None:
     """The status is sent by then: the client raises for the event that has an error in it."""
     speaker.fault = ZeroDivisionError("deep inside")
     with pytest.raises(openai.APIError) as caught:

@@ -26,6 +26,7 @@ from backend.generation import Sampling
 from backend.serving.app import build
 from backend.serving.ask import Answer, Ask
 from backend.serving.engine import Engine
+from backend.serving.reasoning import Style
 from backend.serving.service import MAX_WAITING, Service
 
 URL = "/v1/chat/completions"
@@ -280,6 +281,35 @@ def test_chat_in_a_terminal_takes_piped_lines(
     assert [len(messages) for messages in asked] == [1, 3, 1]
     assert asked[2][0]["content"] == "new"
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_thought_in_the_terminal_is_in_brackets_and_goes_back_as_one(
+    tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A template that reads reasoning_content would write the marks in the content again."""
+    asked: list[list[dict[str, Any]]] = []
+
+    def answer(self: Engine, ask: Ask, show: Callable[[str], None]) -> Answer:
+        asked.append(list(ask.messages))
+        for piece in ("<think>\nTea", " time.", "\n</think>\n\nAt ", "seven."):
+            show(piece)
+        return Answer(prompt_tokens=1, completion_tokens=1, finish="stop")
+
+    real = Engine.load
+
+    def load(values: dict[str, Any]) -> Engine:
+        engine = real(values)
+        engine.style = Style(thought=("<think>", "</think>"))
+        return engine
+
+    monkeypatch.setattr(Engine, "answer", answer)
+    monkeypatch.setattr(Engine, "load", load)
+    monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\n"))
+    values, _ = arguments.parse({"model_name_or_path": str(tiny_model_dir)}, "chat")
+    assert serve.chat_in_terminal(values) == 0
+    assert capsys.readouterr().out == "[Tea time.]\nAt seven.\n" * 2
+    thought = {"role": "assistant", "content": "At seven.", "reasoning_content": "Tea time."}
+    assert asked[1][1] == thought
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_chat(

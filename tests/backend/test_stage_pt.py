@@ -122,7 +122,7 @@ def test_a_tokenizer_that_begins_texts_begins_these(workspace: Path) -> None:
 
 
 def test_texts_that_are_none_are_counted(workspace: Path) -> None:
-    bad: list[Any] = [{"text": ""}, {"text": 3}, {"text": None}, {"text": "half 7351"}]
+    bad: list[Any] = [{"text": ""}, {"text": {"a": 3}}, {"text": None}, {"text": "half 7351"}]
     path = write_dataset(workspace, "x", [*texts(2), *bad])
     path.write_text(path.read_text().replace("7351", "\\ud800"))
     told = Told()

@@ -233,6 +233,24 @@ def test_calls_are_found_wherever_the_text_is_cut() -> None:
     assert cuts > 4000
 
 
+def test_a_call_that_was_cut_needs_its_closing_mark() -> None:
+    """GLM's and LFM2's forms are whole after every argument; max_tokens may have cut the next."""
+    cut = [
+        "<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n",
+        "<tool_call>get_time",
+        f"<tool_call>{PARIS}",
+        '<minimax:tool_call>\n<invoke name="get_time">\n</invoke>\n',
+    ]
+    for text in cut:
+        calls = Calls(TOOLS)
+        assert calls.add(text) == ""
+        assert calls.end(cut=True) == (text, [])
+    calls = Calls(TOOLS)
+    calls.add(f"<tool_call>{PARIS}</tool_call>\n<tool_call>weath")
+    rest, (call,) = calls.end(cut=True)
+    assert (rest, call["function"]["name"]) == ("<tool_call>weath", "weather")
+
+
 def test_each_form_has_its_case() -> None:
     assert len(FORMS) > 20
     assert [f.opens for f in FORMS if not any(f.opens in text for text, _, _ in CALLS)] == []
