@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from backend.serving.ask import Answer, Ask
+from backend.serving.guard import MAX_BODY
 from backend.serving.request import ACCEPTED, NEUTRAL, ChatRequest
 from backend.serving.service import MAX_WAITING, Service
 from tests.backend.test_serve_process import Talker, listening, until
@@ -233,6 +234,20 @@ def test_a_fault_in_a_stream_reaches_the_client(client: Any, speaker: Faulty) ->
         for _ in client.chat.completions.create(model="base", messages=HELLO, stream=True):
             pass
     assert caught.value.code
+
+
+def test_a_wrong_key_is_a_401_and_too_large_a_body_a_413(speaker: Faulty) -> None:
+    service = Service("speaker", lambda: speaker)  # type: ignore[arg-type,return-value]
+    with listening(service, key="right") as address:
+        assert until(lambda: service.state == "ready")
+        for key, wrong in (("wrong", openai.AuthenticationError), ("right", openai.APIStatusError)):
+            client = openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0)
+            large: Any = [{"role": "user", "content": "x" * (MAX_BODY + 1)}]
+            with pytest.raises(wrong) as caught:
+                client.chat.completions.create(model="speaker", messages=large)
+            status, code = (401, "invalid_api_key") if key == "wrong" else (413, "body_too_large")
+            assert caught.value.status_code == status
+            assert error_of(caught.value)["code"] == code
 
 
 def test_too_many_requests_are_a_429() -> None:

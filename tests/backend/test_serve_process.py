@@ -61,9 +61,9 @@ class Talker:
 
 
 @contextmanager
-def listening(service: Service) -> Iterator[str]:
+def listening(service: Service, key: str | None = None) -> Iterator[str]:
     """A real server in a thread; gives its address."""
-    app = build(service, Sampling(), host="127.0.0.1", key=None)
+    app = build(service, Sampling(), host="127.0.0.1", key=key)
     bound = serve._bind("127.0.0.1", 0)
     config = uvicorn.Config(
         app, http=serve.ApiProtocol, ws="none", log_level="warning", timeout_graceful_shutdown=1
@@ -207,6 +207,10 @@ def test_the_command_serves_until_it_is_ended(tiny_model_dir: Path, workspace: P
             assert answer.json()["usage"]["completion_tokens"] == 3
             assert "server" not in answer.headers
             assert httpx.get(address + "/v1/models").status_code == 401
+            host, _, port = address.removeprefix("http://").partition(":")
+            with socket.create_connection((host, int(port)), timeout=30) as raw:
+                raw.sendall(b"no request\r\n\r\n")
+                assert b'"error": {"message"' in raw.recv(65536), "the protocol is our own"
     finally:
         process.terminate()
         assert process.wait(10) in {0, -signal.SIGTERM}
