@@ -1,8 +1,8 @@
 """DeepSpeed: which config it gets, and what is said before a run that cannot work."""
 
-import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_what_does_not_work_with_it(given: dict[str, Any], code: str, harmless: 
     assert code not in codes(harmless)
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("deepspeed"), reason="deepspeed is not installed")
+@pytest.mark.skipif(not shutil.which("c++"), reason="deepspeed compiles a part of itself")
 @pytest.mark.parametrize("stage", ["2", "3"])
 def test_two_processes_give_the_weights_of_one(
     stage: str, workspace: Path, tiny_model_dir: Path

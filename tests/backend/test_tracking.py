@@ -126,6 +126,21 @@ def test_swanlab_keys_are_secret() -> None:
     assert "sesame" not in command.shell()
 
 
+def test_tensorboard_shows_the_figures_of_the_run(workspace: Path, tiny_model_dir: Path) -> None:
+    """Read back with tensorboard itself; the right values are those of metrics.jsonl."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    done, folder = train(workspace, tiny_model_dir, {}, report_to="tensorboard", logging_steps=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (place,) = (folder / "runs").iterdir()
+    events = EventAccumulator(str(place))
+    events.Reload()
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    shown = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert [step for step, _ in shown] == [1, 2]
+    assert shown == [(row["step"], pytest.approx(row["loss"])) for row in rows]
+
+
 def test_the_result_is_uploaded_without_the_run_s_own_files(
     workspace: Path, tiny_model_dir: Path
 ) -> None:
