@@ -126,6 +126,35 @@ document.addEventListener("pointerover", (event) => {
   };
 })();
 
+// Gradio (6.31) shows the error of an event that streams, but not of one that is answered at once,
+// which is nearly all of ours (app/events.py): its words stay here until they are closed.
+(() => {
+  const ask = window.fetch.bind(window);
+  const show = ({ title, error }) => {
+    const [box, head, words, close] = ["div", "strong", "span", "button"].map((tag) =>
+      document.createElement(tag)
+    );
+    const reader = document.createElement("textarea"); // the words are escaped for Gradio's own box
+    reader.innerHTML = error;
+    [head.textContent, words.textContent, close.textContent] = [title, reader.value, "×"];
+    close.setAttribute("aria-label", "Close");
+    close.addEventListener("click", () => box.remove());
+    box.className = "page-error";
+    box.setAttribute("role", "alert");
+    box.append(close, head, words);
+    document.querySelectorAll(".page-error").forEach((before) => before.remove());
+    document.querySelector(".gradio-container").append(box);
+  };
+  window.fetch = async (...request) => {
+    const response = await ask(...request);
+    if (response.status === 500 && String(request[0]?.url ?? request[0]).includes("/run/predict")) {
+      const answer = await response.clone().json().catch(() => ({}));
+      if (answer?.error && answer.title) show(answer);
+    }
+    return response;
+  };
+})();
+
 // What is typed is kept in this browser, see app/tabs/keeping.py: `begin` once the page has been
 // filled from it, as the page's own first values would be kept before.
 window.tuneboard = (() => {

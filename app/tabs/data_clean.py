@@ -104,10 +104,10 @@ def _wire_names(dataset: Any, cleaner: Parts, splitter: Parts) -> None:
     """New names that follow from the chosen set's; one that a person has typed stays."""
     proposed = gr.State([""] * 3)
 
-    def named(name: str | None, before: list[str], *typed: str) -> list[Any]:
+    def named(name: str | None, before: list[str], *typed: str | None) -> list[Any]:
         names = [f"{name}_clean", f"{name}_train", f"{name}_test"] if name else [""] * 3
         pairs = zip(names, before, typed, strict=True)
-        return [names, *(new if own in {"", old} else own for new, old, own in pairs)]
+        return [names, *(new if not own or own == old else own for new, old, own in pairs)]
 
     boxes = [cleaner["into"], splitter["first"], splitter["second"]]
     dataset.change(named, [dataset, proposed, *boxes], [proposed, *boxes], **QUIET)
