@@ -323,7 +323,7 @@ def test_a_check_runs_in_a_child_and_can_be_ended(home: Path) -> None:
     assert isinstance(report, dict)
     assert told[-1] == 1.0
     assert (report["rows"], report["good"]) == (4, False)
-    with pytest.raises(DataError, match="no data set is registered"):
+    with pytest.raises(DataError, match="No data set is registered"):
         list(datasets.checking("nowhere", "data", "sft"))
     going = datasets.checking("data/x.jsonl", "data", "sft")
     next(going)
