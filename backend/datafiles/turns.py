@@ -35,10 +35,13 @@ ROLES = {
     "system_tag": "system",
 }
 # Types of the parts of a message's content, in OpenAI's and transformers' words.
-PARTS = (
-    *("text", "image", "image_url", "input_image", "video", "video_url"),
+MEDIA = (
+    *("image", "image_url", "input_image", "video", "video_url"),
     *("audio", "audio_url", "input_audio", "file"),
 )
+PARTS = ("text", *MEDIA)
+# Keys of a call that hold its arguments: OpenAI's, Llama 3's, that of some agents.
+ARGUMENTS = ("arguments", "parameters", "args")
 # Names under which rows have what a reasoning model thinks before it answers, the usual one first.
 THOUGHTS = ("reasoning_content", "thinking", "reasoning")
 OWN = {"role", "content", "tool_calls", "train", "weight"}  # what `message` makes of an item itself
@@ -89,11 +92,20 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
         found = {"role": role, "content": None}
     else:
         found = {"role": role, "content": _result(content) if role == "tool" else text(content)}
-    if item.get("train") is False or item.get("weight") == 0:
+    if not (_learned(item.get("train")) and _learned(item.get("weight"))):
         found["train"] = False
     own = OWN | {names["role_tag"], names["content_tag"]}
     more = {key: value for key, value in item.items() if key not in own and value is not None}
+    more |= {name: text(more[name]) for name in THOUGHTS if name in more}
     return {**more, **found}
+
+
+def _learned(value: Any) -> bool:
+    """What `train` or `weight` of a message says: true or false, 1 or 0, also as text."""
+    word = str(True if value is None else value).strip().lower().removesuffix(".0")
+    if word not in {"true", "false", "1", "0"}:
+        raise RowError("row_bad_train")
+    return word in {"true", "1"}
 
 
 def thought_of(one: Mapping[str, Any]) -> str:
@@ -129,9 +141,10 @@ def _part(part: Any) -> str:
     """The text of a content part. Raises RowError: a picture or another medium, no part at all."""
     if not isinstance(part, dict):
         raise RowError("row_wrong_type")
-    if part.get("type", "text" if "text" in part else "") != "text":
-        raise RowError("row_media")
-    return text(part.get("text"))
+    kind = part.get("type", "text" if "text" in part else "")
+    if kind == "text":
+        return text(part.get("text"))
+    raise RowError("row_media" if kind in MEDIA else "row_bad_part")
 
 
 def _result(value: Any) -> str:
@@ -219,9 +232,11 @@ def _call(item: Any) -> dict[str, Any]:
     function = item.get("function", item) if isinstance(item, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise RowError("row_bad_tools")
-    arguments = function.get("arguments") or {}
+    arguments: Any = next((function[key] for key in ARGUMENTS if function.get(key)), {})
     if isinstance(arguments, str):
-        arguments = _json(arguments)
+        arguments = _json(arguments) or {}
+    if not isinstance(arguments, dict):
+        raise RowError("row_bad_tools")
     call = {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
     return call if item.get("id") is None else {"id": item["id"], **call}
 

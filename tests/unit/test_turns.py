@@ -1,0 +1,57 @@
+"""One message of a row in the internal shape: calls, thoughts, what is to be learned."""
+
+from typing import Any
+
+import pytest
+
+from backend.datafiles.turns import OPENAI, SHAREGPT, RowError, message
+
+
+def refusal(item: dict[str, Any]) -> str:
+    with pytest.raises(RowError) as caught:
+        message({"role": "assistant", "content": "4", **item}, OPENAI)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("key", ["arguments", "parameters", "args"])
+def test_arguments_of_a_call_are_found_under_each_of_their_names(key: str) -> None:
+    """OpenAI's arguments; Llama 3's template writes parameters; args in sets of agents."""
+    call = f'{{"name": "add", "{key}": {{"a": 1}}}}'
+    found = message({"from": "function_call", "value": call}, SHAREGPT)
+    assert found["tool_calls"][0]["function"] == {"name": "add", "arguments": {"a": 1}}
+
+
+@pytest.mark.parametrize("arguments", ['"text"', "[1]", [1], 3, "{"])
+def test_arguments_that_are_no_object_are_refused(arguments: Any) -> None:
+    call = {"function": {"name": "add", "arguments": arguments}}
+    assert refusal({"tool_calls": [call]}) == "row_bad_tools"
+
+
+@pytest.mark.parametrize("arguments", [None, "", "{}", "null", {}])
+def test_a_call_may_have_no_arguments(arguments: Any) -> None:
+    call = {"function": {"name": "now", "arguments": arguments}}
+    found = message({"role": "assistant", "content": None, "tool_calls": [call]}, OPENAI)
+    assert found["tool_calls"][0]["function"]["arguments"] == {}
+
+
+def test_a_thought_is_a_text_as_an_answer_is() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    for value, wanted in ((7, "7"), (parts, "ab"), ("x", "x")):
+        found = message({"role": "assistant", "content": "4", "reasoning": value}, OPENAI)
+        assert found["reasoning"] == wanted
+    assert refusal({"reasoning_content": {"t": "x"}}) == "row_wrong_type"
+
+
+def test_what_is_not_to_be_learned_is_said_in_any_form() -> None:
+    for name, value in (("train", False), ("train", 0), ("train", "false"), ("weight", 0.0)):
+        found = message({"role": "assistant", "content": "4", name: value}, OPENAI)
+        assert found["train"] is False, (name, value)
+    for name, value in (("train", True), ("train", None), ("weight", 1), ("weight", "1")):
+        assert "train" not in message({"role": "assistant", "content": "4", name: value}, OPENAI)
+    assert refusal({"weight": 0.5}) == refusal({"train": "maybe"}) == "row_bad_train"
+
+
+def test_a_part_that_is_neither_text_nor_a_picture_is_not_called_a_picture() -> None:
+    """Some clients write thoughts as parts of a content."""
+    assert refusal({"content": [{"type": "thinking", "thinking": "x"}]}) == "row_bad_part"
+    assert refusal({"content": [{"type": "image_url", "image_url": "x"}]}) == "row_media"
