@@ -39,29 +39,43 @@ class ResumePanel:
     table: Any
     problem: Any
     button: Any
+    filled: Any
 
     def wire(self, panel: Any, lang: Any) -> None:
         """The form holds the arguments of the run that is shown; each edit is judged at once.
 
-        To open the box judges anew, but fills nothing: what is typed meanwhile would be lost.
+        It is filled when it is opened for a run the first time: Gradio loses what is put into
+        boxes of an accordion that was never open. Another run closes it.
         """
         answers = [self.table, self.problem, self.button]
-        filled = [*self.form.components, *answers]
-        panel.run.change(self._fill, [panel.run, lang], filled, **QUIET)
+        panel.run.change(
+            lambda: (gr.update(open=False), ""), None, [self.box, self.filled], **QUIET
+        )
+        outputs = [self.filled, *self.form.components, *answers]
+        self.box.expand(self._fill, [panel.run, self.filled, lang], outputs, **QUIET)
         inputs = [panel.run, lang, *self.form.components]
-        events = [self.box.expand, lang.change, *(each.input for each in self.form.components)]
-        gr.on(events, self._judge, inputs, answers, trigger_mode="always_last", **QUIET)
-        outputs = [self.box, self.problem]
+        events = [lang.change, *(each.change for each in self.form.components)]
+        gr.on(
+            events,
+            self._judge,
+            [self.filled, *inputs],
+            answers,
+            trigger_mode="always_last",
+            **QUIET,
+        )
+        outputs = [self.box, self.problem, self.filled]
         panel.show_after(self.button.click(self._resume, inputs, outputs, **QUIET))
 
-    def _fill(self, path: str, lang: str) -> list[Any]:
-        if not path:
-            return [gr.skip()] * (len(self.form.components) + 3)
+    def _fill(self, path: str, filled: str, lang: str) -> list[Any]:
+        if not path or path == filled:
+            return [gr.skip()] * (len(self.form.components) + 4)
         values, _ = resuming.arguments_of(runs.view(Path(path)))
-        return [*self.form.show(values), *shown(values, [], lang)]
+        return [path, *self.form.show(values), *shown(values, [], lang)]
 
-    def _judge(self, path: str, lang: str, *given: Any) -> list[Any]:
-        return shown(*self._values(path, given), lang) if path else [gr.skip()] * 3
+    def _judge(self, filled: str, path: str, lang: str, *given: Any) -> list[Any]:
+        if not path or path != filled:  # the boxes do not hold its arguments yet
+            return [gr.skip()] * 3
+        return shown(*self._values(path, given), lang)
 
     def _resume(self, path: str, lang: str, *given: Any) -> list[Any]:
         values, problems = self._values(path, given)
@@ -72,7 +86,8 @@ class ResumePanel:
             except TuneboardError as error:
                 wrong = list(error.problems)
         runs.forget()
-        return [gr.skip() if wrong else gr.update(open=False), _problem_box(wrong, lang)]
+        box, filled = (gr.skip(), gr.skip()) if wrong else (gr.update(open=False), "")
+        return [box, _problem_box(wrong, lang), filled]
 
     def _values(self, path: str, given: Sequence[Any]) -> tuple[Values, list[Problem]]:
         """The run's arguments under those that the form holds, and what is wrong with them."""
@@ -114,7 +129,7 @@ def draw(texts: Texts, prefix: str, parts: dict[str, Any]) -> ResumePanel:
             elem_id=f"{prefix}-run-resume-so",
         )
     parts["resume_with"] = box
-    return ResumePanel(box, form, table, problem, button)
+    return ResumePanel(box, form, table, problem, button, gr.State(""))
 
 
 def stamps(view: RunView) -> dict[str, Any]:

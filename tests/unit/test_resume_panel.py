@@ -36,7 +36,7 @@ class Page:
         with gr.Blocks():
             self.panel: ResumePanel = resume_panel.draw(Texts(), "runs", {})
         self.path = str(folder)
-        filled = self.panel._fill(self.path, "en")
+        _, *filled = self.panel._fill(self.path, "", "en")
         names = list(self.panel.form.widgets)
         self.held = {name: filled[i]["value"] for i, name in enumerate(names)}
         self.first = filled[len(names) :]
@@ -44,7 +44,7 @@ class Page:
     def edit(self, lang: str = "en", **given: str) -> tuple[str, str, bool]:
         """Table, what is wrong, and whether the button can be pressed."""
         held = self.held | given
-        words, problem, button = self.panel._judge(self.path, lang, *held.values())
+        words, problem, button = self.panel._judge(self.path, self.path, lang, *held.values())
         return words, problem["value"], button["interactive"]
 
     def press(self, **given: str) -> list[Any]:
@@ -80,7 +80,7 @@ def test_what_changes_is_shown_before_the_start(
     monkeypatch.setattr(
         launch, "resume", lambda path, values: asked.append({"path": str(path), **values})
     )
-    box, problem = page.press(num_train_epochs="5", extra_args="lora_dropout=0.2")
+    box, problem, _ = page.press(num_train_epochs="5", extra_args="lora_dropout=0.2")
     assert (box["open"], problem["value"]) == (False, "")
     changed = {
         "num_train_epochs": 5.0,
