@@ -21,6 +21,7 @@ from torch import Tensor
 
 from backend.contract import adapter_base, reward_model
 from backend.contract.field import Value
+from backend.contract.model_folder import ADAPTER_CONFIG
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.reward_model import FIELD
 from backend.model import adapters, value_head
@@ -70,6 +71,8 @@ def base_notices(values: Values) -> list[Problem]:
         return []
     if reward_model.is_shared(values):
         folder = models.last_folder({**values, "adapter_name_or_path": values.get("reward_model")})
+        if not (folder / ADAPTER_CONFIG).is_file():
+            return []
         before = adapters.merged(models.adapter_folders(values), values)
         base, name = models.base_folder(values), models.base_name(values)
         stack = adapter_base.notices(base, name, [*before, folder])
