@@ -164,16 +164,6 @@ def test_stop_and_resume(open_page: Callable[..., Page], server: Server, home: P
     assert steps(run) == list(range(1, 251))
     assert runs_of(home) == [run]
     expect(page.locator("#train-run-resume")).not_to_be_visible()
-    unfold(page, "train-run-resume-with")
-    expect(box(page, "train-resume-max_steps")).to_have_value("250")
-    expect(page.locator("#train-run-resume-so")).to_be_disabled()
-    box(page, "train-resume-max_steps").fill("252")
-    expect(page.locator("#train-run-changes")).to_contain_text("252")
-    expect(page.locator("#train-run-changes tbody tr")).to_have_count(1)
-    page.locator("#train-run-resume-so").click()
-    until(lambda: steps(run)[-1] == 252, 90)
-    in_state(page, State.SUCCEEDED, timeout=90_000)
-    assert steps(run) == list(range(1, 253))
 
 
 def test_a_run_from_a_terminal_appears(
