@@ -102,7 +102,7 @@ class Requests:
     def _judge_event(self, row: dict[str, Any]) -> Refusal | None:
         index, data = row.get("fn_index"), row.get("data")
         event = self.blocks.fns.get(index) if type(index) is int else None
-        if event is None:
+        if event is None or event.fn is None:  # without a function it is the browser's alone
             return NO_EVENT
         if not isinstance(data, list) or len(data) != len(event.inputs):
             return BAD_DATA

@@ -70,9 +70,8 @@ class Page:
         """The request of an event: `given` are values by the element's id, others as they are."""
         components = {row["id"]: row["props"] for row in self.config["components"]}
         target = next(key for key, row in components.items() if row.get("elem_id") == element)
-        event = next(
-            row for row in self.config["dependencies"] if [target, trigger] in row["targets"]
-        )
+        events = (row for row in self.config["dependencies"] if row["backend_fn"])
+        event = next(row for row in events if [target, trigger] in row["targets"])
         rows = [components[key] for key in event["inputs"]]
         data = [given.get(str(row.get("elem_id")), row.get("value")) for row in rows]
         return {"fn_index": event["id"], "data": data, "session_hash": secrets.token_hex(8)}
@@ -206,6 +205,8 @@ def test_what_makes_no_sense_is_answered_4xx(page: Page) -> None:
     an end, bodies that are no JSON, sessions that nobody has."""
     good = page.event("click", "bring-look", {"bring-path": "x"})
     strange: list[Any] = [None, True, -1, 10**6, 1.5, "0", "x" * 10_000, [], {}]
+    events = page.config["dependencies"]
+    strange += [next(row["id"] for row in events if not row["backend_fn"])]  # the browser's own
     asked = [("POST", PREDICT, {**good, "fn_index": index}) for index in strange]
     asked += [("POST", PREDICT, {**good, "data": data}) for data in (None, [], "x", {}, [1] * 999)]
     asked += [("POST", path, {}) for path in (PREDICT, "/gradio_api/queue/join")]
@@ -235,7 +236,7 @@ def test_what_makes_no_sense_is_answered_4xx(page: Page) -> None:
         assert nothing or 400 <= status < 500, (method, path, body[:80], headers, status)
         assert "Traceback" not in answer
         assert len(answer) < 500
-    assert len(requests) == 87
+    assert len(requests) == 88
     assert "Traceback" not in page.log.read_text()
     assert page.ask("GET", "/healthz")[0] == 200
 
