@@ -14,7 +14,7 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from backend.contract import adapter_base, run_files, trained_with
+from backend.contract import adapter_base, checkpoints, position, run_files, trained_with
 from backend.contract.field import Value
 from backend.contract.files import read_json
 from backend.contract.model_folder import ADAPTER_CONFIG, CONFIG
@@ -40,9 +40,9 @@ OTHERS = {
     *(CONFIG, ADAPTER_CONFIG, GENERATION, trained_with.NAME, adapter_base.NAME),
     "quantized_base.json",
     *(run_files.RUN, run_files.LAUNCH, run_files.STATUS, run_files.STOP, run_files.EXIT),
-    *(run_files.PROBLEM, run_files.RESULTS, run_files.LOG, "manifest.json"),
+    *(run_files.PROBLEM, run_files.RESULTS, run_files.LOG, checkpoints.MANIFEST),
     *("train_results.json", "eval_results.json", "predict_results.json", "requirements.txt"),
-    *("trainer_state.json", "progress.json", "deepspeed.json", "data.json"),
+    *("trainer_state.json", position.PROGRESS, "deepspeed.json", "data.json"),
 }
 LARGEST = 100_000_000  # bytes of such a file
 # In config.json: what says who wrote the file, what a run sets for its own time (transformers'

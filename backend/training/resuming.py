@@ -23,7 +23,7 @@ from transformers.trainer_callback import EarlyStoppingCallback
 from backend.contract import resuming
 from backend.contract.field import Value
 from backend.contract.fields import FIELDS
-from backend.contract.position import PROGRESS, Position
+from backend.contract.position import PROGRESS, Cut, Position
 from backend.contract.problems import Problem
 from backend.contract.resume_kinds import begins_again, packed
 from backend.report import Report
@@ -156,7 +156,7 @@ class ResumingTrainer(Trainer):
         if self.values.get("disable_shuffling"):
             return "in order"
         if self.values.get("group_by_length") and "length" in data.column_names:
-            return f"grouped {self._cut[0] * self._cut[1]}"
+            return f"grouped {self._cut.batch * self._cut.accumulation}"
         return "random"
 
     def _order(self, name: str, data: Any) -> Any:
@@ -167,10 +167,10 @@ class ResumingTrainer(Trainer):
         return LengthGrouped(list(data["length"]), int(name.split()[1]), self.args.data_seed)
 
     @property
-    def _cut(self) -> tuple[int, int]:
-        """Rows of a batch over all devices, batches of a step."""
+    def _cut(self) -> Cut:
+        """How the rows are cut now."""
         batch = self.args.train_batch_size * self.args.world_size
-        return batch, self.args.gradient_accumulation_steps
+        return Cut(batch, self.args.gradient_accumulation_steps)
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:
         """As the Trainer's, with the steps and epochs that are left where the run goes on."""
@@ -203,10 +203,10 @@ class ResumingTrainer(Trainer):
         done = named["steps_trained_in_current_epoch"] if resumed else 0
         place = self.place if resumed else None
         begun = place.begun if place else 0
-        base = self.state.global_step - math.ceil(done / self._cut[1])
+        base = self.state.global_step - math.ceil(done / self._cut.accumulation)
         if place and begun:
             steps = self.state.max_steps - base
-            batches = steps * self._cut[1]
+            batches = steps * self._cut.accumulation
             if place.size:
                 rows = place.size - begun
                 steps, batches = place.steps_of(rows), place.batches_of(rows)
