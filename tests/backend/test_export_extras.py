@@ -76,19 +76,24 @@ def texts(workspace: Path) -> Path:
     return path
 
 
+def export_in_4_bits(model: Path, home: Path, texts: Path, *, samples: int, length: int) -> None:
+    """Quantise over so many windows of the texts, each of so many tokens, into out/."""
+    (home / "saves" / "run").mkdir()
+    given = values(
+        model,
+        home,
+        export_quantization_bit=4,
+        export_quantization_dataset=texts,
+        export_quantization_nsamples=samples,
+        export_quantization_maxlen=length,
+    )
+    export.run(given, home / "saves" / "run")
+
+
 def test_the_sample_texts_are_cut_into_windows(
     quantizer: Quantizer, workspace: Path, tiny_model_dir: Path, texts: Path
 ) -> None:
-    (workspace / "saves" / "run").mkdir()
-    given = values(
-        tiny_model_dir,
-        workspace,
-        export_quantization_bit=4,
-        export_quantization_dataset=texts,
-        export_quantization_nsamples=5,
-        export_quantization_maxlen=16,
-    )
-    export.run(given, workspace / "saves" / "run")
+    export_in_4_bits(tiny_model_dir, workspace, texts, samples=5, length=16)
     assert quantizer.settings == {"bits": 4, "group_size": 32, "device": "cpu"}
     assert [tuple(row["input_ids"].shape) for row in quantizer.rows] == [(1, 16)] * 5
     assert all(row["attention_mask"].all() for row in quantizer.rows)
@@ -109,16 +114,7 @@ def test_the_real_package_writes_a_model_that_answers_as_its_base(
     """Run with gptqmodel 7.6.0 and optimum 2.3.0 on the CPU; the logits' cosine was 0.999."""
     from transformers import AutoModelForCausalLM
 
-    (workspace / "saves" / "run").mkdir()
-    given = values(
-        tiny_model_dir,
-        workspace,
-        export_quantization_bit=4,
-        export_quantization_dataset=texts,
-        export_quantization_nsamples=8,
-        export_quantization_maxlen=64,
-    )
-    export.run(given, workspace / "saves" / "run")
+    export_in_4_bits(tiny_model_dir, workspace, texts, samples=8, length=64)
     ids = torch.arange(10, 30)[None]
     folders = (tiny_model_dir, workspace / "out")
     with torch.no_grad():

@@ -2,10 +2,14 @@
 
 import os
 import shlex
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -27,6 +31,38 @@ def values(**given: Value) -> Values:
 def fake(options: str = "") -> str:
     """The fake trainer as TUNEBOARD_WORKER."""
     return f"{shlex.quote(sys.executable)} {shlex.quote(str(TRAINER))} {options}"
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextmanager
+def serving(
+    home: Path, words: list[str], errors: IO[bytes] | None = None, **environ: str
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A page with a working folder of its own, once it is ready, and its port.
+
+    `words` start it, with the port after them; `errors` takes what it says of itself.
+    """
+    port = free_port()
+    known = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
+    child = subprocess.Popen(
+        [sys.executable, *words, "--port", str(port)],
+        env={**known, "TUNEBOARD_HOME": str(home), **environ},
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert str(port) in child.stdout.readline()
+    yield child, port
+    child.terminate()
+    child.wait(30)
 
 
 def until(true: Callable[[], object], seconds: float = 10.0) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -17,7 +16,7 @@ from backend.contract import metrics, run_folder
 from backend.contract.home import saves
 from backend.contract.run_folder import State
 from backend.contract.texts import t
-from tests.failures.conftest import ended, process, running
+from tests.failures.conftest import ended, free_port, process, running
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,9 +24,7 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def page() -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A page in a process group of its own, once it has said that it is ready; and its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     started = subprocess.Popen(
         [sys.executable, "-m", "backend", "webui", "--port", str(port)],

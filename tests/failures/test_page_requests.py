@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from backend.contract import boundary
-from tests.failures.conftest import process, running
+from tests.failures.conftest import process, running, serving
 
 CANARY = "canary of another person"
 LINE = json.dumps({"instruction": "Say hello.", "input": "", "output": CANARY}) + "\n"
@@ -85,24 +84,12 @@ class Page:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page; when it ends, its log holds no traceback."""
     home = tmp_path_factory.mktemp("home")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     log = home / "web.log"
-    known = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
-    with log.open("wb") as errors:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "backend", "webui", "--port", str(port)],
-            env={**known, "TUNEBOARD_HOME": str(home)},
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-        assert child.stdout is not None
-        assert str(port) in child.stdout.readline()
+    with (
+        log.open("wb") as errors,
+        serving(home, ["-m", "backend", "webui"], errors) as (_, port),
+    ):
         yield Page(home, port, log)
-        child.terminate()
-        child.wait(30)
     assert "Traceback" not in log.read_text()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.failures.conftest import until
+from tests.failures.conftest import serving, until
 
 LIMIT = 1024**2  # bytes, as TUNEBOARD_MAX_UPLOAD says
 BOUNDARY = "b0undary"
@@ -66,24 +66,14 @@ class Page:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page with a limit of 1 MB and a short patience."""
     home = tmp_path_factory.mktemp("home")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     program = (
         "import sys, app.intake; app.intake.IDLE_S = 1.0\n"
         "from app import server; server.TimedProtocol.header_s = 2.0\n"
-        f"from app.__main__ import main; sys.exit(main(['--port', '{port}']))"
+        "from app.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
-    known = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
-    env = {**known, "TUNEBOARD_HOME": str(home), "TUNEBOARD_MAX_UPLOAD": str(1 / 1024)}
-    child = subprocess.Popen(
-        [sys.executable, "-c", program], env=env, stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    assert str(port) in child.stdout.readline()
-    yield Page(home, port, child.pid)
-    child.terminate()
-    child.wait(30)
+    limit = str(1 / 1024)
+    with serving(home, ["-c", program], TUNEBOARD_MAX_UPLOAD=limit) as (child, port):
+        yield Page(home, port, child.pid)
     assert list((home / ".cache" / "uploads").iterdir()) == []
 
 
