@@ -179,7 +179,7 @@ window.tuneboard = (() => {
     },
     write: (name, keys, [free, ...secrets], values) => {
       if (!filled) return;
-      const kept = Object.fromEntries(keys.map((each, at) => [each, values[at]]));
+      const kept = Object.fromEntries(keys.map((each, at) => [each, values[at]]).filter(([each]) => each));
       const typed = String(kept[free] ?? "").replaceAll("-", "_");
       if (secrets.some((secret) => typed.includes(secret))) delete kept[free];
       try {

@@ -52,10 +52,11 @@ class Answer:
         ]"""
         self.button.click(None, context.lang, [self.button, self.box], js=busy, **QUIET)
 
-    def wire(self, context: Context, start: Any, edits: Sequence[Any]) -> None:
+    def wire(self, context: Context, start: Any, edits: Sequence[Any] = ()) -> None:
         """`start` is the event of the start, `edits` are those that make its answer obsolete."""
         start.failure(None, None, [self.button, self.box], js=FREE, **QUIET)
-        gr.on([*edits], None, None, self.box, js=FORGET % self.box.elem_id, **QUIET)
+        if edits:
+            gr.on([*edits], None, None, self.box, js=FORGET % self.box.elem_id, **QUIET)
         gr.on(
             [context.news.runs.change, context.lang.change],
             self._again,

@@ -69,44 +69,46 @@ class Launcher:
 
     def wire(self, run: Any) -> Any:
         """Judge and preview on each change; Start, the event returned, puts a folder into `run`."""
-        shown = gr.State({})
+        shown, pressed = gr.State({}), gr.State(None)  # what was pressed with and refused
         form, context = self.form, self.context
-        inputs = [context.lang, shown, context.model_name, self.name, *form.components]
+        inputs = [context.lang, shown, pressed, context.model_name, self.name, *form.components]
+        told = [self.command, self.problems, self.start, self.answer.box, pressed, shown]
+        keep = self._keep(inputs)
         for events in self._events():
             gr.on(
                 events,
                 self._refresh,
                 inputs,
-                [self.command, self.problems, self.start, shown, *form.outputs],
+                [*told, *form.outputs],
+                js=keep,
                 show_progress="hidden",
                 trigger_mode="always_last",
                 api_visibility="private",
             )
         self.answer.hear(context)
-        started = self.start.click(
-            self._start, inputs, [run, self.name, *self.answer.outputs], api_visibility="private"
-        )
-        self.answer.wire(context, started, [box.input for box in self._boxes()])
-        self._keep()
+        outputs = [run, self.name, pressed, *self.answer.outputs]
+        started = self.start.click(self._start, inputs, outputs, api_visibility="private")
+        self.answer.wire(context, started)
         places = f"'#{self.form.prefix or 'train-'}run', '#{self.form.prefix}answer'"
         started.then(None, None, None, js=f"() => tuneboard.show({places})")
         return started
 
-    def _keep(self) -> None:
-        """Keep the form in the browser; a name by the time is a new one at each opening."""
+    def _keep(self, inputs: list[Any]) -> str:
+        """Keep the form in the browser, by the script of the event with these inputs; a name by the
+        time is a new one at each opening."""
         bar = self.context.bar.widgets
         boxes = dict(self.form.widgets)
         if isinstance(self.name, gr.State):
-            self.context.keeper.add(self.task, {n: box for n, box in boxes.items() if n not in bar})
-            return
+            own = {name: box for name, box in boxes.items() if name not in bar}
+            return self.context.keeper.add_with(self.task, own, inputs)
 
         def named(values: dict[str, Any]) -> dict[str, Any]:
             typed = str(values.get(RUN_NAME, ""))
-            own = typed and not BY_TIME.fullmatch(typed)
-            return {**values, RUN_NAME: typed if own else new_name(self.task)}
+            chosen = typed and not BY_TIME.fullmatch(typed)
+            return {**values, RUN_NAME: typed if chosen else new_name(self.task)}
 
         boxes |= {MODEL_NAME: self.context.model_name, RUN_NAME: self.name}
-        self.context.keeper.add(self.task, boxes, named)
+        return self.context.keeper.add_with(self.task, boxes, inputs, named)
 
     def _boxes(self) -> list[Any]:
         """All that the run follows from."""
@@ -121,29 +123,34 @@ class Launcher:
         return [own, [*shared, self.context.lang.change, gr.context.Context.root_block.load]]
 
     def _refresh(
-        self, lang: str, before: Any, model: str | None, name: str, *given: Any
+        self, lang: str, before: Any, pressed: Any, model: str | None, name: str, *given: Any
     ) -> list[Any]:
         values, problems = self.judge(given, model, name)
         marks, now = self.form.marks(values, problems, before, lang)
         errors = [problem for problem in problems if not problem.notice]
+        forget = [gr.update(visible=False), None]
         return [
             Command.build(self.task, values).shell(),
             gr.update(visible=bool(errors), value=problem_lines(errors, lang)),
             gr.update(interactive=not errors),
+            *(forget if pressed not in (None, [model, name, *given]) else [gr.skip()] * 2),
             now,
             *marks,
         ]
 
-    def _start(self, lang: str, _: Any, model: str | None, name: str, *given: Any) -> list[Any]:
+    def _start(
+        self, lang: str, _: Any, __: Any, model: str | None, name: str, *given: Any
+    ) -> list[Any]:
         values, problems = self.judge(given, model, name)
         errors = [problem for problem in problems if not problem.notice]
         if not errors:
             try:
                 folder = launch.start(self.task, values, exclusive=True)
-                return [str(folder), new_name(self.task), *answer.started()]
+                return [str(folder), new_name(self.task), None, *answer.started()]
             except TuneboardError as error:
                 errors = list(error.problems)
-        return [gr.skip(), gr.skip(), *answer.refused(errors, lang)]
+        pressed = [model, name, *given]
+        return [gr.skip(), gr.skip(), pressed, *answer.refused(errors, lang)]
 
     def judge(
         self, given: Sequence[Any], model: str | None, name: str | None

@@ -81,7 +81,9 @@ def given(launcher: Launcher, **changes: Any) -> list[Any]:
 def test_the_preview_shows_the_result(launcher: Launcher) -> None:
     """The box goes over a control, and reaches what has no control; the command says both."""
     text = "seed=7\nweight_decay=0.25"
-    updates = launcher._refresh("en", {}, "m", "run", *given(launcher, extra_args=text, seed="1"))
+    updates = launcher._refresh(
+        "en", {}, None, "m", "run", *given(launcher, extra_args=text, seed="1")
+    )
     values, problems = from_argv(shlex.split(updates[0])[2:], "train")
     assert problems == []
     assert (values["seed"], values["weight_decay"]) == (7, 0.25)
@@ -103,8 +105,8 @@ def test_the_box_may_make_other_controls_apply(launcher: Launcher) -> None:
 
 
 def test_problems_stand_beside_the_box_and_start_is_off(launcher: Launcher) -> None:
-    updates = launcher._refresh("en", {}, "m", "run", *given(launcher, extra_args="sed=7"))
-    marks = dict(zip(launcher.form.widgets, updates[4:], strict=False))
+    updates = launcher._refresh("en", {}, None, "m", "run", *given(launcher, extra_args="sed=7"))
+    marks = dict(zip(launcher.form.widgets, updates[6:], strict=False))
     assert marks["extra_args"]["elem_classes"] == ["wrong"]
     assert "seed" in marks["extra_args"]["info"]
     assert updates[2]["interactive"] is False

@@ -103,7 +103,7 @@ def test_a_forged_run_name_starts_nothing(
 ) -> None:
     """F-01: no folder is made, the page says why."""
     monkeypatch.setattr(launching.launch, "start", lambda *a, **k: pytest.fail("launched"))
-    _, _, _, words, _ = launcher._start("en", {}, "m", name, *given(launcher))
+    _, _, _, _, words, _ = launcher._start("en", {}, None, "m", name, *given(launcher))
     assert words["visible"] is True
     assert words["value"]
     assert list(tmp_path.iterdir()) == []
