@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.backend.conftest import tiny_model_dir, tiny_tokenizer  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).parents[2]
-expect.set_options(timeout=20_000)  # two busy cores
+expect.set_options(timeout=40_000)  # two busy cores, and slow machines
 STARTER = "SmolLM2-135M-Instruct"
 TEXTS = set(json.loads((ROOT / "locales" / "en.json").read_text(encoding="utf-8")))
 GRADIO_KEY = re.compile(
@@ -145,14 +145,14 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
         context = browser.new_context(
             **{"viewport": {"width": 1440, "height": 1000}, "locale": "en-US", **options}
         )
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda r: foreign.append(r.url) if _foreign(r.url, server.url) else None)
         page.on("pageerror", lambda e: errors.append(str(e)))
         page.goto(server.url)
-        expect(page.locator("#command")).to_contain_text(
-            "--output_dir"
-        )  # the first events are done
+        # The first events are done once a command stands there.
+        expect(page.locator("#command")).to_contain_text("--output_dir", timeout=90_000)
         return page
 
     yield opened

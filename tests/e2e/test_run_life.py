@@ -23,7 +23,7 @@ from tests.e2e.test_page import box, choose, command_of, unfold
 from tests.e2e.test_requests import Asked
 from tests.failures.conftest import fake, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 TUNEBOARD = [sys.executable, "-m", "backend"]
 
 
@@ -51,7 +51,7 @@ def runs_of(home: Path) -> list[Path]:
 
 
 def only_run(home: Path) -> Path:
-    until(lambda: runs_of(home), 20)
+    until(lambda: runs_of(home), 60)
     (run,) = runs_of(home)
     return run
 
@@ -67,7 +67,7 @@ class TestFakeTrainer:
 
     @pytest.fixture
     def home(self, tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setenv("TUNEBOARD_WORKER", fake("--steps 500 --sleep 0.04"))
+        monkeypatch.setenv("TUNEBOARD_WORKER", fake("--steps 500 --sleep 0.04 --last-step-waits"))
         return tiny_home
 
     def test_the_page_is_killed_and_comes_back(
@@ -88,7 +88,8 @@ class TestFakeTrainer:
         in_state(page, State.RUNNING)
         expect(page.locator("#train-run-name")).to_contain_text(run.name)
         assert len(steps(run)) > len(before)
-        in_state(page, State.SUCCEEDED, timeout=40_000)
+        (run / "go").touch()
+        in_state(page, State.SUCCEEDED, timeout=60_000)
         assert steps(run) == list(range(1, 501))
         assert runs_of(home) == [run]
 
@@ -147,21 +148,23 @@ def test_stop_and_resume(open_page: Callable[..., Page], server: Server, home: P
     unfold(page, "group-output")
     box(page, "logging_steps").fill("1")
     unfold(page, "group-training")
-    box(page, "max_steps").fill("250")
-    expect(page.locator("#command")).to_contain_text("--max_steps 250")
+    box(page, "max_steps").fill("160")
+    box(page, "gradient_accumulation_steps").fill("1")  # short steps
+    expect(page.locator("#command")).to_contain_text("--max_steps 160")
     expect(page.locator("#command")).to_contain_text("--logging_steps 1")
+    expect(page.locator("#command")).to_contain_text("--gradient_accumulation_steps 1")
     page.locator("#start").click()
     run = only_run(home)
     until(lambda: len(steps(run)) > 3, 60)
     page.locator("#train-run-stop").click()
     in_state(page, State.STOPPED, timeout=60_000)
     (point,) = run_folder.checkpoints(run)
-    assert 3 < point.step < 250
+    assert 3 < point.step < 160
     points = page.locator("#train-run-checkpoints")
     expect(points).to_contain_text("1")
     page.locator("#train-run-resume").click()
-    in_state(page, State.SUCCEEDED, timeout=90_000)
-    assert steps(run) == list(range(1, 251))
+    in_state(page, State.SUCCEEDED, timeout=200_000)
+    assert steps(run) == list(range(1, 161))
     assert runs_of(home) == [run]
     expect(page.locator("#train-run-resume")).not_to_be_visible()
 
@@ -243,7 +246,7 @@ class TestFailed:
         expect(first).to_have_text(t("panel.restart_without", "en", names="far_zh"))
         expect(first).to_have_class(re.compile("primary"))
         first.click()
-        in_state(page, State.SUCCEEDED, timeout=90_000)
+        in_state(page, State.SUCCEEDED, timeout=150_000)
         (run,) = runs_of(home)
         assert run.name == "demo1"
         assert json.loads((run / run_folder.RUN).read_text())["arguments"]["dataset"] == "identity"

@@ -31,6 +31,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--grandchild", action="store_true")
     parser.add_argument("--ignore-stop", action="store_true")
     parser.add_argument("--last-word", action="store_true")
+    parser.add_argument("--last-step-waits", action="store_true", help="for a file named go")
     parser.add_argument("--leak", action="store_true")
     parser.add_argument("--log-bytes", type=int, default=0)
     parser.add_argument("--resume_from_checkpoint", type=Path)
@@ -55,6 +56,8 @@ def work(given: argparse.Namespace, folder: Path) -> int:
     if given.resume_from_checkpoint:
         first += json.loads((given.resume_from_checkpoint / "state.json").read_text())["step"]
     for step in range(first, given.steps + 1):
+        while given.last_step_waits and step == given.steps and not told(folder):
+            time.sleep(0.05)
         kept.append(b"x" * 10**7 if given.leak else b"")
         sys.stdout.write(f"step {step}\n" + "." * given.log_bytes)
         sys.stdout.flush()
@@ -70,6 +73,11 @@ def work(given: argparse.Namespace, folder: Path) -> int:
             return STOPPED_EXIT
         time.sleep(given.sleep)
     return given.code
+
+
+def told(folder: Path) -> bool:
+    """Whether a trainer that waits before its last step may go on."""
+    return any((folder / name).exists() for name in ("go", "stop.json"))
 
 
 def crash(given: argparse.Namespace, folder: Path) -> int:
