@@ -61,7 +61,7 @@ def _answer_in_order(blocks: gr.Blocks) -> None:
     """Of two events with one handler that a visitor's page sends, the later is answered last.
 
     Each sends all that the form holds and gets what is to be shown: the earlier answer, coming
-    late, would stay.
+    late, would stay. So it is with handlers that share a turn (`app.tabs.context.in_turn`).
     """
     process = blocks.process_api
     visitors: WeakKeyDictionary[Any, _Visitor] = WeakKeyDictionary()
@@ -72,7 +72,7 @@ def _answer_in_order(blocks: gr.Blocks) -> None:
         try:
             if state is None or block_fn.queue:
                 return await process(block_fn, inputs, state, **given)
-            async with visitor.turns[block_fn.fn]:
+            async with visitor.turns[getattr(block_fn.fn, "turn", block_fn.fn)]:
                 return await process(block_fn, inputs, state, **given)
         except gr.Error:
             raise

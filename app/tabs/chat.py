@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -12,7 +13,7 @@ from app.i18n import say, t
 from app.services import chat_client, chat_turns
 from app.services.catalog import base_of, is_adapter
 from app.tabs import chat_feedback, message, plain_chatbot
-from app.tabs.context import Context
+from app.tabs.context import Context, in_turn
 from app.tabs.plain_chatbot import PlainChatbot
 from backend.contract import boundary
 from backend.contract.arguments import judged
@@ -28,6 +29,29 @@ ROLES = [("chat.role_user", "user"), ("chat.role_observation", chat_turns.RESULT
 DRAW_S = 0.15  # a browser that draws each token of a small model has no time for Stop
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 History = list[dict[str, Any]]
+
+
+@dataclass
+class Talk:
+    """What one visitor's events know of each other: an answer is asked for, begun and broken off by
+    different ones, and what breaks it off may come before it has begun."""
+
+    question: int = 0
+    state: Literal["idle", "asked", "answering", "cleared"] = "idle"
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being written, or about to be."""
+        return self.state in ("asked", "answering")
+
+    def ask(self) -> None:
+        """A question is to be answered."""
+        self.question, self.state = self.question + 1, "asked"
+
+    def end(self, question: int) -> None:
+        """The answer to this question has ended, whatever has been asked since."""
+        if question == self.question and self.busy:
+            self.state = "idle"
 
 
 def build(context: Context) -> dict[str, Any]:
@@ -58,7 +82,6 @@ def build(context: Context) -> dict[str, Any]:
                 lines=2,
                 elem_id="chat-message",
             )
-            parts["busy"] = gr.State(False)
             parts["note"] = message.note(texts, "chat-note", container=False, lines=1)
             with gr.Row(elem_classes="buttons"):
                 for name in ("send", "stop", "again", "clear"):
@@ -218,65 +241,88 @@ def describe(lang: str) -> str:
 
 def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
     """One answer is written at a time: what is sent meanwhile stays in its box, which is said."""
-    columns = [parts["tuned"], parts["base"]]
+    columns, talk = [parts["tuned"], parts["base"]], gr.State(Talk())
     boxes = [parts[name] for name in ("side_by_side", "system", "seed", "tools")]
-    inputs = [context.lang, *boxes, *columns, *form.components]
+    inputs = [talk, context.lang, *boxes, *columns, *form.components]
 
     def answer(
-        lang: str, both: bool, system: str, seed: str, tools: str, *given: Any
+        talk: Talk, lang: str, both: bool, system: str, seed: str, tools: str, *given: Any
     ) -> Iterator[list[Any]]:
+        if talk.state != "asked":  # refused, or broken off before it began
+            yield [[], []] if talk.state == "cleared" else [gr.skip(), gr.skip()]
+            return
+        talk.state, question = "answering", talk.question
         histories = list(given[:2]) if both else [given[0]]
         try:
             options = _options(form, given[2:], seed, tools)
+            for drawn in _answers(histories, system, options, lang):
+                if talk.state != "answering" or talk.question != question:
+                    break
+                yield drawn
+            if talk.state == "cleared":  # what is still on its way to the page comes before this
+                yield [[], []]
         except TuneboardError as error:
             words = problem_lines(error.problems, lang)
             failed = [_failed(history, words) for history in histories]
             yield [*failed, *[gr.skip()] * (2 - len(histories))]
-            return
-        yield from _answers(histories, system, options, lang)
+        finally:
+            talk.end(question)
 
-    asked, repeated = _wire_questions(context, parts, columns)
-    running = [event.then(answer, inputs, columns, **QUIET) for event in (asked, repeated)]
-    idle = [parts["busy"], parts["note"]]
-    for event in running:
-        event.then(_idle, None, idle, **QUIET)
-    stopped = parts["stop"].click(None, None, None, cancels=running, api_visibility="private")
-    stopped.then(_idle, None, idle, **QUIET)
-    cleared = parts["clear"].click(
-        lambda: [[], []], None, columns, cancels=running, api_visibility="private"
-    )
-    cleared.then(_idle, None, idle, **QUIET)
+    asked, repeated = _wire_questions(context, parts, columns, talk)
+    for event in (asked, repeated):
+        answered = event.then(answer, inputs, columns, **QUIET)
+        answered.then(_note_unless_busy, talk, parts["note"], **QUIET)
+
+    @in_turn("talk")
+    def stop(talk: Talk) -> Any:
+        talk.state = "idle"
+        return gr.update(visible=False)
+
+    @in_turn("talk")
+    def clear(talk: Talk) -> list[Any]:
+        talk.state = "cleared"
+        return [gr.update(visible=False), [], []]
+
+    parts["stop"].click(stop, talk, parts["note"], **QUIET)
+    parts["clear"].click(clear, talk, [parts["note"], *columns], **QUIET)
 
 
-def _idle() -> list[Any]:
-    return [False, gr.update(visible=False)]
+def _note_unless_busy(talk: Talk) -> Any:
+    return gr.skip() if talk.busy else gr.update(visible=False)
 
 
-def _wire_questions(context: Context, parts: dict[str, Any], columns: list[Any]) -> list[Any]:
+def _wire_questions(
+    context: Context, parts: dict[str, Any], columns: list[Any], talk: Any
+) -> list[Any]:
     """Send and Again; their events, after which an answer is to be written."""
 
     def busy_note(lang: str) -> Any:
         return gr.update(visible=True, value=t("chat.busy", lang))
 
-    def ask(lang: str, busy: bool, both: bool, words: str, *given: Any) -> list[Any]:
-        role, tuned, base = given
-        if busy:
-            return [*[gr.skip()] * 5, busy_note(lang)]
+    @in_turn("talk")
+    def ask(talk: Talk, lang: str, both: bool, words: str, role: str, *histories: Any) -> list[Any]:
+        if talk.busy:
+            return [*[gr.skip()] * 4, busy_note(lang)]
         if not words.strip():
-            return [gr.skip()] * 6
+            return [gr.skip()] * 5
+        talk.ask()
         turn = chat_turns.asked(words, role, t("chat.role_observation", lang))
+        tuned, base = histories
         beside = [*(base or []), turn] if both else gr.skip()
-        return ["", "user", [*(tuned or []), turn], beside, True, gr.update(visible=False)]
+        return ["", "user", [*(tuned or []), turn], beside, gr.update(visible=False)]
 
-    def again(lang: str, busy: bool, *histories: History) -> list[Any]:
-        if busy:
-            return [*[gr.skip()] * 3, busy_note(lang)]
+    @in_turn("talk")
+    def again(talk: Talk, lang: str, *histories: History) -> list[Any]:
+        if talk.busy:
+            return [*[gr.skip()] * 2, busy_note(lang)]
         shorter = [_without_answer(history or []) for history in histories]
-        return [*shorter, any(shorter), gr.update(visible=False)]
+        if any(shorter):
+            talk.ask()
+        return [*shorter, gr.update(visible=False)]
 
-    state = [context.lang, parts["busy"]]
+    state = [talk, context.lang]
     boxes = [parts["message"], parts["role"], *columns]
-    outputs = [*columns, parts["busy"], parts["note"]]
+    outputs = [*columns, parts["note"]]
     asked = gr.on(
         [parts["send"].click, parts["message"].submit],
         ask,

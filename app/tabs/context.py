@@ -1,7 +1,8 @@
 """What the tabs share: texts, the language, the model bar, the tab strip, the clock's news."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from app.form import Form
 from app.i18n import Texts
@@ -21,3 +22,16 @@ class Context:
     tabs: Any
     news: News
     keeper: Keeper
+
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+def in_turn(name: str) -> Callable[[Handler], Handler]:
+    """Events of the handlers of this name are answered in the order in which a page sends them."""
+
+    def mark(handler: Handler) -> Handler:
+        vars(handler)["turn"] = name
+        return handler
+
+    return mark

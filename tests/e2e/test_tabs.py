@@ -169,8 +169,17 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     page.locator("#chat-stop").click()
     assert len(settled(turns.nth(1))) < 3000  # 1900 tokens are more than 3500 characters
 
-    page.locator("#chat-clear").click()
+    page.locator("#chat-again").click()
+    expect(turns.nth(1)).to_have_text(re.compile(".{20}", re.DOTALL))
+    page.locator("#chat-clear").click()  # in mid-answer
     expect(turns).to_have_count(0)
+    for pause in (0, 100, 400):  # before it has begun, or just then; nothing comes after
+        say(page, "And now?")
+        page.wait_for_timeout(pause)
+        page.locator("#chat-clear").click()
+        expect(turns).to_have_count(0)
+        page.wait_for_timeout(1500)
+        expect(page.locator("#chat-tuned .message")).to_have_count(0)
     box(page, "chat-max_new_tokens").fill("12")
     say(page, "Who are you?")
     expect(turns).to_have_count(1)
