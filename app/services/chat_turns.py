@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from backend.contract.problems import Problem, UsageError
 
@@ -14,6 +15,53 @@ THOUGHT = ("<thought>\n", "\n</thought>\n\n")  # around what a model thought bef
 THOUGHTFUL = re.compile("<thought>\n(.*?)(?:\n</thought>\n\n|\\Z)(.*)", re.DOTALL)
 
 Turn = dict[str, Any]
+
+
+@dataclass
+class Talk:
+    """Where one visitor's talk stands. An answer is asked for, begun and broken off by different
+    events, and what breaks it off may come before it has begun."""
+
+    question: int = 0
+    state: Literal["idle", "asked", "answering", "cleared"] = "idle"
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being written, or about to be."""
+        return self.state in ("asked", "answering")
+
+    @property
+    def cleared(self) -> bool:
+        """Whether all turns were taken away and nothing has been asked since."""
+        return self.state == "cleared"
+
+    def ask(self) -> None:
+        """A question is to be answered."""
+        self.question, self.state = self.question + 1, "asked"
+
+    def begin(self) -> int | None:
+        """The number of the question that is answered from now on; None: none is to be."""
+        if self.state != "asked":
+            return None
+        self.state = "answering"
+        return self.question
+
+    def goes_on(self, question: int) -> bool:
+        """Whether the answer to this question is still wanted."""
+        return self.state == "answering" and self.question == question
+
+    def end(self, question: int) -> None:
+        """The answer to this question has ended, whatever has been asked since."""
+        if self.goes_on(question):
+            self.state = "idle"
+
+    def stop(self) -> None:
+        """The answer is to end where it is."""
+        self.state = "idle"
+
+    def clear(self) -> None:
+        """All turns are taken away, an answer that is still written as well."""
+        self.state = "cleared"
 
 
 def asked(message: str, role: str, title: str) -> Turn:

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
@@ -29,29 +28,6 @@ ROLES = [("chat.role_user", "user"), ("chat.role_observation", chat_turns.RESULT
 DRAW_S = 0.15  # a browser that draws each token of a small model has no time for Stop
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 History = list[dict[str, Any]]
-
-
-@dataclass
-class Talk:
-    """What one visitor's events know of each other: an answer is asked for, begun and broken off by
-    different ones, and what breaks it off may come before it has begun."""
-
-    question: int = 0
-    state: Literal["idle", "asked", "answering", "cleared"] = "idle"
-
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is being written, or about to be."""
-        return self.state in ("asked", "answering")
-
-    def ask(self) -> None:
-        """A question is to be answered."""
-        self.question, self.state = self.question + 1, "asked"
-
-    def end(self, question: int) -> None:
-        """The answer to this question has ended, whatever has been asked since."""
-        if question == self.question and self.busy:
-            self.state = "idle"
 
 
 def build(context: Context) -> dict[str, Any]:
@@ -241,25 +217,31 @@ def describe(lang: str) -> str:
 
 def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
     """One answer is written at a time: what is sent meanwhile stays in its box, which is said."""
-    columns, talk = [parts["tuned"], parts["base"]], gr.State(Talk())
+    columns, talk = [parts["tuned"], parts["base"]], gr.State(chat_turns.Talk())
     boxes = [parts[name] for name in ("side_by_side", "system", "seed", "tools")]
     inputs = [talk, context.lang, *boxes, *columns, *form.components]
 
     def answer(
-        talk: Talk, lang: str, both: bool, system: str, seed: str, tools: str, *given: Any
+        talk: chat_turns.Talk,
+        lang: str,
+        both: bool,
+        system: str,
+        seed: str,
+        tools: str,
+        *given: Any,
     ) -> Iterator[list[Any]]:
-        if talk.state != "asked":  # refused, or broken off before it began
-            yield [[], []] if talk.state == "cleared" else [gr.skip(), gr.skip()]
+        question = talk.begin()
+        if question is None:  # refused, or broken off before it began
+            yield [[], []] if talk.cleared else [gr.skip(), gr.skip()]
             return
-        talk.state, question = "answering", talk.question
         histories = list(given[:2]) if both else [given[0]]
         try:
             options = _options(form, given[2:], seed, tools)
             for drawn in _answers(histories, system, options, lang):
-                if talk.state != "answering" or talk.question != question:
+                if not talk.goes_on(question):
                     break
                 yield drawn
-            if talk.state == "cleared":  # what is still on its way to the page comes before this
+            if talk.cleared:  # what is still on its way to the page comes before this
                 yield [[], []]
         except TuneboardError as error:
             words = problem_lines(error.problems, lang)
@@ -274,20 +256,20 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
         answered.then(_note_unless_busy, talk, parts["note"], **QUIET)
 
     @in_turn("talk")
-    def stop(talk: Talk) -> Any:
-        talk.state = "idle"
+    def stop(talk: chat_turns.Talk) -> Any:
+        talk.stop()
         return gr.update(visible=False)
 
     @in_turn("talk")
-    def clear(talk: Talk) -> list[Any]:
-        talk.state = "cleared"
+    def clear(talk: chat_turns.Talk) -> list[Any]:
+        talk.clear()
         return [gr.update(visible=False), [], []]
 
     parts["stop"].click(stop, talk, parts["note"], **QUIET)
     parts["clear"].click(clear, talk, [parts["note"], *columns], **QUIET)
 
 
-def _note_unless_busy(talk: Talk) -> Any:
+def _note_unless_busy(talk: chat_turns.Talk) -> Any:
     return gr.skip() if talk.busy else gr.update(visible=False)
 
 
@@ -300,7 +282,9 @@ def _wire_questions(
         return gr.update(visible=True, value=t("chat.busy", lang))
 
     @in_turn("talk")
-    def ask(talk: Talk, lang: str, both: bool, words: str, role: str, *histories: Any) -> list[Any]:
+    def ask(
+        talk: chat_turns.Talk, lang: str, both: bool, words: str, role: str, *histories: Any
+    ) -> list[Any]:
         if talk.busy:
             return [*[gr.skip()] * 4, busy_note(lang)]
         if not words.strip():
@@ -312,7 +296,7 @@ def _wire_questions(
         return ["", "user", [*(tuned or []), turn], beside, gr.update(visible=False)]
 
     @in_turn("talk")
-    def again(talk: Talk, lang: str, *histories: History) -> list[Any]:
+    def again(talk: chat_turns.Talk, lang: str, *histories: History) -> list[Any]:
         if talk.busy:
             return [*[gr.skip()] * 2, busy_note(lang)]
         shorter = [_without_answer(history or []) for history in histories]

@@ -173,18 +173,37 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     expect(turns.nth(1)).to_have_text(re.compile(".{20}", re.DOTALL))
     page.locator("#chat-clear").click()  # in mid-answer
     expect(turns).to_have_count(0)
-    for pause in (0, 100, 400):  # before it has begun, or just then; nothing comes after
-        say(page, "And now?")
-        page.wait_for_timeout(pause)
-        page.locator("#chat-clear").click()
-        expect(turns).to_have_count(0)
-        page.wait_for_timeout(1500)
-        expect(page.locator("#chat-tuned .message")).to_have_count(0)
+    clear_at_any_time(page)
     box(page, "chat-max_new_tokens").fill("12")
     say(page, "Who are you?")
     expect(turns).to_have_count(1)
     assert settled(turns.first) == first
 
+    keep_disliked(page, home, first)
+    say(page, AS_IT_IS)
+    expect(turns).to_have_count(2)
+    settled(turns.nth(1))
+    look_as_it_is(page)
+
+    page.locator("#chat-unload").click()
+    expect(status).to_have_value(t("chat.none", "en"))
+    until(lambda: not children(home), 10)
+
+
+def clear_at_any_time(page: Page) -> None:
+    """Before an answer has begun, or just then: nothing of it comes after."""
+    for pause in (0, 100, 400):
+        say(page, "And now?")
+        page.wait_for_timeout(pause)
+        page.locator("#chat-clear").click()
+        turns = page.locator("#chat-tuned .message")
+        expect(turns).to_have_count(0)
+        page.wait_for_timeout(1500)
+        expect(turns).to_have_count(0)
+
+
+def keep_disliked(page: Page, home: Path, answer: str) -> None:
+    """A judged answer is a row of a data set, once one is named."""
     page.get_by_label("Like", exact=True).first.click()
     note = page.locator("#keep-note textarea, #keep-note input")
     expect(note).to_have_value(re.compile("name a data set"))
@@ -194,17 +213,8 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     expect(note).to_have_value(re.compile("row 1 of liked"))
     row = json.loads((home / "data" / "liked" / "liked.jsonl").read_text())
     assert [one["role"] for one in row["messages"]] == ["user", "assistant"]
-    assert row["messages"][1]["content"].strip() == first.strip()
+    assert row["messages"][1]["content"].strip() == answer.strip()
     assert row["label"] is False
-
-    say(page, AS_IT_IS)
-    expect(turns).to_have_count(2)
-    settled(turns.nth(1))
-    look_as_it_is(page)
-
-    page.locator("#chat-unload").click()
-    expect(status).to_have_value(t("chat.none", "en"))
-    until(lambda: not children(home), 10)
 
 
 def look_as_it_is(page: Page) -> None:
