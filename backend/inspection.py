@@ -27,6 +27,7 @@ from backend.contract.problems import Problem, TuneboardError, UsageError, error
 from backend.contract.texts import t
 from backend.data import lengths, template_check, templates, tokens, window
 from backend.data.rendering import Template
+from backend.datafiles.values import dumps
 from backend.model import load
 
 IDLE_S = 900.0
@@ -73,7 +74,7 @@ def tokens_command(words: list[str]) -> int:
     found, notices = _seen(values, opened, first, last - first)
     for line in found:
         if as_json:
-            say(json.dumps(_worded(line), ensure_ascii=False))
+            say(dumps(_worded(line)))
         else:
             say(_marked(line, opened[0].tokenizer))
     _notify(notices)

@@ -6,7 +6,6 @@ title, not only by colour. Style classes: app/style.css under "rows of a data se
 """
 
 import html
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -67,7 +66,7 @@ def conversation(number: int, one: Conversation, lang: str) -> str:
     """A row as a conversation."""
     parts = []
     if one.tools:
-        tools = json.dumps(one.tools, ensure_ascii=False, indent=2, default=str)
+        tools = values.dumps(one.tools, indent=2, default=str)
         parts.append(
             f'<details class="seen-tools"><summary>{t("seen.tools", lang)}</summary>'
             f"<pre>{_short(tools)}</pre></details>"
@@ -160,7 +159,7 @@ def _bubble(message: Message, lang: str) -> str:
         at = found.end()
     parts.append(_said(content[at:]))
     for call in message.get("tool_calls") or []:
-        arguments = json.dumps(call["function"]["arguments"], ensure_ascii=False, default=str)
+        arguments = values.dumps(call["function"]["arguments"], default=str)
         name = escaped(str(call["function"]["name"]))
         parts.append(f'<div class="seen-call">⚒ <b>{name}</b> {_short(arguments)}</div>')
     name = t(f"seen.role.{role}", lang)

@@ -8,7 +8,6 @@
 and length (tokens; of a pair the longer side). Labels are -100 where nothing is learned.
 """
 
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from backend.data.rendering import RENDER_ERRORS, Template
 from backend.data.spans import Written, label_text, written
 from backend.data.templates import begin
 from backend.data.tokens import IGNORED, Encoded, Policy
+from backend.datafiles import values
 from backend.datafiles.formats import WANTED, Conversation
 from backend.datafiles.turns import Message, RowError
 
@@ -232,7 +232,7 @@ def _prompt(one: Conversation, ids: list[int], limit: int) -> Example:
     return {
         "input_ids": kept,
         "reference": label_text(one.answer) if one.answer else "",
-        "messages": json.dumps(one.asked, ensure_ascii=False),
+        "messages": values.dumps(one.asked),
         "length": len(kept),
         "learned": 0,
         "cut": len(kept) < len(ids),

@@ -13,6 +13,7 @@ from backend.contract import template_names
 from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
 from backend.data import template_fields, thoughts, toolcalls, turn_places
+from backend.data.digits import Digits, hide, show
 from backend.data.render_limit import RenderTimeoutError, limited
 from backend.datafiles.turns import THOUGHTS, Message
 
@@ -248,6 +249,8 @@ class Template:
             messages = [
                 {**one, "content": [{"type": "text", "text": one["content"]}]} for one in messages
             ]
+        digits: Digits = {}
+        messages, tools = hide(messages, digits), hide(tools, digits)
         with limited():
             text: str = self.tokenizer.apply_chat_template(
                 messages,
@@ -259,7 +262,7 @@ class Template:
             )
         if len(text) > MAX_GROWTH + 100 * sum(len(str(one)) for one in messages):
             raise ValueError(f"it writes {len(text):,} characters")
-        return text
+        return show(text, digits)
 
     def _shows(self, text: str, messages: list[Message], tools: Tools) -> bool:
         try:

@@ -1,10 +1,10 @@
 """Tools for templates that do not know them: written into the text, in the Hermes/Qwen manner."""
 
-import json
 import re
 from itertools import count
 from typing import Any
 
+from backend.datafiles import values
 from backend.datafiles.turns import Message
 
 TOOLS = """# Tools
@@ -68,7 +68,7 @@ def described(
     rest = messages
     if messages and messages[0]["role"] == "system":
         system, rest = messages[0]["content"], messages[1:]
-    listed = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
+    listed = "\n".join(values.dumps(tool) for tool in tools)
     parts = [part for part in (system, words.format(tools=listed)) if part]
     return [{"role": "system", "content": "\n\n".join(parts)}, *rest]
 
@@ -115,14 +115,14 @@ def with_texts(messages: list[Message]) -> list[Message]:
 
 def _with_text(call: dict[str, Any]) -> dict[str, Any]:
     function = call["function"]
-    text = json.dumps(function["arguments"], ensure_ascii=False)
+    text = values.dumps(function["arguments"])
     return {**call, "function": {**function, "arguments": text}}
 
 
 def answer_text(message: Message) -> str:
     """What an answer says, its tool calls written out."""
     calls = [
-        f"<tool_call>\n{json.dumps(call['function'], ensure_ascii=False)}\n</tool_call>"
+        f"<tool_call>\n{values.dumps(call['function'])}\n</tool_call>"
         for call in message.get("tool_calls") or []
     ]
     return "\n".join(part for part in [message.get("content") or "", *calls] if part)

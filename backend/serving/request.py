@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
+from backend.datafiles import values
 from backend.generation import Sampling
 from backend.serving.protocol import ApiError, Json
 
@@ -110,7 +111,7 @@ class ToolCall(_Checked):
         name, arguments = self.function.name, self.function.arguments
         if isinstance(arguments, str):
             try:
-                arguments = json.loads(arguments or "{}")
+                arguments = json.loads(arguments or "{}", parse_float=values.number)
             except ValueError:
                 raise ApiError(400, "bad_tool_arguments", "messages", name=name) from None
         call: Json = {"type": "function", "function": {"name": name, "arguments": arguments}}
