@@ -12,9 +12,10 @@ from backend.contract.problems import DataError, Params, Problem, UsageError
 from backend.contract.texts import t
 from backend.data_options import Options, say_json
 from backend.datafiles import entering
-from backend.datafiles.detect import Entry, Proposal, entry_for, sample
+from backend.datafiles.detect import Entry, Proposal, entry_for
 from backend.datafiles.entering import Example
 from backend.datafiles.formats import COLUMNS
+from backend.datafiles.samples import require_readable, sample
 from backend.datafiles.turns import OPENAI
 
 PLACES = ("subset", "split", "folder")  # of a set on a hub
@@ -29,7 +30,7 @@ def register_set(words: list[str]) -> int:
     name = given.name or _name(given)
     registry.judged(name, {"file_name": "x"}, given.dataset_dir)
     found, example = (_on_hub(given), None) if given.hub else _local(given)
-    doubts = [] if given.anyway else _doubts(found, example)
+    doubts = [] if given.anyway else _unreadable(given) or _doubts(found, example)
     if not doubts:
         registry.register(name, found.entry, given.dataset_dir, overwrite=given.overwrite)
     _tell(name, found, example, given.json, registered=not doubts)
@@ -89,6 +90,16 @@ def _local(given: Namespace) -> tuple[Proposal, Example]:
         raise DataError(example.problem)
     place = {"file_name": entering.place(path, given.dataset_dir)}
     return replace(found, entry={**place, **found.entry, **_count(given)}), example
+
+
+def _unreadable(given: Namespace) -> list[Problem]:
+    """What is wrong with a file in which a row further on cannot be read."""
+    if given.file:
+        try:
+            require_readable(entering.file_of(Path(given.file)))
+        except DataError as error:
+            return list(error.problems)
+    return []
 
 
 def _doubts(found: Proposal, example: Example | None) -> list[Problem]:

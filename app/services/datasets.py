@@ -8,19 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from app.services import inbox, told, uploads
 from app.services.uploads import Progress
-from backend import datafiles
 from backend.contract import dataset_info, registry
 from backend.contract.dataset_info import Entry
 from backend.contract.problems import DataError, Problem, TuneboardError
-from backend.datafiles import detect, entering
-from backend.datafiles.detect import Proposal, Sample, entry_for
+from backend.datafiles import detect, entering, samples
+from backend.datafiles.detect import Proposal, entry_for
 from backend.datafiles.entering import Example, example, kind_of
+from backend.datafiles.samples import Sample
 
 HUB_S = 60.0  # a hub has 15 seconds; Python and its libraries start meanwhile
 
@@ -52,7 +51,7 @@ def entries(dataset_dir: str) -> list[Entry]:
 
 def look(path: Path) -> Coming:
     """A file or folder by its first rows. Raises DataError where nothing can be read."""
-    sample = detect.sample(path)
+    sample = samples.sample(path)
     return Coming(path, sample, detect.propose(sample))
 
 
@@ -62,8 +61,7 @@ def arrived(path: Path, inside: Path | None) -> Coming:
     Raises DataError where it would not be taken, or where one of its first rows is broken.
     """
     uploads.check(path, inside)
-    for _ in islice(datafiles.rows(path), detect.SAMPLE):
-        pass
+    samples.require_readable(path, samples.FIRST)
     return look(path)
 
 

@@ -7,15 +7,14 @@ then names that people use, then place and length. Each proposal is tried on the
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from backend import datafiles
 from backend.contract import dataset_info
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import formats, media, separators
-from backend.datafiles.formats import ALPACA, Conversation
+from backend.datafiles import formats, media, turns
+from backend.datafiles.formats import ALPACA, FUNCTIONS, Conversation
+from backend.datafiles.samples import Sample
 from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
 from backend.datafiles.values import text_of
 from backend.datafiles.vocabulary import (
@@ -27,7 +26,6 @@ from backend.datafiles.vocabulary import (
     plain,
 )
 
-SAMPLE = 100  # rows that are looked at
 ENOUGH = 0.5  # share of them that must be usable
 # Kind of a data set -> a stage that learns from it.
 STAGES = {"preference": "dpo", "kto": "kto", "sft": "sft", "text": "pt", "prompt": "ppo"}
@@ -96,30 +94,6 @@ class _Trial:
     def share(self) -> float:
         """The share of the rows that are usable."""
         return 1 - sum(map(len, self.refused.values())) / self.rows
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The first rows of a file or folder, with the line of each; `notices`: how they were read."""
-
-    file: str
-    rows: list[dict[str, Any]]
-    lines: list[int]
-    notices: list[Problem] = field(default_factory=list)
-
-
-def sample(path: Path, count: int = SAMPLE) -> Sample:
-    """The first rows of a file or folder. Raises DataError where not even one can be read."""
-    found: list[tuple[int, dict[str, Any]]] = []
-    try:
-        for each in islice(datafiles.rows(path), count):
-            found.append(each)
-    except DataError:
-        if not found:
-            raise
-    separated = separators.reason(datafiles.files(path)[0])
-    notices = [] if separated is None else [separated]
-    return Sample(str(path), [row for _, row in found], [line for line, _ in found], notices)
 
 
 def propose(first: Sample) -> Proposal:
@@ -223,7 +197,9 @@ def _known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
         return
     seen = set(_names(rows))
     columns = {key: name for key, name in found.columns.items() if name in seen}
-    columns = _fitting(kind, columns)
+    columns = _fitting(kind, _with_tools(columns, rows))
+    if kind == "prompt" and _answers(found, rows) >= ENOUGH * len(rows):
+        return
     if found.kind == "alpaca":
         default = all(found.columns[key] == name for key, name in ALPACA.items())
         bare = kind == "sft" and default and columns.get("prompt") == ALPACA["prompt"]
@@ -232,6 +208,22 @@ def _known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     keyed = "openai" if found.tags["role_tag"] == OPENAI["role_tag"] else "sharegpt"
     bare = keyed == "sharegpt" and columns["messages"] == "conversations" and kind == "sft"
     yield _Guess(kind, columns, 0.98, _why(kind, columns), keyed, found.tags, bare)
+
+
+def _answers(found: formats.Layout, rows: list[dict[str, Any]]) -> int:
+    """How many rows end with an answer of the assistant in their list of messages."""
+    column = found.columns.get("messages") or found.columns["prompt"]
+    lists = [row[column] for row in rows if turns.is_list(row.get(column))]
+    roles = [turns.role_of(messages[-1]) for messages in lists]
+    return len([role for role in roles if role in {"assistant", "call"}])
+
+
+def _with_tools(columns: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The columns as an entry names them: functions are tools where no row has such."""
+    named = {key: name for key, name in columns.items() if key != FUNCTIONS}
+    if FUNCTIONS in columns and not any(row.get(columns.get("tools", "")) for row in rows):
+        named["tools"] = columns[FUNCTIONS]
+    return named
 
 
 def _fitting(kind: str, columns: dict[str, str]) -> dict[str, str]:

@@ -11,10 +11,11 @@ from backend.contract.dataset_info import folder_of
 from backend.contract.field import Value
 from backend.contract.home import find, looked_in
 from backend.contract.problems import DataError, Params, Problem
-from backend.datafiles import detect
-from backend.datafiles.detect import Entry, Proposal, Sample
+from backend.datafiles import detect, values
+from backend.datafiles.detect import Entry, Proposal
 from backend.datafiles.formats import Conversation
-from backend.datafiles.turns import RowError
+from backend.datafiles.samples import Sample, sample
+from backend.datafiles.turns import Message, RowError
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,16 @@ class Example:
             return self.problem.text() if self.problem else ""
         said = [(str(each["role"]), each) for each in one.messages]
         said += [(name, each) for name in ("chosen", "rejected") if (each := getattr(one, name))]
-        lines = [f"{who}: {each.get('tool_calls') or each['content']}" for who, each in said]
+        lines = [f"{who}: {_spoken(each)}" for who, each in said]
         lines += [one.text] if one.text else []
         lines += [f"kto_tag: {one.label}"] if one.label is not None else []
         lines += [notice.text() for notice in self.notices()]
         return "\n".join(lines)
+
+
+def _spoken(message: Message) -> str:
+    calls = message.get("tool_calls")
+    return "\n".join(filter(None, [message["content"], values.dumps(calls) if calls else ""]))
 
 
 def example(entry: Entry, first: Sample, stage: str) -> Example:
@@ -85,7 +91,7 @@ def kind_of_set(entry: dataset_info.Entry) -> str:
     if not silent or entry.path is None:
         return known
     try:
-        return detect.propose(detect.sample(entry.path)).kind or known
+        return detect.propose(sample(entry.path)).kind or known
     except DataError:
         return known
 
@@ -110,7 +116,7 @@ def proposed(path: Path) -> tuple[Proposal, Sample]:
 
     Raises DataError: nothing can be read, or no layout fits.
     """
-    first = detect.sample(file_of(path))
+    first = sample(file_of(path))
     found = detect.propose(first)
     if not found.kind:
         raise DataError(*(Problem(code=one.code, params=one.params) for one in found.reasons))

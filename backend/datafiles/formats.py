@@ -3,7 +3,7 @@
     alpaca           instruction, input, output, system, history
     prompt/response  prompt and response (or completion), as texts or lists of messages
     sharegpt         conversations: from, value; system; tools as JSON text
-    openai           messages: role, content, tool_calls; tools
+    openai           messages: role, content, tool_calls; tools (or function_call and functions)
     text             one column of plain text
 
 With chosen and rejected (texts, messages or lists of messages) a row is a preference, with
@@ -28,6 +28,7 @@ Tools = list[dict[str, Any]] | None
 
 ALPACA = {"prompt": "instruction", "query": "input", "response": "output"}
 OPTIONAL = {"system": "system", "history": "history", "tools": "tools"}
+FUNCTIONS = "functions"  # what OpenAI called tools before: read in rows without tools
 PAIR = {"chosen": "chosen", "rejected": "rejected"}
 COLUMNS = (*ALPACA, *OPTIONAL, *PAIR, "kto_tag")
 PAIRS = (("prompt", "response"), ("prompt", "completion"), ("question", "answer"))
@@ -217,6 +218,7 @@ def _list_layout(
     if entry.columns is None:
         tag = next((name for name in TAGS if name in first), "")
         columns |= {"system": "system", "tools": "tools", **PAIR, "kto_tag": tag}
+        columns[FUNCTIONS] = FUNCTIONS
     columns |= {**_known(given), "messages": column}
     needed = [key for key in NEEDED[wanted] if key not in {"prompt", "response"}]
     _require(needed, columns, first, place)
@@ -224,7 +226,7 @@ def _list_layout(
 
 
 def _plain(found: Layout, row: Row) -> Conversation:
-    _refuse_media(found, row)
+    media.refuse(row, found.media)
     value = _text(row, found.columns["text"])
     if not value.strip():
         raise RowError("row_empty_text")
@@ -234,17 +236,24 @@ def _plain(found: Layout, row: Row) -> Conversation:
 
 def _chat(found: Layout, row: Row) -> Conversation:
     """A row with messages, as far as the stage wants them."""
-    _refuse_media(found, row)
+    media.refuse(row, found.media)
     columns = found.columns
     open_ended = found.wanted in {"pair", "prompt"}  # there the question may stand elsewhere
     if found.kind == "alpaca" and not open_ended and columns["prompt"] not in row:
         raise RowError("row_missing_key")
     asked = _listed(found, row) if found.kind in LISTS else _alpaca(columns, row)
     tools = turns.tools(_value(row, columns["tools"]))
-    if found.wanted == "pair":
-        return _preference(found, row, asked, tools)
-    if found.wanted == "prompt":
-        return _question(found, row, asked, tools)
+    tools = tools or turns.tools(_value(row, columns.get(FUNCTIONS, "")))
+    read = {"pair": _preference, "prompt": _question}.get(found.wanted, _answered)
+    conversation = read(found, row, asked, tools)
+    if any(turns.is_older(row.get(name)) for name in columns.values() if name):
+        conversation = replace(conversation, notes=(*conversation.notes, "row_older_calls"))
+    return conversation
+
+
+def _answered(found: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+    """A question with its answer, which may be judged."""
+    columns = found.columns
     answer = _answer(found, row, "response") if found.kind == "alpaca" else []
     messages, notes = _ordered(found, [asked, answer])
     turns.check_texts(messages)
@@ -375,13 +384,6 @@ def _value(row: Row, column: str) -> Any:
 def _text(row: Row, column: str) -> str:
     value = _value(row, column)
     return "" if value is None else turns.text(value)
-
-
-def _refuse_media(found: Layout, row: Row) -> None:
-    """Raises RowError where a row holds pictures, videos or sounds, which are not learned yet."""
-    for name in found.media:
-        if name in row and media.holds(row[name]):
-            raise RowError("row_media")
 
 
 def _columns_error(place: tuple[str, int], first: Row, needed: str) -> DataError:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend.datafiles import values
+from backend.datafiles.text import decoder
 
 Message = dict[str, Any]
 
@@ -34,12 +35,20 @@ ROLES = {
     "function_tag": "call",
     "system_tag": "system",
 }
+# Names of one role in either convention: a set that uses one of them may use the others, too.
+SYNONYMS = {
+    "user_tag": {"user", "human"},
+    "assistant_tag": {"assistant", "gpt"},
+    "observation_tag": {"tool", "observation"},
+}
 # Types of the parts of a message's content, in OpenAI's and transformers' words.
 MEDIA = (
     *("image", "image_url", "input_image", "video", "video_url"),
     *("audio", "audio_url", "input_audio", "file"),
 )
 PARTS = ("text", *MEDIA)
+# Roles of OpenAI's that no tag names: today's word for system, the word for tool before tool_calls.
+FURTHER_ROLES = {"developer": "system", "function": "tool"}
 # Keys of a call that hold its arguments: OpenAI's, Llama 3's, that of some agents.
 ARGUMENTS = ("arguments", "parameters", "args")
 # Names under which rows have what a reasoning model thinks before it answers, the usual one first.
@@ -81,7 +90,7 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
     if not isinstance(item, dict):
         raise RowError("row_wrong_type")
     role = _role(item.get(names["role_tag"]), names)
-    content, calls = item.get(names["content_tag"]), item.get("tool_calls")
+    content, calls = item.get(names["content_tag"]), item.get("tool_calls") or _older_call(item)
     if content is None and role in {"assistant", "tool"}:
         content = ""
     if role == "call":
@@ -95,9 +104,24 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
     if not (_learned(item.get("train")) and _learned(item.get("weight"))):
         found["train"] = False
     own = OWN | {names["role_tag"], names["content_tag"]}
+    own |= set() if item.get("tool_calls") else {"function_call"}
     more = {key: value for key, value in item.items() if key not in own and value is not None}
     more |= {name: text(more[name]) for name in THOUGHTS if name in more}
     return {**more, **found}
+
+
+def _older_call(item: Mapping[str, Any]) -> Any:
+    """The call of a message in the manner of OpenAI before tool_calls; None where it has none."""
+    return item.get("function_call") if item.get("role") == "assistant" else None
+
+
+def is_older(items: Any) -> bool:
+    """Whether a message, or one of a list of them, has OpenAI's older function_call, or is what a
+    function gave back."""
+    return any(
+        isinstance(item, dict) and (item.get("role") == "function" or bool(_older_call(item)))
+        for item in (items if isinstance(items, list) else [items])
+    )
 
 
 def _learned(value: Any) -> bool:
@@ -204,6 +228,15 @@ def listed(items: list[Any]) -> list[Message]:
     return [message(item, SHAREGPT if _role_key(item) == "from" else OPENAI) for item in items]
 
 
+def role_of(item: Any) -> str:
+    """Who speaks in a message, by the names of sharegpt or openai; "" where it is none."""
+    key = _role_key(item)
+    try:
+        return _role(item[key], SHAREGPT if key == "from" else OPENAI) if key else ""
+    except RowError:
+        return ""
+
+
 def _role_key(item: Any) -> str:
     """The key under which a message says who speaks; "" where it is no message."""
     return next((key for key in ("role", "from") if isinstance(item, dict) and key in item), "")
@@ -215,8 +248,11 @@ def _role(name: Any, names: Mapping[str, str]) -> str:
     for tag, role in ROLES.items():
         if names.get(tag) and names[tag] == name:
             return role
-    if name == "developer":
-        return "system"
+    for tag, synonyms in SYNONYMS.items():
+        if name in synonyms and names.get(tag) in synonyms:
+            return ROLES[tag]
+    if name in FURTHER_ROLES:
+        return FURTHER_ROLES[name]
     raise RowError("row_unknown_role")
 
 
@@ -242,7 +278,9 @@ def _call(item: Any) -> dict[str, Any]:
 
 
 def _json(value: str) -> Any:
+    """JSON text as the rows of a file are read: numbers keep their digits, NaN is none, no key is
+    there twice. Raises RowError."""
     try:
-        return json.loads(value)
+        return decoder.decode(value)
     except (ValueError, RecursionError):
         raise RowError("row_bad_tools") from None

@@ -16,7 +16,7 @@ from backend.__main__ import main
 from backend.contract import dataset_info, registry
 from backend.contract.problems import DataError
 from backend.data import hub, sources
-from backend.datafiles import detect
+from backend.datafiles import detect, samples
 from tests.fakes.registry import LOCAL, write
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=8)
@@ -76,7 +76,7 @@ def test_a_proposal_gives_the_conversations_of_training_without_an_entry(
         path.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
         values = {**VALUES, "dataset_dir": str(folder), "stage": stage}
         plain = sources.read({**values, "dataset": str(path)}, "dataset")
-        found = detect.propose(detect.sample(path))
+        found = detect.propose(samples.sample(path))
         assert found.stage == stage
         entry = {"file_name": "x.json", **found.entry}
         registry.register("x", entry, str(folder), overwrite=True)

@@ -9,6 +9,7 @@ import pytest
 from backend import inspection
 from backend.contract import arguments
 from backend.data import prepare, templates, tokens
+from backend.datafiles.values import number
 from backend.model import load
 from backend.report import Report
 from backend.serving.request import parse
@@ -147,6 +148,50 @@ def test_all_fields_that_a_template_reads_are_kept(
     assert "user ann\ntime? [calm]<|im_end|>" in line["text"]
     assert "tool clock for c1\n12:00<|im_end|>" in line["text"]
     assert learned(line, model) == "c1: clock{}<|im_end|>Noon. [sure]<|im_end|>"
+
+
+DIGITS = '{"price": 1.50, "n": 1e5, "list": [-0.10, 3]}'
+FUNCTION = {"name": "buy", "parameters": {"type": "object", "properties": {}, "minimum": 1.50}}
+
+
+def test_older_function_calls_are_learned_with_their_digits(workspace: Path, model: Path) -> None:
+    """`data check` took such rows for prompts, and nothing of the calls was learned; JSON text
+    became 1.5 and 100000.0, and so did objects, which transformers 5's tojson writes."""
+    call = {"role": "assistant", "content": None, "function_call": {"name": "buy"}}
+    turns = [ROW[0], call, {"role": "function", "name": "buy", "content": "ok"}, ROW[1]]
+    for given, tools in ((json.dumps(DIGITS), "functions"), (DIGITS, "tools")):
+        row = json.dumps({"messages": turns, tools: [FUNCTION]})
+        row = row.replace('"name": "buy"}}', f'"name": "buy", "arguments": {given}}}}}')
+        path = write_dataset(workspace, "x", [])
+        path.write_text(f"[{row.replace('1.5}', '1.50}')}]")
+        first, last = inspection.inspect_tokens(words(model, workspace))
+        assert '"minimum": 1.50}' in first["text"]
+        assert learned(first, model) == (
+            "<think>\n\n</think>\n\n<tool_call>\n"
+            f'{{"name": "buy", "arguments": {DIGITS}}}\n</tool_call><|im_end|>'
+        )
+        assert learned(last, model) == LEARNED
+        assert "<tool_response>\nok\n</tool_response>" in last["text"]
+
+
+def test_every_template_that_writes_numbers_writes_their_digits() -> None:
+    """Whatever it makes of an argument: JSON, XML, a literal of its own."""
+    arguments = json.loads(DIGITS, parse_float=number)
+    call = {"type": "function", "id": "c00000001", "function": {"name": "buy"}}
+    call["function"] = {"name": "buy", "arguments": arguments}
+    talk = [ROW[0], {"role": "assistant", "content": "", "tool_calls": [call]}]
+    tokenizer = make_tokenizer()
+    tokenizer.bos_token = "<|endoftext|>"
+    written = 0
+    for name, jinja in TRL.items():
+        template = templates.Template(tokenizer, jinja, {})
+        if not template.knows_calls:
+            continue
+        text = template.render(talk)
+        assert [one for one in ("1e5", "1.50", "-0.10") if one not in text] == [], name
+        assert [one for one in ("100000", "e+214") if one in text] == [], name
+        written += 1
+    assert written > 15
 
 
 def test_fields_that_the_template_ignores_are_named(

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from backend.contract.problems import DataError
-from backend.datafiles import detect, entering
-from backend.datafiles.detect import Proposal, Sample, entry_for, propose
+from backend.datafiles import detect, entering, samples
+from backend.datafiles.detect import Proposal, entry_for, propose
+from backend.datafiles.samples import Sample
 
 
 def proposed(*rows: dict[str, Any]) -> Proposal:
@@ -173,10 +174,10 @@ def test_the_entry_says_only_what_is_there() -> None:
 def test_a_sample_ends_at_a_broken_line_and_a_first_one_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(ALPACA) + "\n{\n")
-    assert detect.sample(path).lines == [1]
+    assert samples.sample(path).lines == [1]
     path.write_text("{\n")
     with pytest.raises(DataError):
-        detect.sample(path)
+        samples.sample(path)
 
 
 def test_an_example_is_rendered_or_says_why_not(tmp_path: Path) -> None:

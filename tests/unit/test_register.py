@@ -1,12 +1,16 @@
 """`data register` does not call a set good that it cannot read (issue 9, line 9)."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from backend.__main__ import main
+from backend.contract.problems import DataError
+from backend.datafiles import samples
 
 GOOD = {"instruction": "q", "output": "a"}
 TURNS = [{"role": "user", "content": "<image>q"}, {"role": "assistant", "content": "a"}]
@@ -63,6 +67,56 @@ def test_a_set_is_registered_only_where_its_first_row_is_learned(
                 row: dict[str, Any] = json.loads(told.out)
                 assert row["registered"] == (code == 0)
     assert len(CASES) == 16
+
+
+ROW = b'{"instruction": "q", "output": "a"}\n'
+OPEN = '"'
+PACKED = gzip.compress(b"".join(b'{"instruction": "%d", "output": "a"}\n' % n for n in range(9000)))
+UNREADABLE: list[tuple[str, bytes, str]] = [
+    ("x.csv", f"q,a\nx,y\nz,{OPEN}w\nu,v\n".encode(), "csv_broken:3"),
+    ("x.csv", b"q,a\nx,y\nz\nu,v\n", "csv_cells:3"),
+    ("x.tsv", f"q\ta\nx\ty\nz\t{OPEN}w\nu\tv\n".encode(), "csv_broken:3"),
+    ("x.csv", b"q,a\nx,y\nx,\xff\n", "data_not_utf8:"),
+    ("x.jsonl", ROW + ROW + b"{" + ROW, "data_bad_json:3"),
+    ("x.jsonl", ROW + ROW + b"[1]\n", "row_no_object:3"),
+    ("x.jsonl", ROW + ROW + ROW.replace(b'"a"', b"NaN"), "data_nan:3"),
+    ("x.jsonl", ROW + ROW + ROW.replace(b"output", b"instruction"), "data_duplicate_key:3"),
+    ("x.jsonl", ROW + ROW + b"\xff\n", "data_not_utf8:"),
+    ("x.json", b"[" + ROW + b"," + ROW + b",{}", "data_truncated:"),
+    ("x.json", b"[" + ROW + b"," + ROW + b"\n oops]", "data_bad_json:"),
+    ("x.jsonl.gz", PACKED[:-2000], "file_packed_broken:"),
+    ("x.jsonl", ROW * 150 + b"{\n", "data_bad_json:151"),
+]
+
+
+def test_a_file_that_breaks_further_on_is_not_registered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quote that is opened in line 3 and never closed took the rest of the file with exit 0."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    registry = tmp_path / "data" / "dataset_info.json"
+    registry.write_text("{}")
+    for name, content, wanted in UNREADABLE:
+        path = tmp_path / name
+        path.write_bytes(content)
+        code, line = wanted.split(":")
+        told = ["--column", "prompt=q", "--column", "response=a"]
+        for words in ([], told if name[2:] in {"csv", "tsv"} else ["--formatting", "alpaca"]):
+            assert main(["data", "register", str(path), *words]) == 3, wanted
+            shown = capsys.readouterr().err
+            assert str(path) in shown
+            assert f"line {line}" in shown or not line, shown
+            assert json.loads(registry.read_text()) == {}
+        with pytest.raises(DataError) as caught:
+            samples.require_readable(path)
+        (problem,) = caught.value.problems
+        assert (problem.code, str(problem.params.get("line", ""))) == (code, line or ANY), wanted
+        assert main(["data", "check", str(path)]) == 3
+        assert str(path) in capsys.readouterr().out
+    assert len(UNREADABLE) == 13
+    path.write_bytes(ROW * 150)
+    assert main(["data", "register", str(path)]) == 0
 
 
 VISION_YAML = """\

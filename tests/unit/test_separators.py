@@ -9,7 +9,7 @@ from backend import datafiles
 from backend.__main__ import main
 from backend.contract.dataset_info import Entry
 from backend.contract.problems import DataError
-from backend.datafiles import detect, index, separators, tables
+from backend.datafiles import detect, index, samples, separators, tables
 from backend.datafiles.check import check
 from backend.datafiles.text import Lines
 
@@ -95,7 +95,7 @@ def test_a_one_column_file_is_text(tmp_path: Path) -> None:
         "Hello, world",
         "a\nb; c",
     ]
-    proposal = detect.propose(detect.sample(tmp_path / "x.csv"))
+    proposal = detect.propose(samples.sample(tmp_path / "x.csv"))
     assert (proposal.kind, proposal.reasons[0].code) == ("text", "csv_one_column")
 
 

@@ -53,6 +53,8 @@ def findings(report: dict[str, Any]) -> dict[str, tuple[str, int, list[int]]]:
 
 Q = [{"role": "user", "content": "q"}]
 A = [{"role": "assistant", "content": "a"}]
+CALL = {"name": "add", "arguments": "{}"}
+ADD = {"name": "add", "parameters": {"type": "object", "properties": {}}}
 PAIR = {"prompt": "q", "chosen": "a", "rejected": "b"}
 SHAREGPT = {"conversations": [{"from": "human", "value": "q"}]}
 KTO = {"prompt": "prompt", "response": "response", "kto_tag": "t"}
@@ -75,6 +77,8 @@ STAGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"text": "words"}, {}, "pt"),
     ({"words": "t"}, {"columns": {"prompt": "words"}}, "pt"),
     ({"prompt": "q"}, {}, "ppo"),
+    ({"messages": [*Q, {**A[0], "content": None, "function_call": CALL}]}, {}, "sft"),
+    ({"messages": [*Q, {**A[0], "function_call": CALL}], "functions": [ADD]}, {}, "sft"),
 ]  # fmt: skip
 
 
@@ -84,7 +88,11 @@ def test_the_stage_is_that_of_the_entry_or_of_the_first_rows(home: Path) -> None
         report = judge(home, [row, row], **entry)
         assert (report["stage"], report["usable"], report["good"]) == (stage, 2, True), (row, entry)
         seen += 1
-    assert seen == 11
+    assert seen == 13
+    for answer in ({"content": ""}, {"content": " "}, {"content": "", "tool_calls": []}):
+        report = judge(home, [{"messages": [*Q, {**A[0], **answer}]}] * 3)
+        assert (report["stage"], report["usable"]) == ("sft", 0), "answers are no prompts"
+        assert list(findings(report)) == ["row_empty_answer"]
     write(home / "t.txt", ["words"])
     assert printed(["t.txt"])["stage"] == "pt"
     assert printed(["x", "--stage", "sft"])["stage"] == "sft"

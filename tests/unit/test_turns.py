@@ -27,6 +27,43 @@ def test_arguments_that_are_no_object_are_refused(arguments: Any) -> None:
     assert refusal({"tool_calls": [call]}) == "row_bad_tools"
 
 
+OLDER = {"name": "add", "arguments": '{"a": 1}'}
+ADD = [{"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}]
+
+
+def test_openai_s_older_calls_and_results_are_today_s() -> None:
+    """function_call and the role function of OpenAI's API up to 2023-11, openai 1.x's
+    ChatCompletionFunctionMessageParam: a call of its own, and what it gave back."""
+    for more in ({}, {"tool_calls": None}, {"tool_calls": []}):
+        item = {"role": "assistant", "content": None, "function_call": OLDER, **more}
+        assert message(item, OPENAI) == {"role": "assistant", "content": "", "tool_calls": ADD}
+    said = message({"role": "assistant", "content": "I add.", "function_call": OLDER}, OPENAI)
+    assert (said["content"], said["tool_calls"]) == ("I add.", ADD)
+    for empty in (None, {}, ""):
+        item = {"role": "assistant", "content": "4", "function_call": empty}
+        assert message(item, OPENAI) == {"role": "assistant", "content": "4"}
+    given = message({"role": "function", "name": "add", "content": None}, OPENAI)
+    assert given == {"role": "tool", "name": "add", "content": ""}
+    assert refusal({"function_call": {"name": "add", "arguments": "{"}}) == "row_bad_tools"
+    assert refusal({"function_call": "add"}) == "row_bad_tools"
+
+
+def test_both_conventions_name_the_same_roles() -> None:
+    for name, role in (("user", "user"), ("assistant", "assistant"), ("tool", "tool")):
+        assert message({"from": name, "value": "x"}, SHAREGPT)["role"] == role
+    for name, role in (("human", "user"), ("gpt", "assistant"), ("observation", "tool")):
+        assert message({"role": name, "content": "x"}, OPENAI)["role"] == role
+    own = {**SHAREGPT, "user_tag": "gpt", "assistant_tag": "human", "observation_tag": ""}
+    assert message({"from": "gpt", "value": "x"}, own)["role"] == "user"
+    with pytest.raises(RowError):
+        message({"from": "tool", "value": "x"}, own)
+
+
+@pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": 1, "a": 2}', '{"a": 1e999}'])
+def test_json_text_is_read_as_strictly_as_rows_are(text: str) -> None:
+    assert refusal({"function_call": {"name": "add", "arguments": text}}) == "row_bad_tools"
+
+
 @pytest.mark.parametrize("arguments", [None, "", "{}", "null", {}])
 def test_a_call_may_have_no_arguments(arguments: Any) -> None:
     call = {"function": {"name": "now", "arguments": arguments}}

@@ -12,7 +12,7 @@ import pytest
 
 from backend import datafiles
 from backend.contract.dataset_info import Entry
-from backend.datafiles import detect, formats, values
+from backend.datafiles import detect, formats, samples, values
 from backend.datafiles.check import Checking, check
 from backend.datafiles.formats import Conversation
 
@@ -55,7 +55,7 @@ IN_ARROW: list[tuple[Any, str]] = [
 
 def learned(path: Path) -> Conversation:
     """The first row as the usual stage for such data learns it, under the proposed entry."""
-    sample = detect.sample(path)
+    sample = samples.sample(path)
     proposal = detect.propose(sample)
     return detect.rendered(proposal.entry, sample.rows[0], proposal.stage)
 

@@ -1,0 +1,43 @@
+"""The first rows of a file or folder, from which its layout is told."""
+
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from backend import datafiles
+from backend.contract.problems import DataError, Problem
+from backend.datafiles import separators
+
+FIRST = 100  # rows that are looked at
+MOST = 100_000  # rows that are read before a set is registered: a second or two
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows of a file or folder, with the line of each; `notices`: how they were read."""
+
+    file: str
+    rows: list[dict[str, Any]]
+    lines: list[int]
+    notices: list[Problem] = field(default_factory=list)
+
+
+def sample(path: Path, count: int = FIRST) -> Sample:
+    """The first rows of a file or folder. Raises DataError where not even one can be read."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    try:
+        for each in islice(datafiles.rows(path), count):
+            found.append(each)
+    except DataError:
+        if not found:
+            raise
+    separated = separators.reason(datafiles.files(path)[0])
+    notices = [] if separated is None else [separated]
+    return Sample(str(path), [row for _, row in found], [line for line, _ in found], notices)
+
+
+def require_readable(path: Path, count: int = MOST) -> None:
+    """Raises DataError where one of the first rows cannot be read: no training would get by it."""
+    for _ in islice(datafiles.rows(path), count):
+        pass
