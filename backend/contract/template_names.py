@@ -1,6 +1,6 @@
 """The names that the argument `template` takes; what they write is in backend/data/named.py."""
 
-import difflib
+import re
 from collections.abc import Mapping
 
 from backend.contract.field import Value
@@ -75,14 +75,19 @@ def chosen(values: Mapping[str, Value]) -> str:
 def check(values: Mapping[str, Value]) -> list[Problem]:
     """A template name that is not taken, with what to write instead."""
     name = chosen(values)
-    known = sorted({AUTO, *NAMES, *ALIASES})
+    known = (AUTO, *NAMES, *ALIASES)
     if name in known:
         return []
-    if name in BRINGS_ITS_OWN:
-        return [Problem(code="template_brings_own", field="template", params={"value": name})]
-    near = difflib.get_close_matches(name, known, 1, 0.75)
-    if near:
-        params = {"value": name[:80], "near": near[0]}
+    near = next((each for each in known if _bare(each) == _bare(name)), None)
+    if near is not None:
+        params = {"value": name[:80], "near": near}
         return [Problem(code="template_unknown_near", field="template", params=params)]
-    params = {"value": name[:80], "choices": ", ".join([AUTO, *sorted(NAMES)])}
-    return [Problem(code="template_unknown", field="template", params=params)]
+    own = any(_bare(each) == _bare(name) for each in BRINGS_ITS_OWN)
+    code = "template_brings_own" if own else "template_unknown"
+    return [Problem(code=code, field="template", params={"value": name[:80]})]
+
+
+def _bare(name: str) -> str:
+    """A name without the marks that people leave out or add. Names that differ in more are other
+    models, or the opposite: qwen3_nothink is nearer to qwen3_think than anything else."""
+    return re.sub(r"[-_.\s]", "", name)

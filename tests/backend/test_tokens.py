@@ -269,10 +269,10 @@ def test_other_names_mean_a_template(alias: str) -> None:
     assert made(alias).stop_ids
 
 
-def test_an_unknown_name_is_refused_with_a_near_one() -> None:
-    with pytest.raises(UsageError, match="chatml"):
-        made("chatmll")
-    with pytest.raises(UsageError, match="zephyr"):
+def test_an_unknown_name_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UsageError, match="Did you mean chatml"):
+        made("chat-ml")
+    with pytest.raises(UsageError, match="Use auto"):
         made("q9x!")
 
 

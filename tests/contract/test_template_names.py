@@ -1,6 +1,6 @@
 """The template names that page and command know are those that the worker can write."""
 
-import difflib
+import re
 
 import pytest
 
@@ -76,20 +76,58 @@ def test_no_name_means_another_model_s_format() -> None:
             assert named.pieces(name) == named.NAMED[meant]
 
 
-@pytest.mark.parametrize(
-    ("name", "near"),
-    [("chatmll", "chatml"), ("qwen3nothink", "qwen3_nothink"), ("mistrel", "mistral")],
+# Written otherwise -> the name that is meant. Nothing but case and the marks between differs.
+MEANT = {
+    **{"qwen3nothink": "qwen3_nothink", "Qwen3-NoThink": "qwen3_nothink", "qwen3.5": "qwen3_5"},
+    **{"qwen-3": "qwen3", "QWEN 3": "qwen3", "qwen25": "qwen2.5", "llama31": "llama3.1"},
+    **{"llama_3.1": "llama3.1", "Llama-2": "llama-2", "deepseek-r1": "deepseek_r1"},
+    **{"deepseek_coder": "deepseekcoder", "phi-4-mini": "phi4_mini", "openchat3.6": "openchat-3.6"},
+    **{"Chat ML": "chatml", "mistral-small": "mistral_small", "au-to": "auto", "glm_4": "glm4"},
+}
+# Of models that bring their own, as LLaMA-Factory writes them, and otherwise.
+OWN = ("gpt-oss", "gptoss", "GPT_OSS", "glm4.7", "glm-4.5v", "qwen3-vl", "gemma-4")
+# Misspelt and invented: what is nearest in spelling is another family, the opposite, another size.
+INVENTED = (
+    *("qwen3_think", "qwen3_thinking", "qwen3_instruct", "qwen3_no_thought", "qwen4", "qwen2_7b"),
+    *("glm4.5", "glm45", "glm5", "deepseek3_1", "deepseek_v3", "deepseek_v31", "deepseekr2"),
+    *("internlm3", "internlm", "baichuan3", "atom", "llama5", "llama3_2_vision", "gemma5"),
+    *("phi5", "mistral_nemo", "mistral7b", "mixtral2", "yi1_5", "granite5", "exaone4", "solar2"),
+    *("vicuna2", "cohere2", "command_r", "claude", "xverse", "orion", "bluelm", "q9x!", "chatmll"),
+    *("mistrel", "default_system", "emptyy", "chatml_en", "llama2_en", "qwen3_5_think", "smollm4"),
+    "qwen2.5_vl",
 )
-def test_a_hint_is_a_name_of_similar_spelling_that_is_taken(name: str, near: str) -> None:
-    (problem,) = template_names.check({"template": name})
-    assert problem.code == "template_unknown_near"
-    assert problem.params["near"] == near
-    assert template_names.check({"template": near}) == []
 
 
-@pytest.mark.parametrize("name", ["q9x!", "claude", "xverse", "orion", "bluelm", "command_r"])
-def test_a_name_like_no_other_gets_no_hint(name: str) -> None:
-    (problem,) = template_names.check({"template": name})
-    assert problem.code == "template_unknown"
-    known = [AUTO, *NAMES, *ALIASES]
-    assert max(difflib.SequenceMatcher(None, name, one).ratio() for one in known) < 0.75
+def test_a_hint_is_the_same_name_written_otherwise() -> None:
+    assert len(MEANT) == 17
+    for name, meant in MEANT.items():
+        if name.lower() in {*NAMES, *ALIASES}:
+            assert template_names.check({"template": name}) == []
+            continue
+        (problem,) = template_names.check({"template": name})
+        assert problem.code == "template_unknown_near"
+        near = str(problem.params["near"])
+        assert ALIASES.get(near, near) == ALIASES.get(meant, meant), name
+        assert template_names.check({"template": near}) == []
+
+
+def test_names_that_differ_in_marks_alone_mean_the_same() -> None:
+    bare: dict[str, str] = {}
+    for name in (AUTO, *NAMES, *ALIASES):
+        meant = ALIASES.get(name, name)
+        assert bare.setdefault(template_names._bare(name), meant) == meant, name
+    assert not set(bare) & set(map(template_names._bare, BRINGS_ITS_OWN))
+
+
+def test_any_other_name_is_answered_with_auto_and_no_neighbour() -> None:
+    """qwen3_think led to qwen3_nothink, glm4.5 to glm4, baichuan3 to baichuan, atom to auto."""
+    names = set(re.findall(r"[\w.-]*\w", " ".join((*NAMES, *ALIASES)))) - {"chatml"}
+    for name in (*OWN, *INVENTED):
+        (problem,) = template_names.check({"template": name})
+        known = name in {*OWN, "internlm"}
+        assert problem.code == ("template_brings_own" if known else "template_unknown"), name
+        for lang in ("en", "zh"):
+            text = problem.text(lang).replace(name.lower(), "")
+            assert "auto" in text
+            assert not names & set(re.findall(r"[\w.-]*\w", text)), text
+    assert len(OWN) + len(INVENTED) == 52

@@ -23,10 +23,10 @@ def codes(task: str, **values: Any) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("task", ["train", "eval", "chat", "api", "export"])
 def test_an_unknown_template_is_named_with_a_near_one(model: Path, task: str) -> None:
     """It was once found by the worker, after torch had been loaded."""
-    assert codes(task, template="chatmll") == [("template_unknown_near", "template")]
+    assert codes(task, template="chat-ml") == [("template_unknown_near", "template")]
     assert codes(task, template="q9x!") == [("template_unknown", "template")]
     assert codes(task, template="Qwen2.5") == []
-    told = check_paths({"model_name_or_path": "org/model", "template": "chatmll"}, task)
+    told = check_paths({"model_name_or_path": "org/model", "template": "chat-ml"}, task)
     assert "chatml" in told[0].text("en")
 
 
