@@ -353,6 +353,8 @@ def _is_text(rows: list[dict[str, Any]], name: str, share: float = ENOUGH) -> bo
     words = [word.strip() for word in found if word and word.strip()]
     if len(words) < share * len(rows) or not words or name in media.COLUMNS:
         return False
+    if any(media.is_media(name, row.get(name)) for row in rows):
+        return False
     return plain(name) in SPOKEN or not all(map(bare.fullmatch, words))
 
 
@@ -373,7 +375,8 @@ def _nothing(tried: list[_Trial], first: Sample) -> Iterator[Problem]:
     there, or that there is no such layout."""
     for trial in tried:
         judged = all(code.startswith("row_") for code in trial.refused)
-        if "row_media" in trial.refused or (judged and trial.guess.kind not in {"text", "prompt"}):
+        held = {"row_media", "row_placeholder"} & set(trial.refused)
+        if held or (judged and trial.guess.kind not in {"text", "prompt"}):
             yield from _unfit(trial, first)
             return
     yield _reason("detect_nothing", columns=", ".join(_names(first.rows))[:200] or "-")

@@ -112,6 +112,11 @@ class Layout:
         unread = UNREAD[self.wanted]
         return {name for key, name in self.columns.items() if key not in unread} | {*self.media}
 
+    def refuse_media(self, row: Row) -> None:
+        """Raises RowError where a row holds pictures, videos or sounds: not learned yet."""
+        if media.present(row, self.media, self.columns.values()):
+            raise RowError("row_media")
+
 
 def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answer") -> Layout:
     """The layout of a data set, from its entry and, where that is silent, from its first row.
@@ -217,8 +222,7 @@ def _list_layout(
     columns = dict.fromkeys(COLUMNS, "")
     if entry.columns is None:
         tag = next((name for name in TAGS if name in first), "")
-        columns |= {"system": "system", "tools": "tools", **PAIR, "kto_tag": tag}
-        columns[FUNCTIONS] = FUNCTIONS
+        columns |= {**OPTIONAL, "history": "", FUNCTIONS: FUNCTIONS, **PAIR, "kto_tag": tag}
     columns |= {**_known(given), "messages": column}
     needed = [key for key in NEEDED[wanted] if key not in {"prompt", "response"}]
     _require(needed, columns, first, place)
@@ -226,7 +230,7 @@ def _list_layout(
 
 
 def _plain(found: Layout, row: Row) -> Conversation:
-    media.refuse(row, found.media)
+    found.refuse_media(row)
     value = _text(row, found.columns["text"])
     if not value.strip():
         raise RowError("row_empty_text")
@@ -236,7 +240,7 @@ def _plain(found: Layout, row: Row) -> Conversation:
 
 def _chat(found: Layout, row: Row) -> Conversation:
     """A row with messages, as far as the stage wants them."""
-    media.refuse(row, found.media)
+    found.refuse_media(row)
     columns = found.columns
     open_ended = found.wanted in {"pair", "prompt"}  # there the question may stand elsewhere
     if found.kind == "alpaca" and not open_ended and columns["prompt"] not in row:
@@ -253,11 +257,10 @@ def _chat(found: Layout, row: Row) -> Conversation:
 
 def _answered(found: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
     """A question with its answer, which may be judged."""
-    columns = found.columns
     answer = _answer(found, row, "response") if found.kind == "alpaca" else []
     messages, notes = _ordered(found, [asked, answer])
     turns.check_texts(messages)
-    label = _tag(_value(row, columns["kto_tag"])) if found.wanted == "label" else None
+    label = _tag(_value(row, found.columns["kto_tag"])) if found.wanted == "label" else None
     return Conversation(messages, tools, label=label, notes=notes)
 
 

@@ -1,12 +1,42 @@
-"""Columns that hold pictures, videos and sounds, which are not learned yet."""
+"""Pictures, videos and sounds in rows, which are not learned yet: columns and placeholders.
 
-from collections.abc import Iterable, Mapping
+What is told by: a column of the entry's or of a usual name that is not empty; a column whose name
+speaks of such things and whose value is a file name, an address or the bytes of one; the bytes of
+a picture or sound under any name; a placeholder in a user's turn.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from backend.contract.dataset_info import Entry
-from backend.datafiles.turns import RowError
 
 COLUMNS = ("images", "videos", "audios", "image", "video", "audio")
+# First bytes of PNG, JPEG, GIF, RIFF (WebP, WAV, AVI), Ogg, FLAC, MP3; and of them in base64.
+BYTES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"OggS", b"fLaC", b"ID3")
+BASE64 = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "T2dnUw", "ZkxhQw", "SUQz")
+
+speaking_name = re.compile(
+    r"image|img|picture|photo|screenshot|video|audio|sound|speech|图片|图像|照片|视频|音频|语音"
+    r"|(?<![a-z])(?:pic|clip|frame|wav)s?(?![a-z])",
+    re.IGNORECASE,
+)
+file_name = re.compile(
+    r"(?:data:(?:image|video|audio)/|https?://|file:/).*"
+    r"|.*\.(?:jpe?g|png|gif|webp|bmp|tiff?|svg|heic|avif|mp4|m4v|avi|mov|mkv|webm|wav|mp3|flac|ogg"
+    r"|opus|m4a|aac)(?:[?#].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+placeholder = re.compile("<(image|video|audio)>")
+code = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+# Words around a tag that is spoken of.
+spoken_of = r"tags?|elements?|attributes?|tokens?|placeholders?|标签|元素|标记|占位符"
+mention = re.compile(
+    rf"(?:\b(?:{spoken_of})\s*[\"'“‘(]?<\w+>)|<\w+>[\"'”’)]?\s*(?:{spoken_of})", re.IGNORECASE
+)
+closed = re.compile("</(?:image|video|audio)>")
+web = re.compile(r"</[a-z]\w*>|<\w+ [^>]*>|\b(?:html5?|svg|xml|jsx|dom|css)\b|网页", re.IGNORECASE)
 
 
 def columns(entry: Entry, read: Iterable[str]) -> tuple[str, ...]:
@@ -18,16 +48,56 @@ def columns(entry: Entry, read: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys([*named, *COLUMNS]) if name not in set(read))
 
 
-def refuse(row: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Raises RowError where one of these columns holds a picture, a video or a sound."""
+def present(row: Mapping[str, Any], names: Iterable[str], read: Collection[str]) -> bool:
+    """Whether a row (or a message) has media in a column of these names, or in another one that
+    is not `read` as something else."""
     if any(holds(row.get(name)) for name in names):
-        raise RowError("row_media")
+        return True
+    return any(is_media(name, value) for name, value in row.items() if name not in read)
 
 
 def holds(value: Any) -> bool:
-    """Whether a value of such a column is more than a place for a picture that is not there."""
+    """Whether a value of a column of media is more than a place for a picture that is not there."""
     if isinstance(value, dict):
         return any(map(holds, value.values()))
     if isinstance(value, list):
         return any(map(holds, value))
     return isinstance(value, str | bytes) and bool(value.strip())
+
+
+def is_media(name: str, value: Any) -> bool:
+    """Whether a value is a picture, a video or a sound (or where one lies, if the name of its
+    column speaks of such)."""
+    if isinstance(value, dict):
+        return any(is_media(name, each) for each in value.values())
+    if isinstance(value, list):
+        return any(is_media(name, each) for each in value[:1])
+    if isinstance(value, bytes):
+        return value.startswith(BYTES) or (bool(value) and _speaks(name))
+    if not isinstance(value, str) or not value or not _speaks(name):
+        return False
+    text = value.strip()
+    return text.startswith(BASE64) or ("\n" not in text and bool(file_name.fullmatch(text)))
+
+
+def has_placeholder(text: str) -> bool:
+    """Whether a user's turn has LLaMA-Factory's placeholder for a picture, a video or a sound.
+
+    `<video>` is a tag of HTML as well: in code, with its closing tag, and where the tag itself is
+    spoken of (the <video> tag) it stands for nothing. In a turn about web pages only one at the
+    begin or the end of the turn is a placeholder.
+    """
+    if not placeholder.search(text):
+        return False
+    rest = mention.sub("", code.sub(" ", text)).strip()
+    places = [place.span() for place in placeholder.finditer(rest)]
+    if closed.search(rest):
+        return False
+    if web.search(rest):
+        return any(start == 0 or end == len(rest) for start, end in places)
+    return bool(places)
+
+
+@lru_cache(4096)
+def _speaks(name: str) -> bool:
+    return bool(speaking_name.search(name))

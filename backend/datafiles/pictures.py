@@ -55,5 +55,5 @@ def _holds_media(read: formats.Read, row: formats.Row) -> bool:
     try:
         read(row)
     except RowError as error:
-        return error.code == "row_media"
+        return error.code in {"row_media", "row_placeholder"}
     return False

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from backend.datafiles import values
+from backend.datafiles import media, values
 from backend.datafiles.text import decoder
 
 Message = dict[str, Any]
@@ -103,6 +103,8 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
         found = {"role": role, "content": _result(content) if role == "tool" else text(content)}
     if not (_learned(item.get("train")) and _learned(item.get("weight"))):
         found["train"] = False
+    if media.present(item, media.COLUMNS, OWN):
+        raise RowError("row_media")
     own = OWN | {names["role_tag"], names["content_tag"]}
     own |= set() if item.get("tool_calls") else {"function_call"}
     more = {key: value for key, value in item.items() if key not in own and value is not None}
@@ -198,14 +200,16 @@ def tools(value: Any) -> list[dict[str, Any]] | None:
 
 
 def check_texts(messages: list[Message], *, answered: bool = True) -> None:
-    """Raises RowError for a text that is null, half a character (a lone surrogate), and, of what
-    is to be learned (`answered`), an empty answer."""
+    """Raises RowError for a text that is null, half a character (a lone surrogate), that holds
+    a placeholder for a picture, and, of what is to be learned (`answered`), an empty answer."""
     for one in messages:
         if one["content"] is None:
             raise RowError("row_wrong_type")
         said = one["content"].strip() or one.get("tool_calls") or one["role"] != "assistant"
         if answered and not said:
             raise RowError("row_empty_answer")
+        if one["role"] == "user" and media.has_placeholder(one["content"]):
+            raise RowError("row_placeholder")
         check_characters(one["content"])
         more = [value for key, value in one.items() if key not in OWN]
         if more:

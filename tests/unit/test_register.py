@@ -41,6 +41,9 @@ CASES: list[tuple[str, str, list[str], int, str]] = [
     ("x.jsonl", lines(MEDIA), [], 3, "pictures, videos or sounds"),
     ("x.jsonl", lines({**GOOD, "image": "1.png"}), [], 3, "pictures, videos or sounds"),
     ("x.jsonl", lines({**GOOD, "images": []}), [], 0, ""),
+    ("x.jsonl", lines({"messages": TURNS}), [], 3, "the place of a picture"),
+    ("x.jsonl", lines({"image_path": "1.jpg", "caption": "a dog"}), [], 3, "pictures, videos"),
+    ("x.csv", "image_url,text\nhttps://x.org/1,a dog\n", [], 3, "pictures, videos or sounds"),
     ("x.jsonl", lines({**PAIR, "rejected": "a"}, PAIR), [], 3, "are the same"),
     ("x.jsonl", '{"n": 1, "m": 2}', [], 3, "No column holds texts"),
 ]
@@ -66,7 +69,7 @@ def test_a_set_is_registered_only_where_its_first_row_is_learned(
             if as_json and told.out:
                 row: dict[str, Any] = json.loads(told.out)
                 assert row["registered"] == (code == 0)
-    assert len(CASES) == 16
+    assert len(CASES) == 19
 
 
 ROW = b'{"instruction": "q", "output": "a"}\n'
@@ -170,5 +173,8 @@ def test_a_set_with_pictures_can_be_looked_at(
     assert main(["data", "preview", "mllm_demo"]) == 0
     assert "1.jpg" in capsys.readouterr().out
     assert main(["data", "check", "mllm_demo", "--json"]) == 3
-    (found,) = json.loads(capsys.readouterr().out)["findings"]
-    assert (found["code"], found["count"], found["lines"]) == ("row_media", 1, [1])
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert [(each["code"], each["rows"]) for each in found] == [
+        ("row_media", [1]),
+        ("row_placeholder", [2]),
+    ]

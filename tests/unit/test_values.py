@@ -281,11 +281,108 @@ def test_a_row_with_pictures_is_refused_with_its_line(tmp_path: Path) -> None:
     assert seen == 60
 
 
+PNG, WAV = b"\x89PNG\r\n\x1a\n\x00", b"RIFF\xff\x00\x00\x00WAVE"
+# Columns that hold media by their name and value, by their value alone, and others.
+NAMED: list[tuple[str, Any, bool]] = [
+    ("image_path", "a/1.jpg", True),
+    ("img", "1.PNG", True),
+    ("image_url", "https://example.org/pic?id=7", True),
+    ("imageUrl", "//x/1.webp?w=3", True),
+    ("picture", ["1.jpeg", "2.jpeg"], True),
+    ("pics", [{"path": "1.gif"}], True),
+    ("audio_path", "speech/1.flac", True),
+    ("audio_filepath", "/data/1.wav", True),
+    ("wav", "1.wav", True),
+    ("video_file", "clip.mp4", True),
+    ("图片", "1.jpg", True),
+    ("image_base64", "iVBORw0KGgoAAAANSUhEUg", True),
+    ("img", "data:image/png;base64,iVBO", True),
+    ("jpg", PNG, True),
+    ("sample", {"bytes": WAV, "path": None}, True),
+    ("image_caption", "A dog on a lawn.", False),
+    ("imagery", "poetic", False),
+    ("has_audio", True, False),
+    ("image_id", 17, False),
+    ("image_path", "", False),
+    ("img", [], False),
+    ("url", "https://example.org/1.jpg", False),
+    ("file", "1.jpg", False),
+    ("topic", "video.", False),
+    ("picked", "1.jpg", False),
+]
+
+
+def test_columns_that_hold_media_by_their_values(tmp_path: Path) -> None:
+    """Such a row was called good, and learned as if nothing but its text were there."""
+    for name, value, refused in NAMED:
+        row = {"question": "q", "answer": "a", name: value}
+        path = written(tmp_path / "x.parquet", pa.table({key: [row[key]] for key in row}))
+        columns = {"prompt": "question", "response": "answer"}
+        for entry in (Entry(name="x", path=path), Entry(name="x", path=path, columns=columns)):
+            report = check(entry)
+            codes = [one.problem.code for one in report.findings.values()]
+            unread = [] if value in ("", []) else ["columns_unread"]
+            wanted = ["row_media", *unread] if refused else unread
+            assert codes == wanted, (name, value)
+            assert report.usable == (not refused)
+    assert len(NAMED) == 25
+
+
+def test_media_of_a_message(tmp_path: Path) -> None:
+    """Ollama's and ms-swift's rows have them beside the content."""
+    for more in ({"images": ["1.jpg"]}, {"image_url": "https://x/1.png"}, {"audio": "1.wav"}):
+        row = {"messages": [{**MESSAGES[0], **more}, {"role": "assistant", "content": "a"}]}
+        (tmp_path / "x.jsonl").write_text(json.dumps(row))
+        (found,) = check(Entry(name="x", path=tmp_path / "x.jsonl")).findings.values()
+        assert found.problem.code == "row_media"
+
+
+# LLaMA-Factory's placeholders (its data/mllm_demo.json, LLaVA's sets), and texts about tags.
+TURNS: list[tuple[str, bool]] = [
+    ("<image>Who are they?", True),
+    ("<image>\nWhat is this?", True),
+    ("What is this?\n<image>", True),
+    ("Compare <image> and <image>.", True),
+    ("<video>Why is this funny?", True),
+    ("<audio>What is said?", True),
+    ("<image>Write this page as HTML.", True),
+    ("Write it as HTML: <image>", True),
+    ("<image>\nMake a <div class='x'> of it", True),
+    ("How does `<image>` work?", False),
+    ("```html\n<video>\n<p>x</p>\n```\nIs this right?", False),
+    ("What does the <video> tag do?", False),
+    ("Explain the tag <audio>.", False),
+    ("In HTML, how do <audio> and <video> differ?", False),
+    ("<video><source src='a.mp4'></video>", False),
+    ("<svg width='3'> with an <image> in it", False),
+    ("解释 <video> 标签", False),
+    ("<img src='1.png'>", False),
+    ("an image", False),
+]
+
+
+def test_placeholders_without_a_column_are_refused_and_tags_are_not(tmp_path: Path) -> None:
+    for text, refused in TURNS:
+        answer = {"role": "assistant", "content": "A <video> it is."}
+        rows: list[tuple[str, dict[str, Any]]] = [
+            ("sft", {"instruction": text, "input": "", "output": "a"}),
+            ("sft", {"messages": [{"role": "user", "content": text}, answer]}),
+            ("dpo", {"prompt": text, "chosen": "a", "rejected": "b"}),
+            ("ppo", {"prompt": text}),
+        ]
+        for stage, row in rows:
+            (tmp_path / "x.jsonl").write_text(json.dumps(row))
+            report = check(Entry(name="x", path=tmp_path / "x.jsonl"), Checking(stage))
+            codes = [one.problem.code for one in report.findings.values()]
+            assert codes == (["row_placeholder"] if refused else []), (stage, text)
+    assert len(TURNS) == 19
+
+
 def test_media_under_another_name_and_a_text_under_such_a_name(tmp_path: Path) -> None:
-    row = {"q": "x", "a": "y", "pics": ["1.jpg"]}
+    row = {"q": "x", "a": "y", "shots": ["1.jpg"]}
     columns = {"prompt": "q", "response": "a"}
     (tmp_path / "x.jsonl").write_text(json.dumps(row))
-    for more, code in (({}, "columns_unread"), ({"images": "pics"}, "row_media")):
+    for more, code in (({}, "columns_unread"), ({"images": "shots"}, "row_media")):
         entry = Entry(name="x", path=tmp_path / "x.jsonl", columns={**columns, **more})
         assert [one.problem.code for one in check(entry).findings.values()] == [code]
     (tmp_path / "x.jsonl").write_text(json.dumps({"image": "Describe it", "video": "A film"}))
