@@ -12,7 +12,7 @@ from typing import Any
 
 from backend.contract import dataset_info
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import formats, media, turns
+from backend.datafiles import formats, media, separators, turns
 from backend.datafiles.formats import ALPACA, FUNCTIONS, Conversation
 from backend.datafiles.samples import Sample
 from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
@@ -26,7 +26,8 @@ from backend.datafiles.vocabulary import (
     plain,
 )
 
-ENOUGH = 0.5  # share of them that must be usable
+ENOUGH = 0.5  # share of the rows that must be usable
+UNSURE = 0.4  # of the layout of a file that may have columns of which nothing is known
 # Kind of a data set -> a stage that learns from it.
 STAGES = {"preference": "dpo", "kto": "kto", "sft": "sft", "text": "pt", "prompt": "ppo"}
 EXAMPLE = Path("data")  # stands for the file while an entry is tried
@@ -111,6 +112,8 @@ def propose(first: Sample) -> Proposal:
     guess = found.guess
     reasons = [*first.notices, *_reasons(guess, rows), *_unfit(found, first)]
     confidence = round(guess.confidence * (1 + found.share) / 2, 2)
+    if any(notice.code == separators.DOUBT for notice in first.notices):
+        confidence = min(confidence, UNSURE)
     return Proposal(guess.entry, guess.kind, confidence, guess.columns, reasons)
 
 

@@ -1,15 +1,21 @@
 """Which character stands between the cells of a .csv or .tsv file: told by its first records.
 
-Spreadsheets write semicolons where the comma is the decimal sign; databases export tabs and
-pipes; all of it is named .csv. The separator is the character by which most of the first records
-have as many cells as the header, where several do the one that makes the most columns, then the
-one that the file's ending means. A header in which none of them stands is that of one column,
-and the separators in its texts are text. A first line `sep=;`, as Excel writes it, is obeyed.
+Spreadsheets write semicolons where the comma is the decimal sign; databases export tabs, pipes
+and carets; all of it is named .csv. The separator is the character by which most of the first
+records have as many cells as the header, where several do the one that makes the most columns,
+then the one that the file's ending means. A header in which none of them stands is that of one
+column, and the separators in its texts are text. A first line `sep=;`, as Excel writes it, is
+obeyed.
+
+Where quotes stand behind blanks (`"q" ; "a"`) the blanks around all cells are left out: by csv's
+own rule such quotes would be text. What looks like a table by a mark that is common in texts, too
+(a colon, say), is read as one column, and this is said.
 """
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -19,11 +25,16 @@ from backend.contract.problems import Params, Problem
 from backend.datafiles.text import MAX_LINE, Lines, Mark
 
 USUAL = {".csv": ",", ".tsv": "\t"}
-MARKS = (",", ";", "\t", "|")
+MARKS = (",", ";", "\t", "|", "^")
+DOUBTFUL = ("|||", "::", "=>", "~", ":", "/", " - ")  # longer ones before what they hold
 ALONE = "\x1f"  # "separates" the cells of a file with one column: stands in no text
 RECORDS = 200  # that are looked at
+ALMOST_ALL = 0.9  # share of the lines that a doubtful mark must divide alike
 LINES = 2000  # that these may fill
 DIRECTIVE = "sep="
+DOUBT = "csv_doubtful"
+
+column_name = re.compile(r"[^\W\d][\w .()-]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class Separator:
     """The character between cells, and where the header begins (behind a line `sep=;`).
 
     `fitting` of the `records` that were looked at have the `columns` cells of the header.
+    spaced: blanks around cells are left out; `doubtful`: of one column, the mark by which the file
+    looks like a table all the same, or "".
     """
 
     mark: str
@@ -38,6 +51,8 @@ class Separator:
     records: int = 0
     fitting: int = 0
     columns: int = 1
+    spaced: bool = False
+    doubtful: str = ""
 
     @property
     def share(self) -> float:
@@ -48,6 +63,11 @@ class Separator:
     def shown(self) -> str:
         """The character as people are told it."""
         return {"\t": "\\t (tab)", ALONE: "-"}.get(self.mark, self.mark)
+
+    def records_of(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """The cells of each record. Raises csv.Error."""
+        for cells in csv.reader(lines, delimiter=self.mark, skipinitialspace=self.spaced):
+            yield [cell.strip() for cell in cells] if self.spaced else cells
 
 
 def find(file: Path) -> Separator:
@@ -61,11 +81,15 @@ def reason(file: Path) -> Problem | None:
     taken. None where there is nothing to say. Raises as find does."""
     usual = USUAL.get(kind(file.name))
     separator = find(file) if usual else None
-    if separator is None or separator.mark == usual:
+    if separator is None or (separator.mark == usual and not separator.spaced):
         return None
+    if separator.doubtful:
+        params: Params = {"file": str(file), "separator": separator.doubtful}
+        return Problem(code=DOUBT, params=params, notice=True)
     code = "csv_one_column" if separator.mark == ALONE else "csv_separator"
+    code = "csv_spaced" if separator.spaced else code
     counts = {"columns": separator.columns, "records": separator.records}
-    params: Params = {**counts, "file": str(file), "separator": separator.shown}
+    params = {**counts, "file": str(file), "separator": separator.shown}
     return Problem(code=code, params={**params, "fitting": separator.fitting}, notice=True)
 
 
@@ -81,19 +105,42 @@ def _find(file: Path, *_: int) -> Separator:
     usual = USUAL[kind(file.name)]
     separators = [_judge(head, mark, start) for mark in MARKS]
     best = max(separators, key=lambda each: (each.share, each.columns, each.mark == usual))
-    return best if best.columns > 1 else Separator(ALONE, start)
+    if best.columns > 1:
+        return best
+    return Separator(ALONE, start, doubtful=next((m for m in DOUBTFUL if _divides(head, m)), ""))
 
 
 def _judge(head: list[str], mark: str, start: Mark) -> Separator:
-    widths = list(islice(_widths(head, mark), RECORDS))
+    plain = _count(head, Separator(mark, start))
+    quoted = re.compile(f'{re.escape(mark)} +"(?!")|^ *"[^"]*" +{re.escape(mark)}')
+    some = [line for line in head[:RECORDS] if line.strip()]
+    if 2 * sum(bool(quoted.search(line)) for line in some) < max(1, len(some)):
+        return plain
+    spaced = _count(head, Separator(mark, start, spaced=True))
+    return max(spaced, plain, key=lambda each: (each.share, each.columns))
+
+
+def _count(head: list[str], separator: Separator) -> Separator:
+    widths = list(islice(_widths(head, separator), RECORDS))
     columns = widths[0] if widths else 1
     fitting = sum(width == columns for width in widths) if columns > 1 else 0
-    return Separator(mark, start, len(widths), fitting, columns)
+    return replace(separator, records=len(widths), fitting=fitting, columns=columns)
 
 
-def _widths(head: list[str], mark: str) -> Iterator[int]:
+def _divides(head: list[str], mark: str) -> bool:
+    """Whether a mark divides a line of names, and nearly all lines after it in as many parts."""
+    lines = [line.strip() for line in head[:RECORDS] if line.strip()]
+    parts = [line.split(mark) for line in lines]
+    if len(parts) < 2 or len(parts[0]) < 2:
+        return False
+    names = [column_name.fullmatch(name.strip(' "')) for name in parts[0]]
+    same = sum(len(each) == len(parts[0]) for each in parts)
+    return all(names) and same >= ALMOST_ALL * len(parts)
+
+
+def _widths(head: list[str], separator: Separator) -> Iterator[int]:
     try:
-        for cells in csv.reader(head, delimiter=mark):
+        for cells in separator.records_of(head):
             if any(cell.strip() for cell in cells):
                 yield len(cells)
     except csv.Error:  # told when the record is read

@@ -53,10 +53,10 @@ def csv_rows(lines: Lines) -> Marked:
     header: list[str] = []
     if lines.mark.offset:
         start = Lines(lines.file, separator.header)
-        header = _header(lines.file, *next(_records(start, separator.mark)))
+        header = _header(lines.file, *next(_records(start, separator)))
     else:
         lines.mark = separator.header
-    for mark, cells in _records(lines, separator.mark):
+    for mark, cells in _records(lines, separator):
         if not header:
             header = _header(lines.file, mark, cells)
         elif len(cells) == len(header):
@@ -79,11 +79,11 @@ def marked(lines: Lines, form: str) -> Marked:
     return text_rows(lines) if form == ".txt" else line_rows(lines)
 
 
-def _records(lines: Lines, separator: str) -> Iterator[tuple[Mark, list[str]]]:
+def _records(lines: Lines, separator: separators.Separator) -> Iterator[tuple[Mark, list[str]]]:
     """Records that are not blank, each with its place."""
     before = lines.mark
     try:
-        for cells in csv.reader(chain(lines, [END]), delimiter=separator):
+        for cells in separator.records_of(chain(lines, [END])):
             if _is_end(cells):
                 return
             if any(cell.strip() for cell in cells):

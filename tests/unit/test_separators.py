@@ -89,6 +89,67 @@ def test_odd_files(tmp_path: Path) -> None:
     assert number == 9
 
 
+SPACED = [
+    ('"q" ; "a"\n"x; y" ; "1,5"\n"say ""hi""" ; "b"\n', ["x; y", "1,5", 'say "hi"', "b"]),
+    ('"q", "a"\n"x, y", "1"\n"z", "b"\n', ["x, y", "1", "z", "b"]),
+    ('q | a\n"x | y" | "1"\n"z" | "b | c"\n', ["x | y", "1", "z", "b | c"]),
+    ('"q";  "a"\n"two\nlines";  "1"\n"z";  "b"\n', ["two\nlines", "1", "z", "b"]),
+]
+NOT_SPACED = [
+    ("q, a\nx, y\nz, b\n", ["x", " y", "z", " b"]),
+    ('q;a\nhe said; "no" twice\nx;y\nz;b\n', ["he said", ' "no" twice', "x", "y", "z", "b"]),
+    ('q,a\n"she said, ""no""",x\n"he said, ""yes""",y\n', ['she said, "no"', "x"]),
+]
+
+
+def test_blanks_around_a_separator_do_not_make_quotes_text(tmp_path: Path) -> None:
+    """Read by csv's own rule the cells were x, and \\"1,5\\" with its quotes."""
+    path = tmp_path / "x.csv"
+    for content, cells in SPACED + NOT_SPACED:
+        path.write_text(content)
+        rows = [row for _, row in datafiles.rows(path)]
+        assert [cell for row in rows for cell in row.values()][: len(cells)] == cells, content
+        spaced = (content, cells) in SPACED
+        notice = separators.reason(path)
+        assert (notice is not None and notice.code == "csv_spaced") == spaced
+        if spaced:
+            assert list(rows[0]) == ["q", "a"]
+    assert len(SPACED + NOT_SPACED) == 7
+
+
+DOUBTFUL = {
+    "question:answer\nWhat is it?:A cat\nAnd this?:A dog\n": ":",
+    "question::answer\nWhat is it?::A cat: grey\nAnd this?::A dog\n": "::",
+    "question~answer\na~b\nc~d\n": "~",
+    "question|||answer\na|||b\n": "",  # pipes, with columns that have no name
+    "question => answer\na => b\n": "=>",
+    "text\nNote: one\nNote: two\n": "",
+    "note: things that came to my mind in the course of last year\na: b\nc: d\n": "",
+    "A title: of a book\nNo more\nof it\nhere\n": "",
+}
+
+
+def test_what_looks_like_a_table_by_another_mark_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a file was registered as plain text, 95 % sure."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    path = tmp_path / "x.csv"
+    for content, mark in DOUBTFUL.items():
+        path.write_text(content)
+        assert separators.find(path).doubtful == mark, content
+        if mark:
+            assert main(["data", "register", "x.csv"]) == 3
+            told = capsys.readouterr()
+            assert f"separated by {mark}, which" in told.out + told.err
+            registry = (tmp_path / "data" / "dataset_info.json").read_text()
+            assert "x" not in json.loads(registry)
+    assert len(DOUBTFUL) == 8
+    path.write_text("question^answer\nWhat, then?^A cat\nb^c\n")
+    assert main(["data", "register", "x.csv"]) == 0
+    assert "separated by ^" in capsys.readouterr().out
+
+
 def test_a_one_column_file_is_text(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text('text\nHello, world\n"a\nb; c"\n')
     assert [row["text"] for _, row in datafiles.rows(tmp_path / "x.csv")] == [
