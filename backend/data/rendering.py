@@ -217,8 +217,8 @@ class Template:
         """The conversation in what this template knows.
 
         The default system text is put in; where the template has no place for tools or system, they
-        are written into the system text and the first question, a later system text into the next
-        one; a greeting of the assistant gets an empty question.
+        are written into the system text and the first question, a later system text into a turn of
+        the user; a greeting of the assistant gets an empty question.
         """
         if self.default_system and messages and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.default_system}, *messages]

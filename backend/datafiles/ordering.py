@@ -3,7 +3,7 @@
     turns of one role after each other   joined by an empty line; calls of several turns are one
     the assistant speaks first           its greeting is context, and is not learned
     a system text later on               stays where it is (a template that has no place for it
-                                         there gets it in front of the user's next words)
+                                         there gets it in a turn of the user, see turn_places)
     a system text that is null           is left out, as if it were not there
 
 Each is told (row_joined, row_greeting, row_late_system, row_null_system). All that the assistant

@@ -67,3 +67,23 @@ def test_what_a_template_has_no_place_for_is_put_where_it_has_one() -> None:
         if not template.knows_late_system:
             assert ready[-1]["content"] == "Late-4\n\nAsk-5", name
     assert kinds >= {(True, True), (True, False), (False, False)}
+
+
+def test_a_system_text_stands_where_its_notice_says() -> None:
+    """Where a template has no place for it: in the user's turn next to it, before the words that
+    come or behind the question; between two answers as a turn of the user."""
+    cases = {
+        "u:Ask-1 s:Late-2 a:Say-3": ["u:Ask-1\n\nLate-2", "a:Say-3"],
+        "u:Ask-1 a:Say-2 s:Late-3 u:Ask-4 a:Say-5": [
+            *("u:Ask-1", "a:Say-2", "u:Late-3\n\nAsk-4", "a:Say-5"),
+        ],
+        "u:Ask-1 a:Say-2 s:Late-3 a:Say-4": ["u:Ask-1", "a:Say-2", "u:Late-3", "a:Say-4"],
+    }
+    templates = [made(name) for name in ALL]
+    templates = [one for one in templates if not one.knows_late_system and one.knows_system]
+    assert len(templates) > 5
+    for words, wanted in cases.items():
+        for template in templates:
+            ready, _ = template.fit(conversation(words), None)
+            assert [f"{one['role'][0]}:{one['content']}" for one in ready] == wanted
+            assert "Late-" in template.write(ready, None)
