@@ -1,9 +1,38 @@
-"""A question that may stall (a hub behind a bad line), asked under a hard deadline."""
+"""A question that may stall or break off (a hub behind a bad line): a hard deadline, and again."""
 
+import logging
 import threading
+import time
 from collections.abc import Callable
+from typing import TypeVar
 
 SECONDS = 12.0  # until a hub must have answered; with what comes before it, 15 are promised
+
+ATTEMPTS = 3
+PAUSE = 1.0  # seconds before a question is asked again
+
+Answer = TypeVar("Answer")
+
+logger = logging.getLogger(__name__)
+
+
+def retried(ask: Callable[[], Answer]) -> Answer:
+    """What `ask` returns, which is asked again where the connection breaks while a hub answers.
+
+    huggingface_hub 2.4 itself does so where it cannot connect or the answer takes too long. A file
+    goes on from where it broke off. Raises what `ask` raises, of a broken connection the last.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return ask()
+        except HfHubHTTPError:  # the hub has answered
+            raise
+        except HTTPError as error:
+            logger.warning("%s; trying again (%d of %d)", error, attempt, ATTEMPTS - 1)
+            time.sleep(PAUSE)
+    return ask()
 
 
 def answered(ask: Callable[[], object], seconds: float = SECONDS) -> bool:

@@ -12,7 +12,7 @@ from backend.contract.model_folder import local
 from backend.contract.problems import DataError, Problem
 from backend.data import hub_files
 from backend.data.hub_files import HubFiles, registered, unreachable
-from backend.deadline import answered
+from backend.deadline import answered, retried
 from backend.failures import is_disk_full
 
 DEADLINE = 12.0  # seconds until a hub must have answered
@@ -59,6 +59,7 @@ def _require(entry: Entry) -> None:
 def _files(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
     """What hub_files.find finds, its errors as DataError."""
     import datasets
+    from huggingface_hub.errors import HTTPError
 
     try:
         return hub_files.find(place, entry, cache_dir)
@@ -67,7 +68,7 @@ def _files(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
         raise DataError(
             Problem(code="dataset_hub_refused", field="dataset", params=params)
         ) from None
-    except (OSError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, HTTPError, datasets.exceptions.DatasetsError) as error:
         if is_disk_full(error):
             raise
         logger.warning("%s: %s", entry.hub_id, error)
@@ -103,7 +104,9 @@ def _known_huggingface(name: str) -> bool:
     from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 
     try:
-        return answered(lambda: HfApi().dataset_info(name, timeout=DEADLINE), DEADLINE)
+        return answered(
+            lambda: retried(lambda: HfApi().dataset_info(name, timeout=DEADLINE)), DEADLINE
+        )
     except (RepositoryNotFoundError, HFValidationError):
         raise _missing(name) from None
     except (OSError, HTTPError) as error:

@@ -25,6 +25,7 @@ from backend.contract.dataset_info import SUFFIXES, Entry, kind
 from backend.contract.files import dump, read_json, write_atomic
 from backend.contract.home import saves
 from backend.contract.problems import DataError, Params, Problem
+from backend.deadline import retried
 from backend.failures import is_disk_full
 
 AT_ONCE = 8  # files that are fetched at the same time
@@ -117,13 +118,14 @@ def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
     """The files of the entry's split; `place`: an id on the hub, or a folder with all its files.
 
     Raises DataError: no such split, files that are not read here; and what load_dataset raises
-    where there is no such set or subset (ValueError, RuntimeError, OSError).
+    where there is no such set or subset (ValueError, RuntimeError, OSError, HTTPError).
     """
     import datasets
 
     if place != entry.hub_id:
         boundary.add(Path(place))
-    builder = datasets.load_dataset_builder(place, name=entry.subset, data_dir=entry.folder)
+    given = {"name": entry.subset, "data_dir": entry.folder}
+    builder = retried(lambda: datasets.load_dataset_builder(place, **given))
     _refuse_unread(builder.config, entry)
     listed = {str(split): list(names) for split, names in builder.config.data_files.items()}
     files = _of(listed, entry, cache_dir, None if place == entry.hub_id else Path(place))
@@ -187,7 +189,7 @@ def _shard(name: str, entry: Entry, cache_dir: str | None) -> Shard:
         repo, path, revision = known["repo"], known["path"], known["revision"]
         place = {"repo_type": "dataset", "revision": revision, "cache_dir": cache_dir}
         try:
-            file = Path(hf_hub_download(repo, path, **place))
+            file = Path(retried(lambda: hf_hub_download(repo, path, **place)))
         except (OSError, HTTPError) as error:
             if is_disk_full(error):
                 raise

@@ -8,8 +8,8 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
+    HTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -20,7 +20,7 @@ from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.model_folder import local
 from backend.contract.problems import ModelError, Problem
-from backend.deadline import answered
+from backend.deadline import answered, retried
 
 DEADLINE = 12.0  # seconds until the hub must have answered once
 CONFIGS = ["config.json", "adapter_config.json"]
@@ -48,17 +48,17 @@ def _huggingface(name: str, values: Mapping[str, Value]) -> Path:
     try:
         # The small files first; where the hub stalls, a copy from an earlier day will do.
         stalled = not answered(
-            lambda: snapshot_download(name, allow_patterns=CONFIGS, **place), DEADLINE
+            lambda: retried(lambda: snapshot_download(name, allow_patterns=CONFIGS, **place)),
+            DEADLINE,
         )
-        return Path(
-            snapshot_download(name, allow_patterns=FILES + code, local_files_only=stalled, **place)
-        )
+        rest = {**place, "allow_patterns": FILES + code, "local_files_only": stalled}
+        return Path(retried(lambda: snapshot_download(name, **rest)))
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         code_name = "hub_gated" if isinstance(error, GatedRepoError) else "hub_not_found"
         raise _error(code_name, name) from error
     except HFValidationError as error:
         raise _error("model_missing", name) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HTTPError, OSError) as error:
         raise _error("hub_unreachable", name) from error
 
 

@@ -240,6 +240,15 @@ def test_a_stream_fetches_a_file_when_it_is_reached(hub: DataHub, tmp_path: Path
     ]
 
 
+def test_a_connection_that_breaks_once_is_tried_again(hub: DataHub, tmp_path: Path) -> None:
+    """huggingface_hub 2.4 does so where it cannot connect, not where an answer is cut off: a
+    httpx2.ReadError, which ended the run with a traceback."""
+    hub.breaks = {("GET", "00001-of"), ("GET", "README.md"), ("HEAD", "00000-of"), ("GET", "tree")}
+    (answer,) = ask(hub, tmp_path, [entry("org/card")])
+    assert texts(answer) == "abcd", answer
+    assert not hub.breaks
+
+
 def test_offline_what_another_program_has_fetched_is_read(hub: DataHub, tmp_path: Path) -> None:
     """`hf download` on a machine with a network; a set of which a part is missing (two of its
     files are numbered -of-00002) is not taken for the whole."""

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from backend.deadline import SECONDS, answered
+from backend import deadline
+from backend.deadline import ATTEMPTS, SECONDS, answered, retried
 
 
 def test_an_answer_in_time() -> None:
@@ -30,3 +31,38 @@ def test_a_question_that_stalls_is_left_alone() -> None:
 
 def test_it_leaves_time_for_what_comes_before() -> None:
     assert SECONDS < 15
+
+
+def test_a_broken_connection_is_tried_again_and_an_answer_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    monkeypatch.setattr(deadline, "PAUSE", 0.0)
+    refused = httpx2.Response(404, request=httpx2.Request("GET", "http://x"))
+    broken, missing = httpx2.ReadError("reset"), HfHubHTTPError("gone", response=refused)
+    for raised, asked in (
+        ([], 1),
+        ([broken], 2),
+        ([broken] * (ATTEMPTS - 1), ATTEMPTS),
+        ([broken] * ATTEMPTS, ATTEMPTS),
+        ([missing], 1),
+        ([ValueError()], 1),
+    ):
+        left, count = list(raised), 0
+
+        def ask() -> str:
+            nonlocal count
+            count += 1
+            if left:  # noqa: B023 (called in this turn of the loop)
+                raise left.pop()  # noqa: B023
+            return "it"
+
+        ends_well = asked > len(raised)
+        if ends_well:
+            assert retried(ask) == "it"
+        else:
+            with pytest.raises(type(raised[0])):
+                retried(ask)
+        assert count == asked
