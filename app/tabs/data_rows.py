@@ -143,8 +143,8 @@ def _wire_save(parts: Parts, inputs: list[Any], dataset: Any) -> None:
         **QUIET,
     )
     saved.then(None, None, None, js=SHOW_ROWS)
-    typed = [box.input for box in parts["boxes"]]
-    gr.on(typed, None, None, None, js="() => { window.unsaved = true; }", **QUIET)
+    edits = [box.input for box in parts["boxes"]] + [parts[n].click for n in ("delete", "add")]
+    gr.on(edits, None, None, None, js="() => { window.unsaved = true; }", **QUIET)
     parts["undo"].click(None, None, None, js="() => { window.unsaved = false; }", **QUIET)
 
 

@@ -6,22 +6,56 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from app.services import row_html
 from backend.contract.states import State
 from backend.contract.texts import t
-from tests.e2e.conftest import Server
+from backend.datafiles.formats import Conversation
+from tests.e2e.conftest import ROOT, Server
 from tests.e2e.test_page import box, choose, unfold
 from tests.e2e.test_run_life import in_state
 from tests.e2e.test_tabs import open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+NONE: frozenset[int] = frozenset()  # special tokens
 PAYLOAD = "<img src=x onerror=window.__pwn=1>"
 
 
 @pytest.fixture
 def home(tiny_home: Path) -> Path:
     return tiny_home
+
+
+def test_a_rejected_answer_is_not_green(browser: Browser) -> None:
+    """Green is what is learned to be said: the worse answer of a pair, and an undesirable one, as
+    bubbles and as tokens, stand on another ground, in both schemes."""
+    asked, better, worse = ({"role": "assistant", "content": text} for text in ("q", "y", "n"))
+    pair = Conversation([{**asked, "role": "user"}], chosen=better, rejected=worse)
+    judged = [
+        Conversation([{**asked, "role": "user"}, worse], label=label) for label in (True, False)
+    ]
+    piece = [["n", [7], True]]
+    drawn = [
+        *(row_html.conversation(1, row, "en") for row in (pair, *judged)),
+        row_html.token_row(
+            {"row": 1, "chosen_pieces": piece, "rejected_pieces": piece}, NONE, "en"
+        ),
+        row_html.token_row({"row": 1, "pieces": piece, "desirable": False}, NONE, "en"),
+    ]
+    style = (ROOT / "app" / "style.css").read_text(encoding="utf-8")
+    page = browser.new_page()
+    for scheme in ("", "dark"):
+        page.set_content(
+            f"<style>{style}</style><body class='{scheme}'><div class='seen'>{''.join(drawn)}"
+        )
+        grounds = page.locator(".bubble-assistant, .tk.on").evaluate_all(
+            "found => found.map(one => getComputedStyle(one).backgroundColor)"
+        )
+        red_green = [tuple(map(int, re.findall(r"\d+", ground)[:2])) for ground in grounds]
+        greens = [green > red for red, green in red_green]
+        assert greens == [True, False, True, False, True, False, False]
+    page.close()
 
 
 def upload(page: Page, file: Path) -> None:

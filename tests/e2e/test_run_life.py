@@ -167,6 +167,27 @@ def test_stop_and_resume(open_page: Callable[..., Page], server: Server, home: P
     assert steps(run) == list(range(1, 161))
     assert runs_of(home) == [run]
     expect(page.locator("#train-run-resume")).not_to_be_visible()
+    resume_with_more_steps(page)
+    in_state(page, State.SUCCEEDED, timeout=200_000)
+    assert steps(run) == list(range(1, 171))
+
+
+def resume_with_more_steps(page: Page) -> None:
+    """A finished run goes on by ten steps: the box holds the run's arguments once it is opened,
+    what changes stands in the table before the press."""
+    unfold(page, "train-run-resume-with")
+    more = box(page, "train-resume-max_steps")
+    expect(more).to_have_value("160")
+    more.fill("170")
+    changes = page.locator("#train-run-changes tbody tr")
+    expect(changes).to_have_count(1)
+    expect(changes).to_contain_text("max_steps")
+    expect(changes).to_contain_text("160")
+    expect(changes).to_contain_text("170")
+    start = page.locator("#train-run-resume-so")
+    expect(start).to_be_enabled()
+    start.click()
+    in_state(page, State.RUNNING)
 
 
 def test_a_run_from_a_terminal_appears(
