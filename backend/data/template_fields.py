@@ -11,8 +11,10 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import jinja2
-from jinja2 import meta, nodes
+from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
+
+from backend.data import template_variables
 
 LIST, MESSAGE = "list of messages", "message"
 # Filters by what becomes of a list of messages: it stays one, or one of them is taken.
@@ -29,10 +31,12 @@ NOTHING: Kinds = frozenset()
 
 @dataclass(frozen=True)
 class Reads:
-    """Names of message fields (with ANY where all of them may be read) and of variables."""
+    """Names of message fields (with ANY where all of them may be read), of the variables that the
+    caller gives, and of those among them that are true or false."""
 
     fields: frozenset[str]
     variables: frozenset[str]
+    switches: frozenset[str]
 
     def ignores(self, field: str) -> bool:
         """Whether this field of a message can have no effect."""
@@ -40,7 +44,11 @@ class Reads:
 
     def __or__(self, other: "Reads") -> "Reads":
         """What one or the other reads."""
-        return Reads(self.fields | other.fields, self.variables | other.variables)
+        return Reads(
+            self.fields | other.fields,
+            self.variables | other.variables,
+            self.switches | other.switches,
+        )
 
 
 class _Generation(Extension):
@@ -62,7 +70,9 @@ def reads(jinja: str) -> Reads:
     )
     tree = environment.parse(jinja)
     tracer = _Tracer(tree)
-    return Reads(frozenset(tracer.fields), frozenset(meta.find_undeclared_variables(tree)))
+    variables = template_variables.from_caller(tree)
+    switches = template_variables.switches(tree, variables)
+    return Reads(frozenset(tracer.fields), variables, switches)
 
 
 class _Tracer:

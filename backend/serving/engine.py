@@ -11,27 +11,14 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from backend.contract.field import Values
 from backend.contract.problems import Problem, UsageError
-from backend.data import rendering, templates
-from backend.datafiles.turns import THOUGHTS
+from backend.data import templates
 from backend.generation import Sampling, context_length, end_ids, pad_id
 from backend.model import load
-from backend.serving.ask import Answer, Ask, Message
+from backend.serving.ask import Answer, Ask
 from backend.serving.decoding import Decoder, StopTexts
 from backend.serving.reasoning import Style
+from backend.serving.unread import refuse_unread, template_variables
 
-# Fields of messages that any client may send, whether the template reads them or not.
-MESSAGE_FIELDS = {"role", "content", "tool_calls", "tool_call_id", "name", "annotations", *THOUGHTS}
-# What every template is given, or finds in its environment; no request may change that.
-GIVEN_ANYWAY = {
-    "messages",
-    "tools",
-    "add_generation_prompt",
-    "raise_exception",
-    "strftime_now",
-    "namespace",
-    "range",
-    "dict",
-}
 OPENING = 16  # tokens at the end of a prompt in which the mark of a thought may stand
 
 Show = Callable[[str], None]
@@ -70,8 +57,8 @@ class Engine:
         Raises UsageError where they leave no room for an answer, and where the conversation has
         fields or variables that the template does not read.
         """
-        _refuse_ignored(ask.messages, self._template)
-        variables = _variables(ask.variables, self._template)
+        refuse_unread(ask.messages, self._template)
+        variables = template_variables(ask.variables, self._template)
         ids: list[int] = self._template.encode_prompt(ask.messages, ask.tools, variables)
         if self.context is not None and len(ids) >= self.context:
             params = {"tokens": len(ids), "limit": self.context}
@@ -116,34 +103,6 @@ class Engine:
                 stopping_criteria=StoppingCriteriaList([writer]),
             )
         writer.finish()
-
-
-def _refuse_ignored(messages: list[Message], template: Any) -> None:
-    """Raises UsageError for a field of a message that would have no effect."""
-    names = (name for message in messages for name in message if name not in MESSAGE_FIELDS)
-    name = next((name for name in names if template.ignores(name)), None)
-    if name is not None:
-        params = {"name": name[:80]}
-        raise UsageError(Problem(code="message_field_ignored", field="messages", params=params))
-
-
-def _variables(requested: dict[str, Any], template: Any) -> dict[str, Any]:
-    """The variables under the names that the template reads. Raises UsageError for one that would
-    have no effect; thinking that is switched off where there is none has its effect.
-    """
-    known = {name for name in template.reads.variables if name not in GIVEN_ANYWAY}
-    known = {name for name in known if not name.endswith("_token")}
-    variables = {}
-    for name, value in requested.items():
-        names = (name, *rendering.SWITCHES) if name in rendering.SWITCHES else (name,)
-        read = next((each for each in names if each in known), None)
-        if read is not None:
-            variables[read] = value
-        elif value or name not in rendering.SWITCHES:
-            field = name if name == "reasoning_effort" else "chat_template_kwargs"
-            params = {"name": name[:80], "known": ", ".join(sorted(known)) or "-"}
-            raise UsageError(Problem(code="template_variable_ignored", field=field, params=params))
-    return variables
 
 
 class _Writer(StoppingCriteria):

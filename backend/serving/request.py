@@ -5,6 +5,7 @@ Fields: https://platform.openai.com/docs/api-reference/chat/create (those of the
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -120,14 +121,9 @@ class ToolCall(_Checked):
 
 def _tool(raw: Json) -> Json:
     """A tool as templates take it, its own words untouched; a bare function is wrapped."""
-    tool = raw if "function" in raw else {"function": raw}
-    function = tool["function"]
-    if tool.get("type", "function") != "function":
-        raise ValueError("only tools of the type function are supported")
-    named = isinstance(function, dict) and isinstance(function.get("name"), str)
-    if not named:
-        raise ValueError("a function needs a name")
-    return tool if "type" in tool else {"type": "function", **tool}
+    rest = {name: value for name, value in raw.items() if name != "type"}
+    function = rest if "function" in raw else {"function": rest}
+    return raw if raw.get("type") and "function" in raw else {"type": "function", **function}
 
 
 class ChatMessage(_Open):
@@ -140,9 +136,10 @@ class ChatMessage(_Open):
 
     def plain(self) -> Json:
         """The internal shape of a message: text content, tool arguments as objects."""
-        content = self.content or self.refusal
+        content = self.content
         if isinstance(content, list):
-            content = "".join(part.text or part.refusal for part in content)
+            content = "".join(part.text + part.refusal for part in content)
+        content += self.refusal
         role = "system" if self.role == "developer" else self.role
         message: Json = {**(self.model_extra or {}), "role": role, "content": content}
         if self.tool_calls:
@@ -180,7 +177,7 @@ class ChatRequest(_Checked):
 
     def variables(self) -> Json:
         """What the request gives the chat template beside messages and tools."""
-        variables = dict(self.chat_template_kwargs)
+        variables = {n: v for n, v in self.chat_template_kwargs.items() if v is not None}
         if self.reasoning_effort is not None:
             variables.setdefault("reasoning_effort", self.reasoning_effort)
         return variables
@@ -226,6 +223,7 @@ def parse(body: bytes) -> ChatRequest:
         if value == "none":  # the tool_choice
             raw.pop("tools", None)
     _check_parts(raw.get("messages"))
+    _check_tools(raw)
     try:
         return ChatRequest.model_validate(raw)
     except ValidationError as error:
@@ -239,11 +237,35 @@ def parse(body: bytes) -> ChatRequest:
 
 def _check_parts(messages: Any) -> None:
     """Raises ApiError (400) for a part of a message that is a picture, a sound, a file."""
-    for number, message in enumerate(messages if isinstance(messages, list) else []):
-        content = message.get("content") if isinstance(message, dict) else None
-        for index, part in enumerate(content if isinstance(content, list) else []):
-            kind = part.get("type") if isinstance(part, dict) else None
-            if isinstance(kind, str) and kind not in {"text", "refusal"}:
-                place = f"messages.{number}.content.{index}"
-                code = f"part_{PARTS.get(kind, 'unknown')}"
-                raise ApiError(400, code, "messages", place=place, type=kind[:80])
+    for place, part in _inside(messages, "messages", "content"):
+        kind = part.get("type")
+        if isinstance(kind, str) and kind not in {"text", "refusal"}:
+            code = f"part_{PARTS.get(kind, 'unknown')}"
+            raise ApiError(400, code, "messages", place=place, type=kind[:80])
+
+
+def _check_tools(raw: Json) -> None:
+    """Raises ApiError (400) for a tool, or a call of one, that is no function or has no name."""
+    calls = _inside(raw.get("messages"), "messages", "tool_calls")
+    tools = _items(raw.get("tools"), "tools")
+    for param, places in (("tools", tools), ("messages", calls)):
+        for place, tool in places:
+            kind, function = tool.get("type") or "function", tool.get("function", tool)
+            if kind != "function":
+                raise ApiError(400, "tool_no_function", param, place=place, type=str(kind)[:80])
+            name = function.get("name") if isinstance(function, dict) else None
+            if not isinstance(name, str) or not name:
+                raise ApiError(400, "tool_unnamed", param, place=place)
+
+
+def _inside(messages: Any, place: str, field: str) -> Iterator[tuple[str, Json]]:
+    """The objects in a list that each message has, with their places."""
+    for outer, message in _items(messages, place):
+        yield from _items(message.get(field), f"{outer}.{field}")
+
+
+def _items(items: Any, place: str) -> Iterator[tuple[str, Json]]:
+    """The objects in a list, with their places; other things are for the models to refuse."""
+    for number, item in enumerate(items if isinstance(items, list) else []):
+        if isinstance(item, dict):
+            yield f"{place}.{number}", item

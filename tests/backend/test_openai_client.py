@@ -1,6 +1,7 @@
 """The server as OpenAI's own client (the openai package) sees it: answers, streams, every error."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, get_type_hints
 
@@ -110,8 +111,17 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
     ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
     ({"stream_options": {"include_obfuscation": True}}, "stream_options", "bad_parameter"),
-    ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools", "bad_parameter"),
-    ({"tools": [{"type": "function", "function": {}}]}, "tools", "bad_parameter"),
+    ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools", "tool_no_function"),
+    ({"tools": [TOOLS[0], {"type": "web_search"}]}, "tools", "tool_no_function"),
+    ({"tools": [{"type": "code_interpreter", "function": {}}]}, "tools", "tool_no_function"),
+    ({"tools": [{"type": "function", "function": {}}]}, "tools", "tool_unnamed"),
+    ({"tools": [{"type": "function"}]}, "tools", "tool_unnamed"),
+    ({"tools": [{"description": "x"}]}, "tools", "tool_unnamed"),
+    (
+        {"messages": [{"role": "assistant", "tool_calls": [{"type": "custom", "id": "x"}]}]},
+        "messages",
+        "tool_no_function",
+    ),
     ({"extra_body": {"guided_json": {}}}, "guided_json", "unknown_parameter"),
     ({"extra_body": {"ignore_eos": True}}, "ignore_eos", "unknown_parameter"),
     ({"temperature": "warm"}, "temperature", "bad_parameter"),
@@ -133,6 +143,61 @@ def test_what_cannot_be_done_is_refused_by_name(
     error = error_of(caught.value)
     assert (error["param"], error["code"], error["type"]) == (param, code, "invalid_request_error")
     assert param in error["message"]
+
+
+# What pydantic's models refuse in the body: each of their fields, and the shapes of its parts.
+MALFORMED: dict[str, list[Any]] = {
+    "model": [5],
+    "messages": [
+        *(5, [], ["x"], [{}], [{"role": "robot"}], [{"role": "user", "content": 5}]),
+        [{"role": "user", "content": [5]}],
+        [{"role": "user", "content": [{"text": "x"}]}],
+        [{"role": "assistant", "refusal": []}],
+        [{"role": "assistant", "tool_calls": 5}],
+        [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": 5}}]}],
+        [{"role": "assistant", "tool_calls": [{"function": {"name": "f"}, "index": "x"}]}],
+        [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}],
+    ],
+    "tools": [5, [5], [{}], [{"type": 5}], [{"function": 5}], [{"function": {"name": ""}}]],
+    "stream": ["perhaps"],
+    "stream_options": [5, {"include_usage": "perhaps"}, {"more": 1}],
+    "n": [0, 9, "x"],
+    "stop": [5, [5], ["x"] * 17],
+    "seed": ["x", 1.5],
+    "temperature": [-1, 3, "warm"],
+    "top_p": [-0.1, 2],
+    "top_k": [-2, 1.5],
+    "min_p": [-1, 2],
+    "max_tokens": [0, "x"],
+    "max_completion_tokens": [0],
+    "repetition_penalty": [0, 11],
+    "reasoning_effort": [5],
+    "chat_template_kwargs": [5, [5]],
+}
+
+
+def test_what_is_malformed_is_refused_in_words_of_ours(client: Any) -> None:
+    """pydantic 2 puts "Value error, " before what its own validators say."""
+    assert set(MALFORMED) == set(ChatRequest.model_fields)
+    url, seen = f"{client.base_url}chat/completions", 0
+    for param, values in MALFORMED.items():
+        for value in values:
+            answer = httpx.post(url, json={"messages": HELLO, param: value})
+            error = answer.json()["error"]
+            assert (answer.status_code, error["param"]) == (400, param), (value, error)
+            assert not re.search("(Value|Assertion) (error|failed)", error["message"]), error
+            seen += 1
+    assert seen > 40
+
+
+def test_only_functions_can_be_called(client: Any) -> None:
+    asked: Any = {"messages": HELLO, "model": "base", "tools": [TOOLS[0], {"type": "web_search"}]}
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(**asked)
+    assert error_of(caught.value)["message"] == (
+        "tools.1 is of the type web_search. Only functions can be called here: send tools of the "
+        "type function, or leave it out."
+    )
 
 
 @pytest.mark.parametrize(

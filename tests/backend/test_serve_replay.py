@@ -239,6 +239,11 @@ def test_what_a_request_gives_the_template_reaches_it(
         ({"chat_template_kwargs": {"raise_exception": 1}}, "chat_template_kwargs", "raise"),
         ({"chat_template_kwargs": [1]}, "chat_template_kwargs", "chat_template_kwargs"),
         ({"reasoning_effort": "low"}, "reasoning_effort", "reasoning_effort"),
+        *[
+            ({"chat_template_kwargs": {"enable_thinking": value}}, "chat_template_kwargs", "quotes")
+            for value in ("false", "true", "False", "", 0, 1, [], {})
+        ],
+        ({"chat_template_kwargs": {"thinking": "false"}}, "chat_template_kwargs", "quotes"),
         ({"messages": [{**QUESTION[0], "mood": "good"}]}, "messages", "mood"),
         ({"messages": [{**QUESTION[0], "prefix": True}]}, "messages", "prefix"),
     ],
@@ -253,6 +258,81 @@ def test_what_the_template_does_not_read_is_refused(
             error = answer.json()["error"]
             assert error["param"] == param
             assert word in error["message"]
+
+
+def test_a_switch_is_true_or_false_under_each_template_that_has_it() -> None:
+    """A text is true to a template: "false" switched thinking on."""
+    switches = {
+        "preserve_thinking": "qwen3_6",
+        "truncate_history_thinking": "nemotron_3_nano",
+        "low_effort": "nemotron_3_super",
+        "add_vision_id": "qwen3_vl",
+        "tools_in_user_message": "llama3_1",
+    }
+    for name, template in switches.items():
+        with speaking(shipped()[template], [], "<|im_end|>", "Yes.") as client:
+            for value, status in (("false", 400), (0, 400), (False, 200), (True, 200), (None, 200)):
+                asked = {"messages": QUESTION, "chat_template_kwargs": {name: value}}
+                answer = client.post(URL, json=asked)
+                assert answer.status_code == status, (name, value, answer.text)
+
+
+CALLED = {"id": "a", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+TALK: list[dict[str, Any]] = [
+    {"role": "system", "content": "Be brief."},
+    *QUESTION,
+    {"role": "assistant", "content": "I look.", "tool_calls": [CALLED]},
+    {"role": "tool", "content": "noon", "tool_call_id": "a"},
+]
+AT = {message["role"]: number for number, message in enumerate(TALK)}
+# role: (field, value): taken though Qwen3's template does not read it
+TAKEN = {
+    "assistant": [
+        *[(name, None) for name in ("refusal", "audio", "function_call", "name", "prefix")],
+        *[("annotations", []), ("tool_calls", []), ("audio", {}), ("name", ""), ("prefix", False)],
+        *[(name, "Hm.") for name in ("reasoning_content", "thinking", "reasoning")],
+        ("refusal", "No."),
+    ],
+    "tool": [("tool_call_id", "b"), ("name", "get_time"), ("name", "")],
+    "user": [("name", None), ("annotations", None), ("tool_calls", [])],
+    "system": [("name", "")],
+}
+UNREAD = {
+    "assistant": [
+        *[("name", "ann"), ("annotations", [{"type": "url_citation"}]), ("prefix", True)],
+        *[("audio", {"id": "x"}), ("function_call", {"name": "f"}), ("tool_call_id", "a")],
+        ("weight", 1),
+    ],
+    "tool": [("name", "ann"), ("mood", "good"), ("tool_calls", [CALLED]), ("is_error", True)],
+    "user": [("name", "ann"), ("tool_call_id", "a"), ("tool_calls", [CALLED]), ("mood", "x")],
+    "system": [("name", "ann"), ("cache_control", {"type": "ephemeral"})],
+}
+
+
+def test_fields_of_messages_that_the_template_does_not_read() -> None:
+    """What says nothing, or what its place says too, is taken (openai 3.57 sends an answer back
+    with its nulls, langchain-openai 1.7 a name where a message has one); the rest is refused."""
+    seen = 0
+    with speaking(shipped()["qwen3"], [], "<|im_end|>", "Yes.") as client:
+        for table, status in ((TAKEN, 200), (UNREAD, 400)):
+            for role, fields in table.items():
+                for name, value in fields:
+                    talk = [{**m, name: value} if m["role"] == role else m for m in TALK]
+                    answer = client.post(URL, json={"messages": talk, "tools": TOOLS})
+                    assert answer.status_code == status, (role, name, value, answer.text)
+                    seen += 1
+                    if status == 400:
+                        error = answer.json()["error"]
+                        assert error["param"] == "messages"
+                        assert error["message"].startswith(f"messages.{AT[role]}.{name} has no")
+    assert seen == sum(len(fields) for table in (TAKEN, UNREAD) for fields in table.values()) > 35
+
+
+def test_a_name_that_the_template_reads_is_taken() -> None:
+    reading = CHATML.replace("{{ '<|im_start|>' +", "{{ message.name }}{{ '<|im_start|>' +")
+    with speaking(reading, [], "<|im_end|>", "Yes.") as client:
+        named = [{**QUESTION[0], "name": "Rosalind"}]
+        assert prompt_tokens(client, messages=named) > prompt_tokens(client, messages=QUESTION)
 
 
 def test_thinking_cannot_be_switched_on_where_there_is_none() -> None:

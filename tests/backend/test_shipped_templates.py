@@ -235,6 +235,29 @@ def test_every_field_that_is_read_is_known() -> None:
     assert seen >= 8 * len(ALL)
 
 
+# What their callers give, read off all of them by eye; the last four are given by transformers.
+SWITCHES = {
+    *("add_generation_prompt", "add_vision_id", "enable_thinking", "low_effort", "medium_effort"),
+    *("preserve_thinking", "tools_in_user_message", "truncate_history_thinking"),
+}
+VARIABLES = SWITCHES | {
+    *("builtin_tools", "current_date", "custom_tools", "date_string", "knowledge_cutoff"),
+    *("messages", "model_identity", "reasoning_effort", "reasoning_strength", "tools"),
+    *("tool_namespace_descriptions", "bos_token", "eos_token"),
+    *("raise_exception", "strftime_now"),
+}
+
+
+def test_the_variables_are_those_that_a_caller_gives() -> None:
+    """A request that names a wrong one is told them: no name that a template sets for itself."""
+    found, switches = set(), set()
+    for jinja in ALL.values():
+        found |= reads(jinja).variables
+        switches |= reads(jinja).switches
+    assert found == VARIABLES
+    assert switches == SWITCHES
+
+
 def learned(template: Template, messages: list[Any], tools: Any = None) -> list[str]:
     examples = tokens.encode(spans.written(template, messages, tools), template, POLICY)
     found = []

@@ -84,6 +84,74 @@ def test_the_variables() -> None:
     assert reads(jinja).variables == {"enable_thinking", "messages"}
 
 
+# A template, and the variables that its caller gives.
+GIVEN = {
+    "set before": ("{% set a = 1 %}{{ a }}", set()),
+    "set in a branch": ("{% if x %}{% set a = 1 %}{% endif %}{{ a }}", {"x"}),
+    "set in each branch": (
+        "{% if x %}{% set a = 1 %}{% elif y %}{% set a = 2 %}{% else %}{% set a = 3 %}{% endif %}"
+        "{% for m in a %}{{ m }}{{ loop.index }}{% else %}{{ a }}{% endfor %}",
+        {"x", "y"},
+    ),
+    "set in the other branch": (
+        "{% if x %}{% set a = 1 %}{% else %}{{ a }}{% endif %}",
+        {"a", "x"},
+    ),
+    "a default": ("{% if a is not defined %}{% set a = true %}{% endif %}{{ a }}", {"a"}),
+    "a default of itself": ("{% set a = a | default(1) %}{{ a }}", {"a"}),
+    "loops": (
+        "{% for m in messages if m %}{% set a = m %}{% if a %}{% set b = 1 %}{% endif %}{{ b }}"
+        "{% endfor %}{% for k, v in x.items() %}{{ k }}{{ v }}{% endfor %}",
+        {"messages", "x"},
+    ),
+    "only in a loop": ("{% for m in x %}{% set a = m %}{% endfor %}{{ a }}", {"a", "x"}),
+    "macros": (
+        "{% macro f(p, q=d) %}{% if p %}{% set a = q %}{% endif %}{{ a }}{{ later }}{{ y }}"
+        "{{ varargs }}{{ caller() }}{% endmacro %}{% set later = 1 %}{{ f(x) }}",
+        {"d", "y", "x"},
+    ),
+    "namespace": ("{% set ns = namespace(a=x) %}{% set ns.a = y %}{{ ns.a }}", {"x", "y"}),
+    "blocks": (
+        "{% set a %}{{ x }}{% endset %}{{ a }}{% with b = a %}{{ b }}{% endwith %}"
+        "{% filter upper %}{{ y }}{% endfilter %}{% generation %}{{ z }}{% endgeneration %}",
+        {"x", "y", "z"},
+    ),
+    "functions of jinja": ("{{ range(3) }}{{ dict() }}{{ cycler(1) }}{{ lipsum }}", set()),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_the_variables_that_a_caller_gives(name: str) -> None:
+    """meta.find_undeclared_variables of jinja2 3.1 names what is set in a branch among them."""
+    jinja, variables = GIVEN[name]
+    assert reads(jinja).variables == variables
+
+
+def test_switches() -> None:
+    """A text would be true to each of these."""
+    on = (
+        "{% if a %}x{% endif %}",
+        "{{ 'x' if a is defined and not a }}",
+        "{% if a is defined and a is false %}x{% endif %}",
+        "{% if a == true %}{{ a }}{% endif %}",
+        "{% set b = a | default(false) %}{{ b }}",
+        "{% set b = a if a is defined else true %}{{ b }}",
+        "{% if not a is defined %}{% set a = false %}{% endif %}{{ a }}",
+    )
+    off = (
+        "{{ a }}",
+        "{% if a %}{{ a }}{% endif %}",
+        "{% if a is defined %}x{% endif %}",
+        "{{ a or 'x' }}",
+        "{{ a | default('x') }}",
+        "{% if a == 'high' %}x{% endif %}",
+        "{% if a is defined %}{% for t in a %}{{ t }}{% endfor %}{% endif %}",
+        "{% set a = true %}{{ a }}",
+    )
+    assert [jinja for jinja in on if reads(jinja).switches != {"a"}] == []
+    assert [jinja for jinja in off if reads(jinja).switches] == []
+
+
 def test_what_is_no_template() -> None:
     with pytest.raises(jinja2.TemplateSyntaxError):
         reads("{% if")

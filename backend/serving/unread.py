@@ -1,0 +1,76 @@
+"""What a request gives the chat template: refused by name where the template does not read it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from backend.contract.problems import Problem, UsageError
+from backend.data.rendering import SWITCHES, Template
+from backend.datafiles.turns import THOUGHTS
+from backend.serving.ask import Message
+
+# What every template is given, or finds in its environment; no request may change that.
+GIVEN_ANYWAY = {"messages", "tools", "add_generation_prompt", "raise_exception", "strftime_now"}
+NAMED = 80  # characters of a name or value that are told
+
+
+def refuse_unread(messages: Sequence[Message], template: Template) -> None:
+    """Raises UsageError for a field of a message that says something and would have no effect.
+
+    Empty fields say nothing. A result's tool_call_id, and its name where that is a called
+    function's, say what its place says, too. A thought that the template has no place for is
+    dropped, as templates drop those of earlier turns.
+    """
+    called: list[str] = []
+    for number, message in enumerate(messages):
+        for name, value in message.items():
+            if value and name not in {"role", "content"} and not _taken(name, message, called):
+                _refuse_unless_read(name, f"messages.{number}.{name[:NAMED]}", template)
+        called += [call["function"]["name"] for call in message.get("tool_calls", [])]
+
+
+def _taken(name: str, message: Message, called: list[str]) -> bool:
+    """Whether a field that no template has to read is in its place."""
+    if message["role"] == "assistant":
+        return name == "tool_calls" or name in THOUGHTS
+    if message["role"] == "tool":
+        return name == "tool_call_id" or (name == "name" and message[name] in called)
+    return False
+
+
+def _refuse_unless_read(name: str, place: str, template: Template) -> None:
+    if name == "tool_calls" or template.ignores(name):
+        params = {"name": place}
+        raise UsageError(Problem(code="message_field_ignored", field="messages", params=params))
+
+
+def template_variables(requested: Mapping[str, Any], template: Template) -> dict[str, Any]:
+    """The variables under the names that the template reads.
+
+    Raises UsageError for one that would have no effect (thinking that is switched off where there
+    is none has its effect), and for a switch that is neither true nor false.
+    """
+    known = {name for name in template.reads.variables - GIVEN_ANYWAY if name[-6:] != "_token"}
+    variables = {}
+    for name, value in requested.items():
+        names = (name, *SWITCHES) if name in SWITCHES else (name,)
+        read = next((each for each in names if each in known), None)
+        _require_boolean(name, value, name in SWITCHES or read in template.reads.switches)
+        if read is not None:
+            variables[read] = value
+        elif value or name not in SWITCHES:
+            params = {"name": name[:NAMED], "known": ", ".join(sorted(known)) or "-"}
+            raise _error("template_variable_ignored", name, params)
+    return variables
+
+
+def _require_boolean(name: str, value: Any, is_switch: bool) -> None:
+    """Raises UsageError: a text is true to a template, "false" among them."""
+    in_quotes = isinstance(value, str) and value.strip().lower() in {"true", "false"}
+    if in_quotes or (is_switch and not isinstance(value, bool)):
+        params = {"name": name[:NAMED], "value": repr(value)[:NAMED]}
+        raise _error("template_variable_no_boolean", name, params)
+
+
+def _error(code: str, name: str, params: Mapping[str, str]) -> UsageError:
+    field = name if name == "reasoning_effort" else "chat_template_kwargs"
+    return UsageError(Problem(code=code, field=field, params=params))
