@@ -305,6 +305,9 @@ def _unknown(name: str, known: Mapping[str, Entry], dataset_dir: Value, field: s
     near = difflib.get_close_matches(name, sound, 1, 0.6)
     if near:
         return _problem("dataset_unknown_near", field, name=name[:200], near=near[0], path=path)
+    if "/" in name:
+        places = home.looked_in(name)[:400]
+        return _problem("dataset_nowhere", field, name=name[:200], path=path, places=places)
     return _problem("dataset_unknown", field, name=name[:200], path=path)
 
 

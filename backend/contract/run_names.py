@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from backend.contract import home
 from backend.contract.checkpoints import FOLDER, MANIFEST, checkpoints
 from backend.contract.dataset_info import names
 from backend.contract.field import Value, Values
@@ -76,6 +77,16 @@ def find(name: str) -> list[Path]:
     if not 0 < len(parts) <= PARTS:
         return []
     return [each for each in folders(saves()) if each.parts[-len(parts) :] == parts]
+
+
+def looked_in(name: str) -> str:
+    """Where a name was looked for that means nothing here, for a message: as a path, and as a run
+    (the folders of saves/ that it would be the end of)."""
+    places = list(home.places(name))
+    parts = Path(name).parts if _is_name(name) else ()
+    if 0 < len(parts) <= PARTS:
+        places.append(saves().joinpath(*["*"] * (PARTS - len(parts)), *parts))
+    return ", ".join(map(str, places))
 
 
 def _problem(name: str, field: str, values: Mapping[str, Value]) -> Problem | None:

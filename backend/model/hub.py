@@ -20,6 +20,7 @@ from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.model_folder import local
 from backend.contract.problems import ModelError, Problem
+from backend.contract.run_names import looked_in
 from backend.deadline import answered, retried
 
 DEADLINE = 12.0  # seconds until the hub must have answered once
@@ -30,18 +31,19 @@ FILES = [
 ]
 
 
-def fetch(name: str, values: Mapping[str, Value]) -> Path:
+def fetch(name: str, values: Mapping[str, Value], field: str = "model_name_or_path") -> Path:
     """The folder of a hub's model, downloaded where it is not there yet; safetensors only.
 
-    Raises ModelError: the hub does not answer within 15 s, it has no such model, or refuses it.
+    Raises ModelError about the argument `field`: the hub does not answer within 15 s, it has no
+    such model, or refuses it.
     """
-    fetched = _modelscope if values.get("hub_name") == "modelscope" else _huggingface
-    folder = fetched(name, values)
+    download = _modelscope if values.get("hub_name") == "modelscope" else _huggingface
+    folder = download(name, values, field)
     boundary.add(folder)
     return folder
 
 
-def _huggingface(name: str, values: Mapping[str, Value]) -> Path:
+def _huggingface(name: str, values: Mapping[str, Value], field: str) -> Path:
     place: dict[str, Any] = {"revision": values.get("model_revision") or "main"}
     place |= _cache(values)
     code = ["*.py"] if values.get("trust_remote_code") else []
@@ -55,14 +57,14 @@ def _huggingface(name: str, values: Mapping[str, Value]) -> Path:
         return Path(retried(lambda: snapshot_download(name, **rest)))
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         code_name = "hub_gated" if isinstance(error, GatedRepoError) else "hub_not_found"
-        raise _error(code_name, name) from error
+        raise _error(code_name, name, field) from error
     except HFValidationError as error:
-        raise _error("model_missing", name) from error
+        raise _error("model_missing", name, field) from error
     except (LocalEntryNotFoundError, HTTPError, OSError) as error:
-        raise _error("hub_unreachable", name) from error
+        raise _error("hub_unreachable", name, field) from error
 
 
-def _modelscope(name: str, values: Mapping[str, Value]) -> Path:
+def _modelscope(name: str, values: Mapping[str, Value], field: str) -> Path:
     from modelscope import snapshot_download as download
 
     revision, token = values.get("model_revision"), os.environ.get(FIELDS["ms_hub_token"].to)
@@ -77,7 +79,7 @@ def _modelscope(name: str, values: Mapping[str, Value]) -> Path:
             )
         )
     except (OSError, ValueError) as error:
-        raise _error("hub_unreachable", name) from error
+        raise _error("hub_unreachable", name, field) from error
 
 
 def _cache(values: Mapping[str, Value]) -> dict[str, str]:
@@ -85,6 +87,6 @@ def _cache(values: Mapping[str, Value]) -> dict[str, str]:
     return {"cache_dir": str(local(str(given)))} if given else {}
 
 
-def _error(code: str, name: str) -> ModelError:
-    params = {"name": name, "path": name}
-    return ModelError(Problem(code=code, field="model_name_or_path", params=params))
+def _error(code: str, name: str, field: str) -> ModelError:
+    params = {"name": name, "path": looked_in(name)}
+    return ModelError(Problem(code=code, field=field, params=params))

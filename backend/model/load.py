@@ -193,7 +193,7 @@ def adapter_folders(values: Values) -> list[Path]:
     problems = [each for name in wanted for each in model_folder.adapter_problems(name)]
     if problems:
         raise ModelError(*problems)
-    return own + [_folder(name, values) for name in wanted]
+    return own + [_folder(name, values, "adapter_name_or_path") for name in wanted]
 
 
 def last_folder(values: Values) -> Path:
@@ -236,8 +236,8 @@ def _on_hub(name: str, values: Values) -> bool:
     return model_folder.is_hub_id(name)
 
 
-def _folder(name: str, values: Values) -> Path:
-    return hub.fetch(name, values) if _on_hub(name, values) else model_folder.local(name)
+def _folder(name: str, values: Values, field: str = FIELD) -> Path:
+    return hub.fetch(name, values, field) if _on_hub(name, values) else model_folder.local(name)
 
 
 def _place(values: Values) -> tuple[tuple[str, Value], ...]:

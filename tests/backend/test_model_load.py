@@ -5,15 +5,18 @@ import pickle
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from backend.contract import preflight
+from backend.contract import preflight, run_names
 from backend.contract.problems import ModelError, TuneboardError, UsageError
 from backend.model import device, hub, load
+from backend.model.reference import Reference
+from backend.training import scoring
 from tests.backend.training import small
 
 
@@ -209,6 +212,58 @@ def test_offline_is_said_at_once(workspace: Path) -> None:
     assert (
         code_of(lambda: load.tokenizer(small(Path("nobody/nothing-at-all")))) == "hub_unreachable"
     )
+
+
+def test_a_name_that_is_nowhere_is_said_with_all_places(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy: Path
+) -> None:
+    """It said only that the hub cannot be reached: of a folder in which nobody had looked, of the
+    name of a run, of an adapter. Walks the arguments that may name a hub's model."""
+    here, home = tmp_path / "here", workspace
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("TUNEBOARD_HOME", str(home))
+    policy = load.model(small(copy), training=False)
+    tokenizer = load.tokenizer(small(copy))
+
+    def reward(**given: str) -> Any:
+        values = small(copy, stage="ppo", reward_model_type="full", **given)
+        return scoring.load(values, policy, tokenizer)
+
+    def reference(**given: str) -> Any:
+        return Reference(policy, small(copy, stage="dpo", **given), 0)
+
+    actions: dict[str, Callable[[str], Any]] = {
+        "model_name_or_path": lambda name: load.tokenizer(small(Path(name))),
+        "adapter_name_or_path": lambda name: load.adapter_folders(
+            small(copy, adapter_name_or_path=name)
+        ),
+        "ref_model": lambda name: reference(ref_model=name),
+        "ref_model_adapters": lambda name: reference(ref_model_adapters=name),
+        "reward_model": lambda name: reward(reward_model=name),
+        "reward_model_adapters": lambda name: reward(
+            reward_model=str(copy), reward_model_adapters=name
+        ),
+    }
+    assert set(actions) == {*run_names.NAMING} - {run_names.CHECKPOINT}
+    runs = {
+        "Qwen2_demo": "*/*/Qwen2_demo",
+        "lora/first": "*/lora/first",
+        "my.org/x-1": "*/my.org/x-1",
+    }
+    for field, action in actions.items():
+        for name, run in runs.items():
+            with pytest.raises(ModelError) as caught:
+                action(name)
+            (problem,) = caught.value.problems
+            told = str(home / "saves" / run)
+            places = f"{here / name}, {home / name}, {told}"
+            assert problem.text().startswith(
+                f"There is nothing at {places}, so {name} was taken for the name of a model on a "
+                "hub, and the hub cannot be reached."
+            )
+            assert problem.code == "hub_unreachable"
+            assert problem.field in {field, "reward_model"}, field
 
 
 @pytest.mark.parametrize(

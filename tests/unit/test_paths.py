@@ -104,6 +104,8 @@ def missing(name: str, text: str, task: str = "train") -> list[str]:
         ("reward_model", "models/gone/x", "train"),
         ("reward_model_adapters", "./gone/x", "train"),
         ("dataset", "gone/x.jsonl", "train"),
+        ("dataset", "org/set", "train"),
+        ("eval_dataset", "gone/folder", "train"),
         ("eval_dataset", "gone.csv", "train"),
         ("deepspeed", "gone.json", "train"),
         ("resume_from_checkpoint", "gone/checkpoint-3", "train"),
