@@ -26,7 +26,7 @@ from backend.contract.preflight import check_paths
 from backend.contract.printed import say
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.reference import help_text
-from backend.contract.texts import t
+from backend.contract.texts import has, t
 from backend.datafiles import pictures
 
 RUNS = ("train", "eval", "export")
@@ -51,6 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     if command is None:
         say(t("cli.unknown_command", name=name[:80]), sys.stderr)
         return 2
+    if {"-h", "--help"} & set(rest) and has(f"cli.help.{name}"):
+        say(t(f"cli.help.{name}"))
+        return 0
     try:
         return command(name, rest)
     except TuneboardError as error:
@@ -171,7 +174,8 @@ def _data(_: str, words: list[str]) -> int:
 def _starter(_: str, words: list[str]) -> int:
     from backend.starter import main as starter
 
-    prepare()
+    if not {"-h", "--help"} & set(words):
+        prepare()
     return starter(words)
 
 

@@ -103,8 +103,9 @@ def tell_resumption(values: Mapping[str, Value], stream: TextIO | None = None) -
     if found is None:
         return
     out = stream or sys.stderr
-    params = {"path": relative(found.checkpoint), "step": found.step}
-    say(t("resume.from_steps" if found.total else "resume.from", **params, total=found.total), out)
+    for problem in found.damage:
+        say(f"{t('cli.notice')}: {problem.text()}", out)
+    say(found.place(relative(found.checkpoint)), out)
     if not found.changes:
         say(t("resume.unchanged"), out)
         return

@@ -147,13 +147,17 @@ def shown(values: Values, problems: Sequence[Problem], lang: str) -> list[Any]:
     wrong = errors(problems)
     if found is None:
         return ["", _problem_box(wrong, lang), gr.update(interactive=False)]
-    key = "resume.from_steps" if found.total else "resume.from"
-    place = t(key, lang, path=found.checkpoint.name, step=found.step, total=found.total)
-    table = run_text.table(found.rows(lang)) if found.changes else t("resume.unchanged", lang)
+    lines = [*(each.text(lang) for each in found.damage), found.place(found.checkpoint.name, lang)]
+    words = [run_text.plain(line) for line in lines]
+    if found.changes:
+        words.append(run_text.table(found.rows(lang)))
+    else:
+        words.append(t("resume.give_more" if found.nothing_left else "resume.unchanged", lang))
     refused = [each.problem() for each in found.changes if each.kind == "refused"]
+    in_words = refused if found.changes else found.problems()
     return [
-        f"{run_text.plain(place)}\n\n{table}",
-        _problem_box([problem for problem in wrong if problem not in refused], lang),
+        "\n\n".join(words),
+        _problem_box([problem for problem in wrong if problem not in in_words], lang),
         gr.update(interactive=bool(found.changes) and not wrong),
     ]
 

@@ -7,8 +7,10 @@ import datetime
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from backend.contract.files import dump, read_json, write_atomic
@@ -16,6 +18,10 @@ from backend.contract.problems import Problem, RunFolderError
 
 MANIFEST = "manifest.json"
 FOLDER = re.compile(r"checkpoint-(\d{1,12})")
+TRAINER_STATE = "trainer_state.json"
+STATE = ("optimizer.pt", "scheduler.pt")
+OF_DEEPSPEED = "latest"  # it names the folder with everything else
+GRAIN = 2.0  # seconds, of the coarsest file systems
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,16 @@ def damaged(path: Path) -> list[Problem]:
 
 
 def verify(folder: Path) -> None:
-    """Compare every file with its SHA-256; RunFolderError names the first that differs."""
+    """Compare every file with its SHA-256; RunFolderError names the first that differs.
+
+    A process reads a file once, and again only when its size or times have changed.
+    """
     problem = _size_problem(folder)
     if problem:
         raise RunFolderError(problem)
     for name, expected in _listed(folder).items():
         try:
-            agrees = _sha256(folder / name) == expected.get("sha256")
+            agrees = _known_sha256(folder / name) == expected.get("sha256")
         except OSError:
             agrees = False
         if not agrees:
@@ -84,6 +93,14 @@ def newest_whole(
         if fits(folder):
             return _offered(folder), problems
     return None, problems
+
+
+def resumable(folder: Path) -> bool:
+    """Whether a checkpoint keeps its optimizer's state: save_only_model leaves it out. One that
+    keeps no state of a trainer at all is the trainer's to refuse."""
+    names = (TRAINER_STATE, *STATE)
+    present = [(folder / name).is_file() for name in names]
+    return not present[0] or all(present) or (folder / OF_DEEPSPEED).is_file()
 
 
 def passed_over(checkpoint: Path) -> list[Problem]:
@@ -164,7 +181,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _measured(folder: Path) -> dict[str, float]:
     """Epoch, and evaluation loss at this very step, from the state that the Trainer saves."""
-    state = read_json(folder / "trainer_state.json")
+    state = read_json(folder / TRAINER_STATE)
     history = state.get("log_history")
     rows = [row for row in history if isinstance(row, dict)] if isinstance(history, list) else []
     here = [row for row in rows if row.get("step") == state.get("global_step")]
@@ -177,6 +194,20 @@ def _measured(folder: Path) -> dict[str, float]:
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and value == value else None
+
+
+def _known_sha256(path: Path) -> str:
+    """The hash as it was computed last, unless the file was changed since, or just now: within the
+    grain of a file system's clock two changes have one time."""
+    stat = path.stat()
+    if abs(time.time() - max(stat.st_mtime, stat.st_ctime)) < GRAIN:
+        return _sha256(path)
+    return _sha256_at(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+
+
+@lru_cache(maxsize=4096)
+def _sha256_at(path: Path, _: tuple[int, ...]) -> str:
+    return _sha256(path)
 
 
 def _sha256(path: Path) -> str:

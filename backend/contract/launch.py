@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from backend.contract import boundary, places, resuming, run_folder
-from backend.contract.checkpoints import Checkpoint, newest_whole
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
 from backend.contract.files import read_json, write_atomic
@@ -111,7 +110,7 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
         _require_inside(view)
         words = []
         if view.task != RECIPE:
-            words = [f"--{resuming.FIELD}", str(_newest(path).path)]
+            words = [f"--{resuming.FIELD}", str(_checkpoint(path))]
         if view.task == "train":
             resuming.require(resuming.arguments_of(view)[0] | {resuming.FIELD: words[1]})
         places.note(saves(), path)  # it may have been moved since it was started
@@ -162,13 +161,12 @@ def _require_inside(view: RunView) -> None:
         raise RunFolderError(*outside)
 
 
-def _newest(path: Path) -> Checkpoint:
-    """The newest checkpoint whose hashes hold; RunFolderError where there is none."""
-    found, _ = newest_whole(path)
-    if found is None:
-        params = {"path": str(path)}
-        raise RunFolderError(Problem(code="no_checkpoint", field=resuming.FIELD, params=params))
-    return found
+def _checkpoint(path: Path) -> Path:
+    """The checkpoint that a run goes on from; RunFolderError where there is none."""
+    checkpoint, problems = resuming.checkpoint_of(resuming.of_run(path))
+    if checkpoint is None:
+        raise RunFolderError(*problems)
+    return checkpoint
 
 
 def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:

@@ -253,16 +253,8 @@ def _installed(module: str) -> bool:
 
 def _check_resume(values: Mapping[str, Value]) -> list[Problem]:
     """A checkpoint to resume from that is not there, or arguments that it cannot go on with."""
-    if not resuming.is_asked(values):
-        return []
     found = resuming.resumption(values)
-    if found is not None:
-        return found.problems()
-    if resuming.checkpoint_of(values) is None:
-        code, place = "no_checkpoint", str(values.get("output_dir") or values[resuming.FIELD])
-    else:
-        code, place = "checkpoint_missing", looked_in(str(values[resuming.FIELD]))
-    return [Problem(code=code, field=resuming.FIELD, params={"path": place})]
+    return found.problems() if found else resuming.checkpoint_of(values)[1]
 
 
 def _check_output(values: Mapping[str, Value]) -> list[Problem]:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from backend.contract import devices, position
 from backend.contract.arguments import active, canonical, format_value, parse, resolved
-from backend.contract.checkpoints import FOLDER, MANIFEST, checkpoints, newest_whole, verify
+from backend.contract.checkpoints import FOLDER, MANIFEST, newest_whole, resumable, verify
 from backend.contract.dataset_info import names
 from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
 from backend.contract.files import read_json
-from backend.contract.home import output, relative
+from backend.contract.home import looked_in, output, relative
 from backend.contract.model_folder import ADAPTER_CONFIG, is_hub_id, local
 from backend.contract.position import Cut, Position
 from backend.contract.problems import Problem, RunFolderError, UsageError
@@ -60,12 +60,14 @@ class Change:
 @dataclass(frozen=True, kw_only=True)
 class Resumption:
     """How a run goes on: `values` have what is kept put back; `total` counts all steps, those done
-    among them, and is 0 where it is not known; `nothing_left` where all of them are done."""
+    among them, and is 0 where it is not known; `nothing_left` where all of them are done;
+    `damage` is what is wrong with newer checkpoints, which are passed over."""
 
     checkpoint: Path
     step: int
     values: Values
     changes: tuple[Change, ...]
+    damage: tuple[Problem, ...] = ()
     total: int = 0
     nothing_left: bool = False
 
@@ -74,8 +76,19 @@ class Resumption:
         refused = [each.problem() for each in self.changes if each.kind == "refused"]
         if refused or not self.nothing_left:
             return refused
-        params: Figures = {"step": self.step, "path": relative(self.checkpoint)}
+        longer = "max_steps" if self.values.get("max_steps") else "num_train_epochs"
+        params: Figures = {
+            "step": self.step,
+            "path": relative(self.checkpoint),
+            "longer": longer,
+        }
         return [Problem(code="resume_nothing_left", field=FIELD, params=params)]
+
+    def place(self, path: str, lang: str = "en") -> str:
+        """From which checkpoint (named by `path`) the run goes on, after which step; or that it is
+        finished."""
+        key = "finished" if self.nothing_left else "from_steps" if self.total else "from"
+        return t(f"resume.{key}", lang, path=path, step=self.step, total=self.total)
 
     def rows(self, lang: str = "en") -> list[list[str]]:
         """The difference as a table: argument, then, now, kind, what happens; titles first."""
@@ -89,12 +102,10 @@ class Resumption:
 
 
 def resumption(values: Mapping[str, Value]) -> Resumption | None:
-    """How a training with these values goes on; None where it begins, or its checkpoint is missing.
-
-    Sizes are compared, no checkpoint is read whole.
-    """
-    checkpoint = checkpoint_of(values)
-    if checkpoint is None or not checkpoint.is_dir():
+    """How a training with these values goes on; None where it begins, or has no checkpoint that is
+    whole. The checkpoint is read whole, once for a process (see checkpoints.verify)."""
+    checkpoint, damage = checkpoint_of(values)
+    if checkpoint is None:
         return None
     now = resolved(dict(values))
     then = _then(checkpoint, now)
@@ -108,6 +119,7 @@ def resumption(values: Mapping[str, Value]) -> Resumption | None:
         step=way.step,
         values={**values, **kept},
         changes=changes,
+        damage=tuple(damage),
         total=way.total,
         nothing_left=0 < way.total <= way.step and not _unfinished(checkpoint, values),
     )
@@ -125,21 +137,12 @@ def require(values: Mapping[str, Value]) -> Values:
 
 
 def checked(values: Mapping[str, Value]) -> Values:
-    """As `require`, after the hashes of the checkpoint were compared, which reads it whole.
-
-    Raises RunFolderError where the checkpoint that is asked for is damaged, or none is whole.
-    """
-    if not is_asked(values):
-        return dict(values)
-    place, is_run = _place(values)
-    point, _ = newest_whole(place) if is_run else (None, [])
-    if is_run and point is None:
-        params = {"path": str(place)}
-        raise RunFolderError(Problem(code="no_checkpoint", field=FIELD, params=params))
-    if not is_run and (place / MANIFEST).exists():
-        verify(place)
-    path = str(point.path if point else place)
-    return {**require({**values, FIELD: path}), FIELD: values[FIELD]}
+    """As `require`. Raises RunFolderError where the checkpoint that is asked for is damaged or not
+    there, or none is whole."""
+    checkpoint, problems = checkpoint_of(values)
+    if checkpoint is None and problems:
+        raise RunFolderError(*problems)
+    return require(values)
 
 
 def is_asked(values: Mapping[str, Value]) -> bool:
@@ -162,14 +165,36 @@ def of_run(path: Path) -> Values:
     return {"output_dir": relative(path), FIELD: NEWEST[0]}
 
 
-def checkpoint_of(values: Mapping[str, Value]) -> Path | None:
-    """The checkpoint that is asked for: a folder, or the newest whole one of a run (its sizes are
-    compared). None where none is asked for, or the run has none."""
+def checkpoint_of(values: Mapping[str, Value]) -> tuple[Path | None, list[Problem]]:
+    """The checkpoint that is asked for: a folder, or the newest of a run that is whole and has its
+    optimizer's state; and what is wrong with newer ones.
+
+    None where none is asked for, and where there is none: the problems say why.
+    """
     if not is_asked(values):
-        return None
+        return None, []
     place, is_run = _place(values)
-    points = checkpoints(place) if is_run else []
-    return points[-1].path if points else None if is_run else place
+    if is_run:
+        newest, damage = newest_whole(place, resumable)
+        if newest is None:
+            weights = newest_whole(place)[0]
+            last = _missing("checkpoint_not_resumable", weights.path) if weights else None
+            return None, [last or _missing("no_checkpoint", place), *damage]
+        return newest.path, damage
+    if not place.is_dir():
+        return None, [_missing("checkpoint_missing", looked_in(str(values[FIELD])))]
+    try:
+        if (place / MANIFEST).exists():
+            verify(place)
+    except RunFolderError as error:
+        return None, list(error.problems)
+    if not resumable(place):
+        return None, [_missing("checkpoint_not_resumable", place)]
+    return place, []
+
+
+def _missing(code: str, place: Path | str) -> Problem:
+    return Problem(code=code, field=FIELD, params={"path": str(place)})
 
 
 def _place(values: Mapping[str, Value]) -> tuple[Path, bool]:
@@ -275,14 +300,19 @@ class _Way:
         if effect in {"batch", DEVICES} and self.before is None:
             kind, effect = "refused", "resume_place_unknown"
         figures: dict[str, int] = {"next": self.step + 1, "total": self.total}
+        same = self.before is not None and self.total == self.before.total
         if self.before:
             figures["before"] = self.before.total
-        if effect == "batch" and self.after:
-            effect = "batch" if self.after.size else "batch_stream"
+        if name == "num_train_epochs" and self.now.get("max_steps"):
+            effect = "length_by_steps"
+        elif effect == "batch" and self.after:
+            effect = "batch_stream" if not self.after.size else "batch_same" if same else "batch"
             figures |= {"row": self.after.rows + 1, "size": self.after.size}
             figures["epoch"] = self.after.epoch + 1
         elif effect in {"batch", "rate", "length"} and not (self.total and self.before):
             effect += "_open"
+        elif effect == "length" and same:
+            effect = "length_same"
         return Change(
             name=name,
             then=shown(then),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract import run_folder
-from backend.contract.checkpoints import newest_whole, passed_over
+from backend.contract.checkpoints import TRAINER_STATE, newest_whole, passed_over, resumable
 from backend.contract.field import Value
 from backend.contract.home import looked_in
 from backend.contract.model_folder import local
@@ -20,8 +20,6 @@ from backend.failures import is_disk_full
 from backend.report import Report
 
 MARGIN = 1.2
-NEEDED = ("trainer_state.json", "optimizer.pt", "scheduler.pt")
-OF_DEEPSPEED = ("trainer_state.json", "latest")  # it names the folder with everything else
 
 logger = logging.getLogger(__name__)
 
@@ -131,11 +129,11 @@ def _tell(problems: list[Problem], taken: Path | None, report: Report) -> None:
 
 def step_of(checkpoint: Path) -> int:
     """The step at which a checkpoint was written."""
-    return int(json.loads((checkpoint / "trainer_state.json").read_bytes())["global_step"])
+    return int(json.loads((checkpoint / TRAINER_STATE).read_bytes())["global_step"])
 
 
 def _complete(path: Path) -> bool:
-    return any(all((path / name).is_file() for name in each) for each in (NEEDED, OF_DEEPSPEED))
+    return (path / TRAINER_STATE).is_file() and resumable(path)
 
 
 def _refused(code: str, path: str) -> UsageError:

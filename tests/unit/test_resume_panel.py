@@ -13,7 +13,8 @@ from app.tabs.resume_panel import ResumePanel
 from backend.contract import launch
 from backend.contract.field import Values
 from backend.contract.home import prepare
-from tests.unit.test_resuming import run
+from backend.contract.position import Position
+from tests.unit.test_resuming import newer_checkpoint, run
 
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"  # a safetensors file without tensors
 
@@ -90,6 +91,42 @@ def test_what_changes_is_shown_before_the_start(
     }
     assert asked[0] == asked[0] | changed
     assert asked[0]["path"] == str(folder)
+
+
+def test_a_finished_run_is_not_told_that_nothing_is_left(home: Path) -> None:
+    """Before anything is typed it stood there as an error."""
+    place = Position(step=3, epoch=1, size=12, batch=4, total=3)
+    folder = run(home, place, num_train_epochs=1.0, dataset="identity")
+    page = Page(folder)
+    for words, problem, ready in (
+        (page.first[0], page.first[1]["value"], page.first[2]["interactive"]),
+        page.edit(),
+    ):
+        assert words == (
+            "checkpoint\\-3 is the end of the run\\: all of its 3 steps are done\\.\n\n"
+            "The run is finished. To train on, give it more epochs or steps."
+        )
+        assert (problem, ready) == ("", False)
+    words, problem, ready = page.edit(num_train_epochs="0.5")
+    assert "nothing left to do" in problem
+    assert not ready
+    words, problem, ready = page.edit(num_train_epochs="3")
+    assert "after step 3 of 9" in words
+    assert (problem, ready) == ("", True)
+
+
+def test_a_damaged_checkpoint_is_said_above_the_table(home: Path) -> None:
+    folder = run(home, code=1, dataset="identity")
+    newer = newer_checkpoint(folder)
+    (newer / "weights").write_text("xy")
+    words = Page(folder).first[0].replace("\\", "").split("\n\n")
+    assert words[0].startswith(f"The checkpoint {newer} is damaged: weights is missing or differs")
+    assert words[1].startswith("Goes on from checkpoint-3, after step 3")
+    (folder / "checkpoint-3" / "weights").write_text("v")
+    words, problem, ready = Page(folder).edit(learning_rate="1e-5")
+    assert (words, ready) == ("", False)
+    assert "holds no complete checkpoint" in problem
+    assert "checkpoint-5" in problem.replace("\\", "")
 
 
 def test_what_is_refused_cannot_be_pressed(home: Path) -> None:

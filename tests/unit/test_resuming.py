@@ -1,11 +1,12 @@
 """A training resumed with other arguments: what becomes of each is said before anything runs."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from backend.contract import arguments, position, resuming, run_folder
+from backend.contract import arguments, checkpoints, position, resuming, run_folder
 from backend.contract.arguments import fields_of
 from backend.contract.field import Value, Values
 from backend.contract.position import Position
@@ -244,23 +245,139 @@ def test_a_checkpoint_that_says_less(home: Path) -> None:
     assert folder.is_dir()
 
 
-def test_a_damaged_checkpoint(home: Path) -> None:
-    """C-05: a flipped bit is found before anything runs; "auto" steps back, and says from where."""
-    folder = run(home, code=1)
+def newer_checkpoint(folder: Path, place: Position | None = None) -> Path:
+    """A whole checkpoint after step 5 of a run."""
     newer = folder / "checkpoint-5"
     newer.mkdir()
-    (newer / "weights").write_text("x")
+    (newer / "weights").write_text("xx")
+    if place:
+        position.write(newer, {"position": place.to_json(), "arguments": {}})
     run_folder.write_manifest(newer)
-    (newer / "weights").write_text("y")
+    return newer
+
+
+def resume_codes(asked: Values) -> list[str]:
+    """What is said of the checkpoint before a start."""
+    problems = check_paths(asked, "train")
+    return [each.code for each in problems if each.field == resuming.FIELD]
+
+
+@pytest.mark.parametrize("content", ["xy", "x", None])
+def test_a_damaged_checkpoint(content: str | None, home: Path) -> None:
+    """C-05: a flipped bit, a file cut short, one that is gone: found before anything runs; "auto"
+    steps back, and says from where."""
+    folder = run(home, code=1)
+    newer = newer_checkpoint(folder)
+    assert going_on(home).checkpoint == newer
+    weights = newer / "weights"
+    weights.unlink() if content is None else weights.write_text(content)
     asked = values(output_dir=str(folder), resume_from_checkpoint="auto")
     assert resuming.checked(asked)["resume_from_checkpoint"] == "auto"
+    found = going_on(home)
+    assert (found.checkpoint.name, found.step) == ("checkpoint-3", 3)
+    assert [each.params for each in found.damage] == [{"path": str(newer), "file": "weights"}]
+    explicit = values(output_dir="out", resume_from_checkpoint=str(newer))
+    assert resume_codes(explicit) == ["checkpoint_damaged"]
     with pytest.raises(RunFolderError) as error:
-        resuming.checked(values(output_dir="out", resume_from_checkpoint=str(newer)))
+        resuming.checked(explicit)
     assert error.value.problems[0].params["file"] == "weights"
     (folder / "checkpoint-3" / "weights").write_text("v")
     with pytest.raises(RunFolderError) as error:
         resuming.checked(asked)
-    assert error.value.problems[0].code == "no_checkpoint"
+    codes = ["no_checkpoint", "checkpoint_damaged", "checkpoint_damaged"]
+    assert [each.code for each in error.value.problems] == codes
+    assert resume_codes(asked) == codes
+
+
+def test_the_terminal_names_the_checkpoint_that_is_used(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A finished run whose last checkpoint has a flipped bit said "nothing left to do"."""
+    place = Position(step=3, rows=12, size=20, batch=4, accumulation=1, total=5)
+    folder = run(home, place, num_train_epochs=1.0)
+    end = Position(step=5, epoch=1, size=20, batch=4, accumulation=1, total=5)
+    newer = newer_checkpoint(folder, end)
+
+    def said(*words: str) -> tuple[list[str], set[str]]:
+        with pytest.raises(TuneboardError) as error:  # there is no model to go on with
+            resume_command(["first", *words, "--dry-run"])
+        return capsys.readouterr().out.splitlines(), {each.code for each in error.value.problems}
+
+    lines, codes = said()
+    assert lines[0].endswith("checkpoint-5 is the end of the run: all of its 5 steps are done.")
+    assert "resume_nothing_left" in codes
+    (newer / "weights").write_text("xy")
+    for words in ((), ("num_train_epochs=3",)):
+        lines, codes = said(*words)
+        assert lines[0].startswith(f"note: The checkpoint {newer} is damaged: weights is missing")
+        assert "checkpoint-3, after step 3 of " in lines[1]
+        assert "resume_nothing_left" not in codes
+
+
+def test_a_file_is_read_again_when_it_was_changed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table is drawn with each letter that is typed: a checkpoint is read once for them all."""
+    folder = run(home, code=1)
+    point = folder / "checkpoint-3"
+    weights = point / "weights"
+    read: list[Path] = []
+    hashed = checkpoints._sha256
+    monkeypatch.setattr(checkpoints, "_sha256", lambda path: (read.append(path), hashed(path))[1])
+    files = len(list(point.iterdir())) - 1
+    monkeypatch.setattr(checkpoints, "GRAIN", 0.0)
+    for _ in range(3):
+        going_on(home)
+    assert len(read) == files
+    stat = weights.stat()
+    weights.write_text("v")
+    os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    with pytest.raises(RunFolderError):
+        checkpoints.verify(point)
+    monkeypatch.setattr(checkpoints, "GRAIN", 60.0)  # within the grain of the clock, always
+    weights.write_text("w")
+    os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    checkpoints.verify(point)
+
+
+def test_a_checkpoint_without_its_optimizer(home: Path) -> None:
+    """Of save_only_model: the trainer refused it, when the model was loaded."""
+    folder = run(home, code=1)
+    newer = folder / "checkpoint-5"
+    newer.mkdir()
+    (newer / "trainer_state.json").write_text("{}")
+    run_folder.write_manifest(newer)
+    assert going_on(home).step == 3
+    for asked in (str(newer), str(folder)):
+        if asked == str(folder):
+            (folder / "checkpoint-3" / "manifest.json").unlink()
+        given = values(output_dir="out", resume_from_checkpoint=asked)
+        assert resume_codes(given) == ["checkpoint_not_resumable"]
+    (newer / "optimizer.pt").write_text("")
+    (newer / "scheduler.pt").write_text("")
+    run_folder.write_manifest(newer)
+    assert going_on(home).step == 5
+
+
+def test_how_many_steps_there_are_is_said_once(home: Path) -> None:
+    """More epochs under max_steps read "5 steps in all instead of 5"."""
+    place = Position(step=5, rows=20, size=30, batch=4, accumulation=1, total=5)
+    run(home, place, max_steps=5)
+    texts = {
+        each.name: each.text()
+        for given in ({"max_steps": None}, {"max_steps": 5, "num_train_epochs": 9.0})
+        for each in going_on(home, **given).changes
+    }
+    assert texts["max_steps"].startswith("16 steps in all instead of 5")  # 2 epochs of 8
+    assert texts["num_train_epochs"] == (
+        "nothing: max_steps says how many steps the run has, 5 in all"
+    )
+    (batch,) = going_on(home, max_steps=5, per_device_train_batch_size=2).changes
+    assert batch.text().endswith("is seen once; still 5 steps in all")
+    (stays,) = going_on(home, num_train_epochs=0.6).changes[1:]
+    assert (stays.name, stays.text()) == ("max_steps", "still 5 steps in all")  # 0.6 of 8
+    (problem,) = going_on(home, max_steps=5, num_train_epochs=9.0).problems()
+    assert problem.text().endswith("resume it with a larger max_steps.")
 
 
 def test_the_table_in_a_terminal(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
