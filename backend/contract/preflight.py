@@ -184,7 +184,7 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
 
 
 def check_engine(values: Mapping[str, Value]) -> list[Problem]:
-    """A server of others without the GPU that it needs."""
+    """A server of others without a GPU: their builds for CPUs are not supported yet."""
     engine = values.get("infer_backend")
     if engine not in ("vllm", "sglang") or gpus():
         return []
