@@ -2,6 +2,7 @@
 
 import re
 from itertools import count
+from operator import itemgetter
 from typing import Any
 
 from backend.datafiles import values
@@ -101,6 +102,31 @@ def with_ids(messages: list[Message], form: str) -> list[Message]:
             message = {**message, "tool_call_id": answered}
         renamed.append(message)
     return renamed
+
+
+def in_call_order(messages: list[Message]) -> list[Message]:
+    """The conversation with the results of one answer's calls in the order of the calls, as far as
+    their ids tell: for templates that do not write these."""
+    ordered: list[Message] = []
+    order: dict[str, int] = {}
+    results: list[Message] = []
+    for message in messages:
+        if message["role"] == "tool":
+            results.append(message)
+            continue
+        ordered += _by_call(results, order)
+        results = []
+        ids = [str(call.get("id")) for call in message.get("tool_calls") or []]
+        order = {name: number for number, name in enumerate(ids)}
+        ordered.append(message)
+    return ordered + _by_call(results, order)
+
+
+def _by_call(results: list[Message], order: dict[str, int]) -> list[Message]:
+    places = [order.get(str(each.get("tool_call_id"))) for each in results]
+    if None in places:
+        return results
+    return [each for _, each in sorted(zip(places, results, strict=True), key=itemgetter(0))]
 
 
 def with_texts(messages: list[Message]) -> list[Message]:

@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from backend.data import templates
 from backend.generation import Sampling
 from backend.serving.app import build
+from backend.serving.ask import Ask
 from backend.serving.engine import Engine
 from backend.serving.service import Service
 from tests.backend.conftest import CHATML, make_tokenizer
@@ -326,6 +327,28 @@ def test_fields_of_messages_that_the_template_does_not_read() -> None:
                         assert error["param"] == "messages"
                         assert error["message"].startswith(f"messages.{AT[role]}.{name} has no")
     assert seen == sum(len(fields) for table in (TAKEN, UNREAD) for fields in table.values()) > 35
+
+
+def test_results_are_in_the_order_of_their_calls() -> None:
+    """Clients that call tools at once send the results as they come: under a template that does not
+    write ids the model took one for the other. A result that names no call stays in its place."""
+    asked: list[list[dict[str, Any]]] = []
+
+    def prompts(jinja: str, *results: dict[str, Any]) -> list[dict[str, Any]]:
+        tokenizer = make_tokenizer(template=jinja)
+        template = templates.load({}, tokenizer)
+        template.encode_prompt = lambda messages, *_: asked.append(messages) or [1]  # type: ignore
+        calls = [{**CALLED, "id": name} for name in "abc"]
+        talk = [*TALK[:2], {"role": "assistant", "content": "", "tool_calls": calls}]
+        talk += [{"role": "tool", **each} for each in results]
+        Engine(Replayer([]), tokenizer, template).prompt(Ask(messages=talk, sampling=Sampling()))
+        return [each["content"] for each in asked.pop()[3:]]
+
+    swapped = [{"content": name.upper(), "tool_call_id": name} for name in "cab"]
+    assert prompts(shipped()["qwen3"], *swapped) == ["A", "B", "C"]
+    assert prompts(shipped()["gemma4"], *swapped) == ["C", "A", "B"]  # it reads them
+    unnamed = [swapped[0], {"content": "?"}, swapped[1]]
+    assert prompts(shipped()["qwen3"], *unnamed) == ["C", "?", "A"]
 
 
 def test_a_name_that_the_template_reads_is_taken() -> None:
