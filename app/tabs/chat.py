@@ -216,7 +216,8 @@ def describe(lang: str) -> str:
 
 
 def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
-    """One answer is written at a time: what is sent meanwhile stays in its box, which is said."""
+    """One answer is written at a time: what is sent meanwhile, or while the model is being loaded,
+    stays in its box, which is said."""
     columns, talk = [parts["tuned"], parts["base"]], gr.State(chat_turns.Talk())
     boxes = [parts[name] for name in ("side_by_side", "system", "seed", "tools")]
     inputs = [talk, context.lang, *boxes, *columns, *form.components]
@@ -232,7 +233,7 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
     ) -> Iterator[list[Any]]:
         question = talk.begin()
         if question is None:  # refused, or broken off before it began
-            yield [[], []] if talk.cleared else [gr.skip(), gr.skip()]
+            yield [*([[], []] if talk.cleared else [gr.skip()] * 2), gr.skip()]
             return
         histories = list(given[:2]) if both else [given[0]]
         try:
@@ -240,20 +241,20 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
             for drawn in _answers(histories, system, options, lang):
                 if not talk.goes_on(question):
                     break
-                yield drawn
-            if talk.cleared:  # what is still on its way to the page comes before this
-                yield [[], []]
+                yield [*drawn, gr.skip()]
+            # What is still on its way to the page comes before this.
+            yield [*([[], []] if talk.cleared else [gr.skip()] * 2), gr.update(visible=False)]
         except TuneboardError as error:
             words = problem_lines(error.problems, lang)
             failed = [_failed(history, words) for history in histories]
-            yield [*failed, *[gr.skip()] * (2 - len(histories))]
+            yield [*failed, *[gr.skip()] * (2 - len(histories)), gr.update(visible=False)]
         finally:
             talk.end(question)
 
     asked, repeated = _wire_questions(context, parts, columns, talk)
     for event in (asked, repeated):
-        answered = event.then(answer, inputs, columns, **QUIET)
-        answered.then(_note_unless_busy, talk, parts["note"], **QUIET)
+        event.then(answer, inputs, [*columns, parts["note"]], **QUIET)
+    context.news.chat.change(lambda: gr.update(visible=False), None, parts["note"], **QUIET)
 
     @in_turn("talk")
     def stop(talk: chat_turns.Talk) -> Any:
@@ -269,24 +270,24 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
     parts["clear"].click(clear, talk, [parts["note"], *columns], **QUIET)
 
 
-def _note_unless_busy(talk: chat_turns.Talk) -> Any:
-    return gr.skip() if talk.busy else gr.update(visible=False)
-
-
 def _wire_questions(
     context: Context, parts: dict[str, Any], columns: list[Any], talk: Any
 ) -> list[Any]:
     """Send and Again; their events, after which an answer is to be written."""
 
-    def busy_note(lang: str) -> Any:
-        return gr.update(visible=True, value=t("chat.busy", lang))
+    def in_way(talk: chat_turns.Talk, lang: str) -> Any:
+        """The note why no answer can be begun now; None: it can."""
+        if not talk.busy and chat_client.status().state != "loading":
+            return None
+        key = "chat.busy" if talk.busy else "chat.still_loading"
+        return gr.update(visible=True, value=t(key, lang))
 
     @in_turn("talk")
     def ask(
         talk: chat_turns.Talk, lang: str, both: bool, words: str, role: str, *histories: Any
     ) -> list[Any]:
-        if talk.busy:
-            return [*[gr.skip()] * 4, busy_note(lang)]
+        if note := in_way(talk, lang):
+            return [*[gr.skip()] * 4, note]
         if not words.strip():
             return [gr.skip()] * 5
         talk.ask()
@@ -297,8 +298,8 @@ def _wire_questions(
 
     @in_turn("talk")
     def again(talk: chat_turns.Talk, lang: str, *histories: History) -> list[Any]:
-        if talk.busy:
-            return [*[gr.skip()] * 2, busy_note(lang)]
+        if note := in_way(talk, lang):
+            return [*[gr.skip()] * 2, note]
         shorter = [_without_answer(history or []) for history in histories]
         if any(shorter):
             talk.ask()
