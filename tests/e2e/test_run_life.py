@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from backend.contract import metrics, run_folder
 from backend.contract.home import prepare
@@ -215,6 +215,23 @@ def test_a_run_from_a_terminal_appears(
         assert terminal.wait(20) == 0
 
 
+def contrast(box: Locator) -> float:
+    """The ratio of a box's text to its own ground, as WCAG 2.2 defines it."""
+    colours = box.evaluate(
+        "box => [getComputedStyle(box).color, getComputedStyle(box).backgroundColor]"
+    )
+    lights = sorted(_luminance(colour) for colour in colours)
+    return (lights[1] + 0.05) / (lights[0] + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 class TestFailed:
     """Data that cannot be learned from: the page says so in the visitor's language."""
 
@@ -238,6 +255,9 @@ class TestFailed:
         page.locator("#start").click()
         in_state(page, State.FAILED, timeout=60_000)
         problem = page.locator("#train-run-problem textarea")
+        for dark in (False, True):
+            page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+            assert contrast(problem) >= 4.5  # WCAG 2.2, 1.4.3
         expect(problem).to_have_value(re.compile(r"broken\.jsonl.*\b2\b", re.DOTALL))
 
     def test_a_failed_run_is_started_again_without_the_set_that_failed(

@@ -99,7 +99,7 @@ def test_tools_and_their_results(
     expect(tools).not_to_contain_text("has no name")
     page.locator("#chat-load").click()
     status = page.locator("#chat-status textarea, #chat-status input")
-    expect(status).to_have_value(re.compile("ready"), timeout=60_000)
+    expect(status).to_have_value(re.compile("ready"), timeout=120_000)
     box(page, "chat-max_new_tokens").fill("4")
     turns = page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")
     say(page, "How is the weather?")

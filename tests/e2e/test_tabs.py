@@ -147,7 +147,7 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     with_tiny(page, "Chat")
     page.locator("#chat-load").click()
     status = page.locator("#chat-status textarea, #chat-status input")
-    expect(status).to_have_value(re.compile("ready"), timeout=60_000)
+    expect(status).to_have_value(re.compile("ready"), timeout=120_000)
     assert len(children(home)) == 1
     box(page, "chat-temperature").fill("1")  # greedy, the random model ends at once
     unfold(page, "chat-more")
@@ -277,7 +277,7 @@ def test_what_is_sent_while_an_answer_is_written_stays(
     expect(status).to_have_value(t("chat.loading", "en"))
     say(page, "first question")
     expect(note).to_have_value(t("chat.still_loading", "en"))
-    expect(status).to_have_value(re.compile("ready"), timeout=60_000)
+    expect(status).to_have_value(re.compile("ready"), timeout=120_000)
     expect(note).not_to_be_visible()
     box(page, "chat-temperature").fill("1")
     box(page, "chat-max_new_tokens").fill("1900")
