@@ -218,11 +218,14 @@ class Template:
 
         The default system text is put in; where the template has no place for tools or system, they
         are written into the system text and the first question, a later system text into a turn of
-        the user; a greeting of the assistant gets an empty question.
+        the user; a greeting of the assistant gets an empty question. Results of tools stand in the
+        order of their calls where their ids are not written.
         """
         if self.default_system and messages and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.default_system}, *messages]
         messages = [thoughts.named(one, self.reads) for one in messages]
+        if self.ignores("tool_call_id"):
+            messages = toolcalls.in_call_order(messages)
         if not self.knows_tools and toolcalls.uses_tools(messages, tools):
             write = toolcalls.described if self.knows_calls else toolcalls.in_words
             messages, tools = write(messages, tools, self._default), None

@@ -11,7 +11,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from backend.contract.field import Values
 from backend.contract.problems import Problem, UsageError
-from backend.data import templates, toolcalls
+from backend.data import templates
 from backend.generation import Sampling, context_length, end_ids, pad_id
 from backend.model import load
 from backend.serving.ask import Answer, Ask
@@ -59,10 +59,7 @@ class Engine:
         """
         refuse_unread(ask.messages, self._template)
         variables = template_variables(ask.variables, self._template)
-        messages = ask.messages
-        if self._template.ignores("tool_call_id"):
-            messages = toolcalls.in_call_order(messages)
-        ids: list[int] = self._template.encode_prompt(messages, ask.tools, variables)
+        ids: list[int] = self._template.encode_prompt(ask.messages, ask.tools, variables)
         if self.context is not None and len(ids) >= self.context:
             params = {"tokens": len(ids), "limit": self.context}
             raise UsageError(Problem(code="prompt_too_long", field="messages", params=params))

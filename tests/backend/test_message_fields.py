@@ -174,6 +174,23 @@ def test_older_function_calls_are_learned_with_their_digits(workspace: Path, mod
         assert "<tool_response>\nok\n</tool_response>" in last["text"]
 
 
+def test_results_are_learned_in_the_order_of_their_calls(workspace: Path, model: Path) -> None:
+    """A row as people log it, with results as they came in; their ids tell which is whose, and
+    this template does not write them. A served request is asked in the same way."""
+    calls = [
+        {"id": each, "type": "function", "function": {"name": "time", "arguments": {"city": city}}}
+        for each, city in (("a", "Rome"), ("b", "Oslo"))
+    ]
+    results = [
+        {"role": "tool", "tool_call_id": each, "content": text}
+        for each, text in (("b", "late in Oslo"), ("a", "early in Rome"))
+    ]
+    turns = [ROW[0], {"role": "assistant", "content": "", "tool_calls": calls}, *results, ROW[1]]
+    write_dataset(workspace, "x", [{"messages": turns, "tools": [FUNCTION]}])
+    _, last = inspection.inspect_tokens(words(model, workspace))
+    assert last["text"].index("early in Rome") < last["text"].index("late in Oslo")
+
+
 def test_every_template_that_writes_numbers_writes_their_digits() -> None:
     """Whatever it makes of an argument: JSON, XML, a literal of its own."""
     arguments = json.loads(DIGITS, parse_float=number)

@@ -332,23 +332,22 @@ def test_fields_of_messages_that_the_template_does_not_read() -> None:
 def test_results_are_in_the_order_of_their_calls() -> None:
     """Clients that call tools at once send the results as they come: under a template that does not
     write ids the model took one for the other. A result that names no call stays in its place."""
-    asked: list[list[dict[str, Any]]] = []
 
-    def prompts(jinja: str, *results: dict[str, Any]) -> list[dict[str, Any]]:
+    def prompts(jinja: str, *results: dict[str, Any]) -> list[str]:
         tokenizer = make_tokenizer(template=jinja)
         template = templates.load({}, tokenizer)
-        template.encode_prompt = lambda messages, *_: asked.append(messages) or [1]  # type: ignore
         calls = [{**CALLED, "id": name} for name in "abc"]
         talk = [*TALK[:2], {"role": "assistant", "content": "", "tool_calls": calls}]
         talk += [{"role": "tool", **each} for each in results]
-        Engine(Replayer([]), tokenizer, template).prompt(Ask(messages=talk, sampling=Sampling()))
-        return [each["content"] for each in asked.pop()[3:]]
+        engine = Engine(Replayer([]), tokenizer, template)
+        text = tokenizer.decode(engine.prompt(Ask(messages=talk, sampling=Sampling())))
+        return sorted((each["content"] for each in results), key=text.index)
 
-    swapped = [{"content": name.upper(), "tool_call_id": name} for name in "cab"]
-    assert prompts(shipped()["qwen3"], *swapped) == ["A", "B", "C"]
-    assert prompts(shipped()["gemma4"], *swapped) == ["C", "A", "B"]  # it reads them
-    unnamed = [swapped[0], {"content": "?"}, swapped[1]]
-    assert prompts(shipped()["qwen3"], *unnamed) == ["C", "?", "A"]
+    swapped = [{"content": f"result {name}", "tool_call_id": name} for name in "cab"]
+    assert prompts(shipped()["qwen3"], *swapped) == ["result a", "result b", "result c"]
+    assert prompts(shipped()["gemma4"], *swapped) == ["result c", "result a", "result b"]  # reads
+    unnamed = [swapped[0], {"content": "nameless"}, swapped[1]]
+    assert prompts(shipped()["qwen3"], *unnamed) == ["result c", "nameless", "result a"]
 
 
 def test_a_name_that_the_template_reads_is_taken() -> None:
