@@ -250,7 +250,7 @@ def _chat(found: Layout, row: Row) -> Conversation:
     tools = tools or turns.tools(_value(row, columns.get(FUNCTIONS, "")))
     read = {"pair": _preference, "prompt": _question}.get(found.wanted, _answered)
     conversation = read(found, row, asked, tools)
-    if any(turns.is_older(row.get(name)) for name in columns.values() if name):
+    if any(turns.is_older(row.get(name), found.tags) for name in columns.values() if name):
         conversation = replace(conversation, notes=(*conversation.notes, "row_older_calls"))
     return conversation
 

@@ -90,7 +90,8 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
     if not isinstance(item, dict):
         raise RowError("row_wrong_type")
     role = _role(item.get(names["role_tag"]), names)
-    content, calls = item.get(names["content_tag"]), item.get("tool_calls") or _older_call(item)
+    older = _older_call(item, role)
+    content, calls = item.get(names["content_tag"]), item.get("tool_calls") or older
     if content is None and role in {"assistant", "tool"}:
         content = ""
     if role == "call":
@@ -106,24 +107,34 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
     if media.present(item, media.COLUMNS, OWN):
         raise RowError("row_media")
     own = OWN | {names["role_tag"], names["content_tag"]}
-    own |= set() if item.get("tool_calls") else {"function_call"}
+    if role == "assistant" and not item.get("tool_calls"):
+        own |= {"function_call"}
     more = {key: value for key, value in item.items() if key not in own and value is not None}
     more |= {name: text(more[name]) for name in THOUGHTS if name in more}
     return {**more, **found}
 
 
-def _older_call(item: Mapping[str, Any]) -> Any:
+def _older_call(item: Mapping[str, Any], role: str) -> Any:
     """The call of a message in the manner of OpenAI before tool_calls; None where it has none."""
-    return item.get("function_call") if item.get("role") == "assistant" else None
+    return item.get("function_call") if role == "assistant" else None
 
 
-def is_older(items: Any) -> bool:
+def is_older(items: Any, names: Mapping[str, str]) -> bool:
     """Whether a message, or one of a list of them, has OpenAI's older function_call, or is what a
-    function gave back."""
-    return any(
-        isinstance(item, dict) and (item.get("role") == "function" or bool(_older_call(item)))
-        for item in (items if isinstance(items, list) else [items])
-    )
+    function gave back. `names`: those of the keys and roles; {} for sharegpt's and openai's."""
+    listed = items if isinstance(items, list) else [items]
+    return any(_has_older(item, names) for item in listed if isinstance(item, dict))
+
+
+def _has_older(item: Mapping[str, Any], names: Mapping[str, str]) -> bool:
+    key = names.get("role_tag") or _role_key(item)
+    if item.get(key) == "function":
+        return names.get("function_tag") != "function"
+    try:
+        role = _role(item.get(key), names) if names else role_of(item)
+    except RowError:
+        role = role_of(item)
+    return bool(_older_call(item, role))
 
 
 def _learned(value: Any) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backend.datafiles.turns import OPENAI, SHAREGPT, RowError, message
+from backend.datafiles.turns import OPENAI, SHAREGPT, RowError, is_older, message
 
 
 def refusal(item: dict[str, Any]) -> str:
@@ -46,6 +46,30 @@ def test_openai_s_older_calls_and_results_are_today_s() -> None:
     assert given == {"role": "tool", "name": "add", "content": ""}
     assert refusal({"function_call": {"name": "add", "arguments": "{"}}) == "row_bad_tools"
     assert refusal({"function_call": "add"}) == "row_bad_tools"
+
+
+def test_an_older_call_is_read_whatever_the_assistant_is_called() -> None:
+    """A turn of gpt, model or bot with function_call lost its call without a word: the field was
+    read where the role is written "assistant" only."""
+    own = {**OPENAI, "assistant_tag": "bot"}
+    for key, value, role, names in (
+        ("from", "value", "gpt", SHAREGPT),
+        ("from", "value", "assistant", SHAREGPT),
+        ("role", "content", "gpt", OPENAI),
+        ("role", "content", "bot", own),
+    ):
+        item = {key: role, value: "I add.", "function_call": OLDER}
+        assert message(item, names) == {
+            "role": "assistant",
+            "content": "I add.",
+            "tool_calls": ADD,
+        }, role
+        assert is_older([item], names), role
+        assert not is_older([{key: role, value: "4"}], names), role
+    asked = {"role": "user", "content": "q", "function_call": OLDER}
+    assert message(asked, OPENAI) == asked  # no call of the model's; said of as any other field
+    assert not is_older(asked, OPENAI)
+    assert is_older({"from": "function", "value": "3"}, SHAREGPT)
 
 
 def test_both_conventions_name_the_same_roles() -> None:
