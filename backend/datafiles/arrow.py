@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from backend.contract import boundary
 from backend.datafiles import arrow_values
-from backend.datafiles.hostile import arrow_schema, refuse_pickled
+from backend.datafiles.hostile import arrow_schema, refuse_pickled, refuse_pointer
 from backend.datafiles.wrong import wrong
 
 
@@ -43,6 +43,7 @@ def _batches(file: Path) -> Iterator[Iterator[Any]]:
     import pyarrow
 
     try:
+        refuse_pointer(file)
         refuse_pickled(file, arrow_schema(file))
         with open(file, "rb", opener=boundary.open_file) as stream:
             content = pyarrow.py_buffer(_mapped(stream))

@@ -20,6 +20,7 @@ HONEST = 64 * 1024**2  # unpacked bytes up to which any ratio is harmless
 MOST = 1024**4  # unpacked bytes of one packed text file
 HEAD = 16 * 1024**2  # bytes of an Arrow schema that are looked at
 ROWS_A_BYTE = 200
+POINTER = b"version https://git-lfs.github.com/spec/v1"  # first line, by Git LFS's docs/spec.md
 
 
 def refuse_special(path: Path) -> None:
@@ -33,6 +34,13 @@ def refuse_special(path: Path) -> None:
     special = any(real.is_relative_to(root) for root in SPECIAL)
     if special or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise wrong("file_not_regular", path)
+
+
+def refuse_pointer(file: Path) -> None:
+    """Raises DataError where a file is what Git leaves in the place of a large one, OSError."""
+    with open(file, "rb", opener=boundary.open_file) as stream:
+        if stream.read(len(POINTER)) == POINTER:
+            raise wrong("file_pointer", file)
 
 
 def refuse_code(folder: Path) -> None:

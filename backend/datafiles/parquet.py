@@ -7,7 +7,7 @@ from typing import Any
 
 from backend.contract import boundary
 from backend.datafiles import arrow_values
-from backend.datafiles.hostile import parquet_schema, refuse_pickled
+from backend.datafiles.hostile import parquet_schema, refuse_pickled, refuse_pointer
 from backend.datafiles.wrong import wrong
 
 BATCH = 256
@@ -62,6 +62,7 @@ def _opened(file: Path) -> Iterator[Any]:
     import pyarrow.parquet
 
     try:
+        refuse_pointer(file)
         with (
             open(file, "rb", opener=boundary.open_file) as stream,
             pyarrow.parquet.ParquetFile(stream) as source,

@@ -10,6 +10,7 @@ from typing import Any
 
 from backend.contract.problems import DataError
 from backend.datafiles import values
+from backend.datafiles.hostile import refuse_pointer
 from backend.datafiles.packed import Watch, opened
 from backend.datafiles.wrong import shown, wrong
 
@@ -38,7 +39,9 @@ MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 
 
 def refuse_foreign(file: Path) -> None:
-    """Raises DataError where the content is plainly no text, or a web page, or UTF-16."""
+    """Raises DataError where the content is plainly no text, a web page, UTF-16, or a pointer of
+    Git LFS."""
+    refuse_pointer(file)
     with opened(file) as stream:
         head = stream.read(HEAD)
     for start, name in FOREIGN:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from backend import datafiles
+from backend.contract.dataset_info import SUFFIXES, Entry, kind
 from backend.contract.problems import DataError, Problem
 from backend.datafiles import arrays
+from backend.datafiles.check import Checking, check
 
 ROWS: list[dict[str, Any]] = [
     {"instruction": "问 \u2028 😀", "output": 'a "b", c'},
@@ -181,6 +183,24 @@ def test_what_is_no_list_of_rows(
     found = problem(write(tmp_path, "a.json", content))
     assert found.code == code
     assert line is None or found.params["line"] == line
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+def test_a_pointer_of_git_lfs_is_no_data_in_any_format(tmp_path: Path) -> None:
+    """The pointer's text is that of Git LFS's docs/spec.md (3.x). As .csv and .txt it was taken for
+    a training text, as .parquet and .gz it was a broken file."""
+    forms = [form + packed for form in SUFFIXES for packed in ("", ".gz", ".zst")]
+    forms = [form for form in forms if kind(form) in SUFFIXES]
+    for form in forms:
+        path = write(tmp_path, f"a{form}", POINTER)
+        assert problem(path).code == "file_pointer", form
+        report = check(Entry(name="a", path=path), Checking("pt"))
+        assert [code for code, _ in report.findings] == ["file_pointer"], form
+    assert len(forms) >= 7
+    about = write(tmp_path, "b.txt", b"The file began with " + POINTER)
+    assert len(list(datafiles.rows(about))) == 3
 
 
 def test_csv_mistakes(tmp_path: Path) -> None:
