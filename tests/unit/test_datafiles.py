@@ -192,7 +192,7 @@ def test_a_pointer_of_git_lfs_is_no_data_in_any_format(tmp_path: Path) -> None:
     """The pointer's text is that of Git LFS's docs/spec.md (3.x). As .csv and .txt it was taken for
     a training text, as .parquet and .gz it was a broken file."""
     forms = [form + packed for form in SUFFIXES for packed in ("", ".gz", ".zst")]
-    forms = [form for form in forms if kind(form) in SUFFIXES]
+    forms = [form for form in forms if kind(f"a{form}") in SUFFIXES]
     for form in forms:
         path = write(tmp_path, f"a{form}", POINTER)
         assert problem(path).code == "file_pointer", form
