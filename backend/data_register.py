@@ -14,7 +14,7 @@ from backend.data_options import Options, say_json
 from backend.datafiles import entering
 from backend.datafiles.detect import Entry, Proposal, entry_for
 from backend.datafiles.entering import Example
-from backend.datafiles.formats import COLUMNS
+from backend.datafiles.layouts import COLUMNS
 from backend.datafiles.samples import require_readable, sample
 from backend.datafiles.turns import OPENAI
 

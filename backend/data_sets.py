@@ -14,7 +14,7 @@ from backend.contract.texts import t
 from backend.data_options import Options, say_json
 from backend.datafiles import index, values
 from backend.datafiles.check import LONG, Checking, Progress, Report, check
-from backend.datafiles.formats import WANTED
+from backend.datafiles.layouts import WANTED
 
 SHOWN = 10  # rows of a preview
 POLL_S = 0.2

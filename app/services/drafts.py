@@ -17,7 +17,7 @@ from backend.contract.dataset_info import Entry
 from backend.contract.files import write_atomic
 from backend.contract.home import data
 from backend.contract.problems import DataError, DiskFullError, Params, Problem
-from backend.datafiles import entering, formats, values
+from backend.datafiles import entering, formats, layouts, values
 from backend.datafiles.detect import STAGES
 from backend.datafiles.turns import RowError
 
@@ -205,7 +205,7 @@ def _check(draft: Draft, row: Row, number: int, first: Row | None = None) -> Non
     """Raises DataError where training would leave the row out; `first`: the set's first row."""
     stage = STAGES[entering.kind_of_set(draft.entry)]
     place = (draft.entry.name, [*draft.lines, *[number + 1] * (draft.added + 1)][number])
-    layout = formats.layout(draft.entry, first or draft.rows[0], place, formats.WANTED[stage])
+    layout = layouts.layout(draft.entry, first or draft.rows[0], place, layouts.WANTED[stage])
     try:
         formats.reader(layout)(row)
     except RowError as error:

@@ -22,7 +22,7 @@ from backend.contract.home import data
 from backend.contract.names import check_name
 from backend.contract.problems import DataError, DiskFullError, Problem, TuneboardError
 from backend.contract.run_files import hold
-from backend.datafiles import formats, turns
+from backend.datafiles import formats, layouts, turns
 
 KINDS = ("sft", "kto", "preference")
 WANTED = {"sft": "answer", "kto": "label", "preference": "pair"}  # as the stages do
@@ -117,7 +117,7 @@ def _entry(name: str, kind: str) -> dict[str, Any]:
 def _refuse_unfit(entry: dataset_info.Entry, row: Row, kind: str) -> None:
     """Raises DataError where a stage would refuse the row."""
     try:
-        layout = formats.layout(entry, row, (entry.name, 1), WANTED[kind])
+        layout = layouts.layout(entry, row, (entry.name, 1), WANTED[kind])
         formats.reader(layout)(row)
     except turns.RowError:
         raise DataError(Problem(code="feedback_unfit")) from None

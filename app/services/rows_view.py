@@ -15,7 +15,7 @@ from backend import datafiles
 from backend.contract import dataset_info
 from backend.contract.field import Values
 from backend.contract.problems import Params, Problem, TuneboardError, UsageError
-from backend.datafiles import formats
+from backend.datafiles import formats, layouts
 from backend.datafiles.turns import RowError
 
 PAGE = 5
@@ -102,7 +102,7 @@ def _conversations(entry: dataset_info.Entry, rows: Rows, values: Values, lang: 
     stage, strict = str(values.get("stage") or "sft"), bool(values.get("strict_turns"))
     first = rows[0].row if rows[0].number == 0 else datafiles.page(entry.path, 0, 1).rows[0]
     place = (str(entry.path), 1)
-    layout = formats.layout(entry, first, place, formats.WANTED[stage])
+    layout = layouts.layout(entry, first, place, layouts.WANTED[stage])
     read = formats.reader(layout, strict=strict)
     parts = []
     for number, line, row in rows:

@@ -10,7 +10,7 @@ from typing import Any
 from backend import datafiles
 from backend.contract import boundary, dataset_info
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import formats
+from backend.datafiles import formats, layouts
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
 from backend.datafiles.formats import Conversation
@@ -91,9 +91,9 @@ class Rows:
         return datafiles.page(self.path, 0, 1).total or 0
 
     def _reader(self, one: Item, row: Row, needed: bool) -> Read | None:
-        wanted = formats.WANTED[self.stage]
+        wanted = layouts.WANTED[self.stage]
         try:
-            return formats.reader(formats.layout(self.entry, row, (one.file, one.line), wanted))
+            return formats.reader(layouts.layout(self.entry, row, (one.file, one.line), wanted))
         except DataError:
             if needed:
                 raise

@@ -24,7 +24,8 @@ from backend.data.spans import Written, label_text, written
 from backend.data.templates import begin
 from backend.data.tokens import IGNORED, Encoded, Policy
 from backend.datafiles import values
-from backend.datafiles.formats import WANTED, Conversation
+from backend.datafiles.formats import Conversation
+from backend.datafiles.layouts import WANTED
 from backend.datafiles.turns import Message, RowError
 
 IDS = Listed(Column("int32"))

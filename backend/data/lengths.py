@@ -24,7 +24,7 @@ from backend.data.examples import Example, Made, Maker
 from backend.data.rendering import Template
 from backend.data.sources import Account, Source
 from backend.data.window import Values, Window
-from backend.datafiles.formats import WANTED
+from backend.datafiles.layouts import WANTED
 
 SAMPLE = 1000  # rows
 PLACES = 20  # parts of the data that a sample is taken from

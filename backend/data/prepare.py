@@ -31,7 +31,8 @@ from backend.data.parts import Part, Preparation, Reports
 from backend.data.rendering import Template
 from backend.data.sources import Counted
 from backend.data.window import Window
-from backend.datafiles.formats import WANTED, Conversation
+from backend.datafiles.formats import Conversation
+from backend.datafiles.layouts import WANTED
 from backend.datafiles.turns import Message
 
 Values = Mapping[str, Value]

@@ -14,7 +14,7 @@ from backend.contract.dataset_info import Entry
 from backend.contract.field import Value
 from backend.contract.problems import DataError, Problem
 from backend.data import hub
-from backend.datafiles import formats
+from backend.datafiles import formats, layouts
 from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import RowError
 
@@ -88,12 +88,12 @@ class Source:
 
         Raises DataError: broken file, wrong columns, a row without an answer, no usable row.
         """
-        wanted = formats.WANTED[str(self.values.get("stage") or "sft")]
+        wanted = layouts.WANTED[str(self.values.get("stage") or "sft")]
         converts: dict[str, Any] = {}
         empty = True
         for file, line, row in self._chosen():
             if file not in converts:
-                found = formats.layout(self.entry, row, (file, line), wanted)
+                found = layouts.layout(self.entry, row, (file, line), wanted)
                 strict = bool(self.values.get("strict_turns"))
                 converts[file] = formats.reader(found, strict=strict)
             try:

@@ -17,10 +17,11 @@ from typing import Any
 from backend import datafiles
 from backend.contract.dataset_info import PACKED, Entry, kind
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import arrays, formats, separators, tables, values
+from backend.datafiles import arrays, formats, layouts, separators, tables, values
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
-from backend.datafiles.formats import Conversation, Layout
+from backend.datafiles.formats import Conversation
+from backend.datafiles.layouts import Layout
 from backend.datafiles.packed import Watch
 from backend.datafiles.survey import FIRST, Place, Remark, Survey
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
@@ -211,9 +212,9 @@ class _File:
 
     def _layout(self, line: int, row: Row) -> Layout | None:
         """How rows are laid out; None where the columns are wrong, which is said."""
-        wanted = formats.WANTED[self.how.stage]
+        wanted = layouts.WANTED[self.how.stage]
         try:
-            return formats.layout(self.entry, row, (str(self.path), line), wanted)
+            return layouts.layout(self.entry, row, (str(self.path), line), wanted)
         except DataError as error:
             self._wrong(error, line)
             return None

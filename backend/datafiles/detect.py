@@ -12,8 +12,9 @@ from typing import Any
 
 from backend.contract import dataset_info
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import formats, media, separators, turns
-from backend.datafiles.formats import ALPACA, FUNCTIONS, Conversation
+from backend.datafiles import formats, layouts, media, separators, turns
+from backend.datafiles.formats import Conversation
+from backend.datafiles.layouts import ALPACA, FUNCTIONS
 from backend.datafiles.samples import Sample
 from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
 from backend.datafiles.values import text_of
@@ -153,7 +154,7 @@ def _reader(
     made = dataset_info.parsed("", {"file_name": "x", **entry}, EXAMPLE)
     if made.problems:
         raise DataError(*made.problems)
-    return formats.reader(formats.layout(made, first, place, formats.WANTED[stage]))
+    return formats.reader(layouts.layout(made, first, place, layouts.WANTED[stage]))
 
 
 def _refused(guess: _Guess, rows: list[dict[str, Any]]) -> Refusals:
@@ -189,7 +190,7 @@ def _known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     """The shape that training would see in these rows without an entry, if it takes them."""
     entry = dataset_info.Entry(name="")
     try:
-        found = formats.layout(entry, rows[0], ("", 1), formats.WANTED[STAGES[kind]])
+        found = layouts.layout(entry, rows[0], ("", 1), layouts.WANTED[STAGES[kind]])
     except DataError:
         return
     if kind == "text":
@@ -213,7 +214,7 @@ def _known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     yield _Guess(kind, columns, 0.98, _why(kind, columns), keyed, found.tags, bare)
 
 
-def _answers(found: formats.Layout, rows: list[dict[str, Any]]) -> int:
+def _answers(found: layouts.Layout, rows: list[dict[str, Any]]) -> int:
     """How many rows end with an answer of the assistant in their list of messages."""
     column = found.columns.get("messages") or found.columns["prompt"]
     lists = [row[column] for row in rows if turns.is_list(row.get(column))]

@@ -8,57 +8,21 @@
 
 With chosen and rejected (texts, messages or lists of messages) a row is a preference, with
 kto_tag (or label) it is a judged answer. All become a Conversation. A row that cannot is refused
-with a reason (RowError): the caller counts it. What is wrong with the whole file (columns, a row
-without an answer) is a DataError.
+with a reason (RowError): the caller counts it. Which column holds what is told by
+backend.datafiles.layouts.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from backend.contract.dataset_info import Entry
-from backend.contract.problems import DataError, Problem
-from backend.datafiles import media, ordering, turns
+from backend.datafiles import ordering, turns
+from backend.datafiles.layouts import FUNCTIONS, LISTS, PAIR, Layout, Row
 from backend.datafiles.ordering import Notes
 from backend.datafiles.turns import Message, RowError
 
-Row = Mapping[str, Any]
 Tools = list[dict[str, Any]] | None
-
-ALPACA = {"prompt": "instruction", "query": "input", "response": "output"}
-OPTIONAL = {"system": "system", "history": "history", "tools": "tools"}
-FUNCTIONS = "functions"  # what OpenAI called tools before: read in rows without tools
-PAIR = {"chosen": "chosen", "rejected": "rejected"}
-COLUMNS = (*ALPACA, *OPTIONAL, *PAIR, "kto_tag")
-PAIRS = (("prompt", "response"), ("prompt", "completion"), ("question", "answer"))
-TAGS = ("kto_tag", "label")
-LISTS = {"sharegpt": ("conversations", "messages"), "openai": ("messages", "conversations")}
-# What a row must have for the stage that learns from it.
-WANTED = {
-    "pt": "text",
-    "sft": "answer",
-    "rm": "pair",
-    "dpo": "pair",
-    "kto": "label",
-    "ppo": "prompt",
-    "grpo": "prompt",
-}
-NEEDED = {
-    "answer": ("prompt", "response"),
-    "label": ("prompt", "response", "kto_tag"),
-    "pair": ("prompt", "chosen", "rejected"),
-    "prompt": ("prompt",),
-    "text": ("prompt", "response"),
-}
-# Of the columns of a layout those that a stage does not look at.
-UNREAD = {
-    "answer": ("chosen", "rejected", "kto_tag"),
-    "label": ("chosen", "rejected"),
-    "pair": ("response", "kto_tag"),
-    "prompt": ("rejected", "kto_tag"),
-    "text": ("chosen", "rejected", "kto_tag"),
-}
 
 
 @dataclass(frozen=True)
@@ -95,138 +59,12 @@ class Conversation:
 Read = Callable[[Row], Conversation]
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Which column of a row holds what ("" where nothing does), and the names of the roles."""
-
-    kind: str
-    wanted: str
-    columns: Mapping[str, str]
-    tags: Mapping[str, str] = field(default_factory=dict)
-    media: tuple[str, ...] = media.COLUMNS  # columns that must be empty
-    strict: bool = False  # turns out of order are refused, not mended
-
-    @cached_property
-    def read(self) -> set[str]:
-        """The columns that this stage reads, and those that must be empty."""
-        unread = UNREAD[self.wanted]
-        return {name for key, name in self.columns.items() if key not in unread} | {*self.media}
-
-    def refuse_media(self, row: Row) -> None:
-        """Raises RowError where a row holds pictures, videos or sounds: not learned yet."""
-        if media.present(row, self.media, self.columns.values()):
-            raise RowError("row_media")
-
-
-def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answer") -> Layout:
-    """The layout of a data set, from its entry and, where that is silent, from its first row.
-
-    `place`: file and line of that row; `wanted`: one of the values of WANTED.
-
-    Raises DataError (columns that are there, columns that are needed).
-    """
-    found = _layout(entry, first, place, wanted)
-    return replace(found, media=media.columns(entry, found.columns.values()))
-
-
-def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> Layout:
-    kind = entry.formatting or _guess(entry, first)
-    text = _text_column(entry, first, kind) if wanted == "text" else ""
-    if text:
-        if text not in first:
-            raise _columns_error(place, first, text)
-        return Layout("text", wanted, {"text": text})
-    if kind in LISTS:
-        return _list_layout(kind, entry, first, place, wanted)
-    columns = dict.fromkeys(COLUMNS, "")
-    columns |= _alpaca_columns(first) if entry.columns is None else _known(entry.columns)
-    needed = [key for key in NEEDED[wanted] if not _implied(key, columns, first)]
-    if wanted == "text" and entry.columns is None and columns["prompt"] not in first:
-        raise _columns_error(place, first, "text")
-    _require(needed, columns, first, place)
-    return Layout("alpaca", wanted, columns)
-
-
 def reader(found: Layout, *, strict: bool = False) -> Read:
     """The function that turns a row of this layout into a Conversation, or raises RowError.
 
     strict: turns out of order are refused, not mended.
     """
     return partial(_plain if found.kind == "text" else _chat, replace(found, strict=strict))
-
-
-def _guess(entry: Entry, first: Row) -> str:
-    """alpaca is what an entry without formatting means, unless the rows plainly say otherwise."""
-    if entry.columns is not None:
-        return "sharegpt" if entry.columns.get("messages") else "alpaca"
-    filled = {name for name, value in first.items() if value is not None}
-    if "messages" in filled and "instruction" not in filled:
-        return "openai"
-    if "conversations" in filled and "instruction" not in filled:
-        return "sharegpt"
-    return "alpaca"
-
-
-def _text_column(entry: Entry, first: Row, kind: str) -> str:
-    """The column of plain text; "" where the rows are conversations."""
-    if kind != "alpaca":
-        return ""
-    if entry.columns is not None:
-        chat = any(entry.columns.get(key) for key in ("response", *PAIR))
-        return "" if chat else entry.columns.get("prompt", "text")
-    if "text" in first and ALPACA["prompt"] not in first:
-        return "text"
-    return next(iter(first)) if len(first) == 1 else ""
-
-
-def _known(given: Mapping[str, str]) -> dict[str, str]:
-    return {key: name for key, name in given.items() if key in COLUMNS}
-
-
-def _alpaca_columns(first: Row) -> dict[str, str]:
-    tag = next((name for name in TAGS if name in first), "")
-    columns = {**ALPACA, **OPTIONAL, **PAIR, "kto_tag": tag}
-    if ALPACA["prompt"] in first:
-        return columns
-    for prompt, response in PAIRS:
-        if prompt in first and response in first:
-            return {**columns, "prompt": prompt, "query": "", "response": response}
-    if "prompt" in first or turns.is_list(first.get("chosen")):
-        return {**columns, "prompt": "prompt", "query": ""}
-    return columns
-
-
-def _implied(key: str, columns: Mapping[str, str], first: Row) -> bool:
-    """Whether the prompt stands within the chosen answer's list of messages."""
-    chosen = first.get(columns["chosen"])
-    return key == "prompt" and turns.is_list(chosen) and len(chosen or ()) > 1
-
-
-def _require(
-    keys: list[str], columns: Mapping[str, str], first: Row, place: tuple[str, int]
-) -> None:
-    for key in keys:
-        if not columns[key] or columns[key] not in first:
-            raise _columns_error(place, first, columns[key] or f"columns.{key}")
-
-
-def _list_layout(
-    kind: str, entry: Entry, first: Row, place: tuple[str, int], wanted: str
-) -> Layout:
-    given = entry.columns or {}
-    names = [given["messages"]] if given.get("messages") else list(LISTS[kind])
-    there = [name for name in names if name in first]
-    column = next((name for name in there if first[name] is not None), next(iter(there), None))
-    if column is None:
-        raise _columns_error(place, first, names[0])
-    columns = dict.fromkeys(COLUMNS, "")
-    if entry.columns is None:
-        tag = next((name for name in TAGS if name in first), "")
-        columns |= {**OPTIONAL, "history": "", FUNCTIONS: FUNCTIONS, **PAIR, "kto_tag": tag}
-    columns |= {**_known(given), "messages": column}
-    needed = [key for key in NEEDED[wanted] if key not in {"prompt", "response"}]
-    _require(needed, columns, first, place)
-    return Layout(kind, wanted, columns, turns.tags(entry.tags, kind, first[column]))
 
 
 def _plain(found: Layout, row: Row) -> Conversation:
@@ -387,14 +225,3 @@ def _value(row: Row, column: str) -> Any:
 def _text(row: Row, column: str) -> str:
     value = _value(row, column)
     return "" if value is None else turns.text(value)
-
-
-def _columns_error(place: tuple[str, int], first: Row, needed: str) -> DataError:
-    present = ", ".join(map(str, first))[:200]
-    params: dict[str, str | int] = {
-        "file": place[0],
-        "line": place[1],
-        "missing": needed,
-        "present": present or "-",
-    }
-    return DataError(Problem(code="columns_missing", params=params))

@@ -12,7 +12,7 @@ from backend.contract import dataset_info
 from backend.contract.dataset_info import Entry
 from backend.contract.field import Value
 from backend.contract.problems import DataError, Params, Problem
-from backend.datafiles import formats
+from backend.datafiles import formats, layouts
 from backend.datafiles.turns import RowError
 
 ROWS = 20  # that are looked at in each set
@@ -41,7 +41,7 @@ def _problem(entry: Entry, stage: str, argument: str) -> Problem | None:
         return None
     rows = list(islice(datafiles.rows(entry.path), ROWS))
     place = (str(entry.path), rows[0][0])
-    read = formats.reader(formats.layout(entry, rows[0][1], place, formats.WANTED[stage]))
+    read = formats.reader(layouts.layout(entry, rows[0][1], place, layouts.WANTED[stage]))
     lines = [line for line, row in rows if _holds_media(read, row)]
     if not lines:
         return None
@@ -51,7 +51,7 @@ def _problem(entry: Entry, stage: str, argument: str) -> Problem | None:
     return Problem(code="dataset_pictures", field=argument, params=params, notice=some)
 
 
-def _holds_media(read: formats.Read, row: formats.Row) -> bool:
+def _holds_media(read: formats.Read, row: layouts.Row) -> bool:
     try:
         read(row)
     except RowError as error:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from backend.datafiles.formats import Conversation, Layout
+from backend.datafiles.formats import Conversation
+from backend.datafiles.layouts import Layout
 from backend.datafiles.turns import Message, thought_of
 
 FIRST = 5  # places that are named

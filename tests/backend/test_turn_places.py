@@ -7,7 +7,7 @@ import pytest
 
 from backend.contract.dataset_info import Entry
 from backend.data import spans, tokens
-from backend.datafiles import formats
+from backend.datafiles import formats, layouts
 from backend.datafiles.turns import Message
 from tests.backend.test_shipped_templates import ALL, made
 from tests.unit.test_ordering import talk
@@ -19,7 +19,7 @@ LEARNED = ("Answer-5", "Say-8", "Also-9")
 
 def conversation(words: str) -> list[Message]:
     row: dict[str, Any] = {"messages": talk(words)}
-    return formats.reader(formats.layout(Entry(name="x"), row, ("x", 1)))(row).messages
+    return formats.reader(layouts.layout(Entry(name="x"), row, ("x", 1)))(row).messages
 
 
 @pytest.mark.parametrize("train_on_prompt", [False, True])

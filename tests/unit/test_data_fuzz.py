@@ -19,7 +19,7 @@ from backend.contract.dataset_info import Entry
 from backend.contract.problems import TuneboardError
 from backend.data import sources
 from backend.datafiles.check import Checking, check
-from backend.datafiles.formats import WANTED
+from backend.datafiles.layouts import WANTED
 
 NAMES = ("x.json", "x.jsonl", "x.csv", "x.tsv", "x.txt", "x.parquet", "x.arrow", "x.json.gz")
 NAMES = (*NAMES, "x.jsonl.zst")

@@ -10,7 +10,7 @@ import pytest
 
 from backend.__main__ import main
 from backend.contract.dataset_info import Entry
-from backend.datafiles import formats
+from backend.datafiles import formats, layouts
 from backend.datafiles.check import Checking, check
 from backend.datafiles.turns import RowError
 
@@ -79,7 +79,7 @@ CASES: list[tuple[str, str, tuple[str, ...]]] = [
 
 def read(row: dict[str, Any], wanted: str = "answer", strict: bool = False) -> Any:
     """The conversation, or the code of its refusal."""
-    layout = formats.layout(Entry(name="x"), row, ("x", 1), wanted)
+    layout = layouts.layout(Entry(name="x"), row, ("x", 1), wanted)
     try:
         return formats.reader(layout, strict=strict)(row)
     except RowError as error:

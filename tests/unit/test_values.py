@@ -12,7 +12,7 @@ import pytest
 
 from backend import datafiles
 from backend.contract.dataset_info import Entry
-from backend.datafiles import detect, formats, samples, values
+from backend.datafiles import detect, formats, layouts, samples, values
 from backend.datafiles.check import Checking, check
 from backend.datafiles.formats import Conversation
 
@@ -223,7 +223,7 @@ def test_a_column_that_is_null_throughout_is_as_if_absent(tmp_path: Path) -> Non
     path = written(tmp_path / "x.parquet", pa.table(rows))
     assert said(path) == ["q", "a"]
     entry = Entry(name="x", path=path)
-    found = formats.layout(entry, next(datafiles.rows(path))[1], ("", 1))
+    found = layouts.layout(entry, next(datafiles.rows(path))[1], ("", 1))
     assert formats.reader(found)(next(datafiles.rows(path))[1]).messages[1]["content"] == "a"
 
 
