@@ -22,10 +22,9 @@ from backend.contract.recipes import Plan, Step
 from backend.contract.run_folder import RunView, State
 from backend.contract.texts import has, t
 from backend.failures import Stopped, run_worker
-from backend.terminal import copy, follow
+from backend.terminal import DRY_RUN, copy, follow
 
 POLL_S = 0.2
-DRY_RUN = "--dry-run"
 
 
 def main(words: list[str]) -> int:
@@ -127,8 +126,8 @@ def title(name: str) -> str:
 
 
 def _start(words: list[str]) -> int:
-    dry = DRY_RUN in words
-    source, *rest = [word for word in words if word != DRY_RUN] or [""]
+    dry = bool(DRY_RUN & set(words))
+    source, *rest = [word for word in words if word not in DRY_RUN] or [""]
     given, problems = pairs(rest)
     recipe = recipes.read(source)
     name = str(given.pop("name", "") or f"{recipe.name}_{_now()}")

@@ -9,14 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TextIO
 
-from backend.contract import launch, resuming, run_folder, run_names
+from backend.contract import launch, resumed_run, resuming, run_folder, run_names
 from backend.contract.arguments import judged, pairs
+from backend.contract.checkpoints import FOLDER
 from backend.contract.field import Value
 from backend.contract.home import home, looked_in, relative, saves
 from backend.contract.model_folder import local
 from backend.contract.preflight import check_paths
 from backend.contract.printed import one_line, say
-from backend.contract.problems import Problem, UsageError
+from backend.contract.problems import Problem, RunFolderError, UsageError
 from backend.contract.run_folder import RunView
 from backend.contract.texts import t
 
@@ -31,7 +32,7 @@ PACKAGES = (
     "bitsandbytes",
 )
 POLL_S = 0.2
-DRY_RUN = "--dry-run"
+DRY_RUN = {"--dry-run", "--dry_run"}
 
 
 def follow(folder: Path, offset: int = 0) -> int:
@@ -118,21 +119,25 @@ def tell_resumption(values: Mapping[str, Value], stream: TextIO | None = None) -
 
 def resume(words: list[str]) -> int:
     """`tuneboard resume RUN [argument=value ...] [--dry-run]`: go on, perhaps with other values."""
-    dry = DRY_RUN in words
-    words = [word for word in words if word != DRY_RUN]
+    dry = bool(DRY_RUN & set(words))
+    words = [word for word in words if word not in DRY_RUN]
     if not words or words[0].startswith("-"):
         raise UsageError(Problem(code="resume_usage"))
-    folder = run_of(words[0])
+    folder, point = _run_and_checkpoint(words[0])
     view = run_folder.read(folder)
+    if not view.ended:
+        raise RunFolderError(Problem(code="run_going_on", params={"path": str(folder)}))
     given, problems = pairs(words[1:])
+    if point:
+        given = {resuming.FIELD: point, **given}
     values = None
     if view.task == "train":
-        values, wrong = resuming.arguments_of(view, given)
+        values, wrong = resumed_run.arguments_of(view, given)
         values, notices = run_names.resolve(values)
         problems = judged(values, problems + wrong + notices, "train")
         if all(problem.notice for problem in problems):
+            tell_resumption(values, sys.stdout if dry else None)
             problems += check_paths(values, "train")
-        tell_resumption(values, sys.stdout if dry else None)
     elif given:
         problems.append(Problem(code="resume_not_train", params={"path": str(folder)}))
     errors = [problem for problem in problems if not problem.notice]
@@ -179,6 +184,15 @@ def run_of(word: str) -> Path:
     if not found:
         raise UsageError(Problem(code="no_such_run", params={"path": looked_in(word[:200])}))
     return found[0]
+
+
+def _run_and_checkpoint(word: str) -> tuple[Path, str]:
+    """The run that a word means, and the checkpoint where it names one of the run's. Raises
+    UsageError."""
+    place = Path(word)
+    is_run = (local(word) / run_folder.RUN).is_file()
+    is_point = FOLDER.fullmatch(place.name) and place.parent != Path() and not is_run
+    return (run_of(str(place.parent)), place.name) if is_point else (run_of(word), "")
 
 
 def _stop(folder: Path) -> int:

@@ -11,7 +11,7 @@ from app.form import Form, problem_lines
 from app.i18n import Texts, say, t
 from app.services import run_text, runs
 from app.tabs import message
-from backend.contract import launch, resuming
+from backend.contract import launch, resumed_run, resuming
 from backend.contract.arguments import judged
 from backend.contract.field import Values
 from backend.contract.preflight import check_paths
@@ -69,7 +69,7 @@ class ResumePanel:
     def _fill(self, path: str, filled: str, lang: str) -> list[Any]:
         if not path or path == filled:
             return [gr.skip()] * (len(self.form.components) + 4)
-        values, _ = resuming.arguments_of(runs.view(Path(path)))
+        values, _ = resumed_run.arguments_of(runs.view(Path(path)))
         return [path, *self.form.show(values), *shown(values, [], lang)]
 
     def _judge(self, filled: str, path: str, lang: str, *given: Any) -> list[Any]:
@@ -91,10 +91,10 @@ class ResumePanel:
 
     def _values(self, path: str, given: Sequence[Any]) -> tuple[Values, list[Problem]]:
         """The run's arguments under those that the form holds, and what is wrong with them."""
-        before, _ = resuming.arguments_of(runs.view(Path(path)))
+        before, _ = resumed_run.arguments_of(runs.view(Path(path)))
         values, problems = self.form.values(given, before)
-        values |= resuming.of_run(Path(path))
-        problems = judged(values, problems, "train")
+        values, elsewhere = resumed_run.in_own_folder(values, Path(path))
+        problems = judged(values, [*problems, *elsewhere], "train")
         wrong = {problem.field for problem in errors(problems)}
         return values, problems + [
             problem for problem in check_paths(values, "train") if problem.field not in wrong
@@ -149,15 +149,16 @@ def shown(values: Values, problems: Sequence[Problem], lang: str) -> list[Any]:
         return ["", _problem_box(wrong, lang), gr.update(interactive=False)]
     lines = [*(each.text(lang) for each in found.damage), found.place(found.checkpoint.name, lang)]
     words = [run_text.plain(line) for line in lines]
-    if found.changes:
-        words.append(run_text.table(found.rows(lang)))
-    else:
-        words.append(t("resume.give_more" if found.nothing_left else "resume.unchanged", lang))
     refused = [each.problem() for each in found.changes if each.kind == "refused"]
     in_words = refused if found.changes else found.problems()
+    unsaid = [problem for problem in wrong if problem not in in_words]
+    if found.changes:
+        words.append(run_text.table(found.rows(lang)))
+    elif not unsaid:
+        words.append(t("resume.give_more" if found.nothing_left else "resume.unchanged", lang))
     return [
         "\n\n".join(words),
-        _problem_box([problem for problem in wrong if problem not in in_words], lang),
+        _problem_box(unsaid, lang),
         gr.update(interactive=bool(found.changes) and not wrong),
     ]
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from backend.contract import boundary, places, resuming, run_folder
+from backend.contract import boundary, places, resumed_run, resuming, run_folder
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
 from backend.contract.files import read_json, write_atomic
@@ -101,7 +101,7 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
     as start does.
     """
     if values is not None:
-        start("train", {**values, **resuming.of_run(path)}, env)
+        start("train", {**values, **resumed_run.of_run(path)}, env)
         return
     with _one_at_a_time():
         view = run_folder.read(path)
@@ -112,7 +112,7 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
         if view.task != RECIPE:
             words = [f"--{resuming.FIELD}", str(_checkpoint(path))]
         if view.task == "train":
-            resuming.require(resuming.arguments_of(view)[0] | {resuming.FIELD: words[1]})
+            resuming.require(resumed_run.arguments_of(view)[0] | {resuming.FIELD: words[1]})
         places.note(saves(), path)  # it may have been moved since it was started
         (path / SUPERVISOR_LOG).touch()  # from here on the run is starting
         run_folder.archive(path)
@@ -163,7 +163,7 @@ def _require_inside(view: RunView) -> None:
 
 def _checkpoint(path: Path) -> Path:
     """The checkpoint that a run goes on from; RunFolderError where there is none."""
-    checkpoint, problems = resuming.checkpoint_of(resuming.of_run(path))
+    checkpoint, problems = resuming.checkpoint_of(resumed_run.of_run(path))
     if checkpoint is None:
         raise RunFolderError(*problems)
     return checkpoint

@@ -22,7 +22,7 @@ from backend.contract.problems import Problem, RunFolderError, UsageError
 from backend.contract.resume_kinds import DEVICES, LAUNCH, Kind, begins_again, on_resume
 from backend.contract.run_files import RUN
 from backend.contract.run_names import NAMING
-from backend.contract.run_view import RunView, read
+from backend.contract.run_view import read
 from backend.contract.states import State
 from backend.contract.texts import t
 
@@ -148,21 +148,6 @@ def checked(values: Mapping[str, Value]) -> Values:
 def is_asked(values: Mapping[str, Value]) -> bool:
     """Whether a training is to be resumed."""
     return str(values.get(FIELD) or "").strip().lower() not in {"", "false"}
-
-
-def arguments_of(
-    view: RunView, given: Mapping[str, object] | None = None
-) -> tuple[Values, list[Problem]]:
-    """The arguments of a training's run.json, with those that are `given` in their place, as of a
-    training that goes on in its folder; and what is wrong with what is given."""
-    known = {n: v for n, v in view.arguments.items() if n in FIELDS and "train" in FIELDS[n].tasks}
-    values, problems = parse({**known, **(given or {})}, "train")
-    return values | of_run(view.path), problems
-
-
-def of_run(path: Path) -> Values:
-    """What says that a training goes on in this folder, from its newest checkpoint."""
-    return {"output_dir": relative(path), FIELD: NEWEST[0]}
 
 
 def checkpoint_of(values: Mapping[str, Value]) -> tuple[Path | None, list[Problem]]:

@@ -77,6 +77,9 @@ def test_what_changes_is_shown_before_the_start(
     words, _, ready = page.edit("zh", extra_args="seed=7")
     assert "| seed | 42 | 7 | 保留 |" in words
     assert ready
+    words, problem, ready = page.edit(extra_args="output_dir=saves/m/lora/second")
+    assert "All arguments are as they were." not in words
+    assert (problem.count("goes on in its own folder"), ready) == (1, False)
     asked: list[Values] = []
     monkeypatch.setattr(
         launch, "resume", lambda path, values: asked.append({"path": str(path), **values})

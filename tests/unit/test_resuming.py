@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -399,3 +400,68 @@ def test_the_table_in_a_terminal(home: Path, capsys: pytest.CaptureFixture[str])
         with pytest.raises(TuneboardError) as error:
             resume_command(words)
         assert error.value.problems[0].code == code
+
+
+OWN = "saves/m/lora/first"
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        (["first", f"output_dir={OWN}", "overwrite_output_dir=false"], []),
+        (["first", f"resume_from_checkpoint={OWN}/checkpoint-5"], []),
+        (["first", "resume_from_checkpoint=checkpoint-5"], []),
+        (["first", "--resume-from-checkpoint", "auto"], []),
+        (["first/checkpoint-5"], []),
+        ([f"{OWN}/checkpoint-5"], []),
+        (["first", "output_dir=saves/m/lora/second"], ["resume_other_folder"]),
+        (["first", "--overwrite_output_dir"], ["resume_other_folder"]),
+        (["first", "resume_from_checkpoint=checkpoint-3"], ["resume_older"]),
+        (["first", f"resume_from_checkpoint={OWN}/checkpoint-3"], ["resume_older"]),
+        (["first/checkpoint-3"], ["resume_older"]),
+        (["first/checkpoint-4"], ["checkpoint_damaged"]),
+        (["first/checkpoint-9"], ["resume_not_of_run"]),
+        (["first", "resume_from_checkpoint=nosuch"], ["resume_not_of_run"]),
+        (["first", "resume_from_checkpoint=false"], ["resume_not_of_run"]),
+        (["first", "resume_from_checkpoint=other/checkpoint-5"], ["resume_not_of_run"]),
+    ],
+)
+def test_a_run_goes_on_in_its_own_folder_from_its_newest_checkpoint(
+    words: list[str], codes: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What asks for another folder or checkpoint was dropped without a word; now it is refused,
+    with the command that does it."""
+    folder = run(home, code=1)
+    newer = newer_checkpoint(folder, PLACE)
+    shutil.copytree(folder, home / "other")
+    shutil.copytree(newer, folder / "checkpoint-4")
+    (folder / "checkpoint-4" / "weights").write_text("y")
+    with pytest.raises(TuneboardError) as error:  # there is no model to go on with
+        resume_command([*words, "--dry_run"])
+    problems = [each for each in error.value.problems if each.field in LAUNCH]
+    assert [each.code for each in problems] == codes
+    assert bool(codes) == (capsys.readouterr().out == "")  # an error comes alone
+    if codes and codes != ["checkpoint_damaged"]:
+        point = f"{OWN}/checkpoint-3" if codes == ["resume_older"] else OWN
+        command = f"tuneboard train {OWN}/args.yaml --resume_from_checkpoint {point} --output_dir "
+        assert command in problems[0].text()
+        assert command in problems[0].text("zh")
+
+
+def test_errors_come_alone_and_a_run_that_goes_on_is_said_to(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ "All arguments are as they were." stood above the error of a misspelt argument."""
+    folder = run(home, code=1)
+    wrong = {"learning_rte=1": "unknown_argument_near", "max_steps=0": "out_of_range"}
+    for word, code in wrong.items():
+        with pytest.raises(TuneboardError) as error:
+            resume_command(["first", word, "--dry-run"])
+        assert [each.code for each in error.value.problems] == [code]
+        assert capsys.readouterr() == ("", "")
+    (folder / "exit.json").unlink()
+    (folder / "supervisor.log").touch()  # it is starting
+    for words in ([], ["--dry-run"], ["learning_rate=1e-5", "--dry_run"]):
+        with pytest.raises(RunFolderError) as refused:
+            resume_command(["first", *words])
+        assert [each.code for each in refused.value.problems] == ["run_going_on"]
