@@ -88,9 +88,10 @@ def _chat(found: Layout, row: Row) -> Conversation:
     tools = tools or turns.tools(_value(row, columns.get(FUNCTIONS, "")))
     read = {"pair": _preference, "prompt": _question}.get(found.wanted, _answered)
     conversation = read(found, row, asked, tools)
+    notes = [*conversation.notes, *found.note_placeholders(row, conversation.messages)]
     if any(turns.is_older(row.get(name), found.tags) for name in columns.values() if name):
-        conversation = replace(conversation, notes=(*conversation.notes, "row_older_calls"))
-    return conversation
+        notes.append("row_older_calls")
+    return replace(conversation, notes=tuple(notes)) if notes else conversation
 
 
 def _answered(found: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:

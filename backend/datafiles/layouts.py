@@ -12,7 +12,7 @@ from typing import Any
 from backend.contract.dataset_info import Entry
 from backend.contract.problems import DataError, Problem
 from backend.datafiles import media, turns
-from backend.datafiles.turns import RowError
+from backend.datafiles.turns import Message, RowError
 
 Row = Mapping[str, Any]
 
@@ -60,6 +60,7 @@ class Layout:
     columns: Mapping[str, str]
     tags: Mapping[str, str] = field(default_factory=dict)
     media: tuple[str, ...] = media.COLUMNS  # columns that must be empty
+    beside_media: bool = False  # the set has such columns, be they empty
     strict: bool = False  # turns out of order are refused, not mended
 
     @cached_property
@@ -73,6 +74,21 @@ class Layout:
         if media.present(row, self.media, self.columns.values()):
             raise RowError("row_media")
 
+    def note_placeholders(self, row: Row, messages: list[Message]) -> tuple[str, ...]:
+        """The code of a notice where a user's turn has a tag such as <image> as text.
+
+        Raises RowError where it is the place of a picture, a video or a sound.
+        """
+        beside_media = self.beside_media or any(name in row for name in self.media)
+        kinds = {
+            media.find_placeholder(message["content"], beside_media=beside_media)
+            for message in messages
+            if message["role"] == "user"
+        }
+        if "place" in kinds:
+            raise RowError("row_placeholder")
+        return ("row_tag_as_text",) if "tag" in kinds else ()
+
 
 def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answer") -> Layout:
     """The layout of a data set, from its entry and, where that is silent, from its first row.
@@ -82,7 +98,10 @@ def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answ
     Raises DataError (columns that are there, columns that are needed).
     """
     found = _layout(entry, first, place, wanted)
-    return replace(found, media=media.columns(entry, found.columns.values()))
+    columns = media.columns(entry, found.columns.values())
+    named = {*(entry.columns or {})} & {*media.COLUMNS}
+    beside_media = bool(named) or any(name in first for name in columns)
+    return replace(found, media=columns, beside_media=beside_media)
 
 
 def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> Layout:

@@ -3,14 +3,20 @@
 What is told by: a column of the entry's or of a usual name that is not empty; a column whose name
 speaks of such things and whose value is a file name, an address or the bytes of one; the bytes of
 a picture or sound under any name; a placeholder in a user's turn.
+
+Placeholders are those of LLaMA-Factory (`<image>`) and of model families' templates: Qwen-VL's
+`<img>a.jpg</img>` and `<|image_pad|>`, Phi-3-vision's `<|image_1|>`, Llama 3.2's `<|image|>`,
+`<image_1>` of sets with several pictures.
 """
 
 import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from backend.contract.dataset_info import Entry
+
+Placeholder = Literal["place", "tag", ""]
 
 COLUMNS = ("images", "videos", "audios", "image", "video", "audio")
 # First bytes of PNG, JPEG, GIF, RIFF (WebP, WAV, AVI), Ogg, FLAC, MP3; and of them in base64.
@@ -28,12 +34,21 @@ file_name = re.compile(
     r"|opus|m4a|aac)(?:[?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
-placeholder = re.compile("<(image|video|audio)>")
+mark = (
+    r"(?:<(?:image|video|audio)>|<image_\d+>"
+    r"|(?i:<\|(?:vision_start|vision_end|audio_bos|audio_eos)\|>)"
+    r"|(?i:<\|(?:image|video|audio)(?:_pad|_\d+)?\|>))"
+)
+placeholder = re.compile(mark)
+marks = rf"(?:(?:Picture|Image|Video|Audio) \d+: *)?{mark}"  # Qwen's add_vision_id numbers them
+standing = re.compile(rf"\A{marks}|^[ \t]*(?:{marks}[ \t]*)+\r?$", re.MULTILINE)
+named_file = re.compile(r"<(img|image|video|audio)>([^<>\n]+)</\1>")
 code = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 # Words around a tag that is spoken of.
 spoken_of = r"tags?|elements?|attributes?|tokens?|placeholders?|标签|元素|标记|占位符"
 mention = re.compile(
-    rf"(?:\b(?:{spoken_of})\s*[\"'“‘(]?<\w+>)|<\w+>[\"'”’)]?\s*(?:{spoken_of})", re.IGNORECASE
+    rf"(?:\b(?:{spoken_of})\s*[\"'“‘(]?<\|?\w+\|?>)|<\|?\w+\|?>[\"'”’)]?\s*(?:{spoken_of})",
+    re.IGNORECASE,
 )
 closed = re.compile("</(?:image|video|audio)>")
 web = re.compile(r"</[a-z]\w*>|<\w+ [^>]*>|\b(?:html5?|svg|xml|jsx|dom|css)\b|网页", re.IGNORECASE)
@@ -80,22 +95,26 @@ def is_media(name: str, value: Any) -> bool:
     return text.startswith(BASE64) or ("\n" not in text and bool(file_name.fullmatch(text)))
 
 
-def has_placeholder(text: str) -> bool:
-    """Whether a user's turn has LLaMA-Factory's placeholder for a picture, a video or a sound.
+def find_placeholder(text: str, *, beside_media: bool) -> Placeholder:
+    """What a user's turn has of placeholders for pictures, videos and sounds: the "place" of one, a
+    "tag" that is text, or "".
 
-    `<video>` is a tag of HTML as well: in code, with its closing tag, and where the tag itself is
-    spoken of (the <video> tag) it stands for nothing. In a turn about web pages only one at the
-    begin or the end of the turn is a placeholder.
+    `<video>` is a tag of HTML as well, and `docker run <image>` names what to fill in. In code,
+    with its closing tag, and where the tag itself is spoken of (the <video> tag) it stands for
+    nothing; else it is a place at the begin of the turn or alone on a line. beside_media: the set
+    has columns of pictures, so that it is a place anywhere, but in a turn about web pages only at
+    the begin or the end.
     """
-    if not placeholder.search(text):
-        return False
-    rest = mention.sub("", code.sub(" ", text)).strip()
+    rest = mention.sub("`", code.sub("`", text)).strip()
+    if any(file_name.fullmatch(path.strip()) for _, path in named_file.findall(rest)):
+        return "place"
     places = [place.span() for place in placeholder.finditer(rest)]
-    if closed.search(rest):
-        return False
-    if web.search(rest):
-        return any(start == 0 or end == len(rest) for start, end in places)
-    return bool(places)
+    if not places or closed.search(rest):
+        return ""
+    if standing.search(rest):
+        return "place"
+    ends = any(end == len(rest) for _, end in places)
+    return "place" if beside_media and (ends or not web.search(rest)) else "tag"
 
 
 @lru_cache(4096)

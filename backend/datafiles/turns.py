@@ -211,16 +211,14 @@ def tools(value: Any) -> list[dict[str, Any]] | None:
 
 
 def check_texts(messages: list[Message], *, answered: bool = True) -> None:
-    """Raises RowError for a text that is null, half a character (a lone surrogate), that holds
-    a placeholder for a picture, and, of what is to be learned (`answered`), an empty answer."""
+    """Raises RowError for a text that is null or half a character (a lone surrogate), and, of what
+    is to be learned (`answered`), an empty answer."""
     for one in messages:
         if one["content"] is None:
             raise RowError("row_wrong_type")
         said = one["content"].strip() or one.get("tool_calls") or one["role"] != "assistant"
         if answered and not said:
             raise RowError("row_empty_answer")
-        if one["role"] == "user" and media.has_placeholder(one["content"]):
-            raise RowError("row_placeholder")
         check_characters(one["content"])
         more = [value for key, value in one.items() if key not in OWN]
         if more:

@@ -337,33 +337,57 @@ def test_media_of_a_message(tmp_path: Path) -> None:
         assert found.problem.code == "row_media"
 
 
-# LLaMA-Factory's placeholders (its data/mllm_demo.json, LLaVA's sets), and texts about tags.
-TURNS: list[tuple[str, bool]] = [
-    ("<image>Who are they?", True),
-    ("<image>\nWhat is this?", True),
-    ("What is this?\n<image>", True),
-    ("Compare <image> and <image>.", True),
-    ("<video>Why is this funny?", True),
-    ("<audio>What is said?", True),
-    ("<image>Write this page as HTML.", True),
-    ("Write it as HTML: <image>", True),
-    ("<image>\nMake a <div class='x'> of it", True),
-    ("How does `<image>` work?", False),
-    ("```html\n<video>\n<p>x</p>\n```\nIs this right?", False),
-    ("What does the <video> tag do?", False),
-    ("Explain the tag <audio>.", False),
-    ("In HTML, how do <audio> and <video> differ?", False),
-    ("<video><source src='a.mp4'></video>", False),
-    ("<svg width='3'> with an <image> in it", False),
-    ("解释 <video> 标签", False),
-    ("<img src='1.png'>", False),
-    ("an image", False),
+# A user's turn, what it holds in a set without columns of pictures, and in one with such.
+PLACE, TAG = "row_placeholder", "row_tag_as_text"
+TURNS: list[tuple[str, str, str]] = [
+    # LLaMA-Factory's data/mllm_demo.json, LLaVA's sets
+    ("<image>Who are they?", PLACE, PLACE),
+    ("<image>\nWhat is this?", PLACE, PLACE),
+    ("What is this?\n<image>", PLACE, PLACE),
+    ("What is this?\n <image> <image> \nAnd these?", PLACE, PLACE),
+    ("<video>Why is this funny?", PLACE, PLACE),
+    ("<audio>What is said?", PLACE, PLACE),
+    ("<image>Write this page as HTML.", PLACE, PLACE),
+    ("<image>\nMake a <div class='x'> of it", PLACE, PLACE),
+    ("Compare <image> and <image>.", TAG, PLACE),
+    ("Write it as HTML: <image>", TAG, PLACE),
+    # the cards of Qwen-VL, Qwen2-VL, Qwen2-Audio, Phi-3-vision and Llama 3.2
+    ("Picture 1: <img>a.jpg</img>\nWhat?", PLACE, PLACE),
+    ("See <img>https://x.org/a?b=1</img>", PLACE, PLACE),
+    ("Audio 1: <audio>a.wav</audio> what?", PLACE, PLACE),
+    ("<|vision_start|><|image_pad|><|vision_end|>What?", PLACE, PLACE),
+    ("Picture 1: <|vision_start|><|image_pad|><|vision_end|>What?", PLACE, PLACE),
+    ("<|vision_start|><|video_pad|><|vision_end|>", PLACE, PLACE),
+    ("Audio 1: <|audio_bos|><|AUDIO|><|audio_eos|>\nWhat?", PLACE, PLACE),
+    ("<|audio_pad|> What?", PLACE, PLACE),
+    ("<|image_1|>\nWhat?", PLACE, PLACE),
+    ("<|image|>What?", PLACE, PLACE),
+    ("What?\n<image_1>\n<image_2>", PLACE, PLACE),
+    # what to fill in, and tags of web pages
+    ("I typed docker run <image>", TAG, PLACE),
+    ("What does the usage line `convert` <image> <out> mean?", TAG, PLACE),
+    ("`docker run` <image> fails", TAG, PLACE),
+    ("ffprobe <video>", TAG, PLACE),
+    ("Write a React component that renders <video>", TAG, PLACE),
+    ("In HTML, how do <audio> and <video> differ?", TAG, TAG),
+    ("<svg width='3'> with an <image> in it", TAG, TAG),
+    ("Why is <|image_pad|> no word?", TAG, PLACE),
+    ("How does `<image>` work?", "", ""),
+    ("```html\n<video>\n<p>x</p>\n```\nIs this right?", "", ""),
+    ("What does the <video> tag do?", "", ""),
+    ("What is the token <|image_pad|>?", "", ""),
+    ("Explain the tag <audio>.", "", ""),
+    ("<video><source src='a.mp4'></video>", "", ""),
+    ("解释 <video> 标签", "", ""),
+    ("<img src='1.png'>", "", ""),
+    ("<img>no file</img>", "", ""),
+    ("an image", "", ""),
 ]
 
 
-def test_placeholders_without_a_column_are_refused_and_tags_are_not(tmp_path: Path) -> None:
-    for text, refused in TURNS:
-        answer = {"role": "assistant", "content": "A <video> it is."}
+def test_places_of_pictures_are_refused_and_tags_are_text(tmp_path: Path) -> None:
+    answer = {"role": "assistant", "content": "A <video> it is.\n<image>"}
+    for text, *codes in TURNS:
         rows: list[tuple[str, dict[str, Any]]] = [
             ("sft", {"instruction": text, "input": "", "output": "a"}),
             ("sft", {"messages": [{"role": "user", "content": text}, answer]}),
@@ -371,11 +395,13 @@ def test_placeholders_without_a_column_are_refused_and_tags_are_not(tmp_path: Pa
             ("ppo", {"prompt": text}),
         ]
         for stage, row in rows:
-            (tmp_path / "x.jsonl").write_text(json.dumps(row))
-            report = check(Entry(name="x", path=tmp_path / "x.jsonl"), Checking(stage))
-            codes = [one.problem.code for one in report.findings.values()]
-            assert codes == (["row_placeholder"] if refused else []), (stage, text)
-    assert len(TURNS) == 19
+            for code, more in zip(codes, ({}, {"images": []}), strict=True):
+                (tmp_path / "x.jsonl").write_text(json.dumps({**row, **more}))
+                report = check(Entry(name="x", path=tmp_path / "x.jsonl"), Checking(stage))
+                found = [one.problem.code for one in report.findings.values()]
+                assert found == ([code] if code else []), (stage, text, more)
+                assert report.usable == (code != PLACE)
+    assert len(TURNS) == 39
 
 
 def test_media_under_another_name_and_a_text_under_such_a_name(tmp_path: Path) -> None:
