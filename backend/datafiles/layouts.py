@@ -153,6 +153,9 @@ def _known(given: Mapping[str, str]) -> dict[str, str]:
 def _alpaca_columns(first: Row) -> dict[str, str]:
     tag = next((name for name in TAGS if name in first), "")
     columns = {**ALPACA, **OPTIONAL, **PAIR, "kto_tag": tag}
+    texts = [first.get(name) for name in ("prompt", "response", "completion", *PAIR)]
+    if any(turns.is_list(each if isinstance(each, list) else [each]) for each in texts):
+        columns[FUNCTIONS] = FUNCTIONS  # beside messages, which may call them
     if ALPACA["prompt"] in first:
         return columns
     for prompt, response in PAIRS:

@@ -3,11 +3,11 @@
 Memory is bounded: of each text only a hash is held, of at most MOST different questions.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from backend.datafiles import values
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import Layout
 from backend.datafiles.turns import Message, thought_of
@@ -141,10 +141,14 @@ class Survey:
 
 def _hash(message: Message) -> int:
     calls = message.get("tool_calls")
-    more = json.dumps(calls, sort_keys=True, default=str) if calls else ""
+    more = values.dumps(calls, sort_keys=True, default=str) if calls else ""
     return hash((message["role"], message["content"], thought_of(message), more))
 
 
 def _bare(message: Message) -> list[str]:
     """What a message holds, without white space."""
-    return ["".join(str(value).split()) for value in message.values()]
+    texts = (
+        each if isinstance(each, str) else values.dumps(each, default=str)
+        for each in message.values()
+    )
+    return ["".join(text.split()) for text in texts]

@@ -152,13 +152,17 @@ def thought_of(one: Mapping[str, Any]) -> str:
 
 
 def same(left: list[Message], right: list[Message]) -> bool:
-    """Whether two lists of messages say the same, whatever else stands in them (ids, say)."""
+    """Whether two lists of messages say the same, whatever else stands in them (ids, say).
+
+    Numbers in calls are the same where their digits are, which is what is learned.
+    """
     return [_said(one) for one in left] == [_said(one) for one in right]
 
 
 def _said(one: Message) -> list[Any]:
     calls = [call["function"] for call in one.get("tool_calls") or []]
-    return [one["role"], one["content"], calls, *(one.get(name) for name in THOUGHTS)]
+    written = values.dumps(calls, sort_keys=True, default=str)
+    return [one["role"], one["content"], written, *(one.get(name) for name in THOUGHTS)]
 
 
 def text(value: Any) -> str:

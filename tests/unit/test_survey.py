@@ -11,6 +11,8 @@ from backend.__main__ import main
 from backend.contract.dataset_info import Entry
 from backend.datafiles import survey
 from backend.datafiles.check import Checking, check
+from backend.datafiles.detect import rendered
+from backend.datafiles.entering import proposed
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -55,6 +57,10 @@ Q = [{"role": "user", "content": "q"}]
 A = [{"role": "assistant", "content": "a"}]
 CALL = {"name": "add", "arguments": "{}"}
 ADD = {"name": "add", "parameters": {"type": "object", "properties": {}}}
+CALLS = [
+    {"role": "assistant", "content": None, "function_call": {"name": "add", "arguments": digits}}
+    for digits in ('{"a": 1.50}', '{"a": 1.5}')
+]
 PAIR = {"prompt": "q", "chosen": "a", "rejected": "b"}
 SHAREGPT = {"conversations": [{"from": "human", "value": "q"}]}
 KTO = {"prompt": "prompt", "response": "response", "kto_tag": "t"}
@@ -79,6 +85,12 @@ STAGES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"prompt": "q"}, {}, "ppo"),
     ({"messages": [*Q, {**A[0], "content": None, "function_call": CALL}]}, {}, "sft"),
     ({"messages": [*Q, {**A[0], "function_call": CALL}], "functions": [ADD]}, {}, "sft"),
+    ({"prompt": Q, "chosen": CALLS[0], "rejected": CALLS[1], "functions": [ADD]}, {}, "dpo"),
+    ({"prompt": Q, "chosen": CALLS[:1], "rejected": CALLS[1:], "functions": [ADD]}, {}, "dpo"),
+    ({"chosen": [*Q, CALLS[0]], "rejected": [*Q, CALLS[1]], "functions": [ADD]}, {}, "dpo"),
+    ({"prompt": Q, "completion": CALLS[:1], "functions": [ADD]}, {}, "sft"),
+    ({"prompt": "q", "chosen": CALLS[0], "rejected": CALLS[1], "functions": [ADD]}, {}, "dpo"),
+    ({"instruction": "q", "output": "a", "functions": "of a word"}, {}, "sft"),
 ]  # fmt: skip
 
 
@@ -88,7 +100,7 @@ def test_the_stage_is_that_of_the_entry_or_of_the_first_rows(home: Path) -> None
         report = judge(home, [row, row], **entry)
         assert (report["stage"], report["usable"], report["good"]) == (stage, 2, True), (row, entry)
         seen += 1
-    assert seen == 13
+    assert seen == 19
     for answer in ({"content": ""}, {"content": " "}, {"content": "", "tool_calls": []}):
         report = judge(home, [{"messages": [*Q, {**A[0], **answer}]}] * 3)
         assert (report["stage"], report["usable"]) == ("sft", 0), "answers are no prompts"
@@ -96,6 +108,23 @@ def test_the_stage_is_that_of_the_entry_or_of_the_first_rows(home: Path) -> None
     write(home / "t.txt", ["words"])
     assert printed(["t.txt"])["stage"] == "pt"
     assert printed(["x", "--stage", "sft"])["stage"] == "sft"
+
+
+def test_a_preference_of_older_calls_is_one_with_its_functions(home: Path) -> None:
+    """It was registered as fit for ppo without its functions: 1.50 and 1.5 were taken for the same
+    answer, though calls are learned with the digits of the row."""
+    row = {"prompt": Q, "chosen": CALLS[0], "rejected": CALLS[1], "functions": [ADD]}
+    write(home / "y.jsonl", [row])
+    proposal, first = proposed(home / "y.jsonl")
+    assert (proposal.kind, proposal.entry["ranking"]) == ("preference", True)
+    assert proposal.entry["columns"]["tools"] == "functions"
+    conversation = rendered(proposal.entry, first.rows[0], "dpo")
+    assert conversation.tools == [{"type": "function", "function": ADD}]
+    for entry in ({}, proposal.entry):
+        found = findings(judge(home, [row], **entry))
+        assert list(found) == ["row_older_calls"]
+    row["rejected"] = CALLS[0]
+    assert list(findings(judge(home, [row], ranking=True))) == ["row_same_answers"]
 
 
 def test_columns_that_hold_data_and_are_not_read(home: Path) -> None:
