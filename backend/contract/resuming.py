@@ -61,7 +61,8 @@ class Change:
 class Resumption:
     """How a run goes on: `values` have what is kept put back; `total` counts all steps, those done
     among them, and is 0 where it is not known; `nothing_left` where all of them are done;
-    `damage` is what is wrong with newer checkpoints, which are passed over."""
+    `shortened` where the checkpoint's run was to take more steps than that; `damage` is what is
+    wrong with newer checkpoints, which are passed over."""
 
     checkpoint: Path
     step: int
@@ -70,6 +71,7 @@ class Resumption:
     damage: tuple[Problem, ...] = ()
     total: int = 0
     nothing_left: bool = False
+    shortened: bool = False
 
     def problems(self) -> list[Problem]:
         """What keeps the run from going on."""
@@ -86,8 +88,13 @@ class Resumption:
 
     def place(self, path: str, lang: str = "en") -> str:
         """From which checkpoint (named by `path`) the run goes on, after which step; or that it is
-        finished."""
-        key = "finished" if self.nothing_left else "from_steps" if self.total else "from"
+        finished, or has no step left."""
+        if self.nothing_left:
+            key = "passed" if self.shortened else "finished"
+        elif 0 < self.total <= self.step:
+            key = "only_saves"
+        else:
+            key = "from_steps" if self.total else "from"
         return t(f"resume.{key}", lang, path=path, step=self.step, total=self.total)
 
     def rows(self, lang: str = "en") -> list[list[str]]:
@@ -121,7 +128,8 @@ def resumption(values: Mapping[str, Value]) -> Resumption | None:
         changes=changes,
         damage=tuple(damage),
         total=way.total,
-        nothing_left=0 < way.total <= way.step and not _unfinished(checkpoint, values),
+        nothing_left=not way.steps_left and not _unfinished(checkpoint, values),
+        shortened=way.before is not None and way.before.total > max(way.total, way.step),
     )
 
 
@@ -269,6 +277,11 @@ class _Way:
             total = steps_in_all(before, after, then, now)
         return cls(step=step, then=then, now=now, before=before, after=after, total=total)
 
+    @property
+    def steps_left(self) -> bool:
+        """Whether a step is left to do, as far as that is known."""
+        return not 0 < self.total <= self.step
+
     def changes(self) -> tuple[Change, ...]:
         """Every difference, with what becomes of it."""
         found = [
@@ -284,28 +297,33 @@ class _Way:
         kind, effect = on_resume(name, self.then, self.now)
         if effect in {"batch", DEVICES} and self.before is None:
             kind, effect = "refused", "resume_place_unknown"
-        figures: dict[str, int] = {"next": self.step + 1, "total": self.total}
-        same = self.before is not None and self.total == self.before.total
+        figures = {"next": self.step + 1, "step": self.step, "total": self.total}
         if self.before:
             figures["before"] = self.before.total
-        if name == "num_train_epochs" and self.now.get("max_steps"):
-            effect = "length_by_steps"
-        elif effect == "batch" and self.after:
-            effect = "batch_stream" if not self.after.size else "batch_same" if same else "batch"
+        if self.after:
             figures |= {"row": self.after.rows + 1, "size": self.after.size}
             figures["epoch"] = self.after.epoch + 1
-        elif effect in {"batch", "rate", "length"} and not (self.total and self.before):
-            effect += "_open"
-        elif effect == "length" and same:
-            effect = "length_same"
         return Change(
             name=name,
             then=shown(then),
             now=shown(now),
             kind=kind,
-            effect=effect,
+            effect=self._text_of(name, effect) if kind == "taken" else effect,
             figures=figures,
         )
+
+    def _text_of(self, name: str, effect: str) -> str:
+        """Which text says what an argument that is taken up does, given the steps that are left."""
+        same = self.before is not None and self.total == self.before.total
+        if name == "num_train_epochs" and self.now.get("max_steps"):
+            return "length_by_steps"
+        if not self.steps_left:
+            return "length_done" if effect == "length" else "no_step_left"
+        if effect == "batch" and self.after:
+            return "batch_stream" if not self.after.size else "batch_same" if same else "batch"
+        if effect in {"batch", "rate", "length"} and not (self.total and self.before):
+            return f"{effect}_open"
+        return "length_same" if effect == "length" and same else effect
 
 
 def _then(checkpoint: Path, now: Values) -> Values:

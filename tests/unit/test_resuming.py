@@ -374,9 +374,10 @@ def test_how_many_steps_there_are_is_said_once(home: Path) -> None:
         "nothing: max_steps says how many steps the run has, 5 in all"
     )
     (batch,) = going_on(home, max_steps=5, per_device_train_batch_size=2).changes
-    assert batch.text().endswith("is seen once; still 5 steps in all")
+    assert batch.text() == "has no effect: no step is left to do"
     (stays,) = going_on(home, num_train_epochs=0.6).changes[1:]
-    assert (stays.name, stays.text()) == ("max_steps", "still 5 steps in all")  # 0.6 of 8
+    done = "asks for no more than the 5 steps that are done: no step is left to do"
+    assert (stays.name, stays.text()) == ("max_steps", done)  # 0.6 of 8
     (problem,) = going_on(home, max_steps=5, num_train_epochs=9.0).problems()
     assert problem.text().endswith("resume it with a larger max_steps.")
 
@@ -465,3 +466,43 @@ def test_errors_come_alone_and_a_run_that_goes_on_is_said_to(
         with pytest.raises(RunFolderError) as refused:
             resume_command(["first", *words])
         assert [each.code for each in refused.value.problems] == ["run_going_on"]
+
+
+def test_what_is_said_where_no_step_is_left(home: Path) -> None:
+    """Of a finished run whose batches are others the table said "goes on at row 1 of 24 of epoch 4"
+    beside "nothing left to do", and of one epoch of its three "still 18 steps in all"."""
+    place = Position(step=18, epoch=3, size=24, batch=4, accumulation=1, total=18)
+    three: Values = {"num_train_epochs": 3.0}
+    folder = run(home, place, **three)
+    nothing = "has no effect: no step is left to do"
+    short = "asks for no more than the 18 steps that are done: no step is left to do"
+    cases: list[tuple[Values, str]] = [
+        ({"per_device_train_batch_size": 2}, nothing),
+        ({"learning_rate": 1e-5}, nothing),
+        ({"logging_steps": 3}, nothing),
+        ({"num_train_epochs": 1.0}, short),
+        ({"max_steps": 5}, short),
+        ({"max_steps": 18}, short),
+    ]
+    for given, text in cases:
+        found = going_on(home, **{**three, **given})
+        assert [each.text() for each in found.changes] == [text], given
+        assert [each.code for each in found.problems()] == ["resume_nothing_left"]
+        assert "is the end of the run: all of its 18 steps are done" in found.place("p")
+    (longer,) = going_on(home, num_train_epochs=4.0).changes
+    assert longer.text().startswith("24 steps in all instead of 18")
+    position.write(folder / "checkpoint-3", {"position": place_after(10).to_json()})
+    run_folder.write_manifest(folder / "checkpoint-3")
+    for state, words in (
+        ('{"code": 0}', "No step is left from p: 10 are done, and with these arguments the run"),
+        ('{"signal": 9}', "Goes on from p, after step 10: no step is left, only its result is"),
+    ):
+        (folder / "exit.json").write_text(state)
+        found = going_on(home, **three, max_steps=8)
+        assert found.place("p").startswith(words)
+        assert "no more than the 10 steps" in found.changes[0].text()
+
+
+def place_after(step: int) -> Position:
+    """In the second epoch of three, of six steps each."""
+    return Position(step=step, epoch=1, rows=4 * (step - 6), size=24, batch=4, total=18)
