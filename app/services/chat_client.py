@@ -25,7 +25,7 @@ import httpx
 from app.services import chat_turns
 from backend.contract.command import Command
 from backend.contract.field import Values
-from backend.contract.home import home
+from backend.contract.home import home, started_in
 from backend.contract.problems import ModelError, Problem
 
 TIMEOUT = httpx.Timeout(10, read=None)
@@ -75,7 +75,13 @@ def load(values: Values) -> None:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=home(),
-                env={**_environment(), **built.env, "API_KEY": key, "API_WITH_PARENT": "1"},
+                env={
+                    **_environment(),
+                    **started_in(),
+                    **built.env,
+                    "API_KEY": key,
+                    "API_WITH_PARENT": "1",
+                },
                 start_new_session=True,
             )
         model = Path(str(values["adapter_name_or_path"] or values["model_name_or_path"])).name

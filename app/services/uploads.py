@@ -24,6 +24,7 @@ from backend.contract import boundary, registry
 from backend.contract.dataset_info import PACKED, kind
 from backend.contract.home import data
 from backend.contract.names import check_name
+from backend.contract.printed import binary_size
 from backend.contract.problems import DataError, DiskFullError, Problem
 from backend.datafiles import hostile
 from backend.datafiles.packed import unpacked
@@ -142,7 +143,7 @@ class _Copy:
         """So many more bytes of a file; `read` are those of the packed file so far."""
         self.written += written
         if self.written > self.limit:
-            raise wrong("upload_too_large", file, limit=self.limit // 1024**2)
+            raise wrong("upload_too_large", file, limit=binary_size(self.limit))
         if self.progress:
             self.progress(min(1.0, (self.read + read) / max(1, self.total)))
 

@@ -145,8 +145,10 @@ def judged(values: Values, problems: Sequence[Problem], task: str) -> list[Probl
     """The problems of parsing, and those of the rules where parsing found none.
 
     A wrong value is a problem where its argument does not apply, too: it would be one as soon as
-    the argument does.
+    the argument does. Where the file of arguments could not be read, that is all.
     """
+    if any("file" in problem.params and not problem.field for problem in problems):
+        return list(problems)
     wrong = {problem.field for problem in problems if not problem.notice}
     return [*problems, *(one for one in broken(values, task) if one.field not in wrong)]
 

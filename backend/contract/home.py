@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 REGISTRY = "dataset_info.json"
+STARTED_IN = "TUNEBOARD_STARTED_IN"  # of a run: where it was started, for messages only
 
 
 def home() -> Path:
@@ -45,8 +46,17 @@ def find(path: str | Path) -> Path:
 
 
 def looked_in(path: str | Path) -> str:
-    """The places of a path that is not there, for a message."""
-    return ", ".join(map(str, places(path)))
+    """The places of a path that is not there, for a message. Among them is the folder where the
+    run was started that says so: what lies there has been made absolute before (see paths)."""
+    given, started = Path(path).expanduser(), os.environ.get(STARTED_IN)
+    first = (Path(started) / given,) if started else ()
+    return ", ".join(map(str, dict.fromkeys((*first, *places(path)))))
+
+
+def started_in() -> dict[str, str]:
+    """The environment that tells a child, which stands in the working folder, where its person
+    stands."""
+    return {STARTED_IN: os.environ.get(STARTED_IN) or str(_current())}
 
 
 def output(path: str | Path) -> Path:

@@ -17,7 +17,7 @@ from backend.contract import boundary, places, resumed_run, resuming, run_folder
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
 from backend.contract.files import read_json, write_atomic
-from backend.contract.home import home, output, relative, saves
+from backend.contract.home import home, output, relative, saves, started_in
 from backend.contract.names import check_output_dir, plain
 from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, RunFolderError
@@ -200,7 +200,7 @@ def _supervise(folder: Path, secrets: Mapping[str, str], *words: str) -> None:
     The process started here forks the lasting one and ends. Raises RunFolderError.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
-    env |= {**secrets, "TUNEBOARD_HOME": _home_of(folder)}
+    env |= {**secrets, **started_in(), "TUNEBOARD_HOME": _home_of(folder)}
     if (ROOT / "pyproject.toml").is_file():  # a checkout, perhaps not installed
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
     # -P: a folder named backend where the person stands must not be taken for ours.

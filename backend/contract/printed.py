@@ -24,6 +24,15 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def binary_size(count: int) -> str:
+    """A limit in bytes as people set it, in steps of 1024: 512 MB, 1.5 GB, 1 TB."""
+    number, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while number >= 1024 and len(units) > 1:
+        number /= 1024
+        units.pop(0)
+    return f"{number:.4g} {units[0]}"
+
+
 def say(text: str, stream: TextIO | None = None) -> None:
     """A line, or several, to the terminal (standard output unless told otherwise)."""
     out = stream or sys.stdout

@@ -1,7 +1,8 @@
 """Runs by name: wherever a folder with a model or an adapter is asked for, a run may be named.
 
 `first`, `lora/first` and `SmolLM2-135M-Instruct/lora/first` mean the run whose folder ends so,
-`first/checkpoint-20` a checkpoint of it. A path that is there always means what is there.
+`first/checkpoint-20` a checkpoint of it. A path that is there means what is there, unless it is a
+folder that is no run and holds nothing of the kind that is asked for.
 """
 
 import difflib
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from backend.contract import home
-from backend.contract.checkpoints import FOLDER, MANIFEST, checkpoints
+from backend.contract.checkpoints import FOLDER, MANIFEST, TRAINER_STATE, checkpoints
 from backend.contract.dataset_info import names
 from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
@@ -73,7 +74,7 @@ def check(values: Mapping[str, Value]) -> list[Problem]:
 
 def find(name: str) -> list[Path]:
     """The runs of any kind whose folders end as the name says."""
-    parts = Path(name).parts if _is_name(name) else ()
+    parts = Path(name).parts if _may_name(name) else ()
     if not 0 < len(parts) <= PARTS:
         return []
     return [each for each in folders(saves()) if each.parts[-len(parts) :] == parts]
@@ -82,26 +83,30 @@ def find(name: str) -> list[Path]:
 def looked_in(name: str) -> str:
     """Where a name was looked for that means nothing here, for a message: as a path, and as a run
     (the folders of saves/ that it would be the end of)."""
-    places = list(home.places(name))
-    parts = Path(name).parts if _is_name(name) else ()
+    places = [home.looked_in(name)]
+    parts = Path(name).parts if _may_name(name) else ()
     if 0 < len(parts) <= PARTS:
-        places.append(saves().joinpath(*["*"] * (PARTS - len(parts)), *parts))
-    return ", ".join(map(str, places))
+        places.append(str(saves().joinpath(*["*"] * (PARTS - len(parts)), *parts)))
+    return ", ".join(places)
 
 
 def _problem(name: str, field: str, values: Mapping[str, Value]) -> Problem | None:
     meant = _meant(name, field, values)
-    if len(meant) == 1 or not _is_name(name):
+    if len(meant) == 1 or not _may_name(name):
         return None
     params = {"name": name, "paths": _listed(meant or find(name))}
     if meant:
         return Problem(code="run_name_ambiguous", field=field, params=params)
+    if os.path.lexists(local(name)):  # what is wrong with it is said by whoever reads it
+        return None
     if find(name):
         return Problem(code="run_name_without_weights", field=field, params=params)
     if field in (*MODELS, CHECKPOINT) or "/" in name:
         return None
-    params = {"name": name, "folder": relative(saves()), "near": _near(name)}
-    return Problem(code="run_name_unknown", field=field, params=params)
+    near = _near(name)
+    code = "run_name_unknown_near" if near else "run_name_unknown"
+    params = {"name": name, "path": looked_in(name)} | ({"near": near} if near else {})
+    return Problem(code=code, field=field, params=params)
 
 
 def _given(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
@@ -116,7 +121,7 @@ def _given(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
 
 def _meant(name: str, field: str, values: Mapping[str, Value]) -> list[Path]:
     """The folders that a name may mean in an argument: none where it is a path or a hub's id."""
-    if not _is_name(name):
+    if not _may_name(name) or _is_there(name, field):
         return []
     *parts, last = Path(name).parts
     point = last if FOLDER.fullmatch(last) else ""
@@ -128,15 +133,24 @@ def _meant(name: str, field: str, values: Mapping[str, Value]) -> list[Path]:
     return found
 
 
-def _is_name(name: str) -> bool:
+def _may_name(name: str) -> bool:
     path = Path(name)
     return (
         bool(path.parts)
         and not path.is_absolute()
         and not {"..", "~"} & set(path.parts)
         and "\0" not in name
-        and not os.path.lexists(local(name))
     )
+
+
+def _is_there(name: str, field: str) -> bool:
+    """Whether a path means what is there: a file, a run, or a folder with what the argument takes.
+    Another folder does not hide the run that has its name."""
+    place = local(name)
+    if not place.is_dir():
+        return os.path.lexists(place)
+    point = FOLDER.fullmatch(place.name) or (place / TRAINER_STATE).is_file()
+    return (place / RUN).is_file() or _holds(place, field) or (field == CHECKPOINT and bool(point))
 
 
 def _holds(folder: Path, field: str) -> bool:
@@ -169,10 +183,10 @@ def _arguments(folder: Path) -> Mapping[str, object]:
 
 
 def _near(name: str) -> str:
-    """The runs whose names are close to this one, or a dash."""
+    """The runs whose names are close to this one."""
     known = folders(saves())
     close = difflib.get_close_matches(name, {each.name for each in known}, n=3, cutoff=0.6)
-    return _listed([each for each in known if each.name in close]) or "–"
+    return _listed([each for each in known if each.name in close])
 
 
 def _listed(paths: list[Path]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from backend.contract import boundary
 from backend.contract.dataset_info import SUFFIXES, kind
+from backend.contract.printed import binary_size
 from backend.datafiles.wrong import wrong
 
 SPECIAL = ("/proc", "/sys", "/dev")  # looks regular and may never end
@@ -82,7 +83,7 @@ def refuse_explosive(file: Path, rows: int, unpacked: int, limit: int) -> None:
     """
     size = file.stat().st_size
     if rows > size * ROWS_A_BYTE:
-        raise wrong("file_explodes", file, limit=limit // 1024**2, ratio=RATIO)
+        raise wrong("file_explodes", file, limit=binary_size(limit), ratio=RATIO)
     refuse_dense(file, size, unpacked, limit)
 
 
@@ -90,4 +91,4 @@ def refuse_dense(file: Path, packed: int, unpacked: int, limit: int = MOST) -> N
     """Raises DataError where so many unpacked bytes come from so few packed ones that it must be
     a trap, or where they are more than `limit`."""
     if unpacked > limit or (unpacked > HONEST and unpacked > RATIO * max(1, packed)):
-        raise wrong("file_explodes", file, limit=limit // 1024**2, ratio=RATIO)
+        raise wrong("file_explodes", file, limit=binary_size(limit), ratio=RATIO)

@@ -58,3 +58,20 @@ def test_each_command_says_how_it_is_used(
     assert list(home.iterdir()) == []
     main(["webui", "--help"])
     assert page[-3:] == ["-m", "app", "--help"]
+
+
+def test_a_file_of_arguments_that_cannot_be_read_is_all_that_is_said(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "Choose a model first" stood there, too, though the file may well name one."""
+    monkeypatch.chdir(home)
+    (home / "bad.yaml").write_text("a: [\n")
+    (home / "list.yaml").write_text("- a\n")
+    seen = 0
+    for task in ("train", "eval", "export", "chat", "api"):
+        for name in ("nosuch.yaml", "bad.yaml", "list.yaml"):
+            assert main([task, name]) == UsageError.exit_code
+            (line,) = capsys.readouterr().err.splitlines()
+            assert name in line
+            seen += 1
+    assert seen == 15

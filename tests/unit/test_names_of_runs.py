@@ -12,6 +12,7 @@ from backend.contract.checkpoints import write_manifest
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
+from backend.contract.home import started_in
 from backend.contract.preflight import check_paths
 from backend.contract.problems import TuneboardError
 from backend.terminal import run_of
@@ -113,6 +114,7 @@ def test_a_run_to_resume_by_name() -> None:
 def test_a_folder_of_that_name_is_what_is_meant(home: Path) -> None:
     run("m/lora/first")
     (home / "first").mkdir()
+    (home / "first" / "adapter_config.json").write_text("{}")
     assert taken(adapter_name_or_path="first")["adapter_name_or_path"] == "first"
 
 
@@ -147,11 +149,11 @@ def test_what_a_name_cannot_mean_is_refused_before_anything_loads() -> None:
     assert two in found[2]
     for field in ("adapter_name_or_path", "ref_model_adapters"):
         (found,) = problems(**{field: "demi"}, model_name_or_path="org/other")
-        assert found[:2] == ("run_name_unknown", field)
+        assert found[:2] == ("run_name_unknown_near", field)
         assert one in found[2]
     given: Values = {"stage": "ppo", "reward_model_type": "lora"}
     (found,) = problems(**given, reward_model="demoo")
-    assert found[:2] == ("run_name_unknown", "reward_model")
+    assert found[:2] == ("run_name_unknown_near", "reward_model")
     assert problems(model_name_or_path="gpt2") == []  # a hub's id of one word
     failed = run("m/lora/failed", "")
     for field in ("adapter_name_or_path", "ref_model", "model_name_or_path"):
@@ -194,3 +196,45 @@ def test_runs_are_stopped_and_resumed_by_name() -> None:
         with pytest.raises(TuneboardError) as error:
             run_of(word)
         assert error.value.problems[0].code == code
+
+
+def test_a_folder_that_is_no_run_hides_none(home: Path) -> None:
+    """`export --export_dir r1` writes r1 into the working folder, and `resume r1` found no run."""
+    path = run("m/lora/r1")
+    write_manifest_of(path)
+    (home / "r1").mkdir()
+    for name in ("r1", "lora/r1"):
+        assert run_of(name) == home / path
+    for field in sorted({"model_name_or_path", "adapter_name_or_path", "resume_from_checkpoint"}):
+        assert taken(**{field: "r1"})[field] == path, field
+    (home / "r1" / "config.json").write_text("{}")
+    assert taken(model_name_or_path="r1")["model_name_or_path"] == "r1"
+    assert taken(adapter_name_or_path="r1")["adapter_name_or_path"] == path
+    assert run_of("r1") == home / path
+
+
+def write_manifest_of(path: str) -> None:
+    """A checkpoint of a run that is whole."""
+    point = Path.cwd() / path / "checkpoint-1"
+    point.mkdir()
+    (point / "weights").write_text("w")
+    write_manifest(point)
+
+
+def test_a_name_that_means_nothing_is_said_with_its_places(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No bare dash where no run has a similar name; a run's process, which stands in the working
+    folder, names the folder where its person stands, too."""
+    (found,) = problems(adapter_name_or_path="nosuchrun", model_name_or_path="org/other")
+    places = f"{home / 'nosuchrun'}, {home / 'saves/*/*/nosuchrun'}"
+    assert found[0] == "run_name_unknown"
+    assert found[2].endswith(f"there is nothing at {places}.")
+    here = home / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    passed = started_in()
+    monkeypatch.chdir(home)
+    monkeypatch.setenv(*next(iter(passed.items())))
+    assert run_names.looked_in("nosuchrun") == f"{here / 'nosuchrun'}, {places}"
+    assert started_in() == passed  # of a run that a recipe's process starts
