@@ -4,16 +4,22 @@ Fields: https://platform.openai.com/docs/api-reference/chat/create (those of the
 3.57), and top_k, min_p, repetition_penalty and chat_template_kwargs, which vLLM takes, too.
 """
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_core import from_json
 
-from backend.datafiles import values
+from backend.data.rendering import SWITCHES
 from backend.generation import Sampling
+from backend.serving.messages import (
+    ChatMessage,
+    Checked,
+    check_function,
+    check_messages,
+    check_results,
+    objects,
+)
 from backend.serving.protocol import ApiError, Json
 
 MAX_CHOICES = 8
@@ -51,72 +57,7 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "web_search_options": (),
 }
 OLD = ("functions", "function_call")  # what tools and tool_choice were before
-PARTS = {
-    "image": "picture",
-    "image_url": "picture",
-    "input_image": "picture",
-    "audio": "sound",
-    "audio_url": "sound",
-    "input_audio": "sound",
-    "video": "video",
-    "video_url": "video",
-    "file": "file",
-    "input_file": "file",
-}
-
-
-class _Checked(BaseModel):
-    """Unknown names are errors; null is as if it were not there."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_null(cls, raw: Any) -> Any:
-        if not isinstance(raw, dict):
-            return raw
-        return {name: value for name, value in raw.items() if value is not None}
-
-
-class _Open(_Checked):
-    """Further fields are kept: templates may read them."""
-
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
-
-
-class TextPart(_Checked):
-    """One part of a message's content; only text is understood."""
-
-    type: Literal["text", "refusal"]
-    text: str = ""
-    refusal: str = ""
-
-
-class CalledFunction(_Checked):
-    """The function of a tool call; arguments come as JSON text."""
-
-    name: str
-    arguments: str | Json = "{}"
-
-
-class ToolCall(_Checked):
-    """A call that an earlier answer made; `index` is what a stream numbered it with."""
-
-    id: str | None = None
-    index: int | None = None
-    type: Literal["function"] = "function"
-    function: CalledFunction
-
-    def plain(self) -> Json:
-        """The call with its arguments as an object, as templates take it."""
-        name, arguments = self.function.name, self.function.arguments
-        if isinstance(arguments, str):
-            try:
-                arguments = json.loads(arguments or "{}", parse_float=values.number)
-            except ValueError:
-                raise ApiError(400, "bad_tool_arguments", "messages", name=name) from None
-        call: Json = {"type": "function", "function": {"name": name, "arguments": arguments}}
-        return {"id": self.id, **call} if self.id else call
+OTHER_SCHEMAS = ("input_schema", "inputSchema")  # a tool's parameters in Anthropic's API, in MCP
 
 
 def _tool(raw: Json) -> Json:
@@ -126,44 +67,27 @@ def _tool(raw: Json) -> Json:
     return raw if raw.get("type") and "function" in raw else {"type": "function", **function}
 
 
-class ChatMessage(_Open):
-    """One message of the conversation; its further fields are the template's to read."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] = ""
-    refusal: str = ""
-    tool_calls: list[ToolCall] = []
-
-    def plain(self) -> Json:
-        """The internal shape of a message: text content, tool arguments as objects."""
-        content = self.content
-        if isinstance(content, list):
-            content = "".join(part.text + part.refusal for part in content)
-        content += self.refusal
-        role = "system" if self.role == "developer" else self.role
-        message: Json = {**(self.model_extra or {}), "role": role, "content": content}
-        if self.tool_calls:
-            message["tool_calls"] = [call.plain() for call in self.tool_calls]
-        return message
+def _as_list(stop: Any) -> Any:
+    return [stop] if isinstance(stop, str) else stop
 
 
-class StreamOptions(_Checked):
+class StreamOptions(Checked):
     """Whether the last chunk of a stream tells the token counts; chunks are never padded."""
 
     include_usage: bool = False
     include_obfuscation: Literal[False] = False
 
 
-class ChatRequest(_Checked):
+class ChatRequest(Checked):
     """The body of POST /v1/chat/completions."""
 
     model: str | None = None
     messages: list[ChatMessage] = Field(min_length=1)
-    tools: list[Annotated[Json, AfterValidator(_tool)]] = []
+    tools: list[Annotated[Json, AfterValidator(_tool)]] = Field(default=[])
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     n: int = Field(default=1, ge=1, le=MAX_CHOICES)
-    stop: str | list[str] = []
+    stop: Annotated[list[str], BeforeValidator(_as_list)] = Field(default=[])
     seed: int | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
@@ -173,21 +97,26 @@ class ChatRequest(_Checked):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
     reasoning_effort: str | None = None
-    chat_template_kwargs: Json = {}
+    chat_template_kwargs: Json = Field(default={})
 
     def variables(self) -> Json:
-        """What the request gives the chat template beside messages and tools."""
+        """What the request gives the chat template beside messages and tools.
+
+        Raises ApiError (400) for a reasoning_effort that stands there twice, with two values.
+        """
         variables = {n: v for n, v in self.chat_template_kwargs.items() if v is not None}
-        if self.reasoning_effort is not None:
-            variables.setdefault("reasoning_effort", self.reasoning_effort)
+        effort = self.reasoning_effort
+        if effort is None:
+            return variables
+        if variables.setdefault("reasoning_effort", effort) != effort:
+            raise ApiError(400, "two_efforts", "reasoning_effort")
         return variables
 
     def stops(self) -> tuple[str, ...]:
         """The stop texts, empty ones left out."""
-        stops = [self.stop] if isinstance(self.stop, str) else self.stop
-        if len(stops) > MAX_STOPS:
+        if len(self.stop) > MAX_STOPS:
             raise ApiError(400, "too_many_stops", "stop", limit=MAX_STOPS)
-        return tuple(text for text in stops if text)
+        return tuple(text for text in self.stop if text)
 
     def sampling(self, standard: Sampling) -> Sampling:
         """The sampling of this request; what it does not say is as the server was started."""
@@ -206,7 +135,7 @@ class ChatRequest(_Checked):
 
 
 def parse(body: bytes) -> ChatRequest:
-    """The request in a body; raises ApiError (400) that names the first wrong parameter."""
+    """The request in a body; raises ApiError (400) that names the place of the first fault."""
     try:
         # stricter than json.loads: no NaN, no half surrogates, no endless nesting
         raw = from_json(body, allow_inf_nan=False)
@@ -222,50 +151,29 @@ def parse(body: bytes) -> ChatRequest:
             raise ApiError(400, code, name, name=name)
         if value == "none":  # the tool_choice
             raw.pop("tools", None)
-    _check_parts(raw.get("messages"))
-    _check_tools(raw)
+    for name in SWITCHES:
+        if raw.get(name) is not None:
+            raise ApiError(400, "use_template_kwargs", name, name=name)
+    check_messages(raw.get("messages"))
+    _check_tools(raw.get("tools"))
     try:
-        return ChatRequest.model_validate(raw)
+        request = ChatRequest.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        name = str(first["loc"][0])
+        place = ".".join(str(part) for part in first["loc"])[:200]
         if first["type"] == "extra_forbidden":
-            raise ApiError(400, "unknown_parameter", name, name=place[:200]) from None
-        raise ApiError(400, "bad_parameter", name, name=place, reason=first["msg"]) from None
+            raise ApiError(400, "unknown_parameter", place, name=place) from None
+        raise ApiError(400, "bad_parameter", place, name=place, reason=first["msg"]) from None
+    check_results(request.messages)
+    return request
 
 
-def _check_parts(messages: Any) -> None:
-    """Raises ApiError (400) for a part of a message that is a picture, a sound, a file."""
-    for place, part in _inside(messages, "messages", "content"):
-        kind = part.get("type")
-        if isinstance(kind, str) and kind not in {"text", "refusal"}:
-            code = f"part_{PARTS.get(kind, 'unknown')}"
-            raise ApiError(400, code, "messages", place=place, type=kind[:80])
-
-
-def _check_tools(raw: Json) -> None:
-    """Raises ApiError (400) for a tool, or a call of one, that is no function or has no name."""
-    calls = _inside(raw.get("messages"), "messages", "tool_calls")
-    tools = _items(raw.get("tools"), "tools")
-    for param, places in (("tools", tools), ("messages", calls)):
-        for place, tool in places:
-            kind, function = tool.get("type") or "function", tool.get("function", tool)
-            if kind != "function":
-                raise ApiError(400, "tool_no_function", param, place=place, type=str(kind)[:80])
-            name = function.get("name") if isinstance(function, dict) else None
-            if not isinstance(name, str) or not name:
-                raise ApiError(400, "tool_unnamed", param, place=place)
-
-
-def _inside(messages: Any, place: str, field: str) -> Iterator[tuple[str, Json]]:
-    """The objects in a list that each message has, with their places."""
-    for outer, message in _items(messages, place):
-        yield from _items(message.get(field), f"{outer}.{field}")
-
-
-def _items(items: Any, place: str) -> Iterator[tuple[str, Json]]:
-    """The objects in a list, with their places; other things are for the models to refuse."""
-    for number, item in enumerate(items if isinstance(items, list) else []):
-        if isinstance(item, dict):
-            yield f"{place}.{number}", item
+def _check_tools(tools: Any) -> None:
+    """Raises ApiError (400) for a tool that is no function, or has no name, or whose schema goes by
+    another API's name, under which templates do not look for it."""
+    for place, tool in objects(tools, "tools"):
+        check_function(tool, place)
+        for name in OTHER_SCHEMAS:
+            if name in tool.get("function", tool):
+                where = f"{place}.function.{name}" if "function" in tool else f"{place}.{name}"
+                raise ApiError(400, "use_parameters", where, place=where)

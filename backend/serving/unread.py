@@ -10,29 +10,47 @@ from backend.serving.ask import Message
 
 # What every template is given, or finds in its environment; no request may change that.
 GIVEN_ANYWAY = {"messages", "tools", "add_generation_prompt", "raise_exception", "strftime_now"}
+# Fields of a message that are not for the model, or are checked elsewhere.
+NOT_READ = {"role", "content", "id", "cache_control"}
+# Further ones of an answer that goes back; `parsed` is the openai package's reading of the content.
+ASSISTANT_FIELDS = {"tool_calls", "parsed", *THOUGHTS}
 NAMED = 80  # characters of a name or value that are told
 
 
 def refuse_unread(messages: Sequence[Message], template: Template) -> None:
     """Raises UsageError for a field of a message that says something and would have no effect.
 
-    Empty fields say nothing. A result's tool_call_id, and its name where that is a called
-    function's, say what its place says, too. A thought that the template has no place for is
+    What is taken unread: empty fields; what repeats another field or the message's place; hints to
+    a cache and ids, which are not for the model. A thought that the template has no place for is
     dropped, as templates drop those of earlier turns.
     """
     called: list[str] = []
     for number, message in enumerate(messages):
         for name, value in message.items():
-            if value and name not in {"role", "content"} and not _taken(name, message, called):
+            if not (_is_empty(value) or name in NOT_READ or _is_taken(name, message, called)):
                 _refuse_unless_read(name, f"messages.{number}.{name[:NAMED]}", template)
         called += [call["function"]["name"] for call in message.get("tool_calls", [])]
 
 
-def _taken(name: str, message: Message, called: list[str]) -> bool:
+def _is_empty(value: Any) -> bool:
+    """Whether a value says nothing: null, false, an empty text or list, an object of such values.
+
+    A number says something: `weight` 0 as much as 1.
+    """
+    if isinstance(value, dict):
+        return all(map(_is_empty, value.values()))
+    return value is None or value is False or value in ("", [])
+
+
+def _is_taken(name: str, message: Message, called: list[str]) -> bool:
     """Whether a field that no template has to read is in its place."""
     if message["role"] == "assistant":
-        return name == "tool_calls" or name in THOUGHTS
+        if name == "reasoning_details":  # OpenRouter's: the thought once more, in parts
+            return any(message.get(thought) for thought in THOUGHTS)
+        return name in ASSISTANT_FIELDS
     if message["role"] == "tool":
+        if name == "status":  # LangChain's
+            return message[name] == "success"
         return name == "tool_call_id" or (name == "name" and message[name] in called)
     return False
 
@@ -40,14 +58,15 @@ def _taken(name: str, message: Message, called: list[str]) -> bool:
 def _refuse_unless_read(name: str, place: str, template: Template) -> None:
     if name == "tool_calls" or template.ignores(name):
         params = {"name": place}
-        raise UsageError(Problem(code="message_field_ignored", field="messages", params=params))
+        raise UsageError(Problem(code="message_field_ignored", field=place, params=params))
 
 
 def template_variables(requested: Mapping[str, Any], template: Template) -> dict[str, Any]:
     """The variables under the names that the template reads.
 
     Raises UsageError for one that would have no effect (thinking that is switched off where there
-    is none has its effect), and for a switch that is neither true nor false.
+    is none has its effect), for a switch that is neither true nor false, and for two names of one
+    switch that contradict each other.
     """
     known = {name for name in template.reads.variables - GIVEN_ANYWAY if name[-6:] != "_token"}
     variables = {}
@@ -58,8 +77,11 @@ def template_variables(requested: Mapping[str, Any], template: Template) -> dict
         if read is not None:
             variables[read] = value
         elif value or name not in SWITCHES:
-            params = {"name": name[:NAMED], "known": ", ".join(sorted(known)) or "-"}
-            raise _error("template_variable_ignored", name, params)
+            params = {"name": name[:NAMED], "known": ", ".join(sorted(known))}
+            code = "template_variable_ignored" if known else "template_without_variables"
+            raise _error(code, name, params)
+    if len({requested[name] for name in SWITCHES if name in requested}) > 1:
+        raise _error("template_switches_differ", SWITCHES[0], {"names": ", ".join(SWITCHES)})
     return variables
 
 
@@ -72,5 +94,5 @@ def _require_boolean(name: str, value: Any, is_switch: bool) -> None:
 
 
 def _error(code: str, name: str, params: Mapping[str, str]) -> UsageError:
-    field = name if name == "reasoning_effort" else "chat_template_kwargs"
+    field = name if name == "reasoning_effort" else f"chat_template_kwargs.{name[:NAMED]}"
     return UsageError(Problem(code=code, field=field, params=params))

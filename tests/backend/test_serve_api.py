@@ -257,7 +257,7 @@ def test_a_bad_request_names_its_parameter(
     content = json.dumps({"messages": HELLO, **body})
     answer = client.post(URL, content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 400
-    assert error_of(answer)["param"] == param
+    assert error_of(answer)["param"].partition(".")[0] == param
 
 
 @pytest.mark.parametrize(
