@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from backend.contract.field import Values
-from backend.contract.home import home
+from backend.contract.home import home, started_in
 from backend.contract.problems import ModelError, Problem, TuneboardError
 
 SILENCE_S = 120.0  # without a word from the child
@@ -42,7 +42,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self.log,
             cwd=home(),
-            env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+            env={**os.environ, **started_in(), "TOKENIZERS_PARALLELISM": "false"},
             start_new_session=True,
         )
         self._held = b""

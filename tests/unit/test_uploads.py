@@ -18,6 +18,7 @@ import zstandard
 from app.services import datasets, inbox, uploads
 from backend import datafiles
 from backend.contract import dataset_info
+from backend.contract.printed import binary_size
 from backend.contract.problems import DataError, DiskFullError, UsageError
 
 ROWS = b'{"q": "a", "a": "b"}\n' * 3
@@ -340,3 +341,9 @@ def test_a_hub_that_does_not_answer_is_named_in_any_language(
     assert [one.code for one in caught.value.problems] == ["dataset_hub_unreachable"]
     assert "org/set" in caught.value.problems[0].text("zh")
     assert not (home / "data" / "dataset_info.json").exists()
+
+
+def test_a_limit_is_said_as_people_set_it() -> None:
+    """A packed text may unpack to 1 TB; the refusal said 1048576 MB."""
+    sizes = {1024**4: "1 TB", 10 * 1024**3: "10 GB", 3 * 512 * 1024**2: "1.5 GB", 512: "512 B"}
+    assert {size: binary_size(size) for size in sizes} == sizes
