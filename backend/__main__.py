@@ -86,10 +86,12 @@ def _values(
     if look and not wrong:
         look(values)
     found += [one for one in check_paths(values, task) if one.field not in wrong]
-    found = [*pictures.problems(values, task), *found]
+    pictured = pictures.problems(values, task)
+    found = [*pictured, *found]
     found.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
     errors = [problem for problem in found if not problem.notice]
     if errors:
+        tell([problem for problem in pictured if problem.notice])
         of_model = not wrong and {problem.field for problem in errors} <= OF_MODEL
         raise (ModelError if of_model else UsageError)(*errors)
     tell(found)

@@ -4,6 +4,7 @@ Jinja is rendered by transformers' immutable sandbox, in worker processes only.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from itertools import product
 from typing import Any
 
@@ -157,13 +158,26 @@ class Template:
         does as it does by itself."""
         if thinking is None:
             return {}
-        switch = next((name for name in SWITCHES if name in self.reads.variables), None)
+        switch = self._switch
         if switch is None:
             self.notices.append(
                 Problem(code="thinking_not_switched", field="enable_thinking", notice=True)
             )
             return {}
         return {switch: bool(thinking)}
+
+    @property
+    def _switch(self) -> str | None:
+        """The variable that switches thinking on and off."""
+        return next((name for name in SWITCHES if name in self.reads.variables), None)
+
+    def with_thinking(self) -> "Template | None":
+        """This template with thinking switched on; None where it has no switch or that is on."""
+        if self._switch is None or self._given.get(self._switch):
+            return None
+        thinking = copy(self)
+        thinking._given = {self._switch: True}
+        return thinking
 
     @property
     def reads_thoughts(self) -> bool:

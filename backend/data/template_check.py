@@ -40,8 +40,7 @@ def check(
         found += _counted("template_folds_system", [_has_system(one) for one in chats])
     if not template.knows_tools:
         found += _counted("template_tools_in_words", [_has_tools(one) for one in chats])
-    found += _counted("template_drops_thoughts", [_loses(template, one) for one in chats])
-    return found + _ignored(template, chats)
+    return found + _dropped_thoughts(template, chats) + _ignored(template, chats)
 
 
 def _against(
@@ -86,6 +85,17 @@ def _has_system(one: Conversation) -> bool:
 
 def _has_tools(one: Conversation) -> bool:
     return bool(one.tools) or any(message.get("tool_calls") for message in one.messages)
+
+
+def _dropped_thoughts(template: Template, chats: list[Conversation]) -> list[Problem]:
+    """In how many rows thoughts are dropped, and in how many of these enable_thinking helps."""
+    losing = [one for one in chats if _loses(template, one)]
+    if not losing:
+        return []
+    thinking = template.with_thinking()
+    kept = sum(not _loses(thinking, one) for one in losing) if thinking else 0
+    code = "template_drops_thoughts" if kept else "template_writes_no_thoughts"
+    return [_notice(code, count=len(losing), rows=len(chats), kept=kept)]
 
 
 def _loses(template: Template, one: Conversation) -> bool:

@@ -71,7 +71,37 @@ def test_thinking_is_dropped() -> None:
     thinks = Conversation([ASK, {"role": "assistant", "content": "<think>so</think>hi"}])
     assert "template_drops_thoughts" not in codes([thinks])
     found = codes([thinks], jinja)
-    assert "template_drops_thoughts" in found or not found
+    assert "template_writes_no_thoughts" in found
+
+
+THINKING = (
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}"
+    "{% if message.reasoning_content and CONDITION %}"
+    "{{ '<think>' + message.reasoning_content + '</think>' }}{% endif %}"
+    "{{ message.content + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def test_the_switch_is_named_only_where_it_helps() -> None:
+    """The notice promised that enable_thinking true keeps a thought that Gemma 4's template writes
+    beside tool calls only, and where it was true already."""
+    thinks = Conversation([ASK, {**SAY, "reasoning_content": "Add the two."}])
+    for condition, switch, expected in (
+        ("enable_thinking", None, "template_drops_thoughts"),
+        ("enable_thinking", False, "template_drops_thoughts"),
+        ("enable_thinking", True, ""),
+        ("message.tool_calls", None, "template_writes_no_thoughts"),
+        ("message.tool_calls and enable_thinking", None, "template_writes_no_thoughts"),
+        ("message.tool_calls and enable_thinking", True, "template_writes_no_thoughts"),
+    ):
+        jinja = THINKING.replace("CONDITION", condition)
+        found = codes([thinks, PLAIN], jinja, enable_thinking=switch)
+        told = {name for name in found if name.endswith("_thoughts")}
+        assert told == ({expected} if expected else set()), (condition, switch)
+        kept = int(expected == "template_drops_thoughts")
+        if expected:
+            assert found[expected] == {"count": 1, "rows": 2, "kept": kept}
 
 
 @pytest.mark.parametrize("stage", ["pt"])

@@ -160,7 +160,10 @@ def test_pictures_are_told_first_and_all_in_one_go(
         assert not any("max_pixels" in line for line in told)  # a notice, where a run begins
     (tmp_path / "x.yaml").write_text(VISION_YAML.format(dataset="some.jsonl"))
     assert main(["train", str(tmp_path / "x.yaml")]) == 2
-    assert "1 of the first 2" not in capsys.readouterr().err  # a notice, when a run begins
+    told = capsys.readouterr().err.splitlines()  # before what is wrong with the arguments
+    assert "1 of the first 2" in told[0]
+    assert told[0].startswith("note: ")
+    assert any(line.startswith("error: ") and "models/gone" in line for line in told[1:])
 
 
 def test_a_set_with_pictures_can_be_looked_at(
