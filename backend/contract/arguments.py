@@ -13,7 +13,8 @@ from backend.contract.field import Field, FieldError, Value, Values
 from backend.contract.fields import FIELDS
 from backend.contract.fields.generation import DRAWN
 from backend.contract.files import Located, read_mapping, write_mapping
-from backend.contract.foreign import ALIASES, FOREIGN
+from backend.contract.foreign import ALIASES, CHOICES, FOREIGN
+from backend.contract.foreign.spellings import HINTS
 from backend.contract.problems import Params, Problem
 from backend.contract.rules import broken
 
@@ -98,6 +99,8 @@ def _meaning(given: str, value: object, task: str) -> tuple[Values, Problem | No
     name = canonical_name(given)
     if name == "warmup_steps" and _is_share(value):  # as transformers 5 has it
         name = "warmup_ratio"
+    if isinstance(value, str):
+        value = CHOICES.get((name, value.strip()), value)
     try:
         if name not in FOREIGN:
             return _of_row(name, value, task)
@@ -287,10 +290,17 @@ def _row(name: str, task: str) -> Field:
     """The row of an argument; FieldError where there is none, with a near name."""
     if name in FIELDS:
         return FIELDS[name]
-    near = suggest(name, _welcome(task))
-    params: Params = {"near": canonical_name(near)} if near else {"task": task}
+    near = _hint(name, task)
+    params: Params = {"near": near} if near else {"task": task}
     code = "unknown_argument_near" if near else "unknown_argument"
     raise FieldError(Problem(code=code, field=name[:80], params=params))
+
+
+def _hint(name: str, task: str) -> str:
+    """What was probably meant, or "": by other programs' names, else by the spelling."""
+    if name in HINTS:
+        return " / ".join(one for one in HINTS[name] if takes(one.partition("=")[0], task))
+    return canonical_name(suggest(name, _welcome(task)))
 
 
 def _other_task(name: str, task: str) -> Problem:

@@ -11,6 +11,7 @@ from backend.contract import arguments
 from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
 from backend.contract.foreign import ALIASES, FOREIGN, llamafactory, trainer
+from backend.contract.foreign.spellings import HINTS
 from backend.contract.problems import Problem, errors
 from backend.contract.texts import has, languages
 from tests.contract.foreign_names import LLAMAFACTORY, TRANSFORMERS_BEFORE
@@ -66,6 +67,26 @@ def test_no_name_is_unknown_and_no_answer_generic() -> None:
                 assert problem.notice == ("has no effect here, because" in text), text
 
 
+def test_hints_lead_to_what_is_meant() -> None:
+    """trl 0.2x (max_seq_length, completion_only_loss), peft (target_modules), transformers
+    (load_in_4bit, torch_dtype) and axolotl (base_model, val_set_size) got no hint, or a wrong
+    one by their spelling: eos_token was hf_hub_token, wandb_project was swanlab_project."""
+    assert len(HINTS) > 80
+    assert not HINTS.keys() & {*FIELDS, *FOREIGN, *ALIASES}
+    for name, ours in HINTS.items():
+        for one in ours:
+            row, _, value = one.partition("=")
+            assert row in FIELDS, (name, row)
+            assert not value or FIELDS[row].parse(value) == value
+        _, (problem,) = answer(name, "x")
+        near = problem.params.get("near", "")
+        assert near == " / ".join(one for one in ours if "train" in FIELDS[one.split("=")[0]].tasks)
+        assert problem.code == ("unknown_argument_near" if near else "unknown_argument"), name
+    assert answer("load_in_4bit", True)[1][0].params["near"] == "quantization_bit=4"
+    assert answer("torch_dtype", "auto")[1][0].params["near"] == "bf16 / fp16"
+    assert answer("torch_dtype", "auto", "chat")[1][0].params["near"] == "infer_dtype"
+
+
 def test_names_have_one_place() -> None:
     assert len(FOREIGN) == len(trainer.NAMES) + len(llamafactory.NAMES) > 150
     assert not FOREIGN.keys() & FIELDS.keys()
@@ -101,6 +122,7 @@ def test_what_stands_for_rows_is_a_value_of_them() -> None:
     [
         ("gradient_checkpointing", False, {"disable_gradient_checkpointing": True}),
         ("gradient_checkpointing", "true", {}),
+        ("quantization_method", "bitsandbytes", {}),
         ("activation_checkpointing", "no", {"disable_gradient_checkpointing": True}),
         ("gradient_checkpointing_kwargs", {"use_reentrant": True}, {"use_reentrant_gc": True}),
         ("gradient_checkpointing_kwargs", '{"use_reentrant": false}', {}),

@@ -13,3 +13,6 @@ ALIASES: dict[str, str] = {
     **trainer.ALIASES,
     **llamafactory.ALIASES,
 }
+
+# Other spellings of a choice: (name of the row, spelling) -> the row's own.
+CHOICES: dict[tuple[str, str], str] = {("quantization_method", "bitsandbytes"): "bnb"}
