@@ -100,7 +100,8 @@ def _find(file: Path, *_: int) -> Separator:
     start = lines.mark
     first = next(iter(lines), "").strip()
     if first.lower().startswith(DIRECTIVE) and len(first) == len(DIRECTIVE) + 1:
-        return Separator(first[-1], lines.mark)
+        header = lines.mark
+        return _count(list(islice(Lines(file, header), LINES)), Separator(first[-1], header))
     head = list(islice(Lines(file), LINES))
     usual = USUAL[kind(file.name)]
     separators = [_judge(head, mark, start) for mark in MARKS]

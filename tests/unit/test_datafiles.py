@@ -9,7 +9,7 @@ import pytest
 from backend import datafiles
 from backend.contract.dataset_info import SUFFIXES, Entry, kind
 from backend.contract.problems import DataError, Problem
-from backend.datafiles import arrays
+from backend.datafiles import arrays, separators
 from backend.datafiles.check import Checking, check
 
 ROWS: list[dict[str, Any]] = [
@@ -230,3 +230,14 @@ def test_a_large_row_is_read(tmp_path: Path) -> None:
     rows = [{"a": "y" * 5_000_000}, {"a": "z"}]
     for name, content in (("a.json", json.dumps(rows)), ("a.jsonl", lines(rows))):
         assert [row for _, row in datafiles.rows(write(tmp_path, name, content))] == rows
+
+
+def test_the_records_under_a_line_that_names_the_separator_are_counted(tmp_path: Path) -> None:
+    """The notice said that the mark was taken "for so 0 of the first 0 lines" are divided."""
+    notice = separators.reason(write(tmp_path, "a.csv", "sep=;\na;b\n1;2\n3;4\n"))
+    assert notice is not None
+    assert (notice.params["fitting"], notice.params["records"], notice.params["columns"]) == (
+        3,
+        3,
+        2,
+    )
