@@ -28,7 +28,8 @@ _TABLE = """
     modules_to_save lora_modules_to_save                             additional_target
     peft_type use_peft use_lora adapter                              finetuning_type
     attn_implementation flash_attention use_flash_attention_2        flash_attn
-    completion_only_loss assistant_only_loss train_on_inputs         train_on_prompt
+    completion_only_loss assistant_only_loss                         train_on_prompt=false
+    train_on_inputs                                                  train_on_prompt
     padding_free sample_packing                                      neat_packing
     loss_type                                                        pref_loss
     beta                                                             pref_beta
