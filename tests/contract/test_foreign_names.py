@@ -77,12 +77,13 @@ def test_hints_lead_to_what_is_meant() -> None:
         for one in ours:
             row, _, value = one.partition("=")
             assert row in FIELDS, (name, row)
-            assert not value or FIELDS[row].parse(value) == value
+            assert not value or str(FIELDS[row].parse(value)).lower() == value
         _, (problem,) = answer(name, "x")
         near = problem.params.get("near", "")
         assert near == " / ".join(one for one in ours if "train" in FIELDS[one.split("=")[0]].tasks)
         assert problem.code == ("unknown_argument_near" if near else "unknown_argument"), name
     assert answer("load_in_4bit", True)[1][0].params["near"] == "quantization_bit=4"
+    assert answer("completion_only_loss", True)[1][0].params["near"] == "train_on_prompt=false"
     assert answer("torch_dtype", "auto")[1][0].params["near"] == "bf16 / fp16"
     assert answer("torch_dtype", "auto", "chat")[1][0].params["near"] == "infer_dtype"
 
