@@ -25,7 +25,7 @@ from backend.contract.problems import Params, Problem
 from backend.datafiles.text import MAX_LINE, Lines, Mark
 
 USUAL = {".csv": ",", ".tsv": "\t"}
-MARKS = (",", ";", "\t", "|", "^")
+MARKS = (",", ";", "\t", "|", "^", "\x01")  # the last as Hive writes it
 DOUBTFUL = ("|||", "::", "=>", "~", ":", "/", " - ")  # longer ones before what they hold
 ALONE = "\x1f"  # "separates" the cells of a file with one column: stands in no text
 RECORDS = 200  # that are looked at
@@ -62,7 +62,8 @@ class Separator:
     @property
     def shown(self) -> str:
         """The character as people are told it."""
-        return {"\t": "\\t (tab)", ALONE: "-"}.get(self.mark, self.mark)
+        names = {"\t": "\\t (tab)", "\x01": "\\x01 (Ctrl-A)", ALONE: "-"}
+        return names.get(self.mark, self.mark)
 
     def records_of(self, lines: Iterable[str]) -> Iterator[list[str]]:
         """The cells of each record. Raises csv.Error."""

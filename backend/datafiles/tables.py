@@ -90,6 +90,8 @@ def _records(lines: Lines, separator: separators.Separator) -> Iterator[tuple[Ma
                 yield before, cells
             before = lines.mark
     except csv.Error as error:
+        if str(error).startswith("new-line character"):
+            raise wrong("csv_line_ends", lines.file, line=before.line) from None
         raise wrong("csv_broken", lines.file, line=before.line, reason=str(error)) from None
 
 

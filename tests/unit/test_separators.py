@@ -52,7 +52,7 @@ def test_every_separator_is_recognised(tmp_path: Path, name: str) -> None:
             assert (report.good, report.usable) == (True, 3)
             assert ("csv_separator" in told) == (mark != usual)
             if mark != usual:
-                shown = "\\t (tab)" if mark == "\t" else mark
+                shown = {"\t": "\\t (tab)", "\x01": "\\x01 (Ctrl-A)"}.get(mark, mark)
                 assert told["csv_separator"].params["separator"] == shown
 
 
@@ -190,6 +190,15 @@ def test_a_quote_that_is_never_closed_takes_no_rows_unseen(tmp_path: Path) -> No
         ("csv_broken", [3])
     ]
     assert report.usable == 1
+
+
+def test_line_ends_of_old_macs_are_named(tmp_path: Path) -> None:
+    """Excel's "CSV (Macintosh)": the reason was Python's own, about a mode to open files in."""
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"question,answer\rq1,a1\rq2,a2\r")
+    with pytest.raises(DataError) as refused:
+        list(datafiles.rows(path))
+    assert [problem.code for problem in refused.value.problems] == ["csv_line_ends"]
 
 
 def test_the_advice_about_quotes_names_the_files_own_separator(tmp_path: Path) -> None:
