@@ -97,17 +97,26 @@ def _wire(parts: Parts, chosen: list[Any]) -> None:
     for name in ACTS:
         parts[name].click(partial(act, name), inputs, shown, **QUIET)
     parts["row"].submit(partial(act, "jump"), inputs, shown, **QUIET)
-    _wire_leaving(parts, inputs, shown, dataset)
+    _wire_leaving(parts, inputs, shown, chosen)
     _wire_save(parts, inputs, dataset)
 
 
-def _wire_leaving(parts: Parts, inputs: list[Any], shown: list[Any], dataset: Any) -> None:
+def _wire_leaving(parts: Parts, inputs: list[Any], shown: list[Any], chosen: list[Any]) -> None:
     """Another set is chosen: what was not saved is put by, and said."""
+    _, dataset, folder = chosen
 
     def leave(
-        left: Left, words: str, draft: Draft | None, at: int, _: str, *boxes: str
+        left: Left,
+        now: str | None,
+        place: str,
+        words: str,
+        draft: Draft | None,
+        at: int,
+        _: str,
+        *boxes: str,
     ) -> list[Any]:
-        if draft is None:
+        # The choice itself may be heard of late, when its set is edited already.
+        if draft is None or (draft.entry.name, draft.dataset_dir) == (now, place):
             return [left, *[gr.skip()] * len(shown)]
         with suppress(TuneboardError):  # a row that could not be learned is left as it was
             drafts.change(draft, at, _named(draft, boxes))
@@ -117,7 +126,8 @@ def _wire_leaving(parts: Parts, inputs: list[Any], shown: list[Any], dataset: An
         note = row_html.note(t("edit.left", words, name=draft.entry.name))
         return [left, *_closed(), note, *_nothing()]
 
-    dataset.change(leave, [parts["left"], *inputs], [parts["left"], *shown], **QUIET)
+    asked = [parts["left"], dataset, folder, *inputs]
+    dataset.change(leave, asked, [parts["left"], *shown], **QUIET)
 
 
 def _wire_save(parts: Parts, inputs: list[Any], dataset: Any) -> None:

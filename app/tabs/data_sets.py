@@ -18,6 +18,11 @@ READING = ("stage", "cutoff_len", "packing", "per_device_train_batch_size")
 WIDTHS = ("20%", "18%", "10%", "28%", "24%")
 FOUND_WIDTHS = ("10%", "16%", "56%", "18%")
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+FORGET = """(name) => [
+    {__type__: 'update', visible: false},
+    {__type__: 'update', visible: false},
+    name ? '' : {__type__: 'update'},
+]"""
 
 Parts = dict[str, Any]
 
@@ -165,14 +170,13 @@ def _wire_chosen(context: Context, form: Form, parts: Parts) -> None:
     def another(name: str | None, place: str, lang: str, current: str) -> list[Any]:
         kind = set_list.kind(name, place) if name else ""
         fitting = mapping.stage_for(kind, current) if kind else gr.skip()
-        gone, said = gr.update(visible=False), "" if name else gr.skip()
-        return [facts(name, place, lang), fitting, gone, gone, said]
+        return [facts(name, place, lang), fitting]
 
+    # In the browser: what a press since then has answered must not go with it.
+    gone = [parts["found"], parts["sure"], parts["said"]]
+    dataset.change(None, dataset, gone, js=FORGET, **QUIET)
     dataset.change(
-        another,
-        [dataset, folder, context.lang, stage],
-        [parts["facts"], stage, parts["found"], parts["sure"], parts["said"]],
-        **QUIET,
+        another, [dataset, folder, context.lang, stage], [parts["facts"], stage], **QUIET
     ).then(None, None, None, js=data_view.SHOW_ROWS)
     context.lang.change(facts, [dataset, folder, context.lang], parts["facts"], **QUIET)
 

@@ -53,16 +53,17 @@ def log_of(folder: Path, url: str) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_page_says_what_goes_on(number: int, begin: Callable[..., Path]) -> None:
-    folder = begin("--steps 400 --sleep 0.05")
+    folder = begin("--steps 400 --sleep 0.05 --last-step-waits")
     before = process(folder, "child") if running(folder) else None
     with page() as (first, _), page() as (_, second):
         os.killpg(first.pid, number)
         assert first.stdout is not None
         assert first.stdout.read() == t("webui.still_running", run=str(folder)) + "\n"
-        assert first.wait(10) == 0
+        assert first.wait(30) == 0
         now = running(folder)
         assert f"step {now.step}\n" in log_of(folder, second)
     assert process(folder, "child") == before
+    (folder / "go").touch()
     view = ended(folder, 40)
     assert view.state is State.SUCCEEDED
     rows, _ = metrics.read(folder / run_folder.METRICS)
