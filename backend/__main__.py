@@ -25,7 +25,7 @@ from backend.contract.home import output, prepare
 from backend.contract.preflight import check_paths
 from backend.contract.printed import say
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
-from backend.contract.reference import help_text
+from backend.contract.reference import asks_for_help, help_text
 from backend.contract.texts import has, t
 from backend.datafiles import pictures
 
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     if command is None:
         say(t("cli.unknown_command", name=name[:80]), sys.stderr)
         return 2
-    if {"-h", "--help"} & set(rest) and has(f"cli.help.{name}"):
+    if asks_for_help(rest) and has(f"cli.help.{name}"):
         say(t(f"cli.help.{name}"))
         return 0
     try:
@@ -100,7 +100,7 @@ def _values(
 
 def _task(task: str, words: list[str]) -> int:
     """train, eval, export: do the work as the child of a supervisor, else launch and follow one."""
-    if "--help" in words or "-h" in words:
+    if asks_for_help(words):
         say(help_text(task))
         return 0
     if os.environ.get("TUNEBOARD_RUN"):
@@ -139,7 +139,7 @@ def _api(_: str, words: list[str]) -> int:
 
 
 def _serve(task: str, function: str, words: list[str]) -> int:
-    if "--help" in words or "-h" in words:
+    if asks_for_help(words):
         say(help_text(task))
         return 0
     _, values = _values(task, words)
@@ -176,7 +176,7 @@ def _data(_: str, words: list[str]) -> int:
 def _starter(_: str, words: list[str]) -> int:
     from backend.starter import main as starter
 
-    if not {"-h", "--help"} & set(words):
+    if not asks_for_help(words):
         prepare()
     return starter(words)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from backend.contract.home import prepare
 from backend.contract.printed import say
 from backend.contract.problems import Problem, TuneboardError, UsageError
+from backend.contract.reference import asks_for_help
 from backend.contract.texts import t
 
 # Subcommand -> "module:function". The function takes the words after the subcommand's name and
@@ -35,7 +36,7 @@ def main(words: list[str]) -> int:
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
         raise UsageError(Problem(code="data_command", params={"name": name[:80], "known": known}))
-    if "-h" in rest or "--help" in rest:
+    if asks_for_help(rest):
         say(t(f"data.help.{name}"))
         return 0
     prepare()

@@ -19,6 +19,7 @@ from backend.contract.model_folder import local
 from backend.contract.printed import say
 from backend.contract.problems import Problem, RunFolderError, TuneboardError, UsageError, errors
 from backend.contract.recipes import Plan, Step
+from backend.contract.reference import asks_for_help
 from backend.contract.run_folder import RunView, State
 from backend.contract.texts import has, t
 from backend.failures import Stopped, run_worker
@@ -32,7 +33,7 @@ def main(words: list[str]) -> int:
     if os.environ.get("TUNEBOARD_RUN"):
         folder = Path(os.environ["TUNEBOARD_RUN"])
         return run_worker(lambda: conduct(folder), folder)
-    if "--help" in words or "-h" in words:
+    if asks_for_help(words):
         say(t("recipe.usage"))
         return 0
     if not words:

@@ -6,7 +6,7 @@ python -m backend.contract.reference write|check: `check` exits with 1 where REF
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from backend.contract.arguments import fields_of, format_value, needs
@@ -55,6 +55,11 @@ def _answer(foreign: Foreign) -> Iterator[str]:
         given = {"field": foreign.name, "owner": foreign.owner, "value": values}
         text = t(f"problem.{code}", **given).removeprefix(foreign.name)
         yield text.removeprefix(":").strip().rstrip(".")
+
+
+def asks_for_help(words: Iterable[str]) -> bool:
+    """Whether a command is asked how it is used."""
+    return not {"-h", "--help"}.isdisjoint(words)
 
 
 def help_text(task: str, lang: str = DEFAULT_LANGUAGE) -> str:

@@ -36,24 +36,21 @@ def of_run(path: Path) -> Values:
 def in_own_folder(values: Values, path: Path) -> tuple[Values, list[Problem]]:
     """The values as of a training that goes on in the folder `path`, and a problem for each that
     asks for another folder, or for another checkpoint than the newest one that is whole."""
-    own = of_run(path)
+    folder = output(str(values.get("output_dir") or path))
+    elsewhere = {
+        "output_dir": folder.resolve() != path.resolve(),
+        "overwrite_output_dir": bool(values.get("overwrite_output_dir")),
+    }
+    params = {"path": relative(path), **_way(path)}
     problems = [
-        Problem(
-            code="resume_other_folder", field=name, params={"path": relative(path), **_way(path)}
-        )
-        for name, asked in (
-            (
-                "output_dir",
-                output(str(values.get("output_dir") or path)).resolve() != path.resolve(),
-            ),
-            ("overwrite_output_dir", bool(values.get("overwrite_output_dir"))),
-        )
+        Problem(code="resume_other_folder", field=name, params=params)
+        for name, asked in elsewhere.items()
         if asked
     ]
     point = str(values.get(FIELD) or "").strip()
     if point.lower() not in NEWEST:
         problems += _other_checkpoint(point, path)
-    return {**values, **own}, problems
+    return {**values, **of_run(path)}, problems
 
 
 def _other_checkpoint(point: str, path: Path) -> list[Problem]:

@@ -8,6 +8,8 @@ from backend.generation import Sampling
 
 Message = dict[str, Any]
 
+SHOWN = 80  # characters of a name or value of the request that a refusal repeats
+
 
 @dataclass(kw_only=True)
 class Ask:

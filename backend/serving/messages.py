@@ -13,9 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from backend.datafiles import values
 from backend.datafiles.turns import THOUGHTS
+from backend.serving.ask import SHOWN
 from backend.serving.protocol import ApiError, Json
 
-SHOWN = 80  # characters of a name or value of the request that a refusal repeats
 TEXTS = (*THOUGHTS, "name", "tool_call_id")  # fields of a message, beside content, that are texts
 PARTS = {
     "image": "picture",

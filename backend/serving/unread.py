@@ -6,7 +6,7 @@ from typing import Any
 from backend.contract.problems import Problem, UsageError
 from backend.data.rendering import SWITCHES, Template
 from backend.datafiles.turns import THOUGHTS
-from backend.serving.ask import Message
+from backend.serving.ask import SHOWN, Message
 
 # What every template is given, or finds in its environment; no request may change that.
 GIVEN_ANYWAY = {"messages", "tools", "add_generation_prompt", "raise_exception", "strftime_now"}
@@ -14,7 +14,6 @@ GIVEN_ANYWAY = {"messages", "tools", "add_generation_prompt", "raise_exception",
 NOT_READ = {"role", "content", "id", "cache_control"}
 # Further ones of an answer that goes back; `parsed` is the openai package's reading of the content.
 ASSISTANT_FIELDS = {"tool_calls", "parsed", *THOUGHTS}
-NAMED = 80  # characters of a name or value that are told
 
 
 def refuse_unread(messages: Sequence[Message], template: Template) -> None:
@@ -28,7 +27,7 @@ def refuse_unread(messages: Sequence[Message], template: Template) -> None:
     for number, message in enumerate(messages):
         for name, value in message.items():
             if not (_is_empty(value) or name in NOT_READ or _is_taken(name, message, called)):
-                _refuse_unless_read(name, f"messages.{number}.{name[:NAMED]}", template)
+                _refuse_unless_read(name, f"messages.{number}.{name[:SHOWN]}", template)
         called += [call["function"]["name"] for call in message.get("tool_calls", [])]
 
 
@@ -77,7 +76,7 @@ def template_variables(requested: Mapping[str, Any], template: Template) -> dict
         if read is not None:
             variables[read] = value
         elif value or name not in SWITCHES:
-            params = {"name": name[:NAMED], "known": ", ".join(sorted(known))}
+            params = {"name": name[:SHOWN], "known": ", ".join(sorted(known))}
             code = "template_variable_ignored" if known else "template_without_variables"
             raise _error(code, name, params)
     if len({requested[name] for name in SWITCHES if name in requested}) > 1:
@@ -89,10 +88,10 @@ def _require_boolean(name: str, value: Any, is_switch: bool) -> None:
     """Raises UsageError: a text is true to a template, "false" among them."""
     in_quotes = isinstance(value, str) and value.strip().lower() in {"true", "false"}
     if in_quotes or (is_switch and not isinstance(value, bool)):
-        params = {"name": name[:NAMED], "value": repr(value)[:NAMED]}
+        params = {"name": name[:SHOWN], "value": repr(value)[:SHOWN]}
         raise _error("template_variable_no_boolean", name, params)
 
 
 def _error(code: str, name: str, params: Mapping[str, str]) -> UsageError:
-    field = name if name == "reasoning_effort" else f"chat_template_kwargs.{name[:NAMED]}"
+    field = name if name == "reasoning_effort" else f"chat_template_kwargs.{name[:SHOWN]}"
     return UsageError(Problem(code=code, field=field, params=params))

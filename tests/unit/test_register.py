@@ -49,12 +49,19 @@ CASES: list[tuple[str, str, list[str], int, str]] = [
 ]
 
 
-def test_a_set_is_registered_only_where_its_first_row_is_learned(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty registry in a working folder of its own."""
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    (tmp_path / "data").mkdir()
-    registry = tmp_path / "data" / "dataset_info.json"
+    path = tmp_path / "data" / "dataset_info.json"
+    path.parent.mkdir()
+    path.write_text("{}")
+    return path
+
+
+def test_a_set_is_registered_only_where_its_first_row_is_learned(
+    tmp_path: Path, registry: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, content, words, code, reason in CASES:
         for as_json in ([], ["--json"]):
             registry.write_text("{}")
@@ -93,13 +100,9 @@ UNREADABLE: list[tuple[str, bytes, str]] = [
 
 
 def test_a_file_that_breaks_further_on_is_not_registered(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, registry: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A quote that is opened in line 3 and never closed took the rest of the file with exit 0."""
-    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    (tmp_path / "data").mkdir()
-    registry = tmp_path / "data" / "dataset_info.json"
-    registry.write_text("{}")
     for name, content, wanted in UNREADABLE:
         path = tmp_path / name
         path.write_bytes(content)
@@ -135,13 +138,11 @@ PICTURES["columns"] = {"messages": "messages", "images": "images"}  # type: igno
 
 
 def test_pictures_are_told_first_and_all_in_one_go(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, registry: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """LLaMA-Factory's qwen3vl_lora_sft.yaml and mllm_demo took five rounds of argument errors
     (issue 9, line 16)."""
-    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "dataset_info.json").write_text(json.dumps({"mllm_demo": PICTURES}))
+    registry.write_text(json.dumps({"mllm_demo": PICTURES}))
     (tmp_path / "data" / "p.json").write_text(json.dumps([MEDIA, MEDIA]))
     (tmp_path / "parts.jsonl").write_text(
         lines({"messages": [{**TURNS[0], "content": [{"type": "image"}]}, TURNS[1]]})
@@ -167,11 +168,9 @@ def test_pictures_are_told_first_and_all_in_one_go(
 
 
 def test_a_set_with_pictures_can_be_looked_at(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, registry: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "dataset_info.json").write_text(json.dumps({"mllm_demo": PICTURES}))
+    registry.write_text(json.dumps({"mllm_demo": PICTURES}))
     (tmp_path / "data" / "p.json").write_text(json.dumps([MEDIA, {**MEDIA, "images": []}]))
     assert main(["data", "preview", "mllm_demo"]) == 0
     assert "1.jpg" in capsys.readouterr().out
