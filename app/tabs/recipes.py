@@ -252,15 +252,17 @@ def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
     def refresh(lang: str, group: str | None, shown: str, before: Any) -> list[Any]:
         known = _groups()
         place = recipes.chosen(group or (known[0][1] if known else None))
-        group = str(place) if place else None
+        whole = str(place) if place else None
         rows = recipes.rows(place, lang) if place else []
-        now = (lang, group, known, rows)
+        now = (lang, whole, known, rows)
         if now == before:
             return [gr.skip()] * 4
+        # What is shown is not written back: a start may be answered at the same time.
+        chosen = {} if group == whole else {"value": whole}
         return [
-            gr.update(choices=known, value=group),
+            gr.update(choices=known, **chosen),
             gr.update(visible=bool(rows), value=rows, headers=_headers(lang)),
-            shown or group or "",
+            gr.skip() if shown or not whole else whole,
             now,
         ]
 

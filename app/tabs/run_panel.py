@@ -226,10 +226,12 @@ def _action(act: Callable[[Path], object]) -> Callable[[str, str], None]:
 
 def _open_latest(panel: Panel, task: str, news: News) -> None:
     """A page that is opened again, on any machine, shows the run that goes on; an open one shows
-    what was started in a terminal."""
+    what was started in a terminal. A run that is shown is left alone: written back, it would take
+    the place of one whose start is answered at the same time."""
 
-    def newest(path: str) -> str:
-        return path or str(runs.latest(task) or "")
+    def newest(path: str) -> Any:
+        latest = None if path else runs.latest(task)
+        return str(latest) if latest else gr.skip()
 
     panel.show_after(news.runs.change(newest, panel.run, panel.run, **QUIET))
 

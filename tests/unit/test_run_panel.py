@@ -201,3 +201,22 @@ def test_several_panels_on_one_page_have_ids_of_their_own() -> None:
     assert len(ids) == len(set(ids)) > 3 * 15
     assert {"train-run-chart-kind", "eval-run-log", "export-run-stop"} <= set(ids)
     assert len(charts.KINDS) == 4
+
+
+def test_news_leave_the_run_that_is_shown(folder: Path) -> None:
+    """News of runs fill an empty panel, and write nothing into one that shows a run.
+
+    Both the news of a start and its answer come as a run's folder is made: a panel that wrote back
+    what it had read showed the run before for good, with the new one going on unseen.
+    """
+    shown = context()
+    with gr.Blocks() as page:
+        panel = run_panel.build(shown, prefix="train")
+    (newest,) = [event.fn for event in page.fns.values() if event.outputs == [panel.run]]
+    assert newest is not None
+    runs.forget()
+    assert newest("") == SKIP  # its run is no training
+    (folder / run_folder.RUN).write_text(json.dumps({"kind": "train"}))
+    runs.forget()
+    assert newest("") == str(folder)
+    assert newest("saves/model/lora/other") == SKIP
