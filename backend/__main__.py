@@ -10,27 +10,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from backend.contract import launch, resuming, run_folder, run_names
-from backend.contract.arguments import (
-    as_evaluation,
-    from_argv,
-    ignored,
-    judged,
-    only_evaluates,
-    resolved,
-)
-from backend.contract.dataset_info import MEDIA_PROBLEM
+from backend.checks import checked, tell
+from backend.contract import launch, resuming, run_folder
+from backend.contract.arguments import as_evaluation, from_argv, only_evaluates, resolved
 from backend.contract.field import Values
 from backend.contract.home import output, prepare
-from backend.contract.preflight import check_paths
 from backend.contract.printed import say
-from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
+from backend.contract.problems import TuneboardError
 from backend.contract.reference import asks_for_help, help_text
 from backend.contract.texts import has, t
-from backend.datafiles import pictures
 
 RUNS = ("train", "eval", "export")
-OF_MODEL = {"model_name_or_path", "adapter_name_or_path"}
 # Libraries that warn, whenever they are imported, of what this machine lacks, asked for or not.
 UNASKED = ("torchao", "bitsandbytes.backends", "torch.utils._pytree")
 # What keeps PyTorch from seeing a GPU (CUDA and ROCm), and backend.model.device from choosing MPS.
@@ -61,41 +51,18 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
 
 
-def tell(problems: tuple[Problem, ...] | list[Problem]) -> None:
-    """Every problem and notice, a line each, to standard error."""
-    for problem in problems:
-        say(f"{t('cli.notice' if problem.notice else 'cli.error')}: {problem.text()}", sys.stderr)
-
-
 def _values(
     task: str, words: list[str], look: Callable[[Values], None] | None = None
 ) -> tuple[str, Values]:
     """The subcommand and its checked values: eval in place of a train that only evaluates.
 
-    Raises every problem at once as UsageError, or as ModelError where only what was found of the
-    model is wrong. What the data holds is told first. `look` sees the values before that.
+    Raises as checks.checked does; `look` sees the values before what is wrong with the data.
     """
     values, problems = from_argv(words, task)
     if task == "train" and only_evaluates(values):
         task = "eval"
         values, problems = as_evaluation(words)
-    values, notices = run_names.resolve(values)
-    problems += notices
-    found = judged(values, problems, task) + ignored(values, task)
-    wrong = {problem.field for problem in found if not problem.notice}
-    if look and not wrong:
-        look(values)
-    found += [one for one in check_paths(values, task) if one.field not in wrong]
-    pictured = pictures.problems(values, task)
-    found = [*pictured, *found]
-    found.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
-    errors = [problem for problem in found if not problem.notice]
-    if errors:
-        tell([problem for problem in pictured if problem.notice])
-        of_model = not wrong and {problem.field for problem in errors} <= OF_MODEL
-        raise (ModelError if of_model else UsageError)(*errors)
-    tell(found)
-    return task, values
+    return task, checked(task, values, problems, look)
 
 
 def _task(task: str, words: list[str]) -> int:

@@ -1,27 +1,16 @@
 """A run in words: what the panel and the list of runs say, in the visitor's language."""
 
 import datetime
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from app.i18n import has, t
+from app.i18n import t
 from backend.contract import places
 from backend.contract.home import saves
 from backend.contract.metrics import Row
-from backend.contract.run_folder import Checkpoint, RunView, State
-
-MINUTE, HOUR, DAY = 60, 3600, 86_400
-
-
-class Progress(NamedTuple):
-    """How far a run is: a share from 0 to 1, or None while that is unknown, and words."""
-
-    share: float | None
-    words: str
+from backend.contract.run_folder import Checkpoint, RunView
 
 
 def names(views: Sequence[RunView]) -> dict[Path, str]:
@@ -41,50 +30,11 @@ def names(views: Sequence[RunView]) -> dict[Path, str]:
     }
 
 
-def state(view: RunView, lang: str) -> str:
-    """The state, and while it runs what it does: "Running: training"."""
-    word = t(f"state.{view.state.value}", lang)
-    phase = f"panel.phase.{view.phase}"
-    if view.state != State.RUNNING or not has(phase):
-        return word
-    return t("panel.state", lang, state=word, phase=t(phase, lang))
-
-
-def progress(view: RunView, rows: Sequence[Row], lang: str) -> Progress:
-    """Step of steps (row of rows while they are read), epoch, time left and speed, where known."""
-    parts, key = [], "panel.rows" if view.rows[1] else "panel.step"
-    done, total = view.rows if view.rows[1] else (view.step, view.total_steps)
-    if total:
-        parts.append(t(key, lang, step=f"{done:,}", total=f"{total:,}"))
-    last = next((row for row in reversed(rows) if row.tokens is not None), None)
-    if last is not None and last.epoch is not None:
-        parts.append(t("panel.epoch", lang, epoch=f"{last.epoch:.2f}"))
-    if not view.ended and view.eta is not None:
-        parts.append(t("panel.left", lang, time=duration(view.eta)))
-    if last is not None and last.tokens_per_second:
-        parts.append(t("panel.speed", lang, speed=f"{last.tokens_per_second:,.0f}"))
-    share = min(1.0, done / total) if total else None
-    return Progress(share, " · ".join(parts))
-
-
 def steps(view: RunView) -> str:
     """Steps done of all, as far as they are known: "20 / 40", "20" or a dash."""
     if view.total_steps:
         return f"{view.step:,} / {view.total_steps:,}"
     return f"{view.step:,}" if view.step else "–"
-
-
-def duration(seconds: float) -> str:
-    """1:05, 2:03:04, 3 d 04:00."""
-    if not math.isfinite(seconds) or seconds < 0:
-        return "–"
-    rest = round(seconds)
-    days, rest = divmod(rest, DAY)
-    hours, rest = divmod(rest, HOUR)
-    minutes, rest = divmod(rest, MINUTE)
-    if days:
-        return f"{days} d {hours:02}:{minutes:02}"
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def moment(stamp: str) -> str:

@@ -13,7 +13,7 @@ from gradio.components.plot import PlotData
 from app.i18n import t
 from app.services import catalog, charts, run_text, runs, tail
 from app.tabs import again_panel, figure_panel, resume_panel
-from backend.contract import launch, run_folder
+from backend.contract import launch, run_folder, run_words
 from backend.contract.problems import Problem
 from backend.contract.run_folder import RunView, State
 
@@ -77,7 +77,7 @@ class Look:
         return gr.Timer(**stamp) if name == "timer" else gr.update(**stamp)
 
     def _head(self, view: RunView) -> dict[str, Any]:
-        share, words = run_text.progress(view, self.history.rows, self.lang)
+        share, words = run_words.progress(view, self.history.rows, self.lang)
         bar = _bar(share, view.ended, t("panel.progress", self.lang))
         said = [*([view.reason] if view.reason else []), *view.more]
         wrong = _lines([one for one in said if not one.notice], self.lang)
@@ -86,7 +86,7 @@ class Look:
         return {
             "name": {"value": run_text.plain(view.name)},
             "state": {
-                "value": run_text.state(view, self.lang),
+                "value": run_words.state(view, self.lang),
                 "elem_classes": ["run-state", f"state-{view.state.value.lower()}"],
             },
             "progress": {"value": bar, "visible": bool(bar)},

@@ -7,8 +7,10 @@ to the working folder: `output`. Where TUNEBOARD_HOME is not set the two folders
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = "dataset_info.json"
 STARTED_IN = "TUNEBOARD_STARTED_IN"  # of a run: where it was started, for messages only
 
@@ -78,9 +80,19 @@ def relative(path: Path) -> str:
 
 def shipped(name: str) -> Path:
     """A folder that ships with the code: in a checkout the top level, in a wheel backend/share."""
-    root = Path(__file__).resolve().parents[2]
-    packed = root / "backend" / "share" / name
-    return packed if packed.is_dir() else root / name
+    packed = ROOT / "backend" / "share" / name
+    return packed if packed.is_dir() else ROOT / name
+
+
+def code_path(env: Mapping[str, str]) -> dict[str, str]:
+    """PYTHONPATH with which a child finds this code in a checkout, perhaps not installed; {} where
+    it is installed as a wheel.
+
+    Children are started with -P: a folder named backend where the person stands is not ours.
+    """
+    if not (ROOT / "pyproject.toml").is_file():
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))}
 
 
 def prepare() -> None:

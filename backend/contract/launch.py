@@ -17,7 +17,7 @@ from backend.contract import boundary, places, resumed_run, resuming, run_folder
 from backend.contract.command import Command
 from backend.contract.field import Value, Values
 from backend.contract.files import read_json, write_atomic
-from backend.contract.home import home, output, relative, saves, started_in
+from backend.contract.home import code_path, home, output, relative, saves, started_in
 from backend.contract.names import check_output_dir, plain
 from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, RunFolderError
@@ -29,7 +29,6 @@ PRIVATE = (
     "TUNEBOARD_LOGIN",
     "TUNEBOARD_RUN",
 )  # not for runs: the page's login, another run's names
-ROOT = Path(__file__).resolve().parents[2]
 RECIPES = "recipes"  # folder of saves/ with the groups of runs that recipes start
 TAKEN = {"models", "arguments", RECIPES}  # folders of saves/ that are no model's
 RECIPE = "recipe"  # the kind of such a group, itself a run whose child starts the others
@@ -201,9 +200,7 @@ def _supervise(folder: Path, secrets: Mapping[str, str], *words: str) -> None:
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
     env |= {**secrets, **started_in(), "TUNEBOARD_HOME": _home_of(folder)}
-    if (ROOT / "pyproject.toml").is_file():  # a checkout, perhaps not installed
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
-    # -P: a folder named backend where the person stands must not be taken for ours.
+    env |= code_path(env)
     argv = [sys.executable, "-P", "-m", "backend.supervisor", str(folder), *words]
     log = folder / SUPERVISOR_LOG
     try:

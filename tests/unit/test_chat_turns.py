@@ -7,6 +7,7 @@ import pytest
 
 from app.services import chat_client, chat_turns
 from app.tabs import chat
+from backend.contract.model_server import deltas_of
 from backend.contract.problems import UsageError
 
 CALL = {"function": {"name": "weather", "arguments": '{"city": "巴黎"}'}}
@@ -115,7 +116,7 @@ def test_calls_in_a_stream_are_shown() -> None:
         {},
     ]
     lines = [f"data: {json.dumps({'choices': [{'delta': delta}]})}" for delta in deltas]
-    pieces = list(chat_client._pieces(iter([*lines, "", "data: [DONE]"])))
+    pieces = list(chat_client._pieces(deltas_of(iter([*lines, "", "data: [DONE]"]))))
     assert pieces == ["I look.", chat_turns.written([CALL])]
 
 
@@ -131,7 +132,7 @@ def test_a_thought_is_shown_apart_and_goes_out_as_one() -> None:
         {"tool_calls": [CALL]},
     ]
     lines = ["data: " + json.dumps({"choices": [{"delta": delta}]}) for delta in deltas]
-    shown = "".join(chat_client._pieces(iter([*lines, "", "data: [DONE]"])))
+    shown = "".join(chat_client._pieces(deltas_of(iter([*lines, "", "data: [DONE]"]))))
     assert shown.startswith("<thought>\nTea time.\n</thought>\n\nAt seven.")
     (message,) = chat_turns.messages([{"role": "assistant", "content": shown}], "")
     assert (message["reasoning_content"], message["content"]) == ("Tea time.", "At seven.")
