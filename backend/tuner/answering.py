@@ -1,0 +1,66 @@
+"""What a model is asked from Python, and its reply as text."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from backend.checks import tell
+from backend.contract.arguments import canonical_name, parse
+from backend.contract.model_server import ModelServer
+from backend.contract.problems import ModelError, Problem, UsageError, errors
+from backend.tuner import names
+
+POLL_S = 0.1
+OWN = ("seed", "stop", "tools")  # of OpenAI's API, given on as they are
+# Arguments of the table -> what the API calls them.
+SENT = {
+    "max_new_tokens": "max_tokens",
+    **{name: name for name in ("temperature", "top_p", "top_k", "repetition_penalty")},
+}
+
+Messages = list[dict[str, Any]]
+
+
+def request(
+    messages: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+) -> tuple[Messages, dict[str, Any]]:
+    """The conversation, and how its answer is drawn, as the API takes them.
+
+    Raises UsageError: an option that is none, or that is about how the model is loaded.
+    """
+    given = dict(options)
+    system = given.pop("system", None)
+    talk = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+    turns = [dict(turn) for turn in talk]
+    if system is not None:
+        turns.insert(0, {"role": "system", "content": str(system)})
+    body = {name: given.pop(name) for name in OWN if name in given}
+    raw = names.rows_of(given, "api")
+    values, problems = parse(raw, "api")
+    wrong = errors(problems) or [
+        Problem(code="tuner_not_of_answer", field=name)
+        for name in map(canonical_name, raw)
+        if name not in SENT and name != "do_sample"
+    ]
+    if wrong:
+        raise UsageError(*wrong)
+    body |= {SENT[name]: values[name] for name in raw if name in SENT}
+    if raw.get("do_sample") is not None and not values["do_sample"]:
+        body["temperature"] = 0.0
+    return turns, body
+
+
+def await_ready(server: ModelServer) -> None:
+    """Wait until the model is loaded, and tell its notices. Raises ModelError with the reason."""
+    while (status := server.status()).state == "loading":
+        time.sleep(POLL_S)
+    if status.state != "ready":
+        raise ModelError(Problem(code="tuner_not_loaded", params={"reason": status.detail}))
+    tell(status.notices)
+
+
+def pieces(server: ModelServer, talk: Messages, body: Mapping[str, Any]) -> Iterator[str]:
+    """The text of an answer as it comes; thoughts and tool calls are no part of it."""
+    for delta in server.deltas(server.models()[0], talk, body):
+        if delta.get("content"):
+            yield delta["content"]

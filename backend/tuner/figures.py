@@ -1,0 +1,46 @@
+"""Which figures of an evaluation are meant by the names of metrics."""
+
+from collections.abc import Mapping, Sequence
+
+from backend.contract.arguments import suggest
+from backend.contract.problems import Problem, UsageError
+
+ROUGE = {f"predict_rouge-{kind}": f"rouge-{kind}" for kind in ("1", "2", "l")}
+# Name of a metric -> figures in all_results.json -> their names in an Evaluation.
+METRICS: Mapping[str, Mapping[str, str]] = {
+    "bleu": {"predict_bleu-4": "bleu-4"},
+    "bleu-4": {"predict_bleu-4": "bleu-4"},
+    "rouge": ROUGE,
+    **{ours: {figure: ours} for figure, ours in ROUGE.items()},
+    "exact_match": {"predict_exact_match": "exact_match"},
+    "loss": {"eval_loss": "loss"},
+    "perplexity": {"eval_perplexity": "perplexity"},
+}
+
+
+def figures_of(metrics: str | Sequence[str]) -> dict[str, str]:
+    """The figures of all_results.json that the names of metrics mean, with their names here.
+
+    Raises UsageError for a name that is none, with a near one, and where there is no name.
+    """
+    asked = [metrics] if isinstance(metrics, str) else list(metrics)
+    known = {_folded(name): figures for name, figures in METRICS.items()}
+    problems = [_unknown(name) for name in asked if _folded(name) not in known]
+    if not asked:
+        problems = [_unknown("")]
+    if problems:
+        raise UsageError(*problems)
+    return {figure: ours for name in asked for figure, ours in known[_folded(name)].items()}
+
+
+def _folded(name: object) -> str:
+    """rougeL, rouge_l and rouge-l are one name."""
+    return str(name).lower().replace("-", "").replace("_", "")
+
+
+def _unknown(name: object) -> Problem:
+    near = suggest(str(name).lower(), METRICS)
+    params = {"value": str(name)[:80], "choices": ", ".join(METRICS)}
+    if near:
+        return Problem(code="tuner_metric_near", field="metrics", params={**params, "near": near})
+    return Problem(code="not_choice", field="metrics", params=params)

@@ -1,0 +1,81 @@
+"""A run followed from Python until it ends, and the error that its failure is."""
+
+import sys
+import time
+from pathlib import Path
+
+from backend.contract import launch, metrics, run_folder
+from backend.contract.metrics import Row
+from backend.contract.printed import say
+from backend.contract.problems import (
+    DataError,
+    DiskFullError,
+    ModelError,
+    OutOfMemoryError,
+    Problem,
+    RunFolderError,
+    TuneboardError,
+    UsageError,
+)
+from backend.contract.run_folder import METRICS, RunView, State
+from backend.contract.texts import t
+from backend.tuner.display import display_of_this_place
+
+POLL_S = 0.2
+ERRORS = {
+    error.exit_code: error
+    for error in (
+        UsageError,
+        DataError,
+        ModelError,
+        OutOfMemoryError,
+        DiskFullError,
+        RunFolderError,
+    )
+}
+
+
+def follow(folder: Path) -> RunView:
+    """Wait for the end of a run while its progress is shown; the run as it has ended.
+
+    The first KeyboardInterrupt asks it to save and stop, and is waited for; the second leaves it
+    running and is raised. Raises the run's own reason where it has failed.
+    """
+    display, asked = display_of_this_place(), False
+    say(t("cli.run_folder", folder=str(folder)), sys.stderr)
+    rows: list[Row] = []
+    offset = 0
+    while True:
+        try:
+            view = run_folder.read(folder)
+            new, offset = metrics.read(folder / METRICS, offset)
+            if new and rows and new[0].step < rows[-1].step:  # a resumed run has taken steps back
+                rows = [row for row in rows if row.step < new[0].step]
+            rows += new
+            display.show(view, rows)
+            if view.ended:
+                break
+            time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            if asked:
+                say(t("cli.left_running", folder=str(folder)), sys.stderr)
+                raise
+            asked = True
+            launch.stop(folder)
+            say(t("tuner.stopping"), sys.stderr)
+    require_success(view)
+    return view
+
+
+def require_success(view: RunView) -> None:
+    """Raises the reason of a run that has ended otherwise than by success or a stop."""
+    if view.state in {State.SUCCEEDED, State.STOPPED}:
+        return
+    reason = view.reason or Problem(code="run_failed", params={"code": 1})
+    kind = ERRORS.get(run_folder.exit_code(view.path), TuneboardError)
+    error = kind(reason, *view.more)
+    error.add_note(t("tuner.log", path=str(view.path / run_folder.LOG)))
+    resumable = run_folder.resumption(view)
+    if resumable is not None:
+        error.add_note(resumable.text())
+    raise error

@@ -1,0 +1,133 @@
+"""The names of arguments that tutorials and other libraries use in Python, as rows of the table.
+
+Names of Hugging Face's TrainingArguments and of LLaMA-Factory are known to the table itself (see
+backend.contract.foreign); here are those that only make sense where values are Python objects, and
+those that people write in notebooks.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from backend.contract import arguments
+from backend.contract.field import FALSE, TRUE, Value, Values
+from backend.contract.fields import FIELDS
+from backend.contract.foreign import FOREIGN
+from backend.contract.foreign.spellings import HINTS
+from backend.contract.problems import Problem, UsageError
+
+TASKS = ("train", "eval", "chat", "api", "export")
+# Other names -> the row of the table.
+SYNONYMS: Mapping[str, str] = {
+    **dict.fromkeys(("model", "model_name", "model_path", "base_model"), "model_name_or_path"),
+    **dict.fromkeys(("train_data", "train_dataset", "train_file"), "dataset"),
+    **dict.fromkeys(
+        ("eval_data", "test_data", "validation_data", "test_dataset", "validation_dataset"),
+        "eval_dataset",
+    ),
+    **dict.fromkeys(("eval_file", "test_file", "validation_file"), "eval_dataset"),
+    **dict.fromkeys(("epochs", "num_epochs"), "num_train_epochs"),
+    "lr": "learning_rate",
+    **dict.fromkeys(("batch_size", "train_batch_size"), "per_device_train_batch_size"),
+    "eval_batch_size": "per_device_eval_batch_size",
+    "gradient_accumulation": "gradient_accumulation_steps",
+    **dict.fromkeys(("gradient_clipping", "max_gradient_norm"), "max_grad_norm"),
+    "lora_r": "lora_rank",
+    **dict.fromkeys(("lora_target_modules", "target_modules"), "lora_target"),
+    **dict.fromkeys(("max_length", "max_seq_length", "max_seq_len"), "cutoff_len"),
+    "val_split": "val_size",
+    "output": "output_dir",
+}
+# Names that mean something else in an evaluation, or in an answer.
+SYNONYMS_OF: Mapping[str, Mapping[str, str]] = {
+    "eval": {"batch_size": "per_device_eval_batch_size"},
+    "api": {"max_length": "max_new_tokens", "max_tokens": "max_new_tokens"},
+}
+# Switches -> what each of their two values stands for.
+SWITCHES: Mapping[str, Mapping[bool, Values]] = {
+    "use_lora": {True: {"finetuning_type": "lora"}, False: {"finetuning_type": "full"}},
+    "load_in_4bit": {True: {"quantization_bit": 4}, False: {}},
+    "load_in_8bit": {True: {"quantization_bit": 8}, False: {}},
+}
+
+
+def rows_of(given: Mapping[str, object], task: str) -> dict[str, object]:
+    """The raw values of a call by the names that the table knows.
+
+    Raises UsageError with every problem at once: a name that nobody has (with a near one), two
+    names for one row with different values, a switch that is neither true nor false.
+    """
+    raw: dict[str, object] = {}
+    origin: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name, value in given.items():
+        meant = _meaning(name, value, task)
+        if isinstance(meant, Problem):
+            problems.append(meant)
+            continue
+        for row, part in meant.items():
+            if row in raw and not _same(raw[row], part):
+                params = {"other": origin[row]}
+                problems.append(Problem(code="given_twice", field=name, params=params))
+            raw[row], origin[row] = part, name
+    if problems:
+        raise UsageError(*problems)
+    return raw
+
+
+def known_to(task: str, raw: Mapping[str, object]) -> dict[str, object]:
+    """Of raw values those that a task takes."""
+    return {
+        name: value
+        for name, value in raw.items()
+        if arguments.takes(arguments.canonical_name(name), task)
+    }
+
+
+def require_known(raw: Mapping[str, object]) -> None:
+    """Raises UsageError for each name that no task takes, or value that its row refuses."""
+    problems: list[Problem] = []
+    for name, value in raw.items():
+        takers = [task for task in TASKS if known_to(task, {name: value})]
+        problems += arguments.parse({name: value}, takers[0] if takers else "train")[1]
+    errors = [problem for problem in problems if not problem.notice]
+    if errors:
+        raise UsageError(*errors)
+
+
+def _meaning(name: str, value: object, task: str) -> dict[str, object] | Problem:
+    """What a name and its value stand for, by rows; or the problem with them."""
+    if name in SWITCHES:
+        on = _switch(value)
+        if on is None:
+            return Problem(code="not_bool", field=name, params={"value": repr(value)[:80]})
+        return dict(SWITCHES[name][on])
+    row = SYNONYMS_OF.get(task, {}).get(name) or SYNONYMS.get(name)
+    canonical = arguments.canonical_name(name)
+    if row is None and not ({name, canonical} & (FIELDS.keys() | FOREIGN.keys() | HINTS.keys())):
+        near = _near(name, task)
+        if near:
+            return Problem(code="unknown_argument_near", field=name[:80], params={"near": near})
+    return {row or canonical: _plain(value)}
+
+
+def _near(name: str, task: str) -> str:
+    """The name that was probably meant, among those that only Python has and those of the table;
+    "" where it is the table that says so."""
+    own = [*SYNONYMS, *SYNONYMS_OF.get(task, {}), *SWITCHES]
+    table = [row.name for row in arguments.fields_of(task)]
+    near = arguments.suggest(name, [*own, *table])
+    return near if near in own else ""
+
+
+def _plain(value: object) -> object:
+    """A path as the text that it is."""
+    return str(value) if isinstance(value, Path) else value
+
+
+def _switch(value: object) -> bool | None:
+    word = str(value).strip().lower()
+    return word in TRUE if word in TRUE | FALSE else None
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other or (isinstance(one, Value) and isinstance(other, Value) and one == other)

@@ -1,0 +1,175 @@
+"""Data given in Python as names of data sets: what is no file yet becomes one, in data/tuner.
+
+A file there is named for its content, so the same rows are one file however often they are given,
+and a run that is resumed finds them. A layout that training does not tell from the rows alone is
+entered in dataset_info.json.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from backend.checks import tell
+from backend.contract import dataset_info, registry
+from backend.contract.dataset_info import ONLINE, REMOTE, Entry, folder_of
+from backend.contract.field import Value
+from backend.contract.files import write_atomic
+from backend.contract.home import find, relative
+from backend.contract.names import plain
+from backend.contract.problems import DataError, Problem
+from backend.datafiles import entering, layouts
+from backend.datafiles.samples import Sample, sample
+
+FOLDER = "tuner"  # in the folder of data sets
+LEAST = 0.5  # confidence with which a layout is taken without being asked for
+# The libraries whose frames are known, and the method (with its arguments) that gives their rows.
+FRAMES = {"pandas": ("to_dict", "records"), "polars": ("to_dicts",), "pyarrow": ("to_pylist",)}
+
+
+def named(given: object, field: str, dataset_dir: Value, stage: str = "sft") -> str:
+    """The names and paths, joined by commas, that data given for an argument stands for.
+
+    `stage` is the one that reads it. Text and paths are names; a list of them is several sets.
+    Rows are a list of mappings, a mapping of columns, a datasets.Dataset, or a frame of pandas,
+    polars or pyarrow. Raises DataError: no rows, a row that is no mapping, a value that JSON has
+    nothing for, columns that cannot be told.
+    """
+    if isinstance(given, str | Path):
+        parts = [str(given)] if _is_file(str(given)) else dataset_info.names(str(given))
+    elif isinstance(given, list | tuple) and given and all(map(_is_name, given)):
+        parts = [str(part) for part in given]
+    else:
+        _require_folder(field, dataset_dir)
+        parts = [relative(_write(_rows(given, field), field, folder_of(dataset_dir)))]
+    if _is_hub(dataset_dir):
+        return ",".join(parts)
+    return ",".join(_entered(part, field, dataset_dir, stage) for part in parts)
+
+
+def _is_name(part: object) -> bool:
+    return isinstance(part, str | Path)
+
+
+def _is_file(name: str) -> bool:
+    return dataset_info.is_path(name) and find(name).exists()
+
+
+def _is_hub(dataset_dir: Value) -> bool:
+    return dataset_dir == ONLINE or str(dataset_dir or "").startswith(REMOTE)
+
+
+def _require_folder(field: str, dataset_dir: Value) -> None:
+    if _is_hub(dataset_dir):
+        params = {"value": str(dataset_dir)}
+        raise DataError(Problem(code="registry_no_folder", field=field, params=params))
+
+
+def _entered(name: str, field: str, dataset_dir: Value, stage: str) -> str:
+    """The name as it is where the stage tells the layout by itself, else that of its entry."""
+    if not _is_file(name):
+        return name
+    if "," in name:
+        raise _wrong("comma_in_name", field, value=name[:80])
+    first = sample(entering.file_of(Path(name)))
+    if _is_plain(first, stage):
+        return name
+    found, _ = entering.proposed(Path(name))
+    columns = ", ".join(map(str, first.rows[0]))[:200]
+    if found.confidence < LEAST:
+        raise _wrong("tuner_columns", field, file=name, columns=columns)
+    entry = {"file_name": entering.place(Path(name), dataset_dir), **found.entry}
+    chosen = _register(plain(Path(name).name.split(".")[0]), entry, dataset_dir)
+    told = ", ".join(f"{key}={column}" for key, column in found.columns.items())
+    params = {"file": name, "name": chosen, "columns": told}
+    tell([Problem(code="tuner_registered", field=field, params=params, notice=True)])
+    return chosen
+
+
+def _is_plain(first: Sample, stage: str) -> bool:
+    """Whether a stage reads such rows without an entry."""
+    place = (first.file, first.lines[0])
+    try:
+        layouts.layout(Entry(name=first.file), first.rows[0], place, layouts.WANTED[stage])
+    except DataError:
+        return False
+    return True
+
+
+def _register(stem: str, entry: Mapping[str, object], dataset_dir: Value) -> str:
+    """The name of the entry in dataset_info.json, where it is put unless it is there."""
+    place = folder_of(dataset_dir) / dataset_info.REGISTRY
+    known = dataset_info.content(place) if place.exists() else {}
+    number, chosen = 1, stem
+    while chosen in known and known[chosen] != entry:
+        number += 1
+        chosen = f"{stem}-{number}"
+    if chosen not in known:
+        registry.register(chosen, entry, dataset_dir)
+    return chosen
+
+
+def _write(rows: Iterable[Mapping[str, Any]], field: str, folder: Path) -> Path:
+    """The file with these rows, a JSON object a line."""
+    lines = []
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            raise _wrong("tuner_row", field, row=number, kind=type(row).__name__)
+        try:
+            clean = {str(name): _or_none(value) for name, value in row.items()}
+            lines.append(json.dumps(clean, ensure_ascii=False, allow_nan=False, default=_plain))
+        except (TypeError, ValueError) as error:
+            raise _wrong("tuner_value", field, row=number, reason=str(error)[:200]) from None
+    if not lines:
+        raise _wrong("tuner_no_rows", field)
+    content = "\n".join(lines).encode("utf-8", "backslashreplace") + b"\n"
+    (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    path = folder / FOLDER / f"rows-{hashlib.sha256(content).hexdigest()[:12]}.jsonl"
+    if not path.exists():
+        write_atomic(path, content)
+    return path
+
+
+def _rows(given: object, field: str) -> Iterable[Any]:
+    """The rows of what holds some."""
+    if isinstance(given, Mapping):
+        return _of_columns(given, field)
+    library = type(given).__module__.partition(".")[0]
+    if library in FRAMES:
+        method, *words = FRAMES[library]
+        rows: Iterable[Any] = getattr(given, method)(*words)
+        return rows
+    if not isinstance(given, Iterable):
+        raise _wrong("tuner_data", field, kind=type(given).__name__)
+    return given
+
+
+def _of_columns(columns: Mapping[Any, Any], field: str) -> Iterator[dict[str, Any]]:
+    """The rows of a mapping of columns, all of one length."""
+    if not all(isinstance(column, list | tuple) for column in columns.values()):
+        raise _wrong("tuner_mapping", field, names=", ".join(map(str, columns))[:80])
+    if len({len(column) for column in columns.values()}) > 1:
+        raise _wrong("tuner_lengths", field)
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(map(str, columns), values, strict=True))
+
+
+def _or_none(value: Any) -> Any:
+    """None for what frames have where there is nothing: NaN, NaT, NA."""
+    missing = type(value).__name__ in {"NAType", "NaTType"}
+    return None if missing or (isinstance(value, float) and value != value) else value
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has for a value of numpy, a date, a path. Raises TypeError."""
+    for method in ("tolist", "isoformat"):
+        if hasattr(value, method):
+            return getattr(value, method)()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _wrong(code: str, field: str, **params: str | int) -> DataError:
+    return DataError(Problem(code=code, field=field, params=params))
