@@ -5,7 +5,6 @@ others of its group. Answers of a whole optimizer step are drawn before its firs
 a step of several batches equals one large batch.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from backend.contract.field import Value
-from backend.contract.problems import Problem, UsageError
+from backend.contract.problems import Problem
 from backend.model.reference import Reference, still
 from backend.report import Report
 from backend.training import grpo_math, reward_functions, rollouts, scoring
@@ -46,7 +45,7 @@ class GrpoTrainer(RolloutTrainer):
         self.rewards = reward_functions.Rewards(values, report.notice, scorer)
         self.drawn: list[Batch] = []  # what the present answers are learned from
         self.flat = 0  # rounds in a row without a better and a worse answer
-        self._need_references()
+        reward_functions.require_references(self.rewards.weights, self.train_dataset)
 
     @classmethod
     def check(cls, values: Values) -> None:
@@ -103,7 +102,7 @@ class GrpoTrainer(RolloutTrainer):
     def judged(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
         """Weighted rewards, [n], on the device, with the figures of each function."""
         texts = (
-            [question(row["messages"]) for row in rows],
+            [reward_functions.question(row["messages"]) for row in rows],
             [self.text(ids) for ids in answers],
             [row["reference"] or "" for row in rows],
         )
@@ -114,17 +113,6 @@ class GrpoTrainer(RolloutTrainer):
         total = self.rewards.total(found)
         self.note_answers(answers, total)
         return total.to(self.args.device)
-
-    def _need_references(self) -> None:
-        """Raise UsageError where answers are to be compared with those of data that has none."""
-        if any(self.train_dataset["reference"]):
-            return
-        for name in self.rewards.weights:
-            if name in {"exact_match", "contains"}:
-                params = {"name": name}
-                raise UsageError(
-                    Problem(code="reward_needs_reference", field="reward_functions", params=params)
-                )
 
     def _note_groups(self, rewards: Tensor) -> None:
         spread = grpo_math.spread(rewards, self.group)
@@ -164,9 +152,3 @@ class GrpoTrainer(RolloutTrainer):
     def take_up(self, kept: dict[str, Any]) -> None:
         """Go on from what `kept` gave."""
         self.drawn = kept["drawn"]
-
-
-def question(messages: str) -> str:
-    """The last question of a conversation, given as JSON text."""
-    asked = [one["content"] for one in json.loads(messages) if one["role"] == "user"]
-    return str(asked[-1]) if asked else ""

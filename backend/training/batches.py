@@ -69,13 +69,15 @@ class LengthGrouped(Sampler[int]):
 class Repeated(Sampler[int]):
     """An order in which each stretch of `size` rows comes `times` times; the last one is filled up.
 
-    For stages that take several steps with what was made of the same rows.
+    For stages that take several steps with what was made of the same rows. Each row comes `copies`
+    times in a stretch, one after the other.
     """
 
-    def __init__(self, order: Sampler[int], size: int, times: int) -> None:
+    def __init__(self, order: Sampler[int], size: int, times: int, copies: int = 1) -> None:
         self.order = order
         self.size = size
         self.times = times
+        self.copies = copies
 
     def set_epoch(self, epoch: int) -> None:
         """The order of which epoch comes next."""
@@ -84,7 +86,7 @@ class Repeated(Sampler[int]):
 
     def __len__(self) -> int:
         count = len(self.order)
-        return math.ceil(count / self.size) * self.size * self.times
+        return math.ceil(count / self.size) * self.size * self.times * self.copies
 
     def __iter__(self) -> Iterator[int]:
         rows = list(self.order)
@@ -92,7 +94,8 @@ class Repeated(Sampler[int]):
         filled = list(itertools.islice(itertools.cycle(rows), wanted))
         for start in range(0, wanted, self.size):
             for _ in range(self.times):
-                yield from filled[start : start + self.size]
+                for row in filled[start : start + self.size]:
+                    yield from itertools.repeat(row, self.copies)
 
 
 def _labels(row: dict[str, Any]) -> list[int]:

@@ -18,6 +18,11 @@ class Figures:
         row = torch.stack([numbers.sum(), torch.tensor(float(numbers.numel())).to(numbers)]).cpu()
         self.sums[name] = self.sums[name] + row if name in self.sums else row
 
+    def mean(self, name: str) -> torch.Tensor:
+        """The mean of a figure so far in this process, float64 scalar."""
+        total, count = self.sums[name]
+        return total / count.clamp(min=1)
+
     def take(self, accelerator: Any, prefix: str = "") -> dict[str, float]:
         """The means by prefixed name; a name without elements is left out. Starts anew."""
         means: dict[str, float] = {}

@@ -148,8 +148,12 @@ class ResumingTrainer(Trainer):
             orders = [self._order(each, data) for each in (first, name)]
             return Rest(orders[0], self.place.epoch, self.place.begun, orders[1])
         if name == "random":
-            return super()._get_train_sampler(train_dataset)
+            return self._random_order(data)
         return self._order(name, data)
+
+    def _random_order(self, data: Any) -> Any:
+        """The order of rows drawn by the seed."""
+        return super()._get_train_sampler(data)
 
     def _order_name(self, data: Any) -> str:
         """How the rows of an epoch are ordered by the arguments: random, in order, grouped N."""
@@ -166,6 +170,10 @@ class ResumingTrainer(Trainer):
             return SeedableRandomSampler(data, data_seed=self.args.data_seed)
         return LengthGrouped(list(data["length"]), int(name.split()[1]), self.args.data_seed)
 
+    def _rows_of(self, order: Any) -> int:
+        """How many rows an epoch's order has, as a position counts them."""
+        return len(order)
+
     @property
     def _cut(self) -> Cut:
         """How the rows are cut now."""
@@ -175,7 +183,7 @@ class ResumingTrainer(Trainer):
     def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:
         """As the Trainer's, with the steps and epochs that are left where the run goes on."""
         order = sampler_of(dataloader)
-        self._size = len(order) if hasattr(order, "__len__") else 0
+        self._size = self._rows_of(order) if hasattr(order, "__len__") else 0
         found = list(super().set_initial_training_values(args, dataloader))
         if self.place is None:
             return tuple(found)

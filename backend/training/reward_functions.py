@@ -9,7 +9,7 @@ import json
 import math
 import traceback
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -145,20 +145,22 @@ class Rewards:
         `texts` are prompts, completions and references; `ids` question and answer as tokens.
         Raises UsageError where a reward is not finite, or the person's function fails.
         """
-        found: dict[str, Tensor] = {}
-        for name in self.weights:
-            function = self.functions.get(name)
-            if function is not None:
-                found[name] = torch.tensor(function(*texts), dtype=torch.float32)
-            else:
-                assert self.scorer is not None
-                found[name] = self.scorer([list(one) for one in ids]).detach().float().cpu()
-            if not torch.isfinite(found[name]).all():
-                params = {"name": name}
-                raise UsageError(
-                    Problem(code="reward_not_finite", field="reward_functions", params=params)
-                )
-        return found
+        return {name: self.of(name, texts, ids) for name in self.weights}
+
+    def of(self, name: str, texts: tuple[Texts, Texts, Texts], ids: Sequence[list[int]]) -> Tensor:
+        """The rewards by one of the functions, as all of them are given by a call."""
+        function = self.functions.get(name)
+        if function is not None:
+            rewards = torch.tensor(function(*texts), dtype=torch.float32)
+        else:
+            assert self.scorer is not None
+            rewards = self.scorer([list(one) for one in ids]).detach().float().cpu()
+        if not torch.isfinite(rewards).all():
+            params = {"name": name}
+            raise UsageError(
+                Problem(code="reward_not_finite", field="reward_functions", params=params)
+            )
+        return rewards
 
     def total(self, found: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum, [n]."""
@@ -173,6 +175,24 @@ def each(function: One) -> Many:
         return [function(*row) for row in rows]
 
     return many
+
+
+def require_references(wanted: Collection[str], rows: Any) -> None:
+    """Raise UsageError where answers are to be compared with those of data that has none."""
+    if any(rows["reference"]):
+        return
+    for name in wanted:
+        if name in {"exact_match", "contains"}:
+            params = {"name": name}
+            raise UsageError(
+                Problem(code="reward_needs_reference", field="reward_functions", params=params)
+            )
+
+
+def question(messages: str) -> str:
+    """The last question of a conversation, given as JSON text."""
+    asked = [one["content"] for one in json.loads(messages) if one["role"] == "user"]
+    return str(asked[-1]) if asked else ""
 
 
 def own(path: Path) -> Many:

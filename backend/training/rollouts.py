@@ -57,7 +57,7 @@ def generate(
             generation_config=sampling.config(tuple(stop_ids), pad),
             stopping_criteria=StoppingCriteriaList([_Stop(stop)]),
         )
-    return [_to_end(ids, stop_ids) for ids in output[:, longest:].tolist()]
+    return [to_end(ids, stop_ids) for ids in output[:, longest:].tolist()]
 
 
 def logprobs(model: Any, prompts: Ids, answers: Ids, temperature: float = 1.0) -> Tensor:
@@ -117,7 +117,7 @@ def _sampling(values: Values) -> Sampling:
     )
 
 
-def _to_end(ids: list[int], stop_ids: Sequence[int]) -> list[int]:
+def to_end(ids: list[int], stop_ids: Sequence[int]) -> list[int]:
     """An answer up to its end token; behind it there is only padding."""
     end = next((place + 1 for place, one in enumerate(ids) if one in stop_ids), len(ids))
     return ids[:end]

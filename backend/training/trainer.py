@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import TrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from backend.contract import position, run_folder
@@ -42,7 +43,10 @@ class RunTrainer(ResumingTrainer):
         callbacks += adapters.callbacks(given["model"])
         tokenizer = given["processing_class"]
         self.figures, self.eval_figures = Figures(), Figures()
-        super().__init__(data_collator=self.collator(tokenizer), callbacks=callbacks, **given)
+        collator = self.collator(tokenizer)
+        if collator is not None:
+            given["data_collator"] = collator
+        super().__init__(callbacks=callbacks, **given)
         self.remove_callback(PrinterCallback)
         self.checkpoint_bytes = checkpoints.estimate(
             self.model, only_model=self.args.save_only_model
@@ -53,12 +57,19 @@ class RunTrainer(ResumingTrainer):
         """Raise UsageError for what only the stage can judge, before data and model are loaded."""
 
     @classmethod
+    def training_arguments(
+        cls, _values: Mapping[str, Value], given: dict[str, Any]
+    ) -> TrainingArguments:
+        """The library's arguments of the stage; `given` are those of every training."""
+        return TrainingArguments(**given)
+
+    @classmethod
     def prepare_model(cls, model: Any, _values: Mapping[str, Value]) -> Any:
         """The model as the stage needs it (a value head, a reference); before the Trainer."""
         return model
 
     def collator(self, tokenizer: Any) -> Any:
-        """What makes a batch of rows."""
+        """What makes a batch of rows; None where the trainer has its own."""
         return Collator(tokenizer.pad_token_id or 0)
 
     def extra_files(self, _folder: Path) -> None:
