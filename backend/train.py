@@ -30,6 +30,7 @@ STAGES = {
     "dpo": "dpo.DpoTrainer",
     "kto": "kto.KtoTrainer",
     "grpo": "grpo.GrpoTrainer",
+    "rloo": "rloo.RlooTrainer",
 }
 PREDICTING = ("pt", "sft")  # stages whose loss is that of the next token
 
@@ -57,7 +58,8 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     size = arguments.epoch_size(values, prepared.sizes()[0])
     place = resuming.place(checkpoint, values, size, prepared.key, report)
     total = place.total if place else 0
-    args = arguments.build(values, folder, prepared.sizes(), report, total)
+    made = stage.training_arguments
+    args = arguments.build(values, folder, prepared.sizes(), report, total, made)
     arguments.assert_group(args)
     report.phase("loading")
     set_seed(args.seed)

@@ -2,6 +2,7 @@
 
 from backend.contract.methods import NOT_CONTINUED, SOFT_PROMPTS
 from backend.contract.rule import Rule
+from backend.contract.trl_rules import TRL
 
 METHOD_RULES: tuple[Rule, ...] = (
     *(
@@ -47,7 +48,7 @@ METHOD_RULES: tuple[Rule, ...] = (
             ("init_lora_weights", ("init_lora_weights", "is", "olora")),
         )
         for stage in (
-            (("stage", "is", ("ppo", "kto", "grpo")),),
+            (("stage", "is", ("ppo", "kto", "grpo", *TRL)),),
             (("stage", "is", "dpo"), ("pref_loss", "not", ("orpo", "simpo"))),
         )
     ),

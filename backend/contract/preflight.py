@@ -29,6 +29,7 @@ from backend.contract.home import data, looked_in, output
 from backend.contract.model_folder import adapter_problems, local, model_problems
 from backend.contract.names import check_output_dir
 from backend.contract.problems import Problem
+from backend.contract.trl_rules import TRL
 
 # Tracking services by the name that report_to takes -> the package that must be there.
 TRACKERS = {
@@ -60,6 +61,7 @@ PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
     ("flash_attn", ("fa2",), "flash_attn", "flash-attn"),
     ("flash_attn", ("fa3",), "flash_attn_interface", "flash-attn-3"),
     ("hub_name", ("modelscope",), "modelscope", "modelscope"),
+    ("stage", TRL, "trl", "trl"),
     ("infer_backend", ("vllm",), "vllm", "vllm"),
     ("infer_backend", ("sglang",), "sglang", "sglang"),
     ("use_swanlab", (True,), "swanlab", "swanlab"),

@@ -42,8 +42,8 @@ _TAKEN = {
     "loss": """
         label_smoothing_factor use_dft_loss use_eaft_loss eaft_alpha use_asft_loss asft_alpha
         pref_loss pref_beta pref_ftx simpo_gamma dpo_label_smoothing ld_alpha kto_chosen_weight
-        kto_rejected_weight grpo_beta grpo_loss scale_rewards epsilon ppo_clip ppo_value_clip
-        ppo_value_coef
+        kto_rejected_weight grpo_beta grpo_loss scale_rewards epsilon rloo_beta
+        normalize_advantages ppo_clip ppo_value_clip ppo_value_coef
     """,
     "answers": """
         max_new_tokens temperature top_p top_k repetition_penalty reward_model reward_model_type
@@ -155,7 +155,10 @@ def begins_again(changed: Iterable[str], then: Values, now: Values) -> bool:
 
 def in_rounds(values: Values) -> bool:
     """Whether a stage draws answers once for several steps, whose batches cannot be cut anew."""
-    passes = {"ppo": ("ppo_buffer_size", "ppo_epochs"), "grpo": ("num_iterations",)}
+    passes = {
+        "ppo": ("ppo_buffer_size", "ppo_epochs"),
+        **dict.fromkeys(("grpo", "rloo"), ("num_iterations",)),
+    }
     names = passes.get(str(values.get("stage")), ())
     return any(values.get(name, FIELDS[name].default) not in (None, 1) for name in names)
 

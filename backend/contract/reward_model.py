@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
+from backend.contract.fields import FIELDS
 from backend.contract.files import read_json
 from backend.contract.methods import is_adapter
 from backend.contract.model_folder import (
@@ -27,8 +28,8 @@ FIELD = "reward_model"
 def needed(values: Values) -> bool:
     """Whether a run scores answers with a reward model."""
     wanted = names(values.get("reward_functions"))
-    stage = values.get("stage")
-    return stage == "ppo" or (stage == "grpo" and FIELD in wanted)
+    rewarded = FIELDS["reward_functions"].active(values, "train")
+    return values.get("stage") == "ppo" or (rewarded and FIELD in wanted)
 
 
 def is_shared(values: Values) -> bool:

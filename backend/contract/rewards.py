@@ -1,9 +1,10 @@
-"""What page and command check of GRPO's rewards before a launch, beyond the rules."""
+"""What page and command check of reward functions before a launch, beyond the rules."""
 
 from collections.abc import Mapping
 
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
+from backend.contract.fields import FIELDS
 from backend.contract.home import looked_in
 from backend.contract.model_folder import local
 from backend.contract.problems import Params, Problem
@@ -11,7 +12,7 @@ from backend.contract.problems import Params, Problem
 
 def check(values: Mapping[str, Value]) -> list[Problem]:
     """Weights that are not one a function, a Python file that is not there."""
-    if values.get("stage") != "grpo":
+    if not FIELDS["reward_functions"].active(values, "train"):
         return []
     wanted = names(values.get("reward_functions"))
     problems = []

@@ -7,6 +7,7 @@ from backend.contract.method_rules import METHOD_RULES
 from backend.contract.methods import ADAPTERS, QUANTIZABLE
 from backend.contract.problems import Problem
 from backend.contract.rule import Condition, Rule
+from backend.contract.trl_rules import TRL, TRL_RULES
 from backend.contract.tuning_rules import TUNING_RULES
 
 
@@ -24,7 +25,7 @@ NO_EVALUATION_DATA: tuple[Condition, ...] = (
     ("eval_dataset", "unset", None),
 )
 
-GRPO: Condition = ("stage", "is", "grpo")
+REWARDED: Condition = ("stage", "is", ("grpo", "rloo"))
 DPO: Condition = ("stage", "is", "dpo")
 
 ENGINE: Condition = ("infer_backend", "is", ("vllm", "sglang"))
@@ -92,7 +93,7 @@ RULES: tuple[Rule, ...] = (
             ("streaming_max_samples", "max_samples", ("max_samples", "set", None)),
             ("streaming_val_size", "val_size", ("val_size", "above", 0), ("val_size", "below", 1)),
             ("streaming_saved", "tokenized_path", ("tokenized_path", "set", None)),
-            ("streaming_stage", "streaming", ("stage", "is", ("ppo", "grpo"))),
+            ("streaming_stage", "streaming", ("stage", "is", ("ppo", "grpo", *TRL))),
         )
     ),
     Rule(
@@ -293,7 +294,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         code="rollouts_narrow",
         field="top_p",
-        conditions=(("stage", "is", ("ppo", "grpo")), ("top_p", "is", 0.7)),
+        conditions=(("stage", "is", ("ppo", "grpo", *TRL)), ("top_p", "is", 0.7)),
         notice=True,
     ),
     *(
@@ -304,7 +305,7 @@ RULES: tuple[Rule, ...] = (
         )
         for stage in (
             (("stage", "is", "ppo"),),
-            (GRPO, ("reward_functions", "lists", "reward_model")),
+            (REWARDED, ("reward_functions", "lists", "reward_model")),
         )
     ),
     Rule(
@@ -315,13 +316,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         code="reward_regex_required",
         field="reward_regex",
-        conditions=(GRPO, ("reward_functions", "lists", "regex"), ("reward_regex", "unset", None)),
+        conditions=(
+            REWARDED,
+            ("reward_functions", "lists", "regex"),
+            ("reward_regex", "unset", None),
+        ),
     ),
     Rule(
         code="reward_python_required",
         field="reward_python_file",
         conditions=(
-            GRPO,
+            REWARDED,
             ("reward_functions", "lists", "python"),
             ("reward_python_file", "unset", None),
         ),
@@ -330,10 +335,11 @@ RULES: tuple[Rule, ...] = (
         code="reward_python_not_allowed",
         field="allow_reward_python",
         conditions=(
-            GRPO,
+            REWARDED,
             ("reward_functions", "lists", "python"),
             ("allow_reward_python", "is", False),
         ),
     ),
     *TUNING_RULES,
+    *TRL_RULES,
 )

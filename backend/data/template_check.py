@@ -11,6 +11,7 @@ from backend.data.rendering import Template
 from backend.data.spans import written
 from backend.data.templates import difference
 from backend.datafiles.formats import Conversation
+from backend.datafiles.layouts import WANTED
 from backend.datafiles.turns import OWN, THOUGHTS, Message, RowError, thought_of
 
 MAX_FIELDS = 300  # characters of a list of fields
@@ -34,7 +35,11 @@ def check(
     found = _against(template, own, values, chats)
     told = {"template_not_own"} if any(one.code == "template_differs" for one in found) else set()
     found = [*(one for one in template.notices if one.code not in told), *found]
-    if values.get("stage") not in {"ppo", "grpo"} and examples and not _ends(template, examples):
+    if (
+        WANTED.get(str(values.get("stage"))) != "prompt"
+        and examples
+        and not _ends(template, examples)
+    ):
         found.append(_notice("template_end_not_learned"))
     if not template.knows_system:
         found += _counted("template_folds_system", [_has_system(one) for one in chats])

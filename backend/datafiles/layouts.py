@@ -33,6 +33,7 @@ WANTED = {
     "kto": "label",
     "ppo": "prompt",
     "grpo": "prompt",
+    "rloo": "prompt",
 }
 NEEDED = {
     "answer": ("prompt", "response"),

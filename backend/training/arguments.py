@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from backend.report import Report
 from backend.training import deepspeed
 
 Values = Mapping[str, Value]
+Make = Callable[[Values, dict[str, Any]], TrainingArguments]
 POINTS = 10  # a curve has at least so many points where the run has so many steps
+IN_GENERATIONS = ("rloo",)  # trl draws for whole steps: the last one is filled up
 OF_LOADERS = ("dataloader_prefetch_factor", "dataloader_persistent_workers")
 KNOWN = {field.name for field in dataclasses.fields(TrainingArguments)}
 
@@ -31,12 +33,18 @@ logger = logging.getLogger(__name__)
 
 
 def build(
-    values: Values, folder: Path, sizes: tuple[int, int], report: Report, total: int = 0
+    values: Values,
+    folder: Path,
+    sizes: tuple[int, int],
+    report: Report,
+    total: int = 0,
+    make: Make = lambda _, given: TrainingArguments(**given),
 ) -> TrainingArguments:
     """The arguments of a run over `sizes` = rows to train on, rows to evaluate on.
 
-    `total` is the number of steps in all, where it does not follow from the values alone. What had
-    to be changed (precision, workers, intervals) is said as a notice.
+    `total` is the number of steps in all, where it does not follow from the values alone; `make`
+    gives the stage's kind of arguments. What had to be changed (precision, workers, intervals) is
+    said as a notice.
     """
     given: dict[str, Any] = {"data_seed": values.get("seed") or 0}
     given |= {
@@ -77,7 +85,7 @@ def build(
     if values.get("use_reentrant_gc"):  # DDP would see each parameter twice
         given["ddp_find_unused_parameters"] = False
     _leave_out(given, report)
-    args = TrainingArguments(**given)
+    args = make(values, given)
     if args.n_gpu > 1:
         report.notice(Problem(code="one_gpu_used", params={"gpus": args.n_gpu}, notice=True))
         args._n_gpu = 1  # DataParallel is slower than one GPU and breaks gradient accumulation
@@ -101,7 +109,7 @@ def _leave_out(given: dict[str, Any], report: Report) -> None:
 def fit_model(args: TrainingArguments, model: Any, report: Report) -> None:
     """Switch off, with a notice, what this architecture cannot do."""
     if args.activation_checkpointing and not model.supports_gradient_checkpointing:
-        args.activation_checkpointing = False
+        args.activation_checkpointing = args.gradient_checkpointing = False
         report.notice(
             Problem(
                 code="checkpointing_unsupported",
@@ -126,11 +134,11 @@ def epoch_size(values: Values, rows: int) -> int:
     """How many rows the order of an epoch has: where a stage learns from the same rows several
     times, they count as often, and whole rounds are filled up."""
     stage, buffer, passes = values.get("stage"), 1, 1
-    if stage == "grpo":
+    if stage in {"grpo", "rloo"}:
         passes = int(values["num_iterations"] or 1)
     elif stage == "ppo":
         buffer, passes = int(values["ppo_buffer_size"] or 1), int(values["ppo_epochs"] or 1)
-    if buffer * passes == 1:
+    if buffer * passes == 1 and stage not in IN_GENERATIONS:
         return rows
     cut = cut_of(values, world())
     stretch = cut.batch * cut.accumulation * buffer

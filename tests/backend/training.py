@@ -4,9 +4,13 @@ import gc
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from backend.contract import metrics
 from backend.contract.arguments import parse, resolved
 from backend.contract.field import Values
 from backend.contract.problems import errors
+from backend.report import Report
 from backend.train import run
 from tests.backend.conftest import write_dataset
 
@@ -49,3 +53,33 @@ def trained(home: Path, model: Path, name: str = "run", **given: Any) -> Path:
     folder.mkdir(exist_ok=True)
     run(small(model, dataset_dir=str(home / "data"), **given), folder)
     return folder
+
+
+def record(folder: Path) -> list[metrics.Row]:
+    """The rows of a run's metrics.jsonl."""
+    return metrics.read(folder / "metrics.jsonl", 0)[0]
+
+
+def curve(folder: Path) -> list[Any]:
+    """What of the record must be the same in a resumed run: all but times and memory."""
+    return [
+        (row.step, row.loss, row.eval_loss, row.grad_norm, row.tokens, dict(row.more))
+        for row in record(folder)
+    ]
+
+
+def adapter_bytes(folder: Path) -> bytes:
+    """The learned adapter of a run, as its file has it."""
+    return (folder / "adapter_model.safetensors").read_bytes()
+
+
+def stop_after(step: int, patch: pytest.MonkeyPatch) -> None:
+    """Ask the run to stop when it has done a step."""
+    told = Report.progress
+
+    def progress(self: Report, done: int, total: int, **more: Any) -> None:
+        told(self, done, total, **more)
+        if done == step:
+            (self.folder / "stop.json").write_text("{}")
+
+    patch.setattr(Report, "progress", progress)

@@ -10,7 +10,7 @@ ROWS = (
         kind="choice",
         default="sft",
         group="data",
-        choices=("pt", "sft", "rm", "ppo", "dpo", "kto", "grpo"),
+        choices=("pt", "sft", "rm", "ppo", "dpo", "kto", "grpo", "rloo"),
         tasks=BOTH,
     ),
     Field(name="dataset_dir", kind="path", default="data", group="data", tasks=BOTH, advanced=True),

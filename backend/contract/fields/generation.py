@@ -4,7 +4,8 @@ from backend.contract.field import Field
 
 ANSWERS = ("eval", "chat", "api")
 SAMPLED = (*ANSWERS, "train")
-ROLLOUTS = (("train", (("stage", ("ppo", "grpo")),)),)  # the stages of training that draw answers
+# The stages of training that draw answers.
+ROLLOUTS = (("train", (("stage", ("ppo", "grpo", "rloo")),)),)
 DRAWING = (*ROLLOUTS, ("eval", (("do_sample", (True,)),)))
 # Given in Evaluate, whose answers are the likeliest ones by default, these ask for sampling.
 DRAWN = frozenset({"temperature", "top_p", "top_k"})

@@ -3,7 +3,7 @@
 from backend.contract.field import Field, Value, When
 
 PPO: When = (("stage", ("ppo",)),)
-SCORED: When = (("stage", ("ppo", "grpo")),)
+SCORED: When = (("stage", ("ppo", "grpo", "rloo")),)
 APART: When = (*SCORED, ("reward_model_type", ("full",)))
 
 

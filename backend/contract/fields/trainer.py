@@ -10,7 +10,7 @@ METRICS = {
     **dict.fromkeys(("pt", "sft"), OF_TOKENS),
     **dict.fromkeys(("rm", "dpo"), OF_PAIRS),
     "kto": ("loss", "rewards/chosen", "kl"),
-    **dict.fromkeys(("ppo", "grpo"), ("loss", "reward")),
+    **dict.fromkeys(("ppo", "grpo", "rloo"), ("loss", "reward")),
 }
 LOWER_IS_BETTER = ("loss", "perplexity", "kl")
 

@@ -1,0 +1,48 @@
+"""RLOO: each answer to a question is held against the mean of the others (trl's trainer).
+
+Ahmadian et al., arXiv:2402.14740. The distance from the start is part of the reward.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trl.trainer.rloo_config import RLOOConfig
+from trl.trainer.rloo_trainer import RLOOTrainer
+
+from backend.contract.field import Value
+from backend.training import reward_functions
+from backend.training.trl_rewards import TrlRewarded
+
+Values = Mapping[str, Value]
+
+
+class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not typed
+    """A batch counts questions; each has `num_generations` answers, of which each is scored."""
+
+    config = RLOOConfig
+    steps_named = "num_iterations"
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.set_reference(float(self.values["rloo_beta"] or 0.0))
+
+    @classmethod
+    def copies(cls, values: Values) -> int:
+        """Answers to each question."""
+        return int(values["num_generations"] or 2)
+
+    @classmethod
+    def settings(cls, values: Values) -> dict[str, Any]:
+        """As trl names them; the reference is set up afterwards."""
+        return {
+            "beta": 0.0,
+            "num_generations": cls.copies(values),
+            "num_generations_eval": 1,
+            "num_iterations": values["num_iterations"],
+            "max_completion_length": values["max_new_tokens"],
+            "epsilon": values["epsilon"],
+            "normalize_advantages": values["normalize_advantages"],
+            "reward_weights": list(reward_functions.weights(values).values()),
+            **{name: values[name] for name in ("temperature", "top_p", "top_k")},
+            "repetition_penalty": values["repetition_penalty"],
+        }

@@ -1,0 +1,70 @@
+"""Trainers of trl that learn from rewards: they call our reward functions and reward models."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from backend.contract.field import Value
+from backend.report import Report
+from backend.training import reward_functions, rollouts, scoring
+from backend.training.trl_run import TrlRun
+
+Values = Mapping[str, Value]
+Reward = Callable[..., list[float]]
+
+
+class TrlRewarded(TrlRun):
+    """Answers are scored by reward_functions, each under its own name in the record."""
+
+    def __init__(self, values: Values, report: Report, **given: Any) -> None:
+        weights = reward_functions.weights(values)
+        reward_functions.require_references(weights, given["train_dataset"])
+        super().__init__(values, report, **given)
+        scorer = None
+        if "reward_model" in weights:
+            scorer = scoring.load(values, self.model, self._tokenizer)
+        self.rewards = reward_functions.Rewards(values, report.notice, scorer)
+
+    @classmethod
+    def check(cls, values: Values) -> None:
+        """Raises UsageError for a reward that cannot be computed, before the model is loaded."""
+        reward_functions.build(values, lambda _: None)
+
+    def parts(self, values: Values, _model: Any) -> dict[str, Any]:
+        """The reward functions as trl calls them."""
+        return {"reward_funcs": [self._reward(name) for name in reward_functions.weights(values)]}
+
+    def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
+        """As trl's; the loss of an evaluation is the mean reward over its questions, negative."""
+        figures = self._metrics["eval" if "eval_loss" in logs else "train"]
+        for name in self.rewards.weights:  # those noted here are means over answers
+            figures.pop(f"rewards/{name}/mean", None)
+        if "eval_loss" in logs:
+            means = {
+                name: self.eval_figures.mean(f"rewards/{name}") for name in self.rewards.weights
+            }
+            figures["reward"] = [self.rewards.total(means).item()]
+            logs["eval_loss"] = -figures["reward"][0]
+        super().log(logs, *given, **named)
+
+    def _reward(self, name: str) -> Reward:
+        def reward(
+            prompts: Sequence[list[int]],
+            completion_ids: Sequence[list[int]],
+            messages: Sequence[str],
+            reference: Sequence[str],
+            **_: Any,
+        ) -> list[float]:
+            answers = [rollouts.to_end(ids, self.ends) for ids in completion_ids]
+            texts = (
+                [reward_functions.question(one) for one in messages],
+                [self.text(ids) for ids in answers],
+                [each or "" for each in reference],
+            )
+            ids = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
+            rewards = self.rewards.of(name, texts, ids)
+            self.note(f"rewards/{name}", rewards)
+            numbers: list[float] = rewards.tolist()
+            return numbers
+
+        reward.__name__ = name
+        return reward

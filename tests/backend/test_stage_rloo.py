@@ -1,0 +1,188 @@
+"""RLOO by trl's trainer: it learns, a stop loses nothing, and a resumed run equals a whole one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.contract.arguments import defaults
+from backend.contract.preflight import check_packages
+from backend.contract.problems import UsageError
+from backend.contract.rules import broken
+from backend.failures import Stopped
+from backend.training import scoring
+from tests.backend.conftest import write_dataset
+from tests.backend.training import adapter_bytes, curve, record, stop_after, trained
+
+SMALL: dict[str, Any] = {
+    "stage": "rloo",
+    "reward_functions": "json_valid,length",
+    "reward_length": 20,
+    "num_generations": 4,
+    "max_new_tokens": 8,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "per_device_train_batch_size": 2,
+    "gradient_accumulation_steps": 2,
+    "logging_steps": 1,
+    "save_steps": 100,
+}
+
+
+def test_the_mean_reward_rises(workspace: Path, tiny_model_dir: Path) -> None:
+    """Answers of a random model are cut off at 8 tokens; 40 steps teach it the letter e."""
+    (workspace / "mine.py").write_text(
+        "def reward(prompts, completions, references):\n"
+        "    return [c.count('e') / max(1, len(c)) for c in completions]\n"
+    )
+    folder = trained(
+        workspace,
+        tiny_model_dir,
+        **{
+            **SMALL,
+            "reward_functions": "python",
+            "reward_python_file": str(workspace / "mine.py"),
+            "allow_reward_python": True,
+            "finetuning_type": "full",
+            "rloo_beta": 0.001,
+            "normalize_advantages": True,
+            "num_generations": 8,
+            "per_device_train_batch_size": 4,
+            "gradient_accumulation_steps": 1,
+            "learning_rate": 2e-2,
+            "lr_scheduler_type": "constant",
+            "max_steps": 40,
+        },
+    )
+    rewards = [row.more["reward"] for row in record(folder)]
+    assert len(rewards) == 40
+    assert sum(rewards[-5:]) / 5 > sum(rewards[:5]) / 5 + 0.5
+
+
+def test_figures_reach_the_record(workspace: Path, tiny_model_dir: Path) -> None:
+    """Rewards by name, weighted; an evaluation's loss is the mean reward of all its questions."""
+    given = {**SMALL, "val_size": 5, "per_device_eval_batch_size": 2, "eval_steps": 2}
+    folder = trained(workspace, tiny_model_dir, **given, reward_weights="2,1")
+    train = [row for row in record(folder) if row.loss is not None]
+    check = [row for row in record(folder) if row.eval_loss is not None]
+    assert [row.step for row in train] == [1, 2, 3]
+    assert [row.step for row in check] == [2, 3]
+    for row in train:
+        total = 2 * row.more["rewards/json_valid"] + row.more["rewards/length"]
+        assert row.more["reward"] == pytest.approx(total)
+        assert 0 < row.more["completions/mean_length"] <= 8
+        assert row.tokens
+        assert row.tokens_per_second
+        assert "step_time" not in row.more
+    assert train[0].more["kl"] == pytest.approx(0, abs=1e-6)
+    assert train[2].more["kl"] != 0
+    for row in check:
+        total = 2 * row.more["eval_rewards/json_valid"] + row.more["eval_rewards/length"]
+        assert row.eval_loss == pytest.approx(-total)
+    assert "trl" not in (folder / "README.md").read_text().splitlines()[0]
+    assert "perplexity" not in json.loads((folder / "all_results.json").read_text())
+
+
+# Steps of an epoch of 30 rows: 8, the last one filled up; stops between and within generations, at
+# the end of an epoch, and within the window of a logged row.
+@pytest.mark.parametrize(
+    ("more", "stops"),
+    [({}, (4, 8)), ({"num_iterations": 3, "logging_steps": 2}, (4, 6))],
+)
+def test_resumed_equals_uninterrupted(
+    more: dict[str, Any],
+    stops: tuple[int, ...],
+    workspace: Path,
+    tiny_model_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {**SMALL, "max_steps": 9, "lora_dropout": 0.1, **more}
+    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    for step in stops:
+        name = f"parts{step}"
+        with monkeypatch.context() as patch:
+            stop_after(step, patch)
+            with pytest.raises(Stopped):
+                trained(workspace, tiny_model_dir, name, **given)
+        parts = workspace / "saves" / name
+        assert (parts / f"checkpoint-{step}" / "manifest.json").is_file()
+        (parts / "stop.json").unlink()
+        trained(workspace, tiny_model_dir, name, resume_from_checkpoint="auto", **given)
+        assert curve(parts) == curve(whole), step
+        assert adapter_bytes(parts) == adapter_bytes(whole), step
+
+
+def test_a_stop_while_answers_are_drawn_loses_nothing(
+    workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for before the third step's answers are drawn: the step is not done, two are kept."""
+    from transformers import LlamaForCausalLM
+
+    given = {**SMALL, "max_steps": 4}
+    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    parts = workspace / "saves" / "parts"
+    draw, calls = LlamaForCausalLM.generate, []
+
+    def generate(self: Any, *rest: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            (parts / "stop.json").write_text("{}")
+        return draw(self, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LlamaForCausalLM, "generate", generate)
+        with pytest.raises(Stopped):
+            trained(workspace, tiny_model_dir, "parts", **given)
+    assert (parts / "checkpoint-2" / "manifest.json").is_file()
+    (parts / "stop.json").unlink()
+    trained(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
+    assert curve(parts) == curve(whole)
+    assert adapter_bytes(parts) == adapter_bytes(whole)
+
+
+def test_a_reward_model_sees_question_and_answer(
+    workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tokens that the run's template made, and the answers without padding."""
+    seen: list[list[int]] = []
+
+    def scorer(ids: list[list[int]]) -> Any:
+        import torch
+
+        seen.extend(ids)
+        return torch.tensor([-float(len(one)) for one in ids])
+
+    monkeypatch.setattr(scoring, "load", lambda *_: scorer)
+    given = {**SMALL, "reward_functions": "reward_model"}
+    found = record(trained(workspace, tiny_model_dir, **given))
+    assert len(seen) == 3 * 2 * 2 * 4  # steps, batches, questions, answers
+    assert found[-1].tokens == sum(map(len, seen))
+
+
+def test_what_cannot_be_is_said_before_the_start(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {**defaults("train"), "stage": "rloo", "top_p": 1.0}
+    wrong = {
+        "not_with_trl": ({"deepspeed": "2"}, {"use_unsloth": True}, {"shift_attn": True}),
+        "streaming_stage": ({"streaming": True, "max_steps": 3},),
+        "answers_are_drawn": ({"temperature": 0.0}, {"top_p": 0.0}),
+        "adalora_and_trl": ({"finetuning_type": "adalora"},),
+        "head_and_trl": ({"lora_target": "q_proj,lm_head"},),
+        "soft_prompt_stage": ({"finetuning_type": "prompt"},),
+    }
+    for code, cases in wrong.items():
+        for case in cases:
+            assert code in [one.code for one in broken({**values, **case}, "train")], case
+    monkeypatch.setattr("backend.contract.preflight._installed", lambda name: name != "trl")
+    (problem,) = check_packages(values)
+    assert problem.code == "package_missing"
+    assert problem.params["package"] == "trl"
+    assert check_packages({**values, "stage": "grpo"}) == []
+    write_dataset(workspace, "asked", [{"instruction": f"Say {n}", "output": ""} for n in range(5)])
+    given = {**SMALL, "dataset": "asked", "reward_functions": "regex", "reward_regex": "("}
+    with pytest.raises(UsageError) as caught:
+        trained(workspace, workspace / "no-such-model", **given)
+    assert caught.value.problems[0].code == "reward_regex_wrong"

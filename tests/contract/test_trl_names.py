@@ -1,0 +1,34 @@
+"""Private names of trl that training.trl_run reads or overrides, as trl 1.16 has them."""
+
+import importlib.util
+from pathlib import Path
+
+SPEC = importlib.util.find_spec("trl")
+assert SPEC is not None
+assert SPEC.origin is not None
+FOLDER = Path(SPEC.origin).parent
+NAMES = {
+    "trainer/base_trainer.py": ("def _send_telemetry(", "def create_model_card("),
+    "trainer/rloo_trainer.py": (
+        "self._step = 0",
+        "self._buffered_inputs = None",
+        "self._metrics = {",
+        "self._tokenizer = processing_class",
+        "self.generation_config = GenerationConfig(",
+        "self.generation_kwargs = generation_kwargs",
+        "self.eos_token_ids = eos_token_ids",
+        "self.ref_model = None",
+        'model.add_adapter("ref"',
+        "def _generate(self, prompts",
+    ),
+}
+
+
+def test_the_names_are_there() -> None:
+    seen = 0
+    for file, names in NAMES.items():
+        text = (FOLDER / file).read_text(encoding="utf-8")
+        for name in names:
+            assert name in text, (file, name)
+            seen += 1
+    assert seen >= 12
