@@ -20,25 +20,17 @@ from backend.contract import model_folder, preflight, run_folder
 from backend.contract.field import Value
 from backend.contract.files import read_json, write_atomic
 from backend.contract.home import output
-from backend.contract.problems import (
-    DiskFullError,
-    ModelError,
-    Problem,
-    TuneboardError,
-    UsageError,
-)
+from backend.contract.problems import ModelError, Problem, UsageError
 from backend.data import templates
 from backend.data.rendering import Template
-from backend.failures import is_disk_full
 from backend.model import adapters, full_model, load, merging, side_files
 from backend.model.architecture import Architecture
 from backend.model.tensors import dtype_of
-from backend.new_folder import publish, scratch
+from backend.new_folder import explain, gigabytes, publish, refuse, require_room, scratch
 from backend.report import Report
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 GIGABYTE = 10**9  # as model files are measured
-SMALL_FILES = 50_000_000  # bytes: room for tokenizer and configs
 
 Values = Mapping[str, Value]
 
@@ -76,7 +68,7 @@ def run(values: Values, folder: Path) -> None:
     for notice in template.notices:
         report.notice(notice)
     try:
-        with scratch(plan.target, lambda: _refuse("export_dir_busy", plan.target)) as part:
+        with scratch(plan.target, lambda: refuse("export_dir_busy", plan.target)) as part:
             made = part / plan.target.name
             made.mkdir()
             report.phase("exporting")
@@ -91,11 +83,11 @@ def run(values: Values, folder: Path) -> None:
                 raise UsageError(*occupied)
             publish(made, plan.target)
     except OSError as error:
-        raise _write_error(error, plan) from error
+        raise explain(error, plan.target, plan.size) from error
     size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
     figures = {"bytes": size, "seconds": time.monotonic() - began}
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
-    where = {"path": str(plan.target), "size": _gigabytes(size)}
+    where = {"path": str(plan.target), "size": gigabytes(size)}
     report.notice(Problem(code="exported", params=where, notice=True))
     if values.get("export_hub_model_id"):
         _push(plan, str(values["export_hub_model_id"]), report)
@@ -129,43 +121,8 @@ def _plan(values: Values) -> Plan:
     if folders and values.get("export_quantization_bit"):
         problem = Problem(code="export_quantization_and_adapter", field="export_quantization_bit")
         raise UsageError(problem)
-    _require_room(plan)
+    require_room(plan.target, plan.size)
     return plan
-
-
-def _refuse(code: str, target: Path) -> None:
-    raise UsageError(Problem(code=code, field="export_dir", params={"path": str(target)}))
-
-
-def _require_room(plan: Plan) -> None:
-    if _free(plan.target) < plan.size + SMALL_FILES:
-        raise _full(plan)
-
-
-def _free(target: Path) -> int:
-    """Bytes free on the disk where the folder is or will be."""
-    place = next(each for each in (target, *target.parents) if each.exists())
-    return shutil.disk_usage(place).free
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB"
-
-
-def _full(plan: Plan) -> DiskFullError:
-    params = {
-        "path": str(plan.target),
-        "needed": _gigabytes(plan.size + SMALL_FILES),
-        "free": _gigabytes(_free(plan.target)),
-    }
-    return DiskFullError(Problem(code="export_disk_full", field="export_dir", params=params))
-
-
-def _write_error(error: OSError, plan: Plan) -> TuneboardError:
-    if is_disk_full(error):
-        return _full(plan)
-    params = {"path": str(plan.target), "reason": error.strerror or str(error)}
-    return UsageError(Problem(code="export_not_written", field="export_dir", params=params))
 
 
 def _write_weights(plan: Plan, values: Values, made: Path, report: Report) -> None:

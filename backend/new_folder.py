@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backend.contract.files import make_readable, sync_folder
+from backend.contract.problems import DiskFullError, Problem, TuneboardError, UsageError
+from backend.failures import is_disk_full
+
+FIELD = "export_dir"  # the argument that names such a folder
+SMALL_FILES = 50_000_000  # bytes: room for tokenizer and configs
 
 
 @contextmanager
@@ -45,6 +50,45 @@ def publish(made: Path, target: Path) -> None:
             os.close(handle)
     made.rename(target)
     sync_folder(target.parent)
+
+
+def refuse(code: str, target: Path) -> None:
+    """Raises UsageError about the folder."""
+    raise UsageError(Problem(code=code, field=FIELD, params={"path": str(target)}))
+
+
+def require_room(target: Path, size: int) -> None:
+    """Raises DiskFullError where weights of `size` bytes and small files beside have no room."""
+    if _free(target) < size + SMALL_FILES:
+        raise _full(target, size)
+
+
+def explain(error: OSError, target: Path, size: int) -> TuneboardError:
+    """Why a folder with weights of `size` bytes could not be written."""
+    if is_disk_full(error):
+        return _full(target, size)
+    params = {"path": str(target), "reason": error.strerror or str(error)}
+    return UsageError(Problem(code="export_not_written", field=FIELD, params=params))
+
+
+def gigabytes(size: int) -> str:
+    """Bytes as the sizes of models are told."""
+    return f"{size / 1e9:.2f} GB"
+
+
+def _full(target: Path, size: int) -> DiskFullError:
+    params = {
+        "path": str(target),
+        "needed": gigabytes(size + SMALL_FILES),
+        "free": gigabytes(_free(target)),
+    }
+    return DiskFullError(Problem(code="export_disk_full", field=FIELD, params=params))
+
+
+def _free(target: Path) -> int:
+    """Bytes free on the disk where the folder is or will be."""
+    place = next(each for each in (target, *target.parents) if each.exists())
+    return shutil.disk_usage(place).free
 
 
 def _locked(part: Path, occupied: Callable[[], None]) -> int:

@@ -11,7 +11,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend import export
+from backend import export, new_folder
 from backend.contract import run_folder
 from backend.contract.arguments import parse
 from backend.contract.problems import TuneboardError
@@ -251,7 +251,7 @@ def test_a_quantised_base_is_refused(run: Exporter, tiny_model_dir: Path, tmp_pa
 def test_a_full_disk_is_said_with_numbers_before_anything_is_written(
     run: Exporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "_free", lambda _: 10_000_000)
+    monkeypatch.setattr(new_folder, "_free", lambda _: 10_000_000)
     with pytest.raises(TuneboardError) as error:
         run()
     assert code(error) == "export_disk_full"
