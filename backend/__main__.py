@@ -1,4 +1,4 @@
-"""tuneboard train|eval|chat|api|export|recipe|data|runs|starter|env|version|webui.
+"""tuneboard train|eval|chat|api|export|vocab|recipe|data|runs|starter|env|version|webui.
 
 Parse, check, then import: everything that can be said without torch is said before torch is loaded.
 """
@@ -20,12 +20,17 @@ from backend.contract.problems import TuneboardError
 from backend.contract.reference import asks_for_help, help_text
 from backend.contract.texts import has, t
 
-RUNS = ("train", "eval", "export")
+RUNS = ("train", "eval", "export", "vocab")
 # Libraries that warn, whenever they are imported, of what this machine lacks, asked for or not.
 UNASKED = ("torchao", "bitsandbytes.backends", "torch.utils._pytree")
 # What keeps PyTorch from seeing a GPU (CUDA and ROCm), and backend.model.device from choosing MPS.
 CPU_ALONE = {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
-WORKERS = {"train": "backend.train", "eval": "backend.evaluate", "export": "backend.export"}
+WORKERS = {
+    "train": "backend.train",
+    "eval": "backend.evaluate",
+    "export": "backend.export",
+    "vocab": "backend.vocab",
+}
 
 
 def main(argv: list[str] | None = None) -> int:

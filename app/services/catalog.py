@@ -140,7 +140,7 @@ def _exported() -> list[Path]:
     done = [
         output(str(view.arguments.get("export_dir") or ""))
         for view in runs.snapshot()
-        if view.task == "export" and view.state is State.SUCCEEDED
+        if view.task in {"export", "vocab"} and view.state is State.SUCCEEDED
     ]
     return [path for path in dict.fromkeys(done) if path.parent not in here and is_model(path)]
 

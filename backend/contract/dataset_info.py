@@ -115,20 +115,22 @@ def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: boo
 
 def check(values: Mapping[str, Value], task: str) -> list[Problem]:
     """Everything wrong with the data sets that a task's values name."""
-    if task not in {"train", "eval"}:
+    if task not in {"train", "eval", "vocab"}:
         return []
     dataset_dir = values.get("dataset_dir")
     problems = _unmixed(values)
-    for argument in ("dataset", "eval_dataset"):
+    for argument in ("dataset", "eval_dataset", "known_dataset"):
         for name in names(values.get(argument)):
             try:
                 entry = find(name, dataset_dir, argument)
             except DataError as error:
                 problems += [each for each in error.problems if each not in problems]
                 continue
-            code = _unfit(entry, str(values.get("stage") or "sft"))
+            if task == "vocab":  # reads texts of any stage
+                continue
+            stage = str(values.get("stage") or "sft")
+            code = _unfit(entry, stage)
             if code:
-                stage = str(values.get("stage") or "sft")
                 problems.append(_problem(code, argument, name=name, stage=stage))
     return problems
 

@@ -15,7 +15,7 @@ from backend.contract.fields.training import ZERO
 from backend.contract.home import data, find, output
 
 OUTPUTS = {"output_dir", "export_dir"}  # written, see home.output
-SETS = {"dataset", "eval_dataset"}
+SETS = {"dataset", "eval_dataset", "known_dataset"}
 ADAPTERS = {"adapter_name_or_path", "ref_model_adapters", "reward_model_adapters"}
 # Values that are words, whatever the current folder holds.
 WORDS = {"deepspeed": ZERO, "resume_from_checkpoint": ("true", "auto", "false")}

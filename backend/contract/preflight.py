@@ -88,7 +88,7 @@ def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
         *check_engine(values),
         *template_names.check(values),
         *(_check_training(values) if task == "train" else []),
-        *(check_export(values) if task == "export" else []),
+        *(check_export(values) if task in {"export", "vocab"} else []),
         *_check_resume(values),
         *_check_output(values),
     ]

@@ -45,7 +45,7 @@ RULES: tuple[Rule, ...] = (
         code="model_required",
         field="model_name_or_path",
         conditions=(("model_name_or_path", "unset", None),),
-        tasks=("train", "eval", "chat", "api", "export"),
+        tasks=("train", "eval", "chat", "api", "export", "vocab"),
     ),
     Rule(
         code="dataset_required",
@@ -66,7 +66,19 @@ RULES: tuple[Rule, ...] = (
         code="export_dir_required",
         field="export_dir",
         conditions=(("export_dir", "unset", None),),
-        tasks=("export",),
+        tasks=("export", "vocab"),
+    ),
+    Rule(
+        code="vocab_corpus_required",
+        field="dataset",
+        conditions=(("dataset", "unset", None),),
+        tasks=("vocab",),
+    ),
+    Rule(
+        code="vocab_adapter",
+        field="adapter_name_or_path",
+        conditions=(("adapter_name_or_path", "set", None),),
+        tasks=("vocab",),
     ),
     Rule(
         code="export_quantization_dataset_required",

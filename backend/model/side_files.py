@@ -34,11 +34,12 @@ OF_TOKENIZER = (
     *("normalizer.json", "emoji.txt", "tokenization_*.py"),
 )
 OF_MODEL = ("*.json", "*.jinja", "*.txt", "*.py")
+VOCAB_REPORT = "new_pieces.json"  # what new pieces of the tokenizer have gained
 LEGAL = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*")
 # Files of these kinds that are about a run, or that are written with the weights.
 OTHERS = {
     *(CONFIG, ADAPTER_CONFIG, GENERATION, trained_with.NAME, adapter_base.NAME),
-    "quantized_base.json",
+    *("quantized_base.json", VOCAB_REPORT),
     *(run_files.RUN, run_files.LAUNCH, run_files.STATUS, run_files.STOP, run_files.EXIT),
     *(run_files.PROBLEM, run_files.RESULTS, run_files.LOG, checkpoints.MANIFEST),
     *("train_results.json", "eval_results.json", "predict_results.json", "requirements.txt"),

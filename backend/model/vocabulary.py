@@ -4,7 +4,7 @@ A new token begins as the mean of the embeddings of the pieces that its text was
 (Hewitt, "Initializing new word embeddings for pretrained language models", 2021, for the mean).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,17 @@ def grow(model: Any, before: Any, after: Any, values: Values, size: int) -> list
     return sorted({*ids, *range(rows, total)})
 
 
+def append(model: Any, pieces: Mapping[int, Sequence[int]]) -> None:
+    """Give pieces behind the vocabulary their rows: each the mean of the rows of the old pieces
+    that it takes the place of, by their ids (Gee et al., "Fast Vocabulary Transfer for Language
+    Model Compression", 2022). Rows that are there beyond the vocabulary are used first."""
+    resize(model, max(pieces) + 1)
+    with torch.no_grad():
+        for weights in (*_tables(model).values(), *_biases(model)):
+            for number, old in pieces.items():
+                weights[number] = weights[list(old)].float().mean(0).to(weights.dtype)
+
+
 def beyond(model: Any, tokenizer: Any) -> list[Problem]:
     """A notice where the tokenizer knows tokens that the model has no rows for."""
     rows = int(model.config.get_text_config().vocab_size)
@@ -101,7 +112,7 @@ def resize(model: Any, size: int, multiple: int = MULTIPLE) -> None:
         return
     model.resize_token_embeddings(size, pad_to_multiple_of=multiple, mean_resizing=False)
     with torch.no_grad():
-        for weights in _tables(model).values():
+        for weights in (*_tables(model).values(), *_biases(model)):
             weights[rows:] = weights[:rows].float().mean(0).to(weights.dtype)
 
 
@@ -160,6 +171,12 @@ def _tables(model: Any) -> dict[str, torch.nn.Parameter]:
         if end is not None and all(end.weight is not each for each in found.values()):
             found[modules[id(end)]] = end.weight
     return found
+
+
+def _biases(model: Any) -> list[torch.nn.Parameter]:
+    """What the output layer adds to each logit, where it does."""
+    bias = getattr(model.get_output_embeddings(), "bias", None)
+    return [] if bias is None else [bias]
 
 
 def _begin(model: Any, number: int, pieces: list[int]) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from backend.contract.arguments import defaults, fields_of
 from backend.contract.field import Field, FieldError, Value, Values
 
-TASKS = ("train", "eval", "chat", "api", "export")
+TASKS = ("train", "eval", "chat", "api", "export", "vocab")
 HOSTILE = (
     "; touch CANARY",
     "$(touch CANARY)",

@@ -227,7 +227,7 @@ def test_a_wrong_value_is_refused_where_its_argument_does_not_apply(
             assert not row.active(values, task) or not others
             found = arguments.judged(values, problems, task)
             assert row.name in {one.field for one in found if not one.notice}, (argv, found)
-    assert idle >= {"train": 90, "eval": 3, "chat": 3, "api": 10, "export": 3}[task]
+    assert idle >= {"train": 90, "eval": 3, "chat": 3, "api": 10, "export": 3, "vocab": 0}[task]
 
 
 def _other_values(row: Field) -> list[Value]:
@@ -356,6 +356,8 @@ BASE = {"model_name_or_path": "M", "dataset": "X"}
         ("eval", {"eval_dataset": "Y", "do_eval": False}, "nothing_to_evaluate"),
         ("eval", {}, "eval_dataset_required"),
         ("export", {}, "export_dir_required"),
+        ("vocab", {"dataset": None, "export_dir": "X"}, "vocab_corpus_required"),
+        ("vocab", {"export_dir": "X", "adapter_name_or_path": "A"}, "vocab_adapter"),
     ],
 )
 def test_rules_across_arguments(task: str, given: Values, code: str) -> None:

@@ -68,10 +68,10 @@ def test_a_file_of_arguments_that_cannot_be_read_is_all_that_is_said(
     (home / "bad.yaml").write_text("a: [\n")
     (home / "list.yaml").write_text("- a\n")
     seen = 0
-    for task in ("train", "eval", "export", "chat", "api"):
+    for task in ("train", "eval", "export", "vocab", "chat", "api"):
         for name in ("nosuch.yaml", "bad.yaml", "list.yaml"):
             assert main([task, name]) == UsageError.exit_code
             (line,) = capsys.readouterr().err.splitlines()
             assert name in line
             seen += 1
-    assert seen == 15
+    assert seen == 18

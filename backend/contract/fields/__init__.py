@@ -14,6 +14,7 @@ from backend.contract.fields import (
     optimizer,
     output,
     peft,
+    pieces,
     preference,
     quantization,
     reinforcement,
@@ -45,6 +46,7 @@ _GROUPS = (
     reinforcement,
     grpo,
     export,
+    pieces,
     server,
     engines,
 )

@@ -3,6 +3,7 @@
 from backend.contract.field import Field
 
 BOTH = ("train", "eval")
+READ = (*BOTH, "vocab")
 
 ROWS = (
     Field(
@@ -13,12 +14,13 @@ ROWS = (
         choices=("pt", "sft", "rm", "ppo", "dpo", "kto", "grpo", "rloo"),
         tasks=BOTH,
     ),
-    Field(name="dataset_dir", kind="path", default="data", group="data", tasks=BOTH, advanced=True),
+    Field(name="dataset_dir", kind="path", default="data", group="data", tasks=READ, advanced=True),
     Field(
         name="dataset",
         kind="list",
         default=None,
         group="data",
+        tasks=("train", "vocab"),
         optional=True,
         widget="dataset",
     ),
@@ -58,7 +60,7 @@ ROWS = (
         low=1,
         high=10**9,
         step=1,
-        tasks=BOTH,
+        tasks=READ,
         optional=True,
     ),
     Field(

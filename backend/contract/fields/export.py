@@ -25,7 +25,7 @@ ROWS = (
         kind="path",
         default=None,
         group="export",
-        tasks=("export",),
+        tasks=("export", "vocab"),
         optional=True,
     ),
     Field(

@@ -4,6 +4,7 @@ from backend.contract.field import Field
 from backend.contract.methods import ADAPTERS, WHOLE
 
 EVERY = ("train", "eval", "chat", "api", "export")
+FOR_VOCAB = (*EVERY, "vocab")
 LOADED = ("train", "eval", "chat", "api")
 
 ROWS = (
@@ -12,7 +13,7 @@ ROWS = (
         kind="path",
         default=None,
         group="model",
-        tasks=EVERY,
+        tasks=FOR_VOCAB,
         optional=True,
     ),
     Field(
@@ -20,7 +21,7 @@ ROWS = (
         kind="list",
         default=None,
         group="model",
-        tasks=EVERY,
+        tasks=FOR_VOCAB,
         optional=True,
         widget="adapter",
     ),
@@ -51,7 +52,7 @@ ROWS = (
         default="huggingface",
         group="model",
         choices=("huggingface", "modelscope"),
-        tasks=EVERY,
+        tasks=FOR_VOCAB,
         advanced=True,
     ),
     Field(
@@ -59,7 +60,7 @@ ROWS = (
         kind="text",
         default="main",
         group="model",
-        tasks=EVERY,
+        tasks=FOR_VOCAB,
         advanced=True,
     ),
     Field(
@@ -67,7 +68,7 @@ ROWS = (
         kind="path",
         default=None,
         group="model",
-        tasks=EVERY,
+        tasks=FOR_VOCAB,
         optional=True,
         advanced=True,
     ),
@@ -76,7 +77,7 @@ ROWS = (
         kind="text",
         default=None,
         group="model",
-        tasks=EVERY,
+        tasks=FOR_VOCAB,
         optional=True,
         secret=True,
         advanced=True,
@@ -87,7 +88,7 @@ ROWS = (
         kind="text",
         default=None,
         group="model",
-        tasks=EVERY,
+        tasks=FOR_VOCAB,
         when=(("hub_name", ("modelscope",)),),
         optional=True,
         secret=True,
@@ -135,7 +136,7 @@ ROWS = (
         kind="bool",
         default=False,
         group="model",
-        tasks=EVERY,
+        tasks=FOR_VOCAB,
         advanced=True,
     ),
 )

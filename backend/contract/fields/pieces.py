@@ -1,0 +1,25 @@
+"""New pieces for a language that the vocabulary lacks: how many, and what must stay as it is."""
+
+from backend.contract.field import Field
+
+ROWS = (
+    Field(
+        name="new_pieces",
+        kind="int",
+        default=5000,
+        group="vocab",
+        low=1,
+        high=1_000_000,
+        step=1,
+        tasks=("vocab",),
+    ),
+    Field(
+        name="known_dataset",
+        kind="list",
+        default=None,
+        group="vocab",
+        tasks=("vocab",),
+        optional=True,
+        widget="dataset",
+    ),
+)

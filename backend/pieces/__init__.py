@@ -1,0 +1,1 @@
+"""Pieces of words that a tokenizer lacks, learned from a corpus and put behind its own."""

@@ -1,0 +1,240 @@
+"""New pieces on top of a BPE tokenizer: its own merges come first, further ones are learned behind.
+
+A text is split by the tokenizer as it is, and BPE goes on from there with the most frequent pairs.
+So each new merge ranks behind all old ones, and a text can only get shorter by it (continued BPE:
+Purason et al., "Teaching Old Tokenizers New Words", 2025). Characters that the tokenizer splits are
+made whole first, so that no new piece ends within one: as in sentencepiece, those that cover
+COVERAGE of what is split, yet with at most SHARE of all new pieces.
+
+The counting is done by the trainer of `tokenizers`: each old piece is one character of its text.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+from backend.pieces.alphabet import Alphabet, is_whole
+
+COVERAGE = 0.9995  # of the occurrences of split characters; sentencepiece's character_coverage
+SHARE = 0.5
+FEWEST = 2  # times that a piece comes in the corpus
+LONGEST = 16  # old pieces in a new one; sentencepiece's max_sentencepiece_length
+FIRST = 0x20000  # code points from here to the last one are letters to the trainer, never blanks
+AT_ONCE = 256  # texts
+# Words of a tokenizer that takes whole texts, blanks and all, as one: as sentencepiece splits.
+WORDS = r"▁*[\p{L}\p{M}]+|▁*\p{N}|▁*[^\p{L}\p{M}\p{N}▁]+|▁+"
+
+Ids = tuple[int, ...]
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Learned:
+    """New pieces in the order of their ids, each with the old pieces that it takes the place of,
+    and new merges in the order of their ranks."""
+
+    pieces: dict[str, Ids] = field(default_factory=dict)
+    merges: dict[tuple[str, str], None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Texts as the tokenizer splits them: a line each, whose words are parted by blanks.
+
+    Each old piece is one character. So is each unit, the fewest old pieces in a row that begin and
+    end with a character (one to three pieces of a Chinese character, say): symbol -> its pieces.
+    """
+
+    lines: list[str]
+    units: dict[str, Ids]
+
+
+class Pieces:
+    """The old pieces of a tokenizer: which bytes they stand for, and the symbol of each.
+
+    The symbols of parts, pieces that begin or end within a character, come last.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, alphabet: Alphabet) -> None:
+        self.alphabet = alphabet
+        self.known = tokenizer.get_vocab()
+        unknown = getattr(tokenizer.model, "unk_token", None)
+        added = {each.content for each in tokenizer.get_added_tokens_decoder().values()}
+        apart = {piece for piece in added if not alphabet.is_byte(piece)} | {unknown}
+        self.content = {
+            number: alphabet.bytes_of(piece)
+            for piece, number in self.known.items()
+            if piece not in apart and not alphabet.is_ascii_byte(piece)
+        }
+        parts = {number for number, each in self.content.items() if not is_whole(each)}
+        self.ids = [*sorted(self.content.keys() - parts), *sorted(parts)]
+        self.symbols = {number: chr(FIRST + place) for place, number in enumerate(self.ids)}
+        self.first_part = FIRST + len(self.ids) - len(parts)
+
+    @property
+    def part(self) -> str:
+        """A regular expression for the symbol of a part."""
+        last = FIRST + len(self.ids) - 1
+        return f"[{chr(self.first_part)}-{chr(last)}]" if self.first_part <= last else r"(?!)"
+
+    def bytes_of(self, ids: Iterable[int]) -> bytes:
+        """The bytes that old pieces stand for together."""
+        return b"".join(self.content[number] for number in ids)
+
+
+class Units:
+    """Runs of parts that are characters together, and a further symbol for each."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self.pieces = pieces
+        self.symbols: dict[str, str] = {}
+        self._runs: dict[str, str] = {}
+
+    def replace(self, line: str) -> str:
+        """The line with a symbol for each unit; what is part of no character parts words."""
+        return re.sub(f"{self.pieces.part}+", self._replaced, line)
+
+    def _replaced(self, match: re.Match[str]) -> str:
+        run = match[0]
+        if run not in self._runs:
+            self._runs[run] = "".join(self._split(run))
+        return self._runs[run]
+
+    def _split(self, run: str) -> Iterator[str]:
+        begin = 0
+        for end in range(1, len(run) + 1):
+            unit = run[begin:end]
+            whole = is_whole(self.pieces.bytes_of(_ids(unit, {}, self.pieces)))
+            if whole is None:
+                continue
+            begin = end
+            yield self._symbol(unit) if whole else " "
+        if begin < len(run):
+            yield " "
+
+    def _symbol(self, unit: str) -> str:
+        free = chr(FIRST + len(self.pieces.ids) + len(self.symbols))
+        return self.symbols.setdefault(unit, free)
+
+
+def read(tokenizer: Tokenizer, pieces: Pieces, texts: Iterable[str], progress: Progress) -> Corpus:
+    """Split the texts; `progress` hears how many there were so far."""
+    splitter = _splitter(tokenizer)
+    units = Units(pieces)
+    lines: list[str] = []
+    left = iter(texts)
+    while batch := list(islice(left, AT_ONCE)):
+        for encoding in splitter.encode_batch(batch, add_special_tokens=False):
+            lines.append(units.replace("".join(_symbols(encoding, pieces.symbols))))
+        progress(len(lines))
+    return Corpus(lines, {mark: _ids(unit, {}, pieces) for unit, mark in units.symbols.items()})
+
+
+def learn(corpus: Corpus, pieces: Pieces, wanted: int) -> Learned:
+    """The `wanted` most useful new pieces; fewer where the corpus has not so many."""
+    learned = Learned()
+    whole = _learn_units(corpus, pieces, wanted, learned)
+    lines = [_unknown_apart(line, corpus.units.keys() - whole) for line in corpus.lines]
+    asked = 0
+    while True:
+        asked += (wanted - len(learned.pieces)) * 5 // 4 + 16
+        pairs, exhausted = _trained(lines, asked)
+        merged = Learned(dict(learned.pieces), dict(learned.merges))
+        for pair in pairs:
+            if len(merged.pieces) == wanted:
+                break
+            _append(merged, pieces, *(_ids(side, corpus.units, pieces) for side in pair))
+        if len(merged.pieces) == wanted or exhausted:
+            return merged
+
+
+def _splitter(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer as it is; one that does not part words, with words parted."""
+    splitter = Tokenizer.from_str(tokenizer.to_str())
+    splitter.no_truncation()
+    splitter.no_padding()
+    if len(set(splitter.encode("a b", add_special_tokens=False).word_ids)) == 1:
+        words = pre_tokenizers.Split(Regex(WORDS), "isolated")
+        own = splitter.pre_tokenizer
+        splitter.pre_tokenizer = pre_tokenizers.Sequence([own, words]) if own else words
+    return splitter
+
+
+def _symbols(encoding: Any, symbols: Mapping[int, str]) -> Iterator[str]:
+    """The symbols of a text, a blank between words."""
+    before = None
+    for number, word in zip(encoding.ids, encoding.word_ids, strict=True):
+        if word != before:
+            yield " "
+            before = word
+        yield symbols.get(number, " ")
+
+
+def _learn_units(corpus: Corpus, pieces: Pieces, wanted: int, learned: Learned) -> set[str]:
+    """Make the most frequent units whole; returns their symbols."""
+    counts: Counter[str] = Counter()
+    for line in corpus.lines:
+        counts.update(line)
+    ranked = [each for each in counts.most_common() if each[0] in corpus.units]
+    total = sum(count for _, count in ranked)
+    whole: set[str] = set()
+    covered = 0
+    for symbol, count in ranked:
+        ids = corpus.units[symbol]
+        full = len(learned.pieces) + len(ids) - 1 > max(wanted * SHARE, 1)
+        if full or count < FEWEST or covered >= COVERAGE * total:
+            break
+        if pieces.alphabet.byte_level:
+            for end in range(1, len(ids)):
+                _append(learned, pieces, ids[:end], ids[end : end + 1])
+        else:  # BPE looks for a character in the vocabulary before it falls back to its bytes
+            _add(learned, pieces, ids)
+        whole.add(symbol)
+        covered += count
+    return whole
+
+
+def _unknown_apart(line: str, unknown: set[str]) -> str:
+    return line.translate(dict.fromkeys(map(ord, unknown), " "))
+
+
+def _trained(lines: Sequence[str], wanted: int) -> tuple[list[tuple[str, str]], bool]:
+    """The first merges of symbols, and whether there are no more than these."""
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    symbols = set().union(*lines) - {" "}
+    trainer = trainers.BpeTrainer(
+        vocab_size=len(symbols) + wanted,
+        min_frequency=FEWEST,
+        max_token_length=LONGEST,
+        show_progress=False,
+    )
+    trained.train_from_iterator(lines, trainer, length=len(lines))
+    merges = json.loads(trained.to_str())["model"]["merges"]
+    return [(left, right) for left, right in merges], len(merges) < wanted
+
+
+def _ids(symbols: str, units: Mapping[str, Ids], pieces: Pieces) -> Ids:
+    return tuple(
+        number for each in symbols for number in units.get(each) or (pieces.ids[ord(each) - FIRST],)
+    )
+
+
+def _append(learned: Learned, pieces: Pieces, left: Ids, right: Ids) -> None:
+    """A merge of what old pieces stand for, and its piece where that is new."""
+    sides = (pieces.alphabet.piece_of(pieces.bytes_of(ids)) for ids in (left, right))
+    merge = (next(sides), next(sides))
+    learned.merges.setdefault(merge)
+    _add(learned, pieces, left + right)
+
+
+def _add(learned: Learned, pieces: Pieces, ids: Ids) -> None:
+    piece = pieces.alphabet.piece_of(pieces.bytes_of(ids))
+    if piece not in pieces.known:
+        learned.pieces.setdefault(piece, ids)

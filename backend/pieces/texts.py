@@ -1,0 +1,45 @@
+"""A corpus as texts of a handy size, some of which are held out to measure with."""
+
+from collections.abc import Iterable, Iterator
+
+SIZE = 2000  # characters of a text, longer ones are cut at a line end where there is one
+EVERY = 20  # of so many texts one is held out
+MOST_HELD = 2000  # texts
+LIMIT = 100_000_000  # characters: what comes after is not read
+
+
+class Corpus:
+    """The texts to learn from, one at a time; meanwhile `held` fills with those to measure with.
+
+    characters: how many were read so far; cut: whether there were more than LIMIT.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.held: list[str] = []
+        self.characters = 0
+        self.cut = False
+        self._texts = texts
+
+    def learned(self) -> Iterator[str]:
+        """The texts that are not held out."""
+        chunks = (chunk for text in self._texts for chunk in chunks_of(text))
+        for number, chunk in enumerate(chunks):
+            if self.characters >= LIMIT:
+                self.cut = True
+                return
+            self.characters += len(chunk)
+            if number % EVERY == 1 and len(self.held) < MOST_HELD:
+                self.held.append(chunk)
+            else:
+                yield chunk
+
+
+def chunks_of(text: str) -> Iterator[str]:
+    """A text in parts of at most SIZE characters, which end where a line does if one can."""
+    begin = 0
+    while len(text) - begin > SIZE:
+        end = text.rfind("\n", begin, begin + SIZE) + 1 or begin + SIZE
+        yield text[begin:end]
+        begin = end
+    if begin < len(text):
+        yield text[begin:]
