@@ -5,13 +5,27 @@ import contextlib
 import os
 import signal
 import sys
+import time
+from pathlib import Path
 
 from app.services import inbox, uploads
-from app.settings import Settings, folders, from_environment, upload_limit
-from backend.contract import boundary, run_folder
+from app.settings import (
+    LOGIN,
+    LOGIN_FILE,
+    Settings,
+    folders,
+    from_environment,
+    login,
+    proxies,
+    switch,
+    upload_limit,
+)
+from backend.contract import boundary, launch, run_folder
 from backend.contract.home import prepare, saves
 from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.texts import t
+
+POLL_SECONDS = 0.2
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,23 +62,28 @@ def options(argv: list[str]) -> Settings:
     )
     parser.add_argument("--allowed-host", action="append", default=[], help=t("webui.allowed_host"))
     parser.add_argument("--allowed-path", action="append", default=[], help=t("webui.allowed_path"))
+    parser.add_argument(
+        "--trusted-proxy", action="append", default=[], help=t("webui.trusted_proxy")
+    )
+    parser.add_argument("--stop-runs", action="store_true", help=t("webui.stop_runs"))
     chosen = parser.parse_args(argv)
     hosts = [*chosen.allowed_host, *given.get("allowed_hosts", "").split(",")]
     paths = [*chosen.allowed_path, *given.get("allowed_paths", "").split(os.pathsep)]
     if not chosen.port.isdigit() or not 1 <= int(chosen.port) <= 65_535:
         raise UsageError(Problem(code="bad_port", params={"value": chosen.port[:20]}))
-    login = given.get("login", "")
-    if login and ":" not in login.strip(":"):
-        raise UsageError(Problem(code="bad_login"))
     root = chosen.root_path.strip("/")
     return Settings(
         host=chosen.host,
         port=int(chosen.port),
         root_path=f"/{root}" if root else "",
-        login=login,
+        login=login(),
         allowed_hosts=tuple(host.strip() for host in hosts if host.strip()),
         max_upload=upload_limit(),
         allowed_paths=folders(paths),
+        trusted_proxies=proxies(
+            [*chosen.trusted_proxy, *given.get("trusted_proxies", "").split(",")]
+        ),
+        stop_runs=chosen.stop_runs or switch(given.get("stop_runs", "")),
     )
 
 
@@ -74,7 +93,8 @@ def _quiet_gradio() -> None:
         if name.startswith("GRADIO_") and name != "GRADIO_TEMP_DIR":
             del os.environ[name]
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
-    os.environ.pop("TUNEBOARD_LOGIN", None)
+    for name in (LOGIN, LOGIN_FILE):
+        os.environ.pop(name, None)
 
 
 def _serve(settings: Settings) -> None:
@@ -96,14 +116,37 @@ def _serve(settings: Settings) -> None:
     signal.signal(signal.SIGHUP, server.handle_exit)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
+    if settings.stop_runs:
+        _stop_runs()
+    for path in _going():
+        _say(t("webui.still_running", run=str(path)))
+
+
+def _stop_runs() -> None:
+    """Ask each run that goes on to save and end, and wait for it; one more signal ends the wait."""
+    asked: list[Path] = []
+    with contextlib.suppress(KeyboardInterrupt):
+        while going := _going():
+            for path in going:
+                if path not in asked:
+                    asked.append(path)
+                    launch.stop(path)
+                    _say(t("webui.stopping", run=str(path)))
+            time.sleep(POLL_SECONDS)
+    for path in asked:
+        view = run_folder.read(path)
+        if view.ended:
+            _say(t("webui.run_ended", run=str(path), state=t(f"state.{view.state.value}")))
+
+
+def _going() -> list[Path]:
+    return [view.path for view in run_folder.runs(saves()) if not view.ended]
+
+
+def _say(line: str) -> None:
     with contextlib.suppress(OSError):  # the terminal is closed
-        _farewell()
-
-
-def _farewell() -> None:
-    for view in run_folder.runs(saves()):
-        if not view.ended:
-            sys.stdout.write(t("webui.still_running", run=str(view.path)) + "\n")
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -2,17 +2,22 @@
 
 Pure ASGI, so that streams and WebSockets pass unbuffered. Another web site that is open in the same
 browser can neither start, read nor stop anything: the Host must be one of ours (no DNS rebinding),
-and whatever changes something must come from our own page (no cross-site request).
+and whatever changes something must come from our own page (no cross-site request). A login is not
+guessed: wrong ones are counted (app/attempts.py).
 """
 
+import asyncio
 import base64
 import binascii
-import secrets
+import hashlib
+import hmac
 from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.attempts import Attempts, Try, origin
 from app.settings import LOOPBACK, Settings
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -33,16 +38,28 @@ HEADERS = (
 )
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """An answer that no application gives; `delay` is the seconds before it, `retry` the whole
+    seconds after which to come again."""
+
+    status: int
+    reason: str
+    delay: float = 0.0
+    retry: int = 0
+
+
 class Guard:
     """Checks Host, Origin and login of every HTTP request and WebSocket; adds security headers."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, attempts: Attempts | None = None) -> None:
         self.app = app
         self.settings = settings
         self.root = settings.root_path.rstrip("/")
+        self.attempts = Attempts() if attempts is None else attempts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 400, 401 or 403 at once."""
+        """Pass the request on, or answer 401, 403 or 429."""
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
@@ -51,7 +68,8 @@ class Guard:
         if refusal is None:
             await self.app(scope, receive, _with_headers(send))
         else:
-            await _refuse(scope, send, *refusal)
+            await asyncio.sleep(refusal.delay)
+            await _refuse(scope, send, refusal)
 
     def _without_root(self, scope: Scope) -> Scope:
         """A proxy may pass the path with its own prefix; both forms reach the same page."""
@@ -61,14 +79,14 @@ class Guard:
             return {**scope, "path": path, "raw_path": path.encode()}
         return scope
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope) -> Refusal | None:
         hosts = _header(scope, b"host")
         if len(hosts) != 1 or not self._host_allowed(hosts[0]):
-            return 403, "This address is not one that the page is served on."
+            return Refusal(403, "This address is not one that the page is served on.")
         if not self._same_site(scope, hosts[0]):
-            return 403, "Requests from another site are refused."
-        if self.settings.login and scope["path"] not in OPEN_PATHS and not self._known(scope):
-            return 401, "Login needed."
+            return Refusal(403, "Requests from another site are refused.")
+        if self.settings.login and scope["path"] not in OPEN_PATHS:
+            return self._stranger(scope)
         return None
 
     def _host_allowed(self, host: str) -> bool:
@@ -91,14 +109,39 @@ class Guard:
             return False
         return all(urlsplit(origin).netloc == host for origin in _header(scope, b"origin"))
 
-    def _known(self, scope: Scope) -> bool:
-        given = "".join(_header(scope, b"authorization"))
-        scheme, _, token = given.partition(" ")
-        try:
-            login = base64.b64decode(token, validate=True) if scheme.lower() == "basic" else b""
-        except (binascii.Error, ValueError):
-            login = b""
-        return secrets.compare_digest(login, self.settings.login.encode())
+    def _stranger(self, scope: Scope) -> Refusal | None:
+        """The refusal of whoever does not know the login; a browser's first request has none."""
+        header = "".join(_header(scope, b"authorization"))
+        if not header:
+            return Refusal(401, "Login needed.")
+        login = _login_of(header)
+        who = Try(self._origin(scope), login.partition(b":")[0].decode("utf-8", "replace"))
+        retry = self.attempts.refused_for(who)
+        if retry:
+            return Refusal(429, "Too many wrong logins. Try again later.", retry=retry)
+        if _equal(login, self.settings.login.encode()):
+            self.attempts.forget(who)
+            return None
+        return Refusal(401, "Login needed.", delay=self.attempts.add(who))
+
+    def _origin(self, scope: Scope) -> str:
+        peer = (scope.get("client") or ("",))[0]
+        forwarded = ",".join(_header(scope, b"x-forwarded-for"))
+        return origin(peer, forwarded, self.settings.trusted_proxies)
+
+
+def _login_of(header: str) -> bytes:
+    """user:password of an Authorization header; b"" where it is of another form."""
+    scheme, _, token = header.partition(" ")
+    try:
+        return base64.b64decode(token, validate=True) if scheme.lower() == "basic" else b""
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _equal(left: bytes, right: bytes) -> bool:
+    """Compare in a time that tells nothing, not even how long the right one is."""
+    return hmac.compare_digest(hashlib.sha256(left).digest(), hashlib.sha256(right).digest())
 
 
 def _header(scope: Scope, name: bytes) -> list[str]:
@@ -117,12 +160,14 @@ def _with_headers(send: Send) -> Send:
     return wrapped
 
 
-async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
     headers = [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS]
-    if status == 401:
+    if refusal.status == 401:
         headers.append((b"www-authenticate", b'Basic realm="Tuneboard", charset="UTF-8"'))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": reason.encode()})
+    if refusal.retry:
+        headers.append((b"retry-after", b"%d" % refusal.retry))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": refusal.reason.encode()})

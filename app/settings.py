@@ -1,15 +1,20 @@
 """How the page is served: address, path behind a proxy, login, folders that it may open."""
 
+import ipaddress
 import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.attempts import Network
 from backend.contract.problems import Problem, UsageError
 
 GIB = 1024**3
+LOGIN, LOGIN_FILE = "TUNEBOARD_LOGIN", "TUNEBOARD_LOGIN_FILE"
+LONGEST_LOGIN = 4096  # bytes of such a file
 MAX_UPLOAD = 10 * GIB  # bytes
+ON, OFF = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -18,7 +23,8 @@ class Settings:
     """`login` is "user:password" or ""; `allowed_hosts` are further Host names that may be used.
 
     max_upload: bytes of one upload; `allowed_paths` are folders that the page may open besides
-    the working folder.
+    the working folder. What a trusted proxy says of a client's address is believed. With
+    `stop_runs` the runs end with the page instead of going on.
     """
 
     host: str = "127.0.0.1"
@@ -28,6 +34,8 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     max_upload: int = MAX_UPLOAD
     allowed_paths: tuple[Path, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+    stop_runs: bool = False
 
     @property
     def exposed(self) -> bool:
@@ -47,11 +55,70 @@ def from_environment() -> dict[str, str]:
         "host": "GRADIO_SERVER_NAME",
         "port": "GRADIO_SERVER_PORT",
         "root_path": "GRADIO_ROOT_PATH",
-        "login": "TUNEBOARD_LOGIN",
         "allowed_hosts": "TUNEBOARD_ALLOWED_HOSTS",
         "allowed_paths": "TUNEBOARD_ALLOWED_PATHS",
+        "trusted_proxies": "TUNEBOARD_TRUSTED_PROXIES",
+        "stop_runs": "TUNEBOARD_STOP_RUNS",
     }
     return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+
+
+def login() -> str:
+    """user:password as TUNEBOARD_LOGIN says it, or the file that TUNEBOARD_LOGIN_FILE names.
+
+    Raises UsageError: both are set, the file cannot be read, or what is there is no login.
+    """
+    text, file = os.environ.get(LOGIN, ""), os.environ.get(LOGIN_FILE, "")
+    if text and file:
+        raise UsageError(Problem(code="two_logins"))
+    if file:
+        return _login_in(Path(file).expanduser())
+    if text and not _is_login(text):
+        raise UsageError(Problem(code="bad_login"))
+    return text
+
+
+def _login_in(file: Path) -> str:
+    """The login in a file; who may read the file is not asked, for a container's secret is open
+    to all in the container."""
+    try:
+        with file.open("rb") as handle:
+            content = handle.read(LONGEST_LOGIN + 1)
+        text = content.decode("utf-8-sig").strip("\r\n")
+    except OSError as error:
+        params = {"path": str(file), "reason": error.strerror or str(error)}
+        raise UsageError(Problem(code="login_file_unreadable", params=params)) from None
+    except UnicodeDecodeError:
+        text = ""
+    if len(text.encode()) > LONGEST_LOGIN or not _is_login(text):
+        raise UsageError(Problem(code="bad_login_file", params={"path": str(file)}))
+    return text
+
+
+def _is_login(text: str) -> bool:
+    user, _, password = text.partition(":")
+    return bool(user and password) and text.isprintable()
+
+
+def proxies(named: Iterable[str]) -> tuple[Network, ...]:
+    """Addresses and networks (10.0.0.0/8) whose X-Forwarded-For is believed. Raises UsageError."""
+    chosen = [name.strip() for name in named if name.strip()]
+    networks = []
+    for name in chosen:
+        try:
+            networks.append(ipaddress.ip_network(name, strict=False))
+        except ValueError:
+            problem = Problem(code="bad_trusted_proxy", params={"value": name[:60]})
+            raise UsageError(problem) from None
+    return tuple(networks)
+
+
+def switch(text: str) -> bool:
+    """An environment variable that is on or off: 1, true, yes, on. Raises UsageError."""
+    word = text.strip().lower()
+    if word not in {*ON, *OFF}:
+        raise UsageError(Problem(code="bad_stop_runs", params={"value": text[:40]}))
+    return word in ON
 
 
 def folders(named: Iterable[str]) -> tuple[Path, ...]:

@@ -96,10 +96,15 @@ def code_path(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def prepare() -> None:
-    """Make data/ (with the demo sets) and saves/ in the working folder where they are missing."""
+    """Make data/ (with the demo sets) and saves/ in the working folder where they are missing.
+
+    An empty data/ is filled: a new volume of a container is one.
+    """
     saves().mkdir(parents=True, exist_ok=True)
     target = data()
-    if not target.exists():
+    if target.is_dir() and not any(target.iterdir()):
+        shutil.copytree(shipped("data"), target, dirs_exist_ok=True)
+    elif not target.exists():
         part = target.with_name(f".data-{os.getpid()}")
         shutil.copytree(shipped("data"), part)
         try:

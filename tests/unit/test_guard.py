@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -120,3 +121,56 @@ def test_the_environment_that_people_know_is_heard(monkeypatch: pytest.MonkeyPat
         "/some/proxy/7860",
     )
     assert options(["--port", "7870"]).port == 7870
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"ann:secret", ""),
+        (b"ann:secret\n", ""),
+        (b"\xef\xbb\xbfann:se:cret\r\n", ""),
+        ("\u00e4nn:gr\u00fcn ".encode(), ""),
+        (b"", "bad_login_file"),
+        (b"ann", "bad_login_file"),
+        (b"ann:\n", "bad_login_file"),
+        (b":secret", "bad_login_file"),
+        (b"ann:secret\nbob:secret\n", "bad_login_file"),
+        (b"ann:\xff", "bad_login_file"),
+        (b"ann:" + b"a" * 5000, "bad_login_file"),
+        (None, "login_file_unreadable"),
+    ],
+)
+def test_a_login_comes_from_a_file(
+    content: bytes | None, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's secret: the name of the file is in the environment, the password is not."""
+    file = tmp_path / "login"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.delenv("TUNEBOARD_LOGIN", raising=False)
+    monkeypatch.setenv("TUNEBOARD_LOGIN_FILE", str(file))
+    if not code:
+        assert content is not None
+        assert options([]).login == content.decode("utf-8-sig").strip("\r\n")
+        monkeypatch.setenv("TUNEBOARD_LOGIN", "ann:secret")
+        code = "two_logins"
+    with pytest.raises(UsageError) as error:
+        options([])
+    (problem,) = error.value.problems
+    assert problem.code == code
+    assert "secret" not in problem.text()
+
+
+def test_proxies_and_the_switch_are_read_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNEBOARD_TRUSTED_PROXIES", "10.0.0.0/8, ::1")
+    monkeypatch.setenv("TUNEBOARD_STOP_RUNS", "1")
+    settings = options(["--trusted-proxy", "192.0.2.7"])
+    networks = [str(each) for each in settings.trusted_proxies]
+    assert (networks, settings.stop_runs) == (["192.0.2.7/32", "10.0.0.0/8", "::1/128"], True)
+    for name, value in (("TRUSTED_PROXIES", "proxy.example"), ("STOP_RUNS", "maybe")):
+        with monkeypatch.context() as patch:
+            patch.setenv(f"TUNEBOARD_{name}", value)
+            with pytest.raises(UsageError, match=value):
+                options([])
+    monkeypatch.setenv("TUNEBOARD_STOP_RUNS", "0")
+    assert options([]).stop_runs is False

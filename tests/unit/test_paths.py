@@ -178,6 +178,17 @@ def test_demo_data_is_made_in_the_working_folder(folders: Fixture) -> None:
     assert not any((here / "data").iterdir())
 
 
+def test_an_empty_folder_for_data_is_filled(folders: Fixture) -> None:
+    """As a container's new volume is; what holds anything is left as it is."""
+    home = folders[1]
+    (home / "data").mkdir()
+    prepare()
+    assert (home / "data" / REGISTRY).is_file()
+    (home / "data" / REGISTRY).unlink()
+    prepare()
+    assert not (home / "data" / REGISTRY).exists()
+
+
 def test_a_file_is_brought_in_from_the_current_folder(folders: Fixture) -> None:
     here, home = folders
     put(home / "data" / REGISTRY)
