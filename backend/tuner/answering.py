@@ -11,7 +11,7 @@ from backend.contract.problems import ModelError, Problem, UsageError, errors
 from backend.tuner import names
 
 POLL_S = 0.1
-OWN = ("seed", "stop", "tools")  # of OpenAI's API, given on as they are
+OWN = ("seed", "stop")  # of OpenAI's API, given on as they are
 # Arguments of the table -> what the API calls them.
 SENT = {
     "max_new_tokens": "max_tokens",
@@ -60,7 +60,7 @@ def await_ready(server: ModelServer) -> None:
 
 
 def pieces(server: ModelServer, talk: Messages, body: Mapping[str, Any]) -> Iterator[str]:
-    """The text of an answer as it comes; thoughts and tool calls are no part of it."""
+    """The text of an answer as it comes; a thought is no part of it."""
     for delta in server.deltas(server.models()[0], talk, body):
         if delta.get("content"):
             yield delta["content"]

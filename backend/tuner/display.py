@@ -40,7 +40,9 @@ class Lines:
         self._shown = 0
 
     def show(self, view: RunView, rows: Sequence[Row]) -> None:
-        """Print what is new."""
+        """Print what is new, the folder first."""
+        if not self._state:
+            say(t("cli.run_folder", folder=str(view.path)), sys.stderr)
         for notice in (*view.notices, *view.silence):
             if notice.text() not in self._said:
                 self._said.add(notice.text())
@@ -89,6 +91,7 @@ def page(view: RunView, rows: Sequence[Row]) -> str:
         ]
         parts.append(f"<table>{''.join(lines)}</table>")
     parts += [_escaped(notice.text()) for notice in (*view.notices, *view.silence)]
+    parts.append(_escaped(t("cli.run_folder", LANGUAGE, folder=str(view.path))))
     return "".join(f"<div>{part}</div>" for part in parts)
 
 

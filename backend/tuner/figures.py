@@ -15,6 +15,8 @@ METRICS: Mapping[str, Mapping[str, str]] = {
     "exact_match": {"predict_exact_match": "exact_match"},
     "loss": {"eval_loss": "loss"},
     "perplexity": {"eval_perplexity": "perplexity"},
+    "accuracy": {"eval_rewards/accuracies": "accuracy"},  # of a reward model
+    "margin": {"eval_rewards/margins": "margin"},
 }
 
 

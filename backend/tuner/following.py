@@ -42,7 +42,6 @@ def follow(folder: Path) -> RunView:
     running and is raised. Raises the run's own reason where it has failed.
     """
     display, asked = display_of_this_place(), False
-    say(t("cli.run_folder", folder=str(folder)), sys.stderr)
     rows: list[Row] = []
     offset = 0
     while True:

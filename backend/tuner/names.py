@@ -6,6 +6,7 @@ those that people write in notebooks.
 """
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 
 from backend.contract import arguments
@@ -18,24 +19,22 @@ from backend.contract.problems import Problem, UsageError
 TASKS = ("train", "eval", "chat", "api", "export")
 # Other names -> the row of the table.
 SYNONYMS: Mapping[str, str] = {
-    **dict.fromkeys(("model", "model_name", "model_path", "base_model"), "model_name_or_path"),
-    **dict.fromkeys(("train_data", "train_dataset", "train_file"), "dataset"),
-    **dict.fromkeys(
-        ("eval_data", "test_data", "validation_data", "test_dataset", "validation_dataset"),
-        "eval_dataset",
-    ),
-    **dict.fromkeys(("eval_file", "test_file", "validation_file"), "eval_dataset"),
+    **dict.fromkeys(("model", "model_name", "model_path"), "model_name_or_path"),
+    **{f"train_{what}": "dataset" for what in ("data", "dataset", "file")},
+    **{
+        f"{part}_{what}": "eval_dataset"
+        for part in ("eval", "test", "validation")
+        for what in ("data", "dataset", "file")
+    },
     **dict.fromkeys(("epochs", "num_epochs"), "num_train_epochs"),
     "lr": "learning_rate",
     **dict.fromkeys(("batch_size", "train_batch_size"), "per_device_train_batch_size"),
     "eval_batch_size": "per_device_eval_batch_size",
     "gradient_accumulation": "gradient_accumulation_steps",
-    **dict.fromkeys(("gradient_clipping", "max_gradient_norm"), "max_grad_norm"),
+    "gradient_clipping": "max_grad_norm",
     "lora_r": "lora_rank",
-    **dict.fromkeys(("lora_target_modules", "target_modules"), "lora_target"),
-    **dict.fromkeys(("max_length", "max_seq_length", "max_seq_len"), "cutoff_len"),
-    "val_split": "val_size",
-    "output": "output_dir",
+    "target_modules": "lora_target",
+    **dict.fromkeys(("max_length", "max_seq_length"), "cutoff_len"),
 }
 # Names that mean something else in an evaluation, or in an answer.
 SYNONYMS_OF: Mapping[str, Mapping[str, str]] = {
@@ -120,8 +119,15 @@ def _near(name: str, task: str) -> str:
 
 
 def _plain(value: object) -> object:
-    """A path as the text that it is."""
-    return str(value) if isinstance(value, Path) else value
+    """A path as the text that it is, an enum (as transformers has) as its value, a number of numpy
+    as one of Python."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        return value.item()  # type: ignore[attr-defined]
+    return value
 
 
 def _switch(value: object) -> bool | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from backend.checks import tell
 from backend.contract import dataset_info, registry
-from backend.contract.dataset_info import ONLINE, REMOTE, Entry, folder_of
+from backend.contract.dataset_info import ONLINE, REMOTE, folder_of
 from backend.contract.field import Value
 from backend.contract.files import write_atomic
 from backend.contract.home import find, relative
@@ -73,9 +73,12 @@ def _entered(name: str, field: str, dataset_dir: Value, stage: str) -> str:
     if "," in name:
         raise _wrong("comma_in_name", field, value=name[:80])
     first = sample(entering.file_of(Path(name)))
-    if _is_plain(first, stage):
+    unread = _unread(first, {}, stage)
+    if unread is None:
         return name
     found, _ = entering.proposed(Path(name))
+    if _unread(first, found.entry, stage):
+        raise unread
     columns = ", ".join(map(str, first.rows[0]))[:200]
     if found.confidence < LEAST:
         raise _wrong("tuner_columns", field, file=name, columns=columns)
@@ -87,14 +90,15 @@ def _entered(name: str, field: str, dataset_dir: Value, stage: str) -> str:
     return chosen
 
 
-def _is_plain(first: Sample, stage: str) -> bool:
-    """Whether a stage reads such rows without an entry."""
+def _unread(first: Sample, entry: Mapping[str, object], stage: str) -> DataError | None:
+    """What keeps a stage from reading such rows under an entry; None where it reads them."""
     place = (first.file, first.lines[0])
+    known = dataset_info.parsed(first.file, entry, Path(first.file))
     try:
-        layouts.layout(Entry(name=first.file), first.rows[0], place, layouts.WANTED[stage])
-    except DataError:
-        return False
-    return True
+        layouts.layout(known, first.rows[0], place, layouts.WANTED[stage])
+    except DataError as error:
+        return error
+    return None
 
 
 def _register(stem: str, entry: Mapping[str, object], dataset_dir: Value) -> str:
@@ -136,10 +140,12 @@ def _rows(given: object, field: str) -> Iterable[Any]:
     if isinstance(given, Mapping):
         return _of_columns(given, field)
     library = type(given).__module__.partition(".")[0]
-    if library in FRAMES:
+    if library in FRAMES and hasattr(type(given), "columns"):
         method, *words = FRAMES[library]
-        rows: Iterable[Any] = getattr(given, method)(*words)
-        return rows
+        convert = getattr(given, method, None)  # polars' LazyFrame has none
+        if convert is not None:
+            rows: Iterable[Any] = convert(*words)
+            return rows
     if not isinstance(given, Iterable):
         raise _wrong("tuner_data", field, kind=type(given).__name__)
     return given

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from backend.checks import checked
+from backend.checks import checked, tell
 from backend.contract import launch, resumed_run, run_folder
 from backend.contract.arguments import parse
 from backend.contract.command import Command
@@ -115,8 +115,8 @@ class Tuner:
     ) -> Evaluation:
         """Score the model, after `train` the trained one, on rows with answers.
 
-        metrics: bleu, rouge, exact_match (answers are generated), loss, perplexity. Without
-        test_data the evaluation data of the training is used.
+        metrics: bleu, rouge, exact_match (answers are generated), loss, perplexity; of a reward
+        model accuracy, margin. Without test_data the evaluation data of the training is used.
         """
         figures = figures_of(metrics)
         predicts = any(name.startswith("predict_") for name in figures)
@@ -125,13 +125,17 @@ class Tuner:
         given = {**_present({"test_data": test_data}), **fixed, **arguments}
         folder = launch.start("eval", self._values("eval", given))
         follow(folder)
-        return Evaluation.read(folder, figures)
+        evaluation = Evaluation.read(folder, figures)
+        missing = ", ".join(ours for ours in figures.values() if ours not in evaluation.metrics)
+        if missing:
+            tell([Problem(code="tuner_not_measured", params={"names": missing}, notice=True)])
+        return evaluation
 
     def chat(self, messages: str | Sequence[Mapping[str, Any]], **options: Any) -> str:
         """The model's reply to a question, or to a conversation of {"role", "content"} messages.
 
         The first call loads the model, in a process of its own that `close` ends. options: how
-        the answer is drawn (max_new_tokens, temperature, top_p ...), system, seed, stop, tools.
+        the answer is drawn (max_new_tokens, temperature, top_p ...), system, seed, stop.
         What a model thinks before it answers is not part of the reply.
         """
         return "".join(self.stream_chat(messages, **options))
@@ -199,7 +203,10 @@ class Tuner:
         return {name: str(value) for name, value in self._given.items() if _is_secret(name)}
 
     def _serving(self) -> ModelServer:
-        """The process that answers, once it does. Raises ModelError: the model is not loaded."""
+        """The process that answers, once it does; another one where it has gone. Raises ModelError:
+        the model is not loaded."""
+        if self._server is not None and self._server.status().state == "failed":
+            self.close()
         if self._server is None:
             self._server = ModelServer(self._values("api", {}))
             self._end = weakref.finalize(self, self._server.close)

@@ -1,16 +1,19 @@
 """The Tuner before anything is loaded: which names it takes, which data, what a run looks like."""
 
+import enum
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from backend.contract import dataset_info, launch
 from backend.contract.arguments import parse
 from backend.contract.field import Values
+from backend.contract.fields import FIELDS
 from backend.contract.metrics import Row
 from backend.contract.problems import DataError, TuneboardError, UsageError, errors
 from backend.contract.run_folder import RunView, State
@@ -41,6 +44,12 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Values]]:
 
     monkeypatch.setattr(launch, "start", start)
     return calls
+
+
+class Schedule(str, enum.Enum):  # noqa: UP042 - as ExplicitEnum of transformers
+    """An enum as transformers has them."""
+
+    LINEAR = "linear"
 
 
 def test_the_import_is_cheap() -> None:
@@ -83,6 +92,8 @@ TAKEN: list[tuple[dict[str, Any], Values]] = [
     ({"output_dir": Path("saves/x")}, {"output_dir": "saves/x"}),
     ({"train_dataset": "mine", "eval_dataset": "mine"}, {"dataset": "mine"}),
     ({"no_cuda": True, "dataloader_num_workers": 2}, {"use_cpu": True}),
+    ({"seed": numpy.int64(7), "learning_rate": numpy.float32(0.5)}, {"seed": 7}),
+    ({"lr_scheduler_type": Schedule.LINEAR}, {"lr_scheduler_type": "linear"}),
 ]
 
 
@@ -92,7 +103,19 @@ def test_each_name_is_taken() -> None:
         values, problems = parse(names.rows_of(given, "train"), "train")
         assert errors(problems) == [], given
         assert {name: values[name] for name in meant} == meant, given
-    assert len(TAKEN) == 29
+    assert len(TAKEN) == 31
+
+
+def test_each_name_of_python_is_in_the_document() -> None:
+    """docs/PYTHON.md says what each stands for; the table of arguments has none of them."""
+    text = (Path(__file__).parents[2] / "docs" / "PYTHON.md").read_text(encoding="utf-8")
+    known = {**names.SYNONYMS, **dict.fromkeys(names.SWITCHES, "")}
+    assert len(known) > 25
+    for name, row in known.items():
+        if name != row:
+            assert f"`{name}`" in text, name
+            assert f"`{row}`" in text or not row, name
+            assert name not in FIELDS
 
 
 @pytest.mark.parametrize(
@@ -226,6 +249,7 @@ def test_columns_by_other_names_are_entered_once(
         ({"train": object()}, "tuner_mapping"),
         (7, "tuner_data"),
         ([{"a": "Some words.", "b": "Other words."}], "tuner_columns"),
+        ([{"prompt": "A question without an answer?"}], "columns_missing"),
     ],
 )
 def test_data_that_is_none_is_refused(given: object, code: str) -> None:
