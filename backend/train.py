@@ -31,6 +31,8 @@ STAGES = {
     "kto": "kto.KtoTrainer",
     "grpo": "grpo.GrpoTrainer",
     "rloo": "rloo.RlooTrainer",
+    "online_dpo": "online_dpo.OnlineDpoTrainer",
+    "distillation": "distillation.DistillationStage",
 }
 PREDICTING = ("pt", "sft")  # stages whose loss is that of the next token
 

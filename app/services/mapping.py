@@ -18,11 +18,11 @@ CONTEXT = ("system", "history", "tools")
 ROLES = ("prompt", "query", "response", "messages", "chosen", "rejected", *CONTEXT, "kto_tag")
 # Kind of a data set -> the stages that learn from it, the usual one first.
 LEARNERS = {
-    "sft": ("sft", "ppo", "grpo", "rloo"),
+    "sft": ("sft", "ppo", "grpo", "rloo", "online_dpo", "distillation"),
     "preference": ("dpo", "rm"),
     "kto": ("kto",),
     "text": ("pt",),
-    "prompt": ("ppo", "grpo", "rloo"),
+    "prompt": ("ppo", "grpo", "rloo", "online_dpo"),
 }
 UNUSABLE = {"columns_missing", "dataset_formatting"}  # as datasets.register refuses them
 

@@ -35,6 +35,7 @@ GROUPS = (
     "reward",
     "ppo",
     "grpo",
+    "distillation",
     "generation",
     "evaluation",
     "output",

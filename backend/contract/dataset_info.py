@@ -154,7 +154,7 @@ def _unfit(entry: Entry, stage: str) -> str:
     """Why a stage cannot learn from a registered set, as far as its entry tells; "" if it can."""
     given = entry.columns
     pairs = entry.ranking or bool(given and (given.get("chosen") or given.get("rejected")))
-    if not entry.registered or stage in {"ppo", "grpo", "rloo"}:
+    if not entry.registered or stage in {"ppo", "grpo", "rloo", "online_dpo"}:
         return ""
     if stage in {"rm", "dpo"}:
         return "" if pairs else "dataset_not_ranking"

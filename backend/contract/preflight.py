@@ -16,6 +16,7 @@ from backend.contract import (
     reward_model,
     rewards,
     run_names,
+    teacher,
     template_names,
 )
 from backend.contract.dataset_info import names
@@ -109,7 +110,7 @@ def check_places(values: Mapping[str, Value]) -> list[Problem]:
 
 
 def _check_training(values: Mapping[str, Value]) -> list[Problem]:
-    checks = (rewards.check, reward_model.check, check_metric, check_new_tokens)
+    checks = (rewards.check, reward_model.check, teacher.check, check_metric, check_new_tokens)
     return [problem for check in checks for problem in check(values)]
 
 

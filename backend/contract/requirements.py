@@ -23,7 +23,12 @@ GPU_ONLY: tuple[tuple[str, tuple[Value, ...]], ...] = (
     ("flash_attn", ("fa2", "fa3")),
     ("optim", ("adalomo",)),
 )
-BITS = ("quantization_bit", "ref_model_quantization_bit", "reward_model_quantization_bit")
+BITS = (
+    "quantization_bit",
+    "ref_model_quantization_bit",
+    "reward_model_quantization_bit",
+    "teacher_model_quantization_bit",
+)
 QUANTIZERS = {"bnb": ("bitsandbytes", "bitsandbytes"), "torchao": ("torchao", "torchao")}
 
 

@@ -43,7 +43,8 @@ _TAKEN = {
         label_smoothing_factor use_dft_loss use_eaft_loss eaft_alpha use_asft_loss asft_alpha
         pref_loss pref_beta pref_ftx simpo_gamma dpo_label_smoothing ld_alpha kto_chosen_weight
         kto_rejected_weight grpo_beta grpo_loss scale_rewards epsilon rloo_beta
-        normalize_advantages ppo_clip ppo_value_clip ppo_value_coef
+        normalize_advantages online_dpo_loss distillation_beta lmbda teacher_top_k ppo_clip
+        ppo_value_clip ppo_value_coef
     """,
     "answers": """
         max_new_tokens temperature top_p top_k repetition_penalty reward_model reward_model_type
@@ -61,7 +62,8 @@ _TAKEN = {
         tokenized_path
     """,
     "nothing": """
-        cache_dir hf_hub_token ms_hub_token use_fast_tokenizer trust_remote_code
+        teacher_api_key teacher_server cache_dir hf_hub_token ms_hub_token use_fast_tokenizer
+        trust_remote_code
         preprocessing_num_workers preprocessing_batch_size overwrite_cache dataloader_num_workers
         dataloader_pin_memory dataloader_persistent_workers dataloader_prefetch_factor
         ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_static_graph
@@ -102,7 +104,10 @@ _REFUSED = {
         badam_start_block badam_switch_interval badam_update_ratio badam_mask_mode use_adam_mini
         use_muon deepspeed fp16 pure_bf16
     """,
-    "resume_other_reference": "ref_model ref_model_adapters ref_model_quantization_bit",
+    "resume_other_reference": """
+        ref_model ref_model_adapters ref_model_quantization_bit teacher_model
+        teacher_model_adapters teacher_model_quantization_bit teacher_server_model
+    """,
     "resume_other_split": "val_size",
     "resume_other_rounds": "ppo_buffer_size ppo_epochs num_generations num_iterations",
     "resume_stream": "streaming",

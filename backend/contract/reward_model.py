@@ -64,10 +64,10 @@ def check(values: Values) -> list[Problem]:
 def check_shared(values: Values, folder: Path) -> list[Problem]:
     """What keeps a reward adapter from standing on the policy's own base."""
     own = str(values.get("model_name_or_path") or "")
-    given = ([own] if _is_adapter(own) else []) + names(values.get("adapter_name_or_path"))
+    given = ([own] if is_adapter_folder(own) else []) + names(values.get("adapter_name_or_path"))
     if given if values.get("create_new_adapter") else given[:-1]:  # these are merged
         return [_problem("reward_base_merged", folder)]
-    base, mine = adapter_base(folder), adapter_base(local(own)) if _is_adapter(own) else own
+    base, mine = adapter_base(folder), adapter_base(local(own)) if is_adapter_folder(own) else own
     if _place(base) != _place(mine):
         return [_problem("reward_other_base", folder, base=base, model=mine)]
     # peft holds adapters of one kind beside each other
@@ -85,17 +85,23 @@ def shown(address: str) -> str:
     return f"{parts.scheme}://{place}{parts.path}"
 
 
-def _check_address(address: str) -> list[Problem]:
+def is_address(text: str) -> bool:
+    """Whether a text is the address of an HTTP server."""
     try:
-        parts = urlsplit(address)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        good = False
-    params = {"value": address[:200]}
-    return [] if good else [Problem(code="reward_not_address", field=FIELD, params=params)]
+        return False
 
 
-def _is_adapter(name: str) -> bool:
+def _check_address(address: str) -> list[Problem]:
+    if is_address(address):
+        return []
+    return [Problem(code="reward_not_address", field=FIELD, params={"value": address[:200]})]
+
+
+def is_adapter_folder(name: str) -> bool:
+    """Whether a folder holds an adapter and no model."""
     folder = local(name)
     return (folder / ADAPTER_CONFIG).is_file() and not (folder / CONFIG).is_file()
 

@@ -25,7 +25,7 @@ NO_EVALUATION_DATA: tuple[Condition, ...] = (
     ("eval_dataset", "unset", None),
 )
 
-REWARDED: Condition = ("stage", "is", ("grpo", "rloo"))
+REWARDED: Condition = ("stage", "is", ("grpo", "rloo", "online_dpo"))
 DPO: Condition = ("stage", "is", "dpo")
 
 ENGINE: Condition = ("infer_backend", "is", ("vllm", "sglang"))

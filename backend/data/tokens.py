@@ -33,7 +33,7 @@ class Policy:
         return cls(
             int(str(values.get("cutoff_len") or 2048)),
             bool(values.get("train_on_prompt")),
-            bool(values.get("mask_history")),
+            bool(values.get("mask_history")) or values.get("stage") == "distillation",
         )
 
 

@@ -34,6 +34,8 @@ WANTED = {
     "ppo": "prompt",
     "grpo": "prompt",
     "rloo": "prompt",
+    "online_dpo": "prompt",
+    "distillation": "answer",
 }
 NEEDED = {
     "answer": ("prompt", "response"),

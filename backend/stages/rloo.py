@@ -46,3 +46,13 @@ class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not
             **{name: values[name] for name in ("temperature", "top_p", "top_k")},
             "repetition_penalty": values["repetition_penalty"],
         }
+
+    def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
+        """As trl's; the loss of an evaluation is the mean reward over its questions, negative."""
+        if "eval_loss" in logs:
+            names = self.rewards.weights
+            means = {name: self.eval_figures.mean(f"rewards/{name}") for name in names}
+            reward = self.rewards.total(means).item()
+            self._metrics["eval"]["reward"] = [reward]
+            logs["eval_loss"] = -reward
+        super().log(logs, *given, **named)

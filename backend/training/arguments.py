@@ -25,7 +25,7 @@ from backend.training import deepspeed
 Values = Mapping[str, Value]
 Make = Callable[[Values, dict[str, Any]], TrainingArguments]
 POINTS = 10  # a curve has at least so many points where the run has so many steps
-IN_GENERATIONS = ("rloo",)  # trl draws for whole steps: the last one is filled up
+IN_GENERATIONS = ("rloo", "distillation")  # trl draws for whole steps: the last one is filled up
 OF_LOADERS = ("dataloader_prefetch_factor", "dataloader_persistent_workers")
 KNOWN = {field.name for field in dataclasses.fields(TrainingArguments)}
 

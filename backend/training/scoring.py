@@ -9,7 +9,6 @@ api    a server: POST {"model": "model", "messages": [text, ...]} gives {"scores
 
 import dataclasses
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Real
@@ -29,6 +28,7 @@ from backend.model import load as models
 from backend.model.device import training_precision
 from backend.model.reference import still
 from backend.model.value_head import ValueHead
+from backend.training import asking
 from backend.training.batches import Collator
 
 Values = Mapping[str, Value]
@@ -41,8 +41,6 @@ OTHER = {
     "reward_model_adapters": "adapter_name_or_path",
     "reward_model_quantization_bit": "quantization_bit",
 }
-TIMEOUT = 60.0  # seconds for one request
-WAITS = (1.0, 3.0, 9.0)  # seconds before each further try
 
 
 class Scorer(Protocol):
@@ -150,23 +148,10 @@ class ServerScorer:
     def __call__(self, ids: Ids) -> Tensor:
         """See Scorer."""
         texts = self.tokenizer.batch_decode([list(one) for one in ids], skip_special_tokens=False)
-        for wait in (*WAITS, None):
-            try:
-                return self._asked(texts)
-            except httpx.HTTPError as error:
-                if wait is None or not _may_pass(error):
-                    raise self._failed(error) from error
-                time.sleep(wait)
-        raise AssertionError
-
-    def _asked(self, texts: list[str]) -> Tensor:
-        reply = httpx.post(
-            self.address,
-            json={"model": "model", "messages": texts},
-            timeout=TIMEOUT,
-            trust_env=not _is_here(self.address),
-        )
-        reply.raise_for_status()
+        try:
+            reply = asking.post(self.address, {"model": "model", "messages": texts})
+        except httpx.HTTPError as error:
+            raise self._failed(error) from error
         try:
             content = reply.json()
         except ValueError:
@@ -179,9 +164,7 @@ class ServerScorer:
         return torch.tensor(scores, dtype=torch.float32)
 
     def _failed(self, error: httpx.HTTPError) -> TuneboardError:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        if isinstance(error, httpx.HTTPStatusError):
-            reason = f"HTTP {error.response.status_code}"
+        reason = asking.reason(error)
         params = {"url": reward_model.shown(self.address), "reason": reason}
         return TuneboardError(Problem(code="reward_api_failed", field=FIELD, params=params))
 
@@ -201,18 +184,6 @@ def _scores(model: Any, head: ValueHead, ids: Ids, size: int) -> Tensor:
         given = batch["input_ids"].to(model.device)
         found.append(value_head.at_ends(model, head, given, mask, mask.sum(1) - 1).cpu())
     return torch.cat(found)
-
-
-def _may_pass(error: httpx.HTTPError) -> bool:
-    """Whether trying again may help: the server is busy or not there, but did not refuse."""
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code >= 500 or error.response.status_code == 429
-    return isinstance(error, httpx.TransportError)
-
-
-def _is_here(address: str) -> bool:
-    """Whether a server runs on this machine: a proxy has no part in that."""
-    return httpx.URL(address).host in {"localhost", "127.0.0.1", "::1"}
 
 
 @contextmanager

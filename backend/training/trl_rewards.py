@@ -34,16 +34,10 @@ class TrlRewarded(TrlRun):
         return {"reward_funcs": [self._reward(name) for name in reward_functions.weights(values)]}
 
     def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
-        """As trl's; the loss of an evaluation is the mean reward over its questions, negative."""
+        """As trl's; the rewards of each function are means over answers, noted here."""
         figures = self._metrics["eval" if "eval_loss" in logs else "train"]
-        for name in self.rewards.weights:  # those noted here are means over answers
+        for name in self.rewards.weights:
             figures.pop(f"rewards/{name}/mean", None)
-        if "eval_loss" in logs:
-            means = {
-                name: self.eval_figures.mean(f"rewards/{name}") for name in self.rewards.weights
-            }
-            figures["reward"] = [self.rewards.total(means).item()]
-            logs["eval_loss"] = -figures["reward"][0]
         super().log(logs, *given, **named)
 
     def _reward(self, name: str) -> Reward:

@@ -6,8 +6,8 @@ so that a run is resumed exactly also between two steps on the same answers. The
 trl that are read or overridden here stand in tests/contract/test_trl_names.py.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,10 +39,12 @@ class TrlRun(RunTrainer):
     config       trl's dataclass of arguments; `settings` gives what it takes beyond those of every
                  training
     steps_named  the argument of ours that says how many steps learn from the same answers
+    in_generations  whether trl draws once for a whole step, else with each of its batches
     """
 
     config: ClassVar[type[Any]]
     steps_named: ClassVar[str] = ""
+    in_generations: ClassVar[bool] = True
     processing_class: Any
 
     def __init__(self, values: Values, report: Report, **given: Any) -> None:
@@ -93,8 +95,8 @@ class TrlRun(RunTrainer):
         the start from disk a second time."""
         self.beta = beta
         if beta:
-            reference = Reference(self.model, self.values, len(self._tokenizer))
-            self.ref_model = ReferenceModel(reference)
+            self.ref_model = ReferenceModel()
+            self.ref_model.ask = Reference(self.model, self.values, len(self._tokenizer)).model
 
     # Arguments and data
 
@@ -128,12 +130,15 @@ class TrlRun(RunTrainer):
         """The run's own order, each stretch repeated as trl's data loader wants it: it asks for the
         whole stretch with each batch, and draws with the first."""
         order = super()._get_train_sampler(train_dataset)
+        if not self.in_generations:
+            return order
         stretch = self._cut.batch * self._cut.accumulation
         times = self._cut.accumulation * self._passes
         return Repeated(order, stretch, times, self.copies(self.values))
 
     def _rows_of(self, order: Any) -> int:
-        return len(order) // (self.copies(self.values) * self._cut.accumulation)
+        each = self.copies(self.values) * self._cut.accumulation
+        return len(order) // each if self.in_generations else len(order)
 
     # A step, a stop and a checkpoint
 
@@ -280,11 +285,12 @@ class TokenIds:
 class ReferenceModel(torch.nn.Module):
     """The start of a run as the model that trl asks; it has no weights of its own."""
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.ask = reference.model
+        self.ask: Callable[[], AbstractContextManager[Any]] | None = None
 
     def forward(self, *given: Any, **named: Any) -> Any:
         """What the reference answers, without gradient."""
+        assert self.ask is not None
         with self.ask() as model:
             return model(*given, **named)

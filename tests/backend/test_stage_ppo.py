@@ -20,7 +20,7 @@ from backend.model import adapters, load, value_head
 from backend.report import Report
 from backend.stages import ppo
 from backend.stages.ppo import PpoTrainer
-from backend.training import rollouts, scoring
+from backend.training import asking, rollouts, scoring
 from tests.backend.conftest import write_dataset
 from tests.backend.preferences import learned
 from tests.backend.training import ROWS, small, trained
@@ -414,7 +414,7 @@ def test_a_busy_server_is_asked_again(
     serve: Callable[[Reply], str], tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(scoring.time, "sleep", waited.append)
+    monkeypatch.setattr(asking.time, "sleep", waited.append)
     asked: list[list[str]] = []
 
     def reply(texts: list[str]) -> tuple[int, Any]:
@@ -431,7 +431,7 @@ def test_a_server_that_is_not_there_ends_the_tries(
     tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(scoring.time, "sleep", waited.append)
+    monkeypatch.setattr(asking.time, "sleep", waited.append)
     scorer = scoring.ServerScorer("http://user:secret@127.0.0.1:9/score?key=1", tiny_tokenizer)
     with pytest.raises(TuneboardError) as caught:
         scorer([[5]])

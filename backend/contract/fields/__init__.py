@@ -3,6 +3,7 @@
 from backend.contract.field import Field
 from backend.contract.fields import (
     data,
+    distillation,
     engines,
     evaluation,
     export,
@@ -45,6 +46,7 @@ _GROUPS = (
     preference,
     reinforcement,
     grpo,
+    distillation,
     export,
     pieces,
     server,

@@ -5,7 +5,7 @@ from backend.contract.field import Field
 ANSWERS = ("eval", "chat", "api")
 SAMPLED = (*ANSWERS, "train")
 # The stages of training that draw answers.
-ROLLOUTS = (("train", (("stage", ("ppo", "grpo", "rloo")),)),)
+ROLLOUTS = (("train", (("stage", ("ppo", "grpo", "rloo", "online_dpo", "distillation")),)),)
 DRAWING = (*ROLLOUTS, ("eval", (("do_sample", (True,)),)))
 # Given in Evaluate, whose answers are the likeliest ones by default, these ask for sampling.
 DRAWN = frozenset({"temperature", "top_p", "top_k"})

@@ -5,7 +5,7 @@ from backend.contract.field import Field, Value
 GRPO = (("stage", ("grpo",)),)
 RLOO = (("stage", ("rloo",)),)
 GROUPED = (("stage", ("grpo", "rloo")),)  # several answers to a question are compared
-REWARDED = GROUPED
+REWARDED = (("stage", ("grpo", "rloo", "online_dpo")),)
 
 # What reward_functions may name, in the order in which they are told.
 REWARDS = (

@@ -5,6 +5,8 @@ from backend.contract.field import Field, Value, When
 DPO: When = (("stage", ("dpo",)),)
 KTO: When = (("stage", ("kto",)),)
 BOTH: When = (("stage", ("dpo", "kto")),)
+HELD: When = (("stage", ("dpo", "kto", "online_dpo")),)  # held near the start by pref_beta
+ONLINE: When = (("stage", ("online_dpo",)),)
 SIMPO: When = (*DPO, ("pref_loss", ("simpo",)))
 # These compare sums over tokens, so that longer answers weigh more.
 SUMS: When = (*DPO, ("pref_loss", ("sigmoid", "hinge", "kto_pair")))
@@ -23,7 +25,8 @@ def _number(name: str, default: float | None, when: When, **more: object) -> Fie
 
 ROWS = (
     _row("pref_loss", "choice", "sigmoid", DPO, choices=LOSSES),
-    _number("pref_beta", 0.1, BOTH, low=0.001, step=0.001),
+    _number("pref_beta", 0.1, HELD, low=0.001, step=0.001),
+    _row("online_dpo_loss", "choice", "sigmoid", ONLINE, choices=("sigmoid", "ipo")),
     _number("pref_ftx", 0.0, BOTH),
     _number("simpo_gamma", 0.5, SIMPO),
     _number("dpo_label_smoothing", 0.0, DPO, high=0.5, advanced=True),

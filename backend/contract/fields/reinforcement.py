@@ -3,7 +3,7 @@
 from backend.contract.field import Field, Value, When
 
 PPO: When = (("stage", ("ppo",)),)
-SCORED: When = (("stage", ("ppo", "grpo", "rloo")),)
+SCORED: When = (("stage", ("ppo", "grpo", "rloo", "online_dpo")),)
 APART: When = (*SCORED, ("reward_model_type", ("full",)))
 
 

@@ -11,6 +11,8 @@ METRICS = {
     **dict.fromkeys(("rm", "dpo"), OF_PAIRS),
     "kto": ("loss", "rewards/chosen", "kl"),
     **dict.fromkeys(("ppo", "grpo", "rloo"), ("loss", "reward")),
+    "online_dpo": OF_PAIRS,
+    "distillation": ("loss",),
 }
 LOWER_IS_BETTER = ("loss", "perplexity", "kl")
 

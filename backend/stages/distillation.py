@@ -1,0 +1,137 @@
+"""Distillation: a student is brought to its teacher's distribution, by trl's trainer.
+
+Agarwal et al., "On-Policy Distillation of Language Models" (GKD), arXiv:2306.13649. A share of the
+steps learns from answers that the student draws, the others from the answers of the data.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import TrainingArguments
+from trl.experimental.server_distillation.server_distillation_config import (
+    ServerDistillationConfig,
+)
+from trl.experimental.server_distillation.server_distillation_trainer import (
+    ServerDistillationTrainer,
+)
+from trl.trainer.distillation_config import DistillationConfig
+from trl.trainer.distillation_trainer import DistillationTrainer
+
+from backend.contract.field import Value
+from backend.training import teachers
+from backend.training.batches import IGNORED
+from backend.training.trl_run import TrlRun
+
+Values = Mapping[str, Value]
+
+
+class EitherTeacher(ServerDistillationTrainer):
+    """trl's two trainers in one: the teacher is a model, or a server's part of its distribution."""
+
+    def __init__(self, args: Any, teacher_model: Any = None, **given: Any) -> None:
+        # ServerDistillationTrainer's own would ask for a server of vLLM's that trl has started
+        DistillationTrainer.__init__(self, args=args, teacher_model=teacher_model, **given)
+        self.reverse_kl_top_1_mode = "sampled"
+        self.loss_top_k = getattr(args, "loss_top_k", 0)
+        self.loss_add_tail = True  # what the server does not name is one more token
+
+    def compute_loss(self, model: Any, inputs: Any, *given: Any, **named: Any) -> Any:
+        """The divergence of a batch (scalar)."""
+        kind = ServerDistillationTrainer if self.teacher_model is None else DistillationTrainer
+        return kind.compute_loss(self, model, inputs, *given, **named)
+
+
+class DistillationStage(TrlRun, EitherTeacher):
+    """Learns from the last answer of each row; in an evaluation always from that of the data."""
+
+    config = DistillationConfig
+    teacher_client: Any
+
+    def __init__(self, values: Values, **given: Any) -> None:
+        super().__init__(values=values, **given)
+        self.share = float(values["lmbda"] or 0.0)
+        self.answers: list[list[int]] = []
+        if values.get("teacher_server"):
+            self.teacher_client = teachers.TeacherServer(values, self._tokenizer, self._rows())
+
+    def _rows(self) -> int:
+        """How many tokens the student gives chances to."""
+        model = self.accelerator.unwrap_model(self.model)
+        return int(model.get_output_embeddings().weight.shape[0])
+
+    @classmethod
+    def check(cls, values: Values) -> None:
+        """Raises UsageError where teacher and student do not share a vocabulary."""
+        teachers.require_vocabulary(values)
+
+    @classmethod
+    def training_arguments(cls, values: Values, given: dict[str, Any]) -> TrainingArguments:
+        """As TrlRun's, with the server's address where one teaches."""
+        if not values.get("teacher_server"):
+            return super().training_arguments(values, given)
+        beta = float(values["distillation_beta"] or 0.0)
+        top = int(values["teacher_top_k"] or 1) if beta == 0 else 1
+        own = {"teacher_model_server_url": str(values["teacher_server"]), "loss_top_k": top}
+        args: TrainingArguments = ServerDistillationConfig(
+            **{**given, "gradient_checkpointing": None, **cls.settings(values), **own}
+        )
+        return args
+
+    @classmethod
+    def settings(cls, values: Values) -> dict[str, Any]:
+        """As trl names them."""
+        return {
+            "beta": values["distillation_beta"],
+            "max_completion_length": values["max_new_tokens"],
+            **{name: values[name] for name in ("temperature", "top_p", "top_k")},
+            "repetition_penalty": values["repetition_penalty"],
+        }
+
+    def parts(self, values: Values, model: Any) -> dict[str, Any]:
+        """The teacher, where it is a model."""
+        known = bool(values.get("teacher_model"))
+        return {"teacher_model": teachers.load(values, model) if known else None}
+
+    def rows(self, dataset: Any) -> Any:
+        """Rows as a prompt and the last answer, both token ids."""
+        return dataset.with_transform(_asked_and_answered) if dataset is not None else None
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Any:
+        self.answers = [list(row["answer"]) for row in inputs]
+        return super()._generate_and_score_completions(inputs)
+
+    def _generate_single_turn(self, *given: Any, **named: Any) -> Any:
+        """As trl's for the share of steps that learns from the student's own answers."""
+        own = self.model.training and torch.rand(()).item() < self.share
+        return super()._generate_single_turn(*given, **named) if own else self.answers
+
+    def compute_loss(self, model: Any, inputs: Any, *given: Any, **named: Any) -> Any:
+        """As trl's; an evaluation's counts by tokens."""
+        loss: Tensor = super().compute_loss(model, inputs, *given, **named)
+        if not self.model.training:
+            tokens = int(inputs["completion_mask"].sum())
+            self.note("divergence", loss.detach().expand(tokens))
+        return loss
+
+    def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
+        """As trl's; the loss of an evaluation is the mean divergence of a token."""
+        if "eval_loss" in logs:
+            logs["eval_loss"] = self.eval_figures.mean("divergence").item()
+        super().log(logs, *given, **named)
+
+
+def _asked_and_answered(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Rows as trl reads them; other columns asked for alone stay as they are."""
+    if "labels" not in batch:
+        return batch
+    pairs = [_parts(*row) for row in zip(batch["input_ids"], batch["labels"], strict=True)]
+    asked, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return {"prompt": asked, "answer": answers, "length": batch["length"]}
+
+
+def _parts(ids: list[int], labels: list[int]) -> tuple[list[int], list[int]]:
+    """What stands before the learned tokens, and these."""
+    learned = [place for place, label in enumerate(labels) if label != IGNORED]
+    return ids[: learned[0]], ids[learned[0] : learned[-1] + 1]

@@ -1,0 +1,49 @@
+"""Asking a server that a training leans on: again where that may help, then in plain words."""
+
+import time
+from typing import Any
+
+import httpx
+
+TIMEOUT = 60.0  # seconds for one request
+WAITS = (1.0, 3.0, 9.0)  # seconds before each further try
+
+
+def post(address: str, body: dict[str, Any], key: str = "") -> httpx.Response:
+    """The answer to a JSON body. Raises httpx.HTTPError where the server refuses, or is not there
+    or busy with the last of several tries."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    for wait in (*WAITS, None):
+        try:
+            reply = httpx.post(
+                address,
+                json=body,
+                headers=headers,
+                timeout=TIMEOUT,
+                trust_env=not _is_here(address),
+            )
+            return reply.raise_for_status()
+        except httpx.HTTPError as error:
+            if wait is None or not _may_pass(error):
+                raise
+            time.sleep(wait)
+    raise AssertionError
+
+
+def reason(error: httpx.HTTPError) -> str:
+    """Why it failed, on one line."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"HTTP {error.response.status_code}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _may_pass(error: httpx.HTTPError) -> bool:
+    """Whether trying again may help: the server is busy or not there, but did not refuse."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code >= 500 or error.response.status_code == 429
+    return isinstance(error, httpx.TransportError)
+
+
+def _is_here(address: str) -> bool:
+    """Whether a server runs on this machine: a proxy has no part in that."""
+    return httpx.URL(address).host in {"localhost", "127.0.0.1", "::1"}

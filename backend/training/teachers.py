@@ -1,0 +1,189 @@
+"""The teacher of a distillation: a frozen model beside the student, or a server with
+log-probabilities."""
+
+import dataclasses
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from backend.contract.field import Value
+from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
+from backend.contract.reward_model import shown
+from backend.contract.teacher import FIELD, SERVER
+from backend.model import adapters
+from backend.model import load as models
+from backend.model.device import training_precision
+from backend.training import asking
+
+Values = Mapping[str, Value]
+# Arguments that describe the teacher -> what they stand for in loading.
+OTHER = {
+    "teacher_model": "model_name_or_path",
+    "teacher_model_adapters": "adapter_name_or_path",
+    "teacher_model_quantization_bit": "quantization_bit",
+}
+NUMBERED = "token_id:"  # how vLLM writes a token where it is asked for ids
+
+
+def require_vocabulary(values: Values) -> None:
+    """Raise UsageError where teacher and student do not read the same tokens: a divergence compares
+    their chances token by token."""
+    if not values.get(FIELD):
+        return
+    try:
+        other = models.tokenizer(_described(values)).get_vocab()
+    except ModelError as error:
+        raise _about_teacher(error) from error
+    own = models.tokenizer(values).get_vocab()
+    if other != own:
+        differing = len(set(other.items()) ^ set(own.items()))
+        params: dict[str, str | int] = {"path": str(values[FIELD]), "count": differing}
+        raise UsageError(Problem(code="teacher_other_tokenizer", field=FIELD, params=params))
+
+
+def load(values: Values, student: Any) -> Any:
+    """The teacher, frozen, on the student's device, with as many rows of logits as the student.
+
+    Rows beyond the student's belong to no token and are left out. Raises ModelError where it cannot
+    be loaded, or has fewer rows than the student.
+    """
+    given = _described(values)
+    try:
+        base = models.base_model(given, dtype=training_precision(values).frozen)
+        model = adapters.apply(base, models.adapter_folders(given))
+    except ModelError as error:
+        raise _about_teacher(error) from error
+    rows = model.get_output_embeddings().weight.shape[0]
+    wanted = student.get_output_embeddings().weight.shape[0]
+    if rows < wanted:
+        params = {"rows": rows, "wanted": wanted}
+        raise ModelError(Problem(code="teacher_vocabulary", field=FIELD, params=params))
+    if rows > wanted:
+        model.resize_token_embeddings(wanted)
+    placed = model if models.quantized(given) else model.to(student.device)
+    return placed.requires_grad_(requires_grad=False).eval()
+
+
+def _described(values: Values) -> Values:
+    """The teacher as arguments of loading."""
+    return {**values, **{name: values.get(source) for source, name in OTHER.items()}}
+
+
+def _about_teacher(error: ModelError) -> ModelError:
+    """A problem of loading, with the argument that named the teacher."""
+    named = {name: source for source, name in OTHER.items()}
+    return ModelError(
+        *(
+            dataclasses.replace(problem, field=named.get(problem.field, FIELD))
+            for problem in error.problems
+        )
+    )
+
+
+class TeacherServer:
+    """A server that speaks OpenAI's completions with `echo` and `logprobs`, as vLLM's does.
+
+    It is asked in token ids, so its model must have the student's vocabulary, which has `rows`
+    tokens; an answer with others is refused. Raises TuneboardError where it does not answer
+    as it should.
+    """
+
+    def __init__(self, values: Values, tokenizer: Any, rows: int) -> None:
+        self.rows = rows
+        self.address = str(values[SERVER]).rstrip("/")
+        if not self.address.endswith("/completions"):
+            self.address += "/completions" if self.address.endswith("/v1") else "/v1/completions"
+        self.model = str(values.get("teacher_server_model") or "")
+        self.key = os.environ.get("TEACHER_API_KEY", "")
+        self.tokenizer = tokenizer
+        self._ids: dict[str, int] = {}
+
+    def get_sequence_logprobs(
+        self,
+        sequences: Sequence[list[int]],
+        prompt_lengths: Sequence[int],
+        top_logprobs: int,
+        temperature: float,
+    ) -> dict[str, list[Any]]:
+        """As trl's client of vLLM: for each sequence and each token behind its prompt the
+        log-probability of the token itself (`actual_logprobs` [t, 1]), and the likeliest tokens
+        with theirs (`logprob_token_ids`, `logprobs` [t, top_logprobs]), sorted."""
+        assert temperature == 1.0, "a part of a distribution cannot be taken to another temperature"
+        answer = self._ask(sequences, top_logprobs)
+        result: dict[str, list[Any]] = {
+            "actual_logprobs": [],
+            "logprobs": [],
+            "logprob_token_ids": [],
+        }
+        for ids, start, one in zip(sequences, prompt_lengths, answer, strict=True):
+            own, tops = one["token_logprobs"], one["top_logprobs"]
+            if min(len(own), len(tops)) < len(ids):
+                raise self._wrong(f"{len(own)} log-probabilities for {len(ids)} tokens")
+            likely = [self._likeliest(tops[at], top_logprobs) for at in range(start, len(ids))]
+            actual = [own[at] for at in range(start, len(ids))]
+            if not all(isinstance(each, int | float) and math.isfinite(each) for each in actual):
+                raise self._wrong(repr(actual)[:80])
+            result["actual_logprobs"].append([[float(each)] for each in actual])
+            result["logprob_token_ids"].append([[number for number, _ in row] for row in likely])
+            result["logprobs"].append([[chance for _, chance in row] for row in likely])
+        return result
+
+    def _likeliest(self, row: Any, count: int) -> list[tuple[int, float]]:
+        """The `count` likeliest tokens of one place by id, the likeliest first."""
+        if not isinstance(row, dict) or len(row) < count:
+            found = len(row) if isinstance(row, dict) else 0
+            params: dict[str, str | int] = {"found": found, "wanted": count}
+            raise TuneboardError(
+                Problem(code="teacher_too_few", field="teacher_top_k", params=params)
+            )
+        tokens = sorted(row.items(), key=lambda pair: -pair[1])[:count]
+        return [(self._id(token), float(chance)) for token, chance in tokens]
+
+    def _id(self, token: str) -> int:
+        if token.startswith(NUMBERED):
+            number = int(token.removeprefix(NUMBERED))
+            if number >= self.rows:
+                raise self._wrong(f"the token {number}, of {self.rows} that this model has")
+            return number
+        if not self._ids:
+            texts = [self.tokenizer.decode([number]) for number in range(len(self.tokenizer))]
+            times = Counter(texts)
+            self._ids = {text: place for place, text in enumerate(texts) if times[text] == 1}
+        if token not in self._ids:
+            raise self._wrong(f"the token {token[:40]!r}, which stands for no single id")
+        return self._ids[token]
+
+    def _ask(self, sequences: Sequence[list[int]], count: int) -> list[dict[str, Any]]:
+        body = {
+            "model": self.model,
+            "prompt": [list(ids) for ids in sequences],
+            "max_tokens": 1,
+            "temperature": 0,
+            "echo": True,
+            "logprobs": count,
+            "return_tokens_as_token_ids": True,
+        }
+        try:
+            reply = asking.post(self.address, body, self.key)
+        except httpx.HTTPError as error:
+            raise self._problem("teacher_server_failed", asking.reason(error)) from error
+        try:
+            choices = sorted(reply.json()["choices"], key=lambda one: one["index"])
+            rows: list[dict[str, Any]] = [one["logprobs"] for one in choices]
+            lists = [one[name] for one in rows for name in ("token_logprobs", "top_logprobs")]
+        except (ValueError, KeyError, TypeError):
+            rows, lists = [], []
+        if len(rows) != len(sequences) or not all(isinstance(one, list) for one in lists):
+            raise self._wrong(reply.text[:120])
+        return rows
+
+    def _wrong(self, reason: str) -> TuneboardError:
+        return self._problem("teacher_server_wrong", reason)
+
+    def _problem(self, code: str, reason: str) -> TuneboardError:
+        params = {"url": shown(self.address), "reason": reason}
+        return TuneboardError(Problem(code=code, field=SERVER, params=params))

@@ -1,0 +1,236 @@
+"""Distillation by trl's trainer: what its loss is, that it learns, and how a server teaches."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from backend.contract.arguments import defaults, to_argv
+from backend.contract.problems import TuneboardError, UsageError
+from backend.contract.rules import broken
+from backend.contract.teacher import check
+from backend.failures import Stopped
+from tests.backend.training import adapter_bytes, curve, record, stop_after, trained
+
+SMALL: dict[str, Any] = {
+    "stage": "distillation",
+    "max_new_tokens": 8,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "per_device_train_batch_size": 2,
+    "gradient_accumulation_steps": 2,
+    "logging_steps": 1,
+    "save_steps": 100,
+}
+CHECKED = {"val_size": 6, "eval_steps": 60, "eval_on_start": True, "finetuning_type": "full"}
+
+
+def teacher(student: Path, folder: Path, **other: Any) -> Path:
+    """A model with the student's tokenizer and sharp opinions of its own."""
+    torch.manual_seed(5)
+    config = LlamaConfig.from_pretrained(student, initializer_range=0.2, **other)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(student).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher_dir(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wider than the student, and with more rows of logits than there are tokens, as Qwen's are."""
+    rows = LlamaConfig.from_pretrained(tiny_model_dir).vocab_size + 24
+    return teacher(
+        tiny_model_dir,
+        tmp_path_factory.mktemp("teacher"),
+        hidden_size=48,
+        vocab_size=rows,
+    )
+
+
+def evaluations(folder: Path) -> list[float]:
+    return [row.eval_loss for row in record(folder) if row.eval_loss is not None]
+
+
+def test_the_divergence_falls_by_half(
+    workspace: Path, tiny_model_dir: Path, teacher_dir: Path
+) -> None:
+    """Forward KL on held-out answers; half of the steps learn from answers of the student."""
+    given = {**SMALL, **CHECKED, "teacher_model": str(teacher_dir), "distillation_beta": 0.0}
+    given |= {"learning_rate": 2e-2, "lr_scheduler_type": "constant", "max_steps": 60}
+    folder = trained(workspace, tiny_model_dir, **given)
+    before, after = evaluations(folder)
+    assert after < before / 2
+    lengths = {row.more.get("completions/mean_length") for row in record(folder)}
+    assert len(lengths) > 2  # 8 where the student drew, those of the data elsewhere
+
+
+def test_resumed_equals_uninterrupted(
+    workspace: Path, tiny_model_dir: Path, teacher_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped within an epoch and at its end (8 steps), between own answers and those given."""
+    given = {**SMALL, "teacher_model": str(teacher_dir), "max_steps": 9, "lora_dropout": 0.1}
+    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    for step in (3, 8):
+        name = f"parts{step}"
+        with monkeypatch.context() as patch:
+            stop_after(step, patch)
+            with pytest.raises(Stopped):
+                trained(workspace, tiny_model_dir, name, **given)
+        parts = workspace / "saves" / name
+        (parts / "stop.json").unlink()
+        trained(workspace, tiny_model_dir, name, resume_from_checkpoint="auto", **given)
+        assert curve(parts) == curve(whole), step
+        assert adapter_bytes(parts) == adapter_bytes(whole), step
+
+
+class Scoring(BaseHTTPRequestHandler):
+    """/v1/completions with echo and logprobs, as vLLM's server writes them, over a real model."""
+
+    model: Any = None
+    bodies: ClassVar[list[dict[str, Any]]] = []
+    most = 10_000
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert self.path == "/v1/completions"
+        assert self.headers["Authorization"] == "Bearer sesame"
+        self.bodies.append(body)
+        choices = [self._choice(*pair, body) for pair in enumerate(body["prompt"])]
+        raw = json.dumps({"choices": choices[::-1]}).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def _choice(self, index: int, ids: list[int], body: dict[str, Any]) -> dict[str, Any]:
+        with torch.no_grad():
+            logps = self.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        own: list[Any] = [None]
+        tops: list[Any] = [None]
+        for place, token in enumerate(ids[1:]):
+            best = logps[place].topk(min(self.most, body["logprobs"], logps.shape[-1]))
+            pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            row = {f"token_id:{number}": chance for number, chance in pairs}
+            row[f"token_id:{token}"] = logps[place, token].item()
+            own.append(logps[place, token].item())
+            tops.append(row)
+        own, tops = [*own, -1.0], [*tops, {}]  # the one token that max_tokens=1 adds
+        return {"index": index, "logprobs": {"token_logprobs": own, "top_logprobs": tops}}
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def server(tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    folder = teacher(tiny_model_dir, tmp_path / "same")
+    monkeypatch.setattr(Scoring, "model", LlamaForCausalLM.from_pretrained(folder))
+    monkeypatch.setattr(Scoring, "bodies", [])
+    monkeypatch.setenv("TEACHER_API_KEY", "sesame")
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Scoring)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{http.server_address[1]}"
+    http.shutdown()
+
+
+def test_a_server_teaches_what_its_model_would(
+    workspace: Path, tiny_model_dir: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for all tokens, forward KL is that of the model itself; of 5, the rest is one more."""
+    size = LlamaConfig.from_pretrained(tiny_model_dir).vocab_size
+    given = {**SMALL, **CHECKED, "distillation_beta": 0.0, "max_steps": 2}
+    local = trained(
+        workspace, tiny_model_dir, "local", **given, teacher_model=str(workspace / "same")
+    )
+    exact = evaluations(local)[0]
+    asked = {**given, "teacher_server": server, "teacher_top_k": size}
+    everything = trained(workspace, tiny_model_dir, "everything", **asked)
+    assert evaluations(everything)[0] == pytest.approx(exact, rel=1e-3)
+    body = Scoring.bodies[0]
+    assert (body["echo"], body["logprobs"], body["max_tokens"]) == (True, size, 1)
+    assert "sesame" not in "".join(
+        path.read_text() for path in everything.glob("*.json") if path.is_file()
+    )
+    five = trained(workspace, tiny_model_dir, "five", **{**asked, "teacher_top_k": 5})
+    assert 0 < evaluations(five)[0] < exact  # a coarser partition: never more (data processing)
+    for beta in (0.5, 1.0):
+        run = trained(workspace, tiny_model_dir, f"b{beta}", **{**asked, "distillation_beta": beta})
+        assert Scoring.bodies[-1]["logprobs"] == 1
+        assert len(evaluations(run)) == 2
+    monkeypatch.setattr(Scoring, "most", 3)
+    with pytest.raises(TuneboardError) as caught:
+        trained(workspace, tiny_model_dir, "few", **{**asked, "teacher_top_k": 20})
+    assert caught.value.problems[0].code == "teacher_too_few"
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
+def test_the_loss_is_the_divergence_of_the_paper(
+    beta: float, workspace: Path, tiny_model_dir: Path, tiny_tokenizer: Any
+) -> None:
+    """arXiv:2306.13649, eq. 1, over the tokens of the last answer of each held-out row."""
+    from backend.data import prepare, templates
+    from backend.report import Report
+    from tests.backend.training import small
+
+    folder = teacher(tiny_model_dir, workspace / "other")
+    given = {**SMALL, **CHECKED, "teacher_model": str(folder), "max_steps": 1, "temperature": 0.7}
+    given["distillation_beta"] = beta
+    found = evaluations(trained(workspace, tiny_model_dir, **given))[0]
+    values = small(tiny_model_dir, dataset_dir=str(workspace / "data"), **given)
+    template = templates.load(values, tiny_tokenizer)
+    rows = prepare.training(values, tiny_tokenizer, template, Report(workspace)).evaluation
+    assert rows is not None
+    assert len(rows) == 6
+    models = [LlamaForCausalLM.from_pretrained(one) for one in (tiny_model_dir, folder)]
+    losses = []
+    for row in rows:
+        kept = [place for place, label in enumerate(row["labels"]) if label != -100]
+        with torch.no_grad():
+            student, other = (
+                (one(torch.tensor([row["input_ids"]])).logits[0] / 0.7).double().log_softmax(-1)
+                for one in models
+            )
+        q, p = student[[at - 1 for at in kept]], other[[at - 1 for at in kept]]
+        if beta in {0.0, 1.0}:
+            one, two = (p, q) if beta == 0 else (q, p)
+            losses.append((one.exp() * (one - two)).sum(-1))
+            continue
+        mixed = (beta * p.exp() + (1 - beta) * q.exp()).log()
+        parts = [(each.exp() * (each - mixed)).sum(-1) for each in (p, q)]
+        losses.append(beta * parts[0] + (1 - beta) * parts[1])
+    assert found == pytest.approx(torch.cat(losses).mean().item(), rel=1e-4)
+
+
+def test_what_cannot_be_is_said_before_the_start(workspace: Path, tiny_model_dir: Path) -> None:
+    values = {**defaults("train"), "stage": "distillation", "top_p": 1.0, "temperature": 1.0}
+    server = {"teacher_server": "http://localhost:8000"}
+    wrong = {
+        "teacher_required": {},
+        "two_teachers": {**server, "teacher_model": "x"},
+        "teacher_server_temperature": {**server, "temperature": 0.9},
+        "teacher_model_unset": {**server, "teacher_model_adapters": "x"},
+        "teacher_top_k_not_used": {**server, "teacher_top_k": 5},
+        "not_with_trl": {"deepspeed": "2"},
+    }
+    for code, case in wrong.items():
+        assert code in [one.code for one in broken({**values, **case}, "train")], code
+    assert [one.code for one in check({**values, "teacher_server": "localhost:8000"})] == [
+        "teacher_not_address"
+    ]
+    assert check({**values, **server}) == []
+    (workspace / "none").mkdir()
+    assert check({**values, "teacher_model": str(workspace / "none")})
+    words = to_argv({**values, **server, "teacher_api_key": "sesame"}, "train")
+    assert "sesame" not in " ".join(words)
+    folder = teacher(tiny_model_dir, workspace / "words")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["another"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(UsageError) as caught:
+        trained(workspace, tiny_model_dir, **SMALL, teacher_model=str(folder))
+    assert caught.value.problems[0].code == "teacher_other_tokenizer"
