@@ -1,7 +1,7 @@
 """The Data tab: bring data in, see what is registered and what is in it."""
 
 from app.form import Form
-from app.tabs import data_clean, data_in, data_register, data_rows, data_sets
+from app.tabs import data_clean, data_in, data_register, data_rows, data_sets, data_words
 from app.tabs.context import Context
 
 
@@ -12,6 +12,7 @@ def build(context: Context, train: Form) -> None:
     dataset, dataset_dir = form.widgets["dataset"], form.widgets["dataset_dir"]
     data_clean.build(context, dataset, dataset_dir)
     data_rows.build(context.texts, context.lang, dataset, dataset_dir)
+    data_words.build(context, train, dataset_dir)
     place = data_in.Place(context.texts, context.lang, dataset_dir, dataset)
     data_in.wire(brought, place)
     data_register.wire(brought, place)

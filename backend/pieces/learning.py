@@ -24,7 +24,7 @@ from backend.pieces.alphabet import Alphabet, is_whole
 COVERAGE = 0.9995  # of the occurrences of split characters; sentencepiece's character_coverage
 SHARE = 0.5
 FEWEST = 2  # times that a piece comes in the corpus
-LONGEST = 16  # old pieces in a new one; sentencepiece's max_sentencepiece_length
+LONGEST = 16  # old pieces or characters in a new one; sentencepiece's max_sentencepiece_length
 FIRST = 0x20000  # code points from here to the last one are letters to the trainer, never blanks
 AT_ONCE = 256  # texts
 # Words of a tokenizer that takes whole texts, blanks and all, as one: as sentencepiece splits.
@@ -94,33 +94,31 @@ class Units:
     def __init__(self, pieces: Pieces) -> None:
         self.pieces = pieces
         self.symbols: dict[str, str] = {}
-        self._runs: dict[str, str] = {}
+        self._seen: dict[str, str] = {}  # symbols of parts -> what takes their place, see _judged
 
     def replace(self, line: str) -> str:
         """The line with a symbol for each unit; what is part of no character parts words."""
         return re.sub(f"{self.pieces.part}+", self._replaced, line)
 
     def _replaced(self, match: re.Match[str]) -> str:
-        run = match[0]
-        if run not in self._runs:
-            self._runs[run] = "".join(self._split(run))
-        return self._runs[run]
-
-    def _split(self, run: str) -> Iterator[str]:
-        begin = 0
+        run, begin, replaced = match[0], 0, []
         for end in range(1, len(run) + 1):
-            unit = run[begin:end]
-            whole = is_whole(self.pieces.bytes_of(_ids(unit, {}, self.pieces)))
-            if whole is None:
-                continue
-            begin = end
-            yield self._symbol(unit) if whole else " "
-        if begin < len(run):
-            yield " "
+            parts = run[begin:end]
+            place = self._seen.get(parts)
+            if place is None:
+                place = self._seen[parts] = self._judged(parts)
+            if place:
+                replaced.append(place)
+                begin = end
+        return "".join(replaced) + (" " if begin < len(run) else "")
 
-    def _symbol(self, unit: str) -> str:
+    def _judged(self, parts: str) -> str:
+        """The symbol of a unit; "" for the begin of one; a blank for what cannot become one."""
+        whole = is_whole(self.pieces.bytes_of(_ids(parts, {}, self.pieces)))
+        if not whole:
+            return "" if whole is None else " "
         free = chr(FIRST + len(self.pieces.ids) + len(self.symbols))
-        return self.symbols.setdefault(unit, free)
+        return self.symbols.setdefault(parts, free)
 
 
 def read(tokenizer: Tokenizer, pieces: Pieces, texts: Iterable[str], progress: Progress) -> Corpus:
@@ -212,7 +210,7 @@ def _trained(lines: Sequence[str], wanted: int) -> tuple[list[tuple[str, str]], 
     trainer = trainers.BpeTrainer(
         vocab_size=len(symbols) + wanted,
         min_frequency=FEWEST,
-        max_token_length=LONGEST,
+        max_token_length=LONGEST + 1,  # tokenizers 0.23 takes it for the first that is too long
         show_progress=False,
     )
     trained.train_from_iterator(lines, trainer, length=len(lines))

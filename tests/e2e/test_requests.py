@@ -96,8 +96,9 @@ def test_a_page_that_is_not_seen_asks_for_nothing(
 ) -> None:
     page = open_page()
     asked = Asked(page)
+    settled(asked)  # a slow machine still draws the page
     page.evaluate(HIDE, True)
-    page.wait_for_timeout(1000)  # what was under way
+    page.wait_for_timeout(1000)  # the clock's question that was under way
     asked.numbers.clear()
     page.wait_for_timeout(2500 * PERIOD_S)
     assert asked.numbers == []

@@ -1,0 +1,36 @@
+"""What new pieces of a vocabulary have gained and cost, as a table, with the pieces themselves."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from app.i18n import t
+from app.services import run_text
+from backend.contract import run_folder
+from backend.contract.files import read_json
+
+MEASURED = ("held_out", "known")
+COLUMNS = ("texts", "before", "after", "gain", "unchanged")
+
+
+def report(folder: Path, lang: str) -> str:
+    """The report of a finished run as Markdown; "" where there is none."""
+    figures: dict[str, Any] = dict(read_json(folder / run_folder.RESULTS))
+    if not all(isinstance(figures.get(name), dict) for name in MEASURED):
+        return ""
+    head = ["", *(t(f"words.column.{name}", lang) for name in COLUMNS)]
+    rows = [_row(name, figures[name], lang) for name in MEASURED]
+    pieces = [str(piece) for piece in figures.get("pieces", []) if "\ufffd" not in str(piece)]
+    listed = t("words.pieces", lang, pieces=" · ".join(pieces))
+    return f"{run_text.table([head, *rows])}\n\n{run_text.plain(listed)}"
+
+
+def _row(name: str, figures: Mapping[str, Any], lang: str) -> list[str]:
+    return [
+        t(f"words.{name}", lang),
+        f"{figures['texts']:,}",
+        f"{figures['characters_per_token_before']:.2f}",
+        f"{figures['characters_per_token_after']:.2f}",
+        f"{figures['gain']:.2f}",
+        f"{figures['unchanged']:.1%}",
+    ]
