@@ -63,13 +63,24 @@ class Guard:
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
+        bare = scope["path"] == self.root != ""
         scope = self._without_root(scope)
         refusal = self._refusal(scope)
-        if refusal is None:
-            await self.app(scope, receive, _with_headers(send))
-        else:
+        if refusal is not None:
             await asyncio.sleep(refusal.delay)
             await _refuse(scope, send, refusal)
+        elif bare and scope["type"] == "http":
+            await self._to_folder(scope, send)
+        else:
+            await self.app(scope, receive, _with_headers(send))
+
+    async def _to_folder(self, scope: Scope, send: Send) -> None:
+        """/some/path is sent to /some/path/, which is what the page's own addresses begin with."""
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        place = self.root.rpartition("/")[2].encode() + b"/" + query
+        headers = [(b"location", place), *HEADERS]
+        await send({"type": "http.response.start", "status": 307, "headers": headers})
+        await send({"type": "http.response.body"})
 
     def _without_root(self, scope: Scope) -> Scope:
         """A proxy may pass the path with its own prefix; both forms reach the same page."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.attempts import Network
+from backend.contract.launch import OFF, STOP_RUNS
 from backend.contract.problems import Problem, UsageError
 
 GIB = 1024**3
 LOGIN, LOGIN_FILE = "TUNEBOARD_LOGIN", "TUNEBOARD_LOGIN_FILE"
 LONGEST_LOGIN = 4096  # bytes of such a file
 MAX_UPLOAD = 10 * GIB  # bytes
-ON, OFF = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+ON = {"1", "true", "yes", "on"}
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -58,7 +59,7 @@ def from_environment() -> dict[str, str]:
         "allowed_hosts": "TUNEBOARD_ALLOWED_HOSTS",
         "allowed_paths": "TUNEBOARD_ALLOWED_PATHS",
         "trusted_proxies": "TUNEBOARD_TRUSTED_PROXIES",
-        "stop_runs": "TUNEBOARD_STOP_RUNS",
+        "stop_runs": STOP_RUNS,
     }
     return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
 

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -38,10 +39,12 @@ DRY_RUN = {"--dry-run", "--dry_run"}
 def follow(folder: Path, offset: int = 0) -> int:
     """Show the log of a run as it grows, from `offset` (bytes) on.
 
-    The first Ctrl-C asks the run to stop, the second leaves it.
-    Returns the exit code of the run (128 + n where signal n ended it).
+    The first Ctrl-C asks the run to stop, the second leaves it; SIGTERM is one where runs end with
+    what shows them. Returns the exit code of the run (128 + n where signal n ended it).
     """
     say(t("cli.run_folder", folder=str(folder)), sys.stderr)
+    if launch.ends_with_us():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     log, asked = folder / run_folder.LOG, False
     silence = ""
     while True:

@@ -29,10 +29,17 @@ PRIVATE = (
     "TUNEBOARD_LOGIN",
     "TUNEBOARD_RUN",
 )  # not for runs: the page's login, another run's names
+STOP_RUNS = "TUNEBOARD_STOP_RUNS"  # environment: runs end with what shows them, as in a container
+OFF = {"", "0", "false", "no", "off"}
 RECIPES = "recipes"  # folder of saves/ with the groups of runs that recipes start
 TAKEN = {"models", "arguments", RECIPES}  # folders of saves/ that are no model's
 RECIPE = "recipe"  # the kind of such a group, itself a run whose child starts the others
 RECIPE_GRACE = 86_400.0  # seconds: its stage has a limit of its own, and ends it by force
+
+
+def ends_with_us() -> bool:
+    """Whether a run is to stop when the page or command that shows it gets SIGTERM."""
+    return os.environ.get(STOP_RUNS, "").strip().lower() not in OFF
 
 
 def start(

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from backend.contract import launch, processes, run_folder
+from backend.contract.problems import STOPPED_EXIT
 from backend.contract.run_folder import State
 from backend.contract.texts import t
-from tests.failures.conftest import ended, free_port, members, process, running, until
+from tests.failures.conftest import ended, fake, free_port, members, process, running, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,6 +76,25 @@ def test_a_second_signal_ends_the_wait(begin: Callable[..., Path]) -> None:
         assert child.stdout.read() == t("webui.still_running", run=str(folder)) + "\n"
         assert child.wait(30) == 0
     assert run_folder.read(folder).state is State.STOPPING
+
+
+def test_a_command_that_is_ended_stops_its_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`docker run IMAGE train ...`, too: what the container runs is not the page there."""
+    monkeypatch.setenv("TUNEBOARD_WORKER", fake("--steps 5000 --sleep 0.02"))
+    words = ["train", "--model_name_or_path", "org/model", "--dataset", "identity"]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with subprocess.Popen(
+        [sys.executable, "-m", "backend", *words, "--output_dir", "saves/m/lora/long"],
+        env={**os.environ, "PYTHONPATH": path, launch.STOP_RUNS: "1"},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as command:
+        folder = home / "saves/m/lora/long"
+        until(lambda: (folder / run_folder.LAUNCH).is_file(), 40)
+        running(folder, step=2)
+        command.terminate()
+        assert command.wait(60) == STOPPED_EXIT
+    assert run_folder.read(folder).state is State.STOPPED
 
 
 @pytest.mark.parametrize("asked", [False, True])

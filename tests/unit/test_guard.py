@@ -101,6 +101,9 @@ def test_a_proxy_prefix_is_taken_off_and_its_host_accepted() -> None:
     client = TestClient(Guard(canary, settings), base_url="http://notebook.example")
     assert client.get("/some/proxy/7860/config").text == "/config"
     assert client.get("/config").text == "/config"
+    bare = client.get("/some/proxy/7860?a=b", follow_redirects=False)
+    assert (bare.status_code, bare.headers["location"]) == (307, "7860/?a=b")
+    assert client.get("/some/proxy/78600").text == "/some/proxy/78600"
 
 
 @pytest.mark.parametrize("argv", [["--host", "0.0.0.0"], ["--host=192.168.1.5"]])
