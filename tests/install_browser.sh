@@ -1,10 +1,16 @@
 #!/bin/sh
-# A Chromium for the browser tests: the system's, else Debian's package (as root), else playwright's own.
+# What the browser tests need: a Chromium (the system's, else Debian's package as root, else
+# playwright's own), and nginx where it can be installed.
 set -e
-command -v chromium >/dev/null 2>&1 && fc-list :lang=zh 2>/dev/null | grep -q . && exit 0
+missing=
+command -v chromium >/dev/null 2>&1 && fc-list :lang=zh 2>/dev/null | grep -q . \
+    || missing="chromium fonts-noto-cjk fontconfig"
+command -v nginx >/dev/null 2>&1 || test -x /usr/sbin/nginx || missing="$missing nginx-light"
+test -z "$missing" && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-cjk fontconfig >/dev/null
+    # shellcheck disable=SC2086
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
 elif ! command -v chromium >/dev/null 2>&1; then
     .venv/bin/python -m playwright install chromium
 fi
