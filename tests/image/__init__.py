@@ -1,0 +1,1 @@
+"""The image, built from our Dockerfile and run without a container engine."""
