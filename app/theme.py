@@ -27,5 +27,5 @@ THEME = gr.themes.Base(
     input_placeholder_color_dark="*neutral_300",
 )
 CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-# Without the link a browser asks for /favicon.ico, which behind a proxy is another server's.
+# The icon that a browser takes without the link, /favicon.ico, is another server's behind a proxy.
 HEAD = '<link rel="icon" href="favicon.ico"><script src="own/app.js" defer></script>'

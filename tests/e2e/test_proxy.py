@@ -134,10 +134,12 @@ def test_the_page_works_under_a_path(
 
     chat(page)
     assert refused == []
-    prefix = server.url.removesuffix("/")
-    assert page.evaluate("performance.getEntriesByType('resource').length") > 20
     names = page.evaluate("performance.getEntriesByType('resource').map((each) => each.name)")
-    assert [name for name in names if not name.startswith((prefix + "/", "data:", "blob:"))] == []
+    assert len(names) > 20
+    # The browser asks for the icon of the root before the page's script names its own.
+    root = server.url.replace(ROOT_PATH.rstrip("/"), "/favicon.ico")
+    inside = (f"{server.url}/", "data:", "blob:", root)
+    assert [name for name in names if not name.startswith(inside)] == []
 
 
 def chat(page: Page) -> None:
