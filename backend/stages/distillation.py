@@ -118,7 +118,7 @@ class DistillationStage(TrlRun, EitherTeacher):
     def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
         """As trl's; the loss of an evaluation is the mean divergence of a token."""
         if "eval_loss" in logs:
-            logs["eval_loss"] = self.eval_figures.mean("divergence").item()
+            logs["eval_loss"] = self.eval_figures.mean("divergence", self.accelerator)
         super().log(logs, *given, **named)
 
 

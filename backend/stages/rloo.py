@@ -50,9 +50,10 @@ class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not
     def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
         """As trl's; the loss of an evaluation is the mean reward over its questions, negative."""
         if "eval_loss" in logs:
-            names = self.rewards.weights
-            means = {name: self.eval_figures.mean(f"rewards/{name}") for name in names}
-            reward = self.rewards.total(means).item()
+            reward = sum(
+                weight * self.eval_figures.mean(f"rewards/{name}", self.accelerator)
+                for name, weight in self.rewards.weights.items()
+            )
             self._metrics["eval"]["reward"] = [reward]
             logs["eval_loss"] = -reward
         super().log(logs, *given, **named)

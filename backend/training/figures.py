@@ -18,25 +18,28 @@ class Figures:
         row = torch.stack([numbers.sum(), torch.tensor(float(numbers.numel())).to(numbers)]).cpu()
         self.sums[name] = self.sums[name] + row if name in self.sums else row
 
-    def mean(self, name: str) -> torch.Tensor:
-        """The mean of a figure so far in this process, float64 scalar."""
-        total, count = self.sums[name]
-        return total / count.clamp(min=1)
+    def mean(self, name: str, accelerator: Any) -> float:
+        """The mean of a figure since the last `take`, over all processes; 0 without elements."""
+        total, count = self._sum(self.sums[name], accelerator)
+        return total / max(count, 1.0)
 
     def take(self, accelerator: Any, prefix: str = "") -> dict[str, float]:
         """The means by prefixed name; a name without elements is left out. Starts anew."""
         means: dict[str, float] = {}
         for name, row in sorted(self.sums.items()):
-            on_device = row.float().to(accelerator.device)[None]
-            total, count = (
-                accelerator.gather(on_device).sum(0).tolist()
-                if accelerator.num_processes > 1
-                else row.tolist()
-            )
+            total, count = self._sum(row, accelerator)
             if count:
                 means[prefix + name] = total / count
         self.sums = {}
         return means
+
+    @staticmethod
+    def _sum(row: torch.Tensor, accelerator: Any) -> tuple[float, float]:
+        """Sum and count of a figure over all processes."""
+        if accelerator.num_processes > 1:
+            row = accelerator.gather(row.float().to(accelerator.device)[None]).sum(0)
+        total, count = row.tolist()
+        return total, count
 
     def state(self) -> dict[str, list[float]]:
         """The open window, as JSON can hold it."""
