@@ -17,7 +17,7 @@ from backend.contract.fields import FIELDS
 from backend.contract.metrics import Row
 from backend.contract.problems import DataError, TuneboardError, UsageError, errors
 from backend.contract.run_folder import RunView, State
-from backend.tuner import Tuner, answering, display, figures, names, rows
+from backend.tuner import Tuner, answering, display, figures, names, rows, trained
 
 ROWS = [{"prompt": "What is 1 plus 1?", "response": "2"}, {"prompt": "And 2?", "response": "3"}]
 
@@ -297,27 +297,48 @@ def test_a_question_and_its_options() -> None:
 
 def test_a_notebook_shows_names_as_text() -> None:
     """A folder may be named like a tag; a notice is other people's text."""
-    view = RunView(
-        path=Path("/r"),
-        name="<b>",
-        model="m",
-        method="lora",
-        task="train",
-        created="",
-        sequence=1,
-        state=State.RUNNING,
-        reason=None,
-        step=2,
-        total_steps=4,
-        eta=65,
-        phase="training",
-        notices=(dataset_problem("<script>alert(1)</script>"),),
-    )
+    notice = dataset_problem("<script>alert(1)</script>")
+    view = _view(Path("/<b>"), step=2, total_steps=4, eta=65, phase="training", notices=(notice,))
     shown = display.page(view, [Row(step=2, loss=1.25, learning_rate=1e-4, epoch=0.5, tokens=9)])
     assert "<script>" not in shown
+    assert "/<b>" not in shown
     assert "&lt;script&gt;" in shown
     for part in ("step 2 / 4", "1:05 left", "<td>1.25</td>", 'value="0.5000"'):
         assert part in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "model", "adapters"),
+    [
+        ({}, "base", ["run"]),
+        ({"finetuning_type": "full"}, "run", None),
+        ({"finetuning_type": "freeze"}, "run", None),
+        ({"finetuning_type": "oft"}, "base", ["run"]),
+        ({"adapter_name_or_path": "a,b"}, "base", ["a", "run"]),
+        ({"adapter_name_or_path": "a,b", "create_new_adapter": True}, "base", ["a", "b", "run"]),
+        ({"model_name_or_path": "first"}, "base", ["run"]),
+        ({"model_name_or_path": "first", "create_new_adapter": True}, "first", ["run"]),
+    ],
+)
+def test_a_result_is_loaded_with_what_it_was_trained_over(
+    given: Values, model: str, adapters: list[str] | None, home: Path
+) -> None:
+    """The adapter that went on learning is in the new folder; those before it stay beneath it."""
+    (home / "first").mkdir()
+    (home / "first" / "adapter_config.json").write_text('{"base_model_name_or_path": "base"}')
+    known: Values = {"model_name_or_path": "base", "finetuning_type": "lora", "stage": "dpo"}
+    known |= {"cutoff_len": 99, "learning_rate": 0.1, "template": "qwen"}
+    used = trained.arguments_of(_view(home / "run", arguments={**known, **given}))
+    assert (used["model_name_or_path"], used["adapter_name_or_path"]) == (model, adapters)
+    assert (used["cutoff_len"], used["template"], used["stage"]) == (99, "qwen", "sft")
+    assert "learning_rate" not in used
+
+
+def _view(path: Path, **given: Any) -> RunView:
+    start = {"name": path.name, "model": "m", "method": "lora", "task": "train", "created": ""}
+    return RunView(
+        **{"path": path, **start, "sequence": 1, "state": State.RUNNING, "reason": None, **given}
+    )
 
 
 def dataset_problem(name: str) -> Any:
