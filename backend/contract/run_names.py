@@ -24,8 +24,13 @@ from backend.contract.problems import Problem
 from backend.contract.run_files import RUN
 from backend.contract.run_view import folders
 
-MODELS = ("model_name_or_path", "ref_model")
-ADAPTERS = ("adapter_name_or_path", "ref_model_adapters", "reward_model_adapters")
+MODELS = ("model_name_or_path", "ref_model", "teacher_model")
+ADAPTERS = (
+    "adapter_name_or_path",
+    "ref_model_adapters",
+    "reward_model_adapters",
+    "teacher_model_adapters",
+)
 REWARD = "reward_model"
 CHECKPOINT = "resume_from_checkpoint"
 NAMING = (*MODELS, *ADAPTERS, REWARD, CHECKPOINT)

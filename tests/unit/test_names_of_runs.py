@@ -68,6 +68,9 @@ def test_a_bare_name_wherever_a_folder_is() -> None:
         ("model_name_or_path", "first", first),
         ("ref_model", "full/whole", whole),
         ("ref_model", "m/full/whole", whole),
+        ("teacher_model", "whole", whole),
+        ("teacher_model", "first", first),
+        ("teacher_model_adapters", "first", first),
         # what is a path, a hub's id, or an address is left alone
         ("model_name_or_path", "saves/m/full/whole", "saves/m/full/whole"),
         ("model_name_or_path", "org/model", "org/model"),
