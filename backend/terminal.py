@@ -27,6 +27,7 @@ PACKAGES = (
     "torch",
     "transformers",
     "peft",
+    "trl",
     "datasets",
     "accelerate",
     "gradio",

@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,7 @@ def _base_notices(values: Mapping[str, Value]) -> list[Problem]:
 
 def stage_trainer(stage: str) -> Any:
     """The trainer class of a stage; only that one's module is imported."""
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # its warning names a line of our code
     module, name = STAGES[stage].split(".")
     return getattr(importlib.import_module(f"backend.stages.{module}"), name)
 

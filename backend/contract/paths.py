@@ -16,7 +16,12 @@ from backend.contract.home import data, find, output
 
 OUTPUTS = {"output_dir", "export_dir"}  # written, see home.output
 SETS = {"dataset", "eval_dataset", "known_dataset"}
-ADAPTERS = {"adapter_name_or_path", "ref_model_adapters", "reward_model_adapters"}
+ADAPTERS = (
+    "adapter_name_or_path",
+    "ref_model_adapters",
+    "reward_model_adapters",
+    "teacher_model_adapters",
+)
 # Values that are words, whatever the current folder holds.
 WORDS = {"deepspeed": ZERO, "resume_from_checkpoint": ("true", "auto", "false")}
 
@@ -29,7 +34,7 @@ def anchored(values: Values) -> Values:
 def _anchored(name: str, value: Value) -> Value:
     if not isinstance(value, str) or name in OUTPUTS or value.lower() in WORDS.get(name, ()):
         return value
-    if name in SETS | ADAPTERS:
+    if name in SETS or name in ADAPTERS:
         sets = name in SETS
         parts = names(value)
         return ",".join(_place(part, find) if is_path(part) or not sets else part for part in parts)

@@ -5,7 +5,9 @@ Standard library only and quick: no file is read whole, nothing is imported.
 
 import importlib.util
 import os
+import re
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 from backend.contract import (
@@ -30,7 +32,7 @@ from backend.contract.home import data, looked_in, output
 from backend.contract.model_folder import adapter_problems, local, model_problems
 from backend.contract.names import check_output_dir
 from backend.contract.problems import Problem
-from backend.contract.trl_rules import TRL
+from backend.contract.trl_rules import TRL, TRL_BEFORE, TRL_FROM
 
 # Tracking services by the name that report_to takes -> the package that must be there.
 TRACKERS = {
@@ -62,7 +64,6 @@ PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
     ("flash_attn", ("fa2",), "flash_attn", "flash-attn"),
     ("flash_attn", ("fa3",), "flash_attn_interface", "flash-attn-3"),
     ("hub_name", ("modelscope",), "modelscope", "modelscope"),
-    ("stage", TRL, "trl", "trl"),
     ("infer_backend", ("vllm",), "vllm", "vllm"),
     ("infer_backend", ("sglang",), "sglang", "sglang"),
     ("use_swanlab", (True,), "swanlab", "swanlab"),
@@ -167,7 +168,7 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
         for field, needing, module, package in PACKAGES
         if values.get(field) in needing and not _installed(module)
     ]
-    problems += requirements.check(values, _installed)
+    problems += requirements.check(values, _installed) + _check_trl(values)
     watched_here = values.get("use_swanlab") and values.get("swanlab_mode") == "local"
     if watched_here and not _installed("swanboard"):  # swanlab 0.10 logs an error and goes on
         params = {"package": "'swanlab[dashboard]'"}
@@ -184,6 +185,21 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
                 Problem(code="package_missing", field="report_to", params={"package": package})
             )
     return problems
+
+
+def _check_trl(values: Mapping[str, Value]) -> list[Problem]:
+    """trl in a release that has the trainers of the stages: its modules move between releases."""
+    if values.get("stage") not in TRL:
+        return []
+    wanted = f"'trl>={TRL_FROM[0]}.{TRL_FROM[1]},<{TRL_BEFORE[0]}'"
+    if not _installed("trl"):
+        return [Problem(code="package_missing", field="stage", params={"package": wanted})]
+    release = metadata.version("trl")
+    first, second, *_ = (*map(int, re.findall(r"\d+", release)), 0, 0)
+    if TRL_FROM <= (first, second) < TRL_BEFORE:
+        return []
+    params = {"package": "trl", "release": release, "wanted": wanted}
+    return [Problem(code="package_release", field="stage", params=params)]
 
 
 def check_engine(values: Mapping[str, Value]) -> list[Problem]:

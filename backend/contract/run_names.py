@@ -19,18 +19,12 @@ from backend.contract.files import read_json
 from backend.contract.home import relative, saves
 from backend.contract.model_folder import ADAPTER_CONFIG, CONFIG, local
 from backend.contract.names import plain
-from backend.contract.paths import anchored
+from backend.contract.paths import ADAPTERS, anchored
 from backend.contract.problems import Problem
 from backend.contract.run_files import RUN
 from backend.contract.run_view import folders
 
 MODELS = ("model_name_or_path", "ref_model", "teacher_model")
-ADAPTERS = (
-    "adapter_name_or_path",
-    "ref_model_adapters",
-    "reward_model_adapters",
-    "teacher_model_adapters",
-)
 REWARD = "reward_model"
 CHECKPOINT = "resume_from_checkpoint"
 NAMING = (*MODELS, *ADAPTERS, REWARD, CHECKPOINT)

@@ -3,6 +3,7 @@
 from backend.contract.rule import Condition, Rule
 
 TRL = ("rloo", "online_dpo", "distillation")
+TRL_FROM, TRL_BEFORE = (1, 16), (2, 0)  # releases, as in pyproject.toml
 DISTILLATION: Condition = ("stage", "is", "distillation")
 
 # What trl's trainers would pass over in silence, or fail at only when the model is loaded.

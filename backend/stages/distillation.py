@@ -63,8 +63,10 @@ class DistillationStage(TrlRun, EitherTeacher):
 
     @classmethod
     def check(cls, values: Values) -> None:
-        """Raises UsageError where teacher and student do not share a vocabulary."""
+        """Raises TuneboardError where teacher and student do not share a vocabulary, or a server
+        does not teach."""
         teachers.require_vocabulary(values)
+        teachers.require_server(values)
 
     @classmethod
     def training_arguments(cls, values: Values, given: dict[str, Any]) -> TrainingArguments:

@@ -1,5 +1,6 @@
 """Asking a server that a training leans on: again where that may help, then in plain words."""
 
+import logging
 import time
 from typing import Any
 
@@ -7,6 +8,9 @@ import httpx
 
 TIMEOUT = 60.0  # seconds for one request
 WAITS = (1.0, 3.0, 9.0)  # seconds before each further try
+SHOWN = 200  # characters of an answer that refuses
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request
 
 
 def post(address: str, body: dict[str, Any], key: str = "") -> httpx.Response:
@@ -31,10 +35,13 @@ def post(address: str, body: dict[str, Any], key: str = "") -> httpx.Response:
 
 
 def reason(error: httpx.HTTPError) -> str:
-    """Why it failed, on one line."""
+    """Why it failed, on one line; with a server's own words, in which a key reads ***."""
     if isinstance(error, httpx.HTTPStatusError):
-        return f"HTTP {error.response.status_code}"
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        words = " ".join(error.response.text.split())
+        key = error.request.headers.get("Authorization", "").removeprefix("Bearer ")
+        words = words.replace(key, "***") if key else words
+        return f"HTTP {error.response.status_code} {words[:SHOWN]}".strip()
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:SHOWN]}"
 
 
 def _may_pass(error: httpx.HTTPError) -> bool:

@@ -45,6 +45,15 @@ def require_vocabulary(values: Values) -> None:
         raise UsageError(Problem(code="teacher_other_tokenizer", field=FIELD, params=params))
 
 
+def require_server(values: Values) -> None:
+    """Raise TuneboardError where a teacher's server does not answer one token as it should, before
+    a model is loaded."""
+    if not values.get(SERVER):
+        return
+    tokenizer = models.tokenizer(values)
+    TeacherServer(values, tokenizer, len(tokenizer)).ask_one()
+
+
 def load(values: Values, student: Any) -> Any:
     """The teacher, frozen, on the student's device, with as many rows of logits as the student.
 
@@ -131,6 +140,10 @@ class TeacherServer:
             result["logprob_token_ids"].append([[number for number, _ in row] for row in likely])
             result["logprobs"].append([[chance for _, chance in row] for row in likely])
         return result
+
+    def ask_one(self) -> None:
+        """Ask about one token."""
+        self._ask([self.tokenizer("a", add_special_tokens=False)["input_ids"][:1]], 1)
 
     def _likeliest(self, row: Any, count: int) -> list[tuple[int, float]]:
         """The `count` likeliest tokens of one place by id, the likeliest first."""

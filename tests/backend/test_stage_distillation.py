@@ -151,7 +151,8 @@ def test_a_server_teaches_what_its_model_would(
     asked = {**given, "teacher_server": server, "teacher_top_k": size}
     everything = trained(workspace, tiny_model_dir, "everything", **asked)
     assert evaluations(everything)[0] == pytest.approx(exact, rel=1e-3)
-    body = Scoring.bodies[0]
+    asked_first, body = Scoring.bodies[:2]
+    assert len(asked_first["prompt"][0]) == 1  # whether it teaches at all, before a model is loaded
     assert (body["echo"], body["logprobs"], body["max_tokens"]) == (True, size, 1)
     assert "sesame" not in "".join(
         path.read_text() for path in everything.glob("*.json") if path.is_file()

@@ -179,8 +179,15 @@ def test_what_cannot_be_is_said_before_the_start(
     monkeypatch.setattr("backend.contract.preflight._installed", lambda name: name != "trl")
     (problem,) = check_packages(values)
     assert problem.code == "package_missing"
-    assert problem.params["package"] == "trl"
+    assert problem.params["package"] == "'trl>=1.16,<2'"
     assert check_packages({**values, "stage": "grpo"}) == []
+    monkeypatch.undo()
+    for release, wrong_one in (("0.24.0", True), ("1.15.2", True), ("1.17.0.dev0", False)):
+        monkeypatch.setattr("importlib.metadata.version", lambda _, own=release: own)
+        codes = [one.code for one in check_packages(values)]
+        assert codes == ["package_release"] * wrong_one, release
+    monkeypatch.undo()
+    assert '"trl>=1.16,<2"' in (Path(__file__).parents[2] / "pyproject.toml").read_text()
     write_dataset(workspace, "asked", [{"instruction": f"Say {n}", "output": ""} for n in range(5)])
     given = {**SMALL, "dataset": "asked", "reward_functions": "regex", "reward_regex": "("}
     with pytest.raises(UsageError) as caught:

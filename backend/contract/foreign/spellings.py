@@ -32,7 +32,10 @@ _TABLE = """
     train_on_inputs                                                  train_on_prompt
     padding_free sample_packing                                      neat_packing
     loss_type                                                        pref_loss
-    beta                                                             pref_beta
+    beta                                            pref_beta rloo_beta distillation_beta
+    teacher_model_name_or_path teacher teacher_path                  teacher_model
+    teacher_model_server_url teacher_url                             teacher_server
+    loss_top_k                                                       teacher_top_k
     val_set_size validation_split test_size                          val_size
     optimizer                                                        optim
     scheduler lr_scheduler                                           lr_scheduler_type
