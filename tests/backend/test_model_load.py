@@ -16,7 +16,7 @@ from backend.contract import preflight, run_names
 from backend.contract.problems import ModelError, TuneboardError, UsageError
 from backend.model import device, hub, load
 from backend.model.reference import Reference
-from backend.training import scoring
+from backend.training import scoring, teachers
 from tests.backend.training import small
 
 
@@ -233,6 +233,9 @@ def test_a_name_that_is_nowhere_is_said_with_all_places(
     def reference(**given: str) -> Any:
         return Reference(policy, small(copy, stage="dpo", **given), 0)
 
+    def teacher(**given: str) -> Any:
+        return teachers.load(small(copy, stage="distillation", **given), policy)
+
     actions: dict[str, Callable[[str], Any]] = {
         "model_name_or_path": lambda name: load.tokenizer(small(Path(name))),
         "adapter_name_or_path": lambda name: load.adapter_folders(
@@ -243,6 +246,10 @@ def test_a_name_that_is_nowhere_is_said_with_all_places(
         "reward_model": lambda name: reward(reward_model=name),
         "reward_model_adapters": lambda name: reward(
             reward_model=str(copy), reward_model_adapters=name
+        ),
+        "teacher_model": lambda name: teacher(teacher_model=name),
+        "teacher_model_adapters": lambda name: teacher(
+            teacher_model=str(copy), teacher_model_adapters=name
         ),
     }
     assert set(actions) == {*run_names.NAMING} - {run_names.CHECKPOINT}
