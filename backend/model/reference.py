@@ -1,6 +1,5 @@
 """The reference of preference learning: the model that the policy must not stray from."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,16 +9,11 @@ import torch
 from backend.contract.field import Value
 from backend.contract.methods import is_adapter
 from backend.contract.problems import ModelError, Problem, UsageError
-from backend.model import adapters, load
-from backend.model.device import training_precision
+from backend.model import load
+from backend.model.other import OtherModel
 
 Values = Mapping[str, Value]
-# Arguments that describe another model than the policy's start -> what they stand for in loading.
-OTHER = {
-    "ref_model": "model_name_or_path",
-    "ref_model_adapters": "adapter_name_or_path",
-    "ref_model_quantization_bit": "quantization_bit",
-}
+OTHER = OtherModel("ref_model")  # where it is another model than the policy's start
 
 
 class Reference:
@@ -38,7 +32,7 @@ class Reference:
         self.other: Any = None
         self.start: dict[str, torch.Tensor] = {}
         neutral = _starts_neutral(values)
-        other = any(values.get(name) for name in OTHER)
+        other = any(values.get(name) for name in OTHER.arguments)
         if (other or not neutral) and any(hasattr(each, "ds_id") for each in policy.parameters()):
             raise UsageError(Problem(code="reference_and_zero3", field="deepspeed"))
         if other:
@@ -101,14 +95,12 @@ def base_notices(values: Values) -> list[Problem]:
     """A notice for each adapter of another model that was trained on something else."""
     if not values.get("ref_model_adapters"):
         return []
-    return [_about(problem) for problem in load.base_notices(_described(values))]
+    return [OTHER.about(each) for each in load.base_notices(OTHER.described(_named(values)))]
 
 
-def _described(values: Values) -> Values:
-    """The other model as arguments of loading."""
-    given = {**values, **{name: values.get(source) for source, name in OTHER.items()}}
-    given["model_name_or_path"] = values.get("ref_model") or values.get("model_name_or_path")
-    return given
+def _named(values: Values) -> Values:
+    """The values; where only its adapters or its quantisation differ, with the policy's model."""
+    return {**values, OTHER.name: values.get(OTHER.name) or values.get("model_name_or_path")}
 
 
 def _load(values: Values, vocabulary: int, place: torch.device) -> Any:
@@ -116,21 +108,10 @@ def _load(values: Values, vocabulary: int, place: torch.device) -> Any:
 
     Raises ModelError, about the arguments that name it.
     """
-    given = _described(values)
-    try:
-        base = load.base_model(given, dtype=training_precision(values).frozen)
-        model = adapters.apply(base, load.adapter_folders(given))
-    except ModelError as error:
-        raise ModelError(*(_about(problem) for problem in error.problems)) from error
+    named = _named(values)
+    model = OTHER.load(named)
     rows = model.get_input_embeddings().weight.shape[0]
     if rows < vocabulary:
         params = {"rows": rows, "tokens": vocabulary}
         raise ModelError(Problem(code="reference_vocabulary", field="ref_model", params=params))
-    placed = model if load.quantized(given) else model.to(place)
-    return placed.requires_grad_(requires_grad=False).eval()
-
-
-def _about(problem: Problem) -> Problem:
-    """A problem of loading, with the argument that named the reference."""
-    field = next((source for source, name in OTHER.items() if name == problem.field), problem.field)
-    return dataclasses.replace(problem, field=field)
+    return OTHER.freeze(model, named, place)

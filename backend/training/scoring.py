@@ -21,11 +21,11 @@ from torch import Tensor
 from backend.contract import adapter_base, reward_model
 from backend.contract.field import Value
 from backend.contract.model_folder import ADAPTER_CONFIG
-from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
+from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.reward_model import FIELD
 from backend.model import adapters, value_head
 from backend.model import load as models
-from backend.model.device import training_precision
+from backend.model.other import OtherModel
 from backend.model.reference import still
 from backend.model.value_head import ValueHead
 from backend.training import asking
@@ -35,12 +35,7 @@ Values = Mapping[str, Value]
 Ids = Sequence[list[int]]
 
 POLICY, REWARD = "default", "reward"  # peft's names of the adapters on one base
-# Arguments that describe the reward model -> what they stand for in loading.
-OTHER = {
-    "reward_model": "model_name_or_path",
-    "reward_model_adapters": "adapter_name_or_path",
-    "reward_model_quantization_bit": "quantization_bit",
-}
+OTHER = OtherModel(FIELD, rest=FIELD)
 
 
 class Scorer(Protocol):
@@ -76,28 +71,21 @@ def base_notices(values: Values) -> list[Problem]:
         stack = adapter_base.notices(base, name, [*before, folder])
         found = [each for each in stack if each.params["adapter"] == str(folder)]
     else:
-        found = models.base_notices(_described(values))
+        found = models.base_notices(OTHER.described(values))
     return [dataclasses.replace(problem, field=FIELD) for problem in found]
-
-
-def _described(values: Values) -> Values:
-    """The reward model as arguments of loading."""
-    return {**values, **{name: values.get(source) for source, name in OTHER.items()}}
 
 
 class ModelScorer:
     """A frozen reward model of its own."""
 
     def __init__(self, values: Values, policy: Any, tokenizer: Any, size: int) -> None:
-        given = _described(values)
-        with _about_reward_model():
+        given = OTHER.described(values)
+        with OTHER.told():
             if models.tokenizer(given).get_vocab() != tokenizer.get_vocab():
                 params = {"path": str(values["reward_model"])}
                 raise UsageError(Problem(code="reward_other_tokenizer", field=FIELD, params=params))
-            base = models.base_model(given, dtype=training_precision(values).frozen)
-            model = adapters.apply(base, models.adapter_folders(given))
-            model = model if models.quantized(given) else model.to(policy.device)
-            self.model = model.requires_grad_(requires_grad=False).eval()
+        self.model = OTHER.freeze(OTHER.load(values), values, policy.device)
+        with OTHER.told():
             self.head = value_head.read(self.model, models.last_folder(given), FIELD)
         self.size = size
 
@@ -111,7 +99,7 @@ class SharedScorer:
     """A reward adapter beside the policy's own, on one base model."""
 
     def __init__(self, values: Values, policy: Any, size: int) -> None:
-        with _about_reward_model():
+        with OTHER.told():
             given = {**values, "adapter_name_or_path": values.get("reward_model")}
             folder = models.last_folder(given)
             problems = reward_model.check_shared(values, folder)
@@ -184,18 +172,3 @@ def _scores(model: Any, head: ValueHead, ids: Ids, size: int) -> Tensor:
         given = batch["input_ids"].to(model.device)
         found.append(value_head.at_ends(model, head, given, mask, mask.sum(1) - 1).cpu())
     return torch.cat(found)
-
-
-@contextmanager
-def _about_reward_model() -> Iterator[None]:
-    """Within, what is wrong with a model is told about the argument that named the reward model."""
-    try:
-        yield
-    except ModelError as error:
-        raise ModelError(*(_renamed(problem) for problem in error.problems)) from error
-
-
-def _renamed(problem: Problem) -> Problem:
-    named = {name: source for source, name in OTHER.items()}
-    field = named.get(problem.field, FIELD)
-    return Problem(code=problem.code, field=field, params=problem.params)

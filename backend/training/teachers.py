@@ -1,7 +1,6 @@
 """The teacher of a distillation: a frozen model beside the student, or a server with
 log-probabilities."""
 
-import dataclasses
 import math
 import os
 from collections import Counter
@@ -14,18 +13,12 @@ from backend.contract.field import Value
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.reward_model import shown
 from backend.contract.teacher import FIELD, SERVER
-from backend.model import adapters
 from backend.model import load as models
-from backend.model.device import training_precision
+from backend.model.other import OtherModel
 from backend.training import asking
 
 Values = Mapping[str, Value]
-# Arguments that describe the teacher -> what they stand for in loading.
-OTHER = {
-    "teacher_model": "model_name_or_path",
-    "teacher_model_adapters": "adapter_name_or_path",
-    "teacher_model_quantization_bit": "quantization_bit",
-}
+OTHER = OtherModel(FIELD, rest=FIELD)
 NUMBERED = "token_id:"  # how vLLM writes a token where it is asked for ids
 
 
@@ -34,10 +27,8 @@ def require_vocabulary(values: Values) -> None:
     their chances token by token."""
     if not values.get(FIELD):
         return
-    try:
-        other = models.tokenizer(_described(values)).get_vocab()
-    except ModelError as error:
-        raise _about_teacher(error) from error
+    with OTHER.told():
+        other = models.tokenizer(OTHER.described(values)).get_vocab()
     own = models.tokenizer(values).get_vocab()
     if other != own:
         differing = len(set(other.items()) ^ set(own.items()))
@@ -60,12 +51,7 @@ def load(values: Values, student: Any) -> Any:
     Rows beyond the student's belong to no token and are left out. Raises ModelError where it cannot
     be loaded, or has fewer rows than the student.
     """
-    given = _described(values)
-    try:
-        base = models.base_model(given, dtype=training_precision(values).frozen)
-        model = adapters.apply(base, models.adapter_folders(given))
-    except ModelError as error:
-        raise _about_teacher(error) from error
+    model = OTHER.load(values)
     rows = model.get_output_embeddings().weight.shape[0]
     wanted = student.get_output_embeddings().weight.shape[0]
     if rows < wanted:
@@ -73,24 +59,7 @@ def load(values: Values, student: Any) -> Any:
         raise ModelError(Problem(code="teacher_vocabulary", field=FIELD, params=params))
     if rows > wanted:
         model.resize_token_embeddings(wanted)
-    placed = model if models.quantized(given) else model.to(student.device)
-    return placed.requires_grad_(requires_grad=False).eval()
-
-
-def _described(values: Values) -> Values:
-    """The teacher as arguments of loading."""
-    return {**values, **{name: values.get(source) for source, name in OTHER.items()}}
-
-
-def _about_teacher(error: ModelError) -> ModelError:
-    """A problem of loading, with the argument that named the teacher."""
-    named = {name: source for source, name in OTHER.items()}
-    return ModelError(
-        *(
-            dataclasses.replace(problem, field=named.get(problem.field, FIELD))
-            for problem in error.problems
-        )
-    )
+    return OTHER.freeze(model, values, student.device)
 
 
 class TeacherServer:

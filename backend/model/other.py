@@ -1,0 +1,72 @@
+"""Another model beside the one that learns: the reference, a reward model, a teacher.
+
+Arguments of its own (ref_model, ref_model_adapters, ref_model_quantization_bit) stand for those
+with which the model that learns is loaded.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from backend.contract.field import Value
+from backend.contract.problems import ModelError, Problem
+from backend.model import adapters, load
+from backend.model.device import training_precision
+
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class OtherModel:
+    """`name` is the argument that names it; `rest` the one about which a problem is told whose own
+    argument is none of its arguments ("" leaves such a problem as it is)."""
+
+    name: str
+    rest: str = ""
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """Its arguments -> what they stand for in loading."""
+        return {
+            self.name: "model_name_or_path",
+            f"{self.name}_adapters": "adapter_name_or_path",
+            f"{self.name}_quantization_bit": "quantization_bit",
+        }
+
+    def described(self, values: Values) -> Values:
+        """The values with which it is loaded."""
+        return {**values, **{name: values.get(own) for own, name in self.arguments.items()}}
+
+    def about(self, problem: Problem) -> Problem:
+        """A problem of loading, with the argument that is meant."""
+        meant = {name: own for own, name in self.arguments.items()}
+        return dataclasses.replace(
+            problem, field=meant.get(problem.field, self.rest or problem.field)
+        )
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Within, what is wrong with a model is told about the argument that names this one."""
+        try:
+            yield
+        except ModelError as error:
+            raise ModelError(*map(self.about, error.problems)) from error
+
+    def load(self, values: Values) -> Any:
+        """The model with its adapters, in the precision of what does not learn.
+
+        Raises ModelError, about its own arguments.
+        """
+        given = self.described(values)
+        with self.told():
+            base = load.base_model(given, dtype=training_precision(values).frozen)
+            return adapters.apply(base, load.adapter_folders(given))
+
+    def freeze(self, model: Any, values: Values, place: torch.device) -> Any:
+        """The model on the device `place`, to be asked only; a quantised one is there already."""
+        placed = model if load.quantized(self.described(values)) else model.to(place)
+        return placed.requires_grad_(requires_grad=False).eval()
