@@ -16,7 +16,7 @@ import yaml
 from transformers import AutoConfig, GenerationConfig
 
 from backend import gptq, hub_push, model_card, modelfile
-from backend.contract import model_folder, preflight, run_folder
+from backend.contract import model_folder, run_folder
 from backend.contract.field import Value
 from backend.contract.files import read_json, write_atomic
 from backend.contract.home import output
@@ -26,7 +26,7 @@ from backend.data.rendering import Template
 from backend.model import adapters, full_model, load, merging, side_files
 from backend.model.architecture import Architecture
 from backend.model.tensors import dtype_of
-from backend.new_folder import explain, gigabytes, publish, refuse, require_room, scratch
+from backend.new_folder import gigabytes, new_model_folder, require_free, require_room
 from backend.report import Report
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -67,23 +67,14 @@ def run(values: Values, folder: Path) -> None:
     template = templates.load(values, tokenizer)
     for notice in template.notices:
         report.notice(notice)
-    try:
-        with scratch(plan.target, lambda: refuse("export_dir_busy", plan.target)) as part:
-            made = part / plan.target.name
-            made.mkdir()
-            report.phase("exporting")
-            if values.get("export_quantization_bit"):
-                gptq.quantize(plan.base, made, tokenizer, values)
-            else:
-                _write_weights(plan, values, made, report)
-            report.phase("saving")
-            _write_settings(plan, values, made, template)
-            occupied = preflight.check_export(values)
-            if occupied:
-                raise UsageError(*occupied)
-            publish(made, plan.target)
-    except OSError as error:
-        raise explain(error, plan.target, plan.size) from error
+    with new_model_folder(values, plan.target, plan.size) as made:
+        report.phase("exporting")
+        if values.get("export_quantization_bit"):
+            gptq.quantize(plan.base, made, tokenizer, values)
+        else:
+            _write_weights(plan, values, made, report)
+        report.phase("saving")
+        _write_settings(plan, values, made, template)
     size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
     figures = {"bytes": size, "seconds": time.monotonic() - began}
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
@@ -101,9 +92,7 @@ def _push(plan: Plan, name: str, report: Report) -> None:
 
 def _plan(values: Values) -> Plan:
     """Everything that can be refused, before anything is loaded or written."""
-    wrong = preflight.check_export(values)
-    if wrong:
-        raise UsageError(*wrong)
+    require_free(values)
     target = output(str(values["export_dir"]))
     base = load.base_folder(values)
     if read_json(base / "config.json").get("quantization_config"):

@@ -3,13 +3,17 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from backend.contract import preflight
+from backend.contract.field import Value
 from backend.contract.files import make_readable, sync_folder
 from backend.contract.problems import DiskFullError, Problem, TuneboardError, UsageError
 from backend.failures import is_disk_full
+
+Values = Mapping[str, Value]
 
 FIELD = "export_dir"  # the argument that names such a folder
 SMALL_FILES = 50_000_000  # bytes: room for tokenizer and configs
@@ -35,6 +39,31 @@ def scratch(target: Path, occupied: Callable[[], None]) -> Iterator[Path]:
         os.close(handle)
 
 
+@contextmanager
+def new_model_folder(values: Values, target: Path, size: int) -> Iterator[Path]:
+    """A folder to fill with a model of `size` bytes, which is `target` (export_dir) at the end.
+
+    Raises UsageError where the place is taken, also where it was taken meanwhile, or cannot be
+    written; DiskFullError.
+    """
+    try:
+        with scratch(target, lambda: _refuse("export_dir_busy", target)) as part:
+            made = part / target.name
+            made.mkdir()
+            yield made
+            require_free(values)
+            publish(made, target)
+    except OSError as error:
+        raise _explain(error, target, size) from error
+
+
+def require_free(values: Values) -> None:
+    """Raises UsageError where export_dir cannot be what is to be made."""
+    wrong = preflight.check_export(values)
+    if wrong:
+        raise UsageError(*wrong)
+
+
 def publish(made: Path, target: Path) -> None:
     """Give the finished folder its name; `target` must not exist, or be an empty folder.
 
@@ -52,7 +81,7 @@ def publish(made: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def refuse(code: str, target: Path) -> None:
+def _refuse(code: str, target: Path) -> None:
     """Raises UsageError about the folder."""
     raise UsageError(Problem(code=code, field=FIELD, params={"path": str(target)}))
 
@@ -63,7 +92,7 @@ def require_room(target: Path, size: int) -> None:
         raise _full(target, size)
 
 
-def explain(error: OSError, target: Path, size: int) -> TuneboardError:
+def _explain(error: OSError, target: Path, size: int) -> TuneboardError:
     """Why a folder with weights of `size` bytes could not be written."""
     if is_disk_full(error):
         return _full(target, size)

@@ -15,13 +15,13 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
-from backend.contract import dataset_info, preflight, run_folder, trained_with
+from backend.contract import dataset_info, run_folder, trained_with
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.files import read_json, write_atomic
 from backend.contract.home import output, shipped
 from backend.contract.model_folder import CONFIG
-from backend.contract.problems import DataError, ModelError, Params, Problem, UsageError
+from backend.contract.problems import DataError, ModelError, Params, Problem
 from backend.data import sources
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
@@ -30,7 +30,7 @@ from backend.model import full_model, load, side_files
 from backend.model import vocabulary as tokens
 from backend.model.architecture import Architecture
 from backend.model.tensors import dtype_of
-from backend.new_folder import explain, publish, refuse, require_room, scratch
+from backend.new_folder import new_model_folder, require_free, require_room
 from backend.pieces import alphabet, extending, learning, measures, texts
 from backend.pieces.learning import Learned
 from backend.report import Report
@@ -73,28 +73,17 @@ def run(values: Values, folder: Path) -> None:
     report = Report(folder)
     report.phase("loading")
     job = _job(values, report)
-    try:
-        with scratch(job.target, lambda: refuse("export_dir_busy", job.target)) as part:
-            made = part / job.target.name
-            made.mkdir()
-            figures = _extend(job, made)
-            figures["seconds"] = time.monotonic() - began
-            write_atomic(made / REPORT, json.dumps(figures, indent=2, ensure_ascii=False))
-            occupied = preflight.check_export(values)
-            if occupied:
-                raise UsageError(*occupied)
-            publish(made, job.target)
-    except OSError as error:
-        raise explain(error, job.target, job.size) from error
+    with new_model_folder(values, job.target, job.size) as made:
+        figures = _extend(job, made)
+        figures["seconds"] = time.monotonic() - began
+        write_atomic(made / REPORT, json.dumps(figures, indent=2, ensure_ascii=False))
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2, ensure_ascii=False))
     _tell(figures, job)
 
 
 def _job(values: Values, report: Report) -> Job:
     """Everything that can be refused before the corpus is read."""
-    wrong = preflight.check_export(values)
-    if wrong:
-        raise UsageError(*wrong)
+    require_free(values)
     base = load.base_folder(values)
     if load.adapter_folders(values):
         raise ModelError(Problem(code="vocab_adapter", field=FIELD))
