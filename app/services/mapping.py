@@ -10,6 +10,7 @@ from app.services.datasets import Coming
 from backend.contract import dataset_info, registry
 from backend.contract.names import check_name, plain
 from backend.contract.problems import Problem, TuneboardError
+from backend.contract.stages import DRAWING, SCORED
 from backend.datafiles.detect import STAGES, Proposal, entry_for
 from backend.datafiles.entering import Example, kind_of
 
@@ -18,11 +19,11 @@ CONTEXT = ("system", "history", "tools")
 ROLES = ("prompt", "query", "response", "messages", "chosen", "rejected", *CONTEXT, "kto_tag")
 # Kind of a data set -> the stages that learn from it, the usual one first.
 LEARNERS = {
-    "sft": ("sft", "ppo", "grpo", "rloo", "online_dpo", "distillation"),
+    "sft": ("sft", *DRAWING),
     "preference": ("dpo", "rm"),
     "kto": ("kto",),
     "text": ("pt",),
-    "prompt": ("ppo", "grpo", "rloo", "online_dpo"),
+    "prompt": SCORED,
 }
 UNUSABLE = {"columns_missing", "dataset_formatting"}  # as datasets.register refuses them
 

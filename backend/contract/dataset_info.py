@@ -14,6 +14,7 @@ from backend.contract import boundary, home
 from backend.contract.field import Value
 from backend.contract.home import REGISTRY as REGISTRY
 from backend.contract.problems import DataError, Problem
+from backend.contract.stages import SCORED
 
 ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
 REMOTE = "REMOTE:"  # as dataset_dir, before the id of a repository that holds a registry
@@ -154,7 +155,7 @@ def _unfit(entry: Entry, stage: str) -> str:
     """Why a stage cannot learn from a registered set, as far as its entry tells; "" if it can."""
     given = entry.columns
     pairs = entry.ranking or bool(given and (given.get("chosen") or given.get("rejected")))
-    if not entry.registered or stage in {"ppo", "grpo", "rloo", "online_dpo"}:
+    if not entry.registered or stage in SCORED:
         return ""
     if stage in {"rm", "dpo"}:
         return "" if pairs else "dataset_not_ranking"

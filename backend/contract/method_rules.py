@@ -2,7 +2,7 @@
 
 from backend.contract.methods import NOT_CONTINUED, SOFT_PROMPTS
 from backend.contract.rule import Rule
-from backend.contract.trl_rules import TRL
+from backend.contract.stages import DRAWING
 
 METHOD_RULES: tuple[Rule, ...] = (
     *(
@@ -48,7 +48,7 @@ METHOD_RULES: tuple[Rule, ...] = (
             ("init_lora_weights", ("init_lora_weights", "is", "olora")),
         )
         for stage in (
-            (("stage", "is", ("ppo", "kto", "grpo", *TRL)),),
+            (("stage", "is", ("kto", *DRAWING)),),
             (("stage", "is", "dpo"), ("pref_loss", "not", ("orpo", "simpo"))),
         )
     ),

@@ -1,14 +1,15 @@
 """What page and command check before a launch, beyond the values themselves: folders and packages.
 
-Standard library only and quick: no file is read whole, nothing is imported.
+Quick: no file is read whole, nothing is imported.
 """
 
 import importlib.util
 import os
-import re
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from backend.contract import (
     boundary,
@@ -32,7 +33,7 @@ from backend.contract.home import data, looked_in, output
 from backend.contract.model_folder import adapter_problems, local, model_problems
 from backend.contract.names import check_output_dir
 from backend.contract.problems import Problem
-from backend.contract.trl_rules import TRL, TRL_BEFORE, TRL_FROM
+from backend.contract.stages import TRL
 
 # Tracking services by the name that report_to takes -> the package that must be there.
 TRACKERS = {
@@ -54,7 +55,7 @@ TRACKERS = {
 # Arguments whose relative paths mean something else than home.find says.
 PLACES = {"output_dir": output, "export_dir": output, "dataset_dir": data}
 
-# (argument, values that need the package, module, what to install)
+# (argument, values that need the package, module, what to install as pip takes it)
 PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
     ("use_galore", (True,), "galore_torch", "galore-torch"),
     ("use_apollo", (True,), "apollo_torch", "apollo-torch"),
@@ -64,6 +65,7 @@ PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
     ("flash_attn", ("fa2",), "flash_attn", "flash-attn"),
     ("flash_attn", ("fa3",), "flash_attn_interface", "flash-attn-3"),
     ("hub_name", ("modelscope",), "modelscope", "modelscope"),
+    ("stage", TRL, "trl", "trl>=1.16,<2"),  # trl's modules move between releases
     ("infer_backend", ("vllm",), "vllm", "vllm"),
     ("infer_backend", ("sglang",), "sglang", "sglang"),
     ("use_swanlab", (True,), "swanlab", "swanlab"),
@@ -164,11 +166,12 @@ def check_quantized(
 def check_packages(values: Mapping[str, Value]) -> list[Problem]:
     """Optional packages that these values need and that are not installed."""
     problems = [
-        Problem(code="package_missing", field=field, params={"package": package})
-        for field, needing, module, package in PACKAGES
-        if values.get(field) in needing and not _installed(module)
+        problem
+        for field, needing, module, requirement in PACKAGES
+        if values.get(field) in needing
+        for problem in _check_package(field, module, requirement)
     ]
-    problems += requirements.check(values, _installed) + _check_trl(values)
+    problems += requirements.check(values, _installed)
     watched_here = values.get("use_swanlab") and values.get("swanlab_mode") == "local"
     if watched_here and not _installed("swanboard"):  # swanlab 0.10 logs an error and goes on
         params = {"package": "'swanlab[dashboard]'"}
@@ -187,19 +190,19 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
     return problems
 
 
-def _check_trl(values: Mapping[str, Value]) -> list[Problem]:
-    """trl in a release that has the trainers of the stages: its modules move between releases."""
-    if values.get("stage") not in TRL:
+def _check_package(field: str, module: str, requirement: str) -> list[Problem]:
+    """A package that is not installed, or in another release than is required."""
+    required = Requirement(requirement)
+    wanted = f"'{requirement}'" if required.specifier else requirement
+    if not _installed(module):
+        return [Problem(code="package_missing", field=field, params={"package": wanted})]
+    if not required.specifier:
         return []
-    wanted = f"'trl>={TRL_FROM[0]}.{TRL_FROM[1]},<{TRL_BEFORE[0]}'"
-    if not _installed("trl"):
-        return [Problem(code="package_missing", field="stage", params={"package": wanted})]
-    release = metadata.version("trl")
-    first, second, *_ = (*map(int, re.findall(r"\d+", release)), 0, 0)
-    if TRL_FROM <= (first, second) < TRL_BEFORE:
+    release = metadata.version(required.name)
+    if required.specifier.contains(release, prereleases=True):
         return []
-    params = {"package": "trl", "release": release, "wanted": wanted}
-    return [Problem(code="package_release", field="stage", params=params)]
+    params = {"package": required.name, "release": release, "wanted": wanted}
+    return [Problem(code="package_release", field=field, params=params)]
 
 
 def check_engine(values: Mapping[str, Value]) -> list[Problem]:

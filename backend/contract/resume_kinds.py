@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from backend.contract.field import Value
 from backend.contract.fields import FIELDS
+from backend.contract.stages import GROUPED
 
 Kind = Literal["taken", "kept", "refused"]
 Values = Mapping[str, Value]
@@ -162,7 +163,7 @@ def in_rounds(values: Values) -> bool:
     """Whether a stage draws answers once for several steps, whose batches cannot be cut anew."""
     passes = {
         "ppo": ("ppo_buffer_size", "ppo_epochs"),
-        **dict.fromkeys(("grpo", "rloo"), ("num_iterations",)),
+        **dict.fromkeys(GROUPED, ("num_iterations",)),
     }
     names = passes.get(str(values.get("stage")), ())
     return any(values.get(name, FIELDS[name].default) not in (None, 1) for name in names)

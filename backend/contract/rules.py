@@ -7,7 +7,8 @@ from backend.contract.method_rules import METHOD_RULES
 from backend.contract.methods import ADAPTERS, QUANTIZABLE
 from backend.contract.problems import Problem
 from backend.contract.rule import Condition, Rule
-from backend.contract.trl_rules import TRL, TRL_RULES
+from backend.contract.stages import DRAWING, REWARDED
+from backend.contract.trl_rules import TRL_RULES
 from backend.contract.tuning_rules import TUNING_RULES
 
 
@@ -25,7 +26,7 @@ NO_EVALUATION_DATA: tuple[Condition, ...] = (
     ("eval_dataset", "unset", None),
 )
 
-REWARDED: Condition = ("stage", "is", ("grpo", "rloo", "online_dpo"))
+JUDGED: Condition = ("stage", "is", REWARDED)
 DPO: Condition = ("stage", "is", "dpo")
 
 ENGINE: Condition = ("infer_backend", "is", ("vllm", "sglang"))
@@ -105,7 +106,7 @@ RULES: tuple[Rule, ...] = (
             ("streaming_max_samples", "max_samples", ("max_samples", "set", None)),
             ("streaming_val_size", "val_size", ("val_size", "above", 0), ("val_size", "below", 1)),
             ("streaming_saved", "tokenized_path", ("tokenized_path", "set", None)),
-            ("streaming_stage", "streaming", ("stage", "is", ("ppo", "grpo", *TRL))),
+            ("streaming_stage", "streaming", ("stage", "is", DRAWING)),
         )
     ),
     Rule(
@@ -306,7 +307,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         code="rollouts_narrow",
         field="top_p",
-        conditions=(("stage", "is", ("ppo", "grpo", *TRL)), ("top_p", "is", 0.7)),
+        conditions=(("stage", "is", DRAWING), ("top_p", "is", 0.7)),
         notice=True,
     ),
     *(
@@ -317,7 +318,7 @@ RULES: tuple[Rule, ...] = (
         )
         for stage in (
             (("stage", "is", "ppo"),),
-            (REWARDED, ("reward_functions", "lists", "reward_model")),
+            (JUDGED, ("reward_functions", "lists", "reward_model")),
         )
     ),
     Rule(
@@ -329,7 +330,7 @@ RULES: tuple[Rule, ...] = (
         code="reward_regex_required",
         field="reward_regex",
         conditions=(
-            REWARDED,
+            JUDGED,
             ("reward_functions", "lists", "regex"),
             ("reward_regex", "unset", None),
         ),
@@ -338,7 +339,7 @@ RULES: tuple[Rule, ...] = (
         code="reward_python_required",
         field="reward_python_file",
         conditions=(
-            REWARDED,
+            JUDGED,
             ("reward_functions", "lists", "python"),
             ("reward_python_file", "unset", None),
         ),
@@ -347,7 +348,7 @@ RULES: tuple[Rule, ...] = (
         code="reward_python_not_allowed",
         field="allow_reward_python",
         conditions=(
-            REWARDED,
+            JUDGED,
             ("reward_functions", "lists", "python"),
             ("allow_reward_python", "is", False),
         ),

@@ -1,9 +1,8 @@
-"""The stages that trl's own trainers carry, and what does not work together with them."""
+"""What does not work together with the stages that trl's own trainers carry."""
 
 from backend.contract.rule import Condition, Rule
+from backend.contract.stages import TRL
 
-TRL = ("rloo", "online_dpo", "distillation")
-TRL_FROM, TRL_BEFORE = (1, 16), (2, 0)  # releases, as in pyproject.toml
 DISTILLATION: Condition = ("stage", "is", "distillation")
 
 # What trl's trainers would pass over in silence, or fail at only when the model is loaded.

@@ -11,6 +11,7 @@ from typing import Any
 
 from backend.contract.dataset_info import Entry
 from backend.contract.problems import DataError, Problem
+from backend.contract.stages import SCORED
 from backend.datafiles import media, turns
 from backend.datafiles.turns import Message, RowError
 
@@ -31,11 +32,8 @@ WANTED = {
     "rm": "pair",
     "dpo": "pair",
     "kto": "label",
-    "ppo": "prompt",
-    "grpo": "prompt",
-    "rloo": "prompt",
-    "online_dpo": "prompt",
     "distillation": "answer",
+    **dict.fromkeys(SCORED, "prompt"),
 }
 NEEDED = {
     "answer": ("prompt", "response"),

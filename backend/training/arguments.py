@@ -17,6 +17,7 @@ from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.problems import Problem
 from backend.contract.resuming import cut_of
+from backend.contract.stages import GROUPED
 from backend.model import adapters, optimizers, schedules
 from backend.model.device import device, training_precision
 from backend.report import Report
@@ -134,7 +135,7 @@ def epoch_size(values: Values, rows: int) -> int:
     """How many rows the order of an epoch has: where a stage learns from the same rows several
     times, they count as often, and whole rounds are filled up."""
     stage, buffer, passes = values.get("stage"), 1, 1
-    if stage in {"grpo", "rloo"}:
+    if stage in GROUPED:
         passes = int(values["num_iterations"] or 1)
     elif stage == "ppo":
         buffer, passes = int(values["ppo_buffer_size"] or 1), int(values["ppo_epochs"] or 1)

@@ -1,11 +1,12 @@
 """How answers are sampled, in Evaluate and Chat."""
 
+from backend.contract import stages
 from backend.contract.field import Field
 
 ANSWERS = ("eval", "chat", "api")
 SAMPLED = (*ANSWERS, "train")
 # The stages of training that draw answers.
-ROLLOUTS = (("train", (("stage", ("ppo", "grpo", "rloo", "online_dpo", "distillation")),)),)
+ROLLOUTS = (("train", (("stage", stages.DRAWING),)),)
 DRAWING = (*ROLLOUTS, ("eval", (("do_sample", (True,)),)))
 # Given in Evaluate, whose answers are the likeliest ones by default, these ask for sampling.
 DRAWN = frozenset({"temperature", "top_p", "top_k"})

@@ -1,11 +1,12 @@
 """GRPO and RLOO: several answers to each question, rewarded and compared within their group."""
 
 from backend.contract.field import Field, Value
+from backend.contract.stages import GROUPED, REWARDED
 
 GRPO = (("stage", ("grpo",)),)
 RLOO = (("stage", ("rloo",)),)
-GROUPED = (("stage", ("grpo", "rloo")),)  # several answers to a question are compared
-REWARDED = (("stage", ("grpo", "rloo", "online_dpo")),)
+COMPARED = (("stage", GROUPED),)
+JUDGED = (("stage", REWARDED),)
 
 # What reward_functions may name, in the order in which they are told.
 REWARDS = (
@@ -25,13 +26,13 @@ def _row(name: str, kind: str, default: Value, **more: object) -> Field:
 
 
 ROWS = (
-    _row("reward_functions", "list", "exact_match", when=REWARDED, choices=REWARDS),
-    _row("reward_weights", "numbers", None, when=REWARDED, optional=True, low=-1e9, high=1e9),
-    _row("reward_regex", "text", None, when=REWARDED, optional=True),
-    _row("reward_length", "int", 200, when=REWARDED, low=1, high=1_000_000, step=1),
-    _row("reward_python_file", "path", None, when=REWARDED, optional=True),
-    _row("allow_reward_python", "bool", False, when=REWARDED),
-    _row("num_generations", "int", 8, when=GROUPED, low=2, high=256, step=1),
+    _row("reward_functions", "list", "exact_match", when=JUDGED, choices=REWARDS),
+    _row("reward_weights", "numbers", None, when=JUDGED, optional=True, low=-1e9, high=1e9),
+    _row("reward_regex", "text", None, when=JUDGED, optional=True),
+    _row("reward_length", "int", 200, when=JUDGED, low=1, high=1_000_000, step=1),
+    _row("reward_python_file", "path", None, when=JUDGED, optional=True),
+    _row("allow_reward_python", "bool", False, when=JUDGED),
+    _row("num_generations", "int", 8, when=COMPARED, low=2, high=256, step=1),
     _row("grpo_beta", "float", 0.0, low=0.0, high=10.0, step=0.001),
     _row(
         "grpo_loss",
@@ -49,6 +50,6 @@ ROWS = (
     ),
     _row("rloo_beta", "float", 0.05, when=RLOO, low=0.0, high=10.0, step=0.001),
     _row("normalize_advantages", "bool", False, when=RLOO, advanced=True),
-    _row("num_iterations", "int", 1, when=GROUPED, low=1, high=100, step=1, advanced=True),
-    _row("epsilon", "float", 0.2, when=GROUPED, low=0.001, high=10.0, step=0.001, advanced=True),
+    _row("num_iterations", "int", 1, when=COMPARED, low=1, high=100, step=1, advanced=True),
+    _row("epsilon", "float", 0.2, when=COMPARED, low=0.001, high=10.0, step=0.001, advanced=True),
 )

@@ -1,10 +1,11 @@
 """Reinforcement learning: the model that scores answers, and PPO."""
 
 from backend.contract.field import Field, Value, When
+from backend.contract.stages import SCORED
 
 PPO: When = (("stage", ("ppo",)),)
-SCORED: When = (("stage", ("ppo", "grpo", "rloo", "online_dpo")),)
-APART: When = (*SCORED, ("reward_model_type", ("full",)))
+JUDGED: When = (("stage", SCORED),)
+APART: When = (*JUDGED, ("reward_model_type", ("full",)))
 
 
 def _row(name: str, kind: str, default: Value, when: When, **more: object) -> Field:
@@ -22,8 +23,8 @@ def _number(name: str, default: float, high: float, step: float, **more: object)
 
 
 ROWS = (
-    _row("reward_model", "path", None, SCORED, optional=True, widget="reward_model"),
-    _row("reward_model_type", "choice", "lora", SCORED, choices=("lora", "full", "api")),
+    _row("reward_model", "path", None, JUDGED, optional=True, widget="reward_model"),
+    _row("reward_model_type", "choice", "lora", JUDGED, choices=("lora", "full", "api")),
     _row("reward_model_adapters", "list", None, APART, optional=True, advanced=True),
     _row(
         "reward_model_quantization_bit",
