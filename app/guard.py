@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.attempts import Attempts, Try, origin
-from app.settings import LOOPBACK, Settings
+from app.settings import Settings
+from backend.contract.addresses import LOOPBACK
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 OPEN_PATHS = {"/healthz"}

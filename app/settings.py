@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.attempts import Network
+from backend.contract.addresses import LOOPBACK
 from backend.contract.launch import OFF, STOP_RUNS
 from backend.contract.problems import Problem, UsageError
 
@@ -16,7 +17,6 @@ LOGIN, LOGIN_FILE = "TUNEBOARD_LOGIN", "TUNEBOARD_LOGIN_FILE"
 LONGEST_LOGIN = 4096  # bytes of such a file
 MAX_UPLOAD = 10 * GIB  # bytes
 ON = {"1", "true", "yes", "on"}
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from backend.contract.addresses import is_address
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.fields import FIELDS
@@ -76,22 +76,6 @@ def check_shared(values: Values, folder: Path) -> list[Problem]:
         wanted = str(values.get("finetuning_type"))
         return [_problem("reward_other_method", folder, found=found, wanted=wanted)]
     return []
-
-
-def shown(address: str) -> str:
-    """An address as it may be told: without what may be secret in it."""
-    parts = urlsplit(address)
-    place = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
-    return f"{parts.scheme}://{place}{parts.path}"
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is the address of an HTTP server."""
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _check_address(address: str) -> list[Problem]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
+from backend.contract.addresses import is_address
 from backend.contract.dataset_info import names
 from backend.contract.field import Value
 from backend.contract.model_folder import adapter_problems, is_hub_id, model_problems
 from backend.contract.problems import Problem
-from backend.contract.reward_model import is_adapter_folder, is_address
+from backend.contract.reward_model import is_adapter_folder
 
 Values = Mapping[str, Value]
 FIELD = "teacher_model"

@@ -10,9 +10,9 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from backend.contract.addresses import LOOPBACK
 from backend.serving.protocol import ApiError
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
 MAX_BODY = 10 * 1024 * 1024
 OPEN_PATHS = frozenset({"/health"})

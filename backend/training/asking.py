@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from backend.contract.addresses import LOOPBACK
+
 TIMEOUT = 60.0  # seconds for one request
 WAITS = (1.0, 3.0, 9.0)  # seconds before each further try
 SHOWN = 200  # characters of an answer that refuses
@@ -53,4 +55,4 @@ def _may_pass(error: httpx.HTTPError) -> bool:
 
 def _is_here(address: str) -> bool:
     """Whether a server runs on this machine: a proxy has no part in that."""
-    return httpx.URL(address).host in {"localhost", "127.0.0.1", "::1"}
+    return httpx.URL(address).host in LOOPBACK

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from backend.contract import adapter_base, reward_model
+from backend.contract.addresses import shown
 from backend.contract.field import Value
 from backend.contract.model_folder import ADAPTER_CONFIG
 from backend.contract.problems import Problem, TuneboardError, UsageError
@@ -153,11 +154,11 @@ class ServerScorer:
 
     def _failed(self, error: httpx.HTTPError) -> TuneboardError:
         reason = asking.reason(error)
-        params = {"url": reward_model.shown(self.address), "reason": reason}
+        params = {"url": shown(self.address), "reason": reason}
         return TuneboardError(Problem(code="reward_api_failed", field=FIELD, params=params))
 
     def _wrong(self, content: Any, wanted: int) -> TuneboardError:
-        url, reason = reward_model.shown(self.address), repr(content)[:120]
+        url, reason = shown(self.address), repr(content)[:120]
         params: dict[str, str | int] = {"url": url, "reason": reason, "wanted": wanted}
         return TuneboardError(Problem(code="reward_api_wrong", field=FIELD, params=params))
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
+from backend.contract.addresses import shown
 from backend.contract.field import Value
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
-from backend.contract.reward_model import shown
 from backend.contract.teacher import FIELD, SERVER
 from backend.model import load as models
 from backend.model.other import OtherModel
