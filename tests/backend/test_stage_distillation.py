@@ -15,8 +15,7 @@ from backend.contract.arguments import defaults, to_argv
 from backend.contract.problems import TuneboardError, UsageError
 from backend.contract.rules import broken
 from backend.contract.teacher import check
-from backend.failures import Stopped
-from tests.backend.training import adapter_bytes, curve, record, stop_after, trained
+from tests.backend.training import assert_resumed_equals, record, trained
 
 SMALL: dict[str, Any] = {
     "stage": "distillation",
@@ -77,16 +76,7 @@ def test_resumed_equals_uninterrupted(
     given = {**SMALL, "teacher_model": str(teacher_dir), "max_steps": 9, "lora_dropout": 0.1}
     whole = trained(workspace, tiny_model_dir, "whole", **given)
     for step in (3, 8):
-        name = f"parts{step}"
-        with monkeypatch.context() as patch:
-            stop_after(step, patch)
-            with pytest.raises(Stopped):
-                trained(workspace, tiny_model_dir, name, **given)
-        parts = workspace / "saves" / name
-        (parts / "stop.json").unlink()
-        trained(workspace, tiny_model_dir, name, resume_from_checkpoint="auto", **given)
-        assert curve(parts) == curve(whole), step
-        assert adapter_bytes(parts) == adapter_bytes(whole), step
+        assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **given)
 
 
 class Scoring(BaseHTTPRequestHandler):

@@ -7,8 +7,7 @@ import pytest
 import torch
 from trl.experimental.online_dpo.online_dpo_trainer import OnlineDPOTrainer
 
-from backend.failures import Stopped
-from tests.backend.training import adapter_bytes, curve, record, stop_after, trained
+from tests.backend.training import assert_resumed_equals, record, trained
 
 SMALL: dict[str, Any] = {
     "stage": "online_dpo",
@@ -59,16 +58,7 @@ def test_resumed_equals_uninterrupted(
     whole = trained(workspace, tiny_model_dir, "whole", **given)
     assert record(whole)[-1].tokens
     for step in (3, 8):
-        name = f"parts{step}"
-        with monkeypatch.context() as patch:
-            stop_after(step, patch)
-            with pytest.raises(Stopped):
-                trained(workspace, tiny_model_dir, name, **given)
-        parts = workspace / "saves" / name
-        (parts / "stop.json").unlink()
-        trained(workspace, tiny_model_dir, name, resume_from_checkpoint="auto", **given)
-        assert curve(parts) == curve(whole), step
-        assert adapter_bytes(parts) == adapter_bytes(whole), step
+        assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **given)
 
 
 def test_a_step_is_the_same_however_it_is_cut(

@@ -13,7 +13,7 @@ from backend.contract.rules import broken
 from backend.failures import Stopped
 from backend.training import scoring
 from tests.backend.conftest import write_dataset
-from tests.backend.training import adapter_bytes, curve, record, stop_after, trained
+from tests.backend.training import assert_equal_runs, assert_resumed_equals, record, trained
 
 SMALL: dict[str, Any] = {
     "stage": "rloo",
@@ -101,17 +101,7 @@ def test_resumed_equals_uninterrupted(
     given = {**SMALL, "max_steps": 9, "lora_dropout": 0.1, **more}
     whole = trained(workspace, tiny_model_dir, "whole", **given)
     for step in stops:
-        name = f"parts{step}"
-        with monkeypatch.context() as patch:
-            stop_after(step, patch)
-            with pytest.raises(Stopped):
-                trained(workspace, tiny_model_dir, name, **given)
-        parts = workspace / "saves" / name
-        assert (parts / f"checkpoint-{step}" / "manifest.json").is_file()
-        (parts / "stop.json").unlink()
-        trained(workspace, tiny_model_dir, name, resume_from_checkpoint="auto", **given)
-        assert curve(parts) == curve(whole), step
-        assert adapter_bytes(parts) == adapter_bytes(whole), step
+        assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **given)
 
 
 def test_a_stop_while_answers_are_drawn_loses_nothing(
@@ -138,8 +128,7 @@ def test_a_stop_while_answers_are_drawn_loses_nothing(
     assert (parts / "checkpoint-2" / "manifest.json").is_file()
     (parts / "stop.json").unlink()
     trained(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
-    assert curve(parts) == curve(whole)
-    assert adapter_bytes(parts) == adapter_bytes(whole)
+    assert_equal_runs(parts, whole)
 
 
 def test_a_reward_model_sees_question_and_answer(

@@ -10,6 +10,7 @@ from backend.contract import metrics
 from backend.contract.arguments import parse, resolved
 from backend.contract.field import Values
 from backend.contract.problems import errors
+from backend.failures import Stopped
 from backend.report import Report
 from backend.train import run
 from tests.backend.conftest import write_dataset
@@ -83,3 +84,26 @@ def stop_after(step: int, patch: pytest.MonkeyPatch) -> None:
             (self.folder / "stop.json").write_text("{}")
 
     patch.setattr(Report, "progress", progress)
+
+
+def assert_resumed_equals(
+    whole: Path, home: Path, model: Path, step: int, patch: pytest.MonkeyPatch, **given: Any
+) -> Path:
+    """A run that is stopped after a step and resumed equals the run `whole`; returns its folder."""
+    name = f"parts{step}"
+    with patch.context() as stopping:
+        stop_after(step, stopping)
+        with pytest.raises(Stopped):
+            trained(home, model, name, **given)
+    parts = home / "saves" / name
+    assert (parts / f"checkpoint-{step}" / "manifest.json").is_file()
+    (parts / "stop.json").unlink()
+    trained(home, model, name, resume_from_checkpoint="auto", **given)
+    assert_equal_runs(parts, whole)
+    return parts
+
+
+def assert_equal_runs(parts: Path, whole: Path) -> None:
+    """Two runs have the same record and the same adapter, bit by bit."""
+    assert curve(parts) == curve(whole), parts.name
+    assert adapter_bytes(parts) == adapter_bytes(whole), parts.name
