@@ -84,6 +84,18 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Any
     return folder
 
 
+def make_teacher(student: Path, folder: Path, **other: Any) -> Path:
+    """A model with the student's tokenizer and sharp opinions of its own."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(5)
+    config = LlamaConfig.from_pretrained(student, initializer_range=0.2, **other)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(student).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder (TUNEBOARD_HOME) with data/ and saves/."""

@@ -15,6 +15,7 @@ from backend.contract.arguments import defaults, to_argv
 from backend.contract.problems import TuneboardError, UsageError
 from backend.contract.rules import broken
 from backend.contract.teacher import check
+from tests.backend.conftest import make_teacher
 from tests.backend.training import assert_resumed_equals, record, trained
 
 SMALL: dict[str, Any] = {
@@ -31,20 +32,11 @@ SMALL: dict[str, Any] = {
 CHECKED = {"val_size": 6, "eval_steps": 60, "eval_on_start": True, "finetuning_type": "full"}
 
 
-def teacher(student: Path, folder: Path, **other: Any) -> Path:
-    """A model with the student's tokenizer and sharp opinions of its own."""
-    torch.manual_seed(5)
-    config = LlamaConfig.from_pretrained(student, initializer_range=0.2, **other)
-    LlamaForCausalLM(config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(student).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def teacher_dir(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Wider than the student, and with more rows of logits than there are tokens, as Qwen's are."""
     rows = LlamaConfig.from_pretrained(tiny_model_dir).vocab_size + 24
-    return teacher(
+    return make_teacher(
         tiny_model_dir,
         tmp_path_factory.mktemp("teacher"),
         hidden_size=48,
@@ -118,7 +110,7 @@ class Scoring(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    folder = teacher(tiny_model_dir, tmp_path / "same")
+    folder = make_teacher(tiny_model_dir, tmp_path / "same")
     monkeypatch.setattr(Scoring, "model", LlamaForCausalLM.from_pretrained(folder))
     monkeypatch.setattr(Scoring, "bodies", [])
     monkeypatch.setenv("TEACHER_API_KEY", "sesame")
@@ -168,7 +160,7 @@ def test_the_loss_is_the_divergence_of_the_paper(
     from backend.report import Report
     from tests.backend.training import small
 
-    folder = teacher(tiny_model_dir, workspace / "other")
+    folder = make_teacher(tiny_model_dir, workspace / "other")
     given = {**SMALL, **CHECKED, "teacher_model": str(folder), "max_steps": 1, "temperature": 0.7}
     given["distillation_beta"] = beta
     found = evaluations(trained(workspace, tiny_model_dir, **given))[0]
@@ -218,7 +210,7 @@ def test_what_cannot_be_is_said_before_the_start(workspace: Path, tiny_model_dir
     assert check({**values, "teacher_model": str(workspace / "none")})
     words = to_argv({**values, **server, "teacher_api_key": "sesame"}, "train")
     assert "sesame" not in " ".join(words)
-    folder = teacher(tiny_model_dir, workspace / "words")
+    folder = make_teacher(tiny_model_dir, workspace / "words")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_tokens(["another"])
     tokenizer.save_pretrained(folder)
