@@ -212,18 +212,23 @@ def _widget(row: Field, value: Value, prefix: str, task: str) -> Any:
         return kind(choices=pairs, **given)
     if row.kind == "bool":
         return gr.Checkbox(**given)
-    if row.widget in SUGGESTING:
-        several = row.kind == "list"
-        return gr.Dropdown(choices=[], multiselect=several, allow_custom_value=True, **given)
+    if _suggests(row):
+        several, names = row.kind == "list", list(row.choices)
+        return gr.Dropdown(choices=names, multiselect=several, allow_custom_value=True, **given)
     lines = {"lines": 3} if row.widget == "area" else {"max_lines": 1}
     if row.secret:
         lines["type"] = "password"  # type: ignore[assignment]
     return gr.Textbox(**lines, **given)
 
 
+def _suggests(row: Field) -> bool:
+    """Whether a widget offers names, of which one of a person's own may be another."""
+    return row.widget in SUGGESTING or (row.kind == "list" and bool(row.choices))
+
+
 def _display(row: Field, value: Value) -> Any:
     """A value as its widget holds it; numbers as text, so that nothing is rounded."""
-    if row.widget in SUGGESTING:
+    if _suggests(row):
         return value if row.kind != "list" else str(value).split(",") if value else []
     if row.kind == "bool" and not row.optional:
         return value

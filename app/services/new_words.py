@@ -10,7 +10,7 @@ from backend.contract import run_folder
 from backend.contract.files import read_json
 
 MEASURED = ("held_out", "known")
-COLUMNS = ("texts", "before", "after", "gain", "unchanged")
+ROWS = ("texts", "before", "after", "gain", "unchanged")
 
 
 def report(folder: Path, lang: str) -> str:
@@ -18,16 +18,17 @@ def report(folder: Path, lang: str) -> str:
     figures: dict[str, Any] = dict(read_json(folder / run_folder.RESULTS))
     if not all(isinstance(figures.get(name), dict) for name in MEASURED):
         return ""
-    head = ["", *(t(f"words.column.{name}", lang) for name in COLUMNS)]
-    rows = [_row(name, figures[name], lang) for name in MEASURED]
+    head = ["", *(t(f"words.{name}", lang) for name in MEASURED)]
+    columns = [_column(figures[name]) for name in MEASURED]
+    titles = (t(f"words.row.{name}", lang) for name in ROWS)
+    rows = [list(row) for row in zip(titles, *columns, strict=True)]
     pieces = [str(piece) for piece in figures.get("pieces", []) if "\ufffd" not in str(piece)]
     listed = t("words.pieces", lang, pieces=" · ".join(pieces))
     return f"{run_text.table([head, *rows])}\n\n{run_text.plain(listed)}"
 
 
-def _row(name: str, figures: Mapping[str, Any], lang: str) -> list[str]:
+def _column(figures: Mapping[str, Any]) -> list[str]:
     return [
-        t(f"words.{name}", lang),
         f"{figures['texts']:,}",
         f"{figures['characters_per_token_before']:.2f}",
         f"{figures['characters_per_token_after']:.2f}",

@@ -7,12 +7,12 @@ import gradio as gr
 
 from app.form import Form
 from app.i18n import t
-from app.services import new_words
+from app.services import new_words, runs
 from app.tabs import dataset_preview, run_panel
 from app.tabs.context import Context
 from app.tabs.launching import Launcher
 from backend.contract import run_folder
-from backend.contract.home import home, relative
+from backend.contract.home import output, relative
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -36,8 +36,12 @@ def build(context: Context, train: Form, dataset_dir: Any) -> None:
                 form.add("dataset", "known_dataset")
             with gr.Row(elem_classes="fields"):
                 form.add("new_pieces", "export_dir")
-            report = gr.Markdown(visible=False, elem_id="words-report", elem_classes="seen")
-            go_on = texts.make(gr.Button, {"value": "words.pretrain"}, elem_id="words-pretrain")
+            report = gr.Markdown(
+                visible=False, elem_id="words-report", elem_classes=["seen", "run-points"]
+            )
+            go_on = texts.make(
+                gr.Button, {"value": "words.pretrain"}, visible=False, elem_id="words-pretrain"
+            )
         with gr.Column(scale=2, min_width=320):
             launcher = Launcher("vocab", form, context)
             launcher.draw()
@@ -45,32 +49,34 @@ def build(context: Context, train: Form, dataset_dir: Any) -> None:
     boxes = [form.widgets[name] for name in ("dataset", "known_dataset")]
     dataset_preview.keep_fresh(context.news, dataset_dir, boxes)
     panel.show_after(launcher.wire(panel.run))
-    _wire_report(context, panel.run, report)
-    _wire_pretrain(context, train, go_on, form.widgets["export_dir"])
+    _wire_report(context, panel.run, report, go_on)
+    _wire_pretrain(context, train, go_on, panel.run)
 
 
-def _wire_report(context: Context, run: Any, report: Any) -> None:
+def _wire_report(context: Context, run: Any, report: Any, go_on: Any) -> None:
+    """The report of a finished run, and the button that goes on from it."""
     seen = gr.State("")
 
     def show(path: str, lang: str, before: str) -> list[Any]:
         results = Path(path or "") / run_folder.RESULTS
         stamp = f"{path}|{lang}|{results.stat().st_mtime if path and results.is_file() else 0}"
         if stamp == before:
-            return [gr.skip()] * 2
+            return [gr.skip()] * 3
         found = new_words.report(results.parent, lang) if path else ""
-        return [gr.update(value=found, visible=bool(found)), stamp]
+        shown = {"visible": bool(found)}
+        return [gr.update(value=found, **shown), gr.update(**shown), stamp]
 
     events = [context.news.runs.change, run.change, context.lang.change]
-    gr.on(events, show, [run, context.lang, seen], [report, seen], **QUIET)
+    gr.on(events, show, [run, context.lang, seen], [report, go_on, seen], **QUIET)
 
 
-def _wire_pretrain(context: Context, train: Form, button: Any, folder: Any) -> None:
-    """The model that came of it in the model bar, and the Train tab at its stage pt."""
+def _wire_pretrain(context: Context, train: Form, button: Any, run: Any) -> None:
+    """The model that came of the run shown in the model bar, and the Train tab at its stage pt."""
     bar = context.bar.widgets
     chosen = [bar["model_name_or_path"], bar["adapter_name_or_path"], train.widgets["stage"]]
 
     def go_on(path: str) -> list[Any]:
-        model = relative(home() / path) if path else gr.skip()
-        return [gr.Tabs(selected="train"), model, [], "pt"]
+        model = output(str(runs.view(Path(path)).arguments["export_dir"]))
+        return [gr.Tabs(selected="train"), relative(model), [], "pt"]
 
-    button.click(go_on, folder, [context.tabs, *chosen], api_visibility="private")
+    button.click(go_on, run, [context.tabs, *chosen], api_visibility="private")

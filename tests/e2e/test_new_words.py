@@ -38,6 +38,7 @@ def test_new_pieces_are_learned_and_trained_with(
         *("tuneboard", "vocab", "--model_name_or_path", "saves/models/tiny"),
         *("--dataset", "general_zh", "--export_dir", "saves/models/wide", "--new_pieces", "300"),
     ]
+    expect(page.locator("#words-pretrain")).to_be_hidden()
     page.locator("#vocab-start").click()
     expect(page.locator("#vocab-run-state")).to_contain_text(FINISHED, timeout=120_000)
     figures = json.loads((home / "saves" / "models" / "wide" / "new_pieces.json").read_text())
@@ -46,6 +47,8 @@ def test_new_pieces_are_learned_and_trained_with(
         expect(report).to_contain_text(t(f"words.{part}", "en"))
         expect(report).to_contain_text(f"{figures[part]['characters_per_token_after']:.2f}")
     assert figures["held_out"]["gain"] > 1.3
+    box(page, "vocab-export_dir").fill("saves/models/another")  # the run's is meant all the same
+    expect(page.locator("#vocab-command")).to_contain_text("saves/models/another")
     page.locator("#words-pretrain").click()
     expect(page.locator("#command")).to_contain_text("--stage pt")
     expect(box(page, "model_name_or_path")).to_have_value("saves/models/wide")

@@ -32,7 +32,7 @@ ROWS = (
         advanced=True,
         to="TEACHER_API_KEY",
     ),
-    _row("teacher_top_k", "int", 20, low=1, high=1000, step=1, advanced=True),
     _row("distillation_beta", "float", 0.5, low=0.0, high=1.0, step=0.01),
     _row("lmbda", "float", 0.5, low=0.0, high=1.0, step=0.01),
+    _row("teacher_top_k", "int", 20, low=1, high=1000, step=1, advanced=True),
 )

@@ -33,6 +33,8 @@ ROWS = (
     _row("reward_python_file", "path", None, when=JUDGED, optional=True),
     _row("allow_reward_python", "bool", False, when=JUDGED),
     _row("num_generations", "int", 8, when=COMPARED, low=2, high=256, step=1),
+    _row("num_iterations", "int", 1, when=COMPARED, low=1, high=100, step=1, advanced=True),
+    _row("epsilon", "float", 0.2, when=COMPARED, low=0.001, high=10.0, step=0.001, advanced=True),
     _row("grpo_beta", "float", 0.0, low=0.0, high=10.0, step=0.001),
     _row(
         "grpo_loss",
@@ -50,6 +52,4 @@ ROWS = (
     ),
     _row("rloo_beta", "float", 0.05, when=RLOO, low=0.0, high=10.0, step=0.001),
     _row("normalize_advantages", "bool", False, when=RLOO, advanced=True),
-    _row("num_iterations", "int", 1, when=COMPARED, low=1, high=100, step=1, advanced=True),
-    _row("epsilon", "float", 0.2, when=COMPARED, low=0.001, high=10.0, step=0.001, advanced=True),
 )
