@@ -39,8 +39,9 @@ def progress(view: RunView, rows: Sequence[Row], lang: str) -> Progress:
         parts.append(t("panel.epoch", lang, epoch=f"{last.epoch:.2f}"))
     if not view.ended and view.eta is not None:
         parts.append(t("panel.left", lang, time=duration(view.eta)))
-    if last is not None and last.tokens_per_second:
-        parts.append(t("panel.speed", lang, speed=f"{last.tokens_per_second:,.0f}"))
+    pace = next((row.tokens_per_second for row in reversed(rows) if row.tokens_per_second), None)
+    if pace:
+        parts.append(t("panel.speed", lang, speed=f"{pace:,.0f}"))
     share = min(1.0, done / total) if total else None
     return Progress(share, " · ".join(parts))
 

@@ -112,7 +112,8 @@ class ReportCallback(TrainerCallback):
 
     def _train_row(self, state: TrainerState, logs: dict[str, float]) -> None:
         seen = state.num_input_tokens_seen
-        pace = (seen - self.tokens) / self.busy if self.busy > 0 else None
+        # Steps on answers that were learned from before count none: their time is the next row's.
+        pace = (seen - self.tokens) / self.busy if self.busy > 0 and seen > self.tokens else None
         row = Row(
             step=state.global_step,
             epoch=state.epoch,
@@ -130,11 +131,12 @@ class ReportCallback(TrainerCallback):
             state.global_step, state.max_steps, epoch=state.epoch, tokens_per_second=pace
         )
         logger.info(
-            "step %d of %d: loss %.4f, learning rate %.3g, %.0f tokens/s",
-            *(state.global_step, state.max_steps, logs["loss"]),
-            *(logs.get("learning_rate", 0.0), pace or 0.0),
+            "step %d of %d: loss %.4f, learning rate %.3g%s",
+            *(state.global_step, state.max_steps, logs["loss"], logs.get("learning_rate", 0.0)),
+            "" if pace is None else f", {pace:,.0f} tokens/s",
         )
-        self.tokens, self.busy = seen, 0.0
+        if pace is not None:
+            self.tokens, self.busy = seen, 0.0
         self._odd = 0 if math.isfinite(logs["loss"]) else self._odd + 1
         if self._odd >= PATIENCE:
             params = {"step": state.global_step}

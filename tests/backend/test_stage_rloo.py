@@ -100,6 +100,10 @@ def test_resumed_equals_uninterrupted(
 ) -> None:
     given = {**SMALL, "max_steps": 9, "lora_dropout": 0.1, **more}
     whole = trained(workspace, tiny_model_dir, "whole", **given)
+    if "num_iterations" in more:  # steps 1, 4 and 7 draw; the others read nothing, which is no 0
+        paces = {row.step: row.tokens_per_second for row in record(whole)}
+        assert [step for step, pace in paces.items() if pace] == [1, 4, 7]
+        assert [pace for pace in paces.values() if not pace] == [None] * 6
     for step in stops:
         assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **given)
 

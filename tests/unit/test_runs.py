@@ -121,6 +121,8 @@ def test_progress_in_words() -> None:
     share, words = run_words.progress(view, [row, Row(step=40, eval_loss=2.0)], "en")
     assert share == pytest.approx(40 / 96)
     assert words == "step 40 / 96 · epoch 1.25 · 1:10 left · 236 tokens/s"
+    again = Row(step=41, epoch=1.25, loss=1.0, tokens=9)  # learned from what was read before
+    assert run_words.progress(view, [row, again], "en").words == words
     reading = _view(Path("/r"), rows=(4, 6), phase="tokenizing")
     assert run_words.progress(reading, [], "en") == (pytest.approx(4 / 6), "row 4 / 6")
     assert run_text.steps(view) == "40 / 96"
