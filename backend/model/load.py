@@ -155,12 +155,22 @@ def tokenizer(values: Values) -> Any:
         folder,
         use_fast=values.get("use_fast_tokenizer", True),
         padding_side="right",
+        **_base_config(folder, values),
         **_trust(values),
     )
     if loaded.pad_token_id is None:
         loaded.pad_token = loaded.eos_token
     tokens.extend(loaded, values)
     return loaded
+
+
+def _base_config(folder: Path, values: Values) -> dict[str, Any]:
+    """The base's config for a folder without one: transformers chooses the tokenizer's class by
+    the model's type too, and another class may split texts otherwise and add tokens of its own."""
+    if (folder / model_folder.CONFIG).is_file():
+        return {}
+    base = base_folder(values)
+    return {"config": _loading(base, AutoConfig.from_pretrained, base, **_trust(values))}
 
 
 def tokenizer_folder(values: Values) -> Path:

@@ -90,6 +90,21 @@ def beyond(model: Any, tokenizer: Any) -> list[Problem]:
     return [Problem(code="tokens_without_rows", field="resize_vocab", params=params, notice=True)]
 
 
+def difference(own: Mapping[str, int], other: Mapping[str, int]) -> Params:
+    """How another vocabulary differs, as parameters of a problem; {} where it does not.
+
+    `count`: how many tokens have another id or none; `token`: the first of them, with its id
+    `there` and `here` ("-" where it has none).
+    """
+    tokens = {token for token, _ in own.items() ^ other.items()}
+    if not tokens:
+        return {}
+    ids = {each: (own.get(each, other.get(each, 0)), each) for each in tokens}
+    first = min(tokens, key=ids.__getitem__)
+    there, here = other.get(first, "-"), own.get(first, "-")
+    return {"count": len(tokens), "token": first[:80], "there": there, "here": here}
+
+
 def wanted(values: Values) -> bool:
     """Whether the vocabulary may change."""
     return bool(values.get("resize_vocab")) or asked(values)

@@ -24,7 +24,7 @@ from backend.contract.field import Value
 from backend.contract.model_folder import ADAPTER_CONFIG
 from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.reward_model import FIELD
-from backend.model import adapters, value_head
+from backend.model import adapters, value_head, vocabulary
 from backend.model import load as models
 from backend.model.other import OtherModel
 from backend.model.reference import still
@@ -82,9 +82,11 @@ class ModelScorer:
     def __init__(self, values: Values, policy: Any, tokenizer: Any, size: int) -> None:
         given = OTHER.described(values)
         with OTHER.told():
-            if models.tokenizer(given).get_vocab() != tokenizer.get_vocab():
-                params = {"path": str(values["reward_model"])}
-                raise UsageError(Problem(code="reward_other_tokenizer", field=FIELD, params=params))
+            other = models.tokenizer(given).get_vocab()
+        differing = vocabulary.difference(tokenizer.get_vocab(), other)
+        if differing:
+            params = {"path": str(values["reward_model"]), **differing}
+            raise UsageError(Problem(code="reward_other_tokenizer", field=FIELD, params=params))
         self.model = OTHER.freeze(OTHER.load(values), values, policy.device)
         with OTHER.told():
             self.head = value_head.read(self.model, models.last_folder(given), FIELD)

@@ -14,6 +14,7 @@ from backend.contract.field import Value
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.teacher import FIELD, SERVER
 from backend.model import load as models
+from backend.model import vocabulary
 from backend.model.other import OtherModel
 from backend.training import asking
 
@@ -29,10 +30,9 @@ def require_vocabulary(values: Values) -> None:
         return
     with OTHER.told():
         other = models.tokenizer(OTHER.described(values)).get_vocab()
-    own = models.tokenizer(values).get_vocab()
-    if other != own:
-        differing = len(set(other.items()) ^ set(own.items()))
-        params: dict[str, str | int] = {"path": str(values[FIELD]), "count": differing}
+    differing = vocabulary.difference(models.tokenizer(values).get_vocab(), other)
+    if differing:
+        params = {"path": str(values[FIELD]), **differing}
         raise UsageError(Problem(code="teacher_other_tokenizer", field=FIELD, params=params))
 
 

@@ -9,13 +9,20 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from backend.contract.arguments import defaults, to_argv
 from backend.contract.problems import TuneboardError, UsageError
 from backend.contract.rules import broken
 from backend.contract.teacher import check
-from tests.backend.conftest import make_teacher
+from backend.model import load
+from tests.backend.conftest import make_teacher, write_dataset
 from tests.backend.training import assert_resumed_equals, record, trained
 
 SMALL: dict[str, Any] = {
@@ -216,4 +223,49 @@ def test_what_cannot_be_is_said_before_the_start(workspace: Path, tiny_model_dir
     tokenizer.save_pretrained(folder)
     with pytest.raises(UsageError) as caught:
         trained(workspace, tiny_model_dir, **SMALL, teacher_model=str(folder))
-    assert caught.value.problems[0].code == "teacher_other_tokenizer"
+    problem = caught.value.problems[0]
+    assert problem.code == "teacher_other_tokenizer"
+    number = tokenizer.convert_tokens_to_ids("another")
+    assert f'first is "another", whose id is {number} there and - here' in problem.text()
+
+
+def test_a_run_over_the_same_base_reads_the_same_tokens(
+    workspace: Path, tiny_tokenizer: Any
+) -> None:
+    """A qwen2 base is read by Qwen2Tokenizer, which adds <|endoftext|>; the folder of a LoRA run
+    has no config.json, and transformers 5.23 took another class for it without the base's type:
+    such a teacher or reward model was refused for one token more or less."""
+    base = workspace / "qwen"
+    shape = LlamaConfig(
+        vocab_size=len(tiny_tokenizer) + 8,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+    ).to_dict()
+    Qwen2ForCausalLM(Qwen2Config(**{**shape, "model_type": "qwen2"})).save_pretrained(base)
+    tiny_tokenizer.save_pretrained(base)
+    for file in base.glob("tokenizer*.json"):
+        file.write_text(file.read_text().replace("<|endoftext|>", "<|over|>"))
+    own = load.tokenizer({"model_name_or_path": str(base)})
+    assert {"<|endoftext|>", "<|over|>"} <= own.get_vocab().keys()
+    row = {"conversations": [{"from": "human", "value": "What?"}]}
+    chosen, rejected = ({"from": "gpt", "value": each} for each in ("Yes.", "No."))
+    write_dataset(
+        workspace,
+        "pairs",
+        [{**row, "chosen": chosen, "rejected": rejected}] * 4,
+        formatting="sharegpt",
+        ranking=True,
+    )
+    judge = trained(workspace, base, "judge", stage="rm", dataset="pairs", max_steps=1)
+    read = load.tokenizer({"model_name_or_path": str(judge)})
+    assert read.backend_tokenizer.to_str() == own.backend_tokenizer.to_str()
+    few = {**SMALL, "max_steps": 1}
+    run = trained(workspace, base, "taught", **few, teacher_model=str(judge))
+    assert len(record(run)) == 1
+    other = {"reward_model_type": "full", "reward_model_adapters": str(judge)}
+    other |= {"reward_functions": "reward_model", "reward_model": str(base), "stage": "online_dpo"}
+    scored = trained(workspace, base, "scored", **few | other)
+    assert len(record(scored)) == 1
