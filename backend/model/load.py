@@ -100,7 +100,7 @@ def base_model(values: Values, *, training: bool = False, dtype: Any = None) -> 
     quantize.require_loadable(folder, values, training=training)
     known = base_architecture(values)
     dtype = dtype or (_training_dtype(values) if training else inference_dtype(values))
-    config = _loading(folder, AutoConfig.from_pretrained, folder, **_trust(values))
+    config = _config(values)
     attention.scale_positions(config, values)
     quantization = quantize.config(values, dtype)
     given: dict[str, Any] = {"config": config, "dtype": dtype, "use_safetensors": True}
@@ -167,10 +167,17 @@ def tokenizer(values: Values) -> Any:
 def _base_config(folder: Path, values: Values) -> dict[str, Any]:
     """The base's config for a folder without one: transformers chooses the tokenizer's class by
     the model's type too, and another class may split texts otherwise and add tokens of its own."""
-    if (folder / model_folder.CONFIG).is_file():
-        return {}
-    base = base_folder(values)
-    return {"config": _loading(base, AutoConfig.from_pretrained, base, **_trust(values))}
+    return {} if (folder / model_folder.CONFIG).is_file() else {"config": _config(values)}
+
+
+def _config(values: Values) -> Any:
+    folder = base_folder(values)
+    return _loading(folder, AutoConfig.from_pretrained, folder, **_trust(values))
+
+
+def known_rows(values: Values) -> int:
+    """Rows of the base's embeddings, by its config alone."""
+    return int(_config(values).get_text_config().vocab_size)
 
 
 def tokenizer_folder(values: Values) -> Path:

@@ -53,13 +53,17 @@ class DistillationStage(TrlRun, EitherTeacher):
         super().__init__(values=values, **given)
         self.share = float(values["lmbda"] or 0.0)
         self.answers: list[list[int]] = []
+        self.student_rows = teachers.count_rows(self.accelerator.unwrap_model(self.model))
+        self.common_rows = self.student_rows
         if values.get("teacher_server"):
-            self.teacher_client = teachers.TeacherServer(values, self._tokenizer, self._rows())
-
-    def _rows(self) -> int:
-        """How many tokens the student gives chances to."""
-        model = self.accelerator.unwrap_model(self.model)
-        return int(model.get_output_embeddings().weight.shape[0])
+            tokenizer = self._tokenizer
+            self.teacher_client = teachers.TeacherServer(values, tokenizer, self.student_rows)
+        else:
+            self.common_rows = teachers.count_rows(self.teacher_model)
+        if self.common_rows < self.student_rows:  # the teacher cannot read what it has no row for
+            beyond = list(range(self.common_rows, self.student_rows))
+            self.generation_config.suppress_tokens = beyond
+            self.generation_kwargs["suppress_tokens"] = beyond
 
     @classmethod
     def check(cls, values: Values) -> None:
@@ -116,6 +120,13 @@ class DistillationStage(TrlRun, EitherTeacher):
             tokens = int(inputs["completion_mask"].sum())
             self.note("divergence", loss.detach().expand(tokens))
         return loss
+
+    def _compute_loss(self, unwrapped_student: Any, *given: Any) -> Any:
+        """As trl's, over the rows of logits that teacher and student both have."""
+        if self.common_rows == self.student_rows:
+            return super()._compute_loss(unwrapped_student, *given)
+        with teachers.first_rows(unwrapped_student, self.common_rows):
+            return super()._compute_loss(unwrapped_student, *given)
 
     def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
         """As trl's; the loss of an evaluation is the mean divergence of a token."""

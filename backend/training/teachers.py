@@ -4,7 +4,9 @@ log-probabilities."""
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -25,15 +27,30 @@ NUMBERED = "token_id:"  # how vLLM writes a token where it is asked for ids
 
 def require_vocabulary(values: Values) -> None:
     """Raise UsageError where teacher and student do not read the same tokens: a divergence compares
-    their chances token by token."""
+    their chances token by token. ModelError where the teacher's config has too few rows."""
     if not values.get(FIELD):
         return
+    teacher = OTHER.described(values)
     with OTHER.told():
-        other = models.tokenizer(OTHER.described(values)).get_vocab()
-    differing = vocabulary.difference(models.tokenizer(values).get_vocab(), other)
+        other = models.tokenizer(teacher).get_vocab()
+    own = models.tokenizer(values).get_vocab()
+    differing = vocabulary.difference(own, other)
     if differing:
         params = {"path": str(values[FIELD]), **differing}
         raise UsageError(Problem(code="teacher_other_tokenizer", field=FIELD, params=params))
+    if not models.adapter_folders(teacher):  # these may bring rows along
+        wanted = min(models.known_rows(values), _tokens(own))
+        _require_rows(models.known_rows(teacher), wanted)
+
+
+def _tokens(vocab: Mapping[str, int]) -> int:
+    return max(vocab.values()) + 1
+
+
+def _require_rows(rows: int, wanted: int) -> None:
+    if rows < wanted:
+        params = {"rows": rows, "wanted": wanted}
+        raise ModelError(Problem(code="teacher_vocabulary", field=FIELD, params=params))
 
 
 def require_server(values: Values) -> None:
@@ -46,20 +63,37 @@ def require_server(values: Values) -> None:
 
 
 def load(values: Values, student: Any) -> Any:
-    """The teacher, frozen, on the student's device, with as many rows of logits as the student.
+    """The teacher, frozen, on the student's device, with at most as many rows of logits.
 
     Rows beyond the student's belong to no token and are left out. Raises ModelError where it cannot
-    be loaded, or has fewer rows than the student.
+    be loaded, or lacks the row of a token that the student has one for.
     """
     model = OTHER.load(values)
-    rows = model.get_output_embeddings().weight.shape[0]
-    wanted = student.get_output_embeddings().weight.shape[0]
-    if rows < wanted:
-        params = {"rows": rows, "wanted": wanted}
-        raise ModelError(Problem(code="teacher_vocabulary", field=FIELD, params=params))
+    rows = count_rows(model)
+    wanted = count_rows(student)
+    _require_rows(rows, min(wanted, _tokens(models.tokenizer(values).get_vocab())))
     if rows > wanted:
         model.resize_token_embeddings(wanted)
+    model.config.get_text_config().vocab_size = wanted  # else trl refuses a teacher of fewer rows
     return OTHER.freeze(model, values, student.device)
+
+
+def count_rows(model: Any) -> int:
+    """How many tokens a model gives chances to."""
+    return int(model.get_output_embeddings().weight.shape[0])
+
+
+@contextmanager
+def first_rows(model: Any, rows: int) -> Iterator[None]:
+    """Within, the output layer of a model is its first `rows` rows."""
+    head = model.get_output_embeddings()
+    bias = None if head.bias is None else head.bias[:rows]
+    part = SimpleNamespace(weight=head.weight[:rows], bias=bias)
+    model.get_output_embeddings = lambda: part
+    try:
+        yield
+    finally:
+        del model.get_output_embeddings
 
 
 class TeacherServer:

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from backend.contract.arguments import defaults, to_argv
-from backend.contract.problems import TuneboardError, UsageError
+from backend.contract.problems import ModelError, TuneboardError, UsageError
 from backend.contract.rules import broken
 from backend.contract.teacher import check
 from backend.model import load
@@ -76,6 +76,44 @@ def test_resumed_equals_uninterrupted(
     whole = trained(workspace, tiny_model_dir, "whole", **given)
     for step in (3, 8):
         assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **given)
+
+
+def test_spare_rows_belong_to_no_token(
+    workspace: Path, tiny_model_dir: Path, tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Qwen2.5 7B has 152064 rows, 0.5B 151936, and one tokenizer: the student of more spare rows
+    learns from the common ones, also from answers of its own; a row too few for the tokens is said
+    before a model is loaded."""
+    size = LlamaConfig.from_pretrained(tiny_model_dir).vocab_size
+    assert size == len(tiny_tokenizer)
+    given = {**SMALL, **CHECKED, "max_steps": 2, "lmbda": 1.0, "distillation_beta": 0.5}
+    folder = make_teacher(tiny_model_dir, workspace / "teacher")
+    student = make_teacher(tiny_model_dir, workspace / "student", vocab_size=size + 100)
+    loaded = LlamaForCausalLM.from_pretrained(student)
+    with torch.no_grad():
+        loaded.lm_head.weight[size:] *= 50  # the likeliest of all, were they drawn
+    loaded.save_pretrained(student)
+    loaded.resize_token_embeddings(size)
+    narrow = workspace / "narrow"
+    loaded.save_pretrained(narrow)
+    tiny_tokenizer.save_pretrained(narrow)
+    runs = [
+        trained(workspace, model, model.name, **given, teacher_model=str(folder))
+        for model in (student, narrow)
+    ]
+    first, second = map(evaluations, runs)
+    assert len(first) == 2
+    assert first[0] == pytest.approx(second[0], rel=1e-4)
+    assert first[1] == pytest.approx(second[1], rel=1e-2)  # their own answers are drawn otherwise
+    few = make_teacher(tiny_model_dir, workspace / "few", vocab_size=size - 1)
+    monkeypatch.setattr(load, "base_model", None)
+    with pytest.raises(ModelError) as caught:
+        trained(workspace, tiny_model_dir, "refused", **SMALL, teacher_model=str(few))
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.params) == (
+        "teacher_vocabulary",
+        {"rows": size - 1, "wanted": size},
+    )
 
 
 class Scoring(BaseHTTPRequestHandler):

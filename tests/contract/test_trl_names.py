@@ -16,6 +16,8 @@ NAMES = {
         "def _generate(self, prompts",
         "def _generate_single_turn(self, prompt_ids",
         "def _generate_and_score_completions(self, inputs",
+        "def _compute_loss(self, unwrapped_student, inputs, num_items_in_batch)",
+        "student_lm_head = unwrapped_student.get_output_embeddings()",
     ),
     "experimental/server_distillation/server_distillation_trainer.py": (
         "self.teacher_client.get_sequence_logprobs(",
