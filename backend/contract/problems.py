@@ -48,7 +48,8 @@ class Problem:
 
     def to_json(self) -> dict[str, object]:
         """As written to problem.json in a run folder."""
-        return {"code": self.code, "field": self.field, "params": dict(self.params)}
+        row = {"code": self.code, "field": self.field, "params": dict(self.params)}
+        return {**row, "notice": True} if self.notice else row
 
     @classmethod
     def from_json(cls, row: Mapping[str, object]) -> "Problem":
@@ -58,6 +59,7 @@ class Problem:
             code=str(row.get("code", "unknown")),
             field=str(row.get("field", "")),
             params=params if isinstance(params, dict) else {},
+            notice=row.get("notice") is True,
         )
 
 

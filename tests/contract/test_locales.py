@@ -152,6 +152,9 @@ def test_a_problem_tells_its_place_first() -> None:
     assert problem.text().startswith("a.yaml:3: seed ")
     assert Problem.from_json(problem.to_json()).text("zh").startswith("a.yaml:3: seed ")
     assert Problem.from_json({"torn": 1}).text()
+    for notice in (True, False):  # a notice of the server was shown as an error by Tuner.chat
+        again = Problem.from_json(Problem(code="tuner_no_run", notice=notice).to_json())
+        assert again.notice is notice
 
 
 def test_an_unknown_language_falls_back_and_an_unknown_key_raises() -> None:
