@@ -153,6 +153,10 @@ def _rows(given: object, field: str) -> Iterable[Any]:
 
 def _of_columns(columns: Mapping[Any, Any], field: str) -> Iterator[dict[str, Any]]:
     """The rows of a mapping of columns, all of one length."""
+    columns = {
+        name: column.tolist() if hasattr(column, "tolist") else column  # numpy's, pandas' Series
+        for name, column in columns.items()
+    }
     if not all(isinstance(column, list | tuple) for column in columns.values()):
         raise _wrong("tuner_mapping", field, names=", ".join(map(str, columns))[:80])
     if len({len(column) for column in columns.values()}) > 1:
@@ -162,7 +166,13 @@ def _of_columns(columns: Mapping[Any, Any], field: str) -> Iterator[dict[str, An
 
 
 def _or_none(value: Any) -> Any:
-    """None for what frames have where there is nothing: NaN, NaT, NA."""
+    """A value with None, at any depth, where frames have nothing: NaN, NaT, NA."""
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {name: _or_none(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_or_none(part) for part in value]
     missing = type(value).__name__ in {"NAType", "NaTType"}
     return None if missing or (isinstance(value, float) and value != value) else value
 

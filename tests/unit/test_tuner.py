@@ -191,13 +191,15 @@ def test_rows_of_every_kind_become_one_file(home: Path) -> None:
         tuple(ROWS),
         iter(ROWS),
         columns,
+        {name: numpy.array(column) for name, column in columns.items()},
+        {name: pandas.Series(column) for name, column in columns.items()},
         datasets.Dataset.from_list(ROWS),
         datasets.Dataset.from_list(ROWS).to_iterable_dataset(),
         pandas.DataFrame(ROWS),
         pyarrow.Table.from_pylist(ROWS),
     ]
     found = {rows.named(each, "dataset", None) for each in kinds}
-    assert len(kinds) == 8
+    assert len(kinds) == 10
     assert len(found) == 1
     (name,) = found
     assert name.startswith("data/tuner/rows-")
@@ -207,6 +209,8 @@ def test_rows_of_every_kind_become_one_file(home: Path) -> None:
         {"instruction": ["a", "b"], "input": [float("nan"), pandas.NA], "output": ["c", "d"]}
     )
     assert [row["input"] for row in _read(rows.named(frame, "dataset", None))] == [None, None]
+    nested = {**ROWS[0], "meta": [{"x": numpy.array([1.0, numpy.nan])}, (pandas.NaT,)]}
+    assert _read(rows.named([nested], "dataset", None))[0]["meta"] == [{"x": [1.0, None]}, [None]]
 
 
 def test_names_and_files_stay_what_they_are(home: Path) -> None:
