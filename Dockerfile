@@ -1,6 +1,6 @@
 # The page and the command `tuneboard` in one image; docs/DEPLOY.md says how it is run.
 #   docker build -t tuneboard .                            for NVIDIA GPUs, about 8 GB
-#   docker build -t tuneboard --build-arg DEVICE=cpu .     for a processor alone, under 2 GB
+#   docker build -t tuneboard --build-arg DEVICE=cpu .     for a processor alone, 2.1 GB
 # BASE     an image with Python 3.11 or newer as python3, and its venv
 # DEVICE   cuda, or cpu
 # TORCH    what is installed as torch: a version, or the file of a wheel
