@@ -48,8 +48,8 @@ class Problem:
 
     def to_json(self) -> dict[str, object]:
         """As written to problem.json in a run folder."""
-        row = {"code": self.code, "field": self.field, "params": dict(self.params)}
-        return {**row, "notice": True} if self.notice else row
+        notice = {"notice": True} if self.notice else {}
+        return {"code": self.code, "field": self.field, "params": dict(self.params), **notice}
 
     @classmethod
     def from_json(cls, row: Mapping[str, object]) -> "Problem":
