@@ -141,6 +141,15 @@ def test_a_name_that_is_none_is_refused_with_a_near_one(wrong: str, near: str) -
         assert near in str(caught.value)
 
 
+def test_a_name_for_something_else_gets_no_near_one() -> None:
+    """hf_hub_token and recompute_method were proposed, which look alike and mean other things."""
+    wrong = ("tokenizer", "processing_class", "compute_metrics")
+    with pytest.raises(UsageError) as caught:
+        Tuner("m", **dict.fromkeys(wrong, 1))
+    assert [problem.field for problem in caught.value.problems] == list(wrong)
+    assert not any("near" in problem.params for problem in caught.value.problems)
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -49,6 +49,7 @@ _TABLE = """
 _NO_HINT = """
     eos_token bos_token pad_token unk_token wandb_project wandb_entity wandb_run_name
     tokenizer_name tokenizer_name_or_path dataset_text_field lora_bias alpha dropout vocab_size
+    tokenizer processing_class compute_metrics
 """
 
 
