@@ -33,7 +33,7 @@ class Field:
 
     kind      bool, int, float, text, choice, list (names joined by commas), numbers (likewise),
               path, json
-    low/high  the closed range of a number (of each number); `step` is the grid of its slider
+    low/high  the closed range of a number (of each number)
     choices   what a choice, or each name of a list, may be; () where a list takes any name
     when      shown, written and checked only where every (argument, values) pair holds
     task_when further pairs that hold for one subcommand only, by its name
@@ -53,7 +53,6 @@ class Field:
     group: str
     low: float | None = None
     high: float | None = None
-    step: float | None = None
     choices: tuple[str, ...] = ()
     when: When = ()
     task_when: tuple[tuple[str, When], ...] = ()
@@ -63,7 +62,6 @@ class Field:
     unset: int | None = None
     secret: bool = False
     widget: str = ""
-    advanced: bool = False
     to: str = ""
 
     def parse(self, raw: object) -> Value:

@@ -25,7 +25,7 @@ ROWS = (
         ),
         tasks=BOTH,
     ),
-    Field(name="dataset_dir", kind="path", default="data", group="data", tasks=READ, advanced=True),
+    Field(name="dataset_dir", kind="path", default="data", group="data", tasks=READ),
     Field(
         name="dataset",
         kind="list",
@@ -51,7 +51,6 @@ ROWS = (
         group="data",
         low=0,
         high=1_000_000,
-        step=0.001,
     ),
     Field(
         name="cutoff_len",
@@ -60,7 +59,6 @@ ROWS = (
         group="data",
         low=4,
         high=131_072,
-        step=1,
         tasks=BOTH,
     ),
     Field(
@@ -70,7 +68,6 @@ ROWS = (
         group="data",
         low=1,
         high=10**9,
-        step=1,
         tasks=READ,
         optional=True,
     ),
@@ -80,7 +77,6 @@ ROWS = (
         default="Tuneboard Assistant",
         group="data",
         tasks=BOTH,
-        advanced=True,
     ),
     Field(
         name="identity_author",
@@ -88,7 +84,6 @@ ROWS = (
         default="the Tuneboard team",
         group="data",
         tasks=BOTH,
-        advanced=True,
     ),
     Field(
         name="train_on_prompt",
@@ -96,7 +91,6 @@ ROWS = (
         default=False,
         group="data",
         when=(("stage", ("sft",)),),
-        advanced=True,
     ),
     Field(
         name="mask_history",
@@ -104,7 +98,6 @@ ROWS = (
         default=False,
         group="data",
         when=(("stage", ("sft",)),),
-        advanced=True,
     ),
     Field(
         name="strict_turns",
@@ -112,7 +105,6 @@ ROWS = (
         default=False,
         group="data",
         tasks=BOTH,
-        advanced=True,
     ),
     Field(
         name="packing",
@@ -121,7 +113,6 @@ ROWS = (
         group="data",
         when=(("stage", ("pt", "sft")),),
         optional=True,
-        advanced=True,
     ),
     Field(
         name="neat_packing",
@@ -129,7 +120,6 @@ ROWS = (
         default=False,
         group="data",
         when=(("stage", ("sft",)),),
-        advanced=True,
     ),
     Field(
         name="mix_strategy",
@@ -137,7 +127,6 @@ ROWS = (
         default="concat",
         group="data",
         choices=("concat", "interleave_under", "interleave_over", "interleave_once"),
-        advanced=True,
     ),
     Field(
         name="interleave_probs",
@@ -148,9 +137,8 @@ ROWS = (
         high=1e9,
         when=(("mix_strategy", ("interleave_under", "interleave_over", "interleave_once")),),
         optional=True,
-        advanced=True,
     ),
-    Field(name="streaming", kind="bool", default=False, group="data", advanced=True),
+    Field(name="streaming", kind="bool", default=False, group="data"),
     Field(
         name="buffer_size",
         kind="int",
@@ -158,9 +146,7 @@ ROWS = (
         group="data",
         low=1,
         high=10**7,
-        step=1,
         when=(("streaming", (True,)),),
-        advanced=True,
     ),
     Field(
         name="tokenized_path",
@@ -168,7 +154,6 @@ ROWS = (
         default=None,
         group="data",
         optional=True,
-        advanced=True,
     ),
     Field(
         name="enable_thinking",
@@ -177,10 +162,9 @@ ROWS = (
         group="data",
         tasks=("train", "eval", "chat", "api"),
         optional=True,
-        advanced=True,
     ),
-    Field(name="group_by_length", kind="bool", default=True, group="data", advanced=True),
-    Field(name="disable_shuffling", kind="bool", default=False, group="data", advanced=True),
+    Field(name="group_by_length", kind="bool", default=True, group="data"),
+    Field(name="disable_shuffling", kind="bool", default=False, group="data"),
     Field(
         name="preprocessing_num_workers",
         kind="int",
@@ -188,10 +172,8 @@ ROWS = (
         group="data",
         low=1,
         high=256,
-        step=1,
         tasks=BOTH,
         optional=True,
-        advanced=True,
     ),
     Field(
         name="preprocessing_batch_size",
@@ -200,9 +182,7 @@ ROWS = (
         group="data",
         low=1,
         high=1_000_000,
-        step=1,
         tasks=BOTH,
-        advanced=True,
     ),
     Field(
         name="overwrite_cache",
@@ -210,7 +190,6 @@ ROWS = (
         default=False,
         group="data",
         tasks=BOTH,
-        advanced=True,
         widget="none",
     ),
     Field(
@@ -220,9 +199,7 @@ ROWS = (
         group="data",
         low=0,
         high=64,
-        step=1,
         tasks=BOTH,
-        advanced=True,
         to="dataloader_num_workers",
     ),
 )

@@ -12,27 +12,25 @@ def _row(name: str, kind: str, default: Value, **more: object) -> Field:
 
 ROWS = (
     _row("teacher_model", "path", None, optional=True, widget="model"),
-    _row("teacher_model_adapters", "list", None, optional=True, widget="adapter", advanced=True),
+    _row("teacher_model_adapters", "list", None, optional=True, widget="adapter"),
     _row(
         "teacher_model_quantization_bit",
         "choice",
         None,
         choices=("4", "8"),
         optional=True,
-        advanced=True,
     ),
     _row("teacher_server", "text", None, optional=True),
-    _row("teacher_server_model", "text", None, optional=True, advanced=True),
+    _row("teacher_server_model", "text", None, optional=True),
     _row(
         "teacher_api_key",
         "text",
         None,
         optional=True,
         secret=True,
-        advanced=True,
         to="TEACHER_API_KEY",
     ),
-    _row("distillation_beta", "float", 0.5, low=0.0, high=1.0, step=0.01),
-    _row("lmbda", "float", 0.5, low=0.0, high=1.0, step=0.01),
-    _row("teacher_top_k", "int", 20, low=1, high=1000, step=1, advanced=True),
+    _row("distillation_beta", "float", 0.5, low=0.0, high=1.0),
+    _row("lmbda", "float", 0.5, low=0.0, high=1.0),
+    _row("teacher_top_k", "int", 20, low=1, high=1000),
 )

@@ -18,10 +18,8 @@ def _limits(engine: str, share: str, when: When) -> Iterator[Field]:
         group="engines",
         low=1,
         high=10_000_000,
-        step=1,
         tasks=API,
         when=when,
-        advanced=True,
     )
     yield Field(
         name=f"{engine}_{share}",
@@ -30,10 +28,8 @@ def _limits(engine: str, share: str, when: When) -> Iterator[Field]:
         group="engines",
         low=0.01,
         high=1.0,
-        step=0.01,
         tasks=API,
         when=when,
-        advanced=True,
     )
     yield Field(
         name=f"{engine}_config",
@@ -43,7 +39,6 @@ def _limits(engine: str, share: str, when: When) -> Iterator[Field]:
         tasks=API,
         when=when,
         optional=True,
-        advanced=True,
     )
 
 
@@ -56,7 +51,6 @@ ROWS = (
         group="engines",
         tasks=API,
         when=VLLM,
-        advanced=True,
     ),
     Field(
         name="vllm_max_lora_rank",
@@ -65,10 +59,8 @@ ROWS = (
         group="engines",
         low=1,
         high=1024,
-        step=1,
         tasks=API,
         when=VLLM,
-        advanced=True,
     ),
     *_limits("sglang", "mem_fraction", SGLANG),
     Field(
@@ -78,10 +70,8 @@ ROWS = (
         group="engines",
         low=-1,
         high=1024,
-        step=1,
         tasks=API,
         when=SGLANG,
-        advanced=True,
     ),
     Field(
         name="sglang_lora_backend",
@@ -91,6 +81,5 @@ ROWS = (
         choices=("triton", "flashinfer"),
         tasks=API,
         when=SGLANG,
-        advanced=True,
     ),
 )

@@ -12,7 +12,6 @@ ROWS = (
         group="evaluation",
         low=1,
         high=1024,
-        step=1,
         tasks=BOTH,
         to="per_device_eval_batch_size",
     ),
@@ -23,7 +22,6 @@ ROWS = (
         group="evaluation",
         choices=("no", "steps", "epoch"),
         optional=True,
-        advanced=True,
     ),
     Field(
         name="eval_steps",
@@ -32,7 +30,6 @@ ROWS = (
         group="evaluation",
         low=1,
         high=10**9,
-        step=1,
         optional=True,
     ),
     Field(name="load_best_model_at_end", kind="bool", default=False, group="evaluation"),
@@ -43,10 +40,9 @@ ROWS = (
         group="evaluation",
         low=1,
         high=10_000,
-        step=1,
         optional=True,
     ),
-    Field(name="compute_accuracy", kind="bool", default=False, group="evaluation", advanced=True),
+    Field(name="compute_accuracy", kind="bool", default=False, group="evaluation"),
     Field(
         name="do_predict",
         kind="bool",
@@ -60,7 +56,6 @@ ROWS = (
         default=False,
         group="evaluation",
         tasks=BOTH,
-        advanced=True,
         widget="none",
     ),
 )

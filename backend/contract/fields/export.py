@@ -13,7 +13,6 @@ def _count(name: str, default: int, high: int) -> Field:
         group="export",
         low=1,
         high=high,
-        step=1,
         tasks=("export",),
         when=QUANTIZED,
     )
@@ -35,7 +34,6 @@ ROWS = (
         group="export",
         low=0.01,
         high=1000.0,
-        step=0.01,
         tasks=("export",),
     ),
     Field(
@@ -97,6 +95,5 @@ ROWS = (
         group="export",
         tasks=("export",),
         widget="none",
-        advanced=True,
     ),
 )

@@ -11,7 +11,6 @@ ROWS = (
         default=False,
         group="freeze",
         when=(("finetuning_type", ("freeze", "lora")),),
-        advanced=True,
     ),
     Field(
         name="freeze_trainable_layers",
@@ -20,7 +19,6 @@ ROWS = (
         group="freeze",
         low=-128,
         high=128,
-        step=1,
         when=FREEZE,
     ),
     Field(

@@ -20,7 +20,6 @@ def _float(name: str, default: float, low: float, high: float) -> Field:
         group="generation",
         low=low,
         high=high,
-        step=0.01,
         tasks=SAMPLED,
         task_when=DRAWING,
     )
@@ -34,7 +33,6 @@ ROWS = (
         group="generation",
         low=1,
         high=131_072,
-        step=1,
         tasks=SAMPLED,
         task_when=ROLLOUTS,
     ),
@@ -55,10 +53,8 @@ ROWS = (
         group="generation",
         low=0,
         high=100_000,
-        step=1,
         tasks=SAMPLED,
         task_when=DRAWING,
-        advanced=True,
     ),
     Field(
         name="num_beams",
@@ -67,9 +63,7 @@ ROWS = (
         group="generation",
         low=1,
         high=64,
-        step=1,
         tasks=("eval",),
-        advanced=True,
     ),
     Field(
         name="repetition_penalty",
@@ -78,10 +72,8 @@ ROWS = (
         group="generation",
         low=0.1,
         high=10.0,
-        step=0.01,
         tasks=SAMPLED,
         task_when=ROLLOUTS,
-        advanced=True,
     ),
     Field(
         name="length_penalty",
@@ -90,9 +82,7 @@ ROWS = (
         group="generation",
         low=-10.0,
         high=10.0,
-        step=0.1,
         tasks=("eval",),
-        advanced=True,
     ),
     Field(
         name="skip_special_tokens",
@@ -100,7 +90,6 @@ ROWS = (
         default=True,
         group="generation",
         tasks=ANSWERS,
-        advanced=True,
     ),
     Field(
         name="infer_dtype",
@@ -109,7 +98,6 @@ ROWS = (
         group="generation",
         choices=("auto", "float16", "bfloat16", "float32"),
         tasks=("chat", "api"),
-        advanced=True,
     ),
     Field(
         name="infer_backend",

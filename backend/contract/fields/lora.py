@@ -10,7 +10,7 @@ TARGETED: When = (("finetuning_type", ("lora", "adalora", "ia3", "vera")),)
 
 def _switch(name: str, **more: object) -> Field:
     given: dict[str, object] = {"when": LORA, **more}
-    return Field(name=name, kind="bool", default=False, group="lora", advanced=True, **given)  # type: ignore[arg-type]
+    return Field(name=name, kind="bool", default=False, group="lora", **given)  # type: ignore[arg-type]
 
 
 def _modules(name: str, default: Value, when: When) -> Field:
@@ -21,7 +21,6 @@ def _modules(name: str, default: Value, when: When) -> Field:
         group="lora",
         when=when,
         optional=default is None,
-        advanced=True,
     )
 
 
@@ -33,7 +32,6 @@ ROWS = (
         group="lora",
         low=1,
         high=1024,
-        step=1,
         when=LORA,
     ),
     Field(
@@ -43,7 +41,6 @@ ROWS = (
         group="lora",
         low=1,
         high=2048,
-        step=1,
         when=DELTAS,
         optional=True,
     ),
@@ -54,7 +51,6 @@ ROWS = (
         group="lora",
         low=0.0,
         high=1.0,
-        step=0.01,
         when=(("finetuning_type", ("lora", "adalora", "vera")),),
     ),
     _modules("lora_target", "all", TARGETED),
@@ -68,7 +64,6 @@ ROWS = (
         high=1024.0,
         when=LORA,
         optional=True,
-        advanced=True,
     ),
     Field(
         name="loraplus_lr_embedding",
@@ -78,7 +73,6 @@ ROWS = (
         low=0.0,
         high=1.0,
         when=LORA,
-        advanced=True,
         widget="none",
     ),
     _switch("create_new_adapter", when=(("finetuning_type", ADAPTERS),)),
@@ -91,7 +85,6 @@ ROWS = (
         group="lora",
         choices=("default", "gaussian", "olora", "loftq"),
         when=LORA,
-        advanced=True,
     ),
     _switch("pissa_init"),
     Field(
@@ -101,9 +94,7 @@ ROWS = (
         group="lora",
         low=-1,
         high=1000,
-        step=1,
         when=(*LORA, ("pissa_init", (True,))),
-        advanced=True,
     ),
     _switch("pissa_convert", when=(*LORA, ("pissa_init", (True,)))),
 )

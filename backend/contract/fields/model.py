@@ -43,7 +43,6 @@ ROWS = (
         group="model",
         tasks=LOADED,
         optional=True,
-        advanced=True,
         widget="area",
     ),
     Field(
@@ -53,7 +52,6 @@ ROWS = (
         group="model",
         choices=("huggingface", "modelscope"),
         tasks=FOR_VOCAB,
-        advanced=True,
     ),
     Field(
         name="model_revision",
@@ -61,7 +59,6 @@ ROWS = (
         default="main",
         group="model",
         tasks=FOR_VOCAB,
-        advanced=True,
     ),
     Field(
         name="cache_dir",
@@ -70,7 +67,6 @@ ROWS = (
         group="model",
         tasks=FOR_VOCAB,
         optional=True,
-        advanced=True,
     ),
     Field(
         name="hf_hub_token",
@@ -80,7 +76,6 @@ ROWS = (
         tasks=FOR_VOCAB,
         optional=True,
         secret=True,
-        advanced=True,
         to="HF_TOKEN",
     ),
     Field(
@@ -92,7 +87,6 @@ ROWS = (
         when=(("hub_name", ("modelscope",)),),
         optional=True,
         secret=True,
-        advanced=True,
         to="MODELSCOPE_API_TOKEN",
     ),
     Field(
@@ -103,7 +97,6 @@ ROWS = (
         choices=("linear", "dynamic", "yarn", "llama3"),
         tasks=LOADED,
         optional=True,
-        advanced=True,
     ),
     Field(
         name="flash_attn",
@@ -112,7 +105,6 @@ ROWS = (
         group="model",
         choices=("auto", "disabled", "sdpa", "fa2", "fa3"),
         tasks=LOADED,
-        advanced=True,
     ),
     Field(
         name="resize_vocab",
@@ -120,7 +112,6 @@ ROWS = (
         default=False,
         group="model",
         tasks=("train",),
-        advanced=True,
     ),
     Field(
         name="use_fast_tokenizer",
@@ -128,7 +119,6 @@ ROWS = (
         default=True,
         group="model",
         tasks=EVERY,
-        advanced=True,
         widget="none",
     ),
     Field(
@@ -137,6 +127,5 @@ ROWS = (
         default=False,
         group="model",
         tasks=FOR_VOCAB,
-        advanced=True,
     ),
 )

@@ -35,7 +35,7 @@ BY_RATIO: When = (*BADAM, ("badam_mode", ("ratio",)))
 
 
 def _row(name: str, kind: str, default: Value, when: When = (), **more: object) -> Field:
-    given: dict[str, object] = {"group": "optimizer", "when": when, "advanced": True, **more}
+    given: dict[str, object] = {"group": "optimizer", "when": when, **more}
     return Field(name=name, kind=kind, default=default, **given)  # type: ignore[arg-type]
 
 
@@ -44,7 +44,7 @@ def _float(name: str, default: float, high: float, when: When = (), **more: obje
 
 
 def _int(name: str, default: int | None, low: int, high: int, when: When) -> Field:
-    return _row(name, "int", default, when, low=low, high=high, step=1, optional=default is None)
+    return _row(name, "int", default, when, low=low, high=high, optional=default is None)
 
 
 def _switch(name: str, when: When = WHOLE) -> Field:
@@ -83,7 +83,7 @@ ROWS = (
     _choice("badam_switch_mode", BY_LAYER, "ascending", "descending", "random", "fixed"),
     _int("badam_start_block", None, 0, 1023, BY_LAYER),
     _int("badam_switch_interval", 50, 1, 1_000_000, BADAM),
-    _float("badam_update_ratio", 0.05, 1.0, BY_RATIO, step=0.01),
+    _float("badam_update_ratio", 0.05, 1.0, BY_RATIO),
     _choice("badam_mask_mode", BY_RATIO, "adjacent", "scatter"),
     _switch("use_adam_mini"),
     _switch("use_muon", ()),

@@ -6,7 +6,7 @@ BOTH = ("train", "eval")
 
 
 def _steps(name: str, default: int | None, **more: object) -> Field:
-    given = {"group": "output", "low": 1, "high": 10**9, "step": 1, "to": name, **more}
+    given = {"group": "output", "low": 1, "high": 10**9, "to": name, **more}
     return Field(name=name, kind="int", default=default, optional=default is None, **given)  # type: ignore[arg-type]
 
 
@@ -26,7 +26,6 @@ ROWS = (
         default=False,
         group="output",
         tasks=BOTH,
-        advanced=True,
     ),
     Field(
         name="resume_from_checkpoint",
@@ -34,7 +33,6 @@ ROWS = (
         default=None,
         group="output",
         optional=True,
-        advanced=True,
     ),
     _steps("logging_steps", 5),
     _steps("save_steps", 100),
@@ -45,7 +43,6 @@ ROWS = (
         default="steps",
         group="output",
         choices=("no", "steps", "epoch"),
-        advanced=True,
         to="save_strategy",
     ),
     Field(
@@ -53,16 +50,14 @@ ROWS = (
         kind="bool",
         default=False,
         group="output",
-        advanced=True,
         to="save_only_model",
     ),
-    Field(name="plot_loss", kind="bool", default=True, group="output", advanced=True),
+    Field(name="plot_loss", kind="bool", default=True, group="output"),
     Field(
         name="report_to",
         kind="list",
         default="none",
         group="output",
-        advanced=True,
     ),
     Field(
         name="ddp_timeout",
@@ -71,7 +66,6 @@ ROWS = (
         group="output",
         low=1,
         high=10**10,
-        advanced=True,
         widget="none",
         to="ddp_timeout",
     ),

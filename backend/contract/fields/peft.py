@@ -17,7 +17,6 @@ def _count(name: str, default: int, low: int, high: int, when: When) -> Field:
         group=GROUP,
         low=low,
         high=high,
-        step=1,
         when=when,
     )
 
@@ -32,10 +31,9 @@ ROWS = (
         group=GROUP,
         low=0.0,
         high=1.0,
-        step=0.01,
         when=OFT,
     ),
-    Field(name="oft_target", kind="list", default="all", group=GROUP, when=OFT, advanced=True),
+    Field(name="oft_target", kind="list", default="all", group=GROUP, when=OFT),
     _count("adalora_init_r", 12, 2, 1024, ADALORA),
     _count("adalora_target_r", 8, 1, 1023, ADALORA),
     _count("vera_rank", 256, 1, 65_536, VERA),

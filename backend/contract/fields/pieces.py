@@ -10,7 +10,6 @@ ROWS = (
         group="vocab",
         low=1,
         high=1_000_000,
-        step=1,
         tasks=("vocab",),
     ),
     Field(

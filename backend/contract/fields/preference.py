@@ -19,22 +19,22 @@ def _row(name: str, kind: str, default: Value, when: When, **more: object) -> Fi
 
 
 def _number(name: str, default: float | None, when: When, **more: object) -> Field:
-    given: dict[str, object] = {"low": 0.0, "high": 100.0, "step": 0.01, **more}
+    given: dict[str, object] = {"low": 0.0, "high": 100.0, **more}
     return _row(name, "float", default, when, **given)
 
 
 ROWS = (
     _row("pref_loss", "choice", "sigmoid", DPO, choices=LOSSES),
-    _number("pref_beta", 0.1, HELD, low=0.001, step=0.001),
+    _number("pref_beta", 0.1, HELD, low=0.001),
     _row("online_dpo_loss", "choice", "sigmoid", ONLINE, choices=("sigmoid", "ipo")),
     _number("pref_ftx", 0.0, BOTH),
     _number("simpo_gamma", 0.5, SIMPO),
-    _number("dpo_label_smoothing", 0.0, DPO, high=0.5, advanced=True),
-    _number("ld_alpha", None, SUMS, high=1.0, optional=True, advanced=True),
+    _number("dpo_label_smoothing", 0.0, DPO, high=0.5),
+    _number("ld_alpha", None, SUMS, high=1.0, optional=True),
     _number("kto_chosen_weight", 1.0, KTO),
     _number("kto_rejected_weight", 1.0, KTO),
-    _row("ref_model", "path", None, BOTH, optional=True, widget="model", advanced=True),
-    _row("ref_model_adapters", "list", None, BOTH, optional=True, widget="adapter", advanced=True),
+    _row("ref_model", "path", None, BOTH, optional=True, widget="model"),
+    _row("ref_model_adapters", "list", None, BOTH, optional=True, widget="adapter"),
     _row(
         "ref_model_quantization_bit",
         "choice",
@@ -42,6 +42,5 @@ ROWS = (
         BOTH,
         choices=("4", "8"),
         optional=True,
-        advanced=True,
     ),
 )

@@ -7,14 +7,12 @@ SFT: When = (("stage", ("sft",)),)
 
 
 def _row(name: str, kind: str, default: Value, when: When = (), **more: object) -> Field:
-    given: dict[str, object] = {"group": "speed", "when": when, "advanced": True, **more}
+    given: dict[str, object] = {"group": "speed", "when": when, **more}
     return Field(name=name, kind=kind, default=default, **given)  # type: ignore[arg-type]
 
 
 def _number(name: str, default: float | None, high: float, when: When) -> Field:
-    return _row(
-        name, "float", default, when, low=0.0, high=high, step=0.001, optional=default is None
-    )
+    return _row(name, "float", default, when, low=0.0, high=high, optional=default is None)
 
 
 ROWS = (

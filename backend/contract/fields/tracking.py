@@ -16,7 +16,6 @@ def _text(name: str, default: str | None, when: When = (), *, to: str = "") -> F
         when=when,
         optional=default is None,
         secret=secret,
-        advanced=True,
         to=to,
     )
 
@@ -28,13 +27,12 @@ ROWS = (
         default=None,
         group="tracking",
         optional=True,
-        advanced=True,
         widget="none",
         to="run_name",
     ),
     _text("project", "huggingface", to="project"),
     _text("trackio_space_id", None, to="trackio_space_id"),
-    Field(name="use_swanlab", kind="bool", default=False, group="tracking", advanced=True),
+    Field(name="use_swanlab", kind="bool", default=False, group="tracking"),
     _text("swanlab_project", "llamafactory", SWANLAB),
     _text("swanlab_run_name", None, SWANLAB),
     _text("swanlab_workspace", None, SWANLAB),
@@ -45,7 +43,6 @@ ROWS = (
         group="tracking",
         choices=("cloud", "local"),
         when=SWANLAB,
-        advanced=True,
     ),
     Field(
         name="swanlab_logdir",
@@ -54,12 +51,11 @@ ROWS = (
         group="tracking",
         when=SWANLAB,
         optional=True,
-        advanced=True,
     ),
     _text("swanlab_api_key", None, SWANLAB, to="SWANLAB_API_KEY"),
     _text("swanlab_lark_webhook_url", None, SWANLAB, to="SWANLAB_LARK_WEBHOOK_URL"),
     _text("swanlab_lark_secret", None, SWANLAB, to="SWANLAB_LARK_SECRET"),
-    Field(name="push_to_hub", kind="bool", default=False, group="tracking", advanced=True),
+    Field(name="push_to_hub", kind="bool", default=False, group="tracking"),
     _text("hub_model_id", None, PUSHED),
     Field(
         name="hub_private_repo",
@@ -67,7 +63,6 @@ ROWS = (
         default=None,
         group="tracking",
         optional=True,
-        advanced=True,
         to="hub_private_repo",
     ),
 )

@@ -25,14 +25,13 @@ def _row(name: str, kind: Kind, default: Value, group: str, **more: object) -> F
         kind=kind,
         default=default,
         group=group,
-        advanced=True,
         widget="none",
         **given,  # type: ignore[arg-type]
     )
 
 
 def _count(name: str, group: str, high: int, low: int = 1) -> Field:
-    return _row(name, "int", None, group, low=low, high=high, step=1)
+    return _row(name, "int", None, group, low=low, high=high)
 
 
 ROWS = (

@@ -29,7 +29,7 @@ def _number(name: str, default: float, low: float, high: float, **more: object) 
 
 def _count(name: str, default: int | None, low: int, high: int, **more: object) -> Field:
     """An int row that goes straight to TrainingArguments."""
-    given = {"group": "training", "to": name, "step": 1, "optional": default is None, **more}
+    given = {"group": "training", "to": name, "optional": default is None, **more}
     return Field(name=name, kind="int", default=default, low=low, high=high, **given)  # type: ignore[arg-type]
 
 
@@ -52,7 +52,6 @@ ROWS = (
         default=None,
         group="training",
         optional=True,
-        advanced=True,
     ),
     Field(
         name="bf16",
@@ -68,15 +67,14 @@ ROWS = (
         default=False,
         group="training",
         tasks=("train", "eval"),
-        advanced=True,
     ),
-    Field(name="pure_bf16", kind="bool", default=False, group="training", advanced=True),
-    _count("warmup_steps", 0, 0, 1_000_000, advanced=True),
-    _number("warmup_ratio", 0.0, 0.0, 1.0, step=0.01, advanced=True, to=""),
-    _number("max_grad_norm", 1.0, 0.0, 1e6, advanced=True),
-    _number("weight_decay", 0.0, 0.0, 10.0, advanced=True),
-    _count("max_steps", None, 1, 10**9, advanced=True, to="", unset=-1),
-    _count("seed", 42, 0, 2**31 - 1, advanced=True, tasks=("train", "eval")),
+    Field(name="pure_bf16", kind="bool", default=False, group="training"),
+    _count("warmup_steps", 0, 0, 1_000_000),
+    _number("warmup_ratio", 0.0, 0.0, 1.0, to=""),
+    _number("max_grad_norm", 1.0, 0.0, 1e6),
+    _number("weight_decay", 0.0, 0.0, 10.0),
+    _count("max_steps", None, 1, 10**9, to="", unset=-1),
+    _count("seed", 42, 0, 2**31 - 1, tasks=("train", "eval")),
     Field(
         name="neftune_noise_alpha",
         kind="float",
@@ -85,7 +83,6 @@ ROWS = (
         low=0.0,
         high=100.0,
         optional=True,
-        advanced=True,
         to="neftune_noise_alpha",
     ),
     Field(
@@ -93,14 +90,12 @@ ROWS = (
         kind="bool",
         default=False,
         group="training",
-        advanced=True,
     ),
     Field(
         name="enable_liger_kernel",
         kind="bool",
         default=False,
         group="training",
-        advanced=True,
     ),
     Field(
         name="deepspeed",
@@ -108,7 +103,6 @@ ROWS = (
         default=None,
         group="training",
         optional=True,
-        advanced=True,
     ),
     Field(
         name="do_train",
@@ -116,7 +110,6 @@ ROWS = (
         default=None,
         group="training",
         optional=True,
-        advanced=True,
         widget="none",
     ),
     Field(
@@ -125,7 +118,6 @@ ROWS = (
         default=True,
         group="evaluation",
         tasks=("train", "eval"),
-        advanced=True,
         widget="none",
     ),
 )

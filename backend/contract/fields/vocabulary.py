@@ -4,7 +4,7 @@ from backend.contract.field import Field
 
 
 def _row(name: str, kind: str) -> Field:
-    given: dict[str, object] = {"group": "model", "optional": True, "advanced": True}
+    given: dict[str, object] = {"group": "model", "optional": True}
     return Field(name=name, kind=kind, default=None, **given)  # type: ignore[arg-type]
 
 
