@@ -19,6 +19,7 @@ from backend.contract.printed import say
 from backend.contract.problems import TuneboardError
 from backend.contract.reference import asks_for_help, help_text
 from backend.contract.texts import has, t
+from backend.contract.typed import Arguments
 
 RUNS = ("train", "eval", "export", "vocab")
 # Libraries that warn, whenever they are imported, of what this machine lacks, asked for or not.
@@ -95,7 +96,7 @@ def _work(task: str, words: list[str], folder: Path) -> int:
 
     def work() -> None:
         values = resolved(_values(task, words)[1])
-        if values.get("use_cpu"):
+        if values.use_cpu:
             os.environ |= CPU_ALONE
         importlib.import_module(WORKERS[task]).run(values, folder)
 
@@ -115,7 +116,7 @@ def _serve(task: str, function: str, words: list[str]) -> int:
         say(help_text(task))
         return 0
     _, values = _values(task, words)
-    run: Callable[[Values], int | None] = getattr(
+    run: Callable[[Arguments], int | None] = getattr(
         importlib.import_module("backend.serve"), function
     )
     return run(resolved(values)) or 0

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from backend.contract import run_names
-from backend.contract.arguments import ignored, judged
+from backend.contract.arguments import ignored, judged, resolved
 from backend.contract.dataset_info import MEDIA_PROBLEM
 from backend.contract.field import Values
 from backend.contract.preflight import check_paths
@@ -34,7 +34,7 @@ def checked(
     if look and not wrong:
         look(values)
     found += [one for one in check_paths(values, task) if one.field not in wrong]
-    pictured = pictures.problems(values, task)
+    pictured = pictures.problems(resolved(values), task)
     found = [*pictured, *found]
     found.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
     errors = [problem for problem in found if not problem.notice]

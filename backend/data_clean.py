@@ -107,7 +107,7 @@ def _counter(given: Namespace, more: list[str], stage: str) -> Count:
     if errors(problems):
         raise UsageError(*errors(problems))
     values, _ = run_names.resolve(values)
-    if not values.get("model_name_or_path"):
+    if not values["model_name_or_path"]:
         raise UsageError(Problem(code="model_required", field="model_name_or_path"))
     from backend.cleaning.lengths import Counter
 

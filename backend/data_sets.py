@@ -11,6 +11,7 @@ from backend.contract.dataset_info import Entry
 from backend.contract.printed import one_line, say
 from backend.contract.problems import DataError, Problem, UsageError
 from backend.contract.texts import t
+from backend.contract.typed import Arguments
 from backend.data_options import Options, say_json
 from backend.datafiles import index, values
 from backend.datafiles.check import LONG, Checking, Progress, Report, check
@@ -96,7 +97,7 @@ def _fetched(entry: Entry) -> list[Path]:
     it is only a part of a split."""
     from backend.data import hub
 
-    parts = hub.load(entry, {}).whole()
+    parts = hub.load(entry, Arguments()).whole()
     if parts is None:
         raise DataError(Problem(code="hub_part", params={"name": entry.name, "split": entry.split}))
     return parts

@@ -13,9 +13,9 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from backend import scores
 from backend.contract import run_folder
-from backend.contract.field import Values
 from backend.contract.files import write_atomic
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.data import prepare, templates
 from backend.failures import Stopped
 from backend.generation import Sampling, context_length, end_ids, pad_id
@@ -33,13 +33,13 @@ MAX_EXPONENT = 700.0  # the largest loss whose exponential is a float
 Results = dict[str, float | None]
 
 
-def run(values: Values, folder: Path) -> None:
+def run(values: Arguments, folder: Path) -> None:
     """Evaluate as the arguments say and write the results into the run folder.
 
     Raises UsageError (nothing to do), DataError, ModelError, or Stopped when the person asked.
     """
-    predicts = bool(values["do_predict"] or values["predict_with_generate"])
-    if not (predicts or values["do_eval"]):
+    predicts = values.do_predict or values.predict_with_generate
+    if not (predicts or values.do_eval):
         raise UsageError(Problem(code="nothing_to_evaluate", field="do_eval"))
     report = Report(folder)
     report.phase("loading")
@@ -49,7 +49,7 @@ def run(values: Values, folder: Path) -> None:
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
     evaluation = prompts = None
-    if values["do_eval"]:
+    if values.do_eval:
         report.phase("tokenizing")
         evaluation = prepare.training(values, tokenizer, template, report).evaluation
     if predicts:
@@ -59,7 +59,7 @@ def run(values: Values, folder: Path) -> None:
     model = load.model(values, training=False)
     results: Results = {}
     if evaluation is not None:
-        measure = _preferences if values["stage"] == "rm" else _loss
+        measure = _preferences if values.stage == "rm" else _loss
         results |= measure(model, evaluation, tokenizer.pad_token_id or 0, values, report)
         _write(folder / EVAL_RESULTS, results)
     if prompts is not None:
@@ -69,7 +69,7 @@ def run(values: Values, folder: Path) -> None:
     _write(folder / run_folder.RESULTS, results)
 
 
-def _loss(model: Any, rows: Any, pad_id: int, values: Values, report: Report) -> Results:
+def _loss(model: Any, rows: Any, pad_id: int, values: Arguments, report: Report) -> Results:
     """Mean negative log-likelihood of the learned tokens (nats a token), and its exponential."""
     report.phase("evaluating")
     began = time.monotonic()
@@ -87,7 +87,7 @@ def _loss(model: Any, rows: Any, pad_id: int, values: Values, report: Report) ->
     }
 
 
-def _preferences(model: Any, rows: Any, pad_id: int, values: Values, report: Report) -> Results:
+def _preferences(model: Any, rows: Any, pad_id: int, values: Arguments, report: Report) -> Results:
     """How a reward model scores pairs: its loss, and the figures that its training has, too."""
     report.phase("evaluating")
     began = time.monotonic()
@@ -111,11 +111,11 @@ def _preferences(model: Any, rows: Any, pad_id: int, values: Values, report: Rep
 
 
 def _inputs(
-    model: Any, rows: Any, collate: Any, values: Values, report: Report
+    model: Any, rows: Any, collate: Any, values: Arguments, report: Report
 ) -> Iterator[dict[str, Any]]:
     """Batches on the model's device, the longest rows first. Raises Stopped when it is asked."""
     done = 0
-    for batch in _batches(list(rows["length"]), int(values["per_device_eval_batch_size"] or 1)):
+    for batch in _batches(list(rows["length"]), values.per_device_eval_batch_size):
         if report.stop_requested():
             raise Stopped
         inputs = collate([rows[index] for index in batch])
@@ -130,7 +130,7 @@ def _inputs(
 class Predictor:
     """Generates an answer to every prompt, several at once, and scores them."""
 
-    def __init__(self, model: Any, tokenizer: Any, template: Any, values: Values) -> None:
+    def __init__(self, model: Any, tokenizer: Any, template: Any, values: Arguments) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._values = values
@@ -144,11 +144,11 @@ class Predictor:
         At the end, or when the person stops it (Stopped), its rows are in the data's order.
         """
         report.phase("predicting")
-        torch.manual_seed(int(self._values["seed"] or 0))
+        torch.manual_seed(self._values.seed)
         began = time.monotonic()
         rows: dict[int, dict[str, str]] = {}
         alone = soft_prompts.reads_alone(self._model)
-        size = 1 if alone else int(self._values["per_device_eval_batch_size"] or 1)
+        size = 1 if alone else self._values.per_device_eval_batch_size
         lengths = [len(prompt.prompt_ids) for prompt in prompts]
         path = folder / PREDICTIONS
         with path.open("w", encoding="utf-8") as file:
@@ -181,8 +181,8 @@ class Predictor:
         config = sampling.config(
             self._end,
             self._pad,
-            num_beams=int(self._values["num_beams"] or 1),
-            length_penalty=float(self._values["length_penalty"] or 0.0),
+            num_beams=self._values.num_beams,
+            length_penalty=self._values.length_penalty,
         )
         with torch.inference_mode():
             output = self._model.generate(

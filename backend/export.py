@@ -6,7 +6,7 @@ The folder appears at the end, whole; a failure, a stop or a full disk leaves no
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from transformers import AutoConfig, GenerationConfig
 
 from backend import gptq, hub_push, model_card, modelfile
 from backend.contract import model_folder, run_folder
-from backend.contract.field import Value
 from backend.contract.files import read_json, write_atomic
 from backend.contract.home import output
 from backend.contract.problems import ModelError, Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.data import templates
 from backend.data.rendering import Template
 from backend.model import adapters, full_model, load, merging, side_files
@@ -31,8 +31,6 @@ from backend.report import Report
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 GIGABYTE = 10**9  # as model files are measured
-
-Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Plan:
         return sum(tensor.size_as(self.dtype) for tensor in self.architecture.tensors.values())
 
 
-def run(values: Values, folder: Path) -> None:
+def run(values: Arguments, folder: Path) -> None:
     """Export as `values` say into export_dir; `folder` is the run's own, for reports.
 
     Raises TuneboardError for what the person can act on, and Stopped.
@@ -69,7 +67,7 @@ def run(values: Values, folder: Path) -> None:
         report.notice(notice)
     with new_model_folder(values, plan.target, plan.size) as made:
         report.phase("exporting")
-        if values.get("export_quantization_bit"):
+        if values.export_quantization_bit:
             gptq.quantize(plan.base, made, tokenizer, values)
         else:
             _write_weights(plan, values, made, report)
@@ -80,8 +78,8 @@ def run(values: Values, folder: Path) -> None:
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
     where = {"path": str(plan.target), "size": gigabytes(size)}
     report.notice(Problem(code="exported", params=where, notice=True))
-    if values.get("export_hub_model_id"):
-        _push(plan, str(values["export_hub_model_id"]), report)
+    if values.export_hub_model_id:
+        _push(plan, str(values.export_hub_model_id), report)
 
 
 def _push(plan: Plan, name: str, report: Report) -> None:
@@ -90,10 +88,10 @@ def _push(plan: Plan, name: str, report: Report) -> None:
     report.notice(Problem(code="hub_pushed", params={"name": place}, notice=True))
 
 
-def _plan(values: Values) -> Plan:
+def _plan(values: Arguments) -> Plan:
     """Everything that can be refused, before anything is loaded or written."""
     require_free(values)
-    target = output(str(values["export_dir"]))
+    target = output(str(values.export_dir))
     base = load.base_folder(values)
     if read_json(base / "config.json").get("quantization_config"):
         params = {"path": str(base)}
@@ -102,26 +100,26 @@ def _plan(values: Values) -> Plan:
         )
     folders = load.adapter_folders(values)
     adapters.require_mergeable(folders)
-    dtype = DTYPES.get(str(values["export_dtype"]))
+    dtype = DTYPES.get(values.export_dtype)
     plan = Plan(base, load.base_architecture(values), folders, dtype, target)
-    if plan.architecture.sees and values.get("export_quantization_bit"):
+    if plan.architecture.sees and values.export_quantization_bit:
         problem = Problem(code="export_quantization_sees", field="export_quantization_bit")
         raise UsageError(problem)
-    if folders and values.get("export_quantization_bit"):
+    if folders and values.export_quantization_bit:
         problem = Problem(code="export_quantization_and_adapter", field="export_quantization_bit")
         raise UsageError(problem)
     require_room(plan.target, plan.size)
     return plan
 
 
-def _write_weights(plan: Plan, values: Values, made: Path, report: Report) -> None:
+def _write_weights(plan: Plan, values: Arguments, made: Path, report: Report) -> None:
     """Weights and config.json; tensor by tensor where the adapters are plain LoRA."""
 
     def progress(done: int, total: int) -> None:
         report.progress(done, total)  # raises Stopped
 
-    shard = int(float(values["export_size"] or 5.0) * GIGABYTE)
-    device = load.device() if values["export_device"] == "auto" else "cpu"
+    shard = int(values.export_size * GIGABYTE)
+    device = load.device() if values.export_device == "auto" else "cpu"
     how = merging.How(plan.dtype, shard, "cpu" if device == "mps" else device, progress)
     tensors = plan.architecture.tensors
     deltas = merging.plain(plan.adapters, tensors, plan.architecture.renamed)
@@ -134,12 +132,12 @@ def _write_weights(plan: Plan, values: Values, made: Path, report: Report) -> No
         config.pop("torch_dtype", None)
         config |= {"dtype": str(plan.dtype).removeprefix("torch.")}
     (made / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    if values.get("trust_remote_code"):  # to be there when config.json is read
+    if values.trust_remote_code:  # to be there when config.json is read
         for code in plan.base.glob("*.py"):
             shutil.copy(code, made)
 
 
-def _merge_with_peft(plan: Plan, values: Values, made: Path, how: merging.How) -> None:
+def _merge_with_peft(plan: Plan, values: Arguments, made: Path, how: merging.How) -> None:
     """Every kind of adapter that peft can merge; the whole model is in memory."""
     stored = dtype_of(plan.architecture.tensors)
     exact = torch.promote_types(stored, plan.dtype or stored)
@@ -179,22 +177,20 @@ def _untie(model: Any) -> None:
         model.all_tied_weights_keys = {}
 
 
-def _write_settings(plan: Plan, values: Values, made: Path, template: Template) -> None:
+def _write_settings(plan: Plan, values: Arguments, made: Path, template: Template) -> None:
     """What the base has beside its weights, Ollama's Modelfile, and the model card."""
-    config = AutoConfig.from_pretrained(
-        made, trust_remote_code=bool(values.get("trust_remote_code"))
-    )
+    config = AutoConfig.from_pretrained(made, trust_remote_code=values.trust_remote_code)
     carried = templates.saved(template, values)
     ends = [*carried.answer_ends, *template.answer_ends]
     side_files.SideFiles.of(values, template.tokenizer, template.name, ends).write(made, whole=True)
-    if values["export_modelfile"]:
+    if values.export_modelfile:
         context = getattr(config.get_text_config(), "max_position_embeddings", modelfile.CONTEXT)
         text = modelfile.modelfile(carried, values, context)
         (made / modelfile.NAME).write_text(text, encoding="utf-8")
     (made / "README.md").write_text(_card(plan, values), encoding="utf-8")
 
 
-def _card(plan: Plan, values: Values) -> str:
+def _card(plan: Plan, values: Arguments) -> str:
     """The model card: what was merged into what, and how to load it."""
     base = model_card.public(load.base_name(values))
     head = {
@@ -204,7 +200,7 @@ def _card(plan: Plan, values: Values) -> str:
         "tags": ["tuneboard"],
     }
     names = ", ".join(each.name for each in plan.adapters) or "none"
-    bits = values.get("export_quantization_bit")
+    bits = values.export_quantization_bit
     stored = plan.dtype or dtype_of(plan.architecture.tensors)
     dtype = f"GPTQ {bits} bit" if bits else str(stored).removeprefix("torch.")
     return (

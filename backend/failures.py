@@ -11,11 +11,12 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from backend.contract import run_folder
-from backend.contract.field import Value
+from backend.contract.arguments import resolved
+from backend.contract.fields import FIELDS
 from backend.contract.files import read_json, write_atomic
 from backend.contract.problems import (
     STOPPED_EXIT,
@@ -25,6 +26,7 @@ from backend.contract.problems import (
     TuneboardError,
 )
 from backend.contract.states import DONE
+from backend.contract.typed import Arguments
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FULL_TEXT = re.compile(
@@ -89,7 +91,7 @@ def note_code(code: int, folder: Path) -> None:
         logger.error("status.json could not be written: %s", error)  # noqa: TRY400
 
 
-def explain(error: BaseException, values: Mapping[str, Value]) -> TuneboardError:
+def explain(error: BaseException, values: Arguments) -> TuneboardError:
     """The error in terms that the person can act on, given the arguments of the run."""
     if isinstance(error, TuneboardError):
         return error
@@ -130,25 +132,25 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         here = here.__cause__ or here.__context__
 
 
-def _memory_problem(values: Mapping[str, Value]) -> Problem:
+def _memory_problem(values: Arguments) -> Problem:
     """What to try next: half the batch with twice the accumulation, else less of everything."""
-    batch = values.get("per_device_train_batch_size")
-    steps = values.get("gradient_accumulation_steps")
-    if isinstance(batch, int) and isinstance(steps, int) and batch > 1:
+    if "per_device_train_batch_size" not in values:
+        return Problem(code="out_of_memory")
+    batch, steps = values.per_device_train_batch_size, values.gradient_accumulation_steps
+    if batch > 1:
         params = {"batch": batch, "next_batch": batch // 2, "next_accumulation": steps * 2}
         return Problem(
             code="out_of_memory_batch", field="per_device_train_batch_size", params=params
         )
-    if isinstance(batch, int):
-        cutoff = values.get("cutoff_len")
-        params = {"cutoff": cutoff if isinstance(cutoff, int) else 0}
-        return Problem(code="out_of_memory_smallest", field="cutoff_len", params=params)
-    return Problem(code="out_of_memory")
+    params = {"cutoff": values.cutoff_len}
+    return Problem(code="out_of_memory_smallest", field="cutoff_len", params=params)
 
 
-def _arguments(folder: Path) -> Mapping[str, Value]:
-    arguments = read_json(folder / run_folder.RUN).get("arguments")
-    return arguments if isinstance(arguments, dict) else {}
+def _arguments(folder: Path) -> Arguments:
+    """The arguments of a run as its run.json has them."""
+    written = read_json(folder / run_folder.RUN).get("arguments")
+    known = written if isinstance(written, dict) else {}
+    return resolved({name: value for name, value in known.items() if name in FIELDS})
 
 
 def _record(told: TuneboardError, folder: Path) -> None:

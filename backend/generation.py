@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from backend.contract.field import Values
+from backend.contract.typed import Arguments
 
 if TYPE_CHECKING:  # the server answers before the library is loaded
     from transformers import GenerationConfig
@@ -31,15 +31,15 @@ class Sampling:
     skip_special_tokens: bool = True
 
     @classmethod
-    def of(cls, values: Values) -> "Sampling":
+    def of(cls, values: Arguments) -> "Sampling":
         """The sampling that the arguments of eval, chat or api ask for."""
         return cls(
-            max_tokens=int(values["max_new_tokens"] or 0),
-            temperature=float(values["temperature"] or 0.0) if values["do_sample"] else 0.0,
-            top_p=float(values["top_p"] or 0.0),
-            top_k=int(values["top_k"] or 0),
-            repetition_penalty=float(values["repetition_penalty"] or 1.0),
-            skip_special_tokens=bool(values["skip_special_tokens"]),
+            max_tokens=values.max_new_tokens,
+            temperature=values.temperature if values.do_sample else 0.0,
+            top_p=values.top_p,
+            top_k=values.top_k,
+            repetition_penalty=values.repetition_penalty,
+            skip_special_tokens=values.skip_special_tokens,
         )
 
     def within(self, context: int | None, prompt: int) -> "Sampling":

@@ -6,7 +6,7 @@ Transformers", 2022.
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from backend import datafiles
-from backend.contract.field import Value
 from backend.contract.model_folder import local
 from backend.contract.problems import DataError, Problem
+from backend.contract.typed import Arguments
 from backend.model.device import device
 from backend.model.tensors import layout
 
@@ -24,7 +24,7 @@ FIELD = "export_quantization_dataset"
 GROUPS = (128, 64, 32)  # weights that share a scale; it must divide the width of each matrix
 
 
-def quantize(base: Path, made: Path, tokenizer: Any, values: Mapping[str, Value]) -> None:
+def quantize(base: Path, made: Path, tokenizer: Any, values: Arguments) -> None:
     """Write the quantised model of the folder `base` into `made`.
 
     Raises DataError where the sample texts hold nothing.
@@ -35,21 +35,21 @@ def quantize(base: Path, made: Path, tokenizer: Any, values: Mapping[str, Value]
     from gptqmodel import GPTQModel, QuantizeConfig
 
     config = QuantizeConfig(
-        bits=int(str(values["export_quantization_bit"])),
+        bits=int(str(values.export_quantization_bit)),
         group_size=_group_size(base),
-        device=device() if values["export_device"] == "auto" else "cpu",
+        device=device() if values.export_device == "auto" else "cpu",
     )
-    trust = bool(values.get("trust_remote_code"))
+    trust = values.trust_remote_code
     model = GPTQModel.load(str(base), config, trust_remote_code=trust)
     model.quantize(texts, batch_size=1)
     model.save(str(made))
     (made / "quant_log.csv").unlink(missing_ok=True)
 
 
-def samples(tokenizer: Any, values: Mapping[str, Value]) -> list[dict[str, torch.Tensor]]:
+def samples(tokenizer: Any, values: Arguments) -> list[dict[str, torch.Tensor]]:
     """At most nsamples windows of maxlen tokens ([1, length] int64) of the joined texts."""
-    count = int(str(values["export_quantization_nsamples"]))
-    length = int(str(values["export_quantization_maxlen"]))
+    count = values.export_quantization_nsamples
+    length = values.export_quantization_maxlen
     path = local(str(values[FIELD]))
     ids: list[int] = []
     for text in _texts(path):

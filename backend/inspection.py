@@ -21,10 +21,10 @@ from typing import Any, TextIO
 
 from backend.contract import run_names
 from backend.contract.arguments import from_argv, parse, resolved
-from backend.contract.field import Values
 from backend.contract.printed import say
 from backend.contract.problems import Problem, TuneboardError, UsageError, errors
 from backend.contract.texts import t
+from backend.contract.typed import Arguments
 from backend.data import lengths, template_check, templates, tokens, window
 from backend.data.rendering import Template
 from backend.datafiles.values import dumps
@@ -105,7 +105,7 @@ def inspect_tokens(words: list[str]) -> list[dict[str, Any]]:
     return _seen(values, _opened(values), first, last - first)[0]
 
 
-def _values(words: list[str]) -> Values:
+def _values(words: list[str]) -> Arguments:
     values, problems = from_argv(words, "train")
     if errors(problems):
         raise UsageError(*errors(problems))
@@ -113,7 +113,7 @@ def _values(words: list[str]) -> Values:
     return resolved(run_names.resolve(values)[0])
 
 
-def _opened(values: Values) -> Opened:
+def _opened(values: Arguments) -> Opened:
     """The template of these values; raises ModelError, UsageError (no set, no model)."""
     for name, code in (("dataset", "dataset"), ("model_name_or_path", "model")):
         if not values.get(name):
@@ -124,7 +124,7 @@ def _opened(values: Values) -> Opened:
 
 
 def _seen(
-    values: Values, opened: Opened, first: int, count: int
+    values: Arguments, opened: Opened, first: int, count: int
 ) -> tuple[list[dict[str, Any]], list[Problem]]:
     template, own = opened
     seen = window.see(values, template, first, count)
@@ -134,11 +134,11 @@ def _seen(
 
 
 def _stats(
-    values: Values, opened: Opened, exact: bool, progress: Progress
+    values: Arguments, opened: Opened, exact: bool, progress: Progress
 ) -> tuple[dict[str, Any], list[Problem]]:
     template, own = opened
     found = lengths.stats(lengths.measure(values, template, exact, progress), values)
-    seen = window.see({**values, "packing": False, "neat_packing": False}, template, 0, CHECKED)
+    seen = window.see(values.replace(packing=False, neat_packing=False), template, 0, CHECKED)
     return found, template_check.check(template, own, values, seen.conversations, seen.examples)
 
 
@@ -163,10 +163,10 @@ def serve() -> int:
 
 
 def _answer(asked: Mapping[str, Any], held: dict[str, Opened], out: TextIO) -> dict[str, Any]:
-    values, problems = parse(asked["values"], "train")
+    parsed, problems = parse(asked["values"], "train")
     if errors(problems):
         raise UsageError(*errors(problems))
-    values = resolved(values)
+    values = resolved(parsed)
     opened = _kept(values, held)
     if asked["do"] == "stats":
         found, notices = _stats(
@@ -189,9 +189,9 @@ def _added(tokenizer: Any) -> list[int]:
     return [index for index, token in tokenizer.added_tokens_decoder.items() if token.special]
 
 
-def _kept(values: Values, held: dict[str, Opened]) -> Opened:
+def _kept(values: Arguments, held: dict[str, Opened]) -> Opened:
     """The template from the last requests, while neither arguments nor files have changed."""
-    if not values.get("dataset") or not values.get("model_name_or_path"):
+    if not values.dataset or not values.model_name_or_path:
         return _opened(values)
     folder = load.base_folder(values)
     files = sorted((file.name, file.stat().st_mtime_ns) for file in folder.glob("*.js*"))

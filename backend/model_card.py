@@ -7,15 +7,13 @@ from pathlib import Path
 import yaml
 
 from backend.contract.arguments import to_yaml
-from backend.contract.field import Value
 from backend.contract.methods import is_adapter
+from backend.contract.typed import Arguments
 
 PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "tokenizers")
 
 
-def write(
-    folder: Path, values: Mapping[str, Value], results: Mapping[str, float], base: str
-) -> None:
+def write(folder: Path, values: Arguments, results: Mapping[str, float], base: str) -> None:
     """Write the model card of a finished run into its folder, over what a library put there.
 
     `base` is the hub id or the folder of the model that was trained.
@@ -23,9 +21,9 @@ def write(
     base = public(base)
     head = {
         "base_model": base,
-        "library_name": "peft" if is_adapter(values["finetuning_type"]) else "transformers",
+        "library_name": "peft" if is_adapter(values.finetuning_type) else "transformers",
         "pipeline_tag": "text-generation",
-        "tags": ["tuneboard", str(values["stage"]), str(values["finetuning_type"])],
+        "tags": ["tuneboard", values.stage, values.finetuning_type],
     }
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---",
@@ -51,10 +49,10 @@ def public(base: str) -> str:
     return Path(base).name if Path(base).is_absolute() else base
 
 
-def _evaluated(values: Mapping[str, Value]) -> str:
-    if values.get("eval_dataset"):
-        return str(values["eval_dataset"])
-    return f"val_size {values['val_size']}" if values.get("val_size") else "nothing"
+def _evaluated(values: Arguments) -> str:
+    if values.eval_dataset:
+        return str(values.eval_dataset)
+    return f"val_size {values['val_size']}" if values.val_size else "nothing"
 
 
 def _table(results: Mapping[str, float]) -> str:
@@ -62,13 +60,11 @@ def _table(results: Mapping[str, float]) -> str:
     return "\n".join(["| figure | value |", "|---|---|", *rows])
 
 
-def _code(values: Mapping[str, Value]) -> str:
+def _code(values: Arguments) -> str:
     kind = (
-        "AutoPeftModelForCausalLM"
-        if is_adapter(values["finetuning_type"])
-        else "AutoModelForCausalLM"
+        "AutoPeftModelForCausalLM" if is_adapter(values.finetuning_type) else "AutoModelForCausalLM"
     )
-    library = "peft" if is_adapter(values["finetuning_type"]) else "transformers"
+    library = "peft" if is_adapter(values.finetuning_type) else "transformers"
     return (
         f"from {library} import {kind}\nfrom transformers import AutoTokenizer\n\n"
         f'model = {kind}.from_pretrained("<this folder>")\n'

@@ -6,11 +6,11 @@ it wrote around them becomes Ollama's (Go) template.
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.data.rendering import RENDER_ERRORS, Template
 
 CONTEXT = (
@@ -44,14 +44,14 @@ class Around:
     late: bool = False
 
 
-def modelfile(template: Template, values: Mapping[str, Value], context: int) -> str:
+def modelfile(template: Template, values: Arguments, context: int) -> str:
     """The text of a Modelfile for the folder it lies in; `context` is the range in tokens."""
     lines = ["FROM ."]
     around = surroundings(template)
     if around is not None:
         lines.append(f'TEMPLATE """{go_template(around)}"""')
-    if values.get("default_system"):
-        lines.append(f'SYSTEM """{_unquoted(str(values["default_system"]))}"""')
+    if values.default_system:
+        lines.append(f'SYSTEM """{_unquoted(str(values.default_system))}"""')
     lines += [f'PARAMETER stop "{_escaped(stop)}"' for stop in template.ends]
     lines.append(f"PARAMETER num_ctx {min(context, CONTEXT)}")
     return "\n\n".join(lines[:-1]) + f"\n{lines[-1]}\n"

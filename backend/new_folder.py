@@ -3,17 +3,15 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from backend.contract import preflight
-from backend.contract.field import Value
 from backend.contract.files import make_readable, sync_folder
 from backend.contract.problems import DiskFullError, Problem, TuneboardError, UsageError
+from backend.contract.typed import Arguments
 from backend.failures import is_disk_full
-
-Values = Mapping[str, Value]
 
 FIELD = "export_dir"  # the argument that names such a folder
 SMALL_FILES = 50_000_000  # bytes: room for tokenizer and configs
@@ -40,7 +38,7 @@ def scratch(target: Path, occupied: Callable[[], None]) -> Iterator[Path]:
 
 
 @contextmanager
-def new_model_folder(values: Values, target: Path, size: int) -> Iterator[Path]:
+def new_model_folder(values: Arguments, target: Path, size: int) -> Iterator[Path]:
     """A folder to fill with a model of `size` bytes, which is `target` (export_dir) at the end.
 
     Raises UsageError where the place is taken, also where it was taken meanwhile, or cannot be
@@ -57,7 +55,7 @@ def new_model_folder(values: Values, target: Path, size: int) -> Iterator[Path]:
         raise _explain(error, target, size) from error
 
 
-def require_free(values: Values) -> None:
+def require_free(values: Arguments) -> None:
     """Raises UsageError where export_dir cannot be what is to be made."""
     wrong = preflight.check_export(values)
     if wrong:

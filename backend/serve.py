@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
 
-from backend.contract.field import FieldError, Value, Values
+from backend.contract.field import FieldError, Value
 from backend.contract.fields import FIELDS
 from backend.contract.problems import Problem, UsageError
 from backend.contract.slow_clients import TimedProtocol
 from backend.contract.texts import t
+from backend.contract.typed import Arguments
 from backend.generation import Sampling
 from backend.serving import engines
 from backend.serving.app import build
@@ -40,20 +41,20 @@ GRACE_S = 2  # seconds that open answers get when the server ends
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def run(values: Values) -> int:
+def run(values: Arguments) -> int:
     """Serve until Ctrl-C; the address is printed as `ready http://host:port` once it answers.
 
     The model is loaded behind the running server; /health tells how far that is. Raises UsageError
     (port taken, or an outside address without a key). Returns the exit code.
     """
     values = _with_environment(values)
-    host, key = str(values["host"]), str(values["api_key"] or "") or None
+    host, key = values.host, (values.api_key or "") or None
     if key is None and not is_loopback(host):
         raise UsageError(Problem(code="api_key_required", field="host", params={"host": host}))
-    if values["infer_backend"] != "huggingface":
+    if values.infer_backend != "huggingface":
         _tell_notices(engines.base_notices(values))
         return engines.run(values, _model_name(values), key)
-    bound = _bind(host, int(values["port"] or 0))
+    bound = _bind(host, values.port)
     if os.environ.get("API_WITH_PARENT"):
         threading.Thread(target=_end_with_parent, daemon=True).start()
     service = Service(_model_name(values), lambda: _load(values), _tell)
@@ -85,7 +86,7 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def chat_in_terminal(values: Values) -> int:
+def chat_in_terminal(values: Arguments) -> int:
     """Talk with the model: /clear begins anew, /exit or the end of the input ends it."""
     talks = sys.stdin.isatty()
     if talks:
@@ -189,9 +190,9 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _with_environment(values: Values) -> Values:
-    """Values where API_HOST, API_PORT, API_KEY and API_MODEL_NAME stand in for absent arguments."""
-    merged = dict(values)
+def _with_environment(values: Arguments) -> Arguments:
+    """API_HOST, API_PORT, API_KEY and API_MODEL_NAME stand in for absent arguments."""
+    merged: dict[str, Value] = {}
     problems: list[Problem] = []
     for name, variable in ENVIRONMENT.items():
         given = os.environ.get(variable)
@@ -203,14 +204,14 @@ def _with_environment(values: Values) -> Values:
             problems.append(error.problem)
     if problems:
         raise UsageError(*problems)
-    return merged
+    return values.replace(**merged)
 
 
-def _model_name(values: Values) -> str:
+def _model_name(values: Arguments) -> str:
     """The name under which the model is served: as given, else the last part of its path."""
-    own = values["api_model_name"]
-    adapter = str(values["adapter_name_or_path"] or "").rpartition(",")[2].strip()
-    path = adapter or str(values["model_name_or_path"])
+    own = values.api_model_name
+    adapter = (values.adapter_name_or_path or "").rpartition(",")[2].strip()
+    path = adapter or str(values.model_name_or_path)
     return str(own or Path(path).name or path)
 
 
@@ -234,7 +235,7 @@ def _address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _load(values: dict[str, Value]) -> "Engine":
+def _load(values: Arguments) -> "Engine":
     from backend.serving.engine import Engine  # torch: seconds, so not before the port answers
 
     engine = Engine.load(values)

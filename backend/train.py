@@ -4,7 +4,6 @@ import importlib
 import json
 import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ from transformers import set_seed
 
 from backend import hub_push, model_card, plots
 from backend.contract import metrics, run_folder
-from backend.contract.field import Value
 from backend.contract.files import write_atomic
 from backend.contract.problems import Problem
+from backend.contract.typed import Arguments
 from backend.data import prepare, templates
 from backend.failures import Stopped
 from backend.model import adapters, load, reference, vocabulary
@@ -38,7 +37,7 @@ STAGES = {
 PREDICTING = ("pt", "sft")  # stages whose loss is that of the next token
 
 
-def run(values: Mapping[str, Value], folder: Path) -> None:
+def run(values: Arguments, folder: Path) -> None:
     """Train as `values` say; the result lies in `folder`.
 
     Raises TuneboardError for what the person can act on, and Stopped after a stop that was asked
@@ -46,15 +45,15 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     """
     report = Report(folder)
     report.phase("loading")
-    checkpoint = checkpoints.choose(folder, values.get("resume_from_checkpoint"), report)
-    stage = stage_trainer(str(values["stage"]))
+    checkpoint = checkpoints.choose(folder, values.resume_from_checkpoint, report)
+    stage = stage_trainer(values.stage)
     stage.check(values)
     load.base_architecture(values)  # what cannot be trained whole is refused before data is read
     for notice in _base_notices(values):
         report.notice(notice)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
-    resolved = {**values, "template": template.name}
+    resolved = values.replace(template=template.name)
     report.phase("tokenizing")
     prepared = prepare.training(resolved, tokenizer, template, report)
     assert prepared.train is not None
@@ -90,11 +89,11 @@ def run(values: Mapping[str, Value], folder: Path) -> None:
     trainer.accelerator.wait_for_everyone()  # the first process to leave ends the others
     if trainer.told.stopped:
         raise Stopped
-    if values.get("push_to_hub") and report.writes:
+    if values.push_to_hub and report.writes:
         _push(values, folder, report)
 
 
-def _base_notices(values: Mapping[str, Value]) -> list[Problem]:
+def _base_notices(values: Arguments) -> list[Problem]:
     """Adapters of the policy, the reference or the reward model that meet another base."""
     found = load.base_notices(values)
     return found + reference.base_notices(values) + scoring.base_notices(values)
@@ -121,21 +120,21 @@ def save(trainer: Any, folder: Path) -> None:
     results = figures(trainer)
     write_atomic(folder / run_folder.RESULTS, json.dumps(results, indent=2))
     rows, _ = metrics.read(folder / run_folder.METRICS, 0)
-    if trainer.values.get("plot_loss"):
+    if trainer.values.plot_loss:
         plots.draw_loss(rows, folder / plots.NAME)
     model_card.write(folder, trainer.values, results, load.base_name(trainer.values))
 
 
-def _push(values: Mapping[str, Value], folder: Path, report: Report) -> None:
+def _push(values: Arguments, folder: Path, report: Report) -> None:
     """The finished model to the hub. Raises TuneboardError where the hub does not take it."""
     report.phase("uploading")
-    name, private = values.get("hub_model_id") or folder.name, values.get("hub_private_repo")
+    name, private = values.hub_model_id or folder.name, values.hub_private_repo
     place = hub_push.push(
         folder,
         str(name),
         "push_to_hub",
         private=None if private is None else bool(private),
-        revision=str(values["hub_revision"]) if values.get("hub_revision") else None,
+        revision=str(values.hub_revision) if values.hub_revision else None,
     )
     report.notice(Problem(code="hub_pushed", params={"name": place}, notice=True))
 
@@ -162,7 +161,7 @@ def figures(trainer: Any) -> dict[str, float]:
     kept = best if trainer.args.load_best_model_at_end and best else evaluated
     if kept:
         results["eval_loss"] = kept[-1]["eval_loss"]
-        if trainer.values["stage"] in PREDICTING:
+        if trainer.values.stage in PREDICTING:
             results["perplexity"] = math.exp(min(kept[-1]["eval_loss"], 700.0))
     logged = [row for row in state.log_history if "loss" in row]
     results |= own_figures({**(logged or [{}])[-1], **(kept or [{}])[-1]})

@@ -17,11 +17,11 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from backend.contract import dataset_info, run_folder, trained_with
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.files import read_json, write_atomic
 from backend.contract.home import output, shipped
 from backend.contract.model_folder import CONFIG
 from backend.contract.problems import DataError, ModelError, Params, Problem
+from backend.contract.typed import Arguments
 from backend.data import sources
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
@@ -43,14 +43,12 @@ KNOWN_MOST = 2000  # texts
 SHOWN = 100  # new pieces in the report
 TOKEN_ID = re.compile(r".*token_(id|ids|index)")  # what config.json calls single tokens
 
-Values = Mapping[str, Value]
-
 
 @dataclass(frozen=True)
 class Job:
     """What is extended, and where the result goes; `known` are the old pieces."""
 
-    values: Values
+    values: Arguments
     report: Report
     base: Path
     architecture: Architecture
@@ -64,7 +62,7 @@ class Job:
         return sum(tensor.size for tensor in self.architecture.tensors.values())
 
 
-def run(values: Values, folder: Path) -> None:
+def run(values: Arguments, folder: Path) -> None:
     """Extend the vocabulary as `values` say, into export_dir; `folder` is the run's own.
 
     Raises TuneboardError for what the person can act on, and Stopped.
@@ -81,7 +79,7 @@ def run(values: Values, folder: Path) -> None:
     _tell(figures, job)
 
 
-def _job(values: Values, report: Report) -> Job:
+def _job(values: Arguments, report: Report) -> Job:
     """Everything that can be refused before the corpus is read."""
     require_free(values)
     base = load.base_folder(values)
@@ -96,7 +94,7 @@ def _job(values: Values, report: Report) -> Job:
         params = {"kind": type(tokenizer).__name__}
         raise ModelError(Problem(code="vocab_kind", field=FIELD, params=params))
     known = learning.Pieces(fast, alphabet.of(json.loads(fast.to_str())))
-    target = output(str(values["export_dir"]))
+    target = output(str(values.export_dir))
     job = Job(values, report, base, load.base_architecture(values), tokenizer, known, target)
     require_room(target, job.size)
     return job
@@ -104,7 +102,7 @@ def _job(values: Values, report: Report) -> Job:
 
 def _extend(job: Job, made: Path) -> dict[str, Any]:
     """Fill the folder `made`; returns the report."""
-    corpus = texts.Corpus(_texts(job, names(job.values.get("dataset")), "dataset"))
+    corpus = texts.Corpus(_texts(job, names(job.values.dataset), "dataset"))
     learned = _learn(job, corpus)
     first = _first_id(job)
     ids = {piece: first + number for number, piece in enumerate(learned.pieces)}
@@ -122,9 +120,9 @@ def _texts(job: Job, sets: Sequence[str], argument: str) -> Iterator[str]:
     """
     account = sources.Account()
     for name in sets:
-        entry = dataset_info.find(name, job.values.get("dataset_dir"), argument)
+        entry = dataset_info.find(name, job.values.dataset_dir, argument)
         stage = STAGES[kind_of_set(entry)] if entry.path else "pt"
-        source = sources.Source(entry, {**job.values, "stage": stage}, argument)
+        source = sources.Source(entry, job.values.replace(stage=stage), argument)
         for conversation, _, _ in source.conversations(account):
             yield _text(conversation)
     for notice in account.notices():
@@ -140,7 +138,7 @@ def _text(one: Conversation) -> str:
 def _learn(job: Job, corpus: texts.Corpus) -> Learned:
     """The new pieces, as many as wanted. Raises DataError where the corpus has fewer."""
     job.report.phase("tokenizing")
-    total = int(str(job.values.get("max_samples") or 0))
+    total = job.values.max_samples or 0
     read = learning.read(
         job.tokenizer.backend_tokenizer,
         job.known,
@@ -152,7 +150,7 @@ def _learn(job: Job, corpus: texts.Corpus) -> Learned:
     if corpus.cut:
         params: Params = {"count": corpus.characters}
         job.report.notice(Problem(code="vocab_corpus_cut", params=params, notice=True))
-    wanted = int(str(job.values["new_pieces"]))
+    wanted = job.values.new_pieces
     learned = learning.learn(read, job.known, wanted)
     if len(learned.pieces) < wanted:
         params = {"count": len(learned.pieces), "wanted": wanted, "fewest": learning.FEWEST}
@@ -222,7 +220,7 @@ def _reloaded(job: Job, folder: Path) -> Any:
 
 
 def _trust(job: Job) -> dict[str, bool]:
-    return {"trust_remote_code": bool(job.values.get("trust_remote_code"))}
+    return {"trust_remote_code": job.values.trust_remote_code}
 
 
 def _figures(job: Job, made: Path, corpus: texts.Corpus, learned: Learned) -> dict[str, Any]:
@@ -234,7 +232,7 @@ def _figures(job: Job, made: Path, corpus: texts.Corpus, learned: Learned) -> di
     shown = islice(learned.pieces, SHOWN)
     return {
         "base_model": load.base_name(job.values),
-        "corpus": names(job.values.get("dataset")),
+        "corpus": names(job.values.dataset),
         "corpus_characters": corpus.characters,
         "new_pieces": len(learned.pieces),
         "new_merges": len(learned.merges),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backend.cleaning.rows import Item
-from backend.contract.field import Values
+from backend.contract.typed import Arguments
 from backend.data import templates, tokens
 from backend.data.examples import Example, Maker
 from backend.model import load
@@ -16,11 +16,11 @@ Lengths = list[int | None]
 class Counter:
     """Counts the tokens of rows: question and answer together, before any cut."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: Arguments) -> None:
         """values: arguments of train with a model. Raises ModelError, UsageError."""
         tokenizer = load.tokenizer(values)
         policy = replace(tokens.Policy.of(values), cutoff_len=sys.maxsize, train_on_prompt=True)
-        stage = str(values["stage"])
+        stage = values.stage
         self._maker = Maker(stage, templates.load(values, tokenizer), policy)
 
     def __call__(self, items: Sequence[Item]) -> Lengths:

@@ -17,6 +17,7 @@ from backend.contract.foreign import ALIASES, CHOICES, FOREIGN
 from backend.contract.foreign.spellings import HINTS
 from backend.contract.problems import Params, Problem
 from backend.contract.rules import broken
+from backend.contract.typed import Arguments
 
 MAX_PROBLEMS = 100
 
@@ -278,12 +279,16 @@ def from_yaml(path: str, task: str) -> tuple[Values, list[Problem]]:
     return values, problems + wrong
 
 
-def resolved(values: Values) -> Values:
-    """Values with what follows from others filled in: lora_alpha is twice lora_rank when unset."""
+def resolved(values: Mapping[str, Value]) -> Arguments:
+    """Typed arguments of values that were checked, with what follows from others filled in:
+    lora_alpha is twice lora_rank when unset.
+
+    Raises TypeError where a name is no argument's.
+    """
     rank = values.get("lora_rank")
     if "lora_alpha" in values and values["lora_alpha"] is None and isinstance(rank, int):
-        return {**values, "lora_alpha": 2 * rank}
-    return values
+        values = {**values, "lora_alpha": 2 * rank}
+    return Arguments.of(values)
 
 
 def _row(name: str, task: str) -> Field:

@@ -1,6 +1,7 @@
 """`--help` of each subcommand and REFERENCE.md, both written from the rows and their texts.
 
-python -m backend.contract.reference write|check: `check` exits with 1 where REFERENCE.md is stale.
+python -m backend.contract.reference write|check: `check` exits with 1 where REFERENCE.md or the
+typed arguments (typed.py) are stale.
 """
 
 import re
@@ -9,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from backend.contract import typed_fields
 from backend.contract.arguments import fields_of, format_value, needs
 from backend.contract.field import Field
 from backend.contract.fields import FIELDS, GROUPS
@@ -153,18 +155,24 @@ def _columns(text: str) -> int:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write REFERENCE.md in the checkout, or check that it is what would be written."""
-    path = Path(__file__).resolve().parents[2] / FILE
+    """Write REFERENCE.md and typed.py in the checkout, or check that they are what would be."""
+    files = {FILE: reference(), typed_fields.FILE: typed_fields.source()}
+    root = Path(__file__).resolve().parents[2]
     if list(argv) == ["write"]:
-        write_atomic(path, reference())
+        for name, text in files.items():
+            write_atomic(root / name, text)
         return 0
     if list(argv) != ["check"]:
         sys.stderr.write("python -m backend.contract.reference write|check\n")
         return 2
-    if path.is_file() and path.read_text(encoding="utf-8") == reference():
-        return 0
-    sys.stderr.write(t("reference.stale", file=FILE) + "\n")
-    return 1
+    stale = [
+        name
+        for name, text in files.items()
+        if not (root / name).is_file() or (root / name).read_text(encoding="utf-8") != text
+    ]
+    for name in stale:
+        sys.stderr.write(t("reference.stale", file=name) + "\n")
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def resumption(values: Mapping[str, Value]) -> Resumption | None:
     checkpoint, damage = checkpoint_of(values)
     if checkpoint is None:
         return None
-    now = resolved(dict(values))
+    now = dict(resolved(values))
     then = _then(checkpoint, now)
     if values.get("lora_alpha") is None and then.get("lora_rank") != now.get("lora_rank"):
         now["lora_alpha"] = then.get("lora_alpha")  # it follows: the rank is what was changed
@@ -219,7 +219,7 @@ def known_then(checkpoint: Path) -> Values:
         given = run if isinstance(run, dict) else {}
     if given:
         known = {n: v for n, v in given.items() if n in FIELDS and "train" in FIELDS[n].tasks}
-        return resolved(parse(known, "train")[0])
+        return dict(resolved(parse(known, "train")[0]))
     config = read_json(checkpoint / ADAPTER_CONFIG)
     raw = {
         "finetuning_type": str(config.get("peft_type") or "").lower() or None,

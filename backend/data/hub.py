@@ -2,14 +2,14 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from backend.contract.dataset_info import Entry
-from backend.contract.field import Value
 from backend.contract.model_folder import local
 from backend.contract.problems import DataError, Problem
+from backend.contract.typed import Arguments
 from backend.data import hub_files
 from backend.data.hub_files import HubFiles, registered, unreachable
 from backend.deadline import answered, retried
@@ -21,7 +21,7 @@ SMALL = ["README.md", "dataset_infos.json"]
 logger = logging.getLogger(__name__)
 
 
-def load(entry: Entry, values: Mapping[str, Value]) -> HubFiles:
+def load(entry: Entry, values: Arguments) -> HubFiles:
     """The files of a set on a hub; fetched, unless `streaming` asks for one after the other.
 
     Raises DataError where it cannot be had; it names the set as the registry does (`set`), with
@@ -33,11 +33,11 @@ def load(entry: Entry, values: Mapping[str, Value]) -> HubFiles:
         raise registered(error, entry) from None
 
 
-def _loaded(entry: Entry, values: Mapping[str, Value]) -> HubFiles:
+def _loaded(entry: Entry, values: Arguments) -> HubFiles:
     import datasets
 
     offline = bool(datasets.config.HF_HUB_OFFLINE) or _set("HF_DATASETS_OFFLINE")
-    cache_dir = str(local(str(values["cache_dir"]))) if values.get("cache_dir") else None
+    cache_dir = str(local(str(values.cache_dir))) if values.cache_dir else None
     if entry.hub == "modelscope":
         _require(entry)
         files = _files(_fetched(entry.hub_id, cache_dir), entry, cache_dir)
@@ -46,7 +46,7 @@ def _loaded(entry: Entry, values: Mapping[str, Value]) -> HubFiles:
     else:
         _require(entry)
         files = _files(entry.hub_id, entry, cache_dir)
-    if not values.get("streaming"):
+    if not values.streaming:
         files.fetch()
     return files
 

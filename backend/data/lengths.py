@@ -19,11 +19,12 @@ import numpy as np
 from backend import datafiles
 from backend.contract import dataset_info, home
 from backend.contract.problems import DataError, Problem
+from backend.contract.typed import Arguments
 from backend.data import origin, packing, parts, pool, store, tokens
 from backend.data.examples import Example, Made, Maker
 from backend.data.rendering import Template
 from backend.data.sources import Account, Source
-from backend.data.window import Values, Window
+from backend.data.window import Window
 from backend.datafiles.layouts import WANTED
 
 SAMPLE = 1000  # rows
@@ -60,16 +61,16 @@ class Lengths:
 
 
 def measure(
-    values: Values, template: Template, exact: bool, progress: Progress = lambda *_: None
+    values: Arguments, template: Template, exact: bool, progress: Progress = lambda *_: None
 ) -> Lengths:
     """The lengths of the rows of `dataset`: of a sample, or of all of them.
 
     progress: called with rows done and rows in all (0: not known). Raises DataError.
     """
-    stage = str(values.get("stage") or "sft")
+    stage = values.stage
     policy = replace(tokens.Policy.of(values), cutoff_len=sys.maxsize, train_on_prompt=False)
     maker = Maker(stage, template, policy)
-    windows = [Window(name, values) for name in dataset_info.names(values.get("dataset"))]
+    windows = [Window(name, values) for name in dataset_info.names(values.dataset)]
     share = max(1, SAMPLE // max(1, len(windows)))
     found = []
     for window in windows:
@@ -159,11 +160,11 @@ def _figures(one: Example, wanted: str) -> tuple[int, int]:
     return len(labels) - learned, learned
 
 
-def stats(found: Lengths, values: Values) -> dict[str, Any]:
+def stats(found: Lengths, values: Arguments) -> dict[str, Any]:
     """Everything that is told of the lengths, as JSON values; shares are 0 to 1."""
     limit = tokens.Policy.of(values).cutoff_len
-    batch = int(str(values.get("per_device_train_batch_size") or 1))
-    stage = str(values.get("stage") or "sft")
+    batch = values.per_device_train_batch_size
+    stage = values.stage
     total = found.total.astype(np.int64)
     lost = 0 if stage == "pt" else int(np.maximum(total - limit, 0).sum())
     kept = _pieces(total, limit) if stage == "pt" else np.minimum(total, limit)

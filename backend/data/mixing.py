@@ -1,7 +1,7 @@
 """Several data sets in one: one after the other, or in turns by their probabilities."""
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -9,7 +9,7 @@ import datasets
 from datasets import Dataset
 
 from backend.contract.dataset_info import probabilities
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 
 Row = TypeVar("Row")
 
@@ -26,10 +26,10 @@ class Mix:
     shares: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, values: Mapping[str, Value]) -> "Mix":
+    def of(cls, values: Arguments) -> "Mix":
         """From the arguments."""
-        strategy = str(values.get("mix_strategy") or "concat")
-        return cls(strategy, tuple(probabilities(values.get("interleave_probs"))))
+        strategy = values.mix_strategy
+        return cls(strategy, tuple(probabilities(values.interleave_probs)))
 
     def rows(self, sets: Sequence[Iterable[Row]], draw: random.Random) -> Iterator[Row]:
         """The rows of all sets, each of which can be read again."""

@@ -48,8 +48,8 @@ def _source(one: Source) -> dict[str, Any]:
     filled = [values.get(name) for _, name in PLACEHOLDERS] if entry.placeholders else []
     return {
         "content": one.content(),
-        "layout": [entry.formatting, entry.columns, entry.tags, bool(values.get("strict_turns"))],
-        "chosen": [entry.num_samples, values.get("max_samples")],
-        "seed": values.get("seed") if entry.num_samples else None,
+        "layout": [entry.formatting, entry.columns, entry.tags, values.strict_turns],
+        "chosen": [entry.num_samples, values.max_samples],
+        "seed": values.seed if entry.num_samples else None,
         "filled": filled,
     }

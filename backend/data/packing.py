@@ -14,7 +14,7 @@ from datasets import Features
 from datasets import List as Listed
 from datasets import Value as Column
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.data.tokens import IGNORED
 
 IDS = Listed(Column("int32"))
@@ -24,14 +24,14 @@ NEAT = Features({**FEATURES, "position_ids": IDS})
 Row = Mapping[str, Any]
 
 
-def kind(values: Mapping[str, Value]) -> str:
+def kind(values: Arguments) -> str:
     """How the rows of a run are packed: "neat", "packing", "blocks" or "" (not at all)."""
-    stage, packing = str(values.get("stage") or "sft"), values.get("packing")
+    stage, packing = values.stage, values.packing
     if stage == "pt":
         return "" if packing is False else "blocks"
     if stage != "sft":
         return ""
-    return "neat" if values.get("neat_packing") else "packing" if packing else ""
+    return "neat" if values.neat_packing else "packing" if packing else ""
 
 
 def bins(lengths: Sequence[int], capacity: int) -> list[list[int]]:

@@ -2,20 +2,19 @@
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from datasets import Dataset
 
-from backend.contract.field import Value
 from backend.contract.problems import Problem
+from backend.contract.typed import Arguments
 from backend.data import examples, origin, pool, store, tokens
 from backend.data.examples import Maker, Numbered
 from backend.data.rendering import Template
 from backend.data.sources import Account, Counted, Source
 
-Values = Mapping[str, Value]
 ROWS_A_WORKER = 2000  # below this a further process costs more than it brings
 BATCH = 1000  # the most rows that are tokenised at once
 TELL_EVERY = 10_000  # rows
@@ -36,24 +35,24 @@ class Reports(Protocol):
 class Preparation:
     """What all steps of preparing the data of a run share."""
 
-    values: Values
+    values: Arguments
     template: Template
     report: Reports
 
     @property
     def stage(self) -> str:
         """The stage that the rows are for."""
-        return str(self.values.get("stage") or "sft")
+        return self.values.stage
 
     @property
     def seed(self) -> int:
         """The seed of every draw."""
-        return int(str(self.values.get("seed") or 0))
+        return self.values.seed
 
     @property
     def row_seed(self) -> int:
         """The seed of the order in which rows are learned."""
-        seed = self.values.get("data_seed")
+        seed = self.values.data_seed
         return self.seed if seed is None else int(str(seed))
 
     @property
@@ -64,7 +63,7 @@ class Preparation:
     @property
     def anew(self) -> bool:
         """Whether what the cache has is made again."""
-        return bool(self.values.get("overwrite_cache"))
+        return self.values.overwrite_cache
 
     def maker(self) -> Maker:
         """What makes examples of rows."""
@@ -72,7 +71,7 @@ class Preparation:
 
     def batch_size(self) -> int:
         """How many rows are tokenised at once."""
-        wanted = int(str(self.values.get("preprocessing_batch_size") or BATCH))
+        wanted = self.values.preprocessing_batch_size
         return max(LEAST, min(wanted, BATCH))
 
 
@@ -148,10 +147,10 @@ def _numbered(source: Source, places: dict[int, tuple[str, int]]) -> Iterator[Nu
         yield number, conversation
 
 
-def workers(values: Values, rows: int) -> int:
+def workers(values: Arguments, rows: int) -> int:
     """How many processes tokenise: as asked or one a core, and no more than rows make use of."""
     cores = _cores()
-    wanted = int(str(values.get("preprocessing_num_workers") or cores))
+    wanted = values.preprocessing_num_workers or cores
     return max(1, min(wanted, cores, rows // ROWS_A_WORKER))
 
 

@@ -3,7 +3,6 @@
 import itertools
 import logging
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 from datasets import Dataset
 
 from backend.contract import dataset_info
-from backend.contract.field import Value
 from backend.contract.problems import DataError, Problem
+from backend.contract.typed import Arguments
 from backend.data import (
     examples,
     packing,
@@ -35,7 +34,6 @@ from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import WANTED
 from backend.datafiles.turns import Message
 
-Values = Mapping[str, Value]
 MIX = ("mix_strategy", "interleave_probs", "seed")
 CHECKED = 200  # rows of each set that the template is checked on
 AT_ONCE = 512  # rows that are read back from disk at once
@@ -76,7 +74,7 @@ class PromptRow:
     label: str
 
 
-def training(values: Values, tokenizer: Any, template: Template, report: Reports) -> Prepared:
+def training(values: Arguments, tokenizer: Any, template: Template, report: Reports) -> Prepared:
     """Rows for training (`dataset`) and evaluation (`eval_dataset`, or val_size of the former).
 
     Raises DataError as sources.Source does, and where no row remains.
@@ -106,20 +104,20 @@ def training(values: Values, tokenizer: Any, template: Template, report: Reports
 
 
 def prompts(
-    values: Values, tokenizer: Any, template: Template, report: Reports | None = None
+    values: Arguments, tokenizer: Any, template: Template, report: Reports | None = None
 ) -> list[PromptRow]:
     """The questions of eval_dataset (else dataset), cut at the front to cutoff_len (a notice).
 
     Raises DataError as sources.Source does, UsageError where the template refuses a row.
     """
     del tokenizer
-    read = sources.read(values, "eval_dataset" if values.get("eval_dataset") else "dataset")
+    read = sources.read(values, "eval_dataset" if values.eval_dataset else "dataset")
     limit = tokens.Policy.of(values).cutoff_len
     rows, cut = [], 0
     for one in read.conversations:
         ids = template.encode_prompt(one.asked, one.tools)
         cut += len(ids) > limit
-        label = examples.label(template, one, bool(values.get("skip_special_tokens", True)))
+        label = examples.label(template, one, values.skip_special_tokens)
         rows.append(PromptRow(one.asked, one.tools, ids[-limit:], label))
     notices = [*template.notices, *read.notices()]
     if cut:
@@ -132,8 +130,8 @@ def prompts(
 def _unfit(work: Preparation) -> list[Problem]:
     """What of the template does not fit the model or the first rows (of a stream none are read)."""
     chats: list[Conversation] = []
-    streams_ = bool(work.values.get("streaming"))
-    for name in [] if streams_ else dataset_info.names(work.values.get("dataset")):
+    streams_ = work.values.streaming
+    for name in [] if streams_ else dataset_info.names(work.values.dataset):
         window = Window(name, work.values)
         chats += [one for _, one in window.convert(window.fetch(0, CHECKED)[0])[0]]
     own = templates.carried(work.template.tokenizer)
@@ -144,7 +142,7 @@ def _parts(work: Preparation) -> tuple[Any, Part | None]:
     """Examples to train on (a Part, a Stream or None) and to evaluate on."""
     values = work.values
     held = [parts.tokenised(work, one) for one in sources.opened(values, "eval_dataset")]
-    streams_ = bool(values.get("streaming")) and bool(values.get("dataset"))
+    streams_ = values.streaming and bool(values.dataset)
     if streams_:
         train, first = streams.training(work)
         return train, _joined(held) if held else first
@@ -173,7 +171,7 @@ def _joined(found: list[Part], rows: Dataset | None = None) -> Part:
 
 def _split(found: list[Part], work: Preparation) -> tuple[list[Part], list[Part]]:
     """Training and validation rows by val_size: a share below 1, else a count; drawn by seed."""
-    size = float(str(work.values.get("val_size") or 0))
+    size = work.values.val_size
     if not size:
         return found, []
     total = sum(one.total for one in found)

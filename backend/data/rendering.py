@@ -13,12 +13,12 @@ import jinja2
 from backend.contract import template_names
 from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.data import template_fields, thoughts, toolcalls, turn_places
 from backend.data.digits import Digits, hide, show
 from backend.data.render_limit import RenderTimeoutError, limited
 from backend.datafiles.turns import THOUGHTS, Message
 
-Values = Mapping[str, Value]
 Tools = list[dict[str, Any]] | None
 
 # What a template written by others can end in.
@@ -81,7 +81,7 @@ class Template:
         self,
         tokenizer: Any,
         jinja: str,
-        values: Values,
+        values: Arguments,
         default: str = "",
         with_tools: str = "",
     ) -> None:
@@ -94,11 +94,11 @@ class Template:
         self.tokenizer = tokenizer
         self.jinja = jinja
         self._with_tools = with_tools or jinja
-        self.default_system = str(values.get("default_system") or "")
+        self.default_system = values.default_system or ""
         self.notices: list[Problem] = []
         self._default = self.default_system or default
         self.reads = self._read()
-        self._given = self._switched(values.get("enable_thinking"))
+        self._given = self._switched(values.enable_thinking)
         self.in_parts = False
         whole = self._tried()
         tail = whole[whole.rfind(ANSWER["content"]) + len(ANSWER["content"]) :]

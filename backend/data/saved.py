@@ -5,16 +5,15 @@ Arrow files and JSON only: nothing in them is run when they are loaded.
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import datasets
 from datasets import Dataset, DatasetDict
 
-from backend.contract.field import Value
 from backend.contract.home import find
 from backend.contract.problems import DataError, Problem
+from backend.contract.typed import Arguments
 from backend.data import examples, origin, packing, store
 from backend.data.parts import Preparation
 
@@ -23,9 +22,9 @@ MADE_WITH = "tuneboard.json"
 INDEX = "dataset_dict.json"
 
 
-def folder(values: Mapping[str, Value]) -> Path | None:
+def folder(values: Arguments) -> Path | None:
     """The folder that tokenized_path names, if it does."""
-    given = values.get("tokenized_path")
+    given = values.tokenized_path
     return find(str(given)) if given else None
 
 

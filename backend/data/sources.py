@@ -11,14 +11,13 @@ from typing import Any
 from backend import datafiles
 from backend.contract import boundary, dataset_info
 from backend.contract.dataset_info import Entry
-from backend.contract.field import Value
 from backend.contract.problems import DataError, Problem
+from backend.contract.typed import Arguments
 from backend.data import hub
 from backend.datafiles import formats, layouts
 from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import RowError
 
-Values = Mapping[str, Value]
 Raw = tuple[str, int, Mapping[str, Any]]  # file, line (from 1), row
 PLACEHOLDERS = (("{{name}}", "identity_name"), ("{{author}}", "identity_author"))
 
@@ -69,7 +68,7 @@ class Read(Account):
 class Source:
     """One data set, opened: its rows can be read again and again, a row at a time."""
 
-    def __init__(self, entry: Entry, values: Values, argument: str) -> None:
+    def __init__(self, entry: Entry, values: Arguments, argument: str) -> None:
         """Raises DataError where a hub does not answer or does not know the set."""
         self.entry = entry
         self.values = values
@@ -88,13 +87,13 @@ class Source:
 
         Raises DataError: broken file, wrong columns, a row without an answer, no usable row.
         """
-        wanted = layouts.WANTED[str(self.values.get("stage") or "sft")]
+        wanted = layouts.WANTED[self.values.stage]
         converts: dict[str, Any] = {}
         empty = True
         for file, line, row in self._chosen():
             if file not in converts:
                 found = layouts.layout(self.entry, row, (file, line), wanted)
-                strict = bool(self.values.get("strict_turns"))
+                strict = self.values.strict_turns
                 converts[file] = formats.reader(found, strict=strict)
             try:
                 conversation = converts[file](row)
@@ -123,12 +122,12 @@ class Source:
         A stream is never read whole: there num_samples are the first rows, too.
         """
         rows, wanted = self._rows(), self.entry.num_samples
-        if wanted is not None and self.values.get("streaming"):
+        if wanted is not None and self.values.streaming:
             rows = islice(rows, wanted)
         elif wanted is not None:
             count = sum(1 for _ in rows)
-            rows = _drawn(self._rows, count, wanted, int(str(self.values.get("seed") or 0)))
-        limit = self.values.get("max_samples")
+            rows = _drawn(self._rows, count, wanted, self.values.seed)
+        limit = self.values.max_samples
         return islice(rows, limit if isinstance(limit, int) else None)
 
     def _files(self) -> list[Path]:
@@ -143,18 +142,18 @@ class Source:
         )
 
 
-def opened(values: Values, argument: str) -> list[Source]:
+def opened(values: Arguments, argument: str) -> list[Source]:
     """The data sets that `dataset` or `eval_dataset` names.
 
     Raises DataError: no such data set, no hub.
     """
     return [
-        Source(dataset_info.find(name, values.get("dataset_dir"), argument), values, argument)
+        Source(dataset_info.find(name, values.dataset_dir, argument), values, argument)
         for name in dataset_info.names(values.get(argument))
     ]
 
 
-def read(values: Values, argument: str) -> Read:
+def read(values: Arguments, argument: str) -> Read:
     """The conversations of every data set that an argument names, joined. Raises as Source does."""
     found = Read()
     for source in opened(values, argument):
@@ -183,7 +182,7 @@ def _drawn(rows: Callable[[], Iterator[Raw]], count: int, wanted: int, seed: int
     return iter([kept[index] for index in order])
 
 
-def _fill(conversation: Conversation, values: Values) -> None:
+def _fill(conversation: Conversation, values: Arguments) -> None:
     """Write the assistant's name and maker where a row leaves a place for them."""
     for message in conversation.messages:
         for mark, name in PLACEHOLDERS:

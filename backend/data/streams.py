@@ -65,10 +65,10 @@ def training(work: Preparation) -> tuple[Stream, Part | None]:
     Raises DataError as Source does, while it is iterated, too.
     """
     opened = sources.opened(work.values, "dataset")
-    size = int(float(str(work.values.get("val_size") or 0)))
+    size = int(work.values.val_size)
     shares = [size // len(opened) + (at < size % len(opened)) for at in range(len(opened))]
-    shuffles = not work.values.get("disable_shuffling")
-    buffer = int(str(work.values.get("buffer_size") or 1)) if shuffles else 0
+    shuffles = not work.values.disable_shuffling
+    buffer = work.values.buffer_size if shuffles else 0
     sets = [Rows(work, one, share) for one, share in zip(opened, shares, strict=True)]
     stream = Stream(sets, Mix.of(work.values), buffer, work.row_seed)
     return stream, _held(work, opened, shares) if size else None

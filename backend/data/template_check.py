@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.data.examples import Example
 from backend.data.rendering import Template
 from backend.data.spans import written
@@ -21,7 +21,7 @@ thought = re.compile(r"<think>(.+?)</think>", re.DOTALL)
 def check(
     template: Template,
     own: str | None,
-    values: Mapping[str, Any],
+    values: Arguments,
     conversations: Sequence[Conversation],
     examples: Sequence[Example],
 ) -> list[Problem]:
@@ -29,17 +29,13 @@ def check(
 
     Plain text (stage pt) needs no template: nothing is said of it.
     """
-    if values.get("stage") == "pt":
+    if values.stage == "pt":
         return []
     chats = [one for one in conversations if one.messages]
     found = _against(template, own, values, chats)
     told = {"template_not_own"} if any(one.code == "template_differs" for one in found) else set()
     found = [*(one for one in template.notices if one.code not in told), *found]
-    if (
-        WANTED.get(str(values.get("stage"))) != "prompt"
-        and examples
-        and not _ends(template, examples)
-    ):
+    if WANTED.get(values.stage) != "prompt" and examples and not _ends(template, examples):
         found.append(_notice("template_end_not_learned"))
     if not template.knows_system:
         found += _counted("template_folds_system", [_has_system(one) for one in chats])
@@ -49,10 +45,10 @@ def check(
 
 
 def _against(
-    template: Template, own: str | None, values: Mapping[str, Any], chats: list[Conversation]
+    template: Template, own: str | None, values: Arguments, chats: list[Conversation]
 ) -> list[Problem]:
     """A named template beside the tokenizer's own."""
-    name = str(values.get("template") or "auto")
+    name = values.template
     if not own or own == template.jinja or name == "auto":
         return []
     try:

@@ -1,16 +1,14 @@
 """Which template writes a conversation: the tokenizer's own, a named one, or that of a training."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from backend.contract import template_names, trained_with
-from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.data import named
 from backend.data.rendering import RENDER_ERRORS, Template, Tools
 from backend.datafiles.turns import Message
 
-Values = Mapping[str, Value]
 # Conversations that two templates are compared on: plain, with a system text, with tools.
 ASKED: Message = {"role": "user", "content": "What time is it?"}
 SAID: Message = {"role": "assistant", "content": "It is noon."}
@@ -42,7 +40,7 @@ TALKS: tuple[tuple[list[Message], Tools], ...] = (
 SHORT = 120  # characters of an excerpt
 
 
-def load(values: Values, tokenizer: Any) -> Template:
+def load(values: Arguments, tokenizer: Any) -> Template:
     """The template that the argument `template` names; a tokenizer that has none gets it.
 
     auto (or none) is what the model was trained with here, else the tokenizer's own; a tokenizer
@@ -59,7 +57,7 @@ def load(values: Values, tokenizer: Any) -> Template:
     notices: list[Problem] = []
     if name == template_names.AUTO and own:
         template = Template(tokenizer, own, values, with_tools=_with_tools(tokenizer))
-    elif name == template_names.AUTO and values.get("stage") == "pt":
+    elif name == template_names.AUTO and values.stage == "pt":
         return Template(tokenizer, named.jinja(named.pieces("empty"), "", ""), values)
     else:
         if name == template_names.AUTO:
@@ -86,7 +84,7 @@ def carried(tokenizer: Any) -> str:
     return str(own or "")
 
 
-def saved(template: Template, values: Values) -> Template:
+def saved(template: Template, values: Arguments) -> Template:
     """The template that a result carries: the tokenizer's own, whatever is trained with."""
     own = carried(template.tokenizer)
     if own in {"", template.jinja}:
@@ -103,7 +101,7 @@ def _with_tools(tokenizer: Any) -> str:
     return str(own.get("tool_use") or "") if isinstance(own, dict) else ""
 
 
-def _named(name: str, tokenizer: Any, values: Values, notices: list[Problem]) -> Template:
+def _named(name: str, tokenizer: Any, values: Arguments, notices: list[Problem]) -> Template:
     """A named template with the tokenizer's own tokens; what that changes is put into notices."""
     pieces = named.pieces(name)
     known = tokenizer.get_added_vocab()
@@ -121,7 +119,7 @@ def _named(name: str, tokenizer: Any, values: Values, notices: list[Problem]) ->
     return template
 
 
-def _beside(template: Template, own: str, values: Values, folder: str) -> list[Problem]:
+def _beside(template: Template, own: str, values: Arguments, folder: str) -> list[Problem]:
     """One notice where the named template writes otherwise than the tokenizer's own, with how.
 
     `folder`: the result whose training decided on the name.

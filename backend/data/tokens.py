@@ -5,11 +5,11 @@ answer, so the ids are those that the model sees when the text is tokenised anyw
 that would not continue the ids of a prompt, backend.data.boundaries says what is done.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.data import boundaries
 from backend.data.boundaries import IGNORED as IGNORED
 from backend.data.rendering import Template
@@ -28,12 +28,12 @@ class Policy:
     mask_history: bool = False
 
     @classmethod
-    def of(cls, values: Mapping[str, Value]) -> "Policy":
+    def of(cls, values: Arguments) -> "Policy":
         """From the arguments."""
         return cls(
-            int(str(values.get("cutoff_len") or 2048)),
-            bool(values.get("train_on_prompt")),
-            bool(values.get("mask_history")) or values.get("stage") == "distillation",
+            values.cutoff_len,
+            values.train_on_prompt,
+            values.mask_history or values.stage == "distillation",
         )
 
 

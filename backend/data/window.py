@@ -11,8 +11,8 @@ from typing import Any
 
 from backend import datafiles
 from backend.contract import dataset_info
-from backend.contract.field import Value
 from backend.contract.problems import DataError, Params, Problem
+from backend.contract.typed import Arguments
 from backend.data import packing, tokens
 from backend.data.examples import Example, Maker
 from backend.data.rendering import Template
@@ -20,7 +20,6 @@ from backend.data.sources import Account, Raw, Source
 from backend.datafiles import index
 from backend.datafiles.formats import Conversation
 
-Values = Mapping[str, Value]
 Numbered = tuple[int, Mapping[str, Any]]  # number of a row in its set (from 0), row
 SIDES = ("", "chosen_", "rejected_", "kl_")
 TOGETHER = 1000  # rows of a KTO batch that lend each other their answers, as parts.BATCH
@@ -42,10 +41,10 @@ class Noted(Account):
 class Window(Source):
     """A data set of which only some rows are converted; its first row decides on the layout."""
 
-    def __init__(self, name: str, values: Values, argument: str = "dataset") -> None:
+    def __init__(self, name: str, values: Arguments, argument: str = "dataset") -> None:
         """Raises DataError: unknown set, no hub."""
-        entry = dataset_info.find(name, values.get("dataset_dir"), argument)
-        super().__init__(entry, {**values, "streaming": False}, argument)
+        entry = dataset_info.find(name, values.dataset_dir, argument)
+        super().__init__(entry, values.replace(streaming=False), argument)
         self._wanted: list[Numbered] = []
         self._first: list[Numbered] = []
 
@@ -54,7 +53,7 @@ class Window(Source):
 
         A large text file that is not indexed up to there yet is indexed first.
         """
-        limit = self.values.get("max_samples")
+        limit = self.values.max_samples
         if isinstance(limit, int):
             count = max(0, min(count, limit - start))
         rows, total = self._page(start, count)
@@ -134,7 +133,7 @@ class Piece:
     offset: int
 
 
-def pieces(values: Values, start: int, count: int) -> tuple[list[Piece], int | None]:
+def pieces(values: Arguments, start: int, count: int) -> tuple[list[Piece], int | None]:
     """Rows start to start + count of all sets of `dataset` one after the other, and their number.
 
     Raises DataError.
@@ -142,7 +141,7 @@ def pieces(values: Values, start: int, count: int) -> tuple[list[Piece], int | N
     found: list[Piece] = []
     offset, missing, whole = 0, count, 0
     known = True
-    for name in dataset_info.names(values.get("dataset")):
+    for name in dataset_info.names(values.dataset):
         window = Window(name, values)
         rows, total = window.fetch(max(0, start - offset), missing if known else 0)
         if rows:
@@ -164,10 +163,10 @@ class Seen:
     total: int | None
 
 
-def see(values: Values, template: Template, start: int, count: int) -> Seen:
+def see(values: Arguments, template: Template, start: int, count: int) -> Seen:
     """The rows as they are learned. Raises DataError as Source does."""
     found, total = pieces(values, start, count)
-    maker = Maker(str(values.get("stage") or "sft"), template, tokens.Policy.of(values))
+    maker = Maker(values.stage, template, tokens.Policy.of(values))
     seen = Seen([], [], [], total)
     for piece in found:
         _look(piece, maker, seen)

@@ -4,31 +4,30 @@ They cannot be learned yet. Arguments that are about them (image_max_pixels, say
 same reason, so whoever has both is told of the data first.
 """
 
-from collections.abc import Mapping
 from itertools import islice
 
 from backend import datafiles
 from backend.contract import dataset_info
 from backend.contract.dataset_info import Entry
-from backend.contract.field import Value
 from backend.contract.problems import DataError, Params, Problem
+from backend.contract.typed import Arguments
 from backend.datafiles import formats, layouts
 from backend.datafiles.turns import RowError
 
 ROWS = 20  # that are looked at in each set
 
 
-def problems(values: Mapping[str, Value], task: str) -> list[Problem]:
+def problems(values: Arguments, task: str) -> list[Problem]:
     """What to say of the first rows of each set: an error where all of them hold pictures, a
     notice where some do. Sets that cannot be read are passed over: others tell of them."""
     if task not in {"train", "eval"}:
         return []
-    stage = str(values.get("stage") or "sft")
+    stage = values.stage
     notices: list[Problem] = []
     for argument in ("dataset", "eval_dataset"):
         for name in dataset_info.names(values.get(argument)):
             try:
-                entry = dataset_info.find(name, values.get("dataset_dir"), argument)
+                entry = dataset_info.find(name, values.dataset_dir, argument)
                 problem = _problem(entry, stage, argument)
             except DataError:
                 continue

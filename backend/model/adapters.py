@@ -1,6 +1,6 @@
 """Which weights learn: full, freeze, or adapters (new, continued, or over merged ones)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 
 from backend.contract import adapter_base
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.files import make_readable, read_json
 from backend.contract.methods import SOFT_PROMPTS, is_adapter
 from backend.contract.model_folder import ADAPTER_CONFIG
 from backend.contract.problems import ModelError, Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.model import (
     changed_base,
     exact,
@@ -31,7 +31,6 @@ from backend.model import vocabulary as tokens
 from backend.model.adalora import AdaLoraCallback
 from backend.model.device import training_precision
 
-Values = Mapping[str, Value]
 # peft's names of the methods, as adapter_config.json has them
 PEFT_TYPES = {
     "LORA": "lora",
@@ -125,19 +124,19 @@ def _fitting(model: Any, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def prepare(model: Any, folders: Sequence[Path], values: Values) -> Any:
+def prepare(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
     """The model made ready to learn by finetuning_type; what learns is float32.
 
     Raises UsageError (names of layers or modules that the model has not) or ModelError.
     """
-    method = values.get("finetuning_type")
+    method = values.finetuning_type
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if is_adapter(method):
         model = _adapted(model, folders, values)
     elif method == "freeze":
         model = merge(model, folders)
-        pro = values.get("use_llama_pro")
+        pro = values.use_llama_pro
         chosen = llama_pro.expand(model, values) if pro else freezing.chosen_layers(model, values)
         freezing.freeze(model, chosen, values)
     else:
@@ -151,14 +150,14 @@ def prepare(model: Any, folders: Sequence[Path], values: Values) -> Any:
     return model
 
 
-def begin(model: Any, values: Values, base: Path, tokenize: Callable[[str], list[int]]) -> None:
+def begin(model: Any, values: Arguments, base: Path, tokenize: Callable[[str], list[int]]) -> None:
     """Set a new adapter's weights where that needs more than peft's configuration can say.
 
     `base` is the folder of the base model.
     """
-    method = str(values.get("finetuning_type"))
+    method = values.finetuning_type
     if method in {"prompt", "prefix"}:
-        text = str(values.get("prompt_tuning_init_text") or "")
+        text = values.prompt_tuning_init_text or ""
         try:
             soft_prompts.begin(model, method, tokenize(text) if text else [])
         except (ValueError, AttributeError) as error:  # a cache of another shape than peft makes
@@ -174,7 +173,7 @@ def callbacks(model: Any) -> list[Any]:
     return [AdaLoraCallback()] if allocates else []
 
 
-def save(model: Any, folder: Path, values: Values, run: Path, state_dict: Any = None) -> None:
+def save(model: Any, folder: Path, values: Arguments, run: Path, state_dict: Any = None) -> None:
     """Write the adapter, or the full model, so that plain peft or transformers loads it.
 
     A value head is written beside it; an adapter that stands beside the learning one is not.
@@ -199,24 +198,24 @@ def save(model: Any, folder: Path, values: Values, run: Path, state_dict: Any = 
         adapter_base.write(folder, model.trained_on)
     if getattr(model, "is_loftq", False):
         loftq.mark(folder)
-    derived = values.get("finetuning_type") in {"adalora", *SOFT_PROMPTS}
+    derived = values.finetuning_type in {"adalora", *SOFT_PROMPTS}
     if folder != run and (converted or derived):
         exact.write(model, folder)
     make_readable(folder.rglob("*.safetensors"))
 
 
-def keep_start(model: Any, run: Path, values: Values) -> None:
+def keep_start(model: Any, run: Path, values: Arguments) -> None:
     """Keep the adapter as it began, where converting the trained one needs the difference."""
     if hasattr(model, "peft_config") and changed_base.converts(values):
         changed_base.keep_start(model, run)
 
 
-def notices(values: Values) -> list[Problem]:
+def notices(values: Arguments) -> list[Problem]:
     """What a method changes without being asked."""
     found = []
-    if changed_base.is_fast(values) and not values.get("pissa_convert"):
+    if changed_base.is_fast(values) and not values.pissa_convert:
         found.append(Problem(code="pissa_converted", field="pissa_convert", notice=True))
-    if values.get("init_lora_weights") == "olora":
+    if values.init_lora_weights == "olora":
         found.append(Problem(code="olora_converted", field="init_lora_weights", notice=True))
     field = "disable_gradient_checkpointing"
     if not allows_checkpointing(values) and not values.get(field):
@@ -224,15 +223,15 @@ def notices(values: Values) -> list[Problem]:
     return found
 
 
-def allows_checkpointing(values: Values) -> bool:
+def allows_checkpointing(values: Arguments) -> bool:
     """Whether layers may be computed twice: a prefix lies in a cache that they then do not see."""
-    return values.get("finetuning_type") != "prefix"
+    return values.finetuning_type != "prefix"
 
 
-def is_loftq(values: Values) -> bool:
+def is_loftq(values: Arguments) -> bool:
     """Whether a new adapter starts from what quantisation lost."""
-    lora = values.get("finetuning_type") == "lora"
-    return lora and values.get("init_lora_weights") == "loftq"
+    lora = values.finetuning_type == "lora"
+    return lora and values.init_lora_weights == "loftq"
 
 
 def learned(model: Any) -> tuple[int, int]:
@@ -241,21 +240,21 @@ def learned(model: Any) -> tuple[int, int]:
     return sum(count for count, learns in counts if learns), sum(count for count, _ in counts)
 
 
-def is_new(folders: Sequence[Path], values: Values) -> bool:
+def is_new(folders: Sequence[Path], values: Arguments) -> bool:
     """Whether a new adapter learns, and not the last one given."""
-    adapter = is_adapter(values.get("finetuning_type"))
-    return adapter and (not folders or bool(values.get("create_new_adapter")))
+    adapter = is_adapter(values.finetuning_type)
+    return adapter and (not folders or values.create_new_adapter)
 
 
-def merged(folders: Sequence[Path], values: Values) -> Sequence[Path]:
+def merged(folders: Sequence[Path], values: Arguments) -> Sequence[Path]:
     """The adapters that are folded into the weights before training: all but one that learns."""
-    continued = is_adapter(values.get("finetuning_type")) and not is_new(folders, values)
+    continued = is_adapter(values.finetuning_type) and not is_new(folders, values)
     return folders[:-1] if continued else folders
 
 
-def _adapted(model: Any, folders: Sequence[Path], values: Values) -> Any:
+def _adapted(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
     before = merged(folders, values)
-    if before and values.get("quantization_bit"):
+    if before and values.quantization_bit:
         raise UsageError(Problem(code="quantization_one_adapter", field="adapter_name_or_path"))
     name = model.name_or_path
     model = merge(model, before)
@@ -264,7 +263,7 @@ def _adapted(model: Any, folders: Sequence[Path], values: Values) -> Any:
         _require_method(folders[-1], values)
         _require_known_tokens(model, folders[-1])
         return attach(model, folders[-1], training=True)
-    if values.get("use_llama_pro") and not llama_pro.blocks(model):
+    if values.use_llama_pro and not llama_pro.blocks(model):
         raise UsageError(Problem(code="llama_pro_lora", field=llama_pro.FIELD))
     config = peft_methods.config(model, values)
     tokens.learn(config, model, getattr(model, "new_tokens", []))
@@ -287,8 +286,8 @@ def _require_known_tokens(model: Any, folder: Path) -> None:
         )
 
 
-def _require_method(folder: Path, values: Values) -> None:
-    found, wanted = method_of(folder), str(values.get("finetuning_type"))
+def _require_method(folder: Path, values: Arguments) -> None:
+    found, wanted = method_of(folder), values.finetuning_type
     if found != wanted:
         params = {"path": str(folder), "found": found, "wanted": wanted}
         raise UsageError(
@@ -296,17 +295,17 @@ def _require_method(folder: Path, values: Values) -> None:
         )
 
 
-def _unfit(model: Any, values: Values, error: Exception) -> ModelError:
+def _unfit(model: Any, values: Arguments, error: Exception) -> ModelError:
     architecture = type(getattr(model, "get_base_model", lambda: model)()).__name__
     params = {
-        "method": str(values.get("finetuning_type")),
+        "method": values.finetuning_type,
         "architecture": architecture,
         "reason": _short(error),
     }
     return ModelError(Problem(code="method_unfit", field="finetuning_type", params=params))
 
 
-def _unknown_modules(model: Any, values: Values) -> UsageError:
+def _unknown_modules(model: Any, values: Arguments) -> UsageError:
     field = peft_methods.target_field(values)
     known = ", ".join(peft_methods.linear_names(model))
     params = {"value": ", ".join(names(values.get(field))), "known": known}

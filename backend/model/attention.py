@@ -1,11 +1,10 @@
 """Attention implementation and position scaling, set on the model's configuration."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
-from backend.contract.field import Value
 from backend.contract.problems import ModelError, Problem
+from backend.contract.typed import Arguments
 
 IMPLEMENTATIONS = {
     "auto": None,
@@ -16,9 +15,9 @@ IMPLEMENTATIONS = {
 }
 
 
-def implementation(values: Mapping[str, Value]) -> str | None:
+def implementation(values: Arguments) -> str | None:
     """transformers' name of the wanted attention; None lets transformers choose."""
-    return IMPLEMENTATIONS[str(values.get("flash_attn") or "auto")]
+    return IMPLEMENTATIONS[values.flash_attn]
 
 
 def upcast_norms(model: Any) -> None:
@@ -36,13 +35,13 @@ def require_experts(config: Any) -> None:
         raise ModelError(Problem(code="not_experts", field="moe_aux_loss_coef", params=params))
 
 
-def scale_positions(config: Any, values: Mapping[str, Value]) -> None:
+def scale_positions(config: Any, values: Arguments) -> None:
     """Stretch rotary positions so that longer texts fit; changes `config` in place.
 
     The factor is cutoff_len over the model's own length (2 where no longer text is asked for).
     Raises ModelError where the model has no rotary positions.
     """
-    kind = values.get("rope_scaling")
+    kind = values.rope_scaling
     if not kind:
         return
     text_config = config.get_text_config()
@@ -50,8 +49,7 @@ def scale_positions(config: Any, values: Mapping[str, Value]) -> None:
     rope = getattr(text_config, "rope_parameters", None)
     if not length or not isinstance(rope, dict) or "rope_theta" not in rope:
         raise ModelError(Problem(code="no_rope", field="rope_scaling"))
-    cutoff = values.get("cutoff_len")
-    wanted = cutoff if isinstance(cutoff, int) else 0
+    wanted = values.cutoff_len if "cutoff_len" in values else 0
     factor = float(math.ceil(wanted / length)) if wanted > length else 2.0
     rope = {**rope, "rope_type": str(kind), "factor": factor}
     if kind in {"yarn", "llama3", "dynamic"}:

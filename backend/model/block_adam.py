@@ -5,7 +5,7 @@ Models", 2024. Their package cannot resume: a checkpoint of it does not say whic
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,13 +13,13 @@ from transformers import TrainingArguments
 
 from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.model.freezing import layers
 
-Values = Mapping[str, Value]
 Parameters = list[torch.nn.Parameter]
 
 
-def make(model: Any, args: TrainingArguments, values: Values) -> torch.optim.Optimizer:
+def make(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.Optimizer:
     """BAdam as `values` describe it, over the weights that learn.
 
     Raises UsageError where badam_start_block is no layer that learns.
@@ -30,16 +30,16 @@ def make(model: Any, args: TrainingArguments, values: Values) -> torch.optim.Opt
         "eps": args.adam_epsilon,
         "weight_decay": args.weight_decay,
     }
-    every = int(values.get("badam_switch_interval") or 50)
-    if values.get("badam_mode") == "ratio":
-        ratio = float(values.get("badam_update_ratio") or 0.05)
-        scattered = values.get("badam_mask_mode") == "scatter"
+    every = values.badam_switch_interval
+    if values.badam_mode == "ratio":
+        ratio = values.badam_update_ratio
+        scattered = values.badam_mask_mode == "scatter"
         words = model.get_input_embeddings().weight.requires_grad_(requires_grad=False)
         learning = [each for each in model.parameters() if each.requires_grad and each is not words]
         return RatioAdam(learning, ratio=ratio, every=every, scattered=scattered, **given)
     blocks = _blocks(model)
-    mode = str(values.get("badam_switch_mode") or "ascending")
-    order = _order(mode, values.get("badam_start_block"), len(blocks), args.seed)
+    mode = values.badam_switch_mode
+    order = _order(mode, values.badam_start_block, len(blocks), args.seed)
     return BlockAdam(blocks, order=order, every=every, **given)
 
 

@@ -5,7 +5,6 @@ unchanged base: W - s B0 A0 + s B A = W + s [B, -B0] [A; A0], of twice the rank.
 """
 
 import copy
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,24 @@ import torch
 from peft import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 
-Values = Mapping[str, Value]
 START = "adapter_start"  # folder of the adapter before training, in the run's
 WEIGHTS = "adapter_model.safetensors"
 
 
-def is_fast(values: Values) -> bool:
+def is_fast(values: Arguments) -> bool:
     """Whether PiSSA starts from a randomised SVD. Such an adapter must be converted when saved:
     plain peft repeats the SVD with other random numbers and would get another base."""
-    return bool(values.get("pissa_init")) and values.get("pissa_iter") != -1
+    return values.pissa_init and values.pissa_iter != -1
 
 
-def converts(values: Values) -> bool:
+def converts(values: Arguments) -> bool:
     """Whether the trained adapter is saved as plain LoRA."""
-    if values.get("finetuning_type") != "lora":
+    if values.finetuning_type != "lora":
         return False
-    asked = bool(values.get("pissa_init") and values.get("pissa_convert"))
-    return asked or is_fast(values) or values.get("init_lora_weights") == "olora"
+    asked = bool(values.pissa_init and values.pissa_convert)
+    return asked or is_fast(values) or values.init_lora_weights == "olora"
 
 
 def keep_start(model: Any, run: Path) -> None:

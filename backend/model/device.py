@@ -1,13 +1,13 @@
 """Which device computes, and in which number format. Nobody has to choose."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from backend.contract.field import TRUE, Value
+from backend.contract.field import TRUE
 from backend.contract.problems import Problem
+from backend.contract.typed import Arguments
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -37,13 +37,13 @@ def device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def training_precision(values: Mapping[str, Value]) -> Precision:
+def training_precision(values: Arguments) -> Precision:
     """fp32 without a CUDA GPU, whatever was asked (with a notice); bf16 where it exists."""
     wish = next((name for name in ("pure_bf16", "bf16", "fp16") if values.get(name)), "")
     place = device()
     if place == "cuda" and wish == "fp16":
         return Precision(frozen=torch.float16, learned=torch.float32, fp16=True)
-    automatic = values.get("bf16") is None and not wish
+    automatic = values.bf16 is None and not wish
     if place == "cuda" and (wish or automatic) and has_bf16():
         if wish == "pure_bf16":
             return Precision(frozen=torch.bfloat16, learned=torch.bfloat16)
@@ -52,9 +52,9 @@ def training_precision(values: Mapping[str, Value]) -> Precision:
     return Precision(frozen=torch.float32, learned=torch.float32, notices=(notice,) if wish else ())
 
 
-def inference_dtype(values: Mapping[str, Value]) -> torch.dtype:
+def inference_dtype(values: Arguments) -> torch.dtype:
     """The dtype for answering: as asked, else half precision on CUDA and float32 elsewhere."""
-    asked = str(values.get("infer_dtype") or "auto")
+    asked = values.infer_dtype
     if asked in DTYPES:
         return DTYPES[asked]
     if device() != "cuda":

@@ -1,16 +1,14 @@
 """Freeze: which layers and modules of the whole model learn, with or without LLaMA Pro blocks."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from torch import nn
 
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.model import language
-
-Values = Mapping[str, Value]
 
 
 def layers(model: Any) -> tuple[str, nn.ModuleList]:
@@ -22,10 +20,10 @@ def layers(model: Any) -> tuple[str, nn.ModuleList]:
     raise UsageError(Problem(code="no_layers", field="finetuning_type"))
 
 
-def chosen_layers(model: Any, values: Values) -> range:
+def chosen_layers(model: Any, values: Arguments) -> range:
     """The last n layers (freeze_trainable_layers n > 0) or the first n (n < 0)."""
     total = len(layers(model)[1])
-    count = int(values.get("freeze_trainable_layers") or 0)
+    count = values.freeze_trainable_layers
     if not 0 < abs(count) <= total:
         params = {"value": count, "layers": total}
         raise UsageError(
@@ -34,11 +32,11 @@ def chosen_layers(model: Any, values: Values) -> range:
     return range(total - count, total) if count > 0 else range(-count)
 
 
-def freeze(model: Any, chosen: Collection[int], values: Values) -> None:
+def freeze(model: Any, chosen: Collection[int], values: Arguments) -> None:
     """Let only the chosen layers learn (or the named modules in them), plus named others."""
     prefix, stack = layers(model)
-    inside = names(values.get("freeze_trainable_modules")) or ["all"]
-    extra = names(values.get("freeze_extra_modules"))
+    inside = names(values.freeze_trainable_modules) or ["all"]
+    extra = names(values.freeze_extra_modules)
     within = {part for each in stack[0].named_parameters() for part in each[0].split(".")[:-1]}
     outside = {
         part

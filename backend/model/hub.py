@@ -1,7 +1,6 @@
 """A model of a hub brought to this machine: from then on it is a folder like any other."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from huggingface_hub.errors import (
 )
 
 from backend.contract import boundary
-from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.model_folder import local
 from backend.contract.problems import ModelError, Problem
 from backend.contract.run_names import looked_in
+from backend.contract.typed import Arguments
 from backend.deadline import answered, retried
 
 DEADLINE = 12.0  # seconds until the hub must have answered once
@@ -31,22 +30,22 @@ FILES = [
 ]
 
 
-def fetch(name: str, values: Mapping[str, Value], field: str = "model_name_or_path") -> Path:
+def fetch(name: str, values: Arguments, field: str = "model_name_or_path") -> Path:
     """The folder of a hub's model, downloaded where it is not there yet; safetensors only.
 
     Raises ModelError about the argument `field`: the hub does not answer within 15 s, it has no
     such model, or refuses it.
     """
-    download = _modelscope if values.get("hub_name") == "modelscope" else _huggingface
+    download = _modelscope if values.hub_name == "modelscope" else _huggingface
     folder = download(name, values, field)
     boundary.add(folder)
     return folder
 
 
-def _huggingface(name: str, values: Mapping[str, Value], field: str) -> Path:
-    place: dict[str, Any] = {"revision": values.get("model_revision") or "main"}
+def _huggingface(name: str, values: Arguments, field: str) -> Path:
+    place: dict[str, Any] = {"revision": values.model_revision or "main"}
     place |= _cache(values)
-    code = ["*.py"] if values.get("trust_remote_code") else []
+    code = ["*.py"] if values.trust_remote_code else []
     try:
         # The small files first; where the hub stalls, a copy from an earlier day will do.
         stalled = not answered(
@@ -64,10 +63,10 @@ def _huggingface(name: str, values: Mapping[str, Value], field: str) -> Path:
         raise _error("hub_unreachable", name, field) from error
 
 
-def _modelscope(name: str, values: Mapping[str, Value], field: str) -> Path:
+def _modelscope(name: str, values: Arguments, field: str) -> Path:
     from modelscope import snapshot_download as download
 
-    revision, token = values.get("model_revision"), os.environ.get(FIELDS["ms_hub_token"].to)
+    revision, token = values.model_revision, os.environ.get(FIELDS["ms_hub_token"].to)
     try:
         return Path(
             download(
@@ -82,8 +81,8 @@ def _modelscope(name: str, values: Mapping[str, Value], field: str) -> Path:
         raise _error("hub_unreachable", name, field) from error
 
 
-def _cache(values: Mapping[str, Value]) -> dict[str, str]:
-    given = values.get("cache_dir")
+def _cache(values: Arguments) -> dict[str, str]:
+    given = values.cache_dir
     return {"cache_dir": str(local(str(given)))} if given else {}
 
 

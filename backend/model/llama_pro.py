@@ -5,14 +5,13 @@ comes a copy of its last one whose projections back into the residual stream are
 """
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from backend.contract.field import Value
 from backend.contract.problems import ModelError, Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.model.freezing import layers
 
 MARK = "expanded_layers"  # in config.json: the new layers' places in the expanded model
@@ -32,7 +31,7 @@ def blocks(model: Any) -> list[int]:
     return [index for index, layer in enumerate(stack) if _is_silent(layer)]
 
 
-def expand(model: Any, values: Mapping[str, Value]) -> list[int]:
+def expand(model: Any, values: Arguments) -> list[int]:
     """Insert freeze_trainable_layers new blocks and return their places; kept where there are any.
 
     Raises UsageError where the layers cannot be split so, ModelError where the architecture does
@@ -42,7 +41,7 @@ def expand(model: Any, values: Mapping[str, Value]) -> list[int]:
     if known:
         return known
     name, stack = layers(model)
-    old, count = len(stack), int(values.get("freeze_trainable_layers") or 0)
+    old, count = len(stack), values.freeze_trainable_layers
     if count <= 0 or old % count:
         params = {"value": count, "layers": old}
         raise UsageError(

@@ -3,7 +3,6 @@
 Weights come from safetensors files only; code of a model runs only where trust_remote_code is on.
 """
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from backend.contract.files import read_json
 from backend.contract.preflight import check_packages
 from backend.contract.problems import ModelError, Problem, UsageError
 from backend.contract.requirements import quantized_as
+from backend.contract.typed import Arguments
 from backend.model import (
     adapters,
     architecture,
@@ -35,7 +35,6 @@ from backend.model.architecture import Architecture
 from backend.model.device import device as device
 from backend.model.device import inference_dtype, training_precision
 
-Values = Mapping[str, Value]
 FIELD = "model_name_or_path"
 # What a library raises about a folder: wrong settings, wrong shapes, files cut short.
 LOADING_ERRORS = (
@@ -44,7 +43,7 @@ LOADING_ERRORS = (
 )
 
 
-def model(values: Values, *, training: bool, vocabulary: int = 0) -> Any:
+def model(values: Arguments, *, training: bool, vocabulary: int = 0) -> Any:
     """The model with its adapters; for training, what learns is float32 and requires gradients.
 
     `vocabulary` is the tokenizer's size: where tokens are new, the embeddings grow to it.
@@ -61,39 +60,39 @@ def model(values: Values, *, training: bool, vocabulary: int = 0) -> Any:
     return (tuned if quantized(values) else tuned.to(device())).eval()
 
 
-def _learning(values: Values, folders: list[Path], vocabulary: int) -> Any:
+def _learning(values: Arguments, folders: list[Path], vocabulary: int) -> Any:
     """The model for training, with what was asked of its attention, vocabulary and precision."""
-    if values.get("use_unsloth"):
+    if values.use_unsloth:
         _require_packages(values)
         if base_architecture(values).sees:
             raise UsageError(Problem(code="unsloth_sees", field="use_unsloth"))
         return unsloth.model(values, base_folder(values), folders)
     base = base_model(values, training=True)
     language.require_text(base)
-    if values.get("moe_aux_loss_coef"):
+    if values.moe_aux_loss_coef:
         attention.require_experts(base.config)
-    if values.get("shift_attn"):
-        s2_attention.apply(base, int(values.get("cutoff_len") or 0))
+    if values.shift_attn:
+        s2_attention.apply(base, values.cutoff_len)
     if tokens.wanted(values):
         before, after = tokenizer(tokens.without(values)), tokenizer(values)
         base.new_tokens = tokens.grow(base, before, after, values, vocabulary)
     prepared = adapters.prepare(base, folders, values)
     if adapters.is_new(folders, values):
         adapters.begin(prepared, values, base_folder(values), lambda text: _ids(text, values))
-    if values.get("upcast_layernorm"):
+    if values.upcast_layernorm:
         attention.upcast_norms(prepared)
-    if values.get("use_reentrant_gc"):
+    if values.use_reentrant_gc:
         prepared.enable_input_require_grads()  # else nothing below the first layer gets a gradient
     return prepared
 
 
-def _require_packages(values: Values) -> None:
+def _require_packages(values: Arguments) -> None:
     missing = check_packages(values)
     if missing:
         raise UsageError(*missing)
 
 
-def base_model(values: Values, *, training: bool = False, dtype: Any = None) -> Any:
+def base_model(values: Arguments, *, training: bool = False, dtype: Any = None) -> Any:
     """The model without adapters, on the CPU unless it is quantised; dtype as the task needs it."""
     _require_packages(values)
     folder = base_folder(values)
@@ -117,15 +116,15 @@ def base_model(values: Values, *, training: bool = False, dtype: Any = None) -> 
     return loaded
 
 
-def base_architecture(values: Values) -> Architecture:
+def base_architecture(values: Arguments) -> Architecture:
     """How the base is loaded and written. Raises ModelError where a result would lack a part."""
     folder = base_folder(values)
     _refuse_code(folder, values)
-    trust = bool(values.get("trust_remote_code"))
+    trust = values.trust_remote_code
     return _loading(folder, architecture.of, folder, trust=trust)
 
 
-def base_notices(values: Values) -> list[Problem]:
+def base_notices(values: Arguments) -> list[Problem]:
     """A notice for each adapter that was trained on something else than it is put on."""
     return adapter_base.notices(base_folder(values), base_name(values), adapter_folders(values))
 
@@ -145,7 +144,7 @@ def frozen_notices(model: Any) -> list[Problem]:
     return problems
 
 
-def tokenizer(values: Values) -> Any:
+def tokenizer(values: Arguments) -> Any:
     """The tokenizer of the model (the adapter's own where it has one), with a pad token."""
     folder = tokenizer_folder(values)
     _refuse_code(folder, values)
@@ -153,7 +152,7 @@ def tokenizer(values: Values) -> Any:
         folder,
         AutoTokenizer.from_pretrained,
         folder,
-        use_fast=values.get("use_fast_tokenizer", True),
+        use_fast=values.use_fast_tokenizer,
         padding_side="right",
         **_base_config(folder, values),
         **_trust(values),
@@ -164,29 +163,29 @@ def tokenizer(values: Values) -> Any:
     return loaded
 
 
-def _base_config(folder: Path, values: Values) -> dict[str, Any]:
+def _base_config(folder: Path, values: Arguments) -> dict[str, Any]:
     """The base's config for a folder without one: transformers chooses the tokenizer's class by
     the model's type too, and another class may split texts otherwise and add tokens of its own."""
     return {} if (folder / model_folder.CONFIG).is_file() else {"config": _config(values)}
 
 
-def _config(values: Values) -> Any:
+def _config(values: Arguments) -> Any:
     folder = base_folder(values)
     return _loading(folder, AutoConfig.from_pretrained, folder, **_trust(values))
 
 
-def known_rows(values: Values) -> int:
+def known_rows(values: Arguments) -> int:
     """Rows of the base's embeddings, by its config alone."""
     return int(_config(values).get_text_config().vocab_size)
 
 
-def tokenizer_folder(values: Values) -> Path:
+def tokenizer_folder(values: Arguments) -> Path:
     """Where the tokenizer lies: with the last adapter where that has one, else with the model."""
     own = [*adapter_folders(values)[-1:], base_folder(values)]
     return next((each for each in own if (each / "tokenizer_config.json").is_file()), own[-1])
 
 
-def base_name(values: Values) -> str:
+def base_name(values: Arguments) -> str:
     """What an adapter records as its base: the hub id, or the absolute path of the folder."""
     name = _given(values)
     if _is_adapter(name):
@@ -194,47 +193,47 @@ def base_name(values: Values) -> str:
     return name if _on_hub(name, values) else str(model_folder.local(name))
 
 
-def base_folder(values: Values) -> Path:
+def base_folder(values: Arguments) -> Path:
     """The folder with config.json and the weights. Raises ModelError with what is wrong with it."""
-    return _checked(_given(values), bool(values.get("trust_remote_code")), _place(values))
+    return _checked(_given(values), values.trust_remote_code, _place(values))
 
 
-def adapter_folders(values: Values) -> list[Path]:
+def adapter_folders(values: Arguments) -> list[Path]:
     """The adapters' folders in their order; a model that is itself an adapter comes first."""
     name = _given(values)
     folder = base_folder(values)  # says what is wrong with the model first
     own = [model_folder.local(name)] if _is_adapter(name) else []
     if not own and (folder / model_folder.ADAPTER_CONFIG).is_file():
         own = [folder]
-    wanted = names(values.get("adapter_name_or_path"))
+    wanted = names(values.adapter_name_or_path)
     problems = [each for name in wanted for each in model_folder.adapter_problems(name)]
     if problems:
         raise ModelError(*problems)
     return own + [_folder(name, values, "adapter_name_or_path") for name in wanted]
 
 
-def last_folder(values: Values) -> Path:
+def last_folder(values: Arguments) -> Path:
     """The folder of the last adapter, else of the model: what lies beside it belongs to it."""
     return [base_folder(values), *adapter_folders(values)][-1]
 
 
-def _ids(text: str, values: Values) -> list[int]:
+def _ids(text: str, values: Arguments) -> list[int]:
     ids: list[int] = tokenizer(values)(text, add_special_tokens=False)["input_ids"]
     return ids
 
 
-def quantized(values: Values) -> bool:
+def quantized(values: Arguments) -> bool:
     """Whether the model is loaded quantised, or its weights are so already."""
-    return bool(values.get("quantization_bit") or quantized_as(base_folder(values)))
+    return bool(values.quantization_bit or quantized_as(base_folder(values)))
 
 
-def _training_dtype(values: Values) -> Any:
+def _training_dtype(values: Arguments) -> Any:
     precision = training_precision(values)
-    return precision.learned if values.get("finetuning_type") == "full" else precision.frozen
+    return precision.learned if values.finetuning_type == "full" else precision.frozen
 
 
-def _given(values: Values) -> str:
-    name = values.get("model_name_or_path")
+def _given(values: Arguments) -> str:
+    name = values.model_name_or_path
     if not name:
         raise UsageError(Problem(code="model_required", field=FIELD))
     return str(name)
@@ -247,24 +246,24 @@ def _is_adapter(name: str) -> bool:
     ).is_file()
 
 
-def _on_hub(name: str, values: Values) -> bool:
-    if values.get("hub_name") == "modelscope":
+def _on_hub(name: str, values: Arguments) -> bool:
+    if values.hub_name == "modelscope":
         return not model_folder.local(name).is_dir()
     return model_folder.is_hub_id(name)
 
 
-def _folder(name: str, values: Values, field: str = FIELD) -> Path:
+def _folder(name: str, values: Arguments, field: str = FIELD) -> Path:
     return hub.fetch(name, values, field) if _on_hub(name, values) else model_folder.local(name)
 
 
-def _place(values: Values) -> tuple[tuple[str, Value], ...]:
+def _place(values: Arguments) -> tuple[tuple[str, Value], ...]:
     return tuple((key, values.get(key)) for key in ("hub_name", "model_revision", "cache_dir"))
 
 
 @cache
 def _checked(name: str, trust: bool, place: tuple[tuple[str, Value], ...]) -> Path:
     """The model folder behind a name, after the checks; cached, a hub is asked once a process."""
-    values: dict[str, Value] = {**dict(place), "trust_remote_code": trust}
+    values = Arguments().replace(**dict(place), trust_remote_code=trust)
     if _is_adapter(name):
         problems = model_folder.model_problems(name)
         if problems:
@@ -278,16 +277,16 @@ def _checked(name: str, trust: bool, place: tuple[tuple[str, Value], ...]) -> Pa
     return folder
 
 
-def _trust(values: Values) -> dict[str, Any]:
-    return {"trust_remote_code": bool(values.get("trust_remote_code"))}
+def _trust(values: Arguments) -> dict[str, Any]:
+    return {"trust_remote_code": values.trust_remote_code}
 
 
-def _refuse_code(folder: Path, values: Values) -> None:
+def _refuse_code(folder: Path, values: Arguments) -> None:
     """Say by name which file would be run, instead of running it or asking on a terminal.
 
     A model type that transformers knows is loaded by transformers' own code and needs no refusal.
     """
-    if values.get("trust_remote_code"):
+    if values.trust_remote_code:
         return
     known = read_json(folder / "config.json").get("model_type") in CONFIG_MAPPING
     for file in ("config.json", "tokenizer_config.json"):

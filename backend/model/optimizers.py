@@ -1,28 +1,27 @@
 """Optimizers beyond transformers' plain names: LoRA+, GaLore, APOLLO, BAdam, Adam-mini, Muon."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from transformers import Trainer, TrainingArguments
 
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.fields.optimizer import GALORE_8BIT
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.model import block_adam
 from backend.model.joined_optimizer import Joined, Layerwise
 
-Values = Mapping[str, Value]
 GALORE_ARGS = {"rank": "rank", "update_proj_gap": "update_interval", "scale": "scale"}
 GALORE_ARGS |= {"proj_type": "proj_type"}
 APOLLO_ARGS = {**GALORE_ARGS, "proj": "proj", "scale_type": "scale_type"}
 
 
-def arguments(values: Values) -> dict[str, Any]:
+def arguments(values: Arguments) -> dict[str, Any]:
     """The TrainingArguments that choose the optimizer (GaLore and APOLLO replace `optim`)."""
-    optim = str(values.get("optim") or "adamw_torch")
+    optim = values.optim
     for kind, given in (("galore", GALORE_ARGS), ("apollo", APOLLO_ARGS)):
         if values.get(f"use_{kind}"):
             targets = names(values.get(f"{kind}_target")) or ["all"]
@@ -35,7 +34,7 @@ def arguments(values: Values) -> dict[str, Any]:
     return {"optim": optim}
 
 
-def special(model: Any, args: TrainingArguments, values: Values) -> torch.optim.Optimizer | None:
+def special(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.Optimizer | None:
     """The optimizer where transformers cannot make it from its arguments alone, else None.
 
     Raises UsageError where several processes train and the optimizer is for one.
@@ -63,7 +62,7 @@ def _family(optim: str, kind: str) -> str:
     return "adamw_8bit" if kind == "galore" and optim in GALORE_8BIT else "adamw"
 
 
-def _low_rank(kind: str, model: Any, args: TrainingArguments, values: Values) -> Any:
+def _low_rank(kind: str, model: Any, args: TrainingArguments, values: Arguments) -> Any:
     """GaLore or APOLLO through transformers and their packages; layer by layer where asked.
 
     Zhao et al., "GaLore", 2024; Zhu et al., "APOLLO: SGD-like Memory, AdamW-level Performance",
@@ -72,13 +71,13 @@ def _low_rank(kind: str, model: Any, args: TrainingArguments, values: Values) ->
     torch.serialization.add_safe_globals(_projectors(kind))
     make, given = Trainer.get_optimizer_cls_and_kwargs(args, model)
     groups = given.pop("params")
-    family = _family(str(values.get("optim")), kind)
+    family = _family(values.optim, kind)
     given |= {
         "adamw": _adam(args) | {"no_deprecation_warning": True},
         "adamw_8bit": _adam(args),
     }.get(family, {"scale_parameter": False, "relative_step": False})
     if kind == "apollo":
-        given["scale_front"] = bool(values.get("apollo_scale_front"))
+        given["scale_front"] = values.apollo_scale_front
     learning = [_learning(group, args.weight_decay) for group in groups]
     if not values.get(f"{kind}_layerwise"):
         return make(learning, **given)
@@ -113,12 +112,12 @@ def _projectors(kind: str) -> list[type]:
     return [GradientProjector, SvdProjector]
 
 
-def _badam(model: Any, args: TrainingArguments, values: Values) -> torch.optim.Optimizer:
+def _badam(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.Optimizer:
     _alone(args, "use_badam")
     return block_adam.make(model, args, values)
 
 
-def _adam_mini(model: Any, args: TrainingArguments, _values: Values) -> torch.optim.Optimizer:
+def _adam_mini(model: Any, args: TrainingArguments, _values: Arguments) -> torch.optim.Optimizer:
     """Zhang et al., "Adam-mini: Use Fewer Learning Rates To Gain More", 2024: their package."""
     from adam_mini import Adam_mini
 
@@ -139,7 +138,7 @@ def _adam_mini(model: Any, args: TrainingArguments, _values: Values) -> torch.op
     return made
 
 
-def _muon(model: Any, args: TrainingArguments, _values: Values) -> torch.optim.Optimizer:
+def _muon(model: Any, args: TrainingArguments, _values: Arguments) -> torch.optim.Optimizer:
     """Muon for matrices inside the layers, AdamW for embeddings, output, norms and biases.
 
     Jordan et al., 2024; the steps are scaled to AdamW's, so that its learning rates fit (Liu et
@@ -159,11 +158,11 @@ def _muon(model: Any, args: TrainingArguments, _values: Values) -> torch.optim.O
     return Joined([each for each in (muon, adamw) if each is not None])
 
 
-def _wants_loraplus(values: Values) -> bool:
-    return bool(values.get("loraplus_lr_ratio")) and values.get("finetuning_type") == "lora"
+def _wants_loraplus(values: Arguments) -> bool:
+    return bool(values.loraplus_lr_ratio) and values.finetuning_type == "lora"
 
 
-def _loraplus(model: Any, args: TrainingArguments, values: Values) -> Any:
+def _loraplus(model: Any, args: TrainingArguments, values: Arguments) -> Any:
     """LoRA+: B matrices learn loraplus_lr_ratio times faster.
 
     Hayou et al., "LoRA+: Efficient Low Rank Adaptation of Large Models", 2024.
@@ -175,8 +174,8 @@ def _loraplus(model: Any, args: TrainingArguments, values: Values) -> Any:
         model=model,
         optimizer_cls=kind,
         lr=given.pop("lr"),
-        loraplus_lr_ratio=float(values["loraplus_lr_ratio"] or 0.0),
-        loraplus_lr_embedding=float(values.get("loraplus_lr_embedding") or 1e-6),
+        loraplus_lr_ratio=(values.loraplus_lr_ratio or 0.0),
+        loraplus_lr_embedding=values.loraplus_lr_embedding,
         loraplus_weight_decay=args.weight_decay,
         **given,
     )

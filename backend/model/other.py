@@ -5,19 +5,17 @@ with which the model that learns is loaded.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from backend.contract.field import Value
 from backend.contract.problems import ModelError, Problem
+from backend.contract.typed import Arguments
 from backend.model import adapters, load
 from backend.model.device import training_precision
-
-Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,9 @@ class OtherModel:
             f"{self.name}_quantization_bit": "quantization_bit",
         }
 
-    def described(self, values: Values) -> Values:
+    def described(self, values: Arguments) -> Arguments:
         """The values with which it is loaded."""
-        return {**values, **{name: values.get(own) for own, name in self.arguments.items()}}
+        return values.replace(**{name: values.get(own) for own, name in self.arguments.items()})
 
     def about(self, problem: Problem) -> Problem:
         """A problem of loading, with the argument that is meant."""
@@ -56,7 +54,7 @@ class OtherModel:
         except ModelError as error:
             raise ModelError(*map(self.about, error.problems)) from error
 
-    def load(self, values: Values) -> Any:
+    def load(self, values: Arguments) -> Any:
         """The model with its adapters, in the precision of what does not learn.
 
         Raises ModelError, about its own arguments.
@@ -66,7 +64,7 @@ class OtherModel:
             base = load.base_model(given, dtype=training_precision(values).frozen)
             return adapters.apply(base, load.adapter_folders(given))
 
-    def freeze(self, model: Any, values: Values, place: torch.device) -> Any:
+    def freeze(self, model: Any, values: Arguments, place: torch.device) -> Any:
         """The model on the device `place`, to be asked only; a quantised one is there already."""
         placed = model if load.quantized(self.described(values)) else model.to(place)
         return placed.requires_grad_(requires_grad=False).eval()

@@ -1,6 +1,6 @@
 """peft's configuration of each method that leaves the base model as it is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from peft import (
@@ -22,25 +22,24 @@ from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPI
 from torch import nn
 
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.model import language, llama_pro
 from backend.model.freezing import layers
 
-Values = Mapping[str, Value]
 TASK = {"task_type": TaskType.CAUSAL_LM}
 MAMBA = {"falcon_h1", "mamba", "mamba2", "falcon_mamba", "nemotron_h"}
 KEYS_AND_VALUES = ("k_proj", "v_proj", "key", "value", "qkv", "c_attn", "pack", "kv")
 
 
-def config(model: Any, values: Values) -> PeftConfig:
+def config(model: Any, values: Arguments) -> PeftConfig:
     """The configuration of a new adapter on this model, as the arguments describe it."""
-    return CONFIGS[str(values.get("finetuning_type") or "lora")](model, values)
+    return CONFIGS[values.finetuning_type](model, values)
 
 
-def target_field(values: Values) -> str:
+def target_field(values: Arguments) -> str:
     """The argument that names the modules of the chosen method."""
-    return "oft_target" if values.get("finetuning_type") == "oft" else "lora_target"
+    return "oft_target" if values.finetuning_type == "oft" else "lora_target"
 
 
 def linear_names(model: Any) -> list[str]:
@@ -49,18 +48,18 @@ def linear_names(model: Any) -> list[str]:
     return sorted(found - {"lm_head"})
 
 
-def _lora(model: Any, values: Values) -> PeftConfig:
-    rank = int(values["lora_rank"] or 8)
+def _lora(model: Any, values: Arguments) -> PeftConfig:
+    rank = values.lora_rank
     given: dict[str, Any] = {
         **_targets(model, values),
         **_deltas(values),
         "r": rank,
-        "use_rslora": bool(values.get("use_rslora")),
-        "use_dora": bool(values.get("use_dora")),
+        "use_rslora": values.use_rslora,
+        "use_dora": values.use_dora,
         "init_lora_weights": start(values),
     }
-    if values.get("use_llama_pro"):
-        given |= _in_blocks(model, names(values.get("lora_target")) or ["all"])
+    if values.use_llama_pro:
+        given |= _in_blocks(model, names(values.lora_target) or ["all"])
     return LoraConfig(**given)
 
 
@@ -74,37 +73,37 @@ def _in_blocks(model: Any, listed: list[str]) -> dict[str, Any]:
     return {"target_modules": [name for name in modules if name.startswith(starts)]}
 
 
-def start(values: Values) -> bool | str:
+def start(values: Arguments) -> bool | str:
     """How LoRA's weights begin, in peft's words; LoftQ replaces them afterwards."""
-    if values.get("pissa_init"):
-        rounds = values.get("pissa_iter")
+    if values.pissa_init:
+        rounds = values.pissa_iter
         return "pissa" if rounds == -1 else f"pissa_niter_{rounds}"
-    named = str(values.get("init_lora_weights") or "default")
+    named = values.init_lora_weights
     return named if named in {"gaussian", "olora"} else True
 
 
-def _oft(model: Any, values: Values) -> PeftConfig:
-    rank = int(values.get("oft_rank") or 0)
+def _oft(model: Any, values: Arguments) -> PeftConfig:
+    rank = values.oft_rank
     return OFTConfig(
         **_targets(model, values),
         r=rank,
-        oft_block_size=0 if rank else int(values.get("oft_block_size") or 32),
-        module_dropout=float(values.get("module_dropout") or 0.0),
+        oft_block_size=0 if rank else values.oft_block_size,
+        module_dropout=values.module_dropout,
     )
 
 
-def _adalora(model: Any, values: Values) -> PeftConfig:
+def _adalora(model: Any, values: Arguments) -> PeftConfig:
     return AdaLoraConfig(
         **_targets(model, values),
         **_deltas(values),
-        init_r=int(values.get("adalora_init_r") or 12),
-        target_r=int(values.get("adalora_target_r") or 8),
+        init_r=values.adalora_init_r,
+        target_r=values.adalora_target_r,
         total_step=1,  # the run's own number of steps is set when it begins
     )
 
 
-def _ia3(model: Any, values: Values) -> PeftConfig:
-    targets, feedforward = _ia3_modules(model, names(values.get("lora_target")) or ["all"])
+def _ia3(model: Any, values: Arguments) -> PeftConfig:
+    targets, feedforward = _ia3_modules(model, names(values.lora_target) or ["all"])
     return IA3Config(
         **TASK,
         target_modules=_modules(model, targets, "lora_target"),
@@ -113,30 +112,30 @@ def _ia3(model: Any, values: Values) -> PeftConfig:
     )
 
 
-def _vera(model: Any, values: Values) -> PeftConfig:
+def _vera(model: Any, values: Arguments) -> PeftConfig:
     return VeraConfig(
         **_targets(model, values),
-        r=int(values.get("vera_rank") or 256),
-        vera_dropout=float(values.get("lora_dropout") or 0.0),
-        projection_prng_key=int(values.get("seed") or 0),
+        r=values.vera_rank,
+        vera_dropout=values.lora_dropout,
+        projection_prng_key=values.seed,
         save_projection=True,  # other machines may draw other numbers from the same key
     )
 
 
-def _prompt(_model: Any, values: Values) -> PeftConfig:
+def _prompt(_model: Any, values: Arguments) -> PeftConfig:
     return PromptTuningConfig(**_virtual(values))
 
 
-def _prefix(_model: Any, values: Values) -> PeftConfig:
+def _prefix(_model: Any, values: Arguments) -> PeftConfig:
     return PrefixTuningConfig(**_virtual(values))
 
 
-def _ptuning(_model: Any, values: Values) -> PeftConfig:
-    size = int(values.get("encoder_hidden_size") or 128)
+def _ptuning(_model: Any, values: Arguments) -> PeftConfig:
+    size = values.encoder_hidden_size
     return PromptEncoderConfig(**_virtual(values), encoder_hidden_size=size)
 
 
-def _targets(model: Any, values: Values) -> dict[str, Any]:
+def _targets(model: Any, values: Arguments) -> dict[str, Any]:
     field = target_field(values)
     listed = names(values.get(field)) or ["all"]
     if "all" not in listed:
@@ -150,7 +149,7 @@ def _targets(model: Any, values: Values) -> dict[str, Any]:
     return {**TASK, "target_modules": targets, **_left_out(model), **_saved(model, values)}
 
 
-def _saved(model: Any, values: Values) -> dict[str, Any]:
+def _saved(model: Any, values: Arguments) -> dict[str, Any]:
     field = "additional_target"
     return {"modules_to_save": _modules(model, names(values.get(field)), field) or None}
 
@@ -184,15 +183,15 @@ def _left_out(model: Any) -> dict[str, Any]:
     return {"exclude_modules": sorted(found)} if found else {}
 
 
-def _deltas(values: Values) -> dict[str, Any]:
+def _deltas(values: Arguments) -> dict[str, Any]:
     return {
-        "lora_alpha": int(values.get("lora_alpha") or 2 * int(values.get("lora_rank") or 8)),
-        "lora_dropout": float(values.get("lora_dropout") or 0.0),
+        "lora_alpha": int(values.lora_alpha or 2 * values.lora_rank),
+        "lora_dropout": values.lora_dropout,
     }
 
 
-def _virtual(values: Values) -> dict[str, Any]:
-    return {**TASK, "num_virtual_tokens": int(values.get("num_virtual_tokens") or 20)}
+def _virtual(values: Arguments) -> dict[str, Any]:
+    return {**TASK, "num_virtual_tokens": values.num_virtual_tokens}
 
 
 def _ia3_modules(model: Any, listed: list[str]) -> tuple[list[str], list[str]]:
@@ -226,7 +225,7 @@ def _is_linear(part: nn.Module) -> bool:
     return isinstance(part, nn.Linear) or type(part).__name__ == "Conv1D"
 
 
-CONFIGS: dict[str, Callable[[Any, Values], PeftConfig]] = {
+CONFIGS: dict[str, Callable[[Any, Arguments], PeftConfig]] = {
     "lora": _lora,
     "oft": _oft,
     "adalora": _adalora,

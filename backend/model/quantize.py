@@ -1,27 +1,25 @@
 """Quantised loading with bitsandbytes or torchao, and folders that are quantised already."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import BitsAndBytesConfig, TorchAoConfig
 
-from backend.contract.field import Value
 from backend.contract.methods import QUANTIZABLE
 from backend.contract.preflight import check_quantized
 from backend.contract.problems import ModelError, Problem
 from backend.contract.requirements import quantized_as
+from backend.contract.typed import Arguments
 
-Values = Mapping[str, Value]
 FIELD = "model_name_or_path"
 PACKED_ROWS = 32
 
 
-def config(values: Values, compute: torch.dtype) -> Any:
+def config(values: Arguments, compute: torch.dtype) -> Any:
     """The quantisation that was asked for, or None. `compute` is the dtype of the arithmetic."""
-    bits = values.get("quantization_bit")
-    if bits and values.get("quantization_method") == "torchao":
+    bits = values.quantization_bit
+    if bits and values.quantization_method == "torchao":
         from torchao.quantization import Int8WeightOnlyConfig
 
         return TorchAoConfig(Int8WeightOnlyConfig())
@@ -31,8 +29,8 @@ def config(values: Values, compute: torch.dtype) -> Any:
         return BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_compute_dtype=compute,
-            bnb_4bit_use_double_quant=bool(values.get("double_quantization")),
-            bnb_4bit_quant_type=str(values.get("quantization_type") or "nf4"),
+            bnb_4bit_use_double_quant=values.double_quantization,
+            bnb_4bit_quant_type=values.quantization_type,
         )
     return None
 
@@ -51,13 +49,13 @@ def settle(model: Any, *, training: bool) -> None:
             part.support_avx512bf16_for_cpu = fits and not training
 
 
-def require_loadable(folder: Path, values: Values, *, training: bool) -> None:
+def require_loadable(folder: Path, values: Arguments, *, training: bool) -> None:
     """Raise ModelError where a folder's quantised weights cannot be loaded, or not be trained."""
     problems = check_quantized({**values, FIELD: str(folder)})
     if problems:
         raise ModelError(*problems)
     method = quantized_as(folder)
-    if training and method and values.get("finetuning_type") not in QUANTIZABLE:
+    if training and method and values.finetuning_type not in QUANTIZABLE:
         params = {"path": str(folder), "method": method}
         raise ModelError(
             Problem(code="quantized_needs_lora", field="finetuning_type", params=params)

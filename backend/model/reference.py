@@ -1,18 +1,17 @@
 """The reference of preference learning: the model that the policy must not stray from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from backend.contract.field import Value
 from backend.contract.methods import is_adapter
 from backend.contract.problems import ModelError, Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.model import load
 from backend.model.other import OtherModel
 
-Values = Mapping[str, Value]
 OTHER = OtherModel("ref_model")  # where it is another model than the policy's start
 
 
@@ -27,7 +26,7 @@ class Reference:
                     the reference computes, it stands in the place of the learned weights
     """
 
-    def __init__(self, policy: Any, values: Values, vocabulary: int) -> None:
+    def __init__(self, policy: Any, values: Arguments, vocabulary: int) -> None:
         self.policy = policy
         self.other: Any = None
         self.start: dict[str, torch.Tensor] = {}
@@ -84,26 +83,26 @@ def still(model: Any) -> Iterator[None]:
         model.train(training)
 
 
-def _starts_neutral(values: Values) -> bool:
+def _starts_neutral(values: Arguments) -> bool:
     """Whether the adapter is new, and of a kind that changes nothing before it has learned."""
-    continued = load.adapter_folders(values) and not values.get("create_new_adapter")
-    shifted = values.get("pissa_init") or values.get("init_lora_weights") in {"olora", "loftq"}
-    return is_adapter(values.get("finetuning_type")) and not continued and not shifted
+    continued = load.adapter_folders(values) and not values.create_new_adapter
+    shifted = values.pissa_init or values.init_lora_weights in {"olora", "loftq"}
+    return is_adapter(values.finetuning_type) and not continued and not shifted
 
 
-def base_notices(values: Values) -> list[Problem]:
+def base_notices(values: Arguments) -> list[Problem]:
     """A notice for each adapter of another model that was trained on something else."""
-    if not values.get("ref_model_adapters"):
+    if not values.ref_model_adapters:
         return []
     return [OTHER.about(each) for each in load.base_notices(OTHER.described(_named(values)))]
 
 
-def _named(values: Values) -> Values:
+def _named(values: Arguments) -> Arguments:
     """The values; where only its adapters or its quantisation differ, with the policy's model."""
-    return {**values, OTHER.name: values.get(OTHER.name) or values.get("model_name_or_path")}
+    return values.replace(**{OTHER.name: values.ref_model or values.model_name_or_path})
 
 
-def _load(values: Values, vocabulary: int, place: torch.device) -> Any:
+def _load(values: Arguments, vocabulary: int, place: torch.device) -> Any:
     """The other model, frozen, on the device `place`.
 
     Raises ModelError, about the arguments that name it.

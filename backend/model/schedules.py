@@ -7,9 +7,9 @@ from typing import Any
 
 from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION, GreedyLR, SchedulerType
 
-from backend.contract.field import Value
 from backend.contract.fields.trainer import LOWER_IS_BETTER
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 
 FIELD = "lr_scheduler_kwargs"
 MINIMUM = 0.1  # of the learning rate, where a schedule falls to a minimum
@@ -20,16 +20,16 @@ BY_EVALUATION = ("reduce_lr_on_plateau", "greedy")
 OURS = {"optimizer", "num_warmup_steps", "num_training_steps", "last_epoch", "self"}
 
 
-def arguments(values: Mapping[str, Value], total: int) -> tuple[dict[str, Any], list[Problem]]:
+def arguments(values: Arguments, total: int) -> tuple[dict[str, Any], list[Problem]]:
     """`lr_scheduler_kwargs` of TrainingArguments for a run of `total` steps, and what to tell.
 
     What a schedule cannot do without is filled in. Raises UsageError where the given ones do not
     fit the schedule.
     """
-    name = str(values.get("lr_scheduler_type") or "cosine")
+    name = values.lr_scheduler_type
     given = json.loads(str(values.get(FIELD) or "{}"))
     _require_known(name, given)
-    needed = _needed(name, given, float(values.get("learning_rate") or 0.0), total)
+    needed = _needed(name, given, values.learning_rate, total)
     if name in BY_EVALUATION and best(values)["greater_is_better"]:
         given = {"mode": "max", **given}
     notices = []
@@ -40,10 +40,10 @@ def arguments(values: Mapping[str, Value], total: int) -> tuple[dict[str, Any], 
     return {"lr_scheduler_kwargs": {**needed, **given}}, notices
 
 
-def best(values: Mapping[str, Value]) -> dict[str, Any]:
+def best(values: Arguments) -> dict[str, Any]:
     """The TrainingArguments that say which figure of an evaluation tells the best model."""
-    metric = str(values.get("metric_for_best_model") or "eval_loss")
-    greater = values.get("greater_is_better")
+    metric = values.metric_for_best_model or "eval_loss"
+    greater = values.greater_is_better
     lower = metric.removeprefix("eval_") in LOWER_IS_BETTER
     return {
         "metric_for_best_model": metric,

@@ -15,13 +15,12 @@ from typing import Any
 from transformers import AutoConfig
 
 from backend.contract import adapter_base, checkpoints, position, run_files, trained_with
-from backend.contract.field import Value
 from backend.contract.files import read_json
 from backend.contract.model_folder import ADAPTER_CONFIG, CONFIG
+from backend.contract.typed import Arguments
 from backend.model import load
 from backend.model import vocabulary as tokens
 
-Values = Mapping[str, Value]
 Json = dict[str, Any]
 
 TEMPLATE = "chat_template.jinja"
@@ -71,13 +70,15 @@ class SideFiles:
     trust: bool
 
     @classmethod
-    def of(cls, values: Values, tokenizer: Any, template: str, ends: Sequence[int]) -> "SideFiles":
+    def of(
+        cls, values: Arguments, tokenizer: Any, template: str, ends: Sequence[int]
+    ) -> "SideFiles":
         """Those of a run with these arguments. Raises ModelError as the loading of a model does."""
         new = tokens.asked(values) and (
             load.tokenizer(tokens.without(values)).get_vocab() != tokenizer.get_vocab()
         )
         folders = load.tokenizer_folder(values), load.base_folder(values)
-        trust = bool(values.get("trust_remote_code"))
+        trust = values.trust_remote_code
         return cls(tokenizer, *folders, template, tuple(ends), new, trust)
 
     def write(self, folder: Path, *, whole: bool) -> None:

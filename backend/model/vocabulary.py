@@ -13,28 +13,27 @@ from safetensors import safe_open
 from transformers import AddedToken
 
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.files import read_json, read_mapping
 from backend.contract.model_folder import ADAPTER_CONFIG
 from backend.contract.preflight import check_new_tokens
 from backend.contract.problems import Params, Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.model import language
 
-Values = Mapping[str, Value]
 DESCRIBED = "new_special_tokens_config"
 ARGUMENTS = ("add_tokens", "add_special_tokens", DESCRIBED)
 MULTIPLE = 64  # rows of embeddings are added in this step, for the speed of the matrix product
 WEIGHTS = "adapter_model.safetensors"
 
 
-def extend(tokenizer: Any, values: Values) -> None:
+def extend(tokenizer: Any, values: Arguments) -> None:
     """Add the tokens that were asked for to the tokenizer; those that it has stay as they are.
 
     Raises UsageError where the file of described tokens is none.
     """
     known = tokenizer.get_vocab()
-    special = [*names(values.get("add_special_tokens")), *_described(values)]
-    fresh = [each for each in names(values.get("add_tokens")) if each not in known]
+    special = [*names(values.add_special_tokens), *_described(values)]
+    fresh = [each for each in names(values.add_tokens) if each not in known]
     tokenizer.add_tokens(fresh)
     tokenizer.add_tokens(
         [AddedToken(each, special=True, normalized=False) for each in special if each not in known],
@@ -42,7 +41,7 @@ def extend(tokenizer: Any, values: Values) -> None:
     )
 
 
-def grow(model: Any, before: Any, after: Any, values: Values, size: int) -> list[int]:
+def grow(model: Any, before: Any, after: Any, values: Arguments, size: int) -> list[int]:
     """Give new tokens their rows; returns their ids, which are still to be learned.
 
     `before` and `after` are the tokenizer without and with the new tokens, `size` how many tokens
@@ -52,10 +51,7 @@ def grow(model: Any, before: Any, after: Any, values: Values, size: int) -> list
     total = max(size, len(after))
     resize(model, total)
     known = before.get_vocab()
-    texts = {
-        each: each
-        for each in [*names(values.get("add_tokens")), *names(values.get("add_special_tokens"))]
-    }
+    texts = {each: each for each in [*names(values.add_tokens), *names(values.add_special_tokens)]}
     texts |= _described(values)
     ids = []
     for token, text in texts.items():
@@ -105,19 +101,19 @@ def difference(own: Mapping[str, int], other: Mapping[str, int]) -> Params:
     return {"count": len(tokens), "token": first[:80], "there": there, "here": here}
 
 
-def wanted(values: Values) -> bool:
+def wanted(values: Arguments) -> bool:
     """Whether the vocabulary may change."""
-    return bool(values.get("resize_vocab")) or asked(values)
+    return values.resize_vocab or asked(values)
 
 
-def asked(values: Values) -> bool:
+def asked(values: Arguments) -> bool:
     """Whether tokens are to be added."""
     return any(values.get(name) for name in ARGUMENTS)
 
 
-def without(values: Values) -> Values:
+def without(values: Arguments) -> Arguments:
     """The same arguments without new tokens."""
-    return {**values, **dict.fromkeys(ARGUMENTS)}
+    return values.replace(**dict.fromkeys(ARGUMENTS))
 
 
 def resize(model: Any, size: int, multiple: int = MULTIPLE) -> None:
@@ -202,7 +198,7 @@ def _begin(model: Any, number: int, pieces: list[int]) -> None:
             weights[number] = weights[pieces].float().mean(0).to(weights.dtype)
 
 
-def _described(values: Values) -> dict[str, str]:
+def _described(values: Arguments) -> dict[str, str]:
     """Special tokens of the file, each with the text that says what it stands for."""
     given = values.get(DESCRIBED)
     if not given:

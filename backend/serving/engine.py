@@ -9,8 +9,8 @@ import torch
 from peft import PeftModel
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from backend.contract.field import Values
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 from backend.data import templates
 from backend.generation import Sampling, context_length, end_ids, pad_id
 from backend.model import load
@@ -42,7 +42,7 @@ class Engine:
         self.has_adapter = isinstance(model, PeftModel)
 
     @classmethod
-    def load(cls, values: Values) -> "Engine":
+    def load(cls, values: Arguments) -> "Engine":
         """Load what the arguments name; raises ModelError and its kin."""
         tokenizer = load.tokenizer(values)
         template = templates.load(values, tokenizer)

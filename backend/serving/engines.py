@@ -19,9 +19,10 @@ from pathlib import Path
 from backend.contract import adapter_base, model_folder, template_names, trained_with
 from backend.contract.dataset_info import names
 from backend.contract.devices import gpus
-from backend.contract.field import Value, Values
+from backend.contract.field import Value
 from backend.contract.model_folder import ADAPTER_CONFIG, is_hub_id, local
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 
 BASE = "base"
 # They would tell their makers of every start.
@@ -30,7 +31,7 @@ QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 logger = logging.getLogger(__name__)
 
 
-def run(values: Values, name: str, key: str | None) -> int:
+def run(values: Arguments, name: str, key: str | None) -> int:
     """Start the server that infer_backend names and wait for its end; returns its exit code
     (128 + n where signal n ended it).
 
@@ -39,7 +40,7 @@ def run(values: Values, name: str, key: str | None) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="tuneboard-engine-") as folder:
         env = {**os.environ, **QUIET}
-        if values["infer_backend"] == "vllm":
+        if values.infer_backend == "vllm":
             argv = vllm(values, name)
             env |= {"VLLM_API_KEY": key} if key else {}
         else:
@@ -63,45 +64,45 @@ def run(values: Values, name: str, key: str | None) -> int:
         return _waited(child)
 
 
-def vllm(values: Values, name: str) -> list[str]:
+def vllm(values: Arguments, name: str) -> list[str]:
     """The command of `vllm serve`."""
     base, adapter = _model(values)
     own = Path(sys.executable).with_name("vllm")
     argv = [str(own) if own.exists() else shutil.which("vllm") or "vllm", "serve", base]
     argv += _address(values)
-    argv += ["--dtype", str(values["infer_dtype"]), "--revision", str(values["model_revision"])]
-    argv += ["--max-model-len", str(values["vllm_maxlen"])]
-    argv += ["--gpu-memory-utilization", str(values["vllm_gpu_util"])]
+    argv += ["--dtype", values.infer_dtype, "--revision", values.model_revision]
+    argv += ["--max-model-len", str(values.vllm_maxlen)]
+    argv += ["--gpu-memory-utilization", str(values.vllm_gpu_util)]
     argv += ["--served-model-name", BASE if adapter else name]
-    argv += ["--download-dir", str(local(str(values["cache_dir"])))] if values["cache_dir"] else []
-    argv += ["--trust-remote-code"] if values["trust_remote_code"] else []
-    argv += ["--enforce-eager"] if values["vllm_enforce_eager"] else []
+    argv += ["--download-dir", str(local(str(values.cache_dir)))] if values.cache_dir else []
+    argv += ["--trust-remote-code"] if values.trust_remote_code else []
+    argv += ["--enforce-eager"] if values.vllm_enforce_eager else []
     if adapter:
-        argv += ["--enable-lora", "--max-lora-rank", str(values["vllm_max_lora_rank"])]
+        argv += ["--enable-lora", "--max-lora-rank", str(values.vllm_max_lora_rank)]
         argv += ["--lora-modules", f"{name}={adapter}"]
-    return argv + list(_options(values["vllm_config"]))
+    return argv + list(_options(values.vllm_config))
 
 
-def sglang(values: Values, name: str) -> list[str]:
+def sglang(values: Arguments, name: str) -> list[str]:
     """The command of SGLang's server."""
     base, adapter = _model(values)
     argv = [sys.executable, "-m", "sglang.launch_server", "--model-path", base]
     argv += _address(values)
-    argv += ["--dtype", _sglang_dtype(values), "--revision", str(values["model_revision"])]
-    argv += ["--context-length", str(values["sglang_maxlen"])]
-    argv += ["--mem-fraction-static", str(values["sglang_mem_fraction"])]
-    size = int(str(values["sglang_tp_size"]))
+    argv += ["--dtype", _sglang_dtype(values), "--revision", values.model_revision]
+    argv += ["--context-length", str(values.sglang_maxlen)]
+    argv += ["--mem-fraction-static", str(values.sglang_mem_fraction)]
+    size = values.sglang_tp_size
     argv += ["--tp-size", str(size if size > 0 else max(1, gpus()))]
     argv += ["--served-model-name", BASE if adapter else name]
-    argv += ["--download-dir", str(local(str(values["cache_dir"])))] if values["cache_dir"] else []
-    argv += ["--trust-remote-code"] if values["trust_remote_code"] else []
+    argv += ["--download-dir", str(local(str(values.cache_dir)))] if values.cache_dir else []
+    argv += ["--trust-remote-code"] if values.trust_remote_code else []
     if adapter:
         argv += ["--lora-paths", f"{name}={adapter}"]
-        argv += ["--lora-backend", str(values["sglang_lora_backend"])]
-    return argv + list(_options(values["sglang_config"]))
+        argv += ["--lora-backend", values.sglang_lora_backend]
+    return argv + list(_options(values.sglang_config))
 
 
-def base_notices(values: Values) -> list[Problem]:
+def base_notices(values: Arguments) -> list[Problem]:
     """A notice where the adapter was trained on another base than the one that is served."""
     base, adapter = _model(values)
     if not adapter or is_hub_id(base):
@@ -109,22 +110,22 @@ def base_notices(values: Values) -> list[Problem]:
     return adapter_base.notices(Path(base), base, [Path(adapter)])
 
 
-def _sglang_dtype(values: Values) -> str:
+def _sglang_dtype(values: Arguments) -> str:
     names_of_theirs = {"float16": "half", "float32": "float"}
-    return names_of_theirs.get(str(values["infer_dtype"]), str(values["infer_dtype"]))
+    return names_of_theirs.get(values.infer_dtype, values.infer_dtype)
 
 
-def _model(values: Values) -> tuple[str, str]:
+def _model(values: Arguments) -> tuple[str, str]:
     """The base model and the adapter ("" for none); a model that is itself an adapter is both."""
-    name = str(values["model_name_or_path"])
-    given = [str(local(each)) for each in names(values["adapter_name_or_path"])]
+    name = str(values.model_name_or_path)
+    given = [str(local(each)) for each in names(values.adapter_name_or_path)]
     folder = local(name)
     if (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file():
         given, name = [str(folder), *given], model_folder.adapter_base(folder)
     return name if is_hub_id(name) else str(local(name)), given[0] if given else ""
 
 
-def _chat_template(values: Values, folder: Path) -> list[str]:
+def _chat_template(values: Arguments, folder: Path) -> list[str]:
     """The option with a named template in a file, where one was chosen or trained with."""
     name = template_names.chosen(values)
     if name == template_names.AUTO:
@@ -142,8 +143,8 @@ def _chat_template(values: Values, folder: Path) -> list[str]:
     return ["--chat-template", str(path)]
 
 
-def _address(values: Values) -> list[str]:
-    return ["--host", str(values["host"]), "--port", str(values["port"])]
+def _address(values: Arguments) -> list[str]:
+    return ["--host", values.host, "--port", str(values.port)]
 
 
 def _options(config: Value) -> Iterator[str]:

@@ -9,6 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from backend.contract.problems import Problem, TuneboardError
+from backend.contract.typed import Arguments
 from backend.failures import explain
 from backend.serving.ask import Answer, Ask
 from backend.serving.protocol import ApiError
@@ -143,4 +144,4 @@ def _tell_piece(tell: Callable[..., object], index: int, text: str) -> None:
 def _explained(error: Exception) -> TuneboardError:
     if not isinstance(error, TuneboardError):
         log.error("the engine failed", exc_info=error)
-    return explain(error, {})
+    return explain(error, Arguments())

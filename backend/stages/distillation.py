@@ -4,7 +4,6 @@ Agarwal et al., "On-Policy Distillation of Language Models" (GKD), arXiv:2306.13
 steps learns from answers that the student draws, the others from the answers of the data.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,12 +18,10 @@ from trl.experimental.server_distillation.server_distillation_trainer import (
 from trl.trainer.distillation_config import DistillationConfig
 from trl.trainer.distillation_trainer import DistillationTrainer
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.training import teachers
 from backend.training.batches import IGNORED
 from backend.training.trl_run import TrlRun
-
-Values = Mapping[str, Value]
 
 
 class EitherTeacher(ServerDistillationTrainer):
@@ -49,13 +46,13 @@ class DistillationStage(TrlRun, EitherTeacher):
     config = DistillationConfig
     teacher_client: Any
 
-    def __init__(self, values: Values, **given: Any) -> None:
+    def __init__(self, values: Arguments, **given: Any) -> None:
         super().__init__(values=values, **given)
-        self.share = float(values["lmbda"] or 0.0)
+        self.share = values.lmbda
         self.answers: list[list[int]] = []
         self.student_rows = teachers.count_rows(self.accelerator.unwrap_model(self.model))
         self.common_rows = self.student_rows
-        if values.get("teacher_server"):
+        if values.teacher_server:
             tokenizer = self._tokenizer
             self.teacher_client = teachers.TeacherServer(values, tokenizer, self.student_rows)
         else:
@@ -66,38 +63,38 @@ class DistillationStage(TrlRun, EitherTeacher):
             self.generation_kwargs["suppress_tokens"] = beyond
 
     @classmethod
-    def check(cls, values: Values) -> None:
+    def check(cls, values: Arguments) -> None:
         """Raises TuneboardError where teacher and student do not share a vocabulary, or a server
         does not teach."""
         teachers.require_vocabulary(values)
         teachers.require_server(values)
 
     @classmethod
-    def training_arguments(cls, values: Values, given: dict[str, Any]) -> TrainingArguments:
+    def training_arguments(cls, values: Arguments, given: dict[str, Any]) -> TrainingArguments:
         """As TrlRun's, with the server's address where one teaches."""
-        if not values.get("teacher_server"):
+        if not values.teacher_server:
             return super().training_arguments(values, given)
-        beta = float(values["distillation_beta"] or 0.0)
-        top = int(values["teacher_top_k"] or 1) if beta == 0 else 1
-        own = {"teacher_model_server_url": str(values["teacher_server"]), "loss_top_k": top}
+        beta = values.distillation_beta
+        top = values.teacher_top_k if beta == 0 else 1
+        own = {"teacher_model_server_url": str(values.teacher_server), "loss_top_k": top}
         args: TrainingArguments = ServerDistillationConfig(
             **{**given, "gradient_checkpointing": None, **cls.settings(values), **own}
         )
         return args
 
     @classmethod
-    def settings(cls, values: Values) -> dict[str, Any]:
+    def settings(cls, values: Arguments) -> dict[str, Any]:
         """As trl names them."""
         return {
-            "beta": values["distillation_beta"],
-            "max_completion_length": values["max_new_tokens"],
+            "beta": values.distillation_beta,
+            "max_completion_length": values.max_new_tokens,
             **{name: values[name] for name in ("temperature", "top_p", "top_k")},
-            "repetition_penalty": values["repetition_penalty"],
+            "repetition_penalty": values.repetition_penalty,
         }
 
-    def parts(self, values: Values, model: Any) -> dict[str, Any]:
+    def parts(self, values: Arguments, model: Any) -> dict[str, Any]:
         """The teacher, where it is a model."""
-        known = bool(values.get("teacher_model"))
+        known = bool(values.teacher_model)
         return {"teacher_model": teachers.load(values, model) if known else None}
 
     def rows(self, dataset: Any) -> Any:

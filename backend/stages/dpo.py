@@ -22,8 +22,8 @@ class DpoTrainer(RowMeanTrainer):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.kind = str(self.values["pref_loss"])
-        self.beta = float(self.values["pref_beta"] or 0)
+        self.kind = self.values.pref_loss
+        self.beta = self.values.pref_beta
         self.reference: Reference | None = None
         if self.kind not in WITHOUT_REFERENCE:
             self.reference = Reference(self.model, self.values, len(self.processing_class))
@@ -45,7 +45,7 @@ class DpoTrainer(RowMeanTrainer):
             ratios = (logps - start) * self._weights(learned)
             losses, rewards = self._with_reference(ratios.sum(1), counts)
         self._note(rewards, totals)
-        weight = float(self.values["pref_ftx"] or 0)
+        weight = self.values.pref_ftx
         if weight and self.kind != "orpo":  # ORPO has this term of its own
             learning = -(totals / counts).chunk(2)[0]
             self.note("sft_loss", learning)
@@ -59,7 +59,7 @@ class DpoTrainer(RowMeanTrainer):
             return preference.token_logps(model, inputs)
 
     def _weights(self, learned: Tensor) -> Tensor | float:
-        alpha = self.values.get("ld_alpha")
+        alpha = self.values.ld_alpha
         if alpha is None or self.kind == "ipo":  # IPO counts per token already
             return 1.0
         return preference.length_weights(learned, float(alpha))
@@ -76,7 +76,7 @@ class DpoTrainer(RowMeanTrainer):
         elif self.kind == "kto_pair":
             losses = preference.kto_pair_loss(chosen, rejected)
         else:
-            smoothing = float(self.values["dpo_label_smoothing"] or 0)
+            smoothing = self.values.dpo_label_smoothing
             losses = preference.sigmoid_loss(chosen, rejected, smoothing)
         return losses, rewards
 
@@ -85,7 +85,7 @@ class DpoTrainer(RowMeanTrainer):
         rewards = self.beta * means
         chosen, rejected = rewards.chunk(2)
         if self.kind == "simpo":
-            gamma = float(self.values["simpo_gamma"] or 0)
+            gamma = self.values.simpo_gamma
             return preference.simpo_loss(chosen, rejected, gamma), rewards
         learning, odds = -means.chunk(2)[0], preference.odds_ratio_loss(*means.chunk(2))
         self.note("sft_loss", learning)

@@ -5,20 +5,18 @@ others of its group. Answers of a whole optimizer step are drawn before its firs
 a step of several batches equals one large batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from backend.contract.field import Value
 from backend.contract.problems import Problem
+from backend.contract.typed import Arguments
 from backend.model.reference import Reference, still
 from backend.report import Report
 from backend.training import grpo_math, reward_functions, rollouts, scoring
 from backend.training.rollout_trainer import Batch, Ids, RolloutTrainer, Row
-
-Values = Mapping[str, Value]
 
 PATIENCE = 10  # steps in which no answer was better than another before that is told
 
@@ -30,12 +28,12 @@ class GrpoTrainer(RolloutTrainer):
     steps.
     """
 
-    def __init__(self, values: Values, report: Report, **given: Any) -> None:
-        passes = int(values["num_iterations"] or 1)
+    def __init__(self, values: Arguments, report: Report, **given: Any) -> None:
+        passes = values.num_iterations
         super().__init__(values, report, buffer=1, passes=passes, **given)
-        self.group = int(values["num_generations"] or 2)
-        self.beta = float(values["grpo_beta"] or 0.0)
-        self.longest = int(values["max_new_tokens"] or 1)
+        self.group = values.num_generations
+        self.beta = values.grpo_beta
+        self.longest = values.max_new_tokens
         self.reference: Reference | None = None
         if self.beta:
             self.reference = Reference(self.model, values, len(self.processing_class))
@@ -48,7 +46,7 @@ class GrpoTrainer(RolloutTrainer):
         reward_functions.require_references(self.rewards.weights, self.train_dataset)
 
     @classmethod
-    def check(cls, values: Values) -> None:
+    def check(cls, values: Arguments) -> None:
         """Raises UsageError for a reward that cannot be computed, before the model is loaded."""
         reward_functions.build(values, lambda _: None)
 
@@ -87,7 +85,7 @@ class GrpoTrainer(RolloutTrainer):
         rewards = self.judged([row for row in rows for _ in range(self.group)], prompts, answers)
         self._note_groups(rewards)
         better = grpo_math.advantages(
-            rewards, self.group, str(self.values["scale_rewards"]), self.accelerator.gather
+            rewards, self.group, self.values.scale_rewards, self.accelerator.gather
         )
         mine = torch.tensor([len(answers), sum(map(len, answers))], device=self.args.device)
         count, tokens = (int(one) for one in self.accelerator.reduce(mine).tolist())
@@ -95,7 +93,7 @@ class GrpoTrainer(RolloutTrainer):
             size = len(batch["answers"])
             batch["advantages"], better = better[:size], better[size:]
             mask = rollouts.mask_of(batch["answers"]).float()
-            loss = str(self.values["grpo_loss"])
+            loss = self.values.grpo_loss
             batch["weights"] = grpo_math.weights(mask, loss, (count, tokens), self.longest)
             batch["tokens"] = int(mask.sum()) + sum(map(len, batch["prompts"]))
 
@@ -135,7 +133,7 @@ class GrpoTrainer(RolloutTrainer):
         new = self._logprobs(model, inputs["prompts"], inputs["answers"])
         learned = inputs["weights"] > 0
         old = inputs.get("old", new.detach())
-        epsilon = float(self.values["epsilon"] or 0.0)
+        epsilon = self.values.epsilon
         tokens = grpo_math.clipped(new, old, inputs["advantages"], epsilon)
         if self.reference is not None:
             distance = grpo_math.kl(new, inputs["reference"])

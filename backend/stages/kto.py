@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.model.reference import Reference, still
 from backend.training import preference
 from backend.training.figures import Figures
@@ -41,10 +41,10 @@ class KtoTrainer(RowMeanTrainer):
     both.
     """
 
-    def __init__(self, values: Mapping[str, Value], **given: Any) -> None:
-        super().__init__(values={**values, "group_by_length": False}, **given)
+    def __init__(self, values: Arguments, **given: Any) -> None:
+        super().__init__(values=values.replace(group_by_length=False), **given)
         self.figures, self.eval_figures = JudgedFigures(), JudgedFigures()
-        self.beta = float(self.values["pref_beta"] or 0)
+        self.beta = self.values.pref_beta
         self.reference = Reference(self.model, self.values, len(self.processing_class))
 
     def collator(self, tokenizer: Any) -> JudgedCollator:
@@ -73,7 +73,7 @@ class KtoTrainer(RowMeanTrainer):
         losses = preference.kto_loss(rewards, desirable, self.beta * point)
         losses = losses * torch.where(desirable, good, bad)
         self._note(rewards, logps, desirable, point)
-        weight = float(self.values["pref_ftx"] or 0)
+        weight = self.values.pref_ftx
         if weight:
             learning = -logps / preference.learned_tokens(inputs["labels"]).sum(1)
             self.note("sft_loss", learning, desirable)

@@ -3,18 +3,15 @@
 Guo et al., arXiv:2402.04792.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from trl.experimental.online_dpo.online_dpo_config import OnlineDPOConfig
 from trl.experimental.online_dpo.online_dpo_trainer import OnlineDPOTrainer
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.training import reward_functions
 from backend.training.trl_rewards import TrlRewarded
 from backend.training.trl_steps import OwnSteps
-
-Values = Mapping[str, Value]
 
 
 class OnlineDpoTrainer(OwnSteps, TrlRewarded, OnlineDPOTrainer):  # type: ignore[misc]  # untyped
@@ -23,20 +20,20 @@ class OnlineDpoTrainer(OwnSteps, TrlRewarded, OnlineDPOTrainer):  # type: ignore
     config = OnlineDPOConfig
 
     @classmethod
-    def settings(cls, values: Values) -> dict[str, Any]:
+    def settings(cls, values: Arguments) -> dict[str, Any]:
         """As trl names them; answers are never cut to make room for a prompt."""
-        longest = int(values["cutoff_len"] or 0) + int(values["max_new_tokens"] or 0) + 1
+        longest = values.cutoff_len + values.max_new_tokens + 1
         return {
-            "beta": values["pref_beta"],
-            "loss_type": values["online_dpo_loss"],
-            "max_new_tokens": values["max_new_tokens"],
+            "beta": values.pref_beta,
+            "loss_type": values.online_dpo_loss,
+            "max_new_tokens": values.max_new_tokens,
             "max_length": longest,
             "reward_weights": list(reward_functions.weights(values).values()),
             **{name: values[name] for name in ("temperature", "top_p", "top_k")},
-            "repetition_penalty": values["repetition_penalty"],
+            "repetition_penalty": values.repetition_penalty,
         }
 
-    def parts(self, values: Values, model: Any) -> dict[str, Any]:
+    def parts(self, values: Arguments, model: Any) -> dict[str, Any]:
         """The rewards, and the start without a copy."""
         return {**super().parts(values, model), "ref_model": self.start}
 

@@ -7,14 +7,14 @@ hidden states. With full or freeze, the reference keeps a copy of the weights th
 reward model is a whole model of its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.model import load, value_head
 from backend.model.reference import Reference, still
 from backend.report import Report
@@ -22,7 +22,6 @@ from backend.training import ppo_math, rollouts, scoring
 from backend.training.ppo_math import KlControl, Moments
 from backend.training.rollout_trainer import Batch, Ids, RolloutTrainer, Row
 
-Values = Mapping[str, Value]
 TOKEN_FIGURES = ("old", "values", "advantages", "returns")  # of each token, when it was drawn
 
 
@@ -33,14 +32,14 @@ class PpoTrainer(RolloutTrainer):
     times, each time in another order. An answer without an end token is scored where it was cut.
     """
 
-    def __init__(self, values: Values, report: Report, **given: Any) -> None:
+    def __init__(self, values: Arguments, report: Report, **given: Any) -> None:
         # what DDP does not see in the output (the head) it would take for unused
         given["args"].ddp_find_unused_parameters = False
-        buffer, passes = int(values["ppo_buffer_size"] or 1), int(values["ppo_epochs"] or 1)
+        buffer, passes = values.ppo_buffer_size, values.ppo_epochs
         super().__init__(values, report, buffer=buffer, passes=passes, **given)
         self.reference = Reference(self.model, values, len(self.processing_class))
         self.scorer = scoring.load(values, self.model, self.processing_class)
-        target = values["ppo_target"]
+        target = values.ppo_target
         self.control_kl = KlControl(
             self._number("ppo_kl_coef"), None if target is None else float(target)
         )
@@ -48,7 +47,7 @@ class PpoTrainer(RolloutTrainer):
         self.round: list[Row] = []  # prompt, answer and TOKEN_FIGURES of each answer
 
     @classmethod
-    def prepare_model(cls, model: Any, values: Values) -> Any:
+    def prepare_model(cls, model: Any, values: Arguments) -> Any:
         """The model with a value head that knows nothing yet."""
         return value_head.attach(model, load.last_folder(values), random=False)
 
@@ -106,7 +105,7 @@ class PpoTrainer(RolloutTrainer):
     ) -> dict[str, Tensor]:
         """Advantages and returns [n, t]; the KL coefficient follows for the next round."""
         everywhere = self._sum
-        if self.values["ppo_score_norm"]:
+        if self.values.ppo_score_norm:
             self.moments.update(scores, everywhere)
             scores = self.moments.normal(scores)
         kl = (distance * mask).sum(1)
@@ -115,7 +114,7 @@ class PpoTrainer(RolloutTrainer):
         rewards = ppo_math.token_rewards(scores, distance, mask, self.control_kl.coefficient)
         count, total = everywhere(torch.stack([torch.ones_like(kl).sum(), kl.sum()])).tolist()
         self.control_kl.update(total / count, int(count))
-        if self.values["ppo_whiten_rewards"]:
+        if self.values.ppo_whiten_rewards:
             rewards = ppo_math.whiten(rewards, mask, centre=False, everywhere=everywhere)
         gamma, lam = self._number("ppo_gamma"), self._number("ppo_lambda")
         advantages, returns = ppo_math.gae(rewards, values, mask, gamma, lam)

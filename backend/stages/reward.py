@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.model import load, value_head
 from backend.training.preference import PairCollator, answer_ends
 from backend.training.row_mean import RowMeanTrainer
@@ -26,7 +26,7 @@ class RewardTrainer(RowMeanTrainer):
         super().__init__(**given)
 
     @classmethod
-    def prepare_model(cls, model: Any, values: Mapping[str, Value]) -> Any:
+    def prepare_model(cls, model: Any, values: Arguments) -> Any:
         """The model with a value head; an output layer of its own has nothing to learn here."""
         layer, words = model.get_output_embeddings(), model.get_input_embeddings()
         if layer.weight is not words.weight:

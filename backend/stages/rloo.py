@@ -3,17 +3,14 @@
 Ahmadian et al., arXiv:2402.14740. The distance from the start is part of the reward.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.training import reward_functions
 from backend.training.trl_rewards import TrlRewarded
-
-Values = Mapping[str, Value]
 
 
 class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not typed
@@ -24,27 +21,27 @@ class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.set_reference(float(self.values["rloo_beta"] or 0.0))
+        self.set_reference(self.values.rloo_beta)
 
     @classmethod
-    def copies(cls, values: Values) -> int:
+    def copies(cls, values: Arguments) -> int:
         """Answers to each question."""
-        return int(values["num_generations"] or 2)
+        return values.num_generations
 
     @classmethod
-    def settings(cls, values: Values) -> dict[str, Any]:
+    def settings(cls, values: Arguments) -> dict[str, Any]:
         """As trl names them; the reference is set up afterwards."""
         return {
             "beta": 0.0,
             "num_generations": cls.copies(values),
             "num_generations_eval": 1,
-            "num_iterations": values["num_iterations"],
-            "max_completion_length": values["max_new_tokens"],
-            "epsilon": values["epsilon"],
-            "normalize_advantages": values["normalize_advantages"],
+            "num_iterations": values.num_iterations,
+            "max_completion_length": values.max_new_tokens,
+            "epsilon": values.epsilon,
+            "normalize_advantages": values.normalize_advantages,
             "reward_weights": list(reward_functions.weights(values).values()),
             **{name: values[name] for name in ("temperature", "top_p", "top_k")},
-            "repetition_penalty": values["repetition_penalty"],
+            "repetition_penalty": values.repetition_penalty,
         }
 
     def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:

@@ -14,8 +14,8 @@ class SftTrainer(TokenLossTrainer):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        anchored = self.values.get("use_asft_loss")
-        self.anchor = float(self.values["asft_alpha"] or 0.0) if anchored else 0.0
+        anchored = self.values.use_asft_loss
+        self.anchor = self.values.asft_alpha if anchored else 0.0
         vocabulary = len(self.processing_class)
         self.reference = Reference(self.model, self.values, vocabulary) if self.anchor else None
 

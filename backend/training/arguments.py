@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,17 @@ from transformers import TrainingArguments
 from transformers.utils import is_torch_tf32_available
 
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.problems import Problem
 from backend.contract.resuming import cut_of
 from backend.contract.stages import GROUPED
+from backend.contract.typed import Arguments
 from backend.model import adapters, optimizers, schedules
 from backend.model.device import device, training_precision
 from backend.report import Report
 from backend.training import deepspeed
 
-Values = Mapping[str, Value]
-Make = Callable[[Values, dict[str, Any]], TrainingArguments]
+Make = Callable[[Arguments, dict[str, Any]], TrainingArguments]
 POINTS = 10  # a curve has at least so many points where the run has so many steps
 IN_GENERATIONS = ("rloo", "distillation")  # trl draws for whole steps: the last one is filled up
 OF_LOADERS = ("dataloader_prefetch_factor", "dataloader_persistent_workers")
@@ -34,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 def build(
-    values: Values,
+    values: Arguments,
     folder: Path,
     sizes: tuple[int, int],
     report: Report,
@@ -47,7 +46,7 @@ def build(
     gives the stage's kind of arguments. What had to be changed (precision, workers, intervals) is
     said as a notice.
     """
-    given: dict[str, Any] = {"data_seed": values.get("seed") or 0}
+    given: dict[str, Any] = {"data_seed": values.seed or 0}
     given |= {
         FIELDS[name].to: value
         for name, value in values.items()
@@ -61,16 +60,16 @@ def build(
     given |= deepspeed.arguments(values, folder, writes=report.writes)
     given |= {
         "output_dir": str(folder),
-        "run_name": values.get("run_name") or folder.name,
-        "seed": values.get("seed") or 0,
-        "max_steps": values.get("max_steps") or -1,
+        "run_name": values.run_name or folder.name,
+        "seed": values.seed or 0,
+        "max_steps": values.max_steps or -1,
         "warmup_steps": _warmup(values, total),
         "dataloader_num_workers": _workers(values, report),
         "activation_checkpointing": adapters.allows_checkpointing(values)
-        and not values.get("disable_gradient_checkpointing"),
-        "activation_checkpointing_kwargs": {"use_reentrant": bool(values.get("use_reentrant_gc"))},
-        "use_liger_kernel": bool(values.get("enable_liger_kernel")),
-        "report_to": names(values.get("report_to")) or ["none"],
+        and not values.disable_gradient_checkpointing,
+        "activation_checkpointing_kwargs": {"use_reentrant": values.use_reentrant_gc},
+        "use_liger_kernel": values.enable_liger_kernel,
+        "report_to": names(values.report_to) or ["none"],
         "use_cpu": device() == "cpu",
         "remove_unused_columns": False,
         "label_names": ["labels"],
@@ -79,11 +78,11 @@ def build(
         "restore_callback_states_from_checkpoint": True,
         "save_total_limit": None,  # old checkpoints go only after the new one is known to be whole
     }
-    if values.get("streaming"):  # each process takes its share of the rows, without sending them
+    if values.streaming:  # each process takes its share of the rows, without sending them
         given["accelerator_config"] = {"dispatch_batches": False}
     for notice in adapters.notices(values):
         report.notice(notice)
-    if values.get("use_reentrant_gc"):  # DDP would see each parameter twice
+    if values.use_reentrant_gc:  # DDP would see each parameter twice
         given["ddp_find_unused_parameters"] = False
     _leave_out(given, report)
     args = make(values, given)
@@ -121,24 +120,24 @@ def fit_model(args: TrainingArguments, model: Any, report: Report) -> None:
         )
 
 
-def total_steps(values: Values, rows: int) -> int:
+def total_steps(values: Arguments, rows: int) -> int:
     """How many optimizer steps a run takes that begins at the first of its rows."""
-    if values.get("max_steps"):
-        return int(values["max_steps"] or 0)
+    if values.max_steps:
+        return values.max_steps or 0
     cut = cut_of(values, world())
     batches = math.ceil(epoch_size(values, rows) / cut.batch)
     updates = max(1, math.ceil(batches / cut.accumulation))
-    return max(1, math.ceil(float(values["num_train_epochs"] or 0) * updates))
+    return max(1, math.ceil(values.num_train_epochs * updates))
 
 
-def epoch_size(values: Values, rows: int) -> int:
+def epoch_size(values: Arguments, rows: int) -> int:
     """How many rows the order of an epoch has: where a stage learns from the same rows several
     times, they count as often, and whole rounds are filled up."""
-    stage, buffer, passes = values.get("stage"), 1, 1
+    stage, buffer, passes = values.stage, 1, 1
     if stage in GROUPED:
-        passes = int(values["num_iterations"] or 1)
+        passes = values.num_iterations
     elif stage == "ppo":
-        buffer, passes = int(values["ppo_buffer_size"] or 1), int(values["ppo_epochs"] or 1)
+        buffer, passes = values.ppo_buffer_size, values.ppo_epochs
     if buffer * passes == 1 and stage not in IN_GENERATIONS:
         return rows
     cut = cut_of(values, world())
@@ -151,30 +150,30 @@ def world() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _precision(values: Values, report: Report) -> dict[str, Any]:
+def _precision(values: Arguments, report: Report) -> dict[str, Any]:
     precision = training_precision(values)
     for notice in precision.notices:
         report.notice(notice)
     return {"bf16": precision.bf16, "fp16": precision.fp16}
 
 
-def _schedule(values: Values, total: int, report: Report) -> dict[str, Any]:
+def _schedule(values: Arguments, total: int, report: Report) -> dict[str, Any]:
     given, notices = schedules.arguments(values, total)
     for notice in notices:
         report.notice(notice)
     return given
 
 
-def _warmup(values: Values, total: int) -> int:
+def _warmup(values: Arguments, total: int) -> int:
     """Steps; warmup_steps goes before warmup_ratio."""
-    ratio = float(values.get("warmup_ratio") or 0)
-    return int(values.get("warmup_steps") or 0) or math.ceil(ratio * total)
+    ratio = values.warmup_ratio
+    return values.warmup_steps or math.ceil(ratio * total)
 
 
-def _workers(values: Values, report: Report) -> int:
+def _workers(values: Arguments, report: Report) -> int:
     """Loader processes, never more than cores; none where rows are made while they are learned."""
-    if values.get("streaming"):
-        if values.get("dataloader_num_workers"):
+    if values.streaming:
+        if values.dataloader_num_workers:
             report.notice(
                 Problem(code="streaming_workers", field="dataloader_num_workers", notice=True)
             )
@@ -187,12 +186,12 @@ def _workers(values: Values, report: Report) -> int:
         if asked > cores:
             params = {"asked": asked, "cores": cores}
             report.notice(Problem(code="workers_capped", field=name, params=params, notice=True))
-    return min(int(values.get("dataloader_num_workers") or 0), cores)
+    return min(values.dataloader_num_workers, cores)
 
 
-def _intervals(values: Values, total: int, evaluates: bool, report: Report) -> dict[str, Any]:
+def _intervals(values: Arguments, total: int, evaluates: bool, report: Report) -> dict[str, Any]:
     """How often is logged, evaluated and saved."""
-    logging_steps = int(values["logging_steps"] or 1)
+    logging_steps = values.logging_steps
     if total // logging_steps < POINTS:
         lower = max(1, total // POINTS)
         if lower < logging_steps:
@@ -201,21 +200,21 @@ def _intervals(values: Values, total: int, evaluates: bool, report: Report) -> d
                 Problem(code="logging_lowered", field="logging_steps", params=params, notice=True)
             )
         logging_steps = min(logging_steps, lower)
-    saving, save_steps = str(values["save_strategy"]), int(values["save_steps"] or 1)
+    saving, save_steps = values.save_strategy, values.save_steps
     given: dict[str, Any] = {"logging_steps": logging_steps}
-    strategy = str(values.get("eval_strategy") or "steps") if evaluates else "no"
+    strategy = (values.eval_strategy or "steps") if evaluates else "no"
     if strategy == "no":
         kept = {"save_strategy": saving, "save_steps": save_steps, "eval_on_start": False}
         return {**given, "eval_strategy": "no", **kept}
-    eval_steps = int(values.get("eval_steps") or save_steps)
+    eval_steps = values.eval_steps or save_steps
     given |= {"eval_strategy": strategy, "eval_steps": eval_steps}
-    best = bool(values.get("load_best_model_at_end"))
+    best = values.load_best_model_at_end
     if best and (saving != strategy or (strategy == "steps" and save_steps % eval_steps)):
         saving, save_steps = strategy, eval_steps
         shown: dict[str, int | str] = {"steps": eval_steps, "strategy": strategy}
         report.notice(Problem(code="saving_aligned", field="save_steps", params=shown, notice=True))
-    by_evaluation = values.get("lr_scheduler_type") in schedules.BY_EVALUATION
-    if best or by_evaluation or values.get("early_stopping_steps"):
+    by_evaluation = values.lr_scheduler_type in schedules.BY_EVALUATION
+    if best or by_evaluation or values.early_stopping_steps:
         given |= schedules.best(values)
     return {
         **given,

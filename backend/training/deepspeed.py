@@ -5,25 +5,24 @@ Numbers that follow from other arguments are "auto": transformers fills them in.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from backend.contract import boundary
-from backend.contract.field import Value
 from backend.contract.fields.training import ZERO
 from backend.contract.files import write_atomic
 from backend.contract.model_folder import local
+from backend.contract.typed import Arguments
 
 NAME = "deepspeed.json"  # in the run folder: what was used
 
 
-def arguments(values: Mapping[str, Value], folder: Path, *, writes: bool) -> dict[str, Any]:
+def arguments(values: Arguments, folder: Path, *, writes: bool) -> dict[str, Any]:
     """The TrainingArguments that DeepSpeed needs; none where it was not asked for.
 
     `writes` is whether this process keeps a copy of the config in the run's folder.
     """
-    given = str(values.get("deepspeed") or "")
+    given = values.deepspeed or ""
     if not given:
         return {}
     config = _ours(given) if given in ZERO else _own(local(given))

@@ -4,25 +4,25 @@ All take logits [n, vocabulary] of n learned tokens and targets [n], and return 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 
 TOP = 20  # EAFT measures the entropy of the most likely tokens only
 TokenLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def chosen(values: Mapping[str, Value]) -> TokenLoss:
+def chosen(values: Arguments) -> TokenLoss:
     """The loss that the arguments ask for (ASFT's anchor is added where the reference is)."""
-    if values.get("use_dft_loss") or values.get("use_asft_loss"):
+    if values.use_dft_loss or values.use_asft_loss:
         return dft
-    if values.get("use_eaft_loss"):
-        alpha = float(values["eaft_alpha"] or 0.0)
+    if values.use_eaft_loss:
+        alpha = values.eaft_alpha
         return lambda logits, targets: eaft(logits, targets, alpha)
-    smoothing = float(values.get("label_smoothing_factor") or 0.0)
+    smoothing = values.label_smoothing_factor
     return lambda logits, targets: cross_entropy(logits, targets, smoothing)
 
 

@@ -8,7 +8,7 @@ arguments say now.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -21,24 +21,23 @@ from transformers import Trainer
 from transformers.trainer_callback import EarlyStoppingCallback
 
 from backend.contract import resuming
-from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.position import PROGRESS, Cut, Position
 from backend.contract.problems import Problem
 from backend.contract.resume_kinds import begins_again, packed
+from backend.contract.typed import Arguments
 from backend.report import Report
 from backend.training.arguments import world
 from backend.training.batches import LengthGrouped
 from backend.training.callback import ReportCallback
 from backend.training.figures import Figures
 
-Values = Mapping[str, Value]
 # What follows from arguments in the groups of an optimizer; the rest is its state.
 GIVEN = ("initial_lr", "betas", "eps", "weight_decay")
 
 
 def place(
-    checkpoint: Path | None, values: Values, size: int, key: str, report: Report
+    checkpoint: Path | None, values: Arguments, size: int, key: str, report: Report
 ) -> Position | None:
     """Where a run goes on in its data, and how many steps it takes in all; None where it begins, or
     where its checkpoint does not say where it lies.
@@ -114,7 +113,7 @@ class ResumingTrainer(Trainer):
     `arguments` are those that the run was started with, as its checkpoints keep them.
     """
 
-    values: Values
+    values: Arguments
     told: ReportCallback
     figures: Figures
     optimizer: Any
@@ -123,7 +122,7 @@ class ResumingTrainer(Trainer):
         self,
         place: Position | None = None,
         data_key: str = "",
-        arguments: Values | None = None,
+        arguments: Arguments | None = None,
         **given: Any,
     ) -> None:
         self.place = place
@@ -157,9 +156,9 @@ class ResumingTrainer(Trainer):
 
     def _order_name(self, data: Any) -> str:
         """How the rows of an epoch are ordered by the arguments: random, in order, grouped N."""
-        if self.values.get("disable_shuffling"):
+        if self.values.disable_shuffling:
             return "in order"
-        if self.values.get("group_by_length") and "length" in data.column_names:
+        if self.values.group_by_length and "length" in data.column_names:
             return f"grouped {self._cut.batch * self._cut.accumulation}"
         return "random"
 
@@ -279,7 +278,7 @@ class ResumingTrainer(Trainer):
 
     def _load_callback_state(self) -> None:
         super()._load_callback_state()
-        patience = self.values.get("early_stopping_steps")
+        patience = self.values.early_stopping_steps
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, EarlyStoppingCallback) and patience:
                 callback.early_stopping_patience = int(patience)

@@ -22,11 +22,10 @@ import torch
 from torch import Tensor
 
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.model_folder import local
 from backend.contract.problems import Problem, UsageError
+from backend.contract.typed import Arguments
 
-Values = Mapping[str, Value]
 Texts = Sequence[str]
 One = Callable[[str, str, str], float]
 Scorer = Callable[[list[list[int]]], Tensor]
@@ -96,29 +95,29 @@ def plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def build(values: Values, notice: Callable[[Problem], None]) -> dict[str, Many]:
+def build(values: Arguments, notice: Callable[[Problem], None]) -> dict[str, Many]:
     """The functions that reward_functions names, but for the reward model, in their order.
 
     Raises UsageError for a pattern or a Python file that cannot be used.
     """
     slow = Problem(code="reward_regex_slow", field="reward_regex", notice=True)
-    pattern = str(values.get("reward_regex") or "")
+    pattern = values.reward_regex or ""
     makers: dict[str, Callable[[], Many]] = {
         "exact_match": lambda: each(exact_match),
         "contains": lambda: each(contains),
         "json_valid": lambda: each(json_valid),
-        "length": lambda: each(length_near(int(values.get("reward_length") or 1))),
+        "length": lambda: each(length_near(values.reward_length)),
         "regex": lambda: each(regex_found(pattern, lambda: notice(slow))),
-        "python": lambda: own(local(str(values.get("reward_python_file") or ""))),
+        "python": lambda: own(local(values.reward_python_file or "")),
     }
-    wanted = names(values.get("reward_functions"))
+    wanted = names(values.reward_functions)
     return {name: makers[name]() for name in wanted if name in makers}
 
 
-def weights(values: Values) -> dict[str, float]:
+def weights(values: Arguments) -> dict[str, float]:
     """The weight of each named function; 1 where none are given."""
-    wanted = names(values.get("reward_functions"))
-    given = str(values.get("reward_weights") or "").split(",")
+    wanted = names(values.reward_functions)
+    given = (values.reward_weights or "").split(",")
     numbers = [float(part) for part in given if part.strip()] or [1.0] * len(wanted)
     return dict(zip(wanted, numbers, strict=True))
 
@@ -131,7 +130,7 @@ class Rewards:
     """
 
     def __init__(
-        self, values: Values, notice: Callable[[Problem], None], scorer: Scorer | None = None
+        self, values: Arguments, notice: Callable[[Problem], None], scorer: Scorer | None = None
     ) -> None:
         self.functions = build(values, notice)
         self.weights = weights(values)

@@ -6,7 +6,7 @@ beginning; the answers are learned from in `passes` times `buffer` steps.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import RandomSampler
 
 from backend import generation
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.data import templates
 from backend.failures import Stopped
 from backend.model.reference import still
@@ -28,7 +28,6 @@ from backend.training.batches import Repeated
 from backend.training.callback import agreed
 from backend.training.trainer import RunTrainer
 
-Values = Mapping[str, Value]
 Row = dict[str, Any]
 Batch = dict[str, Any]
 Ids = list[list[int]]
@@ -45,13 +44,15 @@ class RolloutTrainer(RunTrainer):
     A stage gives `draw`, `learnable` and `judged`, and what it must remember within a round.
     """
 
-    def __init__(self, values: Values, report: Report, *, buffer: int, passes: int, **given: Any):
+    def __init__(
+        self, values: Arguments, report: Report, *, buffer: int, passes: int, **given: Any
+    ):
         super().__init__(values=values, report=report, **given)
         self.loss_is_scaled_for_ga = True  # the weights of the tokens add up over a whole step
         self.buffer, self.passes = buffer, passes
         self.own: int | None = None  # only so many answers of an evaluation batch count; None: all
         self.taken = 0  # batches of questions that this round has taken from the loader
-        self.temperature = float(values["temperature"] or 1.0)
+        self.temperature = values.temperature
         template = templates.load(values, self.processing_class)
         self.ends = generation.end_ids(self.model, self.processing_class, template.stop_ids)
 

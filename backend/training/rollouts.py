@@ -1,6 +1,6 @@
 """Answers drawn from the model that learns, and how likely each of their tokens is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -9,14 +9,13 @@ from torch.nn import functional
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from backend import generation
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.generation import Sampling
 from backend.model import value_head
 from backend.model.reference import still
 from backend.training.batches import IGNORED, Collator
 from backend.training.token_loss import learned_logits
 
-Values = Mapping[str, Value]
 Ids = Sequence[list[int]]
 
 
@@ -35,7 +34,7 @@ def generate(
     model: Any,
     tokenizer: Any,
     prompts: Ids,
-    values: Values,
+    values: Arguments,
     stop_ids: Sequence[int],
     stop: Callable[[], bool] = lambda: False,
 ) -> list[list[int]]:
@@ -107,13 +106,13 @@ class _Stop(StoppingCriteria):
         return torch.full((len(input_ids),), self._stop(), device=input_ids.device)
 
 
-def _sampling(values: Values) -> Sampling:
+def _sampling(values: Arguments) -> Sampling:
     return Sampling(
-        max_tokens=int(values["max_new_tokens"] or 1),
-        temperature=float(values["temperature"] or 0.0),
-        top_p=float(values["top_p"] or 0.0),
-        top_k=int(values["top_k"] or 0),
-        repetition_penalty=float(values["repetition_penalty"] or 1.0),
+        max_tokens=values.max_new_tokens,
+        temperature=values.temperature,
+        top_p=values.top_p,
+        top_k=values.top_k,
+        repetition_penalty=values.repetition_penalty,
     )
 
 

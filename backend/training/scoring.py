@@ -9,7 +9,7 @@ api    a server: POST {"model": "model", "messages": [text, ...]} gives {"scores
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Real
 from typing import Any, Protocol
@@ -20,10 +20,10 @@ from torch import Tensor
 
 from backend.contract import adapter_base, reward_model
 from backend.contract.addresses import shown
-from backend.contract.field import Value
 from backend.contract.model_folder import ADAPTER_CONFIG
 from backend.contract.problems import Problem, TuneboardError, UsageError
 from backend.contract.reward_model import FIELD
+from backend.contract.typed import Arguments
 from backend.model import adapters, value_head, vocabulary
 from backend.model import load as models
 from backend.model.other import OtherModel
@@ -32,7 +32,6 @@ from backend.model.value_head import ValueHead
 from backend.training import asking
 from backend.training.batches import Collator
 
-Values = Mapping[str, Value]
 Ids = Sequence[list[int]]
 
 POLICY, REWARD = "default", "reward"  # peft's names of the adapters on one base
@@ -46,25 +45,25 @@ class Scorer(Protocol):
         """float32 [n], on the CPU."""
 
 
-def load(values: Values, model: Any, tokenizer: Any) -> Scorer:
+def load(values: Arguments, model: Any, tokenizer: Any) -> Scorer:
     """The reward model that the arguments name; `model` is the policy, not wrapped.
 
     Raises UsageError or ModelError where it cannot be loaded or does not fit the policy.
     """
-    if values.get("reward_model_type") == "api":
-        return ServerScorer(str(values["reward_model"]), tokenizer)
-    size = int(values.get("per_device_train_batch_size") or 1)
+    if values.reward_model_type == "api":
+        return ServerScorer(str(values.reward_model), tokenizer)
+    size = values.per_device_train_batch_size
     if reward_model.is_shared(values):
         return SharedScorer(values, model, size)
     return ModelScorer(values, model, tokenizer, size)
 
 
-def base_notices(values: Values) -> list[Problem]:
+def base_notices(values: Arguments) -> list[Problem]:
     """A notice for each adapter of the reward model that was trained on something else."""
-    if not reward_model.needed(values) or values.get("reward_model_type") == "api":
+    if not reward_model.needed(values) or values.reward_model_type == "api":
         return []
     if reward_model.is_shared(values):
-        folder = models.last_folder({**values, "adapter_name_or_path": values.get("reward_model")})
+        folder = models.last_folder(values.replace(adapter_name_or_path=values.reward_model))
         if not (folder / ADAPTER_CONFIG).is_file():
             return []
         before = adapters.merged(models.adapter_folders(values), values)
@@ -79,13 +78,13 @@ def base_notices(values: Values) -> list[Problem]:
 class ModelScorer:
     """A frozen reward model of its own."""
 
-    def __init__(self, values: Values, policy: Any, tokenizer: Any, size: int) -> None:
+    def __init__(self, values: Arguments, policy: Any, tokenizer: Any, size: int) -> None:
         given = OTHER.described(values)
         with OTHER.told():
             other = models.tokenizer(given).get_vocab()
         differing = vocabulary.difference(tokenizer.get_vocab(), other)
         if differing:
-            params = {"path": str(values["reward_model"]), **differing}
+            params = {"path": str(values.reward_model), **differing}
             raise UsageError(Problem(code="reward_other_tokenizer", field=FIELD, params=params))
         self.model = OTHER.freeze(OTHER.load(values), values, policy.device)
         with OTHER.told():
@@ -101,9 +100,9 @@ class ModelScorer:
 class SharedScorer:
     """A reward adapter beside the policy's own, on one base model."""
 
-    def __init__(self, values: Values, policy: Any, size: int) -> None:
+    def __init__(self, values: Arguments, policy: Any, size: int) -> None:
         with OTHER.told():
-            given = {**values, "adapter_name_or_path": values.get("reward_model")}
+            given = values.replace(adapter_name_or_path=values.reward_model)
             folder = models.last_folder(given)
             problems = reward_model.check_shared(values, folder)
             if problems:

@@ -12,20 +12,19 @@ from typing import Any
 import httpx
 
 from backend.contract.addresses import shown
-from backend.contract.field import Value
 from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.teacher import FIELD, SERVER
+from backend.contract.typed import Arguments
 from backend.model import load as models
 from backend.model import vocabulary
 from backend.model.other import OtherModel
 from backend.training import asking
 
-Values = Mapping[str, Value]
 OTHER = OtherModel(FIELD, rest=FIELD)
 NUMBERED = "token_id:"  # how vLLM writes a token where it is asked for ids
 
 
-def require_vocabulary(values: Values) -> None:
+def require_vocabulary(values: Arguments) -> None:
     """Raise UsageError where teacher and student do not read the same tokens: a divergence compares
     their chances token by token. ModelError where the teacher's config has too few rows."""
     if not values.get(FIELD):
@@ -53,7 +52,7 @@ def _require_rows(rows: int, wanted: int) -> None:
         raise ModelError(Problem(code="teacher_vocabulary", field=FIELD, params=params))
 
 
-def require_server(values: Values) -> None:
+def require_server(values: Arguments) -> None:
     """Raise TuneboardError where a teacher's server does not answer one token as it should, before
     a model is loaded."""
     if not values.get(SERVER):
@@ -62,7 +61,7 @@ def require_server(values: Values) -> None:
     TeacherServer(values, tokenizer, len(tokenizer)).ask_one()
 
 
-def load(values: Values, student: Any) -> Any:
+def load(values: Arguments, student: Any) -> Any:
     """The teacher, frozen, on the student's device, with at most as many rows of logits.
 
     Rows beyond the student's belong to no token and are left out. Raises ModelError where it cannot
@@ -104,12 +103,12 @@ class TeacherServer:
     as it should.
     """
 
-    def __init__(self, values: Values, tokenizer: Any, rows: int) -> None:
+    def __init__(self, values: Arguments, tokenizer: Any, rows: int) -> None:
         self.rows = rows
         self.address = str(values[SERVER]).rstrip("/")
         if not self.address.endswith("/completions"):
             self.address += "/completions" if self.address.endswith("/v1") else "/v1/completions"
-        self.model = str(values.get("teacher_server_model") or "")
+        self.model = values.teacher_server_model or ""
         self.key = os.environ.get("TEACHER_API_KEY", "")
         self.tokenizer = tokenizer
         self._ids: dict[str, int] = {}

@@ -40,7 +40,7 @@ class TokenLossTrainer(RunTrainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Loss of one batch (scalar); gradient accumulation is exact, see the class."""
-        balance = float(self.values.get("moe_aux_loss_coef") or 0.0)
+        balance = self.values.moe_aux_loss_coef or 0.0
         asked = {"output_router_logits": True} if balance else {}
         outputs, logits, targets = _learned(model, {**inputs, **asked})
         total = self.token_losses(model, inputs, logits, targets).sum()
@@ -84,7 +84,7 @@ class TokenLossTrainer(RunTrainer):
         count = max(count, 1)
         output.metrics["eval_loss"] = loss / count
         output.metrics["eval_perplexity"] = math.exp(min(loss / count, 700.0))
-        if self.values.get("compute_accuracy"):
+        if self.values.compute_accuracy:
             output.metrics["eval_accuracy"] = right / count
         return output
 

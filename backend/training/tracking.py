@@ -1,25 +1,24 @@
 """SwanLab, through the package's own callback for the Trainer."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.model_folder import local
 from backend.contract.problems import Problem, TuneboardError
+from backend.contract.typed import Arguments
 
 MODES = {"cloud": "online", "local": "local"}  # the package's words since 0.8
 
 
-def callbacks(values: Mapping[str, Value], folder: Path) -> list[Any]:
+def callbacks(values: Arguments, folder: Path) -> list[Any]:
     """The SwanLab callback of a run in `folder`, or none where it was not asked for.
 
     The run is opened at once, so that a refused key is said before the training and not in it.
     Only the first process of a group reports. Raises TuneboardError "swanlab_failed".
     """
-    if not values.get("use_swanlab") or os.environ.get("RANK", "0") != "0":
+    if not values.use_swanlab or os.environ.get("RANK", "0") != "0":
         return []
     import swanlab
     from swanlab.integration.transformers import SwanLabCallback
@@ -29,11 +28,11 @@ def callbacks(values: Mapping[str, Value], folder: Path) -> list[Any]:
         _notify_lark(swanlab)
         swanlab.init(
             callbacks=[callback],
-            project=values.get("swanlab_project"),
-            workspace=values.get("swanlab_workspace"),
-            experiment_name=values.get("swanlab_run_name") or folder.name,
-            mode=MODES[str(values["swanlab_mode"])],
-            log_dir=str(local(str(values.get("swanlab_logdir") or folder / "swanlog"))),
+            project=values.swanlab_project,
+            workspace=values.swanlab_workspace,
+            experiment_name=values.swanlab_run_name or folder.name,
+            mode=MODES[values.swanlab_mode],
+            log_dir=str(local(values.swanlab_logdir or str(folder / "swanlog"))),
         )
     except (OSError, RuntimeError, ValueError, swanlab.exceptions.AuthenticationError) as error:
         params = {"reason": " ".join(str(error).split())[:300]}

@@ -1,6 +1,5 @@
 """transformers' Trainer with what every stage needs: a run folder, whole checkpoints."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,8 @@ from transformers import TrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from backend.contract import position, run_folder
-from backend.contract.field import Value
 from backend.contract.files import make_readable
+from backend.contract.typed import Arguments
 from backend.failures import Stopped
 from backend.model import adapters, exact, full_model, optimizers, value_head
 from backend.model.side_files import SideFiles
@@ -30,14 +29,14 @@ class RunTrainer(ResumingTrainer):
     """
 
     def __init__(
-        self, values: Mapping[str, Value], report: Report, side_files: SideFiles, **given: Any
+        self, values: Arguments, report: Report, side_files: SideFiles, **given: Any
     ) -> None:
         self.values = values
         self.report = report
         self.side_files = side_files
         self.told = ReportCallback(report)
         callbacks = [self.told, *tracking.callbacks(values, report.folder)]
-        patience = values.get("early_stopping_steps")
+        patience = values.early_stopping_steps
         if patience and given["args"].eval_strategy != "no":
             callbacks.append(EarlyStoppingCallback(int(patience)))
         callbacks += adapters.callbacks(given["model"])
@@ -53,18 +52,16 @@ class RunTrainer(ResumingTrainer):
         )
 
     @classmethod
-    def check(cls, _values: Mapping[str, Value]) -> None:
+    def check(cls, _values: Arguments) -> None:
         """Raise UsageError for what only the stage can judge, before data and model are loaded."""
 
     @classmethod
-    def training_arguments(
-        cls, _values: Mapping[str, Value], given: dict[str, Any]
-    ) -> TrainingArguments:
+    def training_arguments(cls, _values: Arguments, given: dict[str, Any]) -> TrainingArguments:
         """The library's arguments of the stage; `given` are those of every training."""
         return TrainingArguments(**given)
 
     @classmethod
-    def prepare_model(cls, model: Any, _values: Mapping[str, Value]) -> Any:
+    def prepare_model(cls, model: Any, _values: Arguments) -> Any:
         """The model as the stage needs it (a value head, a reference); before the Trainer."""
         return model
 
@@ -148,7 +145,7 @@ class RunTrainer(ResumingTrainer):
                 run_folder.write_manifest(target)
         if self.args.should_save:
             self.checkpoint_bytes = checkpoints.size(target)
-            keep = self.values.get("save_total_limit")
+            keep = self.values.save_total_limit
             checkpoints.rotate(
                 folder, int(keep) if keep else None, self.state.best_model_checkpoint
             )

@@ -1,21 +1,20 @@
 """Trainers of trl that learn from rewards: they call our reward functions and reward models."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.report import Report
 from backend.training import reward_functions, rollouts, scoring
 from backend.training.trl_run import TrlRun
 
-Values = Mapping[str, Value]
 Reward = Callable[..., list[float]]
 
 
 class TrlRewarded(TrlRun):
     """Answers are scored by reward_functions, each under its own name in the record."""
 
-    def __init__(self, values: Values, report: Report, **given: Any) -> None:
+    def __init__(self, values: Arguments, report: Report, **given: Any) -> None:
         weights = reward_functions.weights(values)
         reward_functions.require_references(weights, given["train_dataset"])
         super().__init__(values, report, **given)
@@ -25,11 +24,11 @@ class TrlRewarded(TrlRun):
         self.rewards = reward_functions.Rewards(values, report.notice, scorer)
 
     @classmethod
-    def check(cls, values: Values) -> None:
+    def check(cls, values: Arguments) -> None:
         """Raises UsageError for a reward that cannot be computed, before the model is loaded."""
         reward_functions.build(values, lambda _: None)
 
-    def parts(self, values: Values, _model: Any) -> dict[str, Any]:
+    def parts(self, values: Arguments, _model: Any) -> dict[str, Any]:
         """The reward functions as trl calls them."""
         return {"reward_funcs": [self._reward(name) for name in reward_functions.weights(values)]}
 

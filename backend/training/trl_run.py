@@ -6,7 +6,7 @@ so that a run is resumed exactly also between two steps on the same answers. The
 trl that are read or overridden here stand in tests/contract/test_trl_names.py.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,16 +17,14 @@ from torch import Tensor
 from transformers import TrainingArguments
 
 from backend import generation
-from backend.contract.field import Value
 from backend.contract.position import Cut
+from backend.contract.typed import Arguments
 from backend.data import templates
 from backend.failures import Stopped
 from backend.model.reference import Reference
 from backend.report import Report
 from backend.training.batches import Repeated
 from backend.training.trainer import RunTrainer
-
-Values = Mapping[str, Value]
 
 PRIME = 1_000_003  # keeps the draws of neighbouring seeds apart
 NOT_TOLD = ("num_tokens", "step_time")  # the record has tokens and times of its own
@@ -47,7 +45,7 @@ class TrlRun(RunTrainer):
     in_generations: ClassVar[bool] = True
     processing_class: Any
 
-    def __init__(self, values: Values, report: Report, **given: Any) -> None:
+    def __init__(self, values: Arguments, report: Report, **given: Any) -> None:
         model = given["model"]
         for name in ("train_dataset", "eval_dataset"):
             given[name] = self.rows(given[name])
@@ -73,11 +71,11 @@ class TrlRun(RunTrainer):
     # What a stage gives
 
     @classmethod
-    def settings(cls, values: Values) -> dict[str, Any]:
+    def settings(cls, values: Arguments) -> dict[str, Any]:
         """The arguments of trl's own that `values` stand for."""
         raise NotImplementedError
 
-    def parts(self, _values: Values, _model: Any) -> dict[str, Any]:
+    def parts(self, _values: Arguments, _model: Any) -> dict[str, Any]:
         """What trl's trainer is made of beyond model, data and tokenizer."""
         return {}
 
@@ -86,7 +84,7 @@ class TrlRun(RunTrainer):
         return dataset.rename_column("input_ids", "prompt") if dataset is not None else None
 
     @classmethod
-    def copies(cls, _values: Values) -> int:
+    def copies(cls, _values: Arguments) -> int:
         """How many answers each question gets; a batch counts questions."""
         return 1
 
@@ -101,7 +99,7 @@ class TrlRun(RunTrainer):
     # Arguments and data
 
     @classmethod
-    def training_arguments(cls, values: Values, given: dict[str, Any]) -> TrainingArguments:
+    def training_arguments(cls, values: Arguments, given: dict[str, Any]) -> TrainingArguments:
         """trl's arguments, in which a batch counts answers."""
         batch = given["per_device_train_batch_size"] * cls.copies(values)
         own = {"per_device_train_batch_size": batch, "gradient_checkpointing": None}
@@ -230,7 +228,7 @@ class TrlRun(RunTrainer):
     def _generate(self, *given: Any, **named: Any) -> Any:
         """As trl's, no longer than the model's context has room for."""
         prompts = next(each for each in given if isinstance(each, list))
-        most = int(self.values["max_new_tokens"] or 1)
+        most = self.values.max_new_tokens
         if self.context is not None:
             most = max(1, min(most, self.context - max(map(len, prompts))))
         self.generation_config.max_new_tokens = most

@@ -4,18 +4,16 @@ Such a trainer (online DPO and its kin) notes its figures in `stats`, calls `acc
 itself, and is given a model as its reference.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from backend.contract.field import Value
+from backend.contract.typed import Arguments
 from backend.model.reference import Reference
 from backend.training.trl_run import ReferenceModel, TrlRun
-
-Values = Mapping[str, Value]
 
 
 class OwnSteps(TrlRun):
@@ -24,7 +22,7 @@ class OwnSteps(TrlRun):
     in_generations = False
     stats: dict[str, list[float]]
 
-    def __init__(self, values: Values, **given: Any) -> None:
+    def __init__(self, values: Arguments, **given: Any) -> None:
         self.start = ReferenceModel()
         self.checking = False  # within an evaluation
         super().__init__(values=values, **given)

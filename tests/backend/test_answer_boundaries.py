@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from backend.contract.arguments import resolved
 from backend.data import named, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
@@ -80,7 +81,7 @@ def holds(template: Template, messages: list[Any]) -> int:
 
 def load(kind: str, jinja: str | None, name: str = "auto", **values: Any) -> Template:
     return templates.load(
-        {"template": name, **values}, make(kind, special(jinja) if jinja else [], jinja)
+        resolved({"template": name, **values}), make(kind, special(jinja) if jinja else [], jinja)
     )
 
 
@@ -201,7 +202,7 @@ def test_learning_the_prompt_learns_all_but_what_is_marked() -> None:
 
 def test_ordinary_rows_are_tokenised_as_one_text() -> None:
     """Nothing else changes: the ids are those of the whole text."""
-    template = templates.load({"template": "auto"}, make_tokenizer())
+    template = templates.load(resolved({"template": "auto"}), make_tokenizer())
     chat = [ASK, answer("Blue."), ASK, answer("Green.")]
     (example,) = encoded(template, chat)
     text = template.render(chat)

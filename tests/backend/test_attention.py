@@ -10,8 +10,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.contract import devices, preflight
-from backend.contract.arguments import defaults
+from backend.contract.arguments import defaults, resolved
 from backend.contract.problems import ModelError, UsageError
+from backend.contract.typed import Arguments
 from backend.model import attention, device, load, s2_attention
 from tests.backend.training import small, trained
 
@@ -121,7 +122,7 @@ def test_a_run_with_shifted_attention(
     """Batches are padded here; the saved model says nothing of the trick."""
     folder = trained(workspace, tiny_model_dir, shift_attn=True, cutoff_len=32, **given)
     assert "s2_" not in "".join(path.read_text() for path in folder.glob("*config.json"))
-    values = {**defaults("chat"), "model_name_or_path": str(folder)}
+    values = resolved({**defaults("chat"), "model_name_or_path": str(folder)})
     assert logits(load.model(values, training=False), 40).isfinite().all()
 
 
@@ -140,7 +141,7 @@ def test_scaled_positions_train_and_answer(
     """A run, then an answer with the same scaling; a full model keeps it in its config."""
     given = {"rope_scaling": kind, "cutoff_len": 5000, "max_steps": 2}
     folder = trained(workspace, tiny_model_dir, finetuning_type="full", **given)
-    values = {**defaults("chat"), "model_name_or_path": str(folder)}
+    values = resolved({**defaults("chat"), "model_name_or_path": str(folder)})
     model = load.model(values, training=False)
     assert model.config.rope_parameters["rope_type"] == kind
     found = model.generate(torch.tensor([[5, 6, 7]]), max_new_tokens=4, do_sample=False)
@@ -299,4 +300,4 @@ def test_everything_in_16_bit(
     for name in weights.keys() - learned:  # what did not change is in the base's own bytes
         assert torch.equal(weights[name], base[name]), name
     assert all(each.isfinite().all() for each in weights.values())
-    assert attention.implementation({}) is None
+    assert attention.implementation(Arguments()) is None

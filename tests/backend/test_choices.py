@@ -9,7 +9,7 @@ import pytest
 
 from backend import export
 from backend.contract import metrics, run_folder
-from backend.contract.arguments import parse
+from backend.contract.arguments import parse, resolved
 from backend.contract.fields import FIELDS
 from backend.generation import Sampling
 from backend.model import load
@@ -59,7 +59,7 @@ def test_when_is_evaluated(name: str, workspace: Path, tiny_model_dir: Path) -> 
 @pytest.mark.parametrize("name", FIELDS["infer_dtype"].choices)
 def test_number_formats_that_answers_are_computed_in(name: str, tiny_model_dir: Path) -> None:
     values, _ = parse({"model_name_or_path": str(tiny_model_dir), "infer_dtype": name}, "api")
-    engine = Engine.load(values)
+    engine = Engine.load(resolved(values))
     wanted = {"auto": "float32"}.get(name, name)
     assert str(next(engine._model.parameters()).dtype) == f"torch.{wanted}"
     answer = engine.answer(Ask(messages=HELLO, sampling=Sampling(max_tokens=2)), lambda _: None)
@@ -70,7 +70,7 @@ def test_number_formats_that_answers_are_computed_in(name: str, tiny_model_dir: 
 def test_where_an_export_is_computed(name: str, workspace: Path, tiny_model_dir: Path) -> None:
     raw = {"model_name_or_path": str(tiny_model_dir), "export_device": name}
     values, _ = parse({**raw, "export_dir": str(workspace / "out")}, "export")
-    export.run(values, workspace)
+    export.run(resolved(values), workspace)
     assert (workspace / "out" / "model.safetensors").is_file()
 
 
@@ -90,7 +90,7 @@ def test_a_model_of_modelscope(
     monkeypatch.setitem(sys.modules, "modelscope", module)
     raw = {"model_name_or_path": "owner/tiny-of-modelscope", "hub_name": "modelscope"}
     values, _ = parse({**raw, "dataset": "x"}, "train")
-    assert load.base_folder(values) == tiny_model_dir
+    assert load.base_folder(resolved(values)) == tiny_model_dir
     ((name, given),) = asked
     assert name == "owner/tiny-of-modelscope"
     assert given["revision"] is None
@@ -105,5 +105,5 @@ def test_swanlab_s_modes_are_all_known() -> None:
 def test_lora_kernels_of_sglang(name: str, tmp_path: Path) -> None:
     raw = {"model_name_or_path": "a/b", "infer_backend": "sglang", "sglang_lora_backend": name}
     values, _ = parse({**raw, "adapter_name_or_path": str(tmp_path)}, "api")
-    found = engines.sglang(values, "tuned")
+    found = engines.sglang(resolved(values), "tuned")
     assert found[found.index("--lora-backend") + 1] == name

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from backend.contract.arguments import resolved
 from backend.contract.problems import DataError
+from backend.contract.typed import Arguments
 from backend.data import examples, origin, parts, pool, prepare, store, templates
 from tests.backend.conftest import CHATML, make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told
@@ -35,7 +37,9 @@ class Counting:
         """How often rows were tokenised for these values, and what was prepared."""
         before, given = self.calls, {**VALUES, **values}
         tokenizer = tokenizer or make_tokenizer()
-        prepared = prepare.training(given, tokenizer, templates.load(given, tokenizer), Told())
+        prepared = prepare.training(
+            resolved(given), tokenizer, templates.load(resolved(given), tokenizer), Told()
+        )
         return self.calls - before, prepared
 
 
@@ -60,7 +64,7 @@ def test_the_key_is_the_same_in_every_process() -> None:
     address: nothing was found again, and a run resumed unchanged was told that its data is other.
     """
     for name in ("auto", "vicuna"):
-        template = templates.load({**VALUES, "template": name}, make_tokenizer())
+        template = templates.load(resolved({**VALUES, "template": name}), make_tokenizer())
         written = str(origin.template(template))
         assert dict(origin.template(template))["jinja"] == template.jinja
         for word in ("set({", " at 0x"):
@@ -215,7 +219,7 @@ def test_a_dead_worker_of_a_real_run(
 
 def test_processes_follow_from_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "_cores", lambda: 8)
-    assert parts.workers({}, 100) == 1
-    assert parts.workers({}, 10**6) == 8
-    assert parts.workers({"preprocessing_num_workers": 3}, 10**6) == 3
-    assert parts.workers({"preprocessing_num_workers": 64}, 10**6) == 8
+    assert parts.workers(Arguments(), 100) == 1
+    assert parts.workers(Arguments(), 10**6) == 8
+    assert parts.workers(resolved({"preprocessing_num_workers": 3}), 10**6) == 3
+    assert parts.workers(resolved({"preprocessing_num_workers": 64}), 10**6) == 8

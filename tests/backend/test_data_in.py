@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from backend import datafiles
 from backend.__main__ import main
 from backend.contract import dataset_info, registry
+from backend.contract.arguments import resolved
 from backend.contract.problems import DataError
+from backend.contract.typed import Arguments
 from backend.data import hub, sources
 from backend.datafiles import detect, samples
 from tests.fakes.registry import LOCAL, write
@@ -75,12 +77,12 @@ def test_a_proposal_gives_the_conversations_of_training_without_an_entry(
         path = folder / "x.json"
         path.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
         values = {**VALUES, "dataset_dir": str(folder), "stage": stage}
-        plain = sources.read({**values, "dataset": str(path)}, "dataset")
+        plain = sources.read(resolved({**values, "dataset": str(path)}), "dataset")
         found = detect.propose(samples.sample(path))
         assert found.stage == stage
         entry = {"file_name": "x.json", **found.entry}
         registry.register("x", entry, str(folder), overwrite=True)
-        read = sources.read({**values, "dataset": "x"}, "dataset")
+        read = sources.read(resolved({**values, "dataset": "x"}), "dataset")
         assert read.conversations == plain.conversations
         assert {key[0] for key in read.refused} == {key[0] for key in plain.refused}
 
@@ -99,11 +101,11 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
         path = dataset_info.find(name, "data").path
         assert path is not None
         assert len(datafiles.page(path, 0, 5).rows) == (len(rows) or 3)
-        read = sources.read(values, "dataset")
+        read = sources.read(resolved(values), "dataset")
         assert (len(read.conversations), read.refused) == (len(rows) or 3, {})
     for name in ("hub_0", "hub_1"):
         with pytest.raises(DataError) as caught:
-            sources.read({**VALUES, "dataset": name}, "dataset")
+            sources.read(resolved({**VALUES, "dataset": name}), "dataset")
         assert caught.value.problems[0].code == "dataset_hub_unreachable"
         assert "file_name" in str(caught.value)
         params = {"set": name, "name": f"{name} ({found[name].hub_id})"}
@@ -117,7 +119,7 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
         ("gone", "dataset_file_missing"),
     ):
         with pytest.raises(DataError) as caught:
-            sources.read({**VALUES, "dataset": name}, "dataset")
+            sources.read(resolved({**VALUES, "dataset": name}), "dataset")
         assert caught.value.problems[0].code == code, name
 
 
@@ -133,7 +135,7 @@ def test_registering_beside_a_hundred_entries_keeps_them(
     assert [one["content"] for one in row["example"]["messages"]] == ["x", "y"]
     content = json.loads((workspace / "data" / "dataset_info.json").read_text())
     assert list(content.items()) == [*written.items(), ("mine", entry)]
-    read = sources.read({**VALUES, "dataset": "mine"}, "dataset")
+    read = sources.read(resolved({**VALUES, "dataset": "mine"}), "dataset")
     assert [one["content"] for one in read.conversations[0].messages] == ["x", "y"]
 
 
@@ -226,7 +228,7 @@ def test_a_set_of_modelscope_is_registered_and_read(workspace: Path, modelscope:
     assert content["ms"] == {"ms_hub_url": "org/set"}
     values = {**VALUES, "dataset": "ms", "cache_dir": str(workspace / "cache")}
     for streaming in (False, True):
-        read = sources.read({**values, "streaming": streaming}, "dataset")
+        read = sources.read(resolved({**values, "streaming": streaming}), "dataset")
         assert [one["content"] for one in read.conversations[0].messages] == ["q", "a"]
     assert ("org/set", {"ignore_patterns": ["*.py"]}) in modelscope.asked
 
@@ -240,7 +242,7 @@ def test_a_card_does_not_lead_out_of_its_set(workspace: Path, modelscope: Any, p
     card = f"---\nconfigs: [{{config_name: d, data_files: {files}}}]\n---\n"
     (workspace / "fetched" / "README.md").write_text(card)
     with pytest.raises(DataError) as caught:
-        hub.load(dataset_info.Entry(name="x", hub_id="org/set", hub="modelscope"), {})
+        hub.load(dataset_info.Entry(name="x", hub_id="org/set", hub="modelscope"), Arguments())
     assert caught.value.problems[0].code == "dataset_hub_elsewhere"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from backend import inspection
 from backend.contract import dataset_info
+from backend.contract.arguments import resolved
 from backend.contract.problems import DataError
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
@@ -61,7 +62,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 def made(stage: str, told: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
-    given = {**VALUES, "stage": stage, **values}
+    given = resolved({**VALUES, "stage": stage, **values})
     return prepare.training(given, tokenizer, templates.load(given, tokenizer), told or Told())
 
 

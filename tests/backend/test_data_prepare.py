@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from backend import inspection
+from backend.contract.arguments import resolved
 from backend.contract.problems import DataError, Problem
 from backend.data import packing, parts, prepare, templates
 from backend.report import Report
@@ -44,7 +45,7 @@ def rows(count: int) -> list[dict[str, str]]:
 
 def made(told: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
-    given = {**VALUES, **values}
+    given = resolved({**VALUES, **values})
     return prepare.training(given, tokenizer, templates.load(given, tokenizer), told or Told())
 
 
@@ -167,7 +168,7 @@ def test_neatly_packed_rows_do_not_see_each_other(workspace: Path, tiny_model_di
 def test_prompts_end_where_the_answer_begins(workspace: Path) -> None:
     write_dataset(workspace, "x", rows(3))
     tokenizer = make_tokenizer()
-    given = {**VALUES, "eval_dataset": "x"}
+    given = resolved({**VALUES, "eval_dataset": "x"})
     found = prepare.prompts(given, tokenizer, templates.load(given, tokenizer))
     assert [row.label for row in found] == [row["output"] for row in rows(3)]
     assert tokenizer.decode(found[0].prompt_ids).endswith("<|im_start|>assistant\n")
@@ -178,7 +179,7 @@ def test_prompts_that_are_cut_are_said(workspace: Path) -> None:
     """Scores of half-read questions were once given without a word."""
     write_dataset(workspace, "x", [*rows(2), {"instruction": "long " * 100, "output": "a"}])
     tokenizer = make_tokenizer()
-    given = {**VALUES, "eval_dataset": "x", "cutoff_len": 60}
+    given = resolved({**VALUES, "eval_dataset": "x", "cutoff_len": 60})
     report = Report(workspace)
     found = prepare.prompts(given, tokenizer, templates.load(given, tokenizer), report)
     assert max(len(row.prompt_ids) for row in found) == 60

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from backend.contract.arguments import judged, parse
+from backend.contract.arguments import judged, parse, resolved
 from backend.contract.fields.training import ZERO
 from backend.contract.preflight import check_deepspeed
+from backend.contract.typed import Arguments
 from backend.training import deepspeed
 from tests.backend.conftest import write_dataset
 from tests.backend.training import ROWS, trained
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("name", ZERO)
 def test_each_stage_has_a_config(name: str, tmp_path: Path) -> None:
-    found = deepspeed.arguments({"deepspeed": name}, tmp_path, writes=True)["deepspeed"]
+    found = deepspeed.arguments(resolved({"deepspeed": name}), tmp_path, writes=True)["deepspeed"]
     zero = found["zero_optimization"]
     assert zero["stage"] == int(name[0])
     assert ("offload_optimizer" in zero) == name.endswith("_offload")
@@ -36,10 +37,10 @@ def test_each_stage_has_a_config(name: str, tmp_path: Path) -> None:
 def test_a_config_of_one_s_own_is_taken_as_it_is(tmp_path: Path) -> None:
     own = {"train_batch_size": "auto", "zero_optimization": {"stage": 1}}
     (tmp_path / "own.json").write_text(json.dumps(own))
-    values = {"deepspeed": str(tmp_path / "own.json")}
+    values = resolved({"deepspeed": str(tmp_path / "own.json")})
     assert deepspeed.arguments(values, tmp_path, writes=False) == {"deepspeed": own}
     assert not (tmp_path / "deepspeed.json").exists()
-    assert deepspeed.arguments({}, tmp_path, writes=True) == {}
+    assert deepspeed.arguments(Arguments(), tmp_path, writes=True) == {}
 
 
 @pytest.mark.parametrize("content", [None, "", "[1]", "{"])

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import judged, parse
+from backend.contract.arguments import judged, parse, resolved
 from backend.contract.preflight import check_engine, check_packages
+from backend.contract.typed import Arguments
 from backend.serving import engines
 
 ROOT = Path(__file__).parents[2]
@@ -126,10 +127,10 @@ def test_a_named_template_reaches_the_engine(
     assert "### Instruction:" in seen["env"]["template"]
 
 
-def values(**given: object) -> dict[str, Any]:
+def values(**given: object) -> Arguments:
     found, problems = parse(given, "api")
     assert not problems
-    return found
+    return resolved(found)
 
 
 def adapter(folder: Path, base: Path) -> Path:

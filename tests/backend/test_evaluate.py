@@ -9,6 +9,7 @@ import pytest
 
 from backend import evaluate
 from backend.contract import arguments, run_folder
+from backend.contract.arguments import resolved
 from backend.contract.problems import UsageError
 from backend.data import prepare, templates
 from backend.failures import Stopped
@@ -38,7 +39,7 @@ def values_for(model: Path, **more: object) -> dict[str, Any]:
 def run(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Evaluate into a folder; gives all_results.json."""
     folder.mkdir()
-    evaluate.run(values, folder)
+    evaluate.run(resolved(values), folder)
     results: dict[str, Any] = json.loads((folder / run_folder.RESULTS).read_text())
     return results
 
@@ -57,10 +58,10 @@ def test_the_loss_is_the_mean_over_learned_tokens(tiny_model_dir: Path, workspac
 
     write_dataset(workspace, "rows", ROWS)
     values = values_for(tiny_model_dir)
-    tokenizer = load.tokenizer(values)
+    tokenizer = load.tokenizer(resolved(values))
     report = Report(workspace)
-    template = templates.load(values, tokenizer)
-    rows = prepare.training(values, tokenizer, template, report).evaluation
+    template = templates.load(resolved(values), tokenizer)
+    rows = prepare.training(resolved(values), tokenizer, template, report).evaluation
     assert rows is not None
     assert len(rows) == len(ROWS)
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
@@ -172,7 +173,7 @@ def test_a_stop_keeps_what_was_predicted_and_gives_no_figures(
     monkeypatch.setattr(Report, "progress", stop_after)
     values = values_for(tiny_model_dir, do_predict=True, do_eval=False)
     with pytest.raises(Stopped):
-        evaluate.run(values, folder)
+        evaluate.run(resolved(values), folder)
     kept = [row["label"] for row in predictions(folder)]
     assert len(kept) == 2
     assert kept == [row["output"] for row in ROWS if row["output"] in kept]
@@ -181,5 +182,5 @@ def test_a_stop_keeps_what_was_predicted_and_gives_no_figures(
 
 def test_nothing_to_do_is_a_usage_error(tiny_model_dir: Path, workspace: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        evaluate.run(values_for(tiny_model_dir, do_eval=False), workspace)
+        evaluate.run(resolved(values_for(tiny_model_dir, do_eval=False)), workspace)
     assert caught.value.problems[0].code == "nothing_to_evaluate"

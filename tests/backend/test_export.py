@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend import export, new_folder
 from backend.contract import run_folder
-from backend.contract.arguments import parse
+from backend.contract.arguments import parse, resolved
 from backend.contract.problems import TuneboardError
 from backend.failures import Stopped
 from backend.model import merging
@@ -82,7 +82,7 @@ def run(tmp_path: Path, workspace: Path, tiny_model_dir: Path) -> Exporter:
         assert [problem for problem in problems if not problem.notice] == []
         folder = tmp_path / "run"
         folder.mkdir(exist_ok=True)
-        export.run(values, folder)
+        export.run(resolved(values), folder)
         return Path(given["export_dir"])
 
     return call

@@ -15,10 +15,11 @@ import torch
 
 from backend import export, gptq
 from backend.contract import model_folder, run_folder
-from backend.contract.arguments import judged, parse
+from backend.contract.arguments import judged, parse, resolved
 from backend.contract.fields import FIELDS
 from backend.contract.preflight import check_export, check_packages
 from backend.contract.problems import DataError, UsageError
+from backend.contract.typed import Arguments
 from tests.fakes.hub import serving
 
 ROOT = Path(__file__).parents[2]
@@ -61,11 +62,11 @@ def quantizer(monkeypatch: pytest.MonkeyPatch) -> Quantizer:
     return module
 
 
-def values(model: Path, home: Path, **given: Any) -> dict[str, Any]:
+def values(model: Path, home: Path, **given: Any) -> Arguments:
     raw = {"model_name_or_path": str(model), "export_dir": str(home / "out"), **given}
     found, problems = parse({key: str(value) for key, value in raw.items()}, "export")
     assert not problems
-    return found
+    return resolved(found)
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def export_in_4_bits(model: Path, home: Path, texts: Path, *, samples: int, leng
         export_quantization_nsamples=samples,
         export_quantization_maxlen=length,
     )
-    export.run(given, home / "saves" / "run")
+    export.run(resolved(given), home / "saves" / "run")
 
 
 def test_the_sample_texts_are_cut_into_windows(

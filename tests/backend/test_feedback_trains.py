@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.services import feedback
+from backend.contract.arguments import resolved
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer
 from tests.backend.test_data_prepare import VALUES, Told
@@ -35,7 +36,9 @@ def test_a_stage_learns_from_it(stage: str, workspace: Path) -> None:
     tokenizer = make_tokenizer()
     given = {**VALUES, "stage": stage, "dataset": "mine", "dataset_dir": "data"}
     given["per_device_train_batch_size"] = 2
-    train = prepare.training(given, tokenizer, templates.load(given, tokenizer), Told()).train
+    train = prepare.training(
+        resolved(given), tokenizer, templates.load(resolved(given), tokenizer), Told()
+    ).train
     assert len(train) == len(rows[stage])
     name = "chosen_labels" if stage == "dpo" else "labels"
     learned = [label for label in train[0][name] if label >= 0]

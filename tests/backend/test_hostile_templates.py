@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.contract.arguments import resolved
 from backend.contract.problems import UsageError
 from backend.data import templates
 from backend.data.render_limit import RenderTimeoutError, limited
@@ -33,7 +34,9 @@ def test_a_hostile_template_is_refused_within_seconds(
     monkeypatch.chdir(tmp_path)
     start = time.thread_time()
     with pytest.raises(UsageError) as caught:
-        templates.load({"template": "auto"}, make_tokenizer(template=HOSTILE[name] + CHATML))
+        templates.load(
+            resolved({"template": "auto"}), make_tokenizer(template=HOSTILE[name] + CHATML)
+        )
     assert time.thread_time() - start < 10  # 1.5 s for one rendering, however busy the machine is
     assert caught.value.problems[0].code == "template_broken"
     assert list(tmp_path.iterdir()) == []

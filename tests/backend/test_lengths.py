@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.contract.arguments import resolved
 from backend.contract.problems import DataError
 from backend.data import lengths, templates
 from backend.data.lengths import Lengths
@@ -21,7 +22,9 @@ def values(home: Path, **given: Any) -> dict[str, Any]:
 def measured(given: dict[str, Any], exact: bool = False, **more: Any) -> Lengths:
     """The lengths with the tiny tokenizer."""
     tokenizer = make_tokenizer()
-    return lengths.measure(given, templates.load(given, tokenizer), exact, **more)
+    return lengths.measure(
+        resolved(given), templates.load(resolved(given), tokenizer), exact, **more
+    )
 
 
 def test_prompt_and_answer_are_counted_before_the_cutoff(workspace: Path) -> None:
@@ -33,7 +36,7 @@ def test_prompt_and_answer_are_counted_before_the_cutoff(workspace: Path) -> Non
     count = len(tokenizer(answer, add_special_tokens=False)["input_ids"])
     whole = len(tokenizer(f"{asked}{answer}\n", add_special_tokens=False)["input_ids"])
     assert (found.answer.tolist(), found.total.tolist()) == ([count] * 2, [whole] * 2)
-    told = lengths.stats(found, values(workspace, cutoff_len=20))
+    told = lengths.stats(found, resolved(values(workspace, cutoff_len=20)))
     assert told["cutoff"]["rows_cut"] == 2
     assert told["cutoff"]["tokens_lost"] == 2 * (whole - 20)
     assert told["cutoff"]["share_lost"] == pytest.approx((whole - 20) / whole)
@@ -43,7 +46,7 @@ def test_prompt_and_answer_are_counted_before_the_cutoff(workspace: Path) -> Non
 def test_plain_text_loses_nothing(workspace: Path) -> None:
     write_dataset(workspace, "x", [{"text": "word " * 100}])
     given = values(workspace, stage="pt", cutoff_len=16)
-    told = lengths.stats(measured(given), given)
+    told = lengths.stats(measured(given), resolved(given))
     assert (told["cutoff"]["rows_cut"], told["cutoff"]["tokens_lost"]) == (1, 0)
 
 
@@ -96,7 +99,7 @@ def test_padding_and_packing() -> None:
     assert lengths.padding(sizes, 4, False) == pytest.approx(1 - 80 / 120)
     assert lengths.padding(sizes, 1, False) == 0
     found = Lengths(sizes * 0, sizes, 4, 0, 4, True)
-    told = lengths.stats(found, {"cutoff_len": 40, "per_device_train_batch_size": 4})
+    told = lengths.stats(found, resolved({"cutoff_len": 40, "per_device_train_batch_size": 4}))
     assert told["packing"]["sequences"] == 2
     assert told["packing"]["filled"] == 1
     assert told["packing"]["saved"] == pytest.approx(1 / 3)

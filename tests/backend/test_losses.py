@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from backend.contract import metrics
+from backend.contract.arguments import resolved
 from backend.contract.problems import ModelError
 from backend.model import load
 from backend.training import losses
@@ -85,7 +86,7 @@ def test_kl_by_hand() -> None:
     ids=str,
 )
 def test_the_arguments_choose(given: dict[str, Any], expected: torch.Tensor) -> None:
-    assert torch.equal(losses.chosen(given)(LOGITS, TARGETS), expected)
+    assert torch.equal(losses.chosen(resolved(given))(LOGITS, TARGETS), expected)
 
 
 def logged(folder: Path, name: str = "loss") -> list[float]:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.contract.arguments import resolved
 from backend.data import named, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
@@ -74,7 +75,7 @@ def made(name: str, **values: Any) -> Template:
     tokenizer = make_tokenizer(*(special(jinja) if jinja else []), template=jinja, eos="</s>")
     if "bos_token" in (jinja or ""):
         tokenizer.bos_token = "<|endoftext|>"
-    return templates.load(given, tokenizer)
+    return templates.load(resolved(given), tokenizer)
 
 
 def encoded(

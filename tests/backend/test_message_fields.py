@@ -8,6 +8,8 @@ import pytest
 
 from backend import inspection
 from backend.contract import arguments
+from backend.contract.arguments import resolved
+from backend.contract.typed import Arguments
 from backend.data import prepare, templates, tokens
 from backend.datafiles.values import number
 from backend.model import load
@@ -55,7 +57,7 @@ def words(model: Path, home: Path) -> list[str]:
 
 def learned(line: dict[str, Any], model: Path) -> str:
     """What is learned of a line of `tuneboard data tokens`."""
-    tokenizer = load.tokenizer({"model_name_or_path": str(model)})
+    tokenizer = load.tokenizer(resolved({"model_name_or_path": str(model)}))
     return str(tokenizer.decode([each for each in line["labels"] if each != tokens.IGNORED]))
 
 
@@ -201,7 +203,7 @@ def test_every_template_that_writes_numbers_writes_their_digits() -> None:
     tokenizer.bos_token = "<|endoftext|>"
     written = 0
     for name, jinja in TRL.items():
-        template = templates.Template(tokenizer, jinja, {})
+        template = templates.Template(tokenizer, jinja, Arguments())
         if not template.knows_calls:
             continue
         text = template.render(talk)
@@ -245,8 +247,8 @@ def test_a_request_s_thoughts_are_in_the_prompt(field: str, model: Path) -> None
     request = parse(json.dumps({"messages": messages}).encode())
     plain = [each.plain() for each in request.messages]
     values, _ = arguments.parse({"model_name_or_path": str(model)}, "api")
-    tokenizer = load.tokenizer(values)
-    template = templates.load(values, tokenizer)
+    tokenizer = load.tokenizer(resolved(values))
+    template = templates.load(resolved(values), tokenizer)
     assert f"<think>\n{THOUGHT}\n</think>" in tokenizer.decode(template.encode_prompt(plain))
     assert plain[2]["tool_call_id"] == "c1"
     assert plain[1]["tool_calls"][0]["id"] == "c1"
@@ -262,9 +264,9 @@ def test_the_label_of_an_evaluation_is_what_the_model_would_say(
     write_dataset(workspace, "x", [{"messages": row} for row in rows])
     values, problems = arguments.from_argv(["--eval_dataset", *words(model, workspace)[1:]], "eval")
     assert not problems
-    tokenizer = load.tokenizer(values)
-    template = templates.load(values, tokenizer)
-    labels = [row.label for row in prepare.prompts(values, tokenizer, template)]
+    tokenizer = load.tokenizer(resolved(values))
+    template = templates.load(resolved(values), tokenizer)
+    labels = [row.label for row in prepare.prompts(resolved(values), tokenizer, template)]
     thought = LEARNED.removesuffix("<|im_end|>")
     assert labels[0] == labels[2] == thought
     assert labels[1] == (
@@ -278,12 +280,12 @@ def test_rows_that_become_several_examples_are_said(workspace: Path, model: Path
     write_dataset(workspace, "x", [{"messages": row}, {"messages": ROW}])
     values, problems = arguments.from_argv(words(model, workspace), "train")
     assert not problems
-    tokenizer = load.tokenizer(values)
+    tokenizer = load.tokenizer(resolved(values))
     folder = workspace / "saves" / "run"
     folder.mkdir()
     report = Report(folder)
-    template = templates.load(values, tokenizer)
-    assert len(prepare.training(values, tokenizer, template, report).train) == 3
+    template = templates.load(resolved(values), tokenizer)
+    assert len(prepare.training(resolved(values), tokenizer, template, report).train) == 3
     told = json.loads((folder / "status.json").read_text())["notices"]
     assert {one["code"]: one["params"] for one in told} == {
         "rows_in_examples": {"rows": 2, "examples": 3}

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend import export
 from backend.contract import methods
-from backend.contract.arguments import parse
+from backend.contract.arguments import parse, resolved
 from backend.contract.problems import TuneboardError
 from backend.model import load
 from tests.backend.training import small, trained
@@ -106,10 +106,10 @@ def _export(workspace: Path, folder: Path, wanted: torch.Tensor, method: str) ->
     run.mkdir()
     if method in methods.SOFT_PROMPTS:
         with pytest.raises(TuneboardError) as error:
-            export.run(values, run)
+            export.run(resolved(values), run)
         assert error.value.problems[0].code == "adapter_not_mergeable"
         assert not target.exists()
         return
-    export.run(values, run)
+    export.run(resolved(values), run)
     assert (logits(AutoModelForCausalLM.from_pretrained(target)) - wanted).abs().max() < 1e-4
     assert AutoTokenizer.from_pretrained(target).chat_template

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from backend.contract.arguments import resolved
 from backend.model import load
 from backend.training.batches import Collator
 from backend.training.token_loss import learned_logits
@@ -124,6 +125,6 @@ def test_predictions_do_not_depend_on_the_batch(
         }
         values, problems = parse(given, "eval")
         assert not problems
-        evaluate.run(values, out)
+        evaluate.run(resolved(values), out)
         found.append((out / "generated_predictions.jsonl").read_text())
     assert found[0] == found[1]

@@ -17,7 +17,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from backend.contract.arguments import active, validate
+from backend.contract.arguments import active, resolved, validate
 from backend.contract.methods import is_adapter
 from backend.contract.problems import TuneboardError
 from backend.model import exact, load, peft_methods
@@ -225,7 +225,7 @@ def test_loftq_makes_up_for_quantisation(workspace: Path, tiny_tokenizer: Any) -
         {"model_name_or_path": str(folder), "export_dir": str(workspace / "x")}, "export"
     )
     with pytest.raises(TuneboardError) as error:
-        export.run(values, workspace)
+        export.run(resolved(values), workspace)
     assert code(error) == "loftq_not_mergeable"
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from backend.contract import preflight, run_names
+from backend.contract.arguments import resolved
 from backend.contract.problems import ModelError, TuneboardError, UsageError
 from backend.model import device, hub, load
 from backend.model.reference import Reference
@@ -119,7 +120,7 @@ def test_a_bad_folder_is_named_by_preflight_and_by_load(damage: Any, code: str, 
 def test_load_says_where_a_model_was_looked_for(workspace: Path) -> None:
     """`tuneboard data stats` loads without the checks before a run (issue 9, 12)."""
     with pytest.raises(ModelError) as caught:
-        load.base_folder({"model_name_or_path": "./gone"})
+        load.base_folder(resolved({"model_name_or_path": "./gone"}))
     for place in (Path.cwd(), workspace):
         assert str(place / "gone") in caught.value.problems[0].text()
 
@@ -160,7 +161,7 @@ def test_foreign_code_is_refused_by_name(file: str, copy: Path, workspace: Path)
     (copy / "modeling_strange.py").write_text(
         f"from pathlib import Path\nPath({str(ran)!r}).touch()\n"
     )
-    for action in (load.tokenizer, lambda values: load.model(values, training=True)):
+    for action in (load.tokenizer, lambda values: load.model(resolved(values), training=True)):
         with pytest.raises(ModelError) as caught:
             action(small(copy))
         assert caught.value.problems[0].code == "model_needs_code"

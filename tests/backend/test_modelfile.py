@@ -9,6 +9,8 @@ from typing import Any
 import jinja2
 import pytest
 
+from backend.contract.arguments import resolved
+from backend.contract.typed import Arguments
 from backend.data import named, templates
 from backend.modelfile import go_template, modelfile, surroundings
 from tests.backend.conftest import CHATML, make_tokenizer
@@ -74,7 +76,7 @@ def ollama(text: str, messages: list[Any]) -> str:
 @pytest.mark.parametrize("talk", TALKS)
 @pytest.mark.parametrize("name", ["auto", *sorted(named.NAMED)])
 def test_both_write_the_same_prompt(tiny_tokenizer: Any, name: str, talk: str) -> None:
-    template = templates.load({"template": name}, make_tokenizer())
+    template = templates.load(resolved({"template": name}), make_tokenizer())
     around = surroundings(template)
     assert around is not None
     messages = conversation(TALKS[talk])
@@ -87,13 +89,13 @@ def test_a_begin_token_that_the_tokenizer_adds_itself_is_not_written_twice() -> 
 
     tokenizer = make_tokenizer("<s>", template="{{ '<s>' }}" + CHATML)
     tokenizer.bos_token = "<s>"
-    twice = surroundings(templates.load({}, tokenizer))
+    twice = surroundings(templates.load(Arguments(), tokenizer))
     assert twice is not None
     assert twice.head.startswith("<s><|im_start|>")
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", tokenizer.bos_token_id)]
     )
-    once = surroundings(templates.load({}, tokenizer))
+    once = surroundings(templates.load(Arguments(), tokenizer))
     assert once is not None
     assert once.head.startswith("<|im_start|>")
 
@@ -103,20 +105,20 @@ def test_a_template_that_cannot_be_taken_apart_is_left_to_ollama(tiny_tokenizer:
         "{% for m in messages %}{% if loop.index > 2 %}{{ raise_exception('one question only') }}"
         "{% endif %}{{ m.content }}{% endfor %}"
     )
-    template = templates.load({}, make_tokenizer(template=one_question))
+    template = templates.load(Arguments(), make_tokenizer(template=one_question))
     assert surroundings(template) is None
-    assert "TEMPLATE" not in modelfile(template, {}, 2048)
+    assert "TEMPLATE" not in modelfile(template, Arguments(), 2048)
 
 
 def test_quotes_and_braces_cannot_end_the_template() -> None:
     odd = '{{ \'""" {{ x }} \' }}' + CHATML
-    text = modelfile(templates.load({}, make_tokenizer(template=odd)), {}, 2048)
+    text = modelfile(templates.load(Arguments(), make_tokenizer(template=odd)), Arguments(), 2048)
     assert text.count('"""') == 2
     assert '{{ "{{" }} x }}' in text
 
 
 def test_a_default_system_text_and_a_long_range(tiny_tokenizer: Any) -> None:
-    values = {"default_system": "Answer briefly."}
+    values = resolved({"default_system": "Answer briefly."})
     text = modelfile(templates.load(values, make_tokenizer()), values, 131072)
     assert 'SYSTEM """Answer briefly."""' in text
     assert "PARAMETER num_ctx 8192\n" in text

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from backend.contract import devices, preflight
-from backend.contract.arguments import defaults
+from backend.contract.arguments import defaults, resolved
 from backend.contract.problems import ModelError
 from backend.contract.rules import broken
 from backend.model import load
@@ -53,7 +53,7 @@ def test_trained_over_a_quantised_model_and_answered_with_it(
     folder = trained(workspace, tiny_model_dir, max_steps=2, **KINDS[kind])
     moved = load_file(folder / "adapter_model.safetensors")
     assert all(each.abs().max() > 0 for name, each in moved.items() if "lora_B" in name)
-    values = {**defaults("chat"), "model_name_or_path": str(folder), **KINDS[kind]}
+    values = resolved({**defaults("chat"), "model_name_or_path": str(folder), **KINDS[kind]})
     model = load.model(values, training=False)
     near = 5e-3 if "4" in KINDS[kind].values() else 1e-5
     assert torch.allclose(logits(model), last[0], atol=near)
@@ -62,7 +62,7 @@ def test_trained_over_a_quantised_model_and_answered_with_it(
         assert "Int8" in type(weights).__name__ + type(weights.data).__name__
     else:
         assert weights.dtype in {torch.uint8, torch.int8}
-    plain = {**defaults("chat"), "model_name_or_path": str(folder)}
+    plain = resolved({**defaults("chat"), "model_name_or_path": str(folder)})
     assert not torch.allclose(logits(load.model(plain, training=False)), last[0], atol=near)
     answer = model.generate(IDS, max_new_tokens=3, do_sample=False)
     assert answer.shape[1] > IDS.shape[1]
@@ -72,7 +72,9 @@ def test_the_kinds_of_4_bit_differ(tiny_model_dir: Path) -> None:
     """Each choice reaches the library."""
     states = {}
     for kind in ("nf4", "nf4, once", "fp4"):
-        values = {**defaults("chat"), "model_name_or_path": str(tiny_model_dir), **KINDS[kind]}
+        values = resolved(
+            {**defaults("chat"), "model_name_or_path": str(tiny_model_dir), **KINDS[kind]}
+        )
         states[kind] = layer(load.model(values, training=False)).weight.quant_state
     assert [states[kind].quant_type for kind in states] == ["nf4", "nf4", "fp4"]
     assert [states[kind].nested for kind in states] == [True, False, True]
@@ -178,7 +180,9 @@ def test_a_folder_of_bitsandbytes_is_loaded_as_it_is(workspace: Path, tiny_model
     made.save_pretrained(folder)
     AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(folder)
     run = trained(workspace, folder, max_steps=2)
-    model = load.model({**defaults("chat"), "model_name_or_path": str(run)}, training=False)
+    model = load.model(
+        resolved({**defaults("chat"), "model_name_or_path": str(run)}), training=False
+    )
     assert layer(model).weight.dtype == torch.uint8
     assert logits(model).isfinite().all()
 

@@ -202,13 +202,13 @@ def test_each_row_once_whatever_a_row_is(
     write_dataset(workspace, "texts2", others)
     more = {**given, "per_device_train_batch_size": 3, "num_train_epochs": 2}
     trained(workspace, tiny_model_dir, "whole", **{**GIVEN, **more, "num_train_epochs": 1})
-    order = Counter(row for _, row in learned)
+    order = Counter((row for _, row in learned))
     assert sum(order.values()) > 6
     learned.clear()
     stopped(workspace, tiny_model_dir, until, 2, **more)
     resumed(workspace, tiny_model_dir, **{**more, "per_device_train_batch_size": 2})
     for number in range(2):
-        assert Counter(row for epoch, row in learned if epoch == number) == order
+        assert Counter((row for epoch, row in learned if epoch == number)) == order
 
 
 def test_a_stream_goes_on_at_its_row(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.contract import metrics
-from backend.contract.arguments import parse
+from backend.contract.arguments import parse, resolved
 from backend.contract.fields.training import SCHEDULES
 from backend.contract.problems import UsageError
 from backend.contract.rules import broken
@@ -139,14 +139,14 @@ def test_what_is_filled_in_is_said(workspace: Path, tiny_model_dir: Path) -> Non
 )
 def test_needed_numbers(name: str, kwargs: str | None, expected: dict[str, Any]) -> None:
     values = {"lr_scheduler_type": name, "lr_scheduler_kwargs": kwargs, "learning_rate": RATE}
-    assert schedules.arguments(values, 100)[0]["lr_scheduler_kwargs"] == expected
+    assert schedules.arguments(resolved(values), 100)[0]["lr_scheduler_kwargs"] == expected
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_numbers_that_a_course_does_not_take(name: str) -> None:
     values = {"lr_scheduler_type": name, "lr_scheduler_kwargs": '{"nonsense": 1}'}
     with pytest.raises(UsageError) as caught:
-        schedules.arguments(values, 100)
+        schedules.arguments(resolved(values), 100)
     assert "nonsense" in caught.value.problems[0].text()
 
 

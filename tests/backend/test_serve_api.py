@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backend.contract import arguments
+from backend.contract.arguments import resolved
 from backend.generation import Sampling
 from backend.serving.app import build
 from backend.serving.engine import Engine
@@ -51,9 +52,9 @@ def values_for(model: Path, **more: object) -> dict[str, Any]:
 
 def serve(values: dict[str, Any], **given: Any) -> TestClient:
     """A client of an app whose model is that of the arguments."""
-    service = Service(given.pop("name", "tuned"), lambda: Engine.load(values))
+    service = Service(given.pop("name", "tuned"), lambda: Engine.load(resolved(values)))
     settings = {"host": "127.0.0.1", "key": KEY, **given}
-    app = build(service, Sampling.of(values), **settings)
+    app = build(service, Sampling.of(resolved(values)), **settings)
     return TestClient(app, base_url="http://127.0.0.1:8000", headers=AUTH)
 
 

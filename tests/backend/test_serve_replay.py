@@ -14,6 +14,7 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
+from backend.contract.typed import Arguments
 from backend.data import templates
 from backend.generation import Sampling
 from backend.serving.app import build
@@ -93,7 +94,7 @@ def speaking(template: str, special: list[str], end: str, text: str) -> Iterator
     """A server whose model says this text and its end, with a tokenizer of this template."""
     tokenizer = make_tokenizer(*special, template=template, eos=end)
     tokenizer.bos_token = "<|endoftext|>"  # some templates write it unasked
-    loaded = templates.load({}, tokenizer)
+    loaded = templates.load(Arguments(), tokenizer)
     script = tokenizer(text + end, add_special_tokens=False)["input_ids"]
     engine = Engine(Replayer(script), tokenizer, loaded)
     service = Service("replayer", lambda: engine)
@@ -298,7 +299,7 @@ def test_results_are_in_the_order_of_their_calls() -> None:
 
     def prompts(jinja: str, *results: dict[str, Any]) -> list[str]:
         tokenizer = make_tokenizer(template=jinja)
-        template = templates.load({}, tokenizer)
+        template = templates.load(Arguments(), tokenizer)
         calls = [{**CALLED, "id": name} for name in "abc"]
         talk = [*TALK[:2], {"role": "assistant", "content": "", "tool_calls": calls}]
         talk += [{"role": "tool", **each} for each in results]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from backend.contract import metrics
-from backend.contract.arguments import ignored, parse
+from backend.contract.arguments import ignored, parse, resolved
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told
@@ -27,7 +27,7 @@ def learned(workspace: Path, row: dict[str, Any], **values: Any) -> str:
     """The text that is learned of one row."""
     write_dataset(workspace, "x", [row])
     tokenizer = make_tokenizer()
-    given = {**VALUES, **values}
+    given = resolved({**VALUES, **values})
     train = prepare.training(given, tokenizer, templates.load(given, tokenizer), Told()).train
     return str(tokenizer.decode([label for label in train[0]["labels"] if label >= 0]))
 
@@ -83,7 +83,7 @@ def test_packed_rows_hold_the_same_answers(workspace: Path) -> None:
     tokenizer = make_tokenizer()
     found = {}
     for name in ("", "packing", "neat_packing"):
-        given = {**VALUES, "cutoff_len": 96, **({name: True} if name else {})}
+        given = resolved({**VALUES, "cutoff_len": 96, **({name: True} if name else {})})
         train = prepare.training(given, tokenizer, templates.load(given, tokenizer), Told()).train
         found[name] = sorted(label for row in train for label in row["labels"] if label >= 0)
         assert ("position_ids" in train.column_names) == (name == "neat_packing")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
+from backend.contract.arguments import resolved
 from backend.data import spans, templates, tokens
 from backend.data.rendering import RENDER_ERRORS, Template
 from backend.data.template_fields import ANY, reads
@@ -79,7 +80,7 @@ OPT_IN = {"qwen3_5_nothink"}
 @functools.cache
 def made(name: str, thinking: bool | None = None) -> Template:
     tokenizer = make("qwen", special(ALL[name]), ALL[name])
-    return templates.load({"template": "auto", "enable_thinking": thinking}, tokenizer)
+    return templates.load(resolved({"template": "auto", "enable_thinking": thinking}), tokenizer)
 
 
 def official(template: Template, messages: list[Any], tools: Any, **given: Any) -> str:
@@ -170,7 +171,9 @@ def test_deepseek_s_switch_has_another_name() -> None:
 
     def prompt(thinking: bool | None) -> str:
         tokenizer = make("qwen", [], jinja)
-        return templates.load({"enable_thinking": thinking}, tokenizer).render([ASK], None, True)
+        return templates.load(resolved({"enable_thinking": thinking}), tokenizer).render(
+            [ASK], None, True
+        )
 
     assert prompt(None).endswith("</think>")
     assert prompt(False).endswith("</think>")

@@ -280,8 +280,8 @@ def render(folder: Path) -> str:
 def result_of(base: Path, folder: Path, name: str) -> Path:
     """What lies beside the weights of an adapter of this base, trained with this template."""
     values = {"model_name_or_path": str(base), "template": name}
-    tokenizer = load.tokenizer(values)
-    template = templates.load(values, tokenizer)
+    tokenizer = load.tokenizer(resolved(values))
+    template = templates.load(resolved(values), tokenizer)
     folder.mkdir()
     SideFiles.of(values, tokenizer, template.name, template.answer_ends).write(folder, whole=False)
     return folder
@@ -333,7 +333,7 @@ def test_a_base_without_a_template_renders_as_each_named_one(
     for name in NAMES:
         result = result_of(base, tmp_path / name, name)
         plain = AutoTokenizer.from_pretrained(result)
-        template = templates.load({"template": name}, AutoTokenizer.from_pretrained(base))
+        template = templates.load(resolved({"template": name}), AutoTokenizer.from_pretrained(base))
         prompt = plain.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
         assert prompt == template.render(asked, None, add_generation_prompt=True), name
     assert len(NAMES) >= 40
@@ -368,14 +368,16 @@ def test_a_named_template_does_not_replace_the_model_s_own(
         {"model_name_or_path": str(full)},
         {"model_name_or_path": str(exported)},
     ):
-        tokenizer = load.tokenizer(values)
-        template = templates.load(values, tokenizer)
+        tokenizer = load.tokenizer(resolved(values))
+        template = templates.load(resolved(values), tokenizer)
         assert template.name == name
-        wanted = templates.load({"template": name}, AutoTokenizer.from_pretrained(base))
+        wanted = templates.load(resolved({"template": name}), AutoTokenizer.from_pretrained(base))
         assert template.jinja == wanted.jinja
         if about:
             assert "template_as_trained" in [one.code for one in template.notices]
-        explicit = templates.load({**values, "template": "zephyr"}, load.tokenizer(values))
+        explicit = templates.load(
+            resolved({**values, "template": "zephyr"}), load.tokenizer(resolved(values))
+        )
         assert explicit.name == "zephyr"
 
 
@@ -406,7 +408,7 @@ def test_a_model_without_a_template_gets_the_named_one(
         assert of_tokenizer(result) == of_tokenizer(own) | {"chat_template.jinja"}
         assert all(result[name] == own[name] for name in of_tokenizer(own))
         assert "### Instruction:" in AutoTokenizer.from_pretrained(folder).chat_template
-    values = {"model_name_or_path": str(exported)}
+    values = resolved({"model_name_or_path": str(exported)})
     template = templates.load(values, load.tokenizer(values))
     assert (template.name, [one.code for one in template.notices]) == ("alpaca", [])
 

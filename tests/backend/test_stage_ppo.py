@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from backend import train
 from backend.contract import metrics, preflight
+from backend.contract.arguments import resolved
 from backend.contract.problems import TuneboardError
 from backend.failures import Stopped
 from backend.model import adapters, load, value_head
@@ -180,7 +181,7 @@ def test_the_policy_opens_as_any_adapter(
 ) -> None:
     folder = trained(workspace, tiny_model_dir, **SMALL, reward_model=str(reward_folder("lora")))
     values = small(tiny_model_dir, adapter_name_or_path=str(folder))
-    net = load.model({**values, "infer_dtype": "float32"}, training=False)
+    net = load.model(resolved({**values, "infer_dtype": "float32"}), training=False)
     assert net(input_ids=torch.tensor([[5, 6, 7]])).logits.isfinite().all()
     again = trained(
         workspace,
@@ -219,7 +220,9 @@ def test_scores_are_the_reward_models_own(
     for method, kind in (("lora", "lora"), ("full", "lora"), ("lora", "full")):
         values = small(tiny_model_dir, finetuning_type=method, reward_model_type=kind, **given)
         policy = value_head.attach(
-            load.model(values, training=True), load.last_folder(values), random=True
+            load.model(values, training=True),
+            load.last_folder(values),
+            random=True,
         )
         policy.train()
         learning = [name for name, one in policy.named_parameters() if one.requires_grad]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from backend.contract import metrics
+from backend.contract.arguments import resolved
 from backend.contract.problems import DataError
 from backend.data import packing, prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
@@ -27,7 +28,7 @@ def texts(count: int, words: int = 40) -> list[dict[str, str]]:
 
 def made(told: Told | None = None, tokenizer: Any = None, **values: Any) -> prepare.Prepared:
     tokenizer = tokenizer or make_tokenizer()
-    given = {**VALUES, "stage": "pt", "cutoff_len": 48, **values}
+    given = resolved({**VALUES, "stage": "pt", "cutoff_len": 48, **values})
     return prepare.training(given, tokenizer, templates.load(given, tokenizer), told or Told())
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from backend import evaluate
 from backend.contract import arguments, metrics
+from backend.contract.arguments import resolved
 from backend.contract.problems import ModelError
 from backend.failures import Stopped
 from backend.model import load, value_head
@@ -144,12 +145,12 @@ def test_evaluation_of_a_finished_reward_model_gives_what_its_training_gave(
     assert not arguments.validate(given, "eval")
     target = workspace / "saves" / "evaluation"
     target.mkdir()
-    evaluate.run(values, target)
+    evaluate.run(resolved(values), target)
     results = json.loads((target / "all_results.json").read_text())
     check = evaluated(folder)
     assert results["eval_loss"] == pytest.approx(check.eval_loss, rel=1e-4)
     for name in FIGURES:
         assert results[f"eval_{name}"] == pytest.approx(check.more[f"eval_{name}"], rel=1e-4)
     with pytest.raises(ModelError) as caught:
-        evaluate.run({**values, "adapter_name_or_path": None}, target)
+        evaluate.run(resolved({**values, "adapter_name_or_path": None}), target)
     assert caught.value.problems[0].code == "reward_no_head"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from backend.contract import dataset_info, metrics
+from backend.contract.arguments import resolved
 from backend.contract.problems import DataError
 from backend.contract.rules import broken
 from backend.data import prepare, templates
@@ -24,7 +25,7 @@ def rows(count: int, name: str = "q") -> list[dict[str, str]]:
 
 def streamed(told: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
-    given = {**VALUES, **STREAM, **values}
+    given = resolved({**VALUES, **STREAM, **values})
     return prepare.training(given, tokenizer, templates.load(given, tokenizer), told or Told())
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from backend.contract.arguments import resolved
 from backend.data import template_check, templates, tokens
 from backend.data.examples import Maker
 from backend.datafiles.formats import Conversation
@@ -20,10 +21,10 @@ def codes(
     """The notices of the check, code to parameters."""
     given = {"stage": "sft", "cutoff_len": 512, **values}
     tokenizer = make_tokenizer(template=jinja)
-    template = templates.load(given, tokenizer)
-    maker = Maker(given["stage"], template, tokens.Policy.of(given))
+    template = templates.load(resolved(given), tokenizer)
+    maker = Maker(given["stage"], template, tokens.Policy.of(resolved(given)))
     examples = maker(list(enumerate(rows))).examples
-    found = template_check.check(template, jinja, given, rows, examples)
+    found = template_check.check(template, jinja, resolved(given), rows, examples)
     assert all(one.notice and one.text() and one.text("zh") for one in found)
     return {one.code: dict(one.params) for one in found}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from backend.contract.arguments import resolved
 from backend.contract.problems import UsageError
 from backend.data import named, spans, templates, tokens
 from backend.data.rendering import Template
@@ -58,7 +59,7 @@ STRICT = (
 
 def made(name: str = "auto", own: str | None = CHATML, **values: Any) -> Template:
     return templates.load(
-        {"template": name, **values}, make_tokenizer(*SPECIALS, template=own, eos="</s>")
+        resolved({"template": name, **values}), make_tokenizer(*SPECIALS, template=own, eos="</s>")
     )
 
 
@@ -257,7 +258,7 @@ def test_auto_without_a_template_is_default_with_a_notice() -> None:
 
 
 def test_a_model_without_the_template_s_end_token_ends_with_its_own() -> None:
-    template = templates.load({"template": "llama3"}, make_tokenizer(template=None))
+    template = templates.load(resolved({"template": "llama3"}), make_tokenizer(template=None))
     codes = [one.code for one in template.notices]
     assert codes == ["template_on_base", "template_other_end"]
     assert learned(template, encoded(template, CHAT)[0])[0].endswith("<|im_end|>")

@@ -14,7 +14,9 @@ import pytest
 import trl
 from transformers.models.llama4 import processing_llama4
 
+from backend.contract.arguments import resolved
 from backend.contract.template_names import AUTO, NAMES
+from backend.contract.typed import Arguments
 from backend.data import templates
 from backend.serving.reasoning import Style
 from tests.backend.conftest import make_tokenizer
@@ -242,7 +244,7 @@ def test_a_call_under_a_named_template_is_read_back(tokenizer: Any) -> None:
     for name in NAMES:
         if name == AUTO:
             continue
-        template = templates.load({"template": name}, tokenizer)
+        template = templates.load(resolved({"template": name}), tokenizer)
         style = Style.of(template.jinja)
         for case, calls in CASES.items():
             content = "" if name in WITHOUT_CONTENT else "I look."
@@ -317,7 +319,7 @@ def test_calls_get_ids_where_a_template_needs_them() -> None:
         ),
     ]
     for jinja, given, answered, written, first, second in cases:
-        template = templates.load({}, make_tokenizer(template=jinja))
+        template = templates.load(Arguments(), make_tokenizer(template=jinja))
         assert template.knows_calls
         turn = {"role": "assistant", "content": "", "tool_calls": given}
         results = [

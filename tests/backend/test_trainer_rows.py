@@ -8,7 +8,7 @@ import pytest
 from transformers import Seq2SeqTrainingArguments
 
 from backend.contract import metrics
-from backend.contract.arguments import defaults, parse
+from backend.contract.arguments import defaults, parse, resolved
 from backend.contract.fields import FIELDS
 from backend.contract.fields.trainer import METRICS, ROWS
 from backend.contract.preflight import check_metric
@@ -58,7 +58,7 @@ def built(folder: Path, **given: Any) -> tuple[Any, list[tuple[str, str]]]:
     values, problems = parse(raw, "train")
     assert errors(problems) == []
     report: Any = Notices()
-    return arguments.build(values, folder, (40, 4), report), report.codes
+    return arguments.build(resolved(values), folder, (40, 4), report), report.codes
 
 
 def test_each_setting_of_the_trainer_arrives(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_the_defaults_of_transformers_are_taken() -> None:
     ],
 )
 def test_the_better_figure(given: dict[str, Any], expected: tuple[str, bool]) -> None:
-    assert tuple(best({**defaults("train"), **given}).values()) == expected
+    assert tuple(best(resolved({**defaults("train"), **given})).values()) == expected
 
 
 def test_a_figure_that_is_not_measured_is_refused_before_the_start() -> None:

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from backend import vocab
-from backend.contract.arguments import parse
+from backend.contract.arguments import parse, resolved
 from backend.contract.field import Values
 from backend.contract.files import read_json
 from backend.contract.home import shipped
@@ -46,7 +46,7 @@ def extended(home: Path, model: Path, **given: Any) -> Path:
 def run(values: Values, home: Path) -> None:
     folder = home / "saves" / "run"
     folder.mkdir(exist_ok=True)
-    vocab.run(values, folder)
+    vocab.run(resolved(values), folder)
 
 
 def problem_of(home: Path, model: Path, kind: type[TuneboardError], **given: Any) -> str:

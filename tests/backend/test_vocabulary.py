@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend import export
-from backend.contract.arguments import defaults
+from backend.contract.arguments import defaults, resolved
 from backend.contract.problems import UsageError
 from backend.model import load, vocabulary
 from tests.backend.conftest import write_dataset
@@ -62,7 +62,7 @@ def last_logits(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 
 
 def chat(folder: Path, **given: Any) -> tuple[Any, Any]:
-    values = {**defaults("chat"), "model_name_or_path": str(folder), **given}
+    values = resolved({**defaults("chat"), "model_name_or_path": str(folder), **given})
     return load.model(values, training=False), load.tokenizer(values)
 
 
@@ -194,11 +194,13 @@ def test_the_export_answers_as_the_run(
     run = trained(workspace, model_dir, learning_rate=1e-2, **NEW)
     log = workspace / "saves" / "export"
     log.mkdir()
-    values = {
-        **defaults("export"),
-        "model_name_or_path": str(run),
-        "export_dir": str(workspace / "whole"),
-    }
+    values = resolved(
+        {
+            **defaults("export"),
+            "model_name_or_path": str(run),
+            "export_dir": str(workspace / "whole"),
+        }
+    )
     export.run(values, log)
     model = AutoModelForCausalLM.from_pretrained(workspace / "whole")
     tokenizer = AutoTokenizer.from_pretrained(workspace / "whole")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from app.services import datasets, uploads
 from backend import datafiles
 from backend.contract import dataset_info
+from backend.contract.arguments import resolved
 from backend.contract.dataset_info import Entry
 from backend.contract.problems import TuneboardError
 from backend.data import sources
@@ -139,7 +140,7 @@ def _all_ways(home: Path, name: str, content: bytes, stage: str) -> None:
     strict = check(Entry(name="x", path=path), Checking(stage, strict=True))
     assert strict.good == report.good
     values = {"dataset_dir": "data", "stage": stage, "seed": 1, "dataset": str(path)}
-    read = told(lambda: sources.read(values, "dataset"))
+    read = told(lambda: sources.read(resolved(values), "dataset"))
     if read is not None:  # training takes what the check calls usable, and nothing else
         assert len(read.conversations) == report.usable
     assert not (read is None and report.good)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from backend.contract import run_files
+from backend.contract.arguments import resolved
 from backend.contract.problems import STOPPED_EXIT, DataError, Problem
+from backend.contract.typed import Arguments
 from backend.failures import Stopped, explain, run_worker
 
 
@@ -102,17 +104,19 @@ def test_the_smallest_batch_gets_other_advice() -> None:
         "gradient_accumulation_steps": 8,
         "cutoff_len": 2048,
     }
-    problem = explain(CUDA, values).problems[0]
+    problem = explain(CUDA, resolved(values)).problems[0]
     assert problem.code == "out_of_memory_smallest"
     assert "2048" in problem.text()
 
 
 def test_a_token_or_position_without_a_row_says_what_to_set() -> None:
     """The text of torch 2.13's embedding on a CPU."""
-    problem = explain(IndexError("index out of range in self"), {}).problems[0]
+    problem = explain(IndexError("index out of range in self"), Arguments()).problems[0]
     assert problem.code == "embedding_row_missing"
     assert {"cutoff_len", "resize_vocab."} <= set(problem.text().replace(";", "").split())
-    assert explain(IndexError("list index out of range"), {}).problems[0].code == "unexpected"
+    assert (
+        explain(IndexError("list index out of range"), Arguments()).problems[0].code == "unexpected"
+    )
 
 
 @pytest.mark.parametrize("error", [Stopped(), KeyboardInterrupt()])

@@ -45,7 +45,7 @@ def run(home: Path, place: Position | None = PLACE, code: int = 0, **given: Valu
     folder = home / "saves" / "m" / "lora" / "first"
     point = folder / "checkpoint-3"
     point.mkdir(parents=True)
-    then = arguments.resolved(values(**given))
+    then = dict(arguments.resolved(values(**given)))
     (folder / "run.json").write_text(json.dumps({"kind": "train", "arguments": then}))
     (folder / "exit.json").write_text(json.dumps({"code": code}))
     (point / "weights").write_text("w")

@@ -1,0 +1,77 @@
+"""Arguments: an attribute for each row, of the row's type, and no misspelling of one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.contract import typed_fields
+from backend.contract.arguments import defaults, parse, resolved
+from backend.contract.fields import FIELDS
+from backend.contract.typed import Arguments
+from tests.contract.strategies import TASKS
+
+ROOT = Path(__file__).parents[2]
+READS = """from backend.contract.typed import Arguments
+
+
+def rate(arguments: Arguments) -> float:
+    return arguments.{name}
+"""
+
+
+def mypy(tmp_path: Path, name: str) -> str:
+    """What mypy says of a reading of the argument `name` as a number."""
+    file = tmp_path / f"reads_{name}.py"
+    file.write_text(READS.format(name=name))
+    cache = str(tmp_path / "cache")
+    words = ["--strict", "--follow-imports", "silent", "--cache-dir", cache, str(file)]
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+
+
+def test_a_misspelt_argument_and_a_wrong_type_are_errors_of_mypy(tmp_path: Path) -> None:
+    assert "Success" in mypy(tmp_path, "learning_rate")
+    misspelt = mypy(tmp_path, "lerning_rate")
+    assert '"Arguments" has no attribute "lerning_rate"' in misspelt
+    assert 'maybe "learning_rate"' in misspelt
+    assert 'expected "float"' in mypy(tmp_path, "template")
+
+
+def test_the_attributes_are_those_of_the_rows() -> None:
+    """Stale? python -m backend.contract.reference write"""
+    written = (ROOT / typed_fields.FILE).read_text(encoding="utf-8")
+    assert written == typed_fields.source()
+    assert len(FIELDS) > 200
+    for row in FIELDS.values():
+        filled = typed_fields.FILLED.get(row.name)
+        assert getattr(Arguments(), row.name) == (filled or row.default), row.name
+
+
+def test_a_subcommand_has_its_own_arguments_and_the_defaults_of_others() -> None:
+    for task in TASKS:
+        arguments = resolved(defaults(task))
+        alpha = {"lora_alpha": 16} if "lora_alpha" in defaults(task) else {}
+        assert dict(arguments) == {**defaults(task), **alpha}
+        for name, row in FIELDS.items():
+            assert (name in arguments) == (task in row.tasks), (task, name)
+            if name not in arguments:
+                assert getattr(arguments, name) == getattr(Arguments(), name), (task, name)
+    assert resolved(defaults("eval")).do_sample is False
+    assert resolved(parse({"lora_rank": "32"}, "train")[0]).lora_alpha == 64
+
+
+def test_other_values_and_no_secret_in_its_text() -> None:
+    arguments = resolved({**defaults("train"), "hf_hub_token": "sesame"})
+    other = arguments.replace(seed=7)
+    assert (other.seed, arguments.seed) == (7, 42)
+    assert other.hf_hub_token == "sesame"
+    assert "sesame" not in f"{arguments!r} {arguments}"
+    with pytest.raises(TypeError, match="sead"):
+        arguments.replace(sead=7)
