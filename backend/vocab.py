@@ -94,6 +94,8 @@ def _job(values: Arguments, report: Report) -> Job:
         params = {"kind": type(tokenizer).__name__}
         raise ModelError(Problem(code="vocab_kind", field=FIELD, params=params))
     known = learning.Pieces(fast, alphabet.of(json.loads(fast.to_str())))
+    if unread := extending.unread(tokenizer, known.alphabet):
+        raise ModelError(Problem(code="vocab_unread", field=FIELD, params={"piece": unread}))
     target = output(str(values.export_dir))
     job = Job(values, report, base, load.base_architecture(values), tokenizer, known, target)
     require_room(target, job.size)

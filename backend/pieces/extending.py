@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.files import read_json
+from backend.pieces.alphabet import Alphabet
 from backend.pieces.learning import Learned
 
 TOKENIZER, VOCAB, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
@@ -38,6 +39,27 @@ def write(folder: Path, learned: Learned, ids: Ids, added: Ids) -> list[str]:
     for path in removed:
         path.unlink()
     return [path.name for path in removed]
+
+
+def unread(tokenizer: Any, alphabet: Alphabet) -> str:
+    """An added token of one character that the tokenizer does not read within a word, or "".
+
+    It would be read there once it is written into the vocabulary (see _extend), since a character
+    falls back to bytes only where the vocabulary lacks it. Llama 2's normalizer, which puts a
+    blank before each text, has such tokens; tokenizers whose alphabet is bytes have none.
+    """
+    added = () if alphabet.byte_level else tokenizer.get_added_vocab().items()
+    pieces = tokenizer.backend_tokenizer.model
+    return next(
+        (
+            token
+            for token, number in added
+            if len(token) == 1
+            and pieces.token_to_id(token) is None
+            and number not in tokenizer(f"a{token}a", add_special_tokens=False)["input_ids"]
+        ),
+        "",
+    )
 
 
 def _extend(content: dict[str, Any], learned: Learned, ids: Ids, added: Ids) -> None:

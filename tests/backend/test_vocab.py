@@ -253,6 +253,25 @@ def test_what_cannot_be_extended_is_said_and_nothing_is_left(
     assert [path.name for path in taken.iterdir()] == ["thesis.txt"]
 
 
+def test_a_token_that_would_be_read_within_words_is_refused(workspace: Path) -> None:
+    """A character falls back to bytes where the vocabulary lacks it: tokenizers 0.23 looks there
+    first, and Llama 2's reads an added one at the beginning of a text only."""
+    for number, (kind, wrong) in enumerate((("llama2", True), ("gemma", False), ("gpt2", False))):
+        tokenizer = in_between(kind)
+        tokenizer.add_tokens(["国", "plumbus é"])
+        model = with_tokenizer(workspace / f"base{number}", tokenizer, len(tokenizer))
+        if wrong:
+            assert problem_of(workspace, model, ModelError) == "vocab_unread"
+            continue
+        extended(workspace, model, export_dir=str(workspace / "saves" / f"wide{number}"))
+        wide = workspace / "saves" / f"wide{number}"
+        before, after = (AutoTokenizer.from_pretrained(each) for each in (model, wide))
+        for text in ("中国人", "hi国", "国"):
+            ids = after(text, add_special_tokens=False)["input_ids"]
+            assert after.decode(ids).strip() == text
+            assert len(ids) <= len(before(text, add_special_tokens=False)["input_ids"])
+
+
 @pytest.mark.parametrize("kind", ["WordPiece", "Unigram", "suffix", "no bytes"])
 def test_other_kinds_of_tokenizers_are_refused_in_words(kind: str, workspace: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
