@@ -166,6 +166,8 @@ def checkpoint_of(values: Mapping[str, Value]) -> tuple[Path | None, list[Proble
     """
     if not is_asked(values):
         return None, []
+    if str(values[FIELD]).strip().lower() in NEWEST and not values.get("output_dir"):
+        return None, [Problem(code="resume_needs_folder", field="output_dir")]
     place, is_run = _place(values)
     if is_run:
         newest, damage = newest_whole(place, resumable)

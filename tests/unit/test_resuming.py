@@ -315,6 +315,15 @@ def test_the_terminal_names_the_checkpoint_that_is_used(
         assert "resume_nothing_left" not in codes
 
 
+def test_the_newest_checkpoint_of_no_run_asks_for_the_run(home: Path) -> None:
+    """TUNEBOARD_HOME was said to hold no checkpoint."""
+    for newest in ("true", "auto", "True"):
+        asked = values(resume_from_checkpoint=newest)
+        point, (problem,) = resuming.checkpoint_of(asked)
+        assert (point, problem.code, problem.field) == (None, "resume_needs_folder", "output_dir")
+        assert "resume_needs_folder" in [each.code for each in check_paths(asked, "train")]
+
+
 def test_a_file_is_read_again_when_it_was_changed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
