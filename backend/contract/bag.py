@@ -1,5 +1,6 @@
 """What Arguments is beside its attributes: a mapping of the values that it was made from."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Self
 
@@ -22,8 +23,10 @@ class Bag(Mapping[str, Value]):
         return made
 
     def replace(self, **changes: Value) -> Self:
-        """The same but for some values."""
-        return self.of({**self, **changes})
+        """The same but for some values. Raises TypeError where a name is no argument's."""
+        made = dataclasses.replace(self, **changes)  # type: ignore[type-var]
+        object.__setattr__(made, "_given", tuple(dict.fromkeys([*self._given, *changes])))
+        return made
 
     def __getitem__(self, name: str) -> Value:
         if name not in self._given:

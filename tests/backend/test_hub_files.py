@@ -300,12 +300,12 @@ def test_rows_far_inside_are_found_in_the_files(hub: DataHub, home: Path, answer
     code = """
 import json
 from backend.contract import dataset_info
-from backend.contract.typed import Arguments
+from backend.contract.arguments import resolved
 from backend.data.window import Window
 seen = []
 for split in ("train", "train[1:]"):
     dataset_info.find = lambda *_: dataset_info.Entry(name="x", hub_id="org/card", split=split)
-    rows, total = Window("x", Arguments(stage="pt")).fetch(1, 2)
+    rows, total = Window("x", resolved({"stage": "pt"})).fetch(1, 2)
     seen.append([[number, row["text"]] for number, row in rows] + [total])
 print(json.dumps(seen))
 """

@@ -279,9 +279,9 @@ def render(folder: Path) -> str:
 
 def result_of(base: Path, folder: Path, name: str) -> Path:
     """What lies beside the weights of an adapter of this base, trained with this template."""
-    values = {"model_name_or_path": str(base), "template": name}
-    tokenizer = load.tokenizer(resolved(values))
-    template = templates.load(resolved(values), tokenizer)
+    values = resolved({"model_name_or_path": str(base), "template": name})
+    tokenizer = load.tokenizer(values)
+    template = templates.load(values, tokenizer)
     folder.mkdir()
     SideFiles.of(values, tokenizer, template.name, template.answer_ends).write(folder, whole=False)
     return folder

@@ -17,7 +17,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from backend.contract.arguments import defaults, to_argv
+from backend.contract.arguments import defaults, resolved, to_argv
 from backend.contract.problems import ModelError, TuneboardError, UsageError
 from backend.contract.rules import broken
 from backend.contract.teacher import check
@@ -286,7 +286,7 @@ def test_a_run_over_the_same_base_reads_the_same_tokens(
     tiny_tokenizer.save_pretrained(base)
     for file in base.glob("tokenizer*.json"):
         file.write_text(file.read_text().replace("<|endoftext|>", "<|over|>"))
-    own = load.tokenizer({"model_name_or_path": str(base)})
+    own = load.tokenizer(resolved({"model_name_or_path": str(base)}))
     assert {"<|endoftext|>", "<|over|>"} <= own.get_vocab().keys()
     row = {"conversations": [{"from": "human", "value": "What?"}]}
     chosen, rejected = ({"from": "gpt", "value": each} for each in ("Yes.", "No."))
@@ -298,7 +298,7 @@ def test_a_run_over_the_same_base_reads_the_same_tokens(
         ranking=True,
     )
     judge = trained(workspace, base, "judge", stage="rm", dataset="pairs", max_steps=1)
-    read = load.tokenizer({"model_name_or_path": str(judge)})
+    read = load.tokenizer(resolved({"model_name_or_path": str(judge)}))
     assert read.backend_tokenizer.to_str() == own.backend_tokenizer.to_str()
     few = {**SMALL, "max_steps": 1}
     run = trained(workspace, base, "taught", **few, teacher_model=str(judge))

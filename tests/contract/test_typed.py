@@ -71,6 +71,8 @@ def test_other_values_and_no_secret_in_its_text() -> None:
     arguments = resolved({**defaults("train"), "hf_hub_token": "sesame"})
     other = arguments.replace(seed=7)
     assert (other.seed, arguments.seed) == (7, 42)
+    assert {**arguments, "seed": 7} == dict(other)
+    assert Arguments(stage="pt").replace(seed=7).stage == "pt"
     assert other.hf_hub_token == "sesame"
     assert "sesame" not in f"{arguments!r} {arguments}"
     with pytest.raises(TypeError, match="sead"):
