@@ -32,7 +32,7 @@ def make(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.
     }
     every = values.badam_switch_interval
     if values.badam_mode == "ratio":
-        ratio = values.badam_update_ratio
+        ratio = values.badam_update_ratio or 0.05
         scattered = values.badam_mask_mode == "scatter"
         words = model.get_input_embeddings().weight.requires_grad_(requires_grad=False)
         learning = [each for each in model.parameters() if each.requires_grad and each is not words]

@@ -174,8 +174,8 @@ def _loraplus(model: Any, args: TrainingArguments, values: Arguments) -> Any:
         model=model,
         optimizer_cls=kind,
         lr=given.pop("lr"),
-        loraplus_lr_ratio=(values.loraplus_lr_ratio or 0.0),
-        loraplus_lr_embedding=values.loraplus_lr_embedding,
+        loraplus_lr_ratio=values.loraplus_lr_ratio or 0.0,
+        loraplus_lr_embedding=values.loraplus_lr_embedding or 1e-6,
         loraplus_weight_decay=args.weight_decay,
         **given,
     )

@@ -52,7 +52,7 @@ class RolloutTrainer(RunTrainer):
         self.buffer, self.passes = buffer, passes
         self.own: int | None = None  # only so many answers of an evaluation batch count; None: all
         self.taken = 0  # batches of questions that this round has taken from the loader
-        self.temperature = values.temperature
+        self.temperature = values.temperature or 1.0  # the likeliest answers: as the model says
         template = templates.load(values, self.processing_class)
         self.ends = generation.end_ids(self.model, self.processing_class, template.stop_ids)
 

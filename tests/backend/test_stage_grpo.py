@@ -1,6 +1,7 @@
 """GRPO: it learns, a step is the same however it is cut, and a resumed run equals a whole one."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +280,16 @@ def test_a_reward_that_is_no_number_is_named(
         trained(workspace, tiny_model_dir, **{**SMALL, "reward_functions": "reward_model"})
     problem = caught.value.problems[0]
     assert (problem.code, problem.params["name"]) == ("reward_not_finite", "reward_model")
+
+
+def test_likeliest_answers_are_read_as_the_model_says_them(
+    workspace: Path, tiny_model_dir: Path
+) -> None:
+    """At temperature 0 nothing is drawn, and chances divided by it would be no numbers."""
+    given = {**SMALL, "temperature": 0.0, "grpo_beta": 0.1, "max_steps": 2}
+    figures = rows(trained(workspace, tiny_model_dir, **given))
+    assert len(figures) == 2
+    for row in figures:
+        assert row.loss is not None
+        assert math.isfinite(row.loss)
+        assert math.isfinite(row.more["kl"])
