@@ -51,8 +51,8 @@ def public(base: str) -> str:
 
 def _evaluated(values: Arguments) -> str:
     if values.eval_dataset:
-        return str(values.eval_dataset)
-    return f"val_size {values['val_size']}" if values.val_size else "nothing"
+        return values.eval_dataset
+    return f"val_size {values.val_size}" if values.val_size else "nothing"
 
 
 def _table(results: Mapping[str, float]) -> str:

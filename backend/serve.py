@@ -48,7 +48,7 @@ def run(values: Arguments) -> int:
     (port taken, or an outside address without a key). Returns the exit code.
     """
     values = _with_environment(values)
-    host, key = values.host, (values.api_key or "") or None
+    host, key = values.host, values.api_key or None
     if key is None and not is_loopback(host):
         raise UsageError(Problem(code="api_key_required", field="host", params={"host": host}))
     if values.infer_backend != "huggingface":

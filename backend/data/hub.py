@@ -37,7 +37,7 @@ def _loaded(entry: Entry, values: Arguments) -> HubFiles:
     import datasets
 
     offline = bool(datasets.config.HF_HUB_OFFLINE) or _set("HF_DATASETS_OFFLINE")
-    cache_dir = str(local(str(values.cache_dir))) if values.cache_dir else None
+    cache_dir = str(local(values.cache_dir)) if values.cache_dir else None
     if entry.hub == "modelscope":
         _require(entry)
         files = _files(_fetched(entry.hub_id, cache_dir), entry, cache_dir)

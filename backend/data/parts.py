@@ -53,7 +53,7 @@ class Preparation:
     def row_seed(self) -> int:
         """The seed of the order in which rows are learned."""
         seed = self.values.data_seed
-        return self.seed if seed is None else int(str(seed))
+        return self.seed if seed is None else seed
 
     @property
     def limit(self) -> int:

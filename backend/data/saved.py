@@ -25,7 +25,7 @@ INDEX = "dataset_dict.json"
 def folder(values: Arguments) -> Path | None:
     """The folder that tokenized_path names, if it does."""
     given = values.tokenized_path
-    return find(str(given)) if given else None
+    return find(given) if given else None
 
 
 def load(work: Preparation, path: Path) -> dict[str, Dataset]:

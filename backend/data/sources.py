@@ -127,8 +127,7 @@ class Source:
         elif wanted is not None:
             count = sum(1 for _ in rows)
             rows = _drawn(self._rows, count, wanted, self.values.seed)
-        limit = self.values.max_samples
-        return islice(rows, limit if isinstance(limit, int) else None)
+        return islice(rows, self.values.max_samples)
 
     def _files(self) -> list[Path]:
         assert self.entry.path is not None

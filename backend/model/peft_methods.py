@@ -185,7 +185,7 @@ def _left_out(model: Any) -> dict[str, Any]:
 
 def _deltas(values: Arguments) -> dict[str, Any]:
     return {
-        "lora_alpha": int(values.lora_alpha or 2 * values.lora_rank),
+        "lora_alpha": values.lora_alpha,
         "lora_dropout": values.lora_dropout,
     }
 

@@ -123,7 +123,7 @@ def fit_model(args: TrainingArguments, model: Any, report: Report) -> None:
 def total_steps(values: Arguments, rows: int) -> int:
     """How many optimizer steps a run takes that begins at the first of its rows."""
     if values.max_steps:
-        return values.max_steps or 0
+        return values.max_steps
     cut = cut_of(values, world())
     batches = math.ceil(epoch_size(values, rows) / cut.batch)
     updates = max(1, math.ceil(batches / cut.accumulation))
