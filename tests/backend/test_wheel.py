@@ -56,6 +56,8 @@ def test_it_is_the_wheel_that_runs(tuneboard: Path, tmp_path: Path) -> None:
         [python, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True
     )
     assert str(tuneboard.parents[1]) in done.stdout
+    site = next((tuneboard.parents[1] / "lib").glob("python*/site-packages"))
+    assert all((site / package / "py.typed").is_file() for package in ("app", "backend"))
 
 
 def test_it_trains_from_any_folder(tuneboard: Path, tmp_path: Path, tiny_model_dir: Path) -> None:
