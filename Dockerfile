@@ -1,4 +1,4 @@
-# The page and the command `tuneboard` in one image; docs/DEPLOY.md says how it is run.
+# The page and the command `tuneboard` in one image; docs/deployment.md says how it is run.
 #   docker build -t tuneboard .                            for NVIDIA GPUs, about 8 GB
 #   docker build -t tuneboard --build-arg DEVICE=cpu .     for a processor alone, 2.1 GB
 # BASE     an image with Python 3.11 or newer as python3, and its venv

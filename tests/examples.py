@@ -3,7 +3,7 @@
 CHECKOUT is a clone of LLaMA-Factory. Each file of the folders FOLDERS is given to the real command,
 from inside the checkout, as its README says; only model, sizes and paths are other ones. Without
 --run the checks before a start are all that happens. With it each is really run on tiny random
-models, and docs/EXAMPLES.md is written (with NAMEs, only their rows).
+models, and docs/examples.md is written (with NAMEs, only their rows).
 """
 
 import argparse
@@ -27,7 +27,7 @@ from backend.contract.home import prepare
 from backend.contract.problems import TuneboardError
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "EXAMPLES.md"
+PAGE = ROOT / "docs" / "examples.md"
 FOLDERS = ("train_lora", "train_full", "train_qlora", "extras", "merge_lora", "inference")
 TASKS = {"merge_lora": "export", "inference": "chat"}
 LIMIT = 900  # seconds for one example

@@ -1,7 +1,7 @@
-"""`--help` of each subcommand and REFERENCE.md, both written from the rows and their texts.
+"""`--help` of each subcommand and docs/reference.md, both written from the rows and their texts.
 
-python -m backend.contract.reference write|check: `check` exits with 1 where REFERENCE.md or the
-typed arguments (typed.py) are stale.
+python -m backend.contract.reference write|check: `check` exits with 1 where docs/reference.md or
+the typed arguments (typed.py) are stale.
 """
 
 import re
@@ -20,7 +20,7 @@ from backend.contract.foreign.answer import Foreign
 from backend.contract.resume_kinds import LAUNCH, ON_RESUME
 from backend.contract.texts import DEFAULT_LANGUAGE, t
 
-FILE = "REFERENCE.md"
+FILE = "docs/reference.md"
 WIDTH = 100
 INDENT = " " * 6
 PIPE = r"\|"  # within a cell of a table
@@ -28,7 +28,7 @@ UNITS = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+|\s+")  # wide character
 
 
 def reference() -> str:
-    """REFERENCE.md: one table for each group of arguments."""
+    """docs/reference.md: one table for each group of arguments."""
     parts = [f"# {t('reference.title')}", t("reference.intro")]
     for group in GROUPS:
         rows = [row for row in FIELDS.values() if row.group == group]
@@ -155,7 +155,7 @@ def _columns(text: str) -> int:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write REFERENCE.md and typed.py in the checkout, or check that they are what would be."""
+    """Write docs/reference.md and typed.py in the checkout, or check that both are fresh."""
     files = {FILE: reference(), typed_fields.FILE: typed_fields.source()}
     root = Path(__file__).resolve().parents[2]
     if list(argv) == ["write"]:

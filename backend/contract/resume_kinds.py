@@ -4,7 +4,7 @@ taken    taken up: its text `resume.<effect>` says from where on, and what that 
 kept     the checkpoint's value stays: `resume.<effect>` says why
 refused  the run cannot go on so: `problem.<effect>` says why, and what to do instead
 
-Every argument of a training has its kind here (a test sees to that, and REFERENCE.md shows them).
+Every argument of a training has its kind here (a test sees to that); docs/reference.md shows them.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,6 +1,7 @@
 """The files of a run's folder by name, and the small acts on them that every process may do.
 
-Each file has one writer (DESIGN.md, section 4). Standard library only: the supervisor uses this.
+Each file has one writer (docs/architecture.md, "The run folder"). Standard library only: the
+supervisor uses this.
 """
 
 import fcntl

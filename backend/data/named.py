@@ -1,7 +1,7 @@
 """Named templates for base models and for the names that tutorials use.
 
 A template is written as Jinja, so that it is saved with the model and works without this program.
-Which official file each of them is compared with, and where they differ: docs/TEMPLATES.md.
+Which official file each of them is compared with, and where they differ: docs/templates.md.
 """
 
 from dataclasses import replace

@@ -1,0 +1,1 @@
+"""The training stages, one file each; they do not know each other."""

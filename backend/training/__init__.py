@@ -1,0 +1,1 @@
+"""What the stages share around the Trainer of transformers: arguments, losses, resume."""

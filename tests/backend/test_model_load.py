@@ -130,7 +130,7 @@ def test_a_whole_folder_has_no_problem(copy: Path) -> None:
 
 
 def test_pickles_beside_safetensors_are_never_opened(copy: Path, workspace: Path) -> None:
-    """training_args.bin and friends lie in many folders; S-04 of TRUST."""
+    """training_args.bin and friends lie in many folders; docs/rules.md, S-04."""
     for name in ("pytorch_model.bin", "training_args.bin", "optimizer.pt", "adapter_model.bin"):
         (copy / name).write_bytes(pickle.dumps(Canary(workspace / "ran")))
     load.model(small(copy), training=False)
@@ -153,7 +153,7 @@ def test_a_pickled_adapter_is_refused(copy: Path, workspace: Path) -> None:
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 def test_foreign_code_is_refused_by_name(file: str, copy: Path, workspace: Path) -> None:
-    """S-07 of TRUST: in loading the model and in loading only the tokenizer."""
+    """docs/rules.md, S-07: in loading the model and in loading only the tokenizer."""
     name = "AutoConfig" if file == "config.json" else "AutoTokenizer"
     edit(copy / "config.json", model_type="strange_llama")
     edit(copy / file, auto_map={name: "modeling_strange.Strange"})

@@ -1,6 +1,6 @@
 """Named templates write what the official templates write (line by line in tests/official).
 
-The texts in tests/official/texts.json come from the files that docs/TEMPLATES.md names.
+The texts in tests/official/texts.json come from the files that docs/templates.md names.
 """
 
 import importlib.util

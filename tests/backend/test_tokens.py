@@ -1,4 +1,4 @@
-"""What is learned is exactly what the assistant says, on every template (DESIGN.md 5)."""
+"""What is learned is exactly what the assistant says, on every template."""
 
 import pickle
 from typing import Any

@@ -1,4 +1,4 @@
-"""docs/EXAMPLES.md: what became of LLaMA-Factory's examples, written by tests/examples.py."""
+"""docs/examples.md: what became of LLaMA-Factory's examples, written by tests/examples.py."""
 
 import re
 

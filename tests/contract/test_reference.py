@@ -1,4 +1,4 @@
-"""REFERENCE.md and --help are derived from the rows, whole and up to date."""
+"""docs/reference.md and --help are derived from the rows, whole and up to date."""
 
 import shutil
 import unicodedata
@@ -22,15 +22,15 @@ def columns(line: str) -> int:
 
 def test_the_reference_in_the_tree_is_fresh() -> None:
     """Stale? python -m backend.contract.reference write"""
-    assert (ROOT / "REFERENCE.md").read_text(encoding="utf-8") == reference.reference()
+    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == reference.reference()
     assert reference.main(["check"]) == 0
 
 
 def test_a_stale_reference_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copy = tmp_path / "REFERENCE.md"
-    shutil.copy(ROOT / "REFERENCE.md", copy)
+    copy = tmp_path / "reference.md"
+    shutil.copy(ROOT / "docs" / "reference.md", copy)
     monkeypatch.setattr(reference, "FILE", str(copy))
     assert reference.main(["check"]) == 0
     copy.write_text(copy.read_text(encoding="utf-8").replace("`lora_rank`", "`rank`"))

@@ -60,8 +60,8 @@ class Proxied(Server):
 
 
 def location(port: int, *, strips: bool) -> str:
-    """The block of docs/DEPLOY.md for a page at this port."""
-    guide = Path(__file__).parents[2] / "docs" / "DEPLOY.md"
+    """The block of docs/deployment.md for a page at this port."""
+    guide = Path(__file__).parents[2] / "docs" / "deployment.md"
     block = re.search(r"```nginx\n(.*?)```", guide.read_text(encoding="utf-8"), re.S)
     assert block is not None
     ours = block[1].replace("/some/path/", ROOT_PATH)

@@ -15,7 +15,7 @@ from tests.matrix.one import STEPS, seeing
 
 Walked = dict[str, dict[str, str]]
 LIMIT = 240  # seconds for one architecture
-PAGE = Path(__file__).parents[2] / "docs" / "MODELS.md"
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 # Registered for causal language modelling, and no language model of its own to be trained on text.
 NO_TEXT = {
     "blt": "reads bytes that its own patcher cuts, not tokens",

@@ -1,7 +1,7 @@
 """python -m tests.official texts FOLDER | write | check
 
 texts   renders the official files in FOLDER into texts.json, beside ours where they differ
-write   writes docs/TEMPLATES.md; check exits with 1 where it is stale
+write   writes docs/templates.md; check exits with 1 where it is stale
 
 FOLDER holds the files that sources.py names: those of trl and of llama.cpp's collection as they
 are, the others cut out of the file that stands in their `origin`.
@@ -23,7 +23,7 @@ from tests.official.cases import WITH_TOOLS, Case
 from tests.official.sources import SOURCES, Source
 
 TEXTS = Path(__file__).parent / "texts.json"
-PAGE = Path(__file__).parents[2] / "docs" / "TEMPLATES.md"
+PAGE = Path(__file__).parents[2] / "docs" / "templates.md"
 
 
 def render(jinja: str, case: Case, source: Source) -> str | None:

@@ -1,4 +1,4 @@
-"""docs/TEMPLATES.md: the named templates, what each is compared with, and where ours is another."""
+"""docs/templates.md: the named templates, what each is compared with, and where ours is another."""
 
 from backend.contract.template_names import ALIASES, BRINGS_ITS_OWN, NAMES
 from backend.data.named import NAMED

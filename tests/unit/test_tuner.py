@@ -107,8 +107,8 @@ def test_each_name_is_taken() -> None:
 
 
 def test_each_name_of_python_is_in_the_document() -> None:
-    """docs/PYTHON.md says what each stands for; the table of arguments has none of them."""
-    text = (Path(__file__).parents[2] / "docs" / "PYTHON.md").read_text(encoding="utf-8")
+    """docs/python.md says what each stands for; the table of arguments has none of them."""
+    text = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
     known = {**names.SYNONYMS, **dict.fromkeys(names.SWITCHES, "")}
     assert len(known) > 25
     for name, row in known.items():
