@@ -29,6 +29,8 @@ check: $(TESTED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m backend.contract.reference check
+	$(BIN)/python -m tests.architecture check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m pytest tests/unit tests/contract -n auto
 
 bench: $(TESTED)

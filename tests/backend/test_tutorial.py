@@ -35,7 +35,7 @@ def python(code: str, home: Path) -> str:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("document", ["README.md", "docs/python.md"])
+@pytest.mark.parametrize("document", ["docs/first-fine-tune.md", "docs/python.md"])
 def test_the_lines_of_the_documents_run(document: str, folder: Path) -> None:
     """As they stand; only the export of the one is in the way of the other's.
 

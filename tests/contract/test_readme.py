@@ -1,40 +1,54 @@
-"""The tree in the README is the tree."""
+"""The README stays short, and the tree of modules in docs/architecture.md is the tree."""
 
 import re
 from pathlib import Path
 
+import pytest
+
+from tests import architecture
+
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def named(text: str) -> list[str]:
-    """Paths in the README's annotated tree (the block that begins with `app/`)."""
-    block = re.search(r"```text\n(app/.*?)```", text, re.S)
-    assert block is not None
-    paths, folder = [], ""
-    for line in block[1].splitlines():
-        name = line.split()[0] if line.split() else ""
-        if not name:
-            continue
-        if line.startswith(" "):
-            paths.append(folder + name)
-        else:
-            folder = name if name.endswith("/") else ""
-            paths.append(name)
-    return paths
+def test_the_readme_is_short_and_lists_no_files() -> None:
+    assert len(README.splitlines()) < 150
+    assert not re.findall(r"^\s*\S+\.py\s", README, re.M)
 
 
-def test_each_file_of_the_tree_exists() -> None:
-    paths = named((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert len(paths) > 40
-    assert len(paths) == len(set(paths))
-    assert [path for path in paths if path != "saves/" and not (ROOT / path).exists()] == []
+def test_the_readme_counts_architectures_as_the_table_does() -> None:
+    counted = re.search(r"\d+ of \d+", (ROOT / "docs" / "models.md").read_text(encoding="utf-8"))
+    assert counted is not None
+    assert f"{counted[0]} [architectures]" in README
 
 
-def test_each_module_is_in_the_tree() -> None:
-    paths = set(named((ROOT / "README.md").read_text(encoding="utf-8")))
-    missing = []
-    for file in sorted([*(ROOT / "app").rglob("*.py"), *(ROOT / "backend").rglob("*.py")]):
-        path = str(file.relative_to(ROOT))
-        if file.name != "__init__.py" and path not in paths:
-            missing.append(path)
-    assert missing == []
+def test_the_tree_of_modules_is_fresh() -> None:
+    """Stale? python -m tests.architecture write"""
+    assert architecture.main(["check"]) == 0
+    modules = [file for name in architecture.PACKAGES for file in (ROOT / name).rglob("*.py")]
+    rows = architecture.tree().count("\n| `")
+    headings = architecture.tree().count("### ")
+    assert rows + headings == len(modules) > 300
+
+
+def test_a_stale_tree_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "architecture.md"
+    text = architecture.PAGE.read_text(encoding="utf-8")
+    copy.write_text(text.replace("`supervisor.py`", "`overseer.py`"), encoding="utf-8")
+    monkeypatch.setattr(architecture, "PAGE", copy)
+    assert architecture.main(["check"]) == 1
+    assert "architecture write" in capsys.readouterr().err
+    assert architecture.main(["write"]) == 0
+    assert copy.read_text(encoding="utf-8") == text
+    assert architecture.main([]) == 2
+
+
+def test_a_module_says_what_it_is_for(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text('"""Reads `.gz`, i.e. packed\nfiles. More follows.\n\nAnd more."""\n')
+    assert architecture.purpose(module) == "Reads `.gz`, i.e. packed files"
+    module.write_text("x = 1\n")
+    with pytest.raises(ValueError, match="needs a docstring"):
+        architecture.purpose(module)
