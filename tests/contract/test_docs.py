@@ -302,3 +302,15 @@ def test_rules_that_are_cited_are_listed_and_no_others() -> None:
     )
     assert cited - set(listed) == set()
     assert set(listed) - cited - within == set()
+
+
+def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
+    """https://keepachangelog.com/en/1.1.0/: versions, newest first, each with kinds of change."""
+    headings = re.findall(r"^(##+ .+)$", TEXTS["CHANGELOG.md"], re.M)
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert headings[0] == "## [Unreleased]"
+    for heading in headings:
+        version = re.fullmatch(r"## \[(Unreleased|\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d)\]?", heading)
+        assert version or heading.removeprefix("### ") in kinds, heading
+    unreleased = headings[1 : headings.index("### Security") + 1]
+    assert len(unreleased) == len(set(unreleased))
