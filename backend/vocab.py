@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from backend.contract import dataset_info, run_folder, trained_with
@@ -26,7 +27,7 @@ from backend.data import sources
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
 from backend.datafiles.formats import Conversation
-from backend.model import full_model, load, side_files
+from backend.model import full_model, load, new_rows, side_files
 from backend.model import vocabulary as tokens
 from backend.model.architecture import Architecture
 from backend.model.tensors import dtype_of
@@ -40,6 +41,7 @@ FOR_KNOWN = "known_dataset"
 REPORT = side_files.VOCAB_REPORT
 KNOWN = ("pretrain_en.json", "general_en.json")  # of data/, shipped: what most models know
 KNOWN_MOST = 2000  # texts
+MEASURED, MOST_MEASURED = 120, 24  # characters and texts whose perplexity is measured
 SHOWN = 100  # new pieces in the report
 TOKEN_ID = re.compile(r".*token_(id|ids|index)")  # what config.json calls single tokens
 
@@ -108,11 +110,10 @@ def _extend(job: Job, made: Path) -> dict[str, Any]:
     learned = _learn(job, corpus)
     first = _first_id(job)
     ids = {piece: first + number for number, piece in enumerate(learned.pieces)}
-    job.report.phase("exporting")
-    _write_weights(job, made, {ids[piece]: old for piece, old in learned.pieces.items()})
+    perplexities = _write_weights(job, made, corpus, learned, ids)
     job.report.phase("saving")
     _write_tokenizer(job, made, learned, ids)
-    return _figures(job, made, corpus, learned)
+    return _figures(job, made, corpus, learned) | perplexities
 
 
 def _texts(job: Job, sets: Sequence[str], argument: str) -> Iterator[str]:
@@ -185,14 +186,65 @@ def _token_ids(config: Any) -> Iterator[int]:
             yield from _token_ids(value)
 
 
-def _write_weights(job: Job, made: Path, pieces: Mapping[int, Sequence[int]]) -> None:
-    """Weights and config.json, each tensor in its own dtype; the whole model is in memory."""
+def _write_weights(
+    job: Job, made: Path, corpus: texts.Corpus, learned: Learned, ids: Mapping[str, int]
+) -> dict[str, Any]:
+    """Weights and config.json, each tensor in its own dtype; the whole model is in memory.
+
+    Returns what the fit of the new rows has brought, see _fit.
+    """
+    job.report.phase("loading")
     dtype = dtype_of(job.architecture.tensors)
     model = load.base_model(job.values, dtype=dtype)
-    tokens.append(model, pieces)
+    pieces = new_rows.Pieces({ids[each]: old for each, old in learned.pieces.items()})
+    fitted = {}
+    if job.values.fit_steps:
+        fitted = _fit(job, model, pieces, corpus, _extended(job, learned, ids))
+    else:
+        tokens.append(model, pieces.old)
     model.config.dtype = dtype
     model.generation_config = GenerationConfig()  # the base's own is written with the side files
     full_model.save(model, made)
+    return fitted
+
+
+def _fit(
+    job: Job, model: Any, pieces: new_rows.Pieces, corpus: texts.Corpus, after: Tokenizer
+) -> dict[str, float]:
+    """Put new rows into the model and fit them on texts of the corpus.
+
+    Returns the perplexity of a character of held-out texts, before with the old pieces and after
+    with the new ones.
+    """
+    job.report.phase("fitting")
+    before = _perplexity(job, model, job.tokenizer.backend_tokenizer, corpus.held)
+    tokens.append(model, pieces.old)
+    sample = [_ids(job, after, text) for text in corpus.sample]
+    new_rows.fit(model, pieces, sample, job.values.fit_steps, job.report.progress)
+    return {
+        "perplexity_before": before,
+        "perplexity_after": _perplexity(job, model, after, corpus.held),
+    }
+
+
+def _perplexity(job: Job, model: Any, tokenizer: Tokenizer, held: Sequence[str]) -> float:
+    most = min(MEASURED, new_rows.positions(model) // 4 - 1)  # a character has at most four bytes
+    sample = [text[:most] for text in held[:MOST_MEASURED]]
+    ids = [_ids(job, tokenizer, text) for text in sample]
+    return new_rows.perplexity(model, ids, sum(map(len, sample)))
+
+
+def _ids(job: Job, tokenizer: Tokenizer, text: str) -> list[int]:
+    """The tokens of a text behind one that begins it, where the tokenizer has such a one."""
+    begins = (job.tokenizer.bos_token_id, job.tokenizer.eos_token_id)
+    begin = next(([each] for each in begins if each is not None), [])
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return begin + ids
+
+
+def _extended(job: Job, learned: Learned, ids: Mapping[str, int]) -> Tokenizer:
+    added = job.tokenizer.get_added_vocab()
+    return extending.extended(job.tokenizer.backend_tokenizer, learned, ids, added)
 
 
 def _write_tokenizer(job: Job, made: Path, learned: Learned, ids: Mapping[str, int]) -> None:
@@ -260,6 +312,13 @@ def _tell(figures: Mapping[str, Any], job: Job) -> None:
     job.report.notice(Problem(code="vocab_made", params=made, notice=True))
     job.report.notice(Problem(code="vocab_gain", params=_told(held), notice=True))
     job.report.notice(Problem(code="vocab_cost", params=_told(known), notice=True))
+    if "perplexity_after" in figures:
+        fitted: Params = {
+            "before": f"{figures['perplexity_before']:.1f}",
+            "after": f"{figures['perplexity_after']:.1f}",
+            "steps": job.values.fit_steps,
+        }
+        job.report.notice(Problem(code="vocab_fitted", params=fitted, notice=True))
 
 
 def _told(figures: Mapping[str, Any]) -> Params:

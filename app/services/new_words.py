@@ -22,6 +22,9 @@ def report(folder: Path, lang: str) -> str:
     columns = [_column(figures[name]) for name in MEASURED]
     titles = (t(f"words.row.{name}", lang) for name in ROWS)
     rows = [list(row) for row in zip(titles, *columns, strict=True)]
+    if "perplexity_after" in figures:
+        before, after = figures["perplexity_before"], figures["perplexity_after"]
+        rows.append([t("words.row.perplexity", lang), f"{before:.1f} → {after:.1f}", ""])
     pieces = [str(piece) for piece in figures.get("pieces", []) if "\ufffd" not in str(piece)]
     listed = t("words.pieces", lang, pieces=" · ".join(pieces))
     return f"{run_text.table([head, *rows])}\n\n{run_text.plain(listed)}"

@@ -35,7 +35,7 @@ def build(context: Context, train: Form, dataset_dir: Any) -> None:
             with gr.Row(elem_classes="fields"):
                 form.add("dataset", "known_dataset")
             with gr.Row(elem_classes="fields"):
-                form.add("new_pieces", "export_dir")
+                form.add("new_pieces", "fit_steps", "export_dir")
             report = gr.Markdown(
                 visible=False, elem_id="words-report", elem_classes=["seen", "run-points"]
             )

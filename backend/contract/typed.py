@@ -317,6 +317,7 @@ class Arguments(Bag):
 
     # vocab
     new_pieces: int = 5000
+    fit_steps: int = 150
     known_dataset: str | None = None
 
     # server

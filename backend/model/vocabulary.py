@@ -70,7 +70,7 @@ def append(model: Any, pieces: Mapping[int, Sequence[int]]) -> None:
     Model Compression", 2022). Rows that are there beyond the vocabulary are used first."""
     resize(model, max(pieces) + 1)
     with torch.no_grad():
-        for weights in (*_tables(model).values(), *_biases(model)):
+        for weights in (*tables(model).values(), *_biases(model)):
             for number, old in pieces.items():
                 weights[number] = weights[list(old)].float().mean(0).to(weights.dtype)
 
@@ -123,7 +123,7 @@ def resize(model: Any, size: int, multiple: int = MULTIPLE) -> None:
         return
     model.resize_token_embeddings(size, pad_to_multiple_of=multiple, mean_resizing=False)
     with torch.no_grad():
-        for weights in (*_tables(model).values(), *_biases(model)):
+        for weights in (*tables(model).values(), *_biases(model)):
             weights[rows:] = weights[:rows].float().mean(0).to(weights.dtype)
 
 
@@ -131,9 +131,9 @@ def learn(config: Any, model: Any, ids: list[int]) -> None:
     """Let a new LoRA adapter learn the rows of these tokens, unless it learns whole tables."""
     whole = set(config.modules_to_save or [])
     full = language.is_part(model.config)  # other parts may have tables of the same name
-    tables = {name if full else name.rsplit(".", 1)[-1] for name in _tables(model)} - whole
-    if ids and tables:
-        config.trainable_token_indices = {name: list(ids) for name in sorted(tables)}
+    parts = {name if full else name.rsplit(".", 1)[-1] for name in tables(model)} - whole
+    if ids and parts:
+        config.trainable_token_indices = {name: list(ids) for name in sorted(parts)}
 
 
 def saving(model: Any) -> dict[str, Any]:
@@ -167,13 +167,13 @@ def _saved_rows(model: Any, folder: Path) -> Iterator[int]:
         return
     with safe_open(folder / WEIGHTS, framework="pt") as weights:
         known = set(weights.keys())
-        for name in _tables(model):
+        for name in tables(model):
             key = f"base_model.model.{name}.weight"
             if key in known:
                 yield weights.get_slice(key).get_shape()[0]
 
 
-def _tables(model: Any) -> dict[str, torch.nn.Parameter]:
+def tables(model: Any) -> dict[str, torch.nn.Parameter]:
     """Weights of the embeddings and, where it has its own, of the output layer, by module name."""
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
     modules = {id(part): name for name, part in model.named_modules()}
@@ -194,7 +194,7 @@ def _begin(model: Any, number: int, pieces: list[int]) -> None:
     if not pieces:
         return
     with torch.no_grad():
-        for weights in _tables(model).values():
+        for weights in tables(model).values():
             weights[number] = weights[pieces].float().mean(0).to(weights.dtype)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from backend.contract.files import read_json
 from backend.pieces.alphabet import Alphabet
 from backend.pieces.learning import Learned
@@ -39,6 +41,13 @@ def write(folder: Path, learned: Learned, ids: Ids, added: Ids) -> list[str]:
     for path in removed:
         path.unlink()
     return [path.name for path in removed]
+
+
+def extended(tokenizer: Tokenizer, learned: Learned, ids: Ids, added: Ids) -> Tokenizer:
+    """The tokenizer with new pieces, in memory; arguments as of `write`."""
+    content = json.loads(tokenizer.to_str())
+    _extend(content, learned, ids, added)
+    return Tokenizer.from_str(json.dumps(content))
 
 
 def unread(tokenizer: Any, alphabet: Alphabet) -> str:

@@ -1,24 +1,29 @@
 """A corpus as texts of a handy size, some of which are held out to measure with."""
 
+import random
 from collections.abc import Iterable, Iterator
 
 SIZE = 2000  # characters of a text, longer ones are cut at a line end where there is one
 EVERY = 20  # of so many texts one is held out
 MOST_HELD = 2000  # texts
+SAMPLED = 2000  # texts
 LIMIT = 100_000_000  # characters: what comes after is not read
 
 
 class Corpus:
-    """The texts to learn from, one at a time; meanwhile `held` fills with those to measure with.
+    """The texts to learn from, one at a time; meanwhile `held` fills with those to measure with,
+    and `sample` with a random choice of the others.
 
     characters: how many were read so far; cut: whether there were more than LIMIT.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
         self.held: list[str] = []
+        self.sample: list[str] = []
         self.characters = 0
         self.cut = False
         self._texts = texts
+        self._random = random.Random(0)
 
     def learned(self) -> Iterator[str]:
         """The texts that are not held out."""
@@ -31,7 +36,15 @@ class Corpus:
             if number % EVERY == 1 and len(self.held) < MOST_HELD:
                 self.held.append(chunk)
             else:
+                self._draw(chunk, number)
                 yield chunk
+
+    def _draw(self, chunk: str, number: int) -> None:
+        """Reservoir sampling: each of the texts so far is in the sample with the same chance."""
+        if len(self.sample) < SAMPLED:
+            self.sample.append(chunk)
+        elif (place := self._random.randrange(number)) < SAMPLED:
+            self.sample[place] = chunk
 
 
 def chunks_of(text: str) -> Iterator[str]:

@@ -35,6 +35,7 @@ def extended(home: Path, model: Path, **given: Any) -> Path:
         "dataset_dir": str(home / "data"),
         "export_dir": str(home / "saves" / "wide"),
         "new_pieces": 300,
+        "fit_steps": 2,
         **given,
     }
     values, problems = parse(raw, "vocab")
@@ -139,7 +140,7 @@ def test_rows_begin_as_the_mean_of_old_pieces(given: dict[str, Any], workspace: 
     model = with_tokenizer(workspace / "base", tokenizer, rows, dtype="bfloat16", **given)
     base = AutoModelForCausalLM.from_pretrained(model, dtype="auto").bfloat16()
     base.save_pretrained(model)
-    wide = extended(workspace, model)
+    wide = extended(workspace, model, fit_steps=0)
     found = AutoModelForCausalLM.from_pretrained(wide, dtype="auto")
     assert found.dtype == torch.bfloat16
     after = AutoTokenizer.from_pretrained(wide)
@@ -165,6 +166,57 @@ def test_rows_begin_as_the_mean_of_old_pieces(given: dict[str, Any], workspace: 
                 assert torch.equal(new.bias[number], old.bias[parts].float().mean(0).bfloat16())
             seen += 1
     assert seen >= 40 * len(ends)
+
+
+def misread(base: Path, wide: Path, texts: list[str], depth: int) -> float:
+    """How far the hidden states after tokens in new pieces are from those in old ones, relative to
+    the latter: a mean over texts that begin with the token in which texts begin."""
+    model = AutoModelForCausalLM.from_pretrained(wide, dtype=torch.float32)
+    before, after = (AutoTokenizer.from_pretrained(each) for each in (base, wide))
+    begin = [before.bos_token_id if before.bos_token_id is not None else before.eos_token_id]
+    errors = []
+    for text in texts:
+        ids = after(text, add_special_tokens=False)["input_ids"]
+        begun = {end: after.decode(ids[:end]) for end in range(1, len(ids) + 1)}
+        whole = {end: part for end, part in begun.items() if "\ufffd" not in part}
+        ends = [len(pieces_before(before, part)) for part in whole.values()]
+        states = []
+        for tokens in (pieces_before(before, text), ids):
+            with torch.no_grad():
+                passed = model(torch.tensor([begin + tokens]), output_hidden_states=True)
+            states.append(passed.hidden_states[depth][0])
+        old, new = states[0][ends], states[1][list(whole)]
+        errors.append(((new - old).pow(2).sum(-1) / old.pow(2).sum(-1)).mean().item())
+    return sum(errors) / len(errors)
+
+
+@pytest.mark.parametrize("given", [{}, {"tie_word_embeddings": True}, {"biased": True}])
+def test_fitting_moves_new_rows_only_and_the_layers_read_them_better(
+    given: dict[str, Any], workspace: Path
+) -> None:
+    """Compared with the means, in the hidden states of transformers' own forward pass."""
+    tokenizer = in_between("qwen")
+    model = with_tokenizer(workspace / "base", tokenizer, len(tokenizer), **given)
+    folders = [
+        extended(
+            workspace, model, export_dir=str(workspace / "saves" / f"w{steps}"), fit_steps=steps
+        )
+        and workspace / "saves" / f"w{steps}"
+        for steps in (0, 40)
+    ]
+    means, fitted = (AutoModelForCausalLM.from_pretrained(each).state_dict() for each in folders)
+    changed = {name for name, weights in means.items() if not torch.equal(weights, fitted[name])}
+    assert changed
+    for name in changed:
+        rows = (means[name] != fitted[name]).any(-1).nonzero().flatten()
+        assert len(tokenizer) <= rows.min()
+        assert rows.max() < len(tokenizer) + 300
+    held = [row["text"][:40] for row in TEXTS[1::20]]
+    errors = [misread(model, folder, held, 1) for folder in folders]
+    assert errors[1] < 0.3 * errors[0], errors
+    figures = read_json(folders[1] / "new_pieces.json")
+    assert figures["perplexity_before"] > 1
+    assert figures["perplexity_after"] > 1
 
 
 @pytest.mark.parametrize("kind", ["words", "pairs"])
@@ -200,7 +252,8 @@ def test_other_writings_of_the_vocabulary_are_right_or_gone(workspace: Path) -> 
     wide = extended(workspace, model)
     assert not (wide / "tokenizer.model").exists()
     told = read_json(workspace / "saves" / "run" / "status.json")["notices"]
-    assert {"vocab_removed", "vocab_made", "vocab_gain", "vocab_cost"} == {n["code"] for n in told}
+    expected = {"vocab_removed", "vocab_made", "vocab_gain", "vocab_cost", "vocab_fitted"}
+    assert expected == {n["code"] for n in told}
     _, after = assert_kept(model, wide)
     plain = GPT2Tokenizer(str(wide / "vocab.json"), str(wide / "merges.txt"))
     seen = 0

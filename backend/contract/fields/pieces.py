@@ -13,6 +13,15 @@ ROWS = (
         tasks=("vocab",),
     ),
     Field(
+        name="fit_steps",
+        kind="int",
+        default=150,
+        group="vocab",
+        low=0,
+        high=100_000,
+        tasks=("vocab",),
+    ),
+    Field(
         name="known_dataset",
         kind="list",
         default=None,
