@@ -14,7 +14,7 @@ from backend.contract.fields import FIELDS
 from backend.contract.fields.generation import DRAWN
 from backend.contract.files import Located, read_mapping, write_mapping
 from backend.contract.foreign import ALIASES, CHOICES, FOREIGN
-from backend.contract.foreign.spellings import HINTS
+from backend.contract.foreign.spellings import CHOICE_HINTS, HINTS
 from backend.contract.problems import Params, Problem
 from backend.contract.rules import broken
 from backend.contract.typed import Arguments
@@ -100,9 +100,9 @@ def _meaning(given: str, value: object, task: str) -> tuple[Values, Problem | No
     name = canonical_name(given)
     if name == "warmup_steps" and _is_share(value):  # as transformers 5 has it
         name = "warmup_ratio"
-    if isinstance(value, str):
-        value = CHOICES.get((name, value.strip()), value)
     try:
+        if isinstance(value, str):
+            value = _choice(name, value)
         if name not in FOREIGN:
             return _of_row(name, value, task)
         if takes(name, task):
@@ -125,6 +125,16 @@ def _of_row(name: str, value: object, task: str) -> tuple[Values, Problem | None
             _other_task(name, task), code="no_effect_answers", notice=True
         )
     raise FieldError(_other_task(name, task))
+
+
+def _choice(name: str, value: str) -> str:
+    """A choice by the row's own spelling. Raises FieldError with what to write where it is the
+    name of something that several arguments make."""
+    spelling = (name, value.strip().lower())
+    if spelling in CHOICE_HINTS:
+        params: Params = {"value": value.strip()[:80], "near": CHOICE_HINTS[spelling]}
+        raise FieldError(Problem(code="choice_near", field=name, params=params))
+    return CHOICES.get(spelling, value)
 
 
 def _is_share(value: object) -> bool:

@@ -16,6 +16,7 @@ When = tuple[tuple[str, tuple[Value, ...]], ...]
 TRUE = {"true", "1", "yes", "on"}
 FALSE = {"false", "0", "no", "off"}
 NONE = {"", "none", "null"}
+NOTHING = "none"  # the default of a list whose word for nothing that is
 MAX_TEXT = 20_000
 
 
@@ -34,7 +35,8 @@ class Field:
     kind      bool, int, float, text, choice, list (names joined by commas), numbers (likewise),
               path, json
     low/high  the closed range of a number (of each number)
-    choices   what a choice, or each name of a list, may be; () where a list takes any name
+    choices   what a choice, or each name of a list, may be, in small or capital letters; () where
+              a list takes any name
     when      shown, written and checked only where every (argument, values) pair holds
     task_when further pairs that hold for one subcommand only, by its name
     task_defaults  the default of single subcommands where it is another one
@@ -71,10 +73,10 @@ class Field:
         """
         if isinstance(raw, str) and self.kind != "json":
             raw = raw.strip()
+        if raw is False and self.default == NOTHING:
+            raw = None
         if raw is None or (isinstance(raw, str) and self.optional and raw.lower() in NONE):
-            if self.optional:
-                return None
-            raise self._error("value_missing")
+            return self._nothing()
         return self._PARSERS[self.kind](self, raw)
 
     def conditions(self, task: str) -> When:
@@ -88,6 +90,14 @@ class Field:
     def active(self, values: Mapping[str, Value], task: str) -> bool:
         """Whether this argument applies in a subcommand, given the others."""
         return all(values.get(name) in allowed for name, allowed in self.conditions(task))
+
+    def _nothing(self) -> Value:
+        """What stands for nothing: None, or the word for it. Raises FieldError where none does."""
+        if self.optional:
+            return None
+        if self.default == NOTHING:
+            return NOTHING
+        raise self._error("value_missing")
 
     def _error(self, code: str, **params: str | int | float) -> FieldError:
         return FieldError(Problem(code=code, field=self.name, params=params))
@@ -163,9 +173,10 @@ class Field:
 
     def _choice(self, raw: object) -> Value:
         text = "no" if raw is False else _plain(raw)  # YAML reads a bare no as false
-        if text not in self.choices:
+        chosen = {choice.lower(): choice for choice in self.choices}.get((text or "").lower())
+        if chosen is None:
             raise self._error("not_choice", value=_shown(raw), choices=", ".join(self.choices))
-        return text
+        return chosen
 
     def _list(self, raw: object) -> Value:
         parts = raw if isinstance(raw, list | tuple) else str(self._text(raw) or "").split(",")
@@ -174,12 +185,12 @@ class Field:
             if "," in name:  # joined, it would be told as two
                 raise self._error("comma_in_name", value=_shown(name))
         joined = self._text(",".join(name for name in names if name))
-        if self.optional and str(joined or "").lower() in NONE:
-            return None
         if not joined:
-            raise self._error("value_missing")
-        for name in str(joined).split(",") if self.choices else []:
-            self._choice(name)
+            return self._nothing()
+        if str(joined).lower() in NONE and (self.optional or self.default == NOTHING):
+            return self._nothing()
+        if self.choices:
+            return ",".join(str(self._choice(name)) for name in str(joined).split(","))
         return joined
 
     def _numbers(self, raw: object) -> Value:

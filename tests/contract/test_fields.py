@@ -175,6 +175,11 @@ def test_any_content_of_a_file_is_a_value_or_a_problem(row: Field, raw: object) 
         ("dataset", ["none"], None),
         ("interleave_probs", [0.5, "0.5 "], "0.5,0.5"),
         ("report_to", "none", "none"),
+        *(("report_to", nothing, "none") for nothing in (None, "", "None", "null", [], False)),
+        ("report_to", ["none"], "none"),
+        ("finetuning_type", "LoRA", "lora"),
+        ("save_strategy", "NO", "no"),
+        ("reward_functions", "Exact_Match,JSON_valid", "exact_match,json_valid"),
         ("default_system", "  be kind\n", "be kind"),
     ],
 )

@@ -11,7 +11,7 @@ from backend.contract import arguments
 from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
 from backend.contract.foreign import ALIASES, FOREIGN, llamafactory, trainer
-from backend.contract.foreign.spellings import HINTS
+from backend.contract.foreign.spellings import CHOICE_HINTS, HINTS
 from backend.contract.problems import Problem, errors
 from backend.contract.texts import has, languages
 from tests.contract.foreign_names import LLAMAFACTORY, TRANSFORMERS_BEFORE
@@ -88,6 +88,19 @@ def test_hints_lead_to_what_is_meant() -> None:
     assert answer("torch_dtype", "auto", "chat")[1][0].params["near"] == "infer_dtype"
 
 
+def test_what_is_no_single_choice_is_made_of_values_that_are() -> None:
+    """qlora got the bare list of choices, in which it cannot be found."""
+    assert len(CHOICE_HINTS) > 8
+    for (name, choice), near in CHOICE_HINTS.items():
+        assert choice not in FIELDS[name].choices
+        raw = dict(part.split() for part in near.split(", "))
+        values, problems = arguments.parse(raw, "train")
+        assert errors(problems) == [], near
+        assert all(values[key] != FIELDS[key].default for key in raw if key != name), near
+        _, (problem,) = answer(name, choice.upper())
+        assert near in problem.text()
+
+
 def test_names_have_one_place() -> None:
     assert len(FOREIGN) == len(trainer.NAMES) + len(llamafactory.NAMES) > 150
     assert not FOREIGN.keys() & FIELDS.keys()
@@ -124,6 +137,8 @@ def test_what_stands_for_rows_is_a_value_of_them() -> None:
         ("gradient_checkpointing", False, {"disable_gradient_checkpointing": True}),
         ("gradient_checkpointing", "true", {}),
         ("quantization_method", "bitsandbytes", {}),
+        ("quantization_method", "BitsAndBytes", {}),
+        ("mixed_precision", None, {}),
         ("activation_checkpointing", "no", {"disable_gradient_checkpointing": True}),
         ("gradient_checkpointing_kwargs", {"use_reentrant": True}, {"use_reentrant_gc": True}),
         ("gradient_checkpointing_kwargs", '{"use_reentrant": false}', {}),
@@ -175,6 +190,7 @@ def test_values_that_do_their_work(name: str, value: object, meaning: dict[str, 
         ("image_max_pixels", 262144, "only text is learned from"),
         ("tensor_model_parallel_size", 1, "1 is what is done anyway"),
         ("kt_weight_path", "x", "belongs to use_kt"),
+        ("mixed_precision", "bf16_mixed", "belongs to use_megatron_bridge"),
         ("half_precision_backend", "cuda_amp", "PyTorch's own"),
         ("hub_strategy", "every_save", "uploaded once"),
         ("include_num_input_tokens_seen", "non_padding", "always counted"),
@@ -211,6 +227,11 @@ def test_values_that_change_nothing_say_why(name: str, value: object, reason: st
         ("label_names", ["start_positions"], "dataset_info.json"),
         ("om_hub_token", "S3CRET", "ms_hub_token"),
         ("task", "mmlu_test", "eval_dataset"),
+        ("mixed_precision", "bf16", "bf16 true"),
+        ("mixed_precision", "fp16", "fp16 true"),
+        ("mixed_precision", "no", "bf16 false"),
+        ("finetuning_type", "QLoRA", "finetuning_type lora, quantization_bit 4"),
+        ("finetuning_type", "prefix_tuning", "finetuning_type prefix"),
         ("train_sampling_strategy", "batch_rebalance", "random, sequential, group_by_length"),
     ],
 )

@@ -14,5 +14,5 @@ ALIASES: dict[str, str] = {
     **llamafactory.ALIASES,
 }
 
-# Other spellings of a choice: (name of the row, spelling) -> the row's own.
+# Other spellings of a choice: (name of the row, spelling in small letters) -> the row's own.
 CHOICES: dict[tuple[str, str], str] = {("quantization_method", "bitsandbytes"): "bnb"}

@@ -78,11 +78,18 @@ NO_EFFECT = (
     *idle(
         "no_effect_owner",
         "text",
-        "recompute_granularity recompute_method moe_token_dispatcher_type mixed_precision "
+        "recompute_granularity recompute_method moe_token_dispatcher_type "
         "megatron_pretrained_checkpoint extra_config megatron_bridge_args",
         "use_megatron_bridge",
     ),
     *idle("no_effect_owner", "int", "recompute_num_layers", "use_megatron_bridge"),
+    Foreign(  # accelerate has an argument of this name, too: its bf16 is not Megatron's bf16_mixed
+        row=reader("mixed_precision", "text"),
+        idle=("bf16_mixed", "fp16_mixed"),
+        because="no_effect_owner",
+        owner="use_megatron_bridge",
+        instead="instead_mixed_precision",
+    ),
     Foreign(
         row=reader(
             "init_special_tokens", "choice", ("noise_init", "desc_init", "desc_init_w_noise")

@@ -22,7 +22,9 @@ _TABLE = """
     load_in_8bit                                                     quantization_bit=8
     bnb_4bit_quant_type                                              quantization_type
     bnb_4bit_use_double_quant use_nested_quant                       double_quantization
-    torch_dtype dtype                                                bf16 fp16 infer_dtype
+    torch_dtype dtype precision                                      bf16 fp16 infer_dtype
+    use_bf16                                                         bf16
+    use_fp16 use_amp amp half                                        fp16
     r lora_r                                                         lora_rank
     lora_target_modules target_modules                               lora_target
     modules_to_save lora_modules_to_save                             additional_target
@@ -46,6 +48,19 @@ _TABLE = """
     num_workers dataset_num_proc                                     preprocessing_num_workers
     num_proc                                                         preprocessing_num_workers
 """
+# Choices that others have, in small letters, and what to write instead: (row, choice) -> arguments.
+CHOICE_HINTS: dict[tuple[str, str], str] = {
+    ("finetuning_type", "qlora"): "finetuning_type lora, quantization_bit 4",
+    ("finetuning_type", "dora"): "finetuning_type lora, use_dora true",
+    ("finetuning_type", "rslora"): "finetuning_type lora, use_rslora true",
+    ("finetuning_type", "pissa"): "finetuning_type lora, pissa_init true",
+    ("finetuning_type", "galore"): "finetuning_type full, use_galore true",
+    ("finetuning_type", "badam"): "finetuning_type full, use_badam true",
+    # peft's PeftType
+    ("finetuning_type", "prompt_tuning"): "finetuning_type prompt",
+    ("finetuning_type", "prefix_tuning"): "finetuning_type prefix",
+    ("finetuning_type", "p_tuning"): "finetuning_type ptuning",
+}
 _NO_HINT = """
     eos_token bos_token pad_token unk_token wandb_project wandb_entity wandb_run_name
     tokenizer_name tokenizer_name_or_path dataset_text_field lora_bias alpha dropout vocab_size
