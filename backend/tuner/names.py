@@ -64,7 +64,7 @@ def rows_of(given: Mapping[str, object], task: str) -> dict[str, object]:
             problems.append(meant)
             continue
         for row, part in meant.items():
-            if row in raw and not _same(raw[row], part):
+            if row in raw and not _same(row, raw[row], part):
                 params = {"other": origin[row]}
                 problems.append(Problem(code="given_twice", field=name, params=params))
             raw[row], origin[row] = part, name
@@ -135,5 +135,7 @@ def _switch(value: object) -> bool | None:
     return word in TRUE if word in TRUE | FALSE else None
 
 
-def _same(one: object, other: object) -> bool:
+def _same(row: str, one: object, other: object) -> bool:
+    if row in FIELDS and FIELDS[row].kind == "choice":
+        return str(one).lower() == str(other).lower()
     return one is other or (isinstance(one, Value) and isinstance(other, Value) and one == other)

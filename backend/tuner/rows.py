@@ -7,7 +7,8 @@ entered in dataset_info.json.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,15 @@ def named(given: object, field: str, dataset_dir: Value, stage: str = "sft") -> 
     """The names and paths, joined by commas, that data given for an argument stands for.
 
     `stage` is the one that reads it. Text and paths are names; a list of them is several sets.
-    Rows are a list of mappings, a mapping of columns, a datasets.Dataset, or a frame of pandas,
-    polars or pyarrow. Raises DataError: no rows, a row that is no mapping, a value that JSON has
-    nothing for, columns that cannot be told.
+    Rows are a list of mappings, a mapping of columns, a datasets.Dataset in any format, a dataset
+    of torch, or a frame of pandas, polars or pyarrow. Raises DataError: no rows, a row that is no
+    mapping, a value that JSON has nothing for, columns that cannot be told, texts without a column.
     """
     if isinstance(given, str | Path):
         parts = [str(given)] if _is_file(str(given)) else dataset_info.names(str(given))
     elif isinstance(given, list | tuple) and given and all(map(_is_name, given)):
         parts = [str(part) for part in given]
+        _require_names(parts, field, dataset_dir)
     else:
         _require_folder(field, dataset_dir)
         parts = [relative(_write(_rows(given, field), field, folder_of(dataset_dir)))]
@@ -53,11 +55,25 @@ def _is_name(part: object) -> bool:
 
 
 def _is_file(name: str) -> bool:
-    return dataset_info.is_path(name) and find(name).exists()
+    return dataset_info.is_path(name) and os.path.exists(find(name))
 
 
 def _is_hub(dataset_dir: Value) -> bool:
     return dataset_dir == ONLINE or str(dataset_dir or "").startswith(REMOTE)
+
+
+def _require_names(parts: Sequence[str], field: str, dataset_dir: Value) -> None:
+    """Raises DataError where of several strings none is a name, nor like one: they are texts."""
+    if not _is_hub(dataset_dir) and all(_names_nothing(part, field, dataset_dir) for part in parts):
+        raise _wrong("tuner_texts", field, value=parts[0][:60])
+
+
+def _names_nothing(part: str, field: str, dataset_dir: Value) -> bool:
+    try:
+        dataset_info.find(part, dataset_dir, field)
+    except DataError as error:
+        return error.problems[0].code in {"dataset_unknown", "dataset_nowhere"}
+    return False
 
 
 def _require_folder(field: str, dataset_dir: Value) -> None:
@@ -118,6 +134,8 @@ def _write(rows: Iterable[Mapping[str, Any]], field: str, folder: Path) -> Path:
     """The file with these rows, a JSON object a line."""
     lines = []
     for number, row in enumerate(rows, start=1):
+        if isinstance(row, str):
+            raise _wrong("tuner_texts", field, value=row[:60])
         if not isinstance(row, Mapping):
             raise _wrong("tuner_row", field, row=number, kind=type(row).__name__)
         try:
@@ -135,7 +153,7 @@ def _write(rows: Iterable[Mapping[str, Any]], field: str, folder: Path) -> Path:
     return path
 
 
-def _rows(given: object, field: str) -> Iterable[Any]:
+def _rows(given: Any, field: str) -> Iterable[Any]:
     """The rows of what holds some."""
     if isinstance(given, Mapping):
         return _of_columns(given, field)
@@ -146,18 +164,32 @@ def _rows(given: object, field: str) -> Iterable[Any]:
         if convert is not None:
             rows: Iterable[Any] = convert(*words)
             return rows
-    if not isinstance(given, Iterable):
-        raise _wrong("tuner_data", field, kind=type(given).__name__)
-    return given
+    if hasattr(type(given), "with_format"):
+        return _of_dataset(given)
+    if isinstance(given, Iterable):
+        return given
+    if hasattr(type(given), "__getitem__") and hasattr(type(given), "__len__"):  # torch's Dataset
+        return (given[index] for index in range(len(given)))
+    raise _wrong("tuner_data", field, kind=type(given).__name__)
+
+
+def _of_dataset(dataset: Any) -> Iterable[Any]:
+    """The rows of a datasets.Dataset or IterableDataset as values of Python, whatever they are
+    shown as; a transform of its user's own is kept, and so is a choice of columns."""
+    shown = getattr(dataset, "format", {})  # an IterableDataset has none, nor columns to choose
+    if shown.get("type") == "custom":
+        rows: Iterable[Any] = dataset
+    elif shown:
+        rows = dataset.with_format(None, columns=shown["columns"])
+    else:
+        rows = dataset.with_format(None)
+    return rows
 
 
 def _of_columns(columns: Mapping[Any, Any], field: str) -> Iterator[dict[str, Any]]:
     """The rows of a mapping of columns, all of one length."""
-    columns = {
-        name: column.tolist() if hasattr(column, "tolist") else column  # numpy's, pandas' Series
-        for name, column in columns.items()
-    }
-    if not all(isinstance(column, list | tuple) for column in columns.values()):
+    columns = {name: _column(column) for name, column in columns.items()}
+    if not all(isinstance(column, list) for column in columns.values()):
         raise _wrong("tuner_mapping", field, names=", ".join(map(str, columns))[:80])
     if len({len(column) for column in columns.values()}) > 1:
         raise _wrong("tuner_lengths", field)
@@ -165,9 +197,20 @@ def _of_columns(columns: Mapping[Any, Any], field: str) -> Iterator[dict[str, An
         yield dict(zip(map(str, columns), values, strict=True))
 
 
+def _column(column: Any) -> Any:
+    """A column as a list where it is one: of numpy, pandas, torch, polars, pyarrow, datasets."""
+    if hasattr(column, "columns") or hasattr(column, "column_names"):  # a frame: no column
+        return column
+    for method in ("tolist", "to_list", "to_pylist"):
+        if hasattr(column, method):
+            return getattr(column, method)()
+    is_list = isinstance(column, Sequence) and not isinstance(column, str | bytes)
+    return list(column) if is_list else column
+
+
 def _or_none(value: Any) -> Any:
     """A value with None, at any depth, where frames have nothing: NaN, NaT, NA."""
-    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+    if hasattr(value, "tolist"):  # of numpy, pandas, torch
         value = value.tolist()
     if isinstance(value, Mapping):
         return {name: _or_none(part) for name, part in value.items()}

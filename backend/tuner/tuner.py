@@ -18,7 +18,7 @@ from backend.contract.problems import Problem, RunFolderError, TuneboardError, U
 from backend.contract.run_folder import State
 from backend.terminal import run_of, tell_resumption
 from backend.tuner import answering, names, rows, trained
-from backend.tuner.figures import figures_of
+from backend.tuner.figures import figures_of, require_measured
 from backend.tuner.following import follow
 from backend.tuner.results import Evaluation, TrainResult
 
@@ -93,7 +93,7 @@ class Tuner:
         if not view.ended:
             raise RunFolderError(Problem(code="run_going_on", params={"path": str(folder)}))
         raw = names.rows_of(arguments, "train")
-        raw = _with_sets(raw, view.arguments)
+        raw = _with_sets(raw, view.arguments, str(view.arguments.get("stage") or "sft"))
         values, problems = resumed_run.arguments_of(view, raw)
         values = checked("train", values | self._secrets(), problems, tell_resumption)
         self.close()
@@ -117,13 +117,16 @@ class Tuner:
 
         metrics: bleu, rouge, exact_match (answers are generated), loss, perplexity; of a reward
         model accuracy, margin. Without test_data the evaluation data of the training is used.
+        Raises UsageError for a metric that is none, or that the stage does not have.
         """
         figures = figures_of(metrics)
         predicts = any(name.startswith("predict_") for name in figures)
         measures = any(name.startswith("eval_") for name in figures)
         fixed = {"do_predict": predicts, "do_eval": measures}
         given = {**_present({"test_data": test_data}), **fixed, **arguments}
-        folder = launch.start("eval", self._values("eval", given))
+        raw, stage = self._raw("eval", given)
+        require_measured(figures, stage)
+        folder = launch.start("eval", _checked("eval", raw, stage))
         follow(folder)
         evaluation = Evaluation.read(folder, figures)
         missing = ", ".join(ours for ours in figures.values() if ours not in evaluation.metrics)
@@ -179,16 +182,19 @@ class Tuner:
 
     def _values(self, task: str, given: Mapping[str, object]) -> Values:
         """The checked values of a task: what the Tuner was given, the newest training, the call."""
+        return _checked(task, *self._raw(task, given))
+
+    def _raw(self, task: str, given: Mapping[str, object]) -> tuple[dict[str, object], str]:
+        """The raw values of a task, and its stage. Raises UsageError for all but wrong data."""
         own = names.rows_of(given, task)
         self._given |= {name: value for name, value in own.items() if _is_secret(name)}
         result = {} if task == "train" or own.keys() & MODEL else self._result()
         raw = {**names.known_to(task, {**self._given, **result}), **own}
-        wrong = errors(parse({n: v for n, v in raw.items() if n not in SETS}, task)[1])
+        values, problems = parse({n: v for n, v in raw.items() if n not in SETS}, task)
+        wrong = errors(problems)
         if wrong:
             raise UsageError(*wrong)
-        prepare()
-        values, problems = parse(_with_sets(raw, raw), task)
-        return checked(task, values, problems, tell_resumption if task == "train" else None)
+        return raw, str(values.get("stage") or "sft")
 
     def _result(self) -> dict[str, object]:
         """The arguments with which the result of the newest training is loaded."""
@@ -231,9 +237,17 @@ def _is_secret(name: str) -> bool:
     return name in FIELDS and FIELDS[name].secret
 
 
-def _with_sets(raw: Mapping[str, object], known: Mapping[str, object]) -> dict[str, object]:
+def _checked(task: str, raw: Mapping[str, object], stage: str) -> Values:
+    """The values of a task, its data in files; see backend.checks."""
+    prepare()
+    values, problems = parse(_with_sets(raw, raw, stage), task)
+    return checked(task, values, problems, tell_resumption if task == "train" else None)
+
+
+def _with_sets(
+    raw: Mapping[str, object], known: Mapping[str, object], stage: str
+) -> dict[str, object]:
     """The raw values with the names of data sets in place of data; `known`: all that is given."""
     place = None if known.get("dataset_dir") is None else str(known["dataset_dir"])
-    stage = str(known.get("stage") or "sft")
     sets = {n: rows.named(raw[n], n, place, stage) for n in SETS if raw.get(n) is not None}
     return {**raw, **sets}

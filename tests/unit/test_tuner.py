@@ -1,7 +1,6 @@
 """The Tuner before anything is loaded: which names it takes, which data, what a run looks like."""
 
 import enum
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,40 +9,16 @@ from typing import Any
 import numpy
 import pytest
 
-from backend.contract import dataset_info, launch
 from backend.contract.arguments import parse
 from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 from backend.contract.metrics import Row
-from backend.contract.problems import DataError, TuneboardError, UsageError, errors
+from backend.contract.problems import TuneboardError, UsageError, errors
 from backend.contract.run_folder import RunView, State
-from backend.tuner import Tuner, answering, display, figures, names, rows, trained
+from backend.tuner import Tuner, answering, display, figures, names, trained
+from tests.unit.conftest import ROWS
 
-ROWS = [{"prompt": "What is 1 plus 1?", "response": "2"}, {"prompt": "And 2?", "response": "3"}]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a registry."""
-    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "dataset_info.json").write_text('{"mine": {"file_name": "mine.json"}}')
-    (tmp_path / "data" / "mine.json").write_text(json.dumps(ROWS))
-    return tmp_path
-
-
-@pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Values]]:
-    """What would be started: task and values of each."""
-    calls: list[tuple[str, Values]] = []
-
-    def start(task: str, values: Values) -> Path:
-        calls.append((task, values))
-        return Path("run")
-
-    monkeypatch.setattr(launch, "start", start)
-    return calls
+pytestmark = pytest.mark.usefixtures("tuner_home")
 
 
 class Schedule(str, enum.Enum):  # noqa: UP042 - as ExplicitEnum of transformers
@@ -92,6 +67,10 @@ TAKEN: list[tuple[dict[str, Any], Values]] = [
     ({"output_dir": Path("saves/x")}, {"output_dir": "saves/x"}),
     ({"train_dataset": "mine", "eval_dataset": "mine"}, {"dataset": "mine"}),
     ({"no_cuda": True, "dataloader_num_workers": 2}, {"use_cpu": True}),
+    ({"report_to": None}, {"report_to": "none"}),
+    ({"report_to": []}, {"report_to": "none"}),
+    ({"finetuning_type": "LoRA", "use_lora": True}, {"finetuning_type": "lora"}),
+    ({"finetuning_type": "FULL"}, {"finetuning_type": "full"}),
     ({"seed": numpy.int64(7), "learning_rate": numpy.float32(0.5)}, {"seed": 7}),
     ({"lr_scheduler_type": Schedule.LINEAR}, {"lr_scheduler_type": "linear"}),
 ]
@@ -103,7 +82,7 @@ def test_each_name_is_taken() -> None:
         values, problems = parse(names.rows_of(given, "train"), "train")
         assert errors(problems) == [], given
         assert {name: values[name] for name in meant} == meant, given
-    assert len(TAKEN) == 31
+    assert len(TAKEN) == 35
 
 
 def test_each_name_of_python_is_in_the_document() -> None:
@@ -171,6 +150,23 @@ def test_wrong_arguments_are_refused_before_anything_starts(
     assert not (tmp_path / "data" / "tuner").exists()
 
 
+def test_names_of_others_lead_to_what_they_are_here() -> None:
+    """accelerate's mixed_precision trained in another format in silence; qlora got a bare list."""
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"mixed_precision": "bf16"}, "bf16 true"),
+        ({"mixed_precision": "fp16"}, "fp16 true"),
+        ({"mixed_precision": "no"}, "bf16 false"),
+        ({"finetuning_type": "QLoRA"}, "finetuning_type lora, quantization_bit 4"),
+    ]
+    for given, near in cases:
+        with pytest.raises(UsageError) as first:
+            Tuner("org/model", **given)
+        with pytest.raises(UsageError) as second:
+            Tuner("org/model").train("mine", **given)
+        assert near in str(first.value)
+        assert near in str(second.value)
+
+
 def test_a_call_goes_over_what_the_tuner_was_given(launched: list[tuple[str, Values]]) -> None:
     tuner = Tuner("org/model", finetuning_type="lora", learning_rate=1e-4, temperature=0.1)
     tuner.train(train_data="mine", learning_rate=1e-5, use_lora=False, wait=False)
@@ -182,93 +178,6 @@ def test_a_call_goes_over_what_the_tuner_was_given(launched: list[tuple[str, Val
 
 def test_secrets_are_not_shown() -> None:
     assert "hf_secret" not in repr(Tuner("org/model", token="hf_secret"))
-
-
-def _read(name: str) -> list[Any]:
-    return [json.loads(line) for line in Path(name).read_text().splitlines()]
-
-
-def test_rows_of_every_kind_become_one_file(home: Path) -> None:
-    """The same rows are one file, whatever held them; NaN and NA of pandas are nothing."""
-    import datasets
-    import pandas
-    import pyarrow
-
-    columns = {"prompt": [r["prompt"] for r in ROWS], "response": [r["response"] for r in ROWS]}
-    kinds = [
-        ROWS,
-        tuple(ROWS),
-        iter(ROWS),
-        columns,
-        {name: numpy.array(column) for name, column in columns.items()},
-        {name: pandas.Series(column) for name, column in columns.items()},
-        datasets.Dataset.from_list(ROWS),
-        datasets.Dataset.from_list(ROWS).to_iterable_dataset(),
-        pandas.DataFrame(ROWS),
-        pyarrow.Table.from_pylist(ROWS),
-    ]
-    found = {rows.named(each, "dataset", None) for each in kinds}
-    assert len(kinds) == 10
-    assert len(found) == 1
-    (name,) = found
-    assert name.startswith("data/tuner/rows-")
-    assert _read(name) == ROWS
-    assert json.loads((home / "data" / "dataset_info.json").read_text()).keys() == {"mine"}
-    frame = pandas.DataFrame(
-        {"instruction": ["a", "b"], "input": [float("nan"), pandas.NA], "output": ["c", "d"]}
-    )
-    assert [row["input"] for row in _read(rows.named(frame, "dataset", None))] == [None, None]
-    nested = {**ROWS[0], "meta": [{"x": numpy.array([1.0, numpy.nan])}, (pandas.NaT,)]}
-    assert _read(rows.named([nested], "dataset", None))[0]["meta"] == [{"x": [1.0, None]}, [None]]
-
-
-def test_names_and_files_stay_what_they_are(home: Path) -> None:
-    other = home / "other.jsonl"
-    other.write_text("\n".join(map(json.dumps, ROWS)))
-    assert rows.named("mine", "dataset", None) == "mine"
-    assert rows.named(["mine", other], "dataset", None) == f"mine,{other}"
-    assert rows.named("mine, other.jsonl", "dataset", None) == "mine,other.jsonl"
-    assert rows.named("org/set", "dataset", "ONLINE") == "org/set"
-    for suffix, text in ((".csv", "prompt,response\na,b\n"), (".txt", "A text.\n")):
-        place = home / f"plain{suffix}"
-        place.write_text(text)
-        stage = "pt" if suffix == ".txt" else "sft"
-        assert rows.named(place, "dataset", None, stage) == str(place)
-
-
-def test_columns_by_other_names_are_entered_once(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Said on standard error; the entry is used again, and nobody else's is changed."""
-    place = home / "mine.csv"
-    place.write_text("query,reply\nWhat is it?,It is a test.\nWhy?,So that it holds.\n")
-    first = rows.named(place, "dataset", None)
-    assert first == "mine-2"
-    assert rows.named(place, "dataset", None) == first
-    entry = dataset_info.find(first, None)
-    assert entry.columns == {"prompt": "query", "response": "reply"}
-    assert "registered as mine-2" in capsys.readouterr().err
-    assert dataset_info.find("mine", None).columns is None
-
-
-@pytest.mark.parametrize(
-    ("given", "code"),
-    [
-        ([], "tuner_no_rows"),
-        ([1, 2], "tuner_row"),
-        ([*ROWS, "text"], "tuner_row"),
-        ([{"prompt": object()}], "tuner_value"),
-        ({"prompt": ["a"], "response": ["b", "c"]}, "tuner_lengths"),
-        ({"train": object()}, "tuner_mapping"),
-        (7, "tuner_data"),
-        ([{"a": "Some words.", "b": "Other words."}], "tuner_columns"),
-        ([{"prompt": "A question without an answer?"}], "columns_missing"),
-    ],
-)
-def test_data_that_is_none_is_refused(given: object, code: str) -> None:
-    with pytest.raises(DataError) as caught:
-        rows.named(given, "dataset", None)
-    assert caught.value.problems[0].code == code
 
 
 def test_metrics_by_the_names_that_people_use() -> None:
@@ -292,8 +201,36 @@ def test_metrics_by_the_names_that_people_use() -> None:
     for wrong in ("meteor", ""):
         with pytest.raises(UsageError):
             figures.figures_of(wrong)
-    with pytest.raises(UsageError):
-        figures.figures_of(())
+    nothing: tuple[Any, ...] = ((), [], None, 7)
+    for metrics in nothing:
+        with pytest.raises(UsageError) as caught:
+            figures.figures_of(metrics)
+        assert f"metrics is {metrics}, but" in str(caught.value).replace("'", "")
+        assert "bleu, bleu-4, rouge" in str(caught.value)
+
+
+def test_metrics_that_a_stage_has_not_are_refused_at_once(
+    tuner_home: Path, launched: list[tuple[str, Values]]
+) -> None:
+    """accuracy of sft was said to be missing after the evaluation; now nothing is started, and no
+    file of rows is written."""
+    for stage, wrong, choices in (
+        ("sft", "accuracy", "bleu, bleu-4, rouge, rouge-1, rouge-2, rouge-l, exact_match, loss"),
+        ("sft", ("bleu", "margin"), "exact_match, loss, perplexity."),
+        ("pt", "rouge", "loss, perplexity."),
+        ("RM", ("bleu", "rouge"), "loss, accuracy, margin."),
+        ("rm", "perplexity", "loss, accuracy, margin."),
+    ):
+        with pytest.raises(UsageError) as caught:
+            Tuner("org/model", stage=stage).evaluate(ROWS, metrics=wrong)
+        (problem,) = caught.value.problems
+        assert (problem.code, problem.params["stage"]) == ("tuner_metric_stage", stage.lower())
+        assert choices in str(caught.value)
+    with pytest.raises(UsageError) as caught:
+        Tuner("org/model").evaluate(ROWS, metrics="accuracy")
+    assert "stage rm" in str(caught.value)
+    assert launched == []
+    assert not (tuner_home / "data" / "tuner").exists()
 
 
 def test_a_question_and_its_options() -> None:
@@ -334,14 +271,14 @@ def test_a_notebook_shows_names_as_text() -> None:
     ],
 )
 def test_a_result_is_loaded_with_what_it_was_trained_over(
-    given: Values, model: str, adapters: list[str] | None, home: Path
+    given: Values, model: str, adapters: list[str] | None, tuner_home: Path
 ) -> None:
     """The adapter that went on learning is in the new folder; those before it stay beneath it."""
-    (home / "first").mkdir()
-    (home / "first" / "adapter_config.json").write_text('{"base_model_name_or_path": "base"}')
+    (tuner_home / "first").mkdir()
+    (tuner_home / "first" / "adapter_config.json").write_text('{"base_model_name_or_path": "base"}')
     known: Values = {"model_name_or_path": "base", "finetuning_type": "lora", "stage": "dpo"}
     known |= {"cutoff_len": 99, "learning_rate": 0.1, "template": "qwen"}
-    used = trained.arguments_of(_view(home / "run", arguments={**known, **given}))
+    used = trained.arguments_of(_view(tuner_home / "run", arguments={**known, **given}))
     assert (used["model_name_or_path"], used["adapter_name_or_path"]) == (model, adapters)
     assert (used["cutoff_len"], used["template"], used["stage"]) == (99, "qwen", "sft")
     assert "learning_rate" not in used
