@@ -71,9 +71,13 @@ def test_the_divergence_falls_by_half(
 def test_resumed_equals_uninterrupted(
     workspace: Path, tiny_model_dir: Path, teacher_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped within an epoch and at its end (8 steps), between own answers and those given."""
+    """Stopped within an epoch, between two logged rows (2 and 4), and at the epoch's end (8);
+    between own answers and those given."""
+    monkeypatch.setattr("backend.training.arguments.POINTS", 1)  # else each step has a row
     given = {**SMALL, "teacher_model": str(teacher_dir), "max_steps": 9, "lora_dropout": 0.1}
+    given["logging_steps"] = 2
     whole = trained(workspace, tiny_model_dir, "whole", **given)
+    assert [row.step for row in record(whole)] == [2, 4, 6, 8, 9]
     for step in (3, 8):
         assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **given)
 

@@ -140,9 +140,13 @@ def test_a_step_is_the_same_however_it_is_cut(
 def test_resumed_equals_uninterrupted(
     iterations: int, workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the bit, also where the stop falls between two steps on the same answers."""
+    """To the bit, also where the stop falls between two steps on the same answers, and between two
+    logged rows (3 and 6)."""
+    monkeypatch.setattr("backend.training.arguments.POINTS", 1)  # else each step has a row
     given = {**SMALL, "max_steps": 7, "num_iterations": iterations, "grpo_beta": 0.05}
+    given["logging_steps"] = 3
     whole = trained(workspace, tiny_model_dir, "whole", **given)
+    assert [row[0] for row in curve(whole)] == [3, 6, 7]
     ask = Report.progress
 
     def progress(self: Report, step: int, total: int, **extra: Any) -> None:

@@ -53,10 +53,12 @@ def test_the_held_out_margin_rises(workspace: Path, tiny_model_dir: Path) -> Non
 def test_resumed_equals_uninterrupted(
     workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped within an epoch, within the window of a logged row, and at the epoch's end (8)."""
+    """Stopped within an epoch, between two logged rows (2 and 4), and at the epoch's end (8)."""
+    monkeypatch.setattr("backend.training.arguments.POINTS", 1)  # else each step has a row
     given = {**SMALL, "max_steps": 9, "lora_dropout": 0.1, "logging_steps": 2}
     whole = trained(workspace, tiny_model_dir, "whole", **given)
     assert record(whole)[-1].tokens
+    assert [row.step for row in record(whole)] == [2, 4, 6, 8, 9]
     for step in (3, 8):
         assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **given)
 
