@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from app.settings import LOGIN_FILE, from_environment
+from backend.contract.texts import t
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -45,6 +46,15 @@ def test_no_port_is_open_without_a_login(compose: Any) -> None:
         assert "network_mode" not in service
         passed_on = {key: value for key, value in service["environment"].items() if value}
         assert passed_on == {LOGIN_FILE: "/run/secrets/login"}
+
+
+def test_the_page_comes_back_after_a_restart_of_the_machine(compose: Any) -> None:
+    """`on-failure` would end the tries on a login that is none, but also the page's coming back:
+    by Docker's documentation such a container is not started when the daemon is. deployment.md says
+    what is seen."""
+    assert [compose["services"][name]["restart"] for name in SERVICES] == ["unless-stopped"] * 2
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    assert t("problem.bad_login_file", path="/run/secrets/login") in " ".join(text.split())
 
 
 def test_what_lasts_lies_in_volumes_that_the_user_owns(compose: Any) -> None:
