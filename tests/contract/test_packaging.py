@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from app.services import catalog
 from backend.contract import run_folder, run_names
@@ -43,3 +44,15 @@ def test_the_metadata_of_the_package() -> None:
     assert len(project["keywords"]) == len({word.lower() for word in project["keywords"]}) > 5
     for package in ("app", "backend"):
         assert (ROOT / package / "py.typed").read_bytes() == b""
+
+
+def test_the_workflow_checks_and_tests_each_python_from_the_oldest_on() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    targets = set()
+    for job in workflow["jobs"].values():
+        versions = job["strategy"]["matrix"]["python"]
+        assert f">={versions[0]}" == project["requires-python"]
+        assert {"3.11", "3.12", "3.13"} <= set(versions)
+        targets |= {step["run"] for step in job["steps"] if step.get("run", "").startswith("make")}
+    assert targets == {"make check", "make test"}
