@@ -25,13 +25,14 @@ RUN case "$DEVICE" in \
         *) echo "DEVICE is cuda or cpu, not $DEVICE" >&2; exit 2 ;; \
     esac \
     && tools/bin/uv pip install ${backend} --constraint constraints.txt "$TORCH"
-RUN tools/bin/uv pip install --constraint constraints.txt --requirements pyproject.toml dumb-init
+RUN tools/bin/uv pip install --constraint constraints.txt --requirements pyproject.toml \
+        --extra page --extra worker dumb-init
 COPY README.md LICENSE ./
 COPY app app
 COPY backend backend
 COPY locales locales
 COPY data data
-RUN tools/bin/uv pip install --constraint constraints.txt ".${EXTRAS:+[$EXTRAS]}"
+RUN tools/bin/uv pip install --constraint constraints.txt ".[page,worker${EXTRAS:+,$EXTRAS}]"
 
 # hadolint ignore=DL3006
 FROM ${BASE}

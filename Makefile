@@ -44,10 +44,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Step 1 of 3: PyTorch. On Linux about 3 GB to download with its CUDA libraries, elsewhere about 0.1 GB; a few minutes."
 	$(BIN)/python -m pip install -c constraints.txt torch
 	@echo "Step 2 of 3: everything else, about 0.3 GB to download; a minute or two."
-	$(BIN)/python -m pip install -c constraints.txt -e .
+	$(BIN)/python -m pip install -c constraints.txt -e '.[page,worker]'
 	@touch $(INSTALLED)
 
 # What tests and checks need beyond what the page needs.
 $(TESTED): $(INSTALLED)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[page,worker,dev]'
 	touch $(TESTED)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backend.checks import checked, tell
-from backend.contract import launch, resuming, run_folder
+from backend.contract import installation, launch, resuming, run_folder
 from backend.contract.arguments import as_evaluation, from_argv, only_evaluates, resolved
 from backend.contract.field import Values
 from backend.contract.home import output, prepare
@@ -170,6 +170,7 @@ def _version(*_: object) -> int:
 
 def _webui(_: str, words: list[str]) -> int:
     """The page is another process image: the worker's code never meets it."""
+    installation.require_page()
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "app", *words])
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 from backend.cleaning.report import Report
 from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import NEAR, Asked, Count
-from backend.contract import run_names
+from backend.contract import installation, run_names
 from backend.contract.arguments import from_argv, resolved
 from backend.contract.dataset_info import SUFFIXES, kind
 from backend.contract.printed import say
@@ -109,6 +109,7 @@ def _counter(given: Namespace, more: list[str], stage: str) -> Count:
     values, _ = run_names.resolve(values)
     if not values["model_name_or_path"]:
         raise UsageError(Problem(code="model_required", field="model_name_or_path"))
+    installation.require_worker()
     from backend.cleaning.lengths import Counter
 
     return Counter(resolved(values))

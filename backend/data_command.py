@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 
+from backend.contract import installation
 from backend.contract.home import prepare
 from backend.contract.printed import say
 from backend.contract.problems import Problem, TuneboardError, UsageError
@@ -25,6 +26,7 @@ COMMANDS = {
     "clean": "backend.data_clean:clean_set",
     "split": "backend.data_clean:split_set",
 }
+OF_WORKER = ("stats", "tokens")
 
 
 def main(words: list[str]) -> int:
@@ -39,6 +41,8 @@ def main(words: list[str]) -> int:
     if asks_for_help(rest):
         say(t(f"data.help.{name}"))
         return 0
+    if name in OF_WORKER:
+        installation.require_worker()
     prepare()
     module, function = COMMANDS[name].split(":")
     run: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)

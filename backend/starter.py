@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from backend.contract import installation
 from backend.contract.home import output, saves
 from backend.contract.model_folder import local, model_problems
 from backend.contract.problems import DiskFullError, ModelError, Problem, TuneboardError
@@ -70,6 +71,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tuneboard starter", description=t("starter.description"))
     parser.add_argument("--dir", default=str(saves() / "models"), help=t("starter.dir"))
     folder = output(parser.parse_args(argv).dir)
+    installation.require_worker()
     signal.signal(signal.SIGTERM, _end)
     try:
         made = fetch(folder, _tell)

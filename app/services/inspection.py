@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
+from backend.contract import installation
 from backend.contract.field import Values
 from backend.contract.home import home, started_in
 from backend.contract.problems import ModelError, Problem, TuneboardError
@@ -116,6 +117,7 @@ def ask(request: Mapping[str, Any], seconds: float = SILENCE_S) -> Iterator[Mess
     Raises ModelError where it crashes, says nothing for `seconds`, or is busy with others; the
     problems that it tells as TuneboardError.
     """
+    installation.require_worker()
     if not _lock.acquire(timeout=WAIT_S):
         raise ModelError(Problem(code="inspection_busy"))
     child: Child | None = None

@@ -3,7 +3,6 @@
 Quick: no file is read whole, nothing is imported.
 """
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from importlib import metadata
@@ -14,6 +13,7 @@ from packaging.requirements import Requirement
 from backend.contract import (
     boundary,
     dataset_info,
+    installation,
     requirements,
     resuming,
     reward_model,
@@ -30,6 +30,7 @@ from backend.contract.fields.trainer import METRICS
 from backend.contract.fields.training import ZERO
 from backend.contract.files import read_json, read_mapping
 from backend.contract.home import data, looked_in, output
+from backend.contract.installation import installed
 from backend.contract.model_folder import adapter_problems, local, model_problems
 from backend.contract.names import check_output_dir
 from backend.contract.problems import Problem
@@ -84,6 +85,7 @@ def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
     named = run_names.check(values)
     settled = {problem.field for problem in named}
     found = [
+        *installation.check_worker(),
         *check_model(values),
         *dataset_info.check(values, task),
         *check_packages(values),
@@ -160,7 +162,7 @@ def check_quantized(
 ) -> list[Problem]:
     """What keeps a folder with quantised weights from being loaded; hub ids pass."""
     folder = local(str(values[field]))
-    return requirements.folder_problems(folder, values, field, _installed)
+    return requirements.folder_problems(folder, values, field, installed)
 
 
 def check_packages(values: Mapping[str, Value]) -> list[Problem]:
@@ -171,9 +173,9 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
         if values.get(field) in needing
         for problem in _check_package(field, module, requirement)
     ]
-    problems += requirements.check(values, _installed)
+    problems += requirements.check(values, installed)
     watched_here = values.get("use_swanlab") and values.get("swanlab_mode") == "local"
-    if watched_here and not _installed("swanboard"):  # swanlab 0.10 logs an error and goes on
+    if watched_here and not installed("swanboard"):  # swanlab 0.10 logs an error and goes on
         params = {"package": "'swanlab[dashboard]'"}
         problems.append(Problem(code="package_missing", field="swanlab_mode", params=params))
     for tracker in names(values.get("report_to")):
@@ -183,7 +185,7 @@ def check_packages(values: Mapping[str, Value]) -> list[Problem]:
         if not package:
             params = {"value": tracker[:80], "choices": ", ".join(["none", *TRACKERS])}
             problems.append(Problem(code="not_choice", field="report_to", params=params))
-        elif not _installed(package):
+        elif not installed(package):
             problems.append(
                 Problem(code="package_missing", field="report_to", params={"package": package})
             )
@@ -194,7 +196,7 @@ def _check_package(field: str, module: str, requirement: str) -> list[Problem]:
     """A package that is not installed, or in another release than is required."""
     required = Requirement(requirement)
     wanted = f"'{requirement}'" if required.specifier else requirement
-    if not _installed(module):
+    if not installed(module):
         return [Problem(code="package_missing", field=field, params={"package": wanted})]
     if not required.specifier:
         return []
@@ -219,7 +221,7 @@ def check_deepspeed(values: Mapping[str, Value]) -> list[Problem]:
     if not given:
         return []
     problems = []
-    if not _installed("deepspeed"):
+    if not installed("deepspeed"):
         params = {"package": "deepspeed"}
         problems.append(Problem(code="package_missing", field="deepspeed", params=params))
     if given not in ZERO:
@@ -264,13 +266,6 @@ def check_export(values: Mapping[str, Value]) -> list[Problem]:
         params = {"path": str(target), "reason": error.strerror or str(error)}
         problems.append(Problem(code="export_not_written", field="export_dir", params=params))
     return problems
-
-
-def _installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _check_resume(values: Mapping[str, Value]) -> list[Problem]:

@@ -169,7 +169,7 @@ def test_boosters_need_a_package_and_a_gpu(
     """Said before anything is loaded; with both there is nothing to say."""
     values = small(tiny_model_dir, **given)
     there: set[str] = set()
-    monkeypatch.setattr(preflight, "_installed", lambda name: name in there)
+    monkeypatch.setattr(preflight, "installed", lambda name: name in there)
     monkeypatch.setattr(devices, "gpus", lambda: 0)
     found = [(each.code, each.field) for each in preflight.check_packages(values)]
     assert found == [("package_missing", field), ("gpu_needed", field)]

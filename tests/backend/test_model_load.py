@@ -292,7 +292,7 @@ def test_a_missing_package_is_named(
     tiny_model_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(preflight, "_installed", lambda _: False)
+    monkeypatch.setattr(preflight, "installed", lambda _: False)
     values = small(tiny_model_dir, **given)
     problem = preflight.check_packages(values)[0]
     assert (problem.code, problem.field) == ("package_missing", field)

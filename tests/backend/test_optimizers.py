@@ -241,7 +241,7 @@ def test_muon_takes_the_matrices_inside_the_layers(workspace: Path, tiny_model_d
 
 
 def test_a_missing_package_is_named(tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "_installed", lambda _: False)
+    monkeypatch.setattr(preflight, "installed", lambda _: False)
     needing = [name for name, package in OPTIMIZERS.items() if package]
     assert len(needing) > 15
     for name in needing:

@@ -100,7 +100,7 @@ def test_a_missing_package_is_named(
     tiny_model_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(preflight, "_installed", lambda _: False)
+    monkeypatch.setattr(preflight, "installed", lambda _: False)
     problems = preflight.check_packages(small(tiny_model_dir, **given))
     assert [(each.field, each.params.get("package")) for each in problems] == [(field, package)]
 
@@ -142,7 +142,7 @@ def test_a_quantised_folder_says_what_it_needs(
 ) -> None:
     """By page and command before a launch, and by the worker before it loads."""
     values = small(quantised(method))
-    monkeypatch.setattr(preflight, "_installed", lambda name: name in there)
+    monkeypatch.setattr(preflight, "installed", lambda name: name in there)
     monkeypatch.setattr(devices, "gpus", lambda: gpus)
     problems = preflight.check_model(values)
     assert [each.code for each in problems] == expected
@@ -157,7 +157,7 @@ def test_a_quantised_folder_says_what_it_needs(
 def test_quantised_weights_are_neither_quantised_again_nor_trained(
     quantised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "_installed", lambda _: True)
+    monkeypatch.setattr(preflight, "installed", lambda _: True)
     folder = quantised("gptq")
     problems = preflight.check_model(small(folder, quantization_bit="4"))
     assert [(each.code, each.field) for each in problems] == [

@@ -171,7 +171,7 @@ def test_what_cannot_be_is_said_before_the_start(
     for code, cases in wrong.items():
         for case in cases:
             assert code in [one.code for one in broken({**values, **case}, "train")], case
-    monkeypatch.setattr("backend.contract.preflight._installed", lambda name: name != "trl")
+    monkeypatch.setattr("backend.contract.preflight.installed", lambda name: name != "trl")
     (problem,) = check_packages(values)
     assert problem.code == "package_missing"
     assert problem.params["package"] == "'trl>=1.16,<2'"

@@ -130,7 +130,7 @@ def is_known(words: list[str]) -> bool:
     if words[0].endswith("python") and words[1] == "-m":
         return importlib.util.find_spec(words[2]) is not None
     if words[:2] == ["pip", "install"]:
-        wanted = re.fullmatch(r"tuneboard\[(.+)\]", words[2])
+        wanted = re.fullmatch(r"(?:tuneboard|\.)\[(.+)\]", words[-1])
         extras = PROJECT["optional-dependencies"]
         return bool(wanted) and all(name in extras for name in wanted[1].split(","))
     if words[:3] == ["docker", "compose", "up"]:

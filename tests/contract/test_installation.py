@@ -1,0 +1,112 @@
+"""The page without the worker, and what they share without either: each says what is missing."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from backend.contract import installation
+from tests.failures.conftest import free_port
+
+ROOT = Path(__file__).parents[2]
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+    "optional-dependencies"
+]
+# Where a package is imported by another name than it is installed by.
+MODULES = {"python-multipart": "python_multipart", "rouge-score": "rouge_score"}
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def modules(extra: str) -> set[str]:
+    """What an extra installs, by the names that are imported."""
+    names = {re.split(r"[\[<>=]", each)[0] for each in EXTRAS[extra]}
+    return {MODULES.get(name, name) for name in names}
+
+
+def environment(folder: Path, *extras: str) -> dict[str, str]:
+    """The environment of a Python in which the packages of some extras cannot be imported."""
+    missing = sorted(set().union(*map(modules, extras)))
+    (folder / "site").mkdir(exist_ok=True)
+    (folder / "site" / "sitecustomize.py").write_text(WITHOUT.format(missing=missing))
+    path = os.pathsep.join([str(folder / "site"), str(ROOT)])
+    return {**os.environ, "PYTHONPATH": path, "TUNEBOARD_HOME": str(folder)}
+
+
+def tuneboard(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "backend", *words]
+    return subprocess.run(argv, env=env, cwd=env["TUNEBOARD_HOME"], capture_output=True, text=True)
+
+
+def test_what_is_looked_for_is_what_the_extras_install() -> None:
+    assert set(installation.PAGE) <= modules("page")
+    assert set(installation.WORKER) <= modules("worker")
+    assert EXTRAS["all"] == ["tuneboard[page,worker]"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train --dataset identity --model_name_or_path m",
+        "eval --eval_dataset identity --model_name_or_path m",
+        "export --model_name_or_path m --export_dir new",
+        "chat --model_name_or_path m",
+        "data tokens --dataset identity --model_name_or_path m --rows 0:1",
+        "data clean identity --into short --max_tokens 20 --model_name_or_path m",
+        "starter",
+    ],
+)
+def test_a_command_that_needs_the_worker_says_so(words: str, tmp_path: Path) -> None:
+    done = tuneboard(environment(tmp_path, "worker"), *words.split())
+    assert done.returncode == 2
+    assert "pip install 'tuneboard[worker]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("saves/*/*"))
+
+
+def test_data_and_lists_need_neither_page_nor_worker(tmp_path: Path) -> None:
+    env = environment(tmp_path, "page", "worker")
+    for words in (
+        "--help",
+        "train --help",
+        "runs",
+        "recipe",
+        "env",
+        "data list",
+        "data check identity",
+        "data preview identity --rows 0:2",
+        "data clean identity --into once --exact --near 0.8",
+        "data split once --ratio 0.1",
+    ):
+        done = tuneboard(env, *words.split())
+        assert done.returncode == 0, (words, done.stderr)
+    done = tuneboard(env, "webui")
+    assert done.returncode == 2
+    assert "pip install 'tuneboard[page]'" in done.stderr
+
+
+def test_the_page_answers_without_the_worker(tmp_path: Path) -> None:
+    env = environment(tmp_path, "worker")
+    argv = [sys.executable, "-m", "backend", "webui", "--port", str(free_port())]
+    with subprocess.Popen(argv, env=env, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as page:
+        try:
+            assert page.stdout is not None
+            address = re.search(r"http://\S+\d", page.stdout.readline())
+            assert address is not None
+            with urllib.request.urlopen(address[0], timeout=60) as answer:
+                assert b"Tuneboard" in answer.read()
+        finally:
+            page.terminate()
