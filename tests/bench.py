@@ -1,9 +1,11 @@
-"""Benchmarks, printed as ratios: `python -m tests.bench start|tryit|data|stream|ppo`.
+"""Benchmarks: `python -m tests.bench start|tryit|data|stream|readers|tokenise|ppo`.
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
 tryit: the run that the Try-it card starts, from launch to end.
 data: pages of data files of a gigabyte, or of as many as are named.
 stream: memory and pace of a run's data, prepared and streamed, at 1, 10 and 100 times the rows.
+readers: reading a JSON file of 200 MB, against json.load and datasets.load_dataset.
+tokenise: our pool and cache of tokenised rows, against datasets.map.
 ppo: peak memory of PPO with a shared base, against SFT of the same LoRA.
 """
 
@@ -26,7 +28,9 @@ from backend.contract import metrics
 from backend.contract.command import Command
 from tests import bench_data
 from tests.bench_ppo import ppo
+from tests.bench_readers import readers
 from tests.bench_stream import stream
+from tests.bench_tokenise import tokenise
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 5
@@ -122,7 +126,15 @@ def tryit() -> None:
     print(f"loss: {losses[0]:.3f} -> {losses[-1]:.3f} ({losses[-1] / losses[0]:.2f})")
 
 
-BENCHES = {"start": start, "tryit": tryit, "data": bench_data.run, "stream": stream, "ppo": ppo}
+BENCHES = {
+    "start": start,
+    "tryit": tryit,
+    "data": bench_data.run,
+    "stream": stream,
+    "readers": readers,
+    "tokenise": tokenise,
+    "ppo": ppo,
+}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:

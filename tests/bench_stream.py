@@ -12,6 +12,7 @@ ROWS = 2000
 READS = """
 import itertools, resource, sys, time
 from tests.backend.conftest import make_tokenizer
+from backend.contract.arguments import resolved
 from backend.data import prepare, templates
 
 class Told:
@@ -20,11 +21,12 @@ class Told:
 
 given = dict(dataset_dir="data", dataset="x", template="auto", cutoff_len=256, seed=1, stage="sft",
              streaming=sys.argv[1] == "streamed", buffer_size=1000, preprocessing_num_workers=1)
+values = resolved(given)
 tokenizer = make_tokenizer()
-template = templates.load(given, tokenizer)
+template = templates.load(values, tokenizer)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 begin = time.perf_counter()
-rows = prepare.training(given, tokenizer, template, Told()).train
+rows = prepare.training(values, tokenizer, template, Told()).train
 count = sum(1 for _ in itertools.islice(rows, int(sys.argv[2])))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(count, (peak - before) / 1024, time.perf_counter() - begin)
