@@ -104,7 +104,7 @@ def _line(row: Field) -> str:
         _limits(row),
         _needs(row),
         ", ".join(row.tasks),
-        t(f"field.{row.name}.help") + _resumed(row),
+        t(f"field.{row.name}.help").replace("<", "&lt;") + _resumed(row),
     ]
     return f"| {' | '.join(cell.replace('|', PIPE) for cell in cells)} |"
 

@@ -266,6 +266,14 @@ def test_each_path_and_name_of_the_code_in_the_documents_exists() -> None:
     assert len(symbols) > 20
 
 
+def test_no_text_is_taken_for_a_tag_of_html() -> None:
+    """`<tool>` outside of code was in the reference: no page drawn from it showed it."""
+    code = re.compile(r"^ *```.*?^ *```$|`[^`]*`|<!--.*?-->|<br>|<https?:[^>]*>", re.S | re.M)
+    left = {name: code.sub("", text) for name, text in TEXTS.items()}
+    assert [(name, tag) for name, text in left.items() for tag in re.findall(r"<\w+>", text)] == []
+    assert len(left) > 25
+
+
 def test_each_message_in_the_troubleshooting_exists() -> None:
     texts = json.loads((ROOT / "locales" / "en.json").read_text(encoding="utf-8"))
     rows = re.findall(r"^\|[^|]+\|([^|]+)\|[^|]+\|$", TEXTS["docs/troubleshooting.md"], re.M)
