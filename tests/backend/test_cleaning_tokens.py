@@ -1,4 +1,4 @@
-"""Limits in tokens (issue 4): counted by the code that trains, whole rows, before any cut."""
+"""Limits in tokens: counted by the code that trains, whole rows, before any cut."""
 
 import json
 from pathlib import Path

@@ -1,5 +1,5 @@
 """Data on its way in: what is proposed is what training sees; registries that people bring along;
-data sets of ModelScope (issue 4)."""
+data sets of ModelScope."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The same file gives the same rows from a hub as from the disk (issue 9, line 9).
+"""The same file gives the same rows from a hub as from the disk.
 
 Through datasets 5.2's load_dataset a CSV cell 007 became 7, None and NA nulls, true a boolean, and
 texts of JSON lines that look like dates datetimes; the set was then refused.

@@ -118,7 +118,7 @@ def test_a_bad_folder_is_named_by_preflight_and_by_load(damage: Any, code: str, 
 
 
 def test_load_says_where_a_model_was_looked_for(workspace: Path) -> None:
-    """`tuneboard data stats` loads without the checks before a run (issue 9, 12)."""
+    """`tuneboard data stats` loads without the checks before a run."""
     with pytest.raises(ModelError) as caught:
         load.base_folder(resolved({"model_name_or_path": "./gone"}))
     for place in (Path.cwd(), workspace):

@@ -1,5 +1,5 @@
 """Greetings and later system texts on every template that trl and transformers ship: in the text
-once, in their order, never learned; the answers are (issue 9, line 11)."""
+once, in their order, never learned; the answers are."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 """S-01, S-03, S-16: what a request asks of the page is opened only within the boundary, and
-answered without a traceback (issue 9). Plain HTTP to the real server, as no browser would send."""
+answered without a traceback. Plain HTTP to the real server, as no browser would send."""
 
 import http.client
 import json
@@ -102,7 +102,7 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_on_the_machine_that_runs_tuneboard(page: Page, private: Path) -> None:
-    """What issue 9 found: this box showed the first row of any readable file."""
+    """This box showed the first row of any readable file."""
     inside = page.home / "mine.jsonl"
     inside.write_text(LINE)
     status, answer = page.send(page.event("click", "bring-look", {"bring-path": "mine.jsonl"}))

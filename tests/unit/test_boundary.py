@@ -1,4 +1,4 @@
-"""Which files are opened for a visitor of the page: one table over every kind of path (issue 9)."""
+"""Which files are opened for a visitor of the page: one table over every kind of path."""
 
 import json
 import os

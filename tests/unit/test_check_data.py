@@ -1,4 +1,4 @@
-"""Every row is judged as training judges it; what is wrong is counted with its lines (issue 4)."""
+"""Every row is judged as training judges it; what is wrong is counted with its lines."""
 
 import json
 import math

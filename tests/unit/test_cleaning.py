@@ -1,4 +1,4 @@
-"""Cleaning and splitting (issue 4): always a new set, nothing lost silently, whole or not."""
+"""Cleaning and splitting: always a new set, nothing lost silently, whole or not."""
 
 import errno
 import json

@@ -1,5 +1,5 @@
 """Whatever a file holds, it ends in a named problem or in success: never in another exception, a
-hang or half a registration. 200 examples here, 2,000 with `pytest -m nightly` (issue 4, D-02)."""
+hang or half a registration. 200 examples here, 2,000 with `pytest -m nightly` (D-02)."""
 
 import json
 import os

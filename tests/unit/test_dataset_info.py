@@ -1,4 +1,4 @@
-"""The registry of data sets: read by LLaMA-Factory's rules, every mistake named (issue 2)."""
+"""The registry of data sets: read by LLaMA-Factory's rules, every mistake named."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Format and columns are proposed from the rows, with a reason and how sure it is (issue 4)."""
+"""Format and columns are proposed from the rows, with a reason and how sure it is."""
 
 import json
 from pathlib import Path

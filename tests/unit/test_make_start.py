@@ -1,4 +1,4 @@
-"""`make start` looks at the port before it installs, and says what goes on (issue 9)."""
+"""`make start` looks at the port before it installs, and says what goes on."""
 
 import os
 import shutil

@@ -1,5 +1,5 @@
-"""Conversations whose turns are out of order: taken with a notice, refused where that is asked for
-(issue 9, line 11). LLaMA-Factory's newest converters (v1, data_plugins/converter.py) take them as
+"""Conversations whose turns are out of order: taken with a notice, refused where that is asked for.
+LLaMA-Factory's newest converters (v1, data_plugins/converter.py) take them as
 they are; its older ones, like strict_turns here, leave them out."""
 
 import json

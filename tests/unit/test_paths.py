@@ -1,4 +1,4 @@
-"""A relative path is looked for in the current folder, then in the working folder (issue 9)."""
+"""A relative path is looked for in the current folder, then in the working folder."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Chat's "Show text as it is" (issue 9, line 22): Gradio 6.31 obeyed HTML, entities and formulas in
+"""Chat's "Show text as it is": Gradio 6.31 obeyed HTML, entities and formulas in
 it, and took tabs and indentation from each text, which the model was then told without them."""
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Names with control or direction characters are printed escaped (issue 9, line 22)."""
+"""Names with control or direction characters are printed escaped."""
 
 import json
 from pathlib import Path

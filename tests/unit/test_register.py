@@ -1,4 +1,4 @@
-"""`data register` does not call a set good that it cannot read (issue 9, line 9)."""
+"""`data register` does not call a set good that it cannot read."""
 
 import gzip
 import json
@@ -140,8 +140,7 @@ PICTURES["columns"] = {"messages": "messages", "images": "images"}  # type: igno
 def test_pictures_are_told_first_and_all_in_one_go(
     tmp_path: Path, registry: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """LLaMA-Factory's qwen3vl_lora_sft.yaml and mllm_demo took five rounds of argument errors
-    (issue 9, line 16)."""
+    """LLaMA-Factory's qwen3vl_lora_sft.yaml and mllm_demo took five rounds of argument errors."""
     registry.write_text(json.dumps({"mllm_demo": PICTURES}))
     (tmp_path / "data" / "p.json").write_text(json.dumps([MEDIA, MEDIA]))
     (tmp_path / "parts.jsonl").write_text(

@@ -1,4 +1,4 @@
-"""dataset_info.json is written whole, by one at a time, and nothing in it is lost (issue 4)."""
+"""dataset_info.json is written whole, by one at a time, and nothing in it is lost."""
 
 import json
 import subprocess

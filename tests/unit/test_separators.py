@@ -1,4 +1,4 @@
-"""Files named .csv whose cells are separated by something else (issue 9, line 9)."""
+"""Files named .csv whose cells are separated by something else."""
 
 import json
 from pathlib import Path

@@ -1,5 +1,5 @@
 """What a check says of a set as a whole: for which stage it is, columns that nobody reads, labels
-of one side, one answer to everything, two answers to one question (issue 9, lines 9 and 10)."""
+of one side, one answer to everything, two answers to one question."""
 
 import json
 from pathlib import Path

@@ -77,7 +77,7 @@ TAKEN: list[tuple[dict[str, Any], Values]] = [
 
 
 def test_each_name_is_taken() -> None:
-    """The names that issue 10 and the journey J2 say, and their kin."""
+    """The names that tutorials use, and their kin."""
     for given, meant in TAKEN:
         values, problems = parse(names.rows_of(given, "train"), "train")
         assert errors(problems) == [], given

@@ -1,4 +1,4 @@
-"""A file is copied into data/ once, under its content's hash, or not at all (issue 4)."""
+"""A file is copied into data/ once, under its content's hash, or not at all."""
 
 import errno
 import gzip

@@ -1,5 +1,5 @@
 """What a value of a file is, whatever the file's format: a text by one rule; a field that a table
-format filled up with null was not there (issue 9, lines 5 and 9)."""
+format filled up with null was not there."""
 
 import datetime as dt
 import json
