@@ -1,6 +1,6 @@
 """Rows of the argument table to widgets, their values back, `when` to show and hide."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -35,7 +35,7 @@ class Form:
         self.groups: dict[str, Any] = {}
         self.borrowed: set[str] = set()
 
-    def add(self, *names: str, start: Mapping[str, Value] | None = None) -> None:
+    def add(self, *names: str, start: Values | None = None) -> None:
         """Draw the widgets of these rows here, at their defaults or at `start`."""
         for name in names:
             value = (start or {}).get(name, FIELDS[name].default_in(self.task))
@@ -95,7 +95,7 @@ class Form:
         return self.components + [box for box, _ in self.groups.values()]
 
     def values(
-        self, given: Sequence[Any], under: Mapping[str, Value] | None = None
+        self, given: Sequence[Any], under: Values | None = None
     ) -> tuple[Values, list[Problem]]:
         """Checked values of all rows from what the widgets hold, and every problem.
 
@@ -139,14 +139,14 @@ class Form:
             found[f"group-{title}"] = (any(name in applying for name in names), "")
         return {**found, "": (True, DEFAULT_LANGUAGE)}
 
-    def show(self, values: Mapping[str, Value]) -> list[Any]:
+    def show(self, values: Values) -> list[Any]:
         """Updates that put these values into the widgets that there are; the box is emptied."""
         return [
             gr.update(value="" if name == BOX else _display(FIELDS[name], values[name]))
             for name in self.widgets
         ]
 
-    def fill(self, values: Mapping[str, Value]) -> list[Any]:
+    def fill(self, values: Values) -> list[Any]:
         """Updates that put these values (the rest at their defaults) into the widgets.
 
         What has no widget goes into the box for further arguments.

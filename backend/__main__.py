@@ -82,12 +82,12 @@ def _task(task: str, words: list[str]) -> int:
 
     prepare()
     task, values = _values(task, words, tell_resumption)
-    given = values.get("output_dir")
-    goes_on = bool(given) and resuming.is_asked(values)
-    said = log_size(output(str(given))) if goes_on else 0
+    arguments = resolved(values)
+    goes_on = resuming.is_asked(arguments)
+    told = log_size(output(arguments.output_dir)) if arguments.output_dir and goes_on else 0
     folder = launch.start(task, values)
     tell(run_folder.read(folder).notices)
-    return follow(folder, said)
+    return follow(folder, told)
 
 
 def _work(task: str, words: list[str], folder: Path) -> int:

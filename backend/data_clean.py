@@ -107,12 +107,13 @@ def _counter(given: Namespace, more: list[str], stage: str) -> Count:
     if errors(problems):
         raise UsageError(*errors(problems))
     values, _ = run_names.resolve(values)
-    if not values["model_name_or_path"]:
+    arguments = resolved(values)
+    if not arguments.model_name_or_path:
         raise UsageError(Problem(code="model_required", field="model_name_or_path"))
     installation.require_worker()
     from backend.cleaning.lengths import Counter
 
-    return Counter(resolved(values))
+    return Counter(arguments)
 
 
 def _job(given: Namespace) -> Job:

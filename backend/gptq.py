@@ -50,7 +50,7 @@ def samples(tokenizer: Any, values: Arguments) -> list[dict[str, torch.Tensor]]:
     """At most nsamples windows of maxlen tokens ([1, length] int64) of the joined texts."""
     count = values.export_quantization_nsamples
     length = values.export_quantization_maxlen
-    path = local(str(values[FIELD]))
+    path = local(str(values.export_quantization_dataset))
     ids: list[int] = []
     for text in _texts(path):
         if len(ids) >= count * length:

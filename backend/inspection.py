@@ -115,9 +115,10 @@ def _values(words: list[str]) -> Arguments:
 
 def _opened(values: Arguments) -> Opened:
     """The template of these values; raises ModelError, UsageError (no set, no model)."""
-    for name, code in (("dataset", "dataset"), ("model_name_or_path", "model")):
-        if not values.get(name):
-            raise UsageError(Problem(code=f"{code}_required", field=name))
+    if not values.dataset:
+        raise UsageError(Problem(code="dataset_required", field="dataset"))
+    if not values.model_name_or_path:
+        raise UsageError(Problem(code="model_required", field="model_name_or_path"))
     tokenizer = load.tokenizer(values)
     own = templates.carried(tokenizer) or None
     return templates.load(values, tokenizer), own
@@ -196,7 +197,7 @@ def _kept(values: Arguments, held: dict[str, Opened]) -> Opened:
     folder = load.base_folder(values)
     files = sorted((file.name, file.stat().st_mtime_ns) for file in folder.glob("*.js*"))
     files += [(file.name, file.stat().st_mtime_ns) for file in folder.glob("*.jinja")]
-    rest = {name: value for name, value in values.items() if name not in OF_DATA}
+    rest = {name: value for name, value in values.as_mapping().items() if name not in OF_DATA}
     key = json.dumps([rest, str(folder), files], sort_keys=True, default=str)
     if key not in held:
         while len(held) >= HELD:

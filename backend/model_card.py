@@ -28,12 +28,12 @@ def write(folder: Path, values: Arguments, results: Mapping[str, float], base: s
     parts = [
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---",
         f"# {folder.name}",
-        f"{base}, fine-tuned with Tuneboard ({values['stage']}, {values['finetuning_type']}).",
+        f"{base}, fine-tuned with Tuneboard ({values.stage}, {values.finetuning_type}).",
         "## Data",
-        f"- trained on: {values.get('dataset') or values.get('tokenized_path')}\n"
+        f"- trained on: {values.dataset or values.tokenized_path}\n"
         f"- evaluated on: {_evaluated(values)}",
         "## Arguments",
-        f"```yaml\n{to_yaml(values, 'train')}```",
+        f"```yaml\n{to_yaml(values.as_mapping(), 'train')}```",
         "## Results",
         _table(results),
         "## Versions",

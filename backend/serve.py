@@ -196,7 +196,7 @@ def _with_environment(values: Arguments) -> Arguments:
     problems: list[Problem] = []
     for name, variable in ENVIRONMENT.items():
         given = os.environ.get(variable)
-        if not given or values.get(name) != FIELDS[name].default:
+        if not given or getattr(values, name) != FIELDS[name].default:
             continue
         try:
             merged[name] = FIELDS[name].parse(given)

@@ -7,6 +7,7 @@ little can fail: it goes on when the page, the terminal or the launcher is gone.
 
 import contextlib
 import ctypes
+import dataclasses
 import datetime
 import os
 import resource
@@ -22,6 +23,7 @@ from backend.contract.files import dump, read_json, write_atomic
 from backend.contract.home import home
 from backend.contract.processes import Process
 from backend.contract.run_files import EXIT, LAUNCH, LOCK, LOG, RUN, STOP, hold, request_stop
+from backend.contract.typed import Arguments
 
 POLL_SECONDS = 0.2
 LOCK_SECONDS = 5.0  # a supervisor before us may still be on its way out
@@ -159,11 +161,17 @@ def _program(run: dict[str, object]) -> list[str]:
     other = os.environ.get("TUNEBOARD_WORKER")
     if other:
         return shlex.split(other)
-    values = run.get("arguments")
-    trains = run.get("kind") == "train" and isinstance(values, dict)
-    count = devices.group(values) if trains and isinstance(values, dict) else 0
+    count = devices.group(_arguments(run)) if run.get("kind") == "train" else 0
     module = ["backend.group", str(count)] if count else ["backend"]
     return [sys.executable, "-P", "-m", *module]
+
+
+def _arguments(run: dict[str, object]) -> Arguments:
+    """The arguments of run.json; names that this version does not know are left out."""
+    row = run.get("arguments")
+    names = {each.name for each in dataclasses.fields(Arguments)}
+    known = row if isinstance(row, dict) else {}
+    return Arguments.of({name: value for name, value in known.items() if name in names})
 
 
 def _write_launch(folder: Path, leader: Process, began: float) -> None:

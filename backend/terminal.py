@@ -5,7 +5,6 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TextIO
@@ -13,7 +12,7 @@ from typing import TextIO
 from backend.contract import launch, resumed_run, resuming, run_folder, run_names
 from backend.contract.arguments import judged, pairs
 from backend.contract.checkpoints import FOLDER
-from backend.contract.field import Value
+from backend.contract.field import Values
 from backend.contract.home import home, looked_in, relative, saves
 from backend.contract.model_folder import local
 from backend.contract.preflight import check_paths
@@ -102,7 +101,7 @@ def _report(folder: Path) -> int:
     return run_folder.exit_code(folder)
 
 
-def tell_resumption(values: Mapping[str, Value], stream: TextIO | None = None) -> None:
+def tell_resumption(values: Values, stream: TextIO | None = None) -> None:
     """From where a training goes on, and each argument that is another now, as a table."""
     found = resuming.resumption(values)
     if found is None:

@@ -280,7 +280,7 @@ def _trust(job: Job) -> dict[str, bool]:
 def _figures(job: Job, made: Path, corpus: texts.Corpus, learned: Learned) -> dict[str, Any]:
     """What was gained and what it cost, as it is written beside the model."""
     after = _reloaded(job, made)
-    sets = names(job.values.get(FOR_KNOWN)) or [str(shipped("data") / n) for n in KNOWN]
+    sets = names(job.values.known_dataset) or [str(shipped("data") / n) for n in KNOWN]
     known = (part for text in _texts(job, sets, FOR_KNOWN) for part in texts.chunks_of(text))
     sample = list(islice(known, KNOWN_MOST))
     shown = islice(learned.pieces, SHOWN)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.i18n import has, t
 from backend.contract import dataset_info, launch, run_folder
-from backend.contract.arguments import format_value, judged, parse
+from backend.contract.arguments import format_value, judged, parse, resolved
 from backend.contract.dataset_info import names
 from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
@@ -14,6 +14,7 @@ from backend.contract.home import relative
 from backend.contract.preflight import check_paths
 from backend.contract.problems import Problem, TuneboardError, UsageError, errors
 from backend.contract.run_folder import RunView, State
+from backend.contract.typed import Arguments
 
 SETS = ("dataset", "eval_dataset")
 OF_THIS_RUN = {"output_dir", "overwrite_output_dir", "resume_from_checkpoint"}
@@ -66,7 +67,7 @@ def of(view: RunView) -> Cure:
     """The cure for a training that has failed; an empty one where nothing simple helps."""
     if view.task != "train" or view.state not in {State.FAILED, State.OUT_OF_MEMORY}:
         return Cure()
-    values = arguments(view)
+    values = resolved(arguments(view))
     if view.state is State.OUT_OF_MEMORY:
         return Cure(_less_memory(values))
     problems = [*([view.reason] if view.reason else []), *view.more]
@@ -75,43 +76,41 @@ def of(view: RunView) -> Cure:
         packages = dict.fromkeys(str(each.params.get("package", "")) for each in missing)
         return Cure(command=f"pip install {' '.join(packages)}")
     if any(each.code == "loss_not_finite" for each in problems):
-        return Cure({"learning_rate": float(str(values["learning_rate"])) / 10})
+        return Cure({"learning_rate": values.learning_rate / 10})
     if any(each.code == "swanlab_failed" for each in problems):
         return Cure({"use_swanlab": False})
     changes = _without_sets(values, problems)
-    gone = (set(names(values[name])) - set(names(value)) for name, value in changes.items())
+    gone = (set(names(getattr(values, name))) - set(names(left)) for name, left in changes.items())
     return Cure(changes, without=tuple(sorted(set().union(*gone))))
 
 
-def _less_memory(values: Values) -> Values:
+def _less_memory(values: Arguments) -> Values:
     """Half the batch with twice the accumulation (the same step), and activations not kept; at
     batch size 1, half the length."""
-    batch, steps = values["per_device_train_batch_size"], values["gradient_accumulation_steps"]
-    length = values["cutoff_len"]
-    changes: Values = {}
-    if isinstance(batch, int) and isinstance(steps, int) and batch > 1:
-        changes["per_device_train_batch_size"] = batch // 2
-        changes["gradient_accumulation_steps"] = steps * 2
-    elif isinstance(length, int) and length >= 2 * SHORTEST:
-        changes["cutoff_len"] = length // 2
-    if values["disable_gradient_checkpointing"]:
+    changes: dict[str, Value] = {}
+    if values.per_device_train_batch_size > 1:
+        changes["per_device_train_batch_size"] = values.per_device_train_batch_size // 2
+        changes["gradient_accumulation_steps"] = values.gradient_accumulation_steps * 2
+    elif values.cutoff_len >= 2 * SHORTEST:
+        changes["cutoff_len"] = values.cutoff_len // 2
+    if values.disable_gradient_checkpointing:
         changes["disable_gradient_checkpointing"] = False
     return changes
 
 
-def _without_sets(values: Values, problems: Sequence[Problem]) -> Values:
+def _without_sets(values: Arguments, problems: Sequence[Problem]) -> Values:
     """The data sets without those that a problem names, where others are left."""
-    changes: Values = {}
+    changes: dict[str, Value] = {}
     bad = {name for each in problems for name in _sets_of(each, values)}
     for argument in SETS:
-        given = names(values[argument])
+        given = names(getattr(values, argument))
         rest: Value = ",".join(name for name in given if name not in bad) or None
         if rest and len(names(rest)) < len(given):
             changes[argument] = rest
     return changes
 
 
-def _sets_of(problem: Problem, values: Values) -> list[str]:
+def _sets_of(problem: Problem, values: Arguments) -> list[str]:
     """The data sets, as the form names them, that a problem is about."""
     params = problem.params
     if problem.code.startswith("dataset_") or "set" in params:
@@ -119,8 +118,8 @@ def _sets_of(problem: Problem, values: Values) -> list[str]:
     if "file" not in params:
         return []
     file = Path(str(params["file"]))
-    chosen = [name for argument in SETS for name in names(values[argument])]
-    return [name for name in chosen if _holds(name, file, values["dataset_dir"])]
+    chosen = [name for argument in SETS for name in names(getattr(values, argument))]
+    return [name for name in chosen if _holds(name, file, values.dataset_dir)]
 
 
 def _holds(name: str, file: Path, dataset_dir: Value) -> bool:

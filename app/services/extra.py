@@ -44,8 +44,8 @@ def merged(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, lis
     own = {canonical_name(name)[:80] for name in more}
     values, problems = parse({**raw, **more}, task)
     idle = set(raw) - own - {row.name for row in active(values, task)}
-    values |= {name: default for name, default in defaults(task).items() if name in idle}
-    return values, unread + _at_box([*problems, *ignored(values, task)], own)
+    reset = {name: default for name, default in defaults(task).items() if name in idle}
+    return {**values, **reset}, unread + _at_box([*problems, *ignored(values, task)], own)
 
 
 def _at_box(problems: Sequence[Problem], own: set[str]) -> list[Problem]:

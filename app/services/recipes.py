@@ -9,9 +9,9 @@ from pathlib import Path
 from app.i18n import has, t
 from app.services import run_text, runs
 from backend.contract import launch, recipes, run_folder
-from backend.contract.arguments import format_value, pairs
+from backend.contract.arguments import format_value, pairs, parse, resolved
 from backend.contract.dataset_info import names as listed
-from backend.contract.field import Value
+from backend.contract.field import Values
 from backend.contract.problems import Problem, TuneboardError
 from backend.contract.recipes import Plan, Recipe, Stage
 from backend.contract.run_folder import RunView
@@ -38,7 +38,7 @@ class Given:
 
     recipe: str
     name: str
-    bar: Mapping[str, Value]
+    bar: Values
     datasets: Mapping[str, Sequence[str]]
     more: str
 
@@ -66,9 +66,10 @@ def text(recipe: Recipe, lang: str) -> str:
 
 
 def _step(recipe: Recipe, stage: Stage, lang: str) -> str:
-    values = {**recipe.base, **stage.arguments}
-    kind = str(values.get("stage", "sft")) if stage.task == "train" else stage.task
-    method = str(values.get("finetuning_type", "lora")) if stage.task == "train" else ""
+    kind, method = stage.task, ""
+    if stage.task == "train":
+        arguments = resolved(parse({**recipe.base, **stage.arguments}, "train")[0])
+        kind, method = arguments.stage, arguments.finetuning_type
     before = ", ".join(dict.fromkeys(stage.links.values()))
     parts = [kind, method, t("recipes.after", lang, stages=before) if before else ""]
     what = run_text.plain(", ".join(part for part in parts if part))

@@ -13,15 +13,16 @@ from app.i18n import t
 from app.services import inspection, row_html
 from backend import datafiles
 from backend.contract import dataset_info
+from backend.contract.arguments import resolved
 from backend.contract.field import Values
 from backend.contract.problems import Params, Problem, TuneboardError, UsageError
+from backend.contract.typed import Arguments
 from backend.datafiles import formats, layouts
 from backend.datafiles.turns import RowError
 
 PAGE = 5
 VIEWS = ("raw", "conversation", "tokens")
 SEARCH_S = 5.0
-NEEDED = (("dataset", "dataset_required"), ("model_name_or_path", "model_required"))
 
 Rows = list[datafiles.Hit]
 
@@ -46,7 +47,7 @@ class Shown:
 
 def look(values: Values, wish: Wish, lang: str) -> Shown:
     """The rows of the first chosen set; what is wrong is told in the same place."""
-    chosen = dataset_info.names(values.get("dataset"))
+    chosen = dataset_info.names(resolved(values).dataset)
     if not chosen:
         return Shown(t("preview.nothing", lang))
     try:
@@ -57,7 +58,8 @@ def look(values: Values, wish: Wish, lang: str) -> Shown:
 
 
 def _look(values: Values, name: str, wish: Wish, lang: str) -> Shown:
-    entry = dataset_info.find(name, values.get("dataset_dir"), to_learn=False)
+    arguments = resolved(values)
+    entry = dataset_info.find(name, arguments.dataset_dir, to_learn=False)
     if entry.path is None:
         if wish.view == "tokens" and not wish.words:
             return _hub(values, name, wish, lang)
@@ -68,7 +70,7 @@ def _look(values: Values, name: str, wish: Wish, lang: str) -> Shown:
     if wish.view == "tokens":
         return Shown(where, _tokens(values, rows, wish, lang), onward)
     if wish.view == "conversation":
-        return Shown(where, _conversations(entry, rows, values, lang), onward)
+        return Shown(where, _conversations(entry, rows, arguments, lang), onward)
     return Shown(where, row_html.raw([(hit.number, hit.row) for hit in rows], lang), onward)
 
 
@@ -97,13 +99,12 @@ def _found(path: Path, name: str, wish: Wish, lang: str) -> tuple[str, Rows, int
     return where, numbered, first if at_end else last
 
 
-def _conversations(entry: dataset_info.Entry, rows: Rows, values: Values, lang: str) -> str:
+def _conversations(entry: dataset_info.Entry, rows: Rows, values: Arguments, lang: str) -> str:
     assert entry.path is not None
-    stage, strict = str(values.get("stage") or "sft"), bool(values.get("strict_turns"))
     first = rows[0].row if rows[0].number == 0 else datafiles.page(entry.path, 0, 1).rows[0]
     place = (str(entry.path), 1)
-    layout = layouts.layout(entry, first, place, layouts.WANTED[stage])
-    read = formats.reader(layout, strict=strict)
+    layout = layouts.layout(entry, first, place, layouts.WANTED[values.stage])
+    read = formats.reader(layout, strict=values.strict_turns)
     parts = []
     for number, line, row in rows:
         params: Params = {"file": place[0], "line": line, "count": 1}
@@ -165,9 +166,11 @@ def notices(answer: inspection.Message, lang: str) -> list[str]:
 
 
 def _require(values: Values) -> None:
-    for name, code in NEEDED:
-        if not values.get(name):
-            raise UsageError(Problem(code=code, field=name))
+    arguments = resolved(values)
+    if not arguments.dataset:
+        raise UsageError(Problem(code="dataset_required", field="dataset"))
+    if not arguments.model_name_or_path:
+        raise UsageError(Problem(code="model_required", field="model_name_or_path"))
 
 
 def measurable(values: Values) -> Values:

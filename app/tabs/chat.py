@@ -15,7 +15,7 @@ from app.tabs import chat_feedback, message, plain_chatbot
 from app.tabs.context import Context, in_turn
 from app.tabs.plain_chatbot import PlainChatbot
 from backend.contract import boundary
-from backend.contract.arguments import judged
+from backend.contract.arguments import judged, resolved
 from backend.contract.home import home, relative
 from backend.contract.preflight import check_paths
 from backend.contract.problems import TuneboardError, UsageError, errors
@@ -325,7 +325,7 @@ def _options(form: Form, given: Sequence[Any], seed: str, tools: str) -> dict[st
         raise UsageError(*errors(problems))
     return {
         **{name: values[name] for name in OPTIONS},
-        "max_tokens": values["max_new_tokens"],
+        "max_tokens": resolved(values).max_new_tokens,
         "seed": chat_turns.seed(seed),
         "tools": chat_turns.tools(tools) or None,
     }

@@ -22,8 +22,8 @@ SECRETS = [
 FREE = [BOX, *SECRETS]  # the box in which one may be typed, and what it must not name
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
-Values = dict[str, Any]
-Put = Callable[[Values], Values]
+Boxes = dict[str, Any]
+Put = Callable[[Boxes], Boxes]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Keeper:
             gr.on([box.change for box in parts], None, parts, None, js=write, **QUIET)
 
 
-def _read(text: object) -> Values:
+def _read(text: object) -> Boxes:
     """What a browser has kept; {} where that is nothing of ours."""
     try:
         values = json.loads(str(text or "{}"))

@@ -11,7 +11,7 @@ from app.form import Form, problem_lines
 from app.tabs import answer
 from app.tabs.context import Context
 from backend.contract import launch, run_folder
-from backend.contract.arguments import judged
+from backend.contract.arguments import judged, resolved
 from backend.contract.command import PROGRAM, Command
 from backend.contract.field import Values
 from backend.contract.home import home
@@ -158,8 +158,8 @@ class Launcher:
         """Values with the output folder, and every problem and notice."""
         values, problems = self.form.values(given)
         run_name = (name or "").strip() or new_name(self.task)
-        if "output_dir" in values and not values["output_dir"]:
-            values["output_dir"] = self._output_dir(model, values, run_name)
+        if "output_dir" in values and not resolved(values).output_dir:
+            values = {**values, "output_dir": self._output_dir(model, values, run_name)}
         problems = judged(values, problems, self.task)
         bad_name = run_folder.check_name(run_name)
         if bad_name:

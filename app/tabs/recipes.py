@@ -166,13 +166,13 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
     )
 
 
-def _with_data(values: dict[str, Any]) -> dict[str, Any]:
+def _with_data(boxes: dict[str, Any]) -> dict[str, Any]:
     """What was kept; the chosen recipe's own data sets where none were."""
     try:
-        found = recipes.data(contract.read(str(values.get("choice", FIRST))))
+        found = recipes.data(contract.read(str(boxes.get("choice", FIRST))))
     except TuneboardError:
-        return values
-    return {**{f"data{n}": names for n, names in enumerate(found.values())}, **values}
+        return boxes
+    return {**{f"data{n}": names for n, names in enumerate(found.values())}, **boxes}
 
 
 def _hidden() -> Any:

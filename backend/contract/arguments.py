@@ -32,13 +32,13 @@ def defaults(task: str) -> Values:
     return {row.name: row.default_in(task) for row in fields_of(task)}
 
 
-def active(values: Mapping[str, Value], task: str) -> list[Field]:
+def active(values: Values, task: str) -> list[Field]:
     """The rows that apply, given the values of the others (missing ones count as default)."""
     whole = {**defaults(task), **values}
     return [row for row in fields_of(task) if row.active(whole, task)]
 
 
-def canonical(values: Mapping[str, Value], task: str) -> Values:
+def canonical(values: Values, task: str) -> Values:
     """Every argument of the subcommand; what does not apply is at its default."""
     rows = {row.name for row in active(values, task)}
     return {
@@ -47,7 +47,7 @@ def canonical(values: Mapping[str, Value], task: str) -> Values:
     }
 
 
-def changed(values: Mapping[str, Value], task: str) -> Values:
+def changed(values: Values, task: str) -> Values:
     """Only what applies and differs from the default: what is written to a command or file."""
     start = defaults(task)
     return {name: value for name, value in canonical(values, task).items() if value != start[name]}
@@ -59,7 +59,7 @@ def parse(raw: Mapping[str, object], task: str) -> tuple[Values, list[Problem]]:
     Evaluate gives the likeliest answers, unless do_sample or one of the sampling numbers is given.
     It ends at MAX_PROBLEMS: such a file is something else, and each suggestion takes time.
     """
-    values = defaults(task)
+    values = dict(defaults(task))
     if task == "eval" and DRAWN & {canonical_name(given) for given in raw}:
         values["do_sample"] = True
     problems: list[Problem] = []
@@ -167,7 +167,7 @@ def judged(values: Values, problems: Sequence[Problem], task: str) -> list[Probl
     return [*problems, *(one for one in broken(values, task) if one.field not in wrong)]
 
 
-def ignored(values: Mapping[str, Value], task: str) -> list[Problem]:
+def ignored(values: Values, task: str) -> list[Problem]:
     """A notice for each value that was given and does not apply, with what it would need."""
     applying = {row.name for row in active(values, task)}
     start = defaults(task)
@@ -187,7 +187,7 @@ def needs(row: Field, task: str) -> str:
     )
 
 
-def to_argv(values: Mapping[str, Value], task: str) -> list[str]:
+def to_argv(values: Values, task: str) -> list[str]:
     """`--name value` pairs of what differs from the defaults; secrets never.
 
     A value that begins with a dash is written `--name=value`, so that it cannot read as an option.
@@ -224,13 +224,13 @@ def from_argv(argv: Sequence[str], task: str) -> tuple[Values, list[Problem]]:
     return values, problems + more + wrong
 
 
-def only_evaluates(values: Mapping[str, Value]) -> bool:
+def only_evaluates(values: Values) -> bool:
     """Whether `tuneboard train` with these values is to evaluate: do_predict without do_train, or
     do_train switched off."""
-    trains = values["do_train"]
-    if trains is None:
-        return bool(values["do_predict"])
-    return not trains and bool(values["do_predict"] or values["do_eval"])
+    arguments = resolved(values)
+    if arguments.do_train is None:
+        return arguments.do_predict
+    return not arguments.do_train and (arguments.do_predict or arguments.do_eval)
 
 
 def as_evaluation(words: Sequence[str]) -> tuple[Values, list[Problem]]:
@@ -247,8 +247,8 @@ def as_evaluation(words: Sequence[str]) -> tuple[Values, list[Problem]]:
         elif problem.field in FOREIGN or given[problem.field] != FIELDS[problem.field].default:
             told.append(dataclasses.replace(problem, code="only_training", notice=True))
     told += [p for p in wrong if takes(p.field, "train") and not takes(p.field, "eval")]
-    values["eval_dataset"] = values["eval_dataset"] or given["dataset"]
-    return values, told
+    sets = resolved(values).eval_dataset or resolved(given).dataset
+    return {**values, "eval_dataset": sets}, told
 
 
 def _is_file(word: str) -> bool:
@@ -275,7 +275,7 @@ def pairs(words: list[str]) -> tuple[dict[str, object], list[Problem]]:
     return raw, problems
 
 
-def to_yaml(values: Mapping[str, Value], task: str) -> str:
+def to_yaml(values: Values, task: str) -> str:
     """What differs from the defaults, as YAML that `tuneboard <task>` accepts; no secrets."""
     return write_mapping(
         {name: value for name, value in changed(values, task).items() if not FIELDS[name].secret}
@@ -289,16 +289,21 @@ def from_yaml(path: str, task: str) -> tuple[Values, list[Problem]]:
     return values, problems + wrong
 
 
-def resolved(values: Mapping[str, Value]) -> Arguments:
+def resolved(values: Values) -> Arguments:
     """Typed arguments of values that were checked, with what follows from others filled in:
     lora_alpha is twice lora_rank when unset.
 
     Raises TypeError where a name is no argument's.
     """
-    rank = values.get("lora_rank")
-    if "lora_alpha" in values and values["lora_alpha"] is None and isinstance(rank, int):
-        values = {**values, "lora_alpha": 2 * rank}
-    return Arguments.of(values)
+    arguments = Arguments.of(values)
+    if "lora_alpha" in values and alpha_follows(values):
+        return arguments.replace(lora_alpha=2 * arguments.lora_rank)
+    return arguments
+
+
+def alpha_follows(values: Values) -> bool:
+    """Whether lora_alpha is unset, so that it follows from lora_rank."""
+    return values.get("lora_alpha") is None
 
 
 def _row(name: str, task: str) -> Field:

@@ -1,41 +1,38 @@
-"""What Arguments is beside its attributes: a mapping of the values that it was made from."""
+"""What Arguments is beside its attributes: which of its values were set, and which are defaults."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
 from typing import Self
 
-from backend.contract.field import Value
+from backend.contract.field import Value, Values
 
 
-class Bag(Mapping[str, Value]):
-    """Names and values in the order in which they were given; what was not given is not in it.
+class Bag:
+    """Knows the names of the values that it was made from: `name in arguments` asks for one.
 
-    It has no text of its own (repr): some values are secrets.
+    An attribute whose value was not set is at its default. There is no text of it all (repr): some
+    values are secrets.
     """
 
-    _given: tuple[str, ...] = ()
+    _names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, values: Mapping[str, Value]) -> Self:
+    def of(cls, values: Values) -> Self:
         """Arguments with these values. Raises TypeError where a name is no argument's."""
-        made = cls(**values)
-        object.__setattr__(made, "_given", tuple(values))
-        return made
+        arguments = cls(**values)
+        object.__setattr__(arguments, "_names", tuple(values))
+        return arguments
 
     def replace(self, **changes: Value) -> Self:
         """The same but for some values. Raises TypeError where a name is no argument's."""
-        made = dataclasses.replace(self, **changes)  # type: ignore[type-var]
-        object.__setattr__(made, "_given", tuple(dict.fromkeys([*self._given, *changes])))
-        return made
+        arguments = dataclasses.replace(self, **changes)  # type: ignore[type-var]
+        names = tuple(dict.fromkeys([*self._names, *changes]))
+        object.__setattr__(arguments, "_names", names)
+        return arguments
 
-    def __getitem__(self, name: str) -> Value:
-        if name not in self._given:
-            raise KeyError(name)
-        value: Value = getattr(self, name)
-        return value
+    def as_mapping(self) -> dict[str, Value]:
+        """The values that were set, by name and in their order."""
+        return {name: getattr(self, name) for name in self._names}
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._given)
-
-    def __len__(self) -> int:
-        return len(self._given)
+    def __contains__(self, name: str) -> bool:
+        """Whether the value of this name was set; a subcommand sets all that it takes."""
+        return name in self._names

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backend.contract.arguments import to_argv
-from backend.contract.field import Value
+from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 
 PROGRAM = "tuneboard"
@@ -19,7 +19,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def build(cls, task: str, values: Mapping[str, Value]) -> "Command":
+    def build(cls, task: str, values: Values) -> "Command":
         """The command of a subcommand with these values."""
         secrets = {
             FIELDS[name].to: str(value)

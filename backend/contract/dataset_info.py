@@ -15,6 +15,7 @@ from backend.contract.field import Value
 from backend.contract.home import REGISTRY as REGISTRY
 from backend.contract.problems import DataError, Problem
 from backend.contract.stages import SCORED
+from backend.contract.typed import Arguments
 
 ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
 REMOTE = "REMOTE:"  # as dataset_dir, before the id of a repository that holds a registry
@@ -114,25 +115,23 @@ def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: boo
     return entry
 
 
-def check(values: Mapping[str, Value], task: str) -> list[Problem]:
+def check(values: Arguments, task: str) -> list[Problem]:
     """Everything wrong with the data sets that a task's values name."""
     if task not in {"train", "eval", "vocab"}:
         return []
-    dataset_dir = values.get("dataset_dir")
     problems = _unmixed(values)
     for argument in ("dataset", "eval_dataset", "known_dataset"):
-        for name in names(values.get(argument)):
+        for name in names(getattr(values, argument)):
             try:
-                entry = find(name, dataset_dir, argument)
+                entry = find(name, values.dataset_dir, argument)
             except DataError as error:
                 problems += [each for each in error.problems if each not in problems]
                 continue
             if task == "vocab":  # reads texts of any stage
                 continue
-            stage = str(values.get("stage") or "sft")
-            code = _unfit(entry, stage)
+            code = _unfit(entry, values.stage)
             if code:
-                problems.append(_problem(code, argument, name=name, stage=stage))
+                problems.append(_problem(code, argument, name=name, stage=values.stage))
     return problems
 
 
@@ -142,11 +141,11 @@ def probabilities(joined: Value) -> list[float]:
     return [part / sum(parts) for part in parts]
 
 
-def _unmixed(values: Mapping[str, Value]) -> list[Problem]:
+def _unmixed(values: Arguments) -> list[Problem]:
     """Probabilities that are not one for each data set."""
-    sets = len(names(values.get("dataset")))
-    found = len(probabilities(values.get("interleave_probs")))
-    if found in {0, sets} or str(values.get("mix_strategy") or "concat") == "concat":
+    sets = len(names(values.dataset))
+    found = len(probabilities(values.interleave_probs))
+    if found in {0, sets} or values.mix_strategy == "concat":
         return []
     return [_problem("interleave_probs", "interleave_probs", sets=sets)]
 

@@ -1,10 +1,10 @@
 """How many devices there are and are wanted, told without any library of theirs."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
-from backend.contract.field import TRUE, Value
+from backend.contract.field import TRUE
+from backend.contract.typed import Arguments
 
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 AMD, RENDER = Path("/dev/kfd"), Path("/dev/dri")
@@ -21,7 +21,7 @@ def gpus() -> int:
     return len(list(NVIDIA.glob("*"))) or int(WINDOWS.exists())
 
 
-def group(values: Mapping[str, Value]) -> int:
+def group(values: Arguments) -> int:
     """How many processes a training is to have in a group; 0 for one process without a group.
 
     FORCE_TORCHRUN, NPROC_PER_NODE and what asks for a group by itself (DeepSpeed) count; where no
@@ -31,6 +31,6 @@ def group(values: Mapping[str, Value]) -> int:
     forced = os.environ.get("FORCE_TORCHRUN", "").strip().lower() in TRUE
     if number.isdigit() and int(number) > 1:
         return int(number)
-    if forced or values.get("deepspeed"):
-        return 1 if number.isdigit() or values.get("use_cpu") else max(1, gpus())
+    if forced or values.deepspeed:
+        return 1 if number.isdigit() or values.use_cpu else max(1, gpus())
     return 0

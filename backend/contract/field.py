@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from backend.contract.problems import Problem
 
 Value = bool | int | float | str | None
-Values = dict[str, Value]
+Values = Mapping[str, Value]
 Kind = Literal["bool", "int", "float", "text", "choice", "list", "numbers", "path", "json"]
 When = tuple[tuple[str, tuple[Value, ...]], ...]
 

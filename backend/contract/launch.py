@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from backend.contract import boundary, places, resumed_run, resuming, run_folder
+from backend.contract.arguments import parse, resolved
 from backend.contract.command import Command
-from backend.contract.field import Value, Values
+from backend.contract.field import Values
 from backend.contract.files import read_json, write_atomic
 from backend.contract.home import code_path, home, output, relative, saves, started_in
 from backend.contract.names import check_output_dir, plain
@@ -51,8 +52,8 @@ def start(
     and, with `exclusive`, "run_in_way" while another run goes on; UsageError where a training
     cannot be resumed so, or there is nothing left to do.
     """
-    given = values.get("output_dir")
-    problem = check_output_dir(str(given)) if given else None
+    chosen = resolved(values).output_dir
+    problem = check_output_dir(chosen) if chosen else None
     if problem:
         raise RunFolderError(problem)
     if task == "train":
@@ -60,8 +61,8 @@ def start(
     with _one_at_a_time() as sequence:
         if exclusive:
             _require_free()
-        folder = output(str(given)) if given else unused(default_output_dir(values, task))
-        if "output_dir" in values and not given:
+        folder = output(chosen) if chosen else unused(default_output_dir(values, task))
+        if "output_dir" in values and not chosen:
             values = {**values, "output_dir": relative(folder)}
         command = Command.build(task, values)
         command = replace(command, env={**command.env, **(env or {})})
@@ -118,7 +119,8 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
         if view.task != RECIPE:
             words = [f"--{resuming.FIELD}", str(_checkpoint(path))]
         if view.task == "train":
-            resuming.require(resumed_run.arguments_of(view)[0] | {resuming.FIELD: words[1]})
+            values = {**resumed_run.arguments_of(view)[0], resuming.FIELD: words[1]}
+            resuming.require(values)
         places.note(saves(), path)  # it may have been moved since it was started
         (path / SUPERVISOR_LOG).touch()  # from here on the run is starting
         run_folder.archive(path)
@@ -135,10 +137,12 @@ def find_runs(folder: Path) -> list[Path]:
     return [each for each in found if each not in before]
 
 
-def default_output_dir(values: Mapping[str, Value], task: str, model: str | None = None) -> Path:
-    """saves/<model name>/<finetuning_type>/<task>_<time>; `model` is the name, where chosen."""
-    name = plain(model or str(values.get("model_name_or_path") or "model"))
-    method = plain(str(values.get("finetuning_type") or task))
+def default_output_dir(values: Values, task: str, model: str | None = None) -> Path:
+    """saves/<model name>/<finetuning_type>/<task>_<time>; `model` is the name, where chosen. A task
+    without a method has its own name in its place."""
+    arguments = resolved(values)
+    name = plain(model or arguments.model_name_or_path or "model")
+    method = plain(arguments.finetuning_type if "finetuning_type" in values else task)
     when = f"{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
     return saves() / (f"{name}-runs" if name in TAKEN else name) / method / f"{task}_{when}"
 
@@ -161,7 +165,7 @@ def _require_free() -> None:
 def _require_inside(view: RunView) -> None:
     """Raises RunFolderError where a visitor resumes a run that works outside the boundary: said
     here, it does not make a failed run of the one that was to go on."""
-    problems = check_paths(view.arguments, view.task)
+    problems = check_paths(parse(view.arguments, view.task)[0], view.task)
     outside = [problem for problem in problems if problem.code == boundary.CODE]
     if outside:
         raise RunFolderError(*outside)
@@ -169,7 +173,7 @@ def _require_inside(view: RunView) -> None:
 
 def _checkpoint(path: Path) -> Path:
     """The checkpoint that a run goes on from; RunFolderError where there is none."""
-    checkpoint, problems = resuming.checkpoint_of(resumed_run.of_run(path))
+    checkpoint, problems = resuming.checkpoint_of(resolved(resumed_run.of_run(path)))
     if checkpoint is None:
         raise RunFolderError(*problems)
     return checkpoint

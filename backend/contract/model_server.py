@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from backend.contract.arguments import resolved
 from backend.contract.command import Command
 from backend.contract.field import Values
 from backend.contract.home import code_path, home, started_in
@@ -48,8 +49,8 @@ class ModelServer:
         """Start the child with these values of `tuneboard api`; `status` tells how it goes."""
         port = _free_port()
         self._key, self._url = secrets.token_urlsafe(32), f"http://127.0.0.1:{port}"
-        adapter = str(values["adapter_name_or_path"] or "")
-        self._model = Path(adapter or str(values["model_name_or_path"])).name
+        model = resolved(values)
+        self._model = Path(model.adapter_name_or_path or str(model.model_name_or_path)).name
         built = Command.build("api", {**values, "port": port})
         handle, name = tempfile.mkstemp(prefix="tuneboard-chat-", suffix=".log")
         self._log = Path(name)

@@ -4,7 +4,6 @@ Quick: no file is read whole, nothing is imported.
 """
 
 import os
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -22,9 +21,10 @@ from backend.contract import (
     teacher,
     template_names,
 )
+from backend.contract.arguments import resolved
 from backend.contract.dataset_info import names
 from backend.contract.devices import gpus
-from backend.contract.field import Value
+from backend.contract.field import Value, Values
 from backend.contract.fields import FIELDS
 from backend.contract.fields.trainer import METRICS
 from backend.contract.fields.training import ZERO
@@ -35,6 +35,7 @@ from backend.contract.model_folder import adapter_problems, local, model_problem
 from backend.contract.names import check_output_dir
 from backend.contract.problems import Problem
 from backend.contract.stages import TRL
+from backend.contract.typed import Arguments
 
 # Tracking services by the name that report_to takes -> the package that must be there.
 TRACKERS = {
@@ -74,7 +75,7 @@ PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
 )
 
 
-def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
+def check_paths(values: Values, task: str) -> list[Problem]:
     """Everything wrong with model, adapters, data sets, packages and output folder of a task.
 
     Where a visitor of the page names a path outside the boundary, nothing else is looked at.
@@ -82,26 +83,27 @@ def check_paths(values: Mapping[str, Value], task: str) -> list[Problem]:
     outside = check_places(values)
     if outside:
         return outside
-    named = run_names.check(values)
+    arguments = resolved(values)
+    named = run_names.check(arguments)
     settled = {problem.field for problem in named}
     found = [
         *installation.check_worker(),
-        *check_model(values),
-        *dataset_info.check(values, task),
-        *check_packages(values),
-        *check_token(values),
-        *check_deepspeed(values),
-        *check_engine(values),
-        *template_names.check(values),
-        *(_check_training(values) if task == "train" else []),
-        *(check_export(values) if task in {"export", "vocab"} else []),
+        *check_model(arguments),
+        *dataset_info.check(arguments, task),
+        *check_packages(arguments),
+        *check_token(arguments),
+        *check_deepspeed(arguments),
+        *check_engine(arguments),
+        *template_names.check(arguments.template),
+        *(_check_training(arguments) if task == "train" else []),
+        *(check_export(arguments) if task in {"export", "vocab"} else []),
         *_check_resume(values),
-        *_check_output(values),
+        *_check_output(arguments),
     ]
     return named + [problem for problem in found if problem.field not in settled]
 
 
-def check_places(values: Mapping[str, Value]) -> list[Problem]:
+def check_places(values: Values) -> list[Problem]:
     """Paths that lead out of the folders which the visitor of a page may use; data sets apart."""
     found: list[Problem | None] = []
     for row in FIELDS.values():
@@ -114,15 +116,15 @@ def check_places(values: Mapping[str, Value]) -> list[Problem]:
     return [problem for problem in found if problem]
 
 
-def _check_training(values: Mapping[str, Value]) -> list[Problem]:
+def _check_training(values: Arguments) -> list[Problem]:
     checks = (rewards.check, reward_model.check, teacher.check, check_metric, check_new_tokens)
     return [problem for check in checks for problem in check(values)]
 
 
-def check_new_tokens(values: Mapping[str, Value]) -> list[Problem]:
+def check_new_tokens(values: Arguments) -> list[Problem]:
     """A file of described tokens that is not there or is none."""
     field = "new_special_tokens_config"
-    given = str(values.get(field) or "")
+    given = values.new_special_tokens_config or ""
     content, problems = read_mapping(given) if given else ({}, [])
     if not given or (content and not problems):
         return []
@@ -130,55 +132,53 @@ def check_new_tokens(values: Mapping[str, Value]) -> list[Problem]:
     return [Problem(code="new_tokens_file", field=field, params=params)]
 
 
-def check_metric(values: Mapping[str, Value]) -> list[Problem]:
+def check_metric(values: Arguments) -> list[Problem]:
     """A figure to tell the best model by that no evaluation of this stage measures."""
     field = "metric_for_best_model"
-    name = str(values.get(field) or "").removeprefix("eval_")
-    known = METRICS[str(values.get("stage") or "sft")]
+    name = (values.metric_for_best_model or "").removeprefix("eval_")
+    known = METRICS[values.stage]
     if name and name not in known:
         params = {"value": name[:80], "choices": ", ".join(known)}
         return [Problem(code="not_choice", field=field, params=params)]
-    if name == "accuracy" and not values.get("compute_accuracy"):
+    if name == "accuracy" and not values.compute_accuracy:
         return [Problem(code="accuracy_not_measured", field=field)]
     return []
 
 
-def check_model(values: Mapping[str, Value]) -> list[Problem]:
+def check_model(values: Arguments) -> list[Problem]:
     """Problems of the model and adapter folders."""
-    if not values.get("model_name_or_path") or values.get("hub_name") == "modelscope":
+    if not values.model_name_or_path or values.hub_name == "modelscope":
         return []
-    problems = model_problems(str(values["model_name_or_path"])) or check_quantized(values)
-    for name in names(values.get("adapter_name_or_path")):
+    name = values.model_name_or_path
+    problems = model_problems(name) or check_quantized(local(name), values)
+    for name in names(values.adapter_name_or_path):
         problems += adapter_problems(name)
-    if values.get("ref_model"):
-        problems += model_problems(str(values["ref_model"]), "ref_model")
-    for name in names(values.get("ref_model_adapters")):
+    if values.ref_model:
+        problems += model_problems(values.ref_model, "ref_model")
+    for name in names(values.ref_model_adapters):
         problems += adapter_problems(name, "ref_model_adapters")
     return problems
 
 
-def check_quantized(
-    values: Mapping[str, Value], field: str = "model_name_or_path"
-) -> list[Problem]:
+def check_quantized(folder: Path, values: Arguments) -> list[Problem]:
     """What keeps a folder with quantised weights from being loaded; hub ids pass."""
-    folder = local(str(values[field]))
-    return requirements.folder_problems(folder, values, field, installed)
+    return requirements.folder_problems(folder, values, installed)
 
 
-def check_packages(values: Mapping[str, Value]) -> list[Problem]:
+def check_packages(values: Arguments) -> list[Problem]:
     """Optional packages that these values need and that are not installed."""
     problems = [
         problem
         for field, needing, module, requirement in PACKAGES
-        if values.get(field) in needing
+        if getattr(values, field) in needing
         for problem in _check_package(field, module, requirement)
     ]
     problems += requirements.check(values, installed)
-    watched_here = values.get("use_swanlab") and values.get("swanlab_mode") == "local"
+    watched_here = values.use_swanlab and values.swanlab_mode == "local"
     if watched_here and not installed("swanboard"):  # swanlab 0.10 logs an error and goes on
         params = {"package": "'swanlab[dashboard]'"}
         problems.append(Problem(code="package_missing", field="swanlab_mode", params=params))
-    for tracker in names(values.get("report_to")):
+    for tracker in names(values.report_to):
         package = TRACKERS.get(tracker, "")
         if tracker in {"none", "all"}:
             continue
@@ -207,17 +207,17 @@ def _check_package(field: str, module: str, requirement: str) -> list[Problem]:
     return [Problem(code="package_release", field=field, params=params)]
 
 
-def check_engine(values: Mapping[str, Value]) -> list[Problem]:
+def check_engine(values: Arguments) -> list[Problem]:
     """A server of others without a GPU: their builds for CPUs are not supported yet."""
-    engine = values.get("infer_backend")
+    engine = values.infer_backend
     if engine not in ("vllm", "sglang") or gpus():
         return []
     return [Problem(code="engine_needs_gpu", field="infer_backend", params={"engine": engine})]
 
 
-def check_deepspeed(values: Mapping[str, Value]) -> list[Problem]:
+def check_deepspeed(values: Arguments) -> list[Problem]:
     """DeepSpeed that is not installed, or a config that is no JSON file."""
-    given = str(values.get("deepspeed") or "")
+    given = values.deepspeed or ""
     if not given:
         return []
     problems = []
@@ -232,30 +232,30 @@ def check_deepspeed(values: Mapping[str, Value]) -> list[Problem]:
     return problems
 
 
-def check_token(values: Mapping[str, Value]) -> list[Problem]:
+def check_token(values: Arguments) -> list[Problem]:
     """A push to the hub without a token: none given, in the environment, or kept by a login."""
-    wanted = values.get("push_to_hub") or values.get("export_hub_model_id")
+    wanted = values.push_to_hub or values.export_hub_model_id
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     kept = Path(os.environ.get("HF_TOKEN_PATH") or home / "token")
-    given = values.get("hf_hub_token") or os.environ.get("HF_TOKEN")
+    given = values.hf_hub_token or os.environ.get("HF_TOKEN")
     if not wanted or given or kept.is_file():
         return []
     return [Problem(code="hub_token_missing", field="hf_hub_token")]
 
 
-def check_export(values: Mapping[str, Value]) -> list[Problem]:
+def check_export(values: Arguments) -> list[Problem]:
     """A target folder that holds something, or a kind of file that is not written."""
     problems = []
-    if values.get("export_legacy_format"):
+    if values.export_legacy_format:
         problems.append(Problem(code="export_legacy_format", field="export_legacy_format"))
-    texts = values.get("export_quantization_dataset")
-    if values.get("export_quantization_bit") and texts and not local(str(texts)).exists():
-        params = {"path": looked_in(str(texts))}
+    texts = values.export_quantization_dataset
+    if values.export_quantization_bit and texts and not local(texts).exists():
+        params = {"path": looked_in(texts)}
         field = "export_quantization_dataset"
         problems.append(Problem(code="export_calibration_missing", field=field, params=params))
-    if not values.get("export_dir"):
+    if not values.export_dir:
         return problems
-    target = output(str(values["export_dir"]))
+    target = output(values.export_dir)
     params = {"path": str(target)}
     try:
         if target.is_symlink() or (target.exists() and not target.is_dir()):
@@ -268,15 +268,15 @@ def check_export(values: Mapping[str, Value]) -> list[Problem]:
     return problems
 
 
-def _check_resume(values: Mapping[str, Value]) -> list[Problem]:
+def _check_resume(values: Values) -> list[Problem]:
     """A checkpoint to resume from that is not there, or arguments that it cannot go on with."""
     found = resuming.resumption(values)
-    return found.problems() if found else resuming.checkpoint_of(values)[1]
+    return found.problems() if found else resuming.checkpoint_of(resolved(values))[1]
 
 
-def _check_output(values: Mapping[str, Value]) -> list[Problem]:
+def _check_output(values: Arguments) -> list[Problem]:
     """An output folder that is a file, or whose place cannot be written to."""
-    given = str(values.get("output_dir") or "")
+    given = values.output_dir or ""
     if not given:
         return []
     wrong = check_output_dir(given)

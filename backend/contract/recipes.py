@@ -30,6 +30,7 @@ from backend.contract.arguments import (
     ignored,
     judged,
     parse,
+    resolved,
     takes,
 )
 from backend.contract.command import PROGRAM, Command
@@ -166,18 +167,18 @@ def plan(recipe: Recipe, group: str, given: Mapping[str, object]) -> Plan:
     given = {_canonical(name): value for name, value in given.items()}
     steps: list[Step] = []
     for stage in recipe.stages:
-        folders = {step.name: str(step.values.get("output_dir")) for step in steps}
+        folders = {step.name: str(resolved(step.values).output_dir) for step in steps}
         raw = _raw(recipe, stage, given, folders)
         values, problems = parse(raw, stage.task)
         values, notices = run_names.resolve(values)
         problems += notices
-        if stage.task == "export" and not values["export_dir"]:
-            values["export_dir"] = _result(group)
+        if stage.task == "export" and not resolved(values).export_dir:
+            values = {**values, "export_dir": _result(group)}
         first = steps[0].values if steps else values
         folder = _folder(values, stage, first, f"{group}-{len(steps) + 1}-{stage.name}")
         own = {name: value for name, value in stage.links.items() if raw[name] == folders[value]}
         told = (*judged(values, problems, stage.task), *_in_vain(stage, values, given))
-        values = canonical(values, stage.task) | {"output_dir": relative(folder)}
+        values = {**canonical(values, stage.task), "output_dir": relative(folder)}
         steps.append(Step(stage.name, stage.task, values, folder, own, told))
     return Plan(recipe, group, tuple(steps), given, tuple(_unused(recipe, given)))
 
@@ -285,7 +286,7 @@ def _in_vain(stage: Stage, values: Values, given: Mapping[str, object]) -> list[
 
 def _folder(values: Values, stage: Stage, first: Values, name: str) -> Path:
     """saves/<base model>/<method>/<group>-<n>-<stage>."""
-    model = plain(str(first.get("model_name_or_path") or "model"))
+    model = plain(resolved(first).model_name_or_path or "model")
     return default_output_dir(values, stage.task, model).parent / name
 
 

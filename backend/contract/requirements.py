@@ -3,7 +3,7 @@
 Standard library only and quick: nothing is imported to find out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from backend.contract.field import Value
 from backend.contract.fields.optimizer import GALORE_8BIT, OPTIMIZERS
 from backend.contract.files import read_json
 from backend.contract.problems import Problem
+from backend.contract.typed import Arguments
 
-Values = Mapping[str, Value]
 Installed = Callable[[str], bool]
 
 # (argument, values) that compute with kernels for GPUs alone
@@ -51,23 +51,23 @@ FOLDERS = {
 }
 
 
-def check(values: Values, installed: Installed) -> list[Problem]:
+def check(values: Arguments, installed: Installed) -> list[Problem]:
     """A package or a GPU that the optimiser, the quantisation or a booster needs and has not."""
     problems = []
-    package = OPTIMIZERS.get(str(values.get("optim") or ""))
+    package = OPTIMIZERS.get(values.optim)
     if package and not installed(package[0]):
         problems.append(_missing("optim", package[1]))
-    module, name = QUANTIZERS[str(values.get("quantization_method") or "bnb")]
+    module, name = QUANTIZERS[values.quantization_method]
     problems += [
-        _missing(field, name) for field in BITS if values.get(field) and not installed(module)
+        _missing(field, name) for field in BITS if getattr(values, field) and not installed(module)
     ]
     if devices.gpus() == 0:
         problems += [
             Problem(code="gpu_needed", field=field)
             for field, needing in GPU_ONLY
-            if values.get(field) in needing
+            if getattr(values, field) in needing
         ]
-        if values.get("use_galore") and values.get("optim") in GALORE_8BIT:
+        if values.use_galore and values.optim in GALORE_8BIT:
             problems.append(Problem(code="gpu_needed", field="optim"))
     return problems
 
@@ -80,17 +80,16 @@ def quantized_as(folder: Path) -> str:
     return str(settings.get("quant_method") or "unknown")
 
 
-def folder_problems(
-    folder: Path, values: Values, field: str, installed: Installed
-) -> list[Problem]:
+def folder_problems(folder: Path, values: Arguments, installed: Installed) -> list[Problem]:
     """What keeps a model folder with quantised weights from being loaded as it is wanted."""
+    field = "model_name_or_path"
     method = quantized_as(folder)
     if not method:
         return []
     params = {"path": str(folder), "method": method}
     if method not in FOLDERS:
         return [Problem(code="quantized_unknown", field=field, params=params)]
-    if values.get("quantization_bit"):
+    if values.quantization_bit:
         return [Problem(code="quantized_twice", field="quantization_bit", params=params)]
     needed = FOLDERS[method]
     problems = [

@@ -7,15 +7,13 @@ refused  the run cannot go on so: `problem.<effect>` says why, and what to do in
 Every argument of a training has its kind here (a test sees to that); docs/reference.md shows them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from backend.contract.field import Value
-from backend.contract.fields import FIELDS
 from backend.contract.stages import GROUPED
+from backend.contract.typed import Arguments
 
 Kind = Literal["taken", "kept", "refused"]
-Values = Mapping[str, Value]
 
 
 class OnResume(NamedTuple):
@@ -131,45 +129,45 @@ DEVICES = "devices"  # no argument: the machine and the environment say how many
 OF_ROWS = ROWS | OTHER_ROWS | {DEVICES, *_TAKEN["batch"].split(), *_TAKEN["order"].split()}
 
 
-def on_resume(name: str, then: Values, now: Values) -> OnResume:
+def on_resume(name: str, then: Arguments, now: Arguments) -> OnResume:
     """What becomes of an argument that has changed, given all others then and now."""
-    stateful = {then.get("lr_scheduler_type"), now.get("lr_scheduler_type")} & set(STATEFUL)
+    stateful = {then.lr_scheduler_type, now.lr_scheduler_type} & set(STATEFUL)
     if name in RATE and stateful:
         return OnResume("refused", "resume_schedule_state")
-    if name == "loraplus_lr_ratio" and not (then.get(name) and now.get(name)):
+    if name == "loraplus_lr_ratio" and not (then.loraplus_lr_ratio and now.loraplus_lr_ratio):
         return OnResume("refused", "resume_other_optimizer")
-    if name == "disable_shuffling" and now.get("streaming"):
+    if name == "disable_shuffling" and now.streaming:
         return OnResume("taken", "other_rows")
     if name in OF_ROWS and in_rounds(now):
         return OnResume("refused", "resume_other_rounds")
     if name == DEVICES:
-        spread = bool(now.get("deepspeed"))  # each device keeps its part of the optimizer's state
+        spread = bool(now.deepspeed)  # each device keeps its part of the optimizer's state
         return OnResume("refused", "resume_other_devices") if spread else OnResume("taken", name)
     return ON_RESUME[name]
 
 
-def begins_again(changed: Iterable[str], then: Values, now: Values) -> bool:
+def begins_again(changed: Iterable[str], then: Arguments, now: Arguments) -> bool:
     """Whether a change of these arguments makes the rows others, so that no place in them holds.
 
     A row that is only written otherwise keeps its place, unless several share one.
     """
     names = set(changed)
-    if names & OTHER_ROWS or ("disable_shuffling" in names and now.get("streaming")):
+    if names & OTHER_ROWS or ("disable_shuffling" in names and now.streaming):
         return True
     return bool(names & ROWS) and (packed(then) or packed(now))
 
 
-def in_rounds(values: Values) -> bool:
+def in_rounds(values: Arguments) -> bool:
     """Whether a stage draws answers once for several steps, whose batches cannot be cut anew."""
     passes = {
         "ppo": ("ppo_buffer_size", "ppo_epochs"),
         **dict.fromkeys(GROUPED, ("num_iterations",)),
     }
-    names = passes.get(str(values.get("stage")), ())
-    return any(values.get(name, FIELDS[name].default) not in (None, 1) for name in names)
+    names = passes.get(values.stage, ())
+    return any(getattr(values, name) not in (None, 1) for name in names)
 
 
-def packed(values: Values) -> bool:
+def packed(values: Arguments) -> bool:
     """Whether several texts share a row, so that another text may move all rows after it."""
-    blocks = values.get("stage") == "pt" and values.get("packing") is not False
-    return blocks or bool(values.get("packing") or values.get("neat_packing"))
+    blocks = values.stage == "pt" and values.packing is not False
+    return blocks or bool(values.packing or values.neat_packing)

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from backend.contract.arguments import parse
+from backend.contract.arguments import parse, resolved
 from backend.contract.checkpoints import FOLDER, MANIFEST, verify
 from backend.contract.field import Values
 from backend.contract.fields import FIELDS
@@ -36,18 +36,19 @@ def of_run(path: Path) -> Values:
 def in_own_folder(values: Values, path: Path) -> tuple[Values, list[Problem]]:
     """The values as of a training that goes on in the folder `path`, and a problem for each that
     asks for another folder, or for another checkpoint than the newest one that is whole."""
-    folder = output(str(values.get("output_dir") or path))
+    asked = resolved(values)
+    folder = output(asked.output_dir or str(path))
     elsewhere = {
         "output_dir": folder.resolve() != path.resolve(),
-        "overwrite_output_dir": bool(values.get("overwrite_output_dir")),
+        "overwrite_output_dir": asked.overwrite_output_dir,
     }
     params = {"path": relative(path), **_way(path)}
     problems = [
         Problem(code="resume_other_folder", field=name, params=params)
-        for name, asked in elsewhere.items()
-        if asked
+        for name, differs in elsewhere.items()
+        if differs
     ]
-    point = str(values.get(FIELD) or "").strip()
+    point = (asked.resume_from_checkpoint or "").strip()
     if point.lower() not in NEWEST:
         problems += _other_checkpoint(point, path)
     return {**values, **of_run(path)}, problems
@@ -57,7 +58,7 @@ def _other_checkpoint(point: str, path: Path) -> list[Problem]:
     """What keeps a run from going on from the checkpoint `point`: a path, or the name of its
     folder in the run. Only the newest that is whole is taken: the ones after another would stay
     beside those of the new way, and be taken for its newest."""
-    newest = checkpoint_of(of_run(path))[0]
+    newest = checkpoint_of(resolved(of_run(path)))[0]
     if newest is None:
         return []  # said by the check of the paths
     folder = path / point if FOLDER.fullmatch(point) else local(point)

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.contract import devices, position
-from backend.contract.arguments import active, canonical, format_value, parse, resolved
+from backend.contract.arguments import (
+    active,
+    alpha_follows,
+    fields_of,
+    format_value,
+    parse,
+    resolved,
+)
 from backend.contract.checkpoints import FOLDER, MANIFEST, newest_whole, resumable, verify
 from backend.contract.dataset_info import names
 from backend.contract.field import Value, Values
@@ -25,6 +32,7 @@ from backend.contract.run_names import NAMING
 from backend.contract.run_view import read
 from backend.contract.states import State
 from backend.contract.texts import t
+from backend.contract.typed import Arguments
 
 FIELD = "resume_from_checkpoint"
 NEWEST = ("true", "auto")
@@ -78,7 +86,7 @@ class Resumption:
         refused = [each.problem() for each in self.changes if each.kind == "refused"]
         if refused or not self.nothing_left:
             return refused
-        longer = "max_steps" if self.values.get("max_steps") else "num_train_epochs"
+        longer = "max_steps" if resolved(self.values).max_steps else "num_train_epochs"
         params: Figures = {
             "step": self.step,
             "path": relative(self.checkpoint),
@@ -108,19 +116,19 @@ class Resumption:
         ]
 
 
-def resumption(values: Mapping[str, Value]) -> Resumption | None:
+def resumption(values: Values) -> Resumption | None:
     """How a training with these values goes on; None where it begins, or has no checkpoint that is
     whole. The checkpoint is read whole, once for a process (see checkpoints.verify)."""
-    checkpoint, damage = checkpoint_of(values)
+    now = resolved(values)
+    checkpoint, damage = checkpoint_of(now)
     if checkpoint is None:
         return None
-    now = dict(resolved(values))
-    then = _then(checkpoint, now)
-    if values.get("lora_alpha") is None and then.get("lora_rank") != now.get("lora_rank"):
-        now["lora_alpha"] = then.get("lora_alpha")  # it follows: the rank is what was changed
+    then = arguments_then(checkpoint, now)
+    if alpha_follows(values) and then.lora_rank != now.lora_rank:
+        now = now.replace(lora_alpha=then.lora_alpha)  # it follows: the rank is what was changed
     way = _Way.of(checkpoint, then, now)
     changes = way.changes()
-    kept = {each.name: then[each.name] for each in changes if each.kind == "kept"}
+    kept = {each.name: getattr(then, each.name) for each in changes if each.kind == "kept"}
     return Resumption(
         checkpoint=checkpoint,
         step=way.step,
@@ -128,12 +136,12 @@ def resumption(values: Mapping[str, Value]) -> Resumption | None:
         changes=changes,
         damage=tuple(damage),
         total=way.total,
-        nothing_left=not way.steps_left and not _unfinished(checkpoint, values),
+        nothing_left=not way.steps_left and not _unfinished(checkpoint, now),
         shortened=way.before is not None and way.before.total > max(way.total, way.step),
     )
 
 
-def require(values: Mapping[str, Value]) -> Values:
+def require(values: Values) -> Values:
     """The values with what is kept put back. Raises UsageError where a training cannot go on so."""
     found = resumption(values)
     if found is None:
@@ -144,21 +152,26 @@ def require(values: Mapping[str, Value]) -> Values:
     return found.values
 
 
-def checked(values: Mapping[str, Value]) -> Values:
+def checked(values: Values) -> Values:
     """As `require`. Raises RunFolderError where the checkpoint that is asked for is damaged or not
     there, or none is whole."""
-    checkpoint, problems = checkpoint_of(values)
+    checkpoint, problems = checkpoint_of(resolved(values))
     if checkpoint is None and problems:
         raise RunFolderError(*problems)
     return require(values)
 
 
-def is_asked(values: Mapping[str, Value]) -> bool:
+def is_asked(values: Arguments) -> bool:
     """Whether a training is to be resumed."""
-    return str(values.get(FIELD) or "").strip().lower() not in {"", "false"}
+    return _asked(values).lower() not in {"", "false"}
 
 
-def checkpoint_of(values: Mapping[str, Value]) -> tuple[Path | None, list[Problem]]:
+def _asked(values: Arguments) -> str:
+    """The checkpoint, or the word for one, that is asked for."""
+    return (values.resume_from_checkpoint or "").strip()
+
+
+def checkpoint_of(values: Arguments) -> tuple[Path | None, list[Problem]]:
     """The checkpoint that is asked for: a folder, or the newest of a run that is whole and has its
     optimizer's state; and what is wrong with newer ones.
 
@@ -166,7 +179,7 @@ def checkpoint_of(values: Mapping[str, Value]) -> tuple[Path | None, list[Proble
     """
     if not is_asked(values):
         return None, []
-    if str(values[FIELD]).strip().lower() in NEWEST and not values.get("output_dir"):
+    if _asked(values).lower() in NEWEST and not values.output_dir:
         return None, [Problem(code="resume_needs_folder", field="output_dir")]
     place, is_run = _place(values)
     if is_run:
@@ -177,7 +190,7 @@ def checkpoint_of(values: Mapping[str, Value]) -> tuple[Path | None, list[Proble
             return None, [last or _missing("no_checkpoint", place), *damage]
         return newest.path, damage
     if not place.is_dir():
-        return None, [_missing("checkpoint_missing", looked_in(str(values[FIELD])))]
+        return None, [_missing("checkpoint_missing", looked_in(_asked(values)))]
     try:
         if (place / MANIFEST).exists():
             verify(place)
@@ -192,36 +205,40 @@ def _missing(code: str, place: Path | str) -> Problem:
     return Problem(code=code, field=FIELD, params={"path": str(place)})
 
 
-def _place(values: Mapping[str, Value]) -> tuple[Path, bool]:
+def _place(values: Arguments) -> tuple[Path, bool]:
     """The folder that is asked for, and whether it is that of a run: "true" means output_dir."""
-    given = str(values.get(FIELD)).strip()
-    if given.lower() in NEWEST:
-        return output(str(values.get("output_dir") or "")), True
-    path = local(given)
+    asked = _asked(values)
+    if asked.lower() in NEWEST:
+        return output(values.output_dir or ""), True
+    path = local(asked)
     return path, (path / RUN).is_file()
 
 
-def steps_in_all(
-    before: Position, after: Position, then: Mapping[str, Value], now: Mapping[str, Value]
-) -> int:
+def steps_in_all(before: Position, after: Position, then: Arguments, now: Arguments) -> int:
     """How many steps a run takes in all that was at `before` and goes on at `after`."""
-    if now.get("max_steps"):
-        return int(str(now["max_steps"]))
-    same = before.cut_as(after) and not then.get("max_steps")
-    if same and then.get("num_train_epochs") == now.get("num_train_epochs"):
+    if now.max_steps:
+        return now.max_steps
+    same = before.cut_as(after) and not then.max_steps
+    if same and then.num_train_epochs == now.num_train_epochs:
         return before.total
-    return after.steps_in_all(float(str(now.get("num_train_epochs") or 0)))
+    return after.steps_in_all(now.num_train_epochs)
 
 
-def known_then(checkpoint: Path) -> Values:
-    """The arguments that a checkpoint was written with, as far as that is known."""
+def arguments_then(checkpoint: Path, now: Arguments) -> Arguments:
+    """The arguments that a checkpoint was written with; what is not known of then counts as it is
+    `now`."""
+    then = _known_then(checkpoint)
+    return resolved(then) if "model_name_or_path" in then else now.replace(**then)
+
+
+def _known_then(checkpoint: Path) -> Values:
     given = position.arguments(checkpoint)
     if not given:
         run = read_json(checkpoint.parent / RUN).get("arguments")
         given = run if isinstance(run, dict) else {}
     if given:
         known = {n: v for n, v in given.items() if n in FIELDS and "train" in FIELDS[n].tasks}
-        return dict(resolved(parse(known, "train")[0]))
+        return parse(known, "train")[0]
     config = read_json(checkpoint / ADAPTER_CONFIG)
     raw = {
         "finetuning_type": str(config.get("peft_type") or "").lower() or None,
@@ -232,29 +249,28 @@ def known_then(checkpoint: Path) -> Values:
     return {name: value for name, value in raw.items() if isinstance(value, str | int)}
 
 
-def changed(then: Mapping[str, Value], now: Mapping[str, Value]) -> list[str]:
+def changed(then: Arguments, now: Arguments) -> list[str]:
     """The arguments that apply in both and have another value now; secrets and places are none."""
-    both = {row.name for row in active(then, "train")} & {row.name for row in active(now, "train")}
+    applying = [{row.name for row in active(each.as_mapping(), "train")} for each in (then, now)]
     return [
-        name
-        for name in canonical(now, "train")
-        if name in both
-        and name in then
-        and name not in LAUNCH
-        and not FIELDS[name].secret
-        and not _same(name, then[name], now.get(name, FIELDS[name].default))
+        row.name
+        for row in fields_of("train")
+        if row.name in applying[0] & applying[1]
+        and row.name not in LAUNCH
+        and not row.secret
+        and not _same(row.name, getattr(then, row.name), getattr(now, row.name))
     ]
 
 
-def world(values: Mapping[str, Value]) -> int:
+def world(values: Arguments) -> int:
     """How many devices a training will have."""
     return max(1, devices.group(values))
 
 
-def cut_of(values: Mapping[str, Value], processes: int) -> Cut:
+def cut_of(values: Arguments, processes: int) -> Cut:
     """How a training with so many processes cuts its rows."""
-    rows = int(str(values.get("per_device_train_batch_size") or 1))
-    return Cut(rows * processes, int(str(values.get("gradient_accumulation_steps") or 1)))
+    rows = values.per_device_train_batch_size * processes
+    return Cut(rows, values.gradient_accumulation_steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,17 +279,17 @@ class _Way:
     where they lie is not known, and `total` is 0 where it follows from them."""
 
     step: int
-    then: Values
-    now: Values
+    then: Arguments
+    now: Arguments
     before: Position | None
     after: Position | None
     total: int
 
     @classmethod
-    def of(cls, checkpoint: Path, then: Values, now: Values) -> "_Way":
+    def of(cls, checkpoint: Path, then: Arguments, now: Arguments) -> "_Way":
         match, before = FOLDER.fullmatch(checkpoint.name), Position.of(checkpoint)
         step = before.step if before else int(match[1]) if match else 0
-        after, total = None, int(str(now.get("max_steps") or 0))
+        after, total = None, now.max_steps or 0
         if before and not begins_again(changed(then, now), then, now):
             after = before.going_on(cut_of(now, world(now)), before.size, before.order)
             total = steps_in_all(before, after, then, now)
@@ -287,11 +303,11 @@ class _Way:
     def changes(self) -> tuple[Change, ...]:
         """Every difference, with what becomes of it."""
         found = [
-            self._change(name, self.then[name], self.now.get(name, FIELDS[name].default))
+            self._change(name, getattr(self.then, name), getattr(self.now, name))
             for name in changed(self.then, self.now)
         ]
-        rows = int(str(self.then.get("per_device_train_batch_size") or 0))
-        if self.before and rows and self.before.batch != rows * world(self.now):
+        rows = self.then.per_device_train_batch_size
+        if self.before and self.before.batch != rows * world(self.now):
             found.append(self._change(DEVICES, self.before.batch // rows, world(self.now)))
         return tuple(found)
 
@@ -317,7 +333,7 @@ class _Way:
     def _text_of(self, name: str, effect: str) -> str:
         """Which text says what an argument that is taken up does, given the steps that are left."""
         same = self.before is not None and self.total == self.before.total
-        if name == "num_train_epochs" and self.now.get("max_steps"):
+        if name == "num_train_epochs" and self.now.max_steps:
             return "length_by_steps"
         if not self.steps_left:
             return "length_done" if effect == "length" else "no_step_left"
@@ -328,16 +344,11 @@ class _Way:
         return "length_same" if effect == "length" and same else effect
 
 
-def _then(checkpoint: Path, now: Values) -> Values:
-    """All arguments as they were; what is not known of then counts as it is now."""
-    then = known_then(checkpoint)
-    return then if "model_name_or_path" in then else {**now, **then}
-
-
-def _unfinished(checkpoint: Path, values: Mapping[str, Value]) -> bool:
+def _unfinished(checkpoint: Path, values: Arguments) -> bool:
     """Whether the run that goes on in its own folder has yet to save its result."""
-    folder = values.get("output_dir")
-    own = bool(folder) and output(str(folder)).resolve() == checkpoint.parent.resolve()
+    if not values.output_dir:
+        return False
+    own = output(values.output_dir).resolve() == checkpoint.parent.resolve()
     return own and read(checkpoint.parent).state is not State.SUCCEEDED
 
 

@@ -1,11 +1,9 @@
 """What page and command check of a reward model before a launch: is it there, and does it fit."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from backend.contract.addresses import is_address
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.files import read_json
 from backend.contract.methods import is_adapter
@@ -20,35 +18,35 @@ from backend.contract.model_folder import (
     model_problems,
 )
 from backend.contract.problems import Problem
+from backend.contract.typed import Arguments
 
-Values = Mapping[str, Value]
 FIELD = "reward_model"
 
 
-def needed(values: Values) -> bool:
+def needed(values: Arguments) -> bool:
     """Whether a run scores answers with a reward model."""
-    wanted = names(values.get("reward_functions"))
-    rewarded = FIELDS["reward_functions"].active(values, "train")
-    return values.get("stage") == "ppo" or (rewarded and FIELD in wanted)
+    wanted = names(values.reward_functions)
+    rewarded = FIELDS["reward_functions"].active(values.as_mapping(), "train")
+    return values.stage == "ppo" or (rewarded and FIELD in wanted)
 
 
-def is_shared(values: Values) -> bool:
+def is_shared(values: Arguments) -> bool:
     """Whether the reward adapter stands on the base that the policy's adapter stands on."""
-    return values.get("reward_model_type") == "lora" and is_adapter(values.get("finetuning_type"))
+    return values.reward_model_type == "lora" and is_adapter(values.finetuning_type)
 
 
-def check(values: Values) -> list[Problem]:
+def check(values: Arguments) -> list[Problem]:
     """Everything wrong with the reward model that a run names; hub ids pass."""
-    given = str(values.get(FIELD) or "")
+    given = values.reward_model or ""
     if not needed(values) or not given:
         return []
-    kind = values.get("reward_model_type")
+    kind = values.reward_model_type
     if kind == "api":
         return _check_address(given)
     if is_hub_id(given):
         return []
     folder = local(given)
-    adapters = names(values.get("reward_model_adapters")) if kind == "full" else []
+    adapters = names(values.reward_model_adapters) if kind == "full" else []
     problems = [each for name in adapters for each in adapter_problems(name, FIELD + "_adapters")]
     if kind == "lora" and (folder / CONFIG).is_file():
         return [_problem("reward_is_model", folder)]
@@ -61,19 +59,19 @@ def check(values: Values) -> list[Problem]:
     return check_shared(values, folder) if is_shared(values) else []
 
 
-def check_shared(values: Values, folder: Path) -> list[Problem]:
+def check_shared(values: Arguments, folder: Path) -> list[Problem]:
     """What keeps a reward adapter from standing on the policy's own base."""
-    own = str(values.get("model_name_or_path") or "")
-    given = ([own] if is_adapter_folder(own) else []) + names(values.get("adapter_name_or_path"))
-    if given if values.get("create_new_adapter") else given[:-1]:  # these are merged
+    own = values.model_name_or_path or ""
+    given = ([own] if is_adapter_folder(own) else []) + names(values.adapter_name_or_path)
+    if given if values.create_new_adapter else given[:-1]:  # these are merged
         return [_problem("reward_base_merged", folder)]
     base, mine = adapter_base(folder), adapter_base(local(own)) if is_adapter_folder(own) else own
     if _place(base) != _place(mine):
         return [_problem("reward_other_base", folder, base=base, model=mine)]
     # peft holds adapters of one kind beside each other
     found = str(read_json(folder / ADAPTER_CONFIG).get("peft_type") or "").lower()
-    if found != values.get("finetuning_type"):
-        wanted = str(values.get("finetuning_type"))
+    if found != values.finetuning_type:
+        wanted = values.finetuning_type
         return [_problem("reward_other_method", folder, found=found, wanted=wanted)]
     return []
 

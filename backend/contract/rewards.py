@@ -1,26 +1,24 @@
 """What page and command check of reward functions before a launch, beyond the rules."""
 
-from collections.abc import Mapping
-
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.fields import FIELDS
 from backend.contract.home import looked_in
 from backend.contract.model_folder import local
 from backend.contract.problems import Params, Problem
+from backend.contract.typed import Arguments
 
 
-def check(values: Mapping[str, Value]) -> list[Problem]:
+def check(values: Arguments) -> list[Problem]:
     """Weights that are not one a function, a Python file that is not there."""
-    if not FIELDS["reward_functions"].active(values, "train"):
+    if not FIELDS["reward_functions"].active(values.as_mapping(), "train"):
         return []
-    wanted = names(values.get("reward_functions"))
+    wanted = names(values.reward_functions)
     problems = []
-    weights = str(values.get("reward_weights") or "").split(",")
+    weights = (values.reward_weights or "").split(",")
     if weights != [""] and len(weights) != len(wanted):
         params: Params = {"given": len(weights), "wanted": len(wanted)}
         problems.append(Problem(code="reward_weights_count", field="reward_weights", params=params))
-    file = str(values.get("reward_python_file") or "")
+    file = values.reward_python_file or ""
     if "python" in wanted and file and not local(file).is_file():
         params = {"path": looked_in(file)}
         problems.append(

@@ -1,9 +1,8 @@
 """What a rule across several arguments is; the rules themselves are data in modules beside this."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from backend.contract.field import Value
+from backend.contract.field import Value, Values
 
 Condition = tuple[str, str, Value | tuple[Value, ...]]
 
@@ -23,12 +22,12 @@ class Rule:
     tasks: tuple[str, ...] = ("train",)
     notice: bool = False
 
-    def broken(self, values: Mapping[str, Value]) -> bool:
+    def broken(self, values: Values) -> bool:
         """Whether every condition holds."""
         return all(_holds(condition, values) for condition in self.conditions)
 
 
-def _holds(condition: Condition, values: Mapping[str, Value]) -> bool:
+def _holds(condition: Condition, values: Values) -> bool:
     name, operator, wanted = condition
     value = values.get(name)
     if operator in {"is", "not"}:

@@ -1,8 +1,6 @@
 """Rules that span several arguments, as data: where all conditions hold, the problem stands."""
 
-from collections.abc import Mapping
-
-from backend.contract.field import Value
+from backend.contract.field import Values
 from backend.contract.method_rules import METHOD_RULES
 from backend.contract.methods import ADAPTERS, QUANTIZABLE
 from backend.contract.problems import Problem
@@ -12,7 +10,7 @@ from backend.contract.trl_rules import TRL_RULES
 from backend.contract.tuning_rules import TUNING_RULES
 
 
-def broken(values: Mapping[str, Value], task: str) -> list[Problem]:
+def broken(values: Values, task: str) -> list[Problem]:
     """The problems and notices of every rule that these values break."""
     return [
         Problem(code=rule.code, field=rule.field, notice=rule.notice)

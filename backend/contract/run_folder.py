@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +25,7 @@ from backend.contract.checkpoints import (
     write_manifest,
 )
 from backend.contract.command import Command
-from backend.contract.field import Value
+from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 from backend.contract.files import dump, read_json, write_atomic
 from backend.contract.home import home, saves
@@ -92,9 +92,7 @@ KEPT = ("checkpoint-*", "*.safetensors", "*.bin", "generated_predictions.jsonl")
 PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "accelerate")
 
 
-def create(
-    path: Path, *, task: str, values: Mapping[str, Value], command: Command, sequence: int = 0
-) -> None:
+def create(path: Path, *, task: str, values: Values, command: Command, sequence: int = 0) -> None:
     """Make the folder of a run and what the launcher writes once: all of it, or nothing.
 
     An empty folder may be used. One that holds anything is refused with RunFolderError, unless it
@@ -162,12 +160,13 @@ class _Way(NamedTuple):
 
 
 @contextmanager
-def _way_made(path: Path, values: Mapping[str, Value]) -> Iterator[_Way]:
+def _way_made(path: Path, values: Values) -> Iterator[_Way]:
     """Move an ended run aside where that was asked for or costs nothing, and back if the block
     fails. Raises RunFolderError where nothing may be moved.
     """
-    resume = str(values.get("resume_from_checkpoint") or "").lower() not in {"", "false"}
-    overwrite = bool(values.get("overwrite_output_dir"))
+    asked = resolved(values)
+    resume = (asked.resume_from_checkpoint or "").lower() not in {"", "false"}
+    overwrite = asked.overwrite_output_dir
     if not _holds_anything(path) or not (resume or overwrite or without_result(path)):
         yield _Way()
         return
@@ -228,16 +227,16 @@ def _take(path: Path, *, reuse: bool) -> None:
         raise _refused("output_dir_in_use", path) from None
 
 
-def _row(
-    task: str, values: Mapping[str, Value], command: Command, sequence: int
-) -> dict[str, object]:
+def _row(task: str, values: Values, command: Command, sequence: int) -> dict[str, object]:
     """What run.json says of every run."""
     secret = {name for name, row in FIELDS.items() if row.secret}
     return {
         "schema": SCHEMA,
         "kind": task,
         "arguments": {
-            name: value for name, value in resolved(dict(values)).items() if name not in secret
+            name: value
+            for name, value in resolved(values).as_mapping().items()
+            if name not in secret
         },
         "argv": list(command.argv),
         "home": str(home()),
@@ -248,9 +247,7 @@ def _row(
     }
 
 
-def _write(
-    path: Path, task: str, values: Mapping[str, Value], command: Command, row: dict[str, object]
-) -> None:
+def _write(path: Path, task: str, values: Values, command: Command, row: dict[str, object]) -> None:
     write_atomic(path / ARGUMENTS, to_yaml(values, task))
     write_atomic(path / COMMAND, f"#!/bin/sh\n{command.shell()}\n")
     (path / COMMAND).chmod(0o755)

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from backend.contract import home
+from backend.contract.arguments import resolved
 from backend.contract.checkpoints import FOLDER, MANIFEST, TRAINER_STATE, checkpoints
 from backend.contract.dataset_info import names
-from backend.contract.field import Value, Values
+from backend.contract.field import Values
 from backend.contract.fields import FIELDS
 from backend.contract.files import read_json
 from backend.contract.home import relative, saves
@@ -23,6 +24,7 @@ from backend.contract.paths import ADAPTERS, anchored
 from backend.contract.problems import Problem
 from backend.contract.run_files import RUN
 from backend.contract.run_view import folders
+from backend.contract.typed import Arguments
 
 MODELS = ("model_name_or_path", "ref_model", "teacher_model")
 REWARD = "reward_model"
@@ -39,12 +41,13 @@ def resolve(values: Values) -> tuple[Values, list[Problem]]:
 
     A name that means no run, or several, stays: `check` says so before anything is loaded.
     """
-    resolved, notices = anchored(values), []
-    for field, given in _given(resolved):
-        parts = names(given) if FIELDS[field].kind == "list" else [str(given)]
-        found = [_meant(part, field, values) for part in parts]
+    whole, notices = dict(anchored(values)), []
+    arguments = resolved(values)
+    for field, given in _given(resolved(whole)):
+        parts = names(given) if FIELDS[field].kind == "list" else [given]
+        found = [_meant(part, field, arguments) for part in parts]
         pairs = list(zip(parts, found, strict=True))
-        resolved[field] = ",".join(
+        whole[field] = ",".join(
             relative(each[0]) if len(each) == 1 else part for part, each in pairs
         )
         notices += [
@@ -57,10 +60,10 @@ def resolve(values: Values) -> tuple[Values, list[Problem]]:
             for part, each in pairs
             if len(each) == 1
         ]
-    return resolved, notices
+    return whole, notices
 
 
-def check(values: Mapping[str, Value]) -> list[Problem]:
+def check(values: Arguments) -> list[Problem]:
     """What is wrong with names of runs: one means several, or a run that has no such weights, or
     nothing here (said of adapters only: a hub may have a model of one word, but no adapter)."""
     found = (
@@ -89,7 +92,7 @@ def looked_in(name: str) -> str:
     return ", ".join(places)
 
 
-def _problem(name: str, field: str, values: Mapping[str, Value]) -> Problem | None:
+def _problem(name: str, field: str, values: Arguments) -> Problem | None:
     meant = _meant(name, field, values)
     if len(meant) == 1 or not _may_name(name):
         return None
@@ -108,17 +111,17 @@ def _problem(name: str, field: str, values: Mapping[str, Value]) -> Problem | No
     return Problem(code=code, field=field, params=params)
 
 
-def _given(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
+def _given(values: Arguments) -> Iterator[tuple[str, str]]:
     """The arguments that name a folder with weights, where they are given."""
     for field in NAMING:
-        given = str(values.get(field) or "")
-        address = field == REWARD and values.get("reward_model_type") == "api"
+        given = str(getattr(values, field) or "")
+        address = field == REWARD and values.reward_model_type == "api"
         word = field == CHECKPOINT and given.lower() in WORDS
         if given and not address and not word:
             yield field, given
 
 
-def _meant(name: str, field: str, values: Mapping[str, Value]) -> list[Path]:
+def _meant(name: str, field: str, values: Arguments) -> list[Path]:
     """The folders that a name may mean in an argument: none where it is a path or a hub's id."""
     if not _may_name(name) or _is_there(name, field):
         return []
@@ -160,19 +163,20 @@ def _holds(folder: Path, field: str) -> bool:
     return adapter or (field not in ADAPTERS and (folder / CONFIG).is_file())
 
 
-def _is_reward(folder: Path, field: str, _values: Mapping[str, Value]) -> bool:
+def _is_reward(folder: Path, field: str, _values: Arguments) -> bool:
     scores = _arguments(folder).get("stage") == "rm"
     return scores == field.startswith(REWARD)
 
 
-def _of_model(folder: Path, _field: str, values: Mapping[str, Value]) -> bool:
-    mine = str(values.get("model_name_or_path") or "")
+def _of_model(folder: Path, _field: str, values: Arguments) -> bool:
+    mine = values.model_name_or_path or ""
     base = str(_arguments(folder).get("model_name_or_path") or "")
     return bool(mine) and (base == mine or local(base) == local(mine) or plain(base) == plain(mine))
 
 
-def _of_method(folder: Path, _field: str, values: Mapping[str, Value]) -> bool:
-    return _arguments(folder).get("finetuning_type") == values.get("finetuning_type")
+def _of_method(folder: Path, _field: str, values: Arguments) -> bool:
+    method = _arguments(folder).get("finetuning_type")
+    return "finetuning_type" in values and method == values.finetuning_type
 
 
 def _arguments(folder: Path) -> Mapping[str, object]:

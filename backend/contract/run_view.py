@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backend.contract import metrics, places, processes, silence
 from backend.contract.checkpoints import checkpoints
-from backend.contract.field import Value
+from backend.contract.field import Values
 from backend.contract.files import read_json
 from backend.contract.home import saves
 from backend.contract.names import plain
@@ -54,7 +54,7 @@ class RunView:
     phase: str = ""
     notices: tuple[Problem, ...] = ()
     silence: tuple[Problem, ...] = ()  # said where nothing has been heard of it for long
-    arguments: Mapping[str, Value] = field(default_factory=dict)
+    arguments: Values = field(default_factory=dict)
     argv: tuple[str, ...] = ()
 
     @property

@@ -1,27 +1,24 @@
 """What page and command check of a teacher before a launch: is it there, and has it an address."""
 
-from collections.abc import Mapping
-
 from backend.contract.addresses import is_address
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.model_folder import adapter_problems, is_hub_id, model_problems
 from backend.contract.problems import Problem
 from backend.contract.reward_model import is_adapter_folder
+from backend.contract.typed import Arguments
 
-Values = Mapping[str, Value]
 FIELD = "teacher_model"
 SERVER = "teacher_server"
 
 
-def check(values: Values) -> list[Problem]:
+def check(values: Arguments) -> list[Problem]:
     """Everything wrong with the teacher that a run names; hub ids pass."""
-    if values.get("stage") != "distillation":
+    if values.stage != "distillation":
         return []
-    given, address = str(values.get(FIELD) or ""), str(values.get(SERVER) or "")
+    given, address = values.teacher_model or "", values.teacher_server or ""
     problems = [
         each
-        for name in names(values.get(f"{FIELD}_adapters"))
+        for name in names(values.teacher_model_adapters)
         for each in adapter_problems(name, f"{FIELD}_adapters")
     ]
     if given and not is_hub_id(given):

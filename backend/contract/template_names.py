@@ -1,10 +1,9 @@
 """The names that the argument `template` takes; what they write is in backend/data/named.py."""
 
 import re
-from collections.abc import Mapping
 
-from backend.contract.field import Value
 from backend.contract.problems import Problem
+from backend.contract.typed import Arguments
 
 AUTO = "auto"  # the model's own template
 NAMES = (
@@ -67,14 +66,14 @@ BRINGS_ITS_OWN = frozenset(
 )
 
 
-def chosen(values: Mapping[str, Value]) -> str:
+def chosen(values: Arguments) -> str:
     """The name that the values mean."""
-    return str(values.get("template") or AUTO).strip().lower()
+    return _plain(values.template)
 
 
-def check(values: Mapping[str, Value]) -> list[Problem]:
+def check(template: str) -> list[Problem]:
     """A template name that is not taken, with what to write instead."""
-    name = chosen(values)
+    name = _plain(template)
     known = (AUTO, *NAMES, *ALIASES)
     if name in known:
         return []
@@ -85,6 +84,10 @@ def check(values: Mapping[str, Value]) -> list[Problem]:
     own = any(_bare(each) == _bare(name) for each in BRINGS_ITS_OWN)
     code = "template_brings_own" if own else "template_unknown"
     return [Problem(code=code, field="template", params={"value": name[:80]})]
+
+
+def _plain(template: str) -> str:
+    return template.strip().lower() or AUTO
 
 
 def _bare(name: str) -> str:

@@ -5,14 +5,13 @@ that it learned.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from backend.contract import template_names
 from backend.contract.dataset_info import names
-from backend.contract.field import Value
 from backend.contract.files import read_json
 from backend.contract.model_folder import local
+from backend.contract.typed import Arguments
 
 NAME = "tuneboard.json"
 
@@ -25,13 +24,13 @@ def write(folder: Path, template: str) -> None:
         (folder / NAME).write_text(json.dumps({"template": template}) + "\n")
 
 
-def read(values: Mapping[str, Value]) -> tuple[str, str]:
+def read(values: Arguments) -> tuple[str, str]:
     """The template that the last adapter, else the model, was trained with, and its folder.
 
     "auto" and "" where there is no note, or one with a name that is not known here.
     """
-    last = [str(values.get("model_name_or_path") or ""), *names(values.get("adapter_name_or_path"))]
+    last = [values.model_name_or_path or "", *names(values.adapter_name_or_path)]
     folder = local(last[-1])
     found = read_json(folder / NAME).get("template") if last[-1] else None
-    known = isinstance(found, str) and not template_names.check({"template": found})
+    known = isinstance(found, str) and not template_names.check(found)
     return (str(found), str(folder)) if known else (template_names.AUTO, "")

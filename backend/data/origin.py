@@ -45,7 +45,7 @@ def template(given: Template) -> list[Any]:
 
 def _source(one: Source) -> dict[str, Any]:
     entry, values = one.entry, one.values
-    filled = [values.get(name) for _, name in PLACEHOLDERS] if entry.placeholders else []
+    filled = [getattr(values, name) for _, name in PLACEHOLDERS] if entry.placeholders else []
     return {
         "content": one.content(),
         "layout": [entry.formatting, entry.columns, entry.tags, values.strict_turns],

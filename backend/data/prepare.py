@@ -203,7 +203,7 @@ def _packed(part: Part | None, work: Preparation, always: bool = False) -> Datas
     if not kind or not (always or kind == "blocks"):
         return part.rows.select_columns(examples.columns(work.stage))
     rows, _ = store.cached(
-        store.key([part.key, kind, work.limit, *(work.values.get(name) for name in MIX)]),
+        store.key([part.key, kind, work.limit, *(getattr(work.values, name) for name in MIX)]),
         packing.NEAT if kind == "neat" else packing.FEATURES,
         lambda write: _write_packed(part.rows, kind, work.limit, write),
         anew=work.anew,

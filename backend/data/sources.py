@@ -148,7 +148,7 @@ def opened(values: Arguments, argument: str) -> list[Source]:
     """
     return [
         Source(dataset_info.find(name, values.dataset_dir, argument), values, argument)
-        for name in dataset_info.names(values.get(argument))
+        for name in dataset_info.names(getattr(values, argument))
     ]
 
 
@@ -185,5 +185,5 @@ def _fill(conversation: Conversation, values: Arguments) -> None:
     """Write the assistant's name and maker where a row leaves a place for them."""
     for message in conversation.messages:
         for mark, name in PLACEHOLDERS:
-            if mark in message["content"] and values.get(name) is not None:
-                message["content"] = message["content"].replace(mark, str(values[name]))
+            if mark in message["content"] and name in values:
+                message["content"] = message["content"].replace(mark, getattr(values, name))

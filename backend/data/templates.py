@@ -47,7 +47,7 @@ def load(values: Arguments, tokenizer: Any) -> Template:
     without one gets "default", with a notice. Raises UsageError: unknown name (with a near one), or
     a template that cannot be rendered.
     """
-    unknown = template_names.check(values)
+    unknown = template_names.check(values.template)
     if unknown:
         raise UsageError(*unknown)
     name, folder = template_names.chosen(values), ""

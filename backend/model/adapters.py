@@ -217,8 +217,8 @@ def notices(values: Arguments) -> list[Problem]:
         found.append(Problem(code="pissa_converted", field="pissa_convert", notice=True))
     if values.init_lora_weights == "olora":
         found.append(Problem(code="olora_converted", field="init_lora_weights", notice=True))
-    field = "disable_gradient_checkpointing"
-    if not allows_checkpointing(values) and not values.get(field):
+    if not allows_checkpointing(values) and not values.disable_gradient_checkpointing:
+        field = "disable_gradient_checkpointing"
         found.append(Problem(code="prefix_without_checkpointing", field=field, notice=True))
     return found
 
@@ -308,7 +308,7 @@ def _unfit(model: Any, values: Arguments, error: Exception) -> ModelError:
 def _unknown_modules(model: Any, values: Arguments) -> UsageError:
     field = peft_methods.target_field(values)
     known = ", ".join(peft_methods.linear_names(model))
-    params = {"value": ", ".join(names(values.get(field))), "known": known}
+    params = {"value": ", ".join(names(getattr(values, field))), "known": known}
     return UsageError(Problem(code="modules_unknown", field=field, params=params))
 
 

@@ -39,7 +39,7 @@ def device() -> str:
 
 def training_precision(values: Arguments) -> Precision:
     """fp32 without a CUDA GPU, whatever was asked (with a notice); bf16 where it exists."""
-    wish = next((name for name in ("pure_bf16", "bf16", "fp16") if values.get(name)), "")
+    wish = next((name for name in ("pure_bf16", "bf16", "fp16") if getattr(values, name)), "")
     place = device()
     if place == "cuda" and wish == "fp16":
         return Precision(frozen=torch.float16, learned=torch.float32, fp16=True)

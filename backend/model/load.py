@@ -257,7 +257,7 @@ def _folder(name: str, values: Arguments, field: str = FIELD) -> Path:
 
 
 def _place(values: Arguments) -> tuple[tuple[str, Value], ...]:
-    return tuple((key, values.get(key)) for key in ("hub_name", "model_revision", "cache_dir"))
+    return tuple((key, getattr(values, key)) for key in ("hub_name", "model_revision", "cache_dir"))
 
 
 @cache

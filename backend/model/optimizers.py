@@ -23,9 +23,9 @@ def arguments(values: Arguments) -> dict[str, Any]:
     """The TrainingArguments that choose the optimizer (GaLore and APOLLO replace `optim`)."""
     optim = values.optim
     for kind, given in (("galore", GALORE_ARGS), ("apollo", APOLLO_ARGS)):
-        if values.get(f"use_{kind}"):
-            targets = names(values.get(f"{kind}_target")) or ["all"]
-            pairs = (f"{theirs}={values[f'{kind}_{ours}']}" for theirs, ours in given.items())
+        if getattr(values, f"use_{kind}"):
+            targets = names(getattr(values, f"{kind}_target")) or ["all"]
+            pairs = (f"{key}={getattr(values, f'{kind}_{own}')}" for key, own in given.items())
             return {
                 "optim": f"{kind}_{_family(optim, kind)}",
                 "optim_target_modules": "all-linear" if "all" in targets else targets,
@@ -40,7 +40,7 @@ def special(model: Any, args: TrainingArguments, values: Arguments) -> torch.opt
     Raises UsageError where several processes train and the optimizer is for one.
     """
     for name, make in SPECIAL.items():
-        if values.get(name):
+        if getattr(values, name):
             return make(model, args, values)
     return _loraplus(model, args, values) if _wants_loraplus(values) else None
 
@@ -79,7 +79,7 @@ def _low_rank(kind: str, model: Any, args: TrainingArguments, values: Arguments)
     if kind == "apollo":
         given["scale_front"] = values.apollo_scale_front
     learning = [_learning(group, args.weight_decay) for group in groups]
-    if not values.get(f"{kind}_layerwise"):
+    if not getattr(values, f"{kind}_layerwise"):
         return make(learning, **given)
     _alone(args, f"{kind}_layerwise")
     return Layerwise(

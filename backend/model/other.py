@@ -37,7 +37,8 @@ class OtherModel:
 
     def described(self, values: Arguments) -> Arguments:
         """The values with which it is loaded."""
-        return values.replace(**{name: values.get(own) for own, name in self.arguments.items()})
+        pairs = self.arguments.items()
+        return values.replace(**{name: getattr(values, own) for own, name in pairs})
 
     def about(self, problem: Problem) -> Problem:
         """A problem of loading, with the argument that is meant."""

@@ -137,7 +137,7 @@ def _ptuning(_model: Any, values: Arguments) -> PeftConfig:
 
 def _targets(model: Any, values: Arguments) -> dict[str, Any]:
     field = target_field(values)
-    listed = names(values.get(field)) or ["all"]
+    listed = names(getattr(values, field)) or ["all"]
     if "all" not in listed:
         targets: str | list[str] = _modules(model, listed, field)
     elif language.is_part(model.config):
@@ -150,8 +150,8 @@ def _targets(model: Any, values: Arguments) -> dict[str, Any]:
 
 
 def _saved(model: Any, values: Arguments) -> dict[str, Any]:
-    field = "additional_target"
-    return {"modules_to_save": _modules(model, names(values.get(field)), field) or None}
+    listed = names(values.additional_target)
+    return {"modules_to_save": _modules(model, listed, "additional_target") or None}
 
 
 def _modules(model: Any, listed: list[str], field: str) -> list[str]:

@@ -51,7 +51,7 @@ def settle(model: Any, *, training: bool) -> None:
 
 def require_loadable(folder: Path, values: Arguments, *, training: bool) -> None:
     """Raise ModelError where a folder's quantised weights cannot be loaded, or not be trained."""
-    problems = check_quantized({**values, FIELD: str(folder)})
+    problems = check_quantized(folder, values)
     if problems:
         raise ModelError(*problems)
     method = quantized_as(folder)

@@ -31,7 +31,7 @@ class Reference:
         self.other: Any = None
         self.start: dict[str, torch.Tensor] = {}
         neutral = _starts_neutral(values)
-        other = any(values.get(name) for name in OTHER.arguments)
+        other = any(getattr(values, name) for name in OTHER.arguments)
         if (other or not neutral) and any(hasattr(each, "ds_id") for each in policy.parameters()):
             raise UsageError(Problem(code="reference_and_zero3", field="deepspeed"))
         if other:

@@ -27,7 +27,7 @@ def arguments(values: Arguments, total: int) -> tuple[dict[str, Any], list[Probl
     fit the schedule.
     """
     name = values.lr_scheduler_type
-    given = json.loads(str(values.get(FIELD) or "{}"))
+    given = json.loads(values.lr_scheduler_kwargs or "{}")
     _require_known(name, given)
     needed = _needed(name, given, values.learning_rate, total)
     if name in BY_EVALUATION and best(values)["greater_is_better"]:

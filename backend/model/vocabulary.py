@@ -108,7 +108,7 @@ def wanted(values: Arguments) -> bool:
 
 def asked(values: Arguments) -> bool:
     """Whether tokens are to be added."""
-    return any(values.get(name) for name in ARGUMENTS)
+    return any(getattr(values, name) for name in ARGUMENTS)
 
 
 def without(values: Arguments) -> Arguments:
@@ -200,11 +200,11 @@ def _begin(model: Any, number: int, pieces: list[int]) -> None:
 
 def _described(values: Arguments) -> dict[str, str]:
     """Special tokens of the file, each with the text that says what it stands for."""
-    given = values.get(DESCRIBED)
+    given = values.new_special_tokens_config
     if not given:
         return {}
     wrong = check_new_tokens(values)
     if wrong:
         raise UsageError(*wrong)
-    content, _ = read_mapping(str(given))
+    content, _ = read_mapping(given)
     return {str(token): str(text) for token, text in content.items()}

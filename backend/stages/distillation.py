@@ -88,7 +88,9 @@ class DistillationStage(TrlRun, EitherTeacher):
         return {
             "beta": values.distillation_beta,
             "max_completion_length": values.max_new_tokens,
-            **{name: values[name] for name in ("temperature", "top_p", "top_k")},
+            "temperature": values.temperature,
+            "top_p": values.top_p,
+            "top_k": values.top_k,
             "repetition_penalty": values.repetition_penalty,
         }
 

@@ -69,7 +69,7 @@ class KtoTrainer(RowMeanTrainer):
             before = preference.token_logps(start, inputs).sum(1)
         logps = preference.token_logps(model, inputs).sum(1)
         rewards = self.beta * (logps - before)
-        good, bad = (float(self.values[f"kto_{side}_weight"] or 0) for side in preference.SIDES)
+        good, bad = self.values.kto_chosen_weight, self.values.kto_rejected_weight
         losses = preference.kto_loss(rewards, desirable, self.beta * point)
         losses = losses * torch.where(desirable, good, bad)
         self._note(rewards, logps, desirable, point)

@@ -29,7 +29,9 @@ class OnlineDpoTrainer(OwnSteps, TrlRewarded, OnlineDPOTrainer):  # type: ignore
             "max_new_tokens": values.max_new_tokens,
             "max_length": longest,
             "reward_weights": list(reward_functions.weights(values).values()),
-            **{name: values[name] for name in ("temperature", "top_p", "top_k")},
+            "temperature": values.temperature,
+            "top_p": values.top_p,
+            "top_k": values.top_k,
             "repetition_penalty": values.repetition_penalty,
         }
 

@@ -39,10 +39,7 @@ class PpoTrainer(RolloutTrainer):
         super().__init__(values, report, buffer=buffer, passes=passes, **given)
         self.reference = Reference(self.model, values, len(self.processing_class))
         self.scorer = scoring.load(values, self.model, self.processing_class)
-        target = values.ppo_target
-        self.control_kl = KlControl(
-            self._number("ppo_kl_coef"), None if target is None else float(target)
-        )
+        self.control_kl = KlControl(values.ppo_kl_coef, values.ppo_target)
         self.moments = Moments()
         self.round: list[Row] = []  # prompt, answer and TOKEN_FIGURES of each answer
 
@@ -116,7 +113,7 @@ class PpoTrainer(RolloutTrainer):
         self.control_kl.update(total / count, int(count))
         if self.values.ppo_whiten_rewards:
             rewards = ppo_math.whiten(rewards, mask, centre=False, everywhere=everywhere)
-        gamma, lam = self._number("ppo_gamma"), self._number("ppo_lambda")
+        gamma, lam = self.values.ppo_gamma, self.values.ppo_lambda
         advantages, returns = ppo_math.gae(rewards, values, mask, gamma, lam)
         return {
             "advantages": ppo_math.whiten(advantages, mask, everywhere=everywhere),
@@ -142,7 +139,7 @@ class PpoTrainer(RolloutTrainer):
         """A batch's part (scalar) of the mean over the tokens of its step."""
         read = rollouts.read(model, inputs["prompts"], inputs["answers"], self.temperature)
         old, advantages, mask = inputs["old"], inputs["advantages"], inputs["weights"] > 0
-        clip, value_clip = self._number("ppo_clip"), self._number("ppo_value_clip")
+        clip, value_clip = self.values.ppo_clip, self.values.ppo_value_clip
         policy = ppo_math.policy_loss(read.logprobs, old, advantages, clip)
         value = ppo_math.value_loss(read.values, inputs["values"], inputs["returns"], value_clip)
         clipped = ppo_math.is_clipped(read.logprobs, old, advantages, clip).float()
@@ -150,7 +147,7 @@ class PpoTrainer(RolloutTrainer):
         self.note("value_loss", value[mask])
         self.note("entropy", read.entropy[mask])
         self.note("clip_fraction", clipped[mask])
-        losses = policy + self._number("ppo_value_coef") * value
+        losses = policy + self.values.ppo_value_coef * value
         # averaged over processes again when gradients are joined
         loss = (losses * inputs["weights"]).sum() * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
@@ -176,9 +173,6 @@ class PpoTrainer(RolloutTrainer):
             return tensor
         total: Tensor = self.accelerator.reduce(tensor.to(self.args.device))
         return total
-
-    def _number(self, name: str) -> float:
-        return float(self.values[name] or 0.0)
 
 
 def _joined(parts: Sequence[Tensor], mask: Tensor) -> Tensor:

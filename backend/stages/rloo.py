@@ -40,7 +40,9 @@ class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not
             "epsilon": values.epsilon,
             "normalize_advantages": values.normalize_advantages,
             "reward_weights": list(reward_functions.weights(values).values()),
-            **{name: values[name] for name in ("temperature", "top_p", "top_k")},
+            "temperature": values.temperature,
+            "top_p": values.top_p,
+            "top_k": values.top_k,
             "repetition_penalty": values.repetition_penalty,
         }
 

@@ -49,7 +49,7 @@ def build(
     given: dict[str, Any] = {"data_seed": values.seed or 0}
     given |= {
         FIELDS[name].to: value
-        for name, value in values.items()
+        for name, value in values.as_mapping().items()
         if name in FIELDS and FIELDS[name].to in KNOWN and value is not None
     }
     total = total or total_steps(values, sizes[0])
@@ -182,7 +182,7 @@ def _workers(values: Arguments, report: Report) -> int:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     for name in ("dataloader_num_workers", "preprocessing_num_workers"):
-        asked = int(values.get(name) or 0)
+        asked: int = getattr(values, name) or 0
         if asked > cores:
             params = {"asked": asked, "cores": cores}
             report.notice(Problem(code="workers_capped", field=name, params=params, notice=True))

@@ -47,11 +47,14 @@ def place(
     """
     if checkpoint is None:
         return None
-    then, before = resuming.known_then(checkpoint), Position.of(checkpoint)
+    then, before = resuming.arguments_then(checkpoint, values), Position.of(checkpoint)
     names = resuming.changed(then, values)
     if names:
         shown = resuming.shown
-        pairs = [f"{name} {shown(then[name])} → {shown(values.get(name))}" for name in names]
+        pairs = [
+            f"{name} {shown(getattr(then, name))} → {shown(getattr(values, name))}"
+            for name in names
+        ]
         params: dict[str, str | int] = {"changes": "; ".join(pairs)}
         report.notice(Problem(code="resumed_with_changes", params=params, notice=True))
     if before is None:
@@ -128,7 +131,8 @@ class ResumingTrainer(Trainer):
         self.place = place
         self.data_key = data_key
         secret = {name for name, row in FIELDS.items() if row.secret}
-        self.arguments = {n: value for n, value in (arguments or {}).items() if n not in secret}
+        values = arguments.as_mapping() if arguments else {}
+        self.arguments = {name: value for name, value in values.items() if name not in secret}
         self.checkpoint: Path | None = None  # what the run goes on from, until it is taken up
         self._epoch = _Epoch()
         self._given: list[dict[str, Any]] = []

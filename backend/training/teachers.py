@@ -27,7 +27,7 @@ NUMBERED = "token_id:"  # how vLLM writes a token where it is asked for ids
 def require_vocabulary(values: Arguments) -> None:
     """Raise UsageError where teacher and student do not read the same tokens: a divergence compares
     their chances token by token. ModelError where the teacher's config has too few rows."""
-    if not values.get(FIELD):
+    if not values.teacher_model:
         return
     teacher = OTHER.described(values)
     with OTHER.told():
@@ -35,7 +35,7 @@ def require_vocabulary(values: Arguments) -> None:
     own = models.tokenizer(values).get_vocab()
     differing = vocabulary.difference(own, other)
     if differing:
-        params = {"path": str(values[FIELD]), **differing}
+        params = {"path": values.teacher_model, **differing}
         raise UsageError(Problem(code="teacher_other_tokenizer", field=FIELD, params=params))
     if not models.adapter_folders(teacher):  # these may bring rows along
         wanted = min(models.known_rows(values), _tokens(own))
@@ -55,7 +55,7 @@ def _require_rows(rows: int, wanted: int) -> None:
 def require_server(values: Arguments) -> None:
     """Raise TuneboardError where a teacher's server does not answer one token as it should, before
     a model is loaded."""
-    if not values.get(SERVER):
+    if not values.teacher_server:
         return
     tokenizer = models.tokenizer(values)
     TeacherServer(values, tokenizer, len(tokenizer)).ask_one()
@@ -105,7 +105,7 @@ class TeacherServer:
 
     def __init__(self, values: Arguments, tokenizer: Any, rows: int) -> None:
         self.rows = rows
-        self.address = str(values[SERVER]).rstrip("/")
+        self.address = str(values.teacher_server).rstrip("/")
         if not self.address.endswith("/completions"):
             self.address += "/completions" if self.address.endswith("/v1") else "/v1/completions"
         self.model = values.teacher_server_model or ""

@@ -113,7 +113,7 @@ class TrlRun(RunTrainer):
     @property
     def _passes(self) -> int:
         """Steps that learn from the same answers."""
-        return int(self.values[self.steps_named] or 1) if self.steps_named else 1
+        return getattr(self.values, self.steps_named) or 1 if self.steps_named else 1
 
     @property
     def _cut(self) -> Cut:

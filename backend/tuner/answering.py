@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from backend.checks import tell
-from backend.contract.arguments import canonical_name, parse
+from backend.contract.arguments import canonical_name, parse, resolved
 from backend.contract.model_server import ModelServer
 from backend.contract.problems import ModelError, Problem, UsageError, errors
 from backend.tuner import names
@@ -45,7 +45,7 @@ def request(
     if wrong:
         raise UsageError(*wrong)
     body |= {SENT[name]: values[name] for name in raw if name in SENT}
-    if raw.get("do_sample") is not None and not values["do_sample"]:
+    if raw.get("do_sample") is not None and not resolved(values).do_sample:
         body["temperature"] = 0.0
     return turns, body
 

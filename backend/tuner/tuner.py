@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from backend.checks import checked, tell
 from backend.contract import launch, resumed_run, run_folder
-from backend.contract.arguments import parse
+from backend.contract.arguments import parse, resolved
 from backend.contract.command import Command
 from backend.contract.field import Values
 from backend.contract.fields import FIELDS
@@ -95,7 +95,7 @@ class Tuner:
         raw = names.rows_of(arguments, "train")
         raw = _with_sets(raw, view.arguments, str(view.arguments.get("stage") or "sft"))
         values, problems = resumed_run.arguments_of(view, raw)
-        values = checked("train", values | self._secrets(), problems, tell_resumption)
+        values = checked("train", {**values, **self._secrets()}, problems, tell_resumption)
         self.close()
         launch.resume(folder, Command.build("train", values).env, values if raw else None)
         self._run = folder
@@ -156,7 +156,7 @@ class Tuner:
         view = follow(launch.start("export", values))
         if view.state is State.STOPPED:
             raise TuneboardError(Problem(code="tuner_export_stopped"))
-        return output(str(values["export_dir"]))
+        return output(str(resolved(values).export_dir))
 
     def close(self) -> None:
         """End the process that answers in `chat`, which frees its memory. Runs go on."""

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from backend.contract import metrics
-from backend.contract.arguments import resolved
 from backend.data import prepare, templates
 from backend.model import load
 from backend.report import Report
@@ -90,7 +89,7 @@ def held_logps(home: Path, model: Path, adapters: str | None = None) -> torch.Te
     tokenizer = load.tokenizer(values)
     report = Report(home / "saves")
     prepared = prepare.training(values, tokenizer, templates.load(values, tokenizer), report)
-    net = load.model(resolved({**values, "infer_dtype": "float32"}), training=False)
+    net = load.model(values.replace(infer_dtype="float32"), training=False)
     assert prepared.evaluation is not None
     return torch.tensor(
         [

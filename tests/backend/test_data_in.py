@@ -97,7 +97,9 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
     assert len(found) > 95
     for name, (stage, _, rows) in LOCAL.items():
         values = {**VALUES, "stage": stage, "dataset": name}
-        assert [one for one in dataset_info.check(values, "train") if not one.notice] == []
+        assert [
+            one for one in dataset_info.check(resolved(values), "train") if not one.notice
+        ] == []
         path = dataset_info.find(name, "data").path
         assert path is not None
         assert len(datafiles.page(path, 0, 5).rows) == (len(rows) or 3)

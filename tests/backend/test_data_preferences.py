@@ -280,7 +280,7 @@ def test_a_set_that_does_not_fit_the_stage_is_said_before_the_start(
 ) -> None:
     write_dataset(workspace, "x", [{}], **entry)
     given = {"dataset_dir": "data", "dataset": "x", "stage": stage}
-    problems = dataset_info.check(given, "train")
+    problems = dataset_info.check(resolved(given), "train")
     assert [one.code for one in problems] == ([code] if code else [])
     assert all("x" in one.text("zh") and one.field == "dataset" for one in problems)
 

@@ -48,17 +48,18 @@ def test_a_config_that_is_none_is_said(content: str | None, tmp_path: Path) -> N
     path = tmp_path / "own.json"
     if content is not None:
         path.write_text(content)
-    codes = [problem.code for problem in check_deepspeed({"deepspeed": str(path)})]
+    codes = [problem.code for problem in check_deepspeed(resolved({"deepspeed": str(path)}))]
     assert "deepspeed_config" in codes
 
 
 def test_without_the_package_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.contract.preflight.installed", lambda _: False)
     found = [
-        (each.code, each.field, dict(each.params)) for each in check_deepspeed({"deepspeed": "2"})
+        (each.code, each.field, dict(each.params))
+        for each in check_deepspeed(resolved({"deepspeed": "2"}))
     ]
     assert found == [("package_missing", "deepspeed", {"package": "deepspeed"})]
-    assert check_deepspeed({}) == []
+    assert check_deepspeed(resolved({})) == []
 
 
 @pytest.mark.parametrize(

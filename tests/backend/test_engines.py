@@ -182,12 +182,12 @@ def test_the_server_ends_with_ours(stand_ins: dict[str, str], tiny_model_dir: Pa
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
 def test_what_an_engine_needs_is_said_at_once(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = {"infer_backend": engine}
-    missing = [(p.code, p.field, dict(p.params)) for p in check_packages(chosen)]
+    missing = [(p.code, p.field, dict(p.params)) for p in check_packages(resolved(chosen))]
     assert missing == [("package_missing", "infer_backend", {"package": engine})]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert [p.code for p in check_engine(chosen)] == ["engine_needs_gpu"]
+    assert [p.code for p in check_engine(resolved(chosen))] == ["engine_needs_gpu"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert check_engine(chosen) == []
+    assert check_engine(resolved(chosen)) == []
 
 
 @pytest.mark.parametrize(
@@ -217,5 +217,5 @@ def test_further_options_are_a_json_object(raw: object) -> None:
 
 
 def test_further_options_may_be_a_mapping_of_a_file() -> None:
-    assert values(vllm_config={"a": 1})["vllm_config"] == '{"a": 1}'
-    assert values(vllm_config="")["vllm_config"] is None
+    assert values(vllm_config={"a": 1}).vllm_config == '{"a": 1}'
+    assert values(vllm_config="").vllm_config is None

@@ -33,7 +33,7 @@ def values_for(model: Path, **more: object) -> dict[str, Any]:
     given = {"model_name_or_path": str(model), "eval_dataset": "rows", "max_new_tokens": 8, **more}
     values, problems = arguments.parse(given, "eval")
     assert not problems
-    return values
+    return dict(values)
 
 
 def run(folder: Path, values: dict[str, Any]) -> dict[str, Any]:

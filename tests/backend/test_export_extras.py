@@ -88,7 +88,7 @@ def export_in_4_bits(model: Path, home: Path, texts: Path, *, samples: int, leng
         export_quantization_nsamples=samples,
         export_quantization_maxlen=length,
     )
-    export.run(resolved(given), home / "saves" / "run")
+    export.run(given, home / "saves" / "run")
 
 
 def test_the_sample_texts_are_cut_into_windows(
@@ -144,7 +144,9 @@ def test_sample_texts_without_a_text_are_named(workspace: Path, tiny_tokenizer: 
 def test_what_quantising_needs_is_said_at_once(workspace: Path, tiny_model_dir: Path) -> None:
     def codes(**given: Any) -> set[tuple[str, str]]:
         found = values(tiny_model_dir, workspace, export_quantization_bit=4, **given)
-        said = judged(found, [], "export") + check_export(found) + check_packages(found)
+        said = (
+            judged(found.as_mapping(), [], "export") + check_export(found) + check_packages(found)
+        )
         return {(problem.code, problem.field) for problem in said}
 
     dataset, bit = "export_quantization_dataset", "export_quantization_bit"

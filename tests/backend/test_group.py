@@ -15,6 +15,7 @@ from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from backend.contract import launch, metrics, run_files, run_folder
+from backend.contract.arguments import resolved
 from backend.contract.devices import group
 from backend.contract.run_folder import State
 from backend.group import main
@@ -178,4 +179,4 @@ def test_how_many_processes_a_training_has(
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    assert group(values) == count
+    assert group(resolved(values)) == count

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from backend import inspection
-from backend.contract.arguments import resolved
 from backend.contract.problems import UsageError
 from backend.data import parts, prepare, templates
 from backend.model import load
@@ -33,9 +32,9 @@ def words(workspace: Path, tiny_model_dir: Path) -> list[str]:
 def trained(words: list[str], home: Path) -> Any:
     """What training eats with the same words."""
     values = inspection._values(words)
-    tokenizer = load.tokenizer(resolved(values))
-    template = templates.load(resolved(values), tokenizer)
-    return prepare.training(resolved(values), tokenizer, template, Report(home)).train
+    tokenizer = load.tokenizer(values)
+    template = templates.load(values, tokenizer)
+    return prepare.training(values, tokenizer, template, Report(home)).train
 
 
 def test_rows_are_those_of_training_and_refused_ones_stay(

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from backend.contract import devices, metrics, preflight
-from backend.contract.arguments import parse
+from backend.contract.arguments import parse, resolved
 from backend.contract.fields.optimizer import OPTIMIZERS
 from backend.contract.problems import UsageError
 from backend.contract.rules import broken
@@ -228,7 +228,7 @@ def test_muon_takes_the_matrices_inside_the_layers(workspace: Path, tiny_model_d
 
     model = load.model(small(tiny_model_dir, finetuning_type="full"), training=True)
     args = TrainingArguments(str(workspace), use_cpu=True)
-    made = optimizers.special(model, args, {"use_muon": True})
+    made = optimizers.special(model, args, resolved({"use_muon": True}))
     assert isinstance(made, Joined)
     muon, adamw = made.parts
     assert isinstance(muon, torch.optim.Muon)

@@ -20,6 +20,7 @@ from backend import evaluate, export
 from backend.contract import adapter_base
 from backend.contract.arguments import parse, resolved
 from backend.contract.files import read_json
+from backend.contract.typed import Arguments
 from backend.model import reference
 from backend.serving.engine import Engine
 from backend.training import scoring
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 OTHER, STACK = "adapter_of_other_base", "adapter_of_other_stack"
 
 
-def values(task: str, base: Path, *adapters: Path, **given: Any) -> dict[str, Any]:
+def values(task: str, base: Path, *adapters: Path, **given: Any) -> Arguments:
     raw = {"model_name_or_path": str(base), **given}
     if adapters:
         raw["adapter_name_or_path"] = ",".join(map(str, adapters))
@@ -58,15 +59,13 @@ def everywhere(home: Path, base: Path, *adapters: Path) -> dict[str, list[str]]:
         job.mkdir()
     data = {"dataset_dir": str(home.parent / "data"), "eval_dataset": "sums"}
     more = {**data, "cutoff_len": 64, "max_samples": 2}
-    evaluate.run(resolved(values("eval", base, *adapters, **more)), jobs["eval"])
-    export.run(
-        resolved(values("export", base, *adapters, export_dir=str(home / "out"))), jobs["export"]
-    )
+    evaluate.run(values("eval", base, *adapters, **more), jobs["eval"])
+    export.run(values("export", base, *adapters, export_dir=str(home / "out")), jobs["export"])
     given = [str(each) for each in adapters]
     run = trained(
         home.parent, base, f"again-{home.name}", max_steps=1, adapter_name_or_path=",".join(given)
     )
-    engine = Engine.load(resolved(values("api", base, *adapters)))
+    engine = Engine.load(values("api", base, *adapters))
     codes = {"train": told(run), **{name: told(job) for name, job in jobs.items()}}
     return {**codes, "api": [each.code for each in engine.notices]}
 
@@ -105,7 +104,7 @@ def test_adapters_on_adapters(workspace: Path, tiny_model_dir: Path) -> None:
         1,
     ]
     for stack in ((first, second), (first, third)):
-        assert Engine.load(resolved(values("api", tiny_model_dir, *stack))).notices == []
+        assert Engine.load(values("api", tiny_model_dir, *stack)).notices == []
     assert everywhere(workspace, tiny_model_dir, second) == each([STACK])
 
 
@@ -114,15 +113,13 @@ def test_the_base_may_be_a_run_s_own_folder(workspace: Path, tiny_model_dir: Pat
     full = {"finetuning_type": "full", "max_steps": 1, "learning_rate": 0.01}
     base = trained(workspace, tiny_model_dir, "full", **full)
     adapter = trained(workspace, base, "on_it", max_steps=1)
-    engine = Engine.load(resolved(values("api", base, adapter)))
+    engine = Engine.load(values("api", base, adapter))
     assert engine.notices == []
-    assert (
-        Engine.load(resolved(values("api", adapter))).notices == []
-    )  # the adapter brings its base
+    assert Engine.load(values("api", adapter)).notices == []  # the adapter brings its base
     shutil.rmtree(base)
     trained(workspace, tiny_model_dir, "full", **full, seed=7)
     for given in (values("api", base, adapter), values("api", adapter)):
-        assert [each.code for each in Engine.load(resolved(given)).notices] == [OTHER]
+        assert [each.code for each in Engine.load(given).notices] == [OTHER]
 
 
 def test_reward_and_reference_are_looked_at_too(
@@ -163,6 +160,6 @@ def test_an_adapter_of_plain_peft_is_judged_by_its_name(
     config = adapter / "adapter_config.json"
     content = {**json.loads(config.read_text()), "base_model_name_or_path": "org/Llama-3-8B"}
     config.write_text(json.dumps(content))
-    found = Engine.load(resolved(values("api", other, adapter))).notices
+    found = Engine.load(values("api", other, adapter)).notices
     assert [each.code for each in found] == ["adapter_names_other_base"]
     assert "org/Llama-3-8B" in found[0].text()

@@ -47,7 +47,7 @@ def values_for(model: Path, **more: object) -> dict[str, Any]:
     """Arguments of `tuneboard api` for a model folder."""
     values, problems = arguments.parse({"model_name_or_path": str(model), **more}, "api")
     assert not problems
-    return values
+    return dict(values)
 
 
 def serve(values: dict[str, Any], **given: Any) -> TestClient:

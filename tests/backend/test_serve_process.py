@@ -253,8 +253,8 @@ def test_the_environment_stands_in_for_absent_arguments(monkeypatch: pytest.Monk
     for name, value in (("HOST", "localhost"), ("PORT", "9"), ("KEY", "k"), ("MODEL_NAME", "m")):
         monkeypatch.setenv(f"API_{name}", value)
     merged = serve._with_environment(api_values(port=8123))
-    assert (merged["host"], merged["port"]) == ("localhost", 8123)
-    assert (merged["api_key"], merged["api_model_name"]) == ("k", "m")
+    assert (merged.host, merged.port) == ("localhost", 8123)
+    assert (merged.api_key, merged.api_model_name) == ("k", "m")
     monkeypatch.setenv("API_PORT", "99999")
     with pytest.raises(UsageError) as caught:
         serve._with_environment(api_values())

@@ -251,12 +251,12 @@ def test_what_cannot_be_is_said_before_the_start(workspace: Path, tiny_model_dir
     }
     for code, case in wrong.items():
         assert code in [one.code for one in broken({**values, **case}, "train")], code
-    assert [one.code for one in check({**values, "teacher_server": "localhost:8000"})] == [
-        "teacher_not_address"
-    ]
-    assert check({**values, **server}) == []
+    assert [
+        one.code for one in check(resolved({**values, "teacher_server": "localhost:8000"}))
+    ] == ["teacher_not_address"]
+    assert check(resolved({**values, **server})) == []
     (workspace / "none").mkdir()
-    assert check({**values, "teacher_model": str(workspace / "none")})
+    assert check(resolved({**values, "teacher_model": str(workspace / "none")}))
     words = to_argv({**values, **server, "teacher_api_key": "sesame"}, "train")
     assert "sesame" not in " ".join(words)
     folder = make_teacher(tiny_model_dir, workspace / "words")

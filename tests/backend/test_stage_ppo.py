@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 from backend import train
 from backend.contract import metrics, preflight
-from backend.contract.arguments import resolved
 from backend.contract.problems import TuneboardError
 from backend.failures import Stopped
 from backend.model import adapters, load, value_head
@@ -181,7 +180,7 @@ def test_the_policy_opens_as_any_adapter(
 ) -> None:
     folder = trained(workspace, tiny_model_dir, **SMALL, reward_model=str(reward_folder("lora")))
     values = small(tiny_model_dir, adapter_name_or_path=str(folder))
-    net = load.model(resolved({**values, "infer_dtype": "float32"}), training=False)
+    net = load.model(values.replace(infer_dtype="float32"), training=False)
     assert net(input_ids=torch.tensor([[5, 6, 7]])).logits.isfinite().all()
     again = trained(
         workspace,
@@ -485,7 +484,11 @@ def test_what_does_not_fit_is_said_before_the_start(
             else value
             for name, value in given.items()
         }
-        values = {**small(tiny_model_dir), **filled, "dataset_dir": str(workspace / "data")}
+        values = {
+            **small(tiny_model_dir).as_mapping(),
+            **filled,
+            "dataset_dir": str(workspace / "data"),
+        }
         assert [one.code for one in preflight.check_paths(values, "train")] == wanted
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import defaults
+from backend.contract.arguments import defaults, resolved
 from backend.contract.preflight import check_packages
 from backend.contract.problems import UsageError
 from backend.contract.rules import broken
@@ -172,14 +172,14 @@ def test_what_cannot_be_is_said_before_the_start(
         for case in cases:
             assert code in [one.code for one in broken({**values, **case}, "train")], case
     monkeypatch.setattr("backend.contract.preflight.installed", lambda name: name != "trl")
-    (problem,) = check_packages(values)
+    (problem,) = check_packages(resolved(values))
     assert problem.code == "package_missing"
     assert problem.params["package"] == "'trl>=1.16,<2'"
-    assert check_packages({**values, "stage": "grpo"}) == []
+    assert check_packages(resolved({**values, "stage": "grpo"})) == []
     monkeypatch.undo()
     for release, wrong_one in (("0.24.0", True), ("1.15.2", True), ("1.17.0.dev0", False)):
         monkeypatch.setattr("importlib.metadata.version", lambda _, own=release: own)
-        codes = [one.code for one in check_packages(values)]
+        codes = [one.code for one in check_packages(resolved(values))]
         assert codes == ["package_release"] * wrong_one, release
     monkeypatch.undo()
     assert '"trl>=1.16,<2"' in (Path(__file__).parents[2] / "pyproject.toml").read_text()

@@ -132,9 +132,9 @@ def test_probabilities_are_one_for_each_set(workspace: Path, given: str) -> None
     for name in ("x", "y"):
         write_dataset(workspace, name, rows(2))
     values = {"dataset_dir": "data", "dataset": "x,y", "mix_strategy": "interleave_over"}
-    problems = dataset_info.check({**values, "interleave_probs": given}, "train")
+    problems = dataset_info.check(resolved({**values, "interleave_probs": given}), "train")
     assert [one.code for one in problems] == ["interleave_probs"]
-    assert dataset_info.check({**values, "interleave_probs": "0.5,0.5"}, "train") == []
+    assert dataset_info.check(resolved({**values, "interleave_probs": "0.5,0.5"}), "train") == []
 
 
 def test_rows_left_out_of_a_stream_are_said_once(workspace: Path) -> None:

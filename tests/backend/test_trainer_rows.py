@@ -117,11 +117,11 @@ def test_the_better_figure(given: dict[str, Any], expected: tuple[str, bool]) ->
 def test_a_figure_that_is_not_measured_is_refused_before_the_start() -> None:
     assert len(METRICS) == len(FIELDS["stage"].choices)
     values = {**defaults("train"), "metric_for_best_model": "eval_accuracy"}
-    assert [one.code for one in check_metric(values)] == ["accuracy_not_measured"]
-    assert check_metric({**values, "compute_accuracy": True}) == []
-    (problem,) = check_metric({**values, "metric_for_best_model": "rouge"})
+    assert [one.code for one in check_metric(resolved(values))] == ["accuracy_not_measured"]
+    assert check_metric(resolved({**values, "compute_accuracy": True})) == []
+    (problem,) = check_metric(resolved({**values, "metric_for_best_model": "rouge"}))
     assert "perplexity" in problem.text()
-    assert check_metric({**values, "stage": "dpo"})
+    assert check_metric(resolved({**values, "stage": "dpo"}))
     assert "metric_not_used" in [one.code for one in broken(values, "train")]
 
 

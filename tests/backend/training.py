@@ -8,8 +8,8 @@ import pytest
 
 from backend.contract import metrics
 from backend.contract.arguments import parse, resolved
-from backend.contract.field import Values
 from backend.contract.problems import errors
+from backend.contract.typed import Arguments
 from backend.failures import Stopped
 from backend.report import Report
 from backend.train import run
@@ -29,7 +29,7 @@ ROWS = [
 ]
 
 
-def small(model: Path, **given: Any) -> Values:
+def small(model: Path, **given: Any) -> Arguments:
     """Values of a run of a few steps on ROWS."""
     raw = {
         "model_name_or_path": str(model),

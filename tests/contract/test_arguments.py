@@ -372,8 +372,8 @@ def test_no_rule_is_broken_by_a_plain_run() -> None:
 
 def test_alpha_follows_the_rank_only_where_it_is_unset() -> None:
     values = {**arguments.defaults("train"), "lora_rank": 4}
-    assert arguments.resolved(values)["lora_alpha"] == 8
-    assert arguments.resolved({**values, "lora_alpha": 3})["lora_alpha"] == 3
+    assert arguments.resolved(values).lora_alpha == 8
+    assert arguments.resolved({**values, "lora_alpha": 3}).lora_alpha == 3
 
 
 @given(words=st.lists(st.text(max_size=12), max_size=6))

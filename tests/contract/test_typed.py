@@ -58,7 +58,7 @@ def test_a_subcommand_has_its_own_arguments_and_the_defaults_of_others() -> None
     for task in TASKS:
         arguments = resolved(defaults(task))
         alpha = {"lora_alpha": 16} if "lora_alpha" in defaults(task) else {}
-        assert dict(arguments) == {**defaults(task), **alpha}
+        assert arguments.as_mapping() == {**defaults(task), **alpha}
         for name, row in FIELDS.items():
             assert (name in arguments) == (task in row.tasks), (task, name)
             if name not in arguments:
@@ -71,7 +71,7 @@ def test_other_values_and_no_secret_in_its_text() -> None:
     arguments = resolved({**defaults("train"), "hf_hub_token": "sesame"})
     other = arguments.replace(seed=7)
     assert (other.seed, arguments.seed) == (7, 42)
-    assert {**arguments, "seed": 7} == dict(other)
+    assert {**arguments.as_mapping(), "seed": 7} == other.as_mapping()
     assert Arguments(stage="pt").replace(seed=7).stage == "pt"
     assert other.hf_hub_token == "sesame"
     assert "sesame" not in f"{arguments!r} {arguments}"

@@ -55,7 +55,7 @@ class Way:
         values = self._values("export", adapter_name_or_path=str(self.run))
         job = self.home / "saves" / "export"
         job.mkdir()
-        export.run(resolved({**values, "export_dir": str(self.merged)}), job)
+        export.run(values.replace(export_dir=str(self.merged)), job)
         self._require_whole(self.merged)
         merged = self._load(model_name_or_path=str(self.merged))
         assert self._same(self._logits(merged), self._logits(self.tuned), TOLERANCE), "differs"
@@ -85,7 +85,7 @@ class Way:
         """All tensors of the base lie in a folder by their names; what sees or hears, unchanged."""
         from backend.model import language, load
 
-        model = load.base_model(resolved(self._values("chat")))
+        model = load.base_model(self._values("chat"))
         own = {id(weights) for _, weights in language.parameters(model)}
         renamed = model.architecture.renamed
         before, after = tensors_of(self.base), tensors_of(folder)
@@ -105,7 +105,7 @@ class Way:
     def _load(self, **given: Any) -> Any:
         from backend.model import load
 
-        return load.model(resolved(self._values("chat", **given)), training=False)
+        return load.model(self._values("chat", **given), training=False)
 
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer

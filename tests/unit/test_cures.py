@@ -182,9 +182,9 @@ def test_the_form_gives_back_the_run_s_arguments() -> None:
         form = Form("train", Texts())
         form.add("model_name_or_path", "dataset", "finetuning_type", "learning_rate", "lora_rank")
         form.add_extra()
-    values, _ = parse({**GIVEN, "default_system": "be kind\nand brief ", "seed": 7}, "train")
-    for system in (values["default_system"], "brief", None):
-        values["default_system"] = system
+    run, _ = parse({**GIVEN, "default_system": "be kind\nand brief ", "seed": 7}, "train")
+    for system in (run["default_system"], "brief", None):
+        values = {**run, "default_system": system}
         held = [update["value"] for update in form.fill(values)]
         found, problems = form.values(held)
         assert problems == []

@@ -125,9 +125,9 @@ def test_model_method_and_stage_tell_runs_of_one_name_apart() -> None:
     """`demo` on two bases, by two methods, and as a reward model."""
     lora, full = run("m/lora/demo"), run("m/full/demo", "model")
     other, scorer = run("n/lora/demo"), run("m/vera/demo", stage="rm")
-    given: Values = {"model_name_or_path": "models/m", "finetuning_type": "lora"}
+    given: dict[str, Value] = {"model_name_or_path": "models/m", "finetuning_type": "lora"}
     assert taken(**given, adapter_name_or_path="demo")["adapter_name_or_path"] == lora
-    changed: Values = {**given, "model_name_or_path": "models/n"}
+    changed: dict[str, Value] = {**given, "model_name_or_path": "models/n"}
     assert taken(**changed, adapter_name_or_path="demo")["adapter_name_or_path"] == other
     assert taken(**given, reward_model="demo")["reward_model"] == scorer
     assert taken(model_name_or_path="demo", finetuning_type="full")["model_name_or_path"] == full
@@ -154,7 +154,7 @@ def test_what_a_name_cannot_mean_is_refused_before_anything_loads() -> None:
         (found,) = problems(**{field: "demi"}, model_name_or_path="org/other")
         assert found[:2] == ("run_name_unknown_near", field)
         assert one in found[2]
-    given: Values = {"stage": "ppo", "reward_model_type": "lora"}
+    given: dict[str, Value] = {"stage": "ppo", "reward_model_type": "lora"}
     (found,) = problems(**given, reward_model="demoo")
     assert found[:2] == ("run_name_unknown_near", "reward_model")
     assert problems(model_name_or_path="gpt2") == []  # a hub's id of one word

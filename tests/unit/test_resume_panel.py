@@ -11,7 +11,7 @@ from app.services import runs
 from app.tabs import resume_panel
 from app.tabs.resume_panel import ResumePanel
 from backend.contract import launch
-from backend.contract.field import Values
+from backend.contract.field import Value
 from backend.contract.home import prepare
 from backend.contract.position import Position
 from tests.unit.test_resuming import newer_checkpoint, run
@@ -80,7 +80,7 @@ def test_what_changes_is_shown_before_the_start(
     words, problem, ready = page.edit(extra_args="output_dir=saves/m/lora/second")
     assert "All arguments are as they were." not in words
     assert (problem.count("goes on in its own folder"), ready) == (1, False)
-    asked: list[Values] = []
+    asked: list[dict[str, Value]] = []
     monkeypatch.setattr(
         launch, "resume", lambda path, values: asked.append({"path": str(path), **values})
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.contract import arguments, checkpoints, position, resuming, run_folder
-from backend.contract.arguments import fields_of
+from backend.contract.arguments import fields_of, resolved
 from backend.contract.field import Value, Values
 from backend.contract.position import Position
 from backend.contract.preflight import check_paths
@@ -45,7 +45,7 @@ def run(home: Path, place: Position | None = PLACE, code: int = 0, **given: Valu
     folder = home / "saves" / "m" / "lora" / "first"
     point = folder / "checkpoint-3"
     point.mkdir(parents=True)
-    then = dict(arguments.resolved(values(**given)))
+    then = arguments.resolved(values(**given)).as_mapping()
     (folder / "run.json").write_text(json.dumps({"kind": "train", "arguments": then}))
     (folder / "exit.json").write_text(json.dumps({"code": code}))
     (point / "weights").write_text("w")
@@ -114,7 +114,7 @@ def test_what_is_kept_is_put_back(home: Path) -> None:
     found = going_on(home, seed=8, plot_loss=False)
     assert kinds(found) == {"seed": "kept", "plot_loss": "taken"}
     assert (found.values["seed"], found.values["plot_loss"]) == (7, False)
-    assert resuming.checked(found.values | {"seed": 9})["seed"] == 7
+    assert resuming.checked({**found.values, "seed": 9})["seed"] == 7
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_what_is_refused_is_refused_before_anything_runs(
 def test_a_stage_that_draws_answers_for_several_steps(home: Path) -> None:
     """PPO learns from a round of answers in several steps; GRPO does only with num_iterations."""
     run(home, code=1, stage="ppo", reward_model="r")
-    assert in_rounds(values(stage="ppo"))
-    assert not in_rounds(values(stage="grpo"))
-    assert in_rounds(values(stage="grpo", num_iterations=2))
+    assert in_rounds(resolved(values(stage="ppo")))
+    assert not in_rounds(resolved(values(stage="grpo")))
+    assert in_rounds(resolved(values(stage="grpo", num_iterations=2)))
     given: Values = {"stage": "ppo", "reward_model": "r"}
     for name, value in (("per_device_train_batch_size", 2), ("dataset", "e"), ("ppo_epochs", 2)):
         found = going_on(home, **given, **{name: value})
@@ -319,7 +319,7 @@ def test_the_newest_checkpoint_of_no_run_asks_for_the_run(home: Path) -> None:
     """TUNEBOARD_HOME was said to hold no checkpoint."""
     for newest in ("true", "auto", "True"):
         asked = values(resume_from_checkpoint=newest)
-        point, (problem,) = resuming.checkpoint_of(asked)
+        point, (problem,) = resuming.checkpoint_of(resolved(asked))
         assert (point, problem.code, problem.field) == (None, "resume_needs_folder", "output_dir")
         assert "resume_needs_folder" in [each.code for each in check_paths(asked, "train")]
 
@@ -481,7 +481,7 @@ def test_what_is_said_where_no_step_is_left(home: Path) -> None:
     """Of a finished run whose batches are others the table said "goes on at row 1 of 24 of epoch 4"
     beside "nothing left to do", and of one epoch of its three "still 18 steps in all"."""
     place = Position(step=18, epoch=3, size=24, batch=4, accumulation=1, total=18)
-    three: Values = {"num_train_epochs": 3.0}
+    three: dict[str, Value] = {"num_train_epochs": 3.0}
     folder = run(home, place, **three)
     nothing = "has no effect: no step is left to do"
     short = "asks for no more than the 18 steps that are done: no step is left to do"
