@@ -120,12 +120,12 @@ class DistillationStage(TrlRun, EitherTeacher):
             self.note("divergence", loss.detach().expand(tokens))
         return loss
 
-    def _compute_loss(self, unwrapped_student: Any, *given: Any) -> Any:
+    def _compute_loss(self, unwrapped_student: Any, *given: Any, **named: Any) -> Any:
         """As trl's, over the rows of logits that teacher and student both have."""
         if self.common_rows == self.student_rows:
-            return super()._compute_loss(unwrapped_student, *given)
+            return super()._compute_loss(unwrapped_student, *given, **named)
         with teachers.first_rows(unwrapped_student, self.common_rows):
-            return super()._compute_loss(unwrapped_student, *given)
+            return super()._compute_loss(unwrapped_student, *given, **named)
 
     def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
         """As trl's; the loss of an evaluation is the mean divergence of a token."""

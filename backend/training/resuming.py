@@ -200,10 +200,10 @@ class ResumingTrainer(Trainer):
         found[6] = place.total
         return tuple(found)
 
-    def _init_training_state(self, max_steps: int, *given: Any) -> tuple[int, int]:
+    def _init_training_state(self, max_steps: int, *given: Any, **named: Any) -> tuple[int, int]:
         """Epochs done, and batches done since those of the present epoch began. The intervals are
         those of the arguments, not of the checkpoint."""
-        epochs, batches = super()._init_training_state(max_steps, *given)
+        epochs, batches = super()._init_training_state(max_steps, *given, **named)
         self.state.compute_steps(self.args, max_steps)
         return (self.place.epoch, self.place.batches) if self.place else (epochs, batches)
 
