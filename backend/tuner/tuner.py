@@ -194,7 +194,7 @@ class Tuner:
         wrong = errors(problems)
         if wrong:
             raise UsageError(*wrong)
-        return raw, str(values.get("stage") or "sft")
+        return raw, resolved(values).stage
 
     def _result(self) -> dict[str, object]:
         """The arguments with which the result of the newest training is loaded."""

@@ -161,7 +161,7 @@ def test_foreign_code_is_refused_by_name(file: str, copy: Path, workspace: Path)
     (copy / "modeling_strange.py").write_text(
         f"from pathlib import Path\nPath({str(ran)!r}).touch()\n"
     )
-    for action in (load.tokenizer, lambda values: load.model(resolved(values), training=True)):
+    for action in (load.tokenizer, lambda values: load.model(values, training=True)):
         with pytest.raises(ModelError) as caught:
             action(small(copy))
         assert caught.value.problems[0].code == "model_needs_code"

@@ -96,7 +96,7 @@ class Way:
                 assert before[file_name] == after[file_name], f"{file_name} has changed"
 
     def _values(self, task: str, **given: Any) -> Any:
-        from backend.contract.arguments import parse, resolved
+        from backend.contract.arguments import parse
 
         values, problems = parse({"model_name_or_path": str(self.base), **given}, task)
         assert not problems, problems
