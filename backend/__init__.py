@@ -1,1 +1,0 @@
-"""The worker: everything that trains, evaluates, serves and exports; it never sees the page."""
