@@ -26,7 +26,7 @@ PACKED = 1000  # examples that are packed together
 logger = logging.getLogger(__name__)
 
 
-class Stream(torch.utils.data.IterableDataset):
+class Stream(torch.utils.data.IterableDataset[dict[str, Any]]):
     """Rows of several sets, mixed, without end; each pass has an order of its own."""
 
     def __init__(self, sets: list["Rows"], mix: Mix, buffer: int, seed: int) -> None:

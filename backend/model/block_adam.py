@@ -98,16 +98,17 @@ class RatioAdam(torch.optim.Optimizer):
         self.chosen: dict[torch.Tensor, torch.Tensor] = {}
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Adam's step (Kingma and Ba, 2015), with decay of the weights apart from it."""
         loss = None if closure is None else closure()
         for group in self.param_groups:
             for number, weights in enumerate(group["params"]):
-                if weights.grad is not None:
-                    self._update(weights, number, group)
+                self._update(weights, number, group)
         return loss
 
     def _update(self, weights: torch.Tensor, number: int, group: dict[str, Any]) -> None:
+        if weights.grad is None:
+            return
         state = self.state[weights]
         turn, within = divmod(int(state.get("steps", 0)), group["every"])
         if within == 0 or weights not in self.chosen:

@@ -26,7 +26,7 @@ class Joined(torch.optim.Optimizer):
             start = end
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One step of each part."""
         loss = None if closure is None else closure()
         for part in self.parts:
@@ -51,7 +51,7 @@ class Layerwise(Joined):
             (weights,) = part.param_groups[0]["params"]
             weights.register_post_accumulate_grad_hook(_stepping(part))
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Nothing: the steps were made during the backward pass."""
         return None if closure is None else closure()
 

@@ -68,7 +68,7 @@ def _low_rank(kind: str, model: Any, args: TrainingArguments, values: Arguments)
     Zhao et al., "GaLore", 2024; Zhu et al., "APOLLO: SGD-like Memory, AdamW-level Performance",
     2024. What the packages keep of a projection is an object: a checkpoint may hold it.
     """
-    torch.serialization.add_safe_globals(_projectors(kind))
+    torch.serialization.add_safe_globals([*_projectors(kind)])
     make, given = Trainer.get_optimizer_cls_and_kwargs(args, model)
     groups = given.pop("params")
     family = _family(values.optim, kind)

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import Sampler
@@ -66,6 +66,14 @@ class LengthGrouped(Sampler[int]):
         return iter(indices)
 
 
+class Order(Protocol):
+    """Numbers of rows in the order in which they come: a sampler whose length is known."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[int]: ...
+
+
 class Repeated(Sampler[int]):
     """An order in which each stretch of `size` rows comes `times` times; the last one is filled up.
 
@@ -73,7 +81,7 @@ class Repeated(Sampler[int]):
     times in a stretch, one after the other.
     """
 
-    def __init__(self, order: Sampler[int], size: int, times: int, copies: int = 1) -> None:
+    def __init__(self, order: Order, size: int, times: int, copies: int = 1) -> None:
         self.order = order
         self.size = size
         self.times = times
