@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from app.services import inbox, uploads
+from app.services.data import inbox, uploads
 from app.settings import (
     LOGIN,
     LOGIN_FILE,
@@ -20,10 +20,12 @@ from app.settings import (
     switch,
     upload_limit,
 )
-from backend.contract import boundary, launch, run_folder
-from backend.contract.home import prepare, saves
-from backend.contract.problems import Problem, TuneboardError, UsageError
-from backend.contract.texts import t
+from backend.contract.base import boundary
+from backend.contract.base.home import prepare, saves
+from backend.contract.base.problems import Problem, TuneboardError, UsageError
+from backend.contract.base.texts import t
+from backend.contract.launching import launch
+from backend.contract.runs import run_folder
 
 POLL_SECONDS = 0.2
 

@@ -112,7 +112,7 @@ document.addEventListener("pointerover", (event) => {
   };
 })();
 
-// A chat that shows texts as they are holds them escaped behind a mark (app/tabs/plain_chatbot.py):
+// A chat that shows texts as they are holds them escaped behind a mark (app/tabs/chat/plain_chatbot.py):
 // what its copy buttons write is what the reader sees.
 (() => {
   const clipboard = navigator.clipboard;
@@ -155,7 +155,7 @@ document.addEventListener("pointerover", (event) => {
   };
 })();
 
-// What is typed is kept in this browser, see app/tabs/keeping.py: `begin` once the page has been
+// What is typed is kept in this browser, see app/tabs/shared/keeping.py: `begin` once the page has been
 // filled from it, as the page's own first values would be kept before.
 window.tuneboard = (() => {
   let filled = false;

@@ -19,7 +19,7 @@ import gradio as gr
 
 from app.form import problem_lines
 from app.i18n import DEFAULT_LANGUAGE, languages, t
-from backend.contract.problems import TuneboardError
+from backend.contract.base.problems import TuneboardError
 
 LANGUAGE_BOX = "lang"  # element id of the box that holds a visitor's language
 MOST_IN_PROGRESS = 4  # outputs of an event that show that it is on its way
@@ -61,7 +61,7 @@ def _answer_in_order(blocks: gr.Blocks) -> None:
     """Of two events with one handler that a visitor's page sends, the later is answered last.
 
     Each sends all that the form holds and gets what is to be shown: the earlier answer, coming
-    late, would stay. So it is with handlers that share a turn (`app.tabs.context.in_turn`).
+    late, would stay. So it is with handlers that share a turn (`app.tabs.shared.context.in_turn`).
     """
     process = blocks.process_api
     visitors: WeakKeyDictionary[Any, _Visitor] = WeakKeyDictionary()
@@ -109,7 +109,7 @@ def in_words(error: Exception, lang: str) -> gr.Error:
 
 
 def _place(error: Exception) -> str:
-    """The innermost line of ours: "app/tabs/chat.py:120"."""
+    """The innermost line of ours: "app/tabs/chat/chat.py:120"."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT / "app")]
     frame = (ours or frames)[-1]

@@ -6,12 +6,12 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import DEFAULT_LANGUAGE, Texts, choices, has, named, say, t
-from app.services.extra import BOX, merged, written
-from backend.contract import run_names
-from backend.contract.arguments import active, changed, defaults
-from backend.contract.field import Field, Value, Values
-from backend.contract.fields import FIELDS
-from backend.contract.problems import Problem
+from app.services.data.extra import BOX, merged, written
+from backend.contract.arguments.arguments import active, changed, defaults
+from backend.contract.arguments.field import Field, Value, Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.problems import Problem
+from backend.contract.runs import run_names
 
 OPTIONAL_BOOL = ("none", "true", "false")
 # Widgets that offer choices and take anything else, too; the tabs keep the choices fresh.

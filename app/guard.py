@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.attempts import Attempts, Try, origin
 from app.settings import Settings
-from backend.contract.addresses import LOOPBACK
+from backend.contract.base.addresses import LOOPBACK
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 OPEN_PATHS = {"/healthz"}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from backend.contract.texts import DEFAULT_LANGUAGE, has, languages, t
+from backend.contract.base.texts import DEFAULT_LANGUAGE, has, languages, t
 
 __all__ = ["DEFAULT_LANGUAGE", "Texts", "choices", "from_header", "has", "languages", "t"]
 

@@ -15,8 +15,8 @@ from gradio import Blocks
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.services import inbox
-from backend.contract.problems import TuneboardError
+from app.services.data import inbox
+from backend.contract.base.problems import TuneboardError
 
 Refusal = tuple[int, str]
 

@@ -15,12 +15,13 @@ from app.guard import Guard
 from app.i18n import t
 from app.intake import Intake, tidy_uploads
 from app.requests import Requests
-from app.services import inbox, runs, tail
+from app.services.data import inbox
+from app.services.runs import runs, tail
 from app.settings import Settings
 from app.ui import CSS, HEAD, THEME, build
-from backend.contract.home import data, saves
-from backend.contract.problems import Problem, UsageError
-from backend.contract.slow_clients import TimedProtocol
+from backend.contract.base.home import data, saves
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.base.slow_clients import TimedProtocol
 
 LOCALES = {"en": ("en",), "zh": ("zh-CN", "zh-TW")}  # ours -> Gradio's; others fall back on en
 TEXT = "text/plain; charset=utf-8"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.attempts import Network
-from backend.contract.addresses import LOOPBACK
-from backend.contract.launch import OFF, STOP_RUNS
-from backend.contract.problems import Problem, UsageError
+from backend.contract.base.addresses import LOOPBACK
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.launching.launch import OFF, STOP_RUNS
 
 GIB = 1024**3
 LOGIN, LOGIN_FILE = "TUNEBOARD_LOGIN", "TUNEBOARD_LOGIN_FILE"

@@ -6,20 +6,13 @@ import gradio as gr
 
 from app.events import LANGUAGE_BOX
 from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
-from app.tabs import (
-    again_panel,
-    chat,
-    clock,
-    data,
-    evaluate,
-    export,
-    model_bar,
-    recipes,
-    runs,
-    train,
-)
-from app.tabs.context import Context
-from app.tabs.keeping import Keeper
+from app.tabs import evaluate, export, recipes, train
+from app.tabs.chat import chat
+from app.tabs.data import data
+from app.tabs.run import again_panel, runs
+from app.tabs.shared import clock, model_bar
+from app.tabs.shared.context import Context
+from app.tabs.shared.keeping import Keeper
 from app.theme import CSS, HEAD, THEME
 
 __all__ = ["CSS", "HEAD", "THEME", "build"]

@@ -10,16 +10,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from backend.checks import checked, tell
-from backend.contract import installation, launch, resuming, run_folder
-from backend.contract.arguments import as_evaluation, from_argv, only_evaluates, resolved
-from backend.contract.field import Values
-from backend.contract.home import output, prepare
-from backend.contract.printed import say
-from backend.contract.problems import TuneboardError
+from backend.contract.arguments.arguments import as_evaluation, from_argv, only_evaluates, resolved
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.home import output, prepare
+from backend.contract.base.printed import say
+from backend.contract.base.problems import TuneboardError
+from backend.contract.base.texts import has, t
+from backend.contract.launching import launch
+from backend.contract.preflight import installation
 from backend.contract.reference import asks_for_help, help_text
-from backend.contract.texts import has, t
-from backend.contract.typed import Arguments
+from backend.contract.runs import resuming, run_folder
+from backend.model.checks import checked, tell
 
 RUNS = ("train", "eval", "export", "vocab")
 # Libraries that warn, whenever they are imported, of what this machine lacks, asked for or not.
@@ -28,9 +30,9 @@ UNASKED = ("torchao", "bitsandbytes.backends", "torch.utils._pytree")
 CPU_ALONE = {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
 WORKERS = {
     "train": "backend.train",
-    "eval": "backend.evaluate",
-    "export": "backend.export",
-    "vocab": "backend.vocab",
+    "eval": "backend.evaluation.evaluate",
+    "export": "backend.export.export",
+    "vocab": "backend.pieces.vocab",
 }
 
 
@@ -78,7 +80,7 @@ def _task(task: str, words: list[str]) -> int:
         return 0
     if os.environ.get("TUNEBOARD_RUN"):
         return _work(task, words, Path(os.environ["TUNEBOARD_RUN"]))
-    from backend.terminal import follow, log_size, tell_resumption
+    from backend.cli.terminal import follow, log_size, tell_resumption
 
     prepare()
     task, values = _values(task, words, tell_resumption)
@@ -92,7 +94,7 @@ def _task(task: str, words: list[str]) -> int:
 
 def _work(task: str, words: list[str], folder: Path) -> int:
     """The child of a supervisor: its problems go to problem.json beside the log."""
-    from backend.failures import run_worker
+    from backend.running.failures import run_worker
 
     def work() -> None:
         values = resolved(_values(task, words)[1])
@@ -117,37 +119,37 @@ def _serve(task: str, function: str, words: list[str]) -> int:
         return 0
     _, values = _values(task, words)
     run: Callable[[Arguments], int | None] = getattr(
-        importlib.import_module("backend.serve"), function
+        importlib.import_module("backend.serving.serve"), function
     )
     return run(resolved(values)) or 0
 
 
 def _runs(_: str, words: list[str]) -> int:
-    from backend.terminal import runs
+    from backend.cli.terminal import runs
 
     return runs(words)
 
 
 def _resume(_: str, words: list[str]) -> int:
-    from backend.terminal import resume
+    from backend.cli.terminal import resume
 
     return resume(words)
 
 
 def _recipe(_: str, words: list[str]) -> int:
-    from backend.recipe import main as recipe
+    from backend.cli.recipe import main as recipe
 
     return recipe(words)
 
 
 def _data(_: str, words: list[str]) -> int:
-    from backend.data_command import main as data
+    from backend.cli.data_command import main as data
 
     return data(words)
 
 
 def _starter(_: str, words: list[str]) -> int:
-    from backend.starter import main as starter
+    from backend.cli.starter import main as starter
 
     if not asks_for_help(words):
         prepare()
@@ -155,7 +157,7 @@ def _starter(_: str, words: list[str]) -> int:
 
 
 def _env(*_: object) -> int:
-    from backend.terminal import environment
+    from backend.cli.terminal import environment
 
     say(environment())
     return 0

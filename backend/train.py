@@ -9,16 +9,18 @@ from typing import Any
 
 from transformers import set_seed
 
-from backend import hub_push, model_card, plots
-from backend.contract import metrics, run_folder
-from backend.contract.files import write_atomic
-from backend.contract.problems import Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import metrics
+from backend.contract.base.files import write_atomic
+from backend.contract.base.problems import Problem
+from backend.contract.runs import run_folder
 from backend.data import prepare, templates
-from backend.failures import Stopped
+from backend.export import hub_push, model_card
 from backend.model import adapters, load, reference, vocabulary
 from backend.model.side_files import SideFiles
-from backend.report import Report
+from backend.running import plots
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from backend.training import arguments, checkpoints, resuming, scoring
 from backend.training.callback import memory, own_figures
 

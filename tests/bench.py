@@ -22,10 +22,10 @@ from pathlib import Path
 
 import psutil
 
-from app.services.catalog import STARTER
-from app.services.presets import TRY_IT
-from backend.contract import metrics
-from backend.contract.command import Command
+from app.services.models.catalog import STARTER
+from app.services.page.presets import TRY_IT
+from backend.contract.arguments.command import Command
+from backend.contract.base import metrics
 from tests import bench_data
 from tests.bench_ppo import ppo
 from tests.bench_readers import readers

@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from app.services.catalog import STARTER
-from backend.contract.command import Command
+from app.services.models.catalog import STARTER
+from backend.contract.arguments.command import Command
 
 ROOT = Path(__file__).parents[1]
 PEAK = """

@@ -12,7 +12,7 @@ ROWS = 2000
 READS = """
 import itertools, resource, sys, time
 from tests.backend.conftest import make_tokenizer
-from backend.contract.arguments import resolved
+from backend.contract.arguments.arguments import resolved
 from backend.data import prepare, templates
 
 class Told:

@@ -18,8 +18,8 @@ ROWS = 10_000
 WORK = """
 import resource, sys, time
 from tests.backend.conftest import make_tokenizer
-from backend.contract import dataset_info
-from backend.contract.arguments import resolved
+from backend.contract.registry.registry import dataset_info
+from backend.contract.arguments.arguments import resolved
 from backend.data import parts, sources, templates
 from backend.data.examples import columns
 from backend.datafiles import formats, layouts

@@ -23,8 +23,8 @@ from pathlib import Path
 import yaml
 
 from backend.__main__ import _values
-from backend.contract.home import prepare
-from backend.contract.problems import TuneboardError
+from backend.contract.base.home import prepare
+from backend.contract.base.problems import TuneboardError
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "examples.md"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from backend.contract.fields import FIELDS
-from backend.contract.texts import t
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.texts import t
 from tests.bench import free_port
 from tests.e2e.conftest import FLAGS, Server
 from tests.e2e.test_page import choose

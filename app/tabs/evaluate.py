@@ -8,11 +8,13 @@ import gradio as gr
 
 from app.form import Form
 from app.i18n import has, say, t
-from app.tabs import dataset_preview, run_panel
-from app.tabs.context import Context
-from app.tabs.launching import Launcher
-from backend.contract import boundary, run_folder
-from backend.contract.files import read_json
+from app.tabs.data import dataset_preview
+from app.tabs.run import run_panel
+from app.tabs.run.launching import Launcher
+from app.tabs.shared.context import Context
+from backend.contract.base import boundary
+from backend.contract.base.files import read_json
+from backend.contract.runs import run_folder
 
 WHAT = ("eval_dataset", "max_samples", "cutoff_len", "per_device_eval_batch_size")
 HOW = ("do_eval", "do_predict", "max_new_tokens", "do_sample", "temperature", "top_p")

@@ -5,9 +5,9 @@ from typing import Any
 import gradio as gr
 
 from app.form import Form
-from app.tabs import run_panel
-from app.tabs.context import Context
-from app.tabs.launching import Launcher
+from app.tabs.run import run_panel
+from app.tabs.run.launching import Launcher
+from app.tabs.shared.context import Context
 
 FIELDS = (
     "export_dir",

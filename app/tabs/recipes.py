@@ -7,12 +7,14 @@ import gradio as gr
 
 from app.form import problem_lines
 from app.i18n import Texts, t
-from app.services import recipes
-from app.tabs import answer, dataset_preview, run_panel
-from app.tabs.context import Context
-from backend.contract import recipes as contract
-from backend.contract.fields import FIELDS
-from backend.contract.problems import TuneboardError
+from app.services.runs import recipes
+from app.tabs.data import dataset_preview
+from app.tabs.run import run_panel
+from app.tabs.shared import answer
+from app.tabs.shared.context import Context
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.problems import TuneboardError
+from backend.contract.launching import recipes as contract
 
 MAX_DATA = 6  # stages of one recipe with data sets that the page shows
 FIRST = "chat_domain_sft"

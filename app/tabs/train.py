@@ -7,13 +7,16 @@ import gradio as gr
 
 from app.form import Form, problem_lines
 from app.i18n import Texts, t
-from app.services import presets
-from app.tabs import data_view, dataset_preview, message, model_bar, run_panel, try_it
-from app.tabs.context import Context
-from app.tabs.launching import Launcher, new_name
-from backend.contract.field import Values
-from backend.contract.fields import FIELDS
-from backend.contract.problems import Problem, TuneboardError, errors
+from app.services.page import presets
+from app.tabs import try_it
+from app.tabs.data import data_view, dataset_preview
+from app.tabs.run import run_panel
+from app.tabs.run.launching import Launcher, new_name
+from app.tabs.shared import message, model_bar
+from app.tabs.shared.context import Context
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.problems import Problem, TuneboardError, errors
 
 Read = Callable[[str, str], tuple[Values, list[Problem]]]
 

@@ -10,14 +10,15 @@ import gradio as gr
 
 from app.form import Form, title_of
 from app.i18n import Texts, t
-from app.services import catalog, presets, starter
-from app.services.run_text import plain
-from app.tabs import message
-from app.tabs.context import Context
-from backend.contract.arguments import format_value
-from backend.contract.field import Values
-from backend.contract.fields import FIELDS
-from backend.contract.home import saves
+from app.services.models import catalog, starter
+from app.services.page import presets
+from app.services.runs.run_text import plain
+from app.tabs.shared import message
+from app.tabs.shared.context import Context
+from backend.contract.arguments.arguments import format_value
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.home import saves
 
 CHOSEN = ("model_name_or_path", "finetuning_type")  # what the other values were chosen for
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}

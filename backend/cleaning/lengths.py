@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backend.cleaning.rows import Item
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.data import templates, tokens
 from backend.data.examples import Example, Maker
 from backend.model import load

@@ -14,14 +14,15 @@ from typing import IO, Any
 
 from backend.cleaning.report import FILE, Report
 from backend.cleaning.rows import Item
-from backend.contract import boundary, dataset_info, registry
-from backend.contract.dataset_info import REGISTRY, folder_of
-from backend.contract.files import dump, make_readable, sync_folder, write_atomic
-from backend.contract.problems import DataError, DiskFullError, Problem
+from backend.contract.base import boundary
+from backend.contract.base.files import dump, make_readable, sync_folder, write_atomic
+from backend.contract.base.problems import DataError, DiskFullError, Problem
+from backend.contract.registry import dataset_info, registry
+from backend.contract.registry.dataset_info import REGISTRY, folder_of
 from backend.datafiles import entering, values
 from backend.datafiles.wrong import wrong
-from backend.failures import is_disk_full
-from backend.new_folder import scratch
+from backend.export.new_folder import scratch
+from backend.running.failures import is_disk_full
 
 # Keys of an entry that say where its data lies and which part of it is meant.
 PLACE = {

@@ -13,7 +13,7 @@ import psutil
 import regex
 
 from backend.cleaning.rows import Item, texts
-from backend.contract.problems import DataError, Params, Problem, UsageError
+from backend.contract.base.problems import DataError, Params, Problem, UsageError
 
 SECONDS = 2.0  # for a text
 ROOM = 512 * 1024**2  # bytes that compiling may take

@@ -7,8 +7,8 @@ from typing import Any
 
 from backend.cleaning.rows import Item
 from backend.cleaning.steps import Why
-from backend.contract.problems import Params
-from backend.contract.texts import t
+from backend.contract.base.problems import Params
+from backend.contract.base.texts import t
 from backend.datafiles import values
 
 FILE = "cleaning_report.json"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract import boundary, dataset_info
-from backend.contract.problems import DataError, Problem
+from backend.contract.base import boundary
+from backend.contract.base.problems import DataError, Problem
+from backend.contract.registry import dataset_info
 from backend.datafiles import formats, layouts
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set

@@ -13,7 +13,7 @@ from backend.cleaning.report import Report
 from backend.cleaning.rows import Item, Rows
 from backend.cleaning.steps import Asked, Count, Step, build
 from backend.cleaning.tidy import tidied
-from backend.contract.problems import DataError, Params, Problem
+from backend.contract.base.problems import DataError, Params, Problem
 
 BATCH = 256  # rows that pass the steps together
 TELL_S = 0.2

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from backend.cleaning.duplicates import Index, fingerprint, signature
 from backend.cleaning.patterns import Pattern
 from backend.cleaning.rows import Item, Rows
-from backend.contract.problems import Params
+from backend.contract.base.problems import Params
 
 NEAR = 0.8  # similarity from which on rows are taken for near duplicates
 # Reasons for which training finds no answer in a row.

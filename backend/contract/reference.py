@@ -10,15 +10,15 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from backend.contract import typed_fields
-from backend.contract.arguments import fields_of, format_value, needs
-from backend.contract.field import Field
-from backend.contract.fields import FIELDS, GROUPS
-from backend.contract.files import write_atomic
-from backend.contract.foreign import ALIASES, FOREIGN
-from backend.contract.foreign.answer import Foreign
-from backend.contract.resume_kinds import LAUNCH, ON_RESUME
-from backend.contract.texts import DEFAULT_LANGUAGE, t
+from backend.contract.arguments import typed_fields
+from backend.contract.arguments.arguments import fields_of, format_value, needs
+from backend.contract.arguments.field import Field
+from backend.contract.arguments.fields import FIELDS, GROUPS
+from backend.contract.arguments.foreign import ALIASES, FOREIGN
+from backend.contract.arguments.foreign.answer import Foreign
+from backend.contract.base.files import write_atomic
+from backend.contract.base.texts import DEFAULT_LANGUAGE, t
+from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME
 
 FILE = "docs/reference.md"
 WIDTH = 100

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from backend.contract.dataset_info import Entry
-from backend.contract.model_folder import local
-from backend.contract.problems import DataError, Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import DataError, Problem
+from backend.contract.models.model_folder import local
+from backend.contract.registry.dataset_info import Entry
 from backend.data import hub_files
 from backend.data.hub_files import HubFiles, registered, unreachable
-from backend.deadline import answered, retried
-from backend.failures import is_disk_full
+from backend.running.deadline import answered, retried
+from backend.running.failures import is_disk_full
 
 DEADLINE = 12.0  # seconds until a hub must have answered
 SMALL = ["README.md", "dataset_infos.json"]

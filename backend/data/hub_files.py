@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract import boundary
-from backend.contract.dataset_info import SUFFIXES, Entry, kind
-from backend.contract.files import dump, read_json, write_atomic
-from backend.contract.home import saves
-from backend.contract.problems import DataError, Params, Problem
-from backend.deadline import retried
-from backend.failures import is_disk_full
+from backend.contract.base import boundary
+from backend.contract.base.files import dump, read_json, write_atomic
+from backend.contract.base.home import saves
+from backend.contract.base.problems import DataError, Params, Problem
+from backend.contract.registry.dataset_info import SUFFIXES, Entry, kind
+from backend.running.deadline import retried
+from backend.running.failures import is_disk_full
 
 AT_ONCE = 8  # files that are fetched at the same time
 # What a set's card may say of its files that is so or does not matter here; separators of CSV

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from backend import datafiles
-from backend.contract import dataset_info, home
-from backend.contract.problems import DataError, Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import home
+from backend.contract.base.problems import DataError, Problem
+from backend.contract.registry import dataset_info
 from backend.data import origin, packing, parts, pool, store, tokens
 from backend.data.examples import Example, Made, Maker
 from backend.data.rendering import Template

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import datasets
 from datasets import Dataset
 
-from backend.contract.dataset_info import probabilities
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.registry.dataset_info import probabilities
 
 Row = TypeVar("Row")
 

@@ -6,7 +6,7 @@ Which official file each of them is compared with, and where they differ: docs/t
 
 from dataclasses import replace
 
-from backend.contract.template_names import ALIASES
+from backend.contract.models.template_names import ALIASES
 from backend.data.pieces import File, Pieces, jinja
 
 __all__ = ["NAMED", "jinja", "pieces"]

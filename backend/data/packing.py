@@ -14,7 +14,7 @@ from datasets import Features
 from datasets import List as Listed
 from datasets import Value as Column
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.data.tokens import IGNORED
 
 IDS = Listed(Column("int32"))

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from datasets import Dataset
 
-from backend.contract.problems import Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem
 from backend.data import examples, origin, pool, store, tokens
 from backend.data.examples import Maker, Numbered
 from backend.data.rendering import Template
@@ -22,7 +22,7 @@ LEAST = 16  # KTO pairs a prompt with the answer of another row of its batch
 
 
 class Reports(Protocol):
-    """What preparation tells: backend.report.Report does it."""
+    """What preparation tells: backend.running.report.Report does it."""
 
     def notice(self, problem: Problem) -> None:
         """Something worth knowing."""

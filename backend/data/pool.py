@@ -8,7 +8,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from backend.contract.problems import DataError, Problem
+from backend.contract.base.problems import DataError, Problem
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")

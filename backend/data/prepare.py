@@ -10,9 +10,9 @@ import datasets
 import numpy as np
 from datasets import Dataset
 
-from backend.contract import dataset_info
-from backend.contract.problems import DataError, Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import DataError, Problem
+from backend.contract.registry import dataset_info
 from backend.data import (
     examples,
     packing,

@@ -10,10 +10,10 @@ from typing import Any
 
 import jinja2
 
-from backend.contract import template_names
-from backend.contract.field import Value
-from backend.contract.problems import Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.field import Value
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.models import template_names
 from backend.data import template_fields, thoughts, toolcalls, turn_places
 from backend.data.digits import Digits, hide, show
 from backend.data.render_limit import RenderTimeoutError, limited

@@ -11,9 +11,9 @@ from typing import Any
 import datasets
 from datasets import Dataset, DatasetDict
 
-from backend.contract.home import find
-from backend.contract.problems import DataError, Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.home import find
+from backend.contract.base.problems import DataError, Problem
 from backend.data import examples, origin, packing, store
 from backend.data.parts import Preparation
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract import boundary, dataset_info
-from backend.contract.dataset_info import Entry
-from backend.contract.problems import DataError, Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import boundary
+from backend.contract.base.problems import DataError, Problem
+from backend.contract.registry import dataset_info
+from backend.contract.registry.dataset_info import Entry
 from backend.data import hub
 from backend.datafiles import formats, layouts
 from backend.datafiles.formats import Conversation

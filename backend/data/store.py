@@ -16,7 +16,7 @@ import pyarrow as pa
 from datasets import Dataset, Features
 from filelock import FileLock
 
-from backend.contract import home
+from backend.contract.base import home
 
 LIMIT = 20 * 1000**3  # bytes
 ROWS, ACCOUNT = "rows.arrow", "account.json"

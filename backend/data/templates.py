@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from backend.contract import template_names, trained_with
-from backend.contract.problems import Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.models import template_names, trained_with
 from backend.data import named
 from backend.data.rendering import RENDER_ERRORS, Template, Tools
 from backend.datafiles.turns import Message

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.data import boundaries
 from backend.data.boundaries import IGNORED as IGNORED
 from backend.data.rendering import Template

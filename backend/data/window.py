@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend import datafiles
-from backend.contract import dataset_info
-from backend.contract.problems import DataError, Params, Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import DataError, Params, Problem
+from backend.contract.registry import dataset_info
 from backend.data import packing, tokens
 from backend.data.examples import Example, Maker
 from backend.data.rendering import Template

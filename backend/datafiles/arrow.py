@@ -7,7 +7,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.contract import boundary
+from backend.contract.base import boundary
 from backend.datafiles import arrow_values
 from backend.datafiles.hostile import arrow_schema, refuse_pickled, refuse_pointer
 from backend.datafiles.wrong import wrong

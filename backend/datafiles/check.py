@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract.dataset_info import PACKED, Entry, kind
-from backend.contract.problems import DataError, Problem
+from backend.contract.base.problems import DataError, Problem
+from backend.contract.registry.dataset_info import PACKED, Entry, kind
 from backend.datafiles import arrays, formats, layouts, separators, tables, values
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.contract import dataset_info
-from backend.contract.dataset_info import folder_of
-from backend.contract.field import Value
-from backend.contract.home import find, looked_in
-from backend.contract.problems import DataError, Params, Problem
+from backend.contract.arguments.field import Value
+from backend.contract.base.home import find, looked_in
+from backend.contract.base.problems import DataError, Params, Problem
+from backend.contract.registry import dataset_info
+from backend.contract.registry.dataset_info import folder_of
 from backend.datafiles import detect, values
 from backend.datafiles.detect import Entry, Proposal
 from backend.datafiles.formats import Conversation

@@ -8,9 +8,9 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from backend.contract import boundary
-from backend.contract.dataset_info import SUFFIXES, kind
-from backend.contract.printed import binary_size
+from backend.contract.base import boundary
+from backend.contract.base.printed import binary_size
+from backend.contract.registry.dataset_info import SUFFIXES, kind
 from backend.datafiles.wrong import wrong
 
 SPECIAL = ("/proc", "/sys", "/dev")  # looks regular and may never end

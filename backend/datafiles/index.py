@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backend.contract.dataset_info import TEXTS, kind
-from backend.contract.files import read_json, write_atomic
-from backend.contract.home import saves
-from backend.contract.problems import TuneboardError
-from backend.contract.run_files import hold
+from backend.contract.base.files import read_json, write_atomic
+from backend.contract.base.home import saves
+from backend.contract.base.problems import TuneboardError
+from backend.contract.base.run_files import hold
+from backend.contract.registry.dataset_info import TEXTS, kind
 from backend.datafiles import arrays, tables
 from backend.datafiles.text import Lines, Mark, starts_array
 

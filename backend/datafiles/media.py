@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
-from backend.contract.dataset_info import Entry
+from backend.contract.registry.dataset_info import Entry
 
 Placeholder = Literal["place", "tag", ""]
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.contract import boundary
-from backend.contract.dataset_info import PACKED
+from backend.contract.base import boundary
+from backend.contract.registry.dataset_info import PACKED
 from backend.datafiles import hostile
 from backend.datafiles.wrong import wrong
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.contract import boundary
+from backend.contract.base import boundary
 from backend.datafiles import arrow_values
 from backend.datafiles.hostile import parquet_schema, refuse_pickled, refuse_pointer
 from backend.datafiles.wrong import wrong

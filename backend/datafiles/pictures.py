@@ -7,10 +7,10 @@ same reason, so whoever has both is told of the data first.
 from itertools import islice
 
 from backend import datafiles
-from backend.contract import dataset_info
-from backend.contract.dataset_info import Entry
-from backend.contract.problems import DataError, Params, Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import DataError, Params, Problem
+from backend.contract.registry import dataset_info
+from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import formats, layouts
 from backend.datafiles.turns import RowError
 

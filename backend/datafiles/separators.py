@@ -20,8 +20,8 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from backend.contract.dataset_info import kind
-from backend.contract.problems import Params, Problem
+from backend.contract.base.problems import Params, Problem
+from backend.contract.registry.dataset_info import kind
 from backend.datafiles.text import MAX_LINE, Lines, Mark
 
 USUAL = {".csv": ",", ".tsv": "\t"}

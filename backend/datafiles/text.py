@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.contract.problems import DataError
+from backend.contract.base.problems import DataError
 from backend.datafiles import values
 from backend.datafiles.hostile import refuse_pointer
 from backend.datafiles.packed import Watch, opened

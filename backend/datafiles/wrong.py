@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from backend.contract.problems import DataError, Problem
+from backend.contract.base.problems import DataError, Problem
 
 SHOWN = 200  # characters of a line that a message shows
 

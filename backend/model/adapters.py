@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 
-from backend.contract import adapter_base
-from backend.contract.dataset_info import names
-from backend.contract.files import make_readable, read_json
-from backend.contract.methods import SOFT_PROMPTS, is_adapter
-from backend.contract.model_folder import ADAPTER_CONFIG
-from backend.contract.problems import ModelError, Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.methods import SOFT_PROMPTS, is_adapter
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.files import make_readable, read_json
+from backend.contract.base.problems import ModelError, Problem, UsageError
+from backend.contract.models import adapter_base
+from backend.contract.models.model_folder import ADAPTER_CONFIG
+from backend.contract.registry.dataset_info import names
 from backend.model import (
     changed_base,
     exact,

@@ -26,9 +26,9 @@ from transformers.models.auto.modeling_auto import (
 )
 from transformers.utils import logging
 
-from backend.contract.files import read_json
-from backend.contract.problems import ModelError, Problem
-from backend.contract.requirements import quantized_as
+from backend.contract.base.files import read_json
+from backend.contract.base.problems import ModelError, Problem
+from backend.contract.preflight.requirements import quantized_as
 from backend.model import language
 from backend.model.tensors import Layout, layout
 

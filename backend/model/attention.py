@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from backend.contract.problems import ModelError, Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import ModelError, Problem
 
 IMPLEMENTATIONS = {
     "auto": None,

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from backend.contract.field import Value
-from backend.contract.problems import Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.field import Value
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
 from backend.model.freezing import layers
 
 Parameters = list[torch.nn.Parameter]

@@ -12,7 +12,7 @@ import torch
 from peft import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 
 START = "adapter_start"  # folder of the adapter before training, in the run's
 WEIGHTS = "adapter_model.safetensors"

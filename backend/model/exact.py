@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from backend.contract.files import read_json
+from backend.contract.base.files import read_json
 
 NAME = "learned.safetensors"
 SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # what AdaLoRA knows of each weight's importance

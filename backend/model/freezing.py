@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from backend.contract.dataset_info import names
-from backend.contract.problems import Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.registry.dataset_info import names
 from backend.model import language
 
 

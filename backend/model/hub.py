@@ -14,13 +14,13 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from backend.contract import boundary
-from backend.contract.fields import FIELDS
-from backend.contract.model_folder import local
-from backend.contract.problems import ModelError, Problem
-from backend.contract.run_names import looked_in
-from backend.contract.typed import Arguments
-from backend.deadline import answered, retried
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import boundary
+from backend.contract.base.problems import ModelError, Problem
+from backend.contract.models.model_folder import local
+from backend.contract.runs.run_names import looked_in
+from backend.running.deadline import answered, retried
 
 DEADLINE = 12.0  # seconds until the hub must have answered once
 CONFIGS = ["config.json", "adapter_config.json"]

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from backend.contract.problems import ModelError, Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import ModelError, Problem, UsageError
 from backend.model.freezing import layers
 
 MARK = "expanded_layers"  # in config.json: the new layers' places in the expanded model

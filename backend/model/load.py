@@ -12,14 +12,14 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from backend.contract import adapter_base, model_folder
-from backend.contract.dataset_info import names
-from backend.contract.field import Value
-from backend.contract.files import read_json
-from backend.contract.preflight import check_packages
-from backend.contract.problems import ModelError, Problem, UsageError
-from backend.contract.requirements import quantized_as
-from backend.contract.typed import Arguments
+from backend.contract.arguments.field import Value
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.files import read_json
+from backend.contract.base.problems import ModelError, Problem, UsageError
+from backend.contract.models import adapter_base, model_folder
+from backend.contract.preflight.preflight import check_packages
+from backend.contract.preflight.requirements import quantized_as
+from backend.contract.registry.dataset_info import names
 from backend.model import (
     adapters,
     architecture,

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from backend.contract.problems import ModelError, Problem
+from backend.contract.base.problems import ModelError, Problem
 from backend.model import tensors
 from backend.model.architecture import Architecture
 

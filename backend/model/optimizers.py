@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainingArguments
 
-from backend.contract.dataset_info import names
-from backend.contract.fields.optimizer import GALORE_8BIT
-from backend.contract.problems import Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.fields.optimizer import GALORE_8BIT
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.registry.dataset_info import names
 from backend.model import block_adam
 from backend.model.joined_optimizer import Joined, Layerwise
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from backend.contract.problems import ModelError, Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import ModelError, Problem
 from backend.model import adapters, load
 from backend.model.device import training_precision
 

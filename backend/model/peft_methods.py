@@ -21,9 +21,9 @@ from peft.utils.constants import (
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING as IA3_TARGETS
 from torch import nn
 
-from backend.contract.dataset_info import names
-from backend.contract.problems import Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.registry.dataset_info import names
 from backend.model import language, llama_pro
 from backend.model.freezing import layers
 

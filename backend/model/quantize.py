@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig, TorchAoConfig
 
-from backend.contract.methods import QUANTIZABLE
-from backend.contract.preflight import check_quantized
-from backend.contract.problems import ModelError, Problem
-from backend.contract.requirements import quantized_as
-from backend.contract.typed import Arguments
+from backend.contract.arguments.methods import QUANTIZABLE
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import ModelError, Problem
+from backend.contract.preflight.preflight import check_quantized
+from backend.contract.preflight.requirements import quantized_as
 
 FIELD = "model_name_or_path"
 PACKED_ROWS = 32

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from backend.contract.methods import is_adapter
-from backend.contract.problems import ModelError, Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.methods import is_adapter
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import ModelError, Problem, UsageError
 from backend.model import load
 from backend.model.other import OtherModel
 

@@ -14,7 +14,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from backend.contract.problems import ModelError, Problem
+from backend.contract.base.problems import ModelError, Problem
 
 GROUPS = 4  # in a text of the cutoff length
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION, GreedyLR, SchedulerType
 
-from backend.contract.fields.trainer import LOWER_IS_BETTER
-from backend.contract.problems import Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.fields.trainer import LOWER_IS_BETTER
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
 
 FIELD = "lr_scheduler_kwargs"
 MINIMUM = 0.1  # of the learning rate, where a schedule falls to a minimum

@@ -14,10 +14,12 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from backend.contract import adapter_base, checkpoints, position, run_files, trained_with
-from backend.contract.files import read_json
-from backend.contract.model_folder import ADAPTER_CONFIG, CONFIG
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import run_files
+from backend.contract.base.files import read_json
+from backend.contract.models import adapter_base, trained_with
+from backend.contract.models.model_folder import ADAPTER_CONFIG, CONFIG
+from backend.contract.runs import checkpoints, position
 from backend.model import load
 from backend.model import vocabulary as tokens
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from backend.contract.model_folder import headers
+from backend.contract.models.model_folder import headers
 
 WEIGHTS = "model.safetensors"
 DTYPES = {

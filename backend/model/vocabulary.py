@@ -12,12 +12,12 @@ import torch
 from safetensors import safe_open
 from transformers import AddedToken
 
-from backend.contract.dataset_info import names
-from backend.contract.files import read_json, read_mapping
-from backend.contract.model_folder import ADAPTER_CONFIG
-from backend.contract.preflight import check_new_tokens
-from backend.contract.problems import Params, Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.files import read_json, read_mapping
+from backend.contract.base.problems import Params, Problem, UsageError
+from backend.contract.models.model_folder import ADAPTER_CONFIG
+from backend.contract.preflight.preflight import check_new_tokens
+from backend.contract.registry.dataset_info import names
 from backend.model import language
 
 DESCRIBED = "new_special_tokens_config"

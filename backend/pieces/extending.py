@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from backend.contract.files import read_json
+from backend.contract.base.files import read_json
 from backend.pieces.alphabet import Alphabet
 from backend.pieces.learning import Learned
 

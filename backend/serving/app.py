@@ -15,9 +15,9 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from backend.contract.problems import DataError, TuneboardError, UsageError
-from backend.contract.texts import t
-from backend.generation import Sampling
+from backend.contract.base.problems import DataError, TuneboardError, UsageError
+from backend.contract.base.texts import t
+from backend.model.generation import Sampling
 from backend.serving.ask import Answer, Ask
 from backend.serving.guard import MAX_BODY, Guard
 from backend.serving.protocol import ApiError, Shapes, assistant, error_body, usage

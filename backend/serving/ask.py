@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
-from backend.generation import Sampling
+from backend.model.generation import Sampling
 
 Message = dict[str, Any]
 

@@ -9,11 +9,11 @@ import torch
 from peft import PeftModel
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from backend.contract.problems import Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
 from backend.data import templates
-from backend.generation import Sampling, context_length, end_ids, pad_id
 from backend.model import load
+from backend.model.generation import Sampling, context_length, end_ids, pad_id
 from backend.serving.ask import Answer, Ask
 from backend.serving.decoding import Decoder, StopTexts
 from backend.serving.reasoning import Style

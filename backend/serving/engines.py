@@ -16,13 +16,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend.contract import adapter_base, model_folder, template_names, trained_with
-from backend.contract.dataset_info import names
-from backend.contract.devices import gpus
-from backend.contract.field import Value
-from backend.contract.model_folder import ADAPTER_CONFIG, is_hub_id, local
-from backend.contract.problems import Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.field import Value
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.models import adapter_base, model_folder, template_names, trained_with
+from backend.contract.models.devices import gpus
+from backend.contract.models.model_folder import ADAPTER_CONFIG, is_hub_id, local
+from backend.contract.registry.dataset_info import names
 
 BASE = "base"
 # They would tell their makers of every start.

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from backend.contract.addresses import LOOPBACK
+from backend.contract.base.addresses import LOOPBACK
 from backend.serving.protocol import ApiError
 
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})

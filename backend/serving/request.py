@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_core import from_json
 
 from backend.data.rendering import SWITCHES
-from backend.generation import Sampling
+from backend.model.generation import Sampling
 from backend.serving.messages import (
     ChatMessage,
     Checked,

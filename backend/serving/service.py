@@ -8,9 +8,9 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
-from backend.contract.problems import Problem, TuneboardError
-from backend.contract.typed import Arguments
-from backend.failures import explain
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, TuneboardError
+from backend.running.failures import explain
 from backend.serving.ask import Answer, Ask
 from backend.serving.protocol import ApiError
 from backend.serving.reasoning import Style

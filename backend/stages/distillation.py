@@ -18,7 +18,7 @@ from trl.experimental.server_distillation.server_distillation_trainer import (
 from trl.trainer.distillation_config import DistillationConfig
 from trl.trainer.distillation_trainer import DistillationTrainer
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.training import teachers
 from backend.training.batches import IGNORED
 from backend.training.trl_run import TrlRun

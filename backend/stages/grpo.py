@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backend.contract.problems import Problem
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem
 from backend.model.reference import Reference, still
-from backend.report import Report
+from backend.running.report import Report
 from backend.training import grpo_math, reward_functions, rollouts, scoring
 from backend.training.rollout_trainer import Batch, Ids, RolloutTrainer, Row
 

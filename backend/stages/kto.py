@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.model.reference import Reference, still
 from backend.training import preference
 from backend.training.figures import Figures

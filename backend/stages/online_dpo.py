@@ -8,7 +8,7 @@ from typing import Any
 from trl.experimental.online_dpo.online_dpo_config import OnlineDPOConfig
 from trl.experimental.online_dpo.online_dpo_trainer import OnlineDPOTrainer
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.training import reward_functions
 from backend.training.trl_rewards import TrlRewarded
 from backend.training.trl_steps import OwnSteps

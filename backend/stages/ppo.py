@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.model import load, value_head
 from backend.model.reference import Reference, still
-from backend.report import Report
+from backend.running.report import Report
 from backend.training import ppo_math, rollouts, scoring
 from backend.training.ppo_math import KlControl, Moments
 from backend.training.rollout_trainer import Batch, Ids, RolloutTrainer, Row

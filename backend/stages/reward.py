@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.model import load, value_head
 from backend.training.preference import PairCollator, answer_ends
 from backend.training.row_mean import RowMeanTrainer

@@ -8,7 +8,7 @@ from typing import Any
 from trl.trainer.rloo_config import RLOOConfig
 from trl.trainer.rloo_trainer import RLOOTrainer
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.training import reward_functions
 from backend.training.trl_rewards import TrlRewarded
 

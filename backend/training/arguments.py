@@ -12,15 +12,15 @@ import torch
 from transformers import TrainingArguments
 from transformers.utils import is_torch_tf32_available
 
-from backend.contract.dataset_info import names
-from backend.contract.fields import FIELDS
-from backend.contract.problems import Problem
-from backend.contract.resuming import cut_of
-from backend.contract.stages import GROUPED
-from backend.contract.typed import Arguments
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.stages import GROUPED
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem
+from backend.contract.registry.dataset_info import names
+from backend.contract.runs.resuming import cut_of
 from backend.model import adapters, optimizers, schedules
 from backend.model.device import device, training_precision
-from backend.report import Report
+from backend.running.report import Report
 from backend.training import deepspeed
 
 Make = Callable[[Arguments, dict[str, Any]], TrainingArguments]

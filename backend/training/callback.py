@@ -9,10 +9,10 @@ import psutil
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from backend.contract.metrics import NAMES, Row
-from backend.contract.problems import Problem, TuneboardError
-from backend.failures import Stopped
-from backend.report import Report, finite
+from backend.contract.base.metrics import NAMES, Row
+from backend.contract.base.problems import Problem, TuneboardError
+from backend.running.failures import Stopped
+from backend.running.report import Report, finite
 
 EVALUATION_GRACE = 20.0  # seconds; run_files.MIN_GRACE is what there is for stopping
 OWN = {*NAMES, "total_flos", "train_loss"}  # columns, and what is kept elsewhere

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.contract import run_folder
-from backend.contract.checkpoints import TRAINER_STATE, newest_whole, passed_over, resumable
-from backend.contract.field import Value
-from backend.contract.home import looked_in
-from backend.contract.model_folder import local
-from backend.contract.problems import DiskFullError, Problem, UsageError
-from backend.failures import is_disk_full
-from backend.report import Report
+from backend.contract.arguments.field import Value
+from backend.contract.base.home import looked_in
+from backend.contract.base.problems import DiskFullError, Problem, UsageError
+from backend.contract.models.model_folder import local
+from backend.contract.runs import run_folder
+from backend.contract.runs.checkpoints import TRAINER_STATE, newest_whole, passed_over, resumable
+from backend.running.failures import is_disk_full
+from backend.running.report import Report
 
 MARGIN = 1.2
 

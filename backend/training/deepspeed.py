@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from backend.contract import boundary
-from backend.contract.fields.training import ZERO
-from backend.contract.files import write_atomic
-from backend.contract.model_folder import local
-from backend.contract.typed import Arguments
+from backend.contract.arguments.fields.training import ZERO
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import boundary
+from backend.contract.base.files import write_atomic
+from backend.contract.models.model_folder import local
 
 NAME = "deepspeed.json"  # in the run folder: what was used
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 
 TOP = 20  # EAFT measures the entropy of the most likely tokens only
 TokenLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -20,13 +20,13 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer
 from transformers.trainer_callback import EarlyStoppingCallback
 
-from backend.contract import resuming
-from backend.contract.fields import FIELDS
-from backend.contract.position import PROGRESS, Cut, Position
-from backend.contract.problems import Problem
-from backend.contract.resume_kinds import begins_again, packed
-from backend.contract.typed import Arguments
-from backend.report import Report
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem
+from backend.contract.runs import resuming
+from backend.contract.runs.position import PROGRESS, Cut, Position
+from backend.contract.runs.resume_kinds import begins_again, packed
+from backend.running.report import Report
 from backend.training.arguments import world
 from backend.training.batches import LengthGrouped
 from backend.training.callback import ReportCallback

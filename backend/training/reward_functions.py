@@ -21,10 +21,10 @@ import regex
 import torch
 from torch import Tensor
 
-from backend.contract.dataset_info import names
-from backend.contract.model_folder import local
-from backend.contract.problems import Problem, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.models.model_folder import local
+from backend.contract.registry.dataset_info import names
 
 Texts = Sequence[str]
 One = Callable[[str, str, str], float]

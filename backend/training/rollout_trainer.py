@@ -17,12 +17,12 @@ from accelerate.data_loader import SeedableRandomSampler
 from torch import Tensor
 from torch.utils.data import RandomSampler
 
-from backend import generation
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.data import templates
-from backend.failures import Stopped
+from backend.model import generation
 from backend.model.reference import still
-from backend.report import Report
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from backend.training import rollouts
 from backend.training.batches import Repeated
 from backend.training.callback import agreed

@@ -8,10 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from backend import generation
-from backend.contract.typed import Arguments
-from backend.generation import Sampling
-from backend.model import value_head
+from backend.contract.arguments.typed import Arguments
+from backend.model import generation, value_head
+from backend.model.generation import Sampling
 from backend.model.reference import still
 from backend.training.batches import IGNORED, Collator
 from backend.training.token_loss import learned_logits

@@ -18,12 +18,13 @@ import httpx
 import torch
 from torch import Tensor
 
-from backend.contract import adapter_base, reward_model
-from backend.contract.addresses import shown
-from backend.contract.model_folder import ADAPTER_CONFIG
-from backend.contract.problems import Problem, TuneboardError, UsageError
-from backend.contract.reward_model import FIELD
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.addresses import shown
+from backend.contract.base.problems import Problem, TuneboardError, UsageError
+from backend.contract.models import adapter_base
+from backend.contract.models.model_folder import ADAPTER_CONFIG
+from backend.contract.preflight import reward_model
+from backend.contract.preflight.reward_model import FIELD
 from backend.model import adapters, value_head, vocabulary
 from backend.model import load as models
 from backend.model.other import OtherModel

@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 
-from backend.contract.addresses import shown
-from backend.contract.problems import ModelError, Problem, TuneboardError, UsageError
-from backend.contract.teacher import FIELD, SERVER
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.addresses import shown
+from backend.contract.base.problems import ModelError, Problem, TuneboardError, UsageError
+from backend.contract.preflight.teacher import FIELD, SERVER
 from backend.model import load as models
 from backend.model import vocabulary
 from backend.model.other import OtherModel

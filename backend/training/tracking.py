@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from backend.contract.fields import FIELDS
-from backend.contract.model_folder import local
-from backend.contract.problems import Problem, TuneboardError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, TuneboardError
+from backend.contract.models.model_folder import local
 
 MODES = {"cloud": "online", "local": "local"}  # the package's words since 0.8
 

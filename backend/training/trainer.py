@@ -7,13 +7,13 @@ import torch
 from transformers import TrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
-from backend.contract import position, run_folder
-from backend.contract.files import make_readable
-from backend.contract.typed import Arguments
-from backend.failures import Stopped
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.files import make_readable
+from backend.contract.runs import position, run_folder
 from backend.model import adapters, exact, full_model, optimizers, value_head
 from backend.model.side_files import SideFiles
-from backend.report import Report
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from backend.training import checkpoints, tracking
 from backend.training.batches import Collator
 from backend.training.callback import ReportCallback

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from backend.contract.typed import Arguments
-from backend.report import Report
+from backend.contract.arguments.typed import Arguments
+from backend.running.report import Report
 from backend.training import reward_functions, rollouts, scoring
 from backend.training.trl_run import TrlRun
 

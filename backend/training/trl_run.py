@@ -16,13 +16,13 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import TrainingArguments
 
-from backend import generation
-from backend.contract.position import Cut
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
+from backend.contract.runs.position import Cut
 from backend.data import templates
-from backend.failures import Stopped
+from backend.model import generation
 from backend.model.reference import Reference
-from backend.report import Report
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from backend.training.batches import Repeated
 from backend.training.trainer import RunTrainer
 

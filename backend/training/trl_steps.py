@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.model.reference import Reference
 from backend.training.trl_run import ReferenceModel, TrlRun
 

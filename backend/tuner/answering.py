@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from backend.checks import tell
-from backend.contract.arguments import canonical_name, parse, resolved
-from backend.contract.model_server import ModelServer
-from backend.contract.problems import ModelError, Problem, UsageError, errors
+from backend.contract.arguments.arguments import canonical_name, parse, resolved
+from backend.contract.base.problems import ModelError, Problem, UsageError, errors
+from backend.contract.preflight.model_server import ModelServer
+from backend.model.checks import tell
 from backend.tuner import names
 
 POLL_S = 0.1

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from backend.contract import run_words
-from backend.contract.metrics import Row
-from backend.contract.printed import say
-from backend.contract.run_folder import RunView
-from backend.contract.texts import DEFAULT_LANGUAGE, t
+from backend.contract.base.metrics import Row
+from backend.contract.base.printed import say
+from backend.contract.base.texts import DEFAULT_LANGUAGE, t
+from backend.contract.runs import run_words
+from backend.contract.runs.run_folder import RunView
 
 LANGUAGE = DEFAULT_LANGUAGE
 FIGURES = ("loss", "eval_loss", "learning_rate")

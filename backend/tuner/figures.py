@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from backend.contract.arguments import suggest
-from backend.contract.problems import Problem, UsageError
+from backend.contract.arguments.arguments import suggest
+from backend.contract.base.problems import Problem, UsageError
 
 ROUGE = {f"predict_rouge-{kind}": f"rouge-{kind}" for kind in ("1", "2", "l")}
 # Name of a metric -> figures in all_results.json -> their names in an Evaluation.

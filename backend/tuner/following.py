@@ -4,10 +4,10 @@ import sys
 import time
 from pathlib import Path
 
-from backend.contract import launch, metrics, run_folder
-from backend.contract.metrics import Row
-from backend.contract.printed import say
-from backend.contract.problems import (
+from backend.contract.base import metrics
+from backend.contract.base.metrics import Row
+from backend.contract.base.printed import say
+from backend.contract.base.problems import (
     DataError,
     DiskFullError,
     ModelError,
@@ -17,8 +17,10 @@ from backend.contract.problems import (
     TuneboardError,
     UsageError,
 )
-from backend.contract.run_folder import METRICS, RunView, State
-from backend.contract.texts import t
+from backend.contract.base.texts import t
+from backend.contract.launching import launch
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import METRICS, RunView, State
 from backend.tuner.display import display_of_this_place
 
 POLL_S = 0.2

@@ -1,20 +1,20 @@
 """The names of arguments that tutorials and other libraries use in Python, as rows of the table.
 
 Names of Hugging Face's TrainingArguments and of LLaMA-Factory are known to the table itself (see
-backend.contract.foreign); here are those that only make sense where values are Python objects, and
-those that people write in notebooks.
+backend.contract.arguments.foreign); here are those that only make sense where values are Python
+objects, and those that people write in notebooks.
 """
 
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 
-from backend.contract import arguments
-from backend.contract.field import FALSE, TRUE, Value, Values
-from backend.contract.fields import FIELDS
-from backend.contract.foreign import FOREIGN
-from backend.contract.foreign.spellings import HINTS
-from backend.contract.problems import Problem, UsageError
+from backend.contract.arguments import arguments
+from backend.contract.arguments.field import FALSE, TRUE, Value, Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.foreign import FOREIGN
+from backend.contract.arguments.foreign.spellings import HINTS
+from backend.contract.base.problems import Problem, UsageError
 
 TASKS = ("train", "eval", "chat", "api", "export")
 # Other names -> the row of the table.

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.contract import metrics, run_folder
-from backend.contract.files import read_json
-from backend.contract.run_folder import METRICS, RESULTS
+from backend.contract.base import metrics
+from backend.contract.base.files import read_json
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import METRICS, RESULTS
 
 PREDICTIONS = "generated_predictions.jsonl"
 

@@ -12,16 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backend.checks import tell
-from backend.contract import dataset_info, registry
-from backend.contract.dataset_info import ONLINE, REMOTE, folder_of
-from backend.contract.field import Value
-from backend.contract.files import write_atomic
-from backend.contract.home import find, relative
-from backend.contract.names import plain
-from backend.contract.problems import DataError, Problem
+from backend.contract.arguments.field import Value
+from backend.contract.arguments.names import plain
+from backend.contract.base.files import write_atomic
+from backend.contract.base.home import find, relative
+from backend.contract.base.problems import DataError, Problem
+from backend.contract.registry import dataset_info, registry
+from backend.contract.registry.dataset_info import ONLINE, REMOTE, folder_of
 from backend.datafiles import entering, layouts
 from backend.datafiles.samples import Sample, sample
+from backend.model.checks import tell
 
 FOLDER = "tuner"  # in the folder of data sets
 LEAST = 0.5  # confidence with which a layout is taken without being asked for

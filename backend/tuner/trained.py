@@ -1,11 +1,11 @@
 """With which arguments the result of a training is loaded again: for scores, chat and export."""
 
-from backend.contract import dataset_info
-from backend.contract.fields import FIELDS
-from backend.contract.home import relative
-from backend.contract.methods import is_adapter
-from backend.contract.model_folder import ADAPTER_CONFIG, adapter_base, local
-from backend.contract.run_folder import RunView
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.methods import is_adapter
+from backend.contract.base.home import relative
+from backend.contract.models.model_folder import ADAPTER_CONFIG, adapter_base, local
+from backend.contract.registry import dataset_info
+from backend.contract.runs.run_folder import RunView
 
 # Arguments of a training that its result is used with, too, beside all that is about the model.
 GROUPS = {"model", "quantization"}

@@ -6,17 +6,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from backend.checks import checked, tell
-from backend.contract import launch, resumed_run, run_folder
-from backend.contract.arguments import parse, resolved
-from backend.contract.command import Command
-from backend.contract.field import Values
-from backend.contract.fields import FIELDS
-from backend.contract.home import output, prepare
-from backend.contract.model_server import ModelServer
-from backend.contract.problems import Problem, RunFolderError, TuneboardError, UsageError, errors
-from backend.contract.run_folder import State
-from backend.terminal import run_of, tell_resumption
+from backend.cli.terminal import run_of, tell_resumption
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.command import Command
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.home import output, prepare
+from backend.contract.base.problems import (
+    Problem,
+    RunFolderError,
+    TuneboardError,
+    UsageError,
+    errors,
+)
+from backend.contract.launching import launch
+from backend.contract.preflight.model_server import ModelServer
+from backend.contract.runs import resumed_run, run_folder
+from backend.contract.runs.run_folder import State
+from backend.model.checks import checked, tell
 from backend.tuner import answering, names, rows, trained
 from backend.tuner.figures import figures_of, require_measured
 from backend.tuner.following import follow
@@ -238,7 +245,7 @@ def _is_secret(name: str) -> bool:
 
 
 def _checked(task: str, raw: Mapping[str, object], stage: str) -> Values:
-    """The values of a task, its data in files; see backend.checks."""
+    """The values of a task, its data in files; see backend.model.checks."""
     prepare()
     values, problems = parse(_with_sets(raw, raw, stage), task)
     return checked(task, values, problems, tell_resumption if task == "train" else None)

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from backend.contract import metrics
+from backend.contract.base import metrics
 from backend.data import prepare, templates
 from backend.model import load
-from backend.report import Report
+from backend.running.report import Report
 from backend.training.batches import IGNORED
 from tests.backend.conftest import write_dataset
 from tests.backend.training import small, trained

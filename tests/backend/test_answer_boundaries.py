@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import resolved
+from backend.contract.arguments.arguments import resolved
 from backend.data import named, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError

@@ -9,10 +9,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend.contract import devices, preflight
-from backend.contract.arguments import defaults, resolved
-from backend.contract.problems import ModelError, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.arguments import defaults, resolved
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import ModelError, UsageError
+from backend.contract.models import devices
+from backend.contract.preflight import preflight
 from backend.model import attention, device, load, s2_attention
 from tests.backend.training import small, trained
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from backend import export
-from backend.contract import metrics, run_folder
-from backend.contract.arguments import parse, resolved
-from backend.contract.fields import FIELDS
-from backend.generation import Sampling
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base import metrics
+from backend.contract.runs import run_folder
+from backend.export import export
 from backend.model import load
+from backend.model.generation import Sampling
 from backend.serving import engines
 from backend.serving.ask import Ask
 from backend.serving.engine import Engine

@@ -8,8 +8,8 @@ import pytest
 
 from backend import datafiles
 from backend.__main__ import main
-from backend.contract import dataset_info, registry
-from backend.inspection import inspect_tokens
+from backend.contract.registry import dataset_info, registry
+from backend.data.inspection import inspect_tokens
 
 ALPACA = [{"instruction": "hello " * n, "output": "how can I help"} for n in (1, 2, 8, 40, 400)]
 SHAPES: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {

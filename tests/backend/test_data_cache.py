@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import resolved
-from backend.contract.problems import DataError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import DataError
 from backend.data import examples, origin, parts, pool, prepare, store, templates
 from tests.backend.conftest import CHATML, make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import resolved
-from backend.contract.problems import DataError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import DataError
 from backend.data import hub, sources
 from tests.backend.conftest import write_dataset
 

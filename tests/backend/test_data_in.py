@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from backend import datafiles
 from backend.__main__ import main
-from backend.contract import dataset_info, registry
-from backend.contract.arguments import resolved
-from backend.contract.problems import DataError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import DataError
+from backend.contract.registry import dataset_info, registry
 from backend.data import hub, sources
 from backend.datafiles import detect, samples
 from tests.fakes.registry import LOCAL, write

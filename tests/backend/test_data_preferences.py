@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from backend import inspection
-from backend.contract import dataset_info
-from backend.contract.arguments import resolved
-from backend.contract.problems import DataError
-from backend.data import prepare, templates
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import DataError
+from backend.contract.registry import dataset_info
+from backend.data import inspection, prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from backend import inspection
-from backend.contract.arguments import resolved
-from backend.contract.problems import DataError, Problem
-from backend.data import packing, parts, prepare, templates
-from backend.report import Report
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import DataError, Problem
+from backend.data import inspection, packing, parts, prepare, templates
+from backend.running.report import Report
 from tests.backend.conftest import make_tokenizer, write_dataset
 
 VALUES: dict[str, Any] = {

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from backend.contract.arguments import judged, parse, resolved
-from backend.contract.fields.training import ZERO
-from backend.contract.preflight import check_deepspeed
-from backend.contract.typed import Arguments
+from backend.contract.arguments.arguments import judged, parse, resolved
+from backend.contract.arguments.fields.training import ZERO
+from backend.contract.arguments.typed import Arguments
+from backend.contract.preflight.preflight import check_deepspeed
 from backend.training import deepspeed
 from tests.backend.conftest import write_dataset
 from tests.backend.training import ROWS, trained
@@ -53,7 +53,7 @@ def test_a_config_that_is_none_is_said(content: str | None, tmp_path: Path) -> N
 
 
 def test_without_the_package_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.contract.preflight.installed", lambda _: False)
+    monkeypatch.setattr("backend.contract.preflight.preflight.installed", lambda _: False)
     found = [
         (each.code, each.field, dict(each.params))
         for each in check_deepspeed(resolved({"deepspeed": "2"}))

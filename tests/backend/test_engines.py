@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import judged, parse, resolved
-from backend.contract.preflight import check_engine, check_packages
-from backend.contract.typed import Arguments
+from backend.contract.arguments.arguments import judged, parse, resolved
+from backend.contract.arguments.typed import Arguments
+from backend.contract.preflight.preflight import check_engine, check_packages
 from backend.serving import engines
 
 ROOT = Path(__file__).parents[2]

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from backend import evaluate
-from backend.contract import arguments, run_folder
-from backend.contract.arguments import resolved
-from backend.contract.problems import UsageError
+from backend.contract.arguments import arguments
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import UsageError
+from backend.contract.runs import run_folder
 from backend.data import prepare, templates
-from backend.failures import Stopped
+from backend.evaluation import evaluate
 from backend.model import load
-from backend.report import Report
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from tests.backend.conftest import write_dataset
 
 ROWS = [

@@ -11,13 +11,12 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend import export, new_folder
-from backend.contract import run_folder
-from backend.contract.arguments import parse, resolved
-from backend.contract.problems import TuneboardError
-from backend.failures import Stopped
-from backend.model import merging
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.base.problems import TuneboardError
+from backend.contract.runs import run_folder
+from backend.export import export, merging, new_folder
 from backend.model.tensors import dtype_of, layout
+from backend.running.failures import Stopped
 
 Exporter = Callable[..., Path]
 PROMPT = torch.tensor([[1, 20, 33, 47, 2, 60]])

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import torch
 
-from backend import export, gptq
-from backend.contract import model_folder, run_folder
-from backend.contract.arguments import judged, parse, resolved
-from backend.contract.fields import FIELDS
-from backend.contract.preflight import check_export, check_packages
-from backend.contract.problems import DataError, UsageError
-from backend.contract.typed import Arguments
+from backend.contract.arguments.arguments import judged, parse, resolved
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import DataError, UsageError
+from backend.contract.models import model_folder
+from backend.contract.preflight.preflight import check_export, check_packages
+from backend.contract.runs import run_folder
+from backend.export import export, gptq
 from tests.fakes.hub import serving
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.services import feedback
-from backend.contract.arguments import resolved
+from app.services.chat import feedback
+from backend.contract.arguments.arguments import resolved
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer
 from tests.backend.test_data_prepare import VALUES, Told

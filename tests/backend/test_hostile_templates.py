@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.arguments import resolved
-from backend.contract.problems import UsageError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import UsageError
 from backend.data import templates
 from backend.data.render_limit import RenderTimeoutError, limited
 from tests.backend.conftest import CHATML, make_tokenizer

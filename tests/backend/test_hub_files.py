@@ -24,9 +24,9 @@ from tests.fakes.data_hub import DataHub, serving
 ROOT = Path(__file__).parents[2]
 ASK = """
 import json, sys
-from backend.contract import dataset_info
-from backend.contract.arguments import resolved
-from backend.contract.problems import DataError
+from backend.contract.registry.registry import dataset_info
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import DataError
 from backend.data import sources
 
 asked = []
@@ -299,8 +299,8 @@ def test_rows_far_inside_are_found_in_the_files(hub: DataHub, home: Path, answer
     """The window of the token view: over the border of two files, and in a part of a split."""
     code = """
 import json
-from backend.contract import dataset_info
-from backend.contract.arguments import resolved
+from backend.contract.registry.registry import dataset_info
+from backend.contract.arguments.arguments import resolved
 from backend.data.window import Window
 seen = []
 for split in ("train", "train[1:]"):

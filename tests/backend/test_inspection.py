@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from backend import inspection
-from backend.contract.problems import UsageError
-from backend.data import parts, prepare, templates
+from backend.contract.base.problems import UsageError
+from backend.data import inspection, parts, prepare, templates
 from backend.model import load
-from backend.report import Report
+from backend.running.report import Report
 from tests.backend.conftest import write_dataset
 
 PAIRS = [{"instruction": f"question {i}", "output": f"answer {i} 你好🙂"} for i in range(12)]
@@ -142,7 +141,7 @@ def test_the_child_answers_lines_and_ends_with_its_input(words: list[str], works
         {"do": "stats", "values": values},
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "backend.inspection", "serve"],
+        [sys.executable, "-m", "backend.data.inspection", "serve"],
         input="".join(json.dumps(each) + "\n" for each in asked),
         capture_output=True,
         text=True,

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.contract.arguments import resolved
-from backend.contract.problems import DataError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import DataError
 from backend.data import lengths, templates
 from backend.data.lengths import Lengths
 from tests.backend.conftest import make_tokenizer, write_dataset

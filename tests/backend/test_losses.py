@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract import metrics
-from backend.contract.arguments import resolved
-from backend.contract.problems import ModelError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base import metrics
+from backend.contract.base.problems import ModelError
 from backend.model import load
 from backend.training import losses
 from tests.backend.conftest import make_tokenizer, write_dataset

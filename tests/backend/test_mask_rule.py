@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.contract.arguments import resolved
+from backend.contract.arguments.arguments import resolved
 from backend.data import named, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from backend import inspection
-from backend.contract import arguments
-from backend.contract.arguments import resolved
-from backend.contract.typed import Arguments
-from backend.data import prepare, templates, tokens
+from backend.contract.arguments import arguments
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.typed import Arguments
+from backend.data import inspection, prepare, templates, tokens
 from backend.datafiles.values import number
 from backend.model import load
-from backend.report import Report
+from backend.running.report import Report
 from backend.serving.request import parse
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_shipped_templates import TRL

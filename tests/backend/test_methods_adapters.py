@@ -8,10 +8,10 @@ import torch
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend import export
-from backend.contract import methods
-from backend.contract.arguments import parse, resolved
-from backend.contract.problems import TuneboardError
+from backend.contract.arguments import methods
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.base.problems import TuneboardError
+from backend.export import export
 from backend.model import load
 from tests.backend.training import small, trained
 

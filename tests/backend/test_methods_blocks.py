@@ -18,8 +18,8 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
-from backend.contract.arguments import resolved
-from backend.contract.problems import ModelError, UsageError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import ModelError, UsageError
 from backend.model import llama_pro, load
 from tests.backend.training import small, trained
 

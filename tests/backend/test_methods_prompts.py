@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract.arguments import resolved
+from backend.contract.arguments.arguments import resolved
 from backend.model import load
 from backend.training.batches import Collator
 from backend.training.token_loss import learned_logits
@@ -58,7 +58,7 @@ def test_the_loss_falls(method: str, workspace: Path, tiny_model_dir: Path) -> N
         gradient_accumulation_steps=1,
         plot_loss=False,
     )
-    from backend.contract import metrics
+    from backend.contract.base import metrics
 
     losses = [row.loss for row in metrics.read(folder / "metrics.jsonl")[0] if row.loss]
     assert len(losses) == 12
@@ -96,8 +96,8 @@ def test_predictions_do_not_depend_on_the_batch(
     """In a padded batch the learned tokens once stood too far from the shorter texts."""
     from transformers import AutoModelForCausalLM
 
-    from backend import evaluate
-    from backend.contract.arguments import parse
+    from backend.contract.arguments.arguments import parse
+    from backend.evaluation import evaluate
     from tests.backend.conftest import write_dataset
 
     lively = workspace / "saves" / "lively"

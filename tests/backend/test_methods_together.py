@@ -17,9 +17,9 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from backend.contract.arguments import active, resolved, validate
-from backend.contract.methods import is_adapter
-from backend.contract.problems import TuneboardError
+from backend.contract.arguments.arguments import active, resolved, validate
+from backend.contract.arguments.methods import is_adapter
+from backend.contract.base.problems import TuneboardError
 from backend.model import exact, load, peft_methods
 from tests.backend.training import small, trained
 
@@ -206,8 +206,8 @@ def test_loftq_makes_up_for_quantisation(workspace: Path, tiny_tokenizer: Any) -
     """It starts nearer to the full model, lasts, and is refused without quantisation."""
     pytest.importorskip("bitsandbytes")
     tiny_model_dir = wider(workspace / "saves" / "model", tiny_tokenizer)
-    from backend import export
-    from backend.contract.arguments import parse
+    from backend.contract.arguments.arguments import parse
+    from backend.export import export
 
     full = logits(AutoModelForCausalLM.from_pretrained(tiny_model_dir))
     four = {"quantization_bit": "4", "lora_rank": 16}

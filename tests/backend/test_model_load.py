@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract import preflight, run_names
-from backend.contract.arguments import resolved
-from backend.contract.problems import ModelError, TuneboardError, UsageError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import ModelError, TuneboardError, UsageError
+from backend.contract.preflight import preflight
+from backend.contract.runs import run_names
 from backend.model import device, hub, load
 from backend.model.reference import Reference
 from backend.training import scoring, teachers

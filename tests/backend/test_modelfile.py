@@ -9,10 +9,10 @@ from typing import Any
 import jinja2
 import pytest
 
-from backend.contract.arguments import resolved
-from backend.contract.typed import Arguments
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.typed import Arguments
 from backend.data import named, templates
-from backend.modelfile import go_template, modelfile, surroundings
+from backend.export.modelfile import go_template, modelfile, surroundings
 from tests.backend.conftest import CHATML, make_tokenizer
 
 FORMS = {

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import resolved
-from backend.contract.template_names import NAMES
+from backend.contract.arguments.arguments import resolved
+from backend.contract.models.template_names import NAMES
 from backend.data import named, spans, templates, tokens
 from tests.backend.conftest import make_tokenizer
 from tests.official import __main__ as official

@@ -8,16 +8,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend.contract import devices, metrics, preflight
-from backend.contract.arguments import parse, resolved
-from backend.contract.fields.optimizer import OPTIMIZERS
-from backend.contract.problems import UsageError
-from backend.contract.rules import broken
-from backend.failures import Stopped
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.fields.optimizer import OPTIMIZERS
+from backend.contract.arguments.rules import broken
+from backend.contract.base import metrics
+from backend.contract.base.problems import UsageError
+from backend.contract.models import devices
+from backend.contract.preflight import preflight
 from backend.model import block_adam, load, optimizers
 from backend.model.block_adam import BlockAdam, RatioAdam
 from backend.model.joined_optimizer import Joined
-from backend.report import Report
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from tests.backend.training import small, trained
 
 ON_GPU = {"adalomo"}

@@ -16,11 +16,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from backend import evaluate, export
-from backend.contract import adapter_base
-from backend.contract.arguments import parse, resolved
-from backend.contract.files import read_json
-from backend.contract.typed import Arguments
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.files import read_json
+from backend.contract.models import adapter_base
+from backend.evaluation import evaluate
+from backend.export import export
 from backend.model import reference
 from backend.serving.engine import Engine
 from backend.training import scoring

@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend.contract import devices, preflight
-from backend.contract.arguments import defaults, resolved
-from backend.contract.problems import ModelError
-from backend.contract.rules import broken
+from backend.contract.arguments.arguments import defaults, resolved
+from backend.contract.arguments.rules import broken
+from backend.contract.base.problems import ModelError
+from backend.contract.models import devices
+from backend.contract.preflight import preflight
 from backend.model import load
 from tests.backend.training import small, trained
 

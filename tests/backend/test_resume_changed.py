@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract import metrics
-from backend.contract.position import Position
-from backend.failures import Stopped
-from backend.report import Report
+from backend.contract.base import metrics
+from backend.contract.runs.position import Position
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from backend.training.trainer import RunTrainer
 from tests.backend.conftest import write_dataset
 from tests.backend.training import ROWS, trained

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from backend.contract import rewards
-from backend.contract.arguments import resolved, validate
-from backend.contract.field import Values
-from backend.contract.fields.grpo import REWARDS
-from backend.contract.problems import Problem, UsageError
+from backend.contract.arguments.arguments import resolved, validate
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields.grpo import REWARDS
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.preflight import rewards
 from backend.training import reward_functions as functions
 
 NEVER: list[str] = []  # notices that nothing should make

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from backend.contract import metrics
-from backend.contract.arguments import parse, resolved
-from backend.contract.fields.training import SCHEDULES
-from backend.contract.problems import UsageError
-from backend.contract.rules import broken
-from backend.failures import Stopped
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.fields.training import SCHEDULES
+from backend.contract.arguments.rules import broken
+from backend.contract.base import metrics
+from backend.contract.base.problems import UsageError
 from backend.model import schedules
+from backend.running.failures import Stopped
 from tests.backend.training import trained
 
 RATE = 1e-3
@@ -92,7 +92,7 @@ def test_a_standstill_lowers_the_rate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No evaluation is better by half: after each, the rate is halved; a resumed run goes on so."""
-    from backend.report import Report
+    from backend.running.report import Report
 
     given: dict[str, Any] = {
         "lr_scheduler_type": name,

@@ -16,12 +16,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from backend import export
-from backend.contract.arguments import parse, resolved
-from backend.contract.problems import TuneboardError
-from backend.failures import Stopped
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.base.problems import TuneboardError
+from backend.export import export
 from backend.model import language, load
-from backend.report import Report
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from tests.backend.conftest import make_tokenizer
 from tests.backend.preferences import register
 from tests.backend.training import trained

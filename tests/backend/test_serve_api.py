@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from backend.contract import arguments
-from backend.contract.arguments import resolved
-from backend.generation import Sampling
+from backend.contract.arguments import arguments
+from backend.contract.arguments.arguments import resolved
+from backend.model.generation import Sampling
 from backend.serving.app import build
 from backend.serving.engine import Engine
 from backend.serving.guard import MAX_BODY

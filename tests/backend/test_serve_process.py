@@ -19,12 +19,12 @@ import httpx
 import pytest
 import uvicorn
 
-from backend import serve
-from backend.contract import arguments
-from backend.contract.arguments import resolved
-from backend.contract.problems import UsageError
-from backend.contract.typed import Arguments
-from backend.generation import Sampling
+from backend.contract.arguments import arguments
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import UsageError
+from backend.model.generation import Sampling
+from backend.serving import serve
 from backend.serving.app import build
 from backend.serving.ask import Answer, Ask
 from backend.serving.engine import Engine
@@ -341,6 +341,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(
 
 def test_the_port_answers_before_torch_is_loaded() -> None:
     """Importing torch takes seconds; the page polls /health from the first one."""
-    code = "import sys, backend.serve; print([n for n in ('torch', 'peft') if n in sys.modules])"
+    shown = "print([n for n in ('torch', 'peft') if n in sys.modules])"
+    code = f"import sys, backend.serving.serve; {shown}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,9 +14,9 @@ import pytest
 import torch
 from fastapi.testclient import TestClient
 
-from backend.contract.typed import Arguments
+from backend.contract.arguments.typed import Arguments
 from backend.data import templates
-from backend.generation import Sampling
+from backend.model.generation import Sampling
 from backend.serving.app import build
 from backend.serving.ask import Ask
 from backend.serving.engine import Engine

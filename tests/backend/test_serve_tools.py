@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from backend.generation import Sampling
+from backend.model.generation import Sampling
 from backend.serving.app import build
 from backend.serving.ask import Answer, Ask
 from backend.serving.service import Service

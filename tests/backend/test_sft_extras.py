@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract import metrics
-from backend.contract.arguments import ignored, parse, resolved
+from backend.contract.arguments.arguments import ignored, parse, resolved
+from backend.contract.base import metrics
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told

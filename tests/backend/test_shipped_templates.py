@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
-from backend.contract.arguments import resolved
+from backend.contract.arguments.arguments import resolved
 from backend.data import spans, templates, tokens
 from backend.data.rendering import RENDER_ERRORS, Template
 from backend.data.template_fields import ANY, reads

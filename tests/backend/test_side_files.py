@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from transformers import AutoConfig, AutoTokenizer
 
-from backend import export
-from backend.contract.arguments import parse, resolved
-from backend.contract.template_names import NAMES
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.models.template_names import NAMES
 from backend.data import templates
 from backend.data.rendering import RENDER_ERRORS
+from backend.export import export
 from backend.model import load
 from backend.model.side_files import SideFiles
 from tests.backend.conftest import CHATML, make_tokenizer

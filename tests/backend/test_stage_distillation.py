@@ -17,10 +17,10 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from backend.contract.arguments import defaults, resolved, to_argv
-from backend.contract.problems import ModelError, TuneboardError, UsageError
-from backend.contract.rules import broken
-from backend.contract.teacher import check
+from backend.contract.arguments.arguments import defaults, resolved, to_argv
+from backend.contract.arguments.rules import broken
+from backend.contract.base.problems import ModelError, TuneboardError, UsageError
+from backend.contract.preflight.teacher import check
 from backend.model import load
 from tests.backend.conftest import make_teacher, write_dataset
 from tests.backend.training import assert_resumed_equals, record, trained
@@ -206,7 +206,7 @@ def test_the_loss_is_the_divergence_of_the_paper(
 ) -> None:
     """arXiv:2306.13649, eq. 1, over the tokens of the last answer of each held-out row."""
     from backend.data import prepare, templates
-    from backend.report import Report
+    from backend.running.report import Report
     from tests.backend.training import small
 
     folder = make_teacher(tiny_model_dir, workspace / "other")

@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from backend.contract import metrics, preflight
-from backend.contract.arguments import validate
-from backend.contract.problems import ModelError
+from backend.contract.arguments.arguments import validate
+from backend.contract.base import metrics
+from backend.contract.base.problems import ModelError
+from backend.contract.preflight import preflight
 from backend.training import preference
 from tests.backend.preferences import arguments, evaluated, held_logps, learned, register, rows
 from tests.backend.training import small, trained

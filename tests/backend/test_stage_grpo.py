@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend.contract import metrics
-from backend.contract.problems import UsageError
-from backend.failures import Stopped
-from backend.report import Report
+from backend.contract.base import metrics
+from backend.contract.base.problems import UsageError
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from backend.stages import grpo
 from tests.backend.conftest import write_dataset
 from tests.backend.training import trained

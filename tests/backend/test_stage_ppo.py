@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 from backend import train
-from backend.contract import metrics, preflight
-from backend.contract.problems import TuneboardError
-from backend.failures import Stopped
+from backend.contract.base import metrics
+from backend.contract.base.problems import TuneboardError
+from backend.contract.preflight import preflight
 from backend.model import adapters, load, value_head
-from backend.report import Report
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from backend.stages import ppo
 from backend.stages.ppo import PpoTrainer
 from backend.training import asking, rollouts, scoring

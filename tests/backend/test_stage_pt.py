@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from backend.contract import metrics
-from backend.contract.arguments import resolved
-from backend.contract.problems import DataError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base import metrics
+from backend.contract.base.problems import DataError
 from backend.data import packing, prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told

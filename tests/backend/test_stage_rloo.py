@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import defaults, resolved
-from backend.contract.preflight import check_packages
-from backend.contract.problems import UsageError
-from backend.contract.rules import broken
-from backend.failures import Stopped
+from backend.contract.arguments.arguments import defaults, resolved
+from backend.contract.arguments.rules import broken
+from backend.contract.base.problems import UsageError
+from backend.contract.preflight.preflight import check_packages
+from backend.running.failures import Stopped
 from backend.training import scoring
 from tests.backend.conftest import write_dataset
 from tests.backend.training import assert_equal_runs, assert_resumed_equals, record, trained
@@ -171,7 +171,9 @@ def test_what_cannot_be_is_said_before_the_start(
     for code, cases in wrong.items():
         for case in cases:
             assert code in [one.code for one in broken({**values, **case}, "train")], case
-    monkeypatch.setattr("backend.contract.preflight.installed", lambda name: name != "trl")
+    monkeypatch.setattr(
+        "backend.contract.preflight.preflight.installed", lambda name: name != "trl"
+    )
     (problem,) = check_packages(resolved(values))
     assert problem.code == "package_missing"
     assert problem.params["package"] == "'trl>=1.16,<2'"

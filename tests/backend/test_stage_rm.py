@@ -8,13 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend import evaluate
-from backend.contract import arguments, metrics
-from backend.contract.arguments import resolved
-from backend.contract.problems import ModelError
-from backend.failures import Stopped
+from backend.contract.arguments import arguments
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base import metrics
+from backend.contract.base.problems import ModelError
+from backend.evaluation import evaluate
 from backend.model import load, value_head
-from backend.report import Report
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from tests.backend.preferences import evaluated, learned, rows
 from tests.backend.training import small
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backend import starter
+from backend.cli import starter
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from backend.contract import dataset_info, metrics
-from backend.contract.arguments import resolved
-from backend.contract.problems import DataError
-from backend.contract.rules import broken
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.rules import broken
+from backend.contract.base import metrics
+from backend.contract.base.problems import DataError
+from backend.contract.registry import dataset_info
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import resolved
+from backend.contract.arguments.arguments import resolved
 from backend.data import template_check, templates, tokens
 from backend.data.examples import Maker
 from backend.datafiles.formats import Conversation

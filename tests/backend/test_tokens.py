@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import resolved
-from backend.contract.problems import UsageError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import UsageError
 from backend.data import named, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError

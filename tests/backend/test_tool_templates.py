@@ -14,9 +14,9 @@ import pytest
 import trl
 from transformers.models.llama4 import processing_llama4
 
-from backend.contract.arguments import resolved
-from backend.contract.template_names import AUTO, NAMES
-from backend.contract.typed import Arguments
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.typed import Arguments
+from backend.contract.models.template_names import AUTO, NAMES
 from backend.data import templates
 from backend.serving.reasoning import Style
 from tests.backend.conftest import make_tokenizer

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments import resolved
-from backend.contract.command import Command
-from backend.contract.preflight import check_packages, check_token
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.command import Command
+from backend.contract.preflight.preflight import check_packages, check_token
 from tests.backend.conftest import write_dataset
 from tests.backend.training import ROWS
 from tests.fakes.hub import serving
@@ -193,8 +193,8 @@ def test_a_hub_that_never_answers_is_named_within_15_s(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         code = (
-            "import sys, time; from pathlib import Path; from backend import hub_push\n"
-            "from backend.contract.problems import TuneboardError\n"
+            "import sys, time; from pathlib import Path; from backend.export import hub_push\n"
+            "from backend.contract.base.problems import TuneboardError\n"
             "began = time.monotonic()\n"
             "try: hub_push.push(Path(sys.argv[1]), 'a/b', 'push_to_hub')\n"
             "except TuneboardError as error: print(error.problems[0].code)\n"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
-from backend.contract import metrics
+from backend.contract.base import metrics
 from backend.training.batches import IGNORED, Collator, LengthGrouped
 from backend.training.token_loss import learned_logits
 from tests.backend.training import trained

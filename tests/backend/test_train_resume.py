@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend.contract import metrics
-from backend.contract.problems import DiskFullError, TuneboardError, UsageError
-from backend.failures import Stopped
-from backend.report import Report
+from backend.contract.base import metrics
+from backend.contract.base.problems import DiskFullError, TuneboardError, UsageError
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from backend.training.callback import ReportCallback
 from backend.training.trainer import RunTrainer
 from tests.backend.training import trained

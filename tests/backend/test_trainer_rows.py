@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from transformers import Seq2SeqTrainingArguments
 
-from backend.contract import metrics
-from backend.contract.arguments import defaults, parse, resolved
-from backend.contract.fields import FIELDS
-from backend.contract.fields.trainer import METRICS, ROWS
-from backend.contract.preflight import check_metric
-from backend.contract.problems import Problem, errors
-from backend.contract.rules import broken
+from backend.contract.arguments.arguments import defaults, parse, resolved
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.fields.trainer import METRICS, ROWS
+from backend.contract.arguments.rules import broken
+from backend.contract.base import metrics
+from backend.contract.base.problems import Problem, errors
+from backend.contract.preflight.preflight import check_metric
 from backend.model.schedules import best
 from backend.training import arguments
 from tests.backend.training import trained

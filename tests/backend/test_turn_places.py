@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.dataset_info import Entry
+from backend.contract.registry.dataset_info import Entry
 from backend.data import spans, tokens
 from backend.datafiles import formats, layouts
 from backend.datafiles.turns import Message

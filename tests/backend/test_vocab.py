@@ -10,12 +10,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from backend import vocab
-from backend.contract.arguments import parse, resolved
-from backend.contract.field import Values
-from backend.contract.files import read_json
-from backend.contract.home import shipped
-from backend.contract.problems import DataError, ModelError, TuneboardError, UsageError, errors
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.field import Values
+from backend.contract.base.files import read_json
+from backend.contract.base.home import shipped
+from backend.contract.base.problems import DataError, ModelError, TuneboardError, UsageError, errors
+from backend.pieces import vocab
 from tests.backend import tokenizer_kinds
 from tests.backend.conftest import write_dataset
 from tests.backend.training import trained

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend import export
-from backend.contract.arguments import defaults, resolved
-from backend.contract.problems import UsageError
+from backend.contract.arguments.arguments import defaults, resolved
+from backend.contract.base.problems import UsageError
+from backend.export import export
 from backend.model import load, vocabulary
 from tests.backend.conftest import write_dataset
 from tests.backend.training import small, trained

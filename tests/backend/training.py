@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from backend.contract import metrics
-from backend.contract.arguments import parse, resolved
-from backend.contract.problems import errors
-from backend.contract.typed import Arguments
-from backend.failures import Stopped
-from backend.report import Report
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import metrics
+from backend.contract.base.problems import errors
+from backend.running.failures import Stopped
+from backend.running.report import Report
 from backend.train import run
 from tests.backend.conftest import write_dataset
 

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from backend.contract.arguments import defaults, fields_of
-from backend.contract.field import Field, FieldError, Value, Values
+from backend.contract.arguments.arguments import defaults, fields_of
+from backend.contract.arguments.field import Field, FieldError, Value, Values
 
 TASKS = ("train", "eval", "chat", "api", "export", "vocab")
 HOSTILE = (

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from backend.contract import arguments
-from backend.contract.command import Command
-from backend.contract.field import Field, Value, Values
-from backend.contract.fields import FIELDS
-from backend.contract.problems import errors
-from backend.contract.rules import broken
+from backend.contract.arguments import arguments
+from backend.contract.arguments.command import Command
+from backend.contract.arguments.field import Field, Value, Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.rules import broken
+from backend.contract.base.problems import errors
 from tests.contract.strategies import TASKS, cases
 
 ROUND_TRIP = settings(

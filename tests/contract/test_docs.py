@@ -14,12 +14,12 @@ import yaml
 
 from app.__main__ import options
 from backend.__main__ import COMMANDS
-from backend.contract import recipes
-from backend.contract.arguments import from_argv, judged, pairs, parse
-from backend.contract.problems import Problem, UsageError, errors
-from backend.data_command import main as data_command
-from backend.starter import main as starter
-from backend.terminal import DRY_RUN
+from backend.cli.data_command import main as data_command
+from backend.cli.starter import main as starter
+from backend.cli.terminal import DRY_RUN
+from backend.contract.arguments.arguments import from_argv, judged, pairs, parse
+from backend.contract.base.problems import Problem, UsageError, errors
+from backend.contract.launching import recipes
 from tests.contract.strategies import TASKS
 
 ROOT = Path(__file__).parents[2]

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.contract.arguments import fields_of
-from backend.contract.field import MAX_TEXT, Field, FieldError, Value
-from backend.contract.fields import _GROUPS, FIELDS
-from backend.contract.problems import Problem
-from backend.contract.rules import RULES
+from backend.contract.arguments.arguments import fields_of
+from backend.contract.arguments.field import MAX_TEXT, Field, FieldError, Value
+from backend.contract.arguments.fields import _GROUPS, FIELDS
+from backend.contract.arguments.rules import RULES
+from backend.contract.base.problems import Problem
 from tests.contract.strategies import TASKS
 
 ROWS = list(FIELDS.values())
@@ -130,7 +130,7 @@ def test_what_is_no_number_is_refused(row: Field, raw: object) -> None:
 
 
 @every_number
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     raw=st.floats() | st.integers() | st.text(max_size=12) | st.floats().map(str) | st.booleans()
 )
@@ -139,7 +139,7 @@ def test_any_number(row: Field, raw: object) -> None:
 
 
 @every_row
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(
     raw=st.recursive(
         st.none() | st.booleans() | st.floats() | st.text() | st.binary() | st.dates(),

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import arguments
-from backend.contract.field import Value, Values
-from backend.contract.fields import FIELDS
-from backend.contract.foreign import ALIASES, FOREIGN, llamafactory, trainer
-from backend.contract.foreign.spellings import CHOICE_HINTS, HINTS
-from backend.contract.problems import Problem, errors
-from backend.contract.texts import has, languages
+from backend.contract.arguments import arguments
+from backend.contract.arguments.field import Value, Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.foreign import ALIASES, FOREIGN, llamafactory, trainer
+from backend.contract.arguments.foreign.spellings import CHOICE_HINTS, HINTS
+from backend.contract.base.problems import Problem, errors
+from backend.contract.base.texts import has, languages
 from tests.contract.foreign_names import LLAMAFACTORY, TRANSFORMERS_BEFORE
 from tests.contract.strategies import TASKS
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import arguments
-from backend.contract.command import Command
-from backend.contract.fields import FIELDS
+from backend.contract.arguments import arguments
+from backend.contract.arguments.command import Command
+from backend.contract.arguments.fields import FIELDS
 from tests.contract.strategies import HOSTILE, parsed
 
 TEXTS = [row for row in FIELDS.values() if row.kind in {"text", "path", "list", "json"}]

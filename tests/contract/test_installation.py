@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import installation
+from backend.contract.preflight import installation
 from tests.failures.conftest import free_port
 
 ROOT = Path(__file__).parents[2]

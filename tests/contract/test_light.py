@@ -17,7 +17,7 @@ def loaded(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["app.ui", "app.server", "backend.__main__", "backend.supervisor"]
+    "module", ["app.ui", "app.server", "backend.__main__", "backend.running.supervisor"]
 )
 def test_no_heavy_module(module: str) -> None:
     names = loaded(f"import {module}")
@@ -26,7 +26,7 @@ def test_no_heavy_module(module: str) -> None:
 
 
 def test_the_supervisor_needs_the_standard_library_only() -> None:
-    assert not loaded("import backend.supervisor") & {"gradio", "psutil", "numpy", "pandas"}
+    assert not loaded("import backend.running.supervisor") & {"gradio", "psutil", "numpy", "pandas"}
 
 
 def test_the_probe_sees_a_heavy_module() -> None:

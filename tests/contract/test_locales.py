@@ -7,10 +7,10 @@ import string
 
 import pytest
 
-from backend.contract.fields import FIELDS, GROUPS
-from backend.contract.problems import Problem
-from backend.contract.rules import RULES
-from backend.contract.texts import has, languages, t
+from backend.contract.arguments.fields import FIELDS, GROUPS
+from backend.contract.arguments.rules import RULES
+from backend.contract.base.problems import Problem
+from backend.contract.base.texts import has, languages, t
 from tests.contract.source import (
     ROOT,
     called,

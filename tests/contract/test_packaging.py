@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.services import catalog
-from backend.contract import run_folder, run_names
-from backend.contract.run_view import folders
+from app.services.models import catalog
+from backend.contract.runs import run_folder, run_names
+from backend.contract.runs.run_view import folders
 
 ROOT = Path(__file__).parents[2]
 

@@ -72,7 +72,7 @@ REACHED = {
     "gradio.blocks.Blocks": {"_queue": "app/requests"},
     "gradio.route_utils.GradioMultiPartParser": {"_files_to_close_on_error": "app/intake"},
     "transformers.training_args.TrainingArguments": {"_n_gpu": "backend/training/arguments"},
-    "transformers.configuration_utils.PreTrainedConfig": {"_name_or_path": "backend/starter"},
+    "transformers.configuration_utils.PreTrainedConfig": {"_name_or_path": "backend/cli/starter"},
     "transformers.modeling_utils.PreTrainedModel": {
         "_supports_attention_backend": "backend/model/s2_attention"
     },

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from backend.contract.fields import FIELDS
+from backend.contract.arguments.fields import FIELDS
 
 ROOT = Path(__file__).parents[2]
 # Tables that name rows without doing what they say.

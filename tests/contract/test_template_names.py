@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from backend.contract import template_names
-from backend.contract.template_names import ALIASES, AUTO, BRINGS_ITS_OWN, NAMES, OFFERED
+from backend.contract.models import template_names
+from backend.contract.models.template_names import ALIASES, AUTO, BRINGS_ITS_OWN, NAMES, OFFERED
 from backend.data import named
 
 # register_template(name=...) in LLaMA-Factory's src/llamafactory/data/template.py at ff6d4d1.

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import typed_fields
-from backend.contract.arguments import defaults, parse, resolved
-from backend.contract.fields import FIELDS
-from backend.contract.typed import Arguments
+from backend.contract.arguments import typed_fields
+from backend.contract.arguments.arguments import defaults, parse, resolved
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.typed import Arguments
 from tests.contract.strategies import TASKS
 
 ROOT = Path(__file__).parents[2]
-READS = """from backend.contract.typed import Arguments
+READS = """from backend.contract.arguments.typed import Arguments
 
 
 def rate(arguments: Arguments) -> float:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.services import row_html
-from backend.contract.states import State
-from backend.contract.texts import t
+from app.services.data import row_html
+from backend.contract.base.texts import t
+from backend.contract.runs.states import State
 from backend.datafiles.formats import Conversation
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.test_page import box, choose, unfold

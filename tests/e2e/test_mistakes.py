@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from backend.contract.texts import t
+from backend.contract.base.texts import t
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.test_page import box, choose, ready_form, unfold
 from tests.e2e.test_tabs import open_tab
@@ -46,7 +46,7 @@ def test_a_mistake_is_told_with_its_number(
     open_tab(page, t("tab.data", "zh"))
     choose(page, "sets-chosen", "identity")
     page.locator("#sets-check").click()
-    second = told(page, "zh", "app/tabs/data_sets.py")
+    second = told(page, "zh", "app/tabs/data/data_sets.py")
     output = (home / "web.log").read_text()
     assert first != second
     for number in (first, second):

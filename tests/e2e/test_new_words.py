@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend.contract.texts import t
+from backend.contract.base.texts import t
 from tests.e2e.test_page import box, choose, unfold
 from tests.e2e.test_tabs import FINISHED, open_tab
 

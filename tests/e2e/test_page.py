@@ -10,8 +10,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from backend.contract.arguments import changed, from_argv, from_yaml
-from backend.contract.texts import t
+from backend.contract.arguments.arguments import changed, from_argv, from_yaml
+from backend.contract.base.texts import t
 from tests.e2e.conftest import ROOT, Server, keys_in, words_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.services import tail
-from backend.contract import run_folder
-from backend.contract.states import State
-from backend.contract.texts import t
+from app.services.runs import tail
+from backend.contract.base.texts import t
+from backend.contract.runs import run_folder
+from backend.contract.runs.states import State
 from tests.e2e.conftest import Server
 from tests.e2e.test_data_tab import upload
 from tests.e2e.test_page import box

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend.contract import run_folder
-from backend.contract.run_folder import State
-from backend.contract.texts import t
+from backend.contract.base.texts import t
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import State
 from tests.e2e.conftest import Server
 from tests.e2e.test_page import box, choose
 from tests.e2e.test_tabs import open_tab

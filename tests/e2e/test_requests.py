@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from app.tabs.clock import PERIOD_S
-from backend.contract.texts import t
+from app.tabs.shared.clock import PERIOD_S
+from backend.contract.base.texts import t
 from tests.e2e.conftest import Server
 from tests.e2e.test_page import choose
 from tests.e2e.test_tabs import open_tab

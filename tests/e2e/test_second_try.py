@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend.contract import arguments, launch, run_folder
-from backend.contract.run_folder import State
+from backend.contract.arguments import arguments
+from backend.contract.launching import launch
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import State
 from tests.e2e.conftest import Server
 from tests.e2e.test_page import box, command_of, ready_form, unfold
 from tests.e2e.test_tabs import open_tab, say, with_tiny

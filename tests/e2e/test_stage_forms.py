@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend.contract.arguments import active, defaults, fields_of
-from backend.contract.fields import FIELDS
-from backend.contract.texts import t
+from backend.contract.arguments.arguments import active, defaults, fields_of
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.texts import t
 from tests.e2e.conftest import Server
 from tests.e2e.test_page import choose
 from tests.failures.conftest import until

@@ -13,9 +13,11 @@ import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from backend.contract import arguments, launch, run_folder
-from backend.contract.run_folder import State
-from backend.contract.texts import t
+from backend.contract.arguments import arguments
+from backend.contract.base.texts import t
+from backend.contract.launching import launch
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import State
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.test_page import box, choose, unfold
 from tests.failures.conftest import ended, fake, until

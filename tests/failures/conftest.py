@@ -13,11 +13,14 @@ from typing import IO
 
 import pytest
 
-from backend.contract import arguments, launch, processes, run_folder
-from backend.contract.field import Value, Values
-from backend.contract.files import read_json
-from backend.contract.processes import Process
-from backend.contract.run_folder import RunView, State
+from backend.contract.arguments import arguments
+from backend.contract.arguments.field import Value, Values
+from backend.contract.base import processes
+from backend.contract.base.files import read_json
+from backend.contract.base.processes import Process
+from backend.contract.launching import launch
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import RunView, State
 
 TRAINER = Path(__file__).parents[1] / "fakes" / "trainer.py"
 

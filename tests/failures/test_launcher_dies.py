@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import metrics, run_folder, states
-from backend.contract.home import saves
-from backend.contract.run_folder import State
+from backend.contract.base import metrics
+from backend.contract.base.home import saves
+from backend.contract.runs import run_folder, states
+from backend.contract.runs.run_folder import State
 from tests.failures.conftest import ended, fake, process, running, until
 
 # A page: starts a run where there is none, says what it sees, lives on. `sleep` shares its group.
 PAGE = """
 import subprocess, sys, time
 from backend.contract import arguments, launch, run_folder
-from backend.contract.home import saves
+from backend.contract.base.home import saves
 bystander = subprocess.Popen(["sleep", "60"])
 if sys.argv[1] == "start":
     given = {"model_name_or_path": "org/model", "dataset": "identity"}

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import launch, processes, recipes, run_folder
-from backend.contract.files import read_json
-from backend.contract.problems import RunFolderError
-from backend.contract.recipes import Plan
-from backend.contract.run_folder import State
+from backend.contract.base import processes
+from backend.contract.base.files import read_json
+from backend.contract.base.problems import RunFolderError
+from backend.contract.launching import launch, recipes
+from backend.contract.launching.recipes import Plan
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import State
 from tests.failures.conftest import ended, process, until
 
 CHAIN = Path(__file__).parents[1] / "fakes" / "chain.py"

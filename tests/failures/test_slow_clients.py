@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from backend.contract.slow_clients import TimedProtocol
-from backend.serve import ApiProtocol
+from backend.contract.base.slow_clients import TimedProtocol
+from backend.serving.serve import ApiProtocol
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n"
 ENDLESS = 30  # seconds: far beyond the times below, so that a hanging test fails

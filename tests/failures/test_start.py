@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 
 from backend.__main__ import main
-from backend.contract import arguments, launch, run_folder
-from backend.contract.command import Command
-from backend.contract.fields import FIELDS
-from backend.contract.files import read_json
-from backend.contract.home import saves
-from backend.contract.problems import RunFolderError
-from backend.contract.run_folder import State
+from backend.contract.arguments import arguments
+from backend.contract.arguments.command import Command
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.files import read_json
+from backend.contract.base.home import saves
+from backend.contract.base.problems import RunFolderError
+from backend.contract.launching import launch
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import State
 from tests.failures.conftest import ended, fake, running, until, values
 
 REPORT = """

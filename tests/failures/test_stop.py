@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import launch, processes, run_folder, silence
-from backend.contract.files import read_json
-from backend.contract.processes import Process
-from backend.contract.run_folder import State
+from backend.contract.base import processes
+from backend.contract.base.files import read_json
+from backend.contract.base.processes import Process
+from backend.contract.launching import launch
+from backend.contract.runs import run_folder, silence
+from backend.contract.runs.run_folder import State
 from tests.failures.conftest import ended, members, process, running, until
 
 

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import run_folder
-from backend.contract.files import read_json
-from backend.contract.home import saves
-from backend.contract.problems import (
+from backend.contract.base.files import read_json
+from backend.contract.base.home import saves
+from backend.contract.base.problems import (
     DataError,
     ModelError,
     OutOfMemoryError,
     RunFolderError,
     TuneboardError,
 )
-from backend.contract.run_folder import RunView, State
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import RunView, State
 from backend.tuner import TrainResult, Tuner
 from tests.failures.conftest import ended, fake, running, until
 

@@ -164,7 +164,7 @@ def test_a_stalled_upload_is_ended(page: Page) -> None:
 
 def test_a_dead_page_s_uploads_go_at_the_next_start(tmp_path: Path) -> None:
     code = (
-        "import os; from app.services import inbox\n"
+        "import os; from app.services.data import inbox\n"
         "box = inbox.opened(); (box.path / 'x').write_bytes(b'x'); os._exit(9)"
     )
     env = {**os.environ, "TUNEBOARD_HOME": str(tmp_path)}
@@ -176,8 +176,8 @@ def test_a_dead_page_s_uploads_go_at_the_next_start(tmp_path: Path) -> None:
 
 def test_a_packed_bomb_stops_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """S-35: 1 GB of zeros from 1 MB."""
-    from app.services import uploads
-    from backend.contract.problems import DataError
+    from app.services.data import uploads
+    from backend.contract.base.problems import DataError
 
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
     bomb = tmp_path / "a.jsonl.gz"

@@ -13,9 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-from backend.contract import metrics, run_folder
-from backend.contract.files import read_json, write_atomic
-from backend.contract.problems import STOPPED_EXIT, Problem
+from backend.contract.base import metrics
+from backend.contract.base.files import read_json, write_atomic
+from backend.contract.base.problems import STOPPED_EXIT, Problem
+from backend.contract.runs import run_folder
 
 
 def arguments() -> argparse.Namespace:
@@ -41,7 +42,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     given, folder = arguments(), Path(os.environ["TUNEBOARD_RUN"])
     code = work(given, folder)
-    if given.last_word:  # as backend.failures notes it
+    if given.last_word:  # as backend.running.failures notes it
         status = read_json(folder / "status.json")
         write_atomic(folder / "status.json", run_folder.dump({**status, "exit_code": code}))
     return code

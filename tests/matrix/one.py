@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from backend.contract.arguments import resolved
-from backend.contract.problems import TuneboardError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import TuneboardError
 from tests.matrix import shrink
 
 STEPS = ("build", "train", "reload", "merge", "chat")
@@ -50,7 +50,7 @@ class Way:
 
     def merge(self) -> None:
         """`tuneboard export`, whose folder says what base and adapter say."""
-        from backend import export
+        from backend.export import export
 
         values = self._values("export", adapter_name_or_path=str(self.run))
         job = self.home / "saves" / "export"
@@ -96,7 +96,7 @@ class Way:
                 assert before[file_name] == after[file_name], f"{file_name} has changed"
 
     def _values(self, task: str, **given: Any) -> Any:
-        from backend.contract.arguments import parse
+        from backend.contract.arguments.arguments import parse
 
         values, problems = parse({"model_name_or_path": str(self.base), **given}, task)
         assert not problems, problems

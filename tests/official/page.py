@@ -1,6 +1,6 @@
 """docs/templates.md: the named templates, what each is compared with, and where ours is another."""
 
-from backend.contract.template_names import ALIASES, BRINGS_ITS_OWN, NAMES
+from backend.contract.models.template_names import ALIASES, BRINGS_ITS_OWN, NAMES
 from backend.data.named import NAMED
 from backend.data.pieces import File
 from tests.official.sources import SOURCES, WITHOUT_A_FILE

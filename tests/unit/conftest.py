@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import launch
-from backend.contract.field import Values
+from backend.contract.arguments.field import Values
+from backend.contract.launching import launch
 
 ROWS = [{"prompt": "What is 1 plus 1?", "response": "2"}, {"prompt": "And 2?", "response": "3"}]
 

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from app.services import datasets, drafts, inbox, presets, recipes, uploads
-from app.services.recipes import Given
+from app.services.data import datasets, inbox, uploads
+from app.services.page import presets
+from app.services.runs import drafts, recipes
+from app.services.runs.recipes import Given
 from backend import datafiles
-from backend.contract import arguments, boundary, dataset_info, registry
-from backend.contract.files import read_mapping
-from backend.contract.preflight import check_paths
-from backend.contract.problems import Problem, TuneboardError
+from backend.contract.arguments import arguments
+from backend.contract.base import boundary
+from backend.contract.base.files import read_mapping
+from backend.contract.base.problems import Problem, TuneboardError
+from backend.contract.preflight.preflight import check_paths
+from backend.contract.registry import dataset_info, registry
 
 CANARY = "canary of another person's file"
 ROW = {"instruction": "Say hello.", "input": "", "output": CANARY}

@@ -8,10 +8,11 @@ import pytest
 
 from app.form import Form
 from app.i18n import Texts
-from app.services import catalog, runs
-from app.tabs import model_bar
-from backend.contract import run_folder
-from backend.contract.field import Field
+from app.services.models import catalog
+from app.services.runs import runs
+from app.tabs.shared import model_bar
+from backend.contract.arguments.field import Field
+from backend.contract.runs import run_folder
 
 
 @pytest.fixture(autouse=True)

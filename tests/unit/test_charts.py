@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.services.charts import KINDS, MAX_POINTS, Line, chart, column, smooth, thin
-from backend.contract.metrics import Row
+from app.services.runs.charts import KINDS, MAX_POINTS, Line, chart, column, smooth, thin
+from backend.contract.base.metrics import Row
 
 
 def _rows(count: int) -> list[Row]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.services import chat_client, chat_turns
-from app.tabs import chat
-from backend.contract.model_server import deltas_of
-from backend.contract.problems import UsageError
+from app.services.chat import chat_client, chat_turns
+from app.tabs.chat import chat
+from backend.contract.base.problems import UsageError
+from backend.contract.preflight.model_server import deltas_of
 
 CALL = {"function": {"name": "weather", "arguments": '{"city": "巴黎"}'}}
 

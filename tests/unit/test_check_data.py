@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.dataset_info import Entry
+from backend.contract.registry.dataset_info import Entry
 from backend.datafiles.check import FIRST, Checking, Report, check
 
 GOOD = {"instruction": "q", "output": "a"}

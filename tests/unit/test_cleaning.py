@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.services import cleaning
+from app.services.data import cleaning
 from backend import datafiles
 from backend.__main__ import main
 from backend.cleaning import output, tidy
@@ -23,8 +23,8 @@ from backend.cleaning.duplicates import Index, signature
 from backend.cleaning.rows import Item, Rows
 from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import Asked
-from backend.contract import dataset_info, registry
-from backend.contract.problems import DataError, DiskFullError, TuneboardError, UsageError
+from backend.contract.base.problems import DataError, DiskFullError, TuneboardError, UsageError
+from backend.contract.registry import dataset_info, registry
 
 ENTRY = {"columns": {"prompt": "q", "response": "a"}, "mine": [1], "num_samples": 3}
 LONG = "Tell me in a few words why the sky looks blue on a clear and sunny day at noon"

@@ -9,12 +9,13 @@ import pytest
 
 from app.form import Form
 from app.i18n import Texts
-from app.services import cures, extra
-from app.tabs import again_panel
-from backend.contract.arguments import changed, defaults, parse
-from backend.contract.fields import FIELDS
-from backend.contract.problems import Problem
-from backend.contract.run_folder import RunView, State
+from app.services.data import extra
+from app.services.runs import cures
+from app.tabs.run import again_panel
+from backend.contract.arguments.arguments import changed, defaults, parse
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.problems import Problem
+from backend.contract.runs.run_folder import RunView, State
 
 GIVEN = {
     "model_name_or_path": "saves/models/m",

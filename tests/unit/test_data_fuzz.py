@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.services import datasets, uploads
+from app.services.data import datasets, uploads
 from backend import datafiles
-from backend.contract import dataset_info
-from backend.contract.arguments import resolved
-from backend.contract.dataset_info import Entry
-from backend.contract.problems import TuneboardError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import TuneboardError
+from backend.contract.registry import dataset_info
+from backend.contract.registry.dataset_info import Entry
 from backend.data import sources
 from backend.datafiles.check import Checking, check
 from backend.datafiles.layouts import WANTED

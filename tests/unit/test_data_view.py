@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.services import inspection, length_chart, row_html, rows_view
-from app.services.rows_view import Wish
-from backend.contract.problems import ModelError, TuneboardError
+from app.services.data import inspection, length_chart, row_html, rows_view
+from app.services.data.rows_view import Wish
+from backend.contract.base.problems import ModelError, TuneboardError
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> ${alert(3)} {{value}}"
 ROWS: list[dict[str, Any]] = [

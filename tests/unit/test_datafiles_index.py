@@ -12,8 +12,8 @@ import pytest
 import zstandard
 
 from backend import datafiles
-from backend.contract.dataset_info import Entry
-from backend.contract.problems import DataError
+from backend.contract.base.problems import DataError
+from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import index, packed
 from backend.datafiles.check import check
 

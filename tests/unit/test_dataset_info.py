@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import dataset_info
-from backend.contract.arguments import resolved
-from backend.contract.problems import DataError
+from backend.contract.arguments.arguments import resolved
+from backend.contract.base.problems import DataError
+from backend.contract.registry import dataset_info
 
 
 @pytest.fixture

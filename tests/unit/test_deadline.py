@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from backend import deadline
-from backend.deadline import ATTEMPTS, SECONDS, answered, retried
+from backend.running import deadline
+from backend.running.deadline import ATTEMPTS, SECONDS, answered, retried
 
 
 def test_an_answer_in_time() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from backend import data_command
 from backend.__main__ import COMMANDS, main
-from backend.contract.problems import ModelError, UsageError
+from backend.cli import data_command
+from backend.contract.base.problems import ModelError, UsageError
 
 
 @pytest.fixture(autouse=True)

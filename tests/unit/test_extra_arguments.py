@@ -8,11 +8,11 @@ import pytest
 
 from app.form import Form
 from app.i18n import Texts
-from app.services import extra
-from app.tabs import launching
-from app.tabs.launching import Launcher
-from backend.contract.arguments import from_argv
-from backend.contract.command import Command
+from app.services.data import extra
+from app.tabs.run import launching
+from app.tabs.run.launching import Launcher
+from backend.contract.arguments.arguments import from_argv
+from backend.contract.arguments.command import Command
 
 BASE = {"model_name_or_path": "saves/models/m", "dataset": "identity"}
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import arguments, files
-from backend.contract.problems import Problem
+from backend.contract.arguments import arguments
+from backend.contract.base import files
+from backend.contract.base.problems import Problem
 
 VALID = """\
 model_name_or_path: saves/models/SmolLM2-135M-Instruct
@@ -202,7 +203,7 @@ def test_a_torn_json_file_reads_as_empty(tmp_path: Path, content: bytes | None) 
 
 def test_the_contract_loads_nothing_heavy() -> None:
     code = (
-        "import sys, backend.contract.command, backend.contract.reference\n"
+        "import sys, backend.contract.arguments.command, backend.contract.reference\n"
         "heavy = {'torch', 'transformers', 'peft', 'datasets', 'gradio', 'numpy'}\n"
         "sys.exit(bool(heavy & set(sys.modules)))"
     )

@@ -9,9 +9,9 @@ import pytest
 from app import ui
 from app.form import Form
 from app.i18n import Texts
-from app.tabs import launching
-from app.tabs.launching import Launcher
-from backend.contract.fields import FIELDS
+from app.tabs.run import launching
+from app.tabs.run.launching import Launcher
+from backend.contract.arguments.fields import FIELDS
 
 NAMES = [row.name for row in FIELDS.values() if "train" in row.tasks and row.widget != "none"]
 

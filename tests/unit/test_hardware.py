@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.services import hardware
-from app.services.hardware import Nvml, Sampler, Snapshot, strip
+from app.services.runs import hardware
+from app.services.runs.hardware import Nvml, Sampler, Snapshot, strip
 
 FAKES = Path(__file__).parents[1] / "fakes"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.services import datasets, mapping, set_list
-from backend.contract import registry
-from backend.contract.texts import t
+from app.services.data import datasets, mapping, set_list
+from backend.contract.base.texts import t
+from backend.contract.registry import registry
 
 
 @pytest.fixture(autouse=True)

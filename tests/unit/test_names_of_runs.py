@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from backend.__main__ import _values
-from backend.contract import arguments, recipes, run_names
-from backend.contract.checkpoints import write_manifest
-from backend.contract.command import Command
-from backend.contract.field import Value, Values
-from backend.contract.fields import FIELDS
-from backend.contract.home import started_in
-from backend.contract.preflight import check_paths
-from backend.contract.problems import TuneboardError
-from backend.terminal import run_of
+from backend.cli.terminal import run_of
+from backend.contract.arguments import arguments
+from backend.contract.arguments.command import Command
+from backend.contract.arguments.field import Value, Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.home import started_in
+from backend.contract.base.problems import TuneboardError
+from backend.contract.launching import recipes
+from backend.contract.preflight.preflight import check_paths
+from backend.contract.runs import run_names
+from backend.contract.runs.checkpoints import write_manifest
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backend.__main__ import main
-from backend.contract.dataset_info import Entry
+from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import formats, layouts
 from backend.datafiles.check import Checking, check
 from backend.datafiles.turns import RowError

@@ -9,19 +9,22 @@ import pytest
 
 from app.form import Form
 from app.i18n import Texts
-from app.tabs.launching import Launcher
-from backend.contract import arguments, recipes, registry, run_names
-from backend.contract.command import Command
-from backend.contract.dataset_info import REGISTRY, find, folder_of
-from backend.contract.field import Values
-from backend.contract.fields import FIELDS
-from backend.contract.home import data, looked_in, output, places, prepare
-from backend.contract.model_folder import local
-from backend.contract.paths import ADAPTERS, OUTPUTS, SETS
-from backend.contract.preflight import check_paths
-from backend.contract.problems import DataError, TuneboardError
+from app.tabs.run.launching import Launcher
+from backend.cli.terminal import run_of, runs
+from backend.contract.arguments import arguments
+from backend.contract.arguments.command import Command
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.home import data, looked_in, output, places, prepare
+from backend.contract.base.problems import DataError, TuneboardError
+from backend.contract.launching import recipes
+from backend.contract.models.model_folder import local
+from backend.contract.preflight.preflight import check_paths
+from backend.contract.registry import registry
+from backend.contract.registry.dataset_info import REGISTRY, find, folder_of
+from backend.contract.runs import run_names
+from backend.contract.runs.paths import ADAPTERS, OUTPUTS, SETS
 from backend.datafiles import entering
-from backend.terminal import run_of, runs
 
 Fixture = tuple[Path, Path]
 INPUTS = [row.name for row in FIELDS.values() if row.kind == "path" and row.name not in OUTPUTS]

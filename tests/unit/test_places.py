@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from app.services import runs
-from app.tabs import runs as tab
-from backend.contract import launch, places, run_folder
-from backend.contract.run_files import RUN
-from backend.terminal import runs as runs_command
+from app.services.runs import runs
+from app.tabs.run import runs as tab
+from backend.cli.terminal import runs as runs_command
+from backend.contract.base import places
+from backend.contract.base.run_files import RUN
+from backend.contract.launching import launch
+from backend.contract.runs import run_folder
 
 
 @pytest.fixture(autouse=True)

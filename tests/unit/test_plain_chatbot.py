@@ -5,8 +5,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from app.tabs import plain_chatbot
-from app.tabs.plain_chatbot import MARK, PlainChatbot
+from app.tabs.chat import plain_chatbot
+from app.tabs.chat.plain_chatbot import MARK, PlainChatbot
 
 TEXTS = [
     "<b>x</b> &amp; $$y$$",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.contract import position
-from backend.contract.position import Cut, Position
+from backend.contract.runs import position
+from backend.contract.runs.position import Cut, Position
 
 numbers = st.integers(1, 40)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.preflight import check_paths
+from backend.contract.preflight.preflight import check_paths
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.services import set_list
+from app.services.data import set_list
 from backend.__main__ import main
-from backend.contract.printed import one_line, visible
-from backend.contract.problems import Problem
+from backend.contract.base.printed import one_line, visible
+from backend.contract.base.problems import Problem
 
 HOSTILE = "a\x1b[31m\u202egnp\x9b2K\n\tb\u2066"
 ESCAPED = "a\\u001b[31m\\u202egnp\\u009b2K\\n\\tb\\u2066"

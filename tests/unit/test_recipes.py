@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from app import ui
-from app.services import recipes as page
-from app.services import runs
+from app.services.runs import recipes as page
+from app.services.runs import runs
 from app.tabs.recipes import chosen
-from backend import recipe as terminal
-from backend.contract import recipes
-from backend.contract.arguments import from_argv
-from backend.contract.home import prepare
-from backend.contract.problems import UsageError
-from backend.contract.recipes import Plan
+from backend.cli import recipe as terminal
+from backend.contract.arguments.arguments import from_argv
+from backend.contract.base.home import prepare
+from backend.contract.base.problems import UsageError
+from backend.contract.launching import recipes
+from backend.contract.launching.recipes import Plan
 
 CHAIN = """
 base: {model_name_or_path: org/model, dataset: identity, learning_rate: 1.0e-3, lora_rank: 4}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from backend.contract import dataset_info, registry
-from backend.contract.problems import DataError, DiskFullError
+from backend.contract.base.problems import DataError, DiskFullError
+from backend.contract.registry import dataset_info, registry
 
 ENTRY = {"file_name": "a.json"}
 
@@ -153,7 +153,7 @@ def test_an_entry_is_removed(data: Path) -> None:
 def test_two_at_once_lose_nothing(data: Path) -> None:
     """Processes and threads together; without the lock about half of the entries are gone."""
     program = (
-        "import sys; from backend.contract import registry\n"
+        "import sys; from backend.contract.registry import registry\n"
         "for n in range(10): registry.register(f'{sys.argv[1]}-{n}', {'file_name': 'a'}, 'data')"
     )
     children = [subprocess.Popen([sys.executable, "-c", program, name]) for name in "pq"]
@@ -193,7 +193,7 @@ def test_a_full_disk_is_named_and_the_old_registry_stays(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("backend.contract.files.os.fsync", full)
+    monkeypatch.setattr("backend.contract.base.files.os.fsync", full)
     with pytest.raises(DiskFullError):
         registry.register("b", ENTRY, "data")
     assert (data / "dataset_info.json").read_bytes() == before

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import metrics
-from backend.contract.metrics import Row
-from backend.contract.problems import Problem
-from backend.failures import Stopped
-from backend.report import Report
+from backend.contract.base import metrics
+from backend.contract.base.metrics import Row
+from backend.contract.base.problems import Problem
+from backend.running.failures import Stopped
+from backend.running.report import Report
 
 
 def status(folder: Path) -> dict[str, object]:
@@ -131,5 +131,6 @@ def test_only_the_first_process_writes(tmp_path: Path, monkeypatch: pytest.Monke
 def test_no_torch_is_needed_to_report() -> None:
     import subprocess
 
-    code = "import sys, backend.report, backend.failures; assert 'torch' not in sys.modules"
+    imports = "import sys, backend.running.report, backend.running.failures"
+    code = f"{imports}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

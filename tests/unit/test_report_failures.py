@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import run_files
-from backend.contract.arguments import resolved
-from backend.contract.problems import STOPPED_EXIT, DataError, Problem
-from backend.contract.typed import Arguments
-from backend.failures import Stopped, explain, run_worker
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import run_files
+from backend.contract.base.problems import STOPPED_EXIT, DataError, Problem
+from backend.running.failures import Stopped, explain, run_worker
 
 
 def raising(error: BaseException) -> Callable[[], None]:

@@ -7,13 +7,13 @@ import gradio as gr
 import pytest
 
 from app.i18n import Texts
-from app.services import runs
-from app.tabs import resume_panel
-from app.tabs.resume_panel import ResumePanel
-from backend.contract import launch
-from backend.contract.field import Value
-from backend.contract.home import prepare
-from backend.contract.position import Position
+from app.services.runs import runs
+from app.tabs.run import resume_panel
+from app.tabs.run.resume_panel import ResumePanel
+from backend.contract.arguments.field import Value
+from backend.contract.base.home import prepare
+from backend.contract.launching import launch
+from backend.contract.runs.position import Position
 from tests.unit.test_resuming import newer_checkpoint, run
 
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"  # a safetensors file without tensors

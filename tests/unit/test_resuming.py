@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import arguments, checkpoints, position, resuming, run_folder
-from backend.contract.arguments import fields_of, resolved
-from backend.contract.field import Value, Values
-from backend.contract.position import Position
-from backend.contract.preflight import check_paths
-from backend.contract.problems import RunFolderError, TuneboardError
-from backend.contract.resume_kinds import LAUNCH, ON_RESUME, in_rounds
-from backend.contract.texts import has
-from backend.terminal import resume as resume_command
-from backend.terminal import tell_resumption
+from backend.cli.terminal import resume as resume_command
+from backend.cli.terminal import tell_resumption
+from backend.contract.arguments import arguments
+from backend.contract.arguments.arguments import fields_of, resolved
+from backend.contract.arguments.field import Value, Values
+from backend.contract.base.problems import RunFolderError, TuneboardError
+from backend.contract.base.texts import has
+from backend.contract.preflight.preflight import check_paths
+from backend.contract.runs import checkpoints, position, resuming, run_folder
+from backend.contract.runs.position import Position
+from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME, in_rounds
 
 THEN: Values = {
     "model_name_or_path": "models/m",

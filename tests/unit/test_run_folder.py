@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import arguments, checkpoints, metrics, processes, run_folder
-from backend.contract.command import Command
-from backend.contract.field import Values
-from backend.contract.metrics import Row
-from backend.contract.problems import RunFolderError
-from backend.contract.run_folder import State, read, request_stop, runs
-from backend.contract.texts import has
+from backend.contract.arguments import arguments
+from backend.contract.arguments.command import Command
+from backend.contract.arguments.field import Values
+from backend.contract.base import metrics, processes
+from backend.contract.base.metrics import Row
+from backend.contract.base.problems import RunFolderError
+from backend.contract.base.texts import has
+from backend.contract.runs import checkpoints, run_folder
+from backend.contract.runs.run_folder import State, read, request_stop, runs
 
 FILES = ("run.json", "launch.json", "status.json", "exit.json", "problem.json", "stop.json")
 

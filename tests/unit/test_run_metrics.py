@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import metrics
-from backend.contract.metrics import Row
+from backend.contract.base import metrics
+from backend.contract.base.metrics import Row
 
 
 def test_rows_come_back(tmp_path: Path) -> None:

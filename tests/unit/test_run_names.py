@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.contract import launch, names
-from backend.contract.home import saves
-from backend.contract.names import check_name, check_output_dir, plain
-from backend.contract.texts import has
+from backend.contract.arguments import names
+from backend.contract.arguments.names import check_name, check_output_dir, plain
+from backend.contract.base.home import saves
+from backend.contract.base.texts import has
+from backend.contract.launching import launch
 
 BAD = [
     *(

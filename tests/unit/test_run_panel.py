@@ -9,14 +9,17 @@ import pytest
 
 from app.form import Form
 from app.i18n import Texts
-from app.services import charts, runs
-from app.tabs import clock, run_look, run_panel
-from app.tabs.context import Context
-from app.tabs.keeping import Keeper
-from backend.contract import arguments, metrics, run_folder
-from backend.contract.metrics import Row
-from backend.contract.problems import Problem
-from backend.contract.run_folder import RunView, State
+from app.services.runs import charts, runs
+from app.tabs.run import run_look, run_panel
+from app.tabs.shared import clock
+from app.tabs.shared.context import Context
+from app.tabs.shared.keeping import Keeper
+from backend.contract.arguments import arguments
+from backend.contract.base import metrics
+from backend.contract.base.metrics import Row
+from backend.contract.base.problems import Problem
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import RunView, State
 
 SKIP = gr.skip()
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from backend.contract.problems import Problem
-from backend.contract.processes import Process
-from backend.contract.states import GOING, Facts, State, state
-from backend.contract.texts import has
+from backend.contract.base.problems import Problem
+from backend.contract.base.processes import Process
+from backend.contract.base.texts import has
+from backend.contract.runs.states import GOING, Facts, State, state
 
 BOOT = "this boot"
 SUPERVISOR, CHILD = Process(10, 1), Process(11, 1)

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from app.services import run_text, runs
-from app.tabs.runs import cells, chosen, rows
-from backend.contract import metrics, run_folder, run_words
-from backend.contract.checkpoints import Checkpoint
-from backend.contract.metrics import Row
-from backend.contract.problems import Problem
-from backend.contract.run_folder import RunView, State
+from app.services.runs import run_text, runs
+from app.tabs.run.runs import cells, chosen, rows
+from backend.contract.base import metrics
+from backend.contract.base.metrics import Row
+from backend.contract.base.problems import Problem
+from backend.contract.runs import run_folder, run_words
+from backend.contract.runs.checkpoints import Checkpoint
+from backend.contract.runs.run_folder import RunView, State
 
 
 @pytest.fixture(autouse=True)

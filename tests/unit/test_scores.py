@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from backend import scores
+from backend.evaluation import scores
 
 
 def test_identical_text_is_100() -> None:
@@ -74,7 +74,7 @@ def test_mean_over_rows() -> None:
 
 def test_english_loads_no_chinese_dictionary() -> None:
     code = (
-        "import sys; from backend import scores; scores.score('a b', 'b');"
+        "import sys; from backend.evaluation import scores; scores.score('a b', 'b');"
         "assert 'jieba' not in sys.modules; scores.score('好', '好'); assert 'jieba' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract import metrics, processes, silence
-from backend.contract.metrics import Row
-from backend.contract.run_files import LOG, METRICS
-from backend.contract.texts import has
+from backend.contract.base import metrics, processes
+from backend.contract.base.metrics import Row
+from backend.contract.base.run_files import LOG, METRICS
+from backend.contract.base.texts import has
+from backend.contract.runs import silence
 
 
 def status(phase: str, ago: float, **more: object) -> dict[str, object]:

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.services import charts, runs
-from app.tabs import figure_panel
-from backend.contract import metrics, run_folder
-from backend.contract.metrics import Row
-from backend.contract.run_folder import State
-from backend.contract.texts import has, languages
+from app.services.runs import charts, runs
+from app.tabs.run import figure_panel
+from backend.contract.base import metrics
+from backend.contract.base.metrics import Row
+from backend.contract.base.texts import has, languages
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import State
 from tests.unit.test_run_panel import Page, folder, view  # noqa: F401 (fixtures)
 
 PAIRS = ("rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies")

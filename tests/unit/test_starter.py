@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from backend import starter
-from backend.contract.problems import TuneboardError
+from backend.cli import starter
+from backend.contract.base.problems import TuneboardError
 
 PIP = """
 import os, pathlib, shutil, sys
@@ -26,7 +26,7 @@ shutil.copy(source, pathlib.Path(sys.argv[-1]) / "%s")
 """
 SLOW = """
 import sys, time
-from backend import starter
+from backend.cli import starter
 starter.SHA256 = sys.argv[1]
 def convert(gguf, folder):
     folder.mkdir()
@@ -252,7 +252,7 @@ def slow(folder: Path) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        cwd=Path(starter.__file__).parents[1],
+        cwd=Path(starter.__file__).parents[2],
         env={**os.environ},
     )
     assert child.stdout is not None
@@ -291,6 +291,6 @@ def test_a_second_process_waits_for_the_first(folder: Path) -> None:
 
 
 def test_importing_it_loads_no_torch() -> None:
-    code = "import sys, backend.starter; sys.exit('torch' in sys.modules)"
-    root = Path(starter.__file__).parents[1]
+    code = "import sys, backend.cli.starter; sys.exit('torch' in sys.modules)"
+    root = Path(starter.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

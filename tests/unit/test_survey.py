@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.__main__ import main
-from backend.contract.dataset_info import Entry
+from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import survey
 from backend.datafiles.check import Checking, check
 from backend.datafiles.detect import rendered
@@ -221,8 +221,8 @@ def test_a_long_check_shows_how_far_it_is(
     write(home / "x.jsonl", sft(("q", "a")))
     assert main(["data", "check", "x.jsonl"]) == 0
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("backend.data_sets.LINE_S", 0.0)
-    monkeypatch.setattr("backend.data_sets.SOON_S", 0.0)
+    monkeypatch.setattr("backend.cli.data_sets.LINE_S", 0.0)
+    monkeypatch.setattr("backend.cli.data_sets.SOON_S", 0.0)
     monkeypatch.setattr("backend.datafiles.check.TELL_S", -1.0)
     import gzip
     import random

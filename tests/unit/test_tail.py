@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services import tail as module
-from app.services.tail import CUT, MASK, MAX_LINE, MAX_LINES, TAIL_BYTES, clean, tail, whole
+from app.services.runs import tail as module
+from app.services.runs.tail import CUT, MASK, MAX_LINE, MAX_LINES, TAIL_BYTES, clean, tail, whole
 
 TABLE = [
     ("plain\ttext\n", "plain\ttext\n"),

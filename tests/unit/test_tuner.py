@@ -9,12 +9,12 @@ from typing import Any
 import numpy
 import pytest
 
-from backend.contract.arguments import parse
-from backend.contract.field import Values
-from backend.contract.fields import FIELDS
-from backend.contract.metrics import Row
-from backend.contract.problems import TuneboardError, UsageError, errors
-from backend.contract.run_folder import RunView, State
+from backend.contract.arguments.arguments import parse
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.metrics import Row
+from backend.contract.base.problems import TuneboardError, UsageError, errors
+from backend.contract.runs.run_folder import RunView, State
 from backend.tuner import Tuner, answering, display, figures, names, trained
 from tests.unit.conftest import ROWS
 
@@ -293,7 +293,7 @@ def _view(path: Path, **given: Any) -> RunView:
 
 def dataset_problem(name: str) -> Any:
     """A notice with a name in it."""
-    from backend.contract.problems import Problem
+    from backend.contract.base.problems import Problem
 
     return Problem(code="dataset_unknown", params={"name": name, "path": "p"}, notice=True)
 

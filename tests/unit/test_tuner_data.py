@@ -7,9 +7,9 @@ from typing import Any
 import numpy
 import pytest
 
-from backend.contract import dataset_info
-from backend.contract.field import Values
-from backend.contract.problems import DataError, UsageError
+from backend.contract.arguments.field import Values
+from backend.contract.base.problems import DataError, UsageError
+from backend.contract.registry import dataset_info
 from backend.tuner import Tuner, rows
 from tests.unit.conftest import ROWS
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import zstandard
 
-from app.services import datasets, inbox, uploads
+from app.services.data import datasets, inbox, uploads
 from backend import datafiles
-from backend.contract import dataset_info
-from backend.contract.printed import binary_size
-from backend.contract.problems import DataError, DiskFullError, UsageError
+from backend.contract.base.printed import binary_size
+from backend.contract.base.problems import DataError, DiskFullError, UsageError
+from backend.contract.registry import dataset_info
 
 ROWS = b'{"q": "a", "a": "b"}\n' * 3
 
@@ -275,11 +275,11 @@ def test_a_full_disk_is_named_and_leaves_nothing(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("app.services.uploads.os.fsync", full)
+    monkeypatch.setattr("app.services.data.uploads.os.fsync", full)
     with pytest.raises(DiskFullError):
         uploads.take(source(home), "mine")
     assert list((home / "data").iterdir()) == []
-    monkeypatch.setattr("app.services.uploads.shutil.disk_usage", lambda _: _Full)
+    monkeypatch.setattr("app.services.data.uploads.shutil.disk_usage", lambda _: _Full)
     with pytest.raises(DiskFullError):
         uploads.take(source(home), "mine")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backend import datafiles
-from backend.contract.dataset_info import Entry
+from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import detect, formats, layouts, samples, values
 from backend.datafiles.check import Checking, check
 from backend.datafiles.formats import Conversation

@@ -3,7 +3,8 @@
 import sys
 
 if "app" in sys.orig_argv:
-    from app.services import datasets, presets
+    from app.services.data import datasets
+    from app.services.page import presets
 
     def broken(*_: object, **__: object) -> None:
         """What nobody expected."""

@@ -1,0 +1,1 @@
+"""Behind the Chat tab: the conversation, its server, feedback."""

@@ -1,0 +1,1 @@
+"""Behind the Data tab: sets, uploads, rows, inspection, cleaning."""

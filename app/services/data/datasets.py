@@ -1,0 +1,171 @@
+"""The registered data sets and new ones on their way in: what the Data tab asks and does.
+
+Rows are read a few at a time here; whoever reads every row (a check) or asks a hub is a child.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from app.services.data import inbox, uploads
+from app.services.data.uploads import Progress
+from app.services.runs import told
+from backend.contract.base.problems import DataError, Problem, TuneboardError
+from backend.contract.registry import dataset_info, registry
+from backend.contract.registry.dataset_info import Entry
+from backend.datafiles import detect, entering, samples
+from backend.datafiles.detect import Proposal, entry_for
+from backend.datafiles.entering import Example, example, kind_of
+from backend.datafiles.samples import Sample
+
+HUB_S = 60.0  # a hub has 15 seconds; Python and its libraries start meanwhile
+
+__all__ = ["Example", "Proposal", "Sample", "entry_for", "example", "kind_of"]
+
+
+@dataclass(frozen=True)
+class Coming:
+    """A file or folder that is to become a data set: its first rows and what they seem to be."""
+
+    path: Path
+    sample: Sample
+    proposal: Proposal
+
+    def example(self, entry: Mapping[str, Any], stage: str) -> Example:
+        """The first row under an entry, as this stage would learn it."""
+        return entering.example(dict(entry), self.sample, stage)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the first rows."""
+        return list(dict.fromkeys(str(name) for row in self.sample.rows for name in row))
+
+
+def entries(dataset_dir: str) -> list[Entry]:
+    """Every registered set in the registry's order. Raises DataError."""
+    return list(dataset_info.entries(dataset_dir).values())
+
+
+def look(path: Path) -> Coming:
+    """A file or folder by its first rows. Raises DataError where nothing can be read."""
+    sample = samples.sample(path)
+    return Coming(path, sample, detect.propose(sample))
+
+
+def arrived(path: Path, inside: Path | None) -> Coming:
+    """A file that somebody brings, looked at where it lies (`inside`: the inbox of uploads).
+
+    Raises DataError where it would not be taken, or where one of its first rows is broken.
+    """
+    uploads.check(path, inside)
+    samples.require_readable(path, samples.FIRST)
+    return look(path)
+
+
+def uploaded(path: Path) -> Coming:
+    """As `arrived`, of a file that the browser has sent. Raises DataError where it has not."""
+    inbox.require(path)
+    return arrived(path, inbox.folder())
+
+
+def receive(
+    upload: Path, name: str, inside: Path | None, progress: Progress | None = None
+) -> Coming:
+    """Take an uploaded file into data/<name>/ and look at it. Raises as uploads.take does."""
+    return look(uploads.take(upload, name, inside=inside, progress=progress).path)
+
+
+def register(
+    name: str,
+    coming: Coming,
+    entry: Mapping[str, Any],
+    dataset_dir: str,
+    *,
+    overwrite: bool = False,
+) -> Entry:
+    """Write the entry into dataset_info.json. Raises DataError: a name, the columns; DiskFull."""
+    stage = detect.STAGES[kind_of(dict(entry))]
+    problem = coming.example(entry, stage).problem
+    if problem is not None and problem.code in {"columns_missing", "dataset_formatting"}:
+        raise DataError(problem)
+    row = {"file_name": entering.place(coming.path, dataset_dir), **entry}
+    return registry.register(name, row, dataset_dir, overwrite=overwrite)
+
+
+def enter(
+    name: str,
+    coming: Coming,
+    entry: Mapping[str, Any],
+    dataset_dir: str,
+    progress: Progress | None = None,
+) -> Entry:
+    """Register a set; one that lies in the inbox is taken into data/ first.
+
+    Raises as register and uploads.take do; then nothing of it is left in data/.
+    """
+    inside = inbox.folder()
+    if inside is None or not coming.path.is_relative_to(inside):
+        return register(name, coming, entry, dataset_dir)
+    registry.judged(name, {"file_name": coming.path.name, **entry}, dataset_dir)
+    taken = uploads.take(coming.path, name, inside=inside, progress=progress)
+    try:
+        return register(name, replace(coming, path=taken.path), entry, dataset_dir)
+    except TuneboardError:
+        if taken.new:
+            uploads.drop(taken.path)
+        raise
+
+
+def register_hub(name: str, hub_id: str, hub: str, dataset_dir: str) -> None:
+    """Register a hub's set, which is asked for it by a child.
+
+    Raises DataError with the child's problems.
+    """
+    words = ["register", "--hub", hub_id, "--hub_name", hub, "--name", name, "--progress"]
+    try:
+        done = subprocess.run(
+            _command(*words, dataset_dir=dataset_dir),
+            capture_output=True,
+            text=True,
+            timeout=HUB_S,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        problem = Problem(code="dataset_hub_unreachable", params={"name": hub_id})
+        raise DataError(problem) from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["-"]
+        problems = [each for line in lines for each in told.problems(line)]
+        params = {"name": hub_id, "reason": lines[-1]}
+        raise DataError(*problems or [Problem(code="register_hub", params=params)])
+
+
+def checking(name: str, dataset_dir: str, stage: str) -> Iterator[float | dict[str, Any]]:
+    """Check every row in a child: its share done (0 to 1) now and then, at last the report.
+
+    Raises DataError where it cannot begin. Closing the iterator ends the child.
+    """
+    command = _command("check", name, "--stage", stage, "--progress", dataset_dir=dataset_dir)
+    ended = yield from told.follow(command, _share)
+    if not ended.out.strip():
+        params = {"name": name, "reason": ended.words}
+        raise DataError(Problem(code="check_failed", params=params))
+    yield json.loads(ended.out)
+
+
+def _share(line: str) -> float | None:
+    try:
+        return float(line)
+    except ValueError:
+        return None
+
+
+def _command(*words: str, dataset_dir: str) -> list[str]:
+    return [
+        *(sys.executable, "-P", "-m", "backend", "data"),
+        *(*words, "--dataset_dir", dataset_dir, "--json"),
+    ]

@@ -1,0 +1,67 @@
+"""The box "Extra arguments": JSON or name=value lines, merged over all arguments of a form."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from backend.contract.arguments.arguments import (
+    active,
+    canonical_name,
+    defaults,
+    format_value,
+    ignored,
+    parse,
+)
+from backend.contract.arguments.field import Values
+from backend.contract.base.files import parse_mapping
+from backend.contract.base.problems import Problem
+
+BOX = "extra_args"
+
+
+def read(text: str) -> tuple[dict[str, object], list[Problem]]:
+    """The arguments by name; a JSON object, or a line `name=value` for each."""
+    text = text.strip()
+    if text.startswith("{"):
+        found, problems = parse_mapping(text.encode("utf-8", "replace"), "extra.json")
+        return dict(found), [replace(problem, field=BOX) for problem in problems]
+    pairs: dict[str, object] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, equals, value = line.removeprefix("--").partition("=")
+        if not equals or not name.strip():
+            return {}, [Problem(code="extra_line", field=BOX, params={"line": line[:80]})]
+        pairs[name.strip().replace("-", "_")] = value
+    return pairs, []
+
+
+def merged(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, list[Problem]]:
+    """Checked values of `raw` with the box's arguments over them, and every problem.
+
+    What `raw` holds and does not apply counts as its default. What is wrong with an argument of the
+    box, or does not apply, is said at the box.
+    """
+    more, unread = read(text)
+    own = {canonical_name(name)[:80] for name in more}
+    values, problems = parse({**raw, **more}, task)
+    idle = set(raw) - own - {row.name for row in active(values, task)}
+    reset = {name: default for name, default in defaults(task).items() if name in idle}
+    return {**values, **reset}, unread + _at_box([*problems, *ignored(values, task)], own)
+
+
+def _at_box(problems: Sequence[Problem], own: set[str]) -> list[Problem]:
+    """The problems, those of the box's own arguments beside it; notices only about these."""
+    return [
+        replace(problem, field=BOX, params={**problem.params, "field": problem.field})
+        if problem.field in own
+        else problem
+        for problem in problems
+        if problem.field in own or not problem.notice
+    ]
+
+
+def written(values: Values) -> str:
+    """Values as the box takes them: lines, or JSON where a value has several."""
+    lines = [f"{name}={format_value(value)}" for name, value in values.items()]
+    if any("\n" in line or line != line.rstrip() for line in lines):
+        return json.dumps(values, ensure_ascii=False)
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""The folder into which the browser's uploads come: one for each page process, gone with it."""
+
+import fcntl
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.contract.base import boundary
+from backend.contract.base.home import home
+from backend.contract.base.problems import DataError, Problem
+
+VARIABLE = "GRADIO_TEMP_DIR"  # where Gradio looks for the folder
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """`path` is private to this user and locked while the process lives."""
+
+    path: Path
+    handle: int
+
+    def close(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self.handle)
+
+
+def opened() -> Inbox:
+    """Make this process's inbox and tell Gradio; what processes left that are gone is removed.
+
+    It lies on the disk of data/, unless GRADIO_TEMP_DIR names another place.
+    """
+    given = os.environ.get(VARIABLE)
+    parent = (Path(given) if given else home() / ".cache" / "uploads").resolve()
+    parent.mkdir(parents=True, exist_ok=True)
+    for each in parent.glob("inbox-*"):
+        remove_unlocked(each)
+    path = parent / f"inbox-{secrets.token_hex(8)}"
+    path.mkdir(mode=0o700)
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    os.environ[VARIABLE] = str(path)
+    boundary.add(path)
+    return Inbox(path, handle)
+
+
+def folder() -> Path | None:
+    """Where uploads of this process lie; None where it was not opened (in tests)."""
+    given = os.environ.get(VARIABLE)
+    return Path(given) if given and Path(given).is_dir() else None
+
+
+def require(upload: Path) -> None:
+    """Raises DataError where a file was not uploaded to this process, whatever a request says."""
+    inside = folder()
+    known = inside is not None and upload.is_relative_to(inside) and upload.resolve() == upload
+    if not known or not upload.is_file():
+        raise DataError(Problem(code="data_file_missing", params={"file": upload.name}))
+
+
+def remove_unlocked(folder: Path) -> None:
+    """Remove a folder unless a living process holds it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(handle)

@@ -1,0 +1,76 @@
+"""Token lengths of a data set: a histogram with the cutoff line as Plotly JSON, and in words."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from app.i18n import t
+from app.services.runs.charts import BLUE, GREEN, ORANGE, RED
+
+HEIGHT = 280
+COLORS = {"prompt": (ORANGE, "dot"), "answer": (GREEN, "dash"), "total": (BLUE, "solid")}
+
+Stats = Mapping[str, Any]
+
+
+def figure(found: Stats, lang: str) -> str:
+    """The histogram as JSON."""
+    axis = {"zeroline": False, "automargin": True, "ticks": "", "fixedrange": True}
+    limit = found["cutoff"]["cutoff_len"]
+    edges = found["histogram"]["edges"]
+    layout: dict[str, Any] = {
+        "height": HEIGHT,
+        "margin": {"l": 52, "r": 10, "t": 40, "b": 38},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "inherit", "size": 12, "color": "#767676"},
+        "hovermode": "x unified",
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        "xaxis": {**axis, "title": {"text": t("seen.tokens_a_row", lang), "standoff": 6}},
+        "yaxis": {**axis, "title": {"text": t("seen.rows", lang), "standoff": 4}},
+    }
+    if limit <= edges[-1]:
+        line = {"color": RED, "width": 2, "dash": "dashdot"}
+        place = {"xref": "x", "x0": limit, "x1": limit, "yref": "paper", "y0": 0, "y1": 1}
+        layout["shapes"] = [{"type": "line", **place, "line": line}]
+        at = {"x": limit, "y": 1, "yref": "paper", "showarrow": False, "xanchor": "right"}
+        layout["annotations"] = [{**at, "text": f"cutoff_len {limit} "}]
+    traces = [_steps(kind, found["histogram"], lang) for kind in COLORS]
+    config = {"displaylogo": False, "displayModeBar": False}
+    plot = {"data": traces, "layout": layout, "config": config}
+    return json.dumps(plot, ensure_ascii=False, separators=(",", ":"))
+
+
+def _steps(kind: str, histogram: Mapping[str, Any], lang: str) -> dict[str, Any]:
+    color, dash = COLORS[kind]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": histogram["edges"],
+        "y": [*histogram[kind], 0],  # the last step ends where its bin does
+        "name": t(f"inspection.kind.{kind}", lang),
+        "line": {"color": color, "width": 2, "shape": "hv", "dash": dash},
+        "fill": "tozeroy" if kind == "total" else "none",
+        "hovertemplate": "%{y}",
+    }
+
+
+def words(found: Stats, lang: str) -> list[str]:
+    """The figures as sentences, the same as `tuneboard data stats` prints."""
+    of = "?" if found["of"] is None else f"{found['of']:,}"
+    key = "seen.measured" if found["exact"] else "seen.sampled"
+    lines = [t(key, lang, rows=f"{found['rows']:,}", of=of, tokens=f"{found['tokens']:,}")]
+    for kind in COLORS:
+        name = t(f"inspection.kind.{kind}", lang)
+        lines.append(t("inspection.stats.lengths", lang, kind=name, **found["lengths"][kind]))
+    cut, pad = found["cutoff"], found["padding"]
+    given = {"rows": f"{cut['share_cut']:.1%}", "tokens": f"{cut['share_lost']:.1%}"}
+    given |= {"count": f"{cut['rows_cut']:,}", "lost": f"{cut['tokens_lost']:,}"}
+    lines.append(t("inspection.stats.cut", lang, limit=cut["cutoff_len"], **given))
+    given = {"random": f"{pad['random']:.1%}", "grouped": f"{pad['grouped']:.1%}"}
+    lines.append(t("inspection.stats.padding", lang, batch=pad["batch_size"], **given))
+    if packed := found["packing"]:
+        given = {"filled": f"{packed['filled']:.1%}", "saved": f"{packed['saved']:.1%}"}
+        count = f"{packed['sequences']:,}"
+        lines.append(t("inspection.stats.packing", lang, count=count, **given))
+    return lines

@@ -1,0 +1,137 @@
+"""What the mapping form of a coming data set means: which roles matter, the entry, a free name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from app.i18n import t
+from app.services.data import row_html
+from app.services.data.datasets import Coming
+from backend.contract.arguments.names import check_name, plain
+from backend.contract.arguments.stages import DRAWING, SCORED
+from backend.contract.base.problems import Problem, TuneboardError
+from backend.contract.registry import dataset_info, registry
+from backend.datafiles.detect import STAGES, Proposal, entry_for
+from backend.datafiles.entering import Example, kind_of
+
+FORMATS = ("alpaca", "sharegpt", "openai")
+CONTEXT = ("system", "history", "tools")
+ROLES = ("prompt", "query", "response", "messages", "chosen", "rejected", *CONTEXT, "kto_tag")
+# Kind of a data set -> the stages that learn from it, the usual one first.
+LEARNERS = {
+    "sft": ("sft", *DRAWING),
+    "preference": ("dpo", "rm"),
+    "kto": ("kto",),
+    "text": ("pt",),
+    "prompt": SCORED,
+}
+UNUSABLE = {"columns_missing", "dataset_formatting"}  # as datasets.register refuses them
+
+
+def roles(formatting: str, ranking: bool) -> tuple[str, ...]:
+    """The roles that columns can have in this format, in the order of the form."""
+    chat = formatting != "alpaca"
+    asked = ("messages",) if chat else ("prompt", "query")
+    answered = ("chosen", "rejected") if ranking else () if chat else ("response",)
+    context = ("system", "tools") if chat else CONTEXT
+    return (*asked, *answered, *context, *(() if ranking else ("kto_tag",)))
+
+
+def entry(
+    proposal: Proposal, formatting: str, ranking: bool, columns: Mapping[str, str]
+) -> dict[str, Any]:
+    """The entry that the form means: the proposed one as long as nothing differs from it.
+
+    Names of roles in messages stay as proposed; without them the first row tells.
+    """
+    named = {key: columns[key] for key in roles(formatting, ranking) if columns.get(key)}
+    same = formatting == proposal.entry.get("formatting", "alpaca")
+    if same and ranking == bool(proposal.entry.get("ranking")) and named == proposal.columns:
+        return dict(proposal.entry)
+    listed = same and named.get("messages") == proposal.columns.get("messages")
+    tags = proposal.entry.get("tags") if listed else None
+    return entry_for(named, formatting=formatting, tags=tags, ranking=ranking)
+
+
+def kind(proposal: Proposal, given: Mapping[str, Any]) -> str:
+    """What the data is under an entry: sft, preference, kto, text or prompt."""
+    return proposal.kind if proposal.kind and given == proposal.entry else kind_of(dict(given))
+
+
+def example(coming: Coming, given: Mapping[str, Any]) -> Example:
+    """The first row under an entry, as the usual stage for such data would learn it."""
+    return coming.example(given, STAGES[kind(coming.proposal, given)])
+
+
+def usable(one: Example) -> bool:
+    """Whether such an entry may be registered: a single bad row is no hindrance."""
+    return one.problem is None or one.problem.code not in UNUSABLE
+
+
+def drawn(one: Example, kind: str, lang: str) -> str:
+    """The example as Markdown: a conversation, or what is wrong."""
+    if one.conversation is None:
+        return row_html.refused(0, told(one.problem, lang) if one.problem else "", lang)
+    stages = ", ".join(LEARNERS[kind])
+    said = t("bring.learned_as", lang, kind=t(f"sets.kind.{kind}", lang), stages=stages)
+    return row_html.note(said) + row_html.conversation(0, one.conversation, lang)
+
+
+def reasons(proposal: Proposal, lang: str) -> str:
+    """What the data seems to be, and why, as Markdown."""
+    first = t("bring.found_nothing", lang)
+    if proposal.kind:
+        sure, words = round(proposal.confidence * 100), t(f"sets.kind.{proposal.kind}", lang)
+        first = t("bring.found", lang, kind=words, confidence=sure)
+    said = " ".join([first, *(told(reason, lang) for reason in proposal.reasons)])
+    return row_html.note(said)
+
+
+def told(problem: Problem, lang: str) -> str:
+    """A problem in words for the form: the file by its name alone, a missing column by its role."""
+    if problem.code == "columns_missing":
+        return _missing(problem, lang)
+    params = dict(problem.params)
+    if "file" in params:
+        params["file"] = Path(str(params["file"])).name
+    return Problem(code=problem.code, params=params).text(lang)
+
+
+def _missing(problem: Problem, lang: str) -> str:
+    name = str(problem.params.get("missing", ""))
+    role = name.removeprefix("columns.")
+    if role in ROLES:
+        return t("bring.role_missing", lang, role=t(f"bring.role.{role}", lang))
+    return t("bring.column_missing", lang, column=name)
+
+
+def stage_for(kind: str, current: str) -> str:
+    """The stage to train such data with: the current one where it can."""
+    learners = LEARNERS.get(kind, (current,))
+    return current if current in learners else learners[0]
+
+
+def free_name(suggested: str, dataset_dir: str) -> str:
+    """A name that can be registered, from a file's name or a hub id."""
+    last = Path(suggested).name
+    first = plain(last.split(".")[0] or last)
+    taken = {name.casefold() for name in _names(dataset_dir)}
+    numbers = (f"{first}-{number}" for number in range(2, len(taken) + 3))
+    return next(name for name in (first, *numbers) if name.casefold() not in taken)
+
+
+def wrong_name(name: str, dataset_dir: str, lang: str) -> str:
+    """What is wrong with a name for a new set, in words, or ""."""
+    problem = check_name(name)
+    if problem is not None:
+        return problem.text(lang)
+    known = _names(dataset_dir)
+    other = name if name in known else registry.twin(name, known)
+    return t("bring.name_taken", lang, name=other) if other else ""
+
+
+def _names(dataset_dir: str) -> dict[str, None]:
+    try:
+        return dict.fromkeys(dataset_info.entries(dataset_dir))
+    except TuneboardError:
+        return {}

@@ -1,0 +1,178 @@
+"""The registered data sets as the Data tab lists them, and what a check of one has found."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from app.i18n import DEFAULT_LANGUAGE, t
+from app.services.data import mapping, row_html
+from backend import datafiles
+from backend.contract.base.home import home
+from backend.contract.base.printed import one_line
+from backend.contract.base.problems import Problem, TuneboardError
+from backend.contract.registry import dataset_info
+from backend.contract.registry.dataset_info import Entry
+from backend.datafiles import entering
+
+COLUMNS = ("name", "kind", "size", "place", "state")
+FOUND = ("count", "level", "what", "rows")
+UNITS = ("B", "kB", "MB", "GB")
+Table = list[list[str]]
+
+
+def rows(dataset_dir: str, lang: str) -> Table:
+    """One row of COLUMNS for each entry, by name; none where there is no readable registry."""
+    try:
+        found = dataset_info.entries(dataset_dir)
+    except TuneboardError:
+        return []
+    return [_row(found[name], lang) for name in sorted(found)]
+
+
+def listed(dataset_dir: str, *, files: bool) -> Table:
+    """The names in a registry; with `files`, what `rows` says of each set, too."""
+    if files:
+        return [
+            *rows(dataset_dir, DEFAULT_LANGUAGE),
+            [wrong_registry(dataset_dir, DEFAULT_LANGUAGE)],
+        ]
+    try:
+        return [sorted(dataset_info.entries(dataset_dir))]
+    except TuneboardError:
+        return []
+
+
+def wrong_registry(dataset_dir: str, lang: str) -> str:
+    """Why the registry cannot be read, or ""."""
+    try:
+        dataset_info.entries(dataset_dir)
+    except TuneboardError as error:
+        return "\n".join(problem.text(lang) for problem in error.problems)
+    return ""
+
+
+def kind(name: str, dataset_dir: str) -> str:
+    """What a registered set is; "" where its entry cannot be used."""
+    try:
+        entry = dataset_info.find(name, dataset_dir)
+    except TuneboardError:
+        return ""
+    return _kind(entry)
+
+
+def facts(name: str, dataset_dir: str, lang: str) -> str:
+    """The chosen set in a few words, as Markdown: what it is, how large, where, what is wrong."""
+    try:
+        entry = dataset_info.find(name, dataset_dir)
+        size = "" if entry.path is None else shown_size(_bytes(entry))
+    except TuneboardError as error:
+        return "".join(row_html.note(problem.text(lang)) for problem in error.problems)
+    kind = _kind(entry)
+    words = [t(f"sets.kind.{kind}", lang), *([size] if size else []), _place(entry)]
+    told = row_html.escaped(" · ".join(words))
+    stages = ", ".join(mapping.LEARNERS.get(kind, ()))
+    stages = row_html.escaped(t("sets.stages", lang, stages=stages))
+    return f'<div class="set-facts">{told}</div><div class="seen-small">{stages}</div>'
+
+
+def place(name: str, dataset_dir: str) -> str:
+    """Where a registered set lies, as people write it."""
+    try:
+        return _place(dataset_info.entries(dataset_dir)[name])
+    except (TuneboardError, KeyError):
+        return "–"
+
+
+def picked(shown: str, dataset_dir: str) -> str | None:
+    """The set whose name the table shows so; None where it is gone."""
+    try:
+        known = dataset_info.entries(dataset_dir)
+    except TuneboardError:
+        return None
+    return next((name for name in known if one_line(name) == shown), None)
+
+
+def report(found: Mapping[str, Any], lang: str) -> str:
+    """What a check has found in one sentence, as Markdown."""
+    verdict = t("data.check.good" if found["good"] else "sets.bad", lang)
+    given = {name: found[name] for name in ("rows", "usable", "stage")}
+    lines = [t("data.check.rows", lang, **given), verdict]
+    if not found["complete"]:
+        lines.append(t("data.check.incomplete", lang))
+    return row_html.note(" ".join(lines))
+
+
+def findings(found: Mapping[str, Any], lang: str) -> Table:
+    """One row of FOUND for each thing that is wrong, the most frequent first."""
+    told = sorted(found["findings"], key=lambda one: -one["count"])
+    return [_finding(one, lang) for one in told]
+
+
+def shown_size(size: int) -> str:
+    """Bytes as people read them: 512 B, 1.4 MB."""
+    number, unit = float(size), UNITS[0]
+    for unit in UNITS:
+        if number < 1000 or unit == UNITS[-1]:
+            break
+        number /= 1000
+    return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
+
+
+def _row(entry: Entry, lang: str) -> list[str]:
+    state, size = t("sets.on_hub" if entry.hub_id else "sets.usable", lang), "–"
+    problems = list(entry.problems)
+    if entry.path is not None and not problems:
+        try:
+            size = shown_size(_bytes(entry))
+        except TuneboardError as error:
+            problems = list(error.problems)
+        except FileNotFoundError:  # gone since it was listed; the next look says so
+            size = "–"
+    if problems:
+        state = problems[0].text(lang)
+    kind = t(f"sets.kind.{_kind(entry)}", lang)
+    return [one_line(entry.name), kind, size, one_line(_place(entry)), state]
+
+
+def _bytes(entry: Entry) -> int:
+    assert entry.path is not None
+    return sum(part.stat().st_size for part in datafiles.files(entry.path))
+
+
+def _kind(entry: Entry) -> str:
+    """Files are looked into once, until they change."""
+    try:
+        stamp = entry.path.stat().st_mtime_ns if entry.path else 0
+    except OSError:
+        stamp = 0
+    given = (entry.ranking, entry.formatting, entry.columns is None)
+    named = tuple(sorted((entry.columns or {}).items()))
+    return _known_kind(entry.path, stamp, given, named)
+
+
+@lru_cache(4096)
+def _known_kind(
+    path: Path | None, _: int, given: tuple[bool, str | None, bool], named: tuple[Any, ...]
+) -> str:
+    ranking, formatting, silent = given
+    columns = None if silent else dict(named)
+    entry = Entry(name="", path=path, ranking=ranking, formatting=formatting, columns=columns)
+    return entering.kind_of_set(entry)
+
+
+def _place(entry: Entry) -> str:
+    if entry.path is None:
+        return entry.hub_id or entry.elsewhere or "–"
+    return str(entry.path.relative_to(home()) if entry.path.is_relative_to(home()) else entry.path)
+
+
+def _finding(one: Mapping[str, Any], lang: str) -> list[str]:
+    params = {**one["params"], "count": one["count"]}
+    if "file" in params:
+        params["file"] = Path(str(params["file"])).name
+    pairs = zip(one["rows"], one["lines"], strict=True)
+    rows = ", ".join(row_html.place(row, line, lang) for row, line in pairs)
+    more = " …" if one["count"] > len(one["rows"]) else ""
+    what = Problem(code=one["code"], params=params).text(lang)
+    return [f"{one['count']:,}", t(f"sets.level.{one['level']}", lang), what, rows + more]

@@ -1,0 +1,262 @@
+"""A person's file on its way into data/<name>/: copied once, hashed, never over another one.
+
+data/<name>/<name>-<first 12 digits of the SHA-256>.jsonl: the same content is the same file; other
+content under the same name stands beside it, so that a run never sees its data change.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from app.services.data.inbox import remove_unlocked
+from app.settings import upload_limit
+from backend import datafiles
+from backend.contract.arguments.names import check_name
+from backend.contract.base import boundary
+from backend.contract.base.home import data
+from backend.contract.base.printed import binary_size
+from backend.contract.base.problems import DataError, DiskFullError, Problem
+from backend.contract.registry import registry
+from backend.contract.registry.dataset_info import PACKED, kind
+from backend.datafiles import hostile
+from backend.datafiles.packed import unpacked
+from backend.datafiles.text import refuse_foreign
+from backend.datafiles.wrong import wrong
+
+CHUNK = 1024 * 1024  # bytes
+PART = ".part-"
+ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz")
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A file or folder in data/: SHA-256 and bytes of its (unpacked) content.
+
+    new: False where this content lay there already.
+    """
+
+    path: Path
+    sha256: str
+    size: int
+    new: bool
+
+
+def take(
+    source: Path, name: str, *, inside: Path | None = None, progress: Progress | None = None
+) -> Taken:
+    """Copy a file or folder into data/<name>/, unpacked; gone from `inside` (uploads) afterwards.
+
+    progress gets the share that is copied, 0 to 1. Raises DataError (a bad name; no regular file;
+    of no type that can be read; hostile; over the limit) and DiskFullError; nothing is left then.
+    """
+    target = _folder(name)
+    try:
+        sources = _sources(source, inside)
+        room = _Copy(upload_limit(), sum(size for _, size in sources), progress)
+        target.mkdir(parents=True, exist_ok=True)
+        _refuse_full(target, room.total)
+        with _part(target) as part:
+            hashes = [_bring(each, part, inside, room) for each, _ in sources]
+            taken = _settle(target, part, source.is_dir(), hashes, room.written)
+    except OSError as error:
+        raise _failed(target, error) from None
+    finally:
+        _drop_if_empty(target)
+    if inside is not None:
+        _forget(source, inside)
+    return taken
+
+
+def check(source: Path, inside: Path | None) -> None:
+    """Raises DataError where `take` would refuse this file or folder before it reads it."""
+    _sources(source, inside)
+
+
+def discard(upload: Path, inside: Path) -> None:
+    """Remove an upload that is not wanted."""
+    if upload.is_relative_to(inside):
+        _forget(upload, inside)
+
+
+def drop(taken: Path) -> None:
+    """Remove what `take` has made, where it could not be registered."""
+    if taken.is_dir():
+        shutil.rmtree(taken, ignore_errors=True)
+    else:
+        taken.unlink(missing_ok=True)
+    _drop_if_empty(taken.parent)
+
+
+def sweep() -> None:
+    """Remove what aborted copies left in data/ (a copy that goes on is locked by its process)."""
+    for part in data().glob(f"*/{PART}*"):
+        remove_unlocked(part)
+        _drop_if_empty(part.parent)
+
+
+def _folder(name: str) -> Path:
+    """data/<name>. Raises DataError for a bad name, or one like another but for case."""
+    problem = check_name(name)
+    if problem is not None:
+        raise DataError(problem)
+    there = {each.name: None for each in data().iterdir()} if data().is_dir() else {}
+    other = registry.twin(name, there)
+    if other:
+        params = {"name": name, "other": other, "path": str(data())}
+        raise DataError(Problem(code="dataset_twin", field="name", params=params))
+    boundary.require(data() / name)
+    return data() / name
+
+
+def _sources(source: Path, inside: Path | None) -> list[tuple[Path, int]]:
+    """The files to copy with their sizes in bytes. Raises DataError."""
+    lowered = source.name.lower()
+    if lowered.endswith((*ARCHIVES, *(f".tar{packing}" for packing in PACKED))):
+        raise wrong("file_archive", source)
+    if inside is not None and not (source.is_relative_to(inside) and source.resolve() == source):
+        raise wrong("data_file_missing", source)
+    return [(each, each.stat().st_size) for each in datafiles.files(source)]
+
+
+@dataclass
+class _Copy:
+    """Counts bytes against the limit; all numbers are bytes."""
+
+    limit: int
+    total: int
+    progress: Progress | None
+    read: int = 0
+    written: int = 0
+
+    def add(self, file: Path, written: int, read: int) -> None:
+        """So many more bytes of a file; `read` are those of the packed file so far."""
+        self.written += written
+        if self.written > self.limit:
+            raise wrong("upload_too_large", file, limit=binary_size(self.limit))
+        if self.progress:
+            self.progress(min(1.0, (self.read + read) / max(1, self.total)))
+
+
+def _bring(source: Path, part: Path, inside: Path | None, room: _Copy) -> tuple[str, str]:
+    """Copy and unpack one file into the folder `part`; its new name and SHA-256."""
+    stem = source.stem if source.suffix.lower() in PACKED else source.name
+    target, digest = part / stem, hashlib.sha256()
+    with _opened(source, inside) as raw, target.open("xb") as out:
+        size = os.fstat(raw.fileno()).st_size
+        with unpacked(source, raw) as content:
+            while chunk := content.read(CHUNK):
+                room.add(source, len(chunk), raw.tell())
+                digest.update(chunk)
+                out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+        room.read += size
+    _inspect(target, source, room.limit)
+    return stem, digest.hexdigest()
+
+
+def _inspect(copied: Path, source: Path, limit: int) -> None:
+    """Raises DataError, in the name of the source, where the content is not what it should be."""
+    try:
+        if kind(copied.name) == ".parquet":
+            _inspect_parquet(copied, limit)
+        elif kind(copied.name) in datafiles.COLUMNAR:
+            datafiles.COLUMNAR[kind(copied.name)].count(copied)
+        else:
+            refuse_foreign(copied)
+    except DataError as error:
+        one = error.problems[0]
+        params = {**one.params, "file": source.name}
+        raise DataError(Problem(code=one.code, params=params)) from None
+
+
+def _inspect_parquet(file: Path, limit: int) -> None:
+    rows, unpacked = datafiles.COLUMNAR[".parquet"].extent(file)
+    hostile.refuse_explosive(file, rows, unpacked, 4 * limit)
+
+
+@contextmanager
+def _opened(file: Path, inside: Path | None) -> Iterator[BinaryIO]:
+    """A regular file; links are not followed, from `inside` on in no part of its path."""
+    try:
+        handle = boundary.open_own(file) if inside is None else boundary.open_below(inside, file)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise wrong("file_link", file) from None
+        raise
+    with os.fdopen(handle, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise wrong("file_not_regular", file)
+        yield stream
+
+
+@contextmanager
+def _part(target: Path) -> Iterator[Path]:
+    """A folder to copy into, locked while this process lives; gone at the end."""
+    part = target / f"{PART}{secrets.token_hex(6)}"
+    part.mkdir(mode=0o700)
+    boundary.add(part)  # ours, though hidden
+    handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield part
+    finally:
+        os.close(handle)
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _settle(
+    target: Path, part: Path, folder: bool, hashes: list[tuple[str, str]], size: int
+) -> Taken:
+    """Give the copy its name, which its content decides."""
+    if folder:
+        joined = "".join(f"{name}\0{digest}\n" for name, digest in hashes)
+        sha256 = hashlib.sha256(joined.encode("utf-8", "surrogateescape")).hexdigest()
+        final, copied = target / f"{target.name}-{sha256[:12]}", part / "folder"
+        copied.mkdir()
+        for name, _ in hashes:
+            (part / name).rename(copied / name)
+    else:
+        ((name, sha256),) = hashes
+        final, copied = target / f"{target.name}-{sha256[:12]}{kind(name)}", part / name
+    if final.exists():
+        return Taken(final, sha256, size, new=False)
+    copied.rename(final)
+    return Taken(final, sha256, size, new=True)
+
+
+def _refuse_full(target: Path, needed: int) -> None:
+    if shutil.disk_usage(target).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _failed(target: Path, error: OSError) -> DataError | DiskFullError:
+    if error.errno in FULL:
+        return DiskFullError(Problem(code="disk_full_data", params={"path": str(target)}))
+    return wrong("file_unreadable", Path(error.filename or target), reason=error.strerror or "")
+
+
+def _drop_if_empty(target: Path) -> None:
+    try:
+        target.rmdir()
+    except OSError:  # there is data in it
+        return
+
+
+def _forget(source: Path, inside: Path) -> None:
+    """Remove an uploaded file and the folder that it came in."""
+    source.unlink(missing_ok=True)
+    if source.parent != inside:
+        _drop_if_empty(source.parent)

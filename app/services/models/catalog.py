@@ -1,0 +1,153 @@
+"""What can be chosen as a model or adapter: local folders, finished runs, the hub models."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import backend
+from app.services.runs import runs
+from backend.contract.base.files import read_json
+from backend.contract.base.home import home, output, relative, saves
+from backend.contract.runs.run_folder import State
+
+LOCAL_FOLDERS = ("saves/models", "models")
+STARTER = "SmolLM2-135M-Instruct"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model by name, with its path or its ids on the hubs."""
+
+    name: str
+    path: str
+    modelscope: str = ""
+    local: bool = False
+
+
+def local_models() -> list[Model]:
+    """Folders with a config.json under saves/models and models, by name; paths relative to home."""
+    found = []
+    for parent in LOCAL_FOLDERS:
+        for config in sorted((home() / parent).glob("*/config.json")):
+            path = f"{parent}/{config.parent.name}"
+            found.append(Model(config.parent.name, path, local=True))
+    return found
+
+
+@cache
+def catalog() -> tuple[Model, ...]:
+    """The text models of the shipped catalog."""
+    file = Path(str(backend.__file__)).with_name("model") / "catalog.csv"
+    with file.open(encoding="utf-8", newline="") as lines:
+        return tuple(
+            Model(row["name"], row["huggingface_id"], row["modelscope_id"])
+            for row in csv.DictReader(lines)
+            if not row["multimodal"]
+        )
+
+
+def models() -> list[Model]:
+    """All that the model bar offers; a local folder hides the hub model of the same name."""
+    local = local_models()
+    names = {model.name for model in local}
+    return local + [model for model in catalog() if model.name not in names]
+
+
+def path_of(name: str, hub: str) -> str:
+    """The path or hub id of a model by name; a name that is not known stands for itself."""
+    for model in models():
+        if model.name == name:
+            use_modelscope = hub == "modelscope" and model.modelscope and not model.local
+            return model.modelscope if use_modelscope else model.path
+    return name
+
+
+def starter_present() -> bool:
+    """Whether the starter model lies in saves/models."""
+    return (saves() / "models" / STARTER / "model.safetensors").is_file()
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a finished run's folder holds an adapter (and not a whole model)."""
+    return (folder / "adapter_config.json").is_file()
+
+
+def base_of(folder: Path) -> str:
+    """The base model that an adapter folder names, or ""."""
+    return str(read_json(folder / "adapter_config.json").get("base_model_name_or_path", ""))
+
+
+Offer = tuple[str, str]  # what a list shows, and the path that it stands for
+
+
+def trained_models() -> list[Offer]:
+    """Finished runs of full or freeze and their whole checkpoints, then what was exported."""
+    trained = [_offer(*each) for each in _results(reward=False) if is_model(each[1])]
+    return trained + [(_label(path), relative(path)) for path in _exported()]
+
+
+def trained_adapters() -> list[Offer]:
+    """Finished runs that hold an adapter, and their whole checkpoints."""
+    return [_offer(*each) for each in _results(reward=False) if is_adapter(each[1])]
+
+
+def reward_models() -> list[Offer]:
+    """Finished runs of stage rm, adapters and whole models, and their whole checkpoints."""
+    return [_offer(*each) for each in _results(reward=True) if usable(each[1])]
+
+
+def model_paths() -> list[Offer]:
+    """Every model by its path: local folders, finished runs, hub models."""
+    known = [(model.name, model.path, model.local) for model in models()]
+    return [
+        *((name, path) for name, path, here in known if here),
+        *trained_models(),
+        *((name, path) for name, path, here in known if not here),
+    ]
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a whole model."""
+    return (folder / "config.json").is_file() and not is_adapter(folder)
+
+
+def usable(folder: Path) -> bool:
+    """Whether a folder holds an adapter or a whole model."""
+    return is_adapter(folder) or is_model(folder)
+
+
+def _results(*, reward: bool) -> Iterator[tuple[str, Path]]:
+    """(label, folder) of training runs with a result, the newest first, and their checkpoints.
+
+    `reward`: those of stage rm, else all others: what scores answers cannot write any.
+    """
+    for view in runs.snapshot():
+        if view.task != "train" or (view.arguments.get("stage") == "rm") != reward:
+            continue
+        label = _label(view.path)
+        if view.state in {State.SUCCEEDED, State.STOPPED}:
+            yield label, view.path
+        for point in runs.checkpoints(view.path):
+            loss = "" if point.eval_loss is None else f" · eval {point.eval_loss:.4f}"
+            yield f"{label} · step {point.step}{loss}", point.path
+
+
+def _exported() -> list[Path]:
+    """Folders of finished exports that are not among the local models anyway."""
+    here = {home() / parent for parent in LOCAL_FOLDERS}
+    done = [
+        output(str(view.arguments.get("export_dir") or ""))
+        for view in runs.snapshot()
+        if view.task in {"export", "vocab"} and view.state is State.SUCCEEDED
+    ]
+    return [path for path in dict.fromkeys(done) if path.parent not in here and is_model(path)]
+
+
+def _offer(label: str, path: Path) -> Offer:
+    return label, relative(path)
+
+
+def _label(path: Path) -> str:
+    return "/".join(path.parts[-3:])

@@ -1,0 +1,1 @@
+"""What spans subjects: presets, and what has changed since the page looked."""

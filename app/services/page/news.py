@@ -1,0 +1,59 @@
+"""What may have changed on this machine while a page is open, each thing as a short stamp.
+
+A stamp is a text that changes with what it stands for. All open pages share one look.
+"""
+
+import zlib
+from pathlib import Path
+
+from app.services.chat import chat_client
+from app.services.data import set_list
+from app.services.models import catalog
+from app.services.runs import runs
+from app.services.runs.fresh import Fresh
+from backend.contract.base.home import home
+
+MODELS_S = 4.0  # every run and its checkpoints are looked into
+SETS_S = 2.0
+
+
+def models() -> str:
+    """The models, adapters and reward models that can be chosen."""
+    return _models.get(home())
+
+
+def sets(folders: tuple[str, ...], *, files: bool) -> str:
+    """The registries in these folders; with `files`, how large and whole their sets are, too."""
+    return _sets.get((home(), folders, files))
+
+
+def runs_and_states() -> str:
+    """Which runs there are, and the state of each."""
+    return _stamp([(str(view.path), view.state) for view in runs.snapshot()])
+
+
+def steps() -> str:
+    """How far the runs are."""
+    return _stamp([(str(view.path), view.step, view.total_steps) for view in runs.snapshot()])
+
+
+def chat() -> str:
+    """The model behind Chat."""
+    return _stamp(chat_client.status())
+
+
+def _stamp(value: object) -> str:
+    return f"{zlib.crc32(repr(value).encode('utf-8', 'surrogateescape')):08x}"
+
+
+def _look_at_models(_: Path) -> str:
+    return _stamp([catalog.model_paths(), catalog.trained_adapters(), catalog.reward_models()])
+
+
+def _look_at_sets(key: tuple[Path, tuple[str, ...], bool]) -> str:
+    _, folders, files = key
+    return _stamp([set_list.listed(folder, files=files) for folder in folders])
+
+
+_models = Fresh(_look_at_models, MODELS_S)
+_sets = Fresh(_look_at_sets, SETS_S)

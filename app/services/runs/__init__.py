@@ -1,0 +1,1 @@
+"""Behind the run panel: runs, their charts and logs, hardware, child processes."""

@@ -1,0 +1,139 @@
+"""What to change where a run has failed: arguments to set up again with, or a command to type."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.i18n import has, t
+from backend.contract.arguments.arguments import format_value, judged, parse, resolved
+from backend.contract.arguments.field import Value, Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.home import relative
+from backend.contract.base.problems import Problem, TuneboardError, UsageError, errors
+from backend.contract.launching import launch
+from backend.contract.preflight.preflight import check_paths
+from backend.contract.registry import dataset_info
+from backend.contract.registry.dataset_info import names
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import RunView, State
+
+SETS = ("dataset", "eval_dataset")
+OF_THIS_RUN = {"output_dir", "overwrite_output_dir", "resume_from_checkpoint"}
+SHORTEST = 128  # tokens; a shorter cutoff is no cure any more
+
+
+@dataclass(frozen=True)
+class Cure:
+    """`changes` go over the run's arguments; `command` is for the person's terminal."""
+
+    changes: Values = field(default_factory=dict)
+    command: str = ""
+    without: tuple[str, ...] = ()  # data sets that the changes take out
+
+    def words(self, values: Values, lang: str) -> str:
+        """The command, or each change as `Label: old -> new`."""
+        lines = [
+            f"{_label(name, lang)}: {format_value(values[name])} → {format_value(value)}"
+            for name, value in self.changes.items()
+        ]
+        return "\n".join([self.command] if self.command else lines)
+
+
+def arguments(view: RunView) -> Values:
+    """All arguments of a training as the form takes them; those of that one run at their defaults.
+
+    What this version does not know, or no longer takes, is at its default, too.
+    """
+    given = {n: v for n, v in view.arguments.items() if n in FIELDS and n not in OF_THIS_RUN}
+    given = {name: value for name, value in given.items() if "train" in FIELDS[name].tasks}
+    return parse(given, "train")[0]
+
+
+def restart(view: RunView, secrets: Values) -> Path:
+    """Start a training that has failed again, with what helps; returns the new run's folder.
+
+    It takes the name of a run that has left nothing behind, else the name with a number after it.
+    Raises UsageError with what is wrong, and what launch.start raises.
+    """
+    values = {**arguments(view), **secrets, **of(view).changes}
+    bare = run_folder.without_result(view.path)
+    values["output_dir"] = relative(view.path if bare else launch.unused(view.path))
+    problems = [*judged(values, [], view.task), *check_paths(values, view.task)]
+    if errors(problems):
+        raise UsageError(*errors(problems))
+    return launch.start(view.task, values, exclusive=True)
+
+
+def of(view: RunView) -> Cure:
+    """The cure for a training that has failed; an empty one where nothing simple helps."""
+    if view.task != "train" or view.state not in {State.FAILED, State.OUT_OF_MEMORY}:
+        return Cure()
+    values = resolved(arguments(view))
+    if view.state is State.OUT_OF_MEMORY:
+        return Cure(_less_memory(values))
+    problems = [*([view.reason] if view.reason else []), *view.more]
+    missing = [each for each in problems if each.code == "package_missing"]
+    if missing:
+        packages = dict.fromkeys(str(each.params.get("package", "")) for each in missing)
+        return Cure(command=f"pip install {' '.join(packages)}")
+    if any(each.code == "loss_not_finite" for each in problems):
+        return Cure({"learning_rate": values.learning_rate / 10})
+    if any(each.code == "swanlab_failed" for each in problems):
+        return Cure({"use_swanlab": False})
+    changes = _without_sets(values, problems)
+    gone = (set(names(getattr(values, name))) - set(names(left)) for name, left in changes.items())
+    return Cure(changes, without=tuple(sorted(set().union(*gone))))
+
+
+def _less_memory(values: Arguments) -> Values:
+    """Half the batch with twice the accumulation (the same step), and activations not kept; at
+    batch size 1, half the length."""
+    changes: dict[str, Value] = {}
+    if values.per_device_train_batch_size > 1:
+        changes["per_device_train_batch_size"] = values.per_device_train_batch_size // 2
+        changes["gradient_accumulation_steps"] = values.gradient_accumulation_steps * 2
+    elif values.cutoff_len >= 2 * SHORTEST:
+        changes["cutoff_len"] = values.cutoff_len // 2
+    if values.disable_gradient_checkpointing:
+        changes["disable_gradient_checkpointing"] = False
+    return changes
+
+
+def _without_sets(values: Arguments, problems: Sequence[Problem]) -> Values:
+    """The data sets without those that a problem names, where others are left."""
+    changes: dict[str, Value] = {}
+    bad = {name for each in problems for name in _sets_of(each, values)}
+    for argument in SETS:
+        given = names(getattr(values, argument))
+        rest: Value = ",".join(name for name in given if name not in bad) or None
+        if rest and len(names(rest)) < len(given):
+            changes[argument] = rest
+    return changes
+
+
+def _sets_of(problem: Problem, values: Arguments) -> list[str]:
+    """The data sets, as the form names them, that a problem is about."""
+    params = problem.params
+    if problem.code.startswith("dataset_") or "set" in params:
+        return [str(params.get("set", params.get("name")))]
+    if "file" not in params:
+        return []
+    file = Path(str(params["file"]))
+    chosen = [name for argument in SETS for name in names(getattr(values, argument))]
+    return [name for name in chosen if _holds(name, file, values.dataset_dir)]
+
+
+def _holds(name: str, file: Path, dataset_dir: Value) -> bool:
+    """Whether rows come from a registered data set: its file, one of its folder, its hub's id."""
+    try:
+        entry = dataset_info.find(name, dataset_dir)
+    except TuneboardError:
+        return False
+    place = entry.path or Path(entry.hub_id)
+    return file == place or place in file.parents
+
+
+def _label(name: str, lang: str) -> str:
+    key = f"field.{name}.label"
+    return t(key, lang) if has(key) else name

@@ -1,0 +1,183 @@
+"""Recipes as the page sees them: in words, with what a visitor gives, and those started."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from app.i18n import has, t
+from app.services.runs import run_text, runs
+from backend.contract.arguments.arguments import format_value, pairs, parse, resolved
+from backend.contract.arguments.field import Values
+from backend.contract.base.problems import Problem, TuneboardError
+from backend.contract.launching import launch, recipes
+from backend.contract.launching.recipes import Plan, Recipe, Stage
+from backend.contract.registry.dataset_info import names as listed
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import RunView
+
+# What the model bar gives to every stage; the rest of a stage is the recipe's.
+BAR = (
+    "model_name_or_path",
+    "template",
+    "default_system",
+    "hub_name",
+    "model_revision",
+    "cache_dir",
+    "hf_hub_token",
+    "ms_hub_token",
+    "trust_remote_code",
+    "flash_attn",
+)
+COLUMNS = ("number", "stage", "state", "steps", "loss")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a visitor chose: the recipe, the group's name, values of the bar, data sets a stage."""
+
+    recipe: str
+    name: str
+    bar: Values
+    datasets: Mapping[str, Sequence[str]]
+    more: str
+
+
+def title(name: str, lang: str) -> str:
+    """A recipe in a line; one of the visitor's own is known by its name."""
+    key = f"recipe.{name}.title"
+    return t(key, lang) if has(key) else name
+
+
+def choices(lang: str) -> list[tuple[str, str]]:
+    """(title, name) of every recipe."""
+    return [(title(name, lang), name) for name in recipes.known()]
+
+
+def text(recipe: Recipe, lang: str) -> str:
+    """When to choose a recipe, its stages in words, and the model it starts from; Markdown."""
+    key = f"recipe.{recipe.name}.text"
+    advice = t(key, lang) if has(key) else run_text.plain(recipe.description)
+    lines = [
+        f"{number}. {_step(recipe, stage, lang)}" for number, stage in enumerate(recipe.stages, 1)
+    ]
+    model = run_text.plain(str(recipe.base.get("model_name_or_path", "")))
+    return "\n".join([advice, "", *lines, "", t("recipes.model", lang, model=model)])
+
+
+def _step(recipe: Recipe, stage: Stage, lang: str) -> str:
+    kind, method = stage.task, ""
+    if stage.task == "train":
+        arguments = resolved(parse({**recipe.base, **stage.arguments}, "train")[0])
+        kind, method = arguments.stage, arguments.finetuning_type
+    before = ", ".join(dict.fromkeys(stage.links.values()))
+    parts = [kind, method, t("recipes.after", lang, stages=before) if before else ""]
+    what = run_text.plain(", ".join(part for part in parts if part))
+    key = f"recipe.step.{kind}"
+    words = t(key, lang) if has(key) else ""
+    return t("recipes.step", lang, stage=run_text.plain(stage.name), what=what, text=words)
+
+
+def data(recipe: Recipe) -> dict[str, list[str]]:
+    """The data sets of each stage that learns from some, as the recipe has them."""
+    found = {}
+    for stage in recipe.stages:
+        given = stage.arguments.get("dataset") or recipe.base.get("dataset")
+        if stage.task == "train":
+            joined = ",".join(map(str, given)) if isinstance(given, list) else str(given or "")
+            found[stage.name] = listed(joined)
+    return found
+
+
+def plan(chosen: Given) -> tuple[Plan | None, list[Problem]]:
+    """The runs of what a visitor chose, and every problem and notice."""
+    try:
+        recipe = recipes.read(chosen.recipe)
+    except TuneboardError as error:
+        return None, list(error.problems)
+    given, problems = pairs([line.strip() for line in chosen.more.splitlines() if line.strip()])
+    values: dict[str, object] = {
+        name: format_value(value) for name, value in chosen.bar.items() if value is not None
+    }
+    for stage, standard in data(recipe).items():
+        names = list(chosen.datasets.get(stage, standard))
+        if names != standard:
+            values[f"{stage}.dataset"] = ",".join(names)
+    name = chosen.name.strip() or f"{recipe.name}_{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
+    found = recipes.plan(recipe, name, {**values, **given})
+    return found, [*problems, *recipes.check(found)]
+
+
+def commands(found: Plan) -> str:
+    """The commands of all stages, as they will be run."""
+    return "\n\n".join(step.command.shell() for step in found.steps)
+
+
+def start(found: Plan) -> Path:
+    """Start the chain; returns the group's folder. Raises RunFolderError."""
+    launch.start_recipe(found.folder, found.text(), found.command, exclusive=True)
+    runs.forget()
+    return found.folder
+
+
+def groups() -> list[RunView]:
+    """Every chain that was started, the newest first."""
+    return [view for view in runs.snapshot() if view.task == launch.RECIPE]
+
+
+def chosen(folder: str | None) -> Path | None:
+    """The folder of a chain that was started; None for any other, whatever a request says."""
+    return next((view.path for view in groups() if str(view.path) == folder), None)
+
+
+@lru_cache(maxsize=64)
+def _stages(folder: Path, _: float) -> tuple[tuple[str, Path], ...]:
+    """(stage, folder of its run) of a group; () where its recipe cannot be read."""
+    try:
+        recipe = recipes.read(str(folder / run_folder.ARGUMENTS))
+    except TuneboardError:
+        return ()
+    return tuple((step.name, step.folder) for step in recipes.plan(recipe, folder.name, {}).steps)
+
+
+def stages(folder: Path) -> tuple[tuple[str, Path], ...]:
+    """(stage, folder of its run) of the group in `folder`, in their order."""
+    try:
+        return _stages(folder, (folder / run_folder.ARGUMENTS).stat().st_mtime)
+    except OSError:
+        return ()
+
+
+def rows(folder: Path, lang: str) -> list[list[str]]:
+    """The group and its stages as the cells of COLUMNS."""
+    group = runs.view(folder)
+    found = [["", t("recipes.whole", lang), *_cells(group, lang)]]
+    for number, (name, place) in enumerate(stages(folder), 1):
+        begun = (place / run_folder.RUN).is_file()
+        if begun:
+            found.append([str(number), name, *_cells(runs.view(place), lang)])
+        else:
+            word = t("recipes.not_begun" if group.ended else "recipes.waiting", lang)
+            found.append([str(number), name, word, "–", "–"])
+    return found
+
+
+def _cells(view: RunView, lang: str) -> list[str]:
+    loss = run_text.last_loss(runs.history(view.path).rows)
+    return [
+        t(f"state.{view.state.value}", lang),
+        run_text.steps(view),
+        "–" if loss is None else f"{loss:.4f}",
+    ]
+
+
+def opened(folder: Path, number: str) -> Path | None:
+    """The run that a row of the table stands for; None where it has not begun."""
+    found = stages(folder)
+    if not number:
+        return folder
+    place = (
+        found[int(number) - 1][1] if number.isdigit() and 0 < int(number) <= len(found) else None
+    )
+    return place if place and (place / run_folder.RUN).is_file() else None

@@ -1,0 +1,72 @@
+"""A run in words: what the panel and the list of runs say, in the visitor's language."""
+
+import datetime
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.i18n import t
+from backend.contract.base import places
+from backend.contract.base.home import saves
+from backend.contract.base.metrics import Row
+from backend.contract.runs.run_folder import Checkpoint, RunView
+
+
+def names(views: Sequence[RunView]) -> dict[Path, str]:
+    """The names of runs in a list, by folder: with the folder where model, method and name do not
+    say which run is meant, since it lies elsewhere than in saves/<model>/<method>/."""
+    triples = [(view.model, view.method, view.name) for view in views]
+    counts = Counter(triples)
+    clear = {
+        view.path
+        for view, place in zip(views, triples, strict=True)
+        if places.is_usual(saves(), view.path)
+        or (view.path.parts[-3:] == place and counts[place] == 1)
+    }
+    return {
+        view.path: view.name if view.path in clear else f"{view.name} ({view.path})"
+        for view in views
+    }
+
+
+def steps(view: RunView) -> str:
+    """Steps done of all, as far as they are known: "20 / 40", "20" or a dash."""
+    if view.total_steps:
+        return f"{view.step:,} / {view.total_steps:,}"
+    return f"{view.step:,}" if view.step else "–"
+
+
+def moment(stamp: str) -> str:
+    """An ISO time as people sort and read it, in this machine's zone: 2026-11-22 21:50."""
+    try:
+        return f"{datetime.datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return "–"
+
+
+def last_loss(rows: Sequence[Row]) -> float | None:
+    """The newest training loss."""
+    return next((row.loss for row in reversed(rows) if row.loss is not None), None)
+
+
+def checkpoint_table(points: Sequence[Checkpoint], lang: str) -> str:
+    """The checkpoints as a Markdown table, the newest first."""
+    names = ("name", "time", "eval_loss")
+    head = " | ".join(t(f"panel.checkpoint.{name}", lang) for name in names)
+    lines = [f"| {head} |", "|---|---|---:|"]
+    for point in sorted(points, key=lambda one: one.step, reverse=True):
+        loss = "–" if point.eval_loss is None else f"{point.eval_loss:.4f}"
+        lines.append(f"| {plain(point.path.name)} | {moment(point.created)} | {loss} |")
+    return "\n".join(lines)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as a Markdown table, the titles first; every cell shows just its text."""
+    lines = [f"| {' | '.join(plain(cell) for cell in row)} |" for row in rows]
+    return "\n".join([*lines[:1], f"|{'---|' * len(rows[0])}", *lines[1:]])
+
+
+def plain(text: str) -> str:
+    """Any text as Markdown that shows just it: every mark escaped, on one line."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,131 @@
+"""The runs as the page sees them: one look at the disk a second serves all visitors."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from app.services.runs.fresh import Fresh
+from backend.contract.base import boundary, metrics
+from backend.contract.base.home import saves
+from backend.contract.base.metrics import Row
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import Checkpoint, RunView
+
+FRESH_S = 1.0
+FRESH_VIEW_S = 0.5
+FRESH_POINTS_S = 2.0
+KEPT = 32
+CHECK_BYTES = 64
+
+_list: Fresh[Path, list[RunView]] = Fresh(lambda path: run_folder.runs(path), FRESH_S)
+_views: Fresh[Path, RunView] = Fresh(lambda path: run_folder.read(path), FRESH_VIEW_S)
+
+_points: Fresh[Path, list[Checkpoint]] = Fresh(
+    lambda path: run_folder.checkpoints(path), FRESH_POINTS_S
+)
+
+
+def snapshot() -> list[RunView]:
+    """All runs, at most a second old. The list is shared: do not change it."""
+    return _list.get(saves())
+
+
+def view(path: Path) -> RunView:
+    """One run, at most half a second old."""
+    return _views.get(path)
+
+
+def checkpoints(path: Path) -> list[Checkpoint]:
+    """The whole checkpoints of a run, at most two seconds old."""
+    return _points.get(path)
+
+
+def forget() -> None:
+    """Look again at the next question: something was started, stopped or resumed."""
+    _list.forget()
+    _views.forget()
+    _points.forget()
+
+
+def going() -> bool:
+    """Whether a run goes on."""
+    return any(not view.ended for view in snapshot())
+
+
+def latest(task: str) -> Path | None:
+    """The run of this task to show first: the newest that goes on, else the newest."""
+    found = [one for one in snapshot() if one.task == task]
+    if not found:
+        return None
+    return max(found, key=lambda one: (not one.ended, one.sequence)).path
+
+
+@dataclass
+class History:
+    """The metric rows of a run so far; `version` changes when `rows` does. Shared: read only.
+
+    `figures` are the names of the stage's own figures in the rows.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    version: int = 0
+    offset: int = 0
+    check: bytes = b""
+    figures: tuple[str, ...] = ()
+
+
+_histories: OrderedDict[Path, History] = OrderedDict()
+_histories_lock = threading.Lock()
+
+
+def history(path: Path) -> History:
+    """The metric rows of the run in folder `path`; only new ones are read from the disk."""
+    with _histories_lock:
+        found = _histories.pop(path, None) or History()
+        found = _histories[path] = _continued(path / run_folder.METRICS, found)
+        while len(_histories) > KEPT:
+            _histories.popitem(last=False)
+        return found
+
+
+def _continued(file: Path, known: History) -> History:
+    """What is known and the new rows; all anew where a resumed run has rewritten the file."""
+    if known.offset and _before(file, known.offset) != known.check:
+        known = History(version=known.version + 1)
+    rows, offset = metrics.read(file, known.offset)
+    if not rows:
+        return known
+    check = _before(file, offset)
+    new = (name for row in rows for name in row.more)
+    figures = tuple(dict.fromkeys([*known.figures, *new]))
+    return History([*known.rows, *rows], known.version + 1, offset, check, figures)
+
+
+def _before(file: Path, offset: int) -> bytes:
+    """The last bytes before `offset`: what tells a file that has grown from one written anew."""
+    try:
+        with open(file, "rb", opener=boundary.open_own) as content:
+            content.seek(max(0, offset - CHECK_BYTES))
+            return content.read(min(offset, CHECK_BYTES))
+    except OSError:
+        return b""
+
+
+def log_link(folder: Path) -> str:
+    """Where the page serves this run's log for download, "" for a folder outside saves/."""
+    inside = folder.is_relative_to(saves())
+    return f"own/log?run={quote(str(folder.relative_to(saves())))}" if inside else ""
+
+
+def log_file(name: str) -> Path | None:
+    """The log of a run named by its path inside saves/, or None: no other file can be asked for."""
+    root = saves().resolve()
+    try:
+        folder = (root / name).resolve()
+        log = folder / run_folder.LOG
+        inside = folder.is_relative_to(root) and (folder / run_folder.RUN).is_file()
+        return log if inside and log.is_file() and not log.is_symlink() else None
+    except (OSError, ValueError):  # a name too long; a NUL in it
+        return None

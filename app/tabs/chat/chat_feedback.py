@@ -1,0 +1,145 @@
+"""Thumbs and choices in the Chat tab, kept as rows of a data set of the person's choice."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from app.form import problem_lines
+from app.i18n import Texts, t
+from app.services.chat import chat_turns, feedback
+from app.services.chat.chat_turns import Turn
+from app.tabs.shared import message
+from backend.contract.base.problems import DataError, Problem, TuneboardError, UsageError
+
+KINDS = [(f"keep.kind.{kind}", kind) for kind in ("kto", "sft", "preference")]
+SIDES = ("tuned", "base")
+History = list[Turn]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the boxes beside the chat hold."""
+
+    lang: str
+    name: str
+    kind: str
+    system: str
+    tools: str
+
+
+def draw_choice(texts: Texts) -> dict[str, Any]:
+    """Draw the two buttons, shown with both columns, and the note on what was kept."""
+    with gr.Row(visible=False, elem_id="keep-choice", elem_classes="buttons") as row:
+        buttons = {
+            side: texts.make(
+                gr.Button, {"value": f"keep.{side}"}, elem_id=f"keep-{side}", size="sm"
+            )
+            for side in SIDES
+        }
+    note = message.note(texts, "keep-note", container=False, lines=1, max_lines=4)
+    return {"choice": row, "note": note, **buttons}
+
+
+def draw_set(texts: Texts) -> dict[str, Any]:
+    """Draw the closed accordion with the set's name and kind."""
+    with texts.make(gr.Accordion, {"label": "keep.title"}, open=False, elem_id="keep"):
+        name = texts.make(
+            gr.Textbox,
+            {"label": "keep.name", "info": "keep.name_help"},
+            max_lines=1,
+            elem_id="keep-name",
+        )
+        kind = texts.make(
+            gr.Radio,
+            {"label": "keep.kind", "info": "keep.kind_help", "choices": KINDS},
+            value="kto",
+            elem_id="keep-kind",
+        )
+    return {"name": name, "kind": kind}
+
+
+def wire(kept: dict[str, Any], parts: dict[str, Any], lang: Any) -> None:
+    """The thumbs of both columns and the two buttons add, change and take out rows."""
+    boxes = [lang, kept["name"], kept["kind"], parts["system"], parts["tools"]]
+    columns = [parts[side] for side in SIDES]
+    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+    def thumb(history: History, event: gr.LikeData, *given: str) -> Any:
+        return _told(Setting(*given), lambda held: _judged(held, history, event))
+
+    def choose(side: str, tuned: History, base: History, *given: str) -> Any:
+        pair = (tuned, base) if side == "tuned" else (base, tuned)
+        return _told(Setting(*given), lambda held: _preferred(held, *pair))
+
+    for side, column in zip(SIDES, columns, strict=True):
+        column.like(thumb, [column, *boxes], kept["note"], **hidden)
+        kept[side].click(partial(choose, side), [*columns, *boxes], kept["note"], **hidden)
+
+
+def _told(held: Setting, change: Any) -> Any:
+    """The note after a change of the set, or why there was none."""
+    try:
+        if not (held.name or "").strip():
+            raise UsageError(Problem(code="feedback_name"))
+        words = change(held)
+    except TuneboardError as error:
+        words = problem_lines(error.problems, held.lang)
+    return gr.update(visible=True, value=words)
+
+
+def _judged(held: Setting, history: History, event: gr.LikeData) -> str:
+    """Keep the answer that a thumb is on; a thumb taken back takes its row out."""
+    if held.kind == "preference":
+        raise UsageError(Problem(code="feedback_choose"))
+    index = event.index if isinstance(event.index, int) else event.index[0]
+    messages = _messages(held, history[: index + 1])
+    tools, name = chat_turns.tools(held.tools), held.name.strip()
+    row = feedback.answered(messages, tools)
+    if held.kind == "kto":
+        row = feedback.judged(messages, tools, event.liked is True)
+    back = not isinstance(event.liked, bool)  # Gradio sends "" then
+    if back or (held.kind == "sft" and not event.liked):
+        if feedback.drop(name, held.kind, row):
+            return t("keep.dropped", held.lang, name=name)
+        if back:
+            return t("keep.nothing", held.lang)
+        raise UsageError(Problem(code="feedback_not_liked"))
+    return _kept(held, held.kind, row)
+
+
+def _preferred(held: Setting, better: History, worse: History) -> str:
+    """Keep the last answers of both columns as a preference."""
+    if not better or not worse:
+        raise UsageError(Problem(code="feedback_no_answers"))
+    *asked, chosen = _messages(held, better)
+    *other, rejected = _messages(held, worse)
+    if asked != other:
+        raise UsageError(Problem(code="feedback_apart"))
+    if chosen == rejected:
+        raise UsageError(Problem(code="feedback_same"))
+    row = feedback.preferred(asked, chat_turns.tools(held.tools), chosen, rejected)
+    return _kept(held, "preference", row)
+
+
+def _messages(held: Setting, history: History) -> list[Turn]:
+    """The conversation up to an answer. Raises DataError: there is none, or only an error's."""
+    last = history[-1] if history else {"role": "", "content": ""}
+    words = chat_turns.text_of(last["content"])
+    if last["role"] != "assistant" or not words.strip():
+        raise DataError(Problem(code="feedback_no_answer"))
+    if words.startswith(chat_turns.FAILED):
+        raise DataError(Problem(code="feedback_failed_answer"))
+    try:
+        return chat_turns.messages(history, held.system or "")
+    except ValueError:  # a tool call that is no JSON
+        raise DataError(Problem(code="feedback_unfit")) from None
+
+
+def _kept(held: Setting, kind: str, row: feedback.Row) -> str:
+    name = held.name.strip()
+    kept = feedback.keep(name, kind, row)
+    return t(
+        "keep.replaced" if kept.replaced else "keep.kept", held.lang, row=kept.number, name=name
+    )

@@ -1,0 +1,110 @@
+"""Register: a coming file, or a set on a hub, becomes an entry of the registry."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import t
+from app.services.data import datasets, mapping, row_html
+from app.services.data.datasets import Coming
+from app.tabs.data import dataset_preview
+from app.tabs.data.data_in import QUIET, Chosen, Parts, Place, Update, fields, hidden, problem
+from backend.contract.base.problems import TuneboardError
+
+POLL_S = 0.25
+
+
+def wire(parts: Parts, place: Place) -> None:
+    """Wire both ways; a set that was registered is chosen in `place.dataset`."""
+    _wire_form(parts, place)
+    _wire_hub(parts, place)
+
+
+def _ending(parts: Parts, place: Place) -> list[Any]:
+    """What a registration changes."""
+    names = ("coming", "problem", "details", "file", "path", "hub_id", "register", "hub_register")
+    return [*(parts[name] for name in (*names, "done", "notice", "train")), place.dataset]
+
+
+def _wire_form(parts: Parts, place: Place) -> None:
+    def register(lang: str, folder: str, coming: Coming | None, *given: Any) -> Iterator[list[Any]]:
+        if coming is None:
+            return
+        chosen, share = Chosen.of(given), [0.0]
+        entry = chosen.entry(coming)
+
+        def told(done: float) -> None:
+            share[0] = done
+
+        with ThreadPoolExecutor(1) as pool:
+            job = pool.submit(datasets.enter, chosen.name, coming, entry, folder, told)
+            while not wait([job], POLL_S).done:
+                yield _busy(t("bring.copying", lang, share=f"{share[0]:.0%}"))
+        try:
+            job.result()
+        except TuneboardError as error:
+            yield _refused(error, lang)
+        else:
+            yield _registered(chosen.name, folder, lang)
+
+    parts["register"].click(
+        register,
+        [place.lang, place.dataset_dir, parts["coming"], *fields(parts)],
+        _ending(parts, place),
+        **QUIET,
+    )
+
+
+def _wire_hub(parts: Parts, place: Place) -> None:
+    def suggest(hub_id: str, folder: str) -> str:
+        return mapping.free_name(hub_id.strip(), folder) if hub_id.strip() else ""
+
+    def register(lang: str, folder: str, hub_id: str, hub: str, name: str) -> Iterator[list[Any]]:
+        hub_id, name = hub_id.strip(), name.strip()
+        if not hub_id:
+            return
+        yield _busy(t("bring.asking", lang, name=hub_id))
+        try:
+            datasets.register_hub(name, hub_id, hub, folder)
+        except TuneboardError as error:
+            yield _refused(error, lang)
+        else:
+            yield _registered(name, folder, lang)
+
+    parts["hub_id"].input(suggest, [parts["hub_id"], place.dataset_dir], parts["hub_name"], **QUIET)
+    parts["hub_register"].click(
+        register,
+        [place.lang, place.dataset_dir, parts["hub_id"], parts["hub"], parts["hub_name"]],
+        _ending(parts, place),
+        **QUIET,
+    )
+
+
+def _busy(words: str) -> list[Any]:
+    off = gr.update(interactive=False)
+    notice = row_html.note(words)
+    skipped = [gr.skip()] * 5
+    return [gr.skip(), hidden(), *skipped[:4], off, off, _visible(), notice, hidden(), gr.skip()]
+
+
+def _refused(error: TuneboardError, lang: str) -> list[Any]:
+    """Nothing has changed but that it is said."""
+    on = gr.update(interactive=True)
+    kept = [gr.skip()] * 4
+    return [gr.skip(), problem(error, lang), *kept, on, on, hidden(), "", hidden(), gr.skip()]
+
+
+def _registered(name: str, folder: str, lang: str) -> list[Any]:
+    """The form is closed, the set is chosen."""
+    on = gr.update(interactive=True)
+    said = row_html.note(t("bring.done", lang, name=name))
+    dataset = gr.update(choices=dataset_preview.names(folder), value=name)
+    closed = [None, hidden(), hidden(), None, "", ""]
+    return [*closed, on, on, _visible(), said, _visible(), dataset]
+
+
+def _visible() -> Update:
+    update: Update = gr.update(visible=True)
+    return update

@@ -1,0 +1,84 @@
+"""New words: pieces for a language that the vocabulary lacks, an accordion of the Data tab."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.form import Form
+from app.i18n import t
+from app.services.data import new_words
+from app.services.runs import runs
+from app.tabs.data import dataset_preview
+from app.tabs.run import run_panel
+from app.tabs.run.launching import Launcher
+from app.tabs.shared.context import Context
+from backend.contract.base.home import output, relative
+from backend.contract.runs import run_folder
+
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def build(context: Context, train: Form, dataset_dir: Any) -> None:
+    """Draw it and wire it; `train` is the form of the Train tab, where the result goes on.
+
+    `dataset_dir` is the box with the registry's folder."""
+    texts = context.texts
+    form = Form("vocab", texts, prefix="vocab-")
+    form.share(context.bar)
+    form.widgets["dataset_dir"] = dataset_dir
+    form.borrowed.add("dataset_dir")
+    with (
+        texts.make(gr.Accordion, {"label": "words.title"}, open=False, elem_id="words"),
+        gr.Row(elem_classes="columns"),
+    ):
+        with gr.Column(scale=3, min_width=320):
+            texts.add(gr.Markdown(t("words.intro"), elem_classes="seen"), value="words.intro")
+            with gr.Row(elem_classes="fields"):
+                form.add("dataset", "known_dataset")
+            with gr.Row(elem_classes="fields"):
+                form.add("new_pieces", "fit_steps", "export_dir")
+            report = gr.Markdown(
+                visible=False, elem_id="words-report", elem_classes=["seen", "run-points"]
+            )
+            go_on = texts.make(
+                gr.Button, {"value": "words.pretrain"}, visible=False, elem_id="words-pretrain"
+            )
+        with gr.Column(scale=2, min_width=320):
+            launcher = Launcher("vocab", form, context)
+            launcher.draw()
+            panel = run_panel.build(context, prefix="vocab")
+    boxes = [form.widgets[name] for name in ("dataset", "known_dataset")]
+    dataset_preview.keep_fresh(context.news, dataset_dir, boxes)
+    panel.show_after(launcher.wire(panel.run))
+    _wire_report(context, panel.run, report, go_on)
+    _wire_pretrain(context, train, go_on, panel.run)
+
+
+def _wire_report(context: Context, run: Any, report: Any, go_on: Any) -> None:
+    """The report of a finished run, and the button that goes on from it."""
+    seen = gr.State("")
+
+    def show(path: str, lang: str, before: str) -> list[Any]:
+        results = Path(path or "") / run_folder.RESULTS
+        stamp = f"{path}|{lang}|{results.stat().st_mtime if path and results.is_file() else 0}"
+        if stamp == before:
+            return [gr.skip()] * 3
+        found = new_words.report(results.parent, lang) if path else ""
+        shown = {"visible": bool(found)}
+        return [gr.update(value=found, **shown), gr.update(**shown), stamp]
+
+    events = [context.news.runs.change, run.change, context.lang.change]
+    gr.on(events, show, [run, context.lang, seen], [report, go_on, seen], **QUIET)
+
+
+def _wire_pretrain(context: Context, train: Form, button: Any, run: Any) -> None:
+    """The model that came of the run shown in the model bar, and the Train tab at its stage pt."""
+    bar = context.bar.widgets
+    chosen = [bar["model_name_or_path"], bar["adapter_name_or_path"], train.widgets["stage"]]
+
+    def go_on(path: str) -> list[Any]:
+        model = output(str(runs.view(Path(path)).arguments["export_dir"]))
+        return [gr.Tabs(selected="train"), relative(model), [], "pt"]
+
+    button.click(go_on, run, [context.tabs, *chosen], api_visibility="private")

@@ -1,0 +1,1 @@
+"""The run panel and what starts, stops and resumes runs."""

@@ -1,0 +1,168 @@
+"""The part of a run panel that resumes with other arguments: what changes is shown first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.form import Form, problem_lines
+from app.i18n import Texts, say, t
+from app.services.runs import run_text, runs
+from app.tabs.shared import message
+from backend.contract.arguments.arguments import judged
+from backend.contract.arguments.field import Values
+from backend.contract.base.problems import Problem, TuneboardError, errors
+from backend.contract.launching import launch
+from backend.contract.preflight.preflight import check_paths
+from backend.contract.runs import resumed_run, resuming
+from backend.contract.runs.run_folder import RunView
+
+# What people change most; the box for further arguments takes all others.
+FIELDS = (
+    "num_train_epochs",
+    "max_steps",
+    "learning_rate",
+    "lr_scheduler_type",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+)
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class ResumePanel:
+    """The box with its form, the table of what changes, what is wrong, and the button."""
+
+    box: Any
+    form: Form
+    table: Any
+    problem: Any
+    button: Any
+    filled: Any
+
+    def wire(self, panel: Any, lang: Any) -> None:
+        """The form holds the arguments of the run that is shown; each edit is judged at once.
+
+        It is filled when it is opened for a run the first time: Gradio loses what is put into
+        boxes of an accordion that was never open. Another run closes it.
+        """
+        answers = [self.table, self.problem, self.button]
+        panel.run.change(
+            lambda: (gr.update(open=False), ""), None, [self.box, self.filled], **QUIET
+        )
+        outputs = [self.filled, *self.form.components, *answers]
+        self.box.expand(self._fill, [panel.run, self.filled, lang], outputs, **QUIET)
+        inputs = [panel.run, lang, *self.form.components]
+        events = [lang.change, *(each.change for each in self.form.components)]
+        gr.on(
+            events,
+            self._judge,
+            [self.filled, *inputs],
+            answers,
+            trigger_mode="always_last",
+            **QUIET,
+        )
+        outputs = [self.box, self.problem, self.filled]
+        panel.show_after(self.button.click(self._resume, inputs, outputs, **QUIET))
+
+    def _fill(self, path: str, filled: str, lang: str) -> list[Any]:
+        if not path or path == filled:
+            return [gr.skip()] * (len(self.form.components) + 4)
+        values, _ = resumed_run.arguments_of(runs.view(Path(path)))
+        return [path, *self.form.show(values), *shown(values, [], lang)]
+
+    def _judge(self, filled: str, path: str, lang: str, *given: Any) -> list[Any]:
+        if not path or path != filled:  # the boxes do not hold its arguments yet
+            return [gr.skip()] * 3
+        return shown(*self._values(path, given), lang)
+
+    def _resume(self, path: str, lang: str, *given: Any) -> list[Any]:
+        values, problems = self._values(path, given)
+        wrong = errors(problems)
+        if not wrong:
+            try:
+                launch.resume(Path(path), values=values)
+            except TuneboardError as error:
+                wrong = list(error.problems)
+        runs.forget()
+        box, filled = (gr.skip(), gr.skip()) if wrong else (gr.update(open=False), "")
+        return [box, _problem_box(wrong, lang), filled]
+
+    def _values(self, path: str, given: Sequence[Any]) -> tuple[Values, list[Problem]]:
+        """The run's arguments under those that the form holds, and what is wrong with them."""
+        before, _ = resumed_run.arguments_of(runs.view(Path(path)))
+        values, problems = self.form.values(given, before)
+        values, elsewhere = resumed_run.in_own_folder(values, Path(path))
+        problems = judged(values, [*problems, *elsewhere], "train")
+        wrong = {problem.field for problem in errors(problems)}
+        return values, problems + [
+            problem for problem in check_paths(values, "train") if problem.field not in wrong
+        ]
+
+
+def draw(texts: Texts, prefix: str, parts: dict[str, Any]) -> ResumePanel:
+    """Draw the closed box; it is shown where a training can go on."""
+    form = Form("train", texts, prefix=f"{prefix}-resume-", marked=False)
+    box = gr.Accordion(
+        open=False,
+        visible=False,
+        elem_id=f"{prefix}-run-resume-with",
+        **say({"label": "panel.resume_with"}),
+    )
+    with texts.add(box, label="panel.resume_with"):
+        for row in (FIELDS[:2], FIELDS[2:4], FIELDS[4:]):
+            with gr.Row(elem_classes="fields"):
+                form.add(*row)
+        form.add_extra()
+        table = gr.Markdown(
+            elem_id=f"{prefix}-run-changes",
+            elem_classes=["run-points", "run-changes"],
+            latex_delimiters=[],
+        )
+        problem = message.problem(texts, f"{prefix}-run-resume-problem")
+        button = texts.make(
+            gr.Button,
+            {"value": "panel.resume_so"},
+            variant="primary",
+            interactive=False,
+            elem_id=f"{prefix}-run-resume-so",
+        )
+    parts["resume_with"] = box
+    return ResumePanel(box, form, table, problem, button, gr.State(""))
+
+
+def stamps(view: RunView) -> dict[str, Any]:
+    """Whether the box is shown for a run: a training that has ended and has a checkpoint."""
+    goes_on = view.task == "train" and view.ended and bool(runs.checkpoints(view.path))
+    return {"resume_with": {"visible": goes_on}}
+
+
+def shown(values: Values, problems: Sequence[Problem], lang: str) -> list[Any]:
+    """The table, what is wrong, and the button: something must be changed, and left to do.
+
+    Why a change is refused stands in the table.
+    """
+    found = resuming.resumption(values)
+    wrong = errors(problems)
+    if found is None:
+        return ["", _problem_box(wrong, lang), gr.update(interactive=False)]
+    lines = [*(each.text(lang) for each in found.damage), found.place(found.checkpoint.name, lang)]
+    words = [run_text.plain(line) for line in lines]
+    refused = [each.problem() for each in found.changes if each.kind == "refused"]
+    in_words = refused if found.changes else found.problems()
+    unsaid = [problem for problem in wrong if problem not in in_words]
+    if found.changes:
+        words.append(run_text.table(found.rows(lang)))
+    elif not unsaid:
+        words.append(t("resume.give_more" if found.nothing_left else "resume.unchanged", lang))
+    return [
+        "\n\n".join(words),
+        _problem_box(unsaid, lang),
+        gr.update(interactive=bool(found.changes) and not wrong),
+    ]
+
+
+def _problem_box(problems: Sequence[Problem], lang: str) -> Any:
+    return gr.update(visible=bool(problems), value=problem_lines(problems, lang))

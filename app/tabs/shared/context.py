@@ -1,0 +1,37 @@
+"""What the tabs share: texts, the language, the model bar, the tab strip, the clock's news."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from app.form import Form
+from app.i18n import Texts
+from app.tabs.shared.clock import News
+from app.tabs.shared.keeping import Keeper
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to each tab's build(); `bar` is the model bar's form, `model_name` its name box,
+    `news` what the page's clock tells, `keeper` what a reload is to bring back."""
+
+    texts: Texts
+    lang: Any
+    bar: Form
+    model_name: Any
+    tabs: Any
+    news: News
+    keeper: Keeper
+
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+def in_turn(name: str) -> Callable[[Handler], Handler]:
+    """Events of the handlers of this name are answered in the order in which a page sends them."""
+
+    def mark(handler: Handler) -> Handler:
+        vars(handler)["turn"] = name
+        return handler
+
+    return mark

@@ -1,0 +1,1 @@
+"""What a terminal user types beside the workers: data, recipes, runs, starter."""

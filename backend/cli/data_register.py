@@ -1,0 +1,170 @@
+"""`tuneboard data register` and `remove`: entries of dataset_info.json."""
+
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from backend.cli.data_options import Options, say_json
+from backend.contract.base.printed import say
+from backend.contract.base.problems import DataError, Params, Problem, UsageError
+from backend.contract.base.texts import t
+from backend.contract.registry import registry
+from backend.contract.registry.dataset_info import HUBS
+from backend.datafiles import entering
+from backend.datafiles.detect import Entry, Proposal, entry_for
+from backend.datafiles.entering import Example
+from backend.datafiles.layouts import COLUMNS
+from backend.datafiles.samples import require_readable, sample
+from backend.datafiles.turns import OPENAI
+
+PLACES = ("subset", "split", "folder")  # of a set on a hub
+LEAST = 0.5  # confidence with which a proposal is taken without being asked for
+
+
+def register_set(words: list[str]) -> int:
+    """`register FILE|--hub ID --name X [...]`. Raises UsageError, DataError, DiskFullError."""
+    given = _options().parse_args(words)
+    if bool(given.file) == bool(given.hub):
+        raise _usage(t("data.register.one_place"))
+    name = given.name or _name(given)
+    registry.judged(name, {"file_name": "x"}, given.dataset_dir)
+    found, example = (_on_hub(given), None) if given.hub else _local(given)
+    doubts = [] if given.anyway else _unreadable(given) or _doubts(found, example)
+    if not doubts:
+        registry.register(name, found.entry, given.dataset_dir, overwrite=given.overwrite)
+    _tell(name, found, example, given.json, registered=not doubts)
+    if doubts:
+        raise DataError(*doubts)
+    return 0
+
+
+def remove_set(words: list[str]) -> int:
+    """`remove NAME`: the entry goes, the files stay. Raises DataError."""
+    options = Options("remove")
+    options.add_argument("name")
+    given = options.parse_args(words)
+    registry.remove(given.name, given.dataset_dir)
+    if given.json:
+        say_json({"removed": given.name})
+    else:
+        say(t("data.removed", name=given.name))
+    return 0
+
+
+def _options() -> Options:
+    options = Options("register")
+    options.add_argument("file", nargs="?")
+    options.add_argument("--name")
+    options.add_argument("--formatting", choices=("alpaca", "sharegpt", "openai"))
+    options.add_argument("--column", action="append", default=[])
+    options.add_argument("--tag", action="append", default=[])
+    options.add_argument("--ranking", action="store_true")
+    options.add_argument("--num_samples", type=int)
+    options.add_argument("--overwrite", action="store_true")
+    options.add_argument("--anyway", action="store_true")
+    options.add_argument("--hub")
+    options.add_argument("--hub_name", choices=tuple(HUBS), default="huggingface")
+    for place in PLACES:
+        options.add_argument(f"--{place}")
+    return options
+
+
+def _name(given: Namespace) -> str:
+    """The name that a file or id suggests: without folder and endings."""
+    last = Path(str(given.file or given.hub)).name
+    return last.split(".")[0] or last
+
+
+def _local(given: Namespace) -> tuple[Proposal, Example]:
+    """The entry of a file or folder: as told, else as proposed, with its first row rendered."""
+    path, told = Path(given.file), _told(given)
+    if told:
+        first = sample(entering.file_of(path))
+        kind = entering.kind_of(told)
+        found = Proposal(told, kind, 1.0, dict(told.get("columns") or {}))
+    else:
+        found, first = entering.proposed(path)
+    example = entering.example(found.entry, first, found.stage)
+    if example.problem and example.problem.code == "columns_missing":
+        raise DataError(example.problem)
+    place = {"file_name": entering.place(path, given.dataset_dir)}
+    return replace(found, entry={**place, **found.entry, **_count(given)}), example
+
+
+def _unreadable(given: Namespace) -> list[Problem]:
+    """What is wrong with a file in which a row further on cannot be read."""
+    if given.file:
+        try:
+            require_readable(entering.file_of(Path(given.file)))
+        except DataError as error:
+            return list(error.problems)
+    return []
+
+
+def _doubts(found: Proposal, example: Example | None) -> list[Problem]:
+    """Why this should not be registered unseen: a mere guess, a first row that is refused."""
+    doubts = []
+    if found.confidence < LEAST:
+        params: Params = {"confidence": round(found.confidence * 100)}
+        doubts.append(Problem(code="register_unsure", params=params))
+    if example is not None and example.problem is not None:
+        params = {"stage": found.stage, "reason": example.problem.text()}
+        doubts.append(Problem(code="register_first_row", params=params))
+    return doubts
+
+
+def _count(given: Namespace) -> Entry:
+    return {} if given.num_samples is None else {"num_samples": given.num_samples}
+
+
+def _on_hub(given: Namespace) -> Proposal:
+    """The entry of a set on a hub, which is asked for it. Raises DataError where it has none."""
+    from backend.data.hub import known
+
+    if not known(given.hub, given.hub_name):
+        raise DataError(Problem(code="dataset_hub_unreachable", params={"name": given.hub}))
+    places = {place: getattr(given, place) for place in PLACES if getattr(given, place)}
+    entry = {HUBS[given.hub_name]: given.hub, **_told(given), **places, **_count(given)}
+    return Proposal(entry, entering.kind_of(entry), 1.0)
+
+
+def _told(given: Namespace) -> Entry:
+    """The layout that the options say; {} where they say none."""
+    columns, tags = _pairs(given.column, (*COLUMNS, "messages")), _pairs(given.tag, tuple(OPENAI))
+    if not (columns or tags or given.formatting or given.ranking):
+        return {}
+    formatting = given.formatting or ("sharegpt" if columns.get("messages") else "alpaca")
+    return entry_for(columns, formatting=formatting, tags=tags, ranking=given.ranking)
+
+
+def _pairs(words: list[str], known: tuple[str, ...]) -> dict[str, str]:
+    """prompt=q -> {"prompt": "q"}. Raises UsageError for another key."""
+    found = dict(word.partition("=")[::2] for word in words)
+    for key, name in found.items():
+        if key not in known or not name:
+            raise _usage(t("data.register.pair", key=key[:80], known=", ".join(known)))
+    return found
+
+
+def _tell(
+    name: str, found: Proposal, example: Example | None, as_json: bool, *, registered: bool
+) -> None:
+    if as_json:
+        line: dict[str, Any] = {"name": name, "entry": found.entry, "kind": found.kind}
+        line["registered"] = registered
+        line |= {"confidence": found.confidence, "reasons": [one.text() for one in found.reasons]}
+        say_json({**line, "example": example.to_json() if example else None})
+        return
+    for reason in found.reasons:
+        say(reason.text())
+    if example and not example.problem:
+        say(t("data.register.example", confidence=round(found.confidence * 100)))
+        say(example.text())
+    if registered:
+        say(t("data.registered", name=name))
+
+
+def _usage(reason: str) -> UsageError:
+    params = {"command": "tuneboard data register", "reason": reason}
+    return UsageError(Problem(code="data_usage", params=params))

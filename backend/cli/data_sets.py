@@ -1,0 +1,200 @@
+"""`tuneboard data list`, `check` and `preview`: what is registered, whether it is right, rows."""
+
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from backend import datafiles
+from backend.cli.data_options import Options, say_json
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.printed import one_line, say
+from backend.contract.base.problems import DataError, Problem, UsageError
+from backend.contract.base.texts import t
+from backend.contract.registry import dataset_info
+from backend.contract.registry.dataset_info import Entry
+from backend.datafiles import index, values
+from backend.datafiles.check import LONG, Checking, Progress, Report, check
+from backend.datafiles.layouts import WANTED
+
+SHOWN = 10  # rows of a preview
+POLL_S = 0.2
+SOON_S, LINE_S = 1.0, 10.0
+SEARCH_S = 3600.0
+
+
+def list_sets(words: list[str]) -> int:
+    """`list`: every entry with its place and what is wrong with it. Raises DataError."""
+    given = Options("list").parse_args(words)
+    found = [_listed(entry) for entry in dataset_info.entries(given.dataset_dir).values()]
+    if given.json:
+        say_json(found)
+        return 0
+    for row in found:
+        size = f"{row['bytes']:,} B" if row["bytes"] is not None else ""
+        name, place = one_line(str(row["name"])), one_line(str(row["place"]))
+        say(f"{name:32} {place:48} {size}".rstrip())
+        if row["problem"]:
+            say(f"    {row['problem']}")
+    if not found:
+        say(t("data.list.none"))
+    return 0
+
+
+def check_set(words: list[str]) -> int:
+    """`check NAME`: 0 where training takes every row, else 3. Raises DataError, UsageError."""
+    options = Options("check")
+    _set_option(options)
+    options.add_argument("--stage", choices=tuple(WANTED), default="")
+    options.add_argument("--strict", action="store_true")
+    options.add_argument("--strict_turns", action="store_true")
+    options.add_argument("--max_chars", type=int, default=LONG)
+    given = options.parse_args(words)
+    entry = dataset_info.find(_named(given), given.dataset_dir, to_learn=False)
+    parts = None if entry.path else _fetched(entry)
+    shown = _progress if sys.stderr.isatty() else _progress_in_lines(time.monotonic())
+    progress = _numbers if given.progress else shown
+    strict = (given.strict, given.strict_turns)
+    how = Checking(given.stage, *strict, given.max_chars, progress)
+    report = check(entry, how, parts)
+    if given.json:
+        say_json(report.to_json())
+    else:
+        _tell(report)
+    return 0 if report.good else DataError.exit_code
+
+
+def preview_set(words: list[str]) -> int:
+    """`preview NAME [--rows 0:10] [--search words]`. Raises DataError, UsageError."""
+    options = Options("preview")
+    _set_option(options)
+    options.add_argument("--rows")
+    options.add_argument("--search")
+    given = options.parse_args(words)
+    name = _named(given)
+    entry = dataset_info.find(name, given.dataset_dir, to_learn=False)
+    parts = datafiles.files(entry.path) if entry.path else _fetched(entry)
+    first, last = _range(given.rows)
+    if given.search:
+        hits, onward = datafiles.search(parts, given.search, first, last - first, SEARCH_S)
+        found = [(hit.number, hit.row) for hit in hits]
+    else:
+        rows = _page(parts, first, last - first)
+        found, onward = list(enumerate(rows, first)), first + len(rows)
+    if given.json:
+        rows_ = [{"number": number, "row": row} for number, row in found]
+        say_json({"name": name, "rows": rows_, "next": onward})
+        return 0
+    for number, row in found:
+        say(f"{number:>8}  {values.dumps(row, default=str)}")
+    if not found:
+        say(t("data.preview.none"))
+    return 0
+
+
+def _fetched(entry: Entry) -> list[Path]:
+    """The files of a set on a hub, brought here. Raises DataError where it cannot be had, or where
+    it is only a part of a split."""
+    from backend.data import hub
+
+    parts = hub.load(entry, Arguments()).whole()
+    if parts is None:
+        raise DataError(Problem(code="hub_part", params={"name": entry.name, "split": entry.split}))
+    return parts
+
+
+def _set_option(options: Options) -> None:
+    """A data set: by its place among the words, or as --dataset."""
+    options.add_argument("name", nargs="?")
+    options.add_argument("--dataset")
+
+
+def _named(given: Namespace) -> str:
+    if bool(given.name) == bool(given.dataset):
+        params = {"command": "tuneboard data", "reason": t("data.one_set")}
+        raise UsageError(Problem(code="data_usage", params=params))
+    return str(given.name or given.dataset)
+
+
+def _listed(entry: Entry) -> dict[str, object]:
+    problems = list(entry.problems)
+    size = None
+    if not problems and entry.path is not None:
+        try:
+            size = sum(part.stat().st_size for part in datafiles.files(entry.path))
+        except DataError as error:
+            problems = list(error.problems)
+    kind = entry.formatting or "alpaca"
+    return {
+        "name": entry.name,
+        "place": str(entry.path) if entry.path else entry.hub_id or entry.elsewhere,
+        "hub": entry.hub if entry.hub_id else None,
+        "formatting": kind,
+        "ranking": entry.ranking,
+        "bytes": size,
+        "problem": problems[0].text() if problems else None,
+    }
+
+
+def _page(parts: list[Path], first: int, count: int) -> list[datafiles.Row]:
+    """Rows far inside a large text file: indexed first where that was not done yet."""
+    while True:
+        found = datafiles.page(parts, first, count)
+        if found.rows or found.indexed >= 1.0:
+            return found.rows
+        for part in parts:
+            index.build(part)
+        if datafiles.page(parts, first, 1).indexed < 1.0:
+            time.sleep(POLL_S)  # somebody else is indexing it
+
+
+def _range(rows: str | None) -> tuple[int, int]:
+    """first:last of --rows, from 0. Raises UsageError."""
+    first, colon, last = (rows or f"0:{SHOWN}").partition(":")
+    if not (colon and first.isdecimal() and last.isdecimal() and int(first) < int(last)):
+        params = {"command": "tuneboard data preview", "reason": t("data.preview.range")}
+        raise UsageError(Problem(code="data_usage", params=params))
+    return int(first), int(last)
+
+
+def _tell(report: Report) -> None:
+    say(t("data.check.rows", rows=report.rows, usable=report.usable, stage=report.stage))
+    for one in report.findings.values():
+        say(f"{one.count:>8}  {one.told().text()}")
+        if one.rows:
+            rows = ", ".join(_row(*each) for each in zip(one.rows, one.lines, strict=True))
+            more = ", ..." if one.count > len(one.rows) else ""
+            say(f"          {t('data.check.rows_named', rows=rows + more)}")
+    say(t("data.check.good" if report.good else "data.check.bad"))
+    if not report.complete:
+        say(t("data.check.incomplete"))
+
+
+def _row(row: int, line: int) -> str:
+    """A row by its number, with its line in the file where that is another number."""
+    return t("data.check.row", row=row, line=line) if line != row else str(row)
+
+
+def _progress(share: float) -> None:
+    end = "\n" if share >= 1 else ""
+    sys.stderr.write(f"\r{share:4.0%}{end}")
+    sys.stderr.flush()
+
+
+def _progress_in_lines(start: float) -> Progress:
+    """A line after a second and one every LINE_S after it, for a log; none for a short check."""
+    following = start + SOON_S
+
+    def progress(share: float) -> None:
+        nonlocal following
+        if time.monotonic() >= following:
+            following = time.monotonic() + LINE_S
+            sys.stderr.write(f"{share:.0%}\n")
+            sys.stderr.flush()
+
+    return progress
+
+
+def _numbers(share: float) -> None:
+    sys.stderr.write(f"{share:.4f}\n")
+    sys.stderr.flush()

@@ -1,0 +1,241 @@
+"""Runs in a terminal: follow one until it ends, list them, stop and resume them."""
+
+import json
+import platform
+import signal
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TextIO
+
+from backend.contract.arguments.arguments import judged, pairs
+from backend.contract.arguments.field import Values
+from backend.contract.base.home import home, looked_in, relative, saves
+from backend.contract.base.printed import one_line, say
+from backend.contract.base.problems import Problem, RunFolderError, UsageError
+from backend.contract.base.texts import t
+from backend.contract.launching import launch
+from backend.contract.models.model_folder import local
+from backend.contract.preflight.preflight import check_paths
+from backend.contract.runs import resumed_run, resuming, run_folder, run_names
+from backend.contract.runs.checkpoints import FOLDER
+from backend.contract.runs.run_folder import RunView
+
+PACKAGES = (
+    "tuneboard",
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "datasets",
+    "accelerate",
+    "gradio",
+    "bitsandbytes",
+)
+POLL_S = 0.2
+DRY_RUN = {"--dry-run", "--dry_run"}
+
+
+def follow(folder: Path, offset: int = 0) -> int:
+    """Show the log of a run as it grows, from `offset` (bytes) on.
+
+    The first Ctrl-C asks the run to stop, the second leaves it; SIGTERM is one where runs end with
+    what shows them. Returns the exit code of the run (128 + n where signal n ended it).
+    """
+    say(t("cli.run_folder", folder=str(folder)), sys.stderr)
+    if launch.ends_with_us():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    log, asked = folder / run_folder.LOG, False
+    silence = ""
+    while True:
+        try:
+            view = run_folder.read(folder)
+            offset = copy(log, offset)
+            if view.ended:
+                return _report(folder)
+            silence = _tell_silence(view, silence)
+            time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            if asked:
+                say(t("cli.left_running", folder=str(folder)), sys.stderr)
+                return 130
+            asked = True
+            launch.stop(folder)
+            say(t("cli.stopping"), sys.stderr)
+
+
+def _tell_silence(view: RunView, before: str) -> str:
+    """Say once, with each silence, that the run stands still; returns the code of what was said."""
+    codes = {each.code for each in view.silence}
+    if view.silence and before not in codes:
+        for notice in view.silence:
+            say(notice.text(), sys.stderr)
+    return view.silence[0].code if view.silence else ""
+
+
+def log_size(folder: Path) -> int:
+    """How many bytes the log of a run has, so that only what comes after is shown."""
+    log = folder / run_folder.LOG
+    return log.stat().st_size if log.exists() else 0
+
+
+def copy(log: Path, offset: int) -> int:
+    """What has been written since `offset` (bytes), to standard output; returns the new offset."""
+    try:
+        with log.open("rb") as file:
+            file.seek(offset)
+            content = file.read()
+    except FileNotFoundError:
+        return offset
+    sys.stdout.buffer.write(content)
+    sys.stdout.flush()
+    return offset + len(content)
+
+
+def _report(folder: Path) -> int:
+    view = run_folder.read(folder)
+    say(t(f"state.{view.state.value}"), sys.stderr)
+    for problem in (view.reason, *view.more, run_folder.resumption(view)):
+        if problem is not None:
+            say(problem.text(), sys.stderr)
+    return run_folder.exit_code(folder)
+
+
+def tell_resumption(values: Values, stream: TextIO | None = None) -> None:
+    """From where a training goes on, and each argument that is another now, as a table."""
+    found = resuming.resumption(values)
+    if found is None:
+        return
+    out = stream or sys.stderr
+    for problem in found.damage:
+        say(f"{t('cli.notice')}: {problem.text()}", out)
+    say(found.place(relative(found.checkpoint)), out)
+    if not found.changes:
+        say(t("resume.unchanged"), out)
+        return
+    rows = found.rows()
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        say("  ".join([*cells, row[-1]]).rstrip(), out)
+
+
+def resume(words: list[str]) -> int:
+    """`tuneboard resume RUN [argument=value ...] [--dry-run]`: go on, perhaps with other values."""
+    dry = bool(DRY_RUN & set(words))
+    words = [word for word in words if word not in DRY_RUN]
+    if not words or words[0].startswith("-"):
+        raise UsageError(Problem(code="resume_usage"))
+    folder, point = _run_and_checkpoint(words[0])
+    view = run_folder.read(folder)
+    if not view.ended:
+        raise RunFolderError(Problem(code="run_going_on", params={"path": str(folder)}))
+    given, problems = pairs(words[1:])
+    if point:
+        given = {resuming.FIELD: point, **given}
+    values = None
+    if view.task == "train":
+        values, wrong = resumed_run.arguments_of(view, given)
+        values, notices = run_names.resolve(values)
+        problems = judged(values, problems + wrong + notices, "train")
+        if all(problem.notice for problem in problems):
+            tell_resumption(values, sys.stdout if dry else None)
+            problems += check_paths(values, "train")
+    elif given:
+        problems.append(Problem(code="resume_not_train", params={"path": str(folder)}))
+    errors = [problem for problem in problems if not problem.notice]
+    if errors:
+        raise UsageError(*errors)
+    if dry:
+        return 0
+    said = log_size(folder)
+    launch.resume(folder, values=values if given else None)
+    return follow(folder, said)
+
+
+def runs(words: list[str]) -> int:
+    """`tuneboard runs [--json]`, `tuneboard runs stop|resume|find FOLDER`."""
+    if words[:1] == ["find"] and len(words) == 2:
+        return _find(words[1])
+    if words[:1] == ["resume"]:
+        return resume(words[1:])
+    if words[:1] == ["stop"] and len(words) == 2:
+        return _stop(run_of(words[1]))
+    if words not in ([], ["--json"]):
+        raise UsageError(Problem(code="runs_usage"))
+    views = run_folder.runs(saves())
+    if words:
+        say(json.dumps([_row(view) for view in views], ensure_ascii=False, indent=2))
+        return 0
+    for view in views:
+        place = one_line(str(view.path))
+        say(f"{view.state.value:14} {view.step:>6}/{view.total_steps or '?':<6} {place}")
+        for notice in view.silence:
+            say(f"{'':15}{notice.text()}")
+    if not views:
+        say(t("cli.no_runs", folder=str(saves())))
+    return 0
+
+
+def run_of(word: str) -> Path:
+    """The folder of the run that is meant by its path or its name. Raises UsageError."""
+    place = local(word)
+    found = [place] if (place / run_folder.RUN).is_file() else run_names.find(word)
+    if len(found) > 1:
+        params = {"name": word, "paths": ", ".join(map(str, found))}
+        raise UsageError(Problem(code="run_name_ambiguous", params=params))
+    if not found:
+        raise UsageError(Problem(code="no_such_run", params={"path": looked_in(word[:200])}))
+    return found[0]
+
+
+def _run_and_checkpoint(word: str) -> tuple[Path, str]:
+    """The run that a word means, and the checkpoint where it names one of the run's. Raises
+    UsageError."""
+    place = Path(word)
+    is_run = (local(word) / run_folder.RUN).is_file()
+    is_point = FOLDER.fullmatch(place.name) and place.parent != Path() and not is_run
+    return (run_of(str(place.parent)), place.name) if is_point else (run_of(word), "")
+
+
+def _stop(folder: Path) -> int:
+    done = launch.stop(folder)
+    say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
+    return 0
+
+
+def _find(word: str) -> int:
+    """List the runs in a folder from now on, wherever it lies."""
+    folder = local(word)
+    if not folder.is_dir():
+        raise UsageError(Problem(code="no_such_folder", params={"path": looked_in(word)}))
+    new = launch.find_runs(folder)
+    for path in new:
+        say(str(path))
+    say(t("cli.runs_found", count=len(new), folder=str(folder)))
+    return 0
+
+
+def _row(view: RunView) -> dict[str, object]:
+    return {
+        "path": str(view.path),
+        "kind": view.task,
+        "state": view.state.value,
+        "reason": view.reason.text() if view.reason else None,
+        "step": view.step,
+        "total_steps": view.total_steps or None,
+        "silence": " ".join(notice.text() for notice in view.silence) or None,
+        "created": view.created,
+    }
+
+
+def environment() -> str:
+    """Versions and folders, for a report of a fault."""
+    lines = [f"python {platform.python_version()} on {platform.platform()}", f"home {home()}"]
+    for name in PACKAGES:
+        try:
+            lines.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"{name} -")
+    return "\n".join(lines)

@@ -1,0 +1,38 @@
+"""What Arguments is beside its attributes: which of its values were set, and which are defaults."""
+
+import dataclasses
+from typing import Self
+
+from backend.contract.arguments.field import Value, Values
+
+
+class Bag:
+    """Knows the names of the values that it was made from: `name in arguments` asks for one.
+
+    An attribute whose value was not set is at its default. There is no text of it all (repr): some
+    values are secrets.
+    """
+
+    _names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, values: Values) -> Self:
+        """Arguments with these values. Raises TypeError where a name is no argument's."""
+        arguments = cls(**values)
+        object.__setattr__(arguments, "_names", tuple(values))
+        return arguments
+
+    def replace(self, **changes: Value) -> Self:
+        """The same but for some values. Raises TypeError where a name is no argument's."""
+        arguments = dataclasses.replace(self, **changes)  # type: ignore[type-var]
+        names = tuple(dict.fromkeys([*self._names, *changes]))
+        object.__setattr__(arguments, "_names", names)
+        return arguments
+
+    def as_mapping(self) -> dict[str, Value]:
+        """The values that were set, by name and in their order."""
+        return {name: getattr(self, name) for name in self._names}
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the value of this name was set; a subcommand sets all that it takes."""
+        return name in self._names

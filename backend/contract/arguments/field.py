@@ -1,0 +1,226 @@
+"""One argument as one row; widgets, checks, command line, YAML and help all derive from it."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from backend.contract.base.problems import Problem
+
+Value = bool | int | float | str | None
+Values = Mapping[str, Value]
+Kind = Literal["bool", "int", "float", "text", "choice", "list", "numbers", "path", "json"]
+When = tuple[tuple[str, tuple[Value, ...]], ...]
+
+TRUE = {"true", "1", "yes", "on"}
+FALSE = {"false", "0", "no", "off"}
+NONE = {"", "none", "null"}
+NOTHING = "none"  # the default of a list whose word for nothing that is
+MAX_TEXT = 20_000
+
+
+class FieldError(ValueError):
+    """A value that its row refuses; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One row of the table. Its texts are `field.<name>.label` and `.help` in locales.
+
+    kind      bool, int, float, text, choice, list (names joined by commas), numbers (likewise),
+              path, json
+    low/high  the closed range of a number (of each number)
+    choices   what a choice, or each name of a list, may be, in small or capital letters; () where
+              a list takes any name
+    when      shown, written and checked only where every (argument, values) pair holds
+    task_when further pairs that hold for one subcommand only, by its name
+    task_defaults  the default of single subcommands where it is another one
+    tasks     the subcommands that take it: train, eval, chat, api, export
+    optional  None is a value (and the way to say "not set")
+    unset     a number that says "not set", too
+    secret    travels in the child's environment under `to`, never in argv or files
+    widget    "" for the kind's usual one; "radio", "area", "none" (not on the page), or what is
+              offered: "dataset", "template", "model", "adapter", "reward_model"
+    to        the library argument (or environment variable) that receives the value
+    """
+
+    name: str
+    kind: Kind
+    default: Value
+    group: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    when: When = ()
+    task_when: tuple[tuple[str, When], ...] = ()
+    task_defaults: tuple[tuple[str, Value], ...] = ()
+    tasks: tuple[str, ...] = ("train",)
+    optional: bool = False
+    unset: int | None = None
+    secret: bool = False
+    widget: str = ""
+    to: str = ""
+
+    def parse(self, raw: object) -> Value:
+        """The value that `raw` (text from a command line or box, or a YAML value) stands for.
+
+        Raises FieldError with the reason: wrong type, out of range, not one of the choices.
+        """
+        if isinstance(raw, str) and self.kind != "json":
+            raw = raw.strip()
+        if raw is False and self.default == NOTHING:
+            raw = None
+        if raw is None or (isinstance(raw, str) and self.optional and raw.lower() in NONE):
+            return self._nothing()
+        return self._PARSERS[self.kind](self, raw)
+
+    def conditions(self, task: str) -> When:
+        """What must hold for this argument to apply in a subcommand."""
+        return self.when + dict(self.task_when).get(task, ())
+
+    def default_in(self, task: str) -> Value:
+        """The default in a subcommand."""
+        return dict(self.task_defaults).get(task, self.default)
+
+    def active(self, values: Mapping[str, Value], task: str) -> bool:
+        """Whether this argument applies in a subcommand, given the others."""
+        return all(values.get(name) in allowed for name, allowed in self.conditions(task))
+
+    def _nothing(self) -> Value:
+        """What stands for nothing: None, or the word for it. Raises FieldError where none does."""
+        if self.optional:
+            return None
+        if self.default == NOTHING:
+            return NOTHING
+        raise self._error("value_missing")
+
+    def _error(self, code: str, **params: str | int | float) -> FieldError:
+        return FieldError(Problem(code=code, field=self.name, params=params))
+
+    def _bool(self, raw: object) -> Value:
+        if isinstance(raw, bool):
+            return raw
+        text = (_plain(raw) or "").lower()
+        if text in TRUE | FALSE:
+            return text in TRUE
+        raise self._error("not_bool", value=_shown(raw))
+
+    def _int(self, raw: object) -> Value:
+        if isinstance(raw, str):
+            try:
+                raw = int(raw)
+            except ValueError:
+                raise self._error("not_int", value=_shown(raw)) from None
+        if isinstance(raw, float) and raw.is_integer():
+            raw = int(raw)
+        if isinstance(raw, bool) or not isinstance(raw, int):
+            raise self._error("not_int", value=_shown(raw))
+        return self._ranged(raw)
+
+    def _float(self, raw: object) -> Value:
+        if isinstance(raw, str):
+            try:
+                raw = float(raw)
+            except ValueError:
+                raise self._error("not_number", value=_shown(raw)) from None
+        if isinstance(raw, bool) or not isinstance(raw, int | float):
+            raise self._error("not_number", value=_shown(raw))
+        if abs(raw) > 1e300 or not math.isfinite(raw):
+            raise self._error("not_finite", value=_shown(raw))
+        number = self._ranged(raw)
+        return None if number is None else float(number) + 0.0  # -0.0 becomes 0.0
+
+    def _ranged(self, number: float) -> float | None:
+        if self.unset is not None and number == self.unset:
+            return None
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if not low <= number <= high:
+            bounds = {"low": f"{low:.10g}", "high": f"{high:.10g}"}
+            raise self._error("out_of_range", value=_shown(number), **bounds)
+        return number
+
+    def _text(self, raw: object) -> Value:
+        if isinstance(raw, bool | int | float):
+            raw = _plain(raw)
+        if not isinstance(raw, str):
+            raise self._error("not_text", value=_shown(raw))
+        if "\0" in raw or any("\ud800" <= mark <= "\udfff" for mark in raw):
+            raise self._error("bad_character")
+        if len(raw) > MAX_TEXT:
+            raise self._error("too_long", limit=MAX_TEXT)
+        if not raw and self.optional:
+            return None
+        return raw
+
+    def _json(self, raw: object) -> Value:
+        """A JSON object as text; a mapping of a YAML file is one, too."""
+        try:
+            found = json.loads(raw) if isinstance(raw, str) and raw.strip() else raw
+            text = json.dumps(found) if isinstance(found, dict) else None
+        except (ValueError, TypeError, RecursionError):
+            text = None
+        if not raw and self.optional:
+            return None
+        if text is None:
+            raise self._error("not_json_object", value=_shown(raw))
+        return self._text(text)
+
+    def _choice(self, raw: object) -> Value:
+        text = "no" if raw is False else _plain(raw)  # YAML reads a bare no as false
+        chosen = {choice.lower(): choice for choice in self.choices}.get((text or "").lower())
+        if chosen is None:
+            raise self._error("not_choice", value=_shown(raw), choices=", ".join(self.choices))
+        return chosen
+
+    def _list(self, raw: object) -> Value:
+        parts = raw if isinstance(raw, list | tuple) else str(self._text(raw) or "").split(",")
+        names = [str(self._text(part) or "").strip() for part in parts]
+        for name in names:
+            if "," in name:  # joined, it would be told as two
+                raise self._error("comma_in_name", value=_shown(name))
+        joined = self._text(",".join(name for name in names if name))
+        if not joined:
+            return self._nothing()
+        if str(joined).lower() in NONE and (self.optional or self.default == NOTHING):
+            return self._nothing()
+        if self.choices:
+            return ",".join(str(self._choice(name)) for name in str(joined).split(","))
+        return joined
+
+    def _numbers(self, raw: object) -> Value:
+        joined = self._list(raw)
+        for part in str(joined).split(",") if joined is not None else []:
+            self._float(part)
+        return joined
+
+    _PARSERS: ClassVar[dict[str, Callable[["Field", object], Value]]] = {
+        "bool": _bool,
+        "int": _int,
+        "float": _float,
+        "text": _text,
+        "path": _text,
+        "json": _json,
+        "choice": _choice,
+        "list": _list,
+        "numbers": _numbers,
+    }
+
+
+def _plain(raw: object) -> str | None:
+    """A value as text; None for an integer of so many digits that Python refuses to write it."""
+    try:
+        return str(raw)
+    except ValueError:
+        return None
+
+
+def _shown(raw: object) -> str:
+    """A value as quoted in a message: one line, short."""
+    text = (repr(raw) if isinstance(raw, str) else _plain(raw)) or "..."
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,1 @@
+"""What everything stands on: the working folder, files, problems, texts, processes."""

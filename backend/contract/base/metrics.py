@@ -1,0 +1,114 @@
+"""One typed row of metrics.jsonl: appended with one write(), read from a byte offset on."""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.contract.base import boundary
+
+TAIL_BYTES = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What is known at one step; None where a figure does not belong to this row."""
+
+    step: int
+    epoch: float | None = None
+    loss: float | None = None  # mean over the learned tokens since the last row
+    eval_loss: float | None = None
+    learning_rate: float | None = None
+    grad_norm: float | None = None
+    tokens: int | None = None  # processed since the start of the run, padding not counted
+    tokens_per_second: float | None = None
+    memory: int | None = None  # bytes: peak of the GPU, else resident memory of the process
+    time: float | None = None  # seconds of training since the start of the run
+    more: Mapping[str, float] = field(default_factory=dict)  # a stage's own: rewards/margins, kl
+
+
+NAMES = tuple(each.name for each in dataclasses.fields(Row) if each.name != "more")
+WORDS = ("nan", "inf", "-inf")  # JSON has no numbers for them
+
+
+def append(path: Path, row: Row) -> None:
+    """Add a row with one write; a torn line that a crash left before it is closed first."""
+    line = written(row)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        size = os.fstat(handle).st_size
+        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+        os.write(handle, b"\n" + line if torn else line)
+    finally:
+        os.close(handle)
+
+
+def written(row: Row) -> bytes:
+    """A row as a line of metrics.jsonl."""
+    known = {name: getattr(row, name) for name in NAMES} | dict(row.more)
+    kept = {name: _plain(value) for name, value in known.items() if value is not None}
+    return json.dumps(kept).encode() + b"\n"
+
+
+def read(path: Path, offset: int = 0) -> tuple[list[Row], int]:
+    """Complete rows from `offset` (bytes) on, and the offset to go on from.
+
+    A torn last line is left for the next time, foreign lines are left out. A file that is shorter
+    than `offset` was written anew, and is read from its start.
+    """
+    try:
+        with open(path, "rb", opener=boundary.open_own) as file:
+            if offset > os.fstat(file.fileno()).st_size:
+                offset = 0
+            file.seek(offset)
+            content = file.read()
+    except OSError:
+        return [], offset
+    whole = content[: content.rfind(b"\n") + 1]
+    rows = [row for line in whole.splitlines() if (row := _row(line)) is not None]
+    return rows, offset + len(whole)
+
+
+def last(path: Path) -> list[Row]:
+    """The newest rows, at the cost of one short read however long the file is."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return []
+    return read(path, max(0, size - TAIL_BYTES))[0]
+
+
+def seconds_per_step(path: Path) -> float:
+    """The pace between the two newest steps; 0.0 where there are no two."""
+    timed = [(row.step, row.time) for row in last(path) if row.time is not None]
+    if not timed:
+        return 0.0
+    step, time = timed[-1]
+    before = next(((s, t) for s, t in reversed(timed) if s < step), None)
+    return max(0.0, (time - before[1]) / (step - before[0])) if before else 0.0
+
+
+def _plain(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def _row(line: bytes) -> Row | None:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or type(content.get("step")) is not int:
+        return None
+    found = {str(name): _number(value) for name, value in content.items()}
+    known = {name: found.pop(name, None) for name in NAMES}
+    more = {name: value for name, value in found.items() if value is not None}
+    return Row(**known, more=more)  # type: ignore[arg-type]
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    return float(str(value)) if value in WORDS else None

@@ -1,0 +1,82 @@
+"""Where the runs lie that are not in saves/<model>/<method>/: so that lists show them, too.
+
+saves/.places has a path on each line, relative to the working folder where it lies inside. It is
+only an index: a place that is not there, not readable or no run is passed over, and `find` makes it
+anew from the run folders themselves. One process writes at a time: whoever holds the lock of
+launches (backend.contract.launching.launch).
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from backend.contract.base.files import write_atomic
+from backend.contract.base.run_files import RUN
+
+FILE = ".places"
+MAX_BYTES = 1_000_000
+DEPTH = 6  # folders below the one that is searched
+NOT_RUNS = "models"  # folder of saves/ that holds base models and results of exports
+
+
+def known(saves: Path) -> list[Path]:
+    """The run folders outside the usual places that are there now, each once."""
+    return [place for place in _noted(saves) if _is_run(place)]
+
+
+def note(saves: Path, folder: Path) -> None:
+    """Remember where a run lies, unless a look through saves/ finds it anyway.
+
+    Places whose run was removed are dropped; one on a disk that is not mounted stays. OSError.
+    """
+    folder = Path(os.path.normpath(folder))
+    if is_usual(saves, folder):
+        return
+    noted = _noted(saves)
+    kept = [each for each in noted if _is_run(each) or not os.path.isdir(each.parent)]
+    if folder not in kept:
+        kept.append(folder)
+    if kept != noted:
+        saves.mkdir(parents=True, exist_ok=True)
+        lines = "".join(f"{_written(each, saves)}\n" for each in kept)
+        write_atomic(saves / FILE, lines.encode("utf-8", "surrogateescape"))
+
+
+def find(folder: Path) -> Iterator[Path]:
+    """The run folders in `folder`, itself included; not behind links, nor in hidden folders."""
+    depth = len(folder.parts)
+    for place, names, files in os.walk(folder):
+        if RUN in files and _is_run(Path(place)):
+            yield Path(place)
+            names.clear()
+        deep = len(Path(place).parts) - depth >= DEPTH
+        names[:] = [] if deep else [name for name in names if not name.startswith(".")]
+
+
+def is_usual(saves: Path, folder: Path) -> bool:
+    """Whether a run folder is saves/<model>/<method>/<name>, where it needs no note."""
+    if not folder.is_relative_to(saves):
+        return False
+    parts = folder.relative_to(saves).parts
+    return len(parts) == 3 and parts[0] != NOT_RUNS and not any(p.startswith(".") for p in parts)
+
+
+def _noted(saves: Path) -> list[Path]:
+    """Every noted path, whatever is there now; a torn or foreign line is a path like others."""
+    try:
+        with (saves / FILE).open("rb") as file:
+            content = file.read(MAX_BYTES)
+    except OSError:
+        return []
+    lines = content.decode("utf-8", "surrogateescape").split("\n")
+    paths = (saves.parent / line for line in lines if line.strip() and "\0" not in line)
+    return list(dict.fromkeys(paths))
+
+
+def _written(folder: Path, saves: Path) -> str:
+    inside = folder.is_relative_to(saves.parent)
+    return str(folder.relative_to(saves.parent) if inside else folder)
+
+
+def _is_run(folder: Path) -> bool:
+    return os.path.isfile(folder / RUN)

@@ -1,0 +1,121 @@
+"""What can be wrong and how it is told: a Problem is a key and parameters; its text is in locales.
+
+The tree of errors, each with the exit code of the process that ends with it:
+
+    TuneboardError            1  anything that the person can act on
+      UsageError              2  wrong arguments
+      DataError               3  wrong data (file, line and reason in the parameters)
+      ModelError              4  the model cannot be found or loaded
+      OutOfMemoryError        5  GPU or main memory is full
+      DiskFullError           6  no room for a checkpoint or result
+      RunFolderError          7  the run folder is in use or cannot be made
+
+A stop that the person asked for is no error: the process ends with STOPPED_EXIT after saving.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from backend.contract.base.printed import one_line, visible
+from backend.contract.base.texts import t
+
+STOPPED_EXIT = 20
+NAMES = {"file", "path", "folder", "name", "near", "other"}  # parameters that are names
+
+
+Params = Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing wrong, or (`notice`) worth saying: `problem.<code>` is its text in locales.
+
+    `field` is the argument that caused it, or "". `params` hold plain str, int, float values only;
+    `at` among them is the place in a file, as "run.yaml:7", and is put before the text.
+    """
+
+    code: str
+    field: str = ""
+    params: Params = dataclasses.field(default_factory=dict)
+    notice: bool = False
+
+    def text(self, lang: str = "en") -> str:
+        """The problem in words, with what to do about it."""
+        shown = {key: _shown(key, value) for key, value in self.params.items()}
+        text = t(f"problem.{self.code}", lang, **{"field": self.field, **shown})
+        return f"{self.params['at']}: {text}" if "at" in self.params else text
+
+    def to_json(self) -> dict[str, object]:
+        """As written to problem.json in a run folder."""
+        notice = {"notice": True} if self.notice else {}
+        return {"code": self.code, "field": self.field, "params": dict(self.params), **notice}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, object]) -> "Problem":
+        """Read back what to_json wrote; foreign or torn content gives code "unknown"."""
+        params = row.get("params")
+        return cls(
+            code=str(row.get("code", "unknown")),
+            field=str(row.get("field", "")),
+            params=params if isinstance(params, dict) else {},
+            notice=row.get("notice") is True,
+        )
+
+
+def _shown(key: str, value: str | int | float) -> str | int | float:
+    """A parameter as it stands in a text: names are other people's and stay on one line."""
+    if not isinstance(value, str):
+        return value
+    return one_line(value) if key in NAMES else visible(value)
+
+
+def errors(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems that are no mere notices."""
+    return [problem for problem in problems if not problem.notice]
+
+
+class TuneboardError(Exception):
+    """Anything that the person can act on; carries all problems found, not just the first."""
+
+    exit_code = 1
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problem.text() for problem in problems))
+
+
+class UsageError(TuneboardError):
+    """Wrong arguments."""
+
+    exit_code = 2
+
+
+class DataError(TuneboardError):
+    """Wrong data; parameters name file, line and reason."""
+
+    exit_code = 3
+
+
+class ModelError(TuneboardError):
+    """The model cannot be found or loaded."""
+
+    exit_code = 4
+
+
+class OutOfMemoryError(TuneboardError):
+    """GPU or main memory is full."""
+
+    exit_code = 5
+
+
+class DiskFullError(TuneboardError):
+    """No room for a checkpoint or a result."""
+
+    exit_code = 6
+
+
+class RunFolderError(TuneboardError):
+    """The run folder is in use or cannot be made."""
+
+    exit_code = 7

@@ -1,0 +1,1 @@
+"""Starting a run or a recipe of several, detached from who started it."""

@@ -1,0 +1,243 @@
+"""Start, stop and resume runs: make the folder, then a supervisor that outlives whoever asked.
+
+Standard library only. saves/.launch.lock lets several that start at once pass one by one.
+"""
+
+import datetime
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.command import Command
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.names import check_output_dir, plain
+from backend.contract.base import boundary, places
+from backend.contract.base.files import read_json, write_atomic
+from backend.contract.base.home import code_path, home, output, relative, saves, started_in
+from backend.contract.base.problems import Problem, RunFolderError
+from backend.contract.base.run_files import ARGUMENTS, RUN, SUPERVISOR_LOG, hold, request_stop
+from backend.contract.preflight.preflight import check_paths
+from backend.contract.runs import resumed_run, resuming, run_folder
+from backend.contract.runs.run_view import RunView
+
+LOCK = ".launch.lock"  # its content is the number of the last run
+PRIVATE = (
+    "TUNEBOARD_LOGIN",
+    "TUNEBOARD_RUN",
+)  # not for runs: the page's login, another run's names
+STOP_RUNS = "TUNEBOARD_STOP_RUNS"  # environment: runs end with what shows them, as in a container
+OFF = {"", "0", "false", "no", "off"}
+RECIPES = "recipes"  # folder of saves/ with the groups of runs that recipes start
+TAKEN = {"models", "arguments", RECIPES}  # folders of saves/ that are no model's
+RECIPE = "recipe"  # the kind of such a group, itself a run whose child starts the others
+RECIPE_GRACE = 86_400.0  # seconds: its stage has a limit of its own, and ends it by force
+
+
+def ends_with_us() -> bool:
+    """Whether a run is to stop when the page or command that shows it gets SIGTERM."""
+    return os.environ.get(STOP_RUNS, "").strip().lower() not in OFF
+
+
+def start(
+    task: str, values: Values, env: Mapping[str, str] | None = None, *, exclusive: bool = False
+) -> Path:
+    """Make the run's folder and start its supervisor; returns the folder.
+
+    `env` holds the secrets. Raises RunFolderError where the folder cannot be made or is in use,
+    and, with `exclusive`, "run_in_way" while another run goes on; UsageError where a training
+    cannot be resumed so, or there is nothing left to do.
+    """
+    chosen = resolved(values).output_dir
+    problem = check_output_dir(chosen) if chosen else None
+    if problem:
+        raise RunFolderError(problem)
+    if task == "train":
+        values = resuming.checked(values)
+    with _one_at_a_time() as sequence:
+        if exclusive:
+            _require_free()
+        folder = output(chosen) if chosen else unused(default_output_dir(values, task))
+        if "output_dir" in values and not chosen:
+            values = {**values, "output_dir": relative(folder)}
+        command = Command.build(task, values)
+        command = replace(command, env={**command.env, **(env or {})})
+        run_folder.create(folder, task=task, values=values, command=command, sequence=sequence)
+        _supervise_new(folder, command.env)
+    return folder
+
+
+def start_recipe(folder: Path, recipe: str, command: Command, *, exclusive: bool = False) -> None:
+    """Make the folder of a group of runs, with its recipe as args.yaml, and start its supervisor.
+
+    Raises as start does.
+    """
+    with _one_at_a_time() as sequence:
+        if exclusive:
+            _require_free()
+        run_folder.create(folder, task=RECIPE, values={}, command=command, sequence=sequence)
+        write_atomic(folder / ARGUMENTS, recipe)
+        _supervise_new(folder, command.env)
+
+
+def stop(path: Path, grace: float | None = None) -> bool:
+    """Ask a run to save and end, by force after `grace` seconds; False where it is too late.
+
+    A run whose supervisor is gone gets a new one, which watches it and sees to its end.
+    """
+    view = run_folder.read(path)
+    if view.ended:
+        return False
+    if grace is None and view.task == RECIPE:
+        grace = RECIPE_GRACE
+    asked = request_stop(path, grace)
+    if view.unsupervised:
+        _supervise(path, {}, "--adopt")
+    return asked
+
+
+def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | None = None) -> None:
+    """Go on with an ended run in its own folder, from its newest checkpoint that is whole.
+
+    With `values` (all arguments of a training) the run goes on with these. A recipe goes on at the
+    stage that it ended in. Raises RunFolderError "run_going_on" or "no_checkpoint", and UsageError
+    as start does.
+    """
+    if values is not None:
+        start("train", {**values, **resumed_run.of_run(path)}, env)
+        return
+    with _one_at_a_time():
+        view = run_folder.read(path)
+        if not view.ended:
+            raise RunFolderError(Problem(code="run_going_on", params={"path": str(path)}))
+        _require_inside(view)
+        words = []
+        if view.task != RECIPE:
+            words = [f"--{resuming.FIELD}", str(_checkpoint(path))]
+        if view.task == "train":
+            values = {**resumed_run.arguments_of(view)[0], resuming.FIELD: words[1]}
+            resuming.require(values)
+        places.note(saves(), path)  # it may have been moved since it was started
+        (path / SUPERVISOR_LOG).touch()  # from here on the run is starting
+        run_folder.archive(path)
+        _supervise(path, env or {}, *words)
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Look through a folder for runs that are not listed, and list them from now on."""
+    with _one_at_a_time():
+        before = set(places.known(saves()))
+        found = [each for each in places.find(folder) if not places.is_usual(saves(), each)]
+        for each in found:
+            places.note(saves(), each)
+    return [each for each in found if each not in before]
+
+
+def default_output_dir(values: Values, task: str, model: str | None = None) -> Path:
+    """saves/<model name>/<finetuning_type>/<task>_<time>; `model` is the name, where chosen. A task
+    without a method has its own name in its place."""
+    arguments = resolved(values)
+    name = plain(model or arguments.model_name_or_path or "model")
+    method = plain(arguments.finetuning_type if "finetuning_type" in values else task)
+    when = f"{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
+    return saves() / (f"{name}-runs" if name in TAKEN else name) / method / f"{task}_{when}"
+
+
+def unused(folder: Path) -> Path:
+    """The folder, or with -2, -3, ... where it exists."""
+    number, found = 1, folder
+    while found.exists():
+        number += 1
+        found = folder.with_name(f"{folder.name}-{number}")
+    return found
+
+
+def _require_free() -> None:
+    going = [view for view in run_folder.runs(saves()) if not view.ended]
+    if going:
+        raise RunFolderError(Problem(code="run_in_way", params={"run": relative(going[0].path)}))
+
+
+def _require_inside(view: RunView) -> None:
+    """Raises RunFolderError where a visitor resumes a run that works outside the boundary: said
+    here, it does not make a failed run of the one that was to go on."""
+    problems = check_paths(parse(view.arguments, view.task)[0], view.task)
+    outside = [problem for problem in problems if problem.code == boundary.CODE]
+    if outside:
+        raise RunFolderError(*outside)
+
+
+def _checkpoint(path: Path) -> Path:
+    """The checkpoint that a run goes on from; RunFolderError where there is none."""
+    checkpoint, problems = resuming.checkpoint_of(resolved(resumed_run.of_run(path)))
+    if checkpoint is None:
+        raise RunFolderError(*problems)
+    return checkpoint
+
+
+def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:
+    """Start the supervisor of a run that was made just now; the folder goes if it does not."""
+    places.note(saves(), folder)
+    try:
+        _supervise(folder, secrets)
+    except RunFolderError:
+        run_folder.remove(folder)
+        raise
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[int]:
+    """Hold the lock of all launches; yields the number of this one, larger than all before."""
+    saves().mkdir(parents=True, exist_ok=True)
+    handle = hold(saves() / LOCK, None)
+    assert handle is not None
+    try:
+        content = os.pread(handle, 32, 0).strip()
+        number = max(int(content) + 1 if content.isdigit() else 1, int(time.time()))
+        os.pwrite(handle, f"{number}\n".encode(), 0)
+        yield number
+    finally:
+        os.close(handle)
+
+
+def _supervise(folder: Path, secrets: Mapping[str, str], *words: str) -> None:
+    """Start a supervisor that no Ctrl-C, hangup or end of ours reaches, and that leaves no zombie.
+
+    The process started here forks the lasting one and ends. Raises RunFolderError.
+    """
+    env = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+    env |= {**secrets, **started_in(), "TUNEBOARD_HOME": _home_of(folder)}
+    env |= code_path(env)
+    argv = [sys.executable, "-P", "-m", "backend.running.supervisor", str(folder), *words]
+    log = folder / SUPERVISOR_LOG
+    try:
+        with log.open("ab") as output:
+            os.utime(log)
+            code = subprocess.Popen(
+                argv,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            ).wait()
+    except OSError as error:
+        raise _not_started(folder, str(error)) from error
+    if code:
+        raise _not_started(folder, f"exit code {code}, see {log}")
+
+
+def _home_of(folder: Path) -> str:
+    """The working folder that the run was started in, or ours where that one has moved."""
+    known = read_json(folder / RUN).get("home")
+    return known if isinstance(known, str) and Path(known).is_dir() else str(home())
+
+
+def _not_started(folder: Path, reason: str) -> RunFolderError:
+    params = {"path": str(folder), "reason": reason}
+    return RunFolderError(Problem(code="supervisor_failed", params=params))

@@ -1,0 +1,1 @@
+"""Folders of models and adapters, as far as their JSON files say."""

@@ -1,0 +1,175 @@
+"""A model that answers: a child `tuneboard api` on a loopback port, with a random key.
+
+The child ends when its standard input does, so it dies with whoever started it, however that ends:
+it holds nothing that must survive. Closing it frees every byte.
+"""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.command import Command
+from backend.contract.arguments.field import Values
+from backend.contract.base.home import code_path, home, started_in
+from backend.contract.base.problems import ModelError, Problem
+
+TIMEOUT = httpx.Timeout(10, read=None)
+KILL_AFTER_S = 5
+
+
+@dataclass(frozen=True)
+class Status:
+    """none, loading, ready or failed; `detail` is the child's last words when it failed.
+
+    notices: what should be known of a model that is ready
+    """
+
+    state: str
+    detail: str = ""
+    model: str = ""
+    notices: tuple[Problem, ...] = ()
+
+
+class ModelServer:
+    """A child that serves one model, from its start to `close`."""
+
+    def __init__(self, values: Values) -> None:
+        """Start the child with these values of `tuneboard api`; `status` tells how it goes."""
+        port = _free_port()
+        self._key, self._url = secrets.token_urlsafe(32), f"http://127.0.0.1:{port}"
+        model = resolved(values)
+        self._model = Path(model.adapter_name_or_path or str(model.model_name_or_path)).name
+        built = Command.build("api", {**values, "port": port})
+        handle, name = tempfile.mkstemp(prefix="tuneboard-chat-", suffix=".log")
+        self._log = Path(name)
+        env = _environment()
+        env |= {**code_path(env), **started_in(), **built.env}
+        env |= {"API_KEY": self._key, "API_WITH_PARENT": "1"}
+        with os.fdopen(handle, "wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "backend", *built.argv[1:]],
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=home(),
+                env=env,
+                start_new_session=True,
+            )
+
+    def close(self) -> None:
+        """End the child; its memory is free when this returns."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(KILL_AFTER_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        self._log.unlink(missing_ok=True)
+
+    def status(self) -> Status:
+        """How the child is."""
+        if self._process.poll() is not None:
+            return Status("failed", self._last_words())
+        try:
+            told = httpx.get(f"{self._url}/health", timeout=2)
+            if told.status_code == 200 and not told.content:  # the way of vLLM and SGLang
+                return Status("ready", model=self._model)
+            answer = told.json()
+        except (httpx.HTTPError, ValueError):
+            return Status("loading")
+        state = answer.get("status", "loading")
+        detail = str(answer.get("detail", "")) or (self._last_words() if state == "failed" else "")
+        notices = tuple(Problem.from_json(row) for row in answer.get("notices") or ())
+        return Status(state, detail, str(answer.get("model", "")), notices)
+
+    def models(self) -> list[str]:
+        """Names that the child answers under: the model, and `base` where an adapter is loaded.
+
+        Raises ModelError when its process is gone.
+        """
+        try:
+            answer = httpx.get(f"{self._url}/v1/models", headers=self._headers(), timeout=5)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise _lost(error) from None
+        found = [str(row["id"]) for row in answer.json()["data"]]
+        return sorted(found, key=lambda name: name == "base")
+
+    def deltas(
+        self, model: str, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        """Parts of an answer's message as they come; closing the iterator ends the generation.
+
+        Raises ModelError when the child refuses or goes away.
+        """
+        body = {"model": model, "messages": list(messages), "stream": True, **options}
+        try:
+            with httpx.stream(
+                "POST",
+                f"{self._url}/v1/chat/completions",
+                json=body,
+                headers=self._headers(),
+                timeout=TIMEOUT,
+            ) as answer:
+                if answer.status_code != 200:
+                    answer.read()
+                    raise ModelError(_refused(answer))
+                yield from deltas_of(answer.iter_lines())
+        except httpx.HTTPError as error:
+            raise _lost(error) from None
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key}"}
+
+    def _last_words(self) -> str:
+        try:
+            text = self._log.read_bytes()[-4000:].decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+        return "\n".join([line for line in text.splitlines() if line.strip()][-6:])
+
+
+def deltas_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The parts of a message in the lines of a stream of server-sent events."""
+    for line in lines:
+        content = line.removeprefix("data: ").strip()
+        if line.startswith("data: ") and content != "[DONE]":
+            choices = json.loads(content).get("choices") or [{}]
+            yield choices[0].get("delta", {})
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would steer a server that people start themselves."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("API_")}
+
+
+def _lost(error: httpx.HTTPError) -> ModelError:
+    reason = str(error) or type(error).__name__
+    return ModelError(Problem(code="chat_lost", params={"reason": reason}))
+
+
+def _refused(answer: httpx.Response) -> Problem:
+    try:
+        reason = answer.json()["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        reason = answer.text[:200]
+    return Problem(code="chat_refused", params={"reason": str(reason)})
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

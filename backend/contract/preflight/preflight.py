@@ -1,0 +1,289 @@
+"""What page and command check before a launch, beyond the values themselves: folders and packages.
+
+Quick: no file is read whole, nothing is imported.
+"""
+
+import os
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.field import Value, Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.fields.trainer import METRICS
+from backend.contract.arguments.fields.training import ZERO
+from backend.contract.arguments.names import check_output_dir
+from backend.contract.arguments.stages import TRL
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import boundary
+from backend.contract.base.files import read_json, read_mapping
+from backend.contract.base.home import data, looked_in, output
+from backend.contract.base.problems import Problem
+from backend.contract.models import template_names
+from backend.contract.models.devices import gpus
+from backend.contract.models.model_folder import adapter_problems, local, model_problems
+from backend.contract.preflight import installation, requirements, reward_model, rewards, teacher
+from backend.contract.preflight.installation import installed
+from backend.contract.registry import dataset_info
+from backend.contract.registry.dataset_info import names
+from backend.contract.runs import resuming, run_names
+
+# Tracking services by the name that report_to takes -> the package that must be there.
+TRACKERS = {
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
+    "swanlab": "swanlab",
+    "trackio": "trackio",
+    "comet_ml": "comet_ml",
+    "neptune": "neptune",
+    "clearml": "clearml",
+    "codecarbon": "codecarbon",
+    "dagshub": "dagshub",
+    "dvclive": "dvclive",
+    "flyte": "flytekit",
+    "azure_ml": "azureml",
+}
+
+# Arguments whose relative paths mean something else than home.find says.
+PLACES = {"output_dir": output, "export_dir": output, "dataset_dir": data}
+
+# (argument, values that need the package, module, what to install as pip takes it)
+PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
+    ("use_galore", (True,), "galore_torch", "galore-torch"),
+    ("use_apollo", (True,), "apollo_torch", "apollo-torch"),
+    ("use_adam_mini", (True,), "adam_mini", "adam-mini"),
+    ("enable_liger_kernel", (True,), "liger_kernel", "liger-kernel"),
+    ("use_unsloth", (True,), "unsloth", "unsloth"),
+    ("flash_attn", ("fa2",), "flash_attn", "flash-attn"),
+    ("flash_attn", ("fa3",), "flash_attn_interface", "flash-attn-3"),
+    ("hub_name", ("modelscope",), "modelscope", "modelscope"),
+    ("stage", TRL, "trl", "trl>=1.16,<2"),  # trl's modules move between releases
+    ("infer_backend", ("vllm",), "vllm", "vllm"),
+    ("infer_backend", ("sglang",), "sglang", "sglang"),
+    ("use_swanlab", (True,), "swanlab", "swanlab"),
+    ("export_quantization_bit", ("8", "4", "3", "2"), "gptqmodel", "gptqmodel"),
+)
+
+
+def check_paths(values: Values, task: str) -> list[Problem]:
+    """Everything wrong with model, adapters, data sets, packages and output folder of a task.
+
+    Where a visitor of the page names a path outside the boundary, nothing else is looked at.
+    """
+    outside = check_places(values)
+    if outside:
+        return outside
+    arguments = resolved(values)
+    named = run_names.check(arguments)
+    settled = {problem.field for problem in named}
+    found = [
+        *installation.check_worker(),
+        *check_model(arguments),
+        *dataset_info.check(arguments, task),
+        *check_packages(arguments),
+        *check_token(arguments),
+        *check_deepspeed(arguments),
+        *check_engine(arguments),
+        *template_names.check(arguments.template),
+        *(_check_training(arguments) if task == "train" else []),
+        *(check_export(arguments) if task in {"export", "vocab"} else []),
+        *_check_resume(values),
+        *_check_output(arguments),
+    ]
+    return named + [problem for problem in found if problem.field not in settled]
+
+
+def check_places(values: Values) -> list[Problem]:
+    """Paths that lead out of the folders which the visitor of a page may use; data sets apart."""
+    found: list[Problem | None] = []
+    for row in FIELDS.values():
+        if row.kind != "path" and row.name not in run_names.NAMING:
+            continue
+        judge = boundary.model_refusal if row.name in run_names.NAMING else boundary.refusal
+        parts = names(values.get(row.name)) if row.kind == "list" else [values.get(row.name)]
+        place = PLACES.get(row.name, local)
+        found += [judge(place(str(part)), row.name) for part in parts if part]
+    return [problem for problem in found if problem]
+
+
+def _check_training(values: Arguments) -> list[Problem]:
+    checks = (rewards.check, reward_model.check, teacher.check, check_metric, check_new_tokens)
+    return [problem for check in checks for problem in check(values)]
+
+
+def check_new_tokens(values: Arguments) -> list[Problem]:
+    """A file of described tokens that is not there or is none."""
+    field = "new_special_tokens_config"
+    given = values.new_special_tokens_config or ""
+    content, problems = read_mapping(given) if given else ({}, [])
+    if not given or (content and not problems):
+        return []
+    params = {"path": looked_in(given), "reason": problems[0].text() if problems else "-"}
+    return [Problem(code="new_tokens_file", field=field, params=params)]
+
+
+def check_metric(values: Arguments) -> list[Problem]:
+    """A figure to tell the best model by that no evaluation of this stage measures."""
+    field = "metric_for_best_model"
+    name = (values.metric_for_best_model or "").removeprefix("eval_")
+    known = METRICS[values.stage]
+    if name and name not in known:
+        params = {"value": name[:80], "choices": ", ".join(known)}
+        return [Problem(code="not_choice", field=field, params=params)]
+    if name == "accuracy" and not values.compute_accuracy:
+        return [Problem(code="accuracy_not_measured", field=field)]
+    return []
+
+
+def check_model(values: Arguments) -> list[Problem]:
+    """Problems of the model and adapter folders."""
+    if not values.model_name_or_path or values.hub_name == "modelscope":
+        return []
+    name = values.model_name_or_path
+    problems = model_problems(name) or check_quantized(local(name), values)
+    for name in names(values.adapter_name_or_path):
+        problems += adapter_problems(name)
+    if values.ref_model:
+        problems += model_problems(values.ref_model, "ref_model")
+    for name in names(values.ref_model_adapters):
+        problems += adapter_problems(name, "ref_model_adapters")
+    return problems
+
+
+def check_quantized(folder: Path, values: Arguments) -> list[Problem]:
+    """What keeps a folder with quantised weights from being loaded; hub ids pass."""
+    return requirements.folder_problems(folder, values, installed)
+
+
+def check_packages(values: Arguments) -> list[Problem]:
+    """Optional packages that these values need and that are not installed."""
+    problems = [
+        problem
+        for field, needing, module, requirement in PACKAGES
+        if getattr(values, field) in needing
+        for problem in _check_package(field, module, requirement)
+    ]
+    problems += requirements.check(values, installed)
+    watched_here = values.use_swanlab and values.swanlab_mode == "local"
+    if watched_here and not installed("swanboard"):  # swanlab 0.10 logs an error and goes on
+        params = {"package": "'swanlab[dashboard]'"}
+        problems.append(Problem(code="package_missing", field="swanlab_mode", params=params))
+    for tracker in names(values.report_to):
+        package = TRACKERS.get(tracker, "")
+        if tracker in {"none", "all"}:
+            continue
+        if not package:
+            params = {"value": tracker[:80], "choices": ", ".join(["none", *TRACKERS])}
+            problems.append(Problem(code="not_choice", field="report_to", params=params))
+        elif not installed(package):
+            problems.append(
+                Problem(code="package_missing", field="report_to", params={"package": package})
+            )
+    return problems
+
+
+def _check_package(field: str, module: str, requirement: str) -> list[Problem]:
+    """A package that is not installed, or in another release than is required."""
+    required = Requirement(requirement)
+    wanted = f"'{requirement}'" if required.specifier else requirement
+    if not installed(module):
+        return [Problem(code="package_missing", field=field, params={"package": wanted})]
+    if not required.specifier:
+        return []
+    release = metadata.version(required.name)
+    if required.specifier.contains(release, prereleases=True):
+        return []
+    params = {"package": required.name, "release": release, "wanted": wanted}
+    return [Problem(code="package_release", field=field, params=params)]
+
+
+def check_engine(values: Arguments) -> list[Problem]:
+    """A server of others without a GPU: their builds for CPUs are not supported yet."""
+    engine = values.infer_backend
+    if engine not in ("vllm", "sglang") or gpus():
+        return []
+    return [Problem(code="engine_needs_gpu", field="infer_backend", params={"engine": engine})]
+
+
+def check_deepspeed(values: Arguments) -> list[Problem]:
+    """DeepSpeed that is not installed, or a config that is no JSON file."""
+    given = values.deepspeed or ""
+    if not given:
+        return []
+    problems = []
+    if not installed("deepspeed"):
+        params = {"package": "deepspeed"}
+        problems.append(Problem(code="package_missing", field="deepspeed", params=params))
+    if given not in ZERO:
+        config = read_json(local(given))
+        if not config:
+            params = {"path": looked_in(given), "choices": ", ".join(ZERO)}
+            problems.append(Problem(code="deepspeed_config", field="deepspeed", params=params))
+    return problems
+
+
+def check_token(values: Arguments) -> list[Problem]:
+    """A push to the hub without a token: none given, in the environment, or kept by a login."""
+    wanted = values.push_to_hub or values.export_hub_model_id
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    kept = Path(os.environ.get("HF_TOKEN_PATH") or home / "token")
+    given = values.hf_hub_token or os.environ.get("HF_TOKEN")
+    if not wanted or given or kept.is_file():
+        return []
+    return [Problem(code="hub_token_missing", field="hf_hub_token")]
+
+
+def check_export(values: Arguments) -> list[Problem]:
+    """A target folder that holds something, or a kind of file that is not written."""
+    problems = []
+    if values.export_legacy_format:
+        problems.append(Problem(code="export_legacy_format", field="export_legacy_format"))
+    texts = values.export_quantization_dataset
+    if values.export_quantization_bit and texts and not local(texts).exists():
+        params = {"path": looked_in(texts)}
+        field = "export_quantization_dataset"
+        problems.append(Problem(code="export_calibration_missing", field=field, params=params))
+    if not values.export_dir:
+        return problems
+    target = output(values.export_dir)
+    params = {"path": str(target)}
+    try:
+        if target.is_symlink() or (target.exists() and not target.is_dir()):
+            problems.append(Problem(code="export_dir_is_file", field="export_dir", params=params))
+        elif target.is_dir() and any(target.iterdir()):
+            problems.append(Problem(code="export_dir_not_empty", field="export_dir", params=params))
+    except OSError as error:  # not allowed to look
+        params = {"path": str(target), "reason": error.strerror or str(error)}
+        problems.append(Problem(code="export_not_written", field="export_dir", params=params))
+    return problems
+
+
+def _check_resume(values: Values) -> list[Problem]:
+    """A checkpoint to resume from that is not there, or arguments that it cannot go on with."""
+    found = resuming.resumption(values)
+    return found.problems() if found else resuming.checkpoint_of(resolved(values))[1]
+
+
+def _check_output(values: Arguments) -> list[Problem]:
+    """An output folder that is a file, or whose place cannot be written to."""
+    given = values.output_dir or ""
+    if not given:
+        return []
+    wrong = check_output_dir(given)
+    if wrong:
+        return [wrong]
+    folder = output(given)
+    if folder.exists() and not folder.is_dir():
+        return [Problem(code="output_is_file", field="output_dir", params={"path": str(folder)})]
+    place = _existing(folder)
+    if not os.access(place, os.W_OK | os.X_OK):
+        params = {"path": str(place)}
+        return [Problem(code="output_not_writable", field="output_dir", params=params)]
+    return []
+
+
+def _existing(folder: Path) -> Path:
+    return next(each for each in (folder, *folder.parents) if each.exists())

@@ -1,0 +1,106 @@
+"""What optimisers, quantisation and boosters need of this machine: packages and a GPU.
+
+Standard library only and quick: nothing is imported to find out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.contract.arguments.field import Value
+from backend.contract.arguments.fields.optimizer import GALORE_8BIT, OPTIMIZERS
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.files import read_json
+from backend.contract.base.problems import Problem
+from backend.contract.models import devices
+
+Installed = Callable[[str], bool]
+
+# (argument, values) that compute with kernels for GPUs alone
+GPU_ONLY: tuple[tuple[str, tuple[Value, ...]], ...] = (
+    ("enable_liger_kernel", (True,)),
+    ("use_unsloth", (True,)),
+    ("flash_attn", ("fa2", "fa3")),
+    ("optim", ("adalomo",)),
+)
+BITS = (
+    "quantization_bit",
+    "ref_model_quantization_bit",
+    "reward_model_quantization_bit",
+    "teacher_model_quantization_bit",
+)
+QUANTIZERS = {"bnb": ("bitsandbytes", "bitsandbytes"), "torchao": ("torchao", "torchao")}
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What loading a quantised model folder needs: (module, what to install), and a GPU or not."""
+
+    packages: tuple[tuple[str, str], ...]
+    gpu: bool
+
+
+# quant_method of config.json; what is not here, the installed transformers cannot load
+FOLDERS = {
+    "gptq": Quantized((("gptqmodel", "gptqmodel"), ("optimum", "optimum")), gpu=False),
+    "awq": Quantized((("gptqmodel", "gptqmodel"),), gpu=True),
+    "bitsandbytes": Quantized((("bitsandbytes", "bitsandbytes"),), gpu=False),
+    "torchao": Quantized((("torchao", "torchao"),), gpu=False),
+    "compressed-tensors": Quantized((("compressed_tensors", "compressed-tensors"),), gpu=False),
+    "fp8": Quantized((), gpu=True),
+}
+
+
+def check(values: Arguments, installed: Installed) -> list[Problem]:
+    """A package or a GPU that the optimiser, the quantisation or a booster needs and has not."""
+    problems = []
+    package = OPTIMIZERS.get(values.optim)
+    if package and not installed(package[0]):
+        problems.append(_missing("optim", package[1]))
+    module, name = QUANTIZERS[values.quantization_method]
+    problems += [
+        _missing(field, name) for field in BITS if getattr(values, field) and not installed(module)
+    ]
+    if devices.gpus() == 0:
+        problems += [
+            Problem(code="gpu_needed", field=field)
+            for field, needing in GPU_ONLY
+            if getattr(values, field) in needing
+        ]
+        if values.use_galore and values.optim in GALORE_8BIT:
+            problems.append(Problem(code="gpu_needed", field="optim"))
+    return problems
+
+
+def quantized_as(folder: Path) -> str:
+    """The method by which the weights of a model folder are quantised already, or ""."""
+    settings = read_json(folder / "config.json").get("quantization_config")
+    if not isinstance(settings, dict):
+        return ""
+    return str(settings.get("quant_method") or "unknown")
+
+
+def folder_problems(folder: Path, values: Arguments, installed: Installed) -> list[Problem]:
+    """What keeps a model folder with quantised weights from being loaded as it is wanted."""
+    field = "model_name_or_path"
+    method = quantized_as(folder)
+    if not method:
+        return []
+    params = {"path": str(folder), "method": method}
+    if method not in FOLDERS:
+        return [Problem(code="quantized_unknown", field=field, params=params)]
+    if values.quantization_bit:
+        return [Problem(code="quantized_twice", field="quantization_bit", params=params)]
+    needed = FOLDERS[method]
+    problems = [
+        Problem(code="quantized_package", field=field, params={**params, "package": package})
+        for module, package in needed.packages
+        if not installed(module)
+    ]
+    if needed.gpu and devices.gpus() == 0:
+        problems.append(Problem(code="quantized_gpu", field=field, params=params))
+    return problems
+
+
+def _missing(field: str, package: str) -> Problem:
+    return Problem(code="package_missing", field=field, params={"package": package})

@@ -1,0 +1,97 @@
+"""What page and command check of a reward model before a launch: is it there, and does it fit."""
+
+from pathlib import Path
+
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.methods import is_adapter
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.addresses import is_address
+from backend.contract.base.files import read_json
+from backend.contract.base.problems import Problem
+from backend.contract.models.model_folder import (
+    ADAPTER_CONFIG,
+    CONFIG,
+    VALUE_HEAD,
+    adapter_base,
+    adapter_problems,
+    is_hub_id,
+    local,
+    model_problems,
+)
+from backend.contract.registry.dataset_info import names
+
+FIELD = "reward_model"
+
+
+def needed(values: Arguments) -> bool:
+    """Whether a run scores answers with a reward model."""
+    wanted = names(values.reward_functions)
+    rewarded = FIELDS["reward_functions"].active(values.as_mapping(), "train")
+    return values.stage == "ppo" or (rewarded and FIELD in wanted)
+
+
+def is_shared(values: Arguments) -> bool:
+    """Whether the reward adapter stands on the base that the policy's adapter stands on."""
+    return values.reward_model_type == "lora" and is_adapter(values.finetuning_type)
+
+
+def check(values: Arguments) -> list[Problem]:
+    """Everything wrong with the reward model that a run names; hub ids pass."""
+    given = values.reward_model or ""
+    if not needed(values) or not given:
+        return []
+    kind = values.reward_model_type
+    if kind == "api":
+        return _check_address(given)
+    if is_hub_id(given):
+        return []
+    folder = local(given)
+    adapters = names(values.reward_model_adapters) if kind == "full" else []
+    problems = [each for name in adapters for each in adapter_problems(name, FIELD + "_adapters")]
+    if kind == "lora" and (folder / CONFIG).is_file():
+        return [_problem("reward_is_model", folder)]
+    problems += adapter_problems(given, FIELD) if kind == "lora" else model_problems(given, FIELD)
+    if problems:
+        return problems
+    last = local(adapters[-1]) if adapters and not is_hub_id(adapters[-1]) else folder
+    if not (last / VALUE_HEAD).is_file():
+        return [_problem("reward_no_head", last, file=VALUE_HEAD)]
+    return check_shared(values, folder) if is_shared(values) else []
+
+
+def check_shared(values: Arguments, folder: Path) -> list[Problem]:
+    """What keeps a reward adapter from standing on the policy's own base."""
+    own = values.model_name_or_path or ""
+    given = ([own] if is_adapter_folder(own) else []) + names(values.adapter_name_or_path)
+    if given if values.create_new_adapter else given[:-1]:  # these are merged
+        return [_problem("reward_base_merged", folder)]
+    base, mine = adapter_base(folder), adapter_base(local(own)) if is_adapter_folder(own) else own
+    if _place(base) != _place(mine):
+        return [_problem("reward_other_base", folder, base=base, model=mine)]
+    # peft holds adapters of one kind beside each other
+    found = str(read_json(folder / ADAPTER_CONFIG).get("peft_type") or "").lower()
+    if found != values.finetuning_type:
+        wanted = values.finetuning_type
+        return [_problem("reward_other_method", folder, found=found, wanted=wanted)]
+    return []
+
+
+def _check_address(address: str) -> list[Problem]:
+    if is_address(address):
+        return []
+    return [Problem(code="reward_not_address", field=FIELD, params={"value": address[:200]})]
+
+
+def is_adapter_folder(name: str) -> bool:
+    """Whether a folder holds an adapter and no model."""
+    folder = local(name)
+    return (folder / ADAPTER_CONFIG).is_file() and not (folder / CONFIG).is_file()
+
+
+def _place(name: str) -> str:
+    """One name for one base: a path is made absolute, a hub id stays."""
+    return name if is_hub_id(name) else str(local(name).resolve())
+
+
+def _problem(code: str, folder: Path, **params: str) -> Problem:
+    return Problem(code=code, field=FIELD, params={"path": str(folder), **params})

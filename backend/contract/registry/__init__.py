@@ -1,0 +1,1 @@
+"""Registered data sets: dataset_info.json."""

@@ -1,0 +1,317 @@
+"""The registry of data sets, dataset_info.json, in LLaMA-Factory's format: read and checked.
+
+Standard library only and quick: data files are looked for, never read.
+"""
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.contract.arguments.field import Value
+from backend.contract.arguments.stages import SCORED
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import boundary, home
+from backend.contract.base.home import REGISTRY as REGISTRY
+from backend.contract.base.problems import DataError, Problem
+
+ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
+REMOTE = "REMOTE:"  # as dataset_dir, before the id of a repository that holds a registry
+TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
+SUFFIXES = (*TEXTS, ".parquet", ".arrow", ".feather")
+PACKED = (".gz", ".zst")  # after one of the text suffixes
+# Keys that name a place this program does not read from yet.
+OTHER_PLACES = ("om_hub_url", "script_url", "cloud_file_name")
+HUBS = {"huggingface": "hf_hub_url", "modelscope": "ms_hub_url"}
+KINDS: Mapping[str, type] = {
+    **dict.fromkeys(("file_name", "formatting", "split", "subset", "folder"), str),
+    **dict.fromkeys(("columns", "tags"), dict),
+    "placeholders": bool,
+}
+MEDIA = ("images", "videos", "audios")
+MEDIA_PROBLEM = "dataset_media"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One data set: a file or folder (`path`) or a hub id, and how its rows are laid out.
+
+    formatting, columns, tags are None where the entry is silent: then the rows tell. Where columns
+    or tags are given, one that they do not name is absent (LLaMA-Factory's rule).
+    """
+
+    name: str
+    path: Path | None = None
+    hub_id: str = ""
+    hub: str = "huggingface"  # or modelscope: whose id hub_id is
+    elsewhere: str = ""
+    formatting: str | None = None
+    ranking: bool = False
+    subset: str | None = None
+    split: str = "train"
+    folder: str | None = None
+    num_samples: int | None = None
+    columns: Mapping[str, str] | None = None
+    tags: Mapping[str, str] | None = None
+    registered: bool = False  # in dataset_info.json, not only a path or a hub id
+    placeholders: bool = False  # {{name}} and {{author}} stand for identity_name, identity_author
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
+
+
+def folder_of(dataset_dir: Value) -> Path:
+    """The folder that the argument dataset_dir means: the first that holds a registry."""
+    return home.data(str(dataset_dir or "data"))
+
+
+def entries(dataset_dir: Value) -> dict[str, Entry]:
+    """Every registered data set by name.
+
+    Raises DataError: dataset_info.json is missing, broken (with its line), or on a hub.
+    """
+    if dataset_dir == ONLINE:
+        return {}
+    if str(dataset_dir or "").startswith(REMOTE):
+        repository = str(dataset_dir).removeprefix(REMOTE)
+        raise DataError(_problem("registry_remote", value=str(dataset_dir), repository=repository))
+    registry = folder_of(dataset_dir) / REGISTRY
+    if not os.path.lexists(registry):
+        where = home.looked_in(f"{dataset_dir or 'data'}/{REGISTRY}")
+        raise DataError(_problem("registry_missing", path=where))
+    return {
+        name: parsed(name, row if isinstance(row, dict) else {}, registry)
+        for name, row in content(registry).items()
+    }
+
+
+def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: bool = True) -> Entry:
+    """The data set of this name: registered, else a data file or folder of that path.
+
+    `field` is the argument that named it; one that is not to be learned, only looked at, may hold
+    pictures. Raises DataError: not registered (with a near name), no such file, one that the
+    visitor of a page must not have opened, a place or kind of data that is not supported.
+    """
+    if dataset_dir == ONLINE:
+        return Entry(name=name, hub_id=name)
+    path = home.find(name)
+    if is_path(name) and _exists(path, field):
+        return Entry(name=name, path=path)
+    try:
+        known = entries(dataset_dir)
+    except DataError as error:
+        params = error.problems[0].params
+        raise DataError(Problem(code=error.problems[0].code, field=field, params=params)) from None
+    if name not in known:
+        raise DataError(_unknown(name, known, dataset_dir, field))
+    entry = known[name]
+    problems = [one for one in entry.problems if to_learn or one.code != MEDIA_PROBLEM]
+    if problems:
+        raise DataError(
+            *(Problem(code=one.code, field=field, params=one.params) for one in problems)
+        )
+    if entry.path is not None and not _exists(entry.path, field):
+        raise DataError(_problem("dataset_file_missing", field, name=name, path=str(entry.path)))
+    return entry
+
+
+def check(values: Arguments, task: str) -> list[Problem]:
+    """Everything wrong with the data sets that a task's values name."""
+    if task not in {"train", "eval", "vocab"}:
+        return []
+    problems = _unmixed(values)
+    for argument in ("dataset", "eval_dataset", "known_dataset"):
+        for name in names(getattr(values, argument)):
+            try:
+                entry = find(name, values.dataset_dir, argument)
+            except DataError as error:
+                problems += [each for each in error.problems if each not in problems]
+                continue
+            if task == "vocab":  # reads texts of any stage
+                continue
+            code = _unfit(entry, values.stage)
+            if code:
+                problems.append(_problem(code, argument, name=name, stage=values.stage))
+    return problems
+
+
+def probabilities(joined: Value) -> list[float]:
+    """The numbers of interleave_probs, which add up to 1; [] where there are none."""
+    parts = [float(part) for part in str(joined or "").split(",") if part]
+    return [part / sum(parts) for part in parts]
+
+
+def _unmixed(values: Arguments) -> list[Problem]:
+    """Probabilities that are not one for each data set."""
+    sets = len(names(values.dataset))
+    found = len(probabilities(values.interleave_probs))
+    if found in {0, sets} or values.mix_strategy == "concat":
+        return []
+    return [_problem("interleave_probs", "interleave_probs", sets=sets)]
+
+
+def _unfit(entry: Entry, stage: str) -> str:
+    """Why a stage cannot learn from a registered set, as far as its entry tells; "" if it can."""
+    given = entry.columns
+    pairs = entry.ranking or bool(given and (given.get("chosen") or given.get("rejected")))
+    if not entry.registered or stage in SCORED:
+        return ""
+    if stage in {"rm", "dpo"}:
+        return "" if pairs else "dataset_not_ranking"
+    if pairs:
+        return "dataset_ranking"
+    if stage == "kto" and given is not None and not given.get("kto_tag"):
+        return "dataset_without_tags"
+    answers = given is None or given.get("response") or given.get("messages")
+    plain = given and not answers and entry.formatting in {None, "alpaca"}
+    return "dataset_plain_text" if plain and stage != "pt" else ""
+
+
+def names(joined: Value) -> list[str]:
+    """The names in a list-kind value, each once, in order."""
+    parts = (part.strip() for part in str(joined or "").split(","))
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def content(registry: Path, *, exact: bool = False) -> dict[str, object]:
+    """What dataset_info.json holds. Raises DataError; `exact`: also where a key is there twice."""
+    hook = _unique if exact else dict
+    try:
+        with open(registry, "rb", opener=boundary.open_file) as file:
+            text = file.read().decode("utf-8-sig")
+        found = json.loads(text, object_pairs_hook=hook)
+    except FileNotFoundError:
+        raise DataError(_problem("registry_missing", path=str(registry))) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(_problem("file_unreadable", file=str(registry), reason=reason)) from None
+    except UnicodeDecodeError as error:
+        raise DataError(_problem("file_not_utf8", file=str(registry), offset=error.start)) from None
+    except json.JSONDecodeError as error:
+        raise DataError(
+            _problem("registry_broken", path=str(registry), line=error.lineno, reason=error.msg)
+        ) from None
+    except DuplicateName as error:
+        params = {"path": str(registry), "key": str(error)}
+        raise DataError(Problem(code="registry_duplicate", params=params)) from None
+    except (RecursionError, ValueError):  # nesting without end; digits without end
+        raise DataError(_problem("registry_no_mapping", path=str(registry))) from None
+    if not isinstance(found, dict):
+        raise DataError(_problem("registry_no_mapping", path=str(registry)))
+    return found
+
+
+class DuplicateName(ValueError):
+    """A key that an object has twice: to write the object again would lose one of the values."""
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise DuplicateName(next(name for name in found if names.count(name) > 1)[:80])
+    return found
+
+
+def parsed(name: str, row: Mapping[str, object], registry: Path) -> Entry:
+    """An entry of the registry as it is understood; what is wrong with it is in its problems."""
+    file_name, (hub, hub_id) = _text(row, "file_name"), _hub(row)
+    elsewhere = "" if hub_id else next((key for key in OTHER_PLACES if row.get(key)), "")
+    path = registry.parent / Path(file_name).expanduser() if file_name else None
+    found = Entry(
+        name=name,
+        path=None if hub_id or elsewhere else path,
+        hub_id=hub_id,
+        hub=hub,
+        elsewhere=elsewhere,
+        formatting=_text(row, "formatting") or None,
+        ranking=row.get("ranking") is True,
+        subset=_text(row, "subset") or None,
+        split=_text(row, "split") or "train",
+        folder=_text(row, "folder") or None,
+        num_samples=_count(row.get("num_samples")),
+        columns=_names(row.get("columns")),
+        tags=_names(row.get("tags")),
+        placeholders=row.get("placeholders") is True,
+        registered=True,
+    )
+    problems = tuple(_entry_problems(found, row, registry))
+    return Entry(**{**vars(found), "problems": problems})
+
+
+def _hub(row: Mapping[str, object]) -> tuple[str, str]:
+    """The hub and the id there; ModelScope's comes first where USE_MODELSCOPE_HUB asks for it."""
+    first = os.environ.get("USE_MODELSCOPE_HUB", "").lower() in {"1", "true", "yes", "on", "y"}
+    order = sorted(HUBS, reverse=first)
+    hub = next((hub for hub in order if _text(row, HUBS[hub])), "huggingface")
+    return hub, _text(row, HUBS[hub])
+
+
+def _entry_problems(entry: Entry, row: Mapping[str, object], registry: Path) -> list[Problem]:
+    given = {"name": entry.name, "path": str(registry)}
+    if entry.elsewhere:
+        return [Problem(code="dataset_elsewhere", params={**given, "key": entry.elsewhere})]
+    problems = []
+    if entry.path is None and not entry.hub_id:
+        problems.append(Problem(code="dataset_no_place", params=given))
+    if entry.formatting not in {None, "alpaca", "sharegpt", "openai"}:
+        params = {**given, "value": str(entry.formatting)[:80]}
+        problems.append(Problem(code="dataset_formatting", params=params))
+    if any(column in MEDIA for column in entry.columns or {}):
+        problems.append(Problem(code=MEDIA_PROBLEM, params=given))
+    for key, kind in KINDS.items():
+        if row.get(key) is not None and not isinstance(row[key], kind):
+            problems.append(Problem(code="registry_bad_value", params={**given, "key": key}))
+    if row.get("num_samples") is not None and entry.num_samples is None:
+        problems.append(Problem(code="registry_bad_value", params={**given, "key": "num_samples"}))
+    return problems
+
+
+def _text(row: Mapping[str, object], key: str) -> str:
+    value = row.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _names(value: object) -> dict[str, str] | None:
+    if not isinstance(value, dict):
+        return None
+    return {str(key): name for key, name in value.items() if isinstance(name, str)}
+
+
+def kind(name: str) -> str:
+    """What lies in a file by its name: ".json", ".csv", ...; packing (.gz, .zst) does not count."""
+    path = Path(name.lower())
+    return Path(path.stem).suffix if path.suffix in PACKED else path.suffix
+
+
+def _exists(path: Path, field: str) -> bool:
+    """Raises DataError where the visitor of a page must not know."""
+    boundary.require(path, field)
+    return os.path.exists(path)  # a name that is too long is no OSError
+
+
+def is_path(name: str) -> bool:
+    """Whether the name of a data set is meant as a path, where it is not registered."""
+    return "/" in name or kind(name) in SUFFIXES
+
+
+def _unknown(name: str, known: Mapping[str, Entry], dataset_dir: Value, field: str) -> Problem:
+    if kind(name) in SUFFIXES or name.startswith(("/", "~", ".")):
+        return _problem("data_file_missing", field, file=home.looked_in(name)[:400])
+    path = str(folder_of(dataset_dir) / REGISTRY)
+    sound = [other for other, entry in known.items() if not entry.problems]
+    near = difflib.get_close_matches(name, sound, 1, 0.6)
+    if near:
+        return _problem("dataset_unknown_near", field, name=name[:200], near=near[0], path=path)
+    if "/" in name:
+        places = home.looked_in(name)[:400]
+        return _problem("dataset_nowhere", field, name=name[:200], path=path, places=places)
+    return _problem("dataset_unknown", field, name=name[:200], path=path)
+
+
+def _problem(code: str, field: str = "", **params: str | int | float) -> Problem:
+    return Problem(code=code, field=field, params=params)

@@ -1,0 +1,142 @@
+"""The registry of data sets, dataset_info.json, written: one writer at a time, nothing lost.
+
+What is not ours in it (entries, keys, their order) stays as it is.
+"""
+
+import errno
+import json
+import os
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from backend.contract.arguments.field import Value
+from backend.contract.arguments.names import check_name
+from backend.contract.base import boundary
+from backend.contract.base.files import write_atomic
+from backend.contract.base.home import looked_in
+from backend.contract.base.problems import DataError, DiskFullError, Problem
+from backend.contract.base.run_files import hold
+from backend.contract.registry import dataset_info
+from backend.contract.registry.dataset_info import REGISTRY, Entry, folder_of
+
+LOCK = f".{REGISTRY}.lock"
+WAIT_S = 30.0
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+Content = dict[str, object]
+
+
+def register(
+    name: str, entry: Mapping[str, object], dataset_dir: Value, *, overwrite: bool = False
+) -> Entry:
+    """Add an entry to dataset_info.json, or put it in the place of the one of this name.
+
+    Raises DataError: a bad name, one that is taken (unless `overwrite`) or differs from another
+    only in case or accents, a bad entry, a registry that cannot be read or written; DiskFullError.
+    """
+    registry = _place(dataset_dir)
+    made = judged(name, entry, dataset_dir)
+
+    def add(content: Content) -> None:
+        _refuse_taken(name, content, registry, overwrite)
+        content[name] = dict(entry)
+
+    _change(registry, add)
+    return made
+
+
+def judged(name: str, entry: Mapping[str, object], dataset_dir: Value) -> Entry:
+    """The entry as it will be read. Raises DataError where the name or the entry is bad."""
+    registry = _place(dataset_dir)
+    problem = check_name(name)
+    if problem is not None:
+        raise DataError(problem)
+    made = dataset_info.parsed(name, entry, registry)
+    if made.problems:
+        raise DataError(*made.problems)
+    return made
+
+
+def remove(name: str, dataset_dir: Value) -> None:
+    """Take an entry out of dataset_info.json; its files stay. Raises as register does."""
+    registry = _place(dataset_dir)
+    if not os.path.lexists(registry):
+        where = looked_in(f"{dataset_dir or 'data'}/{REGISTRY}")
+        raise DataError(Problem(code="registry_missing", params={"path": where}))
+
+    def take(content: Content) -> None:
+        if name not in content:
+            params = {"name": name[:200], "path": str(registry)}
+            raise DataError(Problem(code="dataset_unknown", params=params))
+        del content[name]
+
+    _change(registry, take)
+
+
+def _place(dataset_dir: Value) -> Path:
+    """The registry's file. Raises DataError where dataset_dir is a word for a hub."""
+    given = str(dataset_dir or "")
+    if given == dataset_info.ONLINE or given.startswith(dataset_info.REMOTE):
+        params = {"value": given}
+        raise DataError(Problem(code="registry_no_folder", field="dataset_dir", params=params))
+    return folder_of(dataset_dir) / REGISTRY
+
+
+def twin(name: str, known: Mapping[str, object]) -> str:
+    """The known name that is the same but for case and the way accents are written, or ""."""
+    return next((other for other in known if other != name and _folded(other) == _folded(name)), "")
+
+
+def _refuse_taken(name: str, content: Content, registry: Path, overwrite: bool) -> None:
+    given = {"name": name, "path": str(registry)}
+    if name in content and not overwrite:
+        raise DataError(Problem(code="dataset_taken", field="name", params=given))
+    other = twin(name, content)
+    if other:
+        params = {**given, "other": other}
+        raise DataError(Problem(code="dataset_twin", field="name", params=params))
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _change(registry: Path, change: Callable[[Content], None]) -> None:
+    """Read, change and write the registry while nobody else does."""
+    boundary.require(registry)
+    try:
+        registry.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(registry):
+            there = registry.resolve()
+            content = dataset_info.content(there, exact=True) if there.exists() else {}
+            change(content)
+            mode = there.stat().st_mode & 0o777 if there.exists() else 0o644
+            write_atomic(there, _text(content))
+            there.chmod(mode)
+    except OSError as error:
+        raise _unwritten(registry, error) from None
+
+
+@contextmanager
+def _locked(registry: Path) -> Iterator[None]:
+    handle = hold(registry.with_name(LOCK), WAIT_S)
+    if handle is None:
+        raise DataError(Problem(code="registry_busy", params={"path": str(registry)}))
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _text(content: Content) -> bytes:
+    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _unwritten(path: Path, error: OSError) -> DataError | DiskFullError:
+    reason = error.strerror or str(error)
+    if error.errno in FULL:
+        return DiskFullError(Problem(code="disk_full_data", params={"path": str(path)}))
+    return DataError(Problem(code="file_unwritable", params={"file": str(path), "reason": reason}))

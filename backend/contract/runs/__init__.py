@@ -1,0 +1,1 @@
+"""Folders of runs: names, files, states, checkpoints, and how they are resumed."""

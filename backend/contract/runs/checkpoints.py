@@ -1,0 +1,215 @@
+"""Checkpoints of a run: offered when whole, and whole means that the manifest holds.
+
+manifest.json is written last: {"step", "epoch", "eval_loss", "files": {name: {"size", "sha256"}}}.
+"""
+
+import datetime
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from backend.contract.base.files import dump, read_json, write_atomic
+from backend.contract.base.problems import Problem, RunFolderError
+
+MANIFEST = "manifest.json"
+FOLDER = re.compile(r"checkpoint-(\d{1,12})")
+TRAINER_STATE = "trainer_state.json"
+STATE = ("optimizer.pt", "scheduler.pt")
+OF_DEEPSPEED = "latest"  # it names the folder with everything else
+GRAIN = 2.0  # seconds, of the coarsest file systems
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files are all there with the right sizes."""
+
+    step: int
+    path: Path
+    created: str  # ISO time
+    eval_loss: float | None = None
+    epoch: float | None = None
+
+
+def write_manifest(folder: Path) -> None:
+    """Record size and SHA-256 of every file of a finished checkpoint; this makes it offered."""
+    files = {
+        name: {"size": path.stat().st_size, "sha256": _sha256(path)}
+        for name, path in sorted(_files(folder))
+    }
+    content = {"step": _step(folder), **_measured(folder), "files": files}
+    write_atomic(folder / MANIFEST, dump(content))
+
+
+def checkpoints(path: Path) -> list[Checkpoint]:
+    """The whole checkpoints of a run folder, by step: sizes are compared, no file is read."""
+    return sorted(
+        (found for folder in _folders(path) if (found := _offered(folder))),
+        key=lambda each: each.step,
+    )
+
+
+def damaged(path: Path) -> list[Problem]:
+    """Each checkpoint with a manifest that its files do not agree with, by name and file."""
+    problems = (_size_problem(each) for each in _folders(path) if (each / MANIFEST).exists())
+    return [problem for problem in problems if problem]
+
+
+def verify(folder: Path) -> None:
+    """Compare every file with its SHA-256; RunFolderError names the first that differs.
+
+    A process reads a file once, and again only when its size or times have changed.
+    """
+    problem = _size_problem(folder)
+    if problem:
+        raise RunFolderError(problem)
+    for name, expected in _listed(folder).items():
+        try:
+            agrees = _known_sha256(folder / name) == expected.get("sha256")
+        except OSError:
+            agrees = False
+        if not agrees:
+            raise RunFolderError(_damage(folder, name))
+
+
+def newest_whole(
+    path: Path, fits: Callable[[Path], bool] = Path.is_dir
+) -> tuple[Checkpoint | None, list[Problem]]:
+    """The newest checkpoint of a run folder whose hashes hold and that `fits`, or None; and what is
+    wrong with each one that is newer."""
+    problems: list[Problem] = []
+    for folder in sorted(_folders(path), key=_step, reverse=True):
+        if not (folder / MANIFEST).exists():  # the run ended while it was being saved
+            continue
+        try:
+            verify(folder)
+        except RunFolderError as error:
+            problems += error.problems
+            continue
+        if fits(folder):
+            return _offered(folder), problems
+    return None, problems
+
+
+def resumable(folder: Path) -> bool:
+    """Whether a checkpoint keeps its optimizer's state: save_only_model leaves it out. One that
+    keeps no state of a trainer at all is the trainer's to refuse."""
+    names = (TRAINER_STATE, *STATE)
+    present = [(folder / name).is_file() for name in names]
+    return not present[0] or all(present) or (folder / OF_DEEPSPEED).is_file()
+
+
+def passed_over(checkpoint: Path) -> list[Problem]:
+    """What is wrong with the checkpoints beside this one that are newer; every file is read."""
+    problems: list[Problem] = []
+    for folder in sorted(_folders(checkpoint.parent), key=_step, reverse=True):
+        if _step(folder) > _step(checkpoint) and (folder / MANIFEST).exists():
+            try:
+                verify(folder)
+            except RunFolderError as error:
+                problems += error.problems
+    return problems
+
+
+def _step(folder: Path) -> int:
+    match = FOLDER.fullmatch(folder.name)
+    return int(match[1]) if match else 0
+
+
+def _offered(folder: Path) -> Checkpoint | None:
+    row = read_json(folder / MANIFEST)
+    if not row or _size_problem(folder):
+        return None
+    changed = datetime.datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime).astimezone()
+    return Checkpoint(
+        step=_step(folder),
+        path=folder,
+        created=changed.isoformat(timespec="seconds"),
+        eval_loss=_number(row.get("eval_loss")),
+        epoch=_number(row.get("epoch")),
+    )
+
+
+def _size_problem(folder: Path) -> Problem | None:
+    """The first file that is missing, of another size, a link, or nothing that the saver wrote."""
+    listed = _listed(folder)
+    if not listed:
+        return _damage(folder, MANIFEST)
+    for name, expected in listed.items():
+        path = folder / name
+        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+        if not inside or path.is_symlink() or not path.is_file():
+            return _damage(folder, name)
+        if path.stat().st_size != expected.get("size"):
+            return _damage(folder, name)
+    return None
+
+
+def _damage(folder: Path, name: str) -> Problem:
+    params = {"path": str(folder), "file": name[:200]}
+    return Problem(code="checkpoint_damaged", field="resume_from_checkpoint", params=params)
+
+
+def _listed(folder: Path) -> dict[str, dict[str, object]]:
+    files = read_json(folder / MANIFEST).get("files")
+    if not isinstance(files, dict) or not all(isinstance(row, dict) for row in files.values()):
+        return {}
+    return files
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    try:
+        entries = list(os.scandir(path))
+    except OSError:
+        return
+    for entry in entries:
+        if FOLDER.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+            yield path / entry.name
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every file but the manifest, with its name relative to the folder."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != MANIFEST:
+            yield name, path
+
+
+def _measured(folder: Path) -> dict[str, float]:
+    """Epoch, and evaluation loss at this very step, from the state that the Trainer saves."""
+    state = read_json(folder / TRAINER_STATE)
+    history = state.get("log_history")
+    rows = [row for row in history if isinstance(row, dict)] if isinstance(history, list) else []
+    here = [row for row in rows if row.get("step") == state.get("global_step")]
+    found = {
+        "epoch": _number(state.get("epoch")),
+        "eval_loss": next((_number(row["eval_loss"]) for row in here if "eval_loss" in row), None),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and value == value else None
+
+
+def _known_sha256(path: Path) -> str:
+    """The hash as it was computed last, unless the file was changed since, or just now: within the
+    grain of a file system's clock two changes have one time."""
+    stat = path.stat()
+    if abs(time.time() - max(stat.st_mtime, stat.st_ctime)) < GRAIN:
+        return _sha256(path)
+    return _sha256_at(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+
+
+@lru_cache(maxsize=4096)
+def _sha256_at(path: Path, _: tuple[int, ...]) -> str:
+    return _sha256(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

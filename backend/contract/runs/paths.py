@@ -1,0 +1,48 @@
+"""Paths of arguments made absolute where only the current folder gives them their meaning.
+
+A run's processes stand in the working folder, and what a run was started with is read again later
+and elsewhere: by the page, to chat with the result, to resume it. What lies in the working folder
+stays relative.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from backend.contract.arguments.field import Value, Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.fields.training import ZERO
+from backend.contract.base.home import data, find, output
+from backend.contract.registry.dataset_info import is_path, names
+
+OUTPUTS = {"output_dir", "export_dir"}  # written, see home.output
+SETS = {"dataset", "eval_dataset", "known_dataset"}
+ADAPTERS = (
+    "adapter_name_or_path",
+    "ref_model_adapters",
+    "reward_model_adapters",
+    "teacher_model_adapters",
+)
+# Values that are words, whatever the current folder holds.
+WORDS = {"deepspeed": ZERO, "resume_from_checkpoint": ("true", "auto", "false")}
+
+
+def anchored(values: Values) -> Values:
+    """The values with each relative path that lies in the current folder made absolute."""
+    return {name: _anchored(name, value) for name, value in values.items()}
+
+
+def _anchored(name: str, value: Value) -> Value:
+    if not isinstance(value, str) or name in OUTPUTS or value.lower() in WORDS.get(name, ()):
+        return value
+    if name in SETS or name in ADAPTERS:
+        sets = name in SETS
+        parts = names(value)
+        return ",".join(_place(part, find) if is_path(part) or not sets else part for part in parts)
+    if name in FIELDS and FIELDS[name].kind == "path":
+        return _place(value, data if name == "dataset_dir" else find)
+    return value
+
+
+def _place(given: str, look: Callable[[str], Path]) -> str:
+    found = look(given)
+    return given if found == output(given) else str(found)

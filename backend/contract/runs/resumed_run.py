@@ -1,0 +1,81 @@
+"""A run that goes on in its own folder from its newest checkpoint: its arguments, and the refusal
+of those that ask for another folder or another checkpoint."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.home import output, relative
+from backend.contract.base.problems import Problem, RunFolderError
+from backend.contract.base.run_files import ARGUMENTS
+from backend.contract.models.model_folder import local
+from backend.contract.runs.checkpoints import FOLDER, MANIFEST, verify
+from backend.contract.runs.resuming import FIELD, NEWEST, checkpoint_of
+from backend.contract.runs.run_view import RunView
+
+
+def arguments_of(
+    view: RunView, given: Mapping[str, object] | None = None
+) -> tuple[Values, list[Problem]]:
+    """The arguments of a training's run.json, with those that are `given` in their place, as of a
+    training that goes on in its folder; and what is wrong with what is given."""
+    known = {n: v for n, v in view.arguments.items() if n in FIELDS and "train" in FIELDS[n].tasks}
+    values, problems = parse({**known, **of_run(view.path), **(given or {})}, "train")
+    values, elsewhere = in_own_folder(values, view.path)
+    return values, problems + elsewhere
+
+
+def of_run(path: Path) -> Values:
+    """What says that a training goes on in this folder, from its newest checkpoint."""
+    return {"output_dir": relative(path), "overwrite_output_dir": False, FIELD: NEWEST[0]}
+
+
+def in_own_folder(values: Values, path: Path) -> tuple[Values, list[Problem]]:
+    """The values as of a training that goes on in the folder `path`, and a problem for each that
+    asks for another folder, or for another checkpoint than the newest one that is whole."""
+    asked = resolved(values)
+    folder = output(asked.output_dir or str(path))
+    elsewhere = {
+        "output_dir": folder.resolve() != path.resolve(),
+        "overwrite_output_dir": asked.overwrite_output_dir,
+    }
+    params = {"path": relative(path), **_way(path)}
+    problems = [
+        Problem(code="resume_other_folder", field=name, params=params)
+        for name, differs in elsewhere.items()
+        if differs
+    ]
+    point = (asked.resume_from_checkpoint or "").strip()
+    if point.lower() not in NEWEST:
+        problems += _other_checkpoint(point, path)
+    return {**values, **of_run(path)}, problems
+
+
+def _other_checkpoint(point: str, path: Path) -> list[Problem]:
+    """What keeps a run from going on from the checkpoint `point`: a path, or the name of its
+    folder in the run. Only the newest that is whole is taken: the ones after another would stay
+    beside those of the new way, and be taken for its newest."""
+    newest = checkpoint_of(resolved(of_run(path)))[0]
+    if newest is None:
+        return []  # said by the check of the paths
+    folder = path / point if FOLDER.fullmatch(point) else local(point)
+    params = {"path": point[:200] or "false", "run": relative(path), "newest": newest.name}
+    if folder.resolve().parent != path.resolve() or not (folder / MANIFEST).is_file():
+        return [Problem(code="resume_not_of_run", field=FIELD, params={**params, **_way(path)})]
+    try:
+        verify(folder)
+    except RunFolderError as error:
+        return list(error.problems)
+    if folder.resolve() == newest.resolve():
+        return []
+    return [Problem(code="resume_older", field=FIELD, params={**params, **_way(path, folder)})]
+
+
+def _way(path: Path, checkpoint: Path | None = None) -> dict[str, str]:
+    """The command that goes on from a checkpoint of the run in another folder."""
+    words = ["tuneboard", "train", relative(path / ARGUMENTS)]
+    words += [f"--{FIELD}", relative(checkpoint or path)]
+    return {"command": f"{shlex.join(words)} --output_dir"}

@@ -1,0 +1,375 @@
+"""A training that is resumed: from which checkpoint, with what changed, and what that does.
+
+What was then stands in the checkpoint itself, else in the run that it lies in; of a checkpoint that
+was written elsewhere only what its adapter_config.json says is known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.contract.arguments.arguments import (
+    active,
+    alpha_follows,
+    fields_of,
+    format_value,
+    parse,
+    resolved,
+)
+from backend.contract.arguments.field import Value, Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.files import read_json
+from backend.contract.base.home import looked_in, output, relative
+from backend.contract.base.problems import Problem, RunFolderError, UsageError
+from backend.contract.base.run_files import RUN
+from backend.contract.base.texts import t
+from backend.contract.models import devices
+from backend.contract.models.model_folder import ADAPTER_CONFIG, is_hub_id, local
+from backend.contract.registry.dataset_info import names
+from backend.contract.runs import position
+from backend.contract.runs.checkpoints import FOLDER, MANIFEST, newest_whole, resumable, verify
+from backend.contract.runs.position import Cut, Position
+from backend.contract.runs.resume_kinds import DEVICES, LAUNCH, Kind, begins_again, on_resume
+from backend.contract.runs.run_names import NAMING
+from backend.contract.runs.run_view import read
+from backend.contract.runs.states import State
+
+FIELD = "resume_from_checkpoint"
+NEWEST = ("true", "auto")
+SHOWN = 60  # characters of a value in a table
+Figures = Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """An argument (or "devices") with another value than the checkpoint was written with, and what
+    becomes of it; `figures` are what its text names."""
+
+    name: str
+    then: str
+    now: str
+    kind: Kind
+    effect: str
+    figures: Figures = field(default_factory=dict)
+
+    def text(self, lang: str = "en") -> str:
+        """What becomes of it, in words."""
+        if self.kind == "refused":
+            return self.problem().text(lang)
+        return t(f"resume.{self.effect}", lang, **self.figures)
+
+    def problem(self) -> Problem:
+        """Why it is refused."""
+        field = self.name if self.name in FIELDS else FIELD
+        params: Figures = {"name": self.name, "then": self.then, "now": self.now}
+        return Problem(code=self.effect, field=field, params=params)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumption:
+    """How a run goes on: `values` have what is kept put back; `total` counts all steps, those done
+    among them, and is 0 where it is not known; `nothing_left` where all of them are done;
+    `shortened` where the checkpoint's run was to take more steps than that; `damage` is what is
+    wrong with newer checkpoints, which are passed over."""
+
+    checkpoint: Path
+    step: int
+    values: Values
+    changes: tuple[Change, ...]
+    damage: tuple[Problem, ...] = ()
+    total: int = 0
+    nothing_left: bool = False
+    shortened: bool = False
+
+    def problems(self) -> list[Problem]:
+        """What keeps the run from going on."""
+        refused = [each.problem() for each in self.changes if each.kind == "refused"]
+        if refused or not self.nothing_left:
+            return refused
+        longer = "max_steps" if resolved(self.values).max_steps else "num_train_epochs"
+        params: Figures = {
+            "step": self.step,
+            "path": relative(self.checkpoint),
+            "longer": longer,
+        }
+        return [Problem(code="resume_nothing_left", field=FIELD, params=params)]
+
+    def place(self, path: str, lang: str = "en") -> str:
+        """From which checkpoint (named by `path`) the run goes on, after which step; or that it is
+        finished, or has no step left."""
+        if self.nothing_left:
+            key = "passed" if self.shortened else "finished"
+        elif 0 < self.total <= self.step:
+            key = "only_saves"
+        else:
+            key = "from_steps" if self.total else "from"
+        return t(f"resume.{key}", lang, path=path, step=self.step, total=self.total)
+
+    def rows(self, lang: str = "en") -> list[list[str]]:
+        """The difference as a table: argument, then, now, kind, what happens; titles first."""
+        titles = [
+            t(f"resume.column.{name}", lang) for name in ("name", "then", "now", "kind", "text")
+        ]
+        return [titles] + [
+            [each.name, each.then, each.now, t(f"resume.kind.{each.kind}", lang), each.text(lang)]
+            for each in self.changes
+        ]
+
+
+def resumption(values: Values) -> Resumption | None:
+    """How a training with these values goes on; None where it begins, or has no checkpoint that is
+    whole. The checkpoint is read whole, once for a process (see checkpoints.verify)."""
+    now = resolved(values)
+    checkpoint, damage = checkpoint_of(now)
+    if checkpoint is None:
+        return None
+    then = arguments_then(checkpoint, now)
+    if alpha_follows(values) and then.lora_rank != now.lora_rank:
+        now = now.replace(lora_alpha=then.lora_alpha)  # it follows: the rank is what was changed
+    way = _Way.of(checkpoint, then, now)
+    changes = way.changes()
+    kept = {each.name: getattr(then, each.name) for each in changes if each.kind == "kept"}
+    return Resumption(
+        checkpoint=checkpoint,
+        step=way.step,
+        values={**values, **kept},
+        changes=changes,
+        damage=tuple(damage),
+        total=way.total,
+        nothing_left=not way.steps_left and not _unfinished(checkpoint, now),
+        shortened=way.before is not None and way.before.total > max(way.total, way.step),
+    )
+
+
+def require(values: Values) -> Values:
+    """The values with what is kept put back. Raises UsageError where a training cannot go on so."""
+    found = resumption(values)
+    if found is None:
+        return dict(values)
+    problems = found.problems()
+    if problems:
+        raise UsageError(*problems)
+    return found.values
+
+
+def checked(values: Values) -> Values:
+    """As `require`. Raises RunFolderError where the checkpoint that is asked for is damaged or not
+    there, or none is whole."""
+    checkpoint, problems = checkpoint_of(resolved(values))
+    if checkpoint is None and problems:
+        raise RunFolderError(*problems)
+    return require(values)
+
+
+def is_asked(values: Arguments) -> bool:
+    """Whether a training is to be resumed."""
+    return _asked(values).lower() not in {"", "false"}
+
+
+def _asked(values: Arguments) -> str:
+    """The checkpoint, or the word for one, that is asked for."""
+    return (values.resume_from_checkpoint or "").strip()
+
+
+def checkpoint_of(values: Arguments) -> tuple[Path | None, list[Problem]]:
+    """The checkpoint that is asked for: a folder, or the newest of a run that is whole and has its
+    optimizer's state; and what is wrong with newer ones.
+
+    None where none is asked for, and where there is none: the problems say why.
+    """
+    if not is_asked(values):
+        return None, []
+    if _asked(values).lower() in NEWEST and not values.output_dir:
+        return None, [Problem(code="resume_needs_folder", field="output_dir")]
+    place, is_run = _place(values)
+    if is_run:
+        newest, damage = newest_whole(place, resumable)
+        if newest is None:
+            weights = newest_whole(place)[0]
+            last = _missing("checkpoint_not_resumable", weights.path) if weights else None
+            return None, [last or _missing("no_checkpoint", place), *damage]
+        return newest.path, damage
+    if not place.is_dir():
+        return None, [_missing("checkpoint_missing", looked_in(_asked(values)))]
+    try:
+        if (place / MANIFEST).exists():
+            verify(place)
+    except RunFolderError as error:
+        return None, list(error.problems)
+    if not resumable(place):
+        return None, [_missing("checkpoint_not_resumable", place)]
+    return place, []
+
+
+def _missing(code: str, place: Path | str) -> Problem:
+    return Problem(code=code, field=FIELD, params={"path": str(place)})
+
+
+def _place(values: Arguments) -> tuple[Path, bool]:
+    """The folder that is asked for, and whether it is that of a run: "true" means output_dir."""
+    asked = _asked(values)
+    if asked.lower() in NEWEST:
+        return output(values.output_dir or ""), True
+    path = local(asked)
+    return path, (path / RUN).is_file()
+
+
+def steps_in_all(before: Position, after: Position, then: Arguments, now: Arguments) -> int:
+    """How many steps a run takes in all that was at `before` and goes on at `after`."""
+    if now.max_steps:
+        return now.max_steps
+    same = before.cut_as(after) and not then.max_steps
+    if same and then.num_train_epochs == now.num_train_epochs:
+        return before.total
+    return after.steps_in_all(now.num_train_epochs)
+
+
+def arguments_then(checkpoint: Path, now: Arguments) -> Arguments:
+    """The arguments that a checkpoint was written with; what is not known of then counts as it is
+    `now`."""
+    then = _known_then(checkpoint)
+    return resolved(then) if "model_name_or_path" in then else now.replace(**then)
+
+
+def _known_then(checkpoint: Path) -> Values:
+    given = position.arguments(checkpoint)
+    if not given:
+        run = read_json(checkpoint.parent / RUN).get("arguments")
+        given = run if isinstance(run, dict) else {}
+    if given:
+        known = {n: v for n, v in given.items() if n in FIELDS and "train" in FIELDS[n].tasks}
+        return parse(known, "train")[0]
+    config = read_json(checkpoint / ADAPTER_CONFIG)
+    raw = {
+        "finetuning_type": str(config.get("peft_type") or "").lower() or None,
+        "lora_rank": config.get("r"),
+        "use_dora": config.get("use_dora"),
+        "use_rslora": config.get("use_rslora"),
+    }
+    return {name: value for name, value in raw.items() if isinstance(value, str | int)}
+
+
+def changed(then: Arguments, now: Arguments) -> list[str]:
+    """The arguments that apply in both and have another value now; secrets and places are none."""
+    applying = [{row.name for row in active(each.as_mapping(), "train")} for each in (then, now)]
+    return [
+        row.name
+        for row in fields_of("train")
+        if row.name in applying[0] & applying[1]
+        and row.name not in LAUNCH
+        and not row.secret
+        and not _same(row.name, getattr(then, row.name), getattr(now, row.name))
+    ]
+
+
+def world(values: Arguments) -> int:
+    """How many devices a training will have."""
+    return max(1, devices.group(values))
+
+
+def cut_of(values: Arguments, processes: int) -> Cut:
+    """How a training with so many processes cuts its rows."""
+    rows = values.per_device_train_batch_size * processes
+    return Cut(rows, values.gradient_accumulation_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """What is known of the way from a checkpoint on; `after` is None where the rows are others, or
+    where they lie is not known, and `total` is 0 where it follows from them."""
+
+    step: int
+    then: Arguments
+    now: Arguments
+    before: Position | None
+    after: Position | None
+    total: int
+
+    @classmethod
+    def of(cls, checkpoint: Path, then: Arguments, now: Arguments) -> "_Way":
+        match, before = FOLDER.fullmatch(checkpoint.name), Position.of(checkpoint)
+        step = before.step if before else int(match[1]) if match else 0
+        after, total = None, now.max_steps or 0
+        if before and not begins_again(changed(then, now), then, now):
+            after = before.going_on(cut_of(now, world(now)), before.size, before.order)
+            total = steps_in_all(before, after, then, now)
+        return cls(step=step, then=then, now=now, before=before, after=after, total=total)
+
+    @property
+    def steps_left(self) -> bool:
+        """Whether a step is left to do, as far as that is known."""
+        return not 0 < self.total <= self.step
+
+    def changes(self) -> tuple[Change, ...]:
+        """Every difference, with what becomes of it."""
+        found = [
+            self._change(name, getattr(self.then, name), getattr(self.now, name))
+            for name in changed(self.then, self.now)
+        ]
+        rows = self.then.per_device_train_batch_size
+        if self.before and self.before.batch != rows * world(self.now):
+            found.append(self._change(DEVICES, self.before.batch // rows, world(self.now)))
+        return tuple(found)
+
+    def _change(self, name: str, then: Value, now: Value) -> Change:
+        kind, effect = on_resume(name, self.then, self.now)
+        if effect in {"batch", DEVICES} and self.before is None:
+            kind, effect = "refused", "resume_place_unknown"
+        figures = {"next": self.step + 1, "step": self.step, "total": self.total}
+        if self.before:
+            figures["before"] = self.before.total
+        if self.after:
+            figures |= {"row": self.after.rows + 1, "size": self.after.size}
+            figures["epoch"] = self.after.epoch + 1
+        return Change(
+            name=name,
+            then=shown(then),
+            now=shown(now),
+            kind=kind,
+            effect=self._text_of(name, effect) if kind == "taken" else effect,
+            figures=figures,
+        )
+
+    def _text_of(self, name: str, effect: str) -> str:
+        """Which text says what an argument that is taken up does, given the steps that are left."""
+        same = self.before is not None and self.total == self.before.total
+        if name == "num_train_epochs" and self.now.max_steps:
+            return "length_by_steps"
+        if not self.steps_left:
+            return "length_done" if effect == "length" else "no_step_left"
+        if effect == "batch" and self.after:
+            return "batch_stream" if not self.after.size else "batch_same" if same else "batch"
+        if effect in {"batch", "rate", "length"} and not (self.total and self.before):
+            return f"{effect}_open"
+        return "length_same" if effect == "length" and same else effect
+
+
+def _unfinished(checkpoint: Path, values: Arguments) -> bool:
+    """Whether the run that goes on in its own folder has yet to save its result."""
+    if not values.output_dir:
+        return False
+    own = output(values.output_dir).resolve() == checkpoint.parent.resolve()
+    return own and read(checkpoint.parent).state is not State.SUCCEEDED
+
+
+def _same(name: str, then: Value, now: Value) -> bool:
+    """Whether two values mean the same: a path in another spelling does."""
+    if then == now:
+        return True
+    if not (FIELDS[name].kind == "path" or name in NAMING) or then is None or now is None:
+        return False
+    places = [
+        [
+            part if name in NAMING and is_hub_id(part) else str(local(part).resolve())
+            for part in names(each)
+        ]
+        for each in (then, now)
+    ]
+    return places[0] == places[1]
+
+
+def shown(value: Value) -> str:
+    """A value as a table shows it: one short word."""
+    text = format_value(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -1,0 +1,196 @@
+"""Runs by name: wherever a folder with a model or an adapter is asked for, a run may be named.
+
+`first`, `lora/first` and `SmolLM2-135M-Instruct/lora/first` mean the run whose folder ends so,
+`first/checkpoint-20` a checkpoint of it. A path that is there means what is there, unless it is a
+folder that is no run and holds nothing of the kind that is asked for.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.names import plain
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base import home
+from backend.contract.base.files import read_json
+from backend.contract.base.home import relative, saves
+from backend.contract.base.problems import Problem
+from backend.contract.base.run_files import RUN
+from backend.contract.models.model_folder import ADAPTER_CONFIG, CONFIG, local
+from backend.contract.registry.dataset_info import names
+from backend.contract.runs.checkpoints import FOLDER, MANIFEST, TRAINER_STATE, checkpoints
+from backend.contract.runs.paths import ADAPTERS, anchored
+from backend.contract.runs.run_view import folders
+
+MODELS = ("model_name_or_path", "ref_model", "teacher_model")
+REWARD = "reward_model"
+CHECKPOINT = "resume_from_checkpoint"
+NAMING = (*MODELS, *ADAPTERS, REWARD, CHECKPOINT)
+WORDS = {"true", "auto", "false"}  # of CHECKPOINT: no names
+PARTS = 3  # model, method, name
+SHOWN = 5
+
+
+def resolve(values: Values) -> tuple[Values, list[Problem]]:
+    """The values with each name of a run replaced by its folder, and a notice for each; paths in
+    the current folder are absolute then (see paths).
+
+    A name that means no run, or several, stays: `check` says so before anything is loaded.
+    """
+    whole, notices = dict(anchored(values)), []
+    arguments = resolved(values)
+    for field, given in _given(resolved(whole)):
+        parts = names(given) if FIELDS[field].kind == "list" else [given]
+        found = [_meant(part, field, arguments) for part in parts]
+        pairs = list(zip(parts, found, strict=True))
+        whole[field] = ",".join(
+            relative(each[0]) if len(each) == 1 else part for part, each in pairs
+        )
+        notices += [
+            Problem(
+                code="run_name_taken",
+                field=field,
+                params={"name": part, "path": relative(each[0])},
+                notice=True,
+            )
+            for part, each in pairs
+            if len(each) == 1
+        ]
+    return whole, notices
+
+
+def check(values: Arguments) -> list[Problem]:
+    """What is wrong with names of runs: one means several, or a run that has no such weights, or
+    nothing here (said of adapters only: a hub may have a model of one word, but no adapter)."""
+    found = (
+        _problem(part, field, values)
+        for field, given in _given(values)
+        for part in (names(given) if FIELDS[field].kind == "list" else [given])
+    )
+    return [problem for problem in found if problem]
+
+
+def find(name: str) -> list[Path]:
+    """The runs of any kind whose folders end as the name says."""
+    parts = Path(name).parts if _may_name(name) else ()
+    if not 0 < len(parts) <= PARTS:
+        return []
+    return [each for each in folders(saves()) if each.parts[-len(parts) :] == parts]
+
+
+def looked_in(name: str) -> str:
+    """Where a name was looked for that means nothing here, for a message: as a path, and as a run
+    (the folders of saves/ that it would be the end of)."""
+    places = [home.looked_in(name)]
+    parts = Path(name).parts if _may_name(name) else ()
+    if 0 < len(parts) <= PARTS:
+        places.append(str(saves().joinpath(*["*"] * (PARTS - len(parts)), *parts)))
+    return ", ".join(places)
+
+
+def _problem(name: str, field: str, values: Arguments) -> Problem | None:
+    meant = _meant(name, field, values)
+    if len(meant) == 1 or not _may_name(name):
+        return None
+    params = {"name": name, "paths": _listed(meant or find(name))}
+    if meant:
+        return Problem(code="run_name_ambiguous", field=field, params=params)
+    if os.path.lexists(local(name)):  # what is wrong with it is said by whoever reads it
+        return None
+    if find(name):
+        return Problem(code="run_name_without_weights", field=field, params=params)
+    if field in (*MODELS, CHECKPOINT) or "/" in name:
+        return None
+    near = _near(name)
+    code = "run_name_unknown_near" if near else "run_name_unknown"
+    params = {"name": name, "path": looked_in(name)} | ({"near": near} if near else {})
+    return Problem(code=code, field=field, params=params)
+
+
+def _given(values: Arguments) -> Iterator[tuple[str, str]]:
+    """The arguments that name a folder with weights, where they are given."""
+    for field in NAMING:
+        given = str(getattr(values, field) or "")
+        address = field == REWARD and values.reward_model_type == "api"
+        word = field == CHECKPOINT and given.lower() in WORDS
+        if given and not address and not word:
+            yield field, given
+
+
+def _meant(name: str, field: str, values: Arguments) -> list[Path]:
+    """The folders that a name may mean in an argument: none where it is a path or a hub's id."""
+    if not _may_name(name) or _is_there(name, field):
+        return []
+    *parts, last = Path(name).parts
+    point = last if FOLDER.fullmatch(last) else ""
+    found = [each / point for each in find("/".join(parts) if point else name)]
+    found = [each for each in found if _holds(each, field)]
+    for narrower in (_is_reward, _of_model, _of_method):
+        fitting = [each for each in found if narrower(each, field, values)]
+        found = fitting if fitting and len(found) > 1 else found
+    return found
+
+
+def _may_name(name: str) -> bool:
+    path = Path(name)
+    return (
+        bool(path.parts)
+        and not path.is_absolute()
+        and not {"..", "~"} & set(path.parts)
+        and "\0" not in name
+    )
+
+
+def _is_there(name: str, field: str) -> bool:
+    """Whether a path means what is there: a file, a run, or a folder with what the argument takes.
+    Another folder does not hide the run that has its name."""
+    place = local(name)
+    if not place.is_dir():
+        return os.path.lexists(place)
+    point = FOLDER.fullmatch(place.name) or (place / TRAINER_STATE).is_file()
+    return (place / RUN).is_file() or _holds(place, field) or (field == CHECKPOINT and bool(point))
+
+
+def _holds(folder: Path, field: str) -> bool:
+    """Whether weights of the kind that the argument takes lie there."""
+    if field == CHECKPOINT:
+        return bool(checkpoints(folder)) or (folder / MANIFEST).is_file()
+    adapter = (folder / ADAPTER_CONFIG).is_file()
+    return adapter or (field not in ADAPTERS and (folder / CONFIG).is_file())
+
+
+def _is_reward(folder: Path, field: str, _values: Arguments) -> bool:
+    scores = _arguments(folder).get("stage") == "rm"
+    return scores == field.startswith(REWARD)
+
+
+def _of_model(folder: Path, _field: str, values: Arguments) -> bool:
+    mine = values.model_name_or_path or ""
+    base = str(_arguments(folder).get("model_name_or_path") or "")
+    return bool(mine) and (base == mine or local(base) == local(mine) or plain(base) == plain(mine))
+
+
+def _of_method(folder: Path, _field: str, values: Arguments) -> bool:
+    method = _arguments(folder).get("finetuning_type")
+    return "finetuning_type" in values and method == values.finetuning_type
+
+
+def _arguments(folder: Path) -> Mapping[str, object]:
+    run = folder.parent if FOLDER.fullmatch(folder.name) else folder
+    arguments = read_json(run / RUN).get("arguments")
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def _near(name: str) -> str:
+    """The runs whose names are close to this one."""
+    known = folders(saves())
+    close = difflib.get_close_matches(name, {each.name for each in known}, n=3, cutoff=0.6)
+    return _listed([each for each in known if each.name in close])
+
+
+def _listed(paths: list[Path]) -> str:
+    return ", ".join(relative(each) for each in sorted(paths)[:SHOWN])

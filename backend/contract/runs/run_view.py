@@ -1,0 +1,205 @@
+"""A run as lists and panels show it, read from its folder.
+
+Never raises for what a folder holds: torn and foreign content counts as absent.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.names import plain
+from backend.contract.base import metrics, places, processes
+from backend.contract.base.files import read_json
+from backend.contract.base.home import saves
+from backend.contract.base.problems import Problem
+from backend.contract.base.processes import Process
+from backend.contract.base.run_files import (
+    EXIT,
+    LAUNCH,
+    METRICS,
+    PROBLEM,
+    RUN,
+    STATUS,
+    STOP,
+    SUPERVISOR_LOG,
+    last_word,
+)
+from backend.contract.runs import silence
+from backend.contract.runs.checkpoints import checkpoints
+from backend.contract.runs.states import Facts, State, state
+
+READING = {"loading", "tokenizing"}  # phases before the first step: what they count are rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """One look at a run."""
+
+    path: Path
+    name: str
+    model: str
+    method: str
+    task: str
+    created: str  # ISO time
+    sequence: int  # order of creation, whatever the clock did
+    state: State
+    reason: Problem | None
+    more: tuple[Problem, ...] = ()  # further problems of a failed run
+    step: int = 0
+    total_steps: int = 0  # 0 where it is not known
+    rows: tuple[int, int] = (0, 0)  # read of all, while the data is prepared
+    eta: float | None = None  # seconds
+    elapsed: float | None = None  # seconds since the launch, or that the run took
+    phase: str = ""
+    notices: tuple[Problem, ...] = ()
+    silence: tuple[Problem, ...] = ()  # said where nothing has been heard of it for long
+    arguments: Values = field(default_factory=dict)
+    argv: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over, one way or another."""
+        return self.state.ended
+
+    @property
+    def unsupervised(self) -> bool:
+        """Whether the child goes on and its supervisor is gone."""
+        return self.reason is not None and self.reason.code == "run_unsupervised"
+
+
+def read(path: Path) -> RunView:
+    """The run in a folder as it stands now."""
+    row = read_json(path / RUN)
+    token = str(row.get("token", ""))
+    where, reason = _state(path, token)
+    status = read_json(path / STATUS)
+    done, total = _whole(status.get("step")), _whole(status.get("total"))
+    reading = (status.get("counted") or status.get("phase")) in READING
+    step = (0 if reading else done) or _last_step(path)
+    arguments, argv = row.get("arguments"), row.get("argv")
+    model, method = _origin(path, arguments if isinstance(arguments, dict) else {})
+    return RunView(
+        path=path,
+        name=path.name,
+        model=model,
+        method=method,
+        task=str(row.get("kind", "")),
+        created=str(row.get("created", "")),
+        sequence=_whole(row.get("sequence")),
+        state=where,
+        reason=reason,
+        more=_problems(read_json(path / PROBLEM), "more") if where is State.FAILED else (),
+        step=step,
+        total_steps=(0 if reading else total) or (step if where is State.SUCCEEDED else 0),
+        rows=(done, total) if reading and not where.ended else (0, 0),
+        eta=None if where.ended else _number(status.get("eta")),
+        elapsed=_elapsed(path, ended=where.ended),
+        phase=str(status.get("phase", "")),
+        notices=(*_problems(row, "notices"), *_problems(status, "notices")),
+        silence=_silence(path, status, token, where),
+        arguments=arguments if isinstance(arguments, dict) else {},
+        argv=tuple(map(str, argv)) if isinstance(argv, list) else (),
+    )
+
+
+def resumption(view: RunView) -> Problem | None:
+    """Whether a training that ended too early can be resumed, and from which step; None where that
+    is no question. Sizes are compared, no file is read."""
+    if view.task != "train" or not view.ended or view.state is State.SUCCEEDED:
+        return None
+    points = checkpoints(view.path)
+    if not points:
+        return Problem(code="run_not_resumable", notice=True)
+    return Problem(code="run_resumable", params={"step": points[-1].step}, notice=True)
+
+
+def runs(root: Path) -> list[RunView]:
+    """All runs: those in saves (`root`), and those elsewhere that are known; the newest first."""
+    found = [read(folder) for folder in folders(root)]
+    return sorted(found, key=lambda view: (view.sequence, view.created), reverse=True)
+
+
+def folders(root: Path) -> list[Path]:
+    """The folders of all runs, as `runs` lists them, in no order."""
+    found = [file.parent for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")]
+    return [*(each for each in found if places.is_usual(root, each)), *places.known(root)]
+
+
+def _state(path: Path, token: str) -> tuple[State, Problem | None]:
+    facts = _facts(path)
+    found = _judge(facts, token)
+    if found[0].ended and not facts.exit:
+        # The supervisor may have written exit.json and gone between the two looks.
+        found = _judge(_facts(path), token)
+    return found
+
+
+def _judge(facts: Facts, token: str) -> tuple[State, Problem | None]:
+    """The supervisor does not carry the run's token, its child does."""
+    child = Process.from_json(facts.launch.get("child"))
+
+    def alive(process: Process) -> bool:
+        return processes.alive(process, token if process == child else "")
+
+    return state(facts, processes.boot_id(), alive)
+
+
+def _facts(path: Path) -> Facts:
+    problem = read_json(path / PROBLEM)
+    try:
+        age = time.time() - (path / SUPERVISOR_LOG).stat().st_mtime
+    except OSError:
+        age = float("inf")
+    return Facts(
+        exit=read_json(path / EXIT),
+        launch=read_json(path / LAUNCH),
+        problem=Problem.from_json(problem) if problem else None,
+        last_word=last_word(path),
+        stop=(path / STOP).exists(),
+        age=age,
+    )
+
+
+def _origin(path: Path, arguments: Mapping[str, object]) -> tuple[str, str]:
+    """Model and method: of the folder's place in saves/, else of the run's arguments."""
+    if places.is_usual(saves(), path):
+        return path.parent.parent.name, path.parent.name
+    model = str(arguments.get("model_name_or_path") or "")
+    return plain(model) if model else "", str(arguments.get("finetuning_type") or "")
+
+
+def _silence(
+    path: Path, status: Mapping[str, object], token: str, where: State
+) -> tuple[Problem, ...]:
+    if where not in {State.RUNNING, State.STOPPING}:
+        return ()
+    return silence.notices(path, status, read_json(path / LAUNCH), token)
+
+
+def _elapsed(path: Path, *, ended: bool) -> float | None:
+    if ended:
+        return _number(read_json(path / EXIT).get("seconds"))
+    began = _number(read_json(path / LAUNCH).get("uptime"))
+    return None if began is None else max(0.0, processes.uptime() - began)
+
+
+def _problems(row: Mapping[str, object], key: str) -> tuple[Problem, ...]:
+    """The problems in a list of a file, whatever else the file holds."""
+    rows = row.get(key)
+    found = [each for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
+    return tuple(Problem.from_json(each) for each in found)
+
+
+def _last_step(path: Path) -> int:
+    rows = metrics.last(path / METRICS)
+    return rows[-1].step if rows else 0
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and value == value else None

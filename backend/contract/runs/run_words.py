@@ -1,0 +1,59 @@
+"""What a run does and how far it is, in words, in a person's language."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from backend.contract.base.metrics import Row
+from backend.contract.base.texts import has, t
+from backend.contract.runs.run_view import RunView
+from backend.contract.runs.states import State
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+class Progress(NamedTuple):
+    """How far a run is: a share from 0 to 1, or None while that is unknown, and words."""
+
+    share: float | None
+    words: str
+
+
+def state(view: RunView, lang: str) -> str:
+    """The state, and while it runs what it does: "Running: training"."""
+    word = t(f"state.{view.state.value}", lang)
+    phase = f"panel.phase.{view.phase}"
+    if view.state != State.RUNNING or not has(phase):
+        return word
+    return t("panel.state", lang, state=word, phase=t(phase, lang))
+
+
+def progress(view: RunView, rows: Sequence[Row], lang: str) -> Progress:
+    """Step of steps (row of rows while they are read), epoch, time left and speed, where known."""
+    parts, key = [], "panel.rows" if view.rows[1] else "panel.step"
+    done, total = view.rows if view.rows[1] else (view.step, view.total_steps)
+    if total:
+        parts.append(t(key, lang, step=f"{done:,}", total=f"{total:,}"))
+    last = next((row for row in reversed(rows) if row.tokens is not None), None)
+    if last is not None and last.epoch is not None:
+        parts.append(t("panel.epoch", lang, epoch=f"{last.epoch:.2f}"))
+    if not view.ended and view.eta is not None:
+        parts.append(t("panel.left", lang, time=duration(view.eta)))
+    pace = next((row.tokens_per_second for row in reversed(rows) if row.tokens_per_second), None)
+    if pace:
+        parts.append(t("panel.speed", lang, speed=f"{pace:,.0f}"))
+    share = min(1.0, done / total) if total else None
+    return Progress(share, " · ".join(parts))
+
+
+def duration(seconds: float) -> str:
+    """1:05, 2:03:04, 3 d 04:00."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "–"
+    rest = round(seconds)
+    days, rest = divmod(rest, DAY)
+    hours, rest = divmod(rest, HOUR)
+    minutes, rest = divmod(rest, MINUTE)
+    if days:
+        return f"{days} d {hours:02}:{minutes:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

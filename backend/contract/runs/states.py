@@ -1,0 +1,139 @@
+"""The state of a run, decided by one pure function from what its folder says."""
+
+import enum
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from backend.contract.base.problems import STOPPED_EXIT, OutOfMemoryError, Problem
+from backend.contract.base.processes import Process
+
+START_SECONDS = 10.0  # a supervisor that has not written launch.json by then did not start
+CODES = {
+    126: "run_not_executable",
+    127: "run_program_missing",
+    5: "out_of_memory",
+    6: "run_disk_full",
+}
+# How a shell in between tells that SIGINT, SIGKILL or SIGTERM ended its child.
+SHELL_CODES = {128 + signal.SIGINT, 128 + signal.SIGKILL, 128 + signal.SIGTERM}
+
+
+class State(enum.Enum):
+    """Where a run stands; the names are those of state.<value> in locales."""
+
+    QUEUED = "QUEUED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+    KILLED = "KILLED"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    LOST = "LOST"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen any more."""
+        return self not in GOING
+
+
+DONE: dict[int, State] = {0: State.SUCCEEDED, STOPPED_EXIT: State.STOPPED}  # exit codes
+GOING = {State.QUEUED, State.STARTING, State.RUNNING, State.STOPPING}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a run folder says: exit.json and launch.json ({} where absent or torn), problem.json,
+    the exit code that the child noted when it had saved everything, whether stop.json is there,
+    and the seconds since the launch."""
+
+    exit: Mapping[str, object] = field(default_factory=dict)
+    launch: Mapping[str, object] = field(default_factory=dict)
+    problem: Problem | None = None
+    last_word: int | None = None
+    stop: bool = False
+    age: float = 0.0
+
+
+def state(
+    facts: Facts, boot_id: str, alive: Callable[[Process], bool]
+) -> tuple[State, Problem | None]:
+    """The state, and why it is so where there is something to say."""
+    if facts.exit:
+        return _ended(facts)
+    if not facts.launch:
+        if abs(facts.age) < START_SECONDS:
+            return State.STARTING, None
+        return State.FAILED, Problem(code="run_never_started")
+    if facts.launch.get("boot_id") != boot_id:
+        if facts.last_word is not None:
+            return _unwatched(facts, stopped=facts.stop)
+        return State.LOST, Problem(code="run_lost")
+    going = State.STOPPING if facts.stop else State.RUNNING
+    if _lives(facts.launch.get("supervisor"), alive):
+        return going, None
+    if _lives(facts.launch.get("child"), alive):
+        return going, Problem(code="run_unsupervised", notice=True)
+    return _unwatched(facts, stopped=facts.stop)
+
+
+def _unwatched(facts: Facts, *, stopped: bool) -> tuple[State, Problem | None]:
+    """Nobody saw how it ended: the child's own word counts, then that a stop was asked."""
+    if facts.last_word is not None:
+        return _by_code(facts, facts.last_word)
+    if facts.problem:
+        return State.FAILED, facts.problem
+    if stopped:
+        return State.STOPPED, Problem(code="run_stopped_unwatched", notice=True)
+    return State.KILLED, Problem(code="run_vanished")
+
+
+def _lives(row: object, alive: Callable[[Process], bool]) -> bool:
+    process = Process.from_json(row)
+    return process is not None and alive(process)
+
+
+def _ended(facts: Facts) -> tuple[State, Problem | None]:
+    """What exit.json means."""
+    code, number = facts.exit.get("code"), facts.exit.get("signal")
+    stopped = facts.exit.get("stopped") is True
+    if isinstance(code, int) and code in DONE:
+        return _by_code(facts, code)
+    if isinstance(number, int) and facts.last_word is not None:  # killed after its work was over
+        return _by_code(facts, facts.last_word)
+    if stopped and (_forced(number) or code in SHELL_CODES):
+        return State.STOPPED, Problem(code="run_stopped_hard", notice=True)
+    if facts.exit.get("out_of_memory") is True or code == OutOfMemoryError.exit_code:
+        return State.OUT_OF_MEMORY, facts.problem or Problem(code="out_of_memory")
+    if isinstance(number, int):
+        return State.KILLED, _killed(number)
+    if isinstance(code, int):
+        return _by_code(facts, code)
+    return _unwatched(facts, stopped=stopped)
+
+
+def _by_code(facts: Facts, code: int) -> tuple[State, Problem | None]:
+    """What an exit code means, whoever noted it."""
+    if code in DONE:
+        return DONE[code], None
+    if code == OutOfMemoryError.exit_code:
+        return State.OUT_OF_MEMORY, facts.problem or Problem(code="out_of_memory")
+    return State.FAILED, facts.problem or _failed(code)
+
+
+def _forced(number: object) -> bool:
+    return number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
+
+
+def _killed(number: int) -> Problem:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = "?"
+    return Problem(code="run_killed", params={"signal": number, "name": name})
+
+
+def _failed(code: int) -> Problem:
+    return Problem(code=CODES.get(code, "run_failed"), params={"code": code})

@@ -1,0 +1,335 @@
+"""Rows as the model will see them: `tuneboard data tokens`, `tuneboard data stats`, and the page's
+child.
+
+`python -m backend.data.inspection serve` answers requests, a JSON line each, until its standard
+input ends or nothing was asked for IDLE_S:
+
+    {"do": "tokens", "values": {...}, "first": 0, "count": 5}
+    {"do": "stats", "values": {...}, "exact": false}
+
+with {"progress": [done, all]} any number of times, then {"answer": {...}} or {"problems": [...]}.
+All of it is made by the code that trains.
+"""
+
+import itertools
+import json
+import os
+import select
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from backend.contract.arguments.arguments import from_argv, parse, resolved
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.printed import say
+from backend.contract.base.problems import Problem, TuneboardError, UsageError, errors
+from backend.contract.base.texts import t
+from backend.contract.runs import run_names
+from backend.data import lengths, template_check, templates, tokens, window
+from backend.data.rendering import Template
+from backend.datafiles.values import dumps
+from backend.model import load
+
+IDLE_S = 900.0
+CHECKED = 200  # rows that the template is checked on
+HELD = 4  # tokenizers
+# Arguments that change neither tokenizer nor template.
+OF_DATA = {
+    "dataset",
+    "dataset_dir",
+    "max_samples",
+    "cutoff_len",
+    "packing",
+    "neat_packing",
+    "per_device_train_batch_size",
+    "train_on_prompt",
+    "mask_history",
+}
+
+Opened = tuple[Template, str | None]  # the template, and the tokenizer's own as jinja
+Progress = Callable[[int, int], None]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`serve`, `tokens ...` or `stats ...`; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands = {"tokens": tokens_command, "stats": stats_command}
+    if words == ["serve"]:
+        return serve()
+    try:
+        if not words or words[0] not in commands:
+            raise UsageError(Problem(code="inspection_usage"))
+        return commands[words[0]](["--json", *words[1:]])
+    except TuneboardError as error:
+        sys.stderr.write(str(error) + "\n")
+        return error.exit_code
+
+
+def tokens_command(words: list[str]) -> int:
+    """`tuneboard data tokens ... [--rows 0:3] [--json]`. Raises TuneboardError."""
+    as_json, words = _flag(words, "--json")
+    first, last, words = _rows(words)
+    values = _values(words)
+    opened = _opened(values)
+    found, notices = _seen(values, opened, first, last - first)
+    for line in found:
+        if as_json:
+            say(dumps(_worded(line)))
+        else:
+            say(_marked(line, opened[0].tokenizer))
+    _notify(notices)
+    return 0
+
+
+def stats_command(words: list[str]) -> int:
+    """`tuneboard data stats ... [--exact] [--json]`. Raises TuneboardError."""
+    as_json, words = _flag(words, "--json")
+    exact, words = _flag(words, "--exact")
+    values = _values(words)
+    told: Progress = _progress if sys.stderr.isatty() else lambda *_: None
+    found, notices = _stats(values, _opened(values), exact, told)
+    if as_json:
+        notes = [problem.text() for problem in notices]
+        say(json.dumps({**found, "notices": notes}, ensure_ascii=False, indent=2))
+        return 0
+    for line in in_words(found):
+        say(line)
+    _notify(notices)
+    return 0
+
+
+def inspect_tokens(words: list[str]) -> list[dict[str, Any]]:
+    """The lines of `tokens` for rows first:last of the data sets. Raises TuneboardError."""
+    first, last, words = _rows(words)
+    values = _values(words)
+    return _seen(values, _opened(values), first, last - first)[0]
+
+
+def _values(words: list[str]) -> Arguments:
+    values, problems = from_argv(words, "train")
+    if errors(problems):
+        raise UsageError(*errors(problems))
+    _notify(problems)
+    return resolved(run_names.resolve(values)[0])
+
+
+def _opened(values: Arguments) -> Opened:
+    """The template of these values; raises ModelError, UsageError (no set, no model)."""
+    if not values.dataset:
+        raise UsageError(Problem(code="dataset_required", field="dataset"))
+    if not values.model_name_or_path:
+        raise UsageError(Problem(code="model_required", field="model_name_or_path"))
+    tokenizer = load.tokenizer(values)
+    own = templates.carried(tokenizer) or None
+    return templates.load(values, tokenizer), own
+
+
+def _seen(
+    values: Arguments, opened: Opened, first: int, count: int
+) -> tuple[list[dict[str, Any]], list[Problem]]:
+    template, own = opened
+    seen = window.see(values, template, first, count)
+    return seen.lines, template_check.check(
+        template, own, values, seen.conversations, seen.examples
+    )
+
+
+def _stats(
+    values: Arguments, opened: Opened, exact: bool, progress: Progress
+) -> tuple[dict[str, Any], list[Problem]]:
+    template, own = opened
+    found = lengths.stats(lengths.measure(values, template, exact, progress), values)
+    seen = window.see(values.replace(packing=False, neat_packing=False), template, 0, CHECKED)
+    return found, template_check.check(template, own, values, seen.conversations, seen.examples)
+
+
+def serve() -> int:
+    """Answer requests until standard input ends or nothing is asked for IDLE_S.
+
+    What libraries print goes to standard error, so that the answers stay whole lines.
+    """
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    held: dict[str, Opened] = {}
+    while select.select([sys.stdin], [], [], IDLE_S)[0]:
+        line = sys.stdin.readline()
+        if not line:
+            break
+        try:
+            _tell(out, {"answer": _answer(json.loads(line), held, out)})
+        except TuneboardError as error:
+            told = [{**one.to_json(), "notice": one.notice} for one in error.problems]
+            _tell(out, {"problems": told})
+    return 0
+
+
+def _answer(asked: Mapping[str, Any], held: dict[str, Opened], out: TextIO) -> dict[str, Any]:
+    parsed, problems = parse(asked["values"], "train")
+    if errors(problems):
+        raise UsageError(*errors(problems))
+    values = resolved(parsed)
+    opened = _kept(values, held)
+    if asked["do"] == "stats":
+        found, notices = _stats(
+            values,
+            opened,
+            bool(asked.get("exact")),
+            lambda done, whole: _tell(out, {"progress": [done, whole]}),
+        )
+    else:
+        template = opened[0]
+        seen = window.see(values, template, asked["first"], asked["count"])
+        notices = template_check.check(*opened, values, seen.conversations, seen.examples)
+        special = sorted({*template.tokenizer.all_special_ids, *_added(template.tokenizer)})
+        lines = [_drawn(line, template.tokenizer) for line in seen.lines]
+        found = {"lines": lines, "total": seen.total, "special": special}
+    return {**found, "notices": [one.to_json() for one in notices]}
+
+
+def _added(tokenizer: Any) -> list[int]:
+    return [index for index, token in tokenizer.added_tokens_decoder.items() if token.special]
+
+
+def _kept(values: Arguments, held: dict[str, Opened]) -> Opened:
+    """The template from the last requests, while neither arguments nor files have changed."""
+    if not values.dataset or not values.model_name_or_path:
+        return _opened(values)
+    folder = load.base_folder(values)
+    files = sorted((file.name, file.stat().st_mtime_ns) for file in folder.glob("*.js*"))
+    files += [(file.name, file.stat().st_mtime_ns) for file in folder.glob("*.jinja")]
+    rest = {name: value for name, value in values.as_mapping().items() if name not in OF_DATA}
+    key = json.dumps([rest, str(folder), files], sort_keys=True, default=str)
+    if key not in held:
+        while len(held) >= HELD:
+            del held[next(iter(held))]
+        held[key] = _opened(values)
+    return held[key]
+
+
+def _drawn(line: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
+    """The tokens of a line as the page draws them: [text, ids, learned], half characters joined."""
+    for side in window.SIDES:
+        if f"{side}input_ids" in line:
+            ids = line.pop(f"{side}input_ids")
+            labels = line.pop(f"{side}labels", [tokens.IGNORED] * len(ids))
+            line.pop(f"{side}tokens")
+            line.pop(f"{side}text")
+            line[f"{side}pieces"] = _pieces(ids, labels, tokenizer)
+    line.pop("position_ids", None)
+    return line
+
+
+def _pieces(ids: list[int], labels: list[int], tokenizer: Any) -> list[list[Any]]:
+    found: list[list[Any]] = []
+    held: list[int] = []
+    for token, label in zip(ids, labels, strict=True):
+        learned = label != tokens.IGNORED
+        if held and found[-1][2] != learned:
+            held = []
+        text = tokenizer.decode([*held, token])
+        if held:
+            found[-1] = [text, [*held, token], learned]
+        else:
+            found.append([text, [token], learned])
+        whole = not text.endswith("\ufffd") or len(held) >= 3
+        held = [] if whole else [*held, token]
+    return found
+
+
+def _tell(out: TextIO, content: object) -> None:
+    out.write(json.dumps(content, ensure_ascii=True) + "\n")
+    out.flush()
+
+
+def _worded(line: dict[str, Any]) -> dict[str, Any]:
+    """A refused row with the reason in words."""
+    if "refused" not in line:
+        return line
+    refused = line["refused"]
+    return {"row": line["row"], **refused, "problem": Problem.from_json(refused).text()}
+
+
+def _marked(line: dict[str, Any], tokenizer: Any) -> str:
+    """A row for the terminal: what is learned stands between the marks [[ and ]]."""
+    rows = ", ".join(map(str, line.get("rows", [line.get("row")])))
+    head = t("inspection.row", row=rows)
+    if "refused" in line:
+        return f"{head} {_worded(line)['problem']}"
+    sides = [side for side in window.SIDES if f"{side}text" in line]
+    texts = [
+        f"{side.rstrip('_') or ''}\n{_brackets(line, side, tokenizer)}".strip() for side in sides
+    ]
+    return "\n".join([head, *texts, ""])
+
+
+def _brackets(line: Mapping[str, Any], side: str, tokenizer: Any) -> str:
+    labels = line.get(f"{side}labels") or []
+    if not labels:
+        return str(line[f"{side}text"])
+    pairs = zip(line[f"{side}input_ids"], labels, strict=True)
+    parts = []
+    for learned, group in itertools.groupby(pairs, lambda pair: pair[1] != tokens.IGNORED):
+        text = tokenizer.decode([token for token, _ in group])
+        parts.append(f"[[{text}]]" if learned else text)
+    return "".join(parts)
+
+
+def in_words(found: Mapping[str, Any]) -> list[str]:
+    """The figures of `stats` as lines for the terminal."""
+    whole = found["of"] if found["of"] is not None else "?"
+    lines = [t("inspection.stats.rows", rows=found["rows"], of=whole, tokens=found["tokens"])]
+    lines += [
+        t("inspection.stats.lengths", kind=t(f"inspection.kind.{kind}"), **found["lengths"][kind])
+        for kind in lengths.KINDS
+    ]
+    cut, pad = found["cutoff"], found["padding"]
+    shares = {"rows": f"{cut['share_cut']:.1%}", "tokens": f"{cut['share_lost']:.1%}"}
+    lines.append(
+        t(
+            "inspection.stats.cut",
+            limit=cut["cutoff_len"],
+            count=cut["rows_cut"],
+            lost=cut["tokens_lost"],
+            **shares,
+        )
+    )
+    given = {"random": f"{pad['random']:.1%}", "grouped": f"{pad['grouped']:.1%}"}
+    lines.append(t("inspection.stats.padding", batch=pad["batch_size"], **given))
+    packed = found["packing"]
+    if packed:
+        filled, saved = f"{packed['filled']:.1%}", f"{packed['saved']:.1%}"
+        count = packed["sequences"]
+        lines.append(t("inspection.stats.packing", count=count, filled=filled, saved=saved))
+    return lines
+
+
+def _notify(notices: list[Problem]) -> None:
+    for notice in notices:
+        say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
+
+
+def _progress(done: int, whole: int) -> None:
+    sys.stderr.write(f"\r{done:,} / {whole or '?'}")
+    sys.stderr.flush()
+
+
+def _flag(words: list[str], name: str) -> tuple[bool, list[str]]:
+    return name in words, [word for word in words if word != name]
+
+
+def _rows(words: list[str]) -> tuple[int, int, list[str]]:
+    """The numbers of --rows first:last, and the other words."""
+    at = next((i for i, word in enumerate(words) if word.split("=")[0] == "--rows"), None)
+    if at is None:
+        return 0, 3, words
+    value, end = words[at].partition("=")[2], at + 1
+    if "=" not in words[at]:
+        value, end = "".join(words[at + 1 : at + 2]), at + 2
+    first, colon, last = value.partition(":")
+    if not (colon and first.isdecimal() and last.isdecimal()):
+        raise UsageError(Problem(code="inspection_usage"))
+    return int(first), int(last), words[:at] + words[end:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

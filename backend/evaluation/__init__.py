@@ -1,0 +1,1 @@
+"""Loss and perplexity on a data set, and answers scored against labels."""

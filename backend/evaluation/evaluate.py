@@ -1,0 +1,241 @@
+"""`tuneboard eval`: loss and perplexity on a data set, and answers scored against its labels."""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from torch.nn import functional
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.files import write_atomic
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.runs import run_folder
+from backend.data import prepare, templates
+from backend.evaluation import scores
+from backend.model import load, soft_prompts, value_head
+from backend.model.generation import Sampling, context_length, end_ids, pad_id
+from backend.running.failures import Stopped
+from backend.running.report import Report, finite
+from backend.training.batches import Collator
+from backend.training.preference import PairCollator, answer_ends
+from backend.training.token_loss import learned_logits
+
+PREDICTIONS = "generated_predictions.jsonl"
+EVAL_RESULTS = "eval_results.json"
+PREDICT_RESULTS = "predict_results.json"
+MAX_EXPONENT = 700.0  # the largest loss whose exponential is a float
+
+Results = dict[str, float | None]
+
+
+def run(values: Arguments, folder: Path) -> None:
+    """Evaluate as the arguments say and write the results into the run folder.
+
+    Raises UsageError (nothing to do), DataError, ModelError, or Stopped when the person asked.
+    """
+    predicts = values.do_predict or values.predict_with_generate
+    if not (predicts or values.do_eval):
+        raise UsageError(Problem(code="nothing_to_evaluate", field="do_eval"))
+    report = Report(folder)
+    report.phase("loading")
+    load.base_architecture(values)  # what cannot be loaded is refused before data is read
+    for notice in load.base_notices(values):
+        report.notice(notice)
+    tokenizer = load.tokenizer(values)
+    template = templates.load(values, tokenizer)
+    evaluation = prompts = None
+    if values.do_eval:
+        report.phase("tokenizing")
+        evaluation = prepare.training(values, tokenizer, template, report).evaluation
+    if predicts:
+        report.phase("tokenizing")
+        prompts = prepare.prompts(values, tokenizer, template, report)
+    report.phase("loading")
+    model = load.model(values, training=False)
+    results: Results = {}
+    if evaluation is not None:
+        measure = _preferences if values.stage == "rm" else _loss
+        results |= measure(model, evaluation, tokenizer.pad_token_id or 0, values, report)
+        _write(folder / EVAL_RESULTS, results)
+    if prompts is not None:
+        predicted = Predictor(model, tokenizer, template, values).run(prompts, folder, report)
+        _write(folder / PREDICT_RESULTS, predicted)
+        results |= predicted
+    _write(folder / run_folder.RESULTS, results)
+
+
+def _loss(model: Any, rows: Any, pad_id: int, values: Arguments, report: Report) -> Results:
+    """Mean negative log-likelihood of the learned tokens (nats a token), and its exponential."""
+    report.phase("evaluating")
+    began = time.monotonic()
+    total, count = 0.0, 0
+    for inputs in _inputs(model, rows, Collator(pad_id), values, report):
+        with torch.inference_mode():
+            logits, targets = learned_logits(model, inputs)
+            total += functional.cross_entropy(logits.float(), targets, reduction="sum").item()
+        count += targets.numel()
+    loss = total / max(count, 1)
+    return {
+        "eval_loss": finite(loss),
+        "eval_perplexity": finite(math.exp(min(loss, MAX_EXPONENT))),
+        **_pace("eval", len(rows), began),
+    }
+
+
+def _preferences(model: Any, rows: Any, pad_id: int, values: Arguments, report: Report) -> Results:
+    """How a reward model scores pairs: its loss, and the figures that its training has, too."""
+    report.phase("evaluating")
+    began = time.monotonic()
+    head = value_head.read(model, load.last_folder(values), "model_name_or_path")
+    found: list[torch.Tensor] = []
+    for inputs in _inputs(model, rows, PairCollator(pad_id), values, report):
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        with torch.inference_mode():
+            rewards = value_head.at_ends(model, head, ids, mask, answer_ends(inputs["labels"]))
+        found.append(torch.stack(rewards.chunk(2)).cpu())
+    chosen, rejected = torch.cat(found, dim=1)
+    figures = {
+        "eval_loss": -functional.logsigmoid(chosen - rejected),
+        "eval_rewards/chosen": chosen,
+        "eval_rewards/rejected": rejected,
+        "eval_rewards/margins": chosen - rejected,
+        "eval_rewards/accuracies": (chosen > rejected).float(),
+    }
+    means = {name: finite(each.mean().item()) for name, each in figures.items()}
+    return {**means, **_pace("eval", len(rows), began)}
+
+
+def _inputs(
+    model: Any, rows: Any, collate: Any, values: Arguments, report: Report
+) -> Iterator[dict[str, Any]]:
+    """Batches on the model's device, the longest rows first. Raises Stopped when it is asked."""
+    done = 0
+    for batch in _batches(list(rows["length"]), values.per_device_eval_batch_size):
+        if report.stop_requested():
+            raise Stopped
+        inputs = collate([rows[index] for index in batch])
+        yield {
+            name: value.to(model.device) if isinstance(value, torch.Tensor) else value
+            for name, value in inputs.items()
+        }
+        done += len(batch)
+        report.progress(done, len(rows))
+
+
+class Predictor:
+    """Generates an answer to every prompt, several at once, and scores them."""
+
+    def __init__(self, model: Any, tokenizer: Any, template: Any, values: Arguments) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._values = values
+        self._end = end_ids(model, tokenizer, template.stop_ids)
+        self._pad = pad_id(tokenizer, self._end)
+        self._sampling = Sampling.of(values)
+
+    def run(self, prompts: Sequence[Any], folder: Path, report: Report) -> Results:
+        """Predict and score; generated_predictions.jsonl grows as answers come.
+
+        At the end, or when the person stops it (Stopped), its rows are in the data's order.
+        """
+        report.phase("predicting")
+        torch.manual_seed(self._values.seed)
+        began = time.monotonic()
+        rows: dict[int, dict[str, str]] = {}
+        alone = soft_prompts.reads_alone(self._model)
+        size = 1 if alone else self._values.per_device_eval_batch_size
+        lengths = [len(prompt.prompt_ids) for prompt in prompts]
+        path = folder / PREDICTIONS
+        with path.open("w", encoding="utf-8") as file:
+            for batch in _batches(lengths, size):
+                answers = self._answers([prompts[index].prompt_ids for index in batch], report)
+                if answers is None:
+                    break
+                for index, answer in zip(batch, answers, strict=True):
+                    rows[index] = self._row(prompts[index], answer)
+                    _append(file, rows[index])
+                report.progress(len(rows), len(prompts))
+        write_atomic(path, "".join(_line(rows[index]) for index in sorted(rows)))
+        if len(rows) < len(prompts):
+            raise Stopped
+        pairs = [(row["label"], row["predict"]) for row in rows.values()]
+        found: Results = {f"predict_{name}": v for name, v in scores.mean_scores(pairs).items()}
+        return {**found, **_pace("predict", len(prompts), began)}
+
+    def _row(self, prompt: Any, answer: str) -> dict[str, str]:
+        text = self._tokenizer.decode(prompt.prompt_ids, skip_special_tokens=False)
+        return {"prompt": text, "label": prompt.label, "predict": answer}
+
+    def _answers(self, prompts: list[list[int]], report: Report) -> list[str] | None:
+        """The answers to a batch of prompts (token ids); None where a stop was asked meanwhile."""
+        longest = max(len(ids) for ids in prompts)
+        # the answers begin at one place, so the padding lies on the left
+        padded = [[self._pad] * (longest - len(ids)) + ids for ids in prompts]
+        mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
+        sampling = self._sampling.within(context_length(self._model), longest)
+        config = sampling.config(
+            self._end,
+            self._pad,
+            num_beams=self._values.num_beams,
+            length_penalty=self._values.length_penalty,
+        )
+        with torch.inference_mode():
+            output = self._model.generate(
+                input_ids=torch.tensor(padded, device=self._model.device),
+                attention_mask=torch.tensor(mask, device=self._model.device),
+                generation_config=config,
+                stopping_criteria=StoppingCriteriaList([_StopAsked(report)]),
+            )
+        if report.stop_requested():
+            return None
+        return [self._text(ids) for ids in output[:, longest:].tolist()]
+
+    def _text(self, ids: list[int]) -> str:
+        """The text up to the first end token; the rest of the row is filling."""
+        end = next((place for place, token in enumerate(ids) if token in self._end), len(ids))
+        skip = self._sampling.skip_special_tokens
+        return str(self._tokenizer.decode(ids[:end], skip_special_tokens=skip))
+
+
+class _StopAsked(StoppingCriteria):
+    """Ends a batch within a token once the person asks for a stop."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def __call__(self, input_ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        asked = self._report.stop_requested()
+        return torch.full((len(input_ids),), asked, dtype=torch.bool, device=input_ids.device)
+
+
+def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Indices in batches of like length, the longest first: what does not fit fails at once."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _pace(prefix: str, rows: int, began: float) -> Results:
+    seconds = max(time.monotonic() - began, 1e-6)
+    return {
+        f"{prefix}_runtime": round(seconds, 4),
+        f"{prefix}_samples_per_second": round(rows / seconds, 3),
+    }
+
+
+def _line(row: dict[str, str]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _append(file: TextIO, row: dict[str, str]) -> None:
+    file.write(_line(row))
+    file.flush()
+
+
+def _write(path: Path, results: Results) -> None:
+    write_atomic(path, json.dumps(results, indent=4, sort_keys=True) + "\n")

@@ -1,0 +1,1 @@
+"""Results for use elsewhere: merged weights, quantised ones, model cards, uploads."""

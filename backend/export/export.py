@@ -1,0 +1,214 @@
+"""Export: a model with its adapters merged, in one folder that needs nothing else.
+
+The folder appears at the end, whole; a failure, a stop or a full disk leaves nothing of it.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import AutoConfig, GenerationConfig
+
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.files import read_json, write_atomic
+from backend.contract.base.home import output
+from backend.contract.base.problems import ModelError, Problem, UsageError
+from backend.contract.models import model_folder
+from backend.contract.runs import run_folder
+from backend.data import templates
+from backend.data.rendering import Template
+from backend.export import gptq, hub_push, merging, model_card, modelfile
+from backend.export.new_folder import gigabytes, new_model_folder, require_free, require_room
+from backend.model import adapters, full_model, load, side_files
+from backend.model.architecture import Architecture
+from backend.model.tensors import dtype_of
+from backend.running.report import Report
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+GIGABYTE = 10**9  # as model files are measured
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is exported: the base model, its adapters in order, and the new dtype (None: each tensor
+    stays in its own)."""
+
+    base: Path
+    architecture: Architecture
+    adapters: Sequence[Path]
+    dtype: torch.dtype | None
+    target: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes of the weights that will be written."""
+        return sum(tensor.size_as(self.dtype) for tensor in self.architecture.tensors.values())
+
+
+def run(values: Arguments, folder: Path) -> None:
+    """Export as `values` say into export_dir; `folder` is the run's own, for reports.
+
+    Raises TuneboardError for what the person can act on, and Stopped.
+    """
+    began = time.monotonic()
+    report = Report(folder)
+    report.phase("loading")
+    plan = _plan(values)
+    for notice in load.base_notices(values):
+        report.notice(notice)
+    tokenizer = load.tokenizer(values)
+    template = templates.load(values, tokenizer)
+    for notice in template.notices:
+        report.notice(notice)
+    with new_model_folder(values, plan.target, plan.size) as made:
+        report.phase("exporting")
+        if values.export_quantization_bit:
+            gptq.quantize(plan.base, made, tokenizer, values)
+        else:
+            _write_weights(plan, values, made, report)
+        report.phase("saving")
+        _write_settings(plan, values, made, template)
+    size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
+    figures = {"bytes": size, "seconds": time.monotonic() - began}
+    write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
+    where = {"path": str(plan.target), "size": gigabytes(size)}
+    report.notice(Problem(code="exported", params=where, notice=True))
+    if values.export_hub_model_id:
+        _push(plan, str(values.export_hub_model_id), report)
+
+
+def _push(plan: Plan, name: str, report: Report) -> None:
+    report.phase("uploading")
+    place = hub_push.push(plan.target, name, "export_hub_model_id")
+    report.notice(Problem(code="hub_pushed", params={"name": place}, notice=True))
+
+
+def _plan(values: Arguments) -> Plan:
+    """Everything that can be refused, before anything is loaded or written."""
+    require_free(values)
+    target = output(str(values.export_dir))
+    base = load.base_folder(values)
+    if read_json(base / "config.json").get("quantization_config"):
+        params = {"path": str(base)}
+        raise ModelError(
+            Problem(code="export_quantized", field="model_name_or_path", params=params)
+        )
+    folders = load.adapter_folders(values)
+    adapters.require_mergeable(folders)
+    dtype = DTYPES.get(values.export_dtype)
+    plan = Plan(base, load.base_architecture(values), folders, dtype, target)
+    if plan.architecture.sees and values.export_quantization_bit:
+        problem = Problem(code="export_quantization_sees", field="export_quantization_bit")
+        raise UsageError(problem)
+    if folders and values.export_quantization_bit:
+        problem = Problem(code="export_quantization_and_adapter", field="export_quantization_bit")
+        raise UsageError(problem)
+    require_room(plan.target, plan.size)
+    return plan
+
+
+def _write_weights(plan: Plan, values: Arguments, made: Path, report: Report) -> None:
+    """Weights and config.json; tensor by tensor where the adapters are plain LoRA."""
+
+    def progress(done: int, total: int) -> None:
+        report.progress(done, total)  # raises Stopped
+
+    shard = int(values.export_size * GIGABYTE)
+    device = load.device() if values.export_device == "auto" else "cpu"
+    how = merging.How(plan.dtype, shard, "cpu" if device == "mps" else device, progress)
+    tensors = plan.architecture.tensors
+    deltas = merging.plain(plan.adapters, tensors, plan.architecture.renamed)
+    if deltas is None:
+        _merge_with_peft(plan, values, made, how)
+        return
+    merging.write(tensors, deltas, made, how)
+    config = read_json(plan.base / "config.json")
+    if plan.dtype is not None:
+        config.pop("torch_dtype", None)
+        config |= {"dtype": str(plan.dtype).removeprefix("torch.")}
+    (made / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    if values.trust_remote_code:  # to be there when config.json is read
+        for code in plan.base.glob("*.py"):
+            shutil.copy(code, made)
+
+
+def _merge_with_peft(plan: Plan, values: Arguments, made: Path, how: merging.How) -> None:
+    """Every kind of adapter that peft can merge; the whole model is in memory."""
+    stored = dtype_of(plan.architecture.tensors)
+    exact = torch.promote_types(stored, plan.dtype or stored)
+    model = load.base_model(values, dtype=exact).to(how.device)
+    if any(_touches_embeddings(adapter, model) for adapter in plan.adapters):
+        _untie(model)
+    total = len(plan.adapters) + 1
+    for done, adapter in enumerate(plan.adapters, start=1):
+        model = adapters.merge(model, [adapter])
+        how.progress(done, total)
+    model = model.to("cpu", plan.dtype or exact)
+    model.config.dtype = plan.dtype or exact
+    model.generation_config = GenerationConfig()  # the base's own is written in _write_settings
+    full_model.save(model, made, dtype=plan.dtype, shard=how.shard)
+    how.progress(total, total)
+
+
+def _touches_embeddings(adapter: Path, model: Any) -> bool:
+    """Whether an adapter changes the embeddings or the output layer, and not both as one."""
+    settings = read_json(adapter / model_folder.ADAPTER_CONFIG)
+    if settings.get("ensure_weight_tying"):
+        return False
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    own = {name for name, part in model.named_modules() if any(part is end for end in ends)}
+    lists = [settings.get(key) for key in ("target_modules", "modules_to_save")]
+    named = {each for found in lists for each in (found if isinstance(found, list) else [])}
+    return any(name == each or name.endswith(f".{each}") for name in own for each in named)
+
+
+def _untie(model: Any) -> None:
+    """Give the output layer weights of its own, which a merge into the embeddings leaves alone."""
+    head = model.get_output_embeddings()
+    if head is not None and head.weight is model.get_input_embeddings().weight:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone())
+        model.config.get_text_config().tie_word_embeddings = False
+        model.config.tie_word_embeddings = False
+        model.all_tied_weights_keys = {}
+
+
+def _write_settings(plan: Plan, values: Arguments, made: Path, template: Template) -> None:
+    """What the base has beside its weights, Ollama's Modelfile, and the model card."""
+    config = AutoConfig.from_pretrained(made, trust_remote_code=values.trust_remote_code)
+    carried = templates.saved(template, values)
+    ends = [*carried.answer_ends, *template.answer_ends]
+    side_files.SideFiles.of(values, template.tokenizer, template.name, ends).write(made, whole=True)
+    if values.export_modelfile:
+        context = getattr(config.get_text_config(), "max_position_embeddings", modelfile.CONTEXT)
+        text = modelfile.modelfile(carried, values, context)
+        (made / modelfile.NAME).write_text(text, encoding="utf-8")
+    (made / "README.md").write_text(_card(plan, values), encoding="utf-8")
+
+
+def _card(plan: Plan, values: Arguments) -> str:
+    """The model card: what was merged into what, and how to load it."""
+    base = model_card.public(load.base_name(values))
+    head = {
+        "base_model": base,
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["tuneboard"],
+    }
+    names = ", ".join(each.name for each in plan.adapters) or "none"
+    bits = values.export_quantization_bit
+    stored = plan.dtype or dtype_of(plan.architecture.tensors)
+    dtype = f"GPTQ {bits} bit" if bits else str(stored).removeprefix("torch.")
+    return (
+        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"
+        f"# {plan.target.name}\n\n"
+        f"Exported with Tuneboard: base model {base}, merged adapters: {names}, {dtype}.\n\n"
+        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        'model = AutoModelForCausalLM.from_pretrained("<this folder>")\n'
+        'tokenizer = AutoTokenizer.from_pretrained("<this folder>")\n```\n'
+    )

@@ -1,0 +1,153 @@
+"""Ollama's Modelfile for an exported folder: how to make a prompt, where to stop, how much to keep.
+
+Nothing is looked up by the model's name: the chat template is rendered with marked texts, and what
+it wrote around them becomes Ollama's (Go) template.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from backend.contract.arguments.typed import Arguments
+from backend.data.rendering import RENDER_ERRORS, Template
+
+CONTEXT = (
+    8192  # tokens; Ollama reserves memory for all of them, so a model's whole range is too much
+)
+NAME = "Modelfile"
+SYSTEM, FIRST, REPLY, SECOND = "System-2841", "First-2841", "Reply-2841", "Second-2841"
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a chat template writes around the texts of a conversation.
+
+    system_head, system_tail   before the system text, and between it and the first question; None
+                               where the template has no place for it
+    head                       before the first question where no system text is given
+    question_tail              after every question
+    reply_head                 then, before an answer that was given
+    prompt                     then, where the answer is to be written
+    between                    between an answer and the next question
+    late                       the system text stands before the last question, not the first
+    """
+
+    head: str
+    question_tail: str
+    reply_head: str
+    prompt: str
+    between: str
+    system_head: str | None = None
+    system_tail: str = ""
+    late: bool = False
+
+
+def modelfile(template: Template, values: Arguments, context: int) -> str:
+    """The text of a Modelfile for the folder it lies in; `context` is the range in tokens."""
+    lines = ["FROM ."]
+    around = surroundings(template)
+    if around is not None:
+        lines.append(f'TEMPLATE """{go_template(around)}"""')
+    if values.default_system:
+        lines.append(f'SYSTEM """{_unquoted(str(values.default_system))}"""')
+    lines += [f'PARAMETER stop "{_escaped(stop)}"' for stop in template.ends]
+    lines.append(f"PARAMETER num_ctx {min(context, CONTEXT)}")
+    return "\n\n".join(lines[:-1]) + f"\n{lines[-1]}\n"
+
+
+def surroundings(template: Template) -> Around | None:
+    """The parts of a chat template, or None where it is too unusual to be taken apart."""
+    talk = [_message("user", FIRST), _message("assistant", REPLY), _message("user", SECOND)]
+    told = [_message("system", SYSTEM), _message("user", FIRST)]
+    begin = _begin(template.tokenizer)
+    try:
+        head, answered, between, asked = _split(template, talk, (FIRST, REPLY, SECOND))
+    except RENDER_ERRORS:
+        return None
+    same = os.path.commonprefix([answered, asked])  # noqa: RUF071 (characters are meant)
+    rest = (answered[len(same) :], asked[len(same) :])
+    plain = Around(begin(head), same, *rest, between)
+    try:
+        system_head, system_tail, _ = _split(template, told, (SYSTEM, FIRST))
+        whole = template.write([told[0], *talk], None, add_generation_prompt=True)
+    except RENDER_ERRORS:
+        return plain
+    late = whole.find(FIRST) < whole.find(SYSTEM)
+    return dataclasses.replace(
+        plain, system_head=begin(system_head), system_tail=system_tail, late=late
+    )
+
+
+def go_template(around: Around) -> str:
+    """The same as a template for Ollama, over its .Messages."""
+    head, between = _literal(around.head), _literal(around.between)
+    reply = f"{_literal(around.reply_head)}{{{{ .Content }}}}"
+    tail = _literal(around.question_tail)
+    if around.late:
+        system = (
+            "{{ if and $.System (eq (len (slice $.Messages $i)) 1) }}{{ $.System }}"
+            f"{_literal(around.system_tail)}{{{{ end }}}}"
+        )
+        return (
+            '{{ $before := "" }}{{ range $i, $_ := .Messages }}{{ if eq .Role "user" }}'
+            f'{{{{ if eq $before "" }}}}{head}{{{{ else }}}}{between}{{{{ end }}}}'
+            f"{system}{{{{ .Content }}}}{tail}{{{{ $before = .Role }}}}"
+            f'{{{{ else if eq .Role "assistant" }}}}{reply}{{{{ end }}}}{{{{ end }}}}'
+            f"{_literal(around.prompt)}"
+        )
+    if around.system_head is None:  # the system text goes before the first question, as in training
+        system, after = f"{head}{{{{ .Content }}}}", "\n\n"
+    else:
+        system, after = f"{_literal(around.system_head)}{{{{ .Content }}}}", around.system_tail
+    question = (
+        f'{{{{ if eq $before "system" }}}}{_literal(after)}'
+        f'{{{{ else if eq $before "" }}}}{head}{{{{ else }}}}{between}{{{{ end }}}}'
+        f"{{{{ .Content }}}}{tail}"
+    )
+    return (
+        '{{ $before := "" }}{{ range .Messages }}'
+        f'{{{{ if eq .Role "system" }}}}{system}'
+        f'{{{{ else if eq .Role "user" }}}}{question}'
+        f"{{{{ else }}}}{reply}{{{{ end }}}}"
+        "{{ $before = .Role }}{{ end }}"
+        f"{_literal(around.prompt)}"
+    )
+
+
+def _message(role: Any, content: str) -> Any:
+    return {"role": role, "content": content}
+
+
+def _split(template: Template, messages: list[Any], marks: tuple[str, ...]) -> list[str]:
+    """What is written before, between and behind the marks. Raises ValueError if one is missing."""
+    rest = template.write(messages, None, add_generation_prompt=True)
+    parts = []
+    for mark in marks:
+        before, found, rest = rest.partition(mark)
+        if not found:
+            raise ValueError(f"{mark} is not in the rendering")
+        parts.append(before)
+    return [*parts, rest]
+
+
+def _begin(tokenizer: Any) -> Callable[[str], str]:
+    """Take away the begin token where the tokenizer adds it by itself: Ollama's does so, too."""
+    begin = tokenizer.bos_token_id
+    if begin is None or tokenizer("a")["input_ids"][:1] != [begin]:
+        return lambda text: text
+    return lambda text: text.removeprefix(str(tokenizer.bos_token))
+
+
+def _literal(text: str) -> str:
+    """Text that Go's template engine and the Modelfile's quotes leave alone."""
+    return _unquoted(text).replace("{{", '{{ "{{" }}')
+
+
+def _unquoted(text: str) -> str:
+    return text.replace('"""', '"\u200b""')
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,89 @@
+"""How tokens are drawn: one set of sampling values, and the library's configuration from it."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from backend.contract.arguments.typed import Arguments
+
+if TYPE_CHECKING:  # the server answers before the library is loaded
+    from transformers import GenerationConfig
+
+Model = Any
+Tokenizer = Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """The sampling values of one answer; temperature 0 or top_p 0 is greedy, top_k 0 keeps every
+    token, min_p those that are at least so likely as a part of the likeliest.
+
+    `stop` are texts that end the answer and are never shown; `seed` None: differently each time.
+    """
+
+    max_tokens: int = 1024
+    temperature: float = 0.95
+    top_p: float = 0.7
+    top_k: int = 50
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    skip_special_tokens: bool = True
+
+    @classmethod
+    def of(cls, values: Arguments) -> "Sampling":
+        """The sampling that the arguments of eval, chat or api ask for."""
+        return cls(
+            max_tokens=values.max_new_tokens,
+            temperature=values.temperature if values.do_sample else 0.0,
+            top_p=values.top_p,
+            top_k=values.top_k,
+            repetition_penalty=values.repetition_penalty,
+            skip_special_tokens=values.skip_special_tokens,
+        )
+
+    def within(self, context: int | None, prompt: int) -> "Sampling":
+        """The same with max_tokens cut to the room that a prompt of so many tokens leaves."""
+        if context is None:
+            return self
+        return replace(self, max_tokens=max(1, min(self.max_tokens, context - prompt)))
+
+    def config(self, end: tuple[int, ...], pad: int, **more: Any) -> "GenerationConfig":
+        """The configuration for model.generate; `end` are the token ids that end an answer."""
+        from transformers import GenerationConfig
+
+        draws = self.temperature > 0 and self.top_p > 0
+        drawn = {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
+        if self.min_p > 0:
+            drawn["min_p"] = self.min_p
+        return GenerationConfig(
+            do_sample=draws,
+            max_new_tokens=self.max_tokens,
+            repetition_penalty=self.repetition_penalty,
+            eos_token_id=list(end) or None,
+            pad_token_id=pad,
+            use_cache=True,
+            # else the library's defaults: anything else makes it warn that greedy ignores them
+            **(drawn if draws else {"temperature": 1.0, "top_p": 1.0, "top_k": 50}),
+            **more,
+        )
+
+
+def end_ids(model: Model, tokenizer: Tokenizer, template_ids: tuple[int, ...]) -> tuple[int, ...]:
+    """Every token id that ends an answer: the template's, the tokenizer's and the model's own."""
+    own = getattr(model.generation_config, "eos_token_id", None)
+    listed = own if isinstance(own, list | tuple) else [own]
+    found = [*template_ids, tokenizer.eos_token_id, *listed]
+    return tuple(dict.fromkeys(int(token) for token in found if token is not None))
+
+
+def pad_id(tokenizer: Tokenizer, end: tuple[int, ...]) -> int:
+    """The id that fills short rows: the tokenizer's, else an end id (masked either way)."""
+    return int(tokenizer.pad_token_id) if tokenizer.pad_token_id is not None else (end or (0,))[0]
+
+
+def context_length(model: Model) -> int | None:
+    """How many tokens, prompt and answer, the model was made for; None where it does not say."""
+    config = model.config.get_text_config()
+    length = getattr(config, "max_position_embeddings", None)
+    return int(length) if isinstance(length, int) and length > 0 else None

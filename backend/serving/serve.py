@@ -1,0 +1,261 @@
+"""`tuneboard api`, an OpenAI-compatible server, and `tuneboard chat`, the same in a terminal."""
+
+import errno
+import json
+import os
+import re
+import socket
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import uvicorn
+
+from backend.contract.arguments.field import FieldError, Value
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.base.slow_clients import TimedProtocol
+from backend.contract.base.texts import t
+from backend.model.generation import Sampling
+from backend.serving import engines
+from backend.serving.app import build
+from backend.serving.ask import Ask, Message
+from backend.serving.guard import is_loopback
+from backend.serving.protocol import assistant, error_body
+from backend.serving.reasoning import Piece
+from backend.serving.service import Service
+
+if TYPE_CHECKING:
+    from backend.serving.engine import Engine
+
+ENVIRONMENT = {
+    "host": "API_HOST",
+    "port": "API_PORT",
+    "api_key": "API_KEY",
+    "api_model_name": "API_MODEL_NAME",
+}
+GRACE_S = 2  # seconds that open answers get when the server ends
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def run(values: Arguments) -> int:
+    """Serve until Ctrl-C; the address is printed as `ready http://host:port` once it answers.
+
+    The model is loaded behind the running server; /health tells how far that is. Raises UsageError
+    (port taken, or an outside address without a key). Returns the exit code.
+    """
+    values = _with_environment(values)
+    host, key = values.host, values.api_key or None
+    if key is None and not is_loopback(host):
+        raise UsageError(Problem(code="api_key_required", field="host", params={"host": host}))
+    if values.infer_backend != "huggingface":
+        _tell_notices(engines.base_notices(values))
+        return engines.run(values, _model_name(values), key)
+    bound = _bind(host, values.port)
+    if os.environ.get("API_WITH_PARENT"):
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    service = Service(_model_name(values), lambda: _load(values), _tell)
+    app = build(service, Sampling.of(values), host=host, key=key)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http=ApiProtocol,
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_S,
+        ),
+        _address(host, bound.getsockname()[1]),
+        service,
+    )
+    try:
+        server.run(sockets=[bound])
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _end_with_parent() -> None:
+    """The page holds the other end of our standard input: when it is gone, so are we."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def chat_in_terminal(values: Arguments) -> int:
+    """Talk with the model: /clear begins anew, /exit or the end of the input ends it."""
+    talks = sys.stdin.isatty()
+    if talks:
+        _say(t("chat.loading"))
+    engine = _load(values)
+    sampling = Sampling.of(values)
+    messages: list[Message] = []
+    if talks:
+        _say(t("chat.welcome"))
+    for line in _lines(sys.stdin, t("chat.prompt") if talks else ""):
+        if line == "/clear":
+            messages.clear()
+            _say(t("chat.cleared"))
+            continue
+        messages.append({"role": "user", "content": line})
+        try:
+            message = _answer(engine, messages, sampling)
+        except UsageError as error:
+            messages.pop()
+            _say("\n".join(problem.text() for problem in error.problems), sys.stderr)
+        else:
+            messages.append(message)
+    return 0
+
+
+def _answer(engine: "Engine", messages: list[Message], sampling: Sampling) -> Message:
+    """One answer, shown as it grows, its thought in brackets; Ctrl-C ends it and keeps what was
+    said."""
+    reader = engine.style.reader(None)
+    pieces: list[Piece] = []
+
+    def show(piece: Piece) -> None:
+        thinks = bool(pieces and pieces[-1].reasoning)
+        if piece.reasoning:
+            _write(piece.reasoning if thinks else f"[{piece.reasoning}")
+        if piece.content:
+            _write(f"]\n{piece.content}" if thinks or piece.reasoning else piece.content)
+        if piece != Piece():
+            pieces.append(piece)
+
+    stopped = ""
+    try:
+        engine.answer(
+            Ask(messages=messages, sampling=sampling), lambda text: show(reader.add(text))
+        )
+    except KeyboardInterrupt:
+        stopped = f" [{t('chat.stopped')}]"
+    show(reader.end()[0])
+    _say(stopped)
+    return assistant(pieces, [])
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(CONTROLS.sub("", text))
+    sys.stdout.flush()
+
+
+def _lines(source: TextIO, prompt: str) -> Iterator[str]:
+    """What the person enters, blank lines left out, until /exit, the end of input or Ctrl-C."""
+    while True:
+        sys.stdout.write(prompt)
+        sys.stdout.flush()
+        try:
+            line = source.readline()
+        except KeyboardInterrupt:
+            line = ""
+        text = line.strip()
+        if not line or text == "/exit":
+            if prompt:
+                _say("")
+            return
+        if text:
+            yield text
+
+
+class ApiProtocol(TimedProtocol):
+    """Errors that come before the application is asked, in OpenAI's shape, too."""
+
+    def error_page(self, status: int, code: str) -> tuple[bytes, bytes]:
+        """Content type and body of an answer to what is no request, or comes too slowly."""
+        return b"application/json", json.dumps(error_body(t(f"http.{code}"), status, code)).encode()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says when it listens, and ends open answers instead of waiting for them."""
+
+    def __init__(self, config: uvicorn.Config, address: str, service: Service) -> None:
+        super().__init__(config)
+        self._address = address
+        self._service = service
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            _say(f"ready {self._address}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End, open answers first."""
+        self._service.cancel()
+        await super().shutdown(sockets)
+
+
+def _with_environment(values: Arguments) -> Arguments:
+    """API_HOST, API_PORT, API_KEY and API_MODEL_NAME stand in for absent arguments."""
+    merged: dict[str, Value] = {}
+    problems: list[Problem] = []
+    for name, variable in ENVIRONMENT.items():
+        given = os.environ.get(variable)
+        if not given or getattr(values, name) != FIELDS[name].default:
+            continue
+        try:
+            merged[name] = FIELDS[name].parse(given)
+        except FieldError as error:
+            problems.append(error.problem)
+    if problems:
+        raise UsageError(*problems)
+    return values.replace(**merged)
+
+
+def _model_name(values: Arguments) -> str:
+    """The name under which the model is served: as given, else the last part of its path."""
+    own = values.api_model_name
+    adapter = (values.adapter_name_or_path or "").rpartition(",")[2].strip()
+    path = adapter or str(values.model_name_or_path)
+    return str(own or Path(path).name or path)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket bound to the address. Raises UsageError with the reason where that fails."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen()
+    except OSError as error:
+        bound.close()
+        code = "port_forbidden" if error.errno == errno.EACCES else "port_in_use"
+        params: dict[str, str | int | float] = {"port": port, "host": host}
+        raise UsageError(Problem(code=code, field="port", params=params)) from error
+    return bound
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _load(values: Arguments) -> "Engine":
+    from backend.serving.engine import Engine  # torch: seconds, so not before the port answers
+
+    engine = Engine.load(values)
+    _tell_notices(engine.notices)
+    return engine
+
+
+def _tell_notices(notices: Iterable[Problem]) -> None:
+    for notice in notices:
+        _say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
+
+
+def _tell(problem: Problem | None) -> None:
+    if problem is None:
+        _say(t("serve.loaded"))
+    else:
+        _say(f"{t('cli.error')}: {problem.text()}", sys.stderr)
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    out = stream or sys.stdout
+    out.write(text + "\n")
+    out.flush()
