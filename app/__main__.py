@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from app.services.data import inbox, uploads
+from app.services.data import upload_folder, uploads
 from app.settings import (
     LOGIN,
     LOGIN_FILE,
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         prepare()
         boundary.confine(settings.allowed_paths)
         uploads.sweep()
-        box = inbox.opened()
+        box = upload_folder.opened()
         try:
             _serve(settings)
         finally:

@@ -15,7 +15,7 @@ from gradio import Blocks
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.services.data import inbox
+from app.services.data import upload_folder
 from backend.contract.base.problems import TuneboardError
 
 Refusal = tuple[int, str]
@@ -155,7 +155,7 @@ def _files(data: list[Any]) -> Iterator[str]:
 
 def _is_upload(path: str) -> bool:
     try:
-        inbox.require(Path(path))
+        upload_folder.require(Path(path))
     except (TuneboardError, OSError, ValueError):  # a name too long; a NUL in it
         return False
     return True

@@ -15,7 +15,7 @@ from app.guard import Guard
 from app.i18n import t
 from app.intake import Intake, tidy_uploads
 from app.requests import Requests
-from app.services.data import inbox
+from app.services.data import upload_folder
 from app.services.runs import runs, tail
 from app.settings import Settings
 from app.ui import CSS, HEAD, THEME, build
@@ -74,7 +74,7 @@ def build_app(settings: Settings) -> ASGIApp:
     )
     tidy_uploads()
     checked = Requests(api, blocks)
-    return Guard(Intake(checked, settings.max_upload, inbox.folder), settings)
+    return Guard(Intake(checked, settings.max_upload, upload_folder.folder), settings)
 
 
 def missing_words() -> gr.I18n:

@@ -20,7 +20,7 @@ from backend.contract.base.problems import DataError, DiskFullError, Problem
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import REGISTRY, folder_of
 from backend.datafiles import entering, values
-from backend.datafiles.wrong import wrong
+from backend.datafiles.errors import wrong
 from backend.export.new_folder import scratch
 from backend.running.failures import is_disk_full
 

@@ -14,9 +14,9 @@ from backend.contract.registry import dataset_info
 from backend.datafiles import formats, layouts
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
+from backend.datafiles.errors import wrong
 from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import RowError
-from backend.datafiles.wrong import wrong
 
 Row = dict[str, Any]
 Read = Callable[[Row], Conversation]

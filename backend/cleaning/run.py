@@ -8,11 +8,11 @@ from itertools import islice
 
 from backend.cleaning import output
 from backend.cleaning.duplicates import fingerprint
+from backend.cleaning.normalize import tidied
 from backend.cleaning.output import Part
 from backend.cleaning.report import Report
 from backend.cleaning.rows import Item, Rows
 from backend.cleaning.steps import Asked, Count, Step, build
-from backend.cleaning.tidy import tidied
 from backend.contract.base.problems import DataError, Params, Problem
 
 BATCH = 256  # rows that pass the steps together

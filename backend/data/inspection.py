@@ -25,7 +25,7 @@ from backend.contract.base.printed import say
 from backend.contract.base.problems import Problem, TuneboardError, UsageError, errors
 from backend.contract.base.texts import t
 from backend.contract.runs import run_names
-from backend.data import lengths, template_check, templates, tokens, window
+from backend.data import lengths, row_range, template_check, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.values import dumps
 from backend.model import load
@@ -128,7 +128,7 @@ def _seen(
     values: Arguments, opened: Opened, first: int, count: int
 ) -> tuple[list[dict[str, Any]], list[Problem]]:
     template, own = opened
-    seen = window.see(values, template, first, count)
+    seen = row_range.see(values, template, first, count)
     return seen.lines, template_check.check(
         template, own, values, seen.conversations, seen.examples
     )
@@ -139,7 +139,7 @@ def _stats(
 ) -> tuple[dict[str, Any], list[Problem]]:
     template, own = opened
     found = lengths.stats(lengths.measure(values, template, exact, progress), values)
-    seen = window.see(values.replace(packing=False, neat_packing=False), template, 0, CHECKED)
+    seen = row_range.see(values.replace(packing=False, neat_packing=False), template, 0, CHECKED)
     return found, template_check.check(template, own, values, seen.conversations, seen.examples)
 
 
@@ -178,7 +178,7 @@ def _answer(asked: Mapping[str, Any], held: dict[str, Opened], out: TextIO) -> d
         )
     else:
         template = opened[0]
-        seen = window.see(values, template, asked["first"], asked["count"])
+        seen = row_range.see(values, template, asked["first"], asked["count"])
         notices = template_check.check(*opened, values, seen.conversations, seen.examples)
         special = sorted({*template.tokenizer.all_special_ids, *_added(template.tokenizer)})
         lines = [_drawn(line, template.tokenizer) for line in seen.lines]
@@ -208,7 +208,7 @@ def _kept(values: Arguments, held: dict[str, Opened]) -> Opened:
 
 def _drawn(line: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
     """The tokens of a line as the page draws them: [text, ids, learned], half characters joined."""
-    for side in window.SIDES:
+    for side in row_range.SIDES:
         if f"{side}input_ids" in line:
             ids = line.pop(f"{side}input_ids")
             labels = line.pop(f"{side}labels", [tokens.IGNORED] * len(ids))
@@ -255,7 +255,7 @@ def _marked(line: dict[str, Any], tokenizer: Any) -> str:
     head = t("inspection.row", row=rows)
     if "refused" in line:
         return f"{head} {_worded(line)['problem']}"
-    sides = [side for side in window.SIDES if f"{side}text" in line]
+    sides = [side for side in row_range.SIDES if f"{side}text" in line]
     texts = [
         f"{side.rstrip('_') or ''}\n{_brackets(line, side, tokenizer)}".strip() for side in sides
     ]

@@ -21,11 +21,11 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base import home
 from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry import dataset_info
-from backend.data import origin, packing, parts, pool, store, tokens
+from backend.data import cache, fingerprint, packing, pool, tokenize, tokens
 from backend.data.examples import Example, Made, Maker
 from backend.data.rendering import Template
+from backend.data.row_range import Window
 from backend.data.sources import Account, Source
-from backend.data.window import Window
 from backend.datafiles.layouts import WANTED
 
 SAMPLE = 1000  # rows
@@ -109,7 +109,7 @@ def _sample(window: Window, maker: Maker, count: int) -> Lengths:
         starts = [at * (total - each) // (PLACES - 1) for at in range(PLACES)]
         rows = [row for start in dict.fromkeys(starts) for row in window.fetch(start, each)[0]]
     conversations, refused = window.convert(rows)
-    made = [maker(batch) for batch in parts.batches(conversations, parts.BATCH)]
+    made = [maker(batch) for batch in tokenize.batches(conversations, tokenize.BATCH)]
     whole = -1 if total is None else total
     return _lengths(made, len(rows), len(refused), whole, maker, total == len(rows))
 
@@ -119,8 +119,8 @@ def _all(window: Window, maker: Maker, progress: Progress) -> Lengths:
     known = window.fetch(0, 1)[1] or 0
     source = Source(window.entry, window.values, window.argument)
     account = Account()
-    workers = parts.workers(window.values, known or parts.ROWS_A_WORKER * 64)
-    batches = parts.batches(_numbered(source, account), parts.BATCH)
+    workers = tokenize.workers(window.values, known or tokenize.ROWS_A_WORKER * 64)
+    batches = tokenize.batches(_numbered(source, account), tokenize.BATCH)
     found: list[Lengths] = []
     done = 0
     for made in pool.mapped(maker, batches, workers):
@@ -251,8 +251,8 @@ def _packing(lengths: Array, limit: int, batch: int) -> dict[str, float]:
 
 
 def _key(window: Window, maker: Maker, exact: bool) -> str:
-    made_from = origin.of(window if exact else _Quick(window), maker, 0)
-    return store.key(made_from)
+    made_from = fingerprint.of(window if exact else _Quick(window), maker, 0)
+    return cache.key(made_from)
 
 
 class _Quick(Source):

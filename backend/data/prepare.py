@@ -14,22 +14,22 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry import dataset_info
 from backend.data import (
+    cache,
     examples,
     packing,
-    parts,
-    saved,
     sources,
-    store,
     streams,
     template_check,
     templates,
+    tokenize,
+    tokenized_path,
     tokens,
 )
 from backend.data.mixing import Mix
-from backend.data.parts import Part, Preparation, Reports
 from backend.data.rendering import Template
+from backend.data.row_range import Window
 from backend.data.sources import Counted
-from backend.data.window import Window
+from backend.data.tokenize import Part, Preparation, Reports
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import WANTED
 from backend.datafiles.turns import Message
@@ -82,11 +82,11 @@ def training(values: Arguments, tokenizer: Any, template: Template, report: Repo
     del tokenizer  # the template has it
     datasets.disable_progress_bars()
     work = Preparation(values, template, report)
-    path = saved.folder(values)
+    path = tokenized_path.folder(values)
     if path is not None and path.exists():
         _tell(template.notices if work.stage != "pt" else [], report)
-        kept = saved.load(work, path)
-        return Prepared(kept[saved.TRAIN], kept.get(saved.VALIDATION), {})
+        kept = tokenized_path.load(work, path)
+        return Prepared(kept[tokenized_path.TRAIN], kept.get(tokenized_path.VALIDATION), {})
     _tell(_unfit(work), report)
     train, held = _parts(work)
     summary: dict[str, Any] = {}
@@ -99,7 +99,7 @@ def training(values: Arguments, tokenizer: Any, template: Template, report: Repo
         summary["train"]["packed"] = len(rows or ())
     evaluation = _packed(held, work)
     if path is not None and rows is not None:
-        saved.save(work, path, rows, evaluation)
+        tokenized_path.save(work, path, rows, evaluation)
     return Prepared(rows, evaluation, summary, train.key if isinstance(train, Part) else "")
 
 
@@ -141,12 +141,12 @@ def _unfit(work: Preparation) -> list[Problem]:
 def _parts(work: Preparation) -> tuple[Any, Part | None]:
     """Examples to train on (a Part, a Stream or None) and to evaluate on."""
     values = work.values
-    held = [parts.tokenised(work, one) for one in sources.opened(values, "eval_dataset")]
+    held = [tokenize.tokenised(work, one) for one in sources.opened(values, "eval_dataset")]
     streams_ = values.streaming and bool(values.dataset)
     if streams_:
         train, first = streams.training(work)
         return train, _joined(held) if held else first
-    found = [parts.tokenised(work, one) for one in sources.opened(values, "dataset")]
+    found = [tokenize.tokenised(work, one) for one in sources.opened(values, "dataset")]
     if found and not held:
         found, held = _split(found, work)
     mixed = Mix.of(values).joined([one.rows for one in found], work.seed) if found else None
@@ -166,7 +166,7 @@ def _joined(found: list[Part], rows: Dataset | None = None) -> Part:
     if not len(rows):
         empty = Problem(code="no_rows_left", field="dataset", params={"rows": total})
         raise DataError(empty, *(one.problem(notice=False) for one in refused))
-    return Part(store.key([one.key for one in found]), rows, total, refused, mended)
+    return Part(cache.key([one.key for one in found]), rows, total, refused, mended)
 
 
 def _split(found: list[Part], work: Preparation) -> tuple[list[Part], list[Part]]:
@@ -202,8 +202,8 @@ def _packed(part: Part | None, work: Preparation, always: bool = False) -> Datas
     kind = packing.kind(work.values)
     if not kind or not (always or kind == "blocks"):
         return part.rows.select_columns(examples.columns(work.stage))
-    rows, _ = store.cached(
-        store.key([part.key, kind, work.limit, *(getattr(work.values, name) for name in MIX)]),
+    rows, _ = cache.cached(
+        cache.key([part.key, kind, work.limit, *(getattr(work.values, name) for name in MIX)]),
         packing.NEAT if kind == "neat" else packing.FEATURES,
         lambda write: _write_packed(part.rows, kind, work.limit, write),
         anew=work.anew,
@@ -211,7 +211,7 @@ def _packed(part: Part | None, work: Preparation, always: bool = False) -> Datas
     return rows
 
 
-def _write_packed(rows: Dataset, kind: str, limit: int, write: store.Write) -> store.Meta:
+def _write_packed(rows: Dataset, kind: str, limit: int, write: cache.Write) -> cache.Meta:
     if kind == "blocks":
         texts = (ids for ids in rows.select_columns(["input_ids"]).to_iterable_dataset())
         found = packing.blocks((row["input_ids"] for row in texts), limit)

@@ -17,8 +17,8 @@ from datasets import Dataset
 from backend.contract.base.problems import DataError, Problem
 from backend.data import examples, mixing, packing, sources
 from backend.data.mixing import Mix
-from backend.data.parts import Part, Preparation, batches
 from backend.data.sources import Account, Source
+from backend.data.tokenize import Part, Preparation, batches
 
 ROWS = 64  # tokenised at once
 PACKED = 1000  # examples that are packed together

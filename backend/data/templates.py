@@ -5,7 +5,7 @@ from typing import Any
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem, UsageError
 from backend.contract.models import template_names, trained_with
-from backend.data import named
+from backend.data import builtin_templates
 from backend.data.rendering import RENDER_ERRORS, Template, Tools
 from backend.datafiles.turns import Message
 
@@ -58,7 +58,9 @@ def load(values: Arguments, tokenizer: Any) -> Template:
     if name == template_names.AUTO and own:
         template = Template(tokenizer, own, values, with_tools=_with_tools(tokenizer))
     elif name == template_names.AUTO and values.stage == "pt":
-        return Template(tokenizer, named.jinja(named.pieces("empty"), "", ""), values)
+        return Template(
+            tokenizer, builtin_templates.jinja(builtin_templates.pieces("empty"), "", ""), values
+        )
     else:
         if name == template_names.AUTO:
             notices.append(Problem(code="template_missing", field="template", notice=True))
@@ -103,7 +105,7 @@ def _with_tools(tokenizer: Any) -> str:
 
 def _named(name: str, tokenizer: Any, values: Arguments, notices: list[Problem]) -> Template:
     """A named template with the tokenizer's own tokens; what that changes is put into notices."""
-    pieces = named.pieces(name)
+    pieces = builtin_templates.pieces(name)
     known = tokenizer.get_added_vocab()
     end = pieces.end
     if not end or known.get(end) is None:
@@ -113,7 +115,7 @@ def _named(name: str, tokenizer: Any, values: Arguments, notices: list[Problem])
                 Problem(code="template_other_end", field="template", params=params, notice=True)
             )
         end = tokenizer.eos_token or end
-    jinja = named.jinja(pieces, begin(tokenizer), end)
+    jinja = builtin_templates.jinja(pieces, begin(tokenizer), end)
     template = Template(tokenizer, jinja, values, pieces.default)
     template.stop_at([known[token] for token in pieces.stops if token in known])
     return template

@@ -16,9 +16,9 @@ from backend.contract.base import boundary
 from backend.contract.base.files import read_json
 from backend.contract.registry.dataset_info import SUFFIXES, kind
 from backend.datafiles import arrays, arrow, index, parquet, tables, values
+from backend.datafiles.errors import wrong
 from backend.datafiles.hostile import refuse_code, refuse_special
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
-from backend.datafiles.wrong import wrong
 
 COLUMNAR = {".parquet": parquet, ".arrow": arrow, ".feather": arrow}
 FAR = 100 * index.EVERY  # rows that a page may pass over without an index

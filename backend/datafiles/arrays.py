@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.datafiles.packed import Watch, opened
+from backend.datafiles.compressed import Watch, opened
+from backend.datafiles.errors import shown, wrong
 from backend.datafiles.text import BOM, MAX_LINE, Mark, decoder, not_utf8, refused_value
-from backend.datafiles.wrong import shown, wrong
 
 WINDOW = 64 * 1024  # bytes read at a time; doubled while a row does not fit
 CUT = 16  # an error this near to the window's end may only mean that the window cuts a word

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 from backend.contract.base import boundary
 from backend.datafiles import arrow_values
+from backend.datafiles.errors import wrong
 from backend.datafiles.hostile import arrow_schema, refuse_pickled, refuse_pointer
-from backend.datafiles.wrong import wrong
 
 
 def rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -18,15 +18,15 @@ from backend import datafiles
 from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry.dataset_info import PACKED, Entry, kind
 from backend.datafiles import arrays, formats, layouts, separators, tables, values
+from backend.datafiles.compressed import Watch
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
+from backend.datafiles.errors import shown, wrong
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import Layout
-from backend.datafiles.packed import Watch
 from backend.datafiles.survey import FIRST, Place, Remark, Survey
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
 from backend.datafiles.turns import RowError
-from backend.datafiles.wrong import shown, wrong
 
 LONG = 100_000  # characters of a row
 TELL_S = 0.2

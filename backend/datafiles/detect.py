@@ -13,12 +13,7 @@ from typing import Any
 from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry import dataset_info
 from backend.datafiles import formats, layouts, media, separators, turns
-from backend.datafiles.formats import Conversation
-from backend.datafiles.layouts import ALPACA, FUNCTIONS
-from backend.datafiles.samples import Sample
-from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
-from backend.datafiles.values import text_of
-from backend.datafiles.vocabulary import (
+from backend.datafiles.column_names import (
     COLUMNS,
     CONTENT_KEYS,
     ROLE_KEYS,
@@ -26,6 +21,11 @@ from backend.datafiles.vocabulary import (
     best,
     plain,
 )
+from backend.datafiles.formats import Conversation
+from backend.datafiles.layouts import ALPACA, FUNCTIONS
+from backend.datafiles.samples import Sample
+from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
+from backend.datafiles.values import text_of
 
 ENOUGH = 0.5  # share of the rows that must be usable
 UNSURE = 0.4  # of the layout of a file that may have columns of which nothing is known

@@ -11,7 +11,7 @@ from typing import Any
 from backend.contract.base import boundary
 from backend.contract.base.printed import binary_size
 from backend.contract.registry.dataset_info import SUFFIXES, kind
-from backend.datafiles.wrong import wrong
+from backend.datafiles.errors import wrong
 
 SPECIAL = ("/proc", "/sys", "/dev")  # looks regular and may never end
 # Arrow's pickled types: old readers ran whatever was in them (CVE-2023-47248).

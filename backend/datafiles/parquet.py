@@ -7,8 +7,8 @@ from typing import Any
 
 from backend.contract.base import boundary
 from backend.datafiles import arrow_values
+from backend.datafiles.errors import wrong
 from backend.datafiles.hostile import parquet_schema, refuse_pickled, refuse_pointer
-from backend.datafiles.wrong import wrong
 
 BATCH = 256
 

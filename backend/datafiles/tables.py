@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.datafiles import separators
+from backend.datafiles.errors import shown, wrong
 from backend.datafiles.text import Lines, Mark, decoder, refused_value
-from backend.datafiles.wrong import shown, wrong
 
 END = f"end {secrets.token_hex(16)}"
 

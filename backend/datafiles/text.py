@@ -10,9 +10,9 @@ from typing import Any
 
 from backend.contract.base.problems import DataError
 from backend.datafiles import values
+from backend.datafiles.compressed import Watch, opened
+from backend.datafiles.errors import shown, wrong
 from backend.datafiles.hostile import refuse_pointer
-from backend.datafiles.packed import Watch, opened
-from backend.datafiles.wrong import shown, wrong
 
 HEAD = 4096
 MAX_LINE = 256 * 1024 * 1024  # bytes of one row

@@ -17,7 +17,6 @@ from backend.contract.models.model_folder import ADAPTER_CONFIG
 from backend.contract.registry.dataset_info import names
 from backend.model import (
     changed_base,
-    exact,
     freezing,
     full_model,
     language,
@@ -25,6 +24,7 @@ from backend.model import (
     loftq,
     peft_methods,
     soft_prompts,
+    trainable_state,
     value_head,
 )
 from backend.model import vocabulary as tokens
@@ -200,7 +200,7 @@ def save(model: Any, folder: Path, values: Arguments, run: Path, state_dict: Any
         loftq.mark(folder)
     derived = values.finetuning_type in {"adalora", *SOFT_PROMPTS}
     if folder != run and (converted or derived):
-        exact.write(model, folder)
+        trainable_state.write(model, folder)
     make_readable(folder.rglob("*.safetensors"))
 
 

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from backend.contract.base.problems import DataError, TuneboardError, UsageError
 from backend.contract.base.texts import t
 from backend.model.generation import Sampling
-from backend.serving.ask import Answer, Ask
+from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.guard import MAX_BODY, Guard
 from backend.serving.protocol import ApiError, Shapes, assistant, error_body, usage
 from backend.serving.reasoning import Piece, Reader
@@ -81,7 +81,7 @@ async def _chat(request: Request, service: Service, standard: Sampling) -> Respo
     asked = parse(await _body(request))
     name = _served(asked.model or service.name, service)
     shapes = Shapes(f"chatcmpl-{uuid.uuid4().hex}", name, asked.stream_options.include_usage)
-    asks = _asks(asked, standard, tuned=name != BASE)
+    asks = _requests(asked, standard, tuned=name != BASE)
     events = _listened(request, service.answers(asks), asks[0].cancelled)
     readers = [service.style().reader(asks[0].tools) for _ in asks]
     if not asked.stream:
@@ -103,13 +103,13 @@ def _served(name: str, service: Service) -> str:
     return name
 
 
-def _asks(asked: ChatRequest, standard: Sampling, *, tuned: bool) -> list[Ask]:
-    """One ask for each choice; a given seed counts up, so that the choices differ."""
+def _requests(asked: ChatRequest, standard: Sampling, *, tuned: bool) -> list[GenerationRequest]:
+    """One request for each choice; a given seed counts up, so that the choices differ."""
     sampling = asked.sampling(standard)
     messages = [message.plain() for message in asked.messages]
     cancelled = threading.Event()
     return [
-        Ask(
+        GenerationRequest(
             messages=messages,
             tools=asked.tools or None,
             variables=asked.variables(),

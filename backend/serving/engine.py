@@ -14,8 +14,8 @@ from backend.contract.base.problems import Problem, UsageError
 from backend.data import templates
 from backend.model import load
 from backend.model.generation import Sampling, context_length, end_ids, pad_id
-from backend.serving.ask import Answer, Ask
 from backend.serving.decoding import Decoder, StopTexts
+from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.reasoning import Style
 from backend.serving.unread import refuse_unread, template_variables
 
@@ -51,34 +51,34 @@ class Engine:
         notices = load.base_notices(values)
         return cls(load.model(values, training=False), tokenizer, template, notices)
 
-    def prompt(self, ask: Ask) -> list[int]:
+    def prompt(self, request: GenerationRequest) -> list[int]:
         """The prompt's token ids.
 
         Raises UsageError where they leave no room for an answer, and where the conversation has
         fields or variables that the template does not read.
         """
-        refuse_unread(ask.messages, self._template)
-        variables = template_variables(ask.variables, self._template)
-        ids: list[int] = self._template.encode_prompt(ask.messages, ask.tools, variables)
+        refuse_unread(request.messages, self._template)
+        variables = template_variables(request.variables, self._template)
+        ids: list[int] = self._template.encode_prompt(request.messages, request.tools, variables)
         if self.context is not None and len(ids) >= self.context:
             params = {"tokens": len(ids), "limit": self.context}
             raise UsageError(Problem(code="prompt_too_long", field="messages", params=params))
         return ids
 
-    def answer(self, ask: Ask, show: Show) -> Answer:
+    def answer(self, request: GenerationRequest, show: Show) -> Answer:
         """Generate one answer, handing each piece of text to `show` as soon as it is certain.
 
         Where the prompt has opened the model's thought already, its mark is the first piece. Ends
-        within one token after `ask.cancelled` is set. Raises UsageError (prompt too long).
+        within one token after `request.cancelled` is set. Raises UsageError (prompt too long).
         """
-        ids = self.prompt(ask)
-        sampling = ask.sampling.within(self.context, len(ids))
-        marks = self.style.marks(calls=bool(ask.tools))
+        ids = self.prompt(request)
+        sampling = request.sampling.within(self.context, len(ids))
+        marks = self.style.marks(calls=bool(request.tools))
         writer = _Writer(
             Decoder(self._tokenizer, sampling.skip_special_tokens, marks),
             StopTexts(sampling.stop),
             self._end,
-            ask,
+            request,
             show,
         )
         if opened := self.style.opened(self._tokenizer.decode(ids[-OPENING:])):
@@ -87,10 +87,10 @@ class Engine:
             torch.seed()
         else:
             torch.manual_seed(sampling.seed)
-        adapter_off = self.has_adapter and not ask.tuned
+        adapter_off = self.has_adapter and not request.tuned
         with self._model.disable_adapter() if adapter_off else nullcontext():
             self._generate(ids, sampling, writer)
-        finish = "cancelled" if ask.cancelled.is_set() else "stop" if writer.ended else "length"
+        finish = "cancelled" if request.cancelled.is_set() else "stop" if writer.ended else "length"
         return Answer(prompt_tokens=len(ids), completion_tokens=writer.count, finish=finish)
 
     def _generate(self, ids: list[int], sampling: Sampling, writer: "_Writer") -> None:
@@ -113,12 +113,17 @@ class _Writer(StoppingCriteria):
     """
 
     def __init__(
-        self, decoder: Decoder, stops: StopTexts, end: tuple[int, ...], ask: Ask, show: Show
+        self,
+        decoder: Decoder,
+        stops: StopTexts,
+        end: tuple[int, ...],
+        request: GenerationRequest,
+        show: Show,
     ) -> None:
         self._decoder = decoder
         self._stops = stops
         self._end = frozenset(end)
-        self._cancelled = ask.cancelled
+        self._cancelled = request.cancelled
         self._show = show
         self.count = 0
         self.ended = False

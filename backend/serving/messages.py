@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from backend.datafiles import values
 from backend.datafiles.turns import THOUGHTS
-from backend.serving.ask import SHOWN
+from backend.serving.generation_request import SHOWN
 from backend.serving.protocol import ApiError, Json
 
 TEXTS = (*THOUGHTS, "name", "tool_call_id")  # fields of a message, beside content, that are texts

@@ -22,7 +22,7 @@ from backend.contract.base.texts import t
 from backend.model.generation import Sampling
 from backend.serving import engines
 from backend.serving.app import build
-from backend.serving.ask import Ask, Message
+from backend.serving.generation_request import GenerationRequest, Message
 from backend.serving.guard import is_loopback
 from backend.serving.protocol import assistant, error_body
 from backend.serving.reasoning import Piece
@@ -130,7 +130,8 @@ def _answer(engine: "Engine", messages: list[Message], sampling: Sampling) -> Me
     stopped = ""
     try:
         engine.answer(
-            Ask(messages=messages, sampling=sampling), lambda text: show(reader.add(text))
+            GenerationRequest(messages=messages, sampling=sampling),
+            lambda text: show(reader.add(text)),
         )
     except KeyboardInterrupt:
         stopped = f" [{t('chat.stopped')}]"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem, TuneboardError
 from backend.running.failures import explain
-from backend.serving.ask import Answer, Ask
+from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.protocol import ApiError
 from backend.serving.reasoning import Style
 
@@ -45,7 +45,7 @@ class Service:
         self._told = told
         self._engine: Engine | None = None
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._open: list[list[Ask]] = []
+        self._open: list[list[GenerationRequest]] = []
 
     def start(self) -> None:
         """Begin to load. The thread is a daemon, so that ending the process never waits for it."""
@@ -72,11 +72,11 @@ class Service:
         """The names that a request may give: the model, and with an adapter also its base."""
         return [self.name, BASE] if self.engine().has_adapter else [self.name]
 
-    async def answers(self, asks: list[Ask]) -> AsyncIterator[Event]:
-        """Answer each ask in turn: (its index, piece of text) as they come, then (index, Answer).
+    async def answers(self, requests: list[GenerationRequest]) -> AsyncIterator[Event]:
+        """Answer each in turn: (index, piece of text) as they come, then (index, Answer).
 
-        All asks share one `cancelled`; leaving the iteration sets it. Raises ApiError (429) where
-        too many wait already, and whatever the engine raises.
+        All requests share one `cancelled`; leaving the iteration sets it. Raises ApiError (429)
+        where too many wait already, and whatever the engine raises.
         """
         engine = self.engine()
         if len(self._open) >= MAX_WAITING:
@@ -87,21 +87,21 @@ class Service:
         def tell(event: Event | Exception | None) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
-        self._open.append(asks)
-        self._jobs.put(partial(_answer_all, engine, asks, tell))
+        self._open.append(requests)
+        self._jobs.put(partial(_answer_all, engine, requests, tell))
         try:
             while (event := await events.get()) is not None:
                 if isinstance(event, Exception):
                     raise event
                 yield event
         finally:
-            self._open.remove(asks)
-            _cancel(asks)
+            self._open.remove(requests)
+            _cancel(requests)
 
     def cancel(self) -> None:
         """End every answer, running or waiting, within a token."""
-        for asks in self._open:
-            _cancel(asks)
+        for requests in self._open:
+            _cancel(requests)
 
     def _work(self) -> None:
         try:
@@ -120,17 +120,19 @@ class Service:
         self._told(problem)
 
 
-def _cancel(asks: list[Ask]) -> None:
-    for ask in asks:
-        ask.cancelled.set()
+def _cancel(requests: list[GenerationRequest]) -> None:
+    for request in requests:
+        request.cancelled.set()
 
 
-def _answer_all(engine: "Engine", asks: list[Ask], tell: Callable[..., object]) -> None:
-    """Each ask in turn, in the engine's thread; None is told at the end, or what went wrong."""
+def _answer_all(
+    engine: "Engine", requests: list[GenerationRequest], tell: Callable[..., object]
+) -> None:
+    """Each request in turn, in the engine's thread; None is told at the end, or what went wrong."""
     try:
-        for index, ask in enumerate(asks):
-            if not ask.cancelled.is_set():
-                tell((index, engine.answer(ask, partial(_tell_piece, tell, index))))
+        for index, request in enumerate(requests):
+            if not request.cancelled.is_set():
+                tell((index, engine.answer(request, partial(_tell_piece, tell, index))))
     except Exception as error:  # noqa: BLE001 (this thread's outermost edge)
         tell(_explained(error))
     else:

@@ -6,7 +6,7 @@ from typing import Any
 from backend.contract.base.problems import Problem, UsageError
 from backend.data.rendering import SWITCHES, Template
 from backend.datafiles.turns import THOUGHTS
-from backend.serving.ask import SHOWN, Message
+from backend.serving.generation_request import SHOWN, Message
 
 # What every template is given, or finds in its environment; no request may change that.
 GIVEN_ANYWAY = {"messages", "tools", "add_generation_prompt", "raise_exception", "strftime_now"}

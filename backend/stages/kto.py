@@ -13,7 +13,7 @@ from torch import Tensor
 from backend.contract.arguments.typed import Arguments
 from backend.model.reference import Reference, still
 from backend.training import preference
-from backend.training.figures import Figures
+from backend.training.metrics import Figures
 from backend.training.preference import JudgedCollator
 from backend.training.row_mean import RowMeanTrainer
 

@@ -30,7 +30,7 @@ from backend.running.report import Report
 from backend.training.arguments import world
 from backend.training.batches import LengthGrouped
 from backend.training.callback import ReportCallback
-from backend.training.figures import Figures
+from backend.training.metrics import Figures
 
 # What follows from arguments in the groups of an optimizer; the rest is its state.
 GIVEN = ("initial_lr", "betas", "eps", "weight_decay")

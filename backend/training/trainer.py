@@ -10,14 +10,14 @@ from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import make_readable
 from backend.contract.runs import position, run_folder
-from backend.model import adapters, exact, full_model, optimizers, value_head
+from backend.model import adapters, full_model, optimizers, trainable_state, value_head
 from backend.model.side_files import SideFiles
 from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.training import checkpoints, tracking
 from backend.training.batches import Collator
 from backend.training.callback import ReportCallback
-from backend.training.figures import Figures
+from backend.training.metrics import Figures
 from backend.training.resuming import ResumingTrainer
 
 
@@ -179,7 +179,7 @@ class RunTrainer(ResumingTrainer):
         Of a full model it would pass over tensors whose names in the file are not those in the
         model, with no more than a warning.
         """
-        if exact.read(model, checkpoint):
+        if trainable_state.read(model, checkpoint):
             return True
         if hasattr(model, "peft_config") or self.is_deepspeed_enabled:
             return False

@@ -25,8 +25,8 @@ from backend.contract.runs import resumed_run, run_folder
 from backend.contract.runs.run_folder import State
 from backend.model.checks import checked, tell
 from backend.tuner import answering, names, rows, trained
-from backend.tuner.figures import figures_of, require_measured
 from backend.tuner.following import follow
+from backend.tuner.metrics import figures_of, require_measured
 from backend.tuner.results import Evaluation, TrainResult
 
 SETS = ("dataset", "eval_dataset")

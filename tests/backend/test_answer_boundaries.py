@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backend.contract.arguments.arguments import resolved
-from backend.data import named, spans, templates, tokens
+from backend.data import builtin_templates, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
 from tests.backend.conftest import CHATML, make_tokenizer
@@ -88,7 +88,7 @@ def load(kind: str, jinja: str | None, name: str = "auto", **values: Any) -> Tem
 def made(kind: str) -> list[Template]:
     """All shipped templates, three more, and the named ones, on a tokenizer of this kind."""
     own = [load(kind, jinja) for jinja in (*SHIPPED.values(), LLAMA3, SPACE, CHATML)]
-    return own + [load(kind, None, name) for name in named.NAMED]
+    return own + [load(kind, None, name) for name in builtin_templates.NAMED]
 
 
 @pytest.mark.parametrize("kind", KINDS)

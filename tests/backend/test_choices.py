@@ -15,8 +15,8 @@ from backend.export import export
 from backend.model import load
 from backend.model.generation import Sampling
 from backend.serving import engines
-from backend.serving.ask import Ask
 from backend.serving.engine import Engine
+from backend.serving.generation_request import GenerationRequest
 from backend.training import tracking
 from tests.backend.training import trained
 
@@ -63,7 +63,9 @@ def test_number_formats_that_answers_are_computed_in(name: str, tiny_model_dir: 
     engine = Engine.load(resolved(values))
     wanted = {"auto": "float32"}.get(name, name)
     assert str(next(engine._model.parameters()).dtype) == f"torch.{wanted}"
-    answer = engine.answer(Ask(messages=HELLO, sampling=Sampling(max_tokens=2)), lambda _: None)
+    answer = engine.answer(
+        GenerationRequest(messages=HELLO, sampling=Sampling(max_tokens=2)), lambda _: None
+    )
     assert 1 <= answer.completion_tokens <= 2
 
 

@@ -11,7 +11,7 @@ import pytest
 from backend.contract.arguments.arguments import resolved
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import DataError
-from backend.data import examples, origin, parts, pool, prepare, store, templates
+from backend.data import cache, examples, fingerprint, pool, prepare, templates, tokenize
 from tests.backend.conftest import CHATML, make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told
 
@@ -65,8 +65,8 @@ def test_the_key_is_the_same_in_every_process() -> None:
     """
     for name in ("auto", "vicuna"):
         template = templates.load(resolved({**VALUES, "template": name}), make_tokenizer())
-        written = str(origin.template(template))
-        assert dict(origin.template(template))["jinja"] == template.jinja
+        written = str(fingerprint.template(template))
+        assert dict(fingerprint.template(template))["jinja"] == template.jinja
         for word in ("set({", " at 0x"):
             assert word not in written
 
@@ -112,7 +112,7 @@ def test_a_cut_off_preparation_leaves_nothing(
         patch.setattr(examples.Maker, "__call__", broken)
         with pytest.raises(RuntimeError, match="half way"):
             counting.made()
-    assert [each.name for each in store.folder().iterdir() if each.is_dir()] == []
+    assert [each.name for each in cache.folder().iterdir() if each.is_dir()] == []
     assert len(counting.made()[1].train) == 6
 
 
@@ -123,8 +123,8 @@ def test_the_oldest_go_when_there_is_too_much(
     for limit in (30, 40, 50):
         counting.made(cutoff_len=limit)
         time.sleep(0.01)
-    size = max(each.stat().st_size for each in store.folder().glob("*/rows.arrow"))
-    monkeypatch.setattr(store, "LIMIT", 3 * size)
+    size = max(each.stat().st_size for each in cache.folder().glob("*/rows.arrow"))
+    monkeypatch.setattr(cache, "LIMIT", 3 * size)
     counting.made(cutoff_len=30)  # used again
     counting.made(cutoff_len=60)
     assert [counting.made(cutoff_len=limit)[0] for limit in (30, 50, 60)] == [0, 0, 0]
@@ -200,8 +200,8 @@ def test_a_dead_worker_of_a_real_run(
     workspace: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_dataset(workspace, "x", rows(60))
-    monkeypatch.setattr(parts, "ROWS_A_WORKER", 10)
-    monkeypatch.setattr(parts, "_cores", lambda: 2)
+    monkeypatch.setattr(tokenize, "ROWS_A_WORKER", 10)
+    monkeypatch.setattr(tokenize, "_cores", lambda: 2)
     here = os.getpid()
     inner = examples.Maker.__call__
 
@@ -214,12 +214,12 @@ def test_a_dead_worker_of_a_real_run(
     with pytest.raises(DataError) as caught:
         counting.made(preprocessing_batch_size=16)
     assert caught.value.problems[0].code == "worker_died"
-    assert [each for each in store.folder().iterdir() if each.is_dir()] == []
+    assert [each for each in cache.folder().iterdir() if each.is_dir()] == []
 
 
 def test_processes_follow_from_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "_cores", lambda: 8)
-    assert parts.workers(Arguments(), 100) == 1
-    assert parts.workers(Arguments(), 10**6) == 8
-    assert parts.workers(resolved({"preprocessing_num_workers": 3}), 10**6) == 3
-    assert parts.workers(resolved({"preprocessing_num_workers": 64}), 10**6) == 8
+    monkeypatch.setattr(tokenize, "_cores", lambda: 8)
+    assert tokenize.workers(Arguments(), 100) == 1
+    assert tokenize.workers(Arguments(), 10**6) == 8
+    assert tokenize.workers(resolved({"preprocessing_num_workers": 3}), 10**6) == 3
+    assert tokenize.workers(resolved({"preprocessing_num_workers": 64}), 10**6) == 8

@@ -8,7 +8,7 @@ import pytest
 
 from backend.contract.arguments.arguments import resolved
 from backend.contract.base.problems import DataError, Problem
-from backend.data import inspection, packing, parts, prepare, templates
+from backend.data import inspection, packing, prepare, templates, tokenize
 from backend.running.report import Report
 from tests.backend.conftest import make_tokenizer, write_dataset
 
@@ -121,8 +121,8 @@ def test_an_own_evaluation_set(workspace: Path) -> None:
 def test_several_processes_give_the_same(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_dataset(workspace, "x", rows(40))
     one = made().train
-    monkeypatch.setattr(parts, "ROWS_A_WORKER", 10)
-    monkeypatch.setattr(parts, "_cores", lambda: 2)
+    monkeypatch.setattr(tokenize, "ROWS_A_WORKER", 10)
+    monkeypatch.setattr(tokenize, "_cores", lambda: 2)
     two = made(preprocessing_num_workers=16, overwrite_cache=True).train
     assert one is not None
     assert two is not None

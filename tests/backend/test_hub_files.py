@@ -301,7 +301,7 @@ def test_rows_far_inside_are_found_in_the_files(hub: DataHub, home: Path, answer
 import json
 from backend.contract.registry.registry import dataset_info
 from backend.contract.arguments.arguments import resolved
-from backend.data.window import Window
+from backend.data.row_range import Window
 seen = []
 for split in ("train", "train[1:]"):
     dataset_info.find = lambda *_: dataset_info.Entry(name="x", hub_id="org/card", split=split)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backend.contract.base.problems import UsageError
-from backend.data import inspection, parts, prepare, templates
+from backend.data import inspection, prepare, templates, tokenize
 from backend.model import load
 from backend.running.report import Report
 from tests.backend.conftest import write_dataset
@@ -112,7 +112,7 @@ def test_a_row_far_inside_is_found_without_converting_the_others(
 
 
 def test_the_batches_of_kto_are_those_of_training() -> None:
-    assert inspection.window.TOGETHER == parts.BATCH
+    assert inspection.window.TOGETHER == tokenize.BATCH
 
 
 @pytest.mark.parametrize("rows", ["5", "a:b", ":3"])

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.contract.arguments.arguments import resolved
-from backend.data import named, spans, templates, tokens
+from backend.data import builtin_templates, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
 from tests.backend.conftest import make_tokenizer
@@ -136,7 +136,7 @@ def holds(template: Template, messages: list[Any], tools: Any = None) -> None:
 
 
 NO_CALLS = {"lfm2"}  # lists the tools, and has no place for a call
-ALL = [*SHIPPED, *(f"our {name}" for name in named.NAMED)]
+ALL = [*SHIPPED, *(f"our {name}" for name in builtin_templates.NAMED)]
 
 
 def test_there_are_many_templates() -> None:

@@ -20,7 +20,7 @@ from transformers import (
 from backend.contract.arguments.arguments import active, resolved, validate
 from backend.contract.arguments.methods import is_adapter
 from backend.contract.base.problems import TuneboardError
-from backend.model import exact, load, peft_methods
+from backend.model import load, peft_methods, trainable_state
 from tests.backend.training import small, trained
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
@@ -157,7 +157,7 @@ def test_adalora_remembers_what_mattered(workspace: Path, tiny_model_dir: Path) 
     given = {"finetuning_type": "adalora", "max_steps": 3, "save_steps": 2}
     folder = trained(workspace, tiny_model_dir, **given)
     model = load.model(small(tiny_model_dir, finetuning_type="adalora"), training=True)
-    assert exact.read(model, folder / "checkpoint-2")
+    assert trainable_state.read(model, folder / "checkpoint-2")
     scores = model.base_model.rankallocator.exp_avg_unc
     assert scores.keys()
     assert all(bool(each.any()) for name, each in scores.items() if "lora_E" in name)

@@ -11,7 +11,7 @@ import pytest
 
 from backend.contract.arguments.arguments import resolved
 from backend.contract.arguments.typed import Arguments
-from backend.data import named, templates
+from backend.data import builtin_templates, templates
 from backend.export.modelfile import go_template, modelfile, surroundings
 from tests.backend.conftest import CHATML, make_tokenizer
 
@@ -74,7 +74,7 @@ def ollama(text: str, messages: list[Any]) -> str:
 
 
 @pytest.mark.parametrize("talk", TALKS)
-@pytest.mark.parametrize("name", ["auto", *sorted(named.NAMED)])
+@pytest.mark.parametrize("name", ["auto", *sorted(builtin_templates.NAMED)])
 def test_both_write_the_same_prompt(tiny_tokenizer: Any, name: str, talk: str) -> None:
     template = templates.load(resolved({"template": name}), make_tokenizer())
     around = surroundings(template)

@@ -12,7 +12,7 @@ import pytest
 
 from backend.contract.arguments.arguments import resolved
 from backend.contract.models.template_names import NAMES
-from backend.data import named, spans, templates, tokens
+from backend.data import builtin_templates, spans, templates, tokens
 from tests.backend.conftest import make_tokenizer
 from tests.official import __main__ as official
 from tests.official.cases import ASK, CASES, DONE, SUM, THINKS, TOOLS, WEATHER, call, result
@@ -92,7 +92,7 @@ def test_the_stored_texts_are_those_of_the_installed_files() -> None:
 def test_every_named_template_is_in_the_table_and_the_page_is_fresh() -> None:
     """Stale? python -m tests.official write"""
     compared = {name for source in SOURCES for name in source.names}
-    assert compared | set(WITHOUT_A_FILE) == set(NAMES) == set(named.NAMED)
+    assert compared | set(WITHOUT_A_FILE) == set(NAMES) == set(builtin_templates.NAMED)
     assert not compared & set(WITHOUT_A_FILE)
     assert set(LITERAL) == set(WITHOUT_A_FILE)
     assert official.main(["check"]) == 0
@@ -282,4 +282,4 @@ def test_a_conversation_without_an_answer_asks_for_one() -> None:
         same = whole.startswith(prompt)
         assert same, name
         seen += 1
-    assert seen == len(named.NAMED)
+    assert seen == len(builtin_templates.NAMED)

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import httpx
 import pytest
 
-from backend.serving.ask import Answer, Ask
+from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.guard import MAX_BODY
 from backend.serving.request import ACCEPTED, NEUTRAL, ChatRequest
 from backend.serving.service import MAX_WAITING, Service
@@ -25,8 +25,8 @@ class Faulty(Speaker):
     has_adapter = True
     fault: Exception | None = None
 
-    def answer(self, ask: Ask, show: Callable[[str], None]) -> Answer:
-        answer = super().answer(ask, show)
+    def answer(self, request: GenerationRequest, show: Callable[[str], None]) -> Answer:
+        answer = super().answer(request, show)
         if self.fault is not None:
             raise self.fault
         return answer

@@ -26,8 +26,8 @@ from backend.contract.base.problems import UsageError
 from backend.model.generation import Sampling
 from backend.serving import serve
 from backend.serving.app import build
-from backend.serving.ask import Answer, Ask
 from backend.serving.engine import Engine
+from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.reasoning import Style
 from backend.serving.service import MAX_WAITING, Service
 
@@ -51,13 +51,13 @@ class Talker:
     def __init__(self) -> None:
         self.ended: list[tuple[str, float]] = []
 
-    def answer(self, ask: Ask, show: Callable[[str], None]) -> Answer:
+    def answer(self, request: GenerationRequest, show: Callable[[str], None]) -> Answer:
         for _ in range(1000):
-            if ask.cancelled.is_set():
+            if request.cancelled.is_set():
                 break
             show("word ")
             time.sleep(0.01)
-        finish = "cancelled" if ask.cancelled.is_set() else "length"
+        finish = "cancelled" if request.cancelled.is_set() else "length"
         self.ended.append((finish, time.monotonic()))
         return Answer(prompt_tokens=1, completion_tokens=1, finish=finish)
 
@@ -173,14 +173,14 @@ def test_while_the_model_loads_health_answers_and_requests_wait_outside() -> Non
 def test_cancelling_ends_within_a_token(tiny_model_dir: Path) -> None:
     engine = Engine.load(api_values(model_name_or_path=str(tiny_model_dir)))
     sampling = Sampling(max_tokens=500, temperature=2.0, top_p=1.0, top_k=0, seed=1)
-    ask = Ask(messages=HELLO, sampling=sampling)
+    request = GenerationRequest(messages=HELLO, sampling=sampling)
     pieces: list[str] = []
 
     def show(piece: str) -> None:
         pieces.append(piece)
-        ask.cancelled.set()
+        request.cancelled.set()
 
-    answer = engine.answer(ask, show)
+    answer = engine.answer(request, show)
     assert answer.finish == "cancelled"
     assert len(pieces) == 1
     assert answer.completion_tokens < 20  # some tokens show nothing: half characters
@@ -274,10 +274,10 @@ def test_chat_in_a_terminal_takes_piped_lines(
     asked: list[list[dict[str, Any]]] = []
     real = Engine.answer
 
-    def spy(self: Engine, ask: Ask, show: Callable[[str], None]) -> Answer:
-        asked.append(json.loads(json.dumps(ask.messages)))
+    def spy(self: Engine, request: GenerationRequest, show: Callable[[str], None]) -> Answer:
+        asked.append(json.loads(json.dumps(request.messages)))
         show("\x1b[2J")
-        return real(self, ask, show)
+        return real(self, request, show)
 
     monkeypatch.setattr(Engine, "answer", spy)
     monkeypatch.setattr("sys.stdin", io.StringIO("hello\n\nagain\n/clear\nnew\n/exit\nnever\n"))
@@ -296,8 +296,8 @@ def test_a_thought_in_the_terminal_is_in_brackets_and_goes_back_as_one(
     """A template that reads reasoning_content would write the marks in the content again."""
     asked: list[list[dict[str, Any]]] = []
 
-    def answer(self: Engine, ask: Ask, show: Callable[[str], None]) -> Answer:
-        asked.append(list(ask.messages))
+    def answer(self: Engine, request: GenerationRequest, show: Callable[[str], None]) -> Answer:
+        asked.append(list(request.messages))
         for piece in ("<think>\nTea", " time.", "\n</think>\n\nAt ", "seven."):
             show(piece)
         return Answer(prompt_tokens=1, completion_tokens=1, finish="stop")
@@ -324,8 +324,8 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(
 ) -> None:
     calls = []
 
-    def answer(self: Engine, ask: Ask, show: Callable[[str], None]) -> Answer:
-        calls.append(list(ask.messages))
+    def answer(self: Engine, request: GenerationRequest, show: Callable[[str], None]) -> Answer:
+        calls.append(list(request.messages))
         show("so far")
         if len(calls) == 1:
             raise KeyboardInterrupt

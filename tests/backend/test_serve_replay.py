@@ -18,8 +18,8 @@ from backend.contract.arguments.typed import Arguments
 from backend.data import templates
 from backend.model.generation import Sampling
 from backend.serving.app import build
-from backend.serving.ask import Ask
 from backend.serving.engine import Engine
+from backend.serving.generation_request import GenerationRequest
 from backend.serving.service import Service
 from tests.backend.conftest import CHATML, make_tokenizer
 from tests.backend.test_tool_templates import END, NEVER, QUESTION, TOOLS, shipped
@@ -304,7 +304,9 @@ def test_results_are_in_the_order_of_their_calls() -> None:
         talk = [*TALK[:2], {"role": "assistant", "content": "", "tool_calls": calls}]
         talk += [{"role": "tool", **each} for each in results]
         engine = Engine(Replayer([]), tokenizer, template)
-        text = tokenizer.decode(engine.prompt(Ask(messages=talk, sampling=Sampling())))
+        text = tokenizer.decode(
+            engine.prompt(GenerationRequest(messages=talk, sampling=Sampling()))
+        )
         return sorted((each["content"] for each in results), key=text.index)
 
     swapped = [{"content": f"result {name}", "tool_call_id": name} for name in "cab"]

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from backend.model.generation import Sampling
 from backend.serving.app import build
-from backend.serving.ask import Answer, Ask
+from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.service import Service
 
 URL = "/v1/chat/completions"
@@ -27,9 +27,9 @@ class Speaker:
     finish = "stop"
 
     def __init__(self) -> None:
-        self.asked: list[Ask] = []
+        self.asked: list[GenerationRequest] = []
 
-    def answer(self, ask: Ask, show: Callable[[str], None]) -> Answer:
+    def answer(self, ask: GenerationRequest, show: Callable[[str], None]) -> Answer:
         self.asked.append(ask)
         for at in range(0, len(self.words), 3):
             show(self.words[at : at + 3])

@@ -7,7 +7,7 @@ import pytest
 
 from backend.contract.arguments.arguments import resolved
 from backend.contract.base.problems import UsageError
-from backend.data import named, spans, templates, tokens
+from backend.data import builtin_templates, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
 from tests.backend.conftest import CHATML, make_tokenizer
@@ -83,7 +83,7 @@ def learned(template: Template, example: tokens.Encoded) -> list[str]:
     return [template.tokenizer.decode(run) for run in runs]
 
 
-@pytest.mark.parametrize("name", ["auto", *named.NAMED])
+@pytest.mark.parametrize("name", ["auto", *builtin_templates.NAMED])
 def test_the_mask_rule(name: str) -> None:
     """Ids are those of the text; learned is each answer with its end, and nothing else.
 
@@ -105,7 +105,7 @@ def test_the_mask_rule(name: str) -> None:
         assert template.tokenizer.convert_tokens_to_ids(end) in template.stop_ids
 
 
-@pytest.mark.parametrize("name", ["auto", *named.NAMED])
+@pytest.mark.parametrize("name", ["auto", *builtin_templates.NAMED])
 def test_the_prompt_is_what_training_showed(name: str) -> None:
     template = made(name)
     example = encoded(template, CHAT)[-1]
@@ -265,7 +265,7 @@ def test_a_model_without_the_template_s_end_token_ends_with_its_own() -> None:
     assert template.stop_ids == (template.tokenizer.eos_token_id,)
 
 
-@pytest.mark.parametrize("alias", [*named.ALIASES, "LLAMA3", " chatml "])
+@pytest.mark.parametrize("alias", [*builtin_templates.ALIASES, "LLAMA3", " chatml "])
 def test_other_names_mean_a_template(alias: str) -> None:
     assert made(alias).stop_ids
 

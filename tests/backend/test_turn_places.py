@@ -13,7 +13,17 @@ from tests.backend.test_shipped_templates import ALL, made
 from tests.unit.test_ordering import talk
 
 TALK = "s:Sys-1 a:Hello-2 u:Ask-3 u:More-4 a:Answer-5 s:Late-6 u:Ask-7 a:Say-8 a:Also-9"
-ORDER = ("Sys-1", "Hello-2", "Ask-3", "More-4", "Answer-5", "Late-6", "Ask-7", "Say-8", "Also-9")
+ORDER = (
+    "Sys-1",
+    "Hello-2",
+    "Ask-3",
+    "More-4",
+    "Answer-5",
+    "Late-6",
+    "Ask-7",
+    "Say-8",
+    "Also-9",
+)
 LEARNED = ("Answer-5", "Say-8", "Also-9")
 
 
@@ -77,7 +87,12 @@ def test_a_system_text_stands_where_its_notice_says() -> None:
         "u:Ask-1 a:Say-2 s:Late-3 u:Ask-4 a:Say-5": [
             *("u:Ask-1", "a:Say-2", "u:Late-3\n\nAsk-4", "a:Say-5"),
         ],
-        "u:Ask-1 a:Say-2 s:Late-3 a:Say-4": ["u:Ask-1", "a:Say-2", "u:Late-3", "a:Say-4"],
+        "u:Ask-1 a:Say-2 s:Late-3 a:Say-4": [
+            "u:Ask-1",
+            "a:Say-2",
+            "u:Late-3",
+            "a:Say-4",
+        ],
     }
     templates = [made(name) for name in ALL]
     templates = [one for one in templates if not one.knows_late_system and one.knows_system]

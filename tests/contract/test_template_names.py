@@ -6,7 +6,7 @@ import pytest
 
 from backend.contract.models import template_names
 from backend.contract.models.template_names import ALIASES, AUTO, BRINGS_ITS_OWN, NAMES, OFFERED
-from backend.data import named
+from backend.data import builtin_templates
 
 # register_template(name=...) in LLaMA-Factory's src/llamafactory/data/template.py at ff6d4d1.
 IN_LLAMA_FACTORY = """
@@ -39,7 +39,7 @@ ONCE_WRONG = {
 
 def test_the_names_are_the_templates() -> None:
     assert len(NAMES) == len(set(NAMES)) > 40
-    assert set(NAMES) == set(named.NAMED)
+    assert set(NAMES) == set(builtin_templates.NAMED)
     assert set(ALIASES.values()) <= set(NAMES)
     assert not set(ALIASES) & {*NAMES, AUTO}
     assert set(OFFERED) <= {AUTO, *NAMES}
@@ -73,7 +73,7 @@ def test_no_name_means_another_model_s_format() -> None:
         if meant is None:
             assert [one.code for one in problems] == ["template_brings_own"]
         else:
-            assert named.pieces(name) == named.NAMED[meant]
+            assert builtin_templates.pieces(name) == builtin_templates.NAMED[meant]
 
 
 # Written otherwise -> the name that is meant. Nothing but case and the marks between differs.

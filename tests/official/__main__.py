@@ -17,7 +17,7 @@ from typing import Any
 
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from backend.data import named
+from backend.data import builtin_templates
 from tests.official import page
 from tests.official.cases import WITH_TOOLS, Case
 from tests.official.sources import SOURCES, Source
@@ -47,8 +47,8 @@ def render(jinja: str, case: Case, source: Source) -> str | None:
 
 def named_jinja(name: str, source: Source) -> str:
     """The named template with the tokens of this source."""
-    pieces = named.pieces(name)
-    return named.jinja(pieces, source.begin, pieces.end or source.end)
+    pieces = builtin_templates.pieces(name)
+    return builtin_templates.jinja(pieces, source.begin, pieces.end or source.end)
 
 
 def cases(source: Source) -> dict[str, Case]:

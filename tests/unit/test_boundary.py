@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.services.data import datasets, inbox, uploads
+from app.services.data import datasets, upload_folder, uploads
 from app.services.page import presets
 from app.services.runs import drafts, recipes
 from app.services.runs.recipes import Given
@@ -242,8 +242,8 @@ def test_a_link_that_comes_between_the_look_and_the_opening(
 def test_an_upload_is_one_of_this_process(places: Places) -> None:
     """A request may name any path as an upload: the place that opens it looks, too."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.delenv(inbox.VARIABLE, raising=False)
-        box = inbox.opened()
+        patched.delenv(upload_folder.VARIABLE, raising=False)
+        box = upload_folder.opened()
         try:
             (box.path / "x").mkdir()
             upload = box.path / "x" / "rows.jsonl"

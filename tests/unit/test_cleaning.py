@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from app.services.data import cleaning
 from backend import datafiles
 from backend.__main__ import main
-from backend.cleaning import output, tidy
+from backend.cleaning import normalize, output
 from backend.cleaning.duplicates import Index, signature
 from backend.cleaning.rows import Item, Rows
 from backend.cleaning.run import Job, clean, split
@@ -202,9 +202,9 @@ def test_rows_without_readable_columns_can_be_cleaned_but_not_measured(data: Pat
     ],
 )
 def test_tidy(before: str, after: str) -> None:
-    assert tidy.text(before) == after
-    assert tidy.tidied({" k ": [before, 1, None]}) == {" k ": [after, 1, None]}
-    assert tidy.text(after) == after
+    assert normalize.text(before) == after
+    assert normalize.tidied({" k ": [before, 1, None]}) == {" k ": [after, 1, None]}
+    assert normalize.text(after) == after
 
 
 def test_tidied_rows_are_counted_and_stay(data: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from app.form import Form
 from app.i18n import Texts
 from app.services.data import extra
-from app.services.runs import cures
+from app.services.runs import fixes
 from app.tabs.run import again_panel
 from backend.contract.arguments.arguments import changed, defaults, parse
 from backend.contract.arguments.fields import FIELDS
@@ -82,7 +82,7 @@ def problem(code: str, **params: str) -> Problem:
 )
 def test_less_memory(given: dict[str, Any], changes: dict[str, Any]) -> None:
     view = failed(problem("out_of_memory_batch"), state=State.OUT_OF_MEMORY, **given)
-    assert cures.of(view).changes == changes
+    assert fixes.of(view).changes == changes
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_cures(
     for one in problems:
         if "file" in one.params:
             one.params["file"] = str(one.params["file"]).replace("HOME", str(tmp_path))
-    cure = cures.of(failed(*problems))
+    cure = fixes.of(failed(*problems))
     assert cure.changes == changes
     rest = set(str(changes.get("dataset", "one,two,three")).split(","))
     assert set(cure.without) == {"one", "two", "three"} - rest
@@ -129,7 +129,7 @@ def test_cures(
 
 def test_the_only_data_set_is_not_taken_out() -> None:
     view = failed(problem("dataset_unknown", name="one", path="p"), dataset="one")
-    assert cures.of(view) == cures.Cure()
+    assert fixes.of(view) == fixes.Cure()
 
 
 def test_missing_packages_are_a_command() -> None:
@@ -138,21 +138,21 @@ def test_missing_packages_are_a_command() -> None:
         problem("package_missing", package="swanlab"),
         problem("package_missing", package="swanlab"),
     )
-    cure = cures.of(view)
+    cure = fixes.of(view)
     assert (cure.changes, cure.command) == ({}, "pip install galore-torch swanlab")
     assert cure.words({}, "en") == cure.command
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.STOPPED, State.RUNNING])
 def test_what_has_not_failed_needs_no_cure(state: State) -> None:
-    assert cures.of(failed(problem("out_of_memory"), state=state)) == cures.Cure()
+    assert fixes.of(failed(problem("out_of_memory"), state=state)) == fixes.Cure()
 
 
 def test_a_cure_in_words() -> None:
     view = failed(problem("loss_not_finite"))
-    words = cures.of(view).words(cures.arguments(view), "en")
+    words = fixes.of(view).words(fixes.arguments(view), "en")
     assert words == "Learning rate: 0.01 → 0.001"
-    assert cures.of(view).words(cures.arguments(view), "zh").startswith("学习率")
+    assert fixes.of(view).words(fixes.arguments(view), "zh").startswith("学习率")
 
 
 def test_what_the_panel_shows() -> None:
@@ -170,7 +170,7 @@ def test_what_the_panel_shows() -> None:
 
 def test_arguments_that_this_version_does_not_know_are_left_out() -> None:
     view = failed(unheard_of=3, lora_rank="evil", freeze_vision_tower=True)
-    found = cures.arguments(view)
+    found = fixes.arguments(view)
     assert set(found) == set(defaults("train"))
     assert found["lora_rank"] == FIELDS["lora_rank"].default
     assert found["output_dir"] is None

@@ -15,7 +15,7 @@ from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.metrics import Row
 from backend.contract.base.problems import TuneboardError, UsageError, errors
 from backend.contract.runs.run_folder import RunView, State
-from backend.tuner import Tuner, answering, display, figures, names, trained
+from backend.tuner import Tuner, answering, display, metrics, names, trained
 from tests.unit.conftest import ROWS
 
 pytestmark = pytest.mark.usefixtures("tuner_home")
@@ -181,31 +181,31 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_metrics_by_the_names_that_people_use() -> None:
-    assert figures.figures_of("bleu") == {"predict_bleu-4": "bleu-4"}
-    assert list(figures.figures_of(("bleu", "rouge")).values()) == [
+    assert metrics.figures_of("bleu") == {"predict_bleu-4": "bleu-4"}
+    assert list(metrics.figures_of(("bleu", "rouge")).values()) == [
         "bleu-4",
         "rouge-1",
         "rouge-2",
         "rouge-l",
     ]
     for name in ("rougeL", "rouge_l", "ROUGE-L"):
-        assert figures.figures_of([name]) == {"predict_rouge-l": "rouge-l"}
-    assert figures.figures_of(["loss", "perplexity"]) == {
+        assert metrics.figures_of([name]) == {"predict_rouge-l": "rouge-l"}
+    assert metrics.figures_of(["loss", "perplexity"]) == {
         "eval_loss": "loss",
         "eval_perplexity": "perplexity",
     }
     for wrong, near in (("blue", "bleu"), ("rouge-3", "rouge-l"), ("losses", "loss")):
         with pytest.raises(UsageError) as caught:
-            figures.figures_of([wrong])
+            metrics.figures_of([wrong])
         assert caught.value.problems[0].params["near"] == near
     for wrong in ("meteor", ""):
         with pytest.raises(UsageError):
-            figures.figures_of(wrong)
+            metrics.figures_of(wrong)
     nothing: tuple[Any, ...] = ((), [], None, 7)
-    for metrics in nothing:
+    for chosen in nothing:
         with pytest.raises(UsageError) as caught:
-            figures.figures_of(metrics)
-        assert f"metrics is {metrics}, but" in str(caught.value).replace("'", "")
+            metrics.figures_of(chosen)
+        assert f"metrics is {chosen}, but" in str(caught.value).replace("'", "")
         assert "bleu, bleu-4, rouge" in str(caught.value)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from app.services.data import datasets, inbox, uploads
+from app.services.data import datasets, upload_folder, uploads
 from backend import datafiles
 from backend.contract.base.printed import binary_size
 from backend.contract.base.problems import DataError, DiskFullError, UsageError
@@ -217,7 +217,7 @@ def test_pipes_devices_and_links_are_refused_without_a_hang(home: Path) -> None:
 @pytest.fixture
 def box(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(home / "uploads"))
-    opened = inbox.opened()
+    opened = upload_folder.opened()
     yield opened.path
     opened.close()
 

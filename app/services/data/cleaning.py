@@ -8,7 +8,7 @@ from typing import Any
 
 from app.i18n import t
 from app.services.data.row_html import escaped
-from app.services.runs import told
+from app.services.runs import child_process
 from backend.contract.base.problems import DataError, Problem, UsageError
 
 Told = tuple[int, int] | list[dict[str, Any]]
@@ -99,7 +99,7 @@ def _run(command: str, job: Job, words: list[str]) -> Iterator[Told]:
     argv = [sys.executable, "-P", "-m", "backend", "data", command, job.name, *words]
     argv += ["--overwrite"] if job.overwrite else []
     argv += ["--dataset_dir", job.dataset_dir, "--json", "--progress"]
-    ended = yield from told.follow(argv, _progress)
+    ended = yield from child_process.follow(argv, _progress)
     if ended.code or not ended.out.strip():
         params = {"name": job.name, "reason": ended.words or "-"}
         raise DataError(Problem(code="clean_failed", params=params))

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from app.services.data import inbox, uploads
+from app.services.data import upload_folder, uploads
 from app.services.data.uploads import Progress
-from app.services.runs import told
+from app.services.runs import child_process
 from backend.contract.base.problems import DataError, Problem, TuneboardError
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import Entry
@@ -68,8 +68,8 @@ def arrived(path: Path, inside: Path | None) -> Coming:
 
 def uploaded(path: Path) -> Coming:
     """As `arrived`, of a file that the browser has sent. Raises DataError where it has not."""
-    inbox.require(path)
-    return arrived(path, inbox.folder())
+    upload_folder.require(path)
+    return arrived(path, upload_folder.folder())
 
 
 def receive(
@@ -107,7 +107,7 @@ def enter(
 
     Raises as register and uploads.take do; then nothing of it is left in data/.
     """
-    inside = inbox.folder()
+    inside = upload_folder.folder()
     if inside is None or not coming.path.is_relative_to(inside):
         return register(name, coming, entry, dataset_dir)
     registry.judged(name, {"file_name": coming.path.name, **entry}, dataset_dir)
@@ -139,7 +139,7 @@ def register_hub(name: str, hub_id: str, hub: str, dataset_dir: str) -> None:
         raise DataError(problem) from None
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["-"]
-        problems = [each for line in lines for each in told.problems(line)]
+        problems = [each for line in lines for each in child_process.problems(line)]
         params = {"name": hub_id, "reason": lines[-1]}
         raise DataError(*problems or [Problem(code="register_hub", params=params)])
 
@@ -150,7 +150,7 @@ def checking(name: str, dataset_dir: str, stage: str) -> Iterator[float | dict[s
     Raises DataError where it cannot begin. Closing the iterator ends the child.
     """
     command = _command("check", name, "--stage", stage, "--progress", dataset_dir=dataset_dir)
-    ended = yield from told.follow(command, _share)
+    ended = yield from child_process.follow(command, _share)
     if not ended.out.strip():
         params = {"name": name, "reason": ended.words}
         raise DataError(Problem(code="check_failed", params=params))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from app.services.data.inbox import remove_unlocked
+from app.services.data.upload_folder import remove_unlocked
 from app.settings import upload_limit
 from backend import datafiles
 from backend.contract.arguments.names import check_name
@@ -28,9 +28,9 @@ from backend.contract.base.problems import DataError, DiskFullError, Problem
 from backend.contract.registry import registry
 from backend.contract.registry.dataset_info import PACKED, kind
 from backend.datafiles import hostile
-from backend.datafiles.packed import unpacked
+from backend.datafiles.compressed import unpacked
+from backend.datafiles.errors import wrong
 from backend.datafiles.text import refuse_foreign
-from backend.datafiles.wrong import wrong
 
 CHUNK = 1024 * 1024  # bytes
 PART = ".part-"

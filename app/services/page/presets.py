@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.services.data import inbox
+from app.services.data import upload_folder
 from app.services.models.catalog import STARTER
 from backend.contract.arguments import arguments
 from backend.contract.arguments.field import Values
@@ -60,7 +60,7 @@ def load_saved(name: str, task: str) -> tuple[Values, list[Problem]]:
 
 def load_upload(path: str, task: str) -> tuple[Values, list[Problem]]:
     """As `load`, of a file that the browser has sent. Raises DataError where it has not."""
-    inbox.require(Path(path))
+    upload_folder.require(Path(path))
     return load(path, task)
 
 

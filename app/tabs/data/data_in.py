@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import Texts, t
-from app.services.data import datasets, inbox, mapping, uploads
+from app.services.data import datasets, mapping, upload_folder, uploads
 from app.services.data.datasets import Coming
 from app.tabs.shared import message
 from backend.contract.base.home import find
@@ -300,7 +300,7 @@ def hidden() -> Update:
 
 def _inside(path: Path) -> Path | None:
     """The inbox, where the path is an upload."""
-    folder = inbox.folder()
+    folder = upload_folder.folder()
     return folder if folder is not None and path.is_relative_to(folder) else None
 
 

@@ -8,7 +8,7 @@ import gradio as gr
 
 from app.form import Form
 from app.i18n import Texts, say, t
-from app.services.runs import cures, runs
+from app.services.runs import fixes, runs
 from app.tabs.shared import answer
 from app.tabs.shared.context import Context
 from backend.contract.arguments.fields import FIELDS
@@ -48,8 +48,8 @@ def stamps(view: RunView, lang: str) -> dict[str, Any]:
     """What they show for a run."""
     if view.task != "train" or not view.ended:
         return {name: {"visible": False} for name in ("cure", "restart", "again")}
-    cure = cures.of(view)
-    words = cure.words(cures.arguments(view), lang)
+    cure = fixes.of(view)
+    words = cure.words(fixes.arguments(view), lang)
     label = t("panel.again_changed" if cure.changes else "panel.again", lang)
     return {
         "cure": {"value": words, "visible": bool(words)},
@@ -58,7 +58,7 @@ def stamps(view: RunView, lang: str) -> dict[str, Any]:
     }
 
 
-def _restart(cure: cures.Cure, lang: str) -> str:
+def _restart(cure: fixes.Cure, lang: str) -> str:
     if cure.without:
         return t("panel.restart_without", lang, names=", ".join(cure.without))
     return t("panel.restart", lang)
@@ -70,14 +70,14 @@ def wire(context: Context, form: Form, panels: Sequence[Any]) -> None:
 
     def fill(path: str) -> list[Any]:
         view = runs.view(Path(path))
-        values = {**cures.arguments(view), **cures.of(view).changes}
+        values = {**fixes.arguments(view), **fixes.of(view).changes}
         return [gr.Tabs(selected="train"), gr.update(value=view.model), *form.fill(values)]
 
     def restart(path: str, lang: str, *given: Any) -> list[Any]:
         held = form.values(given)[0]
         secrets = {name: held[name] for name in held if FIELDS[name].secret and held[name]}
         try:
-            folder = cures.restart(runs.view(Path(path)), secrets)
+            folder = fixes.restart(runs.view(Path(path)), secrets)
         except TuneboardError as error:
             return [gr.skip(), *answer.refused(error.problems, lang)]
         runs.forget()

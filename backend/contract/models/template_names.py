@@ -1,4 +1,4 @@
-"""The names that the argument `template` takes; what they write is in backend/data/named.py."""
+"""The names that the argument `template` takes; what they write: data/builtin_templates.py."""
 
 import re
 

@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem
-from backend.data import examples, origin, pool, store, tokens
+from backend.data import cache, examples, fingerprint, pool, tokens
 from backend.data.examples import Maker, Numbered
 from backend.data.rendering import Template
 from backend.data.sources import Account, Counted, Source
@@ -92,8 +92,8 @@ class Part:
 
 def tokenised(work: Preparation, source: Source) -> Part:
     """The examples of a data set; there may be none. Raises DataError as Source does."""
-    key = store.key(origin.of(source, work.maker(), work.batch_size()))
-    rows, meta = store.cached(
+    key = cache.key(fingerprint.of(source, work.maker(), work.batch_size()))
+    rows, meta = cache.cached(
         key,
         examples.features(work.stage),
         lambda write: _written(work, source, write),
@@ -110,7 +110,7 @@ def batches(rows: Iterable[Numbered], size: int) -> Iterator[list[Numbered]]:
         yield batch
 
 
-def _written(work: Preparation, source: Source, write: store.Write) -> store.Meta:
+def _written(work: Preparation, source: Source, write: cache.Write) -> cache.Meta:
     """Tokenise and write every example; the account of what was left out.
 
     The rows are read twice: first only looked at, so that a broken one stops before the work.

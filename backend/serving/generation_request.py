@@ -12,7 +12,7 @@ SHOWN = 80  # characters of a name or value of the request that a refusal repeat
 
 
 @dataclass(kw_only=True)
-class Ask:
+class GenerationRequest:
     """The conversation, how to sample, which weights (tuned, or the base's), when to stop.
 
     `variables` are for the chat template, beside messages and tools.
@@ -28,7 +28,7 @@ class Ask:
 
 @dataclass(kw_only=True)
 class Answer:
-    """What came of one ask, in tokens; `finish` is stop, length or cancelled."""
+    """What came of one request, in tokens; `finish` is stop, length or cancelled."""
 
     prompt_tokens: int
     completion_tokens: int

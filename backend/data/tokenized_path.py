@@ -14,8 +14,8 @@ from datasets import Dataset, DatasetDict
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.home import find
 from backend.contract.base.problems import DataError, Problem
-from backend.data import examples, origin, packing, store
-from backend.data.parts import Preparation
+from backend.data import cache, examples, fingerprint, packing
+from backend.data.tokenize import Preparation
 
 TRAIN, VALIDATION = "train", "validation"
 MADE_WITH = "tuneboard.json"
@@ -82,8 +82,8 @@ def _made_with(work: Preparation) -> dict[str, Any]:
     return {
         "stage": work.stage,
         "cutoff_len": work.limit,
-        "tokenizer": store.key(origin.tokenizer(work.template.tokenizer)),
-        "template": store.key(origin.template(maker.template)),
+        "tokenizer": cache.key(fingerprint.tokenizer(work.template.tokenizer)),
+        "template": cache.key(fingerprint.template(maker.template)),
     }
 
 

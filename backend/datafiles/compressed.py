@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from backend.contract.base import boundary
 from backend.contract.registry.dataset_info import PACKED
 from backend.datafiles import hostile
-from backend.datafiles.wrong import wrong
+from backend.datafiles.errors import wrong
 
 CHUNK = 1024 * 1024  # bytes
 HEADER = 18  # bytes of the longest zstd frame header
