@@ -18,9 +18,9 @@ ROWS = 10_000
 WORK = """
 import resource, sys, time
 from tests.backend.conftest import make_tokenizer
-from backend.contract.registry.registry import dataset_info
+from backend.contract.registry import dataset_info
 from backend.contract.arguments.arguments import resolved
-from backend.data import parts, sources, templates
+from backend.data import sources, templates, tokenize
 from backend.data.examples import columns
 from backend.datafiles import formats, layouts
 
@@ -33,11 +33,11 @@ values = resolved(dict(dataset_dir="data", dataset="x", template="auto", cutoff_
                        stage="sft", preprocessing_num_workers=workers))
 tokenizer = make_tokenizer()
 template = templates.load(values, tokenizer)
-work = parts.Preparation(values, template, Told())
+work = tokenize.Preparation(values, template, Told())
 begin = time.perf_counter()
 if how == "ours":
     (source,) = sources.opened(values, "dataset")
-    rows = parts.tokenised(work, source).rows
+    rows = tokenize.tokenised(work, source).rows
 else:
     from datasets import load_dataset
     raw = load_dataset("json", data_files="data/x.jsonl", split="train")

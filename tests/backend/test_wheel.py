@@ -49,7 +49,7 @@ def environment() -> dict[str, str]:
 
 
 def test_it_is_the_wheel_that_runs(tuneboard: Path, tmp_path: Path) -> None:
-    code = "from backend.data import named; named.jinja(named.pieces('qwen'), '', ''); "
+    code = "from backend.data import builtin_templates as named; named.jinja(named.pieces('qwen'), '', ''); "
     code += "print(named.__file__)"
     python = tuneboard.with_name("python")
     done = subprocess.run(

@@ -20,7 +20,9 @@ from tests.failures.conftest import ended, fake, process, running, until
 # A page: starts a run where there is none, says what it sees, lives on. `sleep` shares its group.
 PAGE = """
 import subprocess, sys, time
-from backend.contract import arguments, launch, run_folder
+from backend.contract.arguments import arguments
+from backend.contract.launching import launch
+from backend.contract.runs import run_folder
 from backend.contract.base.home import saves
 bystander = subprocess.Popen(["sleep", "60"])
 if sys.argv[1] == "start":
