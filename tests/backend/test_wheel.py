@@ -49,8 +49,8 @@ def environment() -> dict[str, str]:
 
 
 def test_it_is_the_wheel_that_runs(tuneboard: Path, tmp_path: Path) -> None:
-    code = "from backend.data import builtin_templates as named; named.jinja(named.pieces('qwen'), '', ''); "
-    code += "print(named.__file__)"
+    code = "from backend.data import builtin_templates as templates; "
+    code += "templates.jinja(templates.pieces('qwen'), '', ''); print(templates.__file__)"
     python = tuneboard.with_name("python")
     done = subprocess.run(
         [python, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True
