@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m tests.bench start|tryit|data|stream|readers|tokenise|ppo`.
+"""Benchmarks: `python -m tests.bench start|tryit|data|stream|readers|tokenise|ppo|vocab`.
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
 tryit: the run that the Try-it card starts, from launch to end.
@@ -7,6 +7,7 @@ stream: memory and pace of a run's data, prepared and streamed, at 1, 10 and 100
 readers: reading a JSON file of 200 MB, against json.load and datasets.load_dataset.
 tokenise: our pool and cache of tokenised rows, against datasets.map.
 ppo: peak memory of PPO with a shared base, against SFT of the same LoRA.
+vocab: new pieces for Chinese, and pre-training with them, against the old vocabulary.
 """
 
 import os
@@ -31,6 +32,7 @@ from tests.bench_ppo import ppo
 from tests.bench_readers import readers
 from tests.bench_stream import stream
 from tests.bench_tokenise import tokenise
+from tests.bench_vocab import vocab
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 5
@@ -134,9 +136,12 @@ BENCHES = {
     "readers": readers,
     "tokenise": tokenise,
     "ppo": ppo,
+    "vocab": vocab,
 }
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:
-        raise SystemExit(f"usage: python -m tests.bench {'|'.join(BENCHES)} (data: [gigabytes])")
+        raise SystemExit(
+            f"usage: python -m tests.bench {'|'.join(BENCHES)} (data: [gigabytes], vocab: [steps])"
+        )
     BENCHES[sys.argv[1]](*map(float, sys.argv[2:]))

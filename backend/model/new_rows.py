@@ -1,13 +1,15 @@
 """Rows of new pieces, fitted so that the layers read and write them as they did the old pieces.
 
-The mean of old rows is a poor beginning: the layers have never seen it. The rest of the model stays
-as it is, and texts of the corpus show it both ways, in new pieces and in the old ones:
+The mean of old rows is a poor beginning: the layers have never seen it. All else in the model stays
+as it is. First, texts of the corpus are shown to it both ways, in new pieces and in the old ones:
 
 - Read: after a new piece the hidden states in the midst of the layers shall be those after its last
   old piece (Dobler et al., "AweDist: Attention-aware Embedding Distillation for New Input Token
   Embeddings", 2025).
 - Written: the logit of a new piece shall be that of its first old piece, plus the logarithm of how
   often it is this piece that begins so, plus MARGIN; a least-squares fit over hidden states.
+
+Then the rows learn to predict the texts in new pieces, as in pre-training.
 """
 
 import math
@@ -28,7 +30,8 @@ from backend.model.device import device
 LENGTH = 240  # old pieces in a passage
 AT_ONCE = 4  # passages in a step
 DEPTH = 0.4  # share of the layers whose hidden states are compared
-RATE = 0.1  # of the root mean square of the old rows: Adam's learning rate
+COPYING = 0.6  # share of the steps in which old pieces are the teacher
+RATES = 0.1, 0.01  # Adam's learning rates, then and afterwards, of the root mean square of old rows
 WARM_UP = 5  # steps
 WRITTEN = 0.3  # weight of the squared error of a logit beside the relative one of a hidden state
 MARGIN = 2.0  # nats; measured: a least-squares fit flattens what is likely
@@ -98,27 +101,22 @@ def fit(
         return
     model.to(_place(model)).eval()
     tables = list(vocabulary.tables(model).values())
-    span = slice(pieces.first, pieces.first + len(pieces.old))
-    rows = [table.detach()[span].float().requires_grad_() for table in tables]
     written = _Written(model, pieces, passages, tables[-1])
-    rates = [RATE * _scale(table, pieces.first) for table in tables]
-    groups = [{"params": [each], "lr": rate} for each, rate in zip(rows, rates, strict=True)]
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1, (step + 1) / WARM_UP) * (1 - step / steps)
-    )
+    copying = int(COPYING * steps)
+    rows = _Rows(tables, pieces, (copying, steps - copying))
     batches = _batches(passages)
-    with _frozen(model):
-        for step in range(1, steps + 1):
-            error = _misread(model, pieces, rows[0], next(batches))
-            (error + WRITTEN * written.error(rows[-1])).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            progress(step, steps)
-    with torch.no_grad():
-        for table, each in zip(tables, rows, strict=True):
-            table[span] = each.to(table.dtype)
+    with _learning(model, ()):
+        for step in range(copying):
+            error = _misread(model, pieces, rows.rows[0], next(batches))
+            (error + WRITTEN * written.error(rows.rows[-1])).backward()
+            rows.step()
+            progress(step + 1, steps)
+    with _learning(model, tables):
+        for step in range(copying, steps):
+            _predict(model, next(batches))
+            rows.take_gradients()
+            rows.step()
+            progress(step + 1, steps)
     model.to("cpu")
 
 
@@ -141,6 +139,44 @@ def perplexity(model: Any, texts: Sequence[Passage], characters: int) -> float:
             total += model(input_ids=ids, labels=ids).loss.item() * (len(text) - 1)
     model.to("cpu")
     return math.exp(min(total / max(characters, 1), 700.0))
+
+
+class _Rows:
+    """The rows of new pieces in each table, in float32, and how they are stepped.
+
+    rows  one tensor (new pieces, features) for each table, in the order of the ids
+    """
+
+    def __init__(
+        self, tables: Sequence[nn.Parameter], pieces: Pieces, steps: tuple[int, int]
+    ) -> None:
+        self.tables = tables
+        self.span = slice(pieces.first, pieces.first + len(pieces.old))
+        self.rows = [table.detach()[self.span].float().clone() for table in tables]
+        groups = [
+            {"params": [rows.requires_grad_()], "lr": _scale(table, pieces.first)}
+            for table, rows in zip(tables, self.rows, strict=True)
+        ]
+        self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: _course(step, steps)
+        )
+
+    def take_gradients(self) -> None:
+        """The gradients of the rows are those that the tables have there; theirs are dropped."""
+        for table, rows in zip(self.tables, self.rows, strict=True):
+            if table.grad is not None:
+                rows.grad = table.grad[self.span].float()
+                table.grad = None
+
+    def step(self) -> None:
+        """One step of Adam; the tables hold the rows as they are now."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.schedule.step()
+        with torch.no_grad():
+            for table, rows in zip(self.tables, self.rows, strict=True):
+                table[self.span] = rows.to(table.dtype)
 
 
 class _Written:
@@ -197,7 +233,8 @@ def _shares(pieces: Pieces, passages: Sequence[Passage]) -> Tensor:
 
 def _misread(model: Any, pieces: Pieces, rows: Tensor, passages: Sequence[Passage]) -> Tensor:
     """Mean squared difference of hidden states after tokens in new and in old pieces, relative to
-    the square of the latter; a mean over all tokens but the first of each passage."""
+    the square of the longer of both (a token that attracts all attention has a state a hundred
+    times as long as others); a mean over all tokens but the first of each passage."""
     _, layers = freezing.layers(model)
     depth = max(1, int(DEPTH * len(layers)))
     place = layers[depth] if depth < len(layers) else model.get_output_embeddings()
@@ -208,8 +245,16 @@ def _misread(model: Any, pieces: Pieces, rows: Tensor, passages: Sequence[Passag
             wanted = _entering(model, place, ids)[ends[1:]].float()
         with _replaced(model.get_input_embeddings(), pieces.first, rows):
             states = _entering(model, place, passage)[1:].float()
-        errors.append((states - wanted).pow(2).sum(-1) / wanted.pow(2).sum(-1))
+        sizes = torch.maximum(wanted.pow(2).sum(-1), states.detach().pow(2).sum(-1))
+        errors.append((states - wanted).pow(2).sum(-1) / sizes)
     return torch.cat(errors).mean()
+
+
+def _predict(model: Any, passages: Sequence[Passage]) -> None:
+    """Gradients of the loss of predicting the passages, a mean over them."""
+    for passage in passages:
+        ids = torch.tensor([passage], device=model.device)
+        (model(input_ids=ids, labels=ids, use_cache=False).loss / len(passages)).backward()
 
 
 class _Reached(Exception):
@@ -252,16 +297,16 @@ def _replaced(embeddings: Any, first: int, rows: Tensor) -> Iterator[None]:
 
 
 @contextmanager
-def _frozen(model: Any) -> Iterator[None]:
-    """Within it no weight of the model learns."""
-    learning = [each for each in model.parameters() if each.requires_grad]
-    for each in learning:
-        each.requires_grad_(requires_grad=False)
+def _learning(model: Any, tables: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Within it nothing but these tables gets gradients."""
+    before = {each: each.requires_grad for each in model.parameters()}
+    for each in before:
+        each.requires_grad_(any(each is table for table in tables))
     try:
         yield
     finally:
-        for each in learning:
-            each.requires_grad_()
+        for each, learns in before.items():
+            each.requires_grad_(learns)
 
 
 def _batches(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
@@ -275,6 +320,14 @@ def _batches(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
     stream = shuffled()
     while True:
         yield list(islice(stream, AT_ONCE))
+
+
+def _course(step: int, steps: tuple[int, int]) -> float:
+    """The rate at a step, of as many while copying and afterwards: each time it rises over WARM_UP
+    steps and falls to zero."""
+    part = int(step >= steps[0])
+    within = step - part * steps[0]
+    return RATES[part] * min(1, (within + 1) / WARM_UP) * (1 - within / max(steps[part], 1))
 
 
 def _scale(table: Tensor, count: int) -> float:

@@ -219,29 +219,31 @@ def _fit(
     with the new ones.
     """
     job.report.phase("fitting")
-    before = _perplexity(job, model, job.tokenizer.backend_tokenizer, corpus.held)
+    before = _perplexity(model, job.tokenizer.backend_tokenizer, corpus.held)
     tokens.append(model, pieces.old)
-    sample = [_ids(job, after, text) for text in corpus.sample]
+    sample = [_ids(after, text) for text in corpus.sample]
     new_rows.fit(model, pieces, sample, job.values.fit_steps, job.report.progress)
     return {
         "perplexity_before": before,
-        "perplexity_after": _perplexity(job, model, after, corpus.held),
+        "perplexity_after": _perplexity(model, after, corpus.held),
     }
 
 
-def _perplexity(job: Job, model: Any, tokenizer: Tokenizer, held: Sequence[str]) -> float:
+def _perplexity(model: Any, tokenizer: Tokenizer, held: Sequence[str]) -> float:
     most = min(MEASURED, new_rows.positions(model) // 4 - 1)  # a character has at most four bytes
     sample = [text[:most] for text in held[:MOST_MEASURED]]
-    ids = [_ids(job, tokenizer, text) for text in sample]
+    ids = [_ids(tokenizer, text) for text in sample]
     return new_rows.perplexity(model, ids, sum(map(len, sample)))
 
 
-def _ids(job: Job, tokenizer: Tokenizer, text: str) -> list[int]:
-    """The tokens of a text behind one that begins it, where the tokenizer has such a one."""
-    begins = (job.tokenizer.bos_token_id, job.tokenizer.eos_token_id)
-    begin = next(([each] for each in begins if each is not None), [])
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The tokens of a text behind those that begin it: the tokenizer's own, else a line end.
+
+    A model reads the first token of all as no other: it draws the attention of those to come.
+    """
+    begin = tokenizer.encode("").ids or tokenizer.encode("\n", add_special_tokens=False).ids
     ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-    return begin + ids
+    return [*begin[:1], *ids]
 
 
 def _extended(job: Job, learned: Learned, ids: Mapping[str, int]) -> Tokenizer:

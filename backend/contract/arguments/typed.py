@@ -317,7 +317,7 @@ class Arguments(Bag):
 
     # vocab
     new_pieces: int = 5000
-    fit_steps: int = 150
+    fit_steps: int = 200
     known_dataset: str | None = None
 
     # server

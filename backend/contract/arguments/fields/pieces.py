@@ -15,7 +15,7 @@ ROWS = (
     Field(
         name="fit_steps",
         kind="int",
-        default=150,
+        default=200,
         group="vocab",
         low=0,
         high=100_000,

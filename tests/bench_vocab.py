@@ -1,0 +1,94 @@
+"""The real case of `tuneboard vocab`: Chinese for the starter model, and pre-training after it.
+
+Texts of the data that ships and of the page, one in twenty held out. A perplexity is that of a
+character, so that both vocabularies compare.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from app.services.models.catalog import STARTER
+from backend.contract.base.home import shipped
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "saves" / "models" / STARTER
+PIECES, STEPS, TOKENS, HELD, CHARACTERS = 1000, 100, 512, 24, 120
+BEGIN = "\n"  # what each text is read after
+
+
+def vocab(fit_steps: float = 200) -> None:
+    """Tokens of held-out text by both vocabularies, and the perplexity before and after STEPS
+    steps of pre-training of TOKENS tokens each, as ratios new : old."""
+    rows = json.loads((shipped("data") / "general_zh.json").read_text(encoding="utf-8"))
+    page = json.loads((shipped("locales") / "zh.json").read_text(encoding="utf-8"))
+    texts = ["".join(row.values()) for row in rows] + [text for text in page.values() if text[15:]]
+    held = [text[:CHARACTERS] for text in texts[5::20]][:HELD]
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "data").mkdir()
+        corpus = [{"text": text} for text in texts if text[:CHARACTERS] not in held]
+        (home / "data" / "zh.json").write_text(json.dumps(corpus), encoding="utf-8")
+        entry = {"zh": {"file_name": "zh.json", "columns": {"prompt": "text"}}}
+        (home / "data" / "dataset_info.json").write_text(json.dumps(entry), encoding="utf-8")
+        wide = home / "saves" / "models" / "wide"
+        _tuneboard(
+            *(home, "vocab", "--model_name_or_path", MODEL, "--dataset", "zh"),
+            *("--new_pieces", PIECES, "--fit_steps", int(fit_steps), "--export_dir", wide),
+        )
+        counts = [_tokens(model, held) for model in (MODEL, wide)]
+        _print("tokens", counts)
+        _print("perplexity", [_perplexity(model, held) for model in (MODEL, wide)])
+        for model, name in ((MODEL, "old"), (wide, "new")):
+            _tuneboard(
+                *(home, "train", "--stage", "pt", "--finetuning_type", "full", "--dataset", "zh"),
+                *("--max_steps", STEPS, "--cutoff_len", 128, "--learning_rate", 5e-4),
+                *("--per_device_train_batch_size", TOKENS // 128, "--save_strategy", "no"),
+                *("--gradient_accumulation_steps", 1, "--lr_scheduler_type", "linear"),
+                *("--disable_gradient_checkpointing", "true", "--output_dir", f"saves/{name}"),
+                *("--model_name_or_path", model),
+            )
+        trained = [home / "saves" / name for name in ("old", "new")]
+        _print(f"after {STEPS} steps", [_perplexity(model, held) for model in trained])
+
+
+def _print(what: str, figures: list[float]) -> None:
+    print(
+        f"{what}: old {figures[0]:.1f}, new {figures[1]:.1f}, {figures[1] / figures[0]:.2f} times"
+    )
+
+
+def _tuneboard(home: Path, *words: object) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "backend", *map(str, words)],
+        cwd=home,
+        env={**os.environ, "TUNEBOARD_HOME": str(home), "PYTHONPATH": str(ROOT)},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def _tokens(folder: Path, texts: list[str]) -> int:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
+
+
+def _perplexity(folder: Path, texts: list[str]) -> float:
+    """exp of the mean negative log-likelihood (nats) of a character, whatever its tokens are."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    begin = tokenizer(BEGIN, add_special_tokens=False)["input_ids"]
+    total = 0.0
+    with torch.no_grad():
+        for text in texts:
+            row = begin + tokenizer(text, add_special_tokens=False)["input_ids"]
+            ids = torch.tensor([row])
+            total += model(input_ids=ids, labels=ids).loss.item() * (len(row) - 1)
+    return math.exp(total / sum(map(len, texts)))
