@@ -1,21 +1,10 @@
 """Export: one folder with merged weights."""
 
 from backend.contract.arguments.field import Field
+from backend.contract.arguments.rows import Rows
 
 QUANTIZED = (("export_quantization_bit", ("8", "4", "3", "2")),)
-
-
-def _count(name: str, default: int, high: int) -> Field:
-    return Field(
-        name=name,
-        kind="int",
-        default=default,
-        group="export",
-        low=1,
-        high=high,
-        tasks=("export",),
-        when=QUANTIZED,
-    )
+QUANTIZATION = Rows("export", QUANTIZED, tasks=("export",))
 
 
 ROWS = (
@@ -78,8 +67,8 @@ ROWS = (
         when=QUANTIZED,
         optional=True,
     ),
-    _count("export_quantization_nsamples", 128, 100_000),
-    _count("export_quantization_maxlen", 1024, 131_072),
+    QUANTIZATION.count("export_quantization_nsamples", 128, 1, 100_000),
+    QUANTIZATION.count("export_quantization_maxlen", 1024, 1, 131_072),
     Field(
         name="export_hub_model_id",
         kind="text",

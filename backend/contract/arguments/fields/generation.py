@@ -2,6 +2,7 @@
 
 from backend.contract.arguments import stages
 from backend.contract.arguments.field import Field
+from backend.contract.arguments.rows import Rows
 
 ANSWERS = ("eval", "chat", "api")
 SAMPLED = (*ANSWERS, "train")
@@ -10,19 +11,7 @@ ROLLOUTS = (("train", (("stage", stages.DRAWING),)),)
 DRAWING = (*ROLLOUTS, ("eval", (("do_sample", (True,)),)))
 # Given in Evaluate, whose answers are the likeliest ones by default, these ask for sampling.
 DRAWN = frozenset({"temperature", "top_p", "top_k"})
-
-
-def _float(name: str, default: float, low: float, high: float) -> Field:
-    return Field(
-        name=name,
-        kind="float",
-        default=default,
-        group="generation",
-        low=low,
-        high=high,
-        tasks=SAMPLED,
-        task_when=DRAWING,
-    )
+SAMPLING = Rows("generation", tasks=SAMPLED, task_when=DRAWING)
 
 
 ROWS = (
@@ -44,8 +33,8 @@ ROWS = (
         group="generation",
         tasks=ANSWERS,
     ),
-    _float("temperature", 0.95, 0.0, 2.0),
-    _float("top_p", 0.7, 0.0, 1.0),
+    SAMPLING.number("temperature", 0.95, 0.0, 2.0),
+    SAMPLING.number("top_p", 0.7, 0.0, 1.0),
     Field(
         name="top_k",
         kind="int",

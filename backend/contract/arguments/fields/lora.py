@@ -1,27 +1,13 @@
 """LoRA and its family, and what other adapters share with it."""
 
-from backend.contract.arguments.field import Field, Value, When
+from backend.contract.arguments.field import Field, When
 from backend.contract.arguments.methods import ADAPTERS, REPARAMETRISED
+from backend.contract.arguments.rows import Rows
 
 LORA: When = (("finetuning_type", ("lora",)),)
 DELTAS: When = (("finetuning_type", ("lora", "adalora")),)
 TARGETED: When = (("finetuning_type", ("lora", "adalora", "ia3", "vera")),)
-
-
-def _switch(name: str, **more: object) -> Field:
-    given: dict[str, object] = {"when": LORA, **more}
-    return Field(name=name, kind="bool", default=False, group="lora", **given)  # type: ignore[arg-type]
-
-
-def _modules(name: str, default: Value, when: When) -> Field:
-    return Field(
-        name=name,
-        kind="list",
-        default=default,
-        group="lora",
-        when=when,
-        optional=default is None,
-    )
+LORA_ROWS = Rows("lora", LORA)
 
 
 ROWS = (
@@ -53,8 +39,8 @@ ROWS = (
         high=1.0,
         when=(("finetuning_type", ("lora", "adalora", "vera")),),
     ),
-    _modules("lora_target", "all", TARGETED),
-    _modules("additional_target", None, (("finetuning_type", REPARAMETRISED),)),
+    LORA_ROWS.row("lora_target", "list", "all", TARGETED),
+    LORA_ROWS.row("additional_target", "list", None, (("finetuning_type", REPARAMETRISED),)),
     Field(
         name="loraplus_lr_ratio",
         kind="float",
@@ -75,9 +61,9 @@ ROWS = (
         when=LORA,
         widget="none",
     ),
-    _switch("create_new_adapter", when=(("finetuning_type", ADAPTERS),)),
-    _switch("use_rslora"),
-    _switch("use_dora"),
+    LORA_ROWS.switch("create_new_adapter", when=(("finetuning_type", ADAPTERS),)),
+    LORA_ROWS.switch("use_rslora"),
+    LORA_ROWS.switch("use_dora"),
     Field(
         name="init_lora_weights",
         kind="choice",
@@ -86,7 +72,7 @@ ROWS = (
         choices=("default", "gaussian", "olora", "loftq"),
         when=LORA,
     ),
-    _switch("pissa_init"),
+    LORA_ROWS.switch("pissa_init"),
     Field(
         name="pissa_iter",
         kind="int",
@@ -96,5 +82,5 @@ ROWS = (
         high=1000,
         when=(*LORA, ("pissa_init", (True,))),
     ),
-    _switch("pissa_convert", when=(*LORA, ("pissa_init", (True,)))),
+    LORA_ROWS.switch("pissa_convert", when=(*LORA, ("pissa_init", (True,)))),
 )

@@ -1,6 +1,7 @@
 """The optimiser and its numbers, and the optimisers that save memory in full training."""
 
-from backend.contract.arguments.field import Field, Value, When
+from backend.contract.arguments.field import When
+from backend.contract.arguments.rows import Rows
 
 # transformers' names -> (module, what to install), or None where torch and transformers suffice.
 OPTIMIZERS: dict[str, tuple[str, str] | None] = {
@@ -32,59 +33,38 @@ APOLLO: When = (*WHOLE, ("use_apollo", (True,)))
 BADAM: When = (*WHOLE, ("use_badam", (True,)))
 BY_LAYER: When = (*BADAM, ("badam_mode", ("layer",)))
 BY_RATIO: When = (*BADAM, ("badam_mode", ("ratio",)))
-
-
-def _row(name: str, kind: str, default: Value, when: When = (), **more: object) -> Field:
-    given: dict[str, object] = {"group": "optimizer", "when": when, **more}
-    return Field(name=name, kind=kind, default=default, **given)  # type: ignore[arg-type]
-
-
-def _float(name: str, default: float, high: float, when: When = (), **more: object) -> Field:
-    return _row(name, "float", default, when, low=0.0, high=high, **more)
-
-
-def _int(name: str, default: int | None, low: int, high: int, when: When) -> Field:
-    return _row(name, "int", default, when, low=low, high=high, optional=default is None)
-
-
-def _switch(name: str, when: When = WHOLE) -> Field:
-    return _row(name, "bool", False, when)
-
-
-def _choice(name: str, when: When, *choices: str) -> Field:
-    """A choice whose default is the first."""
-    return _row(name, "choice", choices[0], when, choices=choices)
+OPTIMIZER = Rows("optimizer")
 
 
 ROWS = (
-    _row("optim", "choice", "adamw_torch", choices=tuple(OPTIMIZERS), to="optim"),
-    _float("adam_beta1", 0.9, 1.0, to="adam_beta1"),
-    _float("adam_beta2", 0.999, 1.0, to="adam_beta2"),
-    _float("adam_epsilon", 1e-8, 1.0, to="adam_epsilon"),
-    _switch("use_galore"),
-    _row("galore_target", "list", "all", GALORE),
-    _int("galore_rank", 16, 1, 1024, GALORE),
-    _int("galore_update_interval", 200, 1, 2048, GALORE),
-    _float("galore_scale", 2.0, 100.0, GALORE),
-    _choice("galore_proj_type", GALORE, "std", "reverse_std", "right", "left", "full"),
-    _switch("galore_layerwise", GALORE),
-    _switch("use_apollo"),
-    _row("apollo_target", "list", "all", APOLLO),
-    _int("apollo_rank", 16, 1, 1024, APOLLO),
-    _int("apollo_update_interval", 200, 1, 2048, APOLLO),
-    _float("apollo_scale", 32.0, 100.0, APOLLO),
-    _choice("apollo_proj", APOLLO, "random", "svd"),
-    _choice("apollo_proj_type", APOLLO, "std", "right", "left"),
-    _choice("apollo_scale_type", APOLLO, "channel", "tensor"),
-    _switch("apollo_layerwise", APOLLO),
-    _switch("apollo_scale_front", APOLLO),
-    _switch("use_badam"),
-    _choice("badam_mode", BADAM, "layer", "ratio"),
-    _choice("badam_switch_mode", BY_LAYER, "ascending", "descending", "random", "fixed"),
-    _int("badam_start_block", None, 0, 1023, BY_LAYER),
-    _int("badam_switch_interval", 50, 1, 1_000_000, BADAM),
-    _float("badam_update_ratio", 0.05, 1.0, BY_RATIO),
-    _choice("badam_mask_mode", BY_RATIO, "adjacent", "scatter"),
-    _switch("use_adam_mini"),
-    _switch("use_muon", ()),
+    OPTIMIZER.row("optim", "choice", "adamw_torch", choices=tuple(OPTIMIZERS), to="optim"),
+    OPTIMIZER.number("adam_beta1", 0.9, 0.0, 1.0, to="adam_beta1"),
+    OPTIMIZER.number("adam_beta2", 0.999, 0.0, 1.0, to="adam_beta2"),
+    OPTIMIZER.number("adam_epsilon", 1e-8, 0.0, 1.0, to="adam_epsilon"),
+    OPTIMIZER.switch("use_galore", WHOLE),
+    OPTIMIZER.row("galore_target", "list", "all", GALORE),
+    OPTIMIZER.count("galore_rank", 16, 1, 1024, GALORE),
+    OPTIMIZER.count("galore_update_interval", 200, 1, 2048, GALORE),
+    OPTIMIZER.number("galore_scale", 2.0, 0.0, 100.0, GALORE),
+    OPTIMIZER.choice("galore_proj_type", ("std", "reverse_std", "right", "left", "full"), GALORE),
+    OPTIMIZER.switch("galore_layerwise", GALORE),
+    OPTIMIZER.switch("use_apollo", WHOLE),
+    OPTIMIZER.row("apollo_target", "list", "all", APOLLO),
+    OPTIMIZER.count("apollo_rank", 16, 1, 1024, APOLLO),
+    OPTIMIZER.count("apollo_update_interval", 200, 1, 2048, APOLLO),
+    OPTIMIZER.number("apollo_scale", 32.0, 0.0, 100.0, APOLLO),
+    OPTIMIZER.choice("apollo_proj", ("random", "svd"), APOLLO),
+    OPTIMIZER.choice("apollo_proj_type", ("std", "right", "left"), APOLLO),
+    OPTIMIZER.choice("apollo_scale_type", ("channel", "tensor"), APOLLO),
+    OPTIMIZER.switch("apollo_layerwise", APOLLO),
+    OPTIMIZER.switch("apollo_scale_front", APOLLO),
+    OPTIMIZER.switch("use_badam", WHOLE),
+    OPTIMIZER.choice("badam_mode", ("layer", "ratio"), BADAM),
+    OPTIMIZER.choice("badam_switch_mode", ("ascending", "descending", "random", "fixed"), BY_LAYER),
+    OPTIMIZER.count("badam_start_block", None, 0, 1023, BY_LAYER),
+    OPTIMIZER.count("badam_switch_interval", 50, 1, 1_000_000, BADAM),
+    OPTIMIZER.number("badam_update_ratio", 0.05, 0.0, 1.0, BY_RATIO),
+    OPTIMIZER.choice("badam_mask_mode", ("adjacent", "scatter"), BY_RATIO),
+    OPTIMIZER.switch("use_adam_mini", WHOLE),
+    OPTIMIZER.switch("use_muon"),
 )

@@ -1,13 +1,10 @@
 """Where a run writes, how often, and who else is told."""
 
 from backend.contract.arguments.field import Field
+from backend.contract.arguments.rows import Rows
 
 BOTH = ("train", "eval")
-
-
-def _steps(name: str, default: int | None, **more: object) -> Field:
-    given = {"group": "output", "low": 1, "high": 10**9, "to": name, **more}
-    return Field(name=name, kind="int", default=default, optional=default is None, **given)  # type: ignore[arg-type]
+STEPS = Rows("output", low=1, high=10**9)
 
 
 ROWS = (
@@ -34,9 +31,9 @@ ROWS = (
         group="output",
         optional=True,
     ),
-    _steps("logging_steps", 5),
-    _steps("save_steps", 100),
-    _steps("save_total_limit", None),
+    STEPS.row("logging_steps", "int", 5, to="logging_steps"),
+    STEPS.row("save_steps", "int", 100, to="save_steps"),
+    STEPS.row("save_total_limit", "int", None, to="save_total_limit"),
     Field(
         name="save_strategy",
         kind="choice",

@@ -1,29 +1,19 @@
 """Adapters other than LoRA: OFT, AdaLoRA, VeRA, and soft prompts. Their page group is LoRA's."""
 
 from backend.contract.arguments.field import Field, When
+from backend.contract.arguments.rows import Rows
 
 GROUP = "lora"
 OFT: When = (("finetuning_type", ("oft",)),)
 ADALORA: When = (("finetuning_type", ("adalora",)),)
 VERA: When = (("finetuning_type", ("vera",)),)
 SOFT_PROMPTS: When = (("finetuning_type", ("prompt", "prefix", "ptuning")),)
-
-
-def _count(name: str, default: int, low: int, high: int, when: When) -> Field:
-    return Field(
-        name=name,
-        kind="int",
-        default=default,
-        group=GROUP,
-        low=low,
-        high=high,
-        when=when,
-    )
+PEFT = Rows(GROUP)
 
 
 ROWS = (
-    _count("oft_rank", 0, 0, 4096, OFT),
-    _count("oft_block_size", 32, 1, 4096, (*OFT, ("oft_rank", (0,)))),
+    PEFT.count("oft_rank", 0, 0, 4096, OFT),
+    PEFT.count("oft_block_size", 32, 1, 4096, (*OFT, ("oft_rank", (0,)))),
     Field(
         name="module_dropout",
         kind="float",
@@ -34,10 +24,10 @@ ROWS = (
         when=OFT,
     ),
     Field(name="oft_target", kind="list", default="all", group=GROUP, when=OFT),
-    _count("adalora_init_r", 12, 2, 1024, ADALORA),
-    _count("adalora_target_r", 8, 1, 1023, ADALORA),
-    _count("vera_rank", 256, 1, 65_536, VERA),
-    _count("num_virtual_tokens", 20, 1, 4096, SOFT_PROMPTS),
+    PEFT.count("adalora_init_r", 12, 2, 1024, ADALORA),
+    PEFT.count("adalora_target_r", 8, 1, 1023, ADALORA),
+    PEFT.count("vera_rank", 256, 1, 65_536, VERA),
+    PEFT.count("num_virtual_tokens", 20, 1, 4096, SOFT_PROMPTS),
     Field(
         name="prompt_tuning_init_text",
         kind="text",
@@ -47,5 +37,5 @@ ROWS = (
         optional=True,
         widget="area",
     ),
-    _count("encoder_hidden_size", 128, 1, 65_536, (("finetuning_type", ("ptuning",)),)),
+    PEFT.count("encoder_hidden_size", 128, 1, 65_536, (("finetuning_type", ("ptuning",)),)),
 )

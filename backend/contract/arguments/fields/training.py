@@ -1,6 +1,7 @@
 """The training run: how long, how fast, how precise, what is written."""
 
 from backend.contract.arguments.field import Field
+from backend.contract.arguments.rows import Rows
 
 SCHEDULES = (
     "linear",
@@ -19,25 +20,14 @@ SCHEDULES = (
 
 # Configs of DeepSpeed that are written for the person; anything else is the path of a config.
 ZERO = ("2", "3", "2_offload", "3_offload")
-
-
-def _number(name: str, default: float, low: float, high: float, **more: object) -> Field:
-    """A float row that goes straight to TrainingArguments."""
-    given = {"group": "training", "to": name, **more}
-    return Field(name=name, kind="float", default=default, low=low, high=high, **given)  # type: ignore[arg-type]
-
-
-def _count(name: str, default: int | None, low: int, high: int, **more: object) -> Field:
-    """An int row that goes straight to TrainingArguments."""
-    given = {"group": "training", "to": name, "optional": default is None, **more}
-    return Field(name=name, kind="int", default=default, low=low, high=high, **given)  # type: ignore[arg-type]
+TRAINING = Rows("training")
 
 
 ROWS = (
-    _number("learning_rate", 5e-5, 0.0, 10.0),
-    _number("num_train_epochs", 3.0, 0.0, 100_000.0),
-    _count("per_device_train_batch_size", 2, 1, 1024),
-    _count("gradient_accumulation_steps", 8, 1, 1024),
+    TRAINING.number("learning_rate", 5e-5, 0.0, 10.0, to="learning_rate"),
+    TRAINING.number("num_train_epochs", 3.0, 0.0, 100_000.0, to="num_train_epochs"),
+    TRAINING.count("per_device_train_batch_size", 2, 1, 1024, to="per_device_train_batch_size"),
+    TRAINING.count("gradient_accumulation_steps", 8, 1, 1024, to="gradient_accumulation_steps"),
     Field(
         name="lr_scheduler_type",
         kind="choice",
@@ -69,12 +59,12 @@ ROWS = (
         tasks=("train", "eval"),
     ),
     Field(name="pure_bf16", kind="bool", default=False, group="training"),
-    _count("warmup_steps", 0, 0, 1_000_000),
-    _number("warmup_ratio", 0.0, 0.0, 1.0, to=""),
-    _number("max_grad_norm", 1.0, 0.0, 1e6),
-    _number("weight_decay", 0.0, 0.0, 10.0),
-    _count("max_steps", None, 1, 10**9, to="", unset=-1),
-    _count("seed", 42, 0, 2**31 - 1, tasks=("train", "eval")),
+    TRAINING.count("warmup_steps", 0, 0, 1_000_000, to="warmup_steps"),
+    TRAINING.number("warmup_ratio", 0.0, 0.0, 1.0),
+    TRAINING.number("max_grad_norm", 1.0, 0.0, 1e6, to="max_grad_norm"),
+    TRAINING.number("weight_decay", 0.0, 0.0, 10.0, to="weight_decay"),
+    TRAINING.count("max_steps", None, 1, 10**9, unset=-1),
+    TRAINING.count("seed", 42, 0, 2**31 - 1, tasks=("train", "eval"), to="seed"),
     Field(
         name="neftune_noise_alpha",
         kind="float",

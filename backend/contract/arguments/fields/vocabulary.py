@@ -1,15 +1,12 @@
 """New tokens: words that the model is to read and write as one."""
 
-from backend.contract.arguments.field import Field
+from backend.contract.arguments.rows import Rows
 
-
-def _row(name: str, kind: str) -> Field:
-    given: dict[str, object] = {"group": "model", "optional": True}
-    return Field(name=name, kind=kind, default=None, **given)  # type: ignore[arg-type]
+WORDS = Rows("model")
 
 
 ROWS = (
-    _row("add_tokens", "list"),
-    _row("add_special_tokens", "list"),
-    _row("new_special_tokens_config", "path"),
+    WORDS.row("add_tokens", "list", None),
+    WORDS.row("add_special_tokens", "list", None),
+    WORDS.row("new_special_tokens_config", "path", None),
 )
