@@ -25,7 +25,7 @@ from backend.contract.base.problems import (
     Problem,
     TuneboardError,
 )
-from backend.contract.runs import run_folder
+from backend.contract.runs import memory, run_folder
 from backend.contract.runs.states import DONE
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -133,17 +133,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _memory_problem(values: Arguments) -> Problem:
-    """What to try next: half the batch with twice the accumulation, else less of everything."""
+    """What to try next; only a training has a batch size."""
     if "per_device_train_batch_size" not in values:
         return Problem(code="out_of_memory")
-    batch, steps = values.per_device_train_batch_size, values.gradient_accumulation_steps
-    if batch > 1:
-        params = {"batch": batch, "next_batch": batch // 2, "next_accumulation": steps * 2}
-        return Problem(
-            code="out_of_memory_batch", field="per_device_train_batch_size", params=params
-        )
-    params = {"cutoff": values.cutoff_len}
-    return Problem(code="out_of_memory_smallest", field="cutoff_len", params=params)
+    return memory.explain(values)
 
 
 def _arguments(folder: Path) -> Arguments:

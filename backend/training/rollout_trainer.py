@@ -148,7 +148,7 @@ class RolloutTrainer(RunTrainer):
         """One answer to each question, always drawn alike; the loss is the reward, negative."""
         del model
         prompts = [row["input_ids"] for row in inputs["rows"]]
-        self.own = self._own(len(prompts))
+        self.own = self.own_rows(len(prompts))
         with self._seeded(0), torch.no_grad():
             answers = self.answer(prompts)
             rewards = self.judged(inputs["rows"], prompts, answers)
@@ -158,13 +158,6 @@ class RolloutTrainer(RunTrainer):
     def note(self, name: str, values: Tensor) -> None:
         """As RunTrainer's, of values [n] that belong to n answers."""
         super().note(name, values[: self.own])
-
-    def _own(self, rows: int) -> int:
-        """How many rows of a batch do not just fill up a group's last batch a second time."""
-        state = self.accelerator.gradient_state
-        if self.args.world_size == 1 or not state.end_of_dataloader or state.remainder <= 0:
-            return rows
-        return max(0, int(state.remainder) - self.args.process_index * rows)
 
     def evaluation_loop(self, *given: Any, **named: Any) -> Any:
         """As the Trainer's, with the mean over questions instead of the mean over batches."""

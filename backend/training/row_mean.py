@@ -49,20 +49,13 @@ class RowMeanTrainer(RunTrainer):
     def prediction_step(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
         """Add one evaluation batch to the tally: loss sum, rows."""
         inputs = self._prepare_inputs(inputs)
-        self.own = self._own(inputs["rows"])
+        self.own = self.own_rows(inputs["rows"])
         with torch.no_grad(), self.compute_loss_context_manager():
             losses = self.row_losses(model, inputs)
         kept = losses[: self.own]
         self.own = None
         self.tally += torch.tensor([kept.sum().item(), len(kept)], dtype=torch.float64)
         return losses.mean(), None, None
-
-    def _own(self, rows: int) -> int:
-        """How many rows of a batch do not just fill up a group's last batch a second time."""
-        state = self.accelerator.gradient_state
-        if self.args.world_size == 1 or not state.end_of_dataloader or state.remainder <= 0:
-            return rows
-        return max(0, int(state.remainder) - self.args.process_index * rows)
 
     def evaluation_loop(self, *given: Any, **named: Any) -> Any:
         """As the Trainer's, with the mean over rows instead of the mean over batches."""

@@ -72,6 +72,13 @@ class RunTrainer(ResumingTrainer):
     def extra_files(self, _folder: Path) -> None:
         """Write what lies beside the model's own files in a checkpoint and in the run folder."""
 
+    def own_rows(self, rows: int) -> int:
+        """How many rows of a batch do not just fill up a group's last batch a second time."""
+        state = self.accelerator.gradient_state
+        if self.args.world_size == 1 or not state.end_of_dataloader or state.remainder <= 0:
+            return rows
+        return max(0, int(state.remainder) - self.args.process_index * rows)
+
     def note(self, name: str, values: torch.Tensor) -> None:
         """Add to the mean of a figure in the next logged row (or evaluation)."""
         (self.figures if self.model.training else self.eval_figures).note(name, values)

@@ -22,8 +22,8 @@ from tests.failures.conftest import ended
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 FAILS = """
 import json, os, sys
-row = {"code": "out_of_memory_batch", "field": "per_device_train_batch_size",
-       "params": {"batch": 8, "next_batch": 4, "next_accumulation": 6}}
+row = {"code": "out_of_memory_training", "field": "per_device_train_batch_size",
+       "params": {"batch": 8, "cutoff": 64, "changes": "per_device_train_batch_size 4"}}
 with open(os.path.join(os.environ["TUNEBOARD_RUN"], "problem.json"), "w") as file:
     json.dump(row, file)
 sys.exit(5)

@@ -81,7 +81,7 @@ def problem(code: str, **params: str) -> Problem:
     ],
 )
 def test_less_memory(given: dict[str, Any], changes: dict[str, Any]) -> None:
-    view = failed(problem("out_of_memory_batch"), state=State.OUT_OF_MEMORY, **given)
+    view = failed(problem("out_of_memory_training"), state=State.OUT_OF_MEMORY, **given)
     assert fixes.of(view).changes == changes
 
 

@@ -31,16 +31,16 @@ def wrapped(inner: Exception) -> Exception:
 
 CUDA = RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of")
 CASES = [
-    (MemoryError(), "out_of_memory_batch", 5),
-    (CUDA, "out_of_memory_batch", 5),
+    (MemoryError(), "out_of_memory_training", 5),
+    (CUDA, "out_of_memory_training", 5),
     (
         RuntimeError(
             "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"
         ),
-        "out_of_memory_batch",
+        "out_of_memory_training",
         5,
     ),
-    (OSError(errno.ENOMEM, "Cannot allocate memory"), "out_of_memory_batch", 5),
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), "out_of_memory_training", 5),
     (OSError(errno.ENOSPC, "No space left on device"), "disk_full_somewhere", 6),
     (wrapped(OSError(errno.EDQUOT, "Disk quota exceeded")), "disk_full_somewhere", 6),
     (RuntimeError("I/O error: No space left on device (os error 28)"), "disk_full_somewhere", 6),
@@ -59,7 +59,7 @@ def test_a_failure_is_told(error: Exception, code: str, exit_code: int, tmp_path
     row = json.loads((tmp_path / "problem.json").read_text())
     assert row["code"] == code
     text = Problem.from_json(row).text()
-    if code == "out_of_memory_batch":
+    if code == "out_of_memory_training":
         assert "batch size 8" in text
         assert "per_device_train_batch_size 4" in text
         assert "gradient_accumulation_steps 2" in text
@@ -105,8 +105,11 @@ def test_the_smallest_batch_gets_other_advice() -> None:
         "cutoff_len": 2048,
     }
     problem = explain(CUDA, resolved(values)).problems[0]
+    assert problem.field == "cutoff_len"
+    assert "cutoff_len 1024" in problem.text()
+    problem = explain(CUDA, resolved({**values, "cutoff_len": 128})).problems[0]
     assert problem.code == "out_of_memory_smallest"
-    assert "2048" in problem.text()
+    assert "cutoff_len 128" in problem.text()
 
 
 def test_a_token_or_position_without_a_row_says_what_to_set() -> None:

@@ -15,12 +15,11 @@ from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import names
-from backend.contract.runs import run_folder
+from backend.contract.runs import memory, run_folder
 from backend.contract.runs.run_folder import RunView, State
 
 SETS = ("dataset", "eval_dataset")
 OF_THIS_RUN = {"output_dir", "overwrite_output_dir", "resume_from_checkpoint"}
-SHORTEST = 128  # tokens; a shorter cutoff is no cure any more
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def of(view: RunView) -> Cure:
         return Cure()
     values = resolved(arguments(view))
     if view.state is State.OUT_OF_MEMORY:
-        return Cure(_less_memory(values))
+        return Cure(memory.reduce(values))
     problems = [*([view.reason] if view.reason else []), *view.more]
     missing = [each for each in problems if each.code == "package_missing"]
     if missing:
@@ -84,20 +83,6 @@ def of(view: RunView) -> Cure:
     changes = _without_sets(values, problems)
     gone = (set(names(getattr(values, name))) - set(names(left)) for name, left in changes.items())
     return Cure(changes, without=tuple(sorted(set().union(*gone))))
-
-
-def _less_memory(values: Arguments) -> Values:
-    """Half the batch with twice the accumulation (the same step), and activations not kept; at
-    batch size 1, half the length."""
-    changes: dict[str, Value] = {}
-    if values.per_device_train_batch_size > 1:
-        changes["per_device_train_batch_size"] = values.per_device_train_batch_size // 2
-        changes["gradient_accumulation_steps"] = values.gradient_accumulation_steps * 2
-    elif values.cutoff_len >= 2 * SHORTEST:
-        changes["cutoff_len"] = values.cutoff_len // 2
-    if values.disable_gradient_checkpointing:
-        changes["disable_gradient_checkpointing"] = False
-    return changes
 
 
 def _without_sets(values: Arguments, problems: Sequence[Problem]) -> Values:

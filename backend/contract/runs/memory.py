@@ -1,0 +1,35 @@
+"""What a training needs less memory with, after it ran out of it: said in its log, offered on the
+page."""
+
+from backend.contract.arguments.field import Value
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import Params, Problem
+
+SHORTEST = 128  # tokens; a shorter cutoff is no help any more
+
+
+def reduce(values: Arguments) -> dict[str, Value]:
+    """The arguments to change: half the batch with twice the accumulation, so that a step stays the
+    same, and activations not kept; at batch size 1, half the length. {} where nothing is left."""
+    changes: dict[str, Value] = {}
+    if values.per_device_train_batch_size > 1:
+        changes["per_device_train_batch_size"] = values.per_device_train_batch_size // 2
+        changes["gradient_accumulation_steps"] = values.gradient_accumulation_steps * 2
+    elif values.cutoff_len >= 2 * SHORTEST:
+        changes["cutoff_len"] = values.cutoff_len // 2
+    if values.disable_gradient_checkpointing:
+        changes["disable_gradient_checkpointing"] = False
+    return changes
+
+
+def explain(values: Arguments) -> Problem:
+    """Why a training ended that ran out of memory, and what to try."""
+    changes = reduce(values)
+    params: Params = {
+        "batch": values.per_device_train_batch_size,
+        "cutoff": values.cutoff_len,
+        "changes": ", ".join(f"{name} {str(value).lower()}" for name, value in changes.items()),
+    }
+    if not changes:
+        return Problem(code="out_of_memory_smallest", field="cutoff_len", params=params)
+    return Problem(code="out_of_memory_training", field=next(iter(changes)), params=params)
