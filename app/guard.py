@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.attempts import Attempts, Try, origin
 from app.settings import Settings
-from backend.contract.base.addresses import LOOPBACK
+from backend.contract.base.addresses import host_name, is_loopback
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 OPEN_PATHS = {"/healthz"}
@@ -102,10 +102,10 @@ class Guard:
         return None
 
     def _host_allowed(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname
-        if name is None or host != host.strip() or any(mark in host for mark in "@/?# "):
+        name = host_name(host)
+        if not name:
             return False
-        if name in LOOPBACK or name in self.settings.allowed_hosts:
+        if is_loopback(name) or name in self.settings.allowed_hosts:
             return True
         # Behind a proxy, or bound to every address with a login, the names cannot be known.
         open_names = bool(self.root) or (self.settings.exposed and bool(self.settings.login))

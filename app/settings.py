@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.attempts import Network
-from backend.contract.base.addresses import LOOPBACK
+from backend.contract.base.addresses import EVERY, is_loopback
 from backend.contract.base.problems import Problem, UsageError
 from backend.contract.launching.launch import OFF, STOP_RUNS
 
@@ -41,12 +41,12 @@ class Settings:
     @property
     def exposed(self) -> bool:
         """Whether other machines can reach the page."""
-        return self.host not in LOOPBACK
+        return not is_loopback(self.host)
 
     @property
     def url(self) -> str:
         """What a person on this machine types into a browser."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host
+        host = "127.0.0.1" if self.host in EVERY else self.host
         return f"http://{host}:{self.port}"
 
 

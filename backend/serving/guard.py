@@ -5,15 +5,13 @@ must be declared as JSON, which a browser never sends across origins without ask
 """
 
 import json
-import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from backend.contract.base.addresses import LOOPBACK
+from backend.contract.base.addresses import EVERY, host_name, is_loopback
 from backend.serving.protocol import ApiError
 
-ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
 MAX_BODY = 10 * 1024 * 1024
 OPEN_PATHS = frozenset({"/health"})
 
@@ -23,19 +21,14 @@ Send = Callable[[Scope], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server bound to `host`."""
-    return host.lower() in LOOPBACK or host.startswith("127.")
-
-
 class Guard:
     """ASGI middleware: Host header, bearer key, content type and size."""
 
     def __init__(self, app: App, *, host: str, key: str | None) -> None:
         self._app = app
-        self._hosts = LOOPBACK | {host.lower()}
+        self._host = host.lower()
         # Bound to every address, any name may lead here: then the key alone decides.
-        self._any_host = host in ANY_ADDRESS
+        self._any_host = host in EVERY
         self._key = key.encode() if key else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +60,8 @@ class Guard:
     def _check_host(self, given: list[bytes]) -> None:
         if len(given) != 1:
             raise ApiError(400, "bad_host")
-        if not self._any_host and _name(given[0].decode("latin-1")) not in self._hosts:
+        name = host_name(given[0].decode("latin-1"))
+        if not (self._any_host or is_loopback(name) or name == self._host):
             raise ApiError(403, "bad_host")
 
     def _check_key(self, given: list[bytes]) -> None:
@@ -76,12 +70,6 @@ class Guard:
         scheme, _, key = (given[0] if len(given) == 1 else b"").partition(b" ")
         if scheme.lower() != b"bearer" or not secrets.compare_digest(key.strip(), self._key):
             raise ApiError(401, "invalid_api_key")
-
-
-def _name(host: str) -> str:
-    """The name in a Host header, without port and brackets; "" for anything odd."""
-    match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(:\d+)?", host.lower())
-    return match[1].strip("[]") if match else ""
 
 
 async def _refuse(error: ApiError, send: Send) -> None:

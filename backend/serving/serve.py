@@ -16,6 +16,7 @@ import uvicorn
 from backend.contract.arguments.field import FieldError, Value
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
+from backend.contract.base.addresses import is_loopback
 from backend.contract.base.problems import Problem, UsageError
 from backend.contract.base.slow_clients import TimedProtocol
 from backend.contract.base.texts import t
@@ -23,7 +24,6 @@ from backend.model.generation import Sampling
 from backend.serving import engines
 from backend.serving.app import build
 from backend.serving.generation_request import GenerationRequest, Message
-from backend.serving.guard import is_loopback
 from backend.serving.protocol import assistant, error_body
 from backend.serving.reasoning import Piece
 from backend.serving.service import Service

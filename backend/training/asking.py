@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from backend.contract.base.addresses import LOOPBACK
+from backend.contract.base.addresses import is_loopback
 
 TIMEOUT = 60.0  # seconds for one request
 WAITS = (1.0, 3.0, 9.0)  # seconds before each further try
@@ -55,4 +55,4 @@ def _may_pass(error: httpx.HTTPError) -> bool:
 
 def _is_here(address: str) -> bool:
     """Whether a server runs on this machine: a proxy has no part in that."""
-    return httpx.URL(address).host in LOOPBACK
+    return is_loopback(httpx.URL(address).host)

@@ -1,8 +1,27 @@
-"""Addresses of HTTP servers: whether a text is one, and how it may be told."""
+"""Addresses of HTTP servers: whether a text is one, whose it is, and how it may be told."""
 
+import ipaddress
+import re
 from urllib.parse import urlsplit
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})  # hosts that are this machine
+EVERY = frozenset({"0.0.0.0", "::"})  # what a server binds to that is reached under each address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server under a name or address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_name(header: str) -> str:
+    """The name in a Host header, in small letters, without port and brackets; "" for what no
+    browser sends."""
+    match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^:\[\]@/?#\s]+)(:\d+)?", header.lower())
+    return match[1].strip("[]") if match else ""
 
 
 def is_address(text: str) -> bool:
