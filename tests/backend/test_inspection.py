@@ -112,7 +112,7 @@ def test_a_row_far_inside_is_found_without_converting_the_others(
 
 
 def test_the_batches_of_kto_are_those_of_training() -> None:
-    assert inspection.window.TOGETHER == tokenize.BATCH
+    assert inspection.row_range.TOGETHER == tokenize.BATCH
 
 
 @pytest.mark.parametrize("rows", ["5", "a:b", ":3"])
