@@ -17,7 +17,7 @@ from backend.contract.base.problems import Problem
 from backend.contract.runs import run_folder
 from backend.running.failures import Stopped
 
-STOPPABLE = {"loading", "tokenizing", "exporting"}  # nothing is lost by ending here
+STOPPABLE = {"loading", "tokenizing", "fitting", "exporting"}  # nothing is lost by ending here
 AFTER = {"saving", "evaluating", "uploading"}  # phases that show the step of the one before them
 WRITE_EVERY = 1.0  # seconds between two writes of status.json within one phase
 

@@ -100,7 +100,7 @@ def test_a_step_stays_while_its_work_is_saved(tmp_path: Path) -> None:
     assert "eta" not in status(tmp_path)
 
 
-@pytest.mark.parametrize("phase", ["loading", "tokenizing", "exporting"])
+@pytest.mark.parametrize("phase", ["loading", "tokenizing", "fitting", "exporting"])
 def test_a_stop_is_obeyed_in_the_midst_of_what_leaves_nothing(tmp_path: Path, phase: str) -> None:
     """A long tokenisation once went on until it was killed."""
     report = Report(tmp_path)
