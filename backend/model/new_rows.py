@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -48,7 +49,7 @@ class Pieces:
 
     old: Mapping[int, Sequence[int]]
 
-    @property
+    @cached_property
     def first(self) -> int:
         """The smallest id."""
         return min(self.old)
@@ -93,21 +94,21 @@ def fit(
     texts     token ids in new pieces; the first token of each only begins the text
     progress  hears the step and how many there are
 
-    The model is computed on the GPU where it has room there, and is on the CPU afterwards.
+    The model is computed where it is, see `placed`.
     """
     most = min(positions(model), LENGTH)
     passages = [each for text in texts for each in pieces.cut(text, most)]
     if not passages or not steps:
         return
-    model.to(_place(model)).eval()
     tables = list(vocabulary.tables(model).values())
     written = _Written(model, pieces, passages, tables[-1])
     copying = int(COPYING * steps)
     rows = _Rows(tables, pieces, (copying, steps - copying))
     batches = _batches(passages)
+    midst = _midst(model)
     with _learning(model, ()):
         for step in range(copying):
-            error = _misread(model, pieces, rows.rows[0], next(batches))
+            error = _misread(model, midst, pieces, rows.rows[0], next(batches))
             (error + WRITTEN * written.error(rows.rows[-1])).backward()
             rows.step()
             progress(step + 1, steps)
@@ -117,7 +118,17 @@ def fit(
             rows.take_gradients()
             rows.step()
             progress(step + 1, steps)
-    model.to("cpu")
+
+
+@contextmanager
+def placed(model: Any) -> Iterator[None]:
+    """Within it the model computes on the GPU, where it has room there, without dropout; afterwards
+    it is on the CPU."""
+    model.to(_place(model)).eval()
+    try:
+        yield
+    finally:
+        model.to("cpu")
 
 
 def positions(model: Any) -> int:
@@ -131,13 +142,11 @@ def perplexity(model: Any, texts: Sequence[Passage], characters: int) -> float:
     texts       token ids; the first token of each only begins the text
     characters  how many all texts have together
     """
-    model.to(_place(model)).eval()
     total = 0.0
     with torch.no_grad():
         for text in texts:
             ids = torch.tensor([text], device=model.device)
             total += model(input_ids=ids, labels=ids).loss.item() * (len(text) - 1)
-    model.to("cpu")
     return math.exp(min(total / max(characters, 1), 700.0))
 
 
@@ -165,9 +174,9 @@ class _Rows:
     def take_gradients(self) -> None:
         """The gradients of the rows are those that the tables have there; theirs are dropped."""
         for table, rows in zip(self.tables, self.rows, strict=True):
-            if table.grad is not None:
-                rows.grad = table.grad[self.span].float()
-                table.grad = None
+            assert table.grad is not None
+            rows.grad = table.grad[self.span].float()
+            table.grad = None
 
     def step(self) -> None:
         """One step of Adam; the tables hold the rows as they are now."""
@@ -231,20 +240,26 @@ def _shares(pieces: Pieces, passages: Sequence[Passage]) -> Tensor:
     return torch.tensor([math.log(share) for share in shares])
 
 
-def _misread(model: Any, pieces: Pieces, rows: Tensor, passages: Sequence[Passage]) -> Tensor:
+def _midst(model: Any) -> nn.Module:
+    """The module that reads the hidden states which are compared."""
+    _, layers = freezing.layers(model)
+    depth = max(1, int(DEPTH * len(layers)))
+    return layers[depth] if depth < len(layers) else model.get_output_embeddings()
+
+
+def _misread(
+    model: Any, midst: nn.Module, pieces: Pieces, rows: Tensor, passages: Sequence[Passage]
+) -> Tensor:
     """Mean squared difference of hidden states after tokens in new and in old pieces, relative to
     the square of the longer of both (a token that attracts all attention has a state a hundred
     times as long as others); a mean over all tokens but the first of each passage."""
-    _, layers = freezing.layers(model)
-    depth = max(1, int(DEPTH * len(layers)))
-    place = layers[depth] if depth < len(layers) else model.get_output_embeddings()
     errors = []
     for passage in passages:
         ids, ends = pieces.split(passage)
         with torch.no_grad():
-            wanted = _entering(model, place, ids)[ends[1:]].float()
+            wanted = _entering(model, midst, ids)[ends[1:]].float()
         with _replaced(model.get_input_embeddings(), pieces.first, rows):
-            states = _entering(model, place, passage)[1:].float()
+            states = _entering(model, midst, passage)[1:].float()
         sizes = torch.maximum(wanted.pow(2).sum(-1), states.detach().pow(2).sum(-1))
         errors.append((states - wanted).pow(2).sum(-1) / sizes)
     return torch.cat(errors).mean()

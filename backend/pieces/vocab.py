@@ -219,14 +219,15 @@ def _fit(
     with the new ones.
     """
     job.report.phase("fitting")
-    before = _perplexity(model, job.tokenizer.backend_tokenizer, corpus.held)
-    tokens.append(model, pieces.old)
     sample = [_ids(after, text) for text in corpus.sample]
-    new_rows.fit(model, pieces, sample, job.values.fit_steps, job.report.progress)
-    return {
-        "perplexity_before": before,
-        "perplexity_after": _perplexity(model, after, corpus.held),
-    }
+    with new_rows.placed(model):
+        before = _perplexity(model, job.tokenizer.backend_tokenizer, corpus.held)
+        tokens.append(model, pieces.old)
+        new_rows.fit(model, pieces, sample, job.values.fit_steps, job.report.progress)
+        return {
+            "perplexity_before": before,
+            "perplexity_after": _perplexity(model, after, corpus.held),
+        }
 
 
 def _perplexity(model: Any, tokenizer: Tokenizer, held: Sequence[str]) -> float:
