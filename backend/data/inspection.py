@@ -24,6 +24,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base.printed import say
 from backend.contract.base.problems import Problem, TuneboardError, UsageError, errors
 from backend.contract.base.texts import t
+from backend.contract.preflight.preflight import require_rows
 from backend.contract.runs import run_names
 from backend.data import lengths, row_range, template_check, templates, tokens
 from backend.data.rendering import Template
@@ -115,10 +116,7 @@ def _values(words: list[str]) -> Arguments:
 
 def _opened(values: Arguments) -> Opened:
     """The template of these values; raises ModelError, UsageError (no set, no model)."""
-    if not values.dataset:
-        raise UsageError(Problem(code="dataset_required", field="dataset"))
-    if not values.model_name_or_path:
-        raise UsageError(Problem(code="model_required", field="model_name_or_path"))
+    require_rows(values)
     tokenizer = load.tokenizer(values)
     own = templates.carried(tokenizer) or None
     return templates.load(values, tokenizer), own

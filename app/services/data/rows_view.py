@@ -15,7 +15,8 @@ from backend import datafiles
 from backend.contract.arguments.arguments import resolved
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Params, Problem, TuneboardError, UsageError
+from backend.contract.base.problems import Params, Problem, TuneboardError
+from backend.contract.preflight.preflight import require_rows
 from backend.contract.registry import dataset_info
 from backend.datafiles import formats, layouts
 from backend.datafiles.turns import RowError
@@ -121,7 +122,7 @@ def _conversations(entry: dataset_info.Entry, rows: Rows, values: Arguments, lan
 
 def _tokens(values: Values, rows: Rows, wish: Wish, lang: str) -> str:
     """The tokens of these rows; found rows are asked for one by one."""
-    _require(values)
+    require_rows(resolved(values))
     values = _plain(values)
     spans = [(hit.number, 1) for hit in rows] if wish.words else [(rows[0].number, len(rows))]
     answers = [inspection.tokens(values, first, count) for first, count in spans]
@@ -130,7 +131,7 @@ def _tokens(values: Values, rows: Rows, wish: Wish, lang: str) -> str:
 
 def _hub(values: Values, name: str, wish: Wish, lang: str) -> Shown:
     """Rows of a set on a hub, which the child fetches."""
-    _require(values)
+    require_rows(resolved(values))
     answer = inspection.tokens(_plain(values), wish.first, PAGE)
     total = answer["total"] or 0
     last = min(total, wish.first + PAGE)
@@ -165,17 +166,9 @@ def notices(answer: inspection.Message, lang: str) -> list[str]:
     return [Problem.from_json(one).text(lang) for one in answer["notices"]]
 
 
-def _require(values: Values) -> None:
-    arguments = resolved(values)
-    if not arguments.dataset:
-        raise UsageError(Problem(code="dataset_required", field="dataset"))
-    if not arguments.model_name_or_path:
-        raise UsageError(Problem(code="model_required", field="model_name_or_path"))
-
-
 def measurable(values: Values) -> Values:
     """The values of a form as the child takes them. Raises UsageError: no set, no model."""
-    _require(values)
+    require_rows(resolved(values))
     return _plain(values)
 
 

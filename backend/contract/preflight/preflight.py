@@ -20,7 +20,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base import boundary
 from backend.contract.base.files import read_json, read_mapping
 from backend.contract.base.home import data, looked_in, output
-from backend.contract.base.problems import Problem
+from backend.contract.base.problems import Problem, UsageError
 from backend.contract.models import template_names
 from backend.contract.models.devices import gpus
 from backend.contract.models.model_folder import adapter_problems, local, model_problems
@@ -153,9 +153,17 @@ def check_model(values: Arguments) -> list[Problem]:
     return problems
 
 
+def require_rows(values: Arguments) -> None:
+    """Raise UsageError where there is no data set or no model to look at rows with."""
+    if not values.dataset:
+        raise UsageError(Problem(code="dataset_required", field="dataset"))
+    if not values.model_name_or_path:
+        raise UsageError(Problem(code="model_required", field="model_name_or_path"))
+
+
 def check_quantized(folder: Path, values: Arguments) -> list[Problem]:
     """What keeps a folder with quantised weights from being loaded; hub ids pass."""
-    return requirements.folder_problems(folder, values, installed)
+    return requirements.folder_problems(folder, values)
 
 
 def check_packages(values: Arguments) -> list[Problem]:
@@ -166,7 +174,7 @@ def check_packages(values: Arguments) -> list[Problem]:
         if getattr(values, field) in needing
         for problem in _check_package(field, module, requirement)
     ]
-    problems += requirements.check(values, installed)
+    problems += requirements.check(values)
     watched_here = values.use_swanlab and values.swanlab_mode == "local"
     if watched_here and not installed("swanboard"):  # swanlab 0.10 logs an error and goes on
         params = {"package": "'swanlab[dashboard]'"}

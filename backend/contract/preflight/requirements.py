@@ -3,7 +3,6 @@
 Standard library only and quick: nothing is imported to find out.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import read_json
 from backend.contract.base.problems import Problem
 from backend.contract.models import devices
-
-Installed = Callable[[str], bool]
+from backend.contract.preflight.installation import installed
 
 # (argument, values) that compute with kernels for GPUs alone
 GPU_ONLY: tuple[tuple[str, tuple[Value, ...]], ...] = (
@@ -51,7 +49,7 @@ FOLDERS = {
 }
 
 
-def check(values: Arguments, installed: Installed) -> list[Problem]:
+def check(values: Arguments) -> list[Problem]:
     """A package or a GPU that the optimiser, the quantisation or a booster needs and has not."""
     problems = []
     package = OPTIMIZERS.get(values.optim)
@@ -80,7 +78,7 @@ def quantized_as(folder: Path) -> str:
     return str(settings.get("quant_method") or "unknown")
 
 
-def folder_problems(folder: Path, values: Arguments, installed: Installed) -> list[Problem]:
+def folder_problems(folder: Path, values: Arguments) -> list[Problem]:
     """What keeps a model folder with quantised weights from being loaded as it is wanted."""
     field = "model_name_or_path"
     method = quantized_as(folder)
