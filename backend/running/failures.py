@@ -14,8 +14,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from backend.contract.arguments.arguments import resolved
-from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import read_json, write_atomic
 from backend.contract.base.problems import (
@@ -74,7 +72,7 @@ def _exit_code_of(work: Callable[[], None], folder: Path) -> int:
         logger.info("stopped as asked")
         return STOPPED_EXIT
     except Exception as error:
-        told = explain(error, _arguments(folder))
+        told = explain(error, Arguments.known(read_json(folder / run_folder.RUN).get("arguments")))
         if not isinstance(error, TuneboardError):
             logger.exception("the work failed")
         _record(told, folder)
@@ -137,13 +135,6 @@ def _memory_problem(values: Arguments) -> Problem:
     if "per_device_train_batch_size" not in values:
         return Problem(code="out_of_memory")
     return memory.explain(values)
-
-
-def _arguments(folder: Path) -> Arguments:
-    """The arguments of a run as its run.json has them."""
-    written = read_json(folder / run_folder.RUN).get("arguments")
-    known = written if isinstance(written, dict) else {}
-    return resolved({name: value for name, value in known.items() if name in FIELDS})
 
 
 def _record(told: TuneboardError, folder: Path) -> None:

@@ -7,7 +7,6 @@ only, so that little can fail: it goes on when the page, the terminal or the lau
 
 import contextlib
 import ctypes
-import dataclasses
 import datetime
 import os
 import resource
@@ -162,17 +161,11 @@ def _program(run: dict[str, object]) -> list[str]:
     other = os.environ.get("TUNEBOARD_WORKER")
     if other:
         return shlex.split(other)
-    count = devices.group(_arguments(run)) if run.get("kind") == "train" else 0
+    count = (
+        devices.group(Arguments.known(run.get("arguments"))) if run.get("kind") == "train" else 0
+    )
     module = ["backend.running.group", str(count)] if count else ["backend"]
     return [sys.executable, "-P", "-m", *module]
-
-
-def _arguments(run: dict[str, object]) -> Arguments:
-    """The arguments of run.json; names that this version does not know are left out."""
-    row = run.get("arguments")
-    names = {each.name for each in dataclasses.fields(Arguments)}
-    known = row if isinstance(row, dict) else {}
-    return Arguments.of({name: value for name, value in known.items() if name in names})
 
 
 def _write_launch(folder: Path, leader: Process, began: float) -> None:

@@ -22,6 +22,13 @@ class Bag:
         object.__setattr__(arguments, "_names", tuple(values))
         return arguments
 
+    @classmethod
+    def known(cls, values: object) -> Self:
+        """Arguments with those of a mapping, if it is one, whose names this version has."""
+        names = {row.name for row in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        mapping = values if isinstance(values, dict) else {}
+        return cls.of({name: value for name, value in mapping.items() if name in names})
+
     def replace(self, **changes: Value) -> Self:
         """The same but for some values. Raises TypeError where a name is no argument's."""
         arguments = dataclasses.replace(self, **changes)  # type: ignore[type-var]
