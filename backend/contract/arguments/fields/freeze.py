@@ -1,39 +1,14 @@
 """Freeze: only some layers learn."""
 
-from backend.contract.arguments.field import Field
+from backend.contract.arguments.rows import Rows
 
 FREEZE = (("finetuning_type", ("freeze",)),)
+FREEZE_ROWS = Rows("freeze")
+
 
 ROWS = (
-    Field(
-        name="use_llama_pro",
-        kind="bool",
-        default=False,
-        group="freeze",
-        when=(("finetuning_type", ("freeze", "lora")),),
-    ),
-    Field(
-        name="freeze_trainable_layers",
-        kind="int",
-        default=2,
-        group="freeze",
-        low=-128,
-        high=128,
-        when=FREEZE,
-    ),
-    Field(
-        name="freeze_trainable_modules",
-        kind="list",
-        default="all",
-        group="freeze",
-        when=FREEZE,
-    ),
-    Field(
-        name="freeze_extra_modules",
-        kind="list",
-        default=None,
-        group="freeze",
-        when=FREEZE,
-        optional=True,
-    ),
+    FREEZE_ROWS.switch("use_llama_pro", (("finetuning_type", ("freeze", "lora")),)),
+    FREEZE_ROWS.count("freeze_trainable_layers", 2, -128, 128, FREEZE),
+    FREEZE_ROWS.row("freeze_trainable_modules", "list", "all", FREEZE),
+    FREEZE_ROWS.row("freeze_extra_modules", "list", None, FREEZE),
 )

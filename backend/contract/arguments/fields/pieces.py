@@ -1,33 +1,12 @@
 """New pieces for a language that the vocabulary lacks: how many, and what must stay as it is."""
 
-from backend.contract.arguments.field import Field
+from backend.contract.arguments.rows import Rows
+
+VOCAB = Rows("vocab", tasks=("vocab",))
+
 
 ROWS = (
-    Field(
-        name="new_pieces",
-        kind="int",
-        default=5000,
-        group="vocab",
-        low=1,
-        high=1_000_000,
-        tasks=("vocab",),
-    ),
-    Field(
-        name="fit_steps",
-        kind="int",
-        default=200,
-        group="vocab",
-        low=0,
-        high=100_000,
-        tasks=("vocab",),
-    ),
-    Field(
-        name="known_dataset",
-        kind="list",
-        default=None,
-        group="vocab",
-        tasks=("vocab",),
-        optional=True,
-        widget="dataset",
-    ),
+    VOCAB.count("new_pieces", 5000, 1, 1_000_000),
+    VOCAB.count("fit_steps", 200, 0, 100_000),
+    VOCAB.row("known_dataset", "list", None, widget="dataset"),
 )

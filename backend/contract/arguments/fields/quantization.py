@@ -1,44 +1,17 @@
 """Quantised loading (bitsandbytes, torchao), for QLoRA and for chat on a small card."""
 
-from backend.contract.arguments.field import Field
+from backend.contract.arguments.rows import Rows
 
 LOADED = ("train", "eval", "chat", "api")
 BITSANDBYTES_4 = (("quantization_bit", ("4",)), ("quantization_method", ("bnb",)))
+QUANTIZATION = Rows("quantization")
+
 
 ROWS = (
-    Field(
-        name="quantization_bit",
-        kind="choice",
-        default=None,
-        group="quantization",
-        choices=("4", "8"),
-        tasks=LOADED,
-        optional=True,
+    QUANTIZATION.row("quantization_bit", "choice", None, choices=("4", "8"), tasks=LOADED),
+    QUANTIZATION.choice(
+        "quantization_method", ("bnb", "torchao"), (("quantization_bit", ("4", "8")),), tasks=LOADED
     ),
-    Field(
-        name="quantization_method",
-        kind="choice",
-        default="bnb",
-        group="quantization",
-        choices=("bnb", "torchao"),
-        tasks=LOADED,
-        when=(("quantization_bit", ("4", "8")),),
-    ),
-    Field(
-        name="quantization_type",
-        kind="choice",
-        default="nf4",
-        group="quantization",
-        choices=("nf4", "fp4"),
-        tasks=LOADED,
-        when=BITSANDBYTES_4,
-    ),
-    Field(
-        name="double_quantization",
-        kind="bool",
-        default=True,
-        group="quantization",
-        tasks=LOADED,
-        when=BITSANDBYTES_4,
-    ),
+    QUANTIZATION.choice("quantization_type", ("nf4", "fp4"), BITSANDBYTES_4, tasks=LOADED),
+    QUANTIZATION.row("double_quantization", "bool", True, BITSANDBYTES_4, tasks=LOADED),
 )

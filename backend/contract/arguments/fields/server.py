@@ -1,39 +1,13 @@
 """The OpenAI-compatible server."""
 
-from backend.contract.arguments.field import Field
+from backend.contract.arguments.rows import Rows
 
-API = ("api",)
+SERVER = Rows("server", tasks=("api",), widget="none")
+
 
 ROWS = (
-    Field(name="host", kind="text", default="127.0.0.1", group="server", tasks=API, widget="none"),
-    Field(
-        name="port",
-        kind="int",
-        default=8000,
-        group="server",
-        low=0,
-        high=65_535,
-        tasks=API,
-        widget="none",
-    ),
-    Field(
-        name="api_model_name",
-        kind="text",
-        default=None,
-        group="server",
-        tasks=API,
-        optional=True,
-        widget="none",
-    ),
-    Field(
-        name="api_key",
-        kind="text",
-        default=None,
-        group="server",
-        tasks=API,
-        optional=True,
-        secret=True,
-        widget="none",
-        to="API_KEY",
-    ),
+    SERVER.row("host", "text", "127.0.0.1"),
+    SERVER.count("port", 8000, 0, 65_535),
+    SERVER.row("api_model_name", "text", None),
+    SERVER.row("api_key", "text", None, secret=True, to="API_KEY"),
 )
