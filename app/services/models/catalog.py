@@ -8,7 +8,6 @@ from pathlib import Path
 
 import backend
 from app.services.runs import runs
-from backend.contract.base.files import read_json
 from backend.contract.base.home import home, output, relative, saves
 from backend.contract.runs.run_folder import State
 
@@ -72,11 +71,6 @@ def starter_present() -> bool:
 def is_adapter(folder: Path) -> bool:
     """Whether a finished run's folder holds an adapter (and not a whole model)."""
     return (folder / "adapter_config.json").is_file()
-
-
-def base_of(folder: Path) -> str:
-    """The base model that an adapter folder names, or ""."""
-    return str(read_json(folder / "adapter_config.json").get("base_model_name_or_path", ""))
 
 
 Offer = tuple[str, str]  # what a list shows, and the path that it stands for

@@ -10,7 +10,7 @@ import gradio as gr
 from app.form import Form, problem_lines
 from app.i18n import say, t
 from app.services.chat import chat_client, chat_turns
-from app.services.models.catalog import base_of, is_adapter
+from app.services.models.catalog import is_adapter
 from app.tabs.chat import chat_feedback, plain_chatbot
 from app.tabs.chat.plain_chatbot import PlainChatbot
 from app.tabs.shared import message
@@ -19,6 +19,7 @@ from backend.contract.arguments.arguments import judged, resolved
 from backend.contract.base import boundary
 from backend.contract.base.home import home, relative
 from backend.contract.base.problems import TuneboardError, UsageError, errors
+from backend.contract.models.model_folder import adapter_base
 from backend.contract.preflight.preflight import check_paths
 
 SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty")
@@ -377,7 +378,10 @@ def open_run(folder: str, context: Context) -> list[Any]:
     """Updates of the model bar that choose a finished run: its adapter, or its own weights."""
     path, bar = Path(folder), context.bar.widgets
     if boundary.refusal(path) is None and is_adapter(path):
-        chosen = {"model_name_or_path": base_of(path), "adapter_name_or_path": [relative(path)]}
+        chosen = {
+            "model_name_or_path": adapter_base(path),
+            "adapter_name_or_path": [relative(path)],
+        }
     else:
         chosen = {
             "model_name_or_path": relative(path if path.is_absolute() else home() / path),

@@ -6,8 +6,10 @@ Nothing is unpickled or executed: weights come from safetensors files alone.
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from backend.contract.base import boundary
@@ -21,6 +23,7 @@ VALUE_HEAD = "value_head.safetensors"  # beside a reward model, and a policy tha
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 MAX_HEADER = 100 * 1024 * 1024  # bytes, the format's own limit
+REMEMBERED = 64  # files; a form names a few models and adapters at a time
 
 
 def local(path: str) -> Path:
@@ -36,6 +39,37 @@ def is_hub_id(name: str) -> bool:
         and not local(name).exists()
         and not ("/" in name and local(first).is_dir())
     )
+
+
+def config(folder: Path) -> Mapping[str, object]:
+    """The config.json of a model folder; {} where it is missing or no JSON object.
+
+    Every keystroke on a form asks for it, more than once, so the file is read again only when it
+    has changed.
+    """
+    return _settings(folder / CONFIG)
+
+
+def adapter_config(folder: Path) -> Mapping[str, object]:
+    """The adapter_config.json of an adapter folder, in the same way."""
+    return _settings(folder / ADAPTER_CONFIG)
+
+
+def _settings(path: Path) -> Mapping[str, object]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return {}
+    content = _read(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    if not content:
+        _read.cache_clear()  # it may be readable the next time, without a change
+    return content
+
+
+@lru_cache(REMEMBERED)
+def _read(path: Path, _state: tuple[int, ...]) -> Mapping[str, object]:
+    """A file's content as of `_state`, which tells a changed file from the one that was read."""
+    return MappingProxyType(read_json(path))
 
 
 def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem]:
@@ -65,12 +99,12 @@ def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem
 
 
 def _whole_model_problems(folder: Path, field: str) -> list[Problem]:
-    config = read_json(folder / CONFIG)
-    if not config:
+    settings = config(folder)
+    if not settings:
         return [_problem("model_bad_config", field, folder)]
-    named = config.get("architectures")
-    kind = str(named[0] if isinstance(named, list) and named else config.get("model_type"))
-    if config.get("is_encoder_decoder") and not kind.endswith("ForCausalLM"):
+    named = settings.get("architectures")
+    kind = str(named[0] if isinstance(named, list) and named else settings.get("model_type"))
+    if settings.get("is_encoder_decoder") and not kind.endswith("ForCausalLM"):
         return [_problem("model_encoder_decoder", field, folder, architecture=kind)]
     return weight_problems(folder, "model", field)
 
@@ -92,7 +126,7 @@ def adapter_problems(name: str, field: str = "adapter_name_or_path") -> list[Pro
 
 def adapter_base(folder: Path) -> str:
     """The base model that an adapter folder names, or ""."""
-    return str(read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path") or "")
+    return str(adapter_config(folder).get("base_model_name_or_path") or "")
 
 
 def weight_problems(folder: Path, stem: str, field: str) -> list[Problem]:

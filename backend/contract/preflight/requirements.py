@@ -9,9 +9,9 @@ from pathlib import Path
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.fields.optimizer import GALORE_8BIT, OPTIMIZERS
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import read_json
 from backend.contract.base.problems import Problem
 from backend.contract.models import devices
+from backend.contract.models.model_folder import config
 from backend.contract.preflight.installation import installed
 
 # (argument, values) that compute with kernels for GPUs alone
@@ -72,7 +72,7 @@ def check(values: Arguments) -> list[Problem]:
 
 def quantized_as(folder: Path) -> str:
     """The method by which the weights of a model folder are quantised already, or ""."""
-    settings = read_json(folder / "config.json").get("quantization_config")
+    settings = config(folder).get("quantization_config")
     if not isinstance(settings, dict):
         return ""
     return str(settings.get("quant_method") or "unknown")

@@ -6,13 +6,13 @@ from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.addresses import is_address
-from backend.contract.base.files import read_json
 from backend.contract.base.problems import Problem
 from backend.contract.models.model_folder import (
     ADAPTER_CONFIG,
     CONFIG,
     VALUE_HEAD,
     adapter_base,
+    adapter_config,
     adapter_problems,
     is_hub_id,
     local,
@@ -69,7 +69,7 @@ def check_shared(values: Arguments, folder: Path) -> list[Problem]:
     if _place(base) != _place(mine):
         return [_problem("reward_other_base", folder, base=base, model=mine)]
     # peft holds adapters of one kind beside each other
-    found = str(read_json(folder / ADAPTER_CONFIG).get("peft_type") or "").lower()
+    found = str(adapter_config(folder).get("peft_type") or "").lower()
     if found != values.finetuning_type:
         wanted = values.finetuning_type
         return [_problem("reward_other_method", folder, found=found, wanted=wanted)]

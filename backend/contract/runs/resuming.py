@@ -25,7 +25,7 @@ from backend.contract.base.problems import Problem, RunFolderError, UsageError
 from backend.contract.base.run_files import RUN
 from backend.contract.base.texts import t
 from backend.contract.models import devices
-from backend.contract.models.model_folder import ADAPTER_CONFIG, is_hub_id, local
+from backend.contract.models.model_folder import adapter_config, is_hub_id, local
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs import position
 from backend.contract.runs.checkpoints import FOLDER, MANIFEST, newest_whole, resumable, verify
@@ -240,7 +240,7 @@ def _known_then(checkpoint: Path) -> Values:
     if given:
         known = {n: v for n, v in given.items() if n in FIELDS and "train" in FIELDS[n].tasks}
         return parse(known, "train")[0]
-    config = read_json(checkpoint / ADAPTER_CONFIG)
+    config = adapter_config(checkpoint)
     raw = {
         "finetuning_type": str(config.get("peft_type") or "").lower() or None,
         "lora_rank": config.get("r"),
