@@ -1,6 +1,7 @@
 """All arguments of all subcommands, typed. Written by backend.contract.reference.
 
-What an argument means, its limits, and where it applies stand in its row: see contract/arguments/fields.
+What an argument means, its limits, and where it applies stand in its row: see
+contract/arguments/fields.
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,8 @@ TYPES = {"bool": "bool", "int": "int", "float": "float"}  # all other kinds are 
 FILLED = {"lora_alpha": 16}  # None stands for a number that `resolved` fills in
 HEAD = '''"""All arguments of all subcommands, typed. Written by backend.contract.reference.
 
-What an argument means, its limits, and where it applies stand in its row: see contract/arguments/fields.
+What an argument means, its limits, and where it applies stand in its row: see
+contract/arguments/fields.
 """
 
 from dataclasses import dataclass
