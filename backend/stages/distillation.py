@@ -25,19 +25,19 @@ from backend.training.trl_run import TrlRun
 
 
 class EitherTeacher(ServerDistillationTrainer):
-    """trl's two trainers in one: the teacher is a model, or a server's part of its distribution."""
+    """Joins trl's two trainers: the teacher is a model, or a server that names likely tokens."""
 
-    def __init__(self, args: Any, teacher_model: Any = None, **given: Any) -> None:
-        # ServerDistillationTrainer's own would ask for a server of vLLM's that trl has started
-        DistillationTrainer.__init__(self, args=args, teacher_model=teacher_model, **given)
+    def __init__(self, args: Any, teacher_model: Any = None, **kwargs: Any) -> None:
+        # ServerDistillationTrainer.__init__ would ask for a vLLM server that trl has started
+        DistillationTrainer.__init__(self, args=args, teacher_model=teacher_model, **kwargs)
         self.reverse_kl_top_1_mode = "sampled"
         self.loss_top_k = getattr(args, "loss_top_k", 0)
         self.loss_add_tail = True  # what the server does not name is one more token
 
-    def compute_loss(self, model: Any, inputs: Any, *given: Any, **named: Any) -> Any:
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """The divergence of a batch (scalar)."""
         kind = ServerDistillationTrainer if self.teacher_model is None else DistillationTrainer
-        return kind.compute_loss(self, model, inputs, *given, **named)
+        return kind.compute_loss(self, model, inputs, *args, **kwargs)
 
 
 class DistillationStage(TrlRun, EitherTeacher):
@@ -46,8 +46,8 @@ class DistillationStage(TrlRun, EitherTeacher):
     config = DistillationConfig
     teacher_client: Any
 
-    def __init__(self, values: Arguments, **given: Any) -> None:
-        super().__init__(values=values, **given)
+    def __init__(self, values: Arguments, **kwargs: Any) -> None:
+        super().__init__(values=values, **kwargs)
         self.share = values.lmbda
         self.answers: list[list[int]] = []
         self.student_rows = teachers.count_rows(self.accelerator.unwrap_model(self.model))
@@ -70,21 +70,21 @@ class DistillationStage(TrlRun, EitherTeacher):
         teachers.require_server(values)
 
     @classmethod
-    def training_arguments(cls, values: Arguments, given: dict[str, Any]) -> TrainingArguments:
-        """As TrlRun's, with the server's address where one teaches."""
+    def training_arguments(cls, values: Arguments, common: dict[str, Any]) -> TrainingArguments:
+        """Build trl's arguments; with the address of the server where one is the teacher."""
         if not values.teacher_server:
-            return super().training_arguments(values, given)
+            return super().training_arguments(values, common)
         beta = values.distillation_beta
         top = values.teacher_top_k if beta == 0 else 1
         own = {"teacher_model_server_url": str(values.teacher_server), "loss_top_k": top}
         args: TrainingArguments = ServerDistillationConfig(
-            **{**given, "gradient_checkpointing": None, **cls.settings(values), **own}
+            **{**common, "gradient_checkpointing": None, **cls.settings(values), **own}
         )
         return args
 
     @classmethod
     def settings(cls, values: Arguments) -> dict[str, Any]:
-        """As trl names them."""
+        """The arguments of DistillationConfig that `values` stand for."""
         return {
             "beta": values.distillation_beta,
             "max_completion_length": values.max_new_tokens,
@@ -96,54 +96,55 @@ class DistillationStage(TrlRun, EitherTeacher):
 
     def parts(self, values: Arguments, model: Any) -> dict[str, Any]:
         """The teacher, where it is a model."""
-        known = bool(values.teacher_model)
-        return {"teacher_model": teachers.load(values, model) if known else None}
+        return {"teacher_model": teachers.load(values, model) if values.teacher_model else None}
 
     def rows(self, dataset: Any) -> Any:
         """Rows as a prompt and the last answer, both token ids."""
-        return dataset.with_transform(_asked_and_answered) if dataset is not None else None
+        return dataset.with_transform(_to_prompts_and_answers) if dataset is not None else None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Any:
         self.answers = [list(row["answer"]) for row in inputs]
         return super()._generate_and_score_completions(inputs)
 
-    def _generate_single_turn(self, *given: Any, **named: Any) -> Any:
-        """As trl's for the share of steps that learns from the student's own answers."""
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        """Draw the student's own answers in a share of the steps, else take those of the data."""
         own = self.model.training and torch.rand(()).item() < self.share
-        return super()._generate_single_turn(*given, **named) if own else self.answers
+        return super()._generate_single_turn(*args, **kwargs) if own else self.answers
 
-    def compute_loss(self, model: Any, inputs: Any, *given: Any, **named: Any) -> Any:
-        """As trl's; an evaluation's counts by tokens."""
-        loss: Tensor = super().compute_loss(model, inputs, *given, **named)
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The divergence of a batch (scalar); an evaluation weighs it by the number of tokens."""
+        loss: Tensor = super().compute_loss(model, inputs, *args, **kwargs)
         if not self.model.training:
             tokens = int(inputs["completion_mask"].sum())
             self.note("divergence", loss.detach().expand(tokens))
         return loss
 
-    def _compute_loss(self, unwrapped_student: Any, *given: Any, **named: Any) -> Any:
-        """As trl's, over the rows of logits that teacher and student both have."""
+    def _compute_loss(self, unwrapped_student: Any, *args: Any, **kwargs: Any) -> Any:
+        """The divergence over the rows of logits that teacher and student both have."""
         if self.common_rows == self.student_rows:
-            return super()._compute_loss(unwrapped_student, *given, **named)
+            return super()._compute_loss(unwrapped_student, *args, **kwargs)
         with teachers.first_rows(unwrapped_student, self.common_rows):
-            return super()._compute_loss(unwrapped_student, *given, **named)
+            return super()._compute_loss(unwrapped_student, *args, **kwargs)
 
-    def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
-        """As trl's; the loss of an evaluation is the mean divergence of a token."""
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log as trl does; the loss of an evaluation is the mean divergence of a token."""
         if "eval_loss" in logs:
             logs["eval_loss"] = self.eval_figures.mean("divergence", self.accelerator)
-        super().log(logs, *given, **named)
+        super().log(logs, *args, **kwargs)
 
 
-def _asked_and_answered(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Rows as trl reads them; other columns asked for alone stay as they are."""
+def _to_prompts_and_answers(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Rows as trl reads them; a batch of other columns alone stays as it is."""
     if "labels" not in batch:
         return batch
-    pairs = [_parts(*row) for row in zip(batch["input_ids"], batch["labels"], strict=True)]
-    asked, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    return {"prompt": asked, "answer": answers, "length": batch["length"]}
+    pairs = [
+        _split_at_answer(*row) for row in zip(batch["input_ids"], batch["labels"], strict=True)
+    ]
+    prompts, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return {"prompt": prompts, "answer": answers, "length": batch["length"]}
 
 
-def _parts(ids: list[int], labels: list[int]) -> tuple[list[int], list[int]]:
-    """What stands before the learned tokens, and these."""
+def _split_at_answer(ids: list[int], labels: list[int]) -> tuple[list[int], list[int]]:
+    """The tokens before the learned ones, and the learned ones themselves."""
     learned = [place for place, label in enumerate(labels) if label != IGNORED]
     return ids[: learned[0]], ids[learned[0] : learned[-1] + 1]

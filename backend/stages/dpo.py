@@ -18,10 +18,10 @@ WITHOUT_REFERENCE = ("orpo", "simpo")
 
 
 class DpoTrainer(RowMeanTrainer):
-    """Chosen and rejected answers go through the model together, as one batch."""
+    """Sends chosen and rejected answers through the model together, as one batch."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.kind = self.values.pref_loss
         self.beta = self.values.pref_beta
         self.reference: Reference | None = None
@@ -29,11 +29,11 @@ class DpoTrainer(RowMeanTrainer):
             self.reference = Reference(self.model, self.values, len(self.processing_class))
 
     def collator(self, tokenizer: Any) -> PairCollator:
-        """Pairs, padded together."""
+        """A collator that pads the two answers of all pairs together."""
         return PairCollator(tokenizer.pad_token_id or 0)
 
     def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> Tensor:
-        """One loss a pair, with the figures of these pairs."""
+        """One loss for each pair, [pairs]; notes the metrics of these pairs."""
         learned = preference.learned_tokens(inputs["labels"])
         counts = learned.sum(1)
         start = self._reference_logps(inputs)

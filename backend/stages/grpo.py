@@ -18,7 +18,7 @@ from backend.running.report import Report
 from backend.training import grpo_math, reward_functions, rollouts, scoring
 from backend.training.rollout_trainer import Batch, Ids, RolloutTrainer, Row
 
-PATIENCE = 10  # steps in which no answer was better than another before that is told
+PATIENCE = 10  # steps in which no answer was better than another before a notice says so
 
 
 class GrpoTrainer(RolloutTrainer):
@@ -28,9 +28,9 @@ class GrpoTrainer(RolloutTrainer):
     steps.
     """
 
-    def __init__(self, values: Arguments, report: Report, **given: Any) -> None:
+    def __init__(self, values: Arguments, report: Report, **kwargs: Any) -> None:
         passes = values.num_iterations
-        super().__init__(values, report, buffer=1, passes=passes, **given)
+        super().__init__(values, report, buffer=1, passes=passes, **kwargs)
         self.group = values.num_generations
         self.beta = values.grpo_beta
         self.longest = values.max_new_tokens
@@ -66,29 +66,31 @@ class GrpoTrainer(RolloutTrainer):
 
     def _remember(self, batch: Batch) -> None:
         """Log-probabilities [n, t] when drawn (for further steps) and under the reference."""
-        given = (batch["prompts"], batch["answers"])
+        prompts_and_answers = (batch["prompts"], batch["answers"])
         with still(self.model), self.compute_loss_context_manager():
             if self.passes > 1:
-                batch["old"] = self._logprobs(self.model, *given)
+                batch["old"] = self._logprobs(self.model, *prompts_and_answers)
             if self.reference is not None:
                 with self.reference.model() as start:
-                    batch["reference"] = self._logprobs(start, *given)
+                    batch["reference"] = self._logprobs(start, *prompts_and_answers)
 
     def _logprobs(self, model: Any, prompts: Ids, answers: Ids) -> Tensor:
-        """Of each token of the answers as it is drawn, float32 [n, t]; 0 behind an answer's end."""
+        """Log-probabilities of the answers' tokens, float32 [n, t]; 0 behind an answer's end."""
         return rollouts.logprobs(model, prompts, answers, self.temperature)
 
     def _judge(self, rows: Sequence[Row]) -> None:
         """Put `advantages` [n] and `weights` [n, t] into the batches of a step."""
         prompts = [ids for batch in self.drawn for ids in batch["prompts"]]
         answers = [ids for batch in self.drawn for ids in batch["answers"]]
-        rewards = self.judged([row for row in rows for _ in range(self.group)], prompts, answers)
+        rewards = self.score_answers(
+            [row for row in rows for _ in range(self.group)], prompts, answers
+        )
         self._note_groups(rewards)
         better = grpo_math.advantages(
             rewards, self.group, self.values.scale_rewards, self.accelerator.gather
         )
         mine = torch.tensor([len(answers), sum(map(len, answers))], device=self.args.device)
-        count, tokens = (int(one) for one in self.accelerator.reduce(mine).tolist())
+        count, tokens = (int(total) for total in self.accelerator.reduce(mine).tolist())
         for batch in self.drawn:
             size = len(batch["answers"])
             batch["advantages"], better = better[:size], better[size:]
@@ -97,7 +99,7 @@ class GrpoTrainer(RolloutTrainer):
             batch["weights"] = grpo_math.weights(mask, loss, (count, tokens), self.longest)
             batch["tokens"] = int(mask.sum()) + sum(map(len, batch["prompts"]))
 
-    def judged(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
+    def score_answers(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
         """Weighted rewards, [n], on the device, with the figures of each function."""
         texts = (
             [reward_functions.question(row["messages"]) for row in rows],
@@ -105,10 +107,10 @@ class GrpoTrainer(RolloutTrainer):
             [row["reference"] or "" for row in rows],
         )
         ids = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
-        found = self.rewards(texts, ids)
-        for name, values in found.items():
+        rewards = self.rewards(texts, ids)
+        for name, values in rewards.items():
             self.note(f"rewards/{name}", values)
-        total = self.rewards.total(found)
+        total = self.rewards.total(rewards)
         self.note_answers(answers, total)
         return total.to(self.args.device)
 
@@ -143,10 +145,10 @@ class GrpoTrainer(RolloutTrainer):
         loss = (tokens * inputs["weights"]).sum() * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
 
-    def kept(self) -> dict[str, Any]:
+    def round_state(self) -> dict[str, Any]:
         """The answers, where further steps are to be learned from them."""
         return {"drawn": self.drawn} if self.state.global_step % self.round_steps else {}
 
-    def take_up(self, kept: dict[str, Any]) -> None:
-        """Go on from what `kept` gave."""
-        self.drawn = kept["drawn"]
+    def restore_round(self, state: dict[str, Any]) -> None:
+        """Go on within a round from the state that `round_state` gave."""
+        self.drawn = state["drawn"]

@@ -19,7 +19,7 @@ from backend.training.row_mean import RowMeanTrainer
 
 
 class JudgedFigures(Figures):
-    """Figures whose margin is between the means: good and bad answers come one by one."""
+    """Metrics whose margin is that of the means, since good and bad answers come one by one."""
 
     def take(self, accelerator: Any, prefix: str = "") -> dict[str, float]:
         """The means, the margin of the rewards, and how many answers of each kind there were."""
@@ -35,26 +35,26 @@ class JudgedFigures(Figures):
 
 
 class KtoTrainer(RowMeanTrainer):
-    """Each answer is held against the reference point; good and bad ones have their weights.
+    """Compares each answer with the reference point; good and bad answers have own weights.
 
     Rows are never grouped by length: good answers are often longer than bad ones, and a step needs
     both.
     """
 
-    def __init__(self, values: Arguments, **given: Any) -> None:
-        super().__init__(values=values.replace(group_by_length=False), **given)
+    def __init__(self, values: Arguments, **kwargs: Any) -> None:
+        super().__init__(values=values.replace(group_by_length=False), **kwargs)
         self.figures, self.eval_figures = JudgedFigures(), JudgedFigures()
         self.beta = self.values.pref_beta
         self.reference = Reference(self.model, self.values, len(self.processing_class))
 
     def collator(self, tokenizer: Any) -> JudgedCollator:
-        """Answers, and the mismatched ones."""
+        """A collator of answers and of the mismatched answers of the same batch."""
         return JudgedCollator(tokenizer.pad_token_id or 0)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: Any
     ) -> tuple[list[Any], Any]:
-        """As the Trainer's, with the reference point of the step in each of its batches."""
+        """The Trainer's batches of a step, each with the reference point of the whole step."""
         batches, rows = super().get_batch_samples(epoch_iterator, num_batches, device)
         if batches:
             point = self._divergence(batches)
@@ -62,7 +62,7 @@ class KtoTrainer(RowMeanTrainer):
         return batches, rows
 
     def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> Tensor:
-        """One loss an answer, with the figures of these answers."""
+        """One loss for each answer, [answers]; notes the metrics of these answers."""
         point = inputs["point"] if "point" in inputs else self._divergence([inputs])
         desirable = inputs["desirable"]
         with self.reference.model() as start:

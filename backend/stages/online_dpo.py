@@ -15,13 +15,13 @@ from backend.training.trl_steps import OwnSteps
 
 
 class OnlineDpoTrainer(OwnSteps, TrlRewarded, OnlineDPOTrainer):  # type: ignore[misc]  # untyped
-    """A batch counts questions; each is answered twice."""
+    """Draws two answers to each question; a batch counts questions."""
 
     config = OnlineDPOConfig
 
     @classmethod
     def settings(cls, values: Arguments) -> dict[str, Any]:
-        """As trl names them; answers are never cut to make room for a prompt."""
+        """The arguments of OnlineDPOConfig; answers are never cut to make room for a prompt."""
         longest = values.cutoff_len + values.max_new_tokens + 1
         return {
             "beta": values.pref_beta,
@@ -36,12 +36,12 @@ class OnlineDpoTrainer(OwnSteps, TrlRewarded, OnlineDPOTrainer):  # type: ignore
         }
 
     def parts(self, values: Arguments, model: Any) -> dict[str, Any]:
-        """The rewards, and the start without a copy."""
+        """The reward functions, and the reference model without a copy of the weights."""
         return {**super().parts(values, model), "ref_model": self.start}
 
-    def _generate(self, *given: Any, **named: Any) -> Any:
-        """As trl's, which does not count tokens."""
-        drawn = super()._generate(*given, **named)
+    def _generate(self, *args: Any, **kwargs: Any) -> Any:
+        """Draw answers as trl does, and count their tokens, which trl does not."""
+        drawn = super()._generate(*args, **kwargs)
         if not self.checking:
             self.state.num_input_tokens_seen += int(drawn[1].sum() + drawn[3].sum())
         return drawn

@@ -26,17 +26,18 @@ TOKEN_FIGURES = ("old", "values", "advantages", "returns")  # of each token, whe
 
 
 class PpoTrainer(RolloutTrainer):
-    """A batch counts questions, each is answered once.
+    """Draws one answer to each question, scores it, and makes better-scored ones more likely.
 
-    `ppo_buffer_size` steps' worth of questions are answered at once and learned from `ppo_epochs`
-    times, each time in another order. An answer without an end token is scored where it was cut.
+    A batch counts questions. `ppo_buffer_size` steps' worth of questions are answered at once and
+    learned from `ppo_epochs` times, each time in another order. An answer without an end token is
+    scored where it was cut.
     """
 
-    def __init__(self, values: Arguments, report: Report, **given: Any) -> None:
+    def __init__(self, values: Arguments, report: Report, **kwargs: Any) -> None:
         # what DDP does not see in the output (the head) it would take for unused
-        given["args"].ddp_find_unused_parameters = False
+        kwargs["args"].ddp_find_unused_parameters = False
         buffer, passes = values.ppo_buffer_size, values.ppo_epochs
-        super().__init__(values, report, buffer=buffer, passes=passes, **given)
+        super().__init__(values, report, buffer=buffer, passes=passes, **kwargs)
         self.reference = Reference(self.model, values, len(self.processing_class))
         self.scorer = scoring.load(values, self.model, self.processing_class)
         self.control_kl = KlControl(values.ppo_kl_coef, values.ppo_target)
@@ -50,13 +51,16 @@ class PpoTrainer(RolloutTrainer):
 
     def draw(self, batches: Sequence[Sequence[Row]]) -> None:
         """Answer the questions of a round, judge the answers, and keep them."""
-        found = [self._rollout(rows) for rows in batches]
-        prompts, answers = ([ids for one in found for ids in one[name]] for name in ("p", "a"))
+        rollout_batches = [self._rollout(rows) for rows in batches]
+        prompts, answers = (
+            [ids for batch in rollout_batches for ids in batch[name]] for name in ("p", "a")
+        )
         rows = [row for rows in batches for row in rows]
-        scores = self.judged(rows, prompts, answers)
+        scores = self.score_answers(rows, prompts, answers)
         mask = rollouts.mask_of(answers, scores.device)
         old, values, start = (
-            _joined([one[name] for one in found], mask) for name in ("old", "values", "start")
+            _pad_batches([batch[name] for batch in rollout_batches], mask)
+            for name in ("old", "values", "start")
         )
         figures = {
             "old": old,
@@ -88,7 +92,7 @@ class PpoTrainer(RolloutTrainer):
             "start": before,
         }
 
-    def judged(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
+    def score_answers(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
         """The scores of answers, [n] on the device, with their figures."""
         del rows
         texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
@@ -152,7 +156,7 @@ class PpoTrainer(RolloutTrainer):
         loss = (losses * inputs["weights"]).sum() * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
 
-    def kept(self) -> dict[str, Any]:
+    def round_state(self) -> dict[str, Any]:
         """The coefficient, the moments of the scores and, within a round, its answers."""
         within = self.state.global_step % self.round_steps
         return {
@@ -161,31 +165,31 @@ class PpoTrainer(RolloutTrainer):
             "round": self.round if within else [],
         }
 
-    def take_up(self, kept: dict[str, Any]) -> None:
-        """Go on from what `kept` gave."""
-        self.control_kl.coefficient = kept["coefficient"]
-        self.moments = Moments(**kept["moments"])
-        self.round = kept["round"]
+    def restore_round(self, state: dict[str, Any]) -> None:
+        """Go on within a round from the state that `round_state` gave."""
+        self.control_kl.coefficient = state["coefficient"]
+        self.moments = Moments(**state["moments"])
+        self.round = state["round"]
 
     def _sum(self, tensor: Tensor) -> Tensor:
-        """Over all processes."""
+        """The sum of a tensor over all processes."""
         if self.args.world_size == 1:
             return tensor
         total: Tensor = self.accelerator.reduce(tensor.to(self.args.device))
         return total
 
 
-def _joined(parts: Sequence[Tensor], mask: Tensor) -> Tensor:
+def _pad_batches(parts: Sequence[Tensor], mask: Tensor) -> Tensor:
     """Figures of several batches as those of one, padded with 0 to the shape of the mask."""
     rows = [row for part in parts for row in part]
-    joined = torch.zeros(mask.shape, device=mask.device)
+    padded = torch.zeros(mask.shape, device=mask.device)
     for place, row in enumerate(rows):
-        joined[place, : len(row)] = row
-    return joined
+        padded[place, : len(row)] = row
+    return padded
 
 
 def _batch(rows: Sequence[Row], tokens: float) -> Batch:
-    """Some answers of a round as one batch, of a step that has so many `tokens` in all."""
+    """Some answers of a round as one batch of a step whose answers have `tokens` tokens in all."""
     answers = [row["answer"] for row in rows]
     lengths = sum(len(row["prompt"]) for row in rows) + sum(map(len, answers))
     return {

@@ -18,12 +18,12 @@ from backend.training.row_mean import RowMeanTrainer
 
 
 class RewardTrainer(RowMeanTrainer):
-    """A reward is read off the last token of an answer; the vocabulary is never computed."""
+    """Reads a reward off the last token of an answer; logits are never computed."""
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         # what DDP does not see in the output (the head) it would take for unused
-        given["args"].ddp_find_unused_parameters = False
-        super().__init__(**given)
+        kwargs["args"].ddp_find_unused_parameters = False
+        super().__init__(**kwargs)
 
     @classmethod
     def prepare_model(cls, model: Any, values: Arguments) -> Any:
@@ -34,11 +34,11 @@ class RewardTrainer(RowMeanTrainer):
         return value_head.attach(model, load.last_folder(values), random=True)
 
     def collator(self, tokenizer: Any) -> PairCollator:
-        """Pairs, padded together."""
+        """A collator that pads the two answers of all pairs together."""
         return PairCollator(tokenizer.pad_token_id or 0)
 
     def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> Tensor:
-        """-log sigmoid(r_chosen - r_rejected) of each pair, [pairs], with their figures."""
+        """-log sigmoid(r_chosen - r_rejected) of each pair, [pairs], and their metrics."""
         head = value_head.of(model)
         assert head is not None
         ends = answer_ends(inputs["labels"])

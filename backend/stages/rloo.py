@@ -14,23 +14,23 @@ from backend.training.trl_rewards import TrlRewarded
 
 
 class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not typed
-    """A batch counts questions; each has `num_generations` answers, of which each is scored."""
+    """Draws and scores `num_generations` answers to each question; a batch counts questions."""
 
     config = RLOOConfig
     steps_named = "num_iterations"
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.set_reference(self.values.rloo_beta)
 
     @classmethod
     def copies(cls, values: Arguments) -> int:
-        """Answers to each question."""
+        """How many answers each question gets."""
         return values.num_generations
 
     @classmethod
     def settings(cls, values: Arguments) -> dict[str, Any]:
-        """As trl names them; the reference is set up afterwards."""
+        """The arguments of RLOOConfig; its beta is 0, as the reference is set up afterwards."""
         return {
             "beta": 0.0,
             "num_generations": cls.copies(values),
@@ -46,8 +46,8 @@ class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not
             "repetition_penalty": values.repetition_penalty,
         }
 
-    def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
-        """As trl's; the loss of an evaluation is the mean reward over its questions, negative."""
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log as trl does; an evaluation's loss is the negative mean reward of its questions."""
         if "eval_loss" in logs:
             reward = sum(
                 weight * self.eval_figures.mean(f"rewards/{name}", self.accelerator)
@@ -55,4 +55,4 @@ class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not
             )
             self._metrics["eval"]["reward"] = [reward]
             logs["eval_loss"] = -reward
-        super().log(logs, *given, **named)
+        super().log(logs, *args, **kwargs)

@@ -12,8 +12,8 @@ from backend.training.token_loss import TokenLossTrainer, learned_logits
 class SftTrainer(TokenLossTrainer):
     """Learns the answers of conversations, as backend.data labels them."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         anchored = self.values.use_asft_loss
         self.anchor = self.values.asft_alpha if anchored else 0.0
         vocabulary = len(self.processing_class)
@@ -22,10 +22,10 @@ class SftTrainer(TokenLossTrainer):
     def token_losses(
         self, model: Any, inputs: dict[str, Any], logits: torch.Tensor, targets: torch.Tensor
     ) -> torch.Tensor:
-        """As the arguments ask; ASFT adds the distance from the model before training."""
-        found = super().token_losses(model, inputs, logits, targets)
+        """One loss for each target, [n]; ASFT adds the distance from the model before training."""
+        token_losses = super().token_losses(model, inputs, logits, targets)
         if self.reference is None:
-            return found
+            return token_losses
         with self.reference.model() as before:
             expected, _ = learned_logits(before, inputs)
-        return found + self.anchor * losses.kl(expected, logits)
+        return token_losses + self.anchor * losses.kl(expected, logits)

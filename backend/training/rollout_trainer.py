@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 class RolloutTrainer(RunTrainer):
     """What is drawn depends on seed, step and process only, so a resumed run draws the same.
 
-    A stage gives `draw`, `learnable` and `judged`, and what it must remember within a round.
+    A stage gives `draw`, `learnable` and `score_answers`, and what it must remember within a round.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class RolloutTrainer(RunTrainer):
         """
         raise NotImplementedError
 
-    def judged(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
+    def score_answers(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
         """The rewards of answers to these rows, [n] on the device, with their figures."""
         raise NotImplementedError
 
-    def kept(self) -> dict[str, Any]:
-        """What a checkpoint must keep of this process: plain values and tensors, or nothing."""
+    def round_state(self) -> dict[str, Any]:
+        """What a checkpoint must keep of this process within a round: plain values and tensors."""
         raise NotImplementedError
 
-    def take_up(self, kept: dict[str, Any]) -> None:
-        """Go on from what `kept` gave."""
+    def restore_round(self, state: dict[str, Any]) -> None:
+        """Go on within a round from the state that `round_state` gave."""
         raise NotImplementedError
 
     def collator(self, _tokenizer: Any) -> Any:
@@ -151,7 +151,7 @@ class RolloutTrainer(RunTrainer):
         self.own = self.own_rows(len(prompts))
         with self._seeded(0), torch.no_grad():
             answers = self.answer(prompts)
-            rewards = self.judged(inputs["rows"], prompts, answers)
+            rewards = self.score_answers(inputs["rows"], prompts, answers)
         self.own = None
         return -rewards.mean(), None, None
 
@@ -186,9 +186,9 @@ class RolloutTrainer(RunTrainer):
     def _save_rng_state(self, output_dir: str) -> None:
         """With it what the rest of the round is learned from: each process has its own."""
         super()._save_rng_state(output_dir)
-        kept = self.kept()
-        if kept:
-            torch.save(kept, self._kept_file(Path(output_dir)))
+        state = self.round_state()
+        if state:
+            torch.save(state, self._kept_file(Path(output_dir)))
 
     def _restore(self, path: Path) -> None:
         super()._restore(path)
@@ -196,7 +196,7 @@ class RolloutTrainer(RunTrainer):
         self.taken = step * self.args.gradient_accumulation_steps
         file = self._kept_file(path.parent)
         if file.is_file():
-            self.take_up(torch.load(file, map_location=self.args.device, weights_only=True))
+            self.restore_round(torch.load(file, map_location=self.args.device, weights_only=True))
 
     def _kept_file(self, folder: Path) -> Path:
         return folder / f"answers_{self.args.process_index}.pt"

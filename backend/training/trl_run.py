@@ -142,7 +142,7 @@ class TrlRun(RunTrainer):
 
     def get_batch_samples(self, *given: Any, **named: Any) -> Any:
         """As the Trainer's; what a stop within the step goes back to is kept."""
-        self._before = {**self.kept(), "_tr_loss": self._tr_loss.clone()}
+        self._before = {**self.round_state(), "_tr_loss": self._tr_loss.clone()}
         self._before |= {"tokens": self.state.num_input_tokens_seen, "own": self.figures.state()}
         return super().get_batch_samples(*given, **named)
 
@@ -187,25 +187,25 @@ class TrlRun(RunTrainer):
             self._tr_loss = self._before.pop("_tr_loss")
             self.state.num_input_tokens_seen = self._before.pop("tokens")
             self.figures.restore(self._before.pop("own"))
-            self.take_up(self._before)
+            self.restore_round(self._before)
             self.told.stopped = self.control.should_training_stop = True
             self._save_checkpoint(self.model, named["trial"])
 
-    def kept(self) -> dict[str, Any]:
-        """What trl keeps in memory only: the answers under way, and figures not yet logged."""
+    def round_state(self) -> dict[str, Any]:
+        """What trl keeps in memory only: present answers, and metrics that are not logged yet."""
         return {
             **{name: getattr(self, name) for name in OPEN if hasattr(self, name)},
             "figures": {name: list(each) for name, each in self.open_figures().items()},
         }
 
-    def take_up(self, kept: dict[str, Any]) -> None:
-        """Go on from what `kept` gave."""
+    def restore_round(self, state: dict[str, Any]) -> None:
+        """Go on within a round from the state that `round_state` gave."""
         for name in OPEN:
-            if name in kept:
-                setattr(self, name, kept[name])
+            if name in state:
+                setattr(self, name, state[name])
         figures = self.open_figures()
         figures.clear()
-        figures.update({name: list(each) for name, each in kept["figures"].items()})
+        figures.update({name: list(each) for name, each in state["figures"].items()})
 
     def open_figures(self) -> dict[str, list[float]]:
         """Figures of the steps since the last logged row, by name, as trl's trainer keeps them."""
@@ -214,13 +214,13 @@ class TrlRun(RunTrainer):
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
-        torch.save(self.kept(), self._kept_file(Path(output_dir)))
+        torch.save(self.round_state(), self._kept_file(Path(output_dir)))
 
     def _restore(self, path: Path) -> None:
         super()._restore(path)
         file = self._kept_file(path.parent)
         if file.is_file():
-            self.take_up(torch.load(file, map_location=self.args.device, weights_only=True))
+            self.restore_round(torch.load(file, map_location=self.args.device, weights_only=True))
 
     def _kept_file(self, folder: Path) -> Path:
         return folder / f"answers_{self.args.process_index}.pt"
