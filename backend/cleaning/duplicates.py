@@ -27,8 +27,8 @@ Signature = np.ndarray[tuple[int], np.dtype[np.uint32]]
 
 def fingerprint(item: Item) -> bytes:
     """16 bytes that are the same where training sees the same (else: where the rows are equal)."""
-    one = item.conversation
-    seen = item.row if one is None else vars(one)
+    conversation = item.conversation
+    seen = item.row if conversation is None else vars(conversation)
     text = json.dumps(seen, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
@@ -48,8 +48,8 @@ def signature(item: Item) -> Signature | None:
     made = _EMPTY.copy()
     for start in range(0, len(hashes), CHUNK):
         made.update_batch(hashes[start : start + CHUNK])
-    found: Signature = made.hashvalues
-    return found
+    values: Signature = made.hashvalues
+    return values
 
 
 class Index:

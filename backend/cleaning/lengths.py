@@ -28,13 +28,13 @@ class Counter:
 
         A row that is learned as several examples counts as its longest one.
         """
-        found: Lengths = [None] * len(items)
-        asked = [(at, one.conversation) for at, one in enumerate(items) if one.conversation]
+        sizes: Lengths = [None] * len(items)
+        asked = [(at, item.conversation) for at, item in enumerate(items) if item.conversation]
         if asked:
             for example in self._maker(asked).examples:
                 place = example["place"]
-                found[place] = max(found[place] or 0, self._length(example))
-        return found
+                sizes[place] = max(sizes[place] or 0, self._length(example))
+        return sizes
 
     def _length(self, example: Example) -> int:
         """Of judged answers the row's own, not the one that it is paired with."""

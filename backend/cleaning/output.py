@@ -67,8 +67,8 @@ def parts(names: Sequence[str], dataset_dir: str) -> Iterator[list[Part]]:
             try:
                 yield made
             finally:
-                for one in made:
-                    one.stream.close()
+                for part in made:
+                    part.stream.close()
     except OSError as error:
         raise _unwritten(folder / names[0], error) from None
 
@@ -79,14 +79,14 @@ def refuse_taken(names: Sequence[str], source: str, dataset_dir: str, overwrite:
     known = dataset_info.content(path) if path.exists() else {}
     for name in names:
         registry.judged(name, {"file_name": "x"}, dataset_dir)
-        given = {"name": name, "path": str(path)}
+        params = {"name": name, "path": str(path)}
         if name == source or list(names).count(name) > 1:
             raise DataError(Problem(code="clean_in_place", field="into", params={"name": name}))
         if name in known and not overwrite:
-            raise DataError(Problem(code="dataset_taken", field="into", params=given))
+            raise DataError(Problem(code="dataset_taken", field="into", params=params))
         other = registry.twin(name, known)
         if other:
-            params = {**given, "other": other}
+            params = {**params, "other": other}
             raise DataError(Problem(code="dataset_twin", field="into", params=params))
 
 
@@ -149,8 +149,8 @@ class _Before:
         entry = dataset_info.content(path).get(name) if path.exists() else None
         report = file.with_name(FILE)
         held = report.read_bytes() if report.exists() else None
-        kept = entry if isinstance(entry, dict) else None
-        return cls(name, file, file.exists(), held, kept, dataset_dir)
+        registered = entry if isinstance(entry, dict) else None
+        return cls(name, file, file.exists(), held, registered, dataset_dir)
 
     def restore(self) -> None:
         """Entry, report and file as they were."""

@@ -71,17 +71,17 @@ class Rows:
         Raises DataError.
         """
         file, reader = "", None
-        for one in self.plain():
-            row = change(one.row) if change else one.row
-            if one.file != file:
-                file, reader = one.file, self._reader(one, row, needed)
+        for item in self.plain():
+            row = change(item.row) if change else item.row
+            if item.file != file:
+                file, reader = item.file, self._reader(item, row, needed)
             conversation, refused = None, ""
             try:
                 conversation = reader(row) if reader else None
             except RowError as error:
                 refused = error.code
-            changed = row is not one.row and row != one.row
-            yield Item(one.number, one.file, one.line, row, conversation, refused, changed)
+            changed = row is not item.row and row != item.row
+            yield Item(item.number, item.file, item.line, row, conversation, refused, changed)
 
     def content(self) -> dict[str, str]:
         """The SHA-256 of each file by its path."""
@@ -91,10 +91,10 @@ class Rows:
         """How many rows there are; 0 where nobody has counted those of a large file yet."""
         return datafiles.page(self.path, 0, 1).total or 0
 
-    def _reader(self, one: Item, row: Row, needed: bool) -> Read | None:
+    def _reader(self, item: Item, row: Row, needed: bool) -> Read | None:
         wanted = layouts.WANTED[self.stage]
         try:
-            return formats.reader(layouts.layout(self.entry, row, (one.file, one.line), wanted))
+            return formats.reader(layouts.layout(self.entry, row, (item.file, item.line), wanted))
         except DataError:
             if needed:
                 raise
@@ -105,23 +105,23 @@ def texts(value: Any) -> Iterator[str]:
     """Every text in a value, however deep, in order."""
     left = [value]
     while left:
-        one = left.pop()
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, dict):
-            left += reversed(one.values())
-        elif isinstance(one, list):
-            left += reversed(one)
+        part = left.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict):
+            left += reversed(part.values())
+        elif isinstance(part, list):
+            left += reversed(part)
 
 
 def spoken(item: Item) -> str:
     """What is asked and answered, without system texts and tools, which many rows share."""
-    one = item.conversation
-    if one is None:
+    conversation = item.conversation
+    if conversation is None:
         return "\n".join(texts(item.row))
-    said = [each for each in one.messages if each["role"] != "system"]
-    said += [each for each in (one.chosen, one.rejected) if each]
-    parts = [_said(each) for each in said] + ([one.text] if one.text else [])
+    messages = [each for each in conversation.messages if each["role"] != "system"]
+    messages += [each for each in (conversation.chosen, conversation.rejected) if each]
+    parts = [_said(each) for each in messages] + ([conversation.text] if conversation.text else [])
     return "\n".join(parts)
 
 

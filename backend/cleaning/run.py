@@ -40,8 +40,10 @@ def clean(job: Job, into: str, asked: Asked, counter: Counter | None = None) -> 
     start = time.monotonic()
     output.refuse_taken([into], job.source, job.dataset_dir, job.overwrite)
     rows = Rows(job.source, job.dataset_dir)
-    given = {name: value for name, value in asdict(asked).items() if value not in (None, "", False)}
-    report = Report(into, job.source, {}, given)
+    chosen = {
+        name: value for name, value in asdict(asked).items() if value not in (None, "", False)
+    }
+    report = Report(into, job.source, {}, chosen)
     count = _noting(counter(rows.stage), report) if counter else None
     steps = build(asked, job.dataset_dir, count)
     report.content = rows.content()
@@ -72,11 +74,11 @@ def split(job: Job, into: tuple[str, str], ratio: float, seed: int) -> tuple[Rep
     reports = tuple(Report(name, job.source, content, {**asked, "half": name}) for name in into)
     source, prints = random.Random(seed), (set[bytes](), list[bytes]())
     with output.parts(into, job.dataset_dir) as made:
-        for one in _told(rows.read(), job, rows):
+        for item in _told(rows.read(), job, rows):
             second = source.random() * left < wanted
             left, wanted = left - 1, wanted - second
-            made[second].write(one)
-            (prints[1].append if second else prints[0].add)(fingerprint(one))
+            made[second].write(item)
+            (prints[1].append if second else prints[0].add)(fingerprint(item))
         for part, report in zip(made, reports, strict=True):
             report.read, report.kept = sum(each.rows for each in made), part.rows
         reports[1].shared = sum(each in prints[0] for each in prints[1])
@@ -88,15 +90,15 @@ def _pass(batch: Sequence[Item], steps: Sequence[Step], part: Part, report: Repo
     """Show rows to the steps one after the other, and write those that stay."""
     for step in steps:
         verdicts = step(batch)
-        for one, why in zip(batch, verdicts, strict=True):
+        for item, why in zip(batch, verdicts, strict=True):
             if why is not None:
-                report.remove(one, why)
-        batch = [one for one, why in zip(batch, verdicts, strict=True) if why is None]
-    for one in batch:
-        part.write(one)
+                report.remove(item, why)
+        batch = [item for item, why in zip(batch, verdicts, strict=True) if why is None]
+    for item in batch:
+        part.write(item)
         report.kept += 1
-        if one.changed:
-            report.tidied.add(one, {})
+        if item.changed:
+            report.tidied.add(item, {})
 
 
 def _finish(made: Sequence[Part], reports: Sequence[Report], job: Job, start: float) -> None:
@@ -117,9 +119,9 @@ def _noting(count: Count, report: Report) -> Count:
 
     def noting(items: Sequence[Item]) -> list[int | None]:
         sizes = count(items)
-        for one, size in zip(items, sizes, strict=True):
+        for item, size in zip(items, sizes, strict=True):
             if size is None:
-                report.unmeasured.add(one, {})
+                report.unmeasured.add(item, {})
         return sizes
 
     return noting
@@ -131,11 +133,11 @@ def _told(items: Iterator[Item], job: Job, rows: Rows) -> Iterator[Item]:
         yield from items
         return
     total, last, done = rows.total(), 0.0, 0
-    for done, one in enumerate(items, 1):
+    for done, item in enumerate(items, 1):
         if time.monotonic() - last > TELL_S:
             last = time.monotonic()
             job.progress(done, total)
-        yield one
+        yield item
     job.progress(done, done)
 
 

@@ -102,7 +102,7 @@ class _Matching:
         self._why = Why(reason, {"pattern": pattern.expression})
 
     def __call__(self, items: Sequence[Item]) -> Verdicts:
-        return [self._why if self._pattern.found(one) == self._gone else None for one in items]
+        return [self._why if self._pattern.found(item) == self._gone else None for item in items]
 
 
 class _ShortAnswers:
@@ -112,7 +112,7 @@ class _ShortAnswers:
         self._least = least
 
     def __call__(self, items: Sequence[Item]) -> Verdicts:
-        return [self._why(_characters(one)) for one in items]
+        return [self._why(_characters(item)) for item in items]
 
     def _why(self, size: int | None) -> Why | None:
         if size is None or size >= max(1, self._least):
@@ -124,12 +124,16 @@ class _ShortAnswers:
 
 def _characters(item: Item) -> int | None:
     """Characters of the shortest answer; None where nothing is to be said of it."""
-    one = item.conversation
-    if one is None:
+    conversation = item.conversation
+    if conversation is None:
         return 0 if item.refused in UNANSWERED else None
-    if one.text:
-        return len(one.text.strip())
-    answers = [one.chosen, one.rejected] if one.chosen else [one.answer]
+    if conversation.text:
+        return len(conversation.text.strip())
+    answers = (
+        [conversation.chosen, conversation.rejected]
+        if conversation.chosen
+        else [conversation.answer]
+    )
     written = [each["content"] for each in answers if each and not each.get("tool_calls")]
     return min((len(each.strip()) for each in written), default=None)
 
@@ -160,10 +164,10 @@ class _Exact:
         self._first: dict[bytes, int] = {}
 
     def __call__(self, items: Sequence[Item]) -> Verdicts:
-        found = (self._first.setdefault(fingerprint(one), one.number) for one in items)
+        firsts = (self._first.setdefault(fingerprint(item), item.number) for item in items)
         return [
-            Why("exact", {"same": first}) if first != one.number else None
-            for one, first in zip(items, found, strict=True)
+            Why("exact", {"same": first}) if first != item.number else None
+            for item, first in zip(items, firsts, strict=True)
         ]
 
 
@@ -175,7 +179,7 @@ class _Near:
         self._indexes: dict[bool | None, Index] = {}
 
     def __call__(self, items: Sequence[Item]) -> Verdicts:
-        return [self._why(one) for one in items]
+        return [self._why(item) for item in items]
 
     def _why(self, item: Item) -> Why | None:
         made = signature(item)
@@ -199,13 +203,13 @@ class _Leaks:
         """Reads the other set. Raises DataError."""
         self._other = other
         self._index = Index(threshold)
-        for one in Rows(other, dataset_dir).read():
-            made = signature(one)
+        for item in Rows(other, dataset_dir).read():
+            made = signature(item)
             if made is not None:
-                self._index.add(made, one.number)
+                self._index.add(made, item.number)
 
     def __call__(self, items: Sequence[Item]) -> Verdicts:
-        return [self._why(one) for one in items]
+        return [self._why(item) for item in items]
 
     def _why(self, item: Item) -> Why | None:
         made = signature(item)

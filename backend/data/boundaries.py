@@ -52,11 +52,11 @@ class Heads:
 
 def ids_of(tokenizer: Any, texts: Sequence[str]) -> list[Ids]:
     """The ids of some texts."""
-    found: list[Ids] = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    return found
+    ids: list[Ids] = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    return ids
 
 
-def apart(tokenizer: Any, one: Written, on_prompt: bool) -> Iterator[tuple[Ids, Ids]]:
+def apart(tokenizer: Any, text: Written, on_prompt: bool) -> Iterator[tuple[Ids, Ids]]:
     """Ids and labels of a text whose answers are tokenised behind their prompts.
 
     on_prompt: what is no answer is learned, too.
@@ -68,18 +68,18 @@ def apart(tokenizer: Any, one: Written, on_prompt: bool) -> Iterator[tuple[Ids, 
     ids: Ids = []
     labels: Ids = []
     end = 0
-    for span in one.spans:
+    for span in text.spans:
         if not (span.learn or on_prompt):
             continue
-        prompt, before = ids_of(tokenizer, [one.text[: span.start], one.text[:end]])
+        prompt, before = ids_of(tokenizer, [text.text[: span.start], text.text[:end]])
         if prompt[: len(ids)] != ids:
             yield ids, labels
             ids = before if prompt[: len(before)] == before else prompt
             labels = masked(ids, False)  # learned above
-        answer = continued(tokenizer, prompt, one.text[span.start : span.end])
+        answer = continued(tokenizer, prompt, text.text[span.start : span.end])
         labels = [*labels, *masked(prompt[len(ids) :], on_prompt), *masked(answer, span.learn)]
         ids, end = prompt + answer, span.end
-    rest = continued(tokenizer, ids, one.text[end:])
+    rest = continued(tokenizer, ids, text.text[end:])
     yield ids + rest, labels + masked(rest, on_prompt)
 
 

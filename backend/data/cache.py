@@ -78,13 +78,13 @@ def _make(target: Path, features: Features, make: Callable[[Write], Meta]) -> No
 
 def _trim(keep: Path) -> None:
     """Remove the folders used longest ago until the rest is within LIMIT."""
-    found = sorted(
+    folders = sorted(
         (each for each in folder().iterdir() if (each / ROWS).is_file()),
         key=lambda each: each.stat().st_mtime,
         reverse=True,
     )
     total = 0
-    for each in found:
+    for each in folders:
         total += (each / ROWS).stat().st_size
         if total > LIMIT and each != keep:
             shutil.rmtree(each, ignore_errors=True)

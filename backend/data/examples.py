@@ -91,22 +91,26 @@ class Maker:
         """
         made = Made(len(rows))
         texts: list[Written] = []
-        found: list[tuple[int, Conversation, range]] = []
-        for index, (place, one) in enumerate(rows):
+        rendered_rows: list[tuple[int, Conversation, range]] = []
+        for index, (place, conversation) in enumerate(rows):
             other = rows[(index + len(rows) // 2) % len(rows)][1]
             try:
-                written_ = self._written(one, other)
+                written_ = self._written(conversation, other)
             except RowError as error:
                 made.refused.append((place, error.code))
                 continue
-            found.append((place, one, range(len(texts), len(texts) + len(written_))))
+            rendered_rows.append(
+                (place, conversation, range(len(texts), len(texts) + len(written_)))
+            )
             texts += written_
         parts: dict[int, list[Encoded]] = defaultdict(list)
         for part in tokens.encode(texts, self.template, self._uncut()):
             parts[part.text].append(part)
-        for place, one, own in found:
+        for place, conversation, own in rendered_rows:
             try:
-                examples = self._examples(one, [part for text in own for part in parts[text]])
+                examples = self._examples(
+                    conversation, [part for text in own for part in parts[text]]
+                )
             except RowError as error:
                 made.refused.append((place, error.code))
                 continue
@@ -118,42 +122,56 @@ class Maker:
         everything = WANTED[self.stage] == "text" or self.policy.train_on_prompt
         return replace(self.policy, cutoff_len=sys.maxsize, train_on_prompt=everything)
 
-    def _written(self, one: Conversation, other: Conversation) -> list[Written]:
+    def _written(self, conversation: Conversation, other: Conversation) -> list[Written]:
         """The texts of a row. `other` is another row: KTO's KL term wants its answer."""
         wanted = WANTED[self.stage]
         if wanted == "text":
-            return [Written(self._plain(one), [])]
+            return [Written(self._plain(conversation), [])]
         if wanted == "prompt":
-            return [Written(self._rendered(one.asked, one, add_generation_prompt=True), [])]
+            return [
+                Written(
+                    self._rendered(conversation.asked, conversation, add_generation_prompt=True), []
+                )
+            ]
         if wanted == "pair":
-            return [self._answered(one, one.chosen), self._answered(one, one.rejected)]
+            return [
+                self._answered(conversation, conversation.chosen),
+                self._answered(conversation, conversation.rejected),
+            ]
         if wanted == "label":
-            return [self._answered(one, one.answer), self._answered(one, other.answer)]
-        found = written(self.template, one.messages, one.tools, self.policy.mask_history)
-        if not self.policy.train_on_prompt and not any(s.learn for w in found for s in w.spans):
+            return [
+                self._answered(conversation, conversation.answer),
+                self._answered(conversation, other.answer),
+            ]
+        texts = written(
+            self.template, conversation.messages, conversation.tools, self.policy.mask_history
+        )
+        if not self.policy.train_on_prompt and not any(s.learn for w in texts for s in w.spans):
             raise RowError("row_nothing_to_learn")
-        return found
+        return texts
 
-    def _plain(self, one: Conversation) -> str:
+    def _plain(self, conversation: Conversation) -> str:
         """A text between the tokenizer's own begin and end; a dialogue as its template has it."""
         end = self.template.tokenizer.eos_token or ""
-        if one.messages:
-            text = self._rendered(one.messages, one)
+        if conversation.messages:
+            text = self._rendered(conversation.messages, conversation)
             return text if end and text.rstrip().endswith(end) else text + end
-        return begin(self.template.tokenizer) + one.text + end
+        return begin(self.template.tokenizer) + conversation.text + end
 
-    def _rendered(self, messages: list[Message], one: Conversation, **named: bool) -> str:
+    def _rendered(self, messages: list[Message], conversation: Conversation, **named: bool) -> str:
         try:
-            return self.template.render(messages, one.tools, **named)
+            return self.template.render(messages, conversation.tools, **named)
         except RENDER_ERRORS as error:
             raise RowError("row_template_refuses") from error
 
-    def _answered(self, one: Conversation, answer: Message | None) -> Written:
+    def _answered(self, conversation: Conversation, answer: Message | None) -> Written:
         """The question as it is asked when chatting, and this answer, which alone is learned."""
         assert answer is not None
-        return written(self.template, [*one.asked, answer], one.tools, last_only=True)[-1]
+        return written(
+            self.template, [*conversation.asked, answer], conversation.tools, last_only=True
+        )[-1]
 
-    def _examples(self, one: Conversation, parts: list[Encoded]) -> list[Example]:
+    def _examples(self, conversation: Conversation, parts: list[Encoded]) -> list[Example]:
         """The examples of a row from its tokenised texts, within the cutoff length."""
         wanted, limit = WANTED[self.stage], self.policy.cutoff_len
         if wanted == "text":
@@ -161,25 +179,25 @@ class Maker:
         if wanted == "pair":
             return [_pair(*_fitted(parts, limit))]
         if wanted == "label":
-            return [_judged(bool(one.label), parts, limit)]
+            return [_judged(bool(conversation.label), parts, limit)]
         if wanted == "prompt":
-            return [_prompt(one, parts[0].ids, limit)]
+            return [_prompt(conversation, parts[0].ids, limit)]
         examples = [_example(tokens.cut(part, limit)) for part in parts]
         if not any(example["learned"] for example in examples):
             raise RowError("row_cut_away")
         return [example for example in examples if example["learned"]]
 
 
-def label(template: Template, one: Conversation, skip_special_tokens: bool) -> str:
+def label(template: Template, conversation: Conversation, skip_special_tokens: bool) -> str:
     """The answer in the data as the model would say it (its thought and calls as the template
     writes them), to be compared with a prediction; "" where there is none."""
-    if one.answer is None:
+    if conversation.answer is None:
         return ""
-    answer = {name: value for name, value in one.answer.items() if name != "train"}
+    answer = {name: value for name, value in conversation.answer.items() if name != "train"}
     try:
-        texts = written(template, [*one.asked, answer], one.tools, last_only=True)
+        texts = written(template, [*conversation.asked, answer], conversation.tools, last_only=True)
     except RowError:
-        return label_text(one.answer)
+        return label_text(conversation.answer)
     (part,) = tokens.encode(texts[-1:], template, Policy(sys.maxsize))
     ids = [each for each in part.labels if each != IGNORED]
     while ids and ids[-1] in template.stop_ids:
@@ -228,15 +246,15 @@ def _judged(desirable: bool, parts: list[Encoded], limit: int) -> Example:
     }
 
 
-def _prompt(one: Conversation, ids: list[int], limit: int) -> Example:
-    kept = ids[-limit:]
+def _prompt(conversation: Conversation, ids: list[int], limit: int) -> Example:
+    prompt_ids = ids[-limit:]
     return {
-        "input_ids": kept,
-        "reference": label_text(one.answer) if one.answer else "",
-        "messages": values.dumps(one.asked),
-        "length": len(kept),
+        "input_ids": prompt_ids,
+        "reference": label_text(conversation.answer) if conversation.answer else "",
+        "messages": values.dumps(conversation.asked),
+        "length": len(prompt_ids),
         "learned": 0,
-        "cut": len(kept) < len(ids),
+        "cut": len(prompt_ids) < len(ids),
     }
 
 
@@ -270,11 +288,11 @@ def _shared(sides: Sequence[Encoded]) -> int:
     return count
 
 
-def _example(one: Encoded) -> Example:
+def _example(encoded: Encoded) -> Example:
     return {
-        "input_ids": one.ids,
-        "labels": one.labels,
-        "length": len(one.ids),
-        "learned": one.learned,
-        "cut": one.cut,
+        "input_ids": encoded.ids,
+        "labels": encoded.labels,
+        "length": len(encoded.ids),
+        "learned": encoded.learned,
+        "cut": encoded.cut,
     }

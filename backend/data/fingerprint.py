@@ -28,26 +28,30 @@ def of(source: Source, maker: Maker, batch_size: int) -> dict[str, Any]:
     }
 
 
-def tokenizer(given: Any) -> dict[str, Any]:
+def tokenizer(tokenizer: Any) -> dict[str, Any]:
     """All that decides how a tokenizer makes ids of a text."""
-    if given.is_fast:
-        made = json.loads(given.backend_tokenizer.to_str())
+    if tokenizer.is_fast:
+        made = json.loads(tokenizer.backend_tokenizer.to_str())
         rules: Any = {**made, "truncation": None, "padding": None}  # left over from earlier calls
     else:
-        rules = [type(given).__name__, given.get_vocab(), repr(given.added_tokens_decoder)]
-    return {"rules": rules, "special": given.special_tokens_map}
+        rules = [
+            type(tokenizer).__name__,
+            tokenizer.get_vocab(),
+            repr(tokenizer.added_tokens_decoder),
+        ]
+    return {"rules": rules, "special": tokenizer.special_tokens_map}
 
 
-def template(given: Template) -> list[Any]:
+def template(template: Template) -> list[Any]:
     """All that decides how a template writes a conversation."""
-    return sorted((n, str(value)) for n, value in vars(given).items() if n not in LEFT_OUT)
+    return sorted((n, str(value)) for n, value in vars(template).items() if n not in LEFT_OUT)
 
 
-def _source(one: Source) -> dict[str, Any]:
-    entry, values = one.entry, one.values
+def _source(source: Source) -> dict[str, Any]:
+    entry, values = source.entry, source.values
     filled = [getattr(values, name) for _, name in PLACEHOLDERS] if entry.placeholders else []
     return {
-        "content": one.content(),
+        "content": source.content(),
         "layout": [entry.formatting, entry.columns, entry.tags, values.strict_turns],
         "chosen": [entry.num_samples, values.max_samples],
         "seed": values.seed if entry.num_samples else None,

@@ -111,7 +111,9 @@ def registered(error: DataError, entry: Entry) -> DataError:
     """An error that names the set (`set`) as the registry does, and its id on the hub."""
     name = entry.name if entry.name == entry.hub_id else f"{entry.name} ({entry.hub_id})"
     more = {"name": name, "set": entry.name}
-    return DataError(*(replace(one, params={**one.params, **more}) for one in error.problems))
+    return DataError(
+        *(replace(problem, params={**problem.params, **more}) for problem in error.problems)
+    )
 
 
 def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
@@ -124,8 +126,8 @@ def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
 
     if place != entry.hub_id:
         boundary.add(Path(place))
-    given = {"name": entry.subset, "data_dir": entry.folder}
-    builder = retried(lambda: datasets.load_dataset_builder(place, **given))
+    selection = {"name": entry.subset, "data_dir": entry.folder}
+    builder = retried(lambda: datasets.load_dataset_builder(place, **selection))
     _refuse_unread(builder.config, entry)
     listed = {str(split): list(names) for split, names in builder.config.data_files.items()}
     files = _of(listed, entry, cache_dir, None if place == entry.hub_id else Path(place))

@@ -72,8 +72,8 @@ def tokens_command(words: list[str]) -> int:
     first, last, words = _rows(words)
     values = _values(words)
     opened = _opened(values)
-    found, notices = _seen(values, opened, first, last - first)
-    for line in found:
+    lines, notices = _seen(values, opened, first, last - first)
+    for line in lines:
         if as_json:
             say(dumps(_worded(line)))
         else:
@@ -87,13 +87,13 @@ def stats_command(words: list[str]) -> int:
     as_json, words = _flag(words, "--json")
     exact, words = _flag(words, "--exact")
     values = _values(words)
-    told: Progress = _progress if sys.stderr.isatty() else lambda *_: None
-    found, notices = _stats(values, _opened(values), exact, told)
+    progress: Progress = _progress if sys.stderr.isatty() else lambda *_: None
+    figures, notices = _stats(values, _opened(values), exact, progress)
     if as_json:
         notes = [problem.text() for problem in notices]
-        say(json.dumps({**found, "notices": notes}, ensure_ascii=False, indent=2))
+        say(json.dumps({**figures, "notices": notes}, ensure_ascii=False, indent=2))
         return 0
-    for line in in_words(found):
+    for line in in_words(figures):
         say(line)
     _notify(notices)
     return 0
@@ -136,9 +136,9 @@ def _stats(
     values: Arguments, opened: Opened, exact: bool, progress: Progress
 ) -> tuple[dict[str, Any], list[Problem]]:
     template, own = opened
-    found = lengths.stats(lengths.measure(values, template, exact, progress), values)
+    figures = lengths.stats(lengths.measure(values, template, exact, progress), values)
     seen = row_range.see(values.replace(packing=False, neat_packing=False), template, 0, CHECKED)
-    return found, template_check.check(template, own, values, seen.conversations, seen.examples)
+    return figures, template_check.check(template, own, values, seen.conversations, seen.examples)
 
 
 def serve() -> int:
@@ -156,8 +156,10 @@ def serve() -> int:
         try:
             _tell(out, {"answer": _answer(json.loads(line), held, out)})
         except TuneboardError as error:
-            told = [{**one.to_json(), "notice": one.notice} for one in error.problems]
-            _tell(out, {"problems": told})
+            problems = [
+                {**problem.to_json(), "notice": problem.notice} for problem in error.problems
+            ]
+            _tell(out, {"problems": problems})
     return 0
 
 
@@ -168,7 +170,7 @@ def _answer(asked: Mapping[str, Any], held: dict[str, Opened], out: TextIO) -> d
     values = resolved(parsed)
     opened = _kept(values, held)
     if asked["do"] == "stats":
-        found, notices = _stats(
+        answer, notices = _stats(
             values,
             opened,
             bool(asked.get("exact")),
@@ -180,8 +182,8 @@ def _answer(asked: Mapping[str, Any], held: dict[str, Opened], out: TextIO) -> d
         notices = template_check.check(*opened, values, seen.conversations, seen.examples)
         special = sorted({*template.tokenizer.all_special_ids, *_added(template.tokenizer)})
         lines = [_drawn(line, template.tokenizer) for line in seen.lines]
-        found = {"lines": lines, "total": seen.total, "special": special}
-    return {**found, "notices": [one.to_json() for one in notices]}
+        answer = {"lines": lines, "total": seen.total, "special": special}
+    return {**answer, "notices": [notice.to_json() for notice in notices]}
 
 
 def _added(tokenizer: Any) -> list[int]:
@@ -218,20 +220,20 @@ def _drawn(line: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
 
 
 def _pieces(ids: list[int], labels: list[int], tokenizer: Any) -> list[list[Any]]:
-    found: list[list[Any]] = []
+    pieces: list[list[Any]] = []
     held: list[int] = []
     for token, label in zip(ids, labels, strict=True):
         learned = label != tokens.IGNORED
-        if held and found[-1][2] != learned:
+        if held and pieces[-1][2] != learned:
             held = []
         text = tokenizer.decode([*held, token])
         if held:
-            found[-1] = [text, [*held, token], learned]
+            pieces[-1] = [text, [*held, token], learned]
         else:
-            found.append([text, [token], learned])
+            pieces.append([text, [token], learned])
         whole = not text.endswith("\ufffd") or len(held) >= 3
         held = [] if whole else [*held, token]
-    return found
+    return pieces
 
 
 def _tell(out: TextIO, content: object) -> None:
@@ -272,15 +274,15 @@ def _brackets(line: Mapping[str, Any], side: str, tokenizer: Any) -> str:
     return "".join(parts)
 
 
-def in_words(found: Mapping[str, Any]) -> list[str]:
+def in_words(figures: Mapping[str, Any]) -> list[str]:
     """The figures of `stats` as lines for the terminal."""
-    whole = found["of"] if found["of"] is not None else "?"
-    lines = [t("inspection.stats.rows", rows=found["rows"], of=whole, tokens=found["tokens"])]
+    whole = figures["of"] if figures["of"] is not None else "?"
+    lines = [t("inspection.stats.rows", rows=figures["rows"], of=whole, tokens=figures["tokens"])]
     lines += [
-        t("inspection.stats.lengths", kind=t(f"inspection.kind.{kind}"), **found["lengths"][kind])
+        t("inspection.stats.lengths", kind=t(f"inspection.kind.{kind}"), **figures["lengths"][kind])
         for kind in lengths.KINDS
     ]
-    cut, pad = found["cutoff"], found["padding"]
+    cut, pad = figures["cutoff"], figures["padding"]
     shares = {"rows": f"{cut['share_cut']:.1%}", "tokens": f"{cut['share_lost']:.1%}"}
     lines.append(
         t(
@@ -291,9 +293,9 @@ def in_words(found: Mapping[str, Any]) -> list[str]:
             **shares,
         )
     )
-    given = {"random": f"{pad['random']:.1%}", "grouped": f"{pad['grouped']:.1%}"}
-    lines.append(t("inspection.stats.padding", batch=pad["batch_size"], **given))
-    packed = found["packing"]
+    paddings = {"random": f"{pad['random']:.1%}", "grouped": f"{pad['grouped']:.1%}"}
+    lines.append(t("inspection.stats.padding", batch=pad["batch_size"], **paddings))
+    packed = figures["packing"]
     if packed:
         filled, saved = f"{packed['filled']:.1%}", f"{packed['saved']:.1%}"
         count = packed["sequences"]

@@ -73,27 +73,27 @@ def measure(
     maker = Maker(stage, template, policy)
     windows = [Window(name, values) for name in dataset_info.names(values.dataset)]
     share = max(1, SAMPLE // max(1, len(windows)))
-    found = []
+    measured = []
     for window in windows:
         file = _folder() / f"{_key(window, maker, exact)}-{'all' if exact else share}.npz"
-        kept = _load(file)
-        if kept is None:
-            kept = _all(window, maker, progress) if exact else _sample(window, maker, share)
-            _save(file, kept)
-        found.append(kept)
-    return _joined(found)
+        lengths = _load(file)
+        if lengths is None:
+            lengths = _all(window, maker, progress) if exact else _sample(window, maker, share)
+            _save(file, lengths)
+        measured.append(lengths)
+    return _joined(measured)
 
 
-def _joined(found: list[Lengths]) -> Lengths:
+def _joined(parts: list[Lengths]) -> Lengths:
     """Of several sets. Raises DataError where no example is left."""
-    known = all(one.whole >= 0 for one in found)
+    known = all(part.whole >= 0 for part in parts)
     joined = Lengths(
-        np.concatenate([one.prompt for one in found]),
-        np.concatenate([one.answer for one in found]),
-        sum(one.rows for one in found),
-        sum(one.refused for one in found),
-        sum(one.whole for one in found) if known else -1,
-        all(one.exact for one in found),
+        np.concatenate([part.prompt for part in parts]),
+        np.concatenate([part.answer for part in parts]),
+        sum(part.rows for part in parts),
+        sum(part.refused for part in parts),
+        sum(part.whole for part in parts) if known else -1,
+        all(part.exact for part in parts),
     )
     if not len(joined.prompt):
         params = {"rows": joined.rows}
@@ -121,15 +121,15 @@ def _all(window: Window, maker: Maker, progress: Progress) -> Lengths:
     account = Account()
     workers = tokenize.workers(window.values, known or tokenize.ROWS_A_WORKER * 64)
     batches = tokenize.batches(_numbered(source, account), tokenize.BATCH)
-    found: list[Lengths] = []
+    parts: list[Lengths] = []
     done = 0
     for made in pool.mapped(maker, batches, workers):
-        found.append(_lengths([made], made.rows, 0, -1, maker, True))
+        parts.append(_lengths([made], made.rows, 0, -1, maker, True))
         done += made.rows
         progress(done, known)
-    left_out = sum(one.count for one in account.refused.values())
+    left_out = sum(counted.count for counted in account.refused.values())
     rows = done + left_out
-    return replace(_joined(found), rows=rows, whole=rows, refused=_joined(found).refused + left_out)
+    return replace(_joined(parts), rows=rows, whole=rows, refused=_joined(parts).refused + left_out)
 
 
 def _numbered(source: Source, account: Account) -> Iterator[tuple[int, Any]]:
@@ -140,46 +140,46 @@ def _numbered(source: Source, account: Account) -> Iterator[tuple[int, Any]]:
 def _lengths(
     made: list[Made], rows: int, refused: int, whole: int, maker: Maker, exact: bool
 ) -> Lengths:
-    figures = [_figures(one, WANTED[maker.stage]) for each in made for one in each.examples]
+    figures = [_figures(example, WANTED[maker.stage]) for each in made for example in each.examples]
     table = np.asarray(figures, dtype=np.int32).reshape(-1, 2)
     refused += sum(len(each.refused) for each in made)
     return Lengths(table[:, 0], table[:, 1], rows, refused, whole, exact)
 
 
-def _figures(one: Example, wanted: str) -> tuple[int, int]:
+def _figures(example: Example, wanted: str) -> tuple[int, int]:
     """Tokens of the prompt and of the answer."""
     if wanted == "text":
-        return 0, one["length"]
+        return 0, example["length"]
     if wanted == "prompt":
-        return one["length"], 0
+        return example["length"], 0
     if wanted == "pair":
-        longer = max("chosen_", "rejected_", key=lambda side: len(one[f"{side}input_ids"]))
-        labels = one[f"{longer}labels"]
+        longer = max("chosen_", "rejected_", key=lambda side: len(example[f"{side}input_ids"]))
+        labels = example[f"{longer}labels"]
     else:
-        labels = one["labels"]
+        labels = example["labels"]
     learned = sum(label != tokens.IGNORED for label in labels)
     return len(labels) - learned, learned
 
 
-def stats(found: Lengths, values: Arguments) -> dict[str, Any]:
+def stats(lengths: Lengths, values: Arguments) -> dict[str, Any]:
     """Everything that is told of the lengths, as JSON values; shares are 0 to 1."""
     limit = tokens.Policy.of(values).cutoff_len
     batch = values.per_device_train_batch_size
     stage = values.stage
-    total = found.total.astype(np.int64)
+    total = lengths.total.astype(np.int64)
     lost = 0 if stage == "pt" else int(np.maximum(total - limit, 0).sum())
-    kept = _pieces(total, limit) if stage == "pt" else np.minimum(total, limit)
+    shortened = _pieces(total, limit) if stage == "pt" else np.minimum(total, limit)
     cut = int((total > limit).sum())
     return {
         "stage": stage,
-        "rows": found.rows,
-        "of": None if found.whole < 0 else found.whole,
-        "exact": found.exact,
+        "rows": lengths.rows,
+        "of": None if lengths.whole < 0 else lengths.whole,
+        "exact": lengths.exact,
         "examples": len(total),
-        "refused": found.refused,
+        "refused": lengths.refused,
         "tokens": int(total.sum()),
-        "lengths": {kind: _summary(getattr(found, kind)) for kind in KINDS},
-        "histogram": _histogram(found),
+        "lengths": {kind: _summary(getattr(lengths, kind)) for kind in KINDS},
+        "histogram": _histogram(lengths),
         "cutoff": {
             "cutoff_len": limit,
             "rows_cut": cut,
@@ -189,10 +189,10 @@ def stats(found: Lengths, values: Arguments) -> dict[str, Any]:
         },
         "padding": {
             "batch_size": batch,
-            "random": padding(kept, batch, False),
-            "grouped": padding(kept, batch, True),
+            "random": padding(shortened, batch, False),
+            "grouped": padding(shortened, batch, True),
         },
-        "packing": _packing(kept, limit, batch) if stage in {"sft", "pt"} else None,
+        "packing": _packing(shortened, limit, batch) if stage in {"sft", "pt"} else None,
     }
 
 
@@ -210,13 +210,13 @@ def _summary(lengths: Array) -> dict[str, float]:
     return {"mean": mean, "min": int(lengths.min()), **named, "max": int(lengths.max())}
 
 
-def _histogram(found: Lengths) -> dict[str, list[int]]:
+def _histogram(lengths: Lengths) -> dict[str, list[int]]:
     """Counts of examples; edges are shared, in tokens. The last bin takes all that is longer."""
-    longest = max(1, int(np.percentile(found.total, 99.5)))
+    longest = max(1, int(np.percentile(lengths.total, 99.5)))
     width = max(1, -(-(longest + 1) // BINS))
     edges = np.arange(0, longest + width + 1, width)
     counts = {
-        kind: np.histogram(np.minimum(getattr(found, kind), edges[-1]), edges)[0].tolist()
+        kind: np.histogram(np.minimum(getattr(lengths, kind), edges[-1]), edges)[0].tolist()
         for kind in KINDS
     }
     return {"edges": edges.tolist(), **counts}
@@ -271,8 +271,8 @@ class _Quick(Source):
 
 
 def _stamp(file: Path) -> str:
-    found = file.stat()
-    return f"{found.st_size}-{found.st_mtime_ns}"
+    status = file.stat()
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _folder() -> Path:
@@ -281,23 +281,23 @@ def _folder() -> Path:
 
 def _load(file: Path) -> Lengths | None:
     try:
-        with np.load(file, allow_pickle=False) as kept:
-            rows, refused, whole, exact = kept["figures"].tolist()
-            return Lengths(kept["prompt"], kept["answer"], rows, refused, whole, bool(exact))
+        with np.load(file, allow_pickle=False) as arrays:
+            rows, refused, whole, exact = arrays["figures"].tolist()
+            return Lengths(arrays["prompt"], arrays["answer"], rows, refused, whole, bool(exact))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
-def _save(file: Path, found: Lengths) -> None:
-    figures = [found.rows, found.refused, found.whole, int(found.exact)]
+def _save(file: Path, lengths: Lengths) -> None:
+    figures = [lengths.rows, lengths.refused, lengths.whole, int(lengths.exact)]
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{os.getpid()}-{file.name}")
-    np.savez(part, prompt=found.prompt, answer=found.answer, figures=np.asarray(figures))
+    np.savez(part, prompt=lengths.prompt, answer=lengths.answer, figures=np.asarray(figures))
     part.replace(file)
     _trim(file.parent.glob("*.npz"))
 
 
 def _trim(files: Iterable[Path]) -> None:
-    found = sorted(files, key=lambda each: each.stat().st_mtime, reverse=True)
-    for old in found[KEPT:]:
+    newest_first = sorted(files, key=lambda each: each.stat().st_mtime, reverse=True)
+    for old in newest_first[KEPT:]:
         old.unlink(missing_ok=True)

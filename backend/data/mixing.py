@@ -40,15 +40,15 @@ class Mix:
         iterators = [iter(each) for each in sets]
         ended: set[int] = set()
         for at in self._turns(len(sets), draw, ended):
-            found = list(_next(iterators[at]))
-            if not found:
+            rows = list(_next(iterators[at]))
+            if not rows:
                 ended.add(at)
                 if self.strategy == "interleave_under" or len(ended) == len(sets):
                     return
                 if self.strategy == "interleave_over":
                     iterators[at] = iter(sets[at])
-                    found = list(_next(iterators[at]))
-            yield from found
+                    rows = list(_next(iterators[at]))
+            yield from rows
 
     def _turns(self, count: int, draw: random.Random, ended: set[int]) -> Iterator[int]:
         """Whose turn it is; a set that has ended has none where rows come once."""

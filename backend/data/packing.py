@@ -40,17 +40,17 @@ def bins(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     Rows in a bin, and bins by their first row, are in the order of the data.
     """
     room: list[tuple[int, int]] = []  # (free tokens, bin), sorted
-    found: list[list[int]] = []
+    groups: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         at = bisect.bisect_left(room, (lengths[index], -1))
         if at < len(room):
             free, bin_ = room.pop(at)
-            found[bin_].append(index)
+            groups[bin_].append(index)
         else:
-            free, bin_ = capacity, len(found)
-            found.append([index])
+            free, bin_ = capacity, len(groups)
+            groups.append([index])
         bisect.insort(room, (free - lengths[index], bin_))
-    return sorted((sorted(each) for each in found), key=lambda each: each[0])
+    return sorted((sorted(each) for each in groups), key=lambda each: each[0])
 
 
 def joined(rows: Sequence[Row], neat: bool) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def training(values: Arguments, tokenizer: Any, template: Template, report: Repo
     path = tokenized_path.folder(values)
     if path is not None and path.exists():
         _tell(template.notices if work.stage != "pt" else [], report)
-        kept = tokenized_path.load(work, path)
-        return Prepared(kept[tokenized_path.TRAIN], kept.get(tokenized_path.VALIDATION), {})
+        parts = tokenized_path.load(work, path)
+        return Prepared(parts[tokenized_path.TRAIN], parts.get(tokenized_path.VALIDATION), {})
     _tell(_unfit(work), report)
     train, held = _parts(work)
     summary: dict[str, Any] = {}
@@ -114,11 +114,11 @@ def prompts(
     read = sources.read(values, "eval_dataset" if values.eval_dataset else "dataset")
     limit = tokens.Policy.of(values).cutoff_len
     rows, cut = [], 0
-    for one in read.conversations:
-        ids = template.encode_prompt(one.asked, one.tools)
+    for conversation in read.conversations:
+        ids = template.encode_prompt(conversation.asked, conversation.tools)
         cut += len(ids) > limit
-        label = examples.label(template, one, values.skip_special_tokens)
-        rows.append(PromptRow(one.asked, one.tools, ids[-limit:], label))
+        label = examples.label(template, conversation, values.skip_special_tokens)
+        rows.append(PromptRow(conversation.asked, conversation.tools, ids[-limit:], label))
     notices = [*template.notices, *read.notices()]
     if cut:
         params = {"count": cut, "limit": limit}
@@ -133,7 +133,9 @@ def _unfit(work: Preparation) -> list[Problem]:
     streams_ = work.values.streaming
     for name in [] if streams_ else dataset_info.names(work.values.dataset):
         window = Window(name, work.values)
-        chats += [one for _, one in window.convert(window.fetch(0, CHECKED)[0])[0]]
+        chats += [
+            conversation for _, conversation in window.convert(window.fetch(0, CHECKED)[0])[0]
+        ]
     own = templates.carried(work.template.tokenizer)
     return template_check.check(work.template, own, work.values, chats, [])
 
@@ -141,54 +143,54 @@ def _unfit(work: Preparation) -> list[Problem]:
 def _parts(work: Preparation) -> tuple[Any, Part | None]:
     """Examples to train on (a Part, a Stream or None) and to evaluate on."""
     values = work.values
-    held = [tokenize.tokenised(work, one) for one in sources.opened(values, "eval_dataset")]
+    held = [tokenize.tokenised(work, source) for source in sources.opened(values, "eval_dataset")]
     streams_ = values.streaming and bool(values.dataset)
     if streams_:
         train, first = streams.training(work)
         return train, _joined(held) if held else first
-    found = [tokenize.tokenised(work, one) for one in sources.opened(values, "dataset")]
-    if found and not held:
-        found, held = _split(found, work)
-    mixed = Mix.of(values).joined([one.rows for one in found], work.seed) if found else None
-    return _joined(found, mixed) if found else None, _joined(held) if held else None
+    parts = [tokenize.tokenised(work, source) for source in sources.opened(values, "dataset")]
+    if parts and not held:
+        parts, held = _split(parts, work)
+    mixed = Mix.of(values).joined([part.rows for part in parts], work.seed) if parts else None
+    return _joined(parts, mixed) if parts else None, _joined(held) if held else None
 
 
-def _joined(found: list[Part], rows: Dataset | None = None) -> Part:
+def _joined(parts: list[Part], rows: Dataset | None = None) -> Part:
     """Several data sets as one; `rows` are theirs, where they are not simply one after the other.
 
     Raises DataError where no example remains.
     """
     if rows is None:
-        rows = datasets.concatenate_datasets([one.rows for one in found])
-    total = sum(one.total for one in found)
-    refused = [row for one in found for row in one.refused]
-    mended = [row for one in found for row in one.mended]
+        rows = datasets.concatenate_datasets([part.rows for part in parts])
+    total = sum(part.total for part in parts)
+    refused = [row for part in parts for row in part.refused]
+    mended = [row for part in parts for row in part.mended]
     if not len(rows):
         empty = Problem(code="no_rows_left", field="dataset", params={"rows": total})
-        raise DataError(empty, *(one.problem(notice=False) for one in refused))
-    return Part(cache.key([one.key for one in found]), rows, total, refused, mended)
+        raise DataError(empty, *(counted.problem(notice=False) for counted in refused))
+    return Part(cache.key([part.key for part in parts]), rows, total, refused, mended)
 
 
-def _split(found: list[Part], work: Preparation) -> tuple[list[Part], list[Part]]:
+def _split(parts: list[Part], work: Preparation) -> tuple[list[Part], list[Part]]:
     """Training and validation rows by val_size: a share below 1, else a count; drawn by seed."""
     size = work.values.val_size
     if not size:
-        return found, []
-    total = sum(one.total for one in found)
+        return parts, []
+    total = sum(part.total for part in parts)
     count = max(1, round(size * total)) if size < 1 else int(size)
     if count >= total:
         params = {"count": count, "rows": total}
         raise DataError(Problem(code="val_size_too_large", field="val_size", params=params))
     drawn = np.sort(random.Random(work.seed).sample(range(total), count))
     rest, held, start = [], [], 0
-    for one in found:
-        mine = drawn[(drawn >= start) & (drawn < start + one.total)] - start
-        start += one.total
-        chosen = np.isin(_figures(one.rows, "place")["place"], mine)
-        key = f"{one.key}-{count}-{work.seed}"
-        kept = one.rows.select(np.flatnonzero(~chosen))
-        rest.append(Part(key, kept, one.total - len(mine), one.refused, one.mended))
-        held.append(Part(f"{key}-held", one.rows.select(np.flatnonzero(chosen)), len(mine)))
+    for part in parts:
+        mine = drawn[(drawn >= start) & (drawn < start + part.total)] - start
+        start += part.total
+        chosen = np.isin(_figures(part.rows, "place")["place"], mine)
+        key = f"{part.key}-{count}-{work.seed}"
+        remaining = part.rows.select(np.flatnonzero(~chosen))
+        rest.append(Part(key, remaining, part.total - len(mine), part.refused, part.mended))
+        held.append(Part(f"{key}-held", part.rows.select(np.flatnonzero(chosen)), len(mine)))
     return rest, held
 
 
@@ -214,22 +216,22 @@ def _packed(part: Part | None, work: Preparation, always: bool = False) -> Datas
 def _write_packed(rows: Dataset, kind: str, limit: int, write: cache.Write) -> cache.Meta:
     if kind == "blocks":
         texts = (ids for ids in rows.select_columns(["input_ids"]).to_iterable_dataset())
-        found = packing.blocks((row["input_ids"] for row in texts), limit)
+        packed = packing.blocks((row["input_ids"] for row in texts), limit)
     else:
         lengths = _figures(rows, "length")["length"].tolist()
-        found = (
+        packed = (
             packing.joined([rows[index] for index in group], kind == "neat")
             for group in packing.bins(lengths, limit)
         )
-    while batch := list(itertools.islice(found, AT_ONCE)):
+    while batch := list(itertools.islice(packed, AT_ONCE)):
         write(batch)
     return {}
 
 
 def _figures(rows: Dataset, *names: str) -> dict[str, np.ndarray]:
     """Columns of numbers, one a row."""
-    found: dict[str, np.ndarray] = rows.select_columns(list(names)).with_format("numpy")[:]
-    return found
+    columns: dict[str, np.ndarray] = rows.select_columns(list(names)).with_format("numpy")[:]
+    return columns
 
 
 def _account(part: Part) -> dict[str, Any]:
@@ -240,16 +242,21 @@ def _account(part: Part) -> dict[str, Any]:
         "cut": int(figures["cut"].sum()),
         "tokens": int(figures["length"].sum(dtype=np.int64)),
         "learned_tokens": int(figures["learned"].sum(dtype=np.int64)),
-        "refused": [_refused(one) for one in part.refused],
+        "refused": [_refused(counted) for counted in part.refused],
     }
 
 
-def _refused(one: Counted) -> dict[str, str | int]:
-    return {"reason": one.code, "file": one.file, "line": one.line, "count": one.count}
+def _refused(counted: Counted) -> dict[str, str | int]:
+    return {
+        "reason": counted.code,
+        "file": counted.file,
+        "line": counted.line,
+        "count": counted.count,
+    }
 
 
 def _notices(part: Part, summary: dict[str, Any], work: Preparation) -> list[Problem]:
-    notices = [one.problem() for one in (*part.mended, *part.refused)]
+    notices = [counted.problem() for counted in (*part.mended, *part.refused)]
     if WANTED[work.stage] == "answer" and summary["examples"] > part.total:
         figures = {"rows": part.total, "examples": summary["examples"]}
         notices.append(Problem(code="rows_in_examples", params=figures, notice=True))

@@ -237,7 +237,7 @@ class Template:
         """
         if self.default_system and messages and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.default_system}, *messages]
-        messages = [thoughts.named(one, self.reads) for one in messages]
+        messages = [thoughts.named(message, self.reads) for message in messages]
         if self.ignores("tool_call_id"):
             messages = toolcalls.in_call_order(messages)
         if not self.knows_tools and toolcalls.uses_tools(messages, tools):
@@ -264,7 +264,8 @@ class Template:
         """As render, of a conversation that `fit` made."""
         if self.in_parts:
             messages = [
-                {**one, "content": [{"type": "text", "text": one["content"]}]} for one in messages
+                {**message, "content": [{"type": "text", "text": message["content"]}]}
+                for message in messages
             ]
         digits: Digits = {}
         messages, tools = hide(messages, digits), hide(tools, digits)
@@ -277,7 +278,7 @@ class Template:
                 add_generation_prompt=add_generation_prompt,
                 **{**self._given, **(variables or {})},
             )
-        if len(text) > MAX_GROWTH + 100 * sum(len(str(one)) for one in messages):
+        if len(text) > MAX_GROWTH + 100 * sum(len(str(message)) for message in messages):
             raise ValueError(f"it writes {len(text):,} characters")
         return show(text, digits)
 
@@ -295,7 +296,7 @@ class Template:
             index for index, token in self.tokenizer.added_tokens_decoder.items() if token.special
         } | set(self.tokenizer.all_special_ids)
         ids = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
-        return [int(one) for one in ids if one in special][:1]
+        return [int(index) for index in ids if index in special][:1]
 
 
 def _broken(error: BaseException) -> UsageError:

@@ -72,9 +72,13 @@ class Window(Source):
         self._wanted = rows
         noted = Noted()
         refused: list[tuple[int, Problem]] = []
-        found: list[tuple[int, Conversation]] = []
+        converted: list[tuple[int, Conversation]] = []
         try:
-            found = [(line - 1, one) for one, _, line in self.conversations(noted) if line]
+            converted = [
+                (line - 1, conversation)
+                for conversation, _, line in self.conversations(noted)
+                if line
+            ]
         except DataError as error:
             first = error.problems[0]
             fatal = first.code.startswith("row_")
@@ -88,7 +92,7 @@ class Window(Source):
             params: Params = {"file": file, "line": line, "count": 1}
             if line:
                 refused.append((line - 1, Problem(code=code, params=params)))
-        return found, refused
+        return converted, refused
 
     def place(self, number: int) -> tuple[str, int]:
         """File (or id on a hub) and line, as people are told."""
@@ -98,7 +102,7 @@ class Window(Source):
         self, rows: list[Numbered]
     ) -> tuple[list[tuple[int, Conversation]], list[tuple[int, Problem]]]:
         parts = [self.convert([row]) for row in rows]
-        return [each for found, _ in parts for each in found], [
+        return [each for converted, _ in parts for each in converted], [
             each for _, refused in parts for each in refused
         ]
 
@@ -115,9 +119,9 @@ class Window(Source):
             rows = [dict(row) for _, _, row in self._rows()]
             return rows[start : start + count], len(rows)
         while True:
-            found = datafiles.page(parts, start, count)
-            if found.rows or found.indexed >= 1.0 or not count:
-                return found.rows, found.total
+            page = datafiles.page(parts, start, count)
+            if page.rows or page.indexed >= 1.0 or not count:
+                return page.rows, page.total
             for part in parts:
                 index.build(part)
             if datafiles.page(parts, start, 1).indexed < 1.0:
@@ -138,19 +142,19 @@ def pieces(values: Arguments, start: int, count: int) -> tuple[list[Piece], int 
 
     Raises DataError.
     """
-    found: list[Piece] = []
+    parts: list[Piece] = []
     offset, missing, whole = 0, count, 0
     known = True
     for name in dataset_info.names(values.dataset):
         window = Window(name, values)
         rows, total = window.fetch(max(0, start - offset), missing if known else 0)
         if rows:
-            found.append(Piece(window, rows, offset))
+            parts.append(Piece(window, rows, offset))
             missing -= len(rows)
         known = known and total is not None
         whole += total or 0
         offset += total or 0
-    return found, whole if known else None
+    return parts, whole if known else None
 
 
 @dataclass
@@ -165,10 +169,10 @@ class Seen:
 
 def see(values: Arguments, template: Template, start: int, count: int) -> Seen:
     """The rows as they are learned. Raises DataError as Source does."""
-    found, total = pieces(values, start, count)
+    parts, total = pieces(values, start, count)
     maker = Maker(values.stage, template, tokens.Policy.of(values))
     seen = Seen([], [], [], total)
-    for piece in found:
+    for piece in parts:
         _look(piece, maker, seen)
     kind = packing.kind(values)
     if kind:
@@ -182,44 +186,45 @@ def _look(piece: Piece, maker: Maker, seen: Seen) -> None:
     conversations, refused = piece.window.convert(piece.rows)
     examples: list[Example] = []
     if maker.stage == "kto":
-        batches = [_partners(piece.window, one) for one in conversations]
+        batches = [_partners(piece.window, numbered) for numbered in conversations]
     else:
         batches = [conversations] if conversations else []
     for batch in batches:
         made = maker(batch)
         own = {number for number, _ in (batch[:1] if maker.stage == "kto" else batch)}
-        examples += [one for one in made.examples if one["place"] in own]
+        examples += [example for example in made.examples if example["place"] in own]
         for number, code in made.refused:
             file, line = piece.window.place(number)
             params: Params = {"file": file, "line": line, "count": 1}
             if number in own:
                 refused.append((number, Problem(code=code, params=params)))
-    said = dict(conversations)
+    by_number = dict(conversations)
     tokenizer = maker.template.tokenizer
-    lines = [(one["place"], shown(one, said[one["place"]], tokenizer)) for one in examples] + [
-        (number, {"refused": problem.to_json()}) for number, problem in refused
-    ]
+    lines = [
+        (example["place"], shown(example, by_number[example["place"]], tokenizer))
+        for example in examples
+    ] + [(number, {"refused": problem.to_json()}) for number, problem in refused]
     lines.sort(key=lambda each: each[0])
     seen.lines += [{"row": piece.offset + number, **line} for number, line in lines]
-    seen.conversations += [one for _, one in conversations]
-    seen.examples += [{**one, "row": piece.offset + one["place"]} for one in examples]
+    seen.conversations += [conversation for _, conversation in conversations]
+    seen.examples += [{**example, "row": piece.offset + example["place"]} for example in examples]
 
 
-def _partners(window: Window, one: tuple[int, Conversation]) -> list[tuple[int, Conversation]]:
+def _partners(window: Window, numbered: tuple[int, Conversation]) -> list[tuple[int, Conversation]]:
     """A row, and the one whose answer it gets in training (exact while no row is left out)."""
-    start = one[0] // TOGETHER * TOGETHER
+    start = numbered[0] // TOGETHER * TOGETHER
     batch, _ = window.convert(window.fetch(start, TOGETHER)[0])
-    own = next(at for at, (number, _) in enumerate(batch) if number == one[0])
-    return [one, batch[(own + len(batch) // 2) % len(batch)]]
+    own = next(at for at, (number, _) in enumerate(batch) if number == numbered[0])
+    return [numbered, batch[(own + len(batch) // 2) % len(batch)]]
 
 
-def shown(example: Example, one: Conversation, tokenizer: Any) -> dict[str, Any]:
+def shown(example: Example, conversation: Conversation, tokenizer: Any) -> dict[str, Any]:
     """What is printed of an example: of each side its text, ids, labels and tokens."""
-    line: dict[str, Any] = {"messages": one.messages}
-    if one.tools:
-        line["tools"] = one.tools
-    if one.chosen:
-        line |= {"chosen": one.chosen, "rejected": one.rejected}
+    line: dict[str, Any] = {"messages": conversation.messages}
+    if conversation.tools:
+        line["tools"] = conversation.tools
+    if conversation.chosen:
+        line |= {"chosen": conversation.chosen, "rejected": conversation.rejected}
     for side in SIDES:
         if f"{side}input_ids" in example:
             line |= _side(side, example, tokenizer)
@@ -239,11 +244,11 @@ def _packed(examples: list[Example], kind: str, maker: Maker) -> list[dict[str, 
     """The sequences that these rows make among themselves."""
     limit, tokenizer = maker.policy.cutoff_len, maker.template.tokenizer
     if kind == "blocks":
-        made = packing.blocks((one["input_ids"] for one in examples), limit)
-        every = sorted({one["row"] for one in examples})
+        made = packing.blocks((example["input_ids"] for example in examples), limit)
+        every = sorted({example["row"] for example in examples})
         return [{"rows": every, "packed": kind, **_side("", row, tokenizer)} for row in made]
     lines = []
-    for group in packing.bins([one["length"] for one in examples], limit):
+    for group in packing.bins([example["length"] for example in examples], limit):
         row = packing.joined([examples[at] for at in group], kind == "neat")
         rest = {"position_ids": row["position_ids"]} if kind == "neat" else {}
         rows = [examples[at]["row"] for at in group]

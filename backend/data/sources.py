@@ -55,7 +55,7 @@ class Account:
 
     def notices(self) -> list[Problem]:
         """All of it as told to the person."""
-        return [one.problem() for one in (*self.mended.values(), *self.refused.values())]
+        return [counted.problem() for counted in (*self.mended.values(), *self.refused.values())]
 
 
 @dataclass
@@ -93,9 +93,9 @@ class Source:
         empty = True
         for file, line, row in self._chosen():
             if file not in converts:
-                found = layouts.layout(self.entry, row, (file, line), wanted)
+                layout = layouts.layout(self.entry, row, (file, line), wanted)
                 strict = self.values.strict_turns
-                converts[file] = formats.reader(found, strict=strict)
+                converts[file] = formats.reader(layout, strict=strict)
             try:
                 conversation = converts[file](row)
             except RowError as error:
@@ -114,7 +114,7 @@ class Source:
             params = {"name": self.entry.name}
             raise DataError(
                 Problem(code="dataset_without_rows", field=self.argument, params=params),
-                *(one.problem(notice=False) for one in account.refused.values()),
+                *(counted.problem(notice=False) for counted in account.refused.values()),
             )
 
     def _chosen(self) -> Iterator[Raw]:
@@ -155,12 +155,12 @@ def opened(values: Arguments, argument: str) -> list[Source]:
 
 def read(values: Arguments, argument: str) -> Read:
     """The conversations of every data set that an argument names, joined. Raises as Source does."""
-    found = Read()
+    rows = Read()
     for source in opened(values, argument):
-        for conversation, file, line in source.conversations(found):
-            found.conversations.append(conversation)
-            found.places.append((file, line))
-    return found
+        for conversation, file, line in source.conversations(rows):
+            rows.conversations.append(conversation)
+            rows.places.append((file, line))
+    return rows
 
 
 def _digest(file: Path) -> str:
@@ -178,8 +178,8 @@ def _drawn(rows: Callable[[], Iterator[Raw]], count: int, wanted: int, seed: int
     order = source.sample(range(count), min(wanted, count))
     order += source.choices(range(count), k=wanted - len(order)) if count else []
     needed = set(order)
-    kept = {index: row for index, row in enumerate(rows()) if index in needed}
-    return iter([kept[index] for index in order])
+    drawn = {index: row for index, row in enumerate(rows()) if index in needed}
+    return iter([drawn[index] for index in order])
 
 
 def _fill(conversation: Conversation, values: Arguments) -> None:

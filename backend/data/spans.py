@@ -56,7 +56,7 @@ def written(
             raise
         raise RowError("row_template_refuses") from error
     if last_only:
-        spans = [Span(one.start, one.end, False) for one in whole.spans[:-1]]
+        spans = [Span(span.start, span.end, False) for span in whole.spans[:-1]]
         return [Written(whole.text, [*spans, whole.spans[-1]])]
     return [whole]
 
@@ -91,8 +91,8 @@ def _split(
     template: Template, messages: list[Message], tools: Tools, last_only: bool
 ) -> list[Written]:
     """One text an answer that is to be learned, each ending with it."""
-    answers = [i for i, one in enumerate(messages) if one["role"] == "assistant"]
-    found = []
+    answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+    texts = []
     for index in answers[-1:] if last_only else answers:
         message = messages[index]
         if message.get("train") is False:
@@ -101,8 +101,8 @@ def _split(
             message = thoughts.in_content(message)
         prompt = template.write(messages[:index], tools, True)
         text = prompt + _answer(template, messages[:index], tools, (prompt, message))
-        found.append(Written(text, [_span(template, text, len(prompt), len(text), message)]))
-    return found
+        texts.append(Written(text, [_span(template, text, len(prompt), len(text), message)]))
+    return texts
 
 
 def _answer(
@@ -117,9 +117,9 @@ def _answer(
     opening = len(_common(template.write(asked, tools), prompt))
     for form in (message, *_other_forms(template, message)):
         text = template.write([*asked, form], tools)
-        said = _behind(prompt, prompt.rfind(str(asked[-1]["content"]).strip(), 0, opening), text)
-        if said is not None and _holds(said, form):
-            return _ended(template, said.replace(PROBE, ""))
+        answer = _behind(prompt, prompt.rfind(str(asked[-1]["content"]).strip(), 0, opening), text)
+        if answer is not None and _holds(answer, form):
+            return _ended(template, answer.replace(PROBE, ""))
     if message.get("tool_calls"):
         return _call(prompt, opening, (whole, message))
     content = str(message["content"])
@@ -148,7 +148,7 @@ def _behind(prompt: str, start: int, whole: str) -> str | None:
         return whole[len(prompt) :]
     if start < 0:
         return None
-    places = [found.start() for found in re.finditer(re.escape(prompt[start:]), whole)]
+    places = [match.start() for match in re.finditer(re.escape(prompt[start:]), whole)]
     before = prompt[:start][::-1]
     likeness = {at: len(_common(whole[:at][::-1], before)) for at in places}
     best = max(places, key=lambda at: (likeness[at], at), default=None)
@@ -160,13 +160,13 @@ def _call(prompt: str, opening: int, last: tuple[str, Message]) -> str:
     whole, message = last
     opened = prompt.rstrip().endswith(THINK)
     base = prompt[: prompt.rfind(THINK)] if opened else _common(prompt, whole)
-    said = whole.removeprefix(base)
-    if len(base) <= opening or not whole.startswith(base) or not _holds(said, message):
+    answer = whole.removeprefix(base)
+    if len(base) <= opening or not whole.startswith(base) or not _holds(answer, message):
         raise RowError("row_template_unclear")
     if not opened:
-        return said
-    said = said.removeprefix(THINK).lstrip().removeprefix(END_THINK).lstrip()
-    return f"\n{END_THINK}\n\n{said}"
+        return answer
+    answer = answer.removeprefix(THINK).lstrip().removeprefix(END_THINK).lstrip()
+    return f"\n{END_THINK}\n\n{answer}"
 
 
 def _common(left: str, right: str) -> str:
@@ -176,23 +176,23 @@ def _common(left: str, right: str) -> str:
 
 def _span(template: Template, text: str, start: int, end: int, message: Message) -> Span:
     """The answer between start and end, without what follows its end token."""
-    said = _ended(template, text[start:end])
-    return Span(start, start + len(said), message.get("train") is not False)
+    answer = _ended(template, text[start:end])
+    return Span(start, start + len(answer), message.get("train") is not False)
 
 
-def _ended(template: Template, said: str) -> str:
+def _ended(template: Template, answer: str) -> str:
     """An answer without what follows its end token."""
-    bare = said.rstrip()
-    return bare if template.ends and bare.endswith(template.ends) else said
+    bare = answer.rstrip()
+    return bare if template.ends and bare.endswith(template.ends) else answer
 
 
-def _holds(said: str, message: Message) -> bool:
+def _holds(written: str, message: Message) -> bool:
     """Whether the answer is in what the template wrote, blanks aside (templates trim)."""
-    here = _squeezed(said)
+    here = _squeezed(written)
     calls: list[dict[str, Any]] = message.get("tool_calls") or []
     names = [call["function"]["name"] for call in calls]
     content = _squeezed(str(message["content"])).removeprefix(THINK)  # the prompt may open it
-    return content in here and all(name in said for name in names) and bool(here)
+    return content in here and all(name in written for name in names) and bool(here)
 
 
 def _squeezed(text: str) -> str:
@@ -213,7 +213,7 @@ def _end(template: Template, texts: tuple[str, str], start: int, message: Messag
     end = at + len(content)
     if text[:end] != until[:end]:
         return -1
-    following = next((one for one in template.ends if text.startswith(one, end)), "")
+    following = next((end_text for end_text in template.ends if text.startswith(end_text, end)), "")
     return end + len(following) if following or not template.end else -1
 
 

@@ -69,7 +69,7 @@ def training(work: Preparation) -> tuple[Stream, Part | None]:
     shares = [size // len(opened) + (at < size % len(opened)) for at in range(len(opened))]
     shuffles = not work.values.disable_shuffling
     buffer = work.values.buffer_size if shuffles else 0
-    sets = [Rows(work, one, share) for one, share in zip(opened, shares, strict=True)]
+    sets = [Rows(work, source, share) for source, share in zip(opened, shares, strict=True)]
     stream = Stream(sets, Mix.of(work.values), buffer, work.row_seed)
     return stream, _held(work, opened, shares) if size else None
 
@@ -87,12 +87,12 @@ class Rows:
         self.told: set[tuple[str, str]] = set()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        found, kind, limit = self._examples(), packing.kind(self.work.values), self.work.limit
+        rows, kind, limit = self._examples(), packing.kind(self.work.values), self.work.limit
         if kind == "blocks":
-            found = packing.blocks((row["input_ids"] for row in found), limit)
+            rows = packing.blocks((row["input_ids"] for row in rows), limit)
         elif kind:
-            found = self._bins(found, kind == "neat")
-        for row in found:
+            rows = self._bins(rows, kind == "neat")
+        for row in rows:
             yield {name: row[name] for name in self.names}
 
     def _examples(self) -> Iterator[dict[str, Any]]:
@@ -101,17 +101,17 @@ class Rows:
         places: dict[int, tuple[str, int]] = {}
 
         def numbered() -> Iterator[examples.Numbered]:
-            for number, (one, file, line) in enumerate(self.source.conversations(account)):
+            for number, (conversation, file, line) in enumerate(self.source.conversations(account)):
                 if number >= self.start:
                     places[number] = (file, line)
-                    yield number, one
+                    yield number, conversation
 
         for batch in batches(numbered(), ROWS):
             made = maker(batch)
             for place, code in made.refused:
                 account.refuse(code, *places[place])
             places.clear()
-            self._tell(account, any(one["cut"] for one in made.examples))
+            self._tell(account, any(example["cut"] for example in made.examples))
             yield from made.examples
         for notice in account.notices():
             logger.warning("%s", notice.text())
@@ -122,17 +122,17 @@ class Rows:
             self.work.report.notice(
                 Problem(code="stream_cut", field="cutoff_len", params=params, notice=True)
             )
-        new = {key: one for key, one in account.refused.items() if key not in self.told}
-        unusual = {key: one for key, one in account.mended.items() if key not in self.told}
+        new = {key: counted for key, counted in account.refused.items() if key not in self.told}
+        unusual = {key: counted for key, counted in account.mended.items() if key not in self.told}
         self.told |= {*new, *unusual}
-        for key, one in {**unusual, **new}.items():
-            logger.warning("%s", one.problem().text())
+        for key, counted in {**unusual, **new}.items():
+            logger.warning("%s", counted.problem().text())
             code = "stream_left_out" if key in new else "stream_mended"
-            params = {"file": one.file, "line": one.line}
+            params = {"file": counted.file, "line": counted.line}
             self.work.report.notice(Problem(code=code, params=params, notice=True))
 
-    def _bins(self, found: Iterator[dict[str, Any]], neat: bool) -> Iterator[dict[str, Any]]:
-        while some := list(itertools.islice(found, PACKED)):
+    def _bins(self, examples: Iterator[dict[str, Any]], neat: bool) -> Iterator[dict[str, Any]]:
+        while some := list(itertools.islice(examples, PACKED)):
             for group in packing.bins([row["length"] for row in some], self.work.limit):
                 yield packing.joined([some[index] for index in group], neat)
 
@@ -141,18 +141,18 @@ def _held(work: Preparation, opened: list[Source], shares: list[int]) -> Part:
     """The first rows of each set, which the stream leaves out."""
     maker, total = work.maker(), 0
     account = Account()
-    kept: list[dict[str, Any]] = []
+    held_out: list[dict[str, Any]] = []
     for source, share in zip(opened, shares, strict=True):
         rows = itertools.islice(source.conversations(account), share)
-        read = [one for one, _, _ in rows]
+        read = [conversation for conversation, _, _ in rows]
         total += len(read)
-        kept += maker(list(enumerate(read))).examples
-    if not kept:
+        held_out += maker(list(enumerate(read))).examples
+    if not held_out:
         params = {"rows": total}
         raise DataError(Problem(code="no_rows_left", field="val_size", params=params))
     names = list(examples.features(work.stage))
     rows = Dataset.from_list(
-        [{name: row[name] for name in names} for row in kept],
+        [{name: row[name] for name in names} for row in held_out],
         features=examples.features(work.stage),
     )
     return Part("", rows, total)

@@ -31,17 +31,21 @@ def check(
     """
     if values.stage == "pt":
         return []
-    chats = [one for one in conversations if one.messages]
-    found = _against(template, own, values, chats)
-    told = {"template_not_own"} if any(one.code == "template_differs" for one in found) else set()
-    found = [*(one for one in template.notices if one.code not in told), *found]
+    chats = [conversation for conversation in conversations if conversation.messages]
+    notices = _against(template, own, values, chats)
+    superseded = (
+        {"template_not_own"}
+        if any(notice.code == "template_differs" for notice in notices)
+        else set()
+    )
+    notices = [*(notice for notice in template.notices if notice.code not in superseded), *notices]
     if WANTED.get(values.stage) != "prompt" and examples and not _ends(template, examples):
-        found.append(_notice("template_end_not_learned"))
+        notices.append(_notice("template_end_not_learned"))
     if not template.knows_system:
-        found += _counted("template_folds_system", [_has_system(one) for one in chats])
+        notices += _counted("template_folds_system", [_has_system(chat) for chat in chats])
     if not template.knows_tools:
-        found += _counted("template_tools_in_words", [_has_tools(one) for one in chats])
-    return found + _dropped_thoughts(template, chats) + _ignored(template, chats)
+        notices += _counted("template_tools_in_words", [_has_tools(chat) for chat in chats])
+    return notices + _dropped_thoughts(template, chats) + _ignored(template, chats)
 
 
 def _against(
@@ -55,17 +59,24 @@ def _against(
         other = Template(template.tokenizer, own, values)
     except UsageError:
         return []
-    told = [
-        difference(template, other, [*one.asked, *([one.answer] if one.answer else [])], one.tools)
-        for one in chats
+    differences = [
+        difference(
+            template, other, [*chat.asked, *([chat.answer] if chat.answer else [])], chat.tools
+        )
+        for chat in chats
     ]
-    first = next((each for each in told if each), None)
+    first = next((each for each in differences if each), None)
     if first is None:
         return []
-    count = sum(each is not None for each in told)
+    count = sum(each is not None for each in differences)
     return [
         _notice(
-            "template_differs", name=name, count=count, rows=len(told), ours=first[0], own=first[1]
+            "template_differs",
+            name=name,
+            count=count,
+            rows=len(differences),
+            ours=first[0],
+            own=first[1],
         )
     ]
 
@@ -74,46 +85,46 @@ def _ends(template: Template, examples: Sequence[Example]) -> bool:
     """Whether a token that ends an answer is learned anywhere."""
     stops = set(template.stop_ids)
     return any(
-        not stops.isdisjoint(one.get(name, ()))
-        for one in examples
+        not stops.isdisjoint(example.get(name, ()))
+        for example in examples
         for name in ("labels", "chosen_labels")
     )
 
 
-def _has_system(one: Conversation) -> bool:
-    return one.messages[0]["role"] == "system"
+def _has_system(chat: Conversation) -> bool:
+    return chat.messages[0]["role"] == "system"
 
 
-def _has_tools(one: Conversation) -> bool:
-    return bool(one.tools) or any(message.get("tool_calls") for message in one.messages)
+def _has_tools(chat: Conversation) -> bool:
+    return bool(chat.tools) or any(message.get("tool_calls") for message in chat.messages)
 
 
 def _dropped_thoughts(template: Template, chats: list[Conversation]) -> list[Problem]:
     """In how many rows thoughts are dropped, and in how many of these enable_thinking helps."""
-    losing = [one for one in chats if _loses(template, one)]
+    losing = [chat for chat in chats if _loses(template, chat)]
     if not losing:
         return []
     thinking = template.with_thinking()
-    kept = sum(not _loses(thinking, one) for one in losing) if thinking else 0
-    code = "template_drops_thoughts" if kept else "template_writes_no_thoughts"
-    return [_notice(code, count=len(losing), rows=len(chats), kept=kept)]
+    helped = sum(not _loses(thinking, chat) for chat in losing) if thinking else 0
+    code = "template_drops_thoughts" if helped else "template_writes_no_thoughts"
+    return [_notice(code, count=len(losing), rows=len(chats), kept=helped)]
 
 
-def _loses(template: Template, one: Conversation) -> bool:
+def _loses(template: Template, chat: Conversation) -> bool:
     """Whether a thinking part that the template has a place for is in none of its texts."""
-    said = _said(one)
-    found = [thought for message in said for thought in _thoughts(template, message)]
-    if not any(found) or said[-1]["role"] != "assistant":
+    messages = _said(chat)
+    thoughts = [thought for message in messages for thought in _thoughts(template, message)]
+    if not any(thoughts) or messages[-1]["role"] != "assistant":
         return False
     try:
-        text = "".join(each.text for each in written(template, said, one.tools))
+        text = "".join(each.text for each in written(template, messages, chat.tools))
     except RowError:
         return False
-    return any(each not in text for each in found)
+    return any(each not in text for each in thoughts)
 
 
-def _said(one: Conversation) -> list[Message]:
-    return [*one.messages, *([one.chosen] if one.chosen else [])]
+def _said(chat: Conversation) -> list[Message]:
+    return [*chat.messages, *([chat.chosen] if chat.chosen else [])]
 
 
 def _thoughts(template: Template, message: Message) -> list[str]:
@@ -125,7 +136,7 @@ def _thoughts(template: Template, message: Message) -> list[str]:
 
 def _ignored(template: Template, chats: list[Conversation]) -> list[Problem]:
     """The fields of messages that the template does not read, each with its number of rows."""
-    rows = [{name for message in _said(one) for name in message} for one in chats]
+    rows = [{name for message in _said(chat) for name in message} for chat in chats]
     counts = Counter(name for names in rows for name in names - OWN if template.ignores(name))
     if not counts:
         return []

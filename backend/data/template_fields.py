@@ -195,7 +195,7 @@ class _Tracer:
         if node.name in TAKING_ONE:
             return frozenset({MESSAGE}) if LIST in kinds else NOTHING
         if node.name in {"default", "d"}:
-            return kinds.union(*(self._of(one) for one in node.args))
+            return kinds.union(*(self._of(argument) for argument in node.args))
         if kinds and node.name not in HARMLESS | {"map", "groupby"}:
             self.fields.add(ANY)
         return NOTHING
@@ -213,7 +213,9 @@ class _Tracer:
         return self._of(node.left) | self._of(node.right)
 
     def _collection(self, node: Any) -> Kinds:
-        return frozenset({LIST}) if any(MESSAGE in self._of(one) for one in node.items) else NOTHING
+        return (
+            frozenset({LIST}) if any(MESSAGE in self._of(item) for item in node.items) else NOTHING
+        )
 
     _LOOKS: ClassVar[dict[type[nodes.Node], Callable[["_Tracer", Any], Kinds]]] = {
         nodes.Name: _name,
@@ -235,13 +237,15 @@ def _names(target: nodes.Node) -> list[str]:
         return [f"{target.name}.{target.attr}"]
     if isinstance(target, nodes.Name):
         return [target.name]
-    return [name for one in getattr(target, "items", []) for name in _names(one)]
+    return [name for item in getattr(target, "items", []) for name in _names(item)]
 
 
 def _constants(items: Iterable[nodes.Node]) -> set[str]:
     """The texts that are written out in a template."""
     return {
-        one.value for one in items if isinstance(one, nodes.Const) and isinstance(one.value, str)
+        item.value
+        for item in items
+        if isinstance(item, nodes.Const) and isinstance(item.value, str)
     }
 
 

@@ -147,7 +147,7 @@ def _beside_a_boolean(node: nodes.Node) -> list[str]:
     elif isinstance(node, nodes.Compare) and node.ops[0].op in {"eq", "ne"}:
         pairs = [(node.expr, node.ops[0].expr)]
     elif isinstance(node, nodes.Test) and node.name in {"true", "false", "boolean"}:
-        return [one.name for one in _operands(node.node)]
+        return [operand.name for operand in _operands(node.node)]
     return [
         name.name
         for name, value in pairs

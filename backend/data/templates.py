@@ -131,10 +131,10 @@ def _beside(template: Template, own: str, values: Arguments, folder: str) -> lis
     code = "template_as_trained" if folder else "template_not_own"
     other = saved(template, values)
     pairs = (difference(template, other, *talk) for talk in TALKS)
-    found = next((pair for pair in pairs if pair), None)
-    if found is None:
+    excerpts = next((pair for pair in pairs if pair), None)
+    if excerpts is None:
         return []
-    params = {"name": template.name, "path": folder, "ours": found[0], "own": found[1]}
+    params = {"name": template.name, "path": folder, "ours": excerpts[0], "own": excerpts[1]}
     return [Problem(code=code, field="template", params=params, notice=True)]
 
 

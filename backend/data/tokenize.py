@@ -99,7 +99,7 @@ def tokenised(work: Preparation, source: Source) -> Part:
         lambda write: _written(work, source, write),
         anew=work.anew,
     )
-    refused, mended = ([Counted(**one) for one in meta[name]] for name in ("refused", "mended"))
+    refused, mended = ([Counted(**count) for count in meta[name]] for name in ("refused", "mended"))
     return Part(key, rows, meta["total"], refused, mended)
 
 
@@ -123,8 +123,8 @@ def _written(work: Preparation, source: Source, write: cache.Write) -> cache.Met
     names = list(examples.features(work.stage))
     places: dict[int, tuple[str, int]] = {}
     done = 0
-    found = batches(_numbered(source, places), work.batch_size())
-    for made in pool.mapped(work.maker(), found, workers(work.values, total)):
+    numbered = batches(_numbered(source, places), work.batch_size())
+    for made in pool.mapped(work.maker(), numbered, workers(work.values, total)):
         write([{name: example[name] for name in names} for example in made.examples])
         for place, code in made.refused:
             account.refuse(code, *places[place])
@@ -134,8 +134,8 @@ def _written(work: Preparation, source: Source, write: cache.Write) -> cache.Met
         work.report.progress(done, total)
     return {
         "total": total,
-        "refused": [vars(one) for one in account.refused.values()],
-        "mended": [vars(one) for one in account.mended.values()],
+        "refused": [vars(counted) for counted in account.refused.values()],
+        "mended": [vars(counted) for counted in account.mended.values()],
     }
 
 

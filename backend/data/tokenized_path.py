@@ -24,8 +24,8 @@ INDEX = "dataset_dict.json"
 
 def folder(values: Arguments) -> Path | None:
     """The folder that tokenized_path names, if it does."""
-    given = values.tokenized_path
-    return find(given) if given else None
+    path = values.tokenized_path
+    return find(path) if path else None
 
 
 def load(work: Preparation, path: Path) -> dict[str, Dataset]:

@@ -59,34 +59,34 @@ def encode(texts: list[Written], template: Template, policy: Policy) -> list[Enc
     """Each text with its labels, cut at the end to policy.cutoff_len: one example, or several
     where later prompts are tokenised otherwise than what the answers before them continue."""
     tokenizer = template.tokenizer
-    found: list[tuple[int, Row]] = []
+    labelled: list[tuple[int, Row]] = []
     if tokenizer.is_fast:
-        found = list(_whole(texts, tokenizer, policy))
-    whole = {number for number, _ in found}
-    for number, one in enumerate(texts):
+        labelled = list(_whole(texts, tokenizer, policy))
+    whole = {number for number, _ in labelled}
+    for number, text in enumerate(texts):
         if number not in whole:
-            rows = boundaries.apart(tokenizer, one, policy.train_on_prompt)
-            found += [(number, row) for row in rows]
-    found.sort(key=lambda each: each[0])
-    return [cut(Encoded(*row, text=number), policy.cutoff_len) for number, row in found]
+            rows = boundaries.apart(tokenizer, text, policy.train_on_prompt)
+            labelled += [(number, row) for row in rows]
+    labelled.sort(key=lambda each: each[0])
+    return [cut(Encoded(*row, text=number), policy.cutoff_len) for number, row in labelled]
 
 
 def _whole(texts: list[Written], tokenizer: Any, policy: Policy) -> Iterator[tuple[int, Row]]:
     """Ids and labels of the texts that can be tokenised at once, by number."""
     if not texts:
         return
-    found = tokenizer(
-        [one.text for one in texts],
+    encodings = tokenizer(
+        [text.text for text in texts],
         add_special_tokens=False,
         return_offsets_mapping=True,
         verbose=False,
     )
     heads = boundaries.Heads(tokenizer)
     looked: list[tuple[int, Row, list[Head] | None]] = []
-    for number, one in enumerate(texts):
-        ids, offsets = found["input_ids"][number], found["offset_mapping"][number]
-        labels, places = _labels(one, ids, offsets, policy)
-        looked.append((number, (ids, labels), _heads(one, places, (ids, offsets), heads)))
+    for number, text in enumerate(texts):
+        ids, offsets = encodings["input_ids"][number], encodings["offset_mapping"][number]
+        labels, places = _labels(text, ids, offsets, policy)
+        looked.append((number, (ids, labels), _heads(text, places, (ids, offsets), heads)))
     heads.learn(head for _, _, each in looked for head, _ in each or ())
     for number, row, each in looked:
         if each is not None and all(heads[head] == ids for head, ids in each):
@@ -94,14 +94,14 @@ def _whole(texts: list[Written], tokenizer: Any, policy: Policy) -> Iterator[tup
 
 
 def _labels(
-    one: Written, ids: list[int], offsets: boundaries.Offsets, policy: Policy
+    text: Written, ids: list[int], offsets: boundaries.Offsets, policy: Policy
 ) -> tuple[list[int], list[int]]:
     """A token is learned where it shares a character with an answer. Also the places in `ids`
     where the answers begin."""
     labels = list(ids) if policy.train_on_prompt else [IGNORED] * len(ids)
     places = []
     position = 0
-    for span in one.spans:
+    for span in text.spans:
         while position < len(ids) and offsets[position][1] <= span.start:
             position += 1
         places.append(position)
@@ -112,7 +112,7 @@ def _labels(
 
 
 def _heads(
-    one: Written,
+    text: Written,
     places: list[int],
     whole: tuple[list[int], boundaries.Offsets],
     heads: boundaries.Heads,
@@ -120,16 +120,16 @@ def _heads(
     """The ends of the prompts of what is learned, as text and as ids in the whole; None where a
     token is both in a prompt and in its answer."""
     ids, offsets = whole
-    found = []
-    for span, place in zip(one.spans, places, strict=True):
+    ends = []
+    for span, place in zip(text.spans, places, strict=True):
         if not span.learn:
             continue
         if place < len(ids) and offsets[place][0] < span.start:
             return None
         begin = heads.begin(ids, place)
         start = offsets[begin][0] if begin else 0
-        found.append((one.text[start : span.start], ids[begin:place]))
-    return found
+        ends.append((text.text[start : span.start], ids[begin:place]))
+    return ends
 
 
 def cut(whole: Encoded, limit: int) -> Encoded:

@@ -56,7 +56,7 @@ def in_words(
             written.append({**rest, "content": answer_text(message)})
         else:
             written.append(message)
-    written = [{k: v for k, v in one.items() if k != "result"} for one in written]
+    written = [{k: v for k, v in message.items() if k != "result"} for message in written]
     return described(written, tools, system, TOOLS + CALLS)
 
 
@@ -132,10 +132,10 @@ def _by_call(results: list[Message], order: dict[str, int]) -> list[Message]:
 def with_texts(messages: list[Message]) -> list[Message]:
     """The conversation with the arguments of its calls as JSON text."""
     return [
-        {**one, "tool_calls": [_with_text(call) for call in one["tool_calls"]]}
-        if one.get("tool_calls")
-        else one
-        for one in messages
+        {**message, "tool_calls": [_with_text(call) for call in message["tool_calls"]]}
+        if message.get("tool_calls")
+        else message
+        for message in messages
     ]
 
 

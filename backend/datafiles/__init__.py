@@ -64,10 +64,10 @@ def page(place: Place, start: int, count: int) -> Page:
         if size is not None and size <= skip:
             skip -= size
             continue
-        found, passed = _slice(part, skip, count - len(wanted))
+        part_rows, passed = _slice(part, skip, count - len(wanted))
         if passed is None:
             return Page([], None, _indexed(parts))
-        wanted += found
+        wanted += part_rows
         if len(wanted) == count:
             break
         skip = max(0, skip - passed)
@@ -152,7 +152,7 @@ def _saved(folder: Path) -> list[Path]:
     if isinstance(splits, list):
         raise wrong("folder_of_splits", folder, splits=", ".join(map(str, splits)))
     listed = read_json(folder / "state.json", boundary.open_file).get("_data_files")
-    names = [str(one.get("filename", "")) for one in listed] if isinstance(listed, list) else []
+    names = [str(entry.get("filename", "")) for entry in listed] if isinstance(listed, list) else []
     return [folder / name for name in names if (folder / name).is_file() and "/" not in name]
 
 
@@ -191,14 +191,14 @@ def _slice(part: Path, skip: int, count: int) -> tuple[list[tuple[int, Row]], in
     mark, number = index.load(part).nearest(skip)
     if skip - number > FAR and index.needed([part]):
         return [], None
-    found: list[tuple[int, Row]] = []
+    numbered: list[tuple[int, Row]] = []
     for _, line, row in _marked(part, mark):
         if number >= skip:
-            found.append((line, row))
+            numbered.append((line, row))
         number += 1
-        if len(found) == count:
+        if len(numbered) == count:
             break
-    return found, number
+    return numbered, number
 
 
 def _from(parts: list[Path], start: int) -> Rows:

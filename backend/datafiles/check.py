@@ -89,31 +89,35 @@ class Report:
     @property
     def good(self) -> bool:
         """Whether training takes every row."""
-        return self.complete and all(one.level == "notice" for one in self.findings.values())
+        return self.complete and all(
+            finding.level == "notice" for finding in self.findings.values()
+        )
 
     def add(self, problem: Problem, row: int, line: int, level: str) -> None:
         """Count something wrong in a row of the set, with its line in the file (0: in no row)."""
         key = (problem.code, str(problem.params.get("file", "")))
-        found = self.findings.setdefault(key, Finding(problem, level))
-        found.count += 1
-        if line and len(found.lines) < FIRST:
-            found.rows.append(row)
-            found.lines.append(line)
+        finding = self.findings.setdefault(key, Finding(problem, level))
+        finding.count += 1
+        if line and len(finding.lines) < FIRST:
+            finding.rows.append(row)
+            finding.lines.append(line)
 
-    def remark(self, one: Remark) -> None:
+    def remark(self, remark: Remark) -> None:
         """Add what stands out in rows taken together."""
-        file, line, _ = one.seen.first[0]
-        params = {"file": file, "line": line, **one.params}
-        problem = Problem(code=one.code, params=params, notice=True)
-        places = [place for place in one.seen.first if place.file == file]
+        file, line, _ = remark.seen.first[0]
+        params = {"file": file, "line": line, **remark.params}
+        problem = Problem(code=remark.code, params=params, notice=True)
+        places = [place for place in remark.seen.first if place.file == file]
         rows, lines = [place.row for place in places], [place.line for place in places]
-        self.findings[one.code, file] = Finding(problem, "notice", one.seen.count, rows, lines)
+        self.findings[remark.code, file] = Finding(
+            problem, "notice", remark.seen.count, rows, lines
+        )
 
     def to_json(self) -> dict[str, object]:
         """As `tuneboard data check --json` prints it."""
         away = {"findings", "survey"}
         plain = {key: value for key, value in vars(self).items() if key not in away}
-        findings = [one.to_json() for one in self.findings.values()]
+        findings = [finding.to_json() for finding in self.findings.values()]
         return {**plain, "good": self.good, "findings": findings}
 
 
@@ -147,17 +151,17 @@ def check(entry: Entry, how: Checking | None = None, parts: list[Path] | None = 
         how = replace(how, stage=STAGES[kind_of_set(here)])
     report, start = Report(entry.name, how.stage), time.monotonic()
     sizes = [part.stat().st_size for part in parts]
-    told = _Told(how.progress, sum(sizes))
+    meter = _Told(how.progress, sum(sizes))
     try:
         for part, size in zip(parts, sizes, strict=True):
-            _File(part, size, entry, how, report, told).read()
-            told.done += size
+            _File(part, size, entry, how, report, meter).read()
+            meter.done += size
             report.bytes += size
     except _Enough:
         report.complete = False
     for remark in report.survey.remarks():
         report.remark(remark)
-    told.now(0, force=True)
+    meter.now(0, force=True)
     report.seconds = round(time.monotonic() - start, 3)
     return report
 
@@ -186,7 +190,7 @@ class _File:
     entry: Entry
     how: Checking
     report: Report
-    told: _Told
+    meter: _Told
 
     def read(self) -> None:
         """Count and judge every row."""
@@ -226,17 +230,17 @@ class _File:
             self._row("row_long", line, "notice", limit=self.how.long)
         try:
             if read is not None:
-                one = read(row)
-                for note in one.notes:
+                conversation = read(row)
+                for note in conversation.notes:
                     self._row(note, line, "notice")
-                self.report.survey.conversation(self._place(line), one)
+                self.report.survey.conversation(self._place(line), conversation)
                 self.report.usable += 1
         except RowError as error:
             self._row(error.code, line, "stops" if error.fatal else "refused")
 
     def _row(self, code: str, line: int, level: str, **params: int) -> None:
-        given: dict[str, str | int] = {"file": str(self.path), "line": line, **params}
-        self.report.add(Problem(code=code, params=given), self.report.rows, line, level)
+        all_params: dict[str, str | int] = {"file": str(self.path), "line": line, **params}
+        self.report.add(Problem(code=code, params=all_params), self.report.rows, line, level)
         if self.how.strict and level != "notice":
             raise _Enough
 
@@ -277,17 +281,17 @@ class _File:
     @cached_property
     def _watch(self) -> Watch | None:
         """Places in a packed file are not those in its content."""
-        return self.told.now if self.path.suffix.lower() in PACKED else None
+        return self.meter.now if self.path.suffix.lower() in PACKED else None
 
     def _at(self, mark: Mark) -> None:
         if not self._watch:
-            self.told.now(min(self.size, mark.offset))
+            self.meter.now(min(self.size, mark.offset))
 
     def _columnar(self) -> Iterator[tuple[int, Row]]:
         source = datafiles.COLUMNAR[kind(self.path.name)]
         total = max(1, source.count(self.path))
         for number, row in source.rows(self.path):
-            self.told.now(self.size * number // total)
+            self.meter.now(self.size * number // total)
             yield number, row
 
     def _lines(self, form: str) -> Iterator[tuple[int, Row]]:
@@ -364,11 +368,11 @@ def _length(value: Any) -> int:
     """The characters of all texts in a value, however deep."""
     total, left = 0, [value]
     while left:
-        one = left.pop()
-        if isinstance(one, str):
-            total += len(one)
-        elif isinstance(one, dict):
-            left += one.values()
-        elif isinstance(one, list):
-            left += one
+        part = left.pop()
+        if isinstance(part, str):
+            total += len(part)
+        elif isinstance(part, dict):
+            left += part.values()
+        elif isinstance(part, list):
+            left += part
     return total

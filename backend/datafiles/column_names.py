@@ -62,5 +62,5 @@ def plain(name: object) -> str:
 
 def best(names: list[str], known: tuple[str, ...]) -> str:
     """The one of `names` that stands first among the known ones; "" where none does."""
-    found = {plain(name): name for name in reversed(names)}
-    return next((found[word] for word in known if word in found), "")
+    by_name = {plain(name): name for name in reversed(names)}
+    return next((by_name[word] for word in known if word in by_name), "")

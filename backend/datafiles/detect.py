@@ -106,13 +106,13 @@ def propose(first: Sample) -> Proposal:
         tried.append(_Trial(guess, _refused(guess, rows), len(rows)))
         if tried[-1].share >= ENOUGH:
             break
-    found = tried[-1] if tried and tried[-1].share >= ENOUGH else None
-    found = found or max(tried, key=lambda one: one.share, default=None)
-    if found is None or not found.share:
+    trial = tried[-1] if tried and tried[-1].share >= ENOUGH else None
+    trial = trial or max(tried, key=lambda each: each.share, default=None)
+    if trial is None or not trial.share:
         return Proposal({}, "", 0.0, {}, [*first.notices, *_nothing(tried, first)])
-    guess = found.guess
-    reasons = [*first.notices, *_reasons(guess, rows), *_unfit(found, first)]
-    confidence = round(guess.confidence * (1 + found.share) / 2, 2)
+    guess = trial.guess
+    reasons = [*first.notices, *_reasons(guess, rows), *_unfit(trial, first)]
+    confidence = round(guess.confidence * (1 + trial.share) / 2, 2)
     if any(notice.code == separators.DOUBT for notice in first.notices):
         confidence = min(confidence, UNSURE)
     return Proposal(guess.entry, guess.kind, confidence, guess.columns, reasons)
@@ -126,16 +126,16 @@ def entry_for(
     ranking: bool = False,
 ) -> Entry:
     """The entry that says this, as short as it can be; columns and tags that are "" are absent."""
-    given: Entry = {} if formatting == "alpaca" else {"formatting": formatting}
+    entry: Entry = {} if formatting == "alpaca" else {"formatting": formatting}
     if ranking:
-        given["ranking"] = True
+        entry["ranking"] = True
     named = {key: name for key, name in columns.items() if name}
     if named:
-        given["columns"] = named
+        entry["columns"] = named
     marked = {key: name for key, name in (tags or {}).items() if name}
     if marked and marked != SHAREGPT:
-        given["tags"] = marked
-    return given
+        entry["tags"] = marked
+    return entry
 
 
 def rendered(
@@ -164,13 +164,13 @@ def _refused(guess: _Guess, rows: list[dict[str, Any]]) -> Refusals:
         read = _reader(guess.entry, rows[0], STAGES[guess.kind])
     except DataError as error:
         return {error.problems[0].code: list(numbers)}
-    found: Refusals = {}
+    refusals: Refusals = {}
     for number, row in zip(numbers, rows, strict=True):
         try:
             read(row)
         except RowError as error:
-            found.setdefault(error.code, []).append(number)
-    return found
+            refusals.setdefault(error.code, []).append(number)
+    return refusals
 
 
 def _guesses(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
@@ -190,33 +190,33 @@ def _known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     """The shape that training would see in these rows without an entry, if it takes them."""
     entry = dataset_info.Entry(name="")
     try:
-        found = layouts.layout(entry, rows[0], ("", 1), layouts.WANTED[STAGES[kind]])
+        layout = layouts.layout(entry, rows[0], ("", 1), layouts.WANTED[STAGES[kind]])
     except DataError:
         return
     if kind == "text":
-        text = found.columns.get("text", "")
+        text = layout.columns.get("text", "")
         if text:
             surely = len(rows[0]) == 1 or text == "text"
             yield _Guess("text", {"prompt": text}, 0.95 if surely else 0.5, "detect_text")
         return
     seen = set(_names(rows))
-    columns = {key: name for key, name in found.columns.items() if name in seen}
+    columns = {key: name for key, name in layout.columns.items() if name in seen}
     columns = _fitting(kind, _with_tools(columns, rows))
-    if kind == "prompt" and _answers(found, rows) >= ENOUGH * len(rows):
+    if kind == "prompt" and _answers(layout, rows) >= ENOUGH * len(rows):
         return
-    if found.kind == "alpaca":
-        default = all(found.columns[key] == name for key, name in ALPACA.items())
+    if layout.kind == "alpaca":
+        default = all(layout.columns[key] == name for key, name in ALPACA.items())
         bare = kind == "sft" and default and columns.get("prompt") == ALPACA["prompt"]
         yield _Guess(kind, columns, 0.95, _why(kind, columns), bare=bare)
         return
-    keyed = "openai" if found.tags["role_tag"] == OPENAI["role_tag"] else "sharegpt"
+    keyed = "openai" if layout.tags["role_tag"] == OPENAI["role_tag"] else "sharegpt"
     bare = keyed == "sharegpt" and columns["messages"] == "conversations" and kind == "sft"
-    yield _Guess(kind, columns, 0.98, _why(kind, columns), keyed, found.tags, bare)
+    yield _Guess(kind, columns, 0.98, _why(kind, columns), keyed, layout.tags, bare)
 
 
-def _answers(found: layouts.Layout, rows: list[dict[str, Any]]) -> int:
+def _answers(layout: layouts.Layout, rows: list[dict[str, Any]]) -> int:
     """How many rows end with an answer of the assistant in their list of messages."""
-    column = found.columns.get("messages") or found.columns["prompt"]
+    column = layout.columns.get("messages") or layout.columns["prompt"]
     lists = [row[column] for row in rows if turns.is_list(row.get(column))]
     roles = [turns.role_of(messages[-1]) for messages in lists]
     return len([role for role in roles if role in {"assistant", "call"}])
@@ -283,10 +283,10 @@ def _tags(items: list[dict[str, Any]]) -> dict[str, str]:
     role, content = best(keys, ROLE_KEYS), best(keys, CONTENT_KEYS)
     if not role or not content:
         return {}
-    said = list(dict.fromkeys(str(item.get(role)) for item in items))
+    roles = list(dict.fromkeys(str(item.get(role)) for item in items))
     start = OPENAI if role == "role" else SHAREGPT
-    found = {key: best(said, words) or start[key] for key, words in ROLES.items()}
-    return {"role_tag": role, "content_tag": content, **found}
+    role_names = {key: best(roles, words) or start[key] for key, words in ROLES.items()}
+    return {"role_tag": role, "content_tag": content, **role_names}
 
 
 def _named(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
@@ -314,9 +314,9 @@ def _named(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
 def _context(rows: list[dict[str, Any]], *taken: str) -> dict[str, str]:
     """Further input, system text, history and tools, where columns have such names."""
     rest = [name for name in _names(rows) if name not in taken]
-    found = _pick(rest, ("query", "system", "history", "tools"))
-    texts = {key for key in ("query", "system") if not _is_text(rows, found.get(key, ""), 0.01)}
-    return {key: name for key, name in found.items() if key not in texts}
+    columns = _pick(rest, ("query", "system", "history", "tools"))
+    texts = {key for key in ("query", "system") if not _is_text(rows, columns.get(key, ""), 0.01)}
+    return {key: name for key, name in columns.items() if key not in texts}
 
 
 def _by_place(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
@@ -333,12 +333,12 @@ def _by_place(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
 
 def _pick(names: list[str], keys: tuple[str, ...]) -> dict[str, str]:
     """Of these columns the best for each key, none for two."""
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for key in keys:
-        name = best([each for each in names if each not in found.values()], COLUMNS[key])
+        name = best([each for each in names if each not in columns.values()], COLUMNS[key])
         if name:
-            found[key] = name
-    return found
+            columns[key] = name
+    return columns
 
 
 def _tag_column(rows: list[dict[str, Any]], names: list[str]) -> str:
@@ -353,8 +353,8 @@ def _tag_column(rows: list[dict[str, Any]], names: list[str]) -> str:
 def _is_text(rows: list[dict[str, Any]], name: str, share: float = ENOUGH) -> bool:
     """Whether a column holds words in enough rows; numbers and the like count as such only
     under a name that says so."""
-    found = [text_of(row.get(name)) for row in rows]
-    words = [word.strip() for word in found if word and word.strip()]
+    texts = [text_of(row.get(name)) for row in rows]
+    words = [word.strip() for word in texts if word and word.strip()]
     if len(words) < share * len(rows) or not words or name in media.COLUMNS:
         return False
     if any(media.is_media(name, row.get(name)) for row in rows):

@@ -37,19 +37,21 @@ class Example:
         """messages and what belongs to them, or the problem; nothing that is empty."""
         if self.conversation is None:
             return {"problem": self.problem.text() if self.problem else ""}
-        found = vars(self.conversation)
-        return {key: value for key, value in found.items() if value not in (None, "", [], ())}
+        fields = vars(self.conversation)
+        return {key: value for key, value in fields.items() if value not in (None, "", [], ())}
 
     def text(self) -> str:
         """As `tuneboard data register` prints it: a line or more for each message."""
-        one = self.conversation
-        if one is None:
+        conversation = self.conversation
+        if conversation is None:
             return self.problem.text() if self.problem else ""
-        said = [(str(each["role"]), each) for each in one.messages]
-        said += [(name, each) for name in ("chosen", "rejected") if (each := getattr(one, name))]
-        lines = [f"{who}: {_spoken(each)}" for who, each in said]
-        lines += [one.text] if one.text else []
-        lines += [f"kto_tag: {one.label}"] if one.label is not None else []
+        turns = [(str(each["role"]), each) for each in conversation.messages]
+        turns += [
+            (name, each) for name in ("chosen", "rejected") if (each := getattr(conversation, name))
+        ]
+        lines = [f"{who}: {_spoken(each)}" for who, each in turns]
+        lines += [conversation.text] if conversation.text else []
+        lines += [f"kto_tag: {conversation.label}"] if conversation.label is not None else []
         lines += [notice.text() for notice in self.notices()]
         return "\n".join(lines)
 
@@ -105,10 +107,10 @@ def place(path: Path, dataset_dir: Value) -> str:
 
 def file_of(path: Path) -> Path:
     """The file or folder that a path means, see home.find. Raises DataError: it is not there."""
-    found = find(path)
-    if not os.path.lexists(found):
+    there = find(path)
+    if not os.path.lexists(there):
         raise DataError(Problem(code="data_file_missing", params={"file": looked_in(path)}))
-    return found
+    return there
 
 
 def proposed(path: Path) -> tuple[Proposal, Sample]:
@@ -117,7 +119,9 @@ def proposed(path: Path) -> tuple[Proposal, Sample]:
     Raises DataError: nothing can be read, or no layout fits.
     """
     first = sample(file_of(path))
-    found = detect.propose(first)
-    if not found.kind:
-        raise DataError(*(Problem(code=one.code, params=one.params) for one in found.reasons))
-    return found, first
+    proposal = detect.propose(first)
+    if not proposal.kind:
+        raise DataError(
+            *(Problem(code=reason.code, params=reason.params) for reason in proposal.reasons)
+        )
+    return proposal, first

@@ -59,100 +59,102 @@ class Conversation:
 Read = Callable[[Row], Conversation]
 
 
-def reader(found: Layout, *, strict: bool = False) -> Read:
+def reader(layout: Layout, *, strict: bool = False) -> Read:
     """The function that turns a row of this layout into a Conversation, or raises RowError.
 
     strict: turns out of order are refused, not mended.
     """
-    return partial(_plain if found.kind == "text" else _chat, replace(found, strict=strict))
+    return partial(_plain if layout.kind == "text" else _chat, replace(layout, strict=strict))
 
 
-def _plain(found: Layout, row: Row) -> Conversation:
-    found.refuse_media(row)
-    value = _text(row, found.columns["text"])
+def _plain(layout: Layout, row: Row) -> Conversation:
+    layout.refuse_media(row)
+    value = _text(row, layout.columns["text"])
     if not value.strip():
         raise RowError("row_empty_text")
     turns.check_characters(value)
     return Conversation([], text=value)
 
 
-def _chat(found: Layout, row: Row) -> Conversation:
+def _chat(layout: Layout, row: Row) -> Conversation:
     """A row with messages, as far as the stage wants them."""
-    found.refuse_media(row)
-    columns = found.columns
-    open_ended = found.wanted in {"pair", "prompt"}  # there the question may stand elsewhere
-    if found.kind == "alpaca" and not open_ended and columns["prompt"] not in row:
+    layout.refuse_media(row)
+    columns = layout.columns
+    open_ended = layout.wanted in {"pair", "prompt"}  # there the question may stand elsewhere
+    if layout.kind == "alpaca" and not open_ended and columns["prompt"] not in row:
         raise RowError("row_missing_key")
-    asked = _listed(found, row) if found.kind in LISTS else _alpaca(columns, row)
+    asked = _listed(layout, row) if layout.kind in LISTS else _alpaca(columns, row)
     tools = turns.tools(_value(row, columns["tools"]))
     tools = tools or turns.tools(_value(row, columns.get(FUNCTIONS, "")))
-    read = {"pair": _preference, "prompt": _question}.get(found.wanted, _answered)
-    conversation = read(found, row, asked, tools)
-    notes = [*conversation.notes, *found.note_placeholders(row, conversation.messages)]
-    if any(turns.is_older(row.get(name), found.tags) for name in columns.values() if name):
+    read = {"pair": _preference, "prompt": _question}.get(layout.wanted, _answered)
+    conversation = read(layout, row, asked, tools)
+    notes = [*conversation.notes, *layout.note_placeholders(row, conversation.messages)]
+    if any(turns.is_older(row.get(name), layout.tags) for name in columns.values() if name):
         notes.append("row_older_calls")
     return replace(conversation, notes=tuple(notes)) if notes else conversation
 
 
-def _answered(found: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+def _answered(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
     """A question with its answer, which may be judged."""
-    answer = _answer(found, row, "response") if found.kind == "alpaca" else []
-    messages, notes = _ordered(found, [asked, answer])
+    answer = _answer(layout, row, "response") if layout.kind == "alpaca" else []
+    messages, notes = _ordered(layout, [asked, answer])
     turns.check_texts(messages)
-    label = _tag(_value(row, found.columns["kto_tag"])) if found.wanted == "label" else None
+    label = _tag(_value(row, layout.columns["kto_tag"])) if layout.wanted == "label" else None
     return Conversation(messages, tools, label=label, notes=notes)
 
 
-def _joined(found: Layout, part: list[Message]) -> tuple[list[Message], Notes]:
-    return (part, ()) if found.strict else ordering.join(part)
+def _joined(layout: Layout, part: list[Message]) -> tuple[list[Message], Notes]:
+    return (part, ()) if layout.strict else ordering.join(part)
 
 
 def _ordered(
-    found: Layout, parts: list[list[Message]], open_end: bool = False
+    layout: Layout, parts: list[list[Message]], open_end: bool = False
 ) -> tuple[list[Message], Notes]:
     """A conversation of these parts, each of which is joined by itself; and what was mended."""
-    whole = [one for part in parts for one in part]
-    if found.strict:
+    whole = [message for part in parts for message in part]
+    if layout.strict:
         ordering.check_strictly(whole, open_end=open_end)
         return whole, ()
     if ordering.is_settled(whole, open_end=open_end):
         return whole, ()
-    joined = [_joined(found, part) for part in parts]
-    messages = [one for part, _ in joined for one in part]
+    joined = [_joined(layout, part) for part in parts]
+    messages = [message for part, _ in joined for message in part]
     settled, notes = ordering.settle(messages, open_end=open_end)
-    return settled, tuple(dict.fromkeys([*(one for _, part in joined for one in part), *notes]))
+    return settled, tuple(dict.fromkeys([*(note for _, part in joined for note in part), *notes]))
 
 
-def _preference(found: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+def _preference(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
     """Chosen and rejected, which may repeat the question in front of the answer."""
-    (chosen, one), (rejected, other) = (_joined(found, _answer(found, row, key)) for key in PAIR)
+    (chosen, chosen_notes), (rejected, rejected_notes) = (
+        _joined(layout, _answer(layout, row, key)) for key in PAIR
+    )
     before = chosen[:-1]
     if not turns.same(before, rejected[:-1]):
         raise RowError("row_two_questions")
     if before:
         own = before[0]["role"] == "system"
         asked = [each for each in asked[:1] if each["role"] == "system" and not own] + before
-    sides = [_ordered(found, [asked, side[-1:]]) for side in (chosen, rejected)]
+    sides = [_ordered(layout, [asked, side[-1:]]) for side in (chosen, rejected)]
     for messages, _ in sides:
         turns.check_texts(messages)
     if turns.same(chosen[-1:], rejected[-1:]):
         raise RowError("row_same_answers")
-    notes = tuple(dict.fromkeys([*one, *other, *sides[0][1]]))
+    notes = tuple(dict.fromkeys([*chosen_notes, *rejected_notes, *sides[0][1]]))
     asked = sides[0][0][:-1]
     return Conversation(asked, tools, chosen=chosen[-1], rejected=rejected[-1], notes=notes)
 
 
-def _question(found: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+def _question(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
     """A question; the answer in the data, where there is one, is kept as a reference."""
-    keys = (key for key in ("response", "chosen") if _value(row, found.columns[key]))
+    keys = (key for key in ("response", "chosen") if _value(row, layout.columns[key]))
     key = next(keys, None)
-    given: list[Message] = []
+    answer: list[Message] = []
     if key and (not asked or asked[-1]["role"] != "assistant"):
-        given = _answer(found, row, key)
-        asked = asked if len(given) == 1 else []
-    last = [*asked, *given][-1:]
+        answer = _answer(layout, row, key)
+        asked = asked if len(answer) == 1 else []
+    last = [*asked, *answer][-1:]
     open_end = not last or last[0]["role"] != "assistant"
-    messages, notes = _ordered(found, [asked, given], open_end)
+    messages, notes = _ordered(layout, [asked, answer], open_end)
     turns.check_texts(messages, answered=False)
     return Conversation(messages, tools, notes=notes)
 
@@ -176,26 +178,26 @@ def _alpaca(columns: Mapping[str, str], row: Row) -> list[Message]:
     return messages
 
 
-def _answer(found: Layout, row: Row, key: str) -> list[Message]:
+def _answer(layout: Layout, row: Row, key: str) -> list[Message]:
     """The answer, after the messages that stand in front of it in a list of messages."""
-    column = found.columns[key]
+    column = layout.columns[key]
     value = _value(row, column)
     if column not in row or value is None:
         raise RowError("row_without_answer", fatal=True)
     items = [value] if isinstance(value, dict) else value
     if turns.is_list(items):
         return turns.listed(items)
-    if isinstance(items, list) and found.tags:
-        return [turns.message(item, found.tags) for item in items]
+    if isinstance(items, list) and layout.tags:
+        return [turns.message(item, layout.tags) for item in items]
     return [{"role": "assistant", "content": turns.text(value)}]
 
 
-def _listed(found: Layout, row: Row) -> list[Message]:
-    items = row.get(found.columns["messages"])
+def _listed(layout: Layout, row: Row) -> list[Message]:
+    items = row.get(layout.columns["messages"])
     if not isinstance(items, list) or not items:
         raise RowError("row_wrong_type" if items is not None and items != [] else "row_no_messages")
-    messages = [turns.message(item, found.tags) for item in items]
-    system = _text(row, found.columns["system"])
+    messages = [turns.message(item, layout.tags) for item in items]
+    system = _text(row, layout.columns["system"])
     if system and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": system})
     return messages

@@ -98,11 +98,11 @@ def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answ
 
     Raises DataError (columns that are there, columns that are needed).
     """
-    found = _layout(entry, first, place, wanted)
-    columns = media.columns(entry, found.columns.values())
+    layout = _layout(entry, first, place, wanted)
+    columns = media.columns(entry, layout.columns.values())
     named = {*(entry.columns or {})} & {*media.COLUMNS}
     beside_media = bool(named) or any(name in first for name in columns)
-    return replace(found, media=columns, beside_media=beside_media)
+    return replace(layout, media=columns, beside_media=beside_media)
 
 
 def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> Layout:
@@ -147,8 +147,8 @@ def _text_column(entry: Entry, first: Row, kind: str) -> str:
     return next(iter(first)) if len(first) == 1 else ""
 
 
-def _known(given: Mapping[str, str]) -> dict[str, str]:
-    return {key: name for key, name in given.items() if key in COLUMNS}
+def _known(columns: Mapping[str, str]) -> dict[str, str]:
+    return {key: name for key, name in columns.items() if key in COLUMNS}
 
 
 def _alpaca_columns(first: Row) -> dict[str, str]:
@@ -184,8 +184,8 @@ def _require(
 def _list_layout(
     kind: str, entry: Entry, first: Row, place: tuple[str, int], wanted: str
 ) -> Layout:
-    given = entry.columns or {}
-    names = [given["messages"]] if given.get("messages") else list(LISTS[kind])
+    named = entry.columns or {}
+    names = [named["messages"]] if named.get("messages") else list(LISTS[kind])
     there = [name for name in names if name in first]
     column = next((name for name in there if first[name] is not None), next(iter(there), None))
     if column is None:
@@ -194,7 +194,7 @@ def _list_layout(
     if entry.columns is None:
         tag = next((name for name in TAGS if name in first), "")
         columns |= {**OPTIONAL, "history": "", FUNCTIONS: FUNCTIONS, **PAIR, "kto_tag": tag}
-    columns |= {**_known(given), "messages": column}
+    columns |= {**_known(named), "messages": column}
     needed = [key for key in NEEDED[wanted] if key not in {"prompt", "response"}]
     _require(needed, columns, first, place)
     return Layout(kind, wanted, columns, turns.tags(entry.tags, kind, first[column]))

@@ -25,16 +25,16 @@ class Sample:
 
 def sample(path: Path, count: int = FIRST) -> Sample:
     """The first rows of a file or folder. Raises DataError where not even one can be read."""
-    found: list[tuple[int, dict[str, Any]]] = []
+    numbered: list[tuple[int, dict[str, Any]]] = []
     try:
         for each in islice(datafiles.rows(path), count):
-            found.append(each)
+            numbered.append(each)
     except DataError:
-        if not found:
+        if not numbered:
             raise
     separated = separators.reason(datafiles.files(path)[0])
     notices = [] if separated is None else [separated]
-    return Sample(str(path), [row for _, row in found], [line for line, _ in found], notices)
+    return Sample(str(path), [row for _, row in numbered], [line for line, _ in numbered], notices)
 
 
 def require_readable(path: Path, count: int = MOST) -> None:

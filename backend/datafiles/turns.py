@@ -67,12 +67,12 @@ class RowError(ValueError):
         super().__init__(code)
 
 
-def tags(given: Mapping[str, str] | None, kind: str, items: Any) -> dict[str, str]:
+def tags(named: Mapping[str, str] | None, kind: str, items: Any) -> dict[str, str]:
     """The names of keys and roles: the entry's, else those that the first row's messages use."""
-    if given is not None:
+    if named is not None:
         start = OPENAI if kind == "openai" else SHAREGPT
         keys = {key: start[key] for key in ("role_tag", "content_tag")}
-        return {**dict.fromkeys(ROLES, ""), **keys, **given}
+        return {**dict.fromkeys(ROLES, ""), **keys, **named}
     first = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
     if "role" in first and "from" not in first:
         return dict(OPENAI)
@@ -95,15 +95,15 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
     if content is None and role in {"assistant", "tool"}:
         content = ""
     if role == "call":
-        found: Message = {"role": "assistant", "content": "", "tool_calls": _calls(content)}
+        message: Message = {"role": "assistant", "content": "", "tool_calls": _calls(content)}
     elif calls:
-        found = {"role": "assistant", "content": text(content), "tool_calls": _calls(calls)}
+        message = {"role": "assistant", "content": text(content), "tool_calls": _calls(calls)}
     elif role == "system" and content is None:
-        found = {"role": role, "content": None}
+        message = {"role": role, "content": None}
     else:
-        found = {"role": role, "content": _result(content) if role == "tool" else text(content)}
+        message = {"role": role, "content": _result(content) if role == "tool" else text(content)}
     if not (_learned(item.get("train")) and _learned(item.get("weight"))):
-        found["train"] = False
+        message["train"] = False
     if media.present(item, media.COLUMNS, OWN):
         raise RowError("row_media")
     own = OWN | {names["role_tag"], names["content_tag"]}
@@ -111,7 +111,7 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
         own |= {"function_call"}
     more = {key: value for key, value in item.items() if key not in own and value is not None}
     more |= {name: text(more[name]) for name in THOUGHTS if name in more}
-    return {**more, **found}
+    return {**more, **message}
 
 
 def _older_call(item: Mapping[str, Any], role: str) -> Any:
@@ -145,10 +145,10 @@ def _learned(value: Any) -> bool:
     return word in {"true", "1"}
 
 
-def thought_of(one: Mapping[str, Any]) -> str:
+def thought_of(message: Mapping[str, Any]) -> str:
     """The thought of a message that stands beside its content; "" where there is none."""
-    found = (one.get(name) for name in THOUGHTS)
-    return next((text for text in found if isinstance(text, str) and text.strip()), "")
+    thoughts = (message.get(name) for name in THOUGHTS)
+    return next((text for text in thoughts if isinstance(text, str) and text.strip()), "")
 
 
 def same(left: list[Message], right: list[Message]) -> bool:
@@ -156,13 +156,13 @@ def same(left: list[Message], right: list[Message]) -> bool:
 
     Numbers in calls are the same where their digits are, which is what is learned.
     """
-    return [_said(one) for one in left] == [_said(one) for one in right]
+    return [_said(message) for message in left] == [_said(message) for message in right]
 
 
-def _said(one: Message) -> list[Any]:
-    calls = [call["function"] for call in one.get("tool_calls") or []]
+def _said(message: Message) -> list[Any]:
+    calls = [call["function"] for call in message.get("tool_calls") or []]
     written = values.dumps(calls, sort_keys=True, default=str)
-    return [one["role"], one["content"], written, *(one.get(name) for name in THOUGHTS)]
+    return [message["role"], message["content"], written, *(message.get(name) for name in THOUGHTS)]
 
 
 def text(value: Any) -> str:
@@ -217,14 +217,18 @@ def tools(value: Any) -> list[dict[str, Any]] | None:
 def check_texts(messages: list[Message], *, answered: bool = True) -> None:
     """Raises RowError for a text that is null or half a character (a lone surrogate), and, of what
     is to be learned (`answered`), an empty answer."""
-    for one in messages:
-        if one["content"] is None:
+    for message in messages:
+        if message["content"] is None:
             raise RowError("row_wrong_type")
-        said = one["content"].strip() or one.get("tool_calls") or one["role"] != "assistant"
-        if answered and not said:
+        answer = (
+            message["content"].strip()
+            or message.get("tool_calls")
+            or message["role"] != "assistant"
+        )
+        if answered and not answer:
             raise RowError("row_empty_answer")
-        check_characters(one["content"])
-        more = [value for key, value in one.items() if key not in OWN]
+        check_characters(message["content"])
+        more = [value for key, value in message.items() if key not in OWN]
         if more:
             check_characters(json.dumps(more, ensure_ascii=False, default=str))
 
