@@ -1,1 +1,1 @@
-"""What the page and the worker share: standard library and yaml only, no page, no torch."""
+"""What the page and the worker share: standard library, yaml and psutil only, no page, no torch."""

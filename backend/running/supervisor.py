@@ -2,7 +2,8 @@
 
 `python -m backend.running.supervisor FOLDER [word ...]` starts the command of run.json and the
 words after it. `... FOLDER --adopt` watches a child whose supervisor was killed. Standard library
-only, so that little can fail: it goes on when the page, the terminal or the launcher is gone.
+and psutil only, so that little can fail: it goes on when the page, the terminal or the launcher is
+gone.
 """
 
 import contextlib

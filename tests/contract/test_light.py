@@ -25,7 +25,7 @@ def test_no_heavy_module(module: str) -> None:
     assert not names & set(HEAVY)
 
 
-def test_the_supervisor_needs_the_standard_library_only() -> None:
+def test_the_supervisor_starts_with_the_standard_library_only() -> None:
     assert not loaded("import backend.running.supervisor") & {"gradio", "psutil", "numpy", "pandas"}
 
 

@@ -1,23 +1,30 @@
 """Which process is which, and signals that reach only those that are meant.
 
-A pid alone says nothing: it is used again. A process is known by its pid, its start time (field 22
-of /proc/<pid>/stat) and the run's token in its environment. Where there is no /proc (macOS) only
-the pid can be asked for.
+A pid alone says nothing: it is used again. A process is known by its pid, its start time and the
+run's token in its environment. psutil is imported where a process is asked about, so that commands
+which ask about none (`tuneboard --help`) start without it.
 """
 
+from __future__ import annotations
+
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
 
 TOKEN = "TUNEBOARD_RUN_TOKEN"
 PROC = Path("/proc")
 BOOT_ID = PROC / "sys/kernel/random/boot_id"
-ENDED = {"Z", "X"}
-PAUSED = {"T", "t"}
+ENDED = {"zombie", "dead"}  # psutil's names of states
+PAUSED = {"stopped", "tracing-stop"}
 KILL_SECONDS = 5.0
+TICKS = os.sysconf("SC_CLK_TCK")  # clock ticks a second
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Process:
     started: int = 0
 
     @classmethod
-    def from_json(cls, row: object) -> "Process | None":
+    def from_json(cls, row: object) -> Process | None:
         """Read back what to_json wrote; None for anything else."""
         if not isinstance(row, dict):
             return None
@@ -40,15 +47,6 @@ class Process:
     def to_json(self) -> dict[str, int]:
         """As written to launch.json."""
         return {"pid": self.pid, "started": self.started}
-
-
-@dataclass(frozen=True)
-class _Stat:
-    state: str
-    parent: int
-    group: int
-    session: int
-    started: int
 
 
 def boot_id() -> str:
@@ -66,30 +64,22 @@ def uptime() -> float:
 
 def identify(pid: int) -> Process:
     """The process that has this pid now."""
-    stat = _stat(pid)
-    return Process(pid, stat.started if stat else 0)
+    return Process(pid, _started(pid) or 0)
 
 
 def alive(process: Process, token: str = "") -> bool:
     """Whether this very process is there and no zombie; with a token, whether it carries it."""
-    if not PROC.is_dir():
-        return _answers(process.pid)
-    stat = _stat(process.pid)
     return (
-        stat is not None
-        and stat.state not in ENDED
-        and stat.started == process.started
+        _started(process.pid) == process.started
+        and _state(process.pid) not in ENDED
         and (not token or _carries(process.pid, token) is not False)
     )
 
 
 def paused(leader: Process, token: str) -> Process | None:
     """A process of the run that a signal or a debugger has stopped, or None."""
-    if not PROC.is_dir():
-        return None
     for process in family(leader, token):
-        stat = _stat(process.pid)
-        if stat is not None and stat.started == process.started and stat.state in PAUSED:
+        if _state(process.pid) in PAUSED and _started(process.pid) == process.started:
             return process
     return None
 
@@ -100,27 +90,27 @@ def family(leader: Process, token: str, reaper: int = 0) -> list[Process]:
     The group's number counts only while the leader's pid is still its own. `reaper` is the pid of
     the supervisor: whoever lost its parent in this run is a child of it.
     """
-    stat = _stat(leader.pid)
-    ours = (
-        stat is not None
-        and stat.started == leader.started
-        and (stat.state in ENDED or _carries(leader.pid, token) is not False)
+    import psutil
+
+    ours = _started(leader.pid) == leader.started and (
+        _state(leader.pid) in ENDED or _carries(leader.pid, token) is not False
     )
-    found = []
-    for pid, each in _all():
-        if each.state in ENDED or pid == os.getpid():
-            continue
-        member = ours and leader.pid in (pid, each.group, each.session)
-        orphan = reaper and each.parent == reaper
-        if member or orphan or (token and _carries(pid, token)):
-            found.append(Process(pid, each.started))
-    return found
+    members = []
+    # Not process_iter: its cache would give a pid that is used again the start time of before.
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            if process.status() in ENDED or pid == os.getpid():
+                continue
+            member = ours and leader.pid in (pid, os.getpgid(pid), os.getsid(pid))
+            orphan = reaper and process.ppid() == reaper
+            if member or orphan or (token and _carries(pid, token)):
+                members.append(Process(pid, _ticks(process)))
+    return members
 
 
 def signal_family(leader: Process, token: str, number: int, reaper: int = 0) -> int:
     """Send a signal to every process of a run and to no other; returns how many got it."""
-    if not PROC.is_dir():
-        return _signal_group(leader.pid, number)
     return sum(send(process, number) for process in family(leader, token, reaper))
 
 
@@ -136,14 +126,15 @@ def kill_family(leader: Process, token: str, reaper: int = 0) -> bool:
 
 def send(process: Process, number: int) -> bool:
     """Send a signal to this very process; False where it has gone or may not be signalled."""
+    if not hasattr(os, "pidfd_open"):  # macOS
+        return _send_by_pid(process, number)
     try:
         handle = os.pidfd_open(process.pid)
     except OSError:
         return False
     try:
         # The handle keeps to one process. Only after it is open does the start time say which one.
-        stat = _stat(process.pid)
-        if stat is None or stat.started != process.started or stat.state in ENDED:
+        if not alive(process):
             return False
         signal.pidfd_send_signal(handle, number)
     except OSError:
@@ -153,43 +144,49 @@ def send(process: Process, number: int) -> bool:
     return True
 
 
-def _signal_group(group: int, number: int) -> int:
-    """Without /proc: the whole group at once, as its number is all that is known."""
-    try:
-        os.killpg(group, number)
-    except OSError:
-        return 0
-    return 1
-
-
-def _answers(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+def _send_by_pid(process: Process, number: int) -> bool:
+    """As `send` where there is no handle: the start time is compared right before the signal."""
+    if not alive(process):
         return False
-    except PermissionError:
-        return True
+    try:
+        os.kill(process.pid, number)
+    except OSError:
+        return False
     return True
 
 
-def _stat(pid: int) -> _Stat | None:
-    """The fields after the name, which may hold blanks and brackets; see proc(5)."""
+def _state(pid: int) -> str:
+    """psutil's name of the state of the process that has this pid now; "dead" if none has."""
+    import psutil
+
     try:
-        text = (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].decode()
-    except OSError:
-        return None
-    field = text.split()
-    if len(field) < 20:
-        return None
-    return _Stat(field[0], int(field[1]), int(field[2]), int(field[3]), int(field[19]))
+        return psutil.Process(pid).status()
+    except psutil.Error:
+        return psutil.STATUS_DEAD
 
 
-def _all() -> Iterator[tuple[int, _Stat]]:
-    for entry in os.scandir(PROC):
-        if entry.name.isdigit():
-            stat = _stat(int(entry.name))
-            if stat is not None:
-                yield int(entry.name), stat
+def _started(pid: int) -> int | None:
+    """When the process that has this pid now was started, as in `Process`; None if none has."""
+    import psutil
+
+    try:
+        return _ticks(psutil.Process(pid))
+    except psutil.Error:
+        return None
+
+
+def _ticks(process: psutil.Process) -> int:
+    """Clock ticks from the boot to the start of a process: field 22 of /proc/<pid>/stat.
+
+    psutil counts from 1970 by adding the time of the boot, which moves whenever the clock is set.
+    The difference does not move, so it is the same for everyone who asks, at any time.
+    """
+    import psutil
+
+    boot, created = psutil.boot_time(), process.create_time()
+    if psutil.boot_time() != boot:  # set between the two
+        return _ticks(psutil.Process(process.pid))
+    return round((created - boot) * TICKS)
 
 
 def _carries(pid: int, token: str) -> bool | None:
@@ -197,11 +194,10 @@ def _carries(pid: int, token: str) -> bool | None:
 
     It cannot where it belongs to another user, or where the process has written its title over it.
     """
+    import psutil
+
     try:
-        content = (PROC / str(pid) / "environ").read_bytes()
-    except OSError:
+        environment = psutil.Process(pid).environ()
+    except (psutil.Error, OSError):
         return None
-    if f"{TOKEN}={token}".encode() in content.split(b"\0"):
-        return True
-    whole = all(b"=" in part for part in content.rstrip(b"\0").split(b"\0"))
-    return False if content and whole else None
+    return environment.get(TOKEN) == token if environment else None
