@@ -88,17 +88,17 @@ def _loss(model: Any, rows: Any, pad_id: int, values: Arguments, report: Report)
 
 
 def _preferences(model: Any, rows: Any, pad_id: int, values: Arguments, report: Report) -> Results:
-    """How a reward model scores pairs: its loss, and the figures that its training has, too."""
+    """The loss of a reward model on pairs, and the metrics that its training logs, too."""
     report.phase("evaluating")
     began = time.monotonic()
     head = value_head.read(model, load.last_folder(values), "model_name_or_path")
-    found: list[torch.Tensor] = []
+    batch_rewards: list[torch.Tensor] = []
     for inputs in _inputs(model, rows, PairCollator(pad_id), values, report):
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
         with torch.inference_mode():
             rewards = value_head.at_ends(model, head, ids, mask, answer_ends(inputs["labels"]))
-        found.append(torch.stack(rewards.chunk(2)).cpu())
-    chosen, rejected = torch.cat(found, dim=1)
+        batch_rewards.append(torch.stack(rewards.chunk(2)).cpu())
+    chosen, rejected = torch.cat(batch_rewards, dim=1)
     figures = {
         "eval_loss": -functional.logsigmoid(chosen - rejected),
         "eval_rewards/chosen": chosen,
@@ -113,7 +113,7 @@ def _preferences(model: Any, rows: Any, pad_id: int, values: Arguments, report: 
 def _inputs(
     model: Any, rows: Any, collate: Any, values: Arguments, report: Report
 ) -> Iterator[dict[str, Any]]:
-    """Batches on the model's device, the longest rows first. Raises Stopped when it is asked."""
+    """Yield batches on the model's device, the longest rows first. Raises Stopped on a stop."""
     done = 0
     for batch in _batches(list(rows["length"]), values.per_device_eval_batch_size):
         if report.stop_requested():
@@ -164,8 +164,10 @@ class Predictor:
         if len(rows) < len(prompts):
             raise Stopped
         pairs = [(row["label"], row["predict"]) for row in rows.values()]
-        found: Results = {f"predict_{name}": v for name, v in scores.mean_scores(pairs).items()}
-        return {**found, **_pace("predict", len(prompts), began)}
+        predict_scores: Results = {
+            f"predict_{name}": v for name, v in scores.mean_scores(pairs).items()
+        }
+        return {**predict_scores, **_pace("predict", len(prompts), began)}
 
     def _row(self, prompt: Any, answer: str) -> dict[str, str]:
         text = self._tokenizer.decode(prompt.prompt_ids, skip_special_tokens=False)
@@ -196,7 +198,7 @@ class Predictor:
         return [self._text(ids) for ids in output[:, longest:].tolist()]
 
     def _text(self, ids: list[int]) -> str:
-        """The text up to the first end token; the rest of the row is filling."""
+        """The text up to the first end token; the rest of the row is padding."""
         end = next((place for place, token in enumerate(ids) if token in self._end), len(ids))
         skip = self._sampling.skip_special_tokens
         return str(self._tokenizer.decode(ids[:end], skip_special_tokens=skip))
@@ -214,7 +216,8 @@ class _StopAsked(StoppingCriteria):
 
 
 def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Indices in batches of like length, the longest first: what does not fit fails at once."""
+    """Yield indices in batches of like length, the longest first, so that what does not fit in
+    memory fails at once."""
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     for start in range(0, len(order), size):
         yield order[start : start + size]

@@ -60,13 +60,13 @@ def bleu_tokens(text: str) -> list[str]:
 
 def words(text: str) -> list[str]:
     """Words in lower case; Chinese is cut by jieba."""
-    found: list[str] = []
+    words_of_text: list[str] = []
     for run in RUNS.findall(text.lower()):
-        found += _cut(run) if IS_HAN.match(run) else [run]
-    return found
+        words_of_text += _cut_chinese(run) if IS_HAN.match(run) else [run]
+    return words_of_text
 
 
-def _cut(run: str) -> list[str]:
+def _cut_chinese(run: str) -> list[str]:
     import jieba  # its dictionary takes seconds: only where there is Chinese
 
     jieba.setLogLevel("WARNING")

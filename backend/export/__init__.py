@@ -1,1 +1,1 @@
-"""Results for use elsewhere: merged weights, quantised ones, model cards, uploads."""
+"""Results for use elsewhere: merged weights, quantised weights, model cards, uploads."""

@@ -1,6 +1,6 @@
-"""Export: a model with its adapters merged, in one folder that needs nothing else.
+"""Export a model with its adapters merged, in one folder that needs nothing else.
 
-The folder appears at the end, whole; a failure, a stop or a full disk leaves nothing of it.
+The whole folder appears at the end; a failure, a stop or a full disk leaves nothing of it.
 """
 
 import json
@@ -31,13 +31,13 @@ from backend.model.tensors import dtype_of
 from backend.running.report import Report
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-GIGABYTE = 10**9  # as model files are measured
+GIGABYTE = 10**9  # bytes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is exported: the base model, its adapters in order, and the new dtype (None: each tensor
-    stays in its own)."""
+    """The base model of an export, its adapters in order, and the new dtype (None: each tensor
+    keeps its own)."""
 
     base: Path
     architecture: Architecture
@@ -77,8 +77,8 @@ def run(values: Arguments, folder: Path) -> None:
     size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
     figures = {"bytes": size, "seconds": time.monotonic() - began}
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
-    where = {"path": str(plan.target), "size": gigabytes(size)}
-    report.notice(Problem(code="exported", params=where, notice=True))
+    params = {"path": str(plan.target), "size": gigabytes(size)}
+    report.notice(Problem(code="exported", params=params, notice=True))
     if values.export_hub_model_id:
         _push(plan, str(values.export_hub_model_id), report)
 
@@ -90,7 +90,10 @@ def _push(plan: Plan, name: str, report: Report) -> None:
 
 
 def _plan(values: Arguments) -> Plan:
-    """Everything that can be refused, before anything is loaded or written."""
+    """Check everything that can be refused, before anything is loaded or written.
+
+    Raises UsageError, ModelError or DiskFullError.
+    """
     require_free(values)
     target = output(str(values.export_dir))
     base = load.base_folder(values)
@@ -114,20 +117,22 @@ def _plan(values: Arguments) -> Plan:
 
 
 def _write_weights(plan: Plan, values: Arguments, made: Path, report: Report) -> None:
-    """Weights and config.json; tensor by tensor where the adapters are plain LoRA."""
+    """Write weights and config.json, tensor by tensor where the adapters are plain LoRA."""
 
     def progress(done: int, total: int) -> None:
         report.progress(done, total)  # raises Stopped
 
     shard = int(values.export_size * GIGABYTE)
     device = load.device() if values.export_device == "auto" else "cpu"
-    how = merging.How(plan.dtype, shard, "cpu" if device == "mps" else device, progress)
+    options = merging.WriteOptions(
+        plan.dtype, shard, "cpu" if device == "mps" else device, progress
+    )
     tensors = plan.architecture.tensors
-    deltas = merging.plain(plan.adapters, tensors, plan.architecture.renamed)
+    deltas = merging.plain_deltas(plan.adapters, tensors, plan.architecture.renamed)
     if deltas is None:
-        _merge_with_peft(plan, values, made, how)
+        _merge_with_peft(plan, values, made, options)
         return
-    merging.write(tensors, deltas, made, how)
+    merging.write(tensors, deltas, made, options)
     config = read_json(plan.base / "config.json")
     if plan.dtype is not None:
         config.pop("torch_dtype", None)
@@ -138,22 +143,24 @@ def _write_weights(plan: Plan, values: Arguments, made: Path, report: Report) ->
             shutil.copy(code, made)
 
 
-def _merge_with_peft(plan: Plan, values: Arguments, made: Path, how: merging.How) -> None:
-    """Every kind of adapter that peft can merge; the whole model is in memory."""
+def _merge_with_peft(
+    plan: Plan, values: Arguments, made: Path, options: merging.WriteOptions
+) -> None:
+    """Merge any kind of adapter that peft can merge, with the whole model in memory."""
     stored = dtype_of(plan.architecture.tensors)
     exact = torch.promote_types(stored, plan.dtype or stored)
-    model = load.base_model(values, dtype=exact).to(how.device)
+    model = load.base_model(values, dtype=exact).to(options.device)
     if any(_touches_embeddings(adapter, model) for adapter in plan.adapters):
         _untie(model)
     total = len(plan.adapters) + 1
     for done, adapter in enumerate(plan.adapters, start=1):
         model = adapters.merge(model, [adapter])
-        how.progress(done, total)
+        options.progress(done, total)
     model = model.to("cpu", plan.dtype or exact)
     model.config.dtype = plan.dtype or exact
     model.generation_config = GenerationConfig()  # the base's own is written in _write_settings
-    full_model.save(model, made, dtype=plan.dtype, shard=how.shard)
-    how.progress(total, total)
+    full_model.save(model, made, dtype=plan.dtype, shard=options.shard)
+    options.progress(total, total)
 
 
 def _touches_embeddings(adapter: Path, model: Any) -> bool:
@@ -164,7 +171,7 @@ def _touches_embeddings(adapter: Path, model: Any) -> bool:
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
     own = {name for name, part in model.named_modules() if any(part is end for end in ends)}
     lists = [settings.get(key) for key in ("target_modules", "modules_to_save")]
-    named = {each for found in lists for each in (found if isinstance(found, list) else [])}
+    named = {each for modules in lists for each in (modules if isinstance(modules, list) else [])}
     return any(name == each or name.endswith(f".{each}") for name in own for each in named)
 
 
@@ -179,7 +186,7 @@ def _untie(model: Any) -> None:
 
 
 def _write_settings(plan: Plan, values: Arguments, made: Path, template: Template) -> None:
-    """What the base has beside its weights, Ollama's Modelfile, and the model card."""
+    """Write what the base has beside its weights, Ollama's Modelfile, and the model card."""
     config = AutoConfig.from_pretrained(made, trust_remote_code=values.trust_remote_code)
     carried = templates.saved(template, values)
     ends = [*carried.answer_ends, *template.answer_ends]
@@ -192,8 +199,8 @@ def _write_settings(plan: Plan, values: Arguments, made: Path, template: Templat
 
 
 def _card(plan: Plan, values: Arguments) -> str:
-    """The model card: what was merged into what, and how to load it."""
-    base = model_card.public(load.base_name(values))
+    """The text of the model card: what was merged into what, and how to load it."""
+    base = model_card.public_name(load.base_name(values))
     head = {
         "base_model": base,
         "library_name": "transformers",

@@ -27,10 +27,10 @@ GROUPS = (128, 64, 32)  # weights that share a scale; it must divide the width o
 def quantize(base: Path, made: Path, tokenizer: Any, values: Arguments) -> None:
     """Write the quantised model of the folder `base` into `made`.
 
-    Raises DataError where the sample texts hold nothing.
+    Raises DataError where the sample texts are empty.
     """
     texts = samples(tokenizer, values)
-    # Its own count is 1 on a machine of two cores, and then it refuses to work.
+    # gptqmodel counts 1 worker on a machine of two cores, and then refuses to work.
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(min(12, max(2, os.cpu_count() or 1))))
     from gptqmodel import GPTQModel, QuantizeConfig
 
@@ -65,17 +65,17 @@ def samples(tokenizer: Any, values: Arguments) -> list[dict[str, torch.Tensor]]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """The column "text" of each row, or all its texts."""
+    """Yield the column "text" of each row, or all its texts joined by line ends."""
     for file in datafiles.files(path):
         for _, row in datafiles.rows(file):
-            found = row.get("text")
-            words = [found] if isinstance(found, str) else list(row.values())
+            text = row.get("text")
+            words = [text] if isinstance(text, str) else list(row.values())
             yield "\n".join(word for word in words if isinstance(word, str))
 
 
 def _group_size(base: Path) -> int:
     """The largest of GROUPS that fits every matrix; -1 (one group a row) where none does."""
-    layers = [one for name, one in layout(base).items() if ".layers." in name]
-    widths = {one.shape[-1] for one in layers if len(one.shape) == 2}
+    layers = [layer for name, layer in layout(base).items() if ".layers." in name]
+    widths = {layer.shape[-1] for layer in layers if len(layer.shape) == 2}
     common = math.gcd(*widths) if widths else 1
     return next((size for size in GROUPS if common % size == 0), -1)

@@ -1,4 +1,4 @@
-"""A finished folder to a hub of Hugging Face. The local folder stays, whatever the hub says."""
+"""Upload a finished folder to a hub of Hugging Face. The local folder stays in any case."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from backend.contract.runs import run_folder
 from backend.running.deadline import answered
 
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "Modelfile", "*.png", "*.md"]
-# What a run itself writes, with this machine's paths in it, and whatever lies in folders of it.
+# Files of a run that hold paths of this machine, and everything in subfolders.
 LEFT = [
     run_folder.RUN,
     run_folder.LAUNCH,
@@ -31,37 +31,37 @@ def push(
     private: bool | None = None,
     revision: str | None = None,
 ) -> str:
-    """Upload FILES of the folder, those in LEFT not; returns the repository's full name.
+    """Upload FILES of the folder without those in LEFT; returns the repository's full name.
 
-    `private` None means as the account's default is. `revision` is the branch that receives the
-    files, made where it is not there; None is the main one. The token is HF_TOKEN of the
-    environment or that of `hf auth login`. Raises TuneboardError beside `field`: the hub does not
-    answer within 15 s, refuses, or the name will not do.
+    `private` None takes the account's default. `revision` is the branch that receives the files,
+    created where it does not exist; None is the main one. The token is HF_TOKEN of the
+    environment or that of `hf auth login`. Raises TuneboardError for `field` where the hub does
+    not answer within 15 s, refuses, or the name is not valid.
     """
-    found: list[str] = []
+    created: list[str] = []
 
     def create() -> None:
         made = HfApi().create_repo(repository, private=private, exist_ok=True)
         if revision:
             HfApi().create_branch(made.repo_id, branch=revision, exist_ok=True)
-        found.append(made.repo_id)
+        created.append(made.repo_id)
 
     reason = ""
     try:
         if answered(create):
             HfApi().upload_folder(
-                repo_id=found[0],
+                repo_id=created[0],
                 folder_path=folder,
                 revision=revision,
                 allow_patterns=FILES,
                 ignore_patterns=LEFT,
                 commit_message="Upload with Tuneboard",
             )
-            return found[0]
+            return created[0]
         code = "hub_push_unreachable"
     except (HfHubHTTPError, HFValidationError) as error:
         code, reason = "hub_push_refused", _line(error)
-    except (OSError, HTTPError) as error:  # HTTPError: of the client that the library uses
+    except (OSError, HTTPError) as error:  # HTTPError is that of the library's HTTP client
         code, reason = "hub_push_unreachable", _line(error)
     params = {"name": repository, "path": str(folder), "reason": reason}
     raise TuneboardError(Problem(code=code, field=field, params=params))

@@ -1,7 +1,7 @@
-"""Adapters folded into a model file by file: W + s*B*A, tensor by tensor, no model in memory.
+"""Merge LoRA adapters into a model file by file: W + s*B*A, tensor by tensor, no model in memory.
 
-Only for what is plain LoRA; everything else (`plain` says so) is left to peft. Sums are made in
-float32 and rounded once, to the dtype that is written.
+This is only for plain LoRA; everything else (`plain_deltas` gives None) is left to peft. Sums are
+made in float32 and rounded once, to the dtype that is written.
 """
 
 import json
@@ -19,7 +19,7 @@ from backend.contract.base.files import read_json
 from backend.model.tensors import WEIGHTS, Layout, read
 
 ADAPTER = "adapter_model.safetensors"
-# What a plain LoRA may say; anything else in its config must be as peft's default is.
+# Settings that a plain LoRA may have; all others in its config must have peft's defaults.
 UNIMPORTANT = {
     "auto_mapping",
     "base_model_name_or_path",
@@ -40,7 +40,7 @@ UNIMPORTANT = {
 
 @dataclass(frozen=True)
 class Delta:
-    """What an adapter adds to one weight: scale * up @ down; shapes [out, r] and [r, in]."""
+    """What an adapter adds to one weight: scale * up @ down, of shapes [out, r] and [r, in]."""
 
     up: torch.Tensor
     down: torch.Tensor
@@ -48,9 +48,14 @@ class Delta:
 
 
 @dataclass(frozen=True)
-class How:
-    """How weights are written: dtype (None: each in its own), bytes a file, device for the sums,
-    whom to tell."""
+class WriteOptions:
+    """How weights are written.
+
+    dtype     of the written weights; None keeps that of each
+    shard     bytes a file at most
+    device    computes the sums
+    progress  is called with tensors done and in all
+    """
 
     dtype: torch.dtype | None
     shard: int
@@ -61,48 +66,51 @@ class How:
 Deltas = Mapping[str, Sequence[Delta]]
 
 
-def plain(folders: Sequence[Path], tensors: Layout, renamed: Mapping[str, str]) -> Deltas | None:
-    """What the adapters add to which weight, or None where one of them is more than plain LoRA.
+def plain_deltas(
+    folders: Sequence[Path], tensors: Layout, renamed: Mapping[str, str]
+) -> Deltas | None:
+    """The deltas of the adapters for each weight, or None where one of them is not plain LoRA.
 
     `renamed` gives the name in the files of each parameter whose name in the model is another.
     """
     deltas: dict[str, list[Delta]] = {}
     for folder in folders:
-        found = _deltas(folder, tensors, renamed)
-        if found is None:
+        additions = _deltas(folder, tensors, renamed)
+        if additions is None:
             return None
-        for name, delta in found.items():
+        for name, delta in additions.items():
             deltas.setdefault(name, []).append(delta)
     return deltas
 
 
-def write(tensors: Layout, deltas: Deltas, folder: Path, how: How) -> None:
-    """Write the model with what the adapters add, in files of at most how.shard bytes."""
-    parts = list(_parts(tensors, how))
+def write(tensors: Layout, deltas: Deltas, folder: Path, options: WriteOptions) -> None:
+    """Write the model with its deltas added, in files of at most options.shard bytes."""
+    parts = list(_parts(tensors, options))
     total = len(tensors)
     done, places = 0, {}
     for number, names in enumerate(parts, start=1):
         file = WEIGHTS if len(parts) == 1 else f"model-{number:05d}-of-{len(parts):05d}.safetensors"
         content = {}
         for name, weight in read(names, tensors):
-            content[name] = _added(weight, deltas.get(name, ()), how)
+            content[name] = _add_deltas(weight, deltas.get(name, ()), options)
             places[name] = file
             done += 1
-            how.progress(done, total)
+            options.progress(done, total)
         save_file(content, folder / file, metadata={"format": "pt"})
     if len(parts) > 1:
-        size = sum(tensor.size_as(how.dtype) for tensor in tensors.values())
+        size = sum(tensor.size_as(options.dtype) for tensor in tensors.values())
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
         (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
-def _parts(tensors: Layout, how: How) -> Iterator[list[str]]:
-    """Names for each file, in the order of the model's own files; one too big is alone."""
+def _parts(tensors: Layout, options: WriteOptions) -> Iterator[list[str]]:
+    """Yield the names for each file, in the order of the model's own files; a tensor that is larger
+    than a file has one of its own."""
     part: list[str] = []
     filled = 0
     for name, tensor in tensors.items():
-        size = tensor.size_as(how.dtype)
-        if part and filled + size > how.shard:
+        size = tensor.size_as(options.dtype)
+        if part and filled + size > options.shard:
             yield part
             part, filled = [], 0
         part.append(name)
@@ -110,15 +118,17 @@ def _parts(tensors: Layout, how: How) -> Iterator[list[str]]:
     yield part
 
 
-def _added(weight: torch.Tensor, deltas: Sequence[Delta], how: How) -> torch.Tensor:
+def _add_deltas(
+    weight: torch.Tensor, deltas: Sequence[Delta], options: WriteOptions
+) -> torch.Tensor:
     own = weight.dtype
     if deltas:
-        weight = weight.to(how.device, torch.float32)
+        weight = weight.to(options.device, torch.float32)
         for delta in deltas:
-            up, down = (part.to(how.device, torch.float32) for part in (delta.up, delta.down))
+            up, down = (part.to(options.device, torch.float32) for part in (delta.up, delta.down))
             weight = weight + delta.scale * (up @ down)
     if weight.is_floating_point():
-        weight = weight.to("cpu", how.dtype or own)
+        weight = weight.to("cpu", options.dtype or own)
     return weight.contiguous()
 
 
@@ -145,17 +155,17 @@ def _deltas(folder: Path, tensors: Layout, renamed: Mapping[str, str]) -> dict[s
 
 
 def _settings(folder: Path) -> Any:
-    """The adapter's config, or None where it asks for more than plain LoRA."""
-    given = read_json(folder / "adapter_config.json")
-    if given.get("peft_type") != "LORA":
+    """The adapter's config, or None where it is not plain LoRA."""
+    config = read_json(folder / "adapter_config.json")
+    if config.get("peft_type") != "LORA":
         return None
     default = json.loads(json.dumps(LoraConfig().to_dict(), default=str))
     changed = [
         name
-        for name, value in given.items()
+        for name, value in config.items()
         if name not in UNIMPORTANT | {"peft_type"}
         and (name not in default or value != default[name])
     ]
     if changed:
         return None
-    return LoraConfig(**{name: given[name] for name in ("r", "lora_alpha", "use_rslora")})
+    return LoraConfig(**{name: config[name] for name in ("r", "lora_alpha", "use_rslora")})

@@ -1,4 +1,4 @@
-"""README.md of a run: what the model came from, how it was trained, what came out."""
+"""The model card (README.md) of a run: base model, data, arguments and results."""
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +18,7 @@ def write(folder: Path, values: Arguments, results: Mapping[str, float], base: s
 
     `base` is the hub id or the folder of the model that was trained.
     """
-    base = public(base)
+    base = public_name(base)
     head = {
         "base_model": base,
         "library_name": "peft" if is_adapter(values.finetuning_type) else "transformers",
@@ -31,25 +31,25 @@ def write(folder: Path, values: Arguments, results: Mapping[str, float], base: s
         f"{base}, fine-tuned with Tuneboard ({values.stage}, {values.finetuning_type}).",
         "## Data",
         f"- trained on: {values.dataset or values.tokenized_path}\n"
-        f"- evaluated on: {_evaluated(values)}",
+        f"- evaluated on: {_evaluation_data(values)}",
         "## Arguments",
         f"```yaml\n{to_yaml(values.as_mapping(), 'train')}```",
         "## Results",
         _table(results),
         "## Versions",
-        "\n".join(f"- {name} {found}" for name in PACKAGES if (found := _version(name))),
+        "\n".join(f"- {name} {installed}" for name in PACKAGES if (installed := _version(name))),
         "## Use",
         f"```python\n{_code(values)}\n```",
     ]
     (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
-def public(base: str) -> str:
-    """A base model as a card names it: cards are published, so no folders of this machine."""
+def public_name(base: str) -> str:
+    """The name of a base model without folders of this machine, since cards are published."""
     return Path(base).name if Path(base).is_absolute() else base
 
 
-def _evaluated(values: Arguments) -> str:
+def _evaluation_data(values: Arguments) -> str:
     if values.eval_dataset:
         return values.eval_dataset
     return f"val_size {values.val_size}" if values.val_size else "nothing"

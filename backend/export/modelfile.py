@@ -1,7 +1,7 @@
-"""Ollama's Modelfile for an exported folder: how to make a prompt, where to stop, how much to keep.
+"""Ollama's Modelfile for an exported folder: prompt template, stop texts and context length.
 
-Nothing is looked up by the model's name: the chat template is rendered with marked texts, and what
-it wrote around them becomes Ollama's (Go) template.
+Nothing is looked up by the model's name: the chat template is rendered with marked texts, and the
+text around them becomes Ollama's (Go) template.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ SYSTEM, FIRST, REPLY, SECOND = "System-2841", "First-2841", "Reply-2841", "Secon
 
 @dataclass(frozen=True)
 class Around:
-    """What a chat template writes around the texts of a conversation.
+    """The texts that a chat template writes around those of a conversation.
 
     system_head, system_tail   before the system text, and between it and the first question; None
                                where the template has no place for it
@@ -45,14 +45,14 @@ class Around:
 
 
 def modelfile(template: Template, values: Arguments, context: int) -> str:
-    """The text of a Modelfile for the folder it lies in; `context` is the range in tokens."""
+    """The text of a Modelfile for its own folder; `context` is the context length in tokens."""
     lines = ["FROM ."]
     around = surroundings(template)
     if around is not None:
         lines.append(f'TEMPLATE """{go_template(around)}"""')
     if values.default_system:
-        lines.append(f'SYSTEM """{_unquoted(str(values.default_system))}"""')
-    lines += [f'PARAMETER stop "{_escaped(stop)}"' for stop in template.ends]
+        lines.append(f'SYSTEM """{_break_quotes(str(values.default_system))}"""')
+    lines += [f'PARAMETER stop "{_escape(stop)}"' for stop in template.ends]
     lines.append(f"PARAMETER num_ctx {min(context, CONTEXT)}")
     return "\n\n".join(lines[:-1]) + f"\n{lines[-1]}\n"
 
@@ -60,7 +60,7 @@ def modelfile(template: Template, values: Arguments, context: int) -> str:
 def surroundings(template: Template) -> Around | None:
     """The parts of a chat template, or None where it is too unusual to be taken apart."""
     talk = [_message("user", FIRST), _message("assistant", REPLY), _message("user", SECOND)]
-    told = [_message("system", SYSTEM), _message("user", FIRST)]
+    with_system = [_message("system", SYSTEM), _message("user", FIRST)]
     begin = _begin(template.tokenizer)
     try:
         head, answered, between, asked = _split(template, talk, (FIRST, REPLY, SECOND))
@@ -70,8 +70,8 @@ def surroundings(template: Template) -> Around | None:
     rest = (answered[len(same) :], asked[len(same) :])
     plain = Around(begin(head), same, *rest, between)
     try:
-        system_head, system_tail, _ = _split(template, told, (SYSTEM, FIRST))
-        whole = template.write([told[0], *talk], None, add_generation_prompt=True)
+        system_head, system_tail, _ = _split(template, with_system, (SYSTEM, FIRST))
+        whole = template.write([with_system[0], *talk], None, add_generation_prompt=True)
     except RENDER_ERRORS:
         return plain
     late = whole.find(FIRST) < whole.find(SYSTEM)
@@ -81,7 +81,7 @@ def surroundings(template: Template) -> Around | None:
 
 
 def go_template(around: Around) -> str:
-    """The same as a template for Ollama, over its .Messages."""
+    """The same texts as a template for Ollama, over its .Messages."""
     head, between = _literal(around.head), _literal(around.between)
     reply = f"{_literal(around.reply_head)}{{{{ .Content }}}}"
     tail = _literal(around.question_tail)
@@ -121,19 +121,19 @@ def _message(role: Any, content: str) -> Any:
 
 
 def _split(template: Template, messages: list[Any], marks: tuple[str, ...]) -> list[str]:
-    """What is written before, between and behind the marks. Raises ValueError if one is missing."""
+    """Split a rendering at the marks. Raises ValueError if one is missing."""
     rest = template.write(messages, None, add_generation_prompt=True)
     parts = []
     for mark in marks:
-        before, found, rest = rest.partition(mark)
-        if not found:
+        before, separator, rest = rest.partition(mark)
+        if not separator:
             raise ValueError(f"{mark} is not in the rendering")
         parts.append(before)
     return [*parts, rest]
 
 
 def _begin(tokenizer: Any) -> Callable[[str], str]:
-    """Take away the begin token where the tokenizer adds it by itself: Ollama's does so, too."""
+    """A function that removes the begin token where the tokenizer adds it, as Ollama's does."""
     begin = tokenizer.bos_token_id
     if begin is None or tokenizer("a")["input_ids"][:1] != [begin]:
         return lambda text: text
@@ -141,13 +141,13 @@ def _begin(tokenizer: Any) -> Callable[[str], str]:
 
 
 def _literal(text: str) -> str:
-    """Text that Go's template engine and the Modelfile's quotes leave alone."""
-    return _unquoted(text).replace("{{", '{{ "{{" }}')
+    """Escape text for Go's template engine and the Modelfile's quotes."""
+    return _break_quotes(text).replace("{{", '{{ "{{" }}')
 
 
-def _unquoted(text: str) -> str:
+def _break_quotes(text: str) -> str:
     return text.replace('"""', '"\u200b""')
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

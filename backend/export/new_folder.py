@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all: built in a hidden place beside it, then renamed."""
+"""Create a folder that appears whole or not at all: it is built in a hidden place, then renamed."""
 
 import fcntl
 import os
@@ -19,15 +19,15 @@ SMALL_FILES = 50_000_000  # bytes: room for tokenizer and configs
 
 @contextmanager
 def scratch(target: Path, occupied: Callable[[], None]) -> Iterator[Path]:
-    """An empty folder on the disk of `target` to build in; removed at the end, whatever happened.
+    """An empty folder on the disk of `target` to build in; it is removed at the end in any case.
 
-    Only one process at a time has it: another calls `occupied` (which may raise) and waits. What a
-    killed process left is removed by the next. The folder to be published goes inside it, so that
-    no list of model folders shows it half-made. Raises OSError.
+    Only one process at a time has it: another calls `occupied` (which may raise) and waits, and
+    the next removes files of a killed one. The folder to be published goes inside it, so that no
+    list of model folders shows it half-made. Raises OSError.
     """
     part = target.with_name(f".{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle = _locked(part, occupied)
+    handle = _lock_folder(part, occupied)
     try:
         for path in part.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -41,8 +41,8 @@ def scratch(target: Path, occupied: Callable[[], None]) -> Iterator[Path]:
 def new_model_folder(values: Arguments, target: Path, size: int) -> Iterator[Path]:
     """A folder to fill with a model of `size` bytes, which is `target` (export_dir) at the end.
 
-    Raises UsageError where the place is taken, also where it was taken meanwhile, or cannot be
-    written; DiskFullError.
+    Raises UsageError where the place is taken (also meanwhile) or cannot be written, and
+    DiskFullError.
     """
     try:
         with scratch(target, lambda: _refuse("export_dir_busy", target)) as part:
@@ -56,10 +56,10 @@ def new_model_folder(values: Arguments, target: Path, size: int) -> Iterator[Pat
 
 
 def require_free(values: Arguments) -> None:
-    """Raises UsageError where export_dir cannot be what is to be made."""
-    wrong = preflight.check_export(values)
-    if wrong:
-        raise UsageError(*wrong)
+    """Raises UsageError where export_dir cannot be created."""
+    problems = preflight.check_export(values)
+    if problems:
+        raise UsageError(*problems)
 
 
 def publish(made: Path, target: Path) -> None:
@@ -91,7 +91,7 @@ def require_room(target: Path, size: int) -> None:
 
 
 def _explain(error: OSError, target: Path, size: int) -> TuneboardError:
-    """Why a folder with weights of `size` bytes could not be written."""
+    """The error to raise where a folder with weights of `size` bytes could not be written."""
     if is_disk_full(error):
         return _full(target, size)
     params = {"path": str(target), "reason": error.strerror or str(error)}
@@ -99,7 +99,7 @@ def _explain(error: OSError, target: Path, size: int) -> TuneboardError:
 
 
 def gigabytes(size: int) -> str:
-    """Bytes as the sizes of models are told."""
+    """A size in bytes as text in units of 10^9 bytes."""
     return f"{size / 1e9:.2f} GB"
 
 
@@ -118,8 +118,11 @@ def _free(target: Path) -> int:
     return shutil.disk_usage(place).free
 
 
-def _locked(part: Path, occupied: Callable[[], None]) -> int:
-    """A lock on the folder itself: it ends with the process, and leaves no file behind."""
+def _lock_folder(part: Path, occupied: Callable[[], None]) -> int:
+    """Lock the folder itself, so that the lock ends with the process and leaves no file.
+
+    Returns the open file descriptor that holds the lock.
+    """
     while True:
         part.mkdir(exist_ok=True)
         try:
@@ -130,7 +133,7 @@ def _locked(part: Path, occupied: Callable[[], None]) -> int:
             _lock(handle, occupied)
             if os.path.samestat(os.fstat(handle), part.stat()):
                 return handle
-        except FileNotFoundError:  # the process that was waited for has removed it: lock the next
+        except FileNotFoundError:  # the process before has removed the folder: lock a new one
             pass
         except BaseException:
             os.close(handle)

@@ -1,4 +1,4 @@
-"""What a model is asked from Python, and its reply as text."""
+"""Requests to a model from Python, and its reply as text."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from backend.model.checks import tell
 from backend.tuner import names
 
 POLL_S = 0.1
-OWN = ("seed", "stop")  # of OpenAI's API, given on as they are
+OWN = ("seed", "stop")  # of OpenAI's API, passed on as they are
 # Arguments of the table -> what the API calls them.
 SENT = {
     "max_new_tokens": "max_tokens",
@@ -24,18 +24,18 @@ Messages = list[dict[str, Any]]
 def request(
     messages: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]
 ) -> tuple[Messages, dict[str, Any]]:
-    """The conversation, and how its answer is drawn, as the API takes them.
+    """Build the conversation and the request body, which says how the answer is drawn.
 
-    Raises UsageError: an option that is none, or that is about how the model is loaded.
+    Raises UsageError for an unknown option, and for one that is about how the model is loaded.
     """
-    given = dict(options)
-    system = given.pop("system", None)
+    left = dict(options)
+    system = left.pop("system", None)
     talk = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
     turns = [dict(turn) for turn in talk]
     if system is not None:
         turns.insert(0, {"role": "system", "content": str(system)})
-    body = {name: given.pop(name) for name in OWN if name in given}
-    raw = names.rows_of(given, "api")
+    body = {name: left.pop(name) for name in OWN if name in left}
+    raw = names.table_arguments(left, "api")
     values, problems = parse(raw, "api")
     wrong = errors(problems) or [
         Problem(code="tuner_not_of_answer", field=name)
@@ -51,7 +51,7 @@ def request(
 
 
 def await_ready(server: ModelServer) -> None:
-    """Wait until the model is loaded, and tell its notices. Raises ModelError with the reason."""
+    """Wait until the model is loaded, and print its notices. Raises ModelError with the reason."""
     while (status := server.status()).state == "loading":
         time.sleep(POLL_S)
     if status.state != "ready":
@@ -60,7 +60,7 @@ def await_ready(server: ModelServer) -> None:
 
 
 def pieces(server: ModelServer, talk: Messages, body: Mapping[str, Any]) -> Iterator[str]:
-    """The text of an answer as it comes; a thought is no part of it."""
+    """Yield the text of an answer as it comes, without what the model thinks first."""
     for delta in server.deltas(server.models()[0], talk, body):
         if delta.get("content"):
             yield delta["content"]

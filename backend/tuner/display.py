@@ -1,4 +1,4 @@
-"""Where a person sees how a run goes: a live table in a notebook, plain lines elsewhere."""
+"""Show the progress of a run: a live table in a notebook, plain lines elsewhere."""
 
 import html
 import sys
@@ -13,7 +13,7 @@ from backend.contract.runs import run_words
 from backend.contract.runs.run_folder import RunView
 
 LANGUAGE = DEFAULT_LANGUAGE
-FIGURES = ("loss", "eval_loss", "learning_rate")
+METRICS = ("loss", "eval_loss", "learning_rate")
 SHOWN = 12  # newest rows in a notebook's table
 
 
@@ -21,31 +21,31 @@ class Display(Protocol):
     """Shows a run as it goes."""
 
     def show(self, view: RunView, rows: Sequence[Row]) -> None:
-        """Show the run: all its metric rows so far."""
+        """Show the state of the run and all its metric rows so far."""
 
 
-def display_of_this_place() -> Display:
-    """The notebook's display in a notebook, else lines on standard error."""
+def choose_display() -> Display:
+    """A display for notebooks in a notebook, else lines on standard error."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return Notebook() if hasattr(shell, "kernel") else Lines()
 
 
 class Lines:
-    """A line for each new state, logged step and notice."""
+    """Prints a line for each new state, logged step and notice."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
         self._state = ""
         self._shown = 0
 
     def show(self, view: RunView, rows: Sequence[Row]) -> None:
-        """Print what is new, the folder first."""
+        """Print what is new since the last call; the first call prints the folder."""
         if not self._state:
             say(t("cli.run_folder", folder=str(view.path)), sys.stderr)
         for notice in (*view.notices, *view.silence):
-            if notice.text() not in self._said:
-                self._said.add(notice.text())
+            if notice.text() not in self._printed:
+                self._printed.add(notice.text())
                 say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
         for row in rows[min(self._shown, len(rows)) :]:
             say(_line(view, row), sys.stderr)
@@ -57,14 +57,14 @@ class Lines:
 
 
 class Notebook:
-    """One output of a cell that is drawn anew: state, progress bar, newest figures, notices."""
+    """Redraws one output of a cell: state, progress bar, newest metrics, notices."""
 
     def __init__(self) -> None:
         self._handle: Any = None
         self._drawn = ""
 
     def show(self, view: RunView, rows: Sequence[Row]) -> None:
-        """Draw the run where it has changed."""
+        """Draw the run again if something has changed."""
         from IPython.display import HTML, display
 
         drawn = page(view, rows)
@@ -76,46 +76,46 @@ class Notebook:
 
 
 def page(view: RunView, rows: Sequence[Row]) -> str:
-    """A run as HTML; every text in it is escaped."""
+    """The HTML of a run; every text in it is escaped."""
     share, words = run_words.progress(view, rows, LANGUAGE)
-    parts = [f"<b>{_escaped(run_words.state(view, LANGUAGE))}</b> {_escaped(words)}"]
+    parts = [f"<b>{_escape(run_words.state(view, LANGUAGE))}</b> {_escape(words)}"]
     if share is not None:
         parts.append(f'<progress value="{share:.4f}" max="1" style="width:24em"></progress>')
-    figures = [name for name in FIGURES if any(getattr(row, name) is not None for row in rows)]
-    if figures:
-        heads = [t("chart.step", LANGUAGE), *(_title(name) for name in figures)]
+    columns = [name for name in METRICS if any(getattr(row, name) is not None for row in rows)]
+    if columns:
+        heads = [t("chart.step", LANGUAGE), *(_title(name) for name in columns)]
         lines = [_cells("th", heads)]
         lines += [
-            _cells("td", [str(row.step), *(_figure(row, name) for name in figures)])
+            _cells("td", [str(row.step), *(_metric(row, name) for name in columns)])
             for row in rows[-SHOWN:]
         ]
         parts.append(f"<table>{''.join(lines)}</table>")
-    parts += [_escaped(notice.text()) for notice in (*view.notices, *view.silence)]
-    parts.append(_escaped(t("cli.run_folder", LANGUAGE, folder=str(view.path))))
+    parts += [_escape(notice.text()) for notice in (*view.notices, *view.silence)]
+    parts.append(_escape(t("cli.run_folder", LANGUAGE, folder=str(view.path))))
     return "".join(f"<div>{part}</div>" for part in parts)
 
 
 def _line(view: RunView, row: Row) -> str:
-    """How far the run was at a logged step, and its figures."""
+    """One line about a logged step: how far the run was, and its metrics."""
     then = replace(view, step=row.step, rows=(0, 0))
-    figures = [f"{_title(name)} {_figure(row, name)}" for name in FIGURES if _figure(row, name)]
+    metrics = [f"{_title(name)} {_metric(row, name)}" for name in METRICS if _metric(row, name)]
     step = [] if view.total_steps else [f"{_title('step')} {row.step}"]
     words = run_words.progress(then, [row], LANGUAGE).words
-    return " · ".join(filter(None, [*step, words, *figures]))
+    return " · ".join(filter(None, [*step, words, *metrics]))
 
 
 def _title(name: str) -> str:
     return t("tuner.eval_loss" if name == "eval_loss" else f"chart.{name}", LANGUAGE)
 
 
-def _figure(row: Row, name: str) -> str:
+def _metric(row: Row, name: str) -> str:
     value = getattr(row, name)
     return "" if value is None else f"{value:.4g}"
 
 
 def _cells(kind: str, texts: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{kind}>{_escaped(text)}</{kind}>' for text in texts)}</tr>"
+    return f"<tr>{''.join(f'<{kind}>{_escape(text)}</{kind}>' for text in texts)}</tr>"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return html.escape(text)

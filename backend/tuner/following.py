@@ -1,4 +1,4 @@
-"""A run followed from Python until it ends, and the error that its failure is."""
+"""Follow a run from Python until it ends, and raise its failure as an error."""
 
 import sys
 import time
@@ -21,7 +21,7 @@ from backend.contract.base.texts import t
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import METRICS, RunView, State
-from backend.tuner.display import display_of_this_place
+from backend.tuner.display import choose_display
 
 POLL_S = 0.2
 ERRORS = {
@@ -38,12 +38,12 @@ ERRORS = {
 
 
 def follow(folder: Path) -> RunView:
-    """Wait for the end of a run while its progress is shown; the run as it has ended.
+    """Wait for the end of a run and show its progress meanwhile; returns the ended run.
 
     The first KeyboardInterrupt asks it to save and stop, and is waited for; the second leaves it
     running and is raised. Raises the run's own reason where it has failed.
     """
-    display, asked = display_of_this_place(), False
+    display, asked = choose_display(), False
     rows: list[Row] = []
     offset = 0
     while True:
@@ -69,7 +69,7 @@ def follow(folder: Path) -> RunView:
 
 
 def require_success(view: RunView) -> None:
-    """Raises the reason of a run that has ended otherwise than by success or a stop."""
+    """Raises the run's own error unless it has succeeded or was stopped."""
     if view.state in {State.SUCCEEDED, State.STOPPED}:
         return
     reason = view.reason or Problem(code="run_failed", params={"code": 1})

@@ -1,4 +1,4 @@
-"""Which figures of an evaluation are meant by the names of metrics."""
+"""The names of metrics that an evaluation takes, and where their results stand."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,7 +6,7 @@ from backend.contract.arguments.arguments import suggest
 from backend.contract.base.problems import Problem, UsageError
 
 ROUGE = {f"predict_rouge-{kind}": f"rouge-{kind}" for kind in ("1", "2", "l")}
-# Name of a metric -> figures in all_results.json -> their names in an Evaluation.
+# Name of a metric -> names in all_results.json -> names in an Evaluation.
 METRICS: Mapping[str, Mapping[str, str]] = {
     "bleu": {"predict_bleu-4": "bleu-4"},
     "bleu-4": {"predict_bleu-4": "bleu-4"},
@@ -21,7 +21,7 @@ METRICS: Mapping[str, Mapping[str, str]] = {
 
 
 PREDICTED = tuple(figure for each in METRICS.values() for figure in each if "predict_" in figure)
-# Stage -> the figures that an evaluation in it has.
+# Stage -> the results that an evaluation in it has, by their names in all_results.json.
 MEASURED: Mapping[str, Sequence[str]] = {
     "sft": (*PREDICTED, "eval_loss", "eval_perplexity"),
     "pt": ("eval_loss", "eval_perplexity"),
@@ -29,34 +29,34 @@ MEASURED: Mapping[str, Sequence[str]] = {
 }
 
 
-def require_measured(figures: Mapping[str, str], stage: str) -> None:
-    """Raises UsageError where an evaluation in this stage has not all of the figures."""
-    measured = MEASURED.get(stage, figures)
-    missing = [ours for figure, ours in figures.items() if figure not in measured]
+def require_measured(wanted: Mapping[str, str], stage: str) -> None:
+    """Raises UsageError where an evaluation in this stage lacks some of the wanted results."""
+    measured = MEASURED.get(stage, wanted)
+    missing = [ours for figure, ours in wanted.items() if figure not in measured]
     if missing:
         choices = [name for name, each in METRICS.items() if set(each) <= set(measured)]
         params = {"names": ", ".join(missing), "stage": stage, "choices": ", ".join(choices)}
         raise UsageError(Problem(code="tuner_metric_stage", field="metrics", params=params))
 
 
-def figures_of(metrics: str | Sequence[str]) -> dict[str, str]:
-    """The figures of all_results.json that the names of metrics mean, with their names here.
+def result_names(metrics: str | Sequence[str]) -> dict[str, str]:
+    """The names in all_results.json of the metrics, each with its name in an Evaluation.
 
-    Raises UsageError for a name that is none, with a near one, and where there is no name.
+    Raises UsageError for an unknown name, with a similar one, and where there is no name.
     """
     several = isinstance(metrics, Iterable) and not isinstance(metrics, str)
-    asked = list(metrics) if several else [metrics]
-    known = {_folded(name): figures for name, figures in METRICS.items()}
-    problems = [_unknown(name) for name in asked if _folded(name) not in known]
-    if not asked:
+    names = list(metrics) if several else [metrics]
+    known = {_fold_name(name): figures for name, figures in METRICS.items()}
+    problems = [_unknown(name) for name in names if _fold_name(name) not in known]
+    if not names:
         problems = [_unknown(metrics)]
     if problems:
         raise UsageError(*problems)
-    return {figure: ours for name in asked for figure, ours in known[_folded(name)].items()}
+    return {figure: ours for name in names for figure, ours in known[_fold_name(name)].items()}
 
 
-def _folded(name: object) -> str:
-    """rougeL, rouge_l and rouge-l are one name."""
+def _fold_name(name: object) -> str:
+    """A name without case, hyphens and underscores: rougeL, rouge_l and rouge-l are one."""
     return str(name).lower().replace("-", "").replace("_", "")
 
 

@@ -1,4 +1,4 @@
-"""The names of arguments that tutorials and other libraries use in Python, as rows of the table.
+"""The names that tutorials and other libraries give to arguments, as names of our table.
 
 Names of Hugging Face's TrainingArguments and of LLaMA-Factory are known to the table itself (see
 backend.contract.arguments.foreign); here are those that only make sense where values are Python
@@ -17,7 +17,7 @@ from backend.contract.arguments.foreign.spellings import HINTS
 from backend.contract.base.problems import Problem, UsageError
 
 TASKS = ("train", "eval", "chat", "api", "export")
-# Other names -> the row of the table.
+# Other names -> the argument of the table.
 SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("model", "model_name", "model_path"), "model_name_or_path"),
     **{f"train_{what}": "dataset" for what in ("data", "dataset", "file")},
@@ -49,32 +49,32 @@ SWITCHES: Mapping[str, Mapping[bool, Values]] = {
 }
 
 
-def rows_of(given: Mapping[str, object], task: str) -> dict[str, object]:
-    """The raw values of a call by the names that the table knows.
+def table_arguments(call: Mapping[str, object], task: str) -> dict[str, object]:
+    """The raw values of a call by the names of the argument table.
 
-    Raises UsageError with every problem at once: a name that nobody has (with a near one), two
-    names for one row with different values, a switch that is neither true nor false.
+    Raises UsageError with every problem at once: an unknown name (with a similar one), two names
+    for one argument with different values, a switch that is neither true nor false.
     """
     raw: dict[str, object] = {}
     origin: dict[str, str] = {}
     problems: list[Problem] = []
-    for name, value in given.items():
+    for name, value in call.items():
         meant = _meaning(name, value, task)
         if isinstance(meant, Problem):
             problems.append(meant)
             continue
-        for row, part in meant.items():
-            if row in raw and not _same(row, raw[row], part):
-                params = {"other": origin[row]}
+        for canonical, part in meant.items():
+            if canonical in raw and not _same(canonical, raw[canonical], part):
+                params = {"other": origin[canonical]}
                 problems.append(Problem(code="given_twice", field=name, params=params))
-            raw[row], origin[row] = part, name
+            raw[canonical], origin[canonical] = part, name
     if problems:
         raise UsageError(*problems)
     return raw
 
 
-def known_to(task: str, raw: Mapping[str, object]) -> dict[str, object]:
-    """Of raw values those that a task takes."""
+def arguments_taken_by(task: str, raw: Mapping[str, object]) -> dict[str, object]:
+    """Those of the raw values that a task takes."""
     return {
         name: value
         for name, value in raw.items()
@@ -83,10 +83,10 @@ def known_to(task: str, raw: Mapping[str, object]) -> dict[str, object]:
 
 
 def require_known(raw: Mapping[str, object]) -> None:
-    """Raises UsageError for each name that no task takes, or value that its row refuses."""
+    """Raises UsageError for each name that no task takes, and each value that is not valid."""
     problems: list[Problem] = []
     for name, value in raw.items():
-        takers = [task for task in TASKS if known_to(task, {name: value})]
+        takers = [task for task in TASKS if arguments_taken_by(task, {name: value})]
         problems += arguments.parse({name: value}, takers[0] if takers else "train")[1]
     errors = [problem for problem in problems if not problem.notice]
     if errors:
@@ -94,7 +94,7 @@ def require_known(raw: Mapping[str, object]) -> None:
 
 
 def _meaning(name: str, value: object, task: str) -> dict[str, object] | Problem:
-    """What a name and its value stand for, by rows; or the problem with them."""
+    """The arguments of the table that a name and its value stand for, or the problem with them."""
     if name in SWITCHES:
         on = _switch(value)
         if on is None:
@@ -110,17 +110,17 @@ def _meaning(name: str, value: object, task: str) -> dict[str, object] | Problem
 
 
 def _near(name: str, task: str) -> str:
-    """The name that was probably meant, among those that only Python has and those of the table;
-    "" where it is the table that says so."""
+    """The name that was probably meant, if only Python has it; "" where it is one of the table's,
+    which suggests it by itself."""
     own = [*SYNONYMS, *SYNONYMS_OF.get(task, {}), *SWITCHES]
-    table = [row.name for row in arguments.fields_of(task)]
+    table = [field.name for field in arguments.fields_of(task)]
     near = arguments.suggest(name, [*own, *table])
     return near if near in own else ""
 
 
 def _plain(value: object) -> object:
-    """A path as the text that it is, an enum (as transformers has) as its value, a number of numpy
-    as one of Python."""
+    """Turn a path into its text, an enum (as transformers has) into its value, and a number of
+    numpy into one of Python."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Enum):
@@ -135,7 +135,9 @@ def _switch(value: object) -> bool | None:
     return word in TRUE if word in TRUE | FALSE else None
 
 
-def _same(row: str, one: object, other: object) -> bool:
-    if row in FIELDS and FIELDS[row].kind == "choice":
-        return str(one).lower() == str(other).lower()
-    return one is other or (isinstance(one, Value) and isinstance(other, Value) and one == other)
+def _same(argument: str, first: object, second: object) -> bool:
+    if argument in FIELDS and FIELDS[argument].kind == "choice":
+        return str(first).lower() == str(second).lower()
+    return first is second or (
+        isinstance(first, Value) and isinstance(second, Value) and first == second
+    )

@@ -1,4 +1,4 @@
-"""What a training and an evaluation started in Python have come to: read from their folders."""
+"""Results of trainings and evaluations that were started in Python, read from their folders."""
 
 import json
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ PREDICTIONS = "generated_predictions.jsonl"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """A training as it stood when this was read.
+    """The state of a training at the time of reading.
 
     folder       the run's own folder: a valid model (or adapter) path once it has ended
     state        SUCCEEDED, STOPPED, or RUNNING where it was not waited for
     step         optimiser steps done, of `total_steps` (0 where that is not known)
-    metrics      the final figures of all_results.json: train_loss, eval_loss, tokens ...
+    metrics      the final results in all_results.json: train_loss, eval_loss, tokens ...
     log_history  a mapping for each logged step, oldest first: step, loss, learning_rate ...
     notices      what was worth saying of the run, in words
     """
@@ -35,7 +35,7 @@ class TrainResult:
 
     @classmethod
     def read(cls, folder: Path) -> "TrainResult":
-        """The training in a folder as it stands now."""
+        """Read the present state of the training in a folder."""
         view = run_folder.read(folder)
         rows, _ = metrics.read(folder / METRICS)
         return cls(
@@ -43,7 +43,7 @@ class TrainResult:
             state=view.state.value,
             step=view.step,
             total_steps=view.total_steps,
-            metrics=_figures(folder),
+            metrics=_metrics(folder),
             log_history=tuple(json.loads(metrics.written(row)) for row in rows),
             notices=tuple(notice.text() for notice in view.notices),
         )
@@ -51,10 +51,10 @@ class TrainResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What an evaluation has measured.
+    """The results of an evaluation.
 
     folder       the run's own folder
-    metrics      the figures that were asked for: bleu-4 and rouge-1, rouge-2, rouge-l (0 to 100),
+    metrics      the metrics that were asked for: bleu-4 and rouge-1, rouge-2, rouge-l (0 to 100),
                  exact_match (percent), loss (nats a token), perplexity
     predictions  a mapping for each row of the test data, in its order: prompt, label, predict
     """
@@ -65,16 +65,16 @@ class Evaluation:
 
     @classmethod
     def read(cls, folder: Path, names: Mapping[str, str]) -> "Evaluation":
-        """The evaluation in a folder; `names`: the figures of all_results.json -> ours."""
-        figures = _figures(folder)
+        """Read the evaluation in a folder; `names` maps names in all_results.json to ours."""
+        measured = _metrics(folder)
         return cls(
             folder=folder,
-            metrics={ours: figures[name] for name, ours in names.items() if name in figures},
+            metrics={ours: measured[name] for name, ours in names.items() if name in measured},
             predictions=tuple(_predictions(folder / PREDICTIONS)),
         )
 
 
-def _figures(folder: Path) -> dict[str, float]:
+def _metrics(folder: Path) -> dict[str, float]:
     rows = read_json(folder / RESULTS)
     return {name: value for name, value in rows.items() if isinstance(value, int | float)}
 

@@ -1,8 +1,8 @@
-"""Data given in Python as names of data sets: what is no file yet becomes one, in data/tuner.
+"""Turn data from Python into names of data sets; rows become a file in data/tuner.
 
-A file there is named for its content, so the same rows are one file however often they are given,
-and a run that is resumed finds them. A layout that training does not tell from the rows alone is
-entered in dataset_info.json.
+A file there is named for its content, so the same rows always make the same file, and a run that is
+resumed finds them. A layout that training cannot infer from the rows alone is entered in
+dataset_info.json.
 """
 
 import hashlib
@@ -24,30 +24,31 @@ from backend.datafiles.samples import Sample, sample
 from backend.model.checks import tell
 
 FOLDER = "tuner"  # in the folder of data sets
-LEAST = 0.5  # confidence with which a layout is taken without being asked for
-# The libraries whose frames are known, and the method (with its arguments) that gives their rows.
+LEAST = 0.5  # confidence (0 to 1) from which a proposed layout is taken
+# The libraries whose frames can be read, and the method (with its arguments) that gives the rows.
 FRAMES = {"pandas": ("to_dict", "records"), "polars": ("to_dicts",), "pyarrow": ("to_pylist",)}
 
 
-def named(given: object, field: str, dataset_dir: Value, stage: str = "sft") -> str:
-    """The names and paths, joined by commas, that data given for an argument stands for.
+def set_names(data: object, field: str, dataset_dir: Value, stage: str = "sft") -> str:
+    """The names and paths of data sets, joined by commas, for the data of an argument.
 
-    `stage` is the one that reads it. Text and paths are names; a list of them is several sets.
+    `stage` is the stage that reads the data. Text and paths are names; a list of them is several
+    sets.
     Rows are a list of mappings, a mapping of columns, a datasets.Dataset in any format, a dataset
     of torch, or a frame of pandas, polars or pyarrow. Raises DataError: no rows, a row that is no
     mapping, a value that JSON has nothing for, columns that cannot be told, texts without a column.
     """
-    if isinstance(given, str | Path):
-        parts = [str(given)] if _is_file(str(given)) else dataset_info.names(str(given))
-    elif isinstance(given, list | tuple) and given and all(map(_is_name, given)):
-        parts = [str(part) for part in given]
+    if isinstance(data, str | Path):
+        parts = [str(data)] if _is_file(str(data)) else dataset_info.names(str(data))
+    elif isinstance(data, list | tuple) and data and all(map(_is_name, data)):
+        parts = [str(part) for part in data]
         _require_names(parts, field, dataset_dir)
     else:
         _require_folder(field, dataset_dir)
-        parts = [relative(_write(_rows(given, field), field, folder_of(dataset_dir)))]
+        parts = [relative(_write(_rows(data, field), field, folder_of(dataset_dir)))]
     if _is_hub(dataset_dir):
         return ",".join(parts)
-    return ",".join(_entered(part, field, dataset_dir, stage) for part in parts)
+    return ",".join(_enter(part, field, dataset_dir, stage) for part in parts)
 
 
 def _is_name(part: object) -> bool:
@@ -63,7 +64,7 @@ def _is_hub(dataset_dir: Value) -> bool:
 
 
 def _require_names(parts: Sequence[str], field: str, dataset_dir: Value) -> None:
-    """Raises DataError where of several strings none is a name, nor like one: they are texts."""
+    """Raises DataError where none of several strings names a data set: they are texts."""
     if not _is_hub(dataset_dir) and all(_names_nothing(part, field, dataset_dir) for part in parts):
         raise _wrong("tuner_texts", field, value=parts[0][:60])
 
@@ -82,8 +83,9 @@ def _require_folder(field: str, dataset_dir: Value) -> None:
         raise DataError(Problem(code="registry_no_folder", field=field, params=params))
 
 
-def _entered(name: str, field: str, dataset_dir: Value, stage: str) -> str:
-    """The name as it is where the stage tells the layout by itself, else that of its entry."""
+def _enter(name: str, field: str, dataset_dir: Value, stage: str) -> str:
+    """The name of a file as it is where the stage infers the layout, else the name of its new entry
+    in dataset_info.json. Raises DataError where the columns cannot be inferred."""
     if not _is_file(name):
         return name
     if "," in name:
@@ -92,22 +94,22 @@ def _entered(name: str, field: str, dataset_dir: Value, stage: str) -> str:
     unread = _unread(first, {}, stage)
     if unread is None:
         return name
-    found, _ = entering.proposed(Path(name))
-    if _unread(first, found.entry, stage):
+    proposal, _ = entering.proposed(Path(name))
+    if _unread(first, proposal.entry, stage):
         raise unread
     columns = ", ".join(map(str, first.rows[0]))[:200]
-    if found.confidence < LEAST:
+    if proposal.confidence < LEAST:
         raise _wrong("tuner_columns", field, file=name, columns=columns)
-    entry = {"file_name": entering.place(Path(name), dataset_dir), **found.entry}
+    entry = {"file_name": entering.place(Path(name), dataset_dir), **proposal.entry}
     chosen = _register(plain(Path(name).name.split(".")[0]), entry, dataset_dir)
-    told = ", ".join(f"{key}={column}" for key, column in found.columns.items())
-    params = {"file": name, "name": chosen, "columns": told}
+    columns_by_role = ", ".join(f"{key}={column}" for key, column in proposal.columns.items())
+    params = {"file": name, "name": chosen, "columns": columns_by_role}
     tell([Problem(code="tuner_registered", field=field, params=params, notice=True)])
     return chosen
 
 
 def _unread(first: Sample, entry: Mapping[str, object], stage: str) -> DataError | None:
-    """What keeps a stage from reading such rows under an entry; None where it reads them."""
+    """The error of a stage that reads the first rows under an entry; None where it can."""
     place = (first.file, first.lines[0])
     known = dataset_info.parsed(first.file, entry, Path(first.file))
     try:
@@ -118,7 +120,7 @@ def _unread(first: Sample, entry: Mapping[str, object], stage: str) -> DataError
 
 
 def _register(stem: str, entry: Mapping[str, object], dataset_dir: Value) -> str:
-    """The name of the entry in dataset_info.json, where it is put unless it is there."""
+    """Put an entry into dataset_info.json unless it is there; returns its name."""
     place = folder_of(dataset_dir) / dataset_info.REGISTRY
     known = dataset_info.content(place) if place.exists() else {}
     number, chosen = 1, stem
@@ -131,7 +133,7 @@ def _register(stem: str, entry: Mapping[str, object], dataset_dir: Value) -> str
 
 
 def _write(rows: Iterable[Mapping[str, Any]], field: str, folder: Path) -> Path:
-    """The file with these rows, a JSON object a line."""
+    """Write the rows to a file with one JSON object a line; returns its path."""
     lines = []
     for number, row in enumerate(rows, start=1):
         if isinstance(row, str):
@@ -153,29 +155,29 @@ def _write(rows: Iterable[Mapping[str, Any]], field: str, folder: Path) -> Path:
     return path
 
 
-def _rows(given: Any, field: str) -> Iterable[Any]:
-    """The rows of what holds some."""
-    if isinstance(given, Mapping):
-        return _of_columns(given, field)
-    library = type(given).__module__.partition(".")[0]
-    if library in FRAMES and hasattr(type(given), "columns"):
+def _rows(data: Any, field: str) -> Iterable[Any]:
+    """The rows of any object that holds some. Raises DataError for one that does not."""
+    if isinstance(data, Mapping):
+        return _of_columns(data, field)
+    library = type(data).__module__.partition(".")[0]
+    if library in FRAMES and hasattr(type(data), "columns"):
         method, *words = FRAMES[library]
-        convert = getattr(given, method, None)  # polars' LazyFrame has none
+        convert = getattr(data, method, None)  # polars' LazyFrame has none
         if convert is not None:
             rows: Iterable[Any] = convert(*words)
             return rows
-    if hasattr(type(given), "with_format"):
-        return _of_dataset(given)
-    if isinstance(given, Iterable):
-        return given
-    if hasattr(type(given), "__getitem__") and hasattr(type(given), "__len__"):  # torch's Dataset
-        return (given[index] for index in range(len(given)))
-    raise _wrong("tuner_data", field, kind=type(given).__name__)
+    if hasattr(type(data), "with_format"):
+        return _of_dataset(data)
+    if isinstance(data, Iterable):
+        return data
+    if hasattr(type(data), "__getitem__") and hasattr(type(data), "__len__"):  # torch's Dataset
+        return (data[index] for index in range(len(data)))
+    raise _wrong("tuner_data", field, kind=type(data).__name__)
 
 
 def _of_dataset(dataset: Any) -> Iterable[Any]:
-    """The rows of a datasets.Dataset or IterableDataset as values of Python, whatever they are
-    shown as; a transform of its user's own is kept, and so is a choice of columns."""
+    """The rows of a datasets.Dataset or IterableDataset as values of Python, whatever its format;
+    a transform of the user's own stays, and so does a choice of columns."""
     shown = getattr(dataset, "format", {})  # an IterableDataset has none, nor columns to choose
     if shown.get("type") == "custom":
         rows: Iterable[Any] = dataset
@@ -187,7 +189,7 @@ def _of_dataset(dataset: Any) -> Iterable[Any]:
 
 
 def _of_columns(columns: Mapping[Any, Any], field: str) -> Iterator[dict[str, Any]]:
-    """The rows of a mapping of columns, all of one length."""
+    """Yield the rows of a mapping of columns, which must be of one length."""
     columns = {name: _column(column) for name, column in columns.items()}
     if not all(isinstance(column, list) for column in columns.values()):
         raise _wrong("tuner_mapping", field, names=", ".join(map(str, columns))[:80])
@@ -221,7 +223,7 @@ def _or_none(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has for a value of numpy, a date, a path. Raises TypeError."""
+    """The JSON value for a value of numpy, a date or a path. Raises TypeError for others."""
     for method in ("tolist", "isoformat"):
         if hasattr(value, method):
             return getattr(value, method)()

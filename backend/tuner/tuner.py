@@ -1,4 +1,4 @@
-"""The object with which a model is tuned, scored, talked to and exported from Python."""
+"""The Python object that trains, scores, queries and exports a model."""
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from backend.contract.runs.run_folder import State
 from backend.model.checks import checked, tell
 from backend.tuner import answering, names, rows, trained
 from backend.tuner.following import follow
-from backend.tuner.metrics import figures_of, require_measured
+from backend.tuner.metrics import require_measured, result_names
 from backend.tuner.results import Evaluation, TrainResult
 
 SETS = ("dataset", "eval_dataset")
@@ -34,13 +34,13 @@ MODEL = {"model_name_or_path", "adapter_name_or_path"}
 
 
 class Tuner:
-    """One model on its way: train it, score it, talk to it, export it.
+    """Trains a model, scores it, talks to it and exports it.
 
     Every argument of `tuneboard train`, `eval`, `api` and `export` is taken by its name, by the
-    names of Hugging Face's TrainingArguments, and by those of backend.tuner.names; what is given
-    here holds for all stages, what is given to a method for that call. Work is done by the same
-    child processes as that of the command, in run folders in saves/: the page shows it, and it
-    goes on where the Python process dies.
+    names of Hugging Face's TrainingArguments, and by those of backend.tuner.names. Arguments of the
+    constructor hold for all stages, arguments of a method for that call. The same child processes
+    do the work as for the command, in run folders in saves/: the page shows them, and they go on
+    if the Python process dies.
 
     Wrong arguments raise UsageError, wrong data DataError, a model that cannot be loaded
     ModelError, a run that has failed the error that it failed with: all of them TuneboardError.
@@ -54,12 +54,12 @@ class Tuner:
     ) -> None:
         """`model`: a folder, a hub's id, or the name of a run; finetuning_type: lora unless given.
 
-        Raises UsageError for names that no stage takes, and for values that are wrong.
+        Raises UsageError for names that no stage takes, and for invalid values.
         """
         first = {"model": model, "finetuning_type": finetuning_type}
-        given = {name: value for name, value in first.items() if value is not None}
-        self._given = names.rows_of({**given, **arguments}, "train")
-        names.require_known({n: v for n, v in self._given.items() if n not in SETS})
+        positional = {name: value for name, value in first.items() if value is not None}
+        self._arguments = names.table_arguments({**positional, **arguments}, "train")
+        names.require_known({n: v for n, v in self._arguments.items() if n not in SETS})
         self._run: Path | None = None
         self._server: ModelServer | None = None
         self._end: Any = None
@@ -99,7 +99,7 @@ class Tuner:
         view = run_folder.read(folder)
         if not view.ended:
             raise RunFolderError(Problem(code="run_going_on", params={"path": str(folder)}))
-        raw = names.rows_of(arguments, "train")
+        raw = names.table_arguments(arguments, "train")
         raw = _with_sets(raw, view.arguments, str(view.arguments.get("stage") or "sft"))
         values, problems = resumed_run.arguments_of(view, raw)
         values = checked("train", {**values, **self._secrets()}, problems, tell_resumption)
@@ -126,17 +126,17 @@ class Tuner:
         model accuracy, margin. Without test_data the evaluation data of the training is used.
         Raises UsageError for a metric that is none, or that the stage does not have.
         """
-        figures = figures_of(metrics)
-        predicts = any(name.startswith("predict_") for name in figures)
-        measures = any(name.startswith("eval_") for name in figures)
+        wanted = result_names(metrics)
+        predicts = any(name.startswith("predict_") for name in wanted)
+        measures = any(name.startswith("eval_") for name in wanted)
         fixed = {"do_predict": predicts, "do_eval": measures}
-        given = {**_present({"test_data": test_data}), **fixed, **arguments}
-        raw, stage = self._raw("eval", given)
-        require_measured(figures, stage)
-        folder = launch.start("eval", _checked("eval", raw, stage))
+        call = {**_present({"test_data": test_data}), **fixed, **arguments}
+        raw, stage = self._raw("eval", call)
+        require_measured(wanted, stage)
+        folder = launch.start("eval", _check_values("eval", raw, stage))
         follow(folder)
-        evaluation = Evaluation.read(folder, figures)
-        missing = ", ".join(ours for ours in figures.values() if ours not in evaluation.metrics)
+        evaluation = Evaluation.read(folder, wanted)
+        missing = ", ".join(ours for ours in wanted.values() if ours not in evaluation.metrics)
         if missing:
             tell([Problem(code="tuner_not_measured", params={"names": missing}, notice=True)])
         return evaluation
@@ -153,7 +153,7 @@ class Tuner:
     def stream_chat(
         self, messages: str | Sequence[Mapping[str, Any]], **options: Any
     ) -> Iterator[str]:
-        """As `chat`, in pieces as they come; closing the iterator ends the answer."""
+        """Reply as `chat` does, in pieces as they come; closing the iterator ends the answer."""
         talk, body = answering.request(messages, options)
         return answering.pieces(self._serving(), talk, body)
 
@@ -184,19 +184,22 @@ class Tuner:
         self.close()
 
     def __repr__(self) -> str:
-        model, method = self._given.get("model_name_or_path"), self._given.get("finetuning_type")
+        model, method = (
+            self._arguments.get("model_name_or_path"),
+            self._arguments.get("finetuning_type"),
+        )
         return f"Tuner({model!r}, finetuning_type={method or 'lora'!r}, run={self._run})"
 
-    def _values(self, task: str, given: Mapping[str, object]) -> Values:
-        """The checked values of a task: what the Tuner was given, the newest training, the call."""
-        return _checked(task, *self._raw(task, given))
+    def _values(self, task: str, arguments: Mapping[str, object]) -> Values:
+        """The checked values of a task, from the constructor, the newest training and the call."""
+        return _check_values(task, *self._raw(task, arguments))
 
-    def _raw(self, task: str, given: Mapping[str, object]) -> tuple[dict[str, object], str]:
+    def _raw(self, task: str, arguments: Mapping[str, object]) -> tuple[dict[str, object], str]:
         """The raw values of a task, and its stage. Raises UsageError for all but wrong data."""
-        own = names.rows_of(given, task)
-        self._given |= {name: value for name, value in own.items() if _is_secret(name)}
+        own = names.table_arguments(arguments, task)
+        self._arguments |= {name: value for name, value in own.items() if _is_secret(name)}
         result = {} if task == "train" or own.keys() & MODEL else self._result()
-        raw = {**names.known_to(task, {**self._given, **result}), **own}
+        raw = {**names.arguments_taken_by(task, {**self._arguments, **result}), **own}
         values, problems = parse({n: v for n, v in raw.items() if n not in SETS}, task)
         wrong = errors(problems)
         if wrong:
@@ -213,11 +216,13 @@ class Tuner:
         return trained.arguments_of(view)
 
     def _secrets(self) -> Values:
-        return {name: str(value) for name, value in self._given.items() if _is_secret(name)}
+        return {name: str(value) for name, value in self._arguments.items() if _is_secret(name)}
 
     def _serving(self) -> ModelServer:
-        """The process that answers, once it does; another one where it has gone. Raises ModelError:
-        the model is not loaded."""
+        """The process that answers, when it is ready; a new one where it has failed.
+
+        Raises ModelError if the model cannot be loaded.
+        """
         if self._server is not None and self._server.status().state == "failed":
             self.close()
         if self._server is None:
@@ -236,16 +241,16 @@ class Tuner:
         return self._run
 
 
-def _present(given: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in given.items() if value is not None}
+def _present(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _is_secret(name: str) -> bool:
     return name in FIELDS and FIELDS[name].secret
 
 
-def _checked(task: str, raw: Mapping[str, object], stage: str) -> Values:
-    """The values of a task, its data in files; see backend.model.checks."""
+def _check_values(task: str, raw: Mapping[str, object], stage: str) -> Values:
+    """Write the data of a task into files and check its values; see backend.model.checks."""
     prepare()
     values, problems = parse(_with_sets(raw, raw, stage), task)
     return checked(task, values, problems, tell_resumption if task == "train" else None)
@@ -254,7 +259,7 @@ def _checked(task: str, raw: Mapping[str, object], stage: str) -> Values:
 def _with_sets(
     raw: Mapping[str, object], known: Mapping[str, object], stage: str
 ) -> dict[str, object]:
-    """The raw values with the names of data sets in place of data; `known`: all that is given."""
+    """The raw values with names of data sets in place of data; `known` has the dataset_dir."""
     place = None if known.get("dataset_dir") is None else str(known["dataset_dir"])
-    sets = {n: rows.named(raw[n], n, place, stage) for n in SETS if raw.get(n) is not None}
+    sets = {n: rows.set_names(raw[n], n, place, stage) for n in SETS if raw.get(n) is not None}
     return {**raw, **sets}

@@ -100,7 +100,7 @@ def test_merged_answers_as_base_and_adapter(
     assert (wanted - logits(plainly(tiny_model_dir))).abs().max() > 100 * TOLERANCE
     found = logits(plainly(run(adapter_name_or_path=adapter)))
     assert (found - wanted).abs().max() < TOLERANCE
-    is_plain = merging.plain([adapter], layout(tiny_model_dir), {}) is not None
+    is_plain = merging.plain_deltas([adapter], layout(tiny_model_dir), {}) is not None
     assert is_plain == (kind in PLAIN)
 
 
@@ -109,7 +109,7 @@ def test_both_ways_of_merging_agree(
 ) -> None:
     adapter = make_adapter(tiny_model_dir, tmp_path / "lora")
     streamed = run(adapter_name_or_path=adapter)
-    monkeypatch.setattr(merging, "plain", lambda *_: None)
+    monkeypatch.setattr(merging, "plain_deltas", lambda *_: None)
     whole = run(adapter_name_or_path=adapter, export_dir=tmp_path / "peft")
     assert {path.name for path in streamed.iterdir()} == {path.name for path in whole.iterdir()}
     one, other = plainly(streamed).state_dict(), plainly(whole).state_dict()

@@ -29,7 +29,7 @@ class Mapped(Dataset[Any]):
 
 def read(given: object) -> list[Any]:
     """The rows of the file that data given stands for."""
-    file = find(rows.named(given, "dataset", None))
+    file = find(rows.set_names(given, "dataset", None))
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 

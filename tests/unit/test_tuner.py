@@ -79,7 +79,7 @@ TAKEN: list[tuple[dict[str, Any], Values]] = [
 def test_each_name_is_taken() -> None:
     """The names that tutorials use, and their kin."""
     for given, meant in TAKEN:
-        values, problems = parse(names.rows_of(given, "train"), "train")
+        values, problems = parse(names.table_arguments(given, "train"), "train")
         assert errors(problems) == [], given
         assert {name: values[name] for name in meant} == meant, given
     assert len(TAKEN) == 35
@@ -181,30 +181,30 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_metrics_by_the_names_that_people_use() -> None:
-    assert metrics.figures_of("bleu") == {"predict_bleu-4": "bleu-4"}
-    assert list(metrics.figures_of(("bleu", "rouge")).values()) == [
+    assert metrics.result_names("bleu") == {"predict_bleu-4": "bleu-4"}
+    assert list(metrics.result_names(("bleu", "rouge")).values()) == [
         "bleu-4",
         "rouge-1",
         "rouge-2",
         "rouge-l",
     ]
     for name in ("rougeL", "rouge_l", "ROUGE-L"):
-        assert metrics.figures_of([name]) == {"predict_rouge-l": "rouge-l"}
-    assert metrics.figures_of(["loss", "perplexity"]) == {
+        assert metrics.result_names([name]) == {"predict_rouge-l": "rouge-l"}
+    assert metrics.result_names(["loss", "perplexity"]) == {
         "eval_loss": "loss",
         "eval_perplexity": "perplexity",
     }
     for wrong, near in (("blue", "bleu"), ("rouge-3", "rouge-l"), ("losses", "loss")):
         with pytest.raises(UsageError) as caught:
-            metrics.figures_of([wrong])
+            metrics.result_names([wrong])
         assert caught.value.problems[0].params["near"] == near
     for wrong in ("meteor", ""):
         with pytest.raises(UsageError):
-            metrics.figures_of(wrong)
+            metrics.result_names(wrong)
     nothing: tuple[Any, ...] = ((), [], None, 7)
     for chosen in nothing:
         with pytest.raises(UsageError) as caught:
-            metrics.figures_of(chosen)
+            metrics.result_names(chosen)
         assert f"metrics is {chosen}, but" in str(caught.value).replace("'", "")
         assert "bleu, bleu-4, rouge" in str(caught.value)
 

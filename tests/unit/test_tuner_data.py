@@ -50,7 +50,7 @@ def test_rows_of_every_kind_become_one_file(tuner_home: Path) -> None:
             }
         ),
     ]
-    found = {rows.named(each, "dataset", None) for each in kinds}
+    found = {rows.set_names(each, "dataset", None) for each in kinds}
     assert len(kinds) == 20
     assert len(found) == 1
     (name,) = found
@@ -60,13 +60,16 @@ def test_rows_of_every_kind_become_one_file(tuner_home: Path) -> None:
     frame = pandas.DataFrame(
         {"instruction": ["a", "b"], "input": [float("nan"), pandas.NA], "output": ["c", "d"]}
     )
-    assert [row["input"] for row in _read(rows.named(frame, "dataset", None))] == [None, None]
+    assert [row["input"] for row in _read(rows.set_names(frame, "dataset", None))] == [None, None]
     for splits in ({"train": frame}, datasets.DatasetDict(train=table), {"train": table}):
         with pytest.raises(DataError) as caught:
-            rows.named(splits, "dataset", None)
+            rows.set_names(splits, "dataset", None)
         assert caught.value.problems[0].code == "tuner_mapping"
     nested = {**ROWS[0], "meta": [{"x": numpy.array([1.0, numpy.nan])}, (pandas.NaT,)]}
-    assert _read(rows.named([nested], "dataset", None))[0]["meta"] == [{"x": [1.0, None]}, [None]]
+    assert _read(rows.set_names([nested], "dataset", None))[0]["meta"] == [
+        {"x": [1.0, None]},
+        [None],
+    ]
 
 
 def test_texts_are_rows_and_names_are_names(
@@ -109,15 +112,15 @@ def test_texts_are_rows_and_names_are_names(
 def test_names_and_files_stay_what_they_are(tuner_home: Path) -> None:
     other = tuner_home / "other.jsonl"
     other.write_text("\n".join(map(json.dumps, ROWS)))
-    assert rows.named("mine", "dataset", None) == "mine"
-    assert rows.named(["mine", other], "dataset", None) == f"mine,{other}"
-    assert rows.named("mine, other.jsonl", "dataset", None) == "mine,other.jsonl"
-    assert rows.named("org/set", "dataset", "ONLINE") == "org/set"
+    assert rows.set_names("mine", "dataset", None) == "mine"
+    assert rows.set_names(["mine", other], "dataset", None) == f"mine,{other}"
+    assert rows.set_names("mine, other.jsonl", "dataset", None) == "mine,other.jsonl"
+    assert rows.set_names("org/set", "dataset", "ONLINE") == "org/set"
     for suffix, text in ((".csv", "prompt,response\na,b\n"), (".txt", "A text.\n")):
         place = tuner_home / f"plain{suffix}"
         place.write_text(text)
         stage = "pt" if suffix == ".txt" else "sft"
-        assert rows.named(place, "dataset", None, stage) == str(place)
+        assert rows.set_names(place, "dataset", None, stage) == str(place)
 
 
 def test_columns_by_other_names_are_entered_once(
@@ -126,9 +129,9 @@ def test_columns_by_other_names_are_entered_once(
     """Said on standard error; the entry is used again, and nobody else's is changed."""
     place = tuner_home / "mine.csv"
     place.write_text("query,reply\nWhat is it?,It is a test.\nWhy?,So that it holds.\n")
-    first = rows.named(place, "dataset", None)
+    first = rows.set_names(place, "dataset", None)
     assert first == "mine-2"
-    assert rows.named(place, "dataset", None) == first
+    assert rows.set_names(place, "dataset", None) == first
     entry = dataset_info.find(first, None)
     assert entry.columns == {"prompt": "query", "response": "reply"}
     assert "registered as mine-2" in capsys.readouterr().err
@@ -151,5 +154,5 @@ def test_columns_by_other_names_are_entered_once(
 )
 def test_data_that_is_none_is_refused(given: object, code: str) -> None:
     with pytest.raises(DataError) as caught:
-        rows.named(given, "dataset", None)
+        rows.set_names(given, "dataset", None)
     assert caught.value.problems[0].code == code
