@@ -21,7 +21,7 @@ from backend.contract.launching import launch
 from backend.contract.preflight import installation
 from backend.contract.reference import asks_for_help, help_text
 from backend.contract.runs import resuming, run_folder
-from backend.model.checks import checked, tell
+from backend.model.checks import check_values, print_problems
 
 RUNS = ("train", "eval", "export", "vocab")
 # Libraries that warn, whenever they are imported, of what this machine lacks, asked for or not.
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return command(name, rest)
     except TuneboardError as error:
-        tell(error.problems)
+        print_problems(error.problems)
         return error.exit_code
 
 
@@ -64,13 +64,13 @@ def _values(
 ) -> tuple[str, Values]:
     """The subcommand and its checked values: eval in place of a train that only evaluates.
 
-    Raises as checks.checked does; `look` sees the values before what is wrong with the data.
+    Raises as checks.check_values does; `look` sees the values before what is wrong with the data.
     """
     values, problems = from_argv(words, task)
     if task == "train" and only_evaluates(values):
         task = "eval"
         values, problems = as_evaluation(words)
-    return task, checked(task, values, problems, look)
+    return task, check_values(task, values, problems, look)
 
 
 def _task(task: str, words: list[str]) -> int:
@@ -88,7 +88,7 @@ def _task(task: str, words: list[str]) -> int:
     goes_on = resuming.is_asked(arguments)
     told = log_size(output(arguments.output_dir)) if arguments.output_dir and goes_on else 0
     folder = launch.start(task, values)
-    tell(run_folder.read(folder).notices)
+    print_problems(run_folder.read(folder).notices)
     return follow(folder, told)
 
 

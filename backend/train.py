@@ -69,7 +69,7 @@ def run(values: Arguments, folder: Path) -> None:
     set_seed(args.seed)
     model = load.model(values, training=True, vocabulary=len(tokenizer))
     arguments.fit_model(args, model, report)
-    for notice in load.frozen_notices(model) + vocabulary.beyond(model, tokenizer):
+    for notice in load.frozen_notices(model) + vocabulary.missing_row_notices(model, tokenizer):
         report.notice(notice)
     if report.writes:
         adapters.keep_start(model, folder, values)
@@ -144,7 +144,7 @@ def _push(values: Arguments, folder: Path, report: Report) -> None:
 def figures(trainer: Any) -> dict[str, float]:
     """What all_results.json says: losses, time in seconds, tokens, sizes."""
     state, seconds = trainer.state, trainer.told.seconds()
-    learned, total = adapters.learned(trainer.model)
+    learned, total = adapters.parameter_counts(trainer.model)
     results: dict[str, float] = {
         "steps": state.global_step,
         "epoch": state.epoch or 0.0,

@@ -96,7 +96,7 @@ def _preferences(model: Any, rows: Any, pad_id: int, values: Arguments, report: 
     for inputs in _inputs(model, rows, PairCollator(pad_id), values, report):
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
         with torch.inference_mode():
-            rewards = value_head.at_ends(model, head, ids, mask, answer_ends(inputs["labels"]))
+            rewards = value_head.values_at(model, head, ids, mask, answer_ends(inputs["labels"]))
         batch_rewards.append(torch.stack(rewards.chunk(2)).cpu())
     chosen, rejected = torch.cat(batch_rewards, dim=1)
     figures = {
@@ -147,7 +147,7 @@ class Predictor:
         torch.manual_seed(self._values.seed)
         began = time.monotonic()
         rows: dict[int, dict[str, str]] = {}
-        alone = soft_prompts.reads_alone(self._model)
+        alone = soft_prompts.needs_single_rows(self._model)
         size = 1 if alone else self._values.per_device_eval_batch_size
         lengths = [len(prompt.prompt_ids) for prompt in prompts]
         path = folder / PREDICTIONS

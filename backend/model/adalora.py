@@ -1,4 +1,4 @@
-"""AdaLoRA's share in each step: which ranks stay, and the pull towards orthogonal factors.
+"""AdaLoRA's work in each training step: the budget of ranks, and the orthogonality penalty.
 
 Zhang et al., "Adaptive Budget Allocation for Parameter-Efficient Fine-Tuning", 2023.
 """
@@ -10,7 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 
 class AdaLoraCallback(TrainerCallback):
-    """Cuts the ranks step by step; the first tenth and the last third of a run leave them alone."""
+    """Cuts ranks step by step, except in the first tenth and the last third of a run."""
 
     def on_train_begin(
         self,
@@ -19,7 +19,7 @@ class AdaLoraCallback(TrainerCallback):
         _control: TrainerControl,
         **named: Any,
     ) -> None:
-        """The schedule of the budget, now that the number of steps is known."""
+        """Set the schedule of the budget, now that the number of steps is known."""
         config = _config(named["model"])
         total = state.max_steps
         config.total_step = total
@@ -72,6 +72,6 @@ def _factor(name: str) -> bool:
 
 
 def _distance(name: str, factor: torch.Tensor) -> torch.Tensor:
-    """How far the rows of A (or the columns of B) are from being orthonormal."""
+    """The Frobenius norm of P P^T - I for the rows of A, or the columns of B."""
     product = factor @ factor.T if ".lora_A." in name else factor.T @ factor
     return torch.linalg.matrix_norm(product - torch.eye(len(product), device=product.device))

@@ -1,4 +1,4 @@
-"""Which weights learn: full, freeze, or adapters (new, continued, or over merged ones)."""
+"""Choose the weights that learn: all, some layers (freeze), or an adapter; save and load them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ from backend.model import vocabulary as tokens
 from backend.model.adalora import AdaLoraCallback
 from backend.model.device import training_precision
 
-# peft's names of the methods, as adapter_config.json has them
+# peft_type in adapter_config.json -> finetuning_type
 PEFT_TYPES = {
     "LORA": "lora",
     "OFT": "oft",
@@ -45,13 +45,13 @@ PEFT_TYPES = {
 
 
 def apply(model: Any, folders: Sequence[Path]) -> Any:
-    """The model with trained adapters, for answering: all but the last are merged."""
+    """Put trained adapters on a model for answering; all but the last are merged."""
     model = merge(model, folders[:-1])
     return attach(model, folders[-1]) if folders else model
 
 
 def merge(model: Any, folders: Sequence[Path]) -> Any:
-    """The model with these adapters folded into its weights, in their order."""
+    """Merge these adapters into the weights of the model, in their order."""
     require_mergeable(folders)
     for folder in folders:
         model = attach(model, folder).merge_and_unload()
@@ -73,23 +73,23 @@ def require_mergeable(folders: Sequence[Path]) -> None:
 
 
 def method_of(folder: Path) -> str:
-    """The finetuning_type of an adapter folder (peft's own name where it is none of ours)."""
+    """The finetuning_type of an adapter folder, or peft's own name where we have none."""
     kind = str(read_json(folder / ADAPTER_CONFIG).get("peft_type") or "")
     return PEFT_TYPES.get(kind, kind)
 
 
 def base_of(model: Any) -> Any:
-    """The model under an adapter; the model itself where it has none."""
+    """The base model under an adapter, or the model itself where it has none."""
     return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
 def attach(model: Any, folder: Path, *, training: bool = False) -> Any:
-    """The model with one adapter on it. Raises ModelError where that is for another model."""
+    """Put one adapter on a model. Raises ModelError where the adapter is for another model."""
     loftq.require_quantized(model, folder)
-    with _fitting(model, folder):
-        tokens.fit(model, folder)
+    with _wrap_load_errors(model, folder):
+        tokens.resize_for_adapter(model, folder)
         if training and method_of(folder) in SOFT_PROMPTS:
-            return soft_prompts.go_on(model, folder)
+            return soft_prompts.continue_training(model, folder)
         tuned = PeftModel.from_pretrained(
             model, str(folder), is_trainable=training, use_safetensors=True
         )
@@ -104,40 +104,40 @@ def attach_beside(model: Any, folder: Path, name: str) -> None:
     """
     loftq.require_quantized(model, folder)
     training = model.training
-    with _fitting(model, folder):
+    with _wrap_load_errors(model, folder):
         model.load_adapter(str(folder), name, is_trainable=False, use_safetensors=True)
     model.train(training)
 
 
 @contextmanager
-def _fitting(model: Any, folder: Path) -> Iterator[None]:
-    """Around loading an adapter: an error of the library's becomes ModelError."""
+def _wrap_load_errors(model: Any, folder: Path) -> Iterator[None]:
+    """Turn an error of the library in loading an adapter into ModelError."""
     name = getattr(model, "name_or_path", "")
     try:
         yield
     except (RuntimeError, ValueError, KeyError, TypeError, OSError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        params = {"path": str(folder), "model": str(name), "reason": _short(error)}
+        params = {"path": str(folder), "model": str(name), "reason": _summarize(error)}
         raise ModelError(
             Problem(code="adapter_does_not_fit", field="adapter_name_or_path", params=params)
         ) from error
 
 
 def prepare(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
-    """The model made ready to learn by finetuning_type; what learns is float32.
+    """Make a model ready to learn as finetuning_type says; weights that learn are float32.
 
-    Raises UsageError (names of layers or modules that the model has not) or ModelError.
+    Raises UsageError for layers or modules that the model does not have, and ModelError.
     """
     method = values.finetuning_type
     if getattr(model, "is_quantized", False):
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if is_adapter(method):
-        model = _adapted(model, folders, values)
+        model = _prepare_adapter(model, folders, values)
     elif method == "freeze":
         model = merge(model, folders)
         pro = values.use_llama_pro
-        chosen = llama_pro.expand(model, values) if pro else freezing.chosen_layers(model, values)
+        chosen = llama_pro.expand(model, values) if pro else freezing.layers_to_train(model, values)
         freezing.freeze(model, chosen, values)
     else:
         model = merge(model, folders)
@@ -151,7 +151,7 @@ def prepare(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
 
 
 def begin(model: Any, values: Arguments, base: Path, tokenize: Callable[[str], list[int]]) -> None:
-    """Set a new adapter's weights where that needs more than peft's configuration can say.
+    """Set the weights of a new adapter where peft's configuration cannot do it.
 
     `base` is the folder of the base model.
     """
@@ -160,15 +160,15 @@ def begin(model: Any, values: Arguments, base: Path, tokenize: Callable[[str], l
         text = values.prompt_tuning_init_text or ""
         try:
             soft_prompts.begin(model, method, tokenize(text) if text else [])
-        except (ValueError, AttributeError) as error:  # a cache of another shape than peft makes
-            raise _unfit(model, values, error) from error
+        except (ValueError, AttributeError) as error:  # the model's cache has another shape
+            raise _method_error(model, values, error) from error
     elif is_loftq(values):
         loftq.begin(model, base)
         model.is_loftq = True
 
 
 def callbacks(model: Any) -> list[Any]:
-    """What must happen at each step of training this model."""
+    """The Trainer callbacks that the adapter of this model needs."""
     allocates = hasattr(getattr(model, "base_model", None), "rankallocator")
     return [AdaLoraCallback()] if allocates else []
 
@@ -176,19 +176,19 @@ def callbacks(model: Any) -> list[Any]:
 def save(model: Any, folder: Path, values: Arguments, run: Path, state_dict: Any = None) -> None:
     """Write the adapter, or the full model, so that plain peft or transformers loads it.
 
-    A value head is written beside it; an adapter that stands beside the learning one is not.
-    A checkpoint (any folder but `run`, the run's own) also gets what going on from it needs.
+    A value head is written beside it; further adapters on the model are not written. A checkpoint
+    (any folder but `run`, the run's own) also gets what a resumed run needs.
     """
     settings = getattr(model, "generation_config", None)
     if settings is not None and (settings.temperature, settings.top_p) != (None, None):
         settings.do_sample = True  # transformers refuses to write sampling numbers without it
     converted = hasattr(model, "peft_config") and changed_base.converts(values)
-    with value_head.apart(model) as head:
-        weights = value_head.without(state_dict)
+    with value_head.without_head(model) as head:
+        weights = value_head.drop_weights(state_dict)
         if converted:
             changed_base.save(model, folder, run, state_dict)
         elif hasattr(model, "peft_config"):
-            own = {"selected_adapters": ["default"], **tokens.saving(model)}
+            own = {"selected_adapters": ["default"], **tokens.save_options(model)}
             model.save_pretrained(folder, state_dict=weights, **own)
         else:
             full_model.save(model, folder, weights)
@@ -205,55 +205,55 @@ def save(model: Any, folder: Path, values: Arguments, run: Path, state_dict: Any
 
 
 def keep_start(model: Any, run: Path, values: Arguments) -> None:
-    """Keep the adapter as it began, where converting the trained one needs the difference."""
+    """Write the untrained adapter into the run's folder where conversion needs it at the end."""
     if hasattr(model, "peft_config") and changed_base.converts(values):
         changed_base.keep_start(model, run)
 
 
 def notices(values: Arguments) -> list[Problem]:
-    """What a method changes without being asked."""
-    found = []
+    """Notices about settings that the fine-tuning method changes by itself."""
+    problems = []
     if changed_base.is_fast(values) and not values.pissa_convert:
-        found.append(Problem(code="pissa_converted", field="pissa_convert", notice=True))
+        problems.append(Problem(code="pissa_converted", field="pissa_convert", notice=True))
     if values.init_lora_weights == "olora":
-        found.append(Problem(code="olora_converted", field="init_lora_weights", notice=True))
+        problems.append(Problem(code="olora_converted", field="init_lora_weights", notice=True))
     if not allows_checkpointing(values) and not values.disable_gradient_checkpointing:
         field = "disable_gradient_checkpointing"
-        found.append(Problem(code="prefix_without_checkpointing", field=field, notice=True))
-    return found
+        problems.append(Problem(code="prefix_without_checkpointing", field=field, notice=True))
+    return problems
 
 
 def allows_checkpointing(values: Arguments) -> bool:
-    """Whether layers may be computed twice: a prefix lies in a cache that they then do not see."""
+    """Whether gradient checkpointing works; recomputed layers would not see a prefix's cache."""
     return values.finetuning_type != "prefix"
 
 
 def is_loftq(values: Arguments) -> bool:
-    """Whether a new adapter starts from what quantisation lost."""
+    """Whether a new adapter starts with LoftQ, from the error of quantisation."""
     lora = values.finetuning_type == "lora"
     return lora and values.init_lora_weights == "loftq"
 
 
-def learned(model: Any) -> tuple[int, int]:
-    """How many parameters learn, and how many there are."""
+def parameter_counts(model: Any) -> tuple[int, int]:
+    """The numbers of parameters that learn, and of all parameters."""
     counts = [(each.numel(), each.requires_grad) for each in model.parameters()]
     return sum(count for count, learns in counts if learns), sum(count for count, _ in counts)
 
 
 def is_new(folders: Sequence[Path], values: Arguments) -> bool:
-    """Whether a new adapter learns, and not the last one given."""
+    """Whether a new adapter is trained, instead of the last one in `folders`."""
     adapter = is_adapter(values.finetuning_type)
     return adapter and (not folders or values.create_new_adapter)
 
 
-def merged(folders: Sequence[Path], values: Arguments) -> Sequence[Path]:
-    """The adapters that are folded into the weights before training: all but one that learns."""
+def adapters_to_merge(folders: Sequence[Path], values: Arguments) -> Sequence[Path]:
+    """The adapters that are merged before training: all but one whose training is continued."""
     continued = is_adapter(values.finetuning_type) and not is_new(folders, values)
     return folders[:-1] if continued else folders
 
 
-def _adapted(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
-    before = merged(folders, values)
+def _prepare_adapter(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
+    before = adapters_to_merge(folders, values)
     if before and values.quantization_bit:
         raise UsageError(Problem(code="quantization_one_adapter", field="adapter_name_or_path"))
     name = model.name_or_path
@@ -266,11 +266,11 @@ def _adapted(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
     if values.use_llama_pro and not llama_pro.blocks(model):
         raise UsageError(Problem(code="llama_pro_lora", field=llama_pro.FIELD))
     config = peft_methods.config(model, values)
-    tokens.learn(config, model, getattr(model, "new_tokens", []))
+    tokens.train_rows(config, model, getattr(model, "new_tokens", []))
     try:
         return get_peft_model(model, config)
-    except TypeError as error:  # a kind of layer that the method has no form for
-        raise _unfit(model, values, error) from error
+    except TypeError as error:  # the method does not support this kind of layer
+        raise _method_error(model, values, error) from error
     except ValueError as error:
         if "target" not in str(error).lower():
             raise
@@ -278,8 +278,8 @@ def _adapted(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
 
 
 def _require_known_tokens(model: Any, folder: Path) -> None:
-    """Raise UsageError where tokens are new that an adapter which learns on does not have."""
-    if set(getattr(model, "new_tokens", [])) - tokens.learned(folder):
+    """Raise UsageError where the adapter to be continued was trained without the new tokens."""
+    if set(getattr(model, "new_tokens", [])) - tokens.learned_token_ids(folder):
         params = {"path": str(folder)}
         raise UsageError(
             Problem(code="new_tokens_and_adapter", field="create_new_adapter", params=params)
@@ -287,20 +287,20 @@ def _require_known_tokens(model: Any, folder: Path) -> None:
 
 
 def _require_method(folder: Path, values: Arguments) -> None:
-    found, wanted = method_of(folder), values.finetuning_type
-    if found != wanted:
-        params = {"path": str(folder), "found": found, "wanted": wanted}
+    method, wanted = method_of(folder), values.finetuning_type
+    if method != wanted:
+        params = {"path": str(folder), "found": method, "wanted": wanted}
         raise UsageError(
             Problem(code="adapter_other_method", field="adapter_name_or_path", params=params)
         )
 
 
-def _unfit(model: Any, values: Arguments, error: Exception) -> ModelError:
+def _method_error(model: Any, values: Arguments, error: Exception) -> ModelError:
     architecture = type(getattr(model, "get_base_model", lambda: model)()).__name__
     params = {
         "method": values.finetuning_type,
         "architecture": architecture,
-        "reason": _short(error),
+        "reason": _summarize(error),
     }
     return ModelError(Problem(code="method_unfit", field="finetuning_type", params=params))
 
@@ -312,6 +312,6 @@ def _unknown_modules(model: Any, values: Arguments) -> UsageError:
     return UsageError(Problem(code="modules_unknown", field=field, params=params))
 
 
-def _short(error: Exception) -> str:
+def _summarize(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2])[:300]

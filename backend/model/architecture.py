@@ -1,6 +1,6 @@
-"""Which class of transformers loads a model folder, and whether that class holds all of it.
+"""Find the class of transformers that loads a model folder, and check that it loads all of it.
 
-Some classes take a part of a checkpoint without a word (transformers 5.23: Qwen3_5ForCausalLM is
+Some classes silently load a part of a checkpoint (transformers 5.23: Qwen3_5ForCausalLM is
 the text of a Qwen3.5, BartForCausalLM the half of a BART), and what is saved from them is half a
 model under another name. So the class is the one that config.json names, and all tensors are loaded
 into it once, empty (device "meta": nothing but headers is read), to see what it takes and writes.
@@ -40,7 +40,7 @@ MAPPINGS = (
     MODEL_FOR_MULTIMODAL_LM_MAPPING,
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
 )
-NAMED = 3  # so many tensors are named where many are meant
+NAMED = 3  # tensors that an error names at most
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Architecture:
 
     kind     the class whose from_pretrained loads it
     tensors  every tensor of the folder, by its name in the files
-    sees     whether it also has parts that see or hear
+    sees     whether it also has parts for pictures or sound
     renamed  name in the files of each parameter whose name in the model is another
     beside   names of the tensors that the class leaves out by its own rule (draft heads for
              speculative decoding and the like)
@@ -63,22 +63,22 @@ class Architecture:
 
 
 @cache
-def of(folder: Path, *, trust: bool) -> Architecture:
+def detect(folder: Path, *, trust: bool) -> Architecture:
     """The architecture of a model folder; `trust` lets code of the folder define the class.
 
-    Raises ModelError where no class goes on with a text from this folder, or where the one that
-    does would lose tensors of it or begin some at random. Folders with quantised weights, and with
-    a class of their own, are not compared tensor by tensor.
+    Raises ModelError where no class generates text from this folder, or where that class would
+    lose tensors or initialise some at random. Folders with quantised weights, or with a class of
+    their own, are not compared tensor by tensor.
     """
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
     own = trust and AUTO in str(read_json(folder / "config.json").get("auto_map"))
     kind = AutoModelForCausalLM if own else _kind(config, folder)
     plain = Architecture(kind, layout(folder), language.is_part(config))
-    return plain if own or quantized_as(folder) else _compared(plain, config, folder)
+    return plain if own or quantized_as(folder) else _compare_tensors(plain, config, folder)
 
 
 def _kind(config: Any, folder: Path) -> Any:
-    """The class that config.json names, else the one that its model type stands for."""
+    """The class that config.json names, else the first class for its model type."""
     named = (config.architectures or [""])[0]
     kinds = [
         each
@@ -107,8 +107,11 @@ def _kind(config: Any, folder: Path) -> Any:
     return kind
 
 
-def _compared(plain: Architecture, config: Any, folder: Path) -> Architecture:
-    """With what loading all tensors, empty, into an empty model tells of their names."""
+def _compare_tensors(plain: Architecture, config: Any, folder: Path) -> Architecture:
+    """Load all tensors, empty, into an empty model, and add the names that this shows.
+
+    Raises ModelError where tensors are lost or missing.
+    """
     kind, tensors = plain.kind, plain.tensors
     empty = {
         name: torch.empty(each.shape, dtype=each.dtype or torch.int64, device="meta")
@@ -125,9 +128,13 @@ def _compared(plain: Architecture, config: Any, folder: Path) -> Architecture:
         )
     params = {"architecture": kind.__name__, "total": len(tensors)}
     if report["unexpected_keys"]:
-        raise _error("model_tensors_lost", folder, **params, **_listed(report["unexpected_keys"]))
+        raise _error(
+            "model_tensors_lost", folder, **params, **_list_names(report["unexpected_keys"])
+        )
     if report["missing_keys"]:
-        raise _error("model_tensors_missing", folder, **params, **_listed(report["missing_keys"]))
+        raise _error(
+            "model_tensors_missing", folder, **params, **_list_names(report["missing_keys"])
+        )
     parameters = model.state_dict()
     written = revert_weight_conversion(model, parameters)
     names = {id(weights): name for name, weights in written.items()}
@@ -142,7 +149,7 @@ def _compared(plain: Architecture, config: Any, folder: Path) -> Architecture:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within, transformers draws no bar and writes no table of what it loads."""
+    """Silence the progress bar and the loading report of transformers."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -158,7 +165,7 @@ def _tuple(kinds: Any) -> tuple[Any, ...]:
     return kinds if isinstance(kinds, tuple) else (kinds,)
 
 
-def _listed(names: Iterable[str]) -> dict[str, str | int]:
+def _list_names(names: Iterable[str]) -> dict[str, str | int]:
     ordered = sorted(names)
     more = ", ..." if len(ordered) > NAMED else ""
     return {"count": len(ordered), "names": ", ".join(ordered[:NAMED]) + more}

@@ -16,12 +16,12 @@ IMPLEMENTATIONS = {
 
 
 def implementation(values: Arguments) -> str | None:
-    """transformers' name of the wanted attention; None lets transformers choose."""
+    """The name in transformers of the attention of flash_attn; None lets transformers choose."""
     return IMPLEMENTATIONS[values.flash_attn]
 
 
 def upcast_norms(model: Any) -> None:
-    """Keep the normalisation layers in float32, whatever the rest computes in."""
+    """Keep the normalisation layers in float32, whatever the dtype of the others."""
     for part in model.modules():
         if "norm" in type(part).__name__.lower():
             part.float()
@@ -38,7 +38,7 @@ def require_experts(config: Any) -> None:
 def scale_positions(config: Any, values: Arguments) -> None:
     """Stretch rotary positions so that longer texts fit; changes `config` in place.
 
-    The factor is cutoff_len over the model's own length (2 where no longer text is asked for).
+    The factor is cutoff_len over the model's own length, or 2 where cutoff_len is not longer.
     Raises ModelError where the model has no rotary positions.
     """
     kind = values.rope_scaling

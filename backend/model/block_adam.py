@@ -1,7 +1,7 @@
-"""BAdam: Adam on one part of the model at a time, so that it keeps moments of that part alone.
+"""BAdam: Adam on one part of the model at a time, so that only its moments are in memory.
 
 Luo et al., "BAdam: A Memory Efficient Full Parameter Optimization Method for Large Language
-Models", 2024. Their package cannot resume: a checkpoint of it does not say which block is active.
+Models", 2024. Their package cannot resume: its checkpoints do not say which block is active.
 """
 
 import math
@@ -20,11 +20,11 @@ Parameters = list[torch.nn.Parameter]
 
 
 def make(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.Optimizer:
-    """BAdam as `values` describe it, over the weights that learn.
+    """Build BAdam with the settings in `values` over the weights that learn.
 
-    Raises UsageError where badam_start_block is no layer that learns.
+    Raises UsageError where badam_start_block is not one of the layers that learn.
     """
-    given = {
+    options = {
         "lr": args.learning_rate,
         "betas": (args.adam_beta1, args.adam_beta2),
         "eps": args.adam_epsilon,
@@ -36,24 +36,24 @@ def make(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.
         scattered = values.badam_mask_mode == "scatter"
         words = model.get_input_embeddings().weight.requires_grad_(requires_grad=False)
         learning = [each for each in model.parameters() if each.requires_grad and each is not words]
-        return RatioAdam(learning, ratio=ratio, every=every, scattered=scattered, **given)
+        return RatioAdam(learning, ratio=ratio, every=every, scattered=scattered, **options)
     blocks = _blocks(model)
     mode = values.badam_switch_mode
     order = _order(mode, values.badam_start_block, len(blocks), args.seed)
-    return BlockAdam(blocks, order=order, every=every, **given)
+    return BlockAdam(blocks, order=order, every=every, **options)
 
 
 class BlockAdam(torch.optim.AdamW):
     """AdamW on one block of weights at a time; the others need no gradient meanwhile.
 
-    `order` says which block comes when, from its start again after its end; each has `every` steps
-    and begins without moments. What is outside all blocks does not learn.
+    `order` lists the block numbers, and starts again after its end; each block has `every` steps
+    and begins without moments. Weights outside all blocks do not learn.
     """
 
     def __init__(
-        self, blocks: list[Parameters], *, order: list[int], every: int, **given: Any
+        self, blocks: list[Parameters], *, order: list[int], every: int, **options: Any
     ) -> None:
-        super().__init__([{"params": block, "steps": 0} for block in blocks], **given)
+        super().__init__([{"params": block, "steps": 0} for block in blocks], **options)
         self.order, self.every = order, every
         self._activate()
 
@@ -64,7 +64,7 @@ class BlockAdam(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """A step on the active block; after the last one, the next block's turn begins."""
+        """Make a step on the active block; after its last step the next block becomes active."""
         loss = super().step(closure)
         for group in self.param_groups:  # in each, since a checkpoint keeps what groups hold
             group["steps"] += 1
@@ -74,7 +74,7 @@ class BlockAdam(torch.optim.AdamW):
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As AdamW's; then the block that the checkpoint was in learns."""
+        """Load the state as AdamW does, and activate the block of the checkpoint."""
         super().load_state_dict(state_dict)
         self._activate()
 
@@ -86,20 +86,22 @@ class BlockAdam(torch.optim.AdamW):
 
 
 class RatioAdam(torch.optim.Optimizer):
-    """Adam on a share of each weight's numbers, others after every `every` steps.
+    """Adam on a share `ratio` of the numbers of each weight, on others after `every` steps.
 
-    The numbers lie side by side, or (scattered) anywhere; after some turns all had theirs.
+    The numbers are adjacent, or (scattered) in random places; after 1 / ratio turns all were used.
     """
 
     def __init__(
-        self, weights: Parameters, *, ratio: float, every: int, scattered: bool, **given: Any
+        self, weights: Parameters, *, ratio: float, every: int, scattered: bool, **options: Any
     ) -> None:
-        super().__init__(weights, {**given, "ratio": ratio, "every": every, "scattered": scattered})
+        super().__init__(
+            weights, {**options, "ratio": ratio, "every": every, "scattered": scattered}
+        )
         self.chosen: dict[torch.Tensor, torch.Tensor] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """Adam's step (Kingma and Ba, 2015), with decay of the weights apart from it."""
+        """Make a step of Adam (Kingma and Ba, 2015) with decoupled weight decay."""
         loss = None if closure is None else closure()
         for group in self.param_groups:
             for number, weights in enumerate(group["params"]):
@@ -130,7 +132,7 @@ class RatioAdam(torch.optim.Optimizer):
 
 
 def _choose(weights: torch.Tensor, number: int, turn: int, group: dict[str, Any]) -> torch.Tensor:
-    """Places of the numbers that learn in a turn: the next ones in order, or in a mixed order."""
+    """Indices of the numbers that learn in a turn: the next ones in order, or in a random order."""
     total = weights.numel()
     count = max(1, int(total * group["ratio"]))
     places = (torch.arange(count) + turn * count) % total
@@ -141,11 +143,11 @@ def _choose(weights: torch.Tensor, number: int, turn: int, group: dict[str, Any]
 
 
 def _blocks(model: Any) -> list[Parameters]:
-    """The weights that learn of each decoder layer that has such."""
-    found = (
+    """The weights that learn, by decoder layer; freezes all weights outside the layers."""
+    layer_weights = (
         [each for each in layer.parameters() if each.requires_grad] for layer in layers(model)[1]
     )
-    blocks = [block for block in found if block]
+    blocks = [block for block in layer_weights if block]
     inside = {id(each) for block in blocks for each in block}
     for weights in model.parameters():
         if id(weights) not in inside:

@@ -1,6 +1,6 @@
-"""PiSSA and OLoRA: LoRA that begins with a part of the base weights, which leaves the base.
+"""PiSSA and OLoRA: LoRA that starts as a part of the base weights, which is taken from the base.
 
-Meng et al., "PiSSA", 2024; Buyukakyuz, "OLoRA", 2024. What is saved is plain LoRA over the
+Meng et al., "PiSSA", 2024; Buyukakyuz, "OLoRA", 2024. The saved adapter is plain LoRA over the
 unchanged base: W - s B0 A0 + s B A = W + s [B, -B0] [A; A0], of twice the rank.
 """
 
@@ -19,8 +19,11 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 def is_fast(values: Arguments) -> bool:
-    """Whether PiSSA starts from a randomised SVD. Such an adapter must be converted when saved:
-    plain peft repeats the SVD with other random numbers and would get another base."""
+    """Whether PiSSA starts from a randomised SVD.
+
+    Such an adapter must be converted when it is saved, as plain peft would repeat the SVD with
+    other random numbers and get another base.
+    """
     return values.pissa_init and values.pissa_iter != -1
 
 
@@ -33,7 +36,7 @@ def converts(values: Arguments) -> bool:
 
 
 def keep_start(model: Any, run: Path) -> None:
-    """Write A0 and B0 into the run's folder, unless an earlier session did."""
+    """Write A0 and B0 into the run's folder, unless they are there already."""
     start = run / START
     if not start.exists():
         start.mkdir(parents=True)
@@ -41,10 +44,10 @@ def keep_start(model: Any, run: Path) -> None:
 
 
 def save(model: Any, folder: Path, run: Path, state_dict: Any = None) -> None:
-    """Write the adapter as plain LoRA over the unchanged base; the model stays as it is."""
+    """Write the adapter as plain LoRA over the unchanged base; the model is not changed."""
     begun = load_file(run / START / WEIGHTS)
     learned = _weights(model, state_dict)
-    weights = {name: _joined(name, each, begun[name]) for name, each in learned.items()}
+    weights = {name: _concatenate(name, each, begun[name]) for name, each in learned.items()}
     config = copy.deepcopy(model.peft_config["default"])
     config.init_lora_weights = True
     config.inference_mode = True
@@ -57,11 +60,11 @@ def save(model: Any, folder: Path, run: Path, state_dict: Any = None) -> None:
 
 
 def _weights(model: Any, state_dict: Any = None) -> dict[str, torch.Tensor]:
-    found = get_peft_model_state_dict(model, state_dict=state_dict)
-    return {name: each.detach().cpu().contiguous().clone() for name, each in found.items()}
+    state = get_peft_model_state_dict(model, state_dict=state_dict)
+    return {name: each.detach().cpu().contiguous().clone() for name, each in state.items()}
 
 
-def _joined(name: str, learned: torch.Tensor, begun: torch.Tensor) -> torch.Tensor:
+def _concatenate(name: str, learned: torch.Tensor, begun: torch.Tensor) -> torch.Tensor:
     if ".lora_A" in name or ".lora_embedding_A" in name:
         return torch.cat([learned, begun], dim=0)
     if ".lora_B" in name or ".lora_embedding_B" in name:

@@ -1,4 +1,4 @@
-"""What is wrong with the values of a task, all of it, said before torch is loaded."""
+"""Check the values of a task before torch is loaded, and report all problems at once."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -16,37 +16,37 @@ from backend.datafiles import pictures
 OF_MODEL = {"model_name_or_path", "adapter_name_or_path"}
 
 
-def checked(
+def check_values(
     task: str,
     values: Values,
     problems: list[Problem],
-    look: Callable[[Values], None] | None = None,
+    inspect: Callable[[Values], None] | None = None,
 ) -> Values:
-    """The values of a task with names of runs resolved; notices are told on standard error.
+    """Check the values of a task and print notices; returns the values with run names resolved.
 
-    `problems` are those of parsing. What the data holds is told first. `look` sees the values
-    before that. Raises every problem at once as UsageError, or as ModelError where only what was
-    found of the model is wrong.
+    `problems` are those of parsing. Problems of the data come first; `inspect` is called with the
+    values before the paths are checked. Raises every problem at once as UsageError, or as
+    ModelError where only the model has problems.
     """
     values, notices = run_names.resolve(values)
-    found = judged(values, problems + notices, task) + ignored(values, task)
-    wrong = {problem.field for problem in found if not problem.notice}
-    if look and not wrong:
-        look(values)
-    found += [one for one in check_paths(values, task) if one.field not in wrong]
+    all_problems = judged(values, problems + notices, task) + ignored(values, task)
+    wrong = {problem.field for problem in all_problems if not problem.notice}
+    if inspect and not wrong:
+        inspect(values)
+    all_problems += [problem for problem in check_paths(values, task) if problem.field not in wrong]
     pictured = pictures.problems(resolved(values), task)
-    found = [*pictured, *found]
-    found.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
-    errors = [problem for problem in found if not problem.notice]
+    all_problems = [*pictured, *all_problems]
+    all_problems.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
+    errors = [problem for problem in all_problems if not problem.notice]
     if errors:
-        tell(problem for problem in pictured if problem.notice)
+        print_problems(problem for problem in pictured if problem.notice)
         of_model = not wrong and {problem.field for problem in errors} <= OF_MODEL
         raise (ModelError if of_model else UsageError)(*errors)
-    tell(found)
+    print_problems(all_problems)
     return values
 
 
-def tell(problems: Iterable[Problem]) -> None:
-    """Every problem and notice, a line each, to standard error."""
+def print_problems(problems: Iterable[Problem]) -> None:
+    """Print every problem and notice to standard error, a line each."""
     for problem in problems:
         say(f"{t('cli.notice' if problem.notice else 'cli.error')}: {problem.text()}", sys.stderr)

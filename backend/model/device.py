@@ -1,4 +1,4 @@
-"""Which device computes, and in which number format. Nobody has to choose."""
+"""The device that computes and its number format, both chosen automatically."""
 
 import os
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """How numbers are kept while training.
+    """The dtypes of weights and of the forward pass in training.
 
     frozen   dtype of weights that do not learn
     learned  dtype of weights that learn (float32 unless pure_bf16)
@@ -29,7 +29,7 @@ class Precision:
 
 
 def device() -> str:
-    """The best device of this machine: "cuda", "mps" or "cpu", which accelerate may ask for."""
+    """The best device of this machine, "cuda", "mps" or "cpu"; ACCELERATE_USE_CPU forces "cpu"."""
     if os.environ.get("ACCELERATE_USE_CPU", "").lower() in TRUE:
         return "cpu"
     if torch.cuda.is_available():
@@ -38,7 +38,8 @@ def device() -> str:
 
 
 def training_precision(values: Arguments) -> Precision:
-    """fp32 without a CUDA GPU, whatever was asked (with a notice); bf16 where it exists."""
+    """The precision for training: bf16 where the GPU has it; float32 without a CUDA GPU, with a
+    notice where another one was asked for."""
     wish = next((name for name in ("pure_bf16", "bf16", "fp16") if getattr(values, name)), "")
     place = device()
     if place == "cuda" and wish == "fp16":
@@ -53,7 +54,7 @@ def training_precision(values: Arguments) -> Precision:
 
 
 def inference_dtype(values: Arguments) -> torch.dtype:
-    """The dtype for answering: as asked, else half precision on CUDA and float32 elsewhere."""
+    """The dtype for answering: infer_dtype, else half precision on CUDA and float32 elsewhere."""
     asked = values.infer_dtype
     if asked in DTYPES:
         return DTYPES[asked]
@@ -63,5 +64,5 @@ def inference_dtype(values: Arguments) -> torch.dtype:
 
 
 def has_bf16() -> bool:
-    """Whether the GPU computes bfloat16 itself."""
+    """Whether the GPU computes bfloat16 in hardware."""
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))

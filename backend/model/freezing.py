@@ -1,4 +1,4 @@
-"""Freeze: which layers and modules of the whole model learn, with or without LLaMA Pro blocks."""
+"""Freeze tuning: choose layers and modules that learn, with or without LLaMA Pro blocks."""
 
 from collections.abc import Collection
 from typing import Any
@@ -12,7 +12,7 @@ from backend.model import language
 
 
 def layers(model: Any) -> tuple[str, nn.ModuleList]:
-    """The decoder layers and the name under which they lie in the model."""
+    """The name of the decoder layers in the model, and the layers. Raises UsageError for none."""
     wanted = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     for name, part in language.modules(model):
         if isinstance(part, nn.ModuleList) and len(part) == wanted:
@@ -20,7 +20,7 @@ def layers(model: Any) -> tuple[str, nn.ModuleList]:
     raise UsageError(Problem(code="no_layers", field="finetuning_type"))
 
 
-def chosen_layers(model: Any, values: Arguments) -> range:
+def layers_to_train(model: Any, values: Arguments) -> range:
     """The last n layers (freeze_trainable_layers n > 0) or the first n (n < 0)."""
     total = len(layers(model)[1])
     count = values.freeze_trainable_layers
@@ -44,8 +44,8 @@ def freeze(model: Any, chosen: Collection[int], values: Arguments) -> None:
         if not name.startswith(f"{prefix}.")
         for part in name.split(".")[:-1]
     }
-    _known(inside, within | {"all"}, "freeze_trainable_modules")
-    _known(extra, outside, "freeze_extra_modules")
+    _require_known(inside, within | {"all"}, "freeze_trainable_modules")
+    _require_known(extra, outside, "freeze_extra_modules")
     starts = tuple(f"{prefix}.{index}." for index in chosen)
     for name, weights in model.named_parameters():
         parts = set(name.split("."))
@@ -54,8 +54,8 @@ def freeze(model: Any, chosen: Collection[int], values: Arguments) -> None:
         weights.requires_grad_(in_layer or is_extra)
 
 
-def _known(given: list[str], known: set[str], field: str) -> None:
-    wrong = [name for name in given if name not in known]
-    if wrong:
-        params = {"value": ", ".join(wrong)[:80], "known": ", ".join(sorted(known))[:400]}
+def _require_known(requested: list[str], known: set[str], field: str) -> None:
+    unknown = [name for name in requested if name not in known]
+    if unknown:
+        params = {"value": ", ".join(unknown)[:80], "known": ", ".join(sorted(known))[:400]}
         raise UsageError(Problem(code="modules_unknown", field=field, params=params))

@@ -1,7 +1,7 @@
-"""All weights of a model, written whole and read back.
+"""Write all weights of a model, and read them back.
 
-What is written has the tensors of the base under the names of the base. What did not change is in
-the base's own bytes, and what transformers leaves out when it loads the base is there again.
+The files have the tensors of the base under the names of the base. Unchanged tensors keep the
+base's own bytes, and tensors that transformers does not load from the base are copied.
 """
 
 from collections.abc import Mapping
@@ -28,20 +28,20 @@ def save(
 ) -> None:
     """Write the model with its configuration into a folder, in files of at most `shard` bytes.
 
-    weights  those of the model where a group has joined them, by their names in the model
-    dtype    that of everything in the result; None leaves what did not change in the base's
+    weights  gathered weights by their names in the model; None takes those of the model
+    dtype    of all weights in the files; None keeps the base's dtype for unchanged tensors
     """
     base: Architecture = model.architecture
     parameters = dict(model.state_dict()) if weights is None else weights
     written = revert_weight_conversion(model, parameters)
-    for name in _doubled(model, parameters, written):
+    for name in _tied_names(model, parameters, written):
         if name in base.tensors:
             written[name] = written[name].clone()  # a file cannot hold the same memory twice
         else:
             del written[name]
     beside = dict(tensors.read(base.beside, base.tensors))
     if dtype is None:
-        written |= beside | _unchanged(base.tensors, written)
+        written |= beside | _unchanged_tensors(base.tensors, written)
     else:
         written |= {name: _cast(each, dtype) for name, each in beside.items()}
     model.save_pretrained(
@@ -50,32 +50,32 @@ def save(
 
 
 def read(model: Any, folder: Path) -> None:
-    """Put the weights of a folder that `save` wrote into the model, each in its own dtype."""
+    """Load the weights that `save` wrote into the model, each in its own dtype."""
     dtype = tensors.widest(tensors.layout(folder))
     saved = type(model).from_pretrained(folder, config=model.config, dtype=dtype)
-    with value_head.apart(model):
+    with value_head.without_head(model):
         model.load_state_dict(saved.state_dict())
 
 
-def _doubled(model: Any, parameters: Weights, written: Weights) -> list[str]:
-    """Names in the files of weights that are others once more (an output layer that is the
-    embeddings); where a group has joined them, each is a copy of its own."""
+def _tied_names(model: Any, parameters: Weights, written: Weights) -> list[str]:
+    """Names in the files of weights that share memory with others (tied embeddings), which gathered
+    weights do not."""
     tied = getattr(model, "all_tied_weights_keys", {}).items()
-    doubled = {
+    tied_weights = {
         id(parameters[name])
         for name, source in tied
         if {name, source} <= parameters.keys()
         and model.get_parameter(name) is model.get_parameter(source)
     }
-    return [name for name, weights in written.items() if id(weights) in doubled]
+    return [name for name, weights in written.items() if id(weights) in tied_weights]
 
 
 def _cast(weights: Tensor, dtype: torch.dtype) -> Tensor:
     return weights.to(dtype) if weights.is_floating_point() else weights
 
 
-def _unchanged(base: tensors.Layout, written: Mapping[str, Tensor]) -> Weights:
-    """The base's own tensors where `written` has the same numbers in another dtype."""
+def _unchanged_tensors(base: tensors.Layout, written: Mapping[str, Tensor]) -> Weights:
+    """The base's tensors for which `written` has the same numbers in another dtype."""
     cast = [
         name
         for name, each in base.items()

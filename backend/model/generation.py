@@ -1,4 +1,4 @@
-"""How tokens are drawn: one set of sampling values, and the library's configuration from it."""
+"""Sampling values of an answer, and the GenerationConfig of transformers from them."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,11 @@ Tokenizer = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """The sampling values of one answer; temperature 0 or top_p 0 is greedy, top_k 0 keeps every
-    token, min_p those that are at least so likely as a part of the likeliest.
+    """The sampling values of one answer.
 
-    `stop` are texts that end the answer and are never shown; `seed` None: differently each time.
+    Temperature 0 or top_p 0 is greedy. top_k 0 keeps every token. min_p keeps tokens whose
+    probability is at least this share of the likeliest token's. `stop` are texts that end the
+    answer and are never shown. `seed` None draws differently each time.
     """
 
     max_tokens: int = 1024
@@ -32,7 +33,7 @@ class Sampling:
 
     @classmethod
     def of(cls, values: Arguments) -> "Sampling":
-        """The sampling that the arguments of eval, chat or api ask for."""
+        """The sampling values in the arguments of eval, chat or api."""
         return cls(
             max_tokens=values.max_new_tokens,
             temperature=values.temperature if values.do_sample else 0.0,
@@ -43,7 +44,7 @@ class Sampling:
         )
 
     def within(self, context: int | None, prompt: int) -> "Sampling":
-        """The same with max_tokens cut to the room that a prompt of so many tokens leaves."""
+        """A copy whose max_tokens fits into `context` tokens together with `prompt` tokens."""
         if context is None:
             return self
         return replace(self, max_tokens=max(1, min(self.max_tokens, context - prompt)))
@@ -63,27 +64,27 @@ class Sampling:
             eos_token_id=list(end) or None,
             pad_token_id=pad,
             use_cache=True,
-            # else the library's defaults: anything else makes it warn that greedy ignores them
+            # with other values than its defaults the library warns that greedy ignores them
             **(drawn if draws else {"temperature": 1.0, "top_p": 1.0, "top_k": 50}),
             **more,
         )
 
 
 def end_ids(model: Model, tokenizer: Tokenizer, template_ids: tuple[int, ...]) -> tuple[int, ...]:
-    """Every token id that ends an answer: the template's, the tokenizer's and the model's own."""
+    """The token ids that end an answer: the template's, the tokenizer's and the model's."""
     own = getattr(model.generation_config, "eos_token_id", None)
     listed = own if isinstance(own, list | tuple) else [own]
-    found = [*template_ids, tokenizer.eos_token_id, *listed]
-    return tuple(dict.fromkeys(int(token) for token in found if token is not None))
+    ids = [*template_ids, tokenizer.eos_token_id, *listed]
+    return tuple(dict.fromkeys(int(token) for token in ids if token is not None))
 
 
 def pad_id(tokenizer: Tokenizer, end: tuple[int, ...]) -> int:
-    """The id that fills short rows: the tokenizer's, else an end id (masked either way)."""
+    """The id that pads short rows: the tokenizer's, else an end id (it is masked anyway)."""
     return int(tokenizer.pad_token_id) if tokenizer.pad_token_id is not None else (end or (0,))[0]
 
 
 def context_length(model: Model) -> int | None:
-    """How many tokens, prompt and answer, the model was made for; None where it does not say."""
+    """The context length of the model in tokens, prompt and answer; None where unknown."""
     config = model.config.get_text_config()
     length = getattr(config, "max_position_embeddings", None)
     return int(length) if isinstance(length, int) and length > 0 else None

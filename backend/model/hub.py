@@ -1,4 +1,4 @@
-"""A model of a hub brought to this machine: from then on it is a folder like any other."""
+"""Download a model from a hub into a local folder."""
 
 import os
 from pathlib import Path
@@ -31,10 +31,10 @@ FILES = [
 
 
 def fetch(name: str, values: Arguments, field: str = "model_name_or_path") -> Path:
-    """The folder of a hub's model, downloaded where it is not there yet; safetensors only.
+    """Download a model unless it is there; returns its folder. Weights are safetensors only.
 
-    Raises ModelError about the argument `field`: the hub does not answer within 15 s, it has no
-    such model, or refuses it.
+    Raises ModelError for the argument `field` where the hub does not answer within 15 s, has no
+    such model, or refuses access.
     """
     download = _modelscope if values.hub_name == "modelscope" else _huggingface
     folder = download(name, values, field)
@@ -47,7 +47,7 @@ def _huggingface(name: str, values: Arguments, field: str) -> Path:
     place |= _cache(values)
     code = ["*.py"] if values.trust_remote_code else []
     try:
-        # The small files first; where the hub stalls, a copy from an earlier day will do.
+        # The small files first; where the hub does not answer, an earlier download is used.
         stalled = not answered(
             lambda: retried(lambda: snapshot_download(name, allow_patterns=CONFIGS, **place)),
             DEADLINE,
@@ -82,8 +82,8 @@ def _modelscope(name: str, values: Arguments, field: str) -> Path:
 
 
 def _cache(values: Arguments) -> dict[str, str]:
-    given = values.cache_dir
-    return {"cache_dir": str(local(str(given)))} if given else {}
+    folder = values.cache_dir
+    return {"cache_dir": str(local(str(folder)))} if folder else {}
 
 
 def _error(code: str, name: str, field: str) -> ModelError:

@@ -1,4 +1,4 @@
-"""Several optimizers that train one model as if they were one: one state, one schedule."""
+"""Several optimizers of one model that act as one, with one state and one schedule."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 
-class Joined(torch.optim.Optimizer):
-    """Optimizers of disjoint weights as one; a step is one of each, in their order."""
+class JoinedOptimizer(torch.optim.Optimizer):
+    """Joins optimizers of disjoint weights; a step is one step of each, in their order."""
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
         self.parts = list(parts)
@@ -18,7 +18,7 @@ class Joined(torch.optim.Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Let each part work on the groups and the state of the whole: a schedule reaches it."""
+        """Let each part use the groups and the state of the whole, so that schedules reach it."""
         start = 0
         for part in self.parts:
             end = start + len(part.param_groups)
@@ -27,36 +27,36 @@ class Joined(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """One step of each part."""
+        """Make one step of each part."""
         loss = None if closure is None else closure()
         for part in self.parts:
             part.step()
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As any optimizer's; then the parts go on from it."""
+        """Load the state as any optimizer does, and share it with the parts."""
         super().load_state_dict(state_dict)
         self._share()
 
 
-class Layerwise(Joined):
-    """Each weight makes its step as soon as its gradient is known, and lets the gradient go.
+class LayerwiseOptimizer(JoinedOptimizer):
+    """Updates each weight as soon as its gradient is known, and then frees the gradient.
 
-    So the gradients of all weights are never in memory at once; there is nothing to accumulate.
+    The gradients of all weights are never in memory at once, so none can be accumulated.
     """
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
         super().__init__(parts)
         for part in self.parts:
             (weights,) = part.param_groups[0]["params"]
-            weights.register_post_accumulate_grad_hook(_stepping(part))
+            weights.register_post_accumulate_grad_hook(_make_step_hook(part))
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """Nothing: the steps were made during the backward pass."""
+        """Do nothing, as the steps were made during the backward pass."""
         return None if closure is None else closure()
 
 
-def _stepping(part: torch.optim.Optimizer) -> Callable[[torch.Tensor], None]:
+def _make_step_hook(part: torch.optim.Optimizer) -> Callable[[torch.Tensor], None]:
     def step(_weights: torch.Tensor) -> None:
         part.step()
         part.zero_grad()

@@ -1,6 +1,6 @@
-"""The language model inside a model that also sees or hears: what learns from text.
+"""The language model inside a model that also takes pictures or sound; only it learns from text.
 
-Everything else (towers, connectors, projectors) is never changed by text and stays as it is.
+The other parts (towers, connectors, projectors) are not trained.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from backend.contract.base.problems import ModelError, Problem
 FIELD = "model_name_or_path"
 IDS = ((1, 2, 3, 4), (1, 2, 3, 5))  # two short texts that differ in their last token
 TOLERANCE = 1e-3  # of the largest logit; half precision rounds
-# What a forward pass raises where it is given no picture or sound.
+# Errors of a forward pass that needs a picture or sound.
 REFUSALS = (ValueError, TypeError, RuntimeError, AttributeError, LookupError, NotImplementedError)
 
 
@@ -26,7 +26,7 @@ def is_part(config: Any) -> bool:
 
 
 def modules(model: Any) -> Iterator[tuple[str, nn.Module]]:
-    """Names and modules of the language model: all of them where the model is nothing else."""
+    """Yield names and modules of the language model: all of them where there are no other parts."""
     others = _others(model)
     for name, part in model.named_modules():
         if not _lies_in(name, others):
@@ -34,7 +34,7 @@ def modules(model: Any) -> Iterator[tuple[str, nn.Module]]:
 
 
 def parameters(model: Any) -> Iterator[tuple[str, nn.Parameter]]:
-    """Names and weights of the language model."""
+    """Yield names and weights of the language model."""
     others = _others(model)
     for name, weights in model.named_parameters():
         if not _lies_in(name, others):
@@ -42,7 +42,7 @@ def parameters(model: Any) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def freeze_others(model: Any) -> None:
-    """Let nothing learn that lies outside the language model."""
+    """Freeze all weights outside the language model."""
     others = _others(model)
     for name, weights in model.named_parameters():
         if _lies_in(name, others):
@@ -50,7 +50,7 @@ def freeze_others(model: Any) -> None:
 
 
 def full_names(model: Any, wanted: Iterable[str]) -> list[str]:
-    """The modules of the language model that these last parts of names mean, by full name."""
+    """The full names of the language model's modules whose names end with one of `wanted`."""
     ends = tuple(wanted)
     return [
         name
@@ -60,7 +60,7 @@ def full_names(model: Any, wanted: Iterable[str]) -> list[str]:
 
 
 def other_parts(model: Any) -> tuple[list[str], int]:
-    """Names of the parts that see or hear, and how many parameters they have together."""
+    """Names of the parts for pictures or sound, and their number of parameters together."""
     others = _others(model)
     count = sum(
         weights.numel() for name, weights in model.named_parameters() if _lies_in(name, others)
@@ -69,9 +69,9 @@ def other_parts(model: Any) -> tuple[list[str], int]:
 
 
 def require_text(model: Any) -> None:
-    """Raise ModelError where the model cannot be computed on text alone, or sees what comes after.
+    """Raise ModelError where the model needs more than text, or its attention looks ahead.
 
-    Two short texts are put through it; its dropout and random state stay as they are.
+    Two short texts are run through it; its training mode and the random state do not change.
     """
     if not (is_part(model.config) or getattr(model.config, "is_decoder", None) is False):
         return
@@ -96,17 +96,17 @@ def require_text(model: Any) -> None:
 
 
 def _others(model: Any) -> frozenset[str]:
-    """Names of the modules and parameters that hold the parts which see or hear.
+    """Names of the modules and parameters of the parts for pictures or sound.
 
-    These are what lies beside the decoder, its head and its embeddings, and inside the decoder what
-    holds a model whose configuration is not that of the text.
+    These are all modules beside the decoder, its head and its embeddings, and those inside the
+    decoder that contain a model with another configuration than that of the text.
     """
     if not is_part(model.config):
         return frozenset()
     names = {id(part): name for name, part in model.named_modules()}
     own = (model.get_decoder(), model.get_output_embeddings(), model.get_input_embeddings())
     inside = {names[id(part)] for part in own if part is not None}
-    foreign = _foreign(model)
+    foreign = _other_models(model)
     others = set()
     for name, _ in model.named_parameters():
         if not _lies_in(name, inside):
@@ -118,8 +118,8 @@ def _others(model: Any) -> frozenset[str]:
     return frozenset(others)
 
 
-def _foreign(model: Any) -> list[str]:
-    """Names of the models inside whose configuration is that of a part which sees or hears."""
+def _other_models(model: Any) -> list[str]:
+    """Names of the inner models with the configuration of a part for pictures or sound."""
     kinds = tuple({type(each) for each in _other_configs(model.config)})
     return [
         name
@@ -129,7 +129,7 @@ def _foreign(model: Any) -> list[str]:
 
 
 def _other_configs(config: Any) -> list[Any]:
-    """The configurations inside a configuration, but for that of the text."""
+    """The configurations inside a configuration, without that of the text."""
     text = config.get_text_config()
     return [
         each
@@ -139,7 +139,7 @@ def _other_configs(config: Any) -> list[Any]:
 
 
 def _branch(name: str, inside: Iterable[str]) -> str:
-    """The largest module around a parameter in which nothing of `inside` lies."""
+    """The name of the largest module around a parameter that contains nothing of `inside`."""
     parts = name.split(".")
     for length in range(1, len(parts)):
         prefix = ".".join(parts[:length])
@@ -149,7 +149,7 @@ def _branch(name: str, inside: Iterable[str]) -> str:
 
 
 def _child(name: str, around: str) -> str:
-    """The direct child of the module `around` in which the module `name` lies."""
+    """The name of the direct child of the module `around` that contains the module `name`."""
     rest = name.removeprefix(f"{around}.") if around else name
     first = rest.split(".")[0]
     return f"{around}.{first}" if around else first

@@ -16,14 +16,14 @@ from backend.model.freezing import layers
 
 MARK = "expanded_layers"  # in config.json: the new layers' places in the expanded model
 FIELD = "use_llama_pro"
-# What attention, MLP and experts of the known architectures call their way back to the residual.
+# Names of the projections into the residual stream in attention, MLP and experts.
 OUTPUTS = {"o_proj", "out_proj", "c_proj", "down_proj", "dense", "dense_4h_to_h", "fc2", "fc_out"}
 OUTPUTS |= {"wo", "w2", "proj_out", "output_linear", "ff_out", "attn_out"}
 TOLERANCE = 1e-3  # of the largest logit; half precision rounds
 
 
 def blocks(model: Any) -> list[int]:
-    """The places of the new blocks in a model that has them (marked, or still with zeros)."""
+    """The indices of the new blocks in a model that has them (marked, or still with zeros)."""
     marked = getattr(model.config.get_text_config(), MARK, None)
     if marked:
         return [int(index) for index in marked]
@@ -32,10 +32,10 @@ def blocks(model: Any) -> list[int]:
 
 
 def expand(model: Any, values: Arguments) -> list[int]:
-    """Insert freeze_trainable_layers new blocks and return their places; kept where there are any.
+    """Insert freeze_trainable_layers new blocks unless there are some; returns their indices.
 
-    Raises UsageError where the layers cannot be split so, ModelError where the architecture does
-    not stay the same function.
+    Raises UsageError where the number of layers is not divisible by it, and ModelError where the
+    expanded model would not compute the same function.
     """
     known = blocks(model)
     if known:
@@ -56,7 +56,7 @@ def expand(model: Any, values: Arguments) -> list[int]:
     _configure(model.config.get_text_config(), old, sources, places)
     after = _logits(model)
     if not torch.allclose(before, after, atol=TOLERANCE * float(before.abs().max())):
-        raise _unfit(model)
+        raise _architecture_error(model)
     _require_same_when_loaded(model)
     return places
 
@@ -79,7 +79,7 @@ def _rebuild(model: Any, name: str, sources: list[int], places: list[int]) -> No
 
 
 def _configure(config: Any, old: int, sources: list[int], places: list[int]) -> None:
-    """Every list with an entry for each layer grows as the layers did."""
+    """Extend every list of the configuration that has an entry for each layer."""
     for key, value in list(vars(config).items()):
         if isinstance(value, list) and len(value) == old:
             setattr(config, key, [value[source] for source in sources])
@@ -88,7 +88,7 @@ def _configure(config: Any, old: int, sources: list[int], places: list[int]) -> 
 
 
 def _outputs(layer: nn.Module) -> list[torch.Tensor]:
-    """Weights and biases of what writes to the residual stream."""
+    """Weights and biases of the projections into the residual stream."""
     return [weights for name, weights in layer.named_parameters() if OUTPUTS & set(name.split("."))]
 
 
@@ -103,22 +103,24 @@ def _logits(model: Any) -> torch.Tensor:
     ids = torch.arange(8, device=model.device)[None] * 37 % vocabulary
     training = model.training
     with torch.no_grad():
-        found: torch.Tensor = model.eval()(input_ids=ids, use_cache=False).logits.float()
+        logits: torch.Tensor = model.eval()(input_ids=ids, use_cache=False).logits.float()
     model.train(training)
-    return found
+    return logits
 
 
 def _require_same_when_loaded(model: Any) -> None:
-    """What config.json alone describes must be this very stack: it is what plain loading builds."""
+    """Raise ModelError where config.json alone would not build this very stack of layers."""
     with torch.device("meta"):
         built = type(model)(copy.deepcopy(model.config))
     pairs = zip(layers(model)[1], layers(built)[1], strict=True)
-    if any(_plainly(one) != _plainly(other) for one, other in pairs):
-        raise _unfit(model)
+    if any(_describe_layer(expanded) != _describe_layer(loaded) for expanded, loaded in pairs):
+        raise _architecture_error(model)
 
 
-def _plainly(layer: nn.Module) -> list[tuple[str, dict[str, Any], list[tuple[str, torch.Size]]]]:
-    """A layer's modules with their plain attributes (places, windows, scales) and shapes."""
+def _describe_layer(
+    layer: nn.Module,
+) -> list[tuple[str, dict[str, Any], list[tuple[str, torch.Size]]]]:
+    """A layer's modules with their plain attributes (indices, windows, scales) and shapes."""
     return [
         (
             name,
@@ -135,6 +137,6 @@ def _plainly(layer: nn.Module) -> list[tuple[str, dict[str, Any], list[tuple[str
     ]
 
 
-def _unfit(model: Any) -> ModelError:
+def _architecture_error(model: Any) -> ModelError:
     params = {"architecture": type(model).__name__}
     return ModelError(Problem(code="llama_pro_unfit", field=FIELD, params=params))

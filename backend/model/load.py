@@ -1,4 +1,4 @@
-"""A model and its tokenizer, from a folder, a run, an adapter or a hub.
+"""Load a model and its tokenizer from a folder, a run, an adapter or a hub.
 
 Weights come from safetensors files only; code of a model runs only where trust_remote_code is on.
 """
@@ -36,7 +36,7 @@ from backend.model.device import device as device
 from backend.model.device import inference_dtype, training_precision
 
 FIELD = "model_name_or_path"
-# What a library raises about a folder: wrong settings, wrong shapes, files cut short.
+# Errors of libraries about a folder: wrong settings, wrong shapes, truncated files.
 LOADING_ERRORS = (
     *(OSError, ValueError, KeyError, TypeError, ImportError, AttributeError, RuntimeError),
     SafetensorError,
@@ -44,24 +44,24 @@ LOADING_ERRORS = (
 
 
 def model(values: Arguments, *, training: bool, vocabulary: int = 0) -> Any:
-    """The model with its adapters; for training, what learns is float32 and requires gradients.
+    """Load the model with its adapters; for training, weights that learn are float32.
 
-    `vocabulary` is the tokenizer's size: where tokens are new, the embeddings grow to it.
-    In training the caller moves it to the device; otherwise it lies there, in eval mode.
-    Raises UsageError (a package is missing) or ModelError.
+    `vocabulary` is the tokenizer's size, to which the embeddings grow for new tokens. A model for
+    training is on the CPU, for the caller to move; otherwise it is on the device, in eval mode.
+    Raises UsageError where a package is missing, and ModelError.
     """
     folders = adapter_folders(values)
     if training:
-        prepared = _learning(values, folders, vocabulary)
-        before = adapters.merged(folders, values)
+        prepared = _trainable_model(values, folders, vocabulary)
+        before = adapters.adapters_to_merge(folders, values)
         prepared.trained_on = adapter_base.record(base_folder(values), before)
         return prepared
     tuned = adapters.apply(base_model(values), folders)
-    return (tuned if quantized(values) else tuned.to(device())).eval()
+    return (tuned if is_quantized(values) else tuned.to(device())).eval()
 
 
-def _learning(values: Arguments, folders: list[Path], vocabulary: int) -> Any:
-    """The model for training, with what was asked of its attention, vocabulary and precision."""
+def _trainable_model(values: Arguments, folders: list[Path], vocabulary: int) -> Any:
+    """Load the model for training and set up its attention, vocabulary and precision."""
     if values.use_unsloth:
         _require_packages(values)
         if base_architecture(values).sees:
@@ -73,8 +73,8 @@ def _learning(values: Arguments, folders: list[Path], vocabulary: int) -> Any:
         attention.require_experts(base.config)
     if values.shift_attn:
         s2_attention.apply(base, values.cutoff_len)
-    if tokens.wanted(values):
-        before, after = tokenizer(tokens.without(values)), tokenizer(values)
+    if tokens.may_change(values):
+        before, after = tokenizer(tokens.without_new_tokens(values)), tokenizer(values)
         base.new_tokens = tokens.grow(base, before, after, values, vocabulary)
     prepared = adapters.prepare(base, folders, values)
     if adapters.is_new(folders, values):
@@ -82,7 +82,7 @@ def _learning(values: Arguments, folders: list[Path], vocabulary: int) -> Any:
     if values.upcast_layernorm:
         attention.upcast_norms(prepared)
     if values.use_reentrant_gc:
-        prepared.enable_input_require_grads()  # else nothing below the first layer gets a gradient
+        prepared.enable_input_require_grads()  # else the layers would get no gradient
     return prepared
 
 
@@ -93,7 +93,10 @@ def _require_packages(values: Arguments) -> None:
 
 
 def base_model(values: Arguments, *, training: bool = False, dtype: Any = None) -> Any:
-    """The model without adapters, on the CPU unless it is quantised; dtype as the task needs it."""
+    """Load the model without adapters, on the CPU unless it is quantised.
+
+    `dtype` None takes that of training or of answering.
+    """
     _require_packages(values)
     folder = base_folder(values)
     quantize.require_loadable(folder, values, training=training)
@@ -102,35 +105,35 @@ def base_model(values: Arguments, *, training: bool = False, dtype: Any = None) 
     config = _config(values)
     attention.scale_positions(config, values)
     quantization = quantize.config(values, dtype)
-    given: dict[str, Any] = {"config": config, "dtype": dtype, "use_safetensors": True}
+    options: dict[str, Any] = {"config": config, "dtype": dtype, "use_safetensors": True}
     if attention.implementation(values):
-        given["attn_implementation"] = attention.implementation(values)
+        options["attn_implementation"] = attention.implementation(values)
     if quantization:
-        given["quantization_config"] = quantization
-    if quantized(values):
-        given["device_map"] = {"": device()}
-    loaded = _loading(folder, known.kind.from_pretrained, folder, **given, **_trust(values))
-    quantize.settle(loaded, training=training)
+        options["quantization_config"] = quantization
+    if is_quantized(values):
+        options["device_map"] = {"": device()}
+    loaded = _load_or_raise(folder, known.kind.from_pretrained, folder, **options, **_trust(values))
+    quantize.keep_unpacked(loaded, training=training)
     loaded.name_or_path = base_name(values)
     loaded.architecture = known
     return loaded
 
 
 def base_architecture(values: Arguments) -> Architecture:
-    """How the base is loaded and written. Raises ModelError where a result would lack a part."""
+    """The architecture of the base model. Raises ModelError where a part of it would be lost."""
     folder = base_folder(values)
     _refuse_code(folder, values)
     trust = values.trust_remote_code
-    return _loading(folder, architecture.of, folder, trust=trust)
+    return _load_or_raise(folder, architecture.detect, folder, trust=trust)
 
 
 def base_notices(values: Arguments) -> list[Problem]:
-    """A notice for each adapter that was trained on something else than it is put on."""
+    """A notice for each adapter that was trained on another base than this one."""
     return adapter_base.notices(base_folder(values), base_name(values), adapter_folders(values))
 
 
 def frozen_notices(model: Any) -> list[Problem]:
-    """Which parts of a model that learns stay as they are."""
+    """Notices about the parts and tensors of the model that are not trained."""
     known: Architecture | None = getattr(model, "architecture", None)
     parts, count = language.other_parts(adapters.base_of(model))
     problems = []
@@ -145,10 +148,10 @@ def frozen_notices(model: Any) -> list[Problem]:
 
 
 def tokenizer(values: Arguments) -> Any:
-    """The tokenizer of the model (the adapter's own where it has one), with a pad token."""
+    """Load the tokenizer of the last adapter, else of the model, with a pad token."""
     folder = tokenizer_folder(values)
     _refuse_code(folder, values)
-    loaded = _loading(
+    loaded = _load_or_raise(
         folder,
         AutoTokenizer.from_pretrained,
         folder,
@@ -164,44 +167,44 @@ def tokenizer(values: Arguments) -> Any:
 
 
 def _base_config(folder: Path, values: Arguments) -> dict[str, Any]:
-    """The base's config for a folder without one: transformers chooses the tokenizer's class by
-    the model's type too, and another class may split texts otherwise and add tokens of its own."""
+    """The option with the base's config for a folder without one, as transformers also chooses the
+    tokenizer's class by the model's type, and another class may split texts in another way."""
     return {} if (folder / model_folder.CONFIG).is_file() else {"config": _config(values)}
 
 
 def _config(values: Arguments) -> Any:
     folder = base_folder(values)
-    return _loading(folder, AutoConfig.from_pretrained, folder, **_trust(values))
+    return _load_or_raise(folder, AutoConfig.from_pretrained, folder, **_trust(values))
 
 
-def known_rows(values: Arguments) -> int:
-    """Rows of the base's embeddings, by its config alone."""
+def embedding_rows(values: Arguments) -> int:
+    """The number of rows of the base's embeddings, as its config says."""
     return int(_config(values).get_text_config().vocab_size)
 
 
 def tokenizer_folder(values: Arguments) -> Path:
-    """Where the tokenizer lies: with the last adapter where that has one, else with the model."""
+    """The folder of the tokenizer: the last adapter's where it has one, else the model's."""
     own = [*adapter_folders(values)[-1:], base_folder(values)]
     return next((each for each in own if (each / "tokenizer_config.json").is_file()), own[-1])
 
 
 def base_name(values: Arguments) -> str:
-    """What an adapter records as its base: the hub id, or the absolute path of the folder."""
-    name = _given(values)
+    """The name that an adapter records as its base: the hub id, or the folder's absolute path."""
+    name = _required_name(values)
     if _is_adapter(name):
         name = model_folder.adapter_base(model_folder.local(name)) or name
     return name if _on_hub(name, values) else str(model_folder.local(name))
 
 
 def base_folder(values: Arguments) -> Path:
-    """The folder with config.json and the weights. Raises ModelError with what is wrong with it."""
-    return _checked(_given(values), values.trust_remote_code, _place(values))
+    """The folder with config.json and the weights. Raises ModelError with all its problems."""
+    return _resolve_base(_required_name(values), values.trust_remote_code, _hub_options(values))
 
 
 def adapter_folders(values: Arguments) -> list[Path]:
     """The adapters' folders in their order; a model that is itself an adapter comes first."""
-    name = _given(values)
-    folder = base_folder(values)  # says what is wrong with the model first
+    name = _required_name(values)
+    folder = base_folder(values)  # raises for the model first
     own = [model_folder.local(name)] if _is_adapter(name) else []
     if not own and (folder / model_folder.ADAPTER_CONFIG).is_file():
         own = [folder]
@@ -213,7 +216,7 @@ def adapter_folders(values: Arguments) -> list[Path]:
 
 
 def last_folder(values: Arguments) -> Path:
-    """The folder of the last adapter, else of the model: what lies beside it belongs to it."""
+    """The folder of the last adapter, else of the model, which has files like the value head."""
     return [base_folder(values), *adapter_folders(values)][-1]
 
 
@@ -222,8 +225,8 @@ def _ids(text: str, values: Arguments) -> list[int]:
     return ids
 
 
-def quantized(values: Arguments) -> bool:
-    """Whether the model is loaded quantised, or its weights are so already."""
+def is_quantized(values: Arguments) -> bool:
+    """Whether the model is quantised in loading, or its weights are quantised already."""
     return bool(values.quantization_bit or quantized_as(base_folder(values)))
 
 
@@ -232,7 +235,7 @@ def _training_dtype(values: Arguments) -> Any:
     return precision.learned if values.finetuning_type == "full" else precision.frozen
 
 
-def _given(values: Arguments) -> str:
+def _required_name(values: Arguments) -> str:
     name = values.model_name_or_path
     if not name:
         raise UsageError(Problem(code="model_required", field=FIELD))
@@ -256,13 +259,13 @@ def _folder(name: str, values: Arguments, field: str = FIELD) -> Path:
     return hub.fetch(name, values, field) if _on_hub(name, values) else model_folder.local(name)
 
 
-def _place(values: Arguments) -> tuple[tuple[str, Value], ...]:
+def _hub_options(values: Arguments) -> tuple[tuple[str, Value], ...]:
     return tuple((key, getattr(values, key)) for key in ("hub_name", "model_revision", "cache_dir"))
 
 
 @cache
-def _checked(name: str, trust: bool, place: tuple[tuple[str, Value], ...]) -> Path:
-    """The model folder behind a name, after the checks; cached, a hub is asked once a process."""
+def _resolve_base(name: str, trust: bool, place: tuple[tuple[str, Value], ...]) -> Path:
+    """Check the model of a name and return its folder; cached, so a hub is asked once a process."""
     values = Arguments().replace(**dict(place), trust_remote_code=trust)
     if _is_adapter(name):
         problems = model_folder.model_problems(name)
@@ -282,9 +285,9 @@ def _trust(values: Arguments) -> dict[str, Any]:
 
 
 def _refuse_code(folder: Path, values: Arguments) -> None:
-    """Say by name which file would be run, instead of running it or asking on a terminal.
+    """Raise ModelError with the name of the Python file that loading would run.
 
-    A model type that transformers knows is loaded by transformers' own code and needs no refusal.
+    A model type that transformers knows is loaded by transformers' own code and is not refused.
     """
     if values.trust_remote_code:
         return
@@ -297,8 +300,8 @@ def _refuse_code(folder: Path, values: Arguments) -> None:
             raise ModelError(Problem(code="model_needs_code", field=FIELD, params=params))
 
 
-def _loading(folder: Path, load: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call a from_pretrained; what it raises about the folder becomes ModelError."""
+def _load_or_raise(folder: Path, load: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call a from_pretrained and turn its errors about the folder into ModelError."""
     try:
         return load(*args, **kwargs)
     except torch.OutOfMemoryError:

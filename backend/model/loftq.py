@@ -1,7 +1,8 @@
-"""LoftQ: an adapter that starts by making up for what 4-bit quantisation lost.
+"""LoftQ: an adapter that starts as a correction of the error of 4-bit quantisation.
 
-Li et al., "LoftQ: LoRA-Fine-Tuning-Aware Quantization", 2023, with the quantised base left as it
-is (one step of its iteration). Such an adapter belongs to the quantised model only, and says so.
+Li et al., "LoftQ: LoRA-Fine-Tuning-Aware Quantization", 2023, with an unchanged
+quantised base (one step of its iteration). A file in the adapter's folder marks that it fits the
+quantised model only.
 """
 
 import json
@@ -14,14 +15,14 @@ from backend.contract.base.problems import ModelError, Problem
 from backend.model import tensors
 from backend.model.architecture import Architecture
 
-MARK = "quantized_base.json"  # in an adapter folder: it makes up for the loss of quantisation
+MARK = "quantized_base.json"  # the file that marks such an adapter folder
 
 
 def begin(model: Any, base: Path) -> None:
-    """Set the new adapter to the best low-rank copy of what quantisation lost of `base`.
+    """Set the new adapter to the best low-rank approximation of the quantisation error of `base`.
 
     s B A is the truncated singular value decomposition of W - Q. Raises ModelError where the
-    weights of a layer are not found in the folder under the layer's name.
+    folder has no weights under the name of a layer.
     """
     from bitsandbytes.functional import dequantize_4bit
 
@@ -32,8 +33,8 @@ def begin(model: Any, base: Path) -> None:
         inner = part.get_base_layer().weight
         key = known.renamed.get(f"{name}.weight", f"{name}.weight")
         whole = _tensor(key, known, base).to(inner.device, torch.float32)
-        kept = dequantize_4bit(inner.data, inner.quant_state).float()
-        up, sizes, down = torch.linalg.svd((whole - kept) / part.scaling["default"])
+        dequantized = dequantize_4bit(inner.data, inner.quant_state).float()
+        up, sizes, down = torch.linalg.svd((whole - dequantized) / part.scaling["default"])
         roots = sizes[: part.r["default"]].sqrt()  # fewer than the rank where a layer is narrower
         ups, downs = part.lora_B["default"].weight.data, part.lora_A["default"].weight.data
         ups.zero_()[:, : len(roots)] = up[:, : len(roots)] * roots
@@ -48,7 +49,7 @@ def _tensor(key: str, known: Architecture, base: Path) -> torch.Tensor:
 
 
 def mark(folder: Path) -> None:
-    """Say in the adapter's folder that it fits the quantised base alone."""
+    """Mark in the adapter's folder that it fits the quantised base only."""
     (folder / MARK).write_text(json.dumps({"quantization_bit": 4}) + "\n")
 
 
@@ -63,5 +64,5 @@ def require_quantized(model: Any, folder: Path) -> None:
 
 
 def is_marked(folder: Path) -> bool:
-    """Whether an adapter folder is such a one."""
+    """Whether an adapter folder is marked as one for the quantised base only."""
     return (folder / MARK).is_file()

@@ -12,7 +12,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem, UsageError
 from backend.contract.registry.dataset_info import names
 from backend.model import block_adam
-from backend.model.joined_optimizer import Joined, Layerwise
+from backend.model.joined_optimizer import JoinedOptimizer, LayerwiseOptimizer
 
 GALORE_ARGS = {"rank": "rank", "update_proj_gap": "update_interval", "scale": "scale"}
 GALORE_ARGS |= {"proj_type": "proj_type"}
@@ -20,12 +20,14 @@ APOLLO_ARGS = {**GALORE_ARGS, "proj": "proj", "scale_type": "scale_type"}
 
 
 def arguments(values: Arguments) -> dict[str, Any]:
-    """The TrainingArguments that choose the optimizer (GaLore and APOLLO replace `optim`)."""
+    """The TrainingArguments for the optimizer, where GaLore and APOLLO replace `optim`."""
     optim = values.optim
-    for kind, given in (("galore", GALORE_ARGS), ("apollo", APOLLO_ARGS)):
+    for kind, argument_names in (("galore", GALORE_ARGS), ("apollo", APOLLO_ARGS)):
         if getattr(values, f"use_{kind}"):
             targets = names(getattr(values, f"{kind}_target")) or ["all"]
-            pairs = (f"{key}={getattr(values, f'{kind}_{own}')}" for key, own in given.items())
+            pairs = (
+                f"{key}={getattr(values, f'{kind}_{own}')}" for key, own in argument_names.items()
+            )
             return {
                 "optim": f"{kind}_{_family(optim, kind)}",
                 "optim_target_modules": "all-linear" if "all" in targets else targets,
@@ -34,10 +36,12 @@ def arguments(values: Arguments) -> dict[str, Any]:
     return {"optim": optim}
 
 
-def special(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.Optimizer | None:
-    """The optimizer where transformers cannot make it from its arguments alone, else None.
+def build_special(
+    model: Any, args: TrainingArguments, values: Arguments
+) -> torch.optim.Optimizer | None:
+    """Build an optimizer that transformers cannot make from its arguments alone, else give None.
 
-    Raises UsageError where several processes train and the optimizer is for one.
+    Raises UsageError where several processes train with an optimizer for one process.
     """
     for name, make in SPECIAL.items():
         if getattr(values, name):
@@ -46,7 +50,7 @@ def special(model: Any, args: TrainingArguments, values: Arguments) -> torch.opt
 
 
 def finish(optimizer: Any) -> None:
-    """After the last step: averaged weights where the optimizer has such, and all weights free."""
+    """After the last step take the averaged weights, if any, and unfreeze BAdam's blocks."""
     inner = getattr(optimizer, "optimizer", optimizer)  # accelerate's wrapper
     if callable(getattr(inner, "eval", None)):  # schedule-free
         inner.eval()
@@ -56,35 +60,35 @@ def finish(optimizer: Any) -> None:
 
 
 def _family(optim: str, kind: str) -> str:
-    """The inner optimizer: GaLore also has Adafactor and an AdamW of 8 bit."""
+    """The inner optimizer: adamw, or with GaLore also adafactor or adamw_8bit."""
     if kind == "galore" and optim == "adafactor":
         return "adafactor"
     return "adamw_8bit" if kind == "galore" and optim in GALORE_8BIT else "adamw"
 
 
 def _low_rank(kind: str, model: Any, args: TrainingArguments, values: Arguments) -> Any:
-    """GaLore or APOLLO through transformers and their packages; layer by layer where asked.
+    """Build GaLore or APOLLO with transformers and their packages, one a layer where asked for.
 
     Zhao et al., "GaLore", 2024; Zhu et al., "APOLLO: SGD-like Memory, AdamW-level Performance",
-    2024. What the packages keep of a projection is an object: a checkpoint may hold it.
+    2024. The packages keep a projection as an object, which a checkpoint may contain.
     """
     torch.serialization.add_safe_globals([*_projectors(kind)])
-    make, given = Trainer.get_optimizer_cls_and_kwargs(args, model)
-    groups = given.pop("params")
+    make, options = Trainer.get_optimizer_cls_and_kwargs(args, model)
+    groups = options.pop("params")
     family = _family(values.optim, kind)
-    given |= {
+    options |= {
         "adamw": _adam(args) | {"no_deprecation_warning": True},
         "adamw_8bit": _adam(args),
     }.get(family, {"scale_parameter": False, "relative_step": False})
     if kind == "apollo":
-        given["scale_front"] = values.apollo_scale_front
-    learning = [_learning(group, args.weight_decay) for group in groups]
+        options["scale_front"] = values.apollo_scale_front
+    learning = [_trainable_group(group, args.weight_decay) for group in groups]
     if not getattr(values, f"{kind}_layerwise"):
-        return make(learning, **given)
-    _alone(args, f"{kind}_layerwise")
-    return Layerwise(
+        return make(learning, **options)
+    _require_one_process(args, f"{kind}_layerwise")
+    return LayerwiseOptimizer(
         [
-            make([{**group, "params": [weights]}], **given)
+            make([{**group, "params": [weights]}], **options)
             for group in learning
             for weights in group["params"]
         ]
@@ -95,10 +99,10 @@ def _adam(args: TrainingArguments) -> dict[str, Any]:
     return {"betas": (args.adam_beta1, args.adam_beta2), "eps": args.adam_epsilon}
 
 
-def _learning(group: dict[str, Any], decay: float) -> dict[str, Any]:
-    """A group with only the weights that learn; those that are projected also decay."""
-    found = [weights for weights in group["params"] if weights.requires_grad]
-    return {**group, "params": found, "weight_decay": decay if "rank" in group else 0.0}
+def _trainable_group(group: dict[str, Any], decay: float) -> dict[str, Any]:
+    """A parameter group with only the weights that learn; only projected ones have weight decay."""
+    trainable = [weights for weights in group["params"] if weights.requires_grad]
+    return {**group, "params": trainable, "weight_decay": decay if "rank" in group else 0.0}
 
 
 def _projectors(kind: str) -> list[type]:
@@ -113,12 +117,15 @@ def _projectors(kind: str) -> list[type]:
 
 
 def _badam(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.Optimizer:
-    _alone(args, "use_badam")
+    _require_one_process(args, "use_badam")
     return block_adam.make(model, args, values)
 
 
 def _adam_mini(model: Any, args: TrainingArguments, _values: Arguments) -> torch.optim.Optimizer:
-    """Zhang et al., "Adam-mini: Use Fewer Learning Rates To Gain More", 2024: their package."""
+    """Build Adam-mini from its package.
+
+    Zhang et al., "Adam-mini: Use Fewer Learning Rates To Gain More", 2024.
+    """
     from adam_mini import Adam_mini
 
     config = model.config.get_text_config()
@@ -132,14 +139,14 @@ def _adam_mini(model: Any, args: TrainingArguments, _values: Arguments) -> torch
         verbose=False,
         **_adam(args),
     )
-    # The package takes heads to share out the hidden size evenly, and each GPU for a process.
+    # The package assumes heads of size hidden / heads, and a process for each GPU.
     size = getattr(config, "head_dim", None) or hidden // heads
     made.head_numel, made.world_size = size * hidden, 1
     return made
 
 
 def _muon(model: Any, args: TrainingArguments, _values: Arguments) -> torch.optim.Optimizer:
-    """Muon for matrices inside the layers, AdamW for embeddings, output, norms and biases.
+    """Build Muon for matrices inside the layers, AdamW for embeddings, output, norms and biases.
 
     Jordan et al., 2024; the steps are scaled to AdamW's, so that its learning rates fit (Liu et
     al., "Muon is Scalable for LLM Training", 2025).
@@ -155,7 +162,7 @@ def _muon(model: Any, args: TrainingArguments, _values: Arguments) -> torch.opti
     decay = {"lr": args.learning_rate, "weight_decay": args.weight_decay}
     adamw = torch.optim.AdamW(others, **_adam(args), **decay) if others else None
     muon = torch.optim.Muon(inner, adjust_lr_fn="match_rms_adamw", **decay) if inner else None
-    return Joined([each for each in (muon, adamw) if each is not None])
+    return JoinedOptimizer([each for each in (muon, adamw) if each is not None])
 
 
 def _wants_loraplus(values: Arguments) -> bool:
@@ -163,25 +170,25 @@ def _wants_loraplus(values: Arguments) -> bool:
 
 
 def _loraplus(model: Any, args: TrainingArguments, values: Arguments) -> Any:
-    """LoRA+: B matrices learn loraplus_lr_ratio times faster.
+    """Build the optimizer of LoRA+, in which B matrices learn loraplus_lr_ratio times faster.
 
     Hayou et al., "LoRA+: Efficient Low Rank Adaptation of Large Models", 2024.
     """
     from peft.optimizers import create_loraplus_optimizer
 
-    kind, given = Trainer.get_optimizer_cls_and_kwargs(args, model)
+    kind, options = Trainer.get_optimizer_cls_and_kwargs(args, model)
     return create_loraplus_optimizer(
         model=model,
         optimizer_cls=kind,
-        lr=given.pop("lr"),
+        lr=options.pop("lr"),
         loraplus_lr_ratio=values.loraplus_lr_ratio or 0.0,
         loraplus_lr_embedding=values.loraplus_lr_embedding or 1e-6,
         loraplus_weight_decay=args.weight_decay,
-        **given,
+        **options,
     )
 
 
-def _alone(args: TrainingArguments, field: str) -> None:
+def _require_one_process(args: TrainingArguments, field: str) -> None:
     if args.world_size > 1:
         params = {"processes": args.world_size}
         raise UsageError(Problem(code="one_process_only", field=field, params=params))

@@ -1,7 +1,7 @@
-"""Another model beside the one that learns: the reference, a reward model, a teacher.
+"""Load another model beside the one that learns: a reference, a reward model or a teacher.
 
-Arguments of its own (ref_model, ref_model_adapters, ref_model_quantization_bit) stand for those
-with which the model that learns is loaded.
+It has arguments of its own, like ref_model, ref_model_adapters and ref_model_quantization_bit,
+which replace those of the model that learns.
 """
 
 import dataclasses
@@ -20,52 +20,55 @@ from backend.model.device import training_precision
 
 @dataclass(frozen=True)
 class OtherModel:
-    """`name` is the argument that names it; `rest` the one about which a problem is told whose own
-    argument is none of its arguments ("" leaves such a problem as it is)."""
+    """A model with loading arguments of its own.
+
+    name  the argument that names the model, like ref_model
+    rest  the argument to blame for problems of other arguments ("" leaves them as they are)
+    """
 
     name: str
     rest: str = ""
 
     @property
     def arguments(self) -> dict[str, str]:
-        """Its arguments -> what they stand for in loading."""
+        """Its own arguments -> the arguments for loading that they replace."""
         return {
             self.name: "model_name_or_path",
             f"{self.name}_adapters": "adapter_name_or_path",
             f"{self.name}_quantization_bit": "quantization_bit",
         }
 
-    def described(self, values: Arguments) -> Arguments:
-        """The values with which it is loaded."""
+    def loading_arguments(self, values: Arguments) -> Arguments:
+        """The values for loading this model."""
         pairs = self.arguments.items()
         return values.replace(**{name: getattr(values, own) for own, name in pairs})
 
-    def about(self, problem: Problem) -> Problem:
-        """A problem of loading, with the argument that is meant."""
+    def redirect_problem(self, problem: Problem) -> Problem:
+        """A problem of loading this model, with its own argument as the field."""
         meant = {name: own for own, name in self.arguments.items()}
         return dataclasses.replace(
             problem, field=meant.get(problem.field, self.rest or problem.field)
         )
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Within, what is wrong with a model is told about the argument that names this one."""
+    def redirect_problems(self) -> Iterator[None]:
+        """Give problems in a ModelError the arguments of this model as their fields."""
         try:
             yield
         except ModelError as error:
-            raise ModelError(*map(self.about, error.problems)) from error
+            raise ModelError(*map(self.redirect_problem, error.problems)) from error
 
     def load(self, values: Arguments) -> Any:
-        """The model with its adapters, in the precision of what does not learn.
+        """Load the model with its adapters, in the dtype of frozen weights.
 
-        Raises ModelError, about its own arguments.
+        Raises ModelError for its own arguments.
         """
-        given = self.described(values)
-        with self.told():
-            base = load.base_model(given, dtype=training_precision(values).frozen)
-            return adapters.apply(base, load.adapter_folders(given))
+        own_values = self.loading_arguments(values)
+        with self.redirect_problems():
+            base = load.base_model(own_values, dtype=training_precision(values).frozen)
+            return adapters.apply(base, load.adapter_folders(own_values))
 
     def freeze(self, model: Any, values: Arguments, place: torch.device) -> Any:
-        """The model on the device `place`, to be asked only; a quantised one is there already."""
-        placed = model if load.quantized(self.described(values)) else model.to(place)
+        """Freeze the model and move it to the device `place`; a quantised one is there already."""
+        placed = model if load.is_quantized(self.loading_arguments(values)) else model.to(place)
         return placed.requires_grad_(requires_grad=False).eval()

@@ -1,4 +1,4 @@
-"""peft's configuration of each method that leaves the base model as it is."""
+"""The configurations of peft for each method that does not change the base model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +33,7 @@ KEYS_AND_VALUES = ("k_proj", "v_proj", "key", "value", "qkv", "c_attn", "pack", 
 
 
 def config(model: Any, values: Arguments) -> PeftConfig:
-    """The configuration of a new adapter on this model, as the arguments describe it."""
+    """The configuration of a new adapter on this model."""
     return CONFIGS[values.finetuning_type](model, values)
 
 
@@ -44,27 +44,27 @@ def target_field(values: Arguments) -> str:
 
 def linear_names(model: Any) -> list[str]:
     """The last parts of the names of all linear layers, as lora_target takes them."""
-    found = {name.rsplit(".", 1)[-1] for name, part in language.modules(model) if _is_linear(part)}
-    return sorted(found - {"lm_head"})
+    linear = {name.rsplit(".", 1)[-1] for name, part in language.modules(model) if _is_linear(part)}
+    return sorted(linear - {"lm_head"})
 
 
 def _lora(model: Any, values: Arguments) -> PeftConfig:
     rank = values.lora_rank
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         **_targets(model, values),
-        **_deltas(values),
+        **_lora_options(values),
         "r": rank,
         "use_rslora": values.use_rslora,
         "use_dora": values.use_dora,
-        "init_lora_weights": start(values),
+        "init_lora_weights": init_lora_weights(values),
     }
     if values.use_llama_pro:
-        given |= _in_blocks(model, names(values.lora_target) or ["all"])
-    return LoraConfig(**given)
+        options |= _in_blocks(model, names(values.lora_target) or ["all"])
+    return LoraConfig(**options)
 
 
 def _in_blocks(model: Any, listed: list[str]) -> dict[str, Any]:
-    """The listed modules in the new blocks of LLaMA Pro alone."""
+    """The options that restrict the listed modules to the new blocks of LLaMA Pro."""
     wanted, blocks = linear_names(model) if "all" in listed else listed, llama_pro.blocks(model)
     if not language.is_part(model.config):
         return {"target_modules": wanted, "layers_to_transform": blocks}
@@ -73,8 +73,8 @@ def _in_blocks(model: Any, listed: list[str]) -> dict[str, Any]:
     return {"target_modules": [name for name in modules if name.startswith(starts)]}
 
 
-def start(values: Arguments) -> bool | str:
-    """How LoRA's weights begin, in peft's words; LoftQ replaces them afterwards."""
+def init_lora_weights(values: Arguments) -> bool | str:
+    """The value of peft's init_lora_weights; LoftQ replaces the weights afterwards."""
     if values.pissa_init:
         rounds = values.pissa_iter
         return "pissa" if rounds == -1 else f"pissa_niter_{rounds}"
@@ -95,10 +95,10 @@ def _oft(model: Any, values: Arguments) -> PeftConfig:
 def _adalora(model: Any, values: Arguments) -> PeftConfig:
     return AdaLoraConfig(
         **_targets(model, values),
-        **_deltas(values),
+        **_lora_options(values),
         init_r=values.adalora_init_r,
         target_r=values.adalora_target_r,
-        total_step=1,  # the run's own number of steps is set when it begins
+        total_step=1,  # AdaLoraCallback sets the run's own number of steps
     )
 
 
@@ -108,7 +108,7 @@ def _ia3(model: Any, values: Arguments) -> PeftConfig:
         **TASK,
         target_modules=_modules(model, targets, "lora_target"),
         feedforward_modules=_modules(model, feedforward, "lora_target"),
-        **_saved(model, values),
+        **_saved_modules(model, values),
     )
 
 
@@ -118,21 +118,21 @@ def _vera(model: Any, values: Arguments) -> PeftConfig:
         r=values.vera_rank,
         vera_dropout=values.lora_dropout,
         projection_prng_key=values.seed,
-        save_projection=True,  # other machines may draw other numbers from the same key
+        save_projection=True,  # the key may give other numbers on other machines
     )
 
 
 def _prompt(_model: Any, values: Arguments) -> PeftConfig:
-    return PromptTuningConfig(**_virtual(values))
+    return PromptTuningConfig(**_virtual_tokens(values))
 
 
 def _prefix(_model: Any, values: Arguments) -> PeftConfig:
-    return PrefixTuningConfig(**_virtual(values))
+    return PrefixTuningConfig(**_virtual_tokens(values))
 
 
 def _ptuning(_model: Any, values: Arguments) -> PeftConfig:
     size = values.encoder_hidden_size
-    return PromptEncoderConfig(**_virtual(values), encoder_hidden_size=size)
+    return PromptEncoderConfig(**_virtual_tokens(values), encoder_hidden_size=size)
 
 
 def _targets(model: Any, values: Arguments) -> dict[str, Any]:
@@ -146,19 +146,24 @@ def _targets(model: Any, values: Arguments) -> dict[str, Any]:
         targets = [name for name, part in linear if part is not head]
     else:
         targets = "all-linear"
-    return {**TASK, "target_modules": targets, **_left_out(model), **_saved(model, values)}
+    return {
+        **TASK,
+        "target_modules": targets,
+        **_excluded_modules(model),
+        **_saved_modules(model, values),
+    }
 
 
-def _saved(model: Any, values: Arguments) -> dict[str, Any]:
+def _saved_modules(model: Any, values: Arguments) -> dict[str, Any]:
     listed = names(values.additional_target)
     return {"modules_to_save": _modules(model, listed, "additional_target") or None}
 
 
 def _modules(model: Any, listed: list[str], field: str) -> list[str]:
-    """Modules by the last parts of their names, as peft finds them; by their full names where the
-    language model is a part of the model, since the parts that see or hear use the same names.
+    """The listed modules as peft takes them: last parts of names, or full names where the language
+    model is only a part of the model, as parts for pictures or sound use the same names.
 
-    Raises UsageError where only those other parts have such a module.
+    Raises UsageError where the language model has no such module.
     """
     if not language.is_part(model.config):
         return listed
@@ -171,31 +176,33 @@ def _modules(model: Any, listed: list[str], field: str) -> list[str]:
     return [each for name in listed for each in full[name]]
 
 
-def _left_out(model: Any) -> dict[str, Any]:
-    """Layers that are no plain products: those in Mamba's fused kernels, which peft refuses by
-    name, and the routers of experts, whose outcome is a choice."""
-    found = {
+def _excluded_modules(model: Any) -> dict[str, Any]:
+    """The option for linear layers without an adapter: those in Mamba's fused kernels, which peft
+    refuses by name, and the routers of experts, whose output is a choice."""
+    excluded = {
         name.rsplit(".", 1)[-1]
         for name, part in model.named_modules()
         if isinstance(part, nn.Linear) and type(part).__name__.endswith("Router")
     }
-    found |= {"out_proj"} if model.config.model_type in MAMBA else set()
-    return {"exclude_modules": sorted(found)} if found else {}
+    excluded |= {"out_proj"} if model.config.model_type in MAMBA else set()
+    return {"exclude_modules": sorted(excluded)} if excluded else {}
 
 
-def _deltas(values: Arguments) -> dict[str, Any]:
+def _lora_options(values: Arguments) -> dict[str, Any]:
     return {
         "lora_alpha": values.lora_alpha,
         "lora_dropout": values.lora_dropout,
     }
 
 
-def _virtual(values: Arguments) -> dict[str, Any]:
+def _virtual_tokens(values: Arguments) -> dict[str, Any]:
     return {**TASK, "num_virtual_tokens": values.num_virtual_tokens}
 
 
 def _ia3_modules(model: Any, listed: list[str]) -> tuple[list[str], list[str]]:
-    """Modules to scale, and which of them at their input: peft's table, else by their shapes.
+    """The modules that IA3 scales, and those of them that it scales at the input.
+
+    They come from peft's table, or else from the shapes of the layers.
 
     Liu et al., 2022: keys, values, and what enters the second layer of the MLP.
     """

@@ -1,4 +1,4 @@
-"""Quantised loading with bitsandbytes or torchao, and folders that are quantised already."""
+"""Quantise a model in loading with bitsandbytes or torchao; check folders quantised already."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ PACKED_ROWS = 32
 
 
 def config(values: Arguments, compute: torch.dtype) -> Any:
-    """The quantisation that was asked for, or None. `compute` is the dtype of the arithmetic."""
+    """The quantisation config for the values, or None; `compute` is the dtype of arithmetic."""
     bits = values.quantization_bit
     if bits and values.quantization_method == "torchao":
         from torchao.quantization import Int8WeightOnlyConfig
@@ -35,12 +35,12 @@ def config(values: Arguments, compute: torch.dtype) -> Any:
     return None
 
 
-def settle(model: Any, *, training: bool) -> None:
-    """Keep bitsandbytes from packing 4-bit weights anew for CPUs with AVX512-BF16.
+def keep_unpacked(model: Any, *, training: bool) -> None:
+    """Keep bitsandbytes from repacking 4-bit weights for CPUs with AVX512-BF16 where that fails.
 
-    It does so at the first answer, rounds the arithmetic to bfloat16, and fails on layers whose
-    rows are no multiple of 32 or whose columns are none of the block: for those it stays off. So
-    it does in training, which goes on after an evaluation.
+    It repacks at the first answer, rounds the arithmetic to bfloat16, and fails on layers whose
+    rows are no multiple of 32 or whose columns are no multiple of the block. It is also switched
+    off in training, which continues after an evaluation.
     """
     for part in model.modules():
         if getattr(part, "support_avx512bf16_for_cpu", False):
@@ -50,7 +50,7 @@ def settle(model: Any, *, training: bool) -> None:
 
 
 def require_loadable(folder: Path, values: Arguments, *, training: bool) -> None:
-    """Raise ModelError where a folder's quantised weights cannot be loaded, or not be trained."""
+    """Raise ModelError where the quantised weights of a folder cannot be loaded or trained."""
     problems = check_quantized(folder, values)
     if problems:
         raise ModelError(*problems)

@@ -1,4 +1,4 @@
-"""The reference of preference learning: the model that the policy must not stray from."""
+"""The reference model of preference learning, near which the policy is to stay."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +16,15 @@ OTHER = OtherModel("ref_model")  # where it is another model than the policy's s
 
 
 class Reference:
-    """The policy as it was before training, at the least cost in memory, or another model.
+    """Gives the policy as it was before training, with little memory, or another model.
 
-    Raises ModelError where that cannot be loaded, UsageError where ZeRO 3 has spread the weights.
+    Raises ModelError where that model cannot be loaded, and UsageError where ZeRO 3 shards the
+    weights.
 
     another model   where ref_model, its adapters or its quantisation are given
     adapters off    where a new adapter changes nothing at its start
-    a copy          of what learns (all weights, some layers, an adapter that is trained on); while
-                    the reference computes, it stands in the place of the learned weights
+    a copy          of the weights that learn (all, some layers, a continued adapter), which
+                    replaces them while the reference computes
     """
 
     def __init__(self, policy: Any, values: Arguments, vocabulary: int) -> None:
@@ -45,18 +46,18 @@ class Reference:
 
     @contextmanager
     def model(self) -> Iterator[Any]:
-        """The model to ask; within, there is no gradient and no dropout."""
+        """Give the reference model inside the context, without gradient and dropout."""
         if self.other is not None:
             with torch.no_grad():
                 yield self.other
             return
         before = self._at_start() if self.start else self.policy.disable_adapter()
-        with still(self.policy), before:
+        with evaluation_mode(self.policy), before:
             yield self.policy
 
     @contextmanager
     def _at_start(self) -> Iterator[None]:
-        """Within, the learned weights are those before training."""
+        """Replace the learned weights by those before training inside the context."""
         learned = {
             name: weights for name, weights in self.policy.named_parameters() if name in self.start
         }
@@ -72,8 +73,8 @@ class Reference:
 
 
 @contextmanager
-def still(model: Any) -> Iterator[None]:
-    """Within, the model computes without gradient and without dropout."""
+def evaluation_mode(model: Any) -> Iterator[None]:
+    """Let a model compute without gradient and dropout inside the context."""
     training = model.training
     model.eval()
     try:
@@ -84,30 +85,33 @@ def still(model: Any) -> Iterator[None]:
 
 
 def _starts_neutral(values: Arguments) -> bool:
-    """Whether the adapter is new, and of a kind that changes nothing before it has learned."""
+    """Whether the adapter is new and changes nothing before training."""
     continued = load.adapter_folders(values) and not values.create_new_adapter
     shifted = values.pissa_init or values.init_lora_weights in {"olora", "loftq"}
     return is_adapter(values.finetuning_type) and not continued and not shifted
 
 
 def base_notices(values: Arguments) -> list[Problem]:
-    """A notice for each adapter of another model that was trained on something else."""
+    """A notice for each adapter of the reference that was trained on another base."""
     if not values.ref_model_adapters:
         return []
-    return [OTHER.about(each) for each in load.base_notices(OTHER.described(_named(values)))]
+    return [
+        OTHER.redirect_problem(each)
+        for each in load.base_notices(OTHER.loading_arguments(_with_model_name(values)))
+    ]
 
 
-def _named(values: Arguments) -> Arguments:
-    """The values; where only its adapters or its quantisation differ, with the policy's model."""
+def _with_model_name(values: Arguments) -> Arguments:
+    """The values with ref_model set, to the policy's model where it is not given."""
     return values.replace(**{OTHER.name: values.ref_model or values.model_name_or_path})
 
 
 def _load(values: Arguments, vocabulary: int, place: torch.device) -> Any:
-    """The other model, frozen, on the device `place`.
+    """Load the other model, freeze it and move it to the device `place`.
 
-    Raises ModelError, about the arguments that name it.
+    Raises ModelError for the arguments that name it.
     """
-    named = _named(values)
+    named = _with_model_name(values)
     model = OTHER.load(named)
     rows = model.get_input_embeddings().weight.shape[0]
     if rows < vocabulary:

@@ -1,8 +1,9 @@
-"""Shifted sparse attention (S2): long texts are learned in groups, answered with full attention.
+"""Shifted sparse attention (S2): attention in groups for training on long texts.
 
 Chen et al., "LongLoRA: Efficient Fine-tuning of Long-Context Large Language Models", 2024. Half of
-the heads see groups that are shifted by half a group, so that neighbours exchange what they know.
-Nothing wraps around: the paper's roll lets the first tokens see the last ones.
+the heads see groups that are shifted by half a group, so that information passes between groups.
+Nothing wraps around, whereas the paper's roll lets the first tokens see the last ones. Answers are
+generated with full attention.
 """
 
 import functools
@@ -20,9 +21,9 @@ GROUPS = 4  # in a text of the cutoff length
 
 
 def apply(model: Any, cutoff: int) -> None:
-    """Let the model train on groups of a quarter of `cutoff` tokens.
+    """Set attention in groups of a quarter of `cutoff` tokens for training.
 
-    Raises ModelError where the model brings an attention of its own.
+    Raises ModelError where the model has an attention of its own.
     """
     group = max(2, cutoff // GROUPS // 2 * 2)
     name = f"s2_{group}"
@@ -46,7 +47,7 @@ def forward(
     group: int,
     **named: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of one layer: full unless it trains on a text longer than a group.
+    """Attention of one layer, in groups in training on a text longer than a group, else full.
 
     query is [rows, heads, length, size], key and value may have fewer heads; attention_mask is
     [rows, 1, length, length] (True: may see), or None where every token sees all before it.
@@ -62,20 +63,20 @@ def forward(
     for part, shift in ((slice(heads // 2), 0), (slice(heads // 2, None), group // 2)):
         queries, keys, values = (_fold(each[:, part], group, shift) for each in (query, key, value))
         mask = _mask(attention_mask, length, group, shift).to(query.device)
-        found = functional.scaled_dot_product_attention(
+        attended = functional.scaled_dot_product_attention(
             queries,
             keys,
             values,
-            attn_mask=_repeated(mask, query.shape[0]),
+            attn_mask=_repeat_for_heads(mask, query.shape[0]),
             dropout_p=dropout,
             scale=scale,
         )
-        halves.append(_unfold(found, query.shape[0], length, shift))
+        halves.append(_unfold(attended, query.shape[0], length, shift))
     return torch.cat(halves, dim=1).transpose(1, 2).contiguous(), None
 
 
 def _fold(states: torch.Tensor, group: int, shift: int) -> torch.Tensor:
-    """[rows, heads, length, size] to [rows * groups, heads, group, size], padded at both ends."""
+    """Reshape [rows, heads, length, size] to [rows * groups, heads, group, size] with padding."""
     rows, heads, length, size = states.shape
     states = functional.pad(states, (0, 0, shift, -(length + shift) % group))
     states = states.view(rows, heads, -1, group, size).transpose(1, 2)
@@ -83,29 +84,29 @@ def _fold(states: torch.Tensor, group: int, shift: int) -> torch.Tensor:
 
 
 def _unfold(states: torch.Tensor, rows: int, length: int, shift: int) -> torch.Tensor:
-    """Back from _fold, without the padding."""
+    """Undo _fold and remove the padding."""
     _, heads, _, size = states.shape
     whole = states.view(rows, -1, heads, states.shape[2], size).transpose(1, 2)
     return whole.reshape(rows, heads, -1, size)[:, :, shift : shift + length]
 
 
-def _mask(given: torch.Tensor | None, length: int, group: int, shift: int) -> torch.Tensor:
-    """Who sees whom in each group, [rows or 1, groups, group, group], bool.
+def _mask(attention_mask: torch.Tensor | None, length: int, group: int, shift: int) -> torch.Tensor:
+    """The mask of each group, bool [rows or 1, groups, group, group]; True: may see.
 
-    Padding sees itself, so that no row of the softmax is empty; nobody else sees it.
+    Padding sees itself, so that no row of the softmax is empty; no other token sees it.
     """
     real = functional.pad(torch.ones(length, dtype=torch.bool), (shift, -(length + shift) % group))
     groups = real.view(1, -1, group)
     itself = torch.eye(group, dtype=torch.bool)
-    if given is None:
+    if attention_mask is None:
         return groups[:, :, None, :] & torch.ones(group, group, dtype=torch.bool).tril() | itself
     ends = (shift, -(length + shift) % group)
-    padded = functional.pad(given[:, 0], (*ends, *ends), value=False)
+    padded = functional.pad(attention_mask[:, 0], (*ends, *ends), value=False)
     count = padded.shape[-1] // group
     blocks = padded.view(padded.shape[0], count, group, count, group)
-    return blocks.diagonal(dim1=1, dim2=3).movedim(-1, 1) | itself.to(given.device)
+    return blocks.diagonal(dim1=1, dim2=3).movedim(-1, 1) | itself.to(attention_mask.device)
 
 
-def _repeated(mask: torch.Tensor, rows: int) -> torch.Tensor:
-    """[rows or 1, groups, group, group] to [rows * groups, 1, group, group], as folded states."""
+def _repeat_for_heads(mask: torch.Tensor, rows: int) -> torch.Tensor:
+    """Expand [rows or 1, groups, group, group] to [rows * groups, 1, group, group]."""
     return mask.expand(rows, -1, -1, -1).reshape(-1, 1, *mask.shape[-2:])

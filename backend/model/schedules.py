@@ -1,4 +1,4 @@
-"""The course of the learning rate: what a schedule of transformers needs beside its name."""
+"""The options that a learning rate schedule of transformers needs beside its name."""
 
 import inspect
 import json
@@ -16,32 +16,32 @@ MINIMUM = 0.1  # of the learning rate, where a schedule falls to a minimum
 REACH = 10.0  # how far below and above the learning rate the greedy schedule may go
 DECAY = 0.1  # share of the steps in which warmup_stable_decay falls
 BY_EVALUATION = ("reduce_lr_on_plateau", "greedy")
-# Given by the Trainer: the rest of a schedule's parameters is the person's.
+# Parameters of a schedule that the Trainer sets; the others may be set by the person.
 OURS = {"optimizer", "num_warmup_steps", "num_training_steps", "last_epoch", "self"}
 
 
 def arguments(values: Arguments, total: int) -> tuple[dict[str, Any], list[Problem]]:
-    """`lr_scheduler_kwargs` of TrainingArguments for a run of `total` steps, and what to tell.
+    """`lr_scheduler_kwargs` of TrainingArguments for a run of `total` steps, and notices.
 
-    What a schedule cannot do without is filled in. Raises UsageError where the given ones do not
-    fit the schedule.
+    Missing options that the schedule needs get defaults. Raises UsageError for options that the
+    schedule does not have.
     """
     name = values.lr_scheduler_type
-    given = json.loads(values.lr_scheduler_kwargs or "{}")
-    _require_known(name, given)
-    needed = _needed(name, given, values.learning_rate, total)
-    if name in BY_EVALUATION and best(values)["greater_is_better"]:
-        given = {"mode": "max", **given}
+    options = json.loads(values.lr_scheduler_kwargs or "{}")
+    _require_known(name, options)
+    defaults = _default_options(name, options, values.learning_rate, total)
+    if name in BY_EVALUATION and best_model_arguments(values)["greater_is_better"]:
+        options = {"mode": "max", **options}
     notices = []
-    if needed:
-        used = ", ".join(f"{key}={value:.3g}" for key, value in needed.items())
+    if defaults:
+        used = ", ".join(f"{key}={value:.3g}" for key, value in defaults.items())
         params = {"schedule": name, "used": used}
         notices.append(Problem(code="schedule_defaults", field=FIELD, params=params, notice=True))
-    return {"lr_scheduler_kwargs": {**needed, **given}}, notices
+    return {"lr_scheduler_kwargs": {**defaults, **options}}, notices
 
 
-def best(values: Arguments) -> dict[str, Any]:
-    """The TrainingArguments that say which figure of an evaluation tells the best model."""
+def best_model_arguments(values: Arguments) -> dict[str, Any]:
+    """The TrainingArguments for the metric of an evaluation by which the best model is chosen."""
     metric = values.metric_for_best_model or "eval_loss"
     greater = values.greater_is_better
     lower = metric.removeprefix("eval_") in LOWER_IS_BETTER
@@ -51,18 +51,22 @@ def best(values: Arguments) -> dict[str, Any]:
     }
 
 
-def _needed(name: str, given: Mapping[str, Any], rate: float, total: int) -> dict[str, float]:
+def _default_options(
+    name: str, options: Mapping[str, Any], rate: float, total: int
+) -> dict[str, float]:
     if name in {"cosine_with_min_lr", "cosine_warmup_with_min_lr"}:
-        return {} if {"min_lr", "min_lr_rate"} & given.keys() else {"min_lr_rate": MINIMUM}
+        return {} if {"min_lr", "min_lr_rate"} & options.keys() else {"min_lr_rate": MINIMUM}
     if name == "warmup_stable_decay":
-        return {} if "num_decay_steps" in given else {"num_decay_steps": max(1, int(total * DECAY))}
+        return (
+            {} if "num_decay_steps" in options else {"num_decay_steps": max(1, int(total * DECAY))}
+        )
     if name == "greedy":
         reach = {"min_lr": rate / REACH, "max_lr": rate * REACH}
-        return {key: value for key, value in reach.items() if key not in given}
+        return {key: value for key, value in reach.items() if key not in options}
     return {}
 
 
-def _require_known(name: str, given: Mapping[str, Any]) -> None:
+def _require_known(name: str, options: Mapping[str, Any]) -> None:
     function = GreedyLR if name == "greedy" else TYPE_TO_SCHEDULER_FUNCTION[SchedulerType(name)]
     if name == "reduce_lr_on_plateau":
         from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -70,7 +74,7 @@ def _require_known(name: str, given: Mapping[str, Any]) -> None:
         function = ReduceLROnPlateau
     takes = set() if name.startswith("constant") else set(inspect.signature(function).parameters)
     known = sorted(takes - OURS)
-    wrong = [key for key in given if key not in known]
+    wrong = [key for key in options if key not in known]
     if wrong:
         params = {"schedule": name, "value": wrong[0][:40], "known": ", ".join(known) or "-"}
         raise UsageError(Problem(code="schedule_kwargs", field=FIELD, params=params))

@@ -1,8 +1,8 @@
-"""What training does not change stays as it was in every result, file by file.
+"""Keep the small files of a model and its tokenizer unchanged in every result.
 
-The libraries write a model's small files anew, in their own words and with what a run has put into
-memory (a pad token, say). Here the files that a run began with take their place, byte for byte;
-what it did change (new tokens, the size of the vocabulary, what ends an answer) is put into them.
+The libraries rewrite these files in their own format and with settings of the run (a pad token, for
+example). Here they are replaced by the files that the run began with, byte for byte, and real
+changes (new tokens, size of the vocabulary, end ids) are put into them.
 """
 
 import json
@@ -26,7 +26,7 @@ from backend.model import vocabulary as tokens
 Json = dict[str, Any]
 
 TEMPLATE = "chat_template.jinja"
-TEMPLATES = "additional_chat_templates"  # the folder of further ones
+TEMPLATES = "additional_chat_templates"  # the folder of further templates
 TOKENIZER, SETTINGS, ADDED = "tokenizer.json", "tokenizer_config.json", "added_tokens.json"
 GENERATION = "generation_config.json"
 OF_TOKENIZER = (
@@ -35,9 +35,9 @@ OF_TOKENIZER = (
     *("normalizer.json", "emoji.txt", "tokenization_*.py"),
 )
 OF_MODEL = ("*.json", "*.jinja", "*.txt", "*.py")
-VOCAB_REPORT = "new_pieces.json"  # what new pieces of the tokenizer have gained
+VOCAB_REPORT = "new_pieces.json"  # the measures of new pieces of the tokenizer
 LEGAL = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*")
-# Files of these kinds that are about a run, or that are written with the weights.
+# Files of these kinds that are about a run, or that are written with the weights, are not copied.
 OTHERS = {
     *(CONFIG, ADAPTER_CONFIG, GENERATION, trained_with.NAME, adapter_base.NAME),
     *("quantized_base.json", VOCAB_REPORT),
@@ -46,9 +46,9 @@ OTHERS = {
     *("train_results.json", "eval_results.json", "predict_results.json", "requirements.txt"),
     *("trainer_state.json", position.PROGRESS, "deepspeed.json", "data.json"),
 }
-LARGEST = 100_000_000  # bytes of such a file
-# In config.json: what says who wrote the file, what a run sets for its own time (transformers'
-# trainer takes over the tokenizer's ids), and the number format, which is settled apart.
+LARGEST = 100_000_000  # bytes of a file that is copied
+# Keys of config.json that are not taken over: who wrote the file, settings of the run itself
+# (transformers' trainer copies the tokenizer's ids), and the dtype, which is handled apart.
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 NOT_CHANGED = {
     *("transformers_version", "_name_or_path", "use_cache", "dtype", "torch_dtype", *SPECIAL_IDS)
@@ -57,10 +57,12 @@ NOT_CHANGED = {
 
 @dataclass(frozen=True)
 class SideFiles:
-    """What lies beside the weights of a result; `of` looks at what a run began with.
+    """The files beside the weights of a result.
 
-    source, base: the folders of the tokenizer and of the model that a run began with
-    template: the name of the template that it was trained with; ends: ids that end an answer
+    source    folder of the tokenizer that the run began with
+    base      folder of the model that the run began with
+    template  name of the chat template of the training
+    ends      token ids that end an answer
     """
 
     tokenizer: Any
@@ -75,19 +77,19 @@ class SideFiles:
     def of(
         cls, values: Arguments, tokenizer: Any, template: str, ends: Sequence[int]
     ) -> "SideFiles":
-        """Those of a run with these arguments. Raises ModelError as the loading of a model does."""
-        new = tokens.asked(values) and (
-            load.tokenizer(tokens.without(values)).get_vocab() != tokenizer.get_vocab()
+        """The side files of a run with these arguments. Raises ModelError as in loading a model."""
+        new = tokens.adds_tokens(values) and (
+            load.tokenizer(tokens.without_new_tokens(values)).get_vocab() != tokenizer.get_vocab()
         )
         folders = load.tokenizer_folder(values), load.base_folder(values)
         trust = values.trust_remote_code
         return cls(tokenizer, *folders, template, tuple(ends), new, trust)
 
     def write(self, folder: Path, *, whole: bool) -> None:
-        """Write them over what the libraries put into a result's folder.
+        """Write the files into a result's folder, over those of the libraries.
 
-        whole: it is a model, not an adapter, and has its config.json already. Where the folders are
-        gone meanwhile, the tokenizer is written from memory.
+        `whole` is for a model with its config.json, not an adapter. Where the folders have been
+        removed meanwhile, the tokenizer is written from memory.
         """
         trained_with.write(folder, self.template)
         if not (self.source.is_dir() and self.base.is_dir()):
@@ -102,22 +104,22 @@ class SideFiles:
         self._write_new_template(folder)
         if whole:
             own = {*_names(self.base, OF_TOKENIZER), *OTHERS}
-            found = set(_names(self.base, (*OF_MODEL, *LEGAL))) - own
-            _copy(self.base, folder, (each for each in found if not each.endswith(".index.json")))
-            settle_config(self.base, folder, self.trust)
-            settle_generation(self.base, folder, self.ends)
+            others = set(_names(self.base, (*OF_MODEL, *LEGAL))) - own
+            _copy(self.base, folder, (each for each in others if not each.endswith(".index.json")))
+            write_config(self.base, folder, self.trust)
+            write_generation_config(self.base, folder, self.ends)
 
     def _write_new_template(self, folder: Path) -> None:
-        """The template that a tokenizer without one has got."""
-        given = self.tokenizer.chat_template
+        """Write the chat template where the tokenizer had none at the beginning."""
+        template = self.tokenizer.chat_template
         settings = read_json(self.source / SETTINGS)
         has_one = (self.source / TEMPLATE).is_file() or settings.get("chat_template")
-        if isinstance(given, str) and not has_one:
-            (folder / TEMPLATE).write_text(given, encoding="utf-8", newline="")
+        if isinstance(template, str) and not has_one:
+            (folder / TEMPLATE).write_text(template, encoding="utf-8", newline="")
 
 
-def settle_config(base: Path, folder: Path, trust: bool) -> None:
-    """config.json as the base has it, with what the result's configuration has otherwise."""
+def write_config(base: Path, folder: Path, trust: bool) -> None:
+    """Write the base's config.json with the changes in the configuration of the result."""
     own, new = read_json(base / CONFIG), read_json(folder / CONFIG)
     before, after = (_whole_config(each, trust) for each in (base, folder))
     changed = _differences(before, after)
@@ -126,16 +128,16 @@ def settle_config(base: Path, folder: Path, trust: bool) -> None:
     if dtype and dtype != own.get(key, "float32"):
         changed[key] = dtype
     if changed:
-        _write(folder / CONFIG, _updated(own, changed))
+        _write(folder / CONFIG, _merge_json(own, changed))
     else:
         shutil.copyfile(base / CONFIG, folder / CONFIG)
 
 
-def settle_generation(base: Path, folder: Path, ends: tuple[int, ...]) -> None:
-    """generation_config.json as the base has it, with these ids among those that end an answer.
+def write_generation_config(base: Path, folder: Path, ends: tuple[int, ...]) -> None:
+    """Write the base's generation_config.json with `ends` added to its end ids.
 
-    Where the base has no such file, its config.json says what ends a text, and the result gets one
-    only for further ends.
+    Where the base has no such file, its config.json has the end ids, and the file is written only
+    for further ones.
     """
     own: Json = dict(read_json(base / GENERATION))
     source = own or read_json(base / CONFIG)
@@ -153,26 +155,26 @@ def settle_generation(base: Path, folder: Path, ends: tuple[int, ...]) -> None:
 
 def _whole_config(folder: Path, trust: bool) -> Json:
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
-    found: Json = json.loads(config.to_json_string(use_diff=False))
-    return found
+    content: Json = json.loads(config.to_json_string(use_diff=False))
+    return content
 
 
 def _differences(before: Json, after: Json) -> Json:
-    """What is otherwise in `after`, nested mappings by their own differences."""
+    """The values that are new or changed in `after`; nested mappings have only their changes."""
     changed: Json = {}
     for key, value in after.items():
         if key in NOT_CHANGED or value == before.get(key):
             continue
         inner = isinstance(value, dict) and isinstance(before.get(key), dict)
-        found = _differences(before[key], value) if inner else value
-        if found or not inner:
-            changed[key] = found
+        difference = _differences(before[key], value) if inner else value
+        if difference or not inner:
+            changed[key] = difference
     return changed
 
 
-def _updated(own: Json, changed: Json) -> Json:
+def _merge_json(own: Json, changed: Json) -> Json:
     both = {
-        key: _updated(own[key], value)
+        key: _merge_json(own[key], value)
         if isinstance(value, dict) and isinstance(own.get(key), dict)
         else value
         for key, value in changed.items()
@@ -181,7 +183,7 @@ def _updated(own: Json, changed: Json) -> Json:
 
 
 def _write_extended(source: Path, folder: Path, tokenizer: Any) -> None:
-    """The tokenizer with its new tokens; all else that its files say is the source's."""
+    """Write the tokenizer with its new tokens; everything else is from the source's files."""
     tokenizer.save_pretrained(folder)
     shutil.rmtree(folder / TEMPLATES, ignore_errors=True)
     (folder / TEMPLATE).unlink(missing_ok=True)
@@ -198,12 +200,13 @@ def _write_extended(source: Path, folder: Path, tokenizer: Any) -> None:
         _write(folder / ADDED, {**tokenizer.get_added_vocab(), **read_json(source / ADDED)})
     if (source / TOKENIZER).is_file():
         before, after = read_json(source / TOKENIZER), read_json(folder / TOKENIZER)
-        left_over = {name: before.get(name) for name in ("truncation", "padding")}  # of calls
+        # earlier calls of the tokenizer in memory have changed these
+        left_over = {name: before.get(name) for name in ("truncation", "padding")}
         _write(folder / TOKENIZER, {**after, **left_over})
 
 
 def _names(folder: Path, patterns: tuple[str, ...]) -> Iterator[str]:
-    """The files of a folder that one of the patterns fits."""
+    """Yield the names of the files in a folder that match one of the patterns."""
     for path in sorted(folder.iterdir()):
         fits = any(path.match(pattern) for pattern in patterns)
         if fits and path.is_file() and path.stat().st_size <= LARGEST:

@@ -1,4 +1,4 @@
-"""Where prompt and prefix tuning begin: at real tokens, since random numbers ruin every answer.
+"""Initialise prompt and prefix tuning from real tokens, as random numbers spoil every answer.
 
 Lester et al., "The Power of Scale for Parameter-Efficient Prompt Tuning", 2021 (vocabulary and
 text as a start); Li and Liang, "Prefix-Tuning", 2021 (activations of real words).
@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 
 def begin(model: Any, method: str, ids: list[int]) -> None:
-    """Start from the tokens `ids`, repeated or cut to fit; without any, from drawn ones."""
+    """Initialise with the tokens `ids`, repeated or cut to fit, or with random ones for []."""
     count = model.peft_config["default"].num_virtual_tokens
     words = model.get_base_model().get_input_embeddings()
     drawn = torch.randint(0, words.weight.shape[0], (count,)).tolist()
@@ -29,8 +29,8 @@ def begin(model: Any, method: str, ids: list[int]) -> None:
     model.train()
 
 
-def go_on(model: Any, folder: Path) -> Any:
-    """The model with a saved prompt or prefix that learns on (peft itself only answers with it)."""
+def continue_training(model: Any, folder: Path) -> Any:
+    """Load a saved prompt or prefix for further training, which peft itself does not do."""
     config = PeftConfig.from_pretrained(str(folder))
     config.inference_mode = False
     model = get_peft_model(model, config)
@@ -39,8 +39,11 @@ def go_on(model: Any, folder: Path) -> Any:
     return model
 
 
-def reads_alone(model: Any) -> bool:
-    """Whether texts must be answered one at a time: on the left of a shorter one of a batch,
-    padding would stand between the learned tokens and the text and shift its positions."""
+def needs_single_rows(model: Any) -> bool:
+    """Whether texts must be answered one at a time.
+
+    In a batch, padding on the left of a shorter text would stand between the learned tokens and
+    the text and shift its positions.
+    """
     kinds = {str(each.peft_type.value) for each in getattr(model, "peft_config", {}).values()}
     return bool(kinds & {"PROMPT_TUNING", "P_TUNING"})

@@ -22,7 +22,7 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where a tensor lies; `dtype` is None where it holds no floating-point numbers."""
+    """The place of a tensor in a file; `dtype` is None where it is not floating-point."""
 
     file: Path
     shape: tuple[int, ...]
@@ -30,7 +30,7 @@ class Tensor:
     size: int  # bytes
 
     def size_as(self, dtype: torch.dtype | None) -> int:
-        """Bytes once it is written as `dtype` (None: as it is)."""
+        """The size in bytes when it is written as `dtype` (None: in its own)."""
         if self.dtype is None or dtype is None:
             return self.size
         return math.prod(self.shape) * dtype.itemsize
@@ -40,7 +40,7 @@ Layout = Mapping[str, Tensor]
 
 
 def layout(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of a model folder, by its name in the files."""
+    """All tensors of a model folder, by their names in the files."""
     tensors = {}
     for path, _, header in headers(folder, "model"):
         for name, entry in header.items():
@@ -60,13 +60,13 @@ def dtype_of(tensors: Layout) -> torch.dtype:
 
 
 def widest(tensors: Layout) -> torch.dtype:
-    """A dtype that holds every number of these tensors."""
+    """A dtype that represents every number of these tensors."""
     dtypes = {tensor.dtype for tensor in tensors.values() if tensor.dtype is not None}
     return functools.reduce(torch.promote_types, dtypes) if dtypes else torch.float32
 
 
 def read(names: Iterable[str], tensors: Layout) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors of these names, one at a time and file by file, on the CPU as they are stored."""
+    """Yield the tensors of these names file by file, on the CPU and in their stored dtype."""
     wanted = list(names)
     for file in dict.fromkeys(tensors[name].file for name in wanted):
         with safe_open(file, framework="pt") as weights:

@@ -1,7 +1,7 @@
-"""What learns, exactly: for checkpoints whose adapter file holds something derived from it.
+"""Save the exact weights that learn, for checkpoints whose adapter file is derived from them.
 
 PiSSA and OLoRA are converted, AdaLoRA is cut to its ranks, soft prompts are computed by an encoder:
-going on needs what stood in memory.
+a resumed run needs the weights as they were in memory.
 """
 
 from pathlib import Path
@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from backend.contract.base.files import read_json
 
 NAME = "learned.safetensors"
-SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # what AdaLoRA knows of each weight's importance
+SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # AdaLoRA's importance scores of each weight
 
 
 def write(model: Any, folder: Path) -> None:
-    """Write every parameter that learns, and AdaLoRA's scores, into a checkpoint."""
+    """Write all parameters that learn, and AdaLoRA's scores, into a checkpoint."""
     content = {name: each for name, each in model.named_parameters() if each.requires_grad}
     allocator = getattr(model.base_model, "rankallocator", None)
     for kind in SCORES if allocator else ():
@@ -27,7 +27,7 @@ def write(model: Any, folder: Path) -> None:
 
 
 def read(model: Any, folder: Path) -> bool:
-    """Put back what `write` wrote; False where the checkpoint has no such file."""
+    """Load what `write` wrote into the model; False where the checkpoint has no such file."""
     if not (folder / NAME).is_file():
         return False
     content = load_file(folder / NAME)

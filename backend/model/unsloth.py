@@ -1,4 +1,4 @@
-"""LoRA through the unsloth package, which brings kernels of its own for NVIDIA GPUs."""
+"""LoRA with the unsloth package, which has kernels of its own for NVIDIA GPUs."""
 
 import os
 from pathlib import Path
@@ -13,9 +13,9 @@ MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 
 def model(values: Arguments, folder: Path, adapters: list[Path]) -> Any:
-    """The model in `folder` with a new LoRA adapter that learns.
+    """Load the model in `folder` with a new LoRA adapter that learns.
 
-    Raises UsageError where adapters are given: unsloth makes its own.
+    Raises UsageError where there are adapters already, as unsloth makes its own.
     """
     if adapters:
         raise UsageError(Problem(code="unsloth_adapters", field="adapter_name_or_path"))

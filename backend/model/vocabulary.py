@@ -1,4 +1,4 @@
-"""New tokens: their rows in the embeddings, how these begin, and that an adapter brings them along.
+"""New tokens: their rows in the embeddings, the initial values, and how an adapter keeps them.
 
 A new token begins as the mean of the embeddings of the pieces that its text was split into before
 (Hewitt, "Initializing new word embeddings for pretrained language models", 2021, for the mean).
@@ -22,17 +22,17 @@ from backend.model import language
 
 DESCRIBED = "new_special_tokens_config"
 ARGUMENTS = ("add_tokens", "add_special_tokens", DESCRIBED)
-MULTIPLE = 64  # rows of embeddings are added in this step, for the speed of the matrix product
+MULTIPLE = 64  # the number of rows is a multiple of this, for the speed of the matrix product
 WEIGHTS = "adapter_model.safetensors"
 
 
 def extend(tokenizer: Any, values: Arguments) -> None:
-    """Add the tokens that were asked for to the tokenizer; those that it has stay as they are.
+    """Add the new tokens of the arguments to the tokenizer, unless it has them.
 
-    Raises UsageError where the file of described tokens is none.
+    Raises UsageError where the file of described tokens is not valid.
     """
     known = tokenizer.get_vocab()
-    special = [*names(values.add_special_tokens), *_described(values)]
+    special = [*names(values.add_special_tokens), *_described_tokens(values)]
     fresh = [each for each in names(values.add_tokens) if each not in known]
     tokenizer.add_tokens(fresh)
     tokenizer.add_tokens(
@@ -42,32 +42,35 @@ def extend(tokenizer: Any, values: Arguments) -> None:
 
 
 def grow(model: Any, before: Any, after: Any, values: Arguments, size: int) -> list[int]:
-    """Give new tokens their rows; returns their ids, which are still to be learned.
+    """Add rows for new tokens; returns the ids of all rows that are still to be learned.
 
-    `before` and `after` are the tokenizer without and with the new tokens, `size` how many tokens
-    there are at the least.
+    `before` and `after` are the tokenizer without and with the new tokens, `size` is the least
+    number of rows.
     """
     rows = len(model.get_input_embeddings().weight)
     total = max(size, len(after))
     resize(model, total)
     known = before.get_vocab()
     texts = {each: each for each in [*names(values.add_tokens), *names(values.add_special_tokens)]}
-    texts |= _described(values)
+    texts |= _described_tokens(values)
     ids = []
     for token, text in texts.items():
         if token in known:
             continue
         number = after.convert_tokens_to_ids(token)
         pieces = before(text, add_special_tokens=False)["input_ids"]
-        _begin(model, number, [each for each in pieces if each < rows])
+        _initialize_rows(model, number, [each for each in pieces if each < rows])
         ids.append(number)
     return sorted({*ids, *range(rows, total)})
 
 
 def append(model: Any, pieces: Mapping[int, Sequence[int]]) -> None:
-    """Give pieces behind the vocabulary their rows: each the mean of the rows of the old pieces
-    that it takes the place of, by their ids (Gee et al., "Fast Vocabulary Transfer for Language
-    Model Compression", 2022). Rows that are there beyond the vocabulary are used first."""
+    """Add rows for pieces behind the vocabulary, each the mean of the rows of its old pieces.
+
+    `pieces` maps the id of a piece to the ids of the old pieces that it replaces (Gee et al., "Fast
+    Vocabulary Transfer for Language Model Compression", 2022). Existing rows beyond the vocabulary
+    are used first.
+    """
     resize(model, max(pieces) + 1)
     with torch.no_grad():
         for weights in (*tables(model).values(), *_biases(model)):
@@ -75,8 +78,8 @@ def append(model: Any, pieces: Mapping[int, Sequence[int]]) -> None:
                 weights[number] = weights[list(old)].float().mean(0).to(weights.dtype)
 
 
-def beyond(model: Any, tokenizer: Any) -> list[Problem]:
-    """A notice where the tokenizer knows tokens that the model has no rows for."""
+def missing_row_notices(model: Any, tokenizer: Any) -> list[Problem]:
+    """A notice where the tokenizer has tokens for which the model has no rows."""
     rows = int(model.config.get_text_config().vocab_size)
     known = tokenizer.get_vocab()
     outside = sorted((each for each in known if known[each] >= rows), key=known.__getitem__)
@@ -87,10 +90,10 @@ def beyond(model: Any, tokenizer: Any) -> list[Problem]:
 
 
 def difference(own: Mapping[str, int], other: Mapping[str, int]) -> Params:
-    """How another vocabulary differs, as parameters of a problem; {} where it does not.
+    """The difference of another vocabulary as parameters of a problem; {} for none.
 
-    `count`: how many tokens have another id or none; `token`: the first of them, with its id
-    `there` and `here` ("-" where it has none).
+    `count` is the number of tokens that have another id or none, `token` the first of them, `there`
+    and `here` its ids in the other and the own vocabulary ("-" for none).
     """
     tokens = {token for token, _ in own.items() ^ other.items()}
     if not tokens:
@@ -101,23 +104,23 @@ def difference(own: Mapping[str, int], other: Mapping[str, int]) -> Params:
     return {"count": len(tokens), "token": first[:80], "there": there, "here": here}
 
 
-def wanted(values: Arguments) -> bool:
+def may_change(values: Arguments) -> bool:
     """Whether the vocabulary may change."""
-    return values.resize_vocab or asked(values)
+    return values.resize_vocab or adds_tokens(values)
 
 
-def asked(values: Arguments) -> bool:
-    """Whether tokens are to be added."""
+def adds_tokens(values: Arguments) -> bool:
+    """Whether the arguments add tokens."""
     return any(getattr(values, name) for name in ARGUMENTS)
 
 
-def without(values: Arguments) -> Arguments:
+def without_new_tokens(values: Arguments) -> Arguments:
     """The same arguments without new tokens."""
     return values.replace(**dict.fromkeys(ARGUMENTS))
 
 
 def resize(model: Any, size: int, multiple: int = MULTIPLE) -> None:
-    """Rows for at least `size` tokens; what has no token of its own is the mean of all others."""
+    """Add rows for at least `size` tokens; new rows are the mean of all others."""
     rows = len(model.get_input_embeddings().weight)
     if rows >= size:
         return
@@ -127,8 +130,8 @@ def resize(model: Any, size: int, multiple: int = MULTIPLE) -> None:
             weights[rows:] = weights[:rows].float().mean(0).to(weights.dtype)
 
 
-def learn(config: Any, model: Any, ids: list[int]) -> None:
-    """Let a new LoRA adapter learn the rows of these tokens, unless it learns whole tables."""
+def train_rows(config: Any, model: Any, ids: list[int]) -> None:
+    """Let a new LoRA adapter learn the rows of these tokens, unless it learns the whole tables."""
     whole = set(config.modules_to_save or [])
     full = language.is_part(model.config)  # other parts may have tables of the same name
     parts = {name if full else name.rsplit(".", 1)[-1] for name in tables(model)} - whole
@@ -136,33 +139,37 @@ def learn(config: Any, model: Any, ids: list[int]) -> None:
         config.trainable_token_indices = {name: list(ids) for name in sorted(parts)}
 
 
-def saving(model: Any) -> dict[str, Any]:
-    """How to save: an adapter that learned rows of single tokens needs no whole tables."""
+def save_options(model: Any) -> dict[str, Any]:
+    """Options of save_pretrained: an adapter with rows of single tokens needs no whole tables."""
     configs = getattr(model, "peft_config", {}).values()
     alone = any(getattr(each, "trainable_token_indices", None) for each in configs)
     return {"save_embedding_layers": False} if alone else {}
 
 
-def learned(folder: Path) -> set[int]:
-    """The ids of the tokens whose rows an adapter folder brings along."""
-    found = read_json(folder / ADAPTER_CONFIG).get("trainable_token_indices")
+def learned_token_ids(folder: Path) -> set[int]:
+    """The ids of the tokens whose rows are in an adapter folder."""
+    indices = read_json(folder / ADAPTER_CONFIG).get("trainable_token_indices")
     lists = (
-        found.values() if isinstance(found, dict) else [found] if isinstance(found, list) else []
+        indices.values()
+        if isinstance(indices, dict)
+        else [indices]
+        if isinstance(indices, list)
+        else []
     )
     return {int(each) for part in lists for each in part}
 
 
-def fit(model: Any, folder: Path) -> None:
-    """Give the model as many rows as an adapter was trained with, before it is put on."""
-    ids = learned(folder)
+def resize_for_adapter(model: Any, folder: Path) -> None:
+    """Add rows until the model has as many as an adapter was trained with."""
+    ids = learned_token_ids(folder)
     if ids:
         resize(model, max(ids) + 1)
-    for count in _saved_rows(model, folder):
+    for count in _saved_table_sizes(model, folder):
         resize(model, count, multiple=1)
 
 
-def _saved_rows(model: Any, folder: Path) -> Iterator[int]:
-    """Rows of the whole tables of embeddings that an adapter folder holds."""
+def _saved_table_sizes(model: Any, folder: Path) -> Iterator[int]:
+    """Yield the numbers of rows of the whole embedding tables in an adapter folder."""
     if not (folder / WEIGHTS).is_file():
         return
     with safe_open(folder / WEIGHTS, framework="pt") as weights:
@@ -174,23 +181,23 @@ def _saved_rows(model: Any, folder: Path) -> Iterator[int]:
 
 
 def tables(model: Any) -> dict[str, torch.nn.Parameter]:
-    """Weights of the embeddings and, where it has its own, of the output layer, by module name."""
+    """Weights of the embeddings and, unless it is tied, of the output layer, by module name."""
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
     modules = {id(part): name for name, part in model.named_modules()}
-    found: dict[str, torch.nn.Parameter] = {}
+    by_name: dict[str, torch.nn.Parameter] = {}
     for end in ends:
-        if end is not None and all(end.weight is not each for each in found.values()):
-            found[modules[id(end)]] = end.weight
-    return found
+        if end is not None and all(end.weight is not each for each in by_name.values()):
+            by_name[modules[id(end)]] = end.weight
+    return by_name
 
 
 def _biases(model: Any) -> list[torch.nn.Parameter]:
-    """What the output layer adds to each logit, where it does."""
+    """The bias of the output layer in a list, empty where it has none."""
     bias = getattr(model.get_output_embeddings(), "bias", None)
     return [] if bias is None else [bias]
 
 
-def _begin(model: Any, number: int, pieces: list[int]) -> None:
+def _initialize_rows(model: Any, number: int, pieces: list[int]) -> None:
     if not pieces:
         return
     with torch.no_grad():
@@ -198,13 +205,16 @@ def _begin(model: Any, number: int, pieces: list[int]) -> None:
             weights[number] = weights[pieces].float().mean(0).to(weights.dtype)
 
 
-def _described(values: Arguments) -> dict[str, str]:
-    """Special tokens of the file, each with the text that says what it stands for."""
-    given = values.new_special_tokens_config
-    if not given:
+def _described_tokens(values: Arguments) -> dict[str, str]:
+    """The special tokens of new_special_tokens_config, each with the text that describes it.
+
+    Raises UsageError where the file is not valid.
+    """
+    path = values.new_special_tokens_config
+    if not path:
         return {}
-    wrong = check_new_tokens(values)
-    if wrong:
-        raise UsageError(*wrong)
-    content, _ = read_mapping(given)
+    problems = check_new_tokens(values)
+    if problems:
+        raise UsageError(*problems)
+    content, _ = read_mapping(path)
     return {str(token): str(text) for token, text in content.items()}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem
-from backend.model.reference import Reference, still
+from backend.model.reference import Reference, evaluation_mode
 from backend.running.report import Report
 from backend.training import grpo_math, reward_functions, rollouts, scoring
 from backend.training.rollout_trainer import Batch, Ids, RolloutTrainer, Row
@@ -67,7 +67,7 @@ class GrpoTrainer(RolloutTrainer):
     def _remember(self, batch: Batch) -> None:
         """Log-probabilities [n, t] when drawn (for further steps) and under the reference."""
         prompts_and_answers = (batch["prompts"], batch["answers"])
-        with still(self.model), self.compute_loss_context_manager():
+        with evaluation_mode(self.model), self.compute_loss_context_manager():
             if self.passes > 1:
                 batch["old"] = self._logprobs(self.model, *prompts_and_answers)
             if self.reference is not None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from backend.contract.arguments.typed import Arguments
-from backend.model.reference import Reference, still
+from backend.model.reference import Reference, evaluation_mode
 from backend.training import preference
 from backend.training.metrics import Figures
 from backend.training.preference import JudgedCollator
@@ -88,7 +88,7 @@ class KtoTrainer(RowMeanTrainer):
         return (total / count).clamp(min=0)
 
     def _ratios(self, inputs: Mapping[str, Any]) -> Tensor:
-        with still(self.model):
+        with evaluation_mode(self.model):
             now = preference.token_logps(self.model, inputs).sum(1)
         with self.reference.model() as start:
             return now - preference.token_logps(start, inputs).sum(1)

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from backend.contract.arguments.typed import Arguments
 from backend.model import load, value_head
-from backend.model.reference import Reference, still
+from backend.model.reference import Reference, evaluation_mode
 from backend.running.report import Report
 from backend.training import ppo_math, rollouts, scoring
 from backend.training.ppo_math import KlControl, Moments
@@ -80,7 +80,7 @@ class PpoTrainer(RolloutTrainer):
         """Prompts and answers of a batch; log-probabilities, values, and those of the reference."""
         prompts = [row["input_ids"] for row in rows]
         answers = self.answer(prompts)
-        with still(self.model), self.compute_loss_context_manager():
+        with evaluation_mode(self.model), self.compute_loss_context_manager():
             read = rollouts.read(self.model, prompts, answers, self.temperature)
             with self.reference.model() as start:
                 before = rollouts.logprobs(start, prompts, answers, self.temperature)

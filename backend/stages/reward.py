@@ -39,10 +39,10 @@ class RewardTrainer(RowMeanTrainer):
 
     def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> Tensor:
         """-log sigmoid(r_chosen - r_rejected) of each pair, [pairs], and their metrics."""
-        head = value_head.of(model)
+        head = value_head.find(model)
         assert head is not None
         ends = answer_ends(inputs["labels"])
-        rewards = value_head.at_ends(
+        rewards = value_head.values_at(
             model, head, inputs["input_ids"], inputs["attention_mask"], ends
         )
         chosen, rejected = rewards.chunk(2)

@@ -215,7 +215,7 @@ def _intervals(values: Arguments, total: int, evaluates: bool, report: Report) -
         report.notice(Problem(code="saving_aligned", field="save_steps", params=shown, notice=True))
     by_evaluation = values.lr_scheduler_type in schedules.BY_EVALUATION
     if best or by_evaluation or values.early_stopping_steps:
-        given |= schedules.best(values)
+        given |= schedules.best_model_arguments(values)
     return {
         **given,
         "save_strategy": saving,

@@ -20,7 +20,7 @@ from torch.utils.data import RandomSampler
 from backend.contract.arguments.typed import Arguments
 from backend.data import templates
 from backend.model import generation
-from backend.model.reference import still
+from backend.model.reference import evaluation_mode
 from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.training import rollouts
@@ -121,7 +121,7 @@ class RolloutTrainer(RunTrainer):
         model = self.accelerator.unwrap_model(self.model)
         # in a group, each process answers to the end: the others wait for it
         stop = self.report.stop_requested if self.args.world_size == 1 else lambda: False
-        with still(model), self.compute_loss_context_manager():
+        with evaluation_mode(model), self.compute_loss_context_manager():
             answers: Ids = rollouts.generate(
                 model, self.processing_class, prompts, self.values, self.ends, stop
             )

@@ -11,7 +11,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from backend.contract.arguments.typed import Arguments
 from backend.model import generation, value_head
 from backend.model.generation import Sampling
-from backend.model.reference import still
+from backend.model.reference import evaluation_mode
 from backend.training.batches import IGNORED, Collator
 from backend.training.token_loss import learned_logits
 
@@ -48,7 +48,7 @@ def generate(
     padded = [[pad] * (longest - len(ids)) + list(ids) for ids in prompts]
     mask = [[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts]
     sampling = _sampling(values).within(generation.context_length(model), longest)
-    with still(model):
+    with evaluation_mode(model):
         output = model.generate(
             input_ids=torch.tensor(padded, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
@@ -75,10 +75,10 @@ def read(model: Any, prompts: Ids, answers: Ids, temperature: float = 1.0) -> Re
     The model (wrapped or not) has a value head.
     """
     batch = _batch(model, prompts, answers)
-    head = value_head.of(model)
+    head = value_head.find(model)
     assert head is not None
     places = functional.pad(batch["labels"][:, 1:] != IGNORED, (0, 1), value=False)
-    with value_head.seen(model, places) as states:
+    with value_head.capture_states(model, places) as states:
         logits, targets = learned_logits(model, batch)
     scaled = logits.float() / temperature
     found = -functional.cross_entropy(scaled, targets, reduction="none")

@@ -28,7 +28,7 @@ from backend.contract.preflight.reward_model import FIELD
 from backend.model import adapters, value_head, vocabulary
 from backend.model import load as models
 from backend.model.other import OtherModel
-from backend.model.reference import still
+from backend.model.reference import evaluation_mode
 from backend.model.value_head import ValueHead
 from backend.training import asking
 from backend.training.batches import Collator
@@ -67,12 +67,12 @@ def base_notices(values: Arguments) -> list[Problem]:
         folder = models.last_folder(values.replace(adapter_name_or_path=values.reward_model))
         if not (folder / ADAPTER_CONFIG).is_file():
             return []
-        before = adapters.merged(models.adapter_folders(values), values)
+        before = adapters.adapters_to_merge(models.adapter_folders(values), values)
         base, name = models.base_folder(values), models.base_name(values)
         stack = adapter_base.notices(base, name, [*before, folder])
         found = [each for each in stack if each.params["adapter"] == str(folder)]
     else:
-        found = models.base_notices(OTHER.described(values))
+        found = models.base_notices(OTHER.loading_arguments(values))
     return [dataclasses.replace(problem, field=FIELD) for problem in found]
 
 
@@ -80,15 +80,15 @@ class ModelScorer:
     """A frozen reward model of its own."""
 
     def __init__(self, values: Arguments, policy: Any, tokenizer: Any, size: int) -> None:
-        given = OTHER.described(values)
-        with OTHER.told():
+        given = OTHER.loading_arguments(values)
+        with OTHER.redirect_problems():
             other = models.tokenizer(given).get_vocab()
         differing = vocabulary.difference(tokenizer.get_vocab(), other)
         if differing:
             params = {"path": str(values.reward_model), **differing}
             raise UsageError(Problem(code="reward_other_tokenizer", field=FIELD, params=params))
         self.model = OTHER.freeze(OTHER.load(values), values, policy.device)
-        with OTHER.told():
+        with OTHER.redirect_problems():
             self.head = value_head.read(self.model, models.last_folder(given), FIELD)
         self.size = size
 
@@ -102,7 +102,7 @@ class SharedScorer:
     """A reward adapter beside the policy's own, on one base model."""
 
     def __init__(self, values: Arguments, policy: Any, size: int) -> None:
-        with OTHER.told():
+        with OTHER.redirect_problems():
             given = values.replace(adapter_name_or_path=values.reward_model)
             folder = models.last_folder(given)
             problems = reward_model.check_shared(values, folder)
@@ -121,7 +121,7 @@ class SharedScorer:
     @contextmanager
     def _judging(self) -> Iterator[None]:
         """Within, the model is the reward model."""
-        with still(self.model):
+        with evaluation_mode(self.model):
             self.model.set_adapter(REWARD)
             try:
                 yield
@@ -173,5 +173,5 @@ def _scores(model: Any, head: ValueHead, ids: Ids, size: int) -> Tensor:
         batch = Collator(0)(rows)
         mask = batch["attention_mask"].to(model.device)
         given = batch["input_ids"].to(model.device)
-        found.append(value_head.at_ends(model, head, given, mask, mask.sum(1) - 1).cpu())
+        found.append(value_head.values_at(model, head, given, mask, mask.sum(1) - 1).cpu())
     return torch.cat(found)

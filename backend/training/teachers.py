@@ -29,8 +29,8 @@ def require_vocabulary(values: Arguments) -> None:
     their chances token by token. ModelError where the teacher's config has too few rows."""
     if not values.teacher_model:
         return
-    teacher = OTHER.described(values)
-    with OTHER.told():
+    teacher = OTHER.loading_arguments(values)
+    with OTHER.redirect_problems():
         other = models.tokenizer(teacher).get_vocab()
     own = models.tokenizer(values).get_vocab()
     differing = vocabulary.difference(own, other)
@@ -38,8 +38,8 @@ def require_vocabulary(values: Arguments) -> None:
         params = {"path": values.teacher_model, **differing}
         raise UsageError(Problem(code="teacher_other_tokenizer", field=FIELD, params=params))
     if not models.adapter_folders(teacher):  # these may bring rows along
-        wanted = min(models.known_rows(values), _tokens(own))
-        _require_rows(models.known_rows(teacher), wanted)
+        wanted = min(models.embedding_rows(values), _tokens(own))
+        _require_rows(models.embedding_rows(teacher), wanted)
 
 
 def _tokens(vocab: Mapping[str, int]) -> int:

@@ -107,7 +107,7 @@ class RunTrainer(ResumingTrainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """What is no optimizer of transformers' own, else what the arguments name."""
         if self.optimizer is None:
-            self.optimizer = optimizers.special(self.model, self.args, self.values)
+            self.optimizer = optimizers.build_special(self.model, self.args, self.values)
         return super().create_optimizer(model)
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from backend.contract.arguments.arguments import canonical_name, parse, resolved
 from backend.contract.base.problems import ModelError, Problem, UsageError, errors
 from backend.contract.preflight.model_server import ModelServer
-from backend.model.checks import tell
+from backend.model.checks import print_problems
 from backend.tuner import names
 
 POLL_S = 0.1
@@ -56,7 +56,7 @@ def await_ready(server: ModelServer) -> None:
         time.sleep(POLL_S)
     if status.state != "ready":
         raise ModelError(Problem(code="tuner_not_loaded", params={"reason": status.detail}))
-    tell(status.notices)
+    print_problems(status.notices)
 
 
 def pieces(server: ModelServer, talk: Messages, body: Mapping[str, Any]) -> Iterator[str]:

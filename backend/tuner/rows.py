@@ -21,7 +21,7 @@ from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import ONLINE, REMOTE, folder_of
 from backend.datafiles import entering, layouts
 from backend.datafiles.samples import Sample, sample
-from backend.model.checks import tell
+from backend.model.checks import print_problems
 
 FOLDER = "tuner"  # in the folder of data sets
 LEAST = 0.5  # confidence (0 to 1) from which a proposed layout is taken
@@ -104,7 +104,7 @@ def _enter(name: str, field: str, dataset_dir: Value, stage: str) -> str:
     chosen = _register(plain(Path(name).name.split(".")[0]), entry, dataset_dir)
     columns_by_role = ", ".join(f"{key}={column}" for key, column in proposal.columns.items())
     params = {"file": name, "name": chosen, "columns": columns_by_role}
-    tell([Problem(code="tuner_registered", field=field, params=params, notice=True)])
+    print_problems([Problem(code="tuner_registered", field=field, params=params, notice=True)])
     return chosen
 
 

@@ -23,7 +23,7 @@ from backend.contract.launching import launch
 from backend.contract.preflight.model_server import ModelServer
 from backend.contract.runs import resumed_run, run_folder
 from backend.contract.runs.run_folder import State
-from backend.model.checks import checked, tell
+from backend.model.checks import check_values, print_problems
 from backend.tuner import answering, names, rows, trained
 from backend.tuner.following import follow
 from backend.tuner.metrics import require_measured, result_names
@@ -102,7 +102,7 @@ class Tuner:
         raw = names.table_arguments(arguments, "train")
         raw = _with_sets(raw, view.arguments, str(view.arguments.get("stage") or "sft"))
         values, problems = resumed_run.arguments_of(view, raw)
-        values = checked("train", {**values, **self._secrets()}, problems, tell_resumption)
+        values = check_values("train", {**values, **self._secrets()}, problems, tell_resumption)
         self.close()
         launch.resume(folder, Command.build("train", values).env, values if raw else None)
         self._run = folder
@@ -138,7 +138,9 @@ class Tuner:
         evaluation = Evaluation.read(folder, wanted)
         missing = ", ".join(ours for ours in wanted.values() if ours not in evaluation.metrics)
         if missing:
-            tell([Problem(code="tuner_not_measured", params={"names": missing}, notice=True)])
+            print_problems(
+                [Problem(code="tuner_not_measured", params={"names": missing}, notice=True)]
+            )
         return evaluation
 
     def chat(self, messages: str | Sequence[Mapping[str, Any]], **options: Any) -> str:
@@ -253,7 +255,7 @@ def _check_values(task: str, raw: Mapping[str, object], stage: str) -> Values:
     """Write the data of a task into files and check its values; see backend.model.checks."""
     prepare()
     values, problems = parse(_with_sets(raw, raw, stage), task)
-    return checked(task, values, problems, tell_resumption if task == "train" else None)
+    return check_values(task, values, problems, tell_resumption if task == "train" else None)
 
 
 def _with_sets(

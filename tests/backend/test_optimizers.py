@@ -17,7 +17,7 @@ from backend.contract.models import devices
 from backend.contract.preflight import preflight
 from backend.model import block_adam, load, optimizers
 from backend.model.block_adam import BlockAdam, RatioAdam
-from backend.model.joined_optimizer import Joined
+from backend.model.joined_optimizer import JoinedOptimizer
 from backend.running.failures import Stopped
 from backend.running.report import Report
 from tests.backend.training import small, trained
@@ -230,8 +230,8 @@ def test_muon_takes_the_matrices_inside_the_layers(workspace: Path, tiny_model_d
 
     model = load.model(small(tiny_model_dir, finetuning_type="full"), training=True)
     args = TrainingArguments(str(workspace), use_cpu=True)
-    made = optimizers.special(model, args, resolved({"use_muon": True}))
-    assert isinstance(made, Joined)
+    made = optimizers.build_special(model, args, resolved({"use_muon": True}))
+    assert isinstance(made, JoinedOptimizer)
     muon, adamw = made.parts
     assert isinstance(muon, torch.optim.Muon)
     inside = {id(each) for group in muon.param_groups for each in group["params"]}
@@ -305,5 +305,5 @@ def test_one_process_only(workspace: Path, tiny_model_dir: Path) -> None:
     from types import SimpleNamespace
 
     with pytest.raises(UsageError) as caught:
-        optimizers._alone(SimpleNamespace(world_size=2), "use_badam")  # type: ignore[arg-type]
+        optimizers._require_one_process(SimpleNamespace(world_size=2), "use_badam")  # type: ignore[arg-type]
     assert "2" in caught.value.problems[0].text()

@@ -45,7 +45,7 @@ def test_trained_over_a_quantised_model_and_answered_with_it(
 ) -> None:
     """The chat's model gives the logits that training ended with; its weights are quantised.
 
-    In 4 bit some CPUs answer with bfloat16 arithmetic, see quantize.settle.
+    In 4 bit some CPUs answer with bfloat16 arithmetic, see quantize.keep_unpacked.
     """
     last: list[torch.Tensor] = []
     monkeypatch.setattr(

@@ -14,7 +14,7 @@ from backend.contract.arguments.rules import broken
 from backend.contract.base import metrics
 from backend.contract.base.problems import Problem, errors
 from backend.contract.preflight.preflight import check_metric
-from backend.model.schedules import best
+from backend.model.schedules import best_model_arguments
 from backend.training import arguments
 from tests.backend.training import trained
 
@@ -111,7 +111,9 @@ def test_the_defaults_of_transformers_are_taken() -> None:
     ],
 )
 def test_the_better_figure(given: dict[str, Any], expected: tuple[str, bool]) -> None:
-    assert tuple(best(resolved({**defaults("train"), **given})).values()) == expected
+    assert (
+        tuple(best_model_arguments(resolved({**defaults("train"), **given})).values()) == expected
+    )
 
 
 def test_a_figure_that_is_not_measured_is_refused_before_the_start() -> None:

@@ -98,10 +98,10 @@ def test_tokens_beyond_the_rows_of_the_model_are_told(tiny_model_dir: Path) -> N
     """As in the many fine-tunes whose tokenizer got a pad token and whose embeddings did not."""
     values = small(tiny_model_dir)
     tokenizer, model = load.tokenizer(values), load.model(values, training=True)
-    assert vocabulary.beyond(model, tokenizer) == []
+    assert vocabulary.missing_row_notices(model, tokenizer) == []
     rows = model.get_input_embeddings().weight.shape[0]
     tokenizer.add_tokens([f"<{number}>" for number in range(rows + 1 - len(tokenizer))])
-    (notice,) = vocabulary.beyond(model, tokenizer)
+    (notice,) = vocabulary.missing_row_notices(model, tokenizer)
     assert (notice.notice, notice.params["count"], notice.params["rows"]) == (True, 1, rows)
     with pytest.raises(IndexError, match=r"^index out of range in self$"):
         model(input_ids=torch.tensor([[rows]]))
@@ -231,4 +231,4 @@ def test_what_is_asked_for_twice_is_added_once(tiny_model_dir: Path) -> None:
     plain = AutoTokenizer.from_pretrained(tiny_model_dir)
     assert len(load.tokenizer(values)) == len(plain) + 1
     assert load.tokenizer(values).all_special_tokens == plain.all_special_tokens
-    assert vocabulary.wanted(values)
+    assert vocabulary.may_change(values)
