@@ -15,20 +15,11 @@ import sys
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("app", "backend")
-OURS = {*PACKAGES, "tests"}
+OURS = {"app", "backend", "tests"}
 BY_STRING = {"getattr", "setattr", "hasattr", "delattr"}
 DOCUMENTED = {"_exit", "_replace"}  # of os and of named tuples
 Uses = Mapping[str, set[str]]
-
-
-def modules() -> dict[str, ast.Module]:
-    """Our modules by their file, relative to the repository."""
-    files = (file for top in PACKAGES for file in sorted((ROOT / top).rglob("*.py")))
-    return {str(file.relative_to(ROOT)): ast.parse(file.read_text("utf-8")) for file in files}
 
 
 def is_private(name: str) -> bool:

@@ -30,11 +30,20 @@ class Wrapper:
     passes_on: bool  # its own **keywords become parameters
 
 
+def files() -> list[Path]:
+    """The source files of app and backend."""
+    return [path for name in ("app", "backend") for path in sorted((ROOT / name).rglob("*.py"))]
+
+
 @cache
+def parsed(path: Path) -> ast.Module:
+    """A source file, parsed once for all tests that look at it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def trees() -> dict[str, ast.Module]:
-    """Each source file of app and backend, parsed."""
-    files = [path for name in ("app", "backend") for path in (ROOT / name).rglob("*.py")]
-    return {str(p.relative_to(ROOT)): ast.parse(p.read_text(encoding="utf-8")) for p in files}
+    """Each source file of app and backend, parsed, by its path from the root of the repository."""
+    return {str(path.relative_to(ROOT)): parsed(path) for path in files()}
 
 
 def called(call: ast.Call) -> str:
@@ -47,11 +56,12 @@ def calls(tree: ast.AST) -> list[ast.Call]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
-def every_call() -> Iterator[tuple[str, ast.Call]]:
+@cache
+def every_call() -> list[tuple[str, ast.Call]]:
     """(place, call) for every call in the source."""
-    for file, tree in trees().items():
-        for call in calls(tree):
-            yield f"{file}:{call.lineno}", call
+    return [
+        (f"{file}:{call.lineno}", call) for file, tree in trees().items() for call in calls(tree)
+    ]
 
 
 def literals(node: ast.AST | None, scope: Scope | None = None) -> list[str]:
@@ -65,6 +75,7 @@ def literals(node: ast.AST | None, scope: Scope | None = None) -> list[str]:
     return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
 
 
+@cache
 def made_problems() -> list[Made]:
     """Every problem that the source can make, directly or through a function of the same file."""
     return [made for file, tree in trees().items() for made in _made(file, tree)]
@@ -73,22 +84,23 @@ def made_problems() -> list[Made]:
 def _made(file: str, tree: ast.Module) -> Iterator[Made]:
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     wrappers = {f.name: found for f in functions if (found := _wrapper(f))}
+    makers = {"Problem", "Rule", "_Refused", *wrappers}
     inside = {id(call): f for f in functions for call in calls(f)}  # inner ones come later
     for call in calls(tree):
+        place, name = f"{file}:{call.lineno}", called(call)
+        if name not in makers:
+            continue
         function = inside.get(id(call))
         scope = _scope(function) if function else {}
-        place, name = f"{file}:{call.lineno}", called(call)
         if name in {"Problem", "Rule"}:
             given = _given(call, scope)
             code = _keyword(call, "code")
         elif name in wrappers:
             wrapper = wrappers[name]
             given, code = _passed(call, wrapper), _argument(call, wrapper)
-        elif name == "_Refused":  # becomes a problem of the file with its line
+        else:  # _Refused, which becomes a problem of the file with its line
             given = frozenset({"file", "line", *(k.arg or "" for k in call.keywords)})
             code = call.args[0]
-        else:
-            continue
         yield from (Made(place, text, given) for text in literals(code, scope))
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.contract import private_uses
 from tests.contract.private_uses import class_at, has
+from tests.contract.source import trees
 
 TRAINER = "transformers.trainer.Trainer"
 ONLINE = "trl.experimental.online_dpo.online_dpo_trainer.OnlineDPOTrainer"
@@ -90,8 +91,7 @@ READ_BY_NAME = {
 
 @pytest.fixture(scope="module")
 def uses() -> dict[str, set[str]]:
-    trees = private_uses.modules()
-    classes = list(private_uses.our_classes(trees))
+    classes = list(private_uses.our_classes(trees()))
     assert len(classes) > 40
     return private_uses.inherited(classes)
 
@@ -111,7 +111,7 @@ def test_the_list_is_what_we_reach_on_other_objects() -> None:
         for members in REACHED.values()
         for name, files in members.items()
     }
-    assert private_uses.reached(private_uses.modules()) == listed
+    assert private_uses.reached(trees()) == listed
 
 
 def test_every_member_is_still_there() -> None:
@@ -128,7 +128,7 @@ def test_our_overrides_take_what_the_libraries_pass(uses: dict[str, set[str]]) -
     """By place and by name: each parameter of the library's method is one of ours, too, or falls
     into *args and **kwargs."""
     overrides, refused = set(), set()
-    for cls in private_uses.our_classes(private_uses.modules()):
+    for cls in private_uses.our_classes(trees()):
         for path, _, name in (key.rpartition(".") for key in uses):
             theirs = class_at(path)
             own = [vars(each)[name] for each in private_uses.ours(cls) if name in vars(each)]

@@ -6,15 +6,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from backend.contract.arguments.fields import FIELDS
+from tests.contract.source import files, parsed
 
-ROOT = Path(__file__).parents[2]
 # Tables that name rows without doing what they say.
 TABLES = ("fields/", "foreign/", "typed.py", "resume_kinds.py", "texts.py")
 
 
 def words(file: Path) -> Iterator[str]:
     """Attributes and texts of a module; what a text leaves open is `*`."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Attribute):
             yield node.attr
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -45,9 +45,8 @@ def is_joined(name: str, known: set[str]) -> bool:
 
 def test_each_row_is_read() -> None:
     """By its name, by a name made of two texts of one module, or by what its `to` names."""
-    files = [*(ROOT / "backend").rglob("*.py"), *(ROOT / "app").rglob("*.py")]
     modules = [
-        set(words(file)) for file in files if not any(table in str(file) for table in TABLES)
+        set(words(file)) for file in files() if not any(table in str(file) for table in TABLES)
     ]
     assert len(modules) > 300
     unread = [

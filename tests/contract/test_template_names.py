@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from backend.contract.models import template_names
 from backend.contract.models.template_names import ALIASES, AUTO, BRINGS_ITS_OWN, NAMES, OFFERED
 from backend.data import builtin_templates
@@ -46,9 +44,10 @@ def test_the_names_are_the_templates() -> None:
     assert not BRINGS_ITS_OWN & {AUTO, *NAMES, *ALIASES}
 
 
-@pytest.mark.parametrize("name", ["", "auto", " ChatML ", *NAMES, *ALIASES])
-def test_a_known_name_is_no_problem(name: str) -> None:
-    assert template_names.check(name) == []
+def test_a_known_name_is_no_problem() -> None:
+    names = ["", "auto", " ChatML ", *NAMES, *ALIASES]
+    assert {name: template_names.check(name) for name in names} == {name: [] for name in names}
+    assert len(names) > 70
 
 
 def test_every_name_of_llama_factory_is_written_or_answered_with_auto() -> None:
