@@ -8,6 +8,7 @@ import html
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,7 @@ def folders() -> Iterator[Path]:
         yield from sorted(file.parent for file in (ROOT / package).rglob("__init__.py"))
 
 
+@cache
 def tree() -> str:
     """A heading for each package, and under it a table of its modules."""
     parts = []

@@ -1,5 +1,6 @@
 """The page without the worker, and what they share without either: each says what is missing."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,10 +9,9 @@ import tomllib
 import urllib.request
 from pathlib import Path
 
-import pytest
-
 from backend.contract.preflight import installation
 from tests.failures.conftest import free_port
+from tests.loops import check_each
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
@@ -46,9 +46,26 @@ def environment(folder: Path, *extras: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "TUNEBOARD_HOME": str(folder)}
 
 
-def tuneboard(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "backend", *words]
-    return subprocess.run(argv, env=env, cwd=env["TUNEBOARD_HOME"], capture_output=True, text=True)
+# Many commands in one process, for a start of Python costs more than most of them.
+COMMANDS = """
+import contextlib, io, json, sys
+from backend.__main__ import main
+
+for words in json.loads(sys.argv[1]):
+    errors = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+        code = main(words.split())
+    print(json.dumps([code, errors.getvalue()]))
+"""
+
+
+def tuneboard(env: dict[str, str], *commands: str) -> dict[str, tuple[int, str]]:
+    """The exit code and the standard error of each command, by the command."""
+    argv = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
+    done = subprocess.run(argv, env=env, cwd=env["TUNEBOARD_HOME"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    outcomes = [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+    return dict(zip(commands, outcomes, strict=True))
 
 
 def test_what_is_looked_for_is_what_the_extras_install() -> None:
@@ -57,29 +74,32 @@ def test_what_is_looked_for_is_what_the_extras_install() -> None:
     assert EXTRAS["all"] == ["tuneboard[page,worker]"]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "train --dataset identity --model_name_or_path m",
-        "eval --eval_dataset identity --model_name_or_path m",
-        "export --model_name_or_path m --export_dir new",
-        "chat --model_name_or_path m",
-        "data tokens --dataset identity --model_name_or_path m --rows 0:1",
-        "data clean identity --into short --max_tokens 20 --model_name_or_path m",
-        "starter",
-    ],
+NEED_THE_WORKER = (
+    "train --dataset identity --model_name_or_path m",
+    "eval --eval_dataset identity --model_name_or_path m",
+    "export --model_name_or_path m --export_dir new",
+    "chat --model_name_or_path m",
+    "data tokens --dataset identity --model_name_or_path m --rows 0:1",
+    "data clean identity --into short --max_tokens 20 --model_name_or_path m",
+    "starter",
 )
-def test_a_command_that_needs_the_worker_says_so(words: str, tmp_path: Path) -> None:
-    done = tuneboard(environment(tmp_path, "worker"), *words.split())
-    assert done.returncode == 2
-    assert "pip install 'tuneboard[worker]'" in done.stderr
-    assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_needs_the_worker_says_so(tmp_path: Path) -> None:
+    outcomes = tuneboard(environment(tmp_path, "worker"), *NEED_THE_WORKER)
+
+    def check(outcome: tuple[int, str]) -> None:
+        code, error = outcome
+        assert code == 2
+        assert "pip install 'tuneboard[worker]'" in error
+        assert "Traceback" not in error
+
+    assert check_each(outcomes, check) == len(NEED_THE_WORKER)
     assert not list(tmp_path.glob("saves/*/*"))
 
 
 def test_data_and_lists_need_neither_page_nor_worker(tmp_path: Path) -> None:
-    env = environment(tmp_path, "page", "worker")
-    for words in (
+    commands = (
         "--help",
         "train --help",
         "runs",
@@ -90,12 +110,12 @@ def test_data_and_lists_need_neither_page_nor_worker(tmp_path: Path) -> None:
         "data preview identity --rows 0:2",
         "data clean identity --into once --exact --near 0.8",
         "data split once --ratio 0.1",
-    ):
-        done = tuneboard(env, *words.split())
-        assert done.returncode == 0, (words, done.stderr)
-    done = tuneboard(env, "webui")
-    assert done.returncode == 2
-    assert "pip install 'tuneboard[page]'" in done.stderr
+    )
+    outcomes = tuneboard(environment(tmp_path, "page", "worker"), *commands, "webui")
+    code, error = outcomes.pop("webui")
+    assert code == 2
+    assert "pip install 'tuneboard[page]'" in error
+    assert {words: code for words, (code, _) in outcomes.items()} == dict.fromkeys(commands, 0)
 
 
 def test_the_page_answers_without_the_worker(tmp_path: Path) -> None:

@@ -13,35 +13,41 @@ from backend.contract.arguments.typed import Arguments
 from tests.contract.strategies import TASKS
 
 ROOT = Path(__file__).parents[2]
-READS = """from backend.contract.arguments.typed import Arguments
+IMPORT = "from backend.contract.arguments.typed import Arguments\n"
+READS = """
 
-
-def rate(arguments: Arguments) -> float:
+def read_{name}(arguments: Arguments) -> float:
     return arguments.{name}
 """
 
 
-def mypy(tmp_path: Path, name: str) -> str:
-    """What mypy says of a reading of the argument `name` as a number."""
-    file = tmp_path / f"reads_{name}.py"
-    file.write_text(READS.format(name=name))
-    cache = str(tmp_path / "cache")
-    words = ["--strict", "--follow-imports", "silent", "--cache-dir", cache, str(file)]
-    return subprocess.run(
-        [sys.executable, "-m", "mypy", *words],
+def errors_of_mypy(tmp_path: Path, *names: str) -> dict[str, list[str]]:
+    """What mypy says of a reading of each argument as a number, by the name of the argument."""
+    file = tmp_path / "reads.py"
+    file.write_text(IMPORT + "".join(READS.format(name=name) for name in names))
+    words = ["--strict", "--follow-imports", "silent", "--cache-dir", str(tmp_path / "cache")]
+    output = subprocess.run(
+        [sys.executable, "-m", "mypy", *words, "--no-error-summary", str(file)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     ).stdout
+    lines = file.read_text().splitlines()
+    errors: dict[str, list[str]] = {name: [] for name in names}
+    for path, line, text in (each.split(":", 2) for each in output.splitlines()):
+        assert path.endswith("reads.py"), output
+        errors[lines[int(line) - 1].rpartition(".")[2]].append(text)
+    return errors
 
 
 def test_a_misspelt_argument_and_a_wrong_type_are_errors_of_mypy(tmp_path: Path) -> None:
-    assert "Success" in mypy(tmp_path, "learning_rate")
-    misspelt = mypy(tmp_path, "lerning_rate")
+    errors = errors_of_mypy(tmp_path, "learning_rate", "lerning_rate", "template")
+    assert errors["learning_rate"] == []
+    misspelt = "\n".join(errors["lerning_rate"])
     assert '"Arguments" has no attribute "lerning_rate"' in misspelt
     assert 'maybe "learning_rate"' in misspelt
-    assert 'expected "float"' in mypy(tmp_path, "template")
+    assert 'expected "float"' in "\n".join(errors["template"])
 
 
 def test_the_attributes_are_those_of_the_rows() -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import random
 import time
+from functools import cache
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from app.services.runs.charts import KINDS, MAX_POINTS, Line, chart, column, smo
 from backend.contract.base.metrics import Row
 
 
+@cache
 def _rows(count: int) -> list[Row]:
     rng = random.Random(0)
     rows = []
@@ -43,7 +45,7 @@ def _traces(figure: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hundred_thousand_points(kind: str) -> None:
-    rows = _rows(100_000)
+    rows = [*_rows(100_000)]
     rows[70_000] = Row(step=rows[70_000].step, loss=99.0, grad_norm=99.0, tokens=1)
     start = time.process_time()
     text = chart(kind, rows, "en")

@@ -16,14 +16,29 @@ from backend.contract.arguments.fields import FIELDS
 NAMES = [row.name for row in FIELDS.values() if "train" in row.tasks and row.widget != "none"]
 
 
-@pytest.fixture
-def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
-    """The Train form as the page draws it, with a model that is really there."""
-    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    monkeypatch.setattr(launching, "check_paths", lambda values, task: [])
-    with gr.Blocks():
+@pytest.fixture(scope="module")
+def form(tmp_path_factory: pytest.TempPathFactory) -> Form:
+    """The Train form as the page draws it; it keeps nothing of those who use it."""
+    with pytest.MonkeyPatch.context() as patch, gr.Blocks():
+        patch.setenv("TUNEBOARD_HOME", str(tmp_path_factory.mktemp("home")))
         form = Form("train", Texts())
         form.add(*NAMES, start={"model_name_or_path": "saves/models/m", "dataset": "identity"})
+    return form
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
+    """The whole page in an empty working folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNEBOARD_HOME", str(tmp_path_factory.mktemp("home")))
+        return ui.build()
+
+
+@pytest.fixture
+def launcher(form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
+    """What judges the Train form, with a model that is really there."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    monkeypatch.setattr(launching, "check_paths", lambda values, task: [])
     context: Any = None
     return Launcher("train", form, context)
 
@@ -138,23 +153,16 @@ def test_marks_say_only_what_changed(launcher: Launcher) -> None:
     assert "数字" in mark["info"]
 
 
-def test_every_control_of_the_argument_table_is_drawn_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_control_of_the_argument_table_is_drawn_once(page: gr.Blocks) -> None:
     """None is missing: each visible row is on the page, and no id is there twice."""
-    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    page = ui.build()
     ids = [block.elem_id for block in page.blocks.values() if getattr(block, "elem_id", None)]
     assert len(ids) == len(set(ids))
     hidden = {"output_dir", "resume_from_checkpoint", "do_predict"}
     assert {name for name in NAMES if name not in hidden} <= set(ids)
 
 
-def test_no_button_sends_anything_to_a_web_site(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_button_sends_anything_to_a_web_site(page: gr.Blocks) -> None:
     """Gradio's share button opens a web site with all of a chat in the address."""
-    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    offered = [getattr(block, "buttons", None) or [] for block in ui.build().blocks.values()]
+    offered = [getattr(block, "buttons", None) or [] for block in page.blocks.values()]
     assert any("copy_all" in each for each in offered)
     assert not any("share" in each for each in offered)

@@ -1,6 +1,7 @@
 """The run panel's handler: it sends what has changed, in the page's language, and nothing else."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,18 @@ def context() -> Context:
     return Context(texts, lang, Form("train", texts), None, None, clock.draw(), Keeper())
 
 
+@cache
+def drawn_panel() -> run_panel.Panel:
+    """The panel of the Runs tab, one for all visitors, as on a page."""
+    with gr.Blocks():
+        return run_panel.build(context(), none="runs.pick")
+
+
 class Page:
     """One visitor: keeps what its panel shows, as the browser does."""
 
     def __init__(self, folder: Path | str) -> None:
-        with gr.Blocks():
-            self.panel = run_panel.build(context(), none="runs.pick")
+        self.panel = drawn_panel()
         self.names = [part.elem_id or type(part).__name__ for part in self.panel.outputs]
         self.given: list[Any] = [str(folder), "en", "loss", False, "", []]
         self.before: dict[str, Any] = {}
