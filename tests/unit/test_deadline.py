@@ -6,7 +6,7 @@ import time
 import pytest
 
 from backend.running import deadline
-from backend.running.deadline import ATTEMPTS, SECONDS, answered, retried
+from backend.running.deadline import ATTEMPTS, answered, retried
 
 
 def test_an_answer_in_time() -> None:
@@ -27,10 +27,6 @@ def test_a_question_that_stalls_is_left_alone() -> None:
     assert not answered(free.wait, 0.1)
     assert time.monotonic() - began < 2
     free.set()
-
-
-def test_it_leaves_time_for_what_comes_before() -> None:
-    assert SECONDS < 15
 
 
 def test_a_broken_connection_is_tried_again_and_an_answer_is_not(

@@ -25,14 +25,14 @@ if not source:
 shutil.copy(source, pathlib.Path(sys.argv[-1]) / "%s")
 """
 SLOW = """
-import sys, time
+import sys
 from backend.cli import starter
 starter.SHA256 = sys.argv[1]
 def convert(gguf, folder):
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"half")
     print("converting", flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 starter._convert = convert
 sys.exit(starter.main(["--dir", sys.argv[2]]))
 """
@@ -249,6 +249,7 @@ def slow(folder: Path) -> "subprocess.Popen[str]":
     """The command in a process of its own, stuck in the conversion."""
     child = subprocess.Popen(
         [sys.executable, "-c", SLOW, starter.SHA256, str(folder)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
