@@ -1,1 +1,1 @@
-"""The OpenAI-compatible server: who may ask (guard), what (protocol), who answers (engine)."""
+"""The OpenAI-compatible server: access (guard), request and answer formats, model (engine)."""

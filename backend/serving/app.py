@@ -1,4 +1,4 @@
-"""The HTTP side: /health, /v1/models and /v1/chat/completions, with and without stream."""
+"""The HTTP application: /health, /v1/models and /v1/chat/completions, also as a stream."""
 
 import asyncio
 import json
@@ -29,9 +29,9 @@ HTTP_ERRORS = {404: "unknown_url", 405: "method_not_allowed"}
 
 
 def build(service: Service, standard: Sampling, *, host: str, key: str | None) -> FastAPI:
-    """The application; it starts loading the model when the server starts.
+    """Build the application; it starts to load the model when the server starts.
 
-    `standard` is the sampling of requests that say nothing; `host` is what the server is bound to.
+    `standard` is the sampling of requests without values; `host` is the address of the server.
     """
 
     @asynccontextmanager
@@ -69,7 +69,7 @@ def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
 
     @app.get("/v1/models/{name:path}")
     async def one_model(name: str) -> dict[str, Any]:
-        return model(_served(name, service))
+        return model(_require_served(name, service))
 
     @app.post("/v1/chat/completions")
     async def chat(request: Request) -> Response:
@@ -78,15 +78,15 @@ def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
 
 
 async def _chat(request: Request, service: Service, standard: Sampling) -> Response:
-    asked = parse(await _body(request))
-    name = _served(asked.model or service.name, service)
-    shapes = Shapes(f"chatcmpl-{uuid.uuid4().hex}", name, asked.stream_options.include_usage)
-    asks = _requests(asked, standard, tuned=name != BASE)
-    events = _listened(request, service.answers(asks), asks[0].cancelled)
-    readers = [service.style().reader(asks[0].tools) for _ in asks]
-    if not asked.stream:
+    body = parse(await _body(request))
+    name = _require_served(body.model or service.name, service)
+    shapes = Shapes(f"chatcmpl-{uuid.uuid4().hex}", name, body.stream_options.include_usage)
+    requests = _requests(body, standard, tuned=name != BASE)
+    events = _watch_client(request, service.answers(requests), requests[0].cancelled)
+    readers = [service.style().reader(requests[0].tools) for _ in requests]
+    if not body.stream:
         return JSONResponse(await _whole(events, shapes, readers))
-    # The first event before the first byte: what is wrong can still be an HTTP status.
+    # Wait for the first event before the first byte: an error can still be an HTTP status.
     first = await anext(events)
     return StreamingResponse(
         _sse(first, events, shapes, readers),
@@ -95,29 +95,29 @@ async def _chat(request: Request, service: Service, standard: Sampling) -> Respo
     )
 
 
-def _served(name: str, service: Service) -> str:
-    """The name of a model; raises ApiError (404) where it is not served here."""
+def _require_served(name: str, service: Service) -> str:
+    """The name of a model as it is. Raises ApiError (404) where it is not served here."""
     if name not in service.models():
         known = ", ".join(service.models())
         raise ApiError(404, "model_not_found", "model", name=name[:80], known=known)
     return name
 
 
-def _requests(asked: ChatRequest, standard: Sampling, *, tuned: bool) -> list[GenerationRequest]:
-    """One request for each choice; a given seed counts up, so that the choices differ."""
-    sampling = asked.sampling(standard)
-    messages = [message.plain() for message in asked.messages]
+def _requests(body: ChatRequest, standard: Sampling, *, tuned: bool) -> list[GenerationRequest]:
+    """Build one request for each choice; a seed counts up, so that the choices differ."""
+    sampling = body.sampling(standard)
+    messages = [message.to_template() for message in body.messages]
     cancelled = threading.Event()
     return [
         GenerationRequest(
             messages=messages,
-            tools=asked.tools or None,
-            variables=asked.variables(),
+            tools=body.tools or None,
+            variables=body.variables(),
             sampling=replace(sampling, seed=None if sampling.seed is None else sampling.seed + i),
             tuned=tuned,
             cancelled=cancelled,
         )
-        for i in range(asked.n)
+        for i in range(body.n)
     ]
 
 
@@ -128,15 +128,15 @@ async def _body(request: Request) -> bytes:
             content += part
             if len(content) > MAX_BODY:
                 raise ApiError(413, "body_too_large", limit=MAX_BODY)
-    except ClientDisconnect:  # nobody hears the answer
+    except ClientDisconnect:  # nobody receives the answer
         raise ApiError(400, "bad_json") from None
     return bytes(content)
 
 
-async def _listened(
+async def _watch_client(
     request: Request, events: AsyncIterator[Event], cancelled: threading.Event
 ) -> AsyncIterator[Event]:
-    """The events, and `cancelled` set as soon as the client has gone."""
+    """Yield the events, and set `cancelled` as soon as the client has disconnected."""
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -181,7 +181,7 @@ def _deltas(piece: Piece) -> Iterator[dict[str, Any]]:
 
 
 def _last(shapes: Shapes, index: int, end: Answer, reader: Reader) -> Iterator[str]:
-    """The last events of one choice: text that was held back, calls, and why it ended."""
+    """Yield the last events of one choice: held-back text, calls, and the finish reason."""
     rest, calls = reader.end(cut=end.finish != "stop")
     for delta in _deltas(rest):
         yield _line(shapes.chunk(index, delta))
@@ -209,7 +209,7 @@ async def _sse(
                 for delta in _deltas(readers[index].add(event)):
                     yield _line(shapes.chunk(index, delta))
     except TuneboardError as error:
-        yield _line(_told(error)[0])
+        yield _line(_error_answer(error)[0])
     else:
         if shapes.with_usage:
             yield _line(shapes.usage_chunk(_usage(ends)))
@@ -227,38 +227,38 @@ def _line(body: dict[str, Any]) -> str:
 
 
 def _usage(ends: list[Answer]) -> dict[str, int]:
-    """The prompt counts once, however many choices were asked for."""
+    """Token counts of all choices; the prompt counts once."""
     prompt = ends[0].prompt_tokens if ends else 0
     return usage(prompt, sum(end.completion_tokens for end in ends))
 
 
-def _told(error: TuneboardError) -> tuple[dict[str, Any], int]:
-    """The body and status of a problem: wrong arguments and data are the client's."""
+def _error_answer(error: TuneboardError) -> tuple[dict[str, Any], int]:
+    """The body and status of an error: 400 for wrong arguments and data, else 500."""
     problem = error.problems[0]
     status = 400 if isinstance(error, UsageError | DataError) else 500
     return error_body(str(error), status, problem.code, problem.field or None), status
 
 
 def _add_error_shapes(app: FastAPI) -> None:
-    """Every error in OpenAI's shape, and no traceback to the client."""
+    """Answer every error in OpenAI's format, without a traceback for the client."""
 
     @app.exception_handler(ApiError)
     async def api_error(_: Request, error: ApiError) -> Response:
         return JSONResponse(error.body(), error.status)
 
     @app.exception_handler(TuneboardError)
-    async def refused(_: Request, error: TuneboardError) -> Response:
-        return JSONResponse(*_told(error))
+    async def problem_error(_: Request, error: TuneboardError) -> Response:
+        return JSONResponse(*_error_answer(error))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         code = HTTP_ERRORS.get(error.status_code, "http_error")
-        asked = {"method": request.method, "path": request.url.path[:200]}
-        reason = t(f"api.{code}", **asked, reason=error.detail)
+        params = {"method": request.method, "path": request.url.path[:200]}
+        reason = t(f"api.{code}", **params, reason=error.detail)
         body = error_body(reason, error.status_code, code)
         return JSONResponse(body, error.status_code, headers=error.headers)
 
     @app.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> Response:
+    async def internal_error(_: Request, error: Exception) -> Response:
         message = f"{type(error).__name__}: {error}"[:500]
         return JSONResponse(error_body(message, 500, "internal_error"), 500)

@@ -1,4 +1,4 @@
-"""The forms in which models write tool calls, one row each: the marks around them, a reader.
+"""The forms in which models write tool calls: the marks around the calls, and a reader for each.
 
 The forms are those of the models' own chat templates; tests/backend/test_tool_templates.py renders
 calls with every template that transformers and trl ship and reads them back.
@@ -17,11 +17,11 @@ from backend.serving.call_values import (
     Json,
     NoCallError,
     Tools,
+    convert,
     first_key,
     from_json,
     scan_json,
     scan_python_call,
-    typed,
 )
 
 NAME_KEYS = ("name", "tool_name")
@@ -48,7 +48,7 @@ GEMMA = re.compile(r"\s*call:([\w./-]+)(?=\{)")
 
 
 class Call(NamedTuple):
-    """A call: the function's name, its arguments, and the id that the model gave it, if any."""
+    """A call: the function's name, its arguments, and the model's id for it, if any."""
 
     name: str
     arguments: Json
@@ -62,8 +62,8 @@ Read = Callable[[str, Tools], Sequence[Call | str]]
 class Form:
     """Calls between two marks (`closes` "": up to the end of the answer).
 
-    `read` takes what lies between them and gives the calls, and texts that are content; it raises
-    NoCallError where that is something else. `inner` are further marks within.
+    `read` takes the text between the marks and gives the calls, and texts that are content; it
+    raises NoCallError for any other text. `inner` are further marks inside.
     """
 
     opens: str
@@ -73,13 +73,13 @@ class Form:
 
 
 def json_calls(text: str, _: Tools) -> list[Call]:
-    """Objects with name and arguments, one after the other or in a list."""
+    """Read objects with name and arguments, one after the other or in a list."""
     calls: list[Call] = []
-    at = _gap(text, 0)
+    at = _skip_gap(text, 0)
     while at < len(text):
         value, at = scan_json(text, at)
         calls += map(_json_call, value if isinstance(value, list) else [value])
-        at = _gap(text, at)
+        at = _skip_gap(text, at)
     return calls
 
 
@@ -99,8 +99,9 @@ def _json_call(value: Any) -> Call:
 
 
 def call_arguments(value: Any) -> Json:
-    """Arguments as an object, or as a text of JSON, which some data has within a text of JSON
-    again. Raises NoCallError.
+    """Arguments as an object, from an object or from JSON text, which may be encoded twice.
+
+    Raises NoCallError.
     """
     value = from_json(value) if isinstance(value, str) else value
     value = from_json(value) if isinstance(value, str) else value
@@ -109,13 +110,13 @@ def call_arguments(value: Any) -> Json:
     return value
 
 
-def _gap(text: str, at: int) -> int:
+def _skip_gap(text: str, at: int) -> int:
     gap = GAP.match(text, at)
     return gap.end() if gap else at
 
 
-def _each(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
-    """The matches of a pattern, which must be all of the text. Raises NoCallError."""
+def _match_all(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
+    """The matches of a pattern, which must cover all of the text. Raises NoCallError."""
     matches, at = [], 0
     while match := pattern.match(text, at):
         matches.append(match)
@@ -125,105 +126,111 @@ def _each(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
     return matches
 
 
-def functions(text: str, tools: Tools) -> list[Call]:
-    """`<function=name><parameter=key>value</parameter></function>`, values as bare text."""
+def function_calls(text: str, tools: Tools) -> list[Call]:
+    """Read `<function=name><parameter=key>value</parameter></function>`, values without quotes."""
     calls: list[Call] = []
-    for match in _each(FUNCTION, text.strip()):
+    for match in _match_all(FUNCTION, text.strip()):
         name, body = match[1].strip(), match[2]
         if body.lstrip().startswith("{"):  # Llama's custom tools: JSON in its place
             calls.append(Call(name, call_arguments(body)))
             continue
-        pairs = [(each[1].strip(), _line(each[2])) for each in _each(PARAMETER, body)]
-        calls.append(Call(name, {k: typed(v, tools.types(name, k)) for k, v in pairs}))
+        pairs = [
+            (each[1].strip(), _strip_line_breaks(each[2])) for each in _match_all(PARAMETER, body)
+        ]
+        calls.append(Call(name, {k: convert(v, tools.types(name, k)) for k, v in pairs}))
     return calls
 
 
-def _line(value: str) -> str:
+def _strip_line_breaks(value: str) -> str:
     """A value without the line breaks that Qwen writes around it (Seed writes none)."""
     if len(value) > 1 and value[0] == value[-1] == "\n":
         return value[1:-1]
     return "" if value == "\n" else value
 
 
-def key_values(text: str, tools: Tools) -> list[Call]:
-    """GLM: the name, then `<arg_key>key</arg_key><arg_value>value</arg_value>` for each."""
+def key_value_calls(text: str, tools: Tools) -> list[Call]:
+    """Read GLM's form: the name, then `<arg_key>key</arg_key><arg_value>value</arg_value>`."""
     name, mark, rest = text.partition("<arg_key>")
     name = name.strip()
-    pairs = [(each[1].strip(), each[2]) for each in _each(ARGUMENT, mark + rest)]
-    return [Call(name, {key: typed(value, tools.types(name, key)) for key, value in pairs})]
+    pairs = [(each[1].strip(), each[2]) for each in _match_all(ARGUMENT, mark + rest)]
+    return [Call(name, {key: convert(value, tools.types(name, key)) for key, value in pairs})]
 
 
-def tagged(text: str, tools: Tools) -> list[Call]:
-    """What stands between <tool_call> marks: JSON (Hermes, Qwen), functions, or GLM's pairs."""
+def tagged_calls(text: str, tools: Tools) -> list[Call]:
+    """Read the text between <tool_call> marks: JSON (Hermes, Qwen), functions, or GLM's pairs."""
     start = text.lstrip()
     if start.startswith(("{", "[")):
         return json_calls(text, tools)
-    return functions(text, tools) if start.startswith("<function=") else key_values(text, tools)
+    return (
+        function_calls(text, tools)
+        if start.startswith("<function=")
+        else key_value_calls(text, tools)
+    )
 
 
-def invocations(text: str, tools: Tools) -> list[Call]:
-    """`<invoke name="f"><parameter name="key">value</parameter></invoke>`, with any prefix."""
+def invoke_calls(text: str, tools: Tools) -> list[Call]:
+    """Read `<invoke name="f"><parameter name="key">value</parameter></invoke>`, with any prefix."""
     calls: list[Call] = []
-    for match in _each(INVOKE, text):
+    for match in _match_all(INVOKE, text):
         name = match[2]
         arguments: Json = {}
-        for _, key, is_text, value in (each.groups() for each in _each(INVOKED, match[3])):
+        for _, key, is_text, value in (each.groups() for each in _match_all(INVOKED, match[3])):
             types = ["string"] if is_text == "true" else tools.types(name, key)
-            arguments[key] = typed(value, [] if is_text == "false" else types)
+            arguments[key] = convert(value, [] if is_text == "false" else types)
         calls.append(Call(name, arguments))
     return calls
 
 
 def python_calls(text: str, tools: Tools, *, raw: bool = False) -> list[Call]:
-    """`[f(a=1), g()]`, or such calls line by line; `raw`: strings are not escaped."""
+    """Read `[f(a=1), g()]`, or such calls line by line; `raw`: strings are not escaped."""
     text = text.strip()
     listed = text.startswith("[")
     at, end = int(listed), len(text) - int(listed)
     if listed and not text.endswith("]"):
         raise NoCallError("no list")
     calls: list[Call] = []
-    while (at := _gap(text, at)) < end:
+    while (at := _skip_gap(text, at)) < end:
         name, arguments, at = scan_python_call(text, at, tools, raw=raw)
         calls.append(Call(name.removesuffix(".call"), arguments))
     return calls
 
 
-def either(text: str, tools: Tools, *, raw: bool = False) -> list[Call]:
-    """Between marks that several families use: invocations, JSON, or Python calls."""
+def shared_mark_calls(text: str, tools: Tools, *, raw: bool = False) -> list[Call]:
+    """Read the text between marks of several model families: invocations, JSON, or Python calls."""
     start = text.lstrip()
     if start.startswith("<"):
-        return invocations(text, tools)
+        return invoke_calls(text, tools)
     is_json = start.startswith(("{", '["', "[{"))
     return json_calls(text, tools) if is_json else python_calls(text, tools, raw=raw)
 
 
-def mistral(text: str, tools: Tools) -> list[Call]:
-    """`[{"name": ...}, ...]` or, since version 11 of the format, `name[ARGS]{...}`.
+def mistral_calls(text: str, tools: Tools) -> list[Call]:
+    """Read `[{"name": ...}, ...]` or, since version 11 of the format, `name[ARGS]{...}`.
 
-    Mistral's templates take only ids of nine letters and digits, so the ids are made here.
+    Missing ids are made here, as Mistral's templates take only ids of nine letters and digits.
     """
     calls: list[Call] = []
     for part in text.split("[TOOL_CALLS]"):
-        read = named_json if MISTRAL.match(part) else json_calls
+        read = named_json_calls if MISTRAL.match(part) else json_calls
         calls += [call._replace(id=call.id or uuid.uuid4().hex[:9]) for call in read(part, tools)]
     return calls
 
 
-def named_json(text: str, _: Tools) -> list[Call]:
-    """`name{...}` one after the other, with Mistral's marks in between or without; GLM-4, too."""
+def named_json_calls(text: str, _: Tools) -> list[Call]:
+    """Read `name{...}` one after the other, with Mistral's marks in between or without (GLM-4)."""
     calls: list[Call] = []
     at = 0
     while match := MISTRAL.match(text, at):
         value, at = scan_json(text, match.end())
         calls.append(Call(match[1], call_arguments(value), match[2]))
-        at = _gap(text, at)
+        at = _skip_gap(text, at)
     if text[at:].strip():
         raise NoCallError("something else behind the call")
     return calls
 
 
 def _between(text: str, begin: str, end: str) -> list[str]:
-    """What stands between these marks, which must frame all of the text. Raises NoCallError."""
+    """The texts between these marks, which must frame all of the text. Raises NoCallError."""
     before, *parts = text.split(begin)
     framed = [part.rpartition(end) for part in parts]
     if before.strip() or any(not mark or rest.strip() for _, mark, rest in framed):
@@ -231,8 +238,8 @@ def _between(text: str, begin: str, end: str) -> list[str]:
     return [body for body, _, _ in framed]
 
 
-def deepseek(text: str, _: Tools) -> list[Call]:
-    """V3 and R1: `function<sep>name` and fenced JSON; since V3.1 `name<sep>{...}`."""
+def deepseek_calls(text: str, _: Tools) -> list[Call]:
+    """Read DeepSeek's form: `function<sep>name` and fenced JSON; since V3.1 `name<sep>{...}`."""
     calls: list[Call] = []
     for body in _between(text, "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"):
         before, _sep, after = body.partition("<｜tool▁sep｜>")
@@ -242,8 +249,8 @@ def deepseek(text: str, _: Tools) -> list[Call]:
     return calls
 
 
-def kimi(text: str, _: Tools) -> list[Call]:
-    """`functions.name:0` as the id, then the arguments."""
+def kimi_calls(text: str, _: Tools) -> list[Call]:
+    """Read Kimi's form: `functions.name:0` as the id, then the arguments."""
     calls: list[Call] = []
     for body in _between(text, "<|tool_call_begin|>", "<|tool_call_end|>"):
         before, _mark, arguments = body.partition("<|tool_call_argument_begin|>")
@@ -253,8 +260,8 @@ def kimi(text: str, _: Tools) -> list[Call]:
     return calls
 
 
-def gemma(quote: str) -> Read:
-    """`call:name{...}` with Gemma's values; `quote` marks both ends of a string."""
+def gemma_reader(quote: str) -> Read:
+    """A reader of `call:name{...}` with Gemma's values; `quote` marks both ends of a string."""
 
     def read(text: str, _: Tools) -> list[Call]:
         match = GEMMA.match(text)
@@ -268,42 +275,44 @@ def gemma(quote: str) -> Read:
     return read
 
 
-def llama4(text: str, tools: Tools) -> Sequence[Call | str]:
-    """Content between the two marks of Llama 4 and calls behind them, or the calls between them."""
+def llama4_calls(text: str, tools: Tools) -> Sequence[Call | str]:
+    """Read content between the two marks of Llama 4 and calls behind, or calls between them."""
     inside, _, behind = text.partition("<|python_end|>")
     if behind.strip():
         return [inside, *json_calls(behind, tools)]
-    return either(inside, tools)
+    return shared_mark_calls(inside, tools)
 
 
 FORMS = (
-    Form("<tool_call>", "</tool_call>", tagged),  # Hermes, Qwen, GLM, Nemotron 3, Granite 4
-    Form("<function=", "</function>", lambda text, tools: functions(_whole(text), tools)),
-    Form("[TOOL_CALLS]", "", mistral, ("[ARGS]", "[CALL_ID]")),
-    Form("<|python_tag|>", "", either),  # Llama 3
-    Form("<|python_start|>", "", llama4, ("<|python_end|>",)),
+    Form("<tool_call>", "</tool_call>", tagged_calls),  # Hermes, Qwen, GLM, Nemotron 3, Granite 4
+    Form(
+        "<function=", "</function>", lambda text, tools: function_calls(_wrap_function(text), tools)
+    ),
+    Form("[TOOL_CALLS]", "", mistral_calls, ("[ARGS]", "[CALL_ID]")),
+    Form("<|python_tag|>", "", shared_mark_calls),  # Llama 3
+    Form("<|python_start|>", "", llama4_calls, ("<|python_end|>",)),
     Form(
         "<｜tool▁calls▁begin｜>",
         "<｜tool▁calls▁end｜>",
-        deepseek,
+        deepseek_calls,
         ("<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>"),
     ),
-    Form("<｜DSML｜function_calls>", "</｜DSML｜function_calls>", invocations, ("｜DSML｜",)),
-    Form("<｜DSML｜tool_calls>", "</｜DSML｜tool_calls>", invocations),
+    Form("<｜DSML｜function_calls>", "</｜DSML｜function_calls>", invoke_calls, ("｜DSML｜",)),
+    Form("<｜DSML｜tool_calls>", "</｜DSML｜tool_calls>", invoke_calls),
     Form(
         "<|tool_calls_section_begin|>",
         "<|tool_calls_section_end|>",
-        kimi,
+        kimi_calls,
         ("<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>"),
     ),
     Form("<|tool_call_start|>", "<|tool_call_end|>", python_calls),  # LFM2
-    Form("<|tool_call>", "<tool_call|>", gemma('<|"|>'), ('<|"|>',)),  # Gemma 4
-    Form("<start_function_call>", "<end_function_call>", gemma("<escape>"), ("<escape>",)),
-    Form("<minimax:tool_call>", "</minimax:tool_call>", invocations),
-    Form("<seed:tool_call>", "</seed:tool_call>", functions),
-    Form("<function_calls>", "</function_calls>", either),  # OLMo 3
+    Form("<|tool_call>", "<tool_call|>", gemma_reader('<|"|>'), ('<|"|>',)),  # Gemma 4
+    Form("<start_function_call>", "<end_function_call>", gemma_reader("<escape>"), ("<escape>",)),
+    Form("<minimax:tool_call>", "</minimax:tool_call>", invoke_calls),
+    Form("<seed:tool_call>", "</seed:tool_call>", function_calls),
+    Form("<function_calls>", "</function_calls>", shared_mark_calls),  # OLMo 3
     Form("<tool_calls>", "</tool_calls>", json_calls),  # Jamba, Hunyuan, MiniMax M1
-    Form("<|assistant|>", "", named_json),  # GLM-4
+    Form("<|assistant|>", "", named_json_calls),  # GLM-4
     Form("<TOOLCALL>", "</TOOLCALL>", json_calls),  # Nemotron 2
     Form("<|START_ACTION|>", "<|END_ACTION|>", json_calls),  # Command R7B and A
     Form("<|action_start|><|plugin|>", "<|action_end|>", json_calls),  # InternLM 2
@@ -312,7 +321,7 @@ FORMS = (
 )
 RAW = {
     "<|tool_call_start|>": partial(python_calls, raw=True),  # LFM2.5
-    "<function_calls>": partial(either, raw=True),
+    "<function_calls>": partial(shared_mark_calls, raw=True),
 }
 MARKS = frozenset(
     mark for form in FORMS for mark in (form.opens, form.closes, *form.inner) if mark
@@ -322,8 +331,8 @@ MARKS = frozenset(
 def forms_of(template: str) -> tuple[Form, ...]:
     """The forms to look for in the answers to prompts of this Jinja template.
 
-    All, whatever the template's own, for models are trained further; but some templates put strings
-    between quotes without escaping them, and then a backslash is a backslash.
+    These are all forms, as a model may have been trained with others than its template's. Where the
+    template does not escape strings between quotes, a backslash is read as a backslash.
     """
     escapes = 'replace("\\\\"' in template
     return tuple(
@@ -334,12 +343,12 @@ def forms_of(template: str) -> tuple[Form, ...]:
     )
 
 
-def _whole(body: str) -> str:
+def _wrap_function(body: str) -> str:
     return f"<function={body}</function>"
 
 
-def written(call: Call) -> Json:
-    """A call as OpenAI writes it. Raises NoCallError where its arguments are no JSON."""
+def to_openai(call: Call) -> Json:
+    """A call in OpenAI's format. Raises ValueError where its arguments are not JSON."""
     text = json.dumps(call.arguments, ensure_ascii=False, allow_nan=False)
     if not text.isascii() and any("\ud800" <= mark <= "\udfff" for mark in text):
         text = json.dumps(call.arguments)

@@ -1,7 +1,7 @@
-"""Arguments of tool calls as models write them, back into JSON values.
+"""Convert arguments of tool calls, as models write them, into JSON values.
 
-Some forms write strings bare (`<parameter=zip>75001</parameter>`): there the tool's JSON schema
-says what a text stands for. Others are Python-like or have quotes of their own.
+Some forms have strings without quotes (`<parameter=zip>75001</parameter>`): there the tool's JSON
+schema decides the type. Others are Python-like or have quotes of their own.
 """
 
 import ast
@@ -43,11 +43,11 @@ JSON = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 
 class NoCallError(ValueError):
-    """A text that is no call after all, or no value; it stays text."""
+    """A text is not a call, or not a value; it stays text."""
 
 
 class Tools:
-    """The functions that a request offers: their names, and the schemas of their arguments."""
+    """The functions in a request: their names, and the schemas of their arguments."""
 
     def __init__(self, tools: Sequence[Json] | None) -> None:
         functions = [tool.get("function", tool) for tool in tools or []]
@@ -69,7 +69,7 @@ class Tools:
         return tuple(self._schemas)
 
     def types(self, function: str, key: str) -> list[str]:
-        """The JSON types that the schema allows for an argument, in its order; none: any."""
+        """The JSON types that the schema allows for an argument, in its order; [] allows any."""
         root = self._schemas.get(function)
         return _types(_property(root, key), root)
 
@@ -84,7 +84,7 @@ def _property(root: Any, key: str) -> Any:
 
 
 def _types(schema: Any, root: Any, depth: int = 0) -> list[str]:
-    """The JSON types that a schema allows, in its order; none where it does not say."""
+    """The JSON types that a schema allows, in its order; [] where it has none."""
     if not isinstance(schema, dict) or depth > 8:
         return []
     declared = schema.get("type")
@@ -96,11 +96,11 @@ def _types(schema: Any, root: Any, depth: int = 0) -> list[str]:
         for choice in schema.get(union) or []:
             types += _types(choice, root, depth + 1)
     if isinstance(schema.get("$ref"), str):
-        types += _types(_referred(schema["$ref"], root), root, depth + 1)
+        types += _types(_resolve_reference(schema["$ref"], root), root, depth + 1)
     return [*types, *(["null"] if schema.get("nullable") else [])]
 
 
-def _referred(path: str, root: Any) -> Any:
+def _resolve_reference(path: str, root: Any) -> Any:
     for part in path.removeprefix("#/").split("/"):
         root = root.get(part) if isinstance(root, dict) else None
     return root
@@ -110,10 +110,10 @@ def _kind(value: object) -> str:
     return next((name for name, types in KINDS.items() if type(value) in types), "string")
 
 
-def typed(text: str, types: Sequence[str]) -> Any:
-    """The value that a bare text stands for where these JSON types are allowed (none: any).
+def convert(text: str, types: Sequence[str]) -> Any:
+    """The value of a text without quotes where these JSON types are allowed ([] allows any).
 
-    A text that fits no type is given as it is: the caller's own check says what is wrong.
+    A text that fits no type stays as it is; the tool's own check is to refuse it.
     """
     try:
         value = literal(text)
@@ -134,7 +134,7 @@ def typed(text: str, types: Sequence[str]) -> Any:
 
 
 def literal(text: str) -> Any:
-    """The JSON value, or else the Python literal, that a text is. Raises NoCallError."""
+    """Parse a text as JSON, or else as a Python literal. Raises NoCallError."""
     try:
         return from_json(text)
     except NoCallError:
@@ -160,7 +160,7 @@ def _is_json(value: object) -> bool:
 
 
 def from_json(text: str) -> Any:
-    """The JSON value of a text; NaN and endless nesting are refused. Raises NoCallError."""
+    """Parse a text as JSON. Raises NoCallError, also for NaN and endless nesting."""
     value, end = scan_json(text, len(text) - len(text.lstrip()))
     if text[end:].strip():
         raise NoCallError("more than one value")
@@ -168,7 +168,7 @@ def from_json(text: str) -> Any:
 
 
 def scan_json(text: str, at: int) -> tuple[Any, int]:
-    """The JSON value that begins at a place, and the place behind it. Raises NoCallError."""
+    """Parse the JSON value at a place; returns it and the place behind it. Raises NoCallError."""
     try:
         return JSON.raw_decode(text, at)
     except (ValueError, RecursionError) as error:
@@ -176,11 +176,11 @@ def scan_json(text: str, at: int) -> tuple[Any, int]:
 
 
 def scan_python_call(text: str, at: int, tools: Tools, *, raw: bool) -> tuple[str, Json, int]:
-    """Name, arguments and end of `name(key=value, ...)` at a place. Raises NoCallError.
+    """Parse `name(key=value, ...)` at a place; returns name, arguments and the place behind it.
 
-    `raw`: the template puts strings between quotes as they are (LFM2.5, OLMo 3). A string ends at
-    the first quote behind which the rest reads as further arguments. Otherwise Python's escapes
-    hold, where the string is one of Python's.
+    `raw`: the template does not escape strings (LFM2.5, OLMo 3). A string ends at the first quote
+    behind which the rest can be read as further arguments. Otherwise Python's escapes are decoded
+    where the string is valid Python. Raises NoCallError.
     """
     name = NAME.match(text, at)
     if name is None or text[name.end() : name.end() + 1] != "(":
@@ -189,12 +189,12 @@ def scan_python_call(text: str, at: int, tools: Tools, *, raw: bool) -> tuple[st
     for key, value in arguments.items():
         types = tools.types(name[0], key)
         if isinstance(value, str) and types:
-            arguments[key] = typed(value, types)
+            arguments[key] = convert(value, types)
     return name[0], arguments, end
 
 
 class _Arguments:
-    """The arguments of one call, read with a way back where a quote was not the closing one."""
+    """Reads the arguments of one call, with backtracking where a quote was not the closing one."""
 
     def __init__(self, text: str, raw: bool) -> None:
         self._text = text
@@ -202,7 +202,7 @@ class _Arguments:
         self._failed: set[int] = set()  # places from which no arguments can be read
 
     def read(self, at: int) -> tuple[Json, int]:
-        """The arguments from a place to their closing bracket. Raises NoCallError."""
+        """Read the arguments from a place to their closing bracket. Raises NoCallError."""
         close = CLOSE.match(self._text, at)
         if close:
             return {}, close.end()
@@ -228,14 +228,14 @@ class _Arguments:
         return None
 
     def _values(self, at: int) -> Iterator[tuple[Any, int]]:
-        """The values that may begin at a place, with their ends, the likeliest first."""
+        """Yield the possible values at a place, with their ends, the likeliest first."""
         first = self._text[at : at + 1]
         if first in {"'", '"'}:
             yield from self._strings(at, first)
         elif first in {"[", "{"}:
             yield from self._brackets(at, "]" if first == "[" else "}")
         elif word := WORD.match(self._text, at):
-            yield typed(word[0], ()), word.end()
+            yield convert(word[0], ()), word.end()
 
     def _strings(self, at: int, quote: str) -> Iterator[tuple[str, int]]:
         for end in _places(self._text, quote, at + 1):
@@ -262,14 +262,14 @@ def _places(text: str, mark: str, at: int) -> Iterator[int]:
 
 
 class GemmaValue:
-    """`{key:value,...}` as Gemma writes it: bare keys, strings between marks of its own."""
+    """Reads Gemma's `{key:value,...}`: keys without quotes, strings between marks of its own."""
 
     def __init__(self, text: str, quote: str) -> None:
         self._text = text
         self._quote = quote
 
     def read(self, at: int) -> tuple[Any, int]:
-        """The value that begins at a place, and the place behind it. Raises NoCallError."""
+        """Read the value at a place; returns it and the place behind it. Raises NoCallError."""
         if self._text.startswith(self._quote, at):
             return self._string(at)
         if self._text.startswith("{", at):
@@ -279,7 +279,7 @@ class GemmaValue:
         word = BARE.match(self._text, at)
         if word is None:
             raise NoCallError("no value")
-        return typed(word[0].strip(), ()), word.end()
+        return convert(word[0].strip(), ()), word.end()
 
     def _string(self, at: int) -> tuple[str, int]:
         start = at + len(self._quote)
@@ -319,5 +319,5 @@ class GemmaValue:
 
 
 def first_key(value: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The value of the first of these keys that is there, else None."""
+    """The value of the first of these keys that the mapping has, else None."""
     return next((value[name] for name in names if name in value), None)

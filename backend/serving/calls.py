@@ -1,4 +1,4 @@
-"""Tool calls in an answer's text, in the forms that models write; everything else stays text."""
+"""Find tool calls in the text of an answer, in all forms of call_forms; the rest stays text."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -7,25 +7,25 @@ from backend.serving.call_forms import (
     FORMS,
     Call,
     Form,
-    either,
     json_calls,
-    named_json,
-    written,
+    named_json_calls,
+    shared_mark_calls,
+    to_openai,
 )
 from backend.serving.call_values import Json, Tools
 from backend.serving.decoding import possible_start
 
-MAX_ENDS = 16  # closing marks that are tried: one may stand within an argument's text
-MAX_FAILED = 32  # marks behind which there was no call, until the rest of the answer is a text
+MAX_ENDS = 16  # closing marks that are tried, as one may be inside an argument's text
+MAX_FAILED = 32  # marks without a call, after which the rest of the answer is text
 FENCE = "```"
 
 
 class Calls:
-    """Takes the answer to a request with these tools, piece by piece.
+    """Reads the answer to a request with these tools, piece by piece.
 
-    `add` gives what may be shown at once; `end` what was held back, and the calls in the answer, as
-    OpenAI writes them. Only calls of tools that the request names are calls; one in a code block is
-    an example, and stays text. Without tools everything is shown at once.
+    `add` gives text that may be shown at once; `end` gives the held-back text, and the calls in
+    OpenAI's format. Only tools of the request can be called; a call in a code block is an example
+    and stays text. Without tools everything is shown at once.
     """
 
     def __init__(self, tools: Sequence[Json] | None, forms: Sequence[Form] = FORMS) -> None:
@@ -38,34 +38,36 @@ class Calls:
         self._fences = 0
 
     def add(self, piece: str) -> str:
-        """The part of the text so far that is no call and cannot become one."""
+        """Take a piece; returns the text so far that is not a call and cannot become one."""
         if not self._tools:
             return piece
         self._held += piece
         if self._marked or (not self._begun and self._may_be_bare()):
             return ""
-        start = _mark(self._held, 0, self._fences, self._forms)
+        start = _find_mark(self._held, 0, self._fences, self._forms)
         self._marked = start is not None
         until = start[0] if start else len(self._held) - possible_start(self._held, self._marks)
-        until = len(self._held[:until].rstrip())  # blanks before a call are none of the content
+        until = len(
+            self._held[:until].rstrip()
+        )  # blanks before a call do not belong to the content
         shown, self._held = self._held[:until], self._held[until:]
         self._fences += shown.count(FENCE)
         self._begun = self._begun or bool(shown)
         return shown
 
     def end(self, *, cut: bool = False) -> tuple[str, list[Json]]:
-        """The rest of the text, and the calls that were in it.
+        """The rest of the text, and the calls of the answer.
 
-        `cut`: the answer ended before its end, so a call needs its closing mark.
+        `cut`: the answer is not complete, so a call needs its closing mark.
         """
         texts: list[str] = []
-        calls = [] if self._begun else _bare(self._held, self._tools)
+        calls = [] if self._begun else _unmarked_calls(self._held, self._tools)
         if not calls:
             texts, calls = self._marked_calls(cut)
         if not calls:
             return self._held, []
         rest = "\n".join(text.strip() for text in texts if text.strip())
-        return ("\n" + rest if rest and self._begun else rest), [written(call) for call in calls]
+        return ("\n" + rest if rest and self._begun else rest), [to_openai(call) for call in calls]
 
     def _may_be_bare(self) -> bool:
         text = self._held.lstrip()
@@ -78,10 +80,12 @@ class Calls:
     def _marked_calls(self, cut: bool) -> tuple[list[str], list[Call]]:
         """The texts outside of marked calls, and the calls."""
         texts, calls, at, done, failed = [], [], 0, 0, 0
-        while failed < MAX_FAILED and (mark := _mark(self._held, at, self._fences, self._forms)):
+        while failed < MAX_FAILED and (
+            mark := _find_mark(self._held, at, self._fences, self._forms)
+        ):
             start, form = mark
             at = start + len(form.opens)
-            region = self._region(at, form, cut)
+            region = self._read_region(at, form, cut)
             if region is None:
                 failed += 1
                 continue
@@ -91,20 +95,22 @@ class Calls:
             done = at
         return [*texts, self._held[done:]], calls
 
-    def _region(self, at: int, form: Form, cut: bool) -> tuple[Sequence[Call | str], int] | None:
-        """A form's calls from a place on, and where the text goes on; None where it is no call."""
-        for end, behind in _ends(self._held, at, form.closes, cut):
+    def _read_region(
+        self, at: int, form: Form, cut: bool
+    ) -> tuple[Sequence[Call | str], int] | None:
+        """Read calls in a form at a place; gives them and the place behind, or None for no call."""
+        for end, behind in _possible_ends(self._held, at, form.closes, cut):
             read = partial(form.read, self._held[at:end], self._tools)
-            items = of_known_tools(read, self._tools)
+            items = read_known_calls(read, self._tools)
             if items is not None:
                 return items, behind
         return None
 
 
-def _mark(text: str, at: int, fences: int, forms: Sequence[Form]) -> tuple[int, Form] | None:
-    """The first mark from a place on that begins a call, the longest of those that begin there.
+def _find_mark(text: str, at: int, fences: int, forms: Sequence[Form]) -> tuple[int, Form] | None:
+    """The first opening mark from a place on, the longest of several at one place.
 
-    `fences` is how many code fences came before this text; within a code block there are no marks.
+    `fences` is the number of code fences before this text; marks inside a code block do not count.
     """
     while places := [(place, form) for form in forms if (place := text.find(form.opens, at)) >= 0]:
         place, form = min(places, key=lambda item: (item[0], -len(item[1].opens)))
@@ -114,8 +120,8 @@ def _mark(text: str, at: int, fences: int, forms: Sequence[Form]) -> tuple[int, 
     return None
 
 
-def _ends(text: str, at: int, closes: str, cut: bool) -> Iterator[tuple[int, int]]:
-    """Where the calls may end, and where the text goes on; the end of the answer, too."""
+def _possible_ends(text: str, at: int, closes: str, cut: bool) -> Iterator[tuple[int, int]]:
+    """Yield the places where calls may end and where the text continues; the last is its end."""
     place = text.find(closes, at) if closes else -1
     for _ in range(MAX_ENDS):
         if place < 0:
@@ -126,24 +132,24 @@ def _ends(text: str, at: int, closes: str, cut: bool) -> Iterator[tuple[int, int
         yield len(text), len(text)
 
 
-def of_known_tools(
+def read_known_calls(
     read: Callable[[], Sequence[Call | str]], tools: Tools
 ) -> Sequence[Call | str] | None:
-    """What a reader gives, where all its calls are of known tools; None where it fails."""
+    """The result of a reader, or None where it fails or calls an unknown tool."""
     try:
         items = read()
         calls = [item for item in items if isinstance(item, Call)]
         for call in calls:
-            written(call)
+            to_openai(call)
     except (ValueError, RecursionError):
         return None
     return items if calls and all(call.name in tools for call in calls) else None
 
 
-def _bare(text: str, tools: Tools) -> list[Call]:
-    """Calls without marks, where they are the whole answer: Llama 3 and 4, and GLM-4."""
-    for read in (json_calls, named_json, either):
-        items = of_known_tools(partial(read, text, tools), tools)
+def _unmarked_calls(text: str, tools: Tools) -> list[Call]:
+    """Calls without marks, which must be the whole answer (Llama 3 and 4, GLM-4)."""
+    for read in (json_calls, named_json_calls, shared_mark_calls):
+        items = read_known_calls(partial(read, text, tools), tools)
         if items:
             return [item for item in items if isinstance(item, Call)]
     return []

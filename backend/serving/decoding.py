@@ -1,4 +1,4 @@
-"""Token ids to text, piece by piece: no half characters, and never a part of a stop text."""
+"""Decode tokens piece by piece, without incomplete characters and parts of stop texts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,12 @@ HALF_CHARACTER = "\ufffd"
 
 
 class Decoder:
-    """The text that each new token adds, joined exactly as the tokenizer would decode the whole.
+    """Gives the text that each new token adds; joined, it is what decoding all tokens gives.
 
-    Bytes of an unfinished character are held back. Two offsets into the ids give the tokenizer a
-    little context on the left, so that a leading space is decided as in the whole text. Special
-    tokens are left out with `skip_special_tokens`, but not those that are part of a text in `marks`
-    (`[TOOL_CALLS]`): they mean something to who reads the answer.
+    Bytes of an incomplete character are held back. Two offsets into the ids give the tokenizer some
+    context on the left, so that a leading space is as in the whole text. `skip_special_tokens`
+    leaves out special tokens, except those that are part of a text in `marks` (`[TOOL_CALLS]`),
+    which the reader of the answer needs.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class Decoder:
         self._shown = 0
 
     def add(self, token: int) -> str:
-        """The text that is certain now that `token` follows; "" while a character is incomplete."""
+        """Take a token; returns the new text, "" while a character is incomplete."""
         if token in self._skipped:
             return ""
         self._ids.append(token)
@@ -36,7 +36,7 @@ class Decoder:
         return text
 
     def rest(self) -> str:
-        """What was held back, at the end of the answer."""
+        """The held-back text, at the end of the answer."""
         return self._new()
 
     def _new(self) -> str:
@@ -59,7 +59,7 @@ def _special(tokenizer: Any, marks: Sequence[str]) -> frozenset[int]:
 
 
 class StopTexts:
-    """Cuts a stream of text at the first of some stop texts, wherever the pieces are cut."""
+    """Ends a stream of text at the first of some stop texts, also when it spans several pieces."""
 
     def __init__(self, texts: tuple[str, ...]) -> None:
         self._texts = tuple(text for text in texts if text)
@@ -67,7 +67,7 @@ class StopTexts:
         self.found = False
 
     def add(self, piece: str) -> str:
-        """What may be shown now; sets `found` once a stop text has come."""
+        """Take a piece; returns text that may be shown, and sets `found` after a stop text."""
         self._held += piece
         places = [at for at in (self._held.find(text) for text in self._texts) if at >= 0]
         if places:
@@ -77,7 +77,7 @@ class StopTexts:
         return self._release(len(self._held) - start, drop=False)
 
     def rest(self) -> str:
-        """What was held back because a stop text might have begun there."""
+        """The text that was held back because a stop text might have begun there."""
         return "" if self.found else self._release(len(self._held), drop=False)
 
     def _release(self, length: int, *, drop: bool) -> str:

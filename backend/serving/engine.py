@@ -1,4 +1,4 @@
-"""The model that answers: messages in, pieces of text out, one answer at a time."""
+"""The engine that generates answers: messages in, pieces of text out, one answer at a time."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ from backend.model.generation import Sampling, context_length, end_ids, pad_id
 from backend.serving.decoding import Decoder, StopTexts
 from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.reasoning import Style
-from backend.serving.unread import refuse_unread, template_variables
+from backend.serving.template_fields import refuse_unread, template_variables
 
-OPENING = 16  # tokens at the end of a prompt in which the mark of a thought may stand
+OPENING = 16  # tokens at the end of a prompt in which the opening mark of a thought may be
 
 Show = Callable[[str], None]
 
@@ -43,7 +43,7 @@ class Engine:
 
     @classmethod
     def load(cls, values: Arguments) -> "Engine":
-        """Load what the arguments name; raises ModelError and its kin."""
+        """Load model, tokenizer and template. Raises UsageError or ModelError."""
         tokenizer = load.tokenizer(values)
         template = templates.load(values, tokenizer)
         for notice in template.notices:
@@ -68,8 +68,9 @@ class Engine:
     def answer(self, request: GenerationRequest, show: Show) -> Answer:
         """Generate one answer, handing each piece of text to `show` as soon as it is certain.
 
-        Where the prompt has opened the model's thought already, its mark is the first piece. Ends
-        within one token after `request.cancelled` is set. Raises UsageError (prompt too long).
+        Where the prompt ends with the opening mark of a thought, the mark is the first piece. The
+        answer ends within one token after `request.cancelled` is set. Raises UsageError where the
+        prompt is too long.
         """
         ids = self.prompt(request)
         sampling = request.sampling.within(self.context, len(ids))
@@ -81,8 +82,8 @@ class Engine:
             request,
             show,
         )
-        if opened := self.style.opened(self._tokenizer.decode(ids[-OPENING:])):
-            show(opened)
+        if opening := self.style.thought_opening(self._tokenizer.decode(ids[-OPENING:])):
+            show(opening)
         if sampling.seed is None:
             torch.seed()
         else:
@@ -106,10 +107,10 @@ class Engine:
 
 
 class _Writer(StoppingCriteria):
-    """Sees each token as it is drawn: shows its text, and says whether the answer ends there.
+    """Shows the text of each new token, and decides whether the answer ends with it.
 
-    A criterion, not a streamer: the library asks criteria before it hands the token to a streamer,
-    so a stop text seen by a streamer would cost one more pass through the model.
+    It is a criterion and not a streamer, as the library asks criteria before it gives the token to
+    a streamer: a stop text that a streamer sees would cost one more pass through the model.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class _Writer(StoppingCriteria):
         return torch.full((1,), done, dtype=torch.bool, device=input_ids.device)
 
     def finish(self) -> None:
-        """Show what was held back."""
+        """Show the held-back text."""
         if not self._stops.found:
             self._emit(self._stops.add(self._decoder.rest()) + self._stops.rest())
             self.ended = self.ended or self._stops.found

@@ -1,7 +1,7 @@
-"""vLLM and SGLang: their own OpenAI-compatible servers, started with our arguments.
+"""Start the OpenAI-compatible servers of vLLM and SGLang with our arguments.
 
-No library of theirs is imported. The tuned model goes by its own name and the base by "base", as
-in our own server.
+Their libraries are not imported. The tuned model has its own name and the base is "base", as in our
+own server.
 """
 
 import json
@@ -25,18 +25,18 @@ from backend.contract.models.model_folder import ADAPTER_CONFIG, is_hub_id, loca
 from backend.contract.registry.dataset_info import names
 
 BASE = "base"
-# They would tell their makers of every start.
+# Switches off their usage statistics.
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
 logger = logging.getLogger(__name__)
 
 
 def run(values: Arguments, name: str, key: str | None) -> int:
-    """Start the server that infer_backend names and wait for its end; returns its exit code
-    (128 + n where signal n ended it).
+    """Start the server of infer_backend and wait for its end; returns its exit code.
 
-    `name` is the model's, `key` what clients must send; it is passed in the environment or in a
-    file that only we can read, never in the command. Raises UsageError (no such program).
+    The exit code is 128 + n where signal n ended it. `name` is the name of the model, `key` the
+    bearer key for clients, which is passed in the environment or in a private file, never in the
+    command. Raises UsageError where the program is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="tuneboard-engine-") as folder:
         env = {**os.environ, **QUIET}
@@ -61,11 +61,11 @@ def run(values: Arguments, name: str, key: str | None) -> int:
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         if os.environ.get("API_WITH_PARENT"):
             threading.Thread(target=_end_with_parent, args=(child,), daemon=True).start()
-        return _waited(child)
+        return _wait(child)
 
 
 def vllm(values: Arguments, name: str) -> list[str]:
-    """The command of `vllm serve`."""
+    """The command line of `vllm serve`."""
     base, adapter = _model(values)
     own = Path(sys.executable).with_name("vllm")
     argv = [str(own) if own.exists() else shutil.which("vllm") or "vllm", "serve", base]
@@ -84,7 +84,7 @@ def vllm(values: Arguments, name: str) -> list[str]:
 
 
 def sglang(values: Arguments, name: str) -> list[str]:
-    """The command of SGLang's server."""
+    """The command line of SGLang's server."""
     base, adapter = _model(values)
     argv = [sys.executable, "-m", "sglang.launch_server", "--model-path", base]
     argv += _address(values)
@@ -118,15 +118,15 @@ def _sglang_dtype(values: Arguments) -> str:
 def _model(values: Arguments) -> tuple[str, str]:
     """The base model and the adapter ("" for none); a model that is itself an adapter is both."""
     name = str(values.model_name_or_path)
-    given = [str(local(each)) for each in names(values.adapter_name_or_path)]
+    adapters = [str(local(each)) for each in names(values.adapter_name_or_path)]
     folder = local(name)
     if (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file():
-        given, name = [str(folder), *given], model_folder.adapter_base(folder)
-    return name if is_hub_id(name) else str(local(name)), given[0] if given else ""
+        adapters, name = [str(folder), *adapters], model_folder.adapter_base(folder)
+    return name if is_hub_id(name) else str(local(name)), adapters[0] if adapters else ""
 
 
 def _chat_template(values: Arguments, folder: Path) -> list[str]:
-    """The option with a named template in a file, where one was chosen or trained with."""
+    """The option with a template file, where a template was chosen or used in training."""
     name = template_names.chosen(values)
     if name == template_names.AUTO:
         name, _ = trained_with.read(values)
@@ -148,7 +148,7 @@ def _address(values: Arguments) -> list[str]:
 
 
 def _options(config: Value) -> Iterator[str]:
-    """A JSON object as options: {"a_b": 1, "c": true, "d": false} gives --a-b 1 --c --no-d."""
+    """Yield a JSON object as options: {"a_b": 1, "c": true, "d": false} is --a-b 1 --c --no-d."""
     for name, value in json.loads(str(config or "{}")).items():
         option = name.replace("_", "-")
         if isinstance(value, bool):
@@ -159,16 +159,16 @@ def _options(config: Value) -> Iterator[str]:
 
 
 def _end_with_parent(child: subprocess.Popen[bytes]) -> None:
-    """The page holds the other end of our standard input: when it is gone, so is the server."""
+    """End the server when the page has ended, which holds the other end of our standard input."""
     while os.read(0, 65536):  # not sys.stdin: its lock would be held while the process ends
         pass
     child.terminate()
 
 
-def _waited(child: subprocess.Popen[bytes]) -> int:
+def _wait(child: subprocess.Popen[bytes]) -> int:
     while True:
         try:
             code = child.wait()
             return code if code >= 0 else 128 - code
-        except KeyboardInterrupt:  # the terminal has told the child, too
+        except KeyboardInterrupt:  # the terminal has interrupted the child, too
             continue

@@ -1,4 +1,4 @@
-"""What the engine is asked, and what it reports back: plain data, no torch."""
+"""Requests to the engine and its answers as plain data, without torch."""
 
 from dataclasses import dataclass, field
 from threading import Event
@@ -13,9 +13,11 @@ SHOWN = 80  # characters of a name or value of the request that a refusal repeat
 
 @dataclass(kw_only=True)
 class GenerationRequest:
-    """The conversation, how to sample, which weights (tuned, or the base's), when to stop.
+    """A conversation to be answered.
 
-    `variables` are for the chat template, beside messages and tools.
+    variables  for the chat template, beside messages and tools
+    tuned      whether the adapter is used, else the base model answers
+    cancelled  ends the answer within a token once it is set
     """
 
     messages: list[Message]
@@ -28,7 +30,7 @@ class GenerationRequest:
 
 @dataclass(kw_only=True)
 class Answer:
-    """What came of one request, in tokens; `finish` is stop, length or cancelled."""
+    """The token counts of one answer; `finish` is stop, length or cancelled."""
 
     prompt_tokens: int
     completion_tokens: int

@@ -1,4 +1,4 @@
-"""Who may ask, and what a request may look like, checked before any handler sees it.
+"""Check access to the server, and the headers of a request, before any handler runs.
 
 Against DNS rebinding: the Host header must name this machine. Against other sites' forms: a body
 must be declared as JSON, which a browser never sends across origins without asking first.
@@ -22,17 +22,17 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Guard:
-    """ASGI middleware: Host header, bearer key, content type and size."""
+    """ASGI middleware that checks Host header, bearer key, content type and size."""
 
     def __init__(self, app: App, *, host: str, key: str | None) -> None:
         self._app = app
         self._host = host.lower()
-        # Bound to every address, any name may lead here: then the key alone decides.
+        # A server on every address can have any host name: then only the key is checked.
         self._any_host = host in EVERY
         self._key = key.encode() if key else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it with an error in OpenAI's shape."""
+        """Pass the request on, or answer it with an error in OpenAI's format."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -49,25 +49,25 @@ class Guard:
         self._check_host([value for name, value in headers if name == b"host"])
         if scope["path"] not in OPEN_PATHS:
             self._check_key([value for name, value in headers if name == b"authorization"])
-        given = dict(headers)
-        kind = given.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        by_name = dict(headers)
+        kind = by_name.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if scope["method"] == "POST" and kind != b"application/json":
             raise ApiError(415, "not_json")
-        length = given.get(b"content-length", b"0")
+        length = by_name.get(b"content-length", b"0")
         if length.isdigit() and int(length) > MAX_BODY:
             raise ApiError(413, "body_too_large", limit=MAX_BODY)
 
-    def _check_host(self, given: list[bytes]) -> None:
-        if len(given) != 1:
+    def _check_host(self, hosts: list[bytes]) -> None:
+        if len(hosts) != 1:
             raise ApiError(400, "bad_host")
-        name = host_name(given[0].decode("latin-1"))
+        name = host_name(hosts[0].decode("latin-1"))
         if not (self._any_host or is_loopback(name) or name == self._host):
             raise ApiError(403, "bad_host")
 
-    def _check_key(self, given: list[bytes]) -> None:
+    def _check_key(self, credentials: list[bytes]) -> None:
         if self._key is None:
             return
-        scheme, _, key = (given[0] if len(given) == 1 else b"").partition(b" ")
+        scheme, _, key = (credentials[0] if len(credentials) == 1 else b"").partition(b" ")
         if scheme.lower() != b"bearer" or not secrets.compare_digest(key.strip(), self._key):
             raise ApiError(401, "invalid_api_key")
 

@@ -1,4 +1,4 @@
-"""The messages of a chat completion request, checked; each refusal names the place of its cause.
+"""Check the messages of a chat completion request; each error names the place of its cause.
 
 Message objects: https://platform.openai.com/docs/api-reference/chat/create, and the fields that
 clients send back with an answer (openai 3.57, LiteLLM, OpenRouter, Gemini's OpenAI endpoint).
@@ -31,8 +31,8 @@ PARTS = {
 }
 
 
-class Checked(BaseModel):
-    """Unknown names are errors; null is as if it were not there."""
+class StrictModel(BaseModel):
+    """A model of pydantic that refuses unknown fields and ignores fields that are null."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -44,15 +44,17 @@ class Checked(BaseModel):
         return {name: value for name, value in raw.items() if value is not None}
 
 
-class _Open(Checked):
-    """Further fields are kept: templates may read them."""
+class _OpenModel(StrictModel):
+    """A model that keeps further fields, as templates may read them."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
 
-class TextPart(Checked):
-    """One part of a message's content; only text is understood. The hints where a cache should end
-    have no effect here."""
+class TextPart(StrictModel):
+    """One part of a message's content, which must be text.
+
+    The hints for a cache have no effect here.
+    """
 
     type: Literal["text", "refusal"]
     text: str = ""
@@ -61,7 +63,7 @@ class TextPart(Checked):
     prompt_cache_breakpoint: Any = None
 
 
-class CalledFunction(Checked):
+class FunctionCall(StrictModel):
     """The function of a tool call: its arguments as JSON text or as an object.
 
     `parsed_arguments`, which the openai package adds, repeats them.
@@ -73,25 +75,25 @@ class CalledFunction(Checked):
     provider_specific_fields: Any = None
 
 
-class ToolCall(Checked):
-    """A call that an earlier answer made.
+class ToolCall(StrictModel):
+    """A tool call in an earlier answer.
 
-    `index` is what a stream numbered it with; `extra_content` and `provider_specific_fields` hold
-    what other providers signed it with (Gemini's thought signature): no effect here.
+    `index` is its number in a stream; `extra_content` and `provider_specific_fields` are signatures
+    of other providers (Gemini's thought signature), which have no effect here.
     """
 
     id: str | None = None
     index: int | None = None
     type: Literal["function"] = "function"
-    function: CalledFunction
+    function: FunctionCall
     extra_content: Any = None
     provider_specific_fields: Any = None
 
-    def plain(self) -> Json:
+    def to_template(self) -> Json:
         """The call with its arguments as an object, as templates take it."""
         arguments = self.function.arguments
         if isinstance(arguments, str):
-            arguments = _decode(arguments)
+            arguments = _decode_arguments(arguments)
         function = {"name": self.function.name, "arguments": arguments}
         call: Json = {"type": "function", "function": function}
         return {"id": self.id, **call} if self.id else call
@@ -101,26 +103,26 @@ def _as_parts(content: Any) -> Any:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-class ChatMessage(_Open):
-    """One message of the conversation; its further fields are the template's to read."""
+class ChatMessage(_OpenModel):
+    """One message of the conversation; its further fields are for the template."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Annotated[list[TextPart], BeforeValidator(_as_parts)] = []
     refusal: str = ""
     tool_calls: list[ToolCall] = []
 
-    def plain(self) -> Json:
-        """The internal shape of a message: text content, tool arguments as objects."""
+    def to_template(self) -> Json:
+        """The message as templates take it: content as text, tool arguments as objects."""
         content = "".join(part.text + part.refusal for part in self.content) + self.refusal
         role = "system" if self.role == "developer" else self.role
         message: Json = {**(self.model_extra or {}), "role": role, "content": content}
         if self.tool_calls:
-            message["tool_calls"] = [call.plain() for call in self.tool_calls]
+            message["tool_calls"] = [call.to_template() for call in self.tool_calls]
         return message
 
 
 def check_messages(messages: Any) -> None:
-    """Raises ApiError (400) for what the models below would refuse in words of pydantic's."""
+    """Raises ApiError (400) in our own words for common errors, before pydantic's checks."""
     for place, message in objects(messages, "messages"):
         role, content = message.get("role"), message.get("content")
         if role == "function":
@@ -138,7 +140,7 @@ def check_messages(messages: Any) -> None:
 
 
 def _check_content(content: Any, place: str) -> None:
-    """Raises ApiError (400) for what is no text, and for a picture, a sound, a video, a file."""
+    """Raises ApiError (400) for content that is not text, like a picture, sound, video or file."""
     are_parts = isinstance(content, list) and all(isinstance(part, dict) for part in content)
     if not (are_parts or isinstance(content, str | None)):
         raise ApiError(400, "bad_content", place, place=place)
@@ -150,7 +152,7 @@ def _check_content(content: Any, place: str) -> None:
 
 
 def check_function(tool: Json, place: str) -> None:
-    """Raises ApiError (400) for a tool, or a call of one, that is no function or has no name."""
+    """Raises ApiError (400) for a tool, or a call, that is not a function or has no name."""
     kind, function = tool.get("type") or "function", tool.get("function", tool)
     if kind != "function":
         raise ApiError(400, "tool_no_function", place, place=place, type=str(kind)[:SHOWN])
@@ -165,19 +167,19 @@ def _check_arguments(function: Json, place: str) -> None:
         return
     if isinstance(arguments, str):
         with suppress(ValueError):
-            _decode(arguments)
+            _decode_arguments(arguments)
             return
     raise ApiError(400, "bad_tool_arguments", place, name=function["name"][:SHOWN])
 
 
-def _decode(arguments: str) -> Any:
+def _decode_arguments(arguments: str) -> Any:
     return json.loads(arguments or "{}", parse_float=values.number)
 
 
 def check_results(messages: Sequence[ChatMessage]) -> None:
-    """Raises ApiError (400) where it is not certain which call a result answers.
+    """Raises ApiError (400) where it is unclear which call a tool result answers.
 
-    Where no call, or no result, has an id, the places tell.
+    Where no call, or no result, has an id, results belong to the calls in their order.
     """
     calls: list[ToolCall] = []
     start = 0
@@ -189,7 +191,7 @@ def check_results(messages: Sequence[ChatMessage]) -> None:
 
 
 def _check_round(calls: list[ToolCall], start: int, results: Sequence[ChatMessage]) -> None:
-    """The results behind one message that made these calls; `start` is the first result's place."""
+    """Check the results behind a message with these calls; `start` is the first result's index."""
     ids = [call.id for call in calls if call.id]
     answers = [str((result.model_extra or {}).get("tool_call_id") or "") for result in results]
     if not any(answers) or len(ids) < len(calls):
@@ -217,7 +219,7 @@ def _check_round(calls: list[ToolCall], start: int, results: Sequence[ChatMessag
 
 
 def objects(items: Any, place: str) -> Iterator[tuple[str, Json]]:
-    """The objects in a list, with their places; other things are for the models to refuse."""
+    """Yield the objects in a list with their places; pydantic's models refuse other items."""
     for number, item in enumerate(items if isinstance(items, list) else []):
         if isinstance(item, dict):
             yield f"{place}.{number}", item

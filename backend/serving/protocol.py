@@ -1,4 +1,4 @@
-"""OpenAI's chat completion protocol: answers and errors in its shapes.
+"""OpenAI's chat completion protocol: the formats of answers and errors.
 
 https://platform.openai.com/docs/api-reference/chat
 """
@@ -23,7 +23,7 @@ class ApiError(Exception):
         super().__init__(t(f"api.{code}", **words))
 
     def body(self) -> Json:
-        """The answer's body in OpenAI's shape."""
+        """The body of the answer in OpenAI's format."""
         return error_body(str(self), self.status, self.code, self.param)
 
 
@@ -35,7 +35,7 @@ def error_body(message: str, status: int, code: str, param: str | None = None) -
 
 
 def assistant(pieces: Sequence[Piece], calls: list[Json]) -> Json:
-    """The message of an answer; a thought is told as reasoning_content, as DeepSeek's API does."""
+    """The message of an answer; a thought is its reasoning_content, as in DeepSeek's API."""
     content = "".join(piece.content for piece in pieces)
     reasoning = "".join(piece.reasoning for piece in pieces)
     message: Json = {"role": "assistant", "content": content or None if calls else content}
@@ -47,7 +47,7 @@ def assistant(pieces: Sequence[Piece], calls: list[Json]) -> Json:
 
 
 def usage(prompt: int, completion: int) -> Json:
-    """Token counts as OpenAI tells them; the end token counts."""
+    """Token counts in OpenAI's format, the end token included."""
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -56,7 +56,7 @@ def usage(prompt: int, completion: int) -> Json:
 
 
 class Shapes:
-    """Completion and chunk objects of one request, which share id, time and model name."""
+    """Builds completion and chunk objects of one request, with its id, time and model name."""
 
     def __init__(self, answer_id: str, model: str, with_usage: bool) -> None:
         self.with_usage = with_usage

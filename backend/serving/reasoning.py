@@ -1,8 +1,8 @@
-"""An answer's text taken apart as it comes: what the model thought, what it says, what it calls.
+"""Split the text of an answer, as it comes, into reasoning, content and tool calls.
 
-Templates know two styles. Most put the thought between two marks before the answer (`<think>`, or
+Templates have two styles. Most put the thought between two marks before the answer (`<think>`, or
 Gemma's, Mistral's and Cohere's own). gpt-oss and Muse Glimmer write messages, each with a header
-that says what it is: `<|channel|>analysis<|message|>...<|end|><|start|>assistant...`.
+that names its kind: `<|channel|>analysis<|message|>...<|end|><|start|>assistant...`.
 """
 
 import re
@@ -17,11 +17,11 @@ from backend.serving.call_forms import (
     Form,
     call_arguments,
     forms_of,
-    invocations,
-    written,
+    invoke_calls,
+    to_openai,
 )
 from backend.serving.call_values import Json, Tools
-from backend.serving.calls import Calls, of_known_tools
+from backend.serving.calls import Calls, read_known_calls
 from backend.serving.decoding import possible_start
 
 THOUGHTS = (
@@ -34,35 +34,35 @@ THOUGHTS = (
 BODY = "<|message|>"
 ENDS = ("<|end|>", "<|eom|>", "<|call|>", "<|return|>", "<|eot|>", "<|start|>")
 HEADS = ("<|start|>", "<|channel|>", "to=")
-MAX_HEADER = 300  # characters; what is longer is no header
+MAX_HEADER = 300  # characters; a longer text is not a header
 WRAPPED = re.compile(r"\s*<([^<>\s]*)function_calls>(.*)</\1function_calls>\s*", re.DOTALL)
 RECIPIENT = re.compile(r"\bto=([^\s<]+)")
 CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 
 
 class Piece(NamedTuple):
-    """What may be shown at once: text of the thought, text of the answer."""
+    """Text that may be shown at once: of the thought, and of the answer."""
 
     reasoning: str = ""
     content: str = ""
 
 
 class Reader(Protocol):
-    """Takes one answer, piece by piece."""
+    """Reads one answer, piece by piece."""
 
     def add(self, text: str) -> Piece:
-        """What is certain now that this text follows."""
+        """Take a piece; returns the text that is certain now."""
 
     def end(self, *, cut: bool = False) -> tuple[Piece, list[Json]]:
-        """What was held back, and the tool calls, as OpenAI writes them.
+        """The held-back text, and the tool calls in OpenAI's format.
 
-        `cut`: the answer ended before its end (max_tokens, or the client is gone).
+        `cut`: the answer is not complete (max_tokens, or the client has disconnected).
         """
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a template writes thoughts, between two marks or as messages with headers, and calls."""
+    """The form of thoughts (between two marks, or as messages with headers) and of calls."""
 
     thought: tuple[str, str] | None = None
     headers: bool = False
@@ -70,20 +70,20 @@ class Style:
 
     @classmethod
     def of(cls, template: str) -> "Style":
-        """The style of a Jinja template: the marks that it mentions are those its model writes."""
+        """The style of a Jinja template, by the marks in it, which are those of its model."""
         if BODY in template and "<|start|>assistant" in template:
             return cls(headers=True)
         pair = next((pair for pair in THOUGHTS if pair[1] in template), None)
         return cls(thought=pair, forms=forms_of(template))
 
     def marks(self, *, calls: bool) -> tuple[str, ...]:
-        """The texts of special tokens that mean something to a reader of such an answer."""
+        """The texts of special tokens that a reader of such an answer needs."""
         own = self.thought or ()
         headers = (BODY, "<|channel|>", "<|constrain|>", *ENDS) if self.headers else ()
         return (*own, *headers, *(MARKS if calls else ()))
 
-    def opened(self, prompt: str) -> str:
-        """The part of the answer that the prompt has written already: the mark of a thought."""
+    def thought_opening(self, prompt: str) -> str:
+        """The opening mark of a thought at the end of a prompt, else ""."""
         if self.thought is None or not prompt.rstrip().endswith(self.thought[0]):
             return ""
         return prompt[prompt.rindex(self.thought[0]) :]
@@ -94,7 +94,7 @@ class Style:
 
 
 class MarkReader:
-    """An answer that may begin with a thought between two marks; the rest is text and calls."""
+    """Reads an answer that may begin with a thought between two marks, then text and calls."""
 
     def __init__(self, tools: Sequence[Json] | None, style: Style) -> None:
         self._calls = Calls(tools, style.forms)
@@ -104,12 +104,12 @@ class MarkReader:
         self._begun = False
 
     def add(self, text: str) -> Piece:
-        """What is certain now; blanks around the thought belong to neither part."""
+        """Take a piece; blanks around the thought belong to neither part."""
         self._held += text
         return self._step()
 
     def end(self, *, cut: bool = False) -> tuple[Piece, list[Json]]:
-        """What was held back, and the calls. A thought without end is a thought all the same."""
+        """The held-back text, and the calls. A thought may be without its closing mark."""
         if self._step == self._inside:
             return Piece(reasoning=self._held.rstrip()), []
         content = self._calls.add(self._held)
@@ -152,9 +152,9 @@ class MarkReader:
 
 
 class HeaderReader:
-    """An answer of several messages: thoughts, texts for the person, and calls.
+    """Reads an answer of several messages: thoughts, texts for the person, and calls.
 
-    An answer that does not begin with a header is a text.
+    An answer that does not begin with a header is text.
     """
 
     def __init__(self, tools: Sequence[Json] | None) -> None:
@@ -168,25 +168,25 @@ class HeaderReader:
         self._shown: dict[str, bool] = {}
 
     def add(self, text: str) -> Piece:
-        """What is certain now; a call is held back until its end."""
+        """Take a piece; a call is held back until its end."""
         self._held += text
         pieces = []
         while (piece := self._next()) is not None:
             pieces.append(piece)
-        return _joined(pieces)
+        return _join(pieces)
 
     def end(self, *, cut: bool = False) -> tuple[Piece, list[Json]]:
-        """The rest of the last message, and the calls, which are whole or none by themselves."""
+        """The rest of the last message, and the calls, of which incomplete ones are text."""
         del cut
         if self._header is None and self._any:
-            return Piece(), [written(call) for call in self._calls]
+            return Piece(), [to_openai(call) for call in self._calls]
         if self._header is None:
             self._begin("")
         piece = self._finish(self._held)
-        return piece, [written(call) for call in self._calls]
+        return piece, [to_openai(call) for call in self._calls]
 
     def _next(self) -> Piece | None:
-        """One step through the held text; None where it has to wait for more."""
+        """Make one step through the held text; None where more text is needed."""
         if self._header is None:
             return self._read_header()
         places = [(at, mark) for mark in ENDS if (at := self._held.find(mark)) >= 0]
@@ -228,7 +228,7 @@ class HeaderReader:
         self._gap = "\n" if self._shown.get(self._kind) else ""
 
     def _show(self, text: str) -> Piece:
-        """Text of the present message; messages of one kind stand on lines of their own."""
+        """Text of the present message; a further message of the same kind begins on a new line."""
         text, self._gap = (self._gap + text, "") if text else ("", self._gap)
         self._shown[self._kind] = self._shown.get(self._kind, False) or bool(text)
         return Piece(reasoning=text) if self._kind == "reasoning" else Piece(content=text)
@@ -239,7 +239,7 @@ class HeaderReader:
             return self._show(body)
         recipient = RECIPIENT.search(header)
         name = recipient[1].removeprefix("functions.") if recipient else ""
-        calls = of_known_tools(lambda: _called(name, body, self._tools), self._tools)
+        calls = read_known_calls(lambda: _read_call(name, body, self._tools), self._tools)
         if calls is None:
             self._kind = "content"
             return self._show(f"{header}{BODY}{body}")
@@ -247,12 +247,12 @@ class HeaderReader:
         return Piece()
 
 
-def _called(name: str, body: str, tools: Tools) -> Sequence[Call | str]:
+def _read_call(name: str, body: str, tools: Tools) -> Sequence[Call | str]:
     wrapped = WRAPPED.fullmatch(body)
     if wrapped:
-        return invocations(wrapped[2], tools)
+        return invoke_calls(wrapped[2], tools)
     return [Call(name, call_arguments(body))]
 
 
-def _joined(pieces: Sequence[Piece]) -> Piece:
+def _join(pieces: Sequence[Piece]) -> Piece:
     return Piece("".join(p.reasoning for p in pieces), "".join(p.content for p in pieces))

@@ -1,4 +1,4 @@
-"""The body of a chat completion request, checked: every field is done, or refused by name.
+"""Check the body of a chat completion request: every field has its effect, or is refused by name.
 
 Fields: https://platform.openai.com/docs/api-reference/chat/create (those of the openai package
 3.57), and top_k, min_p, repetition_penalty and chat_template_kwargs, which vLLM takes, too.
@@ -14,7 +14,7 @@ from backend.data.rendering import SWITCHES
 from backend.model.generation import Sampling
 from backend.serving.messages import (
     ChatMessage,
-    Checked,
+    StrictModel,
     check_function,
     check_messages,
     check_results,
@@ -24,7 +24,7 @@ from backend.serving.protocol import ApiError, Json
 
 MAX_CHOICES = 8
 MAX_STOPS = 16
-# What says something about the request, not about the answer: taken, and without effect here.
+# Fields about the request and not about the answer: they are accepted without effect.
 ACCEPTED = frozenset(
     {
         "metadata",
@@ -38,7 +38,7 @@ ACCEPTED = frozenset(
         "user",
     }
 )
-# Arguments that would change the answer and are not supported, with the values that change nothing.
+# Fields that are not supported, with the values that change nothing and are accepted.
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "audio": (),
     "frequency_penalty": (0,),
@@ -61,7 +61,7 @@ OTHER_SCHEMAS = ("input_schema", "inputSchema")  # a tool's parameters in Anthro
 
 
 def _tool(raw: Json) -> Json:
-    """A tool as templates take it, its own words untouched; a bare function is wrapped."""
+    """A tool as templates take it, with its own fields; a function without a frame gets one."""
     rest = {name: value for name, value in raw.items() if name != "type"}
     function = rest if "function" in raw else {"function": rest}
     return raw if raw.get("type") and "function" in raw else {"type": "function", **function}
@@ -71,14 +71,14 @@ def _as_list(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-class StreamOptions(Checked):
-    """Whether the last chunk of a stream tells the token counts; chunks are never padded."""
+class StreamOptions(StrictModel):
+    """Whether the last chunk of a stream has the token counts; chunks are never padded."""
 
     include_usage: bool = False
     include_obfuscation: Literal[False] = False
 
 
-class ChatRequest(Checked):
+class ChatRequest(StrictModel):
     """The body of POST /v1/chat/completions."""
 
     model: str | None = None
@@ -100,9 +100,9 @@ class ChatRequest(Checked):
     chat_template_kwargs: Json = Field(default={})
 
     def variables(self) -> Json:
-        """What the request gives the chat template beside messages and tools.
+        """The variables for the chat template beside messages and tools.
 
-        Raises ApiError (400) for a reasoning_effort that stands there twice, with two values.
+        Raises ApiError (400) for two different values of reasoning_effort.
         """
         variables = {n: v for n, v in self.chat_template_kwargs.items() if v is not None}
         effort = self.reasoning_effort
@@ -113,13 +113,13 @@ class ChatRequest(Checked):
         return variables
 
     def stops(self) -> tuple[str, ...]:
-        """The stop texts, empty ones left out."""
+        """The stop texts without empty ones. Raises ApiError (400) for too many."""
         if len(self.stop) > MAX_STOPS:
             raise ApiError(400, "too_many_stops", "stop", limit=MAX_STOPS)
         return tuple(text for text in self.stop if text)
 
     def sampling(self, standard: Sampling) -> Sampling:
-        """The sampling of this request; what it does not say is as the server was started."""
+        """The sampling of this request, with values of `standard` where it has none."""
         fields = {
             "max_tokens": self.max_completion_tokens or self.max_tokens,
             "temperature": self.temperature,
@@ -135,7 +135,7 @@ class ChatRequest(Checked):
 
 
 def parse(body: bytes) -> ChatRequest:
-    """The request in a body; raises ApiError (400) that names the place of the first fault."""
+    """Parse a request. Raises ApiError (400) with the place of the first error."""
     try:
         # stricter than json.loads: no NaN, no half surrogates, no endless nesting
         raw = from_json(body, allow_inf_nan=False)
@@ -169,8 +169,8 @@ def parse(body: bytes) -> ChatRequest:
 
 
 def _check_tools(tools: Any) -> None:
-    """Raises ApiError (400) for a tool that is no function, or has no name, or whose schema goes by
-    another API's name, under which templates do not look for it."""
+    """Raises ApiError (400) for a tool that is not a function, has no name, or has its schema under
+    the name of another API, which templates do not read."""
     for place, tool in objects(tools, "tools"):
         check_function(tool, place)
         for name in OTHER_SCHEMAS:

@@ -1,4 +1,4 @@
-"""`tuneboard api`, an OpenAI-compatible server, and `tuneboard chat`, the same in a terminal."""
+"""`tuneboard api`, an OpenAI-compatible server, and `tuneboard chat`, a chat in a terminal."""
 
 import errno
 import json
@@ -42,22 +42,22 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def run(values: Arguments) -> int:
-    """Serve until Ctrl-C; the address is printed as `ready http://host:port` once it answers.
+    """Serve until Ctrl-C; prints `ready http://host:port` once it answers; returns the exit code.
 
-    The model is loaded behind the running server; /health tells how far that is. Raises UsageError
-    (port taken, or an outside address without a key). Returns the exit code.
+    The model is loaded while the server runs already; /health has the state. Raises UsageError
+    where the port is taken, and for an outside address without a key.
     """
     values = _with_environment(values)
     host, key = values.host, values.api_key or None
     if key is None and not is_loopback(host):
         raise UsageError(Problem(code="api_key_required", field="host", params={"host": host}))
     if values.infer_backend != "huggingface":
-        _tell_notices(engines.base_notices(values))
+        _print_notices(engines.base_notices(values))
         return engines.run(values, _model_name(values), key)
     bound = _bind(host, values.port)
     if os.environ.get("API_WITH_PARENT"):
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    service = Service(_model_name(values), lambda: _load(values), _tell)
+    service = Service(_model_name(values), lambda: _load(values), _print_outcome)
     app = build(service, Sampling.of(values), host=host, key=key)
     server = _Server(
         uvicorn.Config(
@@ -81,40 +81,42 @@ def run(values: Arguments) -> int:
 
 
 def _end_with_parent() -> None:
-    """The page holds the other end of our standard input: when it is gone, so are we."""
+    """End this process when the page has ended, which holds the other end of our standard input."""
     sys.stdin.buffer.read()
     os._exit(0)
 
 
 def chat_in_terminal(values: Arguments) -> int:
-    """Talk with the model: /clear begins anew, /exit or the end of the input ends it."""
+    """Chat with the model: /clear starts again, /exit or the end of the input ends the chat."""
     talks = sys.stdin.isatty()
     if talks:
-        _say(t("chat.loading"))
+        _print(t("chat.loading"))
     engine = _load(values)
     sampling = Sampling.of(values)
     messages: list[Message] = []
     if talks:
-        _say(t("chat.welcome"))
+        _print(t("chat.welcome"))
     for line in _lines(sys.stdin, t("chat.prompt") if talks else ""):
         if line == "/clear":
             messages.clear()
-            _say(t("chat.cleared"))
+            _print(t("chat.cleared"))
             continue
         messages.append({"role": "user", "content": line})
         try:
             message = _answer(engine, messages, sampling)
         except UsageError as error:
             messages.pop()
-            _say("\n".join(problem.text() for problem in error.problems), sys.stderr)
+            _print("\n".join(problem.text() for problem in error.problems), sys.stderr)
         else:
             messages.append(message)
     return 0
 
 
 def _answer(engine: "Engine", messages: list[Message], sampling: Sampling) -> Message:
-    """One answer, shown as it grows, its thought in brackets; Ctrl-C ends it and keeps what was
-    said."""
+    """Generate one answer and show it as it grows, its thought in brackets.
+
+    Ctrl-C ends the answer; the text so far stays in the conversation.
+    """
     reader = engine.style.reader(None)
     pieces: list[Piece] = []
 
@@ -136,7 +138,7 @@ def _answer(engine: "Engine", messages: list[Message], sampling: Sampling) -> Me
     except KeyboardInterrupt:
         stopped = f" [{t('chat.stopped')}]"
     show(reader.end()[0])
-    _say(stopped)
+    _print(stopped)
     return assistant(pieces, [])
 
 
@@ -146,7 +148,7 @@ def _write(text: str) -> None:
 
 
 def _lines(source: TextIO, prompt: str) -> Iterator[str]:
-    """What the person enters, blank lines left out, until /exit, the end of input or Ctrl-C."""
+    """Yield the lines of input without blank ones until /exit, the end of input or Ctrl-C."""
     while True:
         sys.stdout.write(prompt)
         sys.stdout.flush()
@@ -157,22 +159,22 @@ def _lines(source: TextIO, prompt: str) -> Iterator[str]:
         text = line.strip()
         if not line or text == "/exit":
             if prompt:
-                _say("")
+                _print("")
             return
         if text:
             yield text
 
 
 class ApiProtocol(TimedProtocol):
-    """Errors that come before the application is asked, in OpenAI's shape, too."""
+    """Gives errors that occur before the application runs OpenAI's format, too."""
 
     def error_page(self, status: int, code: str) -> tuple[bytes, bytes]:
-        """Content type and body of an answer to what is no request, or comes too slowly."""
+        """Content type and body of the answer to an invalid or too slow request."""
         return b"application/json", json.dumps(error_body(t(f"http.{code}"), status, code)).encode()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says when it listens, and ends open answers instead of waiting for them."""
+    """uvicorn's server, which prints when it listens, and at its end cancels open answers."""
 
     def __init__(self, config: uvicorn.Config, address: str, service: Service) -> None:
         super().__init__(config)
@@ -180,27 +182,30 @@ class _Server(uvicorn.Server):
         self._service = service
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen, and say so."""
+        """Begin to listen, and print the address."""
         await super().startup(sockets)
         if self.started:
-            _say(f"ready {self._address}")
+            _print(f"ready {self._address}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End, open answers first."""
+        """Cancel open answers, then shut down."""
         self._service.cancel()
         await super().shutdown(sockets)
 
 
 def _with_environment(values: Arguments) -> Arguments:
-    """API_HOST, API_PORT, API_KEY and API_MODEL_NAME stand in for absent arguments."""
+    """The values with API_HOST, API_PORT, API_KEY and API_MODEL_NAME in place of defaults.
+
+    Raises UsageError where one of these variables is not valid.
+    """
     merged: dict[str, Value] = {}
     problems: list[Problem] = []
     for name, variable in ENVIRONMENT.items():
-        given = os.environ.get(variable)
-        if not given or getattr(values, name) != FIELDS[name].default:
+        text = os.environ.get(variable)
+        if not text or getattr(values, name) != FIELDS[name].default:
             continue
         try:
-            merged[name] = FIELDS[name].parse(given)
+            merged[name] = FIELDS[name].parse(text)
         except FieldError as error:
             problems.append(error.problem)
     if problems:
@@ -217,7 +222,7 @@ def _model_name(values: Arguments) -> str:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address. Raises UsageError with the reason where that fails."""
+    """Bind a socket to the address. Raises UsageError with the reason where that fails."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -237,26 +242,28 @@ def _address(host: str, port: int) -> str:
 
 
 def _load(values: Arguments) -> "Engine":
-    from backend.serving.engine import Engine  # torch: seconds, so not before the port answers
+    from backend.serving.engine import (
+        Engine,  # torch takes seconds to import: the port answers first
+    )
 
     engine = Engine.load(values)
-    _tell_notices(engine.notices)
+    _print_notices(engine.notices)
     return engine
 
 
-def _tell_notices(notices: Iterable[Problem]) -> None:
+def _print_notices(notices: Iterable[Problem]) -> None:
     for notice in notices:
-        _say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
+        _print(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
 
 
-def _tell(problem: Problem | None) -> None:
+def _print_outcome(problem: Problem | None) -> None:
     if problem is None:
-        _say(t("serve.loaded"))
+        _print(t("serve.loaded"))
     else:
-        _say(f"{t('cli.error')}: {problem.text()}", sys.stderr)
+        _print(f"{t('cli.error')}: {problem.text()}", sys.stderr)
 
 
-def _say(text: str, stream: TextIO | None = None) -> None:
+def _print(text: str, stream: TextIO | None = None) -> None:
     out = stream or sys.stdout
     out.write(text + "\n")
     out.flush()

@@ -1,4 +1,4 @@
-"""The engine behind the server: loaded in the background, one answer at a time, a bounded queue."""
+"""Run the engine behind the server: loading in the background, one answer at a time, a queue."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.protocol import ApiError
 from backend.serving.reasoning import Style
 
-if TYPE_CHECKING:  # the engine brings torch, seconds of import: the server answers before
+if TYPE_CHECKING:  # the engine imports torch, which takes seconds: the server answers first
     from backend.serving.engine import Engine
 
 Event = tuple[int, str | Answer]
@@ -29,20 +29,20 @@ log = logging.getLogger(__name__)
 class Service:
     """One thread that loads the model and then answers, first come, first served.
 
-    `load` runs in that thread; `told` hears of the outcome: None when ready, else the problem.
+    `load` runs in that thread; `report` is called with None when it is ready, else the problem.
     """
 
     def __init__(
         self,
         name: str,
         load: Callable[[], "Engine"],
-        told: Callable[[Problem | None], None] = lambda _: None,
+        report: Callable[[Problem | None], None] = lambda _: None,
     ) -> None:
         self.name = name
         self.state: Literal["loading", "ready", "failed"] = "loading"
         self.problem: Problem | None = None
         self._load = load
-        self._told = told
+        self._report = report
         self._engine: Engine | None = None
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._open: list[list[GenerationRequest]] = []
@@ -60,23 +60,23 @@ class Service:
         return self._engine
 
     def style(self) -> Style:
-        """How the engine's answers are written; one that does not say writes plain text."""
+        """The style of the engine's answers; plain text for an engine without one."""
         return getattr(self.engine(), "style", Style())
 
     @property
     def notices(self) -> Sequence[Problem]:
-        """What should be known of the loaded model: its template, and how its adapter fits."""
+        """Notices about the loaded model: its template, and the base of its adapter."""
         return getattr(self._engine, "notices", ())
 
     def models(self) -> list[str]:
-        """The names that a request may give: the model, and with an adapter also its base."""
+        """The names of models for requests: the model, and with an adapter also its base."""
         return [self.name, BASE] if self.engine().has_adapter else [self.name]
 
     async def answers(self, requests: list[GenerationRequest]) -> AsyncIterator[Event]:
-        """Answer each in turn: (index, piece of text) as they come, then (index, Answer).
+        """Answer each in turn: yields (index, piece of text) as they come, then (index, Answer).
 
-        All requests share one `cancelled`; leaving the iteration sets it. Raises ApiError (429)
-        where too many wait already, and whatever the engine raises.
+        All requests share one `cancelled`, which the end of the iteration sets. Raises ApiError
+        (429) where too many requests wait already, and errors of the engine.
         """
         engine = self.engine()
         if len(self._open) >= MAX_WAITING:
@@ -84,11 +84,11 @@ class Service:
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
 
-        def tell(event: Event | Exception | None) -> None:
+        def put(event: Event | Exception | None) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
         self._open.append(requests)
-        self._jobs.put(partial(_answer_all, engine, requests, tell))
+        self._jobs.put(partial(_answer_all, engine, requests, put))
         try:
             while (event := await events.get()) is not None:
                 if isinstance(event, Exception):
@@ -108,16 +108,16 @@ class Service:
             self._engine = self._load()
             self.state = "ready"
         except Exception as error:  # noqa: BLE001 (this thread's outermost edge)
-            self._fail(_explained(error).problems[0])
+            self._fail(_to_problem_error(error).problems[0])
         else:
-            self._told(None)
+            self._report(None)
             while True:
                 self._jobs.get()()
 
     def _fail(self, problem: Problem) -> None:
         self.problem = problem
         self.state = "failed"
-        self._told(problem)
+        self._report(problem)
 
 
 def _cancel(requests: list[GenerationRequest]) -> None:
@@ -126,24 +126,24 @@ def _cancel(requests: list[GenerationRequest]) -> None:
 
 
 def _answer_all(
-    engine: "Engine", requests: list[GenerationRequest], tell: Callable[..., object]
+    engine: "Engine", requests: list[GenerationRequest], put: Callable[..., object]
 ) -> None:
-    """Each request in turn, in the engine's thread; None is told at the end, or what went wrong."""
+    """Answer each request in turn in the engine's thread; puts None or the error at the end."""
     try:
         for index, request in enumerate(requests):
             if not request.cancelled.is_set():
-                tell((index, engine.answer(request, partial(_tell_piece, tell, index))))
+                put((index, engine.answer(request, partial(_put_piece, put, index))))
     except Exception as error:  # noqa: BLE001 (this thread's outermost edge)
-        tell(_explained(error))
+        put(_to_problem_error(error))
     else:
-        tell(None)
+        put(None)
 
 
-def _tell_piece(tell: Callable[..., object], index: int, text: str) -> None:
-    tell((index, text))
+def _put_piece(put: Callable[..., object], index: int, text: str) -> None:
+    put((index, text))
 
 
-def _explained(error: Exception) -> TuneboardError:
+def _to_problem_error(error: Exception) -> TuneboardError:
     if not isinstance(error, TuneboardError):
         log.error("the engine failed", exc_info=error)
     return explain(error, Arguments())

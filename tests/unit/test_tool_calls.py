@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backend.serving.call_forms import FORMS
-from backend.serving.call_values import typed
+from backend.serving.call_values import convert
 from backend.serving.calls import Calls
 
 TOOLS: list[dict[str, Any]] = [
@@ -345,4 +345,4 @@ def test_the_schema_says_what_a_bare_text_is(text: str, schema: Any, wanted: Any
 
 def test_a_text_that_is_no_value_stays_one() -> None:
     for text in ("x = 1", "1e999", "NaN", "{1: 2}", "b'x'", "(1, 2)", "9" * 5000, "[" * 1000):
-        assert typed(text, []) == text
+        assert convert(text, []) == text

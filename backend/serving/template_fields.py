@@ -1,4 +1,4 @@
-"""What a request gives the chat template: refused by name where the template does not read it."""
+"""Refuse fields and variables of a request that its chat template does not read."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,20 +8,20 @@ from backend.data.rendering import SWITCHES, Template
 from backend.datafiles.turns import THOUGHTS
 from backend.serving.generation_request import SHOWN, Message
 
-# What every template is given, or finds in its environment; no request may change that.
+# Variables that every template has; no request may change them.
 GIVEN_ANYWAY = {"messages", "tools", "add_generation_prompt", "raise_exception", "strftime_now"}
 # Fields of a message that are not for the model, or are checked elsewhere.
 NOT_READ = {"role", "content", "id", "cache_control"}
-# Further ones of an answer that goes back; `parsed` is the openai package's reading of the content.
+# Further fields of an earlier answer; `parsed` is the content as the openai package has read it.
 ASSISTANT_FIELDS = {"tool_calls", "parsed", *THOUGHTS}
 
 
 def refuse_unread(messages: Sequence[Message], template: Template) -> None:
-    """Raises UsageError for a field of a message that says something and would have no effect.
+    """Raises UsageError for a field of a message that has a value and would have no effect.
 
-    What is taken unread: empty fields; what repeats another field or the message's place; hints to
-    a cache and ids, which are not for the model. A thought that the template has no place for is
-    dropped, as templates drop those of earlier turns.
+    These fields may be unread: empty ones; those that repeat another field or the message's place;
+    hints to a cache and ids, which are not for the model. A thought that the template does not read
+    is dropped, as templates drop those of earlier turns.
     """
     called: list[str] = []
     for number, message in enumerate(messages):
@@ -32,9 +32,9 @@ def refuse_unread(messages: Sequence[Message], template: Template) -> None:
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a value says nothing: null, false, an empty text or list, an object of such values.
+    """Whether a value is null, false, an empty text or list, or an object of such values.
 
-    A number says something: `weight` 0 as much as 1.
+    A number is not empty, not even 0.
     """
     if isinstance(value, dict):
         return all(map(_is_empty, value.values()))
@@ -42,7 +42,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def _is_taken(name: str, message: Message, called: list[str]) -> bool:
-    """Whether a field that no template has to read is in its place."""
+    """Whether this message may have the field without the template reading it."""
     if message["role"] == "assistant":
         if name == "reasoning_details":  # OpenRouter's: the thought once more, in parts
             return any(message.get(thought) for thought in THOUGHTS)
@@ -63,9 +63,9 @@ def _refuse_unless_read(name: str, place: str, template: Template) -> None:
 def template_variables(requested: Mapping[str, Any], template: Template) -> dict[str, Any]:
     """The variables under the names that the template reads.
 
-    Raises UsageError for one that would have no effect (thinking that is switched off where there
-    is none has its effect), for a switch that is neither true nor false, and for two names of one
-    switch that contradict each other.
+    Raises UsageError for a variable without effect (except thinking switched off where there is
+    none), for a switch that is neither true nor false, and for two names of one switch with
+    different values.
     """
     known = {name for name in template.reads.variables - GIVEN_ANYWAY if name[-6:] != "_token"}
     variables = {}
@@ -85,7 +85,7 @@ def template_variables(requested: Mapping[str, Any], template: Template) -> dict
 
 
 def _require_boolean(name: str, value: Any, is_switch: bool) -> None:
-    """Raises UsageError: a text is true to a template, "false" among them."""
+    """Raises UsageError for a switch as text, since "false" is true for a template."""
     in_quotes = isinstance(value, str) and value.strip().lower() in {"true", "false"}
     if in_quotes or (is_switch and not isinstance(value, bool)):
         params = {"name": name[:SHOWN], "value": repr(value)[:SHOWN]}
