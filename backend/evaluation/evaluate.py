@@ -191,7 +191,7 @@ class Predictor:
                 input_ids=torch.tensor(padded, device=self._model.device),
                 attention_mask=torch.tensor(mask, device=self._model.device),
                 generation_config=config,
-                stopping_criteria=StoppingCriteriaList([_StopAsked(report)]),
+                stopping_criteria=StoppingCriteriaList([_StopRequested(report)]),
             )
         if report.stop_requested():
             return None
@@ -204,15 +204,15 @@ class Predictor:
         return str(self._tokenizer.decode(ids[:end], skip_special_tokens=skip))
 
 
-class _StopAsked(StoppingCriteria):
+class _StopRequested(StoppingCriteria):
     """Ends a batch within a token once the person asks for a stop."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
 
     def __call__(self, input_ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-        asked = self._report.stop_requested()
-        return torch.full((len(input_ids),), asked, dtype=torch.bool, device=input_ids.device)
+        stop = self._report.stop_requested()
+        return torch.full((len(input_ids),), stop, dtype=torch.bool, device=input_ids.device)
 
 
 def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -66,14 +66,14 @@ def run(values: Arguments, folder: Path) -> None:
     template = templates.load(values, tokenizer)
     for notice in template.notices:
         report.notice(notice)
-    with new_model_folder(values, plan.target, plan.size) as made:
+    with new_model_folder(values, plan.target, plan.size) as new_folder:
         report.phase("exporting")
         if values.export_quantization_bit:
-            gptq.quantize(plan.base, made, tokenizer, values)
+            gptq.quantize(plan.base, new_folder, tokenizer, values)
         else:
-            _write_weights(plan, values, made, report)
+            _write_weights(plan, values, new_folder, report)
         report.phase("saving")
-        _write_settings(plan, values, made, template)
+        _write_settings(plan, values, new_folder, template)
     size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
     figures = {"bytes": size, "seconds": time.monotonic() - began}
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
@@ -116,7 +116,7 @@ def _plan(values: Arguments) -> Plan:
     return plan
 
 
-def _write_weights(plan: Plan, values: Arguments, made: Path, report: Report) -> None:
+def _write_weights(plan: Plan, values: Arguments, new_folder: Path, report: Report) -> None:
     """Write weights and config.json, tensor by tensor where the adapters are plain LoRA."""
 
     def progress(done: int, total: int) -> None:
@@ -130,21 +130,21 @@ def _write_weights(plan: Plan, values: Arguments, made: Path, report: Report) ->
     tensors = plan.architecture.tensors
     deltas = merging.plain_deltas(plan.adapters, tensors, plan.architecture.renamed)
     if deltas is None:
-        _merge_with_peft(plan, values, made, options)
+        _merge_with_peft(plan, values, new_folder, options)
         return
-    merging.write(tensors, deltas, made, options)
+    merging.write(tensors, deltas, new_folder, options)
     config = read_json(plan.base / "config.json")
     if plan.dtype is not None:
         config.pop("torch_dtype", None)
         config |= {"dtype": str(plan.dtype).removeprefix("torch.")}
-    (made / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    (new_folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     if values.trust_remote_code:  # to be there when config.json is read
         for code in plan.base.glob("*.py"):
-            shutil.copy(code, made)
+            shutil.copy(code, new_folder)
 
 
 def _merge_with_peft(
-    plan: Plan, values: Arguments, made: Path, options: merging.WriteOptions
+    plan: Plan, values: Arguments, new_folder: Path, options: merging.WriteOptions
 ) -> None:
     """Merge any kind of adapter that peft can merge, with the whole model in memory."""
     stored = dtype_of(plan.architecture.tensors)
@@ -159,7 +159,7 @@ def _merge_with_peft(
     model = model.to("cpu", plan.dtype or exact)
     model.config.dtype = plan.dtype or exact
     model.generation_config = GenerationConfig()  # the base's own is written in _write_settings
-    full_model.save(model, made, dtype=plan.dtype, shard=options.shard)
+    full_model.save(model, new_folder, dtype=plan.dtype, shard=options.shard)
     options.progress(total, total)
 
 
@@ -171,8 +171,8 @@ def _touches_embeddings(adapter: Path, model: Any) -> bool:
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
     own = {name for name, part in model.named_modules() if any(part is end for end in ends)}
     lists = [settings.get(key) for key in ("target_modules", "modules_to_save")]
-    named = {each for modules in lists for each in (modules if isinstance(modules, list) else [])}
-    return any(name == each or name.endswith(f".{each}") for name in own for each in named)
+    targets = {each for modules in lists for each in (modules if isinstance(modules, list) else [])}
+    return any(name == each or name.endswith(f".{each}") for name in own for each in targets)
 
 
 def _untie(model: Any) -> None:
@@ -185,17 +185,19 @@ def _untie(model: Any) -> None:
         model.all_tied_weights_keys = {}
 
 
-def _write_settings(plan: Plan, values: Arguments, made: Path, template: Template) -> None:
+def _write_settings(plan: Plan, values: Arguments, new_folder: Path, template: Template) -> None:
     """Write what the base has beside its weights, Ollama's Modelfile, and the model card."""
-    config = AutoConfig.from_pretrained(made, trust_remote_code=values.trust_remote_code)
+    config = AutoConfig.from_pretrained(new_folder, trust_remote_code=values.trust_remote_code)
     carried = templates.saved(template, values)
     ends = [*carried.answer_ends, *template.answer_ends]
-    side_files.SideFiles.of(values, template.tokenizer, template.name, ends).write(made, whole=True)
+    side_files.SideFiles.of(values, template.tokenizer, template.name, ends).write(
+        new_folder, whole=True
+    )
     if values.export_modelfile:
         context = getattr(config.get_text_config(), "max_position_embeddings", modelfile.CONTEXT)
         text = modelfile.modelfile(carried, values, context)
-        (made / modelfile.NAME).write_text(text, encoding="utf-8")
-    (made / "README.md").write_text(_card(plan, values), encoding="utf-8")
+        (new_folder / modelfile.NAME).write_text(text, encoding="utf-8")
+    (new_folder / "README.md").write_text(_card(plan, values), encoding="utf-8")
 
 
 def _card(plan: Plan, values: Arguments) -> str:

@@ -24,8 +24,8 @@ FIELD = "export_quantization_dataset"
 GROUPS = (128, 64, 32)  # weights that share a scale; it must divide the width of each matrix
 
 
-def quantize(base: Path, made: Path, tokenizer: Any, values: Arguments) -> None:
-    """Write the quantised model of the folder `base` into `made`.
+def quantize(base: Path, new_folder: Path, tokenizer: Any, values: Arguments) -> None:
+    """Write the quantised model of the folder `base` into `new_folder`.
 
     Raises DataError where the sample texts are empty.
     """
@@ -42,8 +42,8 @@ def quantize(base: Path, made: Path, tokenizer: Any, values: Arguments) -> None:
     trust = values.trust_remote_code
     model = GPTQModel.load(str(base), config, trust_remote_code=trust)
     model.quantize(texts, batch_size=1)
-    model.save(str(made))
-    (made / "quant_log.csv").unlink(missing_ok=True)
+    model.save(str(new_folder))
+    (new_folder / "quant_log.csv").unlink(missing_ok=True)
 
 
 def samples(tokenizer: Any, values: Arguments) -> list[dict[str, torch.Tensor]]:

@@ -41,10 +41,10 @@ def push(
     created: list[str] = []
 
     def create() -> None:
-        made = HfApi().create_repo(repository, private=private, exist_ok=True)
+        created_repository = HfApi().create_repo(repository, private=private, exist_ok=True)
         if revision:
-            HfApi().create_branch(made.repo_id, branch=revision, exist_ok=True)
-        created.append(made.repo_id)
+            HfApi().create_branch(created_repository.repo_id, branch=revision, exist_ok=True)
+        created.append(created_repository.repo_id)
 
     reason = ""
     try:

@@ -63,11 +63,11 @@ def surroundings(template: Template) -> Around | None:
     with_system = [_message("system", SYSTEM), _message("user", FIRST)]
     begin = _begin(template.tokenizer)
     try:
-        head, answered, between, asked = _split(template, talk, (FIRST, REPLY, SECOND))
+        head, before_reply, between, before_prompt = _split(template, talk, (FIRST, REPLY, SECOND))
     except RENDER_ERRORS:
         return None
-    same = os.path.commonprefix([answered, asked])  # noqa: RUF071 (characters are meant)
-    rest = (answered[len(same) :], asked[len(same) :])
+    same = os.path.commonprefix([before_reply, before_prompt])  # noqa: RUF071 (characters are meant)
+    rest = (before_reply[len(same) :], before_prompt[len(same) :])
     plain = Around(begin(head), same, *rest, between)
     try:
         system_head, system_tail, _ = _split(template, with_system, (SYSTEM, FIRST))

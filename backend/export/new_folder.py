@@ -46,11 +46,11 @@ def new_model_folder(values: Arguments, target: Path, size: int) -> Iterator[Pat
     """
     try:
         with scratch(target, lambda: _refuse("export_dir_busy", target)) as part:
-            made = part / target.name
-            made.mkdir()
-            yield made
+            folder = part / target.name
+            folder.mkdir()
+            yield folder
             require_free(values)
-            publish(made, target)
+            publish(folder, target)
     except OSError as error:
         raise _explain(error, target, size) from error
 
@@ -62,12 +62,12 @@ def require_free(values: Arguments) -> None:
         raise UsageError(*problems)
 
 
-def publish(made: Path, target: Path) -> None:
+def publish(folder: Path, target: Path) -> None:
     """Give the finished folder its name; `target` must not exist, or be an empty folder.
 
     Its files become as readable as any new file.
     """
-    files = [path for path in made.rglob("*") if path.is_file()]
+    files = [path for path in folder.rglob("*") if path.is_file()]
     make_readable(files)
     for path in files:
         handle = os.open(path, os.O_RDONLY)
@@ -75,7 +75,7 @@ def publish(made: Path, target: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-    made.rename(target)
+    folder.rename(target)
     sync_folder(target.parent)
 
 

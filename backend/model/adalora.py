@@ -17,10 +17,10 @@ class AdaLoraCallback(TrainerCallback):
         _args: TrainingArguments,
         state: TrainerState,
         _control: TrainerControl,
-        **named: Any,
+        **kwargs: Any,
     ) -> None:
         """Set the schedule of the budget, now that the number of steps is known."""
-        config = _config(named["model"])
+        config = _config(kwargs["model"])
         total = state.max_steps
         config.total_step = total
         config.tinit, config.tfinal = total // 10, (total + 1) // 3
@@ -30,13 +30,13 @@ class AdaLoraCallback(TrainerCallback):
         _args: TrainingArguments,
         _state: TrainerState,
         _control: TrainerControl,
-        **named: Any,
+        **kwargs: Any,
     ) -> None:
         """Add the gradient of the penalty, so that the logged loss is that of the data alone.
 
         orth_reg_weight times the mean of |P P^T - I| over the factors P (Frobenius norm).
         """
-        model = named["model"]
+        model = kwargs["model"]
         with torch.enable_grad():
             norms = [
                 _distance(name, each) for name, each in model.named_parameters() if _factor(name)
@@ -49,10 +49,10 @@ class AdaLoraCallback(TrainerCallback):
         _args: TrainingArguments,
         state: TrainerState,
         _control: TrainerControl,
-        **named: Any,
+        **kwargs: Any,
     ) -> None:
         """Score the weights and cut ranks, between the optimizer's step and the next gradients."""
-        model, config = named["model"], _config(named["model"])
+        model, config = kwargs["model"], _config(kwargs["model"])
         final = config.total_step - config.tfinal
         scored = bool(model.base_model.rankallocator.ipt)
         if state.global_step < final or (state.global_step == final and scored):

@@ -79,7 +79,7 @@ def detect(folder: Path, *, trust: bool) -> Architecture:
 
 def _kind(config: Any, folder: Path) -> Any:
     """The class that config.json names, else the first class for its model type."""
-    named = (config.architectures or [""])[0]
+    name = (config.architectures or [""])[0]
     kinds = [
         each
         for mapping in MAPPINGS
@@ -88,11 +88,11 @@ def _kind(config: Any, folder: Path) -> Any:
         if each.config_class not in config.sub_configs.values()  # else the text of a larger model
         and each.forward is not torch.nn.Module.forward  # else parts that are computed one by one
     ]
-    exact = [each for each in kinds if each.__name__ == named]
+    exact = [each for each in kinds if each.__name__ == name]
     if config.is_encoder_decoder:
-        raise _error("model_encoder_decoder", folder, architecture=named or config.model_type)
+        raise _error("model_encoder_decoder", folder, architecture=name or config.model_type)
     if not kinds:
-        params = {"architecture": named or config.model_type, "version": transformers.__version__}
+        params = {"architecture": name or config.model_type, "version": transformers.__version__}
         raise _error("model_not_language", folder, **params)
     kind = (exact or kinds)[0]
     inputs = inspect.signature(kind.forward).parameters.values()

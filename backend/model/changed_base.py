@@ -31,8 +31,8 @@ def converts(values: Arguments) -> bool:
     """Whether the trained adapter is saved as plain LoRA."""
     if values.finetuning_type != "lora":
         return False
-    asked = bool(values.pissa_init and values.pissa_convert)
-    return asked or is_fast(values) or values.init_lora_weights == "olora"
+    pissa = bool(values.pissa_init and values.pissa_convert)
+    return pissa or is_fast(values) or values.init_lora_weights == "olora"
 
 
 def keep_start(model: Any, run: Path) -> None:

@@ -30,17 +30,19 @@ def check_values(
     """
     values, notices = run_names.resolve(values)
     all_problems = judged(values, problems + notices, task) + ignored(values, task)
-    wrong = {problem.field for problem in all_problems if not problem.notice}
-    if inspect and not wrong:
+    wrong_fields = {problem.field for problem in all_problems if not problem.notice}
+    if inspect and not wrong_fields:
         inspect(values)
-    all_problems += [problem for problem in check_paths(values, task) if problem.field not in wrong]
+    all_problems += [
+        problem for problem in check_paths(values, task) if problem.field not in wrong_fields
+    ]
     pictured = pictures.problems(resolved(values), task)
     all_problems = [*pictured, *all_problems]
     all_problems.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
     errors = [problem for problem in all_problems if not problem.notice]
     if errors:
         print_problems(problem for problem in pictured if problem.notice)
-        of_model = not wrong and {problem.field for problem in errors} <= OF_MODEL
+        of_model = not wrong_fields and {problem.field for problem in errors} <= OF_MODEL
         raise (ModelError if of_model else UsageError)(*errors)
     print_problems(all_problems)
     return values

@@ -55,9 +55,9 @@ def training_precision(values: Arguments) -> Precision:
 
 def inference_dtype(values: Arguments) -> torch.dtype:
     """The dtype for answering: infer_dtype, else half precision on CUDA and float32 elsewhere."""
-    asked = values.infer_dtype
-    if asked in DTYPES:
-        return DTYPES[asked]
+    name = values.infer_dtype
+    if name in DTYPES:
+        return DTYPES[name]
     if device() != "cuda":
         return torch.float32
     return torch.bfloat16 if has_bf16() else torch.float16

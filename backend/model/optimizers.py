@@ -130,7 +130,7 @@ def _adam_mini(model: Any, args: TrainingArguments, _values: Arguments) -> torch
 
     config = model.config.get_text_config()
     heads, hidden = config.num_attention_heads, config.hidden_size
-    made = Adam_mini(
+    optimizer = Adam_mini(
         named_parameters=model.named_parameters(),
         lr=args.learning_rate,
         weight_decay=args.weight_decay,
@@ -141,8 +141,8 @@ def _adam_mini(model: Any, args: TrainingArguments, _values: Arguments) -> torch
     )
     # The package assumes heads of size hidden / heads, and a process for each GPU.
     size = getattr(config, "head_dim", None) or hidden // heads
-    made.head_numel, made.world_size = size * hidden, 1
-    return made
+    optimizer.head_numel, optimizer.world_size = size * hidden, 1
+    return optimizer
 
 
 def _muon(model: Any, args: TrainingArguments, _values: Arguments) -> torch.optim.Optimizer:

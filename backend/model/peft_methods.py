@@ -78,8 +78,8 @@ def init_lora_weights(values: Arguments) -> bool | str:
     if values.pissa_init:
         rounds = values.pissa_iter
         return "pissa" if rounds == -1 else f"pissa_niter_{rounds}"
-    named = values.init_lora_weights
-    return named if named in {"gaussian", "olora"} else True
+    method = values.init_lora_weights
+    return method if method in {"gaussian", "olora"} else True
 
 
 def _oft(model: Any, values: Arguments) -> PeftConfig:

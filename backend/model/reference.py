@@ -10,7 +10,7 @@ from backend.contract.arguments.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import ModelError, Problem, UsageError
 from backend.model import load
-from backend.model.other import OtherModel
+from backend.model.other_model import OtherModel
 
 OTHER = OtherModel("ref_model")  # where it is another model than the policy's start
 
@@ -111,10 +111,10 @@ def _load(values: Arguments, vocabulary: int, place: torch.device) -> Any:
 
     Raises ModelError for the arguments that name it.
     """
-    named = _with_model_name(values)
-    model = OTHER.load(named)
+    own_values = _with_model_name(values)
+    model = OTHER.load(own_values)
     rows = model.get_input_embeddings().weight.shape[0]
     if rows < vocabulary:
         params = {"rows": rows, "tokens": vocabulary}
         raise ModelError(Problem(code="reference_vocabulary", field="ref_model", params=params))
-    return OTHER.freeze(model, named, place)
+    return OTHER.freeze(model, own_values, place)

@@ -45,7 +45,7 @@ def forward(
     attention_mask: torch.Tensor | None,
     *,
     group: int,
-    **named: Any,
+    **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of one layer, in groups in training on a text longer than a group, else full.
 
@@ -55,10 +55,10 @@ def forward(
     """
     length = query.shape[2]
     if not module.training or length <= group or key.shape[2] != length:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **named)
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     heads = query.shape[1]
     key, value = (repeat_kv(each, heads // each.shape[1]) for each in (key, value))
-    dropout, scale = named.get("dropout") or 0.0, named.get("scaling")
+    dropout, scale = kwargs.get("dropout") or 0.0, kwargs.get("scaling")
     halves = []
     for part, shift in ((slice(heads // 2), 0), (slice(heads // 2, None), group // 2)):
         queries, keys, values = (_fold(each[:, part], group, shift) for each in (query, key, value))

@@ -74,7 +74,7 @@ def _require_known(name: str, options: Mapping[str, Any]) -> None:
         function = ReduceLROnPlateau
     takes = set() if name.startswith("constant") else set(inspect.signature(function).parameters)
     known = sorted(takes - OURS)
-    wrong = [key for key in options if key not in known]
-    if wrong:
-        params = {"schedule": name, "value": wrong[0][:40], "known": ", ".join(known) or "-"}
+    unknown = [key for key in options if key not in known]
+    if unknown:
+        params = {"schedule": name, "value": unknown[0][:40], "known": ", ".join(known) or "-"}
         raise UsageError(Problem(code="schedule_kwargs", field=FIELD, params=params))

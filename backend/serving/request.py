@@ -175,5 +175,5 @@ def _check_tools(tools: Any) -> None:
         check_function(tool, place)
         for name in OTHER_SCHEMAS:
             if name in tool.get("function", tool):
-                where = f"{place}.function.{name}" if "function" in tool else f"{place}.{name}"
-                raise ApiError(400, "use_parameters", where, place=where)
+                name_place = f"{place}.function.{name}" if "function" in tool else f"{place}.{name}"
+                raise ApiError(400, "use_parameters", name_place, place=name_place)

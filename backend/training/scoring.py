@@ -27,7 +27,7 @@ from backend.contract.preflight import reward_model
 from backend.contract.preflight.reward_model import FIELD
 from backend.model import adapters, value_head, vocabulary
 from backend.model import load as models
-from backend.model.other import OtherModel
+from backend.model.other_model import OtherModel
 from backend.model.reference import evaluation_mode
 from backend.model.value_head import ValueHead
 from backend.training import asking

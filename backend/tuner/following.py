@@ -43,7 +43,7 @@ def follow(folder: Path) -> RunView:
     The first KeyboardInterrupt asks it to save and stop, and is waited for; the second leaves it
     running and is raised. Raises the run's own reason where it has failed.
     """
-    display, asked = choose_display(), False
+    display, stop_requested = choose_display(), False
     rows: list[Row] = []
     offset = 0
     while True:
@@ -58,10 +58,10 @@ def follow(folder: Path) -> RunView:
                 break
             time.sleep(POLL_S)
         except KeyboardInterrupt:
-            if asked:
+            if stop_requested:
                 say(t("cli.left_running", folder=str(folder)), sys.stderr)
                 raise
-            asked = True
+            stop_requested = True
             launch.stop(folder)
             say(t("tuner.stopping"), sys.stderr)
     require_success(view)

@@ -20,11 +20,11 @@ TASKS = ("train", "eval", "chat", "api", "export")
 # Other names -> the argument of the table.
 SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("model", "model_name", "model_path"), "model_name_or_path"),
-    **{f"train_{what}": "dataset" for what in ("data", "dataset", "file")},
+    **{f"train_{noun}": "dataset" for noun in ("data", "dataset", "file")},
     **{
-        f"{part}_{what}": "eval_dataset"
+        f"{part}_{noun}": "eval_dataset"
         for part in ("eval", "test", "validation")
-        for what in ("data", "dataset", "file")
+        for noun in ("data", "dataset", "file")
     },
     **dict.fromkeys(("epochs", "num_epochs"), "num_train_epochs"),
     "lr": "learning_rate",

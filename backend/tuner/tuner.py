@@ -24,7 +24,7 @@ from backend.contract.preflight.model_server import ModelServer
 from backend.contract.runs import resumed_run, run_folder
 from backend.contract.runs.run_folder import State
 from backend.model.checks import check_values, print_problems
-from backend.tuner import answering, names, rows, trained
+from backend.tuner import chat_request, names, result_arguments, rows
 from backend.tuner.following import follow
 from backend.tuner.metrics import require_measured, result_names
 from backend.tuner.results import Evaluation, TrainResult
@@ -156,8 +156,8 @@ class Tuner:
         self, messages: str | Sequence[Mapping[str, Any]], **options: Any
     ) -> Iterator[str]:
         """Reply as `chat` does, in pieces as they come; closing the iterator ends the answer."""
-        talk, body = answering.request(messages, options)
-        return answering.pieces(self._serving(), talk, body)
+        talk, body = chat_request.build_request(messages, options)
+        return chat_request.pieces(self._serving(), talk, body)
 
     def export(self, export_dir: str | Path, **arguments: Any) -> Path:
         """Write the model, its adapters merged, as one folder that needs nothing else; its path."""
@@ -203,9 +203,9 @@ class Tuner:
         result = {} if task == "train" or own.keys() & MODEL else self._result()
         raw = {**names.arguments_taken_by(task, {**self._arguments, **result}), **own}
         values, problems = parse({n: v for n, v in raw.items() if n not in SETS}, task)
-        wrong = errors(problems)
-        if wrong:
-            raise UsageError(*wrong)
+        refusals = errors(problems)
+        if refusals:
+            raise UsageError(*refusals)
         return raw, resolved(values).stage
 
     def _result(self) -> dict[str, object]:
@@ -215,7 +215,7 @@ class Tuner:
         view = run_folder.read(self._run)
         if not view.ended:
             raise RunFolderError(Problem(code="run_going_on", params={"path": str(self._run)}))
-        return trained.arguments_of(view)
+        return result_arguments.arguments_of(view)
 
     def _secrets(self) -> Values:
         return {name: str(value) for name, value in self._arguments.items() if _is_secret(name)}
@@ -231,7 +231,7 @@ class Tuner:
             self._server = ModelServer(self._values("api", {}))
             self._end = weakref.finalize(self, self._server.close)
             try:
-                answering.await_ready(self._server)
+                chat_request.await_ready(self._server)
             except BaseException:
                 self.close()
                 raise

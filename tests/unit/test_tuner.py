@@ -15,7 +15,7 @@ from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.metrics import Row
 from backend.contract.base.problems import TuneboardError, UsageError, errors
 from backend.contract.runs.run_folder import RunView, State
-from backend.tuner import Tuner, answering, display, metrics, names, trained
+from backend.tuner import Tuner, chat_request, display, metrics, names, result_arguments
 from tests.unit.conftest import ROWS
 
 pytestmark = pytest.mark.usefixtures("tuner_home")
@@ -234,14 +234,14 @@ def test_metrics_that_a_stage_has_not_are_refused_at_once(
 
 
 def test_a_question_and_its_options() -> None:
-    talk, body = answering.request(
+    talk, body = chat_request.build_request(
         "Hi", {"system": "Be brief.", "max_tokens": 5, "do_sample": False, "seed": 3}
     )
     assert [turn["role"] for turn in talk] == ["system", "user"]
     assert body == {"max_tokens": 5, "temperature": 0.0, "seed": 3}
     for wrong in ("temprature", "infer_dtype", "lora_rank"):
         with pytest.raises(UsageError) as caught:
-            answering.request("Hi", {wrong: "auto"})
+            chat_request.build_request("Hi", {wrong: "auto"})
         assert caught.value.problems[0].field == wrong
 
 
@@ -278,7 +278,7 @@ def test_a_result_is_loaded_with_what_it_was_trained_over(
     (tuner_home / "first" / "adapter_config.json").write_text('{"base_model_name_or_path": "base"}')
     known: Values = {"model_name_or_path": "base", "finetuning_type": "lora", "stage": "dpo"}
     known = {**known, "cutoff_len": 99, "learning_rate": 0.1, "template": "qwen"}
-    used = trained.arguments_of(_view(tuner_home / "run", arguments={**known, **given}))
+    used = result_arguments.arguments_of(_view(tuner_home / "run", arguments={**known, **given}))
     assert (used["model_name_or_path"], used["adapter_name_or_path"]) == (model, adapters)
     assert (used["cutoff_len"], used["template"], used["stage"]) == (99, "qwen", "sft")
     assert "learning_rate" not in used

@@ -21,7 +21,7 @@ SENT = {
 Messages = list[dict[str, Any]]
 
 
-def request(
+def build_request(
     messages: str | Sequence[Mapping[str, Any]], options: Mapping[str, Any]
 ) -> tuple[Messages, dict[str, Any]]:
     """Build the conversation and the request body, which says how the answer is drawn.
@@ -37,13 +37,13 @@ def request(
     body = {name: left.pop(name) for name in OWN if name in left}
     raw = names.table_arguments(left, "api")
     values, problems = parse(raw, "api")
-    wrong = errors(problems) or [
+    refusals = errors(problems) or [
         Problem(code="tuner_not_of_answer", field=name)
         for name in map(canonical_name, raw)
         if name not in SENT and name != "do_sample"
     ]
-    if wrong:
-        raise UsageError(*wrong)
+    if refusals:
+        raise UsageError(*refusals)
     body |= {SENT[name]: values[name] for name in raw if name in SENT}
     if raw.get("do_sample") is not None and not resolved(values).do_sample:
         body["temperature"] = 0.0
