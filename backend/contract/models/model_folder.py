@@ -6,7 +6,7 @@ Nothing is unpickled or executed: weights come from safetensors files alone.
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -74,12 +74,26 @@ def _read(path: Path, _state: tuple[int, ...]) -> Mapping[str, object]:
 
 def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem]:
     """What keeps a model (or an adapter given as one) from being loaded; hub ids pass."""
+    return _judge(name, field, _judge_model)
+
+
+def adapter_problems(name: str, field: str = "adapter_name_or_path") -> list[Problem]:
+    """What keeps an adapter folder from being loaded; hub ids pass."""
+    return _judge(name, field, _judge_adapter)
+
+
+def _judge(
+    name: str, field: str, judge: Callable[[str, Path, str], list[Problem]]
+) -> list[Problem]:
+    """What `judge` finds in the folder that a name means, if we may look into it."""
     if is_hub_id(name):
         return []
     folder = local(name)
     outside = boundary.model_refusal(folder, field)
-    if outside:
-        return [outside]
+    return [outside] if outside else judge(name, folder, field)
+
+
+def _judge_model(name: str, folder: Path, field: str) -> list[Problem]:
     if not folder.exists():
         return [Problem(code="model_missing", field=field, params={"path": looked_in(name)})]
     if not folder.is_dir():
@@ -109,14 +123,7 @@ def _whole_model_problems(folder: Path, field: str) -> list[Problem]:
     return weight_problems(folder, "model", field)
 
 
-def adapter_problems(name: str, field: str = "adapter_name_or_path") -> list[Problem]:
-    """What keeps an adapter folder from being loaded; hub ids pass."""
-    if is_hub_id(name):
-        return []
-    folder = local(name)
-    outside = boundary.model_refusal(folder, field)
-    if outside:
-        return [outside]
+def _judge_adapter(name: str, folder: Path, field: str) -> list[Problem]:
     if not folder.is_dir():
         return [Problem(code="adapter_missing", field=field, params={"path": looked_in(name)})]
     if not (folder / ADAPTER_CONFIG).is_file():
