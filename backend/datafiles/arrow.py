@@ -27,15 +27,8 @@ def count(file: Path) -> int:
 
 def part(file: Path, start: int, wanted: int) -> Iterator[dict[str, Any]]:
     """Rows `start` (from 0) to `start + wanted`; other batches stay unread in the mapped file."""
-    at = 0
     with _batches(file) as batches:
-        for batch in batches:
-            low, high = max(start - at, 0), min(start + wanted - at, batch.num_rows)
-            if low < high:
-                yield from arrow_values.rows(batch.slice(low, high - low))
-            at += batch.num_rows
-            if at >= start + wanted:
-                return
+        yield from arrow_values.part(batches, start, wanted)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ and stay, as do nulls in lists. What JSON has no word for becomes text (backend.
 import datetime
 import decimal
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from backend.datafiles import values
@@ -25,6 +25,18 @@ def rows(batch: Any) -> Iterator[Row]:
             if row[name] is not None:
                 row[name] = convert(row[name])
         yield row
+
+
+def part(batches: Iterable[Any], start: int, wanted: int) -> Iterator[Row]:
+    """Rows `start` (from 0) to `start + wanted` of batches; no batch behind them is read."""
+    at = 0
+    for batch in batches:
+        low, high = max(start - at, 0), min(start + wanted - at, batch.num_rows)
+        if low < high:
+            yield from rows(batch.slice(low, high - low))
+        at += batch.num_rows
+        if at >= start + wanted:
+            return
 
 
 def _converter(kind: Any) -> Convert | None:

@@ -46,14 +46,8 @@ def part(file: Path, start: int, wanted: int) -> Iterator[dict[str, Any]]:
             elif before < start + wanted:
                 groups.append(index)
             before += size
-        at = skipped
-        for batch in source.iter_batches(batch_size=BATCH, row_groups=groups):
-            low, high = max(start - at, 0), min(start + wanted - at, batch.num_rows)
-            if low < high:
-                yield from arrow_values.rows(batch.slice(low, high - low))
-            at += batch.num_rows
-            if at >= start + wanted:
-                return
+        batches = source.iter_batches(batch_size=BATCH, row_groups=groups)
+        yield from arrow_values.part(batches, start - skipped, wanted)
 
 
 @contextmanager
