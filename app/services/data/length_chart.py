@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.i18n import t
-from app.services.runs.charts import BLUE, GREEN, ORANGE, RED
+from app.services.runs.charts import BLUE, GREEN, LEGEND, LOOK, ORANGE, RED
 
 HEIGHT = 280
 COLORS = {"prompt": (ORANGE, "dot"), "answer": (GREEN, "dash"), "total": (BLUE, "solid")}
@@ -21,11 +21,8 @@ def figure(found: Stats, lang: str) -> str:
     layout: dict[str, Any] = {
         "height": HEIGHT,
         "margin": {"l": 52, "r": 10, "t": 40, "b": 38},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "inherit", "size": 12, "color": "#767676"},
-        "hovermode": "x unified",
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        **LOOK,
+        "legend": LEGEND,
         "xaxis": {**axis, "title": {"text": t("seen.tokens_a_row", lang), "standoff": 6}},
         "yaxis": {**axis, "title": {"text": t("seen.rows", lang), "standoff": 4}},
     }

@@ -52,6 +52,13 @@ BLUE, ORANGE, GREEN, RED = (
 )  # told apart by colour-blind eyes
 FAINT = 0.35
 HEIGHT = 280
+LOOK = {  # of the layout of every chart
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"family": "inherit", "size": 12, "color": "#767676"},
+    "hovermode": "x unified",
+}
+LEGEND = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
 PANEL = 130  # pixels of one figure among several, its name included
 NAME_ROOM = 24
 GIB = 2**30
@@ -304,17 +311,8 @@ def _figure(traces: list[dict[str, Any]], titles: Sequence[str], lang: str) -> F
     layout: dict[str, Any] = {
         "height": HEIGHT,
         "margin": {"l": 52, "r": 10, "t": 26, "b": 38},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "inherit", "size": 12, "color": "#767676"},
-        "hovermode": "x unified",
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1,
-            "yanchor": "bottom",
-            "itemsizing": "constant",
-        },
+        **LOOK,
+        "legend": {**LEGEND, "itemsizing": "constant"},
         "xaxis": {
             **axis,
             "title": {"text": step, "standoff": 6},
