@@ -10,15 +10,15 @@ from app.i18n import Texts, t
 from app.services.runs import recipes
 from app.tabs.data import dataset_preview
 from app.tabs.run import run_panel
-from app.tabs.shared import answer
+from app.tabs.shared import answer, message
 from app.tabs.shared.context import Context
+from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.problems import TuneboardError
 from backend.contract.launching import recipes as contract
 
 MAX_DATA = 6  # stages of one recipe with data sets that the page shows
 FIRST = "chat_domain_sft"
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(context: Context) -> Any:
@@ -82,16 +82,7 @@ def _side(texts: Texts) -> dict[str, Any]:
         gr.Button, {"value": "recipes.start"}, variant="primary", elem_id="recipe-start"
     )
     told = answer.draw(texts, start, "recipe-answer")
-    problems = texts.make(
-        gr.Textbox,
-        {"label": "start.problems"},
-        visible=False,
-        interactive=False,
-        lines=1,
-        max_lines=8,
-        elem_id="recipe-problems",
-        elem_classes="problems",
-    )
+    problems = message.start_problems(texts, "recipe-problems")
     commands = texts.make(
         gr.Code,
         {"label": "recipes.commands"},

@@ -15,13 +15,13 @@ from app.services.page import presets
 from app.services.runs.run_text import plain
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
+from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import format_value
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.home import saves
 
 CHOSEN = ("model_name_or_path", "finetuning_type")  # what the other values were chosen for
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)

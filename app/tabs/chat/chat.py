@@ -15,6 +15,7 @@ from app.tabs.chat import chat_feedback, plain_chatbot
 from app.tabs.chat.plain_chatbot import PlainChatbot
 from app.tabs.shared import message
 from app.tabs.shared.context import Context, in_turn
+from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import judged, resolved
 from backend.contract.base import boundary
 from backend.contract.base.home import home, relative
@@ -28,7 +29,6 @@ OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
 START = {"max_new_tokens": 512}
 ROLES = [("chat.role_user", "user"), ("chat.role_observation", chat_turns.RESULT)]
 DRAW_S = 0.15  # a browser that draws each token of a small model has no time for Stop
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 History = list[dict[str, Any]]
 
 

@@ -11,6 +11,7 @@ from app.i18n import Texts, t
 from app.services.chat import chat_turns, feedback
 from app.services.chat.chat_turns import Turn
 from app.tabs.shared import message
+from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import DataError, Problem, TuneboardError, UsageError
 
 KINDS = [(f"keep.kind.{kind}", kind) for kind in ("kto", "sft", "preference")]
@@ -64,7 +65,6 @@ def wire(kept: dict[str, Any], parts: dict[str, Any], lang: Any) -> None:
     """The thumbs of both columns and the two buttons add, change and take out rows."""
     boxes = [lang, kept["name"], kept["kind"], parts["system"], parts["tools"]]
     columns = [parts[side] for side in SIDES]
-    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     def thumb(history: History, event: gr.LikeData, *given: str) -> Any:
         return _told(Setting(*given), lambda held: _judged(held, history, event))
@@ -74,8 +74,8 @@ def wire(kept: dict[str, Any], parts: dict[str, Any], lang: Any) -> None:
         return _told(Setting(*given), lambda held: _preferred(held, *pair))
 
     for side, column in zip(SIDES, columns, strict=True):
-        column.like(thumb, [column, *boxes], kept["note"], **hidden)
-        kept[side].click(partial(choose, side), [*columns, *boxes], kept["note"], **hidden)
+        column.like(thumb, [column, *boxes], kept["note"], **QUIET)
+        kept[side].click(partial(choose, side), [*columns, *boxes], kept["note"], **QUIET)
 
 
 def _told(held: Setting, change: Any) -> Any:

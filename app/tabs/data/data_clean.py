@@ -10,10 +10,9 @@ from app.services.data import cleaning, row_html
 from app.services.data.cleaning import STEPS, Job, Told
 from app.tabs.data import dataset_preview
 from app.tabs.shared.context import Context
-from app.tabs.shared.late import hide_late
+from app.tabs.shared.wiring import QUIET, hide_late
 from backend.contract.base.problems import TuneboardError
 
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 NEAR, RATIO, SEED = 0.8, 0.1, 42
 NARROW = 200  # pixels
 SHOWN = {"start", "stop", "bar", "said", "not_in"}  # what is not typed, or offered anew

@@ -11,13 +11,13 @@ from app.i18n import Texts, t
 from app.services.data import datasets, mapping, upload_folder, uploads
 from app.services.data.datasets import Coming
 from app.tabs.shared import message
+from app.tabs.shared.wiring import QUIET
 from backend.contract.base.home import find
 from backend.contract.base.problems import TuneboardError
 from backend.contract.registry.dataset_info import HUBS
 
 SOURCES = ("upload", "path", "hub")
 POLL_S = 0.25
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 Parts = dict[str, Any]
 Update = dict[str, Any]

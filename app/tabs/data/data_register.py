@@ -10,7 +10,8 @@ from app.i18n import t
 from app.services.data import datasets, mapping, row_html
 from app.services.data.datasets import Coming
 from app.tabs.data import dataset_preview
-from app.tabs.data.data_in import QUIET, Chosen, Parts, Place, Update, fields, hidden, problem
+from app.tabs.data.data_in import Chosen, Parts, Place, Update, fields, hidden, problem
+from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import TuneboardError
 
 POLL_S = 0.25

@@ -13,11 +13,11 @@ from app.services.runs import drafts
 from app.services.runs.drafts import Draft
 from app.tabs.data import dataset_preview
 from app.tabs.data.data_view import SHOW_ROWS
+from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import DataError, Problem, TuneboardError
 
 BOXES = 8  # columns that are edited each in a box of its own
 ACTS = ("previous", "next", "change", "delete", "add", "undo")
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 Parts = dict[str, Any]
 Update = dict[str, Any]

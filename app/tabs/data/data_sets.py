@@ -11,14 +11,13 @@ from app.services.data import datasets, mapping, row_html, set_list
 from app.tabs.data import data_view, dataset_preview
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
-from app.tabs.shared.late import hide_late
+from app.tabs.shared.wiring import QUIET, hide_late
 from backend.contract.base.problems import TuneboardError
 from backend.contract.registry import registry
 
 READING = ("stage", "cutoff_len", "packing", "per_device_train_batch_size")
 WIDTHS = ("20%", "18%", "10%", "28%", "24%")
 FOUND_WIDTHS = ("10%", "16%", "56%", "18%")
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 FORGET = """(name) => [
     {__type__: 'update', visible: false},
     {__type__: 'update', visible: false},

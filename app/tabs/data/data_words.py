@@ -13,10 +13,9 @@ from app.tabs.data import dataset_preview
 from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
+from app.tabs.shared.wiring import QUIET
 from backend.contract.base.home import output, relative
 from backend.contract.runs import run_folder
-
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(context: Context, train: Form, dataset_dir: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.form import Form, problem_lines
-from app.tabs.shared import answer
+from app.tabs.shared import answer, message
 from app.tabs.shared.context import Context
 from backend.contract.arguments.arguments import judged, resolved
 from backend.contract.arguments.command import PROGRAM, Command
@@ -46,16 +46,7 @@ class Launcher:
             gr.Button, {"value": f"start.{self.task}"}, variant="primary", elem_id=f"{prefix}start"
         )
         self.answer = answer.draw(texts, self.start, f"{prefix}answer")
-        self.problems = texts.make(
-            gr.Textbox,
-            {"label": "start.problems"},
-            visible=False,
-            interactive=False,
-            lines=1,
-            max_lines=8,
-            elem_id=f"{prefix}problems",
-            elem_classes="problems",
-        )
+        self.problems = message.start_problems(texts, f"{prefix}problems")
         self.command = texts.make(
             gr.Code,
             {"label": "start.command"},

@@ -11,6 +11,7 @@ from app.form import Form, problem_lines
 from app.i18n import Texts, say, t
 from app.services.runs import run_text, runs
 from app.tabs.shared import message
+from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import judged
 from backend.contract.arguments.field import Values
 from backend.contract.base.problems import Problem, TuneboardError, errors
@@ -28,7 +29,6 @@ FIELDS = (
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
 )
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from app.tabs.shared import message
 from app.tabs.shared.answer import Answer
 from app.tabs.shared.clock import News
 from app.tabs.shared.context import Context
+from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import TuneboardError
 from backend.contract.launching import launch
 
@@ -25,7 +26,6 @@ LOG_LINES = 12
 KIND_TEXTS = [(f"chart.kind.{kind}", kind) for kind in charts.KINDS]
 HIDDEN = {"visible": False}
 WITH_TRAININGS = ("train", "runs")  # panels that show trainings
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)

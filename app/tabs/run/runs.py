@@ -11,11 +11,11 @@ from app.services.runs import run_text, runs
 from app.tabs.run import run_panel
 from app.tabs.run.run_panel import Panel
 from app.tabs.shared.context import Context
+from app.tabs.shared.wiring import QUIET
 from backend.contract.runs.run_folder import RunView
 
 COLUMNS = ("name", "state", "kind", "model", "method", "steps", "loss", "created")
 WIDTHS = ("19%", "11%", "9%", "17%", "10%", "11%", "9%", "14%")
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 Table = list[list[str]]
 
 

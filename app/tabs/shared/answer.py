@@ -16,10 +16,10 @@ from app.i18n import Texts, languages, t
 from app.services.runs import runs
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
+from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import Problem
 
 IN_WAY = "run_in_way"
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 # Only where it is shown: each change of what is visible lays out the whole page.
 FORGET = "() => document.querySelector('#%s') ? [{__type__: 'update', visible: false}] : []"
 FREE = """() => [

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from app.services.data.extra import BOX
+from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.foreign import ALIASES
 
@@ -20,7 +21,6 @@ SECRETS = [
     *(alias for alias, name in ALIASES.items() if FIELDS[name].secret),
 ]
 FREE = [BOX, *SECRETS]  # the box in which one may be typed, and what it must not name
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 Boxes = dict[str, Any]
 Put = Callable[[Boxes], Boxes]

@@ -18,6 +18,20 @@ def problem(texts: Texts, elem_id: str, *classes: str) -> Any:
     return _box(texts, "label.problem", elem_id, **look)
 
 
+def start_problems(texts: Texts, elem_id: str) -> Any:
+    """The box above a command for what keeps it from being started; its label is seen."""
+    return texts.make(
+        gr.Textbox,
+        {"label": "start.problems"},
+        visible=False,
+        interactive=False,
+        lines=1,
+        max_lines=8,
+        elem_id=elem_id,
+        elem_classes="problems",
+    )
+
+
 def _box(texts: Texts, label: str, elem_id: str, **look: Any) -> Any:
     return texts.make(
         gr.Textbox,
