@@ -1,11 +1,11 @@
 """python -m app (= tuneboard webui): options, then serve until Ctrl-C."""
 
-import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from app.services.data import upload_folder, uploads
@@ -21,9 +21,10 @@ from app.settings import (
     upload_limit,
 )
 from backend.contract.base import boundary
+from backend.contract.base.command_parser import CommandParser
 from backend.contract.base.home import prepare, saves
 from backend.contract.base.problems import Problem, TuneboardError, UsageError
-from backend.contract.base.texts import t
+from backend.contract.base.texts import DEFAULT_LANGUAGE, t
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 
@@ -53,22 +54,23 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def webui_parser(given: Mapping[str, str], lang: str = DEFAULT_LANGUAGE) -> CommandParser:
+    """The parser of `tuneboard webui`; its defaults are what the environment gives."""
+    parser = CommandParser("webui", "--port 7861", lang=lang)
+    parser.add("--host", default=given.get("host", "127.0.0.1"), metavar="ADDRESS")
+    parser.add("--port", default=given.get("port", "7860"), metavar="PORT")
+    parser.add("--root-path", default=given.get("root_path", ""), metavar="PATH")
+    parser.add("--allowed-host", action="append", default=[], metavar="NAME")
+    parser.add("--allowed-path", action="append", default=[], metavar="FOLDER")
+    parser.add("--trusted-proxy", action="append", default=[], metavar="ADDRESS")
+    parser.add("--stop-runs", action="store_true")
+    return parser
+
+
 def options(argv: list[str]) -> Settings:
     """Settings from options, else from the environment, else the defaults."""
     given = from_environment()
-    parser = argparse.ArgumentParser(prog="tuneboard webui", description=t("webui.description"))
-    parser.add_argument("--host", default=given.get("host", "127.0.0.1"), help=t("webui.host"))
-    parser.add_argument("--port", default=given.get("port", "7860"), help=t("webui.port"))
-    parser.add_argument(
-        "--root-path", default=given.get("root_path", ""), help=t("webui.root_path")
-    )
-    parser.add_argument("--allowed-host", action="append", default=[], help=t("webui.allowed_host"))
-    parser.add_argument("--allowed-path", action="append", default=[], help=t("webui.allowed_path"))
-    parser.add_argument(
-        "--trusted-proxy", action="append", default=[], help=t("webui.trusted_proxy")
-    )
-    parser.add_argument("--stop-runs", action="store_true", help=t("webui.stop_runs"))
-    chosen = parser.parse_args(argv)
+    chosen = webui_parser(given).parse(argv)
     hosts = [*chosen.allowed_host, *given.get("allowed_hosts", "").split(",")]
     paths = [*chosen.allowed_path, *given.get("allowed_paths", "").split(os.pathsep)]
     if not chosen.port.isdigit() or not 1 <= int(chosen.port) <= 65_535:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import yaml
 
-from backend.__main__ import _values
+from backend.cli.tasks import parse_values
 from backend.contract.base.home import prepare
 from backend.contract.base.problems import TuneboardError
 
@@ -138,7 +138,7 @@ class Examples:
         heard = StringIO()
         try:
             with redirect_stderr(heard):
-                _values(*self.words(name))
+                parse_values(*self.words(name))
         except TuneboardError as error:
             return Result("refused", tuple(self._plain(one.text()) for one in error.problems))
         return Result("accepted", self._idle(heard.getvalue()))

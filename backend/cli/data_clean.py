@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from backend.cleaning.report import Report
 from backend.cleaning.run import Job, clean, split
-from backend.cleaning.steps import NEAR, Asked, Count
-from backend.cli.data_options import Options, say_json
+from backend.cleaning.steps import Asked, Count
+from backend.cli.data_words import say_json
 from backend.contract.arguments.arguments import from_argv, resolved
 from backend.contract.base.printed import say
 from backend.contract.base.problems import Problem, UsageError, errors
@@ -22,42 +22,32 @@ from backend.contract.preflight import installation
 from backend.contract.registry.dataset_info import SUFFIXES, kind
 from backend.contract.runs import run_names
 
-RATIO = 0.1
-SEED = 42
 
-
-def clean_set(words: list[str]) -> int:
+def clean_set(options: Namespace) -> int:
     """`clean NAME --into NEW [steps]`: 0, or 2 where no step is chosen. Raises TuneboardError."""
-    given, more = _clean_options().parse_known_args(words)
-    asked = Asked(**{name: getattr(given, name) for name in Asked.__dataclass_fields__})
-    counter = partial(_counter, given, more) if asked.by_tokens else None
-    if more and counter is None:
-        raise _usage("clean", t("data.clean.unknown", words=" ".join(more)[:200]))
+    asked = Asked(**{name: getattr(options, name) for name in Asked.__dataclass_fields__})
+    counter = partial(_counter, options) if asked.by_tokens else None
+    if options.more and counter is None:
+        raise _usage("clean", t("data.clean.unknown", words=" ".join(options.more)[:200]))
     _check(asked)
     with _ending():
-        report = clean(_job(given), given.into, asked, counter)
-    _tell([report], given)
+        report = clean(_job(options), options.into, asked, counter)
+    _tell([report], options)
     return 0
 
 
-def split_set(words: list[str]) -> int:
+def split_set(options: Namespace) -> int:
     """`split NAME [--ratio 0.1] [--seed 42] [--names a,b]`. Raises DataError, UsageError."""
-    options = Options("split")
-    _common(options)
-    options.add_argument("--ratio", type=float, default=RATIO)
-    options.add_argument("--seed", type=int, default=SEED)
-    options.add_argument("--names")
-    given = options.parse_args(words)
-    base = _base(given.name)
-    names = (given.names or f"{base}_train,{base}_test").split(",")
+    base = _base(options.name)
+    names = (options.names or f"{base}_train,{base}_test").split(",")
     if len(names) != 2:
         raise _usage("split", t("data.split.names"))
-    if not 0 < given.ratio < 1:
+    if not 0 < options.ratio < 1:
         raise _usage("split", t("data.split.ratio"))
     first, second = (name.strip() for name in names)
     with _ending():
-        reports = split(_job(given), (first, second), given.ratio, given.seed)
-    _tell(list(reports), given)
+        reports = split(_job(options), (first, second), options.ratio, options.seed)
+    _tell(list(reports), options)
     return 0
 
 
@@ -65,27 +55,6 @@ def _base(name: str) -> str:
     """What new names are made of: the set's name, of a file its own without endings."""
     last = Path(name).name
     return last.split(".")[0] if kind(last) in SUFFIXES else last
-
-
-def _clean_options() -> Options:
-    options = Options("clean")
-    _common(options)
-    options.add_argument("--into", required=True)
-    options.add_argument("--tidy", action="store_true")
-    options.add_argument("--drop", default="")
-    options.add_argument("--keep", default="")
-    options.add_argument("--min_answer", type=int)
-    options.add_argument("--min_tokens", type=int)
-    options.add_argument("--max_tokens", type=int)
-    options.add_argument("--not_in", default="")
-    options.add_argument("--exact", action="store_true")
-    options.add_argument("--near", type=float, nargs="?", const=NEAR)
-    return options
-
-
-def _common(options: Options) -> None:
-    options.add_argument("name")
-    options.add_argument("--overwrite", action="store_true")
 
 
 def _check(asked: Asked) -> None:
@@ -101,10 +70,10 @@ def _check(asked: Asked) -> None:
         raise _usage("clean", t("data.clean.tokens"))
 
 
-def _counter(given: Namespace, more: list[str], stage: str) -> Count:
+def _counter(options: Namespace, stage: str) -> Count:
     """What counts the tokens of rows, from further arguments of train. Raises as these do."""
-    words = ["--stage", stage, "--dataset", given.name, "--dataset_dir", given.dataset_dir, *more]
-    values, problems = from_argv(words, "train")
+    words = ["--stage", stage, "--dataset", options.name, "--dataset_dir", options.dataset_dir]
+    values, problems = from_argv([*words, *options.more], "train")
     if errors(problems):
         raise UsageError(*errors(problems))
     values, _ = run_names.resolve(values)
@@ -117,14 +86,14 @@ def _counter(given: Namespace, more: list[str], stage: str) -> Count:
     return Counter(arguments)
 
 
-def _job(given: Namespace) -> Job:
-    shown = _progress if sys.stderr.isatty() and not given.json else None
-    progress = _numbers if given.progress else shown
-    return Job(given.name, given.dataset_dir, given.overwrite, progress)
+def _job(options: Namespace) -> Job:
+    shown = _progress if sys.stderr.isatty() and not options.json else None
+    progress = _numbers if options.progress else shown
+    return Job(options.name, options.dataset_dir, options.overwrite, progress)
 
 
-def _tell(reports: list[Report], given: Namespace) -> None:
-    if given.json:
+def _tell(reports: list[Report], options: Namespace) -> None:
+    if options.json:
         told = [one.to_json() for one in reports]
         say_json(told[0] if len(told) == 1 else told)
         return
@@ -161,4 +130,4 @@ def _numbers(done: int, total: int) -> None:
 
 def _usage(command: str, reason: str) -> UsageError:
     params = {"command": f"tuneboard data {command}", "reason": reason}
-    return UsageError(Problem(code="data_usage", params=params))
+    return UsageError(Problem(code="command_usage", params=params))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from backend.cli.data_options import Options, say_json
+from backend.cli.data_words import PLACES, say_json
 from backend.contract.base.printed import say
 from backend.contract.base.problems import DataError, Params, Problem, UsageError
 from backend.contract.base.texts import t
@@ -18,67 +18,44 @@ from backend.datafiles.layouts import COLUMNS
 from backend.datafiles.samples import require_readable, sample
 from backend.datafiles.turns import OPENAI
 
-PLACES = ("subset", "split", "folder")  # of a set on a hub
 LEAST = 0.5  # confidence with which a proposal is taken without being asked for
 
 
-def register_set(words: list[str]) -> int:
+def register_set(options: Namespace) -> int:
     """`register FILE|--hub ID --name X [...]`. Raises UsageError, DataError, DiskFullError."""
-    given = _options().parse_args(words)
-    if bool(given.file) == bool(given.hub):
+    if bool(options.file) == bool(options.hub):
         raise _usage(t("data.register.one_place"))
-    name = given.name or _name(given)
-    registry.judged(name, {"file_name": "x"}, given.dataset_dir)
-    found, example = (_on_hub(given), None) if given.hub else _local(given)
-    doubts = [] if given.anyway else _unreadable(given) or _doubts(found, example)
+    name = options.name or _name(options)
+    registry.judged(name, {"file_name": "x"}, options.dataset_dir)
+    found, example = (_on_hub(options), None) if options.hub else _local(options)
+    doubts = [] if options.anyway else _unreadable(options) or _doubts(found, example)
     if not doubts:
-        registry.register(name, found.entry, given.dataset_dir, overwrite=given.overwrite)
-    _tell(name, found, example, given.json, registered=not doubts)
+        registry.register(name, found.entry, options.dataset_dir, overwrite=options.overwrite)
+    _tell(name, found, example, options.json, registered=not doubts)
     if doubts:
         raise DataError(*doubts)
     return 0
 
 
-def remove_set(words: list[str]) -> int:
+def remove_set(options: Namespace) -> int:
     """`remove NAME`: the entry goes, the files stay. Raises DataError."""
-    options = Options("remove")
-    options.add_argument("name")
-    given = options.parse_args(words)
-    registry.remove(given.name, given.dataset_dir)
-    if given.json:
-        say_json({"removed": given.name})
+    registry.remove(options.name, options.dataset_dir)
+    if options.json:
+        say_json({"removed": options.name})
     else:
-        say(t("data.removed", name=given.name))
+        say(t("data.removed", name=options.name))
     return 0
 
 
-def _options() -> Options:
-    options = Options("register")
-    options.add_argument("file", nargs="?")
-    options.add_argument("--name")
-    options.add_argument("--formatting", choices=("alpaca", "sharegpt", "openai"))
-    options.add_argument("--column", action="append", default=[])
-    options.add_argument("--tag", action="append", default=[])
-    options.add_argument("--ranking", action="store_true")
-    options.add_argument("--num_samples", type=int)
-    options.add_argument("--overwrite", action="store_true")
-    options.add_argument("--anyway", action="store_true")
-    options.add_argument("--hub")
-    options.add_argument("--hub_name", choices=tuple(HUBS), default="huggingface")
-    for place in PLACES:
-        options.add_argument(f"--{place}")
-    return options
-
-
-def _name(given: Namespace) -> str:
+def _name(options: Namespace) -> str:
     """The name that a file or id suggests: without folder and endings."""
-    last = Path(str(given.file or given.hub)).name
+    last = Path(str(options.file or options.hub)).name
     return last.split(".")[0] or last
 
 
-def _local(given: Namespace) -> tuple[Proposal, Example]:
+def _local(options: Namespace) -> tuple[Proposal, Example]:
     """The entry of a file or folder: as told, else as proposed, with its first row rendered."""
-    path, told = Path(given.file), _told(given)
+    path, told = Path(options.file), _told(options)
     if told:
         first = sample(entering.file_of(path))
         kind = entering.kind_of(told)
@@ -88,15 +65,15 @@ def _local(given: Namespace) -> tuple[Proposal, Example]:
     example = entering.example(found.entry, first, found.stage)
     if example.problem and example.problem.code == "columns_missing":
         raise DataError(example.problem)
-    place = {"file_name": entering.place(path, given.dataset_dir)}
-    return replace(found, entry={**place, **found.entry, **_count(given)}), example
+    place = {"file_name": entering.place(path, options.dataset_dir)}
+    return replace(found, entry={**place, **found.entry, **_count(options)}), example
 
 
-def _unreadable(given: Namespace) -> list[Problem]:
+def _unreadable(options: Namespace) -> list[Problem]:
     """What is wrong with a file in which a row further on cannot be read."""
-    if given.file:
+    if options.file:
         try:
-            require_readable(entering.file_of(Path(given.file)))
+            require_readable(entering.file_of(Path(options.file)))
         except DataError as error:
             return list(error.problems)
     return []
@@ -114,28 +91,31 @@ def _doubts(found: Proposal, example: Example | None) -> list[Problem]:
     return doubts
 
 
-def _count(given: Namespace) -> Entry:
-    return {} if given.num_samples is None else {"num_samples": given.num_samples}
+def _count(options: Namespace) -> Entry:
+    return {} if options.num_samples is None else {"num_samples": options.num_samples}
 
 
-def _on_hub(given: Namespace) -> Proposal:
+def _on_hub(options: Namespace) -> Proposal:
     """The entry of a set on a hub, which is asked for it. Raises DataError where it has none."""
     from backend.data.hub import known
 
-    if not known(given.hub, given.hub_name):
-        raise DataError(Problem(code="dataset_hub_unreachable", params={"name": given.hub}))
-    places = {place: getattr(given, place) for place in PLACES if getattr(given, place)}
-    entry = {HUBS[given.hub_name]: given.hub, **_told(given), **places, **_count(given)}
+    if not known(options.hub, options.hub_name):
+        raise DataError(Problem(code="dataset_hub_unreachable", params={"name": options.hub}))
+    places = {place: getattr(options, place) for place in PLACES if getattr(options, place)}
+    entry = {HUBS[options.hub_name]: options.hub, **_told(options), **places, **_count(options)}
     return Proposal(entry, entering.kind_of(entry), 1.0)
 
 
-def _told(given: Namespace) -> Entry:
+def _told(options: Namespace) -> Entry:
     """The layout that the options say; {} where they say none."""
-    columns, tags = _pairs(given.column, (*COLUMNS, "messages")), _pairs(given.tag, tuple(OPENAI))
-    if not (columns or tags or given.formatting or given.ranking):
+    columns, tags = (
+        _pairs(options.column, (*COLUMNS, "messages")),
+        _pairs(options.tag, tuple(OPENAI)),
+    )
+    if not (columns or tags or options.formatting or options.ranking):
         return {}
-    formatting = given.formatting or ("sharegpt" if columns.get("messages") else "alpaca")
-    return entry_for(columns, formatting=formatting, tags=tags, ranking=given.ranking)
+    formatting = options.formatting or ("sharegpt" if columns.get("messages") else "alpaca")
+    return entry_for(columns, formatting=formatting, tags=tags, ranking=options.ranking)
 
 
 def _pairs(words: list[str], known: tuple[str, ...]) -> dict[str, str]:
@@ -167,4 +147,4 @@ def _tell(
 
 def _usage(reason: str) -> UsageError:
     params = {"command": "tuneboard data register", "reason": reason}
-    return UsageError(Problem(code="data_usage", params=params))
+    return UsageError(Problem(code="command_usage", params=params))

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from backend import datafiles
-from backend.cli.data_options import Options, say_json
+from backend.cli.data_words import say_json
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.printed import one_line, say
 from backend.contract.base.problems import DataError, Problem, UsageError
@@ -14,8 +14,7 @@ from backend.contract.base.texts import t
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import index, values
-from backend.datafiles.check import LONG, Checking, Progress, Report, check
-from backend.datafiles.layouts import WANTED
+from backend.datafiles.check import Checking, Progress, Report, check
 
 SHOWN = 10  # rows of a preview
 POLL_S = 0.2
@@ -23,11 +22,10 @@ SOON_S, LINE_S = 1.0, 10.0
 SEARCH_S = 3600.0
 
 
-def list_sets(words: list[str]) -> int:
+def list_sets(options: Namespace) -> int:
     """`list`: every entry with its place and what is wrong with it. Raises DataError."""
-    given = Options("list").parse_args(words)
-    found = [_listed(entry) for entry in dataset_info.entries(given.dataset_dir).values()]
-    if given.json:
+    found = [_listed(entry) for entry in dataset_info.entries(options.dataset_dir).values()]
+    if options.json:
         say_json(found)
         return 0
     for row in found:
@@ -41,47 +39,35 @@ def list_sets(words: list[str]) -> int:
     return 0
 
 
-def check_set(words: list[str]) -> int:
+def check_set(options: Namespace) -> int:
     """`check NAME`: 0 where training takes every row, else 3. Raises DataError, UsageError."""
-    options = Options("check")
-    _set_option(options)
-    options.add_argument("--stage", choices=tuple(WANTED), default="")
-    options.add_argument("--strict", action="store_true")
-    options.add_argument("--strict_turns", action="store_true")
-    options.add_argument("--max_chars", type=int, default=LONG)
-    given = options.parse_args(words)
-    entry = dataset_info.find(_named(given), given.dataset_dir, to_learn=False)
+    entry = dataset_info.find(_named(options), options.dataset_dir, to_learn=False)
     parts = None if entry.path else _fetched(entry)
     shown = _progress if sys.stderr.isatty() else _progress_in_lines(time.monotonic())
-    progress = _numbers if given.progress else shown
-    strict = (given.strict, given.strict_turns)
-    how = Checking(given.stage, *strict, given.max_chars, progress)
+    progress = _numbers if options.progress else shown
+    strict = (options.strict, options.strict_turns)
+    how = Checking(options.stage, *strict, options.max_chars, progress)
     report = check(entry, how, parts)
-    if given.json:
+    if options.json:
         say_json(report.to_json())
     else:
         _tell(report)
     return 0 if report.good else DataError.exit_code
 
 
-def preview_set(words: list[str]) -> int:
+def preview_set(options: Namespace) -> int:
     """`preview NAME [--rows 0:10] [--search words]`. Raises DataError, UsageError."""
-    options = Options("preview")
-    _set_option(options)
-    options.add_argument("--rows")
-    options.add_argument("--search")
-    given = options.parse_args(words)
-    name = _named(given)
-    entry = dataset_info.find(name, given.dataset_dir, to_learn=False)
+    name = _named(options)
+    entry = dataset_info.find(name, options.dataset_dir, to_learn=False)
     parts = datafiles.files(entry.path) if entry.path else _fetched(entry)
-    first, last = _range(given.rows)
-    if given.search:
-        hits, onward = datafiles.search(parts, given.search, first, last - first, SEARCH_S)
+    first, last = _range(options.rows)
+    if options.search:
+        hits, onward = datafiles.search(parts, options.search, first, last - first, SEARCH_S)
         found = [(hit.number, hit.row) for hit in hits]
     else:
         rows = _page(parts, first, last - first)
         found, onward = list(enumerate(rows, first)), first + len(rows)
-    if given.json:
+    if options.json:
         rows_ = [{"number": number, "row": row} for number, row in found]
         say_json({"name": name, "rows": rows_, "next": onward})
         return 0
@@ -103,17 +89,11 @@ def _fetched(entry: Entry) -> list[Path]:
     return parts
 
 
-def _set_option(options: Options) -> None:
-    """A data set: by its place among the words, or as --dataset."""
-    options.add_argument("name", nargs="?")
-    options.add_argument("--dataset")
-
-
-def _named(given: Namespace) -> str:
-    if bool(given.name) == bool(given.dataset):
+def _named(options: Namespace) -> str:
+    if bool(options.name) == bool(options.dataset):
         params = {"command": "tuneboard data", "reason": t("data.one_set")}
-        raise UsageError(Problem(code="data_usage", params=params))
-    return str(given.name or given.dataset)
+        raise UsageError(Problem(code="command_usage", params=params))
+    return str(options.name or options.dataset)
 
 
 def _listed(entry: Entry) -> dict[str, object]:
@@ -153,7 +133,7 @@ def _range(rows: str | None) -> tuple[int, int]:
     first, colon, last = (rows or f"0:{SHOWN}").partition(":")
     if not (colon and first.isdecimal() and last.isdecimal() and int(first) < int(last)):
         params = {"command": "tuneboard data preview", "reason": t("data.preview.range")}
-        raise UsageError(Problem(code="data_usage", params=params))
+        raise UsageError(Problem(code="command_usage", params=params))
     return int(first), int(last)
 
 

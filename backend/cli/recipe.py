@@ -8,9 +8,10 @@ import datetime
 import os
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 
-from backend.cli.terminal import DRY_RUN, copy, follow
+from backend.cli.terminal import copy, follow, stop
 from backend.contract.arguments.arguments import judged, pairs
 from backend.contract.base.files import dump, write_atomic
 from backend.contract.base.home import prepare, saves
@@ -27,7 +28,6 @@ from backend.contract.launching import launch, recipes
 from backend.contract.launching.launch import RECIPES
 from backend.contract.launching.recipes import Plan, Step
 from backend.contract.models.model_folder import local
-from backend.contract.reference import asks_for_help
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView, State
 from backend.running.failures import Stopped, run_worker
@@ -35,20 +35,28 @@ from backend.running.failures import Stopped, run_worker
 POLL_S = 0.2
 
 
-def main(words: list[str]) -> int:
-    """`tuneboard recipe [NAME | file.yaml | stop GROUP | resume GROUP] [...]`; the exit code."""
+def run_recipe(options: Namespace) -> int:
+    """`tuneboard recipe [NAME | file.yaml] [...]`: list, show or start; or, as the child of a
+    supervisor, bring a group to its end. Raises TuneboardError."""
     if os.environ.get("TUNEBOARD_RUN"):
         folder = Path(os.environ["TUNEBOARD_RUN"])
         return run_worker(lambda: conduct(folder), folder)
-    if asks_for_help(words):
-        say(t("recipe.usage"))
-        return 0
-    if not words:
+    if not options.words:
         return _list()
     prepare()
-    if words[0] in {"stop", "resume"} and len(words) == 2:
-        return _act(words[0], _group(words[1]))
-    return _start(words)
+    return _start(options)
+
+
+def stop_group(options: Namespace) -> int:
+    """`tuneboard recipe stop GROUP`. Raises UsageError."""
+    return stop(_group(options.group))
+
+
+def resume_group(options: Namespace) -> int:
+    """`tuneboard recipe resume GROUP`: go on at the stage that it ended in. Raises UsageError."""
+    folder = _group(options.group)
+    launch.resume(folder)
+    return follow(folder)
 
 
 def conduct(folder: Path) -> None:
@@ -133,20 +141,18 @@ def title(name: str) -> str:
     return t(key) if has(key) else recipes.read(name).description
 
 
-def _start(words: list[str]) -> int:
-    dry = bool(DRY_RUN & set(words))
-    source, *rest = [word for word in words if word not in DRY_RUN] or [""]
-    given, problems = pairs(rest)
-    recipe = recipes.read(source)
-    name = str(given.pop("name", "") or f"{recipe.name}_{_now()}")
-    plan = recipes.plan(recipe, name, given)
+def _start(options: Namespace) -> int:
+    arguments, problems = pairs(options.more)
+    recipe = recipes.read(options.recipe or "")
+    name = str(options.name or arguments.pop("name", "") or f"{recipe.name}_{_now()}")
+    plan = recipes.plan(recipe, name, arguments)
     problems += recipes.check(plan)
     errors = [problem for problem in problems if not problem.notice]
     if errors:
         raise UsageError(*errors)
     for notice in problems:
         say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
-    if dry:
+    if options.dry_run:
         say(shown(plan))
         return 0
     launch.start_recipe(plan.folder, plan.text(), plan.command)
@@ -156,15 +162,6 @@ def _start(words: list[str]) -> int:
 def shown(plan: Plan) -> str:
     """The commands of all stages, a line each."""
     return "\n".join(step.command.shell() for step in plan.steps)
-
-
-def _act(action: str, folder: Path) -> int:
-    if action == "resume":
-        launch.resume(folder)
-        return follow(folder)
-    done = launch.stop(folder)
-    say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
-    return 0
 
 
 def _group(word: str) -> Path:

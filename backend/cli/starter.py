@@ -6,7 +6,6 @@ target, which is renamed when it is whole: a fetch that fails or is stopped leav
 is killed leaves what the next one removes.
 """
 
-import argparse
 import hashlib
 import os
 import re
@@ -15,6 +14,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -66,11 +66,9 @@ Its answers are a little worse than those of the original weights. It understand
 Progress = Callable[[str, float], None]  # name of the step, and how much of it is done (0 to 1)
 
 
-def main(argv: list[str]) -> int:
-    """Fetch the model as the command line says; its folder is the last line on stdout."""
-    parser = argparse.ArgumentParser(prog="tuneboard starter", description=t("starter.description"))
-    parser.add_argument("--dir", default=str(saves() / "models"), help=t("starter.dir"))
-    folder = output(parser.parse_args(argv).dir)
+def fetch_starter(options: Namespace) -> int:
+    """Fetch the model into the folder that is asked for; its own is the last line on stdout."""
+    folder = output(options.dir or str(saves() / "models"))
     installation.require_worker()
     signal.signal(signal.SIGTERM, _end)
     try:

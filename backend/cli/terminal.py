@@ -1,17 +1,16 @@
 """Runs in a terminal: follow one until it ends, list them, stop and resume them."""
 
 import json
-import platform
 import signal
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
+from argparse import Namespace
 from pathlib import Path
 from typing import TextIO
 
 from backend.contract.arguments.arguments import judged, pairs
 from backend.contract.arguments.field import Values
-from backend.contract.base.home import home, looked_in, relative, saves
+from backend.contract.base.home import looked_in, relative, saves
 from backend.contract.base.printed import one_line, say
 from backend.contract.base.problems import Problem, RunFolderError, UsageError
 from backend.contract.base.texts import t
@@ -22,19 +21,7 @@ from backend.contract.runs import resumed_run, resuming, run_folder, run_names
 from backend.contract.runs.checkpoints import FOLDER
 from backend.contract.runs.run_folder import RunView
 
-PACKAGES = (
-    "tuneboard",
-    "torch",
-    "transformers",
-    "peft",
-    "trl",
-    "datasets",
-    "accelerate",
-    "gradio",
-    "bitsandbytes",
-)
 POLL_S = 0.2
-DRY_RUN = {"--dry-run", "--dry_run"}
 
 
 def follow(folder: Path, offset: int = 0) -> int:
@@ -121,51 +108,39 @@ def tell_resumption(values: Values, stream: TextIO | None = None) -> None:
         say("  ".join([*cells, row[-1]]).rstrip(), out)
 
 
-def resume(words: list[str]) -> int:
+def resume(options: Namespace) -> int:
     """`tuneboard resume RUN [argument=value ...] [--dry-run]`: go on, perhaps with other values."""
-    dry = bool(DRY_RUN & set(words))
-    words = [word for word in words if word not in DRY_RUN]
-    if not words or words[0].startswith("-"):
-        raise UsageError(Problem(code="resume_usage"))
-    folder, point = _run_and_checkpoint(words[0])
+    folder, point = _run_and_checkpoint(options.run)
     view = run_folder.read(folder)
     if not view.ended:
         raise RunFolderError(Problem(code="run_going_on", params={"path": str(folder)}))
-    given, problems = pairs(words[1:])
+    changes, problems = pairs(options.more)
     if point:
-        given = {resuming.FIELD: point, **given}
+        changes = {resuming.FIELD: point, **changes}
     values = None
     if view.task == "train":
-        values, wrong = resumed_run.arguments_of(view, given)
+        values, wrong = resumed_run.arguments_of(view, changes)
         values, notices = run_names.resolve(values)
         problems = judged(values, problems + wrong + notices, "train")
         if all(problem.notice for problem in problems):
-            tell_resumption(values, sys.stdout if dry else None)
+            tell_resumption(values, sys.stdout if options.dry_run else None)
             problems += check_paths(values, "train")
-    elif given:
+    elif changes:
         problems.append(Problem(code="resume_not_train", params={"path": str(folder)}))
     errors = [problem for problem in problems if not problem.notice]
     if errors:
         raise UsageError(*errors)
-    if dry:
+    if options.dry_run:
         return 0
     said = log_size(folder)
-    launch.resume(folder, values=values if given else None)
+    launch.resume(folder, values=values if changes else None)
     return follow(folder, said)
 
 
-def runs(words: list[str]) -> int:
-    """`tuneboard runs [--json]`, `tuneboard runs stop|resume|find FOLDER`."""
-    if words[:1] == ["find"] and len(words) == 2:
-        return _find(words[1])
-    if words[:1] == ["resume"]:
-        return resume(words[1:])
-    if words[:1] == ["stop"] and len(words) == 2:
-        return _stop(run_of(words[1]))
-    if words not in ([], ["--json"]):
-        raise UsageError(Problem(code="runs_usage"))
+def list_runs(options: Namespace) -> int:
+    """`tuneboard runs [--json]`: each run with its state."""
     views = run_folder.runs(saves())
-    if words:
+    if options.json:
         say(json.dumps([_row(view) for view in views], ensure_ascii=False, indent=2))
         return 0
     for view in views:
@@ -199,17 +174,23 @@ def _run_and_checkpoint(word: str) -> tuple[Path, str]:
     return (run_of(str(place.parent)), place.name) if is_point else (run_of(word), "")
 
 
-def _stop(folder: Path) -> int:
+def stop_run(options: Namespace) -> int:
+    """`tuneboard runs stop RUN`. Raises UsageError."""
+    return stop(run_of(options.run))
+
+
+def stop(folder: Path) -> int:
+    """Ask what is in a folder, a run or a group of them, to stop; returns the exit code."""
     done = launch.stop(folder)
     say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
     return 0
 
 
-def _find(word: str) -> int:
-    """List the runs in a folder from now on, wherever it lies."""
-    folder = local(word)
+def find_runs(options: Namespace) -> int:
+    """`tuneboard runs find FOLDER`: its runs are listed from now on. Raises UsageError."""
+    folder = local(options.folder)
     if not folder.is_dir():
-        raise UsageError(Problem(code="no_such_folder", params={"path": looked_in(word)}))
+        raise UsageError(Problem(code="no_such_folder", params={"path": looked_in(options.folder)}))
     new = launch.find_runs(folder)
     for path in new:
         say(str(path))
@@ -228,14 +209,3 @@ def _row(view: RunView) -> dict[str, object]:
         "silence": " ".join(notice.text() for notice in view.silence) or None,
         "created": view.created,
     }
-
-
-def environment() -> str:
-    """Versions and folders, for a report of a fault."""
-    lines = [f"python {platform.python_version()} on {platform.platform()}", f"home {home()}"]
-    for name in PACKAGES:
-        try:
-            lines.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            lines.append(f"{name} -")
-    return "\n".join(lines)

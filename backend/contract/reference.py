@@ -4,10 +4,8 @@ python -m backend.contract.reference write|check: `check` exits with 1 where doc
 the typed arguments (typed.py) are stale.
 """
 
-import re
 import sys
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from backend.contract.arguments import typed_fields
@@ -17,14 +15,13 @@ from backend.contract.arguments.fields import FIELDS, GROUPS
 from backend.contract.arguments.foreign import ALIASES, FOREIGN
 from backend.contract.arguments.foreign.answer import Foreign
 from backend.contract.base.files import write_atomic
+from backend.contract.base.printed import WIDTH, wrap
 from backend.contract.base.texts import DEFAULT_LANGUAGE, t
 from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME
 
 FILE = "docs/reference.md"
-WIDTH = 100
 INDENT = " " * 6
 PIPE = r"\|"  # within a cell of a table
-UNITS = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+|\s+")  # wide characters, words, gaps
 
 
 def reference() -> str:
@@ -59,19 +56,15 @@ def _answer(foreign: Foreign) -> Iterator[str]:
         yield text.removeprefix(":").strip().rstrip(".")
 
 
-def asks_for_help(words: Iterable[str]) -> bool:
-    """Whether a command is asked how it is used."""
-    return not {"-h", "--help"}.isdisjoint(words)
-
-
 def help_text(task: str, lang: str = DEFAULT_LANGUAGE) -> str:
     """What `tuneboard <task> --help` prints: arguments by group, at most 100 columns wide."""
     rows = fields_of(task)
-    lines = [t("reference.usage", lang, task=task), "", *_wrapped(t("reference.forms", lang), "")]
+    lines = [t("reference.usage", lang, task=task), "", t(f"command.{task}.about", lang)]
+    lines += ["", *wrap(t("reference.forms", lang))]
     for group in GROUPS:
         members = [row for row in rows if row.group == group]
         if members:
-            lines += ["", t(f"group.{group}", lang)]
+            lines += ["", f"{t(f'group.{group}', lang)}:"]
             lines += [line for row in members for line in _entry(row, task, lang)]
     return "\n".join(lines)
 
@@ -86,7 +79,8 @@ def _entry(row: Field, task: str, lang: str) -> list[str]:
     if row.secret:
         details.append(t("reference.secret", lang, name=row.to))
     text = t(f"field.{row.name}.help", lang) + t("reference.details", lang, all="; ".join(details))
-    return [f"  --{row.name} {row.kind.upper()}", *_wrapped(text, INDENT)]
+    lines = [f"{INDENT}{line}" for line in wrap(text, WIDTH - len(INDENT))]
+    return [f"  --{row.name} {row.kind.upper()}", *lines]
 
 
 def _head() -> list[str]:
@@ -137,21 +131,6 @@ def _limits(row: Field) -> str:
     if row.low is None or row.high is None:
         return ""
     return f"{row.low:.10g} – {row.high:.10g}"
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    """Lines of at most WIDTH columns; between wide (Chinese) characters a line may break, too."""
-    lines, line = [], indent
-    for unit in UNITS.findall(text):
-        if _columns(line + unit.rstrip()) > WIDTH:
-            lines.append(line.rstrip())
-            line = indent
-        line += unit if line != indent else unit.lstrip()
-    return [*lines, line.rstrip()]
-
-
-def _columns(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(mark) in {"W", "F"} else 1 for mark in text)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """Rows as the model will see them: `tuneboard data tokens`, `tuneboard data stats`, and the page's
 child.
 
-`python -m backend.data.inspection serve` answers requests, a JSON line each, until its standard
+`python -m backend.data.inspection` answers requests, a JSON line each, until its standard
 input ends or nothing was asked for IDLE_S:
 
     {"do": "tokens", "values": {...}, "first": 0, "count": 5}
@@ -16,6 +16,7 @@ import json
 import os
 import select
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
@@ -51,30 +52,14 @@ Opened = tuple[Template, str | None]  # the template, and the tokenizer's own as
 Progress = Callable[[int, int], None]
 
 
-def main(argv: list[str] | None = None) -> int:
-    """`serve`, `tokens ...` or `stats ...`; returns the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"tokens": tokens_command, "stats": stats_command}
-    if words == ["serve"]:
-        return serve()
-    try:
-        if not words or words[0] not in commands:
-            raise UsageError(Problem(code="inspection_usage"))
-        return commands[words[0]](["--json", *words[1:]])
-    except TuneboardError as error:
-        sys.stderr.write(str(error) + "\n")
-        return error.exit_code
-
-
-def tokens_command(words: list[str]) -> int:
+def tokens_command(options: Namespace) -> int:
     """`tuneboard data tokens ... [--rows 0:3] [--json]`. Raises TuneboardError."""
-    as_json, words = _flag(words, "--json")
-    first, last, words = _rows(words)
-    values = _values(words)
+    first, last = _span(options.rows)
+    values = _values(options.more)
     opened = _opened(values)
     lines, notices = _seen(values, opened, first, last - first)
     for line in lines:
-        if as_json:
+        if options.json:
             say(dumps(_worded(line)))
         else:
             say(_marked(line, opened[0].tokenizer))
@@ -82,14 +67,12 @@ def tokens_command(words: list[str]) -> int:
     return 0
 
 
-def stats_command(words: list[str]) -> int:
+def stats_command(options: Namespace) -> int:
     """`tuneboard data stats ... [--exact] [--json]`. Raises TuneboardError."""
-    as_json, words = _flag(words, "--json")
-    exact, words = _flag(words, "--exact")
-    values = _values(words)
+    values = _values(options.more)
     progress: Progress = _progress if sys.stderr.isatty() else lambda *_: None
-    figures, notices = _stats(values, _opened(values), exact, progress)
-    if as_json:
+    figures, notices = _stats(values, _opened(values), options.exact, progress)
+    if options.json:
         notes = [problem.text() for problem in notices]
         say(json.dumps({**figures, "notices": notes}, ensure_ascii=False, indent=2))
         return 0
@@ -99,9 +82,9 @@ def stats_command(words: list[str]) -> int:
     return 0
 
 
-def inspect_tokens(words: list[str]) -> list[dict[str, Any]]:
+def inspect_tokens(words: list[str], rows: str = "0:3") -> list[dict[str, Any]]:
     """The lines of `tokens` for rows first:last of the data sets. Raises TuneboardError."""
-    first, last, words = _rows(words)
+    first, last = _span(rows)
     values = _values(words)
     return _seen(values, _opened(values), first, last - first)[0]
 
@@ -313,23 +296,13 @@ def _progress(done: int, whole: int) -> None:
     sys.stderr.flush()
 
 
-def _flag(words: list[str], name: str) -> tuple[bool, list[str]]:
-    return name in words, [word for word in words if word != name]
-
-
-def _rows(words: list[str]) -> tuple[int, int, list[str]]:
-    """The numbers of --rows first:last, and the other words."""
-    at = next((i for i, word in enumerate(words) if word.split("=")[0] == "--rows"), None)
-    if at is None:
-        return 0, 3, words
-    value, end = words[at].partition("=")[2], at + 1
-    if "=" not in words[at]:
-        value, end = "".join(words[at + 1 : at + 2]), at + 2
-    first, colon, last = value.partition(":")
+def _span(rows: str) -> tuple[int, int]:
+    """The two numbers of --rows first:last. Raises UsageError."""
+    first, colon, last = rows.partition(":")
     if not (colon and first.isdecimal() and last.isdecimal()):
         raise UsageError(Problem(code="inspection_usage"))
-    return int(first), int(last), words[:at] + words[end:]
+    return int(first), int(last)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve())

@@ -61,8 +61,9 @@ def test_the_limit_is_that_of_the_rows_as_they_are_trained_on(
     seen = inspect_tokens(
         [
             *("--dataset", "s", "--stage", stage, *model),
-            *("--cutoff_len", "100000", "--packing", "false", "--rows", "0:9"),
-        ]
+            *("--cutoff_len", "100000", "--packing", "false"),
+        ],
+        "0:9",
     )
     lengths = [max(len(one[f"{side}input_ids"]) for side in sides.split("|")) for one in seen]
     assert lengths == sorted(lengths)

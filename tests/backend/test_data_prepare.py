@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from backend.cli.commands import dispatch
 from backend.contract.arguments.arguments import resolved
 from backend.contract.base.problems import DataError, Problem
-from backend.data import inspection, packing, prepare, templates, tokenize
+from backend.data import packing, prepare, templates, tokenize
 from backend.running.report import Report
 from tests.backend.conftest import make_tokenizer, write_dataset
 
@@ -191,7 +192,7 @@ def test_inspection_prints_what_is_trained(
 ) -> None:
     write_dataset(workspace, "x", rows(4))
     words = ["--dataset", "x", "--model_name_or_path", str(tiny_model_dir), "--rows", "1:3"]
-    assert inspection.main(["tokens", *words]) == 0
+    assert dispatch(["data", "tokens", "--json", *words]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     train = made().train
     assert train is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backend.cli.commands import dispatch
 from backend.contract.base.problems import UsageError
 from backend.data import inspection, prepare, templates, tokenize
 from backend.model import load
@@ -39,7 +40,7 @@ def trained(words: list[str], home: Path) -> Any:
 def test_rows_are_those_of_training_and_refused_ones_stay(
     words: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert inspection.tokens_command([*words, "--rows", "1:5", "--json"]) == 0
+    assert dispatch(["data", "tokens", *words, "--rows", "1:5", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["row"] for line in lines] == [1, 2, 3, 4]
     assert lines[1]["code"] == "row_empty_answer"
@@ -53,7 +54,7 @@ def test_rows_are_those_of_training_and_refused_ones_stay(
 def test_learned_text_is_marked_for_people(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inspection.tokens_command([*words, "--rows=0:1"])
+    dispatch(["data", "tokens", *words, "--rows=0:1"])
     assert "[[answer 0" in capsys.readouterr().out
 
 
@@ -61,18 +62,18 @@ def test_characters_of_several_tokens_are_whole_for_people(
     words: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_dataset(workspace, "x", [{"instruction": "脊髓肿瘤?", "output": "患者🩺发热"}])
-    inspection.tokens_command([*words, "--rows=0:1"])
+    dispatch(["data", "tokens", *words, "--rows=0:1"])
     shown = capsys.readouterr().out
     assert "脊髓肿瘤?" in shown
     assert "[[患者🩺发热" in shown
 
 
 def test_packed_rows_are_shown_as_one_sequence(words: list[str], workspace: Path) -> None:
-    given = [*words, "--neat_packing", "true", "--cutoff_len", "2000", "--rows", "0:12"]
-    packed, refused = inspection.inspect_tokens(given)
+    given = [*words, "--neat_packing", "true", "--cutoff_len", "2000"]
+    packed, refused = inspection.inspect_tokens(given, "0:12")
     assert packed["rows"] == [0, 1, *range(3, 12)]
     assert refused["row"] == 2
-    (whole,) = trained(given[:-2], workspace)
+    (whole,) = trained(given, workspace)
     for name in ("input_ids", "labels", "position_ids"):
         assert packed[name] == whole[name]
 
@@ -82,7 +83,7 @@ def test_kto_shows_the_partner_of_training(workspace: Path, tiny_model_dir: Path
     write_dataset(workspace, "k", rows)
     words = ["--dataset", "k", "--model_name_or_path", str(tiny_model_dir), "--stage", "kto"]
     words += ["--dataset_dir", str(workspace / "data")]
-    found = inspection.inspect_tokens([*words, "--rows", "3:5"])
+    found = inspection.inspect_tokens(words, "3:5")
     train = trained(words, workspace)
     assert [line["kl_input_ids"] for line in found] == train["kl_input_ids"][3:5]
     assert [line["desirable"] for line in found] == [True, False]
@@ -91,7 +92,7 @@ def test_kto_shows_the_partner_of_training(workspace: Path, tiny_model_dir: Path
 def test_two_sets_are_one_after_the_other(words: list[str], workspace: Path) -> None:
     write_dataset(workspace, "y", [{"instruction": "last", "output": "word"}])
     words[1] = "x,y"
-    found = inspection.inspect_tokens([*words, "--rows", "11:20"])
+    found = inspection.inspect_tokens(words, "11:20")
     assert [(line["row"], line["messages"][-1]["content"]) for line in found] == [
         (11, "answer 11 你好🙂"),
         (12, "word"),
@@ -106,8 +107,8 @@ def test_a_row_far_inside_is_found_without_converting_the_others(
     entry = {"big": {"file_name": "big.jsonl"}}
     (workspace / "data" / "dataset_info.json").write_text(json.dumps(entry))
     words = ["--dataset", "big", "--model_name_or_path", str(tiny_model_dir)]
-    words += ["--dataset_dir", str(workspace / "data"), "--rows", "29990:29992"]
-    found = inspection.inspect_tokens(words)
+    words += ["--dataset_dir", str(workspace / "data")]
+    found = inspection.inspect_tokens(words, "29990:29992")
     assert [line["messages"][0]["content"] for line in found] == ["q29990", "q29991"]
 
 
@@ -118,7 +119,7 @@ def test_the_batches_of_kto_are_those_of_training() -> None:
 @pytest.mark.parametrize("rows", ["5", "a:b", ":3"])
 def test_bad_rows_are_named(words: list[str], rows: str) -> None:
     with pytest.raises(UsageError):
-        inspection.inspect_tokens([*words, "--rows", rows])
+        inspection.inspect_tokens(words, rows)
 
 
 def test_half_characters_are_drawn_whole() -> None:
@@ -141,7 +142,7 @@ def test_the_child_answers_lines_and_ends_with_its_input(words: list[str], works
         {"do": "stats", "values": values},
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "backend.data.inspection", "serve"],
+        [sys.executable, "-m", "backend.data.inspection"],
         input="".join(json.dumps(each) + "\n" for each in asked),
         capture_output=True,
         text=True,

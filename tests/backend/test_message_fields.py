@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from backend.cli.commands import dispatch
 from backend.contract.arguments import arguments
 from backend.contract.arguments.arguments import resolved
 from backend.contract.arguments.typed import Arguments
@@ -220,7 +221,7 @@ def test_fields_that_the_template_ignores_are_named(
     plain = [ROW[0], {"role": "assistant", "content": ANSWER, "train": True, "refusal": None}]
     rows = [ROW, ROW, [{**ROW[0], "name": "ann"}, plain[1]], plain]
     write_dataset(workspace, "x", [{"messages": row} for row in rows])
-    inspection.tokens_command([*words(model, workspace), "--rows", "0:4"])
+    dispatch(["data", "tokens", *words(model, workspace), "--rows", "0:4"])
     told = [line for line in capsys.readouterr().err.splitlines() if "does not read" in line]
     assert len(told) == 1
     assert told[0].endswith("in how many of 4 rows): reasoning_content (2), name (1).")

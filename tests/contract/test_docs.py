@@ -1,22 +1,19 @@
 """The documents agree with the program: commands parse, links lead somewhere, paths exist."""
 
-import argparse
 import importlib.util
 import json
 import re
 import shlex
 import tomllib
-from collections.abc import Callable
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from app.__main__ import options
-from backend.__main__ import COMMANDS
-from backend.cli.data_command import main as data_command
-from backend.cli.starter import main as starter
-from backend.cli.terminal import DRY_RUN
+from backend.cli.commands import COMMANDS, split_words
+from backend.cli.commands import parse as parse_words
 from backend.contract.arguments.arguments import from_argv, judged, pairs, parse
 from backend.contract.base.problems import Problem, UsageError, errors
 from backend.contract.launching import recipes
@@ -35,23 +32,12 @@ LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
 RULE = re.compile(r"\b([ACDFGHLRSX])-(\d\d)\b(?:(?: to |\.\.)(?:[A-Z]-)?(\d\d)\b)?|\b(P[78])\b")
 
 
-class ParsedError(Exception):
-    """Raised once the options of a command have been parsed: nothing after that is done."""
-
-
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A working folder of its own, and commands that end after their options were parsed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(A_RUN))
-    parse_known_args = argparse.ArgumentParser.parse_known_args
-
-    def parse_and_end(*given: object, **named: object) -> None:
-        _, extra = parse_known_args(*given, **named)  # type: ignore[call-overload]
-        raise ParsedError(*extra)
-
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_known_args", parse_and_end)
 
 
 def lines_of_shell(text: str) -> list[list[str]]:
@@ -61,65 +47,41 @@ def lines_of_shell(text: str) -> list[list[str]]:
     return [words for words in (shlex.split(line, comments=True) for line in lines) if words]
 
 
-def end_with_options(command: Callable[[list[str]], object], words: list[str]) -> list[Problem]:
-    """Run a command that parses with argparse until its options are parsed."""
-    try:
-        with pytest.raises(ParsedError) as parsed:
-            command(words)
-    except UsageError as error:
-        return list(error.problems)
-    return from_argv(list(parsed.value.args), "train")[1]
-
-
 def of_task(task: str, words: list[str]) -> list[Problem]:
     values, problems = from_argv(words, task)
     return judged(values, problems, task)
 
 
-def of_resume(words: list[str]) -> list[Problem]:
-    assert not words[0].startswith("-")
-    given, problems = pairs([word for word in words[1:] if word not in DRY_RUN])
-    return problems + parse(given, "train")[1]
+def of_resume(given: Namespace) -> list[Problem]:
+    values, problems = pairs(given.more)
+    return problems + parse(values, "train")[1]
 
 
-def of_runs(words: list[str]) -> list[Problem]:
-    assert words in ([], ["--json"]) or (words[0] in {"stop", "find"} and len(words) == 2)
-    return []
-
-
-def of_recipe(words: list[str]) -> list[Problem]:
-    if not words or (words[0] in {"stop", "resume"} and len(words) == 2):
+def of_recipe(given: Namespace) -> list[Problem]:
+    if not given.words:
         return []
-    given, problems = pairs([word for word in words[1:] if word not in DRY_RUN])
-    plan = recipes.plan(recipes.read(words[0]), "group", given)
+    values, problems = pairs(given.more)
+    plan = recipes.plan(recipes.read(given.recipe), "group", values)
     return [*problems, *plan.problems, *(one for step in plan.steps for one in step.problems)]
-
-
-def of_data(words: list[str]) -> list[Problem]:
-    if words[0] not in {"tokens", "stats"}:
-        return end_with_options(data_command, words)
-    rows = [words.index("--rows"), words.index("--rows") + 1] if "--rows" in words else []
-    return from_argv([word for at, word in enumerate(words[1:], 1) if at not in rows], "train")[1]
 
 
 def problems_of(words: list[str]) -> list[Problem]:
     """What the parser of a `tuneboard` command says of its words."""
-    name, rest = words[1], words[2:]
-    assert name in COMMANDS
+    name, rest = split_words(words[1:])
+    assert name
     if name in TASKS:
         return of_task(name, rest)
-    if name in {"env", "version"}:
-        assert rest == []
-        return []
-    others: dict[str, Callable[[list[str]], list[Problem]]] = {
-        "resume": of_resume,
-        "runs": of_runs,
-        "recipe": of_recipe,
-        "data": of_data,
-        "starter": lambda words: end_with_options(starter, words),
-        "webui": lambda words: end_with_options(options, words),
-    }
-    return others[name](rest)
+    try:
+        if name == "webui":
+            options(rest)
+        given = parse_words(name, rest)
+    except UsageError as error:
+        return list(error.problems)
+    if name in {"resume", "runs resume"}:
+        return of_resume(given)
+    if name == "recipe":
+        return of_recipe(given)
+    return from_argv(given.more, "train")[1] if "more" in given else []
 
 
 def is_known(words: list[str]) -> bool:
@@ -160,6 +122,10 @@ def test_each_command_in_the_documents_is_parsed_by_the_program() -> None:
         "tuneboard train run.yaml learning_rat=1",
         "tuneboard data clean mine --into",
         "tuneboard data check mine --no-such-option",
+        "tuneboard data chek mine",
+        "tuneboard runs --jsn",
+        "tuneboard runs stop",
+        "tuneboard webui --prot 7861",
         "tuneboard recipe preference_dpo sft.no_such=1",
         "tuneboard resume first lora_rnk=2",
         "tuneboard data tokens --datasett mine --rows 0:3",
@@ -202,7 +168,7 @@ def test_each_recipe_in_the_documents_is_read(tmp_path: Path) -> None:
     ]
     for block in blocks:
         (tmp_path / "mine.yaml").write_text(block, encoding="utf-8")
-        assert errors(of_recipe(["mine.yaml"])) == []
+        assert errors(of_recipe(parse_words("recipe", ["mine.yaml"]))) == []
     assert len(blocks) == 1
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.__main__ import _values
+from backend.cli.tasks import parse_values
 from backend.cli.terminal import run_of
 from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
@@ -171,13 +171,15 @@ def test_the_command_and_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     """The path goes into what is run and kept; each name is said with what it means."""
     first = run("m/lora/first", "")
     with pytest.raises(TuneboardError):  # neither base nor weights are there: a name all the same
-        _values("export", ["model_name_or_path=org/m", "adapter_name_or_path=x", "export_dir=e"])
+        parse_values(
+            "export", ["model_name_or_path=org/m", "adapter_name_or_path=x", "export_dir=e"]
+        )
     (Path(first) / "adapter_config.json").write_text("{}")
     header = json.dumps({}).encode()
     weights = len(header).to_bytes(8, "little") + header
     (Path(first) / "adapter_model.safetensors").write_bytes(weights)
     words = ["model_name_or_path=org/m", "adapter_name_or_path=first", "export_dir=out"]
-    _, values = _values("export", words)
+    _, values = parse_values("export", words)
     assert f"--adapter_name_or_path {first}" in Command.build("export", values).shell()
     assert first in capsys.readouterr().err
     recipe = recipes.read(next(iter(recipes.known())))

@@ -10,7 +10,8 @@ import pytest
 from app.form import Form
 from app.i18n import Texts
 from app.tabs.run.launching import Launcher
-from backend.cli.terminal import run_of, runs
+from backend.cli.commands import dispatch
+from backend.cli.terminal import run_of
 from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
@@ -227,7 +228,7 @@ def test_a_run_is_named_by_a_path_of_the_working_folder(folders: Fixture) -> Non
     with pytest.raises(TuneboardError) as error:
         run_of("saves/gone")
     with pytest.raises(TuneboardError) as other:
-        runs(["find", "saves/gone"])
+        dispatch(["runs", "find", "saves/gone"])
     for place in folders:
         assert str(place / "saves/gone") in str(error.value)
         assert str(place / "saves/gone") in str(other.value)

@@ -9,7 +9,7 @@ import pytest
 
 from app.services.runs import runs
 from app.tabs.run import runs as tab
-from backend.cli.terminal import runs as runs_command
+from backend.cli.commands import dispatch
 from backend.contract.base import places
 from backend.contract.base.run_files import RUN
 from backend.contract.launching import launch
@@ -140,7 +140,7 @@ def test_the_register_can_be_made_anew(home: Path, capsys: pytest.CaptureFixture
         places.note(home / "saves", each)
     (home / "saves" / places.FILE).unlink()
     assert listed(home) == []
-    assert runs_command(["find", str(root)]) == 0
+    assert dispatch(["runs", "find", str(root)]) == 0
     assert listed(home) == sorted(found)
     said = capsys.readouterr().out
     assert all(str(each) in said for each in found)

@@ -10,7 +10,7 @@ from app import ui
 from app.services.runs import recipes as page
 from app.services.runs import runs
 from app.tabs.recipes import chosen
-from backend.cli import recipe as terminal
+from backend.cli.commands import dispatch
 from backend.contract.arguments.arguments import from_argv
 from backend.contract.base.home import prepare
 from backend.contract.base.problems import UsageError
@@ -167,7 +167,7 @@ def test_the_group_s_command_gives_the_same_runs(
     plan = planned(learning_rate=5e-4, two__lora_rank=16, two__dataset="identity")
     words = shlex.split(plan.command.shell())
     assert words[:2] == ["tuneboard", "recipe"]
-    assert terminal.main([*words[2:], "--dry-run"]) == 0
+    assert dispatch(["recipe", *words[2:], "--dry-run"]) == 0
     assert capsys.readouterr().out.splitlines() == [s.command.shell() for s in plan.steps]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.cli.terminal import resume as resume_command
+from backend.cli.commands import dispatch
 from backend.cli.terminal import tell_resumption
 from backend.contract.arguments import arguments
 from backend.contract.arguments.arguments import fields_of, resolved
@@ -160,7 +160,7 @@ def test_what_is_refused_is_refused_before_anything_runs(
     tell_resumption(asked)
     assert "refused" in capsys.readouterr().err
     with pytest.raises(TuneboardError) as error:
-        resume_command(["first", *(f"{name}={value}" for name, value in given.items())])
+        dispatch(["resume", "first", *(f"{name}={value}" for name, value in given.items())])
     assert name in {each.field for each in error.value.problems}
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert run_folder.read(folder).state is run_folder.State.SUCCEEDED
@@ -302,7 +302,7 @@ def test_the_terminal_names_the_checkpoint_that_is_used(
 
     def said(*words: str) -> tuple[list[str], set[str]]:
         with pytest.raises(TuneboardError) as error:  # there is no model to go on with
-            resume_command(["first", *words, "--dry-run"])
+            dispatch(["resume", "first", *words, "--dry-run"])
         return capsys.readouterr().out.splitlines(), {each.code for each in error.value.problems}
 
     lines, codes = said()
@@ -398,7 +398,7 @@ def test_the_table_in_a_terminal(home: Path, capsys: pytest.CaptureFixture[str])
     (home / "models" / "m").mkdir(parents=True)
     words = ["learning_rate=1e-5", "--per_device_train_batch_size", "2", "seed=9", "--dry-run"]
     with pytest.raises(TuneboardError):  # there is no model to go on with
-        resume_command(["first", *words])
+        dispatch(["resume", "first", *words])
     lines = capsys.readouterr().out.splitlines()
     assert "checkpoint-3, after step 3 of 27" in lines[0]
     rows = {line.split()[0]: line for line in lines[2:]}
@@ -407,9 +407,9 @@ def test_the_table_in_a_terminal(home: Path, capsys: pytest.CaptureFixture[str])
     assert rows["seed"].split()[1:4] == ["42", "9", "kept"]
     begins = zip(lines[1:], ("kind", "taken", "taken", "kept"), strict=True)
     assert len({line.index(word) for line, word in begins}) == 1
-    for words, code in ((["first", "x=1"], "unknown_argument"), ([], "resume_usage")):
+    for words, code in ((["first", "x=1"], "unknown_argument"), ([], "command_usage")):
         with pytest.raises(TuneboardError) as error:
-            resume_command(words)
+            dispatch(["resume", *words])
         assert error.value.problems[0].code == code
 
 
@@ -448,7 +448,7 @@ def test_a_run_goes_on_in_its_own_folder_from_its_newest_checkpoint(
     shutil.copytree(newer, folder / "checkpoint-4")
     (folder / "checkpoint-4" / "weights").write_text("y")
     with pytest.raises(TuneboardError) as error:  # there is no model to go on with
-        resume_command([*words, "--dry_run"])
+        dispatch(["resume", *words, "--dry_run"])
     problems = [each for each in error.value.problems if each.field in LAUNCH]
     assert [each.code for each in problems] == codes
     assert bool(codes) == (capsys.readouterr().out == "")  # an error comes alone
@@ -467,14 +467,14 @@ def test_errors_come_alone_and_a_run_that_goes_on_is_said_to(
     wrong = {"learning_rte=1": "unknown_argument_near", "max_steps=0": "out_of_range"}
     for word, code in wrong.items():
         with pytest.raises(TuneboardError) as error:
-            resume_command(["first", word, "--dry-run"])
+            dispatch(["resume", "first", word, "--dry-run"])
         assert [each.code for each in error.value.problems] == [code]
         assert capsys.readouterr() == ("", "")
     (folder / "exit.json").unlink()
     (folder / "supervisor.log").touch()  # it is starting
     for words in ([], ["--dry-run"], ["learning_rate=1e-5", "--dry_run"]):
         with pytest.raises(RunFolderError) as refused:
-            resume_command(["first", *words])
+            dispatch(["resume", "first", *words])
         assert [each.code for each in refused.value.problems] == ["run_going_on"]
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +27,7 @@ shutil.copy(source, pathlib.Path(sys.argv[-1]) / "%s")
 """
 SLOW = """
 import sys
+from argparse import Namespace
 from backend.cli import starter
 starter.SHA256 = sys.argv[1]
 def convert(gguf, folder):
@@ -34,7 +36,7 @@ def convert(gguf, folder):
     print("converting", flush=True)
     sys.stdin.read()
 starter._convert = convert
-sys.exit(starter.main(["--dir", sys.argv[2]]))
+sys.exit(starter.fetch_starter(Namespace(dir=sys.argv[2])))
 """
 
 
@@ -82,7 +84,7 @@ def code(error: pytest.ExceptionInfo[TuneboardError]) -> str:
 
 
 def test_command_prints_the_folder_last(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert starter.main(["--dir", str(folder)]) == 0
+    assert starter.fetch_starter(Namespace(dir=str(folder))) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [str(folder / starter.NAME)]
     assert "93 MB" in err
@@ -197,7 +199,7 @@ def test_a_disk_that_fills_up_is_said_and_leaves_nothing(
 
     monkeypatch.setattr(starter, "_convert", full)
     with pytest.raises(TuneboardError) as error:
-        starter.main(["--dir", str(folder)])
+        starter.fetch_starter(Namespace(dir=str(folder)))
     assert code(error) == "starter_disk"
     assert left(folder) == set()
 
@@ -241,7 +243,7 @@ def test_a_folder_that_cannot_be_written_is_said(folder: Path) -> None:
     folder.parent.mkdir(parents=True)
     folder.write_text("a file")
     with pytest.raises(TuneboardError) as error:
-        starter.main(["--dir", str(folder)])
+        starter.fetch_starter(Namespace(dir=str(folder)))
     assert code(error) == "starter_not_written"
 
 

@@ -1,6 +1,6 @@
 """Rows as the model sees them: asked from a warm child, so that no torch is in the page process.
 
-One child (`python -m backend.data.inspection serve`) for the whole page process: it starts when
+One child (`python -m backend.data.inspection`) for the whole page process: it starts when
 first asked, answers one request at a time, ends by itself when idle or when its standard input
 closes (so with the page), and is started again when it died. Its crash or silence is a named
 problem.
@@ -39,7 +39,7 @@ class Child:
     def __init__(self) -> None:
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the child)
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "backend.data.inspection", "serve"],
+            [sys.executable, "-P", "-m", "backend.data.inspection"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

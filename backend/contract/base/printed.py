@@ -6,8 +6,11 @@ cursor or colour the screen, a direction mark turn the reading of what follows.
 
 import re
 import sys
+import unicodedata
 from typing import TextIO
 
+WIDTH = 100  # columns of a help
+UNITS = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+|\s+")  # wide characters, words, gaps
 # C0 but tab and line feed, DEL, C1; direction marks; other line ends; halves of characters.
 unseen = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]"
@@ -38,3 +41,22 @@ def say(text: str, stream: TextIO | None = None) -> None:
     out = stream or sys.stdout
     out.write(visible(text) + "\n")
     out.flush()
+
+
+def wrap(text: str, width: int = WIDTH) -> list[str]:
+    """Lines of at most `width` columns; between wide (Chinese) characters a line may break, too."""
+    return [line for part in text.split("\n") for line in _wrap_line(part, width)]
+
+
+def _wrap_line(text: str, width: int) -> list[str]:
+    lines, line = [], ""
+    for unit in UNITS.findall(text):
+        if _columns(line + unit.rstrip()) > width:
+            lines.append(line.rstrip())
+            line = ""
+        line += unit if line else unit.lstrip()
+    return [*lines, line.rstrip()]
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(mark) in {"W", "F"} else 1 for mark in text)

@@ -1,0 +1,116 @@
+"""The words of `tuneboard data ...`: the options of each command, and its answer as JSON."""
+
+from backend.contract.base.command_parser import CommandParser
+from backend.contract.base.printed import say
+
+PLACES = ("subset", "split", "folder")  # of a set on a hub
+RATIO = 0.1
+SEED = 42
+
+
+def add_shared(parser: CommandParser) -> None:
+    """What every command on data sets takes; --progress is the page's: numbers, JSON problems."""
+    parser.add("--dataset_dir", text="command.dataset_dir", metavar="DIR", default="data")
+    parser.add("--json", text="command.json", action="store_true")
+    parser.add_hidden("--progress")
+
+
+def add_check(parser: CommandParser) -> None:
+    """The options of `data check`."""
+    from backend.datafiles.check import LONG
+    from backend.datafiles.layouts import WANTED
+
+    _add_set(parser)
+    parser.add("--stage", choices=tuple(WANTED), default="", metavar="STAGE")
+    parser.add("--strict", action="store_true")
+    parser.add("--strict_turns", action="store_true")
+    parser.add("--max_chars", type=int, default=LONG, metavar="N")
+    add_shared(parser)
+
+
+def add_preview(parser: CommandParser) -> None:
+    """The options of `data preview`."""
+    _add_set(parser)
+    parser.add("--rows", metavar="A:B")
+    parser.add("--search", metavar="WORDS")
+    add_shared(parser)
+
+
+def add_register(parser: CommandParser) -> None:
+    """The options of `data register`."""
+    from backend.contract.registry.dataset_info import HUBS
+
+    parser.add("file", nargs="?", metavar="FILE")
+    parser.add("--name", metavar="NAME")
+    parser.add("--formatting", choices=("alpaca", "sharegpt", "openai"), metavar="FORMAT")
+    parser.add("--column", action="append", default=[], metavar="KEY=COLUMN")
+    parser.add("--tag", action="append", default=[], metavar="KEY=NAME")
+    parser.add("--ranking", action="store_true")
+    parser.add("--num_samples", type=int, metavar="N")
+    parser.add("--overwrite", action="store_true")
+    parser.add("--anyway", action="store_true")
+    parser.add("--hub", metavar="ID")
+    parser.add("--hub_name", choices=tuple(HUBS), default="huggingface", metavar="HUB")
+    for place in PLACES:
+        parser.add(f"--{place}", metavar=place.upper())
+    add_shared(parser)
+
+
+def add_remove(parser: CommandParser) -> None:
+    """The options of `data remove`."""
+    parser.add("name", text="command.set", metavar="NAME")
+    add_shared(parser)
+
+
+def add_stats(parser: CommandParser) -> None:
+    """The options of `data stats`; what to measure is said in arguments of train."""
+    parser.add("--exact", action="store_true")
+    parser.add("--json", text="command.json", action="store_true")
+
+
+def add_tokens(parser: CommandParser) -> None:
+    """The options of `data tokens`; which set and which model is said in arguments of train."""
+    parser.add("--rows", default="0:3", metavar="A:B")
+    parser.add("--json", action="store_true")
+
+
+def add_clean(parser: CommandParser) -> None:
+    """The options of `data clean`."""
+    from backend.cleaning.steps import NEAR
+
+    parser.add("name", text="command.set", metavar="NAME")
+    parser.add("--into", required=True, metavar="NEW")
+    parser.add("--tidy", action="store_true")
+    parser.add("--drop", default="", metavar="REGEX")
+    parser.add("--keep", default="", metavar="REGEX")
+    parser.add("--min_answer", type=int, metavar="N")
+    parser.add("--min_tokens", type=int, metavar="N")
+    parser.add("--max_tokens", type=int, metavar="N")
+    parser.add("--not_in", default="", metavar="OTHER")
+    parser.add("--exact", action="store_true")
+    parser.add("--near", type=float, nargs="?", const=NEAR, metavar="SHARE")
+    parser.add("--overwrite", text="command.overwrite", action="store_true")
+    add_shared(parser)
+
+
+def add_split(parser: CommandParser) -> None:
+    """The options of `data split`."""
+    parser.add("name", text="command.set", metavar="NAME")
+    parser.add("--ratio", type=float, default=RATIO, metavar="SHARE")
+    parser.add("--seed", type=int, default=SEED, metavar="N")
+    parser.add("--names", metavar="A,B")
+    parser.add("--overwrite", text="command.overwrite", action="store_true")
+    add_shared(parser)
+
+
+def _add_set(parser: CommandParser) -> None:
+    """A data set: by its place among the words, or as --dataset."""
+    parser.add("name", nargs="?", text="command.set_or_file", metavar="NAME")
+    parser.add("--dataset", text="command.dataset", metavar="NAME")
+
+
+def say_json(content: object) -> None:
+    """A value as indented JSON to standard output; what JSON has no word for is told as text."""
+    from backend.datafiles import values
+
+    say(values.dumps(content, indent=2, default=str))

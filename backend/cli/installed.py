@@ -1,0 +1,48 @@
+"""`tuneboard env`, `version` and `webui`: what is installed, and the page, where that is."""
+
+import os
+import platform
+import sys
+from argparse import Namespace
+from importlib.metadata import PackageNotFoundError, version
+
+from backend.contract.base.home import home
+from backend.contract.base.printed import say
+from backend.contract.preflight import installation
+
+PACKAGES = (
+    "tuneboard",
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "datasets",
+    "accelerate",
+    "gradio",
+    "bitsandbytes",
+)
+
+
+def tell_environment(_: Namespace) -> int:
+    """Versions and folders, for a report of a fault."""
+    lines = [f"python {platform.python_version()} on {platform.platform()}", f"home {home()}"]
+    for name in PACKAGES:
+        try:
+            lines.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"{name} -")
+    say("\n".join(lines))
+    return 0
+
+
+def tell_version(_: Namespace) -> int:
+    """The version of Tuneboard."""
+    say(f"tuneboard {version('tuneboard')}")
+    return 0
+
+
+def open_page(options: Namespace) -> int:
+    """The page is another process image: the worker's code never meets it. Raises UsageError."""
+    installation.require_page()
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "app", *options.words])

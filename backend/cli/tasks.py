@@ -1,0 +1,76 @@
+"""`tuneboard train`, `eval`, `export`, `vocab`, `chat`, `api`: the tasks of the argument table."""
+
+import importlib
+import os
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from backend.cli.terminal import follow, log_size, tell_resumption
+from backend.contract.arguments.arguments import as_evaluation, from_argv, only_evaluates, resolved
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.home import output, prepare
+from backend.contract.launching import launch
+from backend.contract.runs import resuming, run_folder
+from backend.model.checks import check_values, print_problems
+
+# What keeps PyTorch from seeing a GPU (CUDA and ROCm), and backend.model.device from choosing MPS.
+CPU_ALONE = {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+WORKERS = {
+    "train": "backend.train",
+    "eval": "backend.evaluation.evaluate",
+    "export": "backend.export.export",
+    "vocab": "backend.pieces.vocab",
+}
+SERVERS = {"chat": "chat_in_terminal", "api": "run"}
+
+
+def run_task(options: Namespace) -> int:
+    """train, eval, export, vocab: do the work as the child of a supervisor, else launch and follow
+    one. Raises TuneboardError."""
+    if os.environ.get("TUNEBOARD_RUN"):
+        return _work(options.command, options.words, Path(os.environ["TUNEBOARD_RUN"]))
+    prepare()
+    task, values = parse_values(options.command, options.words, tell_resumption)
+    arguments = resolved(values)
+    goes_on = resuming.is_asked(arguments)
+    shown = log_size(output(arguments.output_dir)) if arguments.output_dir and goes_on else 0
+    folder = launch.start(task, values)
+    print_problems(run_folder.read(folder).notices)
+    return follow(folder, shown)
+
+
+def serve_task(options: Namespace) -> int:
+    """chat, api: answer in this very process. Raises TuneboardError."""
+    _, values = parse_values(options.command, options.words)
+    serving = importlib.import_module("backend.serving.serve")
+    run: Callable[[Arguments], int | None] = getattr(serving, SERVERS[options.command])
+    return run(resolved(values)) or 0
+
+
+def parse_values(
+    task: str, words: list[str], look: Callable[[Values], None] | None = None
+) -> tuple[str, Values]:
+    """The subcommand and its checked values: eval in place of a train that only evaluates.
+
+    Raises as checks.check_values does; `look` sees the values before what is wrong with the data.
+    """
+    values, problems = from_argv(words, task)
+    if task == "train" and only_evaluates(values):
+        task = "eval"
+        values, problems = as_evaluation(words)
+    return task, check_values(task, values, problems, look)
+
+
+def _work(task: str, words: list[str], folder: Path) -> int:
+    """The child of a supervisor: its problems go to problem.json beside the log."""
+    from backend.running.failures import run_worker
+
+    def work() -> None:
+        values = resolved(parse_values(task, words)[1])
+        if values.use_cpu:
+            os.environ |= CPU_ALONE
+        importlib.import_module(WORKERS[task]).run(values, folder)
+
+    return run_worker(work, folder)

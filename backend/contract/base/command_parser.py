@@ -1,0 +1,110 @@
+"""The parser of one command of `tuneboard`: every help has one shape, a mistake is a UsageError."""
+
+import argparse
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, NoReturn
+
+from backend.contract.base.printed import WIDTH, wrap
+from backend.contract.base.problems import Problem, UsageError
+from backend.contract.base.texts import DEFAULT_LANGUAGE, has, t
+
+INDENT = 6  # columns before the text of an argument, which stands below its name
+HELP = ("-h", "--help")
+
+
+def asks_for_help(words: Iterable[str]) -> bool:
+    """Whether a command is asked how it is used."""
+    return not set(HELP).isdisjoint(words)
+
+
+def example_lines(command: str, words: str, lang: str = DEFAULT_LANGUAGE) -> str:
+    """The end of every help: a command that can be typed as it stands."""
+    return f"{t('cli.example', lang)}:\n  {' '.join(filter(None, ['tuneboard', command, words]))}"
+
+
+class Layout(argparse.RawTextHelpFormatter):
+    """The shape of the help: `usage` in the language of the texts, a text below its argument."""
+
+    def __init__(self, prog: str, lang: str, tail: str) -> None:
+        super().__init__(prog, max_help_position=INDENT, width=WIDTH)
+        self.lang, self.tail = lang, tail
+
+    def add_usage(
+        self, usage: str | None, actions: Iterable[Any], groups: Iterable[Any], prefix: Any = None
+    ) -> None:
+        """The line of use, with what follows the options that the parser knows."""
+        tail = [argparse.Action([], "tail", metavar=self.tail)] if self.tail else []
+        super().add_usage(usage, [*actions, *tail], groups, prefix or t("cli.usage", self.lang))
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The options of one command. Texts are `command.<command>.<argument>` of the locales.
+
+    `command`: its words, "" for `tuneboard` itself. `tail`: what may stand behind its options, for
+    the line of use.
+    """
+
+    def __init__(
+        self, command: str, example: str, *, tail: str = "", lang: str = DEFAULT_LANGUAGE
+    ) -> None:
+        self.key = f"command.{command.replace(' ', '.') or 'tuneboard'}"
+        self.lang = lang
+        about = t(f"{self.key}.about", lang)
+        more = wrap(t(f"{self.key}.more", lang)) if has(f"{self.key}.more") else []
+        super().__init__(
+            prog=f"tuneboard {command}".rstrip(),
+            description="\n".join(wrap(about)),
+            epilog="\n".join(
+                [*more, *([""] if more else []), example_lines(command, example, lang)]
+            ),
+            formatter_class=partial(Layout, lang=lang, tail=tail),
+            add_help=False,
+            allow_abbrev=False,
+        )
+        self._arguments = self.add_argument_group(t("cli.arguments", lang))
+        self._options = self.add_argument_group(t("cli.options", lang))
+        self.add(*HELP, text="command.help", action="help")
+
+    def add(self, *names: str, text: str = "", **settings: Any) -> None:
+        """An argument with its text (`text` is the key where several commands share one), its
+        default and its values."""
+        own = names[-1].lstrip("-").replace("-", "_")
+        words = t(text or f"{self.key}.{own}", self.lang)
+        details = []
+        if settings.get("default"):
+            details.append(t("reference.default", self.lang, value=settings["default"]))
+        if "choices" in settings:
+            values = ", ".join(settings["choices"])
+            details.append(t("reference.values", self.lang, values=values))
+        if details:
+            words += t("reference.details", self.lang, all="; ".join(details))
+        group = self._options if names[0].startswith("-") else self._arguments
+        lines = "\n".join(wrap(words, WIDTH - INDENT)).replace("%", "%%")
+        group.add_argument(*names, help=lines, **settings)
+
+    def add_hidden(self, name: str) -> None:
+        """A switch that is not for people: no help names it."""
+        self.add_argument(name, action="store_true", help=argparse.SUPPRESS)
+
+    def add_commands(self, abouts: dict[str, str]) -> None:
+        """The commands inside this one, each with what it does."""
+        width = max(map(len, abouts)) + 2
+        lines = [f"{name:{width}}{about}" for name, about in abouts.items()]
+        self.add_argument_group(t("cli.commands", self.lang), "\n".join(lines))
+
+    def parse(self, words: Sequence[str], *, mixed: bool = False) -> Namespace:
+        """The values of the options. `more` are the words left over, in their order: only where
+        `mixed`. Raises UsageError."""
+        if not mixed:
+            return self.parse_args(words)
+        options, more = self.parse_known_args(words)
+        options.more = more
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UsageError instead of ending the process."""
+        raise UsageError(
+            Problem(code="command_usage", params={"command": self.prog, "reason": message})
+        )
