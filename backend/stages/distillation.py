@@ -116,7 +116,8 @@ class DistillationStage(TrlRun, EitherTeacher):
         loss: Tensor = super().compute_loss(model, inputs, *args, **kwargs)
         if not self.model.training:
             tokens = int(inputs["completion_mask"].sum())
-            self.note("divergence", loss.detach().expand(tokens))
+            for name in ("loss", "divergence"):
+                self.note(name, loss.detach().expand(tokens))
         return loss
 
     def _compute_loss(self, unwrapped_student: Any, *args: Any, **kwargs: Any) -> Any:
@@ -125,12 +126,6 @@ class DistillationStage(TrlRun, EitherTeacher):
             return super()._compute_loss(unwrapped_student, *args, **kwargs)
         with teachers.first_rows(unwrapped_student, self.common_rows):
             return super()._compute_loss(unwrapped_student, *args, **kwargs)
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log as trl does; the loss of an evaluation is the mean divergence of a token."""
-        if "eval_loss" in logs:
-            logs["eval_loss"] = self.eval_figures.mean("divergence", self.accelerator)
-        super().log(logs, *args, **kwargs)
 
 
 def _to_prompts_and_answers(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:

@@ -20,7 +20,8 @@ class Figures:
 
     def mean(self, name: str, accelerator: Any) -> float:
         """The mean of a figure since the last `take`, over all processes; 0 without elements."""
-        total, count = self._sum(self.sums[name], accelerator)
+        row = self.sums.get(name, torch.zeros(2, dtype=torch.float64))
+        total, count = self._sum(row, accelerator)
         return total / max(count, 1.0)
 
     def take(self, accelerator: Any, prefix: str = "") -> dict[str, float]:

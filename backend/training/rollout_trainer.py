@@ -152,20 +152,13 @@ class RolloutTrainer(RunTrainer):
         with self._seeded(0), torch.no_grad():
             answers = self.answer(prompts)
             rewards = self.score_answers(inputs["rows"], prompts, answers)
+        self.note("loss", -rewards)
         self.own = None
         return -rewards.mean(), None, None
 
     def note(self, name: str, values: Tensor) -> None:
         """As RunTrainer's, of values [n] that belong to n answers."""
         super().note(name, values[: self.own])
-
-    def evaluation_loop(self, *given: Any, **named: Any) -> Any:
-        """As the Trainer's, with the mean over questions instead of the mean over batches."""
-        output = super().evaluation_loop(*given, **named)
-        mine = self.eval_figures.sums["reward"].float().to(self.args.device)
-        total, count = self.accelerator.gather(mine[None]).sum(0).tolist()
-        output.metrics["eval_loss"] = -total / max(count, 1)
-        return output
 
     @contextmanager
     def _seeded(self, step: int) -> Iterator[None]:

@@ -15,7 +15,6 @@ class RowMeanTrainer(RunTrainer):
         super().__init__(**given)
         self.model_accepts_loss_kwargs = True  # then the Trainer hands the rows of a whole step
         self.own: int | None = None  # only so many rows of an evaluation batch count; None: all
-        self.tally = torch.zeros(2, dtype=torch.float64)
 
     def note(self, name: str, values: torch.Tensor, which: torch.Tensor | None = None) -> None:
         """As RunTrainer's, of values [rows]; `which` (bool, [rows]) has the figure."""
@@ -47,21 +46,11 @@ class RowMeanTrainer(RunTrainer):
         return total
 
     def prediction_step(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
-        """Add one evaluation batch to the tally: loss sum, rows."""
+        """Note the loss of each row of one evaluation batch."""
         inputs = self._prepare_inputs(inputs)
         self.own = self.own_rows(inputs["rows"])
         with torch.no_grad(), self.compute_loss_context_manager():
             losses = self.row_losses(model, inputs)
-        kept = losses[: self.own]
+        self.note("loss", losses)
         self.own = None
-        self.tally += torch.tensor([kept.sum().item(), len(kept)], dtype=torch.float64)
         return losses.mean(), None, None
-
-    def evaluation_loop(self, *given: Any, **named: Any) -> Any:
-        """As the Trainer's, with the mean over rows instead of the mean over batches."""
-        self.tally.zero_()
-        output = super().evaluation_loop(*given, **named)
-        rows = self.accelerator.gather(self.tally.float().to(self.args.device)[None]).sum(0)
-        loss, count = (rows if self.args.world_size > 1 else self.tally).tolist()
-        output.metrics["eval_loss"] = loss / max(count, 1)
-        return output

@@ -16,6 +16,8 @@ from backend.training import losses
 from backend.training.batches import IGNORED
 from backend.training.trainer import RunTrainer
 
+MAX_EXPONENT = 700.0  # the largest loss whose exponential is a float
+
 
 class TokenLossTrainer(RunTrainer):
     """Token-weighted loss: the sum over learned tokens by their number in the whole step."""
@@ -23,7 +25,6 @@ class TokenLossTrainer(RunTrainer):
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.model_accepts_loss_kwargs = True  # the Trainer counts the labels of a whole step
-        self.tally = torch.zeros(3, dtype=torch.float64)
         self.token_loss = losses.chosen(self.values)
 
     def token_losses(
@@ -53,15 +54,15 @@ class TokenLossTrainer(RunTrainer):
         return (loss, {"logits": logits}) if return_outputs else loss
 
     def prediction_step(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
-        """Add one evaluation batch to the tally: loss sum, learned tokens, right guesses."""
+        """Note the loss of each learned token of one evaluation batch, and whether it was right."""
         inputs = self._once(self._prepare_inputs(inputs))
         with torch.no_grad(), self.compute_loss_context_manager():
             logits, targets = learned_logits(model, inputs)
-            total = functional.cross_entropy(logits.float(), targets, reduction="sum")
-            right = (logits.argmax(-1) == targets).sum()
-        row = [total.item(), float(targets.numel()), right.item()]
-        self.tally += torch.tensor(row, dtype=torch.float64)
-        return total / max(targets.numel(), 1), None, None
+            token_losses = functional.cross_entropy(logits.float(), targets, reduction="none")
+        self.note("loss", token_losses)
+        if self.values.compute_accuracy:
+            self.note("accuracy", logits.argmax(-1) == targets)
+        return token_losses.sum() / max(targets.numel(), 1), None, None
 
     def _once(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The batch without labels on rows that fill up a group's last batch a second time."""
@@ -72,21 +73,12 @@ class TokenLossTrainer(RunTrainer):
         rows = torch.arange(len(labels), device=labels.device) < own
         return {**inputs, "labels": labels.where(rows[:, None], IGNORED)}
 
-    def evaluation_loop(self, *given: Any, **named: Any) -> Any:
-        """As the Trainer's, with the mean over tokens instead of the mean over batches."""
-        self.tally.zero_()
-        output = super().evaluation_loop(*given, **named)
-        device = self.args.device
-        rows = self.accelerator.gather(self.tally.float().to(device)[None])
-        loss, count, right = (
-            rows.sum(0).tolist() if self.args.world_size > 1 else self.tally.tolist()
-        )
-        count = max(count, 1)
-        output.metrics["eval_loss"] = loss / count
-        output.metrics["eval_perplexity"] = math.exp(min(loss / count, 700.0))
-        if self.values.compute_accuracy:
-            output.metrics["eval_accuracy"] = right / count
-        return output
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """As RunTrainer's, with the perplexity of an evaluation."""
+        if "eval_loss" in logs:
+            loss = self.eval_figures.mean("loss", self.accelerator)
+            logs["eval_perplexity"] = math.exp(min(loss, MAX_EXPONENT))
+        super().log(logs, *args, **kwargs)
 
 
 def learned_logits(model: Any, inputs: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:

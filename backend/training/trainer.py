@@ -25,7 +25,8 @@ class RunTrainer(ResumingTrainer):
     """A Trainer that writes a run folder; each stage derives from it.
 
     A stage may override `prepare_model`, `collator` and `extra_files`, and calls `note` for the
-    figures of its own that belong into metrics.jsonl.
+    figures of its own that belong into metrics.jsonl. The figure "loss" of an evaluation takes the
+    place of the Trainer's, which is a mean over batches, however many tokens or rows each has.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class RunTrainer(ResumingTrainer):
     def evaluate(self, *given: Any, **named: Any) -> dict[str, float]:
         """As the Trainer's, but the random state stays: training goes on as if not evaluated."""
         self.report.phase("evaluating")
+        self.eval_figures.restore({})  # an evaluation that a stop broke off has left its own
         with torch.random.fork_rng():
             metrics: dict[str, float] = super().evaluate(*given, **named)
         self.report.phase("training")
