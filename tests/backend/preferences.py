@@ -11,7 +11,7 @@ from backend.model import load
 from backend.running.report import Report
 from backend.training.batches import IGNORED
 from tests.backend.conftest import write_dataset
-from tests.backend.training import small, trained
+from tests.backend.training import small, train_small
 
 PAIRS = [
     {
@@ -34,15 +34,15 @@ PAIR_COLUMNS = {"prompt": "instruction", "chosen": "chosen", "rejected": "reject
 JUDGED_COLUMNS = {"prompt": "instruction", "response": "output", "kto_tag": "label"}
 
 
-def learned(home: Path, model: Path, name: str = "run", **given: Any) -> Path:
-    """The folder of a finished run of stage dpo (or kto), evaluated on HELD at its end."""
+def train_preferences(home: Path, model: Path, name: str = "run", **options: Any) -> Path:
+    """Train a run of stage dpo (or kto) and evaluate it on HELD at its end; returns its folder."""
     register(home)
-    return trained(home, model, name, **arguments(**given))
+    return train_small(home, model, name, **arguments(**options))
 
 
-def arguments(**given: Any) -> dict[str, Any]:
+def arguments(**options: Any) -> dict[str, Any]:
     """The arguments of a small run of a preference stage."""
-    kind = "judged" if given.get("stage") == "kto" else "pairs"
+    kind = "judged" if options.get("stage") == "kto" else "pairs"
     return {
         "stage": "dpo",
         "dataset": kind,
@@ -52,7 +52,7 @@ def arguments(**given: Any) -> dict[str, Any]:
         "eval_strategy": "epoch",
         "logging_steps": 1,
         "per_device_eval_batch_size": 4,
-        **given,
+        **options,
     }
 
 
@@ -73,10 +73,10 @@ def rows(folder: Path) -> list[metrics.Row]:
     return [row for row in metrics.read(folder / "metrics.jsonl", 0)[0] if row.loss is not None]
 
 
-def evaluated(folder: Path) -> metrics.Row:
+def last_evaluation(folder: Path) -> metrics.Row:
     """The last evaluation."""
-    found = metrics.read(folder / "metrics.jsonl", 0)[0]
-    return [row for row in found if row.eval_loss is not None][-1]
+    records = metrics.read(folder / "metrics.jsonl", 0)[0]
+    return [row for row in records if row.eval_loss is not None][-1]
 
 
 def held_logps(home: Path, model: Path, adapters: str | None = None) -> torch.Tensor:
@@ -84,8 +84,8 @@ def held_logps(home: Path, model: Path, adapters: str | None = None) -> torch.Te
 
     One answer at a time, with no code of the stages.
     """
-    given = arguments(adapter_name_or_path=adapters)
-    values = small(model, dataset_dir=str(home / "data"), **given)
+    options = arguments(adapter_name_or_path=adapters)
+    values = small(model, dataset_dir=str(home / "data"), **options)
     tokenizer = load.tokenizer(values)
     report = Report(home / "saves")
     prepared = prepare.training(values, tokenizer, templates.load(values, tokenizer), report)

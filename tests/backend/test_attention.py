@@ -15,7 +15,7 @@ from backend.contract.base.problems import ModelError, UsageError
 from backend.contract.models import devices
 from backend.contract.preflight import preflight
 from backend.model import attention, device, load, s2_attention
-from tests.backend.training import small, trained
+from tests.backend.training import small, train_small
 
 GROUP = 4
 LENGTH = 11  # two whole groups and a part; the shifted heads have parts at both ends
@@ -45,45 +45,45 @@ def states(heads: int, shared: int, length: int = LENGTH) -> tuple[torch.Tensor,
     return tuple(torch.randn(2, number, length, 8) for number in (heads, shared, shared))
 
 
-def attend(given: tuple[torch.Tensor, ...], mask: torch.Tensor | None, **named: Any) -> Any:
-    heads, shared = given[0].shape[1], given[1].shape[1]
+def attend(inputs: tuple[torch.Tensor, ...], mask: torch.Tensor | None, **named: Any) -> Any:
+    heads, shared = inputs[0].shape[1], inputs[1].shape[1]
     module = torch.nn.Module()
     module.num_key_value_groups = heads // shared
     module.train(named.pop("training", True))
-    found, _ = s2_attention.forward(module, *given, mask, group=GROUP, **named)
-    return found
+    attended, _ = s2_attention.forward(module, *inputs, mask, group=GROUP, **named)
+    return attended
 
 
 @pytest.mark.parametrize(("heads", "shared"), [(4, 4), (4, 2), (4, 1), (3, 3)])
 @pytest.mark.parametrize("length", [8, LENGTH, 12])
 def test_groups_are_as_written_down(heads: int, shared: int, length: int) -> None:
     """With as many key heads as heads, and with fewer (GQA, MQA); any length."""
-    given = states(heads, shared, length)
-    expected = reference(*given, places(heads, length))
-    assert torch.allclose(attend(given, None), expected, atol=1e-5)
+    inputs = states(heads, shared, length)
+    expected = reference(*inputs, places(heads, length))
+    assert torch.allclose(attend(inputs, None), expected, atol=1e-5)
 
 
 def test_padding_and_packed_texts_are_not_seen() -> None:
     """A mask on top: the first text is padded on the right, the second row holds two texts."""
-    given = states(4, 2)
+    inputs = states(4, 2)
     causal = torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril()
     mask = torch.stack([causal.clone(), causal.clone()])[:, None]
     mask[0, :, :, 9:] = False
     mask[1, :, 5:, :5] = False
     seen = mask & places(4, LENGTH)
-    expected = reference(*given, seen | torch.eye(LENGTH, dtype=torch.bool))
-    found = attend(given, mask)
-    assert found.isfinite().all()
-    assert torch.allclose(found[0, :9], expected[0, :9], atol=1e-5)
-    assert torch.allclose(found[1], expected[1], atol=1e-5)
+    expected = reference(*inputs, seen | torch.eye(LENGTH, dtype=torch.bool))
+    result = attend(inputs, mask)
+    assert result.isfinite().all()
+    assert torch.allclose(result[0, :9], expected[0, :9], atol=1e-5)
+    assert torch.allclose(result[1], expected[1], atol=1e-5)
 
 
 @pytest.mark.parametrize(("length", "training"), [(GROUP, True), (LENGTH, False)])
 def test_short_texts_and_answers_have_full_attention(length: int, training: bool) -> None:
-    given = states(4, 2, length)
+    inputs = states(4, 2, length)
     causal = torch.ones(4, length, length, dtype=torch.bool).tril()
-    found = attend(given, None, training=training)
-    assert torch.allclose(found, reference(*given, causal), atol=1e-5)
+    result = attend(inputs, None, training=training)
+    assert torch.allclose(result, reference(*inputs, causal), atol=1e-5)
 
 
 def test_no_token_sees_a_later_one() -> None:
@@ -100,15 +100,15 @@ def test_no_token_sees_a_later_one() -> None:
 def logits(model: Any, length: int) -> torch.Tensor:
     torch.manual_seed(0)
     ids = torch.randint(5, 300, (1, length))
-    found: torch.Tensor = model(input_ids=ids).logits
-    return found
+    result: torch.Tensor = model(input_ids=ids).logits
+    return result
 
 
 def test_a_model_shifts_only_where_it_trains_on_long_texts(tiny_model_dir: Path) -> None:
     """The tiny model has fewer key heads than heads."""
-    given = {"finetuning_type": "full", "cutoff_len": 64}
-    plain = load.model(small(tiny_model_dir, **given), training=True)
-    shifted = load.model(small(tiny_model_dir, shift_attn=True, **given), training=True)
+    options = {"finetuning_type": "full", "cutoff_len": 64}
+    plain = load.model(small(tiny_model_dir, **options), training=True)
+    shifted = load.model(small(tiny_model_dir, shift_attn=True, **options), training=True)
     for model in (plain, shifted):
         model.train()
     assert torch.allclose(logits(plain, 16), logits(shifted, 16), atol=1e-6)
@@ -116,12 +116,14 @@ def test_a_model_shifts_only_where_it_trains_on_long_texts(tiny_model_dir: Path)
     assert torch.allclose(logits(plain.eval(), 40), logits(shifted.eval(), 40), atol=1e-6)
 
 
-@pytest.mark.parametrize("given", [{}, {"finetuning_type": "full", "neat_packing": True}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"finetuning_type": "full", "neat_packing": True}], ids=str
+)
 def test_a_run_with_shifted_attention(
-    given: dict[str, Any], workspace: Path, tiny_model_dir: Path
+    options: dict[str, Any], workspace: Path, tiny_model_dir: Path
 ) -> None:
     """Batches are padded here; the saved model says nothing of the trick."""
-    folder = trained(workspace, tiny_model_dir, shift_attn=True, cutoff_len=32, **given)
+    folder = train_small(workspace, tiny_model_dir, shift_attn=True, cutoff_len=32, **options)
     assert "s2_" not in "".join(path.read_text() for path in folder.glob("*config.json"))
     values = resolved({**defaults("chat"), "model_name_or_path": str(folder)})
     assert logits(load.model(values, training=False), 40).isfinite().all()
@@ -140,19 +142,19 @@ def test_scaled_positions_train_and_answer(
     kind: str, workspace: Path, tiny_model_dir: Path
 ) -> None:
     """A run, then an answer with the same scaling; a full model keeps it in its config."""
-    given = {"rope_scaling": kind, "cutoff_len": 5000, "max_steps": 2}
-    folder = trained(workspace, tiny_model_dir, finetuning_type="full", **given)
+    options = {"rope_scaling": kind, "cutoff_len": 5000, "max_steps": 2}
+    folder = train_small(workspace, tiny_model_dir, finetuning_type="full", **options)
     values = resolved({**defaults("chat"), "model_name_or_path": str(folder)})
     model = load.model(values, training=False)
     assert model.config.rope_parameters["rope_type"] == kind
-    found = model.generate(torch.tensor([[5, 6, 7]]), max_new_tokens=4, do_sample=False)
-    assert found.shape[1] > 3
+    result = model.generate(torch.tensor([[5, 6, 7]]), max_new_tokens=4, do_sample=False)
+    assert result.shape[1] > 3
     again = AutoTokenizer.from_pretrained(folder)
     assert again.chat_template
 
 
 @pytest.mark.parametrize(
-    ("given", "field", "module"),
+    ("options", "field", "module"),
     [
         ({"flash_attn": "fa2"}, "flash_attn", "flash_attn"),
         ({"flash_attn": "fa3"}, "flash_attn", "flash_attn_interface"),
@@ -161,19 +163,19 @@ def test_scaled_positions_train_and_answer(
     ],
 )
 def test_boosters_need_a_package_and_a_gpu(
-    given: dict[str, Any],
+    options: dict[str, Any],
     field: str,
     module: str,
     tiny_model_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Said before anything is loaded; with both there is nothing to say."""
-    values = small(tiny_model_dir, **given)
+    values = small(tiny_model_dir, **options)
     there: set[str] = set()
     monkeypatch.setattr(preflight, "installed", lambda name: name in there)
     monkeypatch.setattr(devices, "gpus", lambda: 0)
-    found = [(each.code, each.field) for each in preflight.check_packages(values)]
-    assert found == [("package_missing", field), ("gpu_needed", field)]
+    result = [(each.code, each.field) for each in preflight.check_packages(values)]
+    assert result == [("package_missing", field), ("gpu_needed", field)]
     there.add(module)
     with pytest.raises(UsageError) as caught:
         load.model(values, training=True)
@@ -202,7 +204,7 @@ def test_attention_by_name(
     monkeypatch.setattr(
         load.base_architecture(values).kind,
         "from_pretrained",
-        lambda _, **given: asked.append(given) or torch.nn.Module(),
+        lambda _, **options: asked.append(options) or torch.nn.Module(),
     )
     load.base_model(values)
     assert asked[0].get("attn_implementation") == expected
@@ -223,21 +225,21 @@ def test_unsloth_is_asked_for_what_was_asked(
 
     class FastLanguageModel:
         @staticmethod
-        def from_pretrained(**given: Any) -> tuple[str, None]:
-            calls["load"] = given
+        def from_pretrained(**options: Any) -> tuple[str, None]:
+            calls["load"] = options
             return "base", None
 
         @staticmethod
-        def get_peft_model(base: str, **given: Any) -> Any:
-            calls["adapt"] = given
+        def get_peft_model(base: str, **options: Any) -> Any:
+            calls["adapt"] = options
             return SimpleNamespace(name=f"{base} with adapter")
 
     module = ModuleType("unsloth")
     module.FastLanguageModel = FastLanguageModel  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "unsloth", module)
     monkeypatch.setattr(load, "check_packages", lambda _: [])
-    given = {"use_unsloth": True, "lora_rank": 4, "quantization_bit": "4", "cutoff_len": 512}
-    model = load.model(small(tiny_model_dir, lora_target="q_proj", **given), training=True)
+    options = {"use_unsloth": True, "lora_rank": 4, "quantization_bit": "4", "cutoff_len": 512}
+    model = load.model(small(tiny_model_dir, lora_target="q_proj", **options), training=True)
     assert model.name == "base with adapter"
     assert calls["load"]["model_name"] == str(tiny_model_dir)
     assert calls["load"]["load_in_4bit"] is True
@@ -254,8 +256,8 @@ def test_both_ways_of_checkpointing_learn_the_same(
 
     file = "adapter_model.safetensors" if kind == "lora" else "model.safetensors"
     folders = [
-        trained(workspace, tiny_model_dir, str(number), finetuning_type=kind, **given)
-        for number, given in enumerate(
+        train_small(workspace, tiny_model_dir, str(number), finetuning_type=kind, **options)
+        for number, options in enumerate(
             ({}, {"use_reentrant_gc": True}, {"disable_gradient_checkpointing": True})
         )
     ]
@@ -282,7 +284,7 @@ def test_norms_in_32_bit(
     others = {str(each.dtype) for name, each in model.named_parameters() if "base_layer" in name}
     assert norms == {"torch.float32" if upcast else "torch.bfloat16"}
     assert others == {"torch.bfloat16"}
-    folder = trained(workspace, tiny_model_dir, upcast_layernorm=upcast, max_steps=2)
+    folder = train_small(workspace, tiny_model_dir, upcast_layernorm=upcast, max_steps=2)
     assert (folder / "adapter_model.safetensors").is_file()
 
 
@@ -293,7 +295,7 @@ def test_everything_in_16_bit(
 
     for place in ("backend.model.load", "backend.model.adapters", "backend.training.arguments"):
         monkeypatch.setattr(f"{place}.training_precision", half(torch.bfloat16))
-    folder = trained(workspace, tiny_model_dir, finetuning_type="full", max_steps=2)
+    folder = train_small(workspace, tiny_model_dir, finetuning_type="full", max_steps=2)
     weights = load_file(folder / "model.safetensors")
     base = load_file(tiny_model_dir / "model.safetensors")
     learned = {name for name, each in weights.items() if each.dtype == torch.bfloat16}

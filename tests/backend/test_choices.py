@@ -18,7 +18,7 @@ from backend.serving import engines
 from backend.serving.engine import Engine
 from backend.serving.generation_request import GenerationRequest
 from backend.training import tracking
-from tests.backend.training import trained
+from tests.backend.training import train_small
 
 HELLO = [{"role": "user", "content": "Who are you?"}]
 
@@ -26,7 +26,7 @@ HELLO = [{"role": "user", "content": "Who are you?"}]
 @pytest.mark.parametrize("name", FIELDS["save_strategy"].choices)
 def test_when_checkpoints_are_written(name: str, workspace: Path, tiny_model_dir: Path) -> None:
     """24 rows of 30 are 6 steps an epoch at batch 4."""
-    folder = trained(
+    folder = train_small(
         *(workspace, tiny_model_dir),
         save_strategy=name,
         save_steps=4,
@@ -42,7 +42,7 @@ def test_when_checkpoints_are_written(name: str, workspace: Path, tiny_model_dir
 
 @pytest.mark.parametrize("name", FIELDS["eval_strategy"].choices)
 def test_when_is_evaluated(name: str, workspace: Path, tiny_model_dir: Path) -> None:
-    folder = trained(
+    folder = train_small(
         *(workspace, tiny_model_dir),
         eval_strategy=name,
         eval_steps=2,

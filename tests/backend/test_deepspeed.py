@@ -17,7 +17,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.preflight.preflight import check_deepspeed
 from backend.training import deepspeed
 from tests.backend.conftest import write_dataset
-from tests.backend.training import ROWS, trained
+from tests.backend.training import ROWS, train_small
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,7 +91,7 @@ def test_two_processes_give_the_weights_of_one(
     """Also stage 3, which spreads the weights: the saved model is whole."""
     write_dataset(workspace, "sums", ROWS)
     given = {"max_steps": 3, "gradient_accumulation_steps": 1, "finetuning_type": "full"}
-    alone = trained(workspace, tiny_model_dir, per_device_train_batch_size=4, **given)
+    alone = train_small(workspace, tiny_model_dir, per_device_train_batch_size=4, **given)
     folder = workspace / "saves" / "tiny" / "full" / "spread"
     given |= {"model_name_or_path": tiny_model_dir, "dataset": "sums", "output_dir": folder}
     given |= {"deepspeed": stage, "learning_rate": 1e-3, "cutoff_len": 128}

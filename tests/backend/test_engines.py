@@ -44,9 +44,9 @@ def stand_ins(tmp_path: Path) -> dict[str, str]:
     program = tmp_path / "bin" / "vllm"
     program.write_text(f"#!{sys.executable}\n{RECORDER}")
     program.chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("API_")}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("API_")}
     return {
-        **kept,
+        **variables,
         "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{tmp_path / 'lib'}{os.pathsep}{ROOT}",
         "RECORD": str(tmp_path / "record.json"),
@@ -127,10 +127,10 @@ def test_a_named_template_reaches_the_engine(
     assert "### Instruction:" in seen["env"]["template"]
 
 
-def values(**given: object) -> Arguments:
-    found, problems = parse(given, "api")
+def values(**options: object) -> Arguments:
+    parsed, problems = parse(options, "api")
     assert not problems
-    return resolved(found)
+    return resolved(parsed)
 
 
 def adapter(folder: Path, base: Path) -> Path:
@@ -145,16 +145,16 @@ def test_the_tuned_model_has_its_name_and_the_base_is_base(
 ) -> None:
     """Whether the adapter is named beside its base or is itself the model's path."""
     lora = adapter(tmp_path / "lora", tiny_model_dir)
-    one = values(model_name_or_path=str(tiny_model_dir), adapter_name_or_path=str(lora))
+    tuned = values(model_name_or_path=str(tiny_model_dir), adapter_name_or_path=str(lora))
     other = values(model_name_or_path=str(lora))
-    for found in (engines.vllm(one, "lora"), engines.vllm(other, "lora")):
-        assert found[2] == str(tiny_model_dir)
-        assert found[found.index("--served-model-name") + 1] == "base"
-        assert found[-5:] == [
+    for command in (engines.vllm(tuned, "lora"), engines.vllm(other, "lora")):
+        assert command[2] == str(tiny_model_dir)
+        assert command[command.index("--served-model-name") + 1] == "base"
+        assert command[-5:] == [
             *("--enable-lora", "--max-lora-rank", "32", "--lora-modules", f"lora={lora}")
         ]
-    found = engines.sglang(one, "lora")
-    assert found[-4:] == ["--lora-paths", f"lora={lora}", "--lora-backend", "triton"]
+    command = engines.sglang(tuned, "lora")
+    assert command[-4:] == ["--lora-paths", f"lora={lora}", "--lora-backend", "triton"]
 
 
 def test_a_hub_s_model_stays_a_hub_s_model() -> None:
@@ -191,7 +191,7 @@ def test_what_an_engine_needs_is_said_at_once(engine: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("given", "task", "code"),
+    ("options", "task", "code"),
     [
         ({"quantization_bit": "4"}, "api", "not_with_engine"),
         ({"rope_scaling": "linear"}, "api", "not_with_engine"),
@@ -201,13 +201,13 @@ def test_what_an_engine_needs_is_said_at_once(engine: str, monkeypatch: pytest.M
         ({}, "chat", "engine_only_serves"),
     ],
 )
-def test_what_an_engine_cannot_do_is_refused(given: dict[str, str], task: str, code: str) -> None:
-    raw = {"model_name_or_path": "m", "infer_backend": "vllm", **given}
-    found, problems = parse(raw, task)
-    assert code in [problem.code for problem in judged(found, problems, task)]
+def test_what_an_engine_cannot_do_is_refused(options: dict[str, str], task: str, code: str) -> None:
+    raw = {"model_name_or_path": "m", "infer_backend": "vllm", **options}
+    result, problems = parse(raw, task)
+    assert code in [problem.code for problem in judged(result, problems, task)]
     raw["infer_backend"] = "huggingface"
-    found, problems = parse(raw, task)
-    assert code not in [problem.code for problem in judged(found, problems, task)]
+    result, problems = parse(raw, task)
+    assert code not in [problem.code for problem in judged(result, problems, task)]
 
 
 @pytest.mark.parametrize("raw", ["[1]", "{", "tensor_parallel_size=2", 7, [1], {"a": {1, 2}}])

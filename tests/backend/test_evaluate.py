@@ -31,8 +31,13 @@ VARIED = 3.0
 
 def values_for(model: Path, **more: object) -> dict[str, Any]:
     """Arguments of `tuneboard eval` on data set "rows"."""
-    given = {"model_name_or_path": str(model), "eval_dataset": "rows", "max_new_tokens": 8, **more}
-    values, problems = arguments.parse(given, "eval")
+    options = {
+        "model_name_or_path": str(model),
+        "eval_dataset": "rows",
+        "max_new_tokens": 8,
+        **more,
+    }
+    values, problems = arguments.parse(options, "eval")
     assert not problems
     return dict(values)
 
@@ -74,11 +79,11 @@ def test_the_loss_is_the_mean_over_learned_tokens(tiny_model_dir: Path, workspac
         total += functional.cross_entropy(logits, labels, reduction="sum").item()
         count += int((labels != -100).sum())
     for size in (1, 4):
-        found = run(workspace / f"by{size}", {**values, "per_device_eval_batch_size": size})
-        assert found["eval_loss"] == pytest.approx(total / count, rel=1e-4)
-        assert found["eval_perplexity"] == pytest.approx(math.exp(total / count), rel=1e-3)
-        assert found["eval_samples_per_second"] > 0
-        assert "predict_bleu-4" not in found
+        result = run(workspace / f"by{size}", {**values, "per_device_eval_batch_size": size})
+        assert result["eval_loss"] == pytest.approx(total / count, rel=1e-4)
+        assert result["eval_perplexity"] == pytest.approx(math.exp(total / count), rel=1e-3)
+        assert result["eval_samples_per_second"] > 0
+        assert "predict_bleu-4" not in result
 
 
 def test_predictions_are_in_the_datas_order_whatever_the_batch(
@@ -86,7 +91,7 @@ def test_predictions_are_in_the_datas_order_whatever_the_batch(
 ) -> None:
     """Left padding and sorting change no greedy answer."""
     write_dataset(workspace, "rows", ROWS)
-    found = []
+    result = []
     for size in (1, 3):
         values = values_for(
             tiny_model_dir,
@@ -106,13 +111,13 @@ def test_predictions_are_in_the_datas_order_whatever_the_batch(
             "predict_runtime",
             "predict_samples_per_second",
         } == set(results)
-        found.append(predictions(workspace / f"by{size}"))
-    assert found[0] == found[1]
-    assert len({row["predict"] for row in found[0]}) > 1
-    assert [row["label"] for row in found[0]] == [row["output"] for row in ROWS]
-    for row, given in zip(found[0], ROWS, strict=True):
+        result.append(predictions(workspace / f"by{size}"))
+    assert result[0] == result[1]
+    assert len({row["predict"] for row in result[0]}) > 1
+    assert [row["label"] for row in result[0]] == [row["output"] for row in ROWS]
+    for row, expected_row in zip(result[0], ROWS, strict=True):
         assert set(row) == {"prompt", "label", "predict"}
-        assert str(given["instruction"]) in row["prompt"]
+        assert str(expected_row["instruction"]) in row["prompt"]
         assert row["predict"]
 
 
@@ -121,8 +126,8 @@ def test_labels_that_the_model_says_score_100(tiny_model_dir: Path, workspace: P
     asked = {"predict_with_generate": True, "do_sample": False, "repetition_penalty": VARIED}
     values = values_for(tiny_model_dir, **asked)
     run(workspace / "first", values)
-    said = [row["predict"] for row in predictions(workspace / "first")]
-    rows = [{**row, "output": text} for row, text in zip(ROWS, said, strict=True)]
+    answers = [row["predict"] for row in predictions(workspace / "first")]
+    rows = [{**row, "output": text} for row, text in zip(ROWS, answers, strict=True)]
     write_dataset(workspace, "rows", rows)
     results = run(workspace / "second", values)
     assert results["predict_exact_match"] == 100
@@ -137,11 +142,11 @@ def test_what_nobody_asked_to_be_sampled_is_the_same_each_time(
     """The likeliest answers, whatever the seed: a score can be repeated."""
     write_dataset(workspace, "rows", ROWS)
     asked = {"do_predict": True, "do_eval": False, "repetition_penalty": VARIED}
-    found = []
+    answers = []
     for seed in (1, 2):
-        found.append(run(workspace / f"s{seed}", values_for(tiny_model_dir, seed=seed, **asked)))
-        del found[-1]["predict_runtime"], found[-1]["predict_samples_per_second"]
-    assert found[0] == found[1]
+        answers.append(run(workspace / f"s{seed}", values_for(tiny_model_dir, seed=seed, **asked)))
+        del answers[-1]["predict_runtime"], answers[-1]["predict_samples_per_second"]
+    assert answers[0] == answers[1]
     assert predictions(workspace / "s1") == predictions(workspace / "s2")
     greedy = {**asked, "do_sample": True, "top_k": 1}
     run(workspace / "greedy", values_for(tiny_model_dir, **greedy))
@@ -175,9 +180,9 @@ def test_a_stop_keeps_what_was_predicted_and_gives_no_figures(
     values = values_for(tiny_model_dir, do_predict=True, do_eval=False)
     with pytest.raises(Stopped):
         evaluate.run(resolved(values), folder)
-    kept = [row["label"] for row in predictions(folder)]
-    assert len(kept) == 2
-    assert kept == [row["output"] for row in ROWS if row["output"] in kept]
+    labels = [row["label"] for row in predictions(folder)]
+    assert len(labels) == 2
+    assert labels == [row["output"] for row in ROWS if row["output"] in labels]
     assert not (folder / run_folder.RESULTS).exists()
 
 

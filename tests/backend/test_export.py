@@ -74,15 +74,15 @@ def plainly(folder: Path) -> Any:
 def run(tmp_path: Path, workspace: Path, tiny_model_dir: Path) -> Exporter:
     """Export the tiny model with these arguments; the run's folder and the target are made up."""
 
-    def call(**given: Any) -> Path:
-        given.setdefault("model_name_or_path", str(tiny_model_dir))
-        given.setdefault("export_dir", str(tmp_path / "out" / "merged"))
-        values, problems = parse({key: str(value) for key, value in given.items()}, "export")
+    def call(**options: Any) -> Path:
+        options.setdefault("model_name_or_path", str(tiny_model_dir))
+        options.setdefault("export_dir", str(tmp_path / "out" / "merged"))
+        values, problems = parse({key: str(value) for key, value in options.items()}, "export")
         assert [problem for problem in problems if not problem.notice] == []
         folder = tmp_path / "run"
         folder.mkdir(exist_ok=True)
         export.run(resolved(values), folder)
-        return Path(given["export_dir"])
+        return Path(options["export_dir"])
 
     return call
 
@@ -98,8 +98,8 @@ def test_merged_answers_as_base_and_adapter(
     adapter = make_adapter(tiny_model_dir, tmp_path / kind, **ADAPTERS[kind])
     wanted = tuned(tiny_model_dir, adapter)
     assert (wanted - logits(plainly(tiny_model_dir))).abs().max() > 100 * TOLERANCE
-    found = logits(plainly(run(adapter_name_or_path=adapter)))
-    assert (found - wanted).abs().max() < TOLERANCE
+    result = logits(plainly(run(adapter_name_or_path=adapter)))
+    assert (result - wanted).abs().max() < TOLERANCE
     is_plain = merging.plain_deltas([adapter], layout(tiny_model_dir), {}) is not None
     assert is_plain == (kind in PLAIN)
 
@@ -112,17 +112,17 @@ def test_both_ways_of_merging_agree(
     monkeypatch.setattr(merging, "plain_deltas", lambda *_: None)
     whole = run(adapter_name_or_path=adapter, export_dir=tmp_path / "peft")
     assert {path.name for path in streamed.iterdir()} == {path.name for path in whole.iterdir()}
-    one, other = plainly(streamed).state_dict(), plainly(whole).state_dict()
-    assert one.keys() == other.keys()
-    assert max((one[name] - other[name]).abs().max() for name in one) < 1e-6
+    first, other = plainly(streamed).state_dict(), plainly(whole).state_dict()
+    assert first.keys() == other.keys()
+    assert max((first[name] - other[name]).abs().max() for name in first) < 1e-6
 
 
 def test_an_adapter_given_as_the_model_brings_its_base(
     run: Exporter, tiny_model_dir: Path, tmp_path: Path
 ) -> None:
     adapter = make_adapter(tiny_model_dir, tmp_path / "lora")
-    found = logits(plainly(run(model_name_or_path=adapter)))
-    assert (found - tuned(tiny_model_dir, adapter)).abs().max() < TOLERANCE
+    result = logits(plainly(run(model_name_or_path=adapter)))
+    assert (result - tuned(tiny_model_dir, adapter)).abs().max() < TOLERANCE
 
 
 def test_several_adapters_are_merged_in_order(
@@ -130,8 +130,8 @@ def test_several_adapters_are_merged_in_order(
 ) -> None:
     first = make_adapter(tiny_model_dir, tmp_path / "first")
     second = make_adapter(tiny_model_dir, tmp_path / "second", use_rslora=True)
-    found = logits(plainly(run(adapter_name_or_path=f"{first},{second}")))
-    assert (found - tuned(tiny_model_dir, first, second)).abs().max() < TOLERANCE
+    result = logits(plainly(run(adapter_name_or_path=f"{first},{second}")))
+    assert (result - tuned(tiny_model_dir, first, second)).abs().max() < TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["lora", "dora"])
@@ -163,11 +163,11 @@ def test_files_stay_below_the_size_asked_for(
 def test_dtype_is_written_and_recorded(
     run: Exporter, tiny_model_dir: Path, tmp_path: Path, name: str, kind: str
 ) -> None:
-    given = {}
+    options = {}
     if kind:
         adapter = make_adapter(tiny_model_dir, tmp_path / kind, **ADAPTERS[kind])
-        given = {"adapter_name_or_path": adapter}
-    folder = run(export_dtype=name, **given)
+        options = {"adapter_name_or_path": adapter}
+    folder = run(export_dtype=name, **options)
     assert json.loads((folder / "config.json").read_text())["dtype"] == name
     assert str(dtype_of(layout(folder))) == f"torch.{name}"
     assert str(plainly(folder).dtype) == f"torch.{name}"
@@ -177,9 +177,9 @@ def test_a_plain_model_keeps_its_dtype_and_every_number(
     run: Exporter, tiny_model_dir: Path
 ) -> None:
     folder = run()
-    one, other = plainly(tiny_model_dir).state_dict(), plainly(folder).state_dict()
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    assert one.keys() == other.keys()
+    first, other = plainly(tiny_model_dir).state_dict(), plainly(folder).state_dict()
+    assert all(torch.equal(first[name], other[name]) for name in first)
+    assert first.keys() == other.keys()
 
 
 def test_everything_else_is_in_the_folder(run: Exporter, tiny_model_dir: Path) -> None:

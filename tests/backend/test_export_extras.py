@@ -36,9 +36,9 @@ class Quantizer(ModuleType):
         self.base = ""
         self.GPTQModel = self
 
-    def QuantizeConfig(self, **given: Any) -> dict[str, Any]:
-        self.settings = given
-        return given
+    def QuantizeConfig(self, **options: Any) -> dict[str, Any]:
+        self.settings = options
+        return options
 
     def load(self, base: str, _config: Any, **_: Any) -> "Quantizer":
         self.base = base
@@ -63,11 +63,11 @@ def quantizer(monkeypatch: pytest.MonkeyPatch) -> Quantizer:
     return module
 
 
-def values(model: Path, home: Path, **given: Any) -> Arguments:
-    raw = {"model_name_or_path": str(model), "export_dir": str(home / "out"), **given}
-    found, problems = parse({key: str(value) for key, value in raw.items()}, "export")
+def values(model: Path, home: Path, **options: Any) -> Arguments:
+    raw = {"model_name_or_path": str(model), "export_dir": str(home / "out"), **options}
+    parsed, problems = parse({key: str(value) for key, value in raw.items()}, "export")
     assert not problems
-    return resolved(found)
+    return resolved(parsed)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def texts(workspace: Path) -> Path:
 def export_in_4_bits(model: Path, home: Path, texts: Path, *, samples: int, length: int) -> None:
     """Quantise over so many windows of the texts, each of so many tokens, into out/."""
     (home / "saves" / "run").mkdir()
-    given = values(
+    options = values(
         model,
         home,
         export_quantization_bit=4,
@@ -89,7 +89,7 @@ def export_in_4_bits(model: Path, home: Path, texts: Path, *, samples: int, leng
         export_quantization_nsamples=samples,
         export_quantization_maxlen=length,
     )
-    export.run(given, home / "saves" / "run")
+    export.run(options, home / "saves" / "run")
 
 
 def test_the_sample_texts_are_cut_into_windows(
@@ -136,19 +136,21 @@ def test_a_column_text_goes_before_the_others(workspace: Path, tiny_tokenizer: A
 def test_sample_texts_without_a_text_are_named(workspace: Path, tiny_tokenizer: Any) -> None:
     path = workspace / "rows.jsonl"
     path.write_text('{"number": 3}\n')
-    found = values(workspace, workspace, export_quantization_dataset=path)
+    result = values(workspace, workspace, export_quantization_dataset=path)
     with pytest.raises(DataError) as caught:
-        gptq.samples(tiny_tokenizer, found)
+        gptq.samples(tiny_tokenizer, result)
     assert caught.value.problems[0].code == "export_calibration_empty"
 
 
 def test_what_quantising_needs_is_said_at_once(workspace: Path, tiny_model_dir: Path) -> None:
-    def codes(**given: Any) -> set[tuple[str, str]]:
-        found = values(tiny_model_dir, workspace, export_quantization_bit=4, **given)
-        said = (
-            judged(found.as_mapping(), [], "export") + check_export(found) + check_packages(found)
+    def codes(**options: Any) -> set[tuple[str, str]]:
+        result = values(tiny_model_dir, workspace, export_quantization_bit=4, **options)
+        problems = (
+            judged(result.as_mapping(), [], "export")
+            + check_export(result)
+            + check_packages(result)
         )
-        return {(problem.code, problem.field) for problem in said}
+        return {(problem.code, problem.field) for problem in problems}
 
     dataset, bit = "export_quantization_dataset", "export_quantization_bit"
     assert codes() == {("export_quantization_dataset_required", dataset), ("package_missing", bit)}
@@ -184,8 +186,8 @@ def exported(
         text=True,
         timeout=120,
     )
-    found = (home / "saves").rglob(run_folder.PROBLEM)
-    return done, [json.loads(path.read_text()) for path in found]
+    result = (home / "saves").rglob(run_folder.PROBLEM)
+    return done, [json.loads(path.read_text()) for path in result]
 
 
 def test_an_export_is_uploaded(workspace: Path, tiny_model_dir: Path) -> None:
@@ -213,6 +215,6 @@ def test_every_number_of_bits_is_passed_on(
     bits: str, quantizer: Quantizer, tiny_model_dir: Path, tiny_tokenizer: Any, texts: Path
 ) -> None:
     more = {"export_quantization_bit": bits, "export_quantization_dataset": texts}
-    found = values(tiny_model_dir, texts.parent, **more)
-    gptq.quantize(tiny_model_dir, texts.parent / "saves", tiny_tokenizer, found)
+    result = values(tiny_model_dir, texts.parent, **more)
+    gptq.quantize(tiny_model_dir, texts.parent / "saves", tiny_tokenizer, result)
     assert quantizer.settings["bits"] == int(bits)

@@ -35,13 +35,18 @@ def home(workspace: Path) -> Path:
 
 
 def start(
-    home: Path, model: Path, name: str, env: dict[str, str], **given: Any
+    home: Path, model: Path, name: str, env: dict[str, str], **options: Any
 ) -> tuple[subprocess.Popen[str], Path]:
     """`tuneboard train` as a person types it; the process that follows it, and the run's folder."""
     folder = home / "saves" / "tiny" / "lora" / name
-    given = {"gradient_accumulation_steps": 1, "logging_steps": 1, "learning_rate": 1e-3, **given}
-    given |= {"model_name_or_path": model, "dataset": "sums", "output_dir": folder}
-    words = [f"{key}={value}" for key, value in given.items()]
+    options = {
+        "gradient_accumulation_steps": 1,
+        "logging_steps": 1,
+        "learning_rate": 1e-3,
+        **options,
+    }
+    options |= {"model_name_or_path": model, "dataset": "sums", "output_dir": folder}
+    words = [f"{key}={value}" for key, value in options.items()]
     process = subprocess.Popen(
         [sys.executable, "-m", "backend", "train", *words],
         env={**os.environ, "TUNEBOARD_HOME": str(home), "PYTHONPATH": str(ROOT), **env},
@@ -65,15 +70,15 @@ def until(holds: Any, seconds: float) -> None:
 
 def workers(folder: Path) -> dict[str, psutil.Process]:
     """The processes of a run's group, by rank."""
-    found = {}
+    processes = {}
     for process in psutil.process_iter():
         try:
             env = process.environ()
         except (psutil.Error, OSError):
             continue
         if env.get("TUNEBOARD_RUN") == str(folder) and "RANK" in env:
-            found[env["RANK"]] = process
-    return found
+            processes[env["RANK"]] = process
+    return processes
 
 
 def test_two_processes_learn_as_one_with_twice_the_batch(home: Path, tiny_model_dir: Path) -> None:
@@ -91,8 +96,8 @@ def test_two_processes_learn_as_one_with_twice_the_batch(home: Path, tiny_model_
     assert [row.step for row in right] == [row.step for row in left] == [1, 2, 2, 3, 4, 4]
     for a, b in zip(left, right, strict=True):
         for name, near in (("loss", 1e-5), ("eval_loss", 1e-5), ("grad_norm", 1e-3)):
-            wanted, found = getattr(a, name), getattr(b, name)
-            assert found == (None if wanted is None else pytest.approx(wanted, rel=near)), name
+            wanted, result = getattr(a, name), getattr(b, name)
+            assert result == (None if wanted is None else pytest.approx(wanted, rel=near)), name
         assert (b.tokens, b.epoch) == (a.tokens, a.epoch)
     log = (together / "log.txt").read_text()
     assert "2 process(es)" in log

@@ -12,8 +12,8 @@ REWARDS = torch.tensor([0.0, 1.0, 2.0, 3.0, 5.0, 5.0])  # two groups of three
 LOG2 = math.log(2)
 
 
-def close(found: Tensor, wanted: list[float] | list[list[float]]) -> bool:
-    return torch.allclose(found, torch.tensor(wanted, dtype=torch.float32), atol=1e-5)
+def close(result: Tensor, wanted: list[float] | list[list[float]]) -> bool:
+    return torch.allclose(result, torch.tensor(wanted, dtype=torch.float32), atol=1e-5)
 
 
 def same(rewards: Tensor) -> Tensor:
@@ -22,28 +22,28 @@ def same(rewards: Tensor) -> Tensor:
 
 def test_advantage_within_the_group() -> None:
     """Group 1: mean 1, spread 1. Group 2: mean 13/3, spread sqrt(4/3) = 1.154701."""
-    found = grpo_math.advantages(REWARDS, 3, "group", same)
-    assert close(found[:3], [-1 / 1.0001, 0.0, 1 / 1.0001])
-    assert close(found[3:], [-4 / 3 / 1.154801, 2 / 3 / 1.154801, 2 / 3 / 1.154801])
+    result = grpo_math.advantages(REWARDS, 3, "group", same)
+    assert close(result[:3], [-1 / 1.0001, 0.0, 1 / 1.0001])
+    assert close(result[3:], [-4 / 3 / 1.154801, 2 / 3 / 1.154801, 2 / 3 / 1.154801])
 
 
 def test_advantage_without_scale() -> None:
-    found = grpo_math.advantages(REWARDS, 3, "none", same)
-    assert close(found, [-1, 0, 1, -4 / 3, 2 / 3, 2 / 3])
+    result = grpo_math.advantages(REWARDS, 3, "none", same)
+    assert close(result, [-1, 0, 1, -4 / 3, 2 / 3, 2 / 3])
 
 
 def test_advantage_by_the_spread_of_the_whole_batch() -> None:
     """All six: mean 16/6, squares 64/3, variance (64 - 256/6) / 5 = 4.266667."""
     scale = math.sqrt((64 - 256 / 6) / 5) + 1e-4
-    found = grpo_math.advantages(REWARDS, 3, "batch", same)
-    assert close(found, [-1 / scale, 0, 1 / scale, *(x / scale for x in (-4 / 3, 2 / 3, 2 / 3))])
+    result = grpo_math.advantages(REWARDS, 3, "batch", same)
+    assert close(result, [-1 / scale, 0, 1 / scale, *(x / scale for x in (-4 / 3, 2 / 3, 2 / 3))])
 
 
 def test_the_batch_s_spread_is_that_of_all_processes() -> None:
-    found = grpo_math.advantages(
+    result = grpo_math.advantages(
         torch.tensor([0.0, 2.0]), 2, "batch", lambda _: torch.tensor([0.0, 2.0, 10.0])
     )
-    assert close(found, [-1 / (math.sqrt(28) + 1e-4), 1 / (math.sqrt(28) + 1e-4)])
+    assert close(result, [-1 / (math.sqrt(28) + 1e-4), 1 / (math.sqrt(28) + 1e-4)])
 
 
 def test_equal_rewards_teach_nothing() -> None:
@@ -76,8 +76,8 @@ def test_an_answer_without_a_token_counts_nothing() -> None:
 def test_clipped_objective() -> None:
     """Ratios 2 and 1/2, clip 0.2: a gain is bounded at 1.2 and 0.8, a loss is not."""
     new, old = torch.tensor([[LOG2, -LOG2]] * 2), torch.zeros(2, 2)
-    found = grpo_math.clipped(new, old, torch.tensor([3.0, -3.0]), 0.2)
-    assert close(found, [[-3.6, -1.5], [6.0, 2.4]])
+    result = grpo_math.clipped(new, old, torch.tensor([3.0, -3.0]), 0.2)
+    assert close(result, [[-3.6, -1.5], [6.0, 2.4]])
 
 
 def test_beyond_the_clip_range_nothing_is_learned() -> None:
@@ -89,13 +89,13 @@ def test_beyond_the_clip_range_nothing_is_learned() -> None:
 
 def test_divergence() -> None:
     """k3: r - 1 - log r with r = reference / new; here r = 2 and 1/2."""
-    found = grpo_math.kl(torch.zeros(1, 3), torch.tensor([[LOG2, -LOG2, 0.0]]))
-    assert close(found, [[1 - LOG2, LOG2 - 0.5, 0.0]])
+    result = grpo_math.kl(torch.zeros(1, 3), torch.tensor([[LOG2, -LOG2, 0.0]]))
+    assert close(result, [[1 - LOG2, LOG2 - 0.5, 0.0]])
 
 
 def test_divergence_is_unbiased() -> None:
     """Its mean over tokens drawn from the policy is the exact KL(policy, reference)."""
     policy, reference = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.2, 0.3, 0.5])
     exact = (policy * (policy / reference).log()).sum()
-    found = (policy * grpo_math.kl(policy.log(), reference.log())).sum()
-    assert float(found) == pytest.approx(float(exact), rel=1e-5)
+    result = (policy * grpo_math.kl(policy.log(), reference.log())).sum()
+    assert float(result) == pytest.approx(float(exact), rel=1e-5)

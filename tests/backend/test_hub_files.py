@@ -118,14 +118,14 @@ def hub() -> Iterator[DataHub]:
 
 
 def python(
-    code: str, hub: DataHub, home: Path, given: str = "", **more: str
+    code: str, hub: DataHub, home: Path, standard_input: str = "", **more: str
 ) -> subprocess.CompletedProcess[str]:
     """A process of its own, for the libraries read where their hub is when they are imported."""
     env = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(home / "hf")}
     env |= {"TUNEBOARD_HOME": str(home), "HF_HUB_DISABLE_XET": "1", **more}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input=given,
+        input=standard_input,
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -13,7 +13,7 @@ from backend.contract.base.problems import ModelError
 from backend.model import load
 from backend.training import losses
 from tests.backend.conftest import make_tokenizer, write_dataset
-from tests.backend.training import ROWS, small, trained
+from tests.backend.training import ROWS, small, train_small
 
 # Three tokens; the odds of the vocabulary are 4:1:1, 1:1:2 and 1:1:1, the targets 0, 1 and 2.
 LOGITS = torch.tensor([[4.0, 1.0, 1.0], [1.0, 1.0, 2.0], [1.0, 1.0, 1.0]]).log()
@@ -27,18 +27,18 @@ def test_cross_entropy_by_hand() -> None:
 
 def test_label_smoothing_by_hand() -> None:
     """A share of 0.3 goes evenly to all three tokens: 0.8 to the target, 0.1 to each other."""
-    found = losses.cross_entropy(LOGITS, TARGETS, smoothing=0.3)
+    result = losses.cross_entropy(LOGITS, TARGETS, smoothing=0.3)
     first = -(0.8 * math.log(4 / 6) + 0.2 * math.log(1 / 6))
     second = -(0.8 * math.log(1 / 4) + 0.1 * math.log(1 / 4) + 0.1 * math.log(2 / 4))
-    assert torch.allclose(found, torch.tensor([first, second, math.log(3)]))
+    assert torch.allclose(result, torch.tensor([first, second, math.log(3)]))
 
 
 def test_dft_by_hand() -> None:
     """-p log p, and the gradient is that of -log p, scaled by p as if that were a constant."""
     logits = LOGITS.clone().requires_grad_()
-    found = losses.dft(logits, TARGETS)
-    assert torch.allclose(found, -P * P.log())
-    found[0].backward()
+    result = losses.dft(logits, TARGETS)
+    assert torch.allclose(result, -P * P.log())
+    result[0].backward()
     # d(-log p0)/d logits = softmax - target = (-1/3, 1/6, 1/6), times p0 = 2/3
     assert torch.allclose(logits.grad[0], torch.tensor([-2 / 9, 1 / 9, 1 / 9]))
 
@@ -46,12 +46,12 @@ def test_dft_by_hand() -> None:
 def test_eaft_by_hand() -> None:
     """Three tokens at the most: entropies over ln 3, as weights without a gradient."""
     logits = LOGITS.clone().requires_grad_()
-    found = losses.eaft(logits, TARGETS)
+    result = losses.eaft(logits, TARGETS)
     first = -(4 / 6 * math.log(4 / 6) + 2 / 6 * math.log(1 / 6)) / math.log(3)
     second = -(1 / 2 * math.log(1 / 4) + 1 / 2 * math.log(1 / 2)) / math.log(3)
     weights = torch.tensor([first, second, 1.0])
-    assert torch.allclose(found, -weights * P.log(), atol=1e-6)
-    found[0].backward()
+    assert torch.allclose(result, -weights * P.log(), atol=1e-6)
+    result[0].backward()
     expected = first * torch.tensor([-1 / 3, 1 / 6, 1 / 6])
     assert torch.allclose(logits.grad[0], expected, atol=1e-6)
     assert torch.allclose(losses.eaft(LOGITS, TARGETS, 2.0), -(weights**2) * P.log(), atol=1e-6)
@@ -75,7 +75,7 @@ def test_kl_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("options", "expected"),
     [
         ({}, losses.cross_entropy(LOGITS, TARGETS)),
         ({"use_dft_loss": True}, losses.dft(LOGITS, TARGETS)),
@@ -85,8 +85,8 @@ def test_kl_by_hand() -> None:
     ],
     ids=str,
 )
-def test_the_arguments_choose(given: dict[str, Any], expected: torch.Tensor) -> None:
-    assert torch.equal(losses.chosen(resolved(given))(LOGITS, TARGETS), expected)
+def test_the_arguments_choose(options: dict[str, Any], expected: torch.Tensor) -> None:
+    assert torch.equal(losses.chosen(resolved(options))(LOGITS, TARGETS), expected)
 
 
 def logged(folder: Path, name: str = "loss") -> list[float]:
@@ -102,14 +102,14 @@ def test_each_loss_trains_and_is_evaluated_alike(
     common: dict[str, Any] = {"finetuning_type": method, "val_size": 0.2, "eval_steps": 1}
     common |= {"learning_rate": 1e-9, "max_steps": 2}
     seen = {}
-    for name, given in {
+    for name, options in {
         "plain": {},
         "smooth": {"label_smoothing_factor": 0.9},
         "dft": {"use_dft_loss": True},
         "eaft": {"use_eaft_loss": True, "eaft_alpha": 8.0},
         "asft": {"use_asft_loss": True},
     }.items():
-        folder = trained(workspace, tiny_model_dir, name, **common, **given)
+        folder = train_small(workspace, tiny_model_dir, name, **common, **options)
         seen[name] = logged(folder)
         assert logged(folder, "eval_loss") == pytest.approx(
             logged(workspace / "saves" / "plain", "eval_loss"), abs=1e-5
@@ -128,13 +128,13 @@ def test_the_anchor_holds(workspace: Path, tiny_model_dir: Path) -> None:
 
     def said(folder: Path) -> torch.Tensor:
         with torch.no_grad():
-            found: torch.Tensor = AutoModelForCausalLM.from_pretrained(folder)(ids).logits[0]
-        return found
+            result: torch.Tensor = AutoModelForCausalLM.from_pretrained(folder)(ids).logits[0]
+        return result
 
     common = {"finetuning_type": "full", "use_asft_loss": True, "max_steps": 12, "max_samples": 4}
     far = []
     for number, alpha in enumerate((0.0, 10.0)):
-        folder = trained(workspace, tiny_model_dir, str(number), asft_alpha=alpha, **common)
+        folder = train_small(workspace, tiny_model_dir, str(number), asft_alpha=alpha, **common)
         far.append(losses.kl(said(tiny_model_dir), said(folder)).mean().item())
     assert 0 < far[1] < 0.7 * far[0]
 
@@ -173,14 +173,14 @@ def test_experts_are_balanced(method: str, experts: Path, workspace: Path) -> No
     common: dict[str, Any] = {"finetuning_type": method, "max_steps": 2, "learning_rate": 1e-9}
     seen = {
         coefficient: logged(
-            trained(
+            train_small(
                 workspace, experts, f"run{coefficient}", moe_aux_loss_coef=coefficient, **common
             )
         )
         for coefficient in (None, 0.5, 1.0)
     }
     half, whole = (
-        [one - two for one, two in zip(seen[coefficient], seen[None], strict=True)]
+        [first - second for first, second in zip(seen[coefficient], seen[None], strict=True)]
         for coefficient in (0.5, 1.0)
     )
     assert whole == pytest.approx([2 * each for each in half], rel=1e-2)
@@ -201,7 +201,7 @@ def test_noise_is_in_training_only(
 ) -> None:
     """NEFTune: the training loss changes with the noise, evaluation and the saved model do not."""
     common: dict[str, Any] = {"val_size": 0.2, "eval_steps": 1, "learning_rate": 1e-9}
-    quiet = trained(workspace, tiny_model_dir, "quiet", **common)
-    noisy = trained(workspace, tiny_model_dir, "noisy", neftune_noise_alpha=50.0, **common)
+    quiet = train_small(workspace, tiny_model_dir, "quiet", **common)
+    noisy = train_small(workspace, tiny_model_dir, "noisy", neftune_noise_alpha=50.0, **common)
     assert logged(quiet) != pytest.approx(logged(noisy), abs=1e-3)
     assert logged(quiet, "eval_loss") == pytest.approx(logged(noisy, "eval_loss"), abs=1e-6)

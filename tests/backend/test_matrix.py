@@ -21,8 +21,8 @@ def test_an_architecture_goes_the_whole_way(model_type: str) -> None:
 def test_nine_of_ten_architectures_go_the_whole_way() -> None:
     from tests.matrix.__main__ import walk
 
-    found = walk(names())
-    assert sum(map(passed, found.values())) >= 0.9 * len(found)
+    result = walk(names())
+    assert sum(map(passed, result.values())) >= 0.9 * len(result)
 
 
 @pytest.mark.matrix
@@ -32,8 +32,8 @@ def test_what_also_sees_or_hears_is_whole_or_refused() -> None:
     tiny (its build fails) or trained at all (its own error)."""
     from tests.matrix.__main__ import walk
 
-    found = walk(seeing())
-    assert len(found) > 100
-    assert sum(map(passed, found.values())) > 60
-    reasons = [why for results in found.values() for why in results.values()]
+    result = walk(seeing())
+    assert len(result) > 100
+    assert sum(map(passed, result.values())) > 60
+    reasons = [why for results in result.values() for why in results.values()]
     assert not [why for why in reasons if "lost: " in why or "has changed" in why]

@@ -13,7 +13,7 @@ from backend.contract.arguments.arguments import parse, resolved
 from backend.contract.base.problems import TuneboardError
 from backend.export import export
 from backend.model import load
-from tests.backend.training import small, trained
+from tests.backend.training import small, train_small
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
 KINDS: dict[str, dict[str, Any]] = {
@@ -47,8 +47,8 @@ FAST = {"learning_rate": 0.02, "lr_scheduler_type": "constant"}
 
 def logits(model: Any) -> torch.Tensor:
     with torch.no_grad():
-        found: torch.Tensor = model.eval()(input_ids=IDS, attention_mask=IDS * 0 + 1).logits
-    return found[:, -IDS.shape[1] :]
+        result: torch.Tensor = model.eval()(input_ids=IDS, attention_mask=IDS * 0 + 1).logits
+    return result[:, -IDS.shape[1] :]
 
 
 def test_every_method_is_here() -> None:
@@ -64,8 +64,8 @@ def test_an_adapter_lives_its_whole_life(
     monkeypatch.setattr(
         "backend.train.figures", lambda trainer: last.append(logits(trainer.model)) or {}
     )
-    given = {**FAST, **KINDS[kind], "save_steps": 2}
-    broken = trained(workspace, tiny_model_dir, "run", **given, max_steps=4)
+    options = {**FAST, **KINDS[kind], "save_steps": 2}
+    broken = train_small(workspace, tiny_model_dir, "run", **options, max_steps=4)
     before = logits(AutoPeftModelForCausalLM.from_pretrained(broken / "checkpoint-2"))
     base = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
     loaded = logits(AutoPeftModelForCausalLM.from_pretrained(broken))
@@ -75,11 +75,11 @@ def test_an_adapter_lives_its_whole_life(
     assert (loaded - logits(base)).abs().max() > 1e-4
     assert (loaded - before).abs().max() > 1e-5
 
-    trained(
+    train_small(
         workspace,
         tiny_model_dir,
         "run",
-        **given,
+        **options,
         max_steps=4,
         resume_from_checkpoint=str(broken / "checkpoint-2"),
     )

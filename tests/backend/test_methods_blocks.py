@@ -21,7 +21,7 @@ from transformers import (
 from backend.contract.arguments.arguments import resolved
 from backend.contract.base.problems import ModelError, UsageError
 from backend.model import llama_pro, load
-from tests.backend.training import small, trained
+from tests.backend.training import small, train_small
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
 SMALL: dict[str, Any] = {
@@ -47,8 +47,8 @@ MODELS = {
 
 def logits(model: Any) -> torch.Tensor:
     with torch.no_grad():
-        found: torch.Tensor = model.eval()(input_ids=IDS).logits
-    return found
+        result: torch.Tensor = model.eval()(input_ids=IDS).logits
+    return result
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -88,13 +88,13 @@ def test_layers_that_do_not_divide_are_refused() -> None:
 
 def test_only_the_new_blocks_learn_and_lora_goes_on(workspace: Path, tiny_model_dir: Path) -> None:
     """freeze makes the blocks, a resumed run goes on, and LoRA may then learn in them alone."""
-    given = {
+    options = {
         "finetuning_type": "freeze",
         "use_llama_pro": True,
         "freeze_trainable_layers": 1,
         "save_steps": 2,
     }
-    folder = trained(workspace, tiny_model_dir, **given, max_steps=4)
+    folder = train_small(workspace, tiny_model_dir, **options, max_steps=4)
     before = AutoModelForCausalLM.from_pretrained(tiny_model_dir).state_dict()
     first = AutoModelForCausalLM.from_pretrained(folder)
     after = first.state_dict()
@@ -102,17 +102,17 @@ def test_only_the_new_blocks_learn_and_lora_goes_on(workspace: Path, tiny_model_
     for name, weights in before.items():
         assert torch.equal(after[name], weights)
     assert after["model.layers.2.mlp.down_proj.weight"].abs().max() > 0
-    trained(
+    train_small(
         workspace,
         tiny_model_dir,
-        **given,
+        **options,
         max_steps=4,
         resume_from_checkpoint=str(folder / "checkpoint-2"),
     )
     again = AutoModelForCausalLM.from_pretrained(folder)
     assert torch.allclose(logits(again), logits(first), atol=1e-6)
 
-    tuned = trained(workspace, folder, "lora", use_llama_pro=True)
+    tuned = train_small(workspace, folder, "lora", use_llama_pro=True)
     settings = json.loads((tuned / "adapter_config.json").read_text())
     assert settings["layers_to_transform"] == [2]
     chat = load.model(small(tuned), training=False)
@@ -121,5 +121,5 @@ def test_only_the_new_blocks_learn_and_lora_goes_on(workspace: Path, tiny_model_
 
 def test_lora_needs_a_model_with_new_blocks(workspace: Path, tiny_model_dir: Path) -> None:
     with pytest.raises(UsageError) as error:
-        trained(workspace, tiny_model_dir, use_llama_pro=True)
+        train_small(workspace, tiny_model_dir, use_llama_pro=True)
     assert error.value.problems[0].code == "llama_pro_lora"

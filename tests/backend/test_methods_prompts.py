@@ -11,7 +11,7 @@ from backend.contract.arguments.arguments import resolved
 from backend.model import load
 from backend.training.batches import Collator
 from backend.training.token_loss import learned_logits
-from tests.backend.training import ROWS, small, trained
+from tests.backend.training import ROWS, small, train_small
 
 METHODS = ["prompt", "prefix", "ptuning"]
 BATCH = [
@@ -20,10 +20,10 @@ BATCH = [
 ]
 
 
-def learner(folder: Path, method: str, **given: Any) -> Any:
+def learner(folder: Path, method: str, **options: Any) -> Any:
     """A new model of this method, ready to learn."""
     torch.manual_seed(3)
-    values = small(folder, finetuning_type=method, num_virtual_tokens=5, **given)
+    values = small(folder, finetuning_type=method, num_virtual_tokens=5, **options)
     return load.model(values, training=True)
 
 
@@ -34,8 +34,8 @@ def test_the_loss_is_plain_pefts(method: str, tiny_model_dir: Path) -> None:
     logits, targets = learned_logits(model, batch)
     assert targets.tolist() == [7, 8, 9, 10, 12, 13]
     ours = torch.nn.functional.cross_entropy(logits, targets)
-    given = {name: batch[name] for name in ("input_ids", "attention_mask", "labels")}
-    assert ours.item() == pytest.approx(model(**given).loss.item(), abs=1e-5)
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "labels")}
+    assert ours.item() == pytest.approx(model(**inputs).loss.item(), abs=1e-5)
     ours.backward()
     learned = [each for each in model.parameters() if each.requires_grad]
     assert learned
@@ -45,7 +45,7 @@ def test_the_loss_is_plain_pefts(method: str, tiny_model_dir: Path) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_the_loss_falls(method: str, workspace: Path, tiny_model_dir: Path) -> None:
     """Gradient checkpointing is asked for: a prefix would silently not be seen with it."""
-    folder = trained(
+    folder = train_small(
         workspace,
         tiny_model_dir,
         finetuning_type=method,
@@ -83,10 +83,10 @@ def test_a_prefix_begins_as_if_the_text_had_been_read(
     before = (tiny_tokenizer(text)["input_ids"] * 5)[:5]
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
-        found = model(input_ids=ids, attention_mask=ids * 0 + 1).logits
+        result = model(input_ids=ids, attention_mask=ids * 0 + 1).logits
         whole = torch.tensor([[*before, 5, 6, 7, 8]])
         wanted = model.get_base_model()(input_ids=whole).logits[:, 5:]
-    assert (found - wanted).abs().max() < 1e-5
+    assert (result - wanted).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("method", ["prompt", "prefix"])
@@ -106,14 +106,14 @@ def test_predictions_do_not_depend_on_the_batch(
     for weights in model.parameters():
         weights.data *= 5  # answers that hang on every position
     model.save_pretrained(lively)
-    folder = trained(workspace, lively, finetuning_type=method)
+    folder = train_small(workspace, lively, finetuning_type=method)
     rows = [{**ROWS[0], "instruction": "a " * count} for count in (1, 5, 9)]
     write_dataset(workspace, "few", rows)
-    found = []
+    result = []
     for size in (1, 3):
         out = workspace / f"eval{size}"
         out.mkdir()
-        given = {
+        options = {
             "model_name_or_path": str(folder),
             "finetuning_type": method,
             "eval_dataset": "few",
@@ -123,8 +123,8 @@ def test_predictions_do_not_depend_on_the_batch(
             "max_new_tokens": 8,
             "per_device_eval_batch_size": size,
         }
-        values, problems = parse(given, "eval")
+        values, problems = parse(options, "eval")
         assert not problems
         evaluate.run(resolved(values), out)
-        found.append((out / "generated_predictions.jsonl").read_text())
-    assert found[0] == found[1]
+        result.append((out / "generated_predictions.jsonl").read_text())
+    assert result[0] == result[1]

@@ -21,7 +21,7 @@ from backend.contract.arguments.arguments import active, resolved, validate
 from backend.contract.arguments.methods import is_adapter
 from backend.contract.base.problems import TuneboardError
 from backend.model import load, peft_methods, trainable_state
-from tests.backend.training import small, trained
+from tests.backend.training import small, train_small
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
 WEIGHTS = "adapter_model.safetensors"
@@ -29,8 +29,8 @@ WEIGHTS = "adapter_model.safetensors"
 
 def logits(model: Any) -> torch.Tensor:
     with torch.no_grad():
-        found: torch.Tensor = model.eval()(input_ids=IDS, attention_mask=IDS * 0 + 1).logits
-    return found[:, -IDS.shape[1] :]
+        result: torch.Tensor = model.eval()(input_ids=IDS, attention_mask=IDS * 0 + 1).logits
+    return result[:, -IDS.shape[1] :]
 
 
 def code(error: pytest.ExceptionInfo[TuneboardError]) -> str:
@@ -54,7 +54,7 @@ def wider(folder: Path, tokenizer: Any) -> Path:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "options",
     [
         {},
         {"use_rslora": True},
@@ -66,37 +66,43 @@ def wider(folder: Path, tokenizer: Any) -> Path:
         {"finetuning_type": "vera", "vera_rank": 8},
     ],
 )
-def test_an_untrained_adapter_changes_nothing(given: dict[str, Any], tiny_model_dir: Path) -> None:
-    base = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
-    model = load.model(small(tiny_model_dir, **given), training=True)
-    found, wanted = logits(model), logits(base)
-    if given.get("use_dora") or given.get("finetuning_type") == "vera":
-        assert torch.allclose(
-            found, wanted, atol=1e-6
-        )  # scaled and divided again; b is 0 but d 0.1
-    else:
-        assert torch.equal(found, wanted)
-
-
-@pytest.mark.parametrize("given", [{"init_lora_weights": "olora"}, {"pissa_init": True}])
-def test_a_start_from_the_weights_changes_nothing_either(
-    given: dict[str, Any], tiny_model_dir: Path
+def test_an_untrained_adapter_changes_nothing(
+    options: dict[str, Any], tiny_model_dir: Path
 ) -> None:
     base = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
-    model = load.model(small(tiny_model_dir, **given), training=True)
+    model = load.model(small(tiny_model_dir, **options), training=True)
+    result, wanted = logits(model), logits(base)
+    if options.get("use_dora") or options.get("finetuning_type") == "vera":
+        assert torch.allclose(
+            result, wanted, atol=1e-6
+        )  # scaled and divided again; b is 0 but d 0.1
+    else:
+        assert torch.equal(result, wanted)
+
+
+@pytest.mark.parametrize("options", [{"init_lora_weights": "olora"}, {"pissa_init": True}])
+def test_a_start_from_the_weights_changes_nothing_either(
+    options: dict[str, Any], tiny_model_dir: Path
+) -> None:
+    base = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
+    model = load.model(small(tiny_model_dir, **options), training=True)
     assert torch.allclose(logits(model), logits(base), atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["oft", "ia3", "vera", "prompt", "prefix"])
 def test_an_adapter_learns_on(method: str, workspace: Path, tiny_model_dir: Path) -> None:
-    given = {"finetuning_type": method, "num_virtual_tokens": 4, "learning_rate": 1e-2}
-    first = trained(workspace, tiny_model_dir, "first", **given)
-    frozen = {**given, "learning_rate": 0.0}
-    again = trained(workspace, tiny_model_dir, "again", adapter_name_or_path=str(first), **frozen)
+    options = {"finetuning_type": method, "num_virtual_tokens": 4, "learning_rate": 1e-2}
+    first = train_small(workspace, tiny_model_dir, "first", **options)
+    frozen = {**options, "learning_rate": 0.0}
+    again = train_small(
+        workspace, tiny_model_dir, "again", adapter_name_or_path=str(first), **frozen
+    )
     before, after = load_file(first / WEIGHTS), load_file(again / WEIGHTS)
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert before.keys() == after.keys()
-    more = trained(workspace, tiny_model_dir, "more", adapter_name_or_path=str(first), **given)
+    more = train_small(
+        workspace, tiny_model_dir, "more", adapter_name_or_path=str(first), **options
+    )
     after = load_file(more / WEIGHTS)
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
@@ -104,8 +110,8 @@ def test_an_adapter_learns_on(method: str, workspace: Path, tiny_model_dir: Path
 def test_a_new_adapter_over_others(workspace: Path, tiny_model_dir: Path) -> None:
     """What can be merged is, and the new one learns over it; soft prompts can only come last."""
     rate = {"learning_rate": 1e-2}
-    first = trained(workspace, tiny_model_dir, "first", finetuning_type="oft", **rate)
-    second = trained(
+    first = train_small(workspace, tiny_model_dir, "first", finetuning_type="oft", **rate)
+    second = train_small(
         workspace,
         tiny_model_dir,
         "second",
@@ -121,7 +127,7 @@ def test_a_new_adapter_over_others(workspace: Path, tiny_model_dir: Path) -> Non
     wanted = logits(PeftModel.from_pretrained(merged, second))
     assert torch.allclose(logits(whole), wanted, atol=1e-5)
     with pytest.raises(TuneboardError) as error:
-        trained(
+        train_small(
             workspace,
             tiny_model_dir,
             "third",
@@ -130,14 +136,14 @@ def test_a_new_adapter_over_others(workspace: Path, tiny_model_dir: Path) -> Non
         )
     assert code(error) == "adapter_not_mergeable"
     with pytest.raises(TuneboardError) as error:
-        trained(workspace, tiny_model_dir, "fourth", adapter_name_or_path=str(first))
+        train_small(workspace, tiny_model_dir, "fourth", adapter_name_or_path=str(first))
     assert code(error) == "adapter_other_method"
     assert error.value.problems[0].params["found"] == "oft"
 
 
 def test_adalora_comes_down_to_its_budget(workspace: Path, tiny_model_dir: Path) -> None:
     """After the last third has begun, the ranks left are those asked for, on average."""
-    folder = trained(
+    folder = train_small(
         workspace,
         tiny_model_dir,
         finetuning_type="adalora",
@@ -154,8 +160,8 @@ def test_adalora_comes_down_to_its_budget(workspace: Path, tiny_model_dir: Path)
 
 def test_adalora_remembers_what_mattered(workspace: Path, tiny_model_dir: Path) -> None:
     """A checkpoint holds the importance of each weight: without it, other ranks would be cut."""
-    given = {"finetuning_type": "adalora", "max_steps": 3, "save_steps": 2}
-    folder = trained(workspace, tiny_model_dir, **given)
+    options = {"finetuning_type": "adalora", "max_steps": 3, "save_steps": 2}
+    folder = train_small(workspace, tiny_model_dir, **options)
     model = load.model(small(tiny_model_dir, finetuning_type="adalora"), training=True)
     assert trainable_state.read(model, folder / "checkpoint-2")
     scores = model.base_model.rankallocator.exp_avg_unc
@@ -197,9 +203,9 @@ def test_a_method_that_an_architecture_has_no_form_for(method: str, tmp_path: Pa
 def test_ia3_finds_its_modules_in_an_unknown_architecture(tiny_model_dir: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
     model.config.model_type = "brand_new"
-    found = peft_methods.config(model, small(tiny_model_dir, finetuning_type="ia3"))
-    assert found.target_modules == {"k_proj", "v_proj", "down_proj"}
-    assert found.feedforward_modules == {"down_proj"}
+    result = peft_methods.config(model, small(tiny_model_dir, finetuning_type="ia3"))
+    assert result.target_modules == {"k_proj", "v_proj", "down_proj"}
+    assert result.feedforward_modules == {"down_proj"}
 
 
 def test_loftq_makes_up_for_quantisation(workspace: Path, tiny_tokenizer: Any) -> None:
@@ -215,7 +221,7 @@ def test_loftq_makes_up_for_quantisation(workspace: Path, tiny_tokenizer: Any) -
     loftq = load.model(small(tiny_model_dir, **four, init_lora_weights="loftq"), training=True)
     assert (logits(loftq) - full).abs().mean() < 0.7 * (logits(plain) - full).abs().mean()
 
-    folder = trained(workspace, tiny_model_dir, **four, init_lora_weights="loftq")
+    folder = train_small(workspace, tiny_model_dir, **four, init_lora_weights="loftq")
     chat = load.model(small(folder, quantization_bit="4"), training=False)
     assert (logits(chat) - full).abs().mean() < (logits(plain) - full).abs().mean()
     with pytest.raises(TuneboardError) as error:
@@ -233,7 +239,7 @@ def test_oft_learns_over_a_quantised_base(workspace: Path, tiny_tokenizer: Any) 
     pytest.importorskip("bitsandbytes")
     base = wider(workspace / "saves" / "model", tiny_tokenizer)
     four = {"quantization_bit": "4", "finetuning_type": "oft", "learning_rate": 1e-2}
-    folder = trained(workspace, base, **four)
+    folder = train_small(workspace, base, **four)
     before = load.model(small(base, quantization_bit="4"), training=False)
     after = load.model(small(folder, **four), training=False)
     assert (logits(before) - logits(after)).abs().max() > 1e-4
@@ -262,7 +268,7 @@ def test_only_the_method_s_own_fields_apply(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("options", "expected"),
     [
         ({"finetuning_type": "full", "adapter_name_or_path": "a"}, "adapter_needs_lora"),
         ({"finetuning_type": "ia3", "quantization_bit": "4"}, "quantization_needs_lora"),
@@ -288,13 +294,13 @@ def test_only_the_method_s_own_fields_apply(method: str) -> None:
         ({"finetuning_type": "oft", "use_galore": True}, "lora_and_low_rank_optimizer"),
     ],
 )
-def test_what_does_not_go_together_is_refused(given: dict[str, Any], expected: str) -> None:
-    whole = {"model_name_or_path": "m", "dataset": "d", **given}
+def test_what_does_not_go_together_is_refused(options: dict[str, Any], expected: str) -> None:
+    whole = {"model_name_or_path": "m", "dataset": "d", **options}
     assert expected in [problem.code for problem in validate(whole, "train")]
 
 
 @pytest.mark.parametrize(
-    "given",
+    "options",
     [
         {"finetuning_type": "oft", "quantization_bit": "4"},
         {"finetuning_type": "oft", "adapter_name_or_path": "a"},
@@ -304,6 +310,6 @@ def test_what_does_not_go_together_is_refused(given: dict[str, Any], expected: s
         {"finetuning_type": "prefix", "stage": "pt"},
     ],
 )
-def test_what_goes_together_is_accepted(given: dict[str, Any]) -> None:
-    whole = {"model_name_or_path": "m", "dataset": "d", **given}
+def test_what_goes_together_is_accepted(options: dict[str, Any]) -> None:
+    whole = {"model_name_or_path": "m", "dataset": "d", **options}
     assert validate(whole, "train") == []

@@ -45,8 +45,8 @@ def copy(tiny_model_dir: Path, workspace: Path) -> Path:
     return folder
 
 
-def edit(path: Path, **given: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **given}))
+def edit(path: Path, **options: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **options}))
 
 
 def no_config(folder: Path) -> None:
@@ -180,9 +180,9 @@ def test_known_models_with_code_of_their_own_load_without_it(copy: Path, workspa
 def test_an_adapter_for_another_model_is_refused(workspace: Path, tiny_model_dir: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from tests.backend.training import trained
+    from tests.backend.training import train_small
 
-    adapter = trained(workspace, tiny_model_dir)
+    adapter = train_small(workspace, tiny_model_dir)
     config = AutoConfig.from_pretrained(tiny_model_dir)
     config.hidden_size, config.intermediate_size = 64, 128
     other = workspace / "other"
@@ -228,15 +228,15 @@ def test_a_name_that_is_nowhere_is_said_with_all_places(
     policy = load.model(small(copy), training=False)
     tokenizer = load.tokenizer(small(copy))
 
-    def reward(**given: str) -> Any:
-        values = small(copy, stage="ppo", reward_model_type="full", **given)
+    def reward(**options: str) -> Any:
+        values = small(copy, stage="ppo", reward_model_type="full", **options)
         return scoring.load(values, policy, tokenizer)
 
-    def reference(**given: str) -> Any:
-        return Reference(policy, small(copy, stage="dpo", **given), 0)
+    def reference(**options: str) -> Any:
+        return Reference(policy, small(copy, stage="dpo", **options), 0)
 
-    def teacher(**given: str) -> Any:
-        return teachers.load(small(copy, stage="distillation", **given), policy)
+    def teacher(**options: str) -> Any:
+        return teachers.load(small(copy, stage="distillation", **options), policy)
 
     actions: dict[str, Callable[[str], Any]] = {
         "model_name_or_path": lambda name: load.tokenizer(small(Path(name))),
@@ -265,8 +265,8 @@ def test_a_name_that_is_nowhere_is_said_with_all_places(
             with pytest.raises(ModelError) as caught:
                 action(name)
             (problem,) = caught.value.problems
-            told = str(home / "saves" / run)
-            places = f"{here / name}, {home / name}, {told}"
+            place = str(home / "saves" / run)
+            places = f"{here / name}, {home / name}, {place}"
             assert problem.text().startswith(
                 f"There is nothing at {places}, so {name} was taken for the name of a model on a "
                 "hub, and the hub cannot be reached."
@@ -276,7 +276,7 @@ def test_a_name_that_is_nowhere_is_said_with_all_places(
 
 
 @pytest.mark.parametrize(
-    ("given", "field", "package"),
+    ("options", "field", "package"),
     [
         ({"quantization_bit": "4"}, "quantization_bit", "bitsandbytes"),
         ({"use_galore": True, "finetuning_type": "full"}, "use_galore", "galore-torch"),
@@ -287,14 +287,14 @@ def test_a_name_that_is_nowhere_is_said_with_all_places(
     ],
 )
 def test_a_missing_package_is_named(
-    given: dict[str, Any],
+    options: dict[str, Any],
     field: str,
     package: str,
     tiny_model_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(preflight, "installed", lambda _: False)
-    values = small(tiny_model_dir, **given)
+    values = small(tiny_model_dir, **options)
     problem = preflight.check_packages(values)[0]
     assert (problem.code, problem.field) == ("package_missing", field)
     assert f"pip install {package}" in problem.text()
@@ -320,7 +320,7 @@ def test_half_precision_on_a_cpu_becomes_fp32(
 
 
 @pytest.mark.parametrize(
-    ("given", "able", "expected"),
+    ("options", "able", "expected"),
     [
         ({}, True, (torch.bfloat16, torch.float32, True, False)),
         ({}, False, (torch.float32, torch.float32, False, False)),
@@ -330,7 +330,7 @@ def test_half_precision_on_a_cpu_becomes_fp32(
     ],
 )
 def test_precision_on_a_gpu(
-    given: dict[str, Any],
+    options: dict[str, Any],
     able: bool,
     expected: tuple[Any, ...],
     tiny_model_dir: Path,
@@ -338,8 +338,8 @@ def test_precision_on_a_gpu(
 ) -> None:
     monkeypatch.setattr(device, "device", lambda: "cuda")
     monkeypatch.setattr(device, "has_bf16", lambda: able)
-    found = device.training_precision(small(tiny_model_dir, **given))
-    assert (found.frozen, found.learned, found.bf16, found.fp16) == expected
+    result = device.training_precision(small(tiny_model_dir, **options))
+    assert (result.frozen, result.learned, result.bf16, result.fp16) == expected
 
 
 @pytest.mark.parametrize("kind", ["linear", "dynamic", "yarn", "llama3"])
@@ -359,7 +359,7 @@ def test_the_vocabulary_grows_to_the_tokenizer(tiny_model_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "code"),
+    ("options", "code"),
     [
         ({"lora_target": "no_proj"}, "modules_unknown"),
         ({"finetuning_type": "freeze", "freeze_trainable_layers": 9}, "freeze_layers"),
@@ -368,11 +368,11 @@ def test_the_vocabulary_grows_to_the_tokenizer(tiny_model_dir: Path) -> None:
     ],
 )
 def test_names_that_the_model_has_not(
-    given: dict[str, Any], code: str, tiny_model_dir: Path
+    options: dict[str, Any], code: str, tiny_model_dir: Path
 ) -> None:
     """The message lists what there is."""
     with pytest.raises(UsageError) as caught:
-        load.model(small(tiny_model_dir, **given), training=True)
+        load.model(small(tiny_model_dir, **options), training=True)
     problem = caught.value.problems[0]
     assert problem.code == code
     if code == "modules_unknown":
@@ -380,8 +380,8 @@ def test_names_that_the_model_has_not(
 
 
 def test_only_safetensors_are_written(workspace: Path, tiny_model_dir: Path) -> None:
-    from tests.backend.training import trained
+    from tests.backend.training import train_small
 
-    folder = trained(workspace, tiny_model_dir, finetuning_type="full")
+    folder = train_small(workspace, tiny_model_dir, finetuning_type="full")
     pickles = {path.name for path in folder.rglob("*") if path.suffix in {".bin", ".pkl"}}
     assert not pickles

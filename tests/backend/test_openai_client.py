@@ -82,9 +82,9 @@ def test_the_client_s_own_message_goes_back(client: Any, speaker: Faulty) -> Non
     result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "rain"}
     for turn in (message, message.model_dump()):
         client.chat.completions.create(messages=[*HELLO, turn, result], **asked)
-        given = speaker.asked[-1].messages
-        assert given[1]["tool_calls"][0]["function"]["arguments"] == {"city": "Paris"}
-        assert given[2]["tool_call_id"] == message.tool_calls[0].id
+        messages = speaker.asked[-1].messages
+        assert messages[1]["tool_calls"][0]["function"]["arguments"] == {"city": "Paris"}
+        assert messages[2]["tool_call_id"] == message.tool_calls[0].id
 
 
 def test_the_client_s_parsed_message_goes_back(client: Any, speaker: Faulty) -> None:

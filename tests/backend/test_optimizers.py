@@ -20,7 +20,7 @@ from backend.model.block_adam import BlockAdam, RatioAdam
 from backend.model.joined_optimizer import JoinedOptimizer
 from backend.running.failures import Stopped
 from backend.running.report import Report
-from tests.backend.training import small, trained
+from tests.backend.training import small, train_small
 
 ON_GPU = {"adalomo"}
 ONE_BY_ONE = {"gradient_accumulation_steps": 1}
@@ -58,15 +58,15 @@ SPECIAL: dict[str, dict[str, Any]] = {
 
 
 def whole(kind: str) -> dict[str, Any]:
-    given = {"finetuning_type": "full", "weight_decay": 0.01, **SPECIAL[kind]}
-    return given | (ONE_BY_ONE if "layerwise" in kind else {})
+    options = {"finetuning_type": "full", "weight_decay": 0.01, **SPECIAL[kind]}
+    return options | (ONE_BY_ONE if "layerwise" in kind else {})
 
 
 def changed(folder: Path, before: Path) -> set[str]:
     """Names of the weights that a run changed; all are finite."""
-    one, two = load_file(before / "model.safetensors"), load_file(folder / "model.safetensors")
-    assert all(two[name].isfinite().all() for name in two)
-    return {name for name in two if not torch.equal(one[name], two[name])}
+    first, second = load_file(before / "model.safetensors"), load_file(folder / "model.safetensors")
+    assert all(second[name].isfinite().all() for name in second)
+    return {name for name in second if not torch.equal(first[name], second[name])}
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIMIZERS) - ON_GPU))
@@ -75,9 +75,9 @@ def test_each_name_trains(
 ) -> None:
     """RAdam waits some steps by design; torchao's are not compiled here, which takes a minute."""
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
-    given = {"finetuning_type": "full", "max_steps": 8 if name == "schedule_free_radam" else 2}
-    given |= ONE_BY_ONE if name == "lomo" else {}
-    folder = trained(workspace, tiny_model_dir, optim=name, **given)
+    options = {"finetuning_type": "full", "max_steps": 8 if name == "schedule_free_radam" else 2}
+    options |= ONE_BY_ONE if name == "lomo" else {}
+    folder = train_small(workspace, tiny_model_dir, optim=name, **options)
     assert len(changed(folder, tiny_model_dir)) > 10
 
 
@@ -100,19 +100,19 @@ def test_each_kind_learns_and_resumes(
     kind: str, workspace: Path, tiny_model_dir: Path, stop_at: Any
 ) -> None:
     """The loss of the very same rows falls; a run in two parts ends with the same weights."""
-    given = {**whole(kind), "max_steps": 6, "max_samples": 2, "gradient_accumulation_steps": 1}
-    given |= {"lr_scheduler_type": "constant", "logging_steps": 1, "save_strategy": "no"}
-    straight = trained(workspace, tiny_model_dir, "whole", **given)
+    options = {**whole(kind), "max_steps": 6, "max_samples": 2, "gradient_accumulation_steps": 1}
+    options |= {"lr_scheduler_type": "constant", "logging_steps": 1, "save_strategy": "no"}
+    straight = train_small(workspace, tiny_model_dir, "whole", **options)
     rows, _ = metrics.read(straight / "metrics.jsonl", 0)
     losses = [row.loss for row in rows if row.loss is not None]
     assert losses[-1] < losses[0] - 0.003
     stop_at(3)
     with pytest.raises(Stopped):
-        trained(workspace, tiny_model_dir, "parts", **given)
+        train_small(workspace, tiny_model_dir, "parts", **options)
     parts = workspace / "saves" / "parts"
     (parts / "stop.json").unlink()
     stop_at(-1)
-    trained(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
+    train_small(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **options)
     assert not changed(parts, straight)
 
 
@@ -121,29 +121,33 @@ def test_layer_by_layer_is_the_same_training(
     kind: str, workspace: Path, tiny_model_dir: Path
 ) -> None:
     """Only that gradients are gone sooner (and are not clipped); APOLLO's seeds differ: svd."""
-    given = {
+    options = {
         **whole(kind),
         "gradient_accumulation_steps": 1,
         "max_grad_norm": 0,
         **({"apollo_proj": "svd"} if kind == "apollo" else {}),
     }
-    together = trained(workspace, tiny_model_dir, "together", **given)
-    apart = trained(workspace, tiny_model_dir, "apart", **given, **{f"{kind}_layerwise": True})
-    one, two = (load_file(folder / "model.safetensors") for folder in (together, apart))
-    assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+    together = train_small(workspace, tiny_model_dir, "together", **options)
+    apart = train_small(
+        workspace, tiny_model_dir, "apart", **options, **{f"{kind}_layerwise": True}
+    )
+    first, second = (load_file(folder / "model.safetensors") for folder in (together, apart))
+    assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
 
 
 def test_a_schedule_free_run_saves_its_averaged_weights(
     workspace: Path, tiny_model_dir: Path
 ) -> None:
     """The weights of the last checkpoint are those to go on from, not those to answer with."""
-    folder = trained(workspace, tiny_model_dir, optim="schedule_free_adamw", finetuning_type="full")
+    folder = train_small(
+        workspace, tiny_model_dir, optim="schedule_free_adamw", finetuning_type="full"
+    )
     assert changed(folder, folder / "checkpoint-3")
 
 
 def test_badam_trains_one_layer_at_a_time(workspace: Path, tiny_model_dir: Path) -> None:
     """Two steps on layer 1, none on what lies outside the layers; all count as learned again."""
-    folder = trained(
+    folder = train_small(
         workspace,
         tiny_model_dir,
         finetuning_type="full",
@@ -212,17 +216,17 @@ def test_a_share_of_the_numbers_learns(scattered: bool) -> None:
 def test_all_numbers_are_adam() -> None:
     """With a ratio of 1 and no switch, it is torch's AdamW."""
     torch.manual_seed(0)
-    one = torch.nn.Parameter(torch.randn(3, 5))
-    two = torch.nn.Parameter(one.detach().clone())
+    ours = torch.nn.Parameter(torch.randn(3, 5))
+    theirs = torch.nn.Parameter(ours.detach().clone())
     numbers: dict[str, Any] = {"lr": 0.05, "betas": (0.8, 0.99), "eps": 1e-8, "weight_decay": 0.1}
-    ratio = RatioAdam([one], ratio=1.0, every=100, scattered=True, **numbers)
-    adamw = torch.optim.AdamW([two], **numbers)
+    ratio = RatioAdam([ours], ratio=1.0, every=100, scattered=True, **numbers)
+    adamw = torch.optim.AdamW([theirs], **numbers)
     for _ in range(5):
         gradient = torch.randn(3, 5)
-        one.grad, two.grad = gradient.clone(), gradient.clone()
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
         ratio.step()
         adamw.step()
-    assert torch.allclose(one, two, atol=1e-6)
+    assert torch.allclose(ours, theirs, atol=1e-6)
 
 
 def test_muon_takes_the_matrices_inside_the_layers(workspace: Path, tiny_model_dir: Path) -> None:
@@ -258,19 +262,19 @@ def test_a_missing_package_is_named(tiny_model_dir: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("gpus", [0, 1])
 @pytest.mark.parametrize(
-    "given", [{"optim": "adalomo"}, {"optim": "adamw_8bit", "use_galore": True}]
+    "options", [{"optim": "adalomo"}, {"optim": "adamw_8bit", "use_galore": True}]
 )
 def test_some_ask_for_a_gpu(
-    given: dict[str, Any], gpus: int, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], gpus: int, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "gpus", lambda: gpus)
-    values = small(tiny_model_dir, finetuning_type="full", **given)
+    values = small(tiny_model_dir, finetuning_type="full", **options)
     codes = [(each.code, each.field) for each in preflight.check_packages(values)]
     assert codes == ([("gpu_needed", "optim")] if gpus == 0 else [])
 
 
 @pytest.mark.parametrize(
-    ("given", "code", "field"),
+    ("options", "code", "field"),
     [
         ({"use_badam": True}, "lora_and_low_rank_optimizer", "use_badam"),
         ({"use_adam_mini": True}, "lora_and_low_rank_optimizer", "use_adam_mini"),
@@ -293,8 +297,8 @@ def test_some_ask_for_a_gpu(
         ),
     ],
 )
-def test_what_does_not_go_together(given: dict[str, Any], code: str, field: str) -> None:
-    values, problems = parse({"model_name_or_path": "m", "dataset": "d", **given}, "train")
+def test_what_does_not_go_together(options: dict[str, Any], code: str, field: str) -> None:
+    values, problems = parse({"model_name_or_path": "m", "dataset": "d", **options}, "train")
     assert not problems
     assert (code, field) in [
         (each.code, each.field) for each in broken(values, "train") if not each.notice

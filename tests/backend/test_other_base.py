@@ -25,19 +25,19 @@ from backend.export import export
 from backend.model import reference
 from backend.serving.engine import Engine
 from backend.training import scoring
-from tests.backend.training import small, trained
+from tests.backend.training import small, train_small
 
 ROOT = Path(__file__).parents[2]
 OTHER, STACK = "adapter_of_other_base", "adapter_of_other_stack"
 
 
-def values(task: str, base: Path, *adapters: Path, **given: Any) -> Arguments:
-    raw = {"model_name_or_path": str(base), **given}
+def values(task: str, base: Path, *adapters: Path, **options: Any) -> Arguments:
+    raw = {"model_name_or_path": str(base), **options}
     if adapters:
         raw["adapter_name_or_path"] = ",".join(map(str, adapters))
-    found, problems = parse(raw, task)
+    parsed, problems = parse(raw, task)
     assert not problems
-    return resolved(found)
+    return resolved(parsed)
 
 
 def each(codes: list[str]) -> dict[str, list[str]]:
@@ -62,9 +62,13 @@ def everywhere(home: Path, base: Path, *adapters: Path) -> dict[str, list[str]]:
     more = {**data, "cutoff_len": 64, "max_samples": 2}
     evaluate.run(values("eval", base, *adapters, **more), jobs["eval"])
     export.run(values("export", base, *adapters, export_dir=str(home / "out")), jobs["export"])
-    given = [str(each) for each in adapters]
-    run = trained(
-        home.parent, base, f"again-{home.name}", max_steps=1, adapter_name_or_path=",".join(given)
+    adapter_names = [str(each) for each in adapters]
+    run = train_small(
+        home.parent,
+        base,
+        f"again-{home.name}",
+        max_steps=1,
+        adapter_name_or_path=",".join(adapter_names),
     )
     engine = Engine.load(values("api", base, *adapters))
     codes = {"train": told(run), **{name: told(job) for name, job in jobs.items()}}
@@ -87,7 +91,7 @@ def test_it_is_said_by_every_task_and_not_on_the_base_it_came_from(
 ) -> None:
     base = workspace / "base"
     shutil.copytree(tiny_model_dir, base)
-    adapter = trained(workspace, base, "first", max_steps=1, save_steps=1)
+    adapter = train_small(workspace, base, "first", max_steps=1, save_steps=1)
     assert everywhere(workspace, base, adapter) == each([])
     assert everywhere(workspace, other, adapter) == each([OTHER])
     moved = base.rename(workspace / "moved")
@@ -96,10 +100,12 @@ def test_it_is_said_by_every_task_and_not_on_the_base_it_came_from(
 
 def test_adapters_on_adapters(workspace: Path, tiny_model_dir: Path) -> None:
     """The second learned over the merged first: without it, it is on another model than its own."""
-    first = trained(workspace, tiny_model_dir, "first", max_steps=1)
+    first = train_small(workspace, tiny_model_dir, "first", max_steps=1)
     more = {"adapter_name_or_path": str(first), "create_new_adapter": True}
-    second = trained(workspace, tiny_model_dir, "second", max_steps=1, **more)
-    third = trained(workspace, tiny_model_dir, "third", adapter_name_or_path=f"{first},{second}")
+    second = train_small(workspace, tiny_model_dir, "second", max_steps=1, **more)
+    third = train_small(
+        workspace, tiny_model_dir, "third", adapter_name_or_path=f"{first},{second}"
+    )
     assert [len(read_json(each / adapter_base.NAME)["before"]) for each in (first, second)] == [
         0,
         1,
@@ -112,33 +118,33 @@ def test_adapters_on_adapters(workspace: Path, tiny_model_dir: Path) -> None:
 def test_the_base_may_be_a_run_s_own_folder(workspace: Path, tiny_model_dir: Path) -> None:
     """Where that run is made again, it is another model."""
     full = {"finetuning_type": "full", "max_steps": 1, "learning_rate": 0.01}
-    base = trained(workspace, tiny_model_dir, "full", **full)
-    adapter = trained(workspace, base, "on_it", max_steps=1)
+    base = train_small(workspace, tiny_model_dir, "full", **full)
+    adapter = train_small(workspace, base, "on_it", max_steps=1)
     engine = Engine.load(values("api", base, adapter))
     assert engine.notices == []
     assert Engine.load(values("api", adapter)).notices == []  # the adapter brings its base
     shutil.rmtree(base)
-    trained(workspace, tiny_model_dir, "full", **full, seed=7)
-    for given in (values("api", base, adapter), values("api", adapter)):
-        assert [each.code for each in Engine.load(given).notices] == [OTHER]
+    train_small(workspace, tiny_model_dir, "full", **full, seed=7)
+    for case in (values("api", base, adapter), values("api", adapter)):
+        assert [each.code for each in Engine.load(case).notices] == [OTHER]
 
 
 def test_reward_and_reference_are_looked_at_too(
     workspace: Path, tiny_model_dir: Path, other: Path
 ) -> None:
-    adapter = trained(workspace, other, "elsewhere", max_steps=1)
-    given = {"stage": "ppo", "reward_model": str(adapter)}
-    found = scoring.base_notices(small(tiny_model_dir, **given))
-    assert [(each.code, each.field) for each in found] == [(OTHER, "reward_model")]
-    given = {"stage": "dpo", "ref_model_adapters": str(adapter)}
-    found = reference.base_notices(small(tiny_model_dir, **given))
-    assert [(each.code, each.field) for each in found] == [(OTHER, "ref_model_adapters")]
+    adapter = train_small(workspace, other, "elsewhere", max_steps=1)
+    options = {"stage": "ppo", "reward_model": str(adapter)}
+    result = scoring.base_notices(small(tiny_model_dir, **options))
+    assert [(each.code, each.field) for each in result] == [(OTHER, "reward_model")]
+    options = {"stage": "dpo", "ref_model_adapters": str(adapter)}
+    result = reference.base_notices(small(tiny_model_dir, **options))
+    assert [(each.code, each.field) for each in result] == [(OTHER, "ref_model_adapters")]
     right = {"ref_model": str(other), "ref_model_adapters": str(adapter)}
     assert reference.base_notices(small(tiny_model_dir, stage="dpo", **right)) == []
 
 
 def test_chat_in_a_terminal_says_it(workspace: Path, tiny_model_dir: Path, other: Path) -> None:
-    adapter = trained(workspace, tiny_model_dir, "first", max_steps=1)
+    adapter = train_small(workspace, tiny_model_dir, "first", max_steps=1)
     words = [f"model_name_or_path={other}", f"adapter_name_or_path={adapter}"]
     done = subprocess.run(
         [sys.executable, "-m", "backend", "chat", *words],
@@ -156,11 +162,11 @@ def test_an_adapter_of_plain_peft_is_judged_by_its_name(
     workspace: Path, tiny_model_dir: Path, other: Path
 ) -> None:
     """peft 0.21 writes base_model_name_or_path and no more."""
-    adapter = trained(workspace, tiny_model_dir, "first", max_steps=1)
+    adapter = train_small(workspace, tiny_model_dir, "first", max_steps=1)
     (adapter / adapter_base.NAME).unlink()
     config = adapter / "adapter_config.json"
     content = {**json.loads(config.read_text()), "base_model_name_or_path": "org/Llama-3-8B"}
     config.write_text(json.dumps(content))
-    found = Engine.load(values("api", other, adapter)).notices
-    assert [each.code for each in found] == ["adapter_names_other_base"]
-    assert "org/Llama-3-8B" in found[0].text()
+    result = Engine.load(values("api", other, adapter)).notices
+    assert [each.code for each in result] == ["adapter_names_other_base"]
+    assert "org/Llama-3-8B" in result[0].text()

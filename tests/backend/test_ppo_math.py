@@ -48,11 +48,11 @@ def test_gae_with_lambda_1_is_the_return_less_the_value() -> None:
 
 def test_what_is_masked_does_not_count() -> None:
     wild = torch.where(MASK, torch.zeros(2, 3), torch.full((2, 3), 1e6))
-    given = (rows([1.0, 2.0, 3.0], [4.0, 5.0, 0.0]), rows([1.0, 1.0, 2.0], [1.0, 3.0, 0.0]))
-    one = ppo_math.gae(*given, MASK, 0.9, 0.9)
-    two = ppo_math.gae(given[0] + wild, given[1] + wild, MASK, 0.9, 0.9)
-    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
-    assert torch.equal(ppo_math.whiten(given[0], MASK), ppo_math.whiten(given[0] + wild, MASK))
+    inputs = (rows([1.0, 2.0, 3.0], [4.0, 5.0, 0.0]), rows([1.0, 1.0, 2.0], [1.0, 3.0, 0.0]))
+    first = ppo_math.gae(*inputs, MASK, 0.9, 0.9)
+    second = ppo_math.gae(inputs[0] + wild, inputs[1] + wild, MASK, 0.9, 0.9)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert torch.equal(ppo_math.whiten(inputs[0], MASK), ppo_math.whiten(inputs[0] + wild, MASK))
 
 
 def test_whitening_by_hand() -> None:
@@ -61,8 +61,8 @@ def test_whitening_by_hand() -> None:
     numbers = rows([1.0, 2.0, 3.0], [2.0, 7.0, 0.0])
     white = ppo_math.whiten(numbers, MASK)
     assert torch.allclose(white * spread, rows([-2.0, -1.0, 0.0], [-1.0, 4.0, 0.0]))
-    kept = ppo_math.whiten(numbers, MASK, centre=False)
-    assert torch.allclose(kept, torch.where(MASK, white + 3.0, 0.0))
+    uncentred = ppo_math.whiten(numbers, MASK, centre=False)
+    assert torch.allclose(uncentred, torch.where(MASK, white + 3.0, 0.0))
 
 
 def test_whitening_over_two_processes_is_that_of_all_numbers() -> None:
@@ -87,9 +87,9 @@ def test_whitening_over_two_processes_is_that_of_all_numbers() -> None:
 def test_the_clipped_objective(ratio: float, advantage: float, loss: float, clipped: bool) -> None:
     old = rows([-2.0])
     new = (old + math.log(ratio)).requires_grad_()
-    found = ppo_math.policy_loss(new, old, rows([advantage]), 0.2)
-    assert found.item() == pytest.approx(loss)
-    found.sum().backward()
+    result = ppo_math.policy_loss(new, old, rows([advantage]), 0.2)
+    assert result.item() == pytest.approx(loss)
+    result.sum().backward()
     assert new.grad is not None
     assert ppo_math.is_clipped(new, old, rows([advantage]), 0.2).item() is clipped
     if advantage:
@@ -105,8 +105,8 @@ def test_the_clipped_objective(ratio: float, advantage: float, loss: float, clip
     ],
 )
 def test_the_clipped_value_loss(new: float, old: float, target: float, loss: float) -> None:
-    found = ppo_math.value_loss(rows([new]), rows([old]), rows([target]), 0.2)
-    assert found.item() == pytest.approx(loss)
+    result = ppo_math.value_loss(rows([new]), rows([old]), rows([target]), 0.2)
+    assert result.item() == pytest.approx(loss)
 
 
 def test_the_kl_weight_follows_the_divergence() -> None:

@@ -179,11 +179,11 @@ def test_judged_rows_bring_their_mismatched_answers() -> None:
 def test_token_logps_are_the_models_own(tiny_model_dir: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir).eval()
     batch = PairCollator(0)(PAIRS)
-    found = preference.token_logps(model, batch)
-    assert found.shape == (4, 3)
+    result = preference.token_logps(model, batch)
+    assert result.shape == (4, 3)
     whole = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     logps = whole[:, :-1].log_softmax(-1).gather(-1, batch["input_ids"][:, 1:, None])[..., 0]
     learned = preference.learned_tokens(batch["labels"])
-    assert torch.allclose(found, logps * learned, atol=1e-5)
-    assert (found[~learned] == 0).all()
-    assert found.requires_grad
+    assert torch.allclose(result, logps * learned, atol=1e-5)
+    assert (result[~learned] == 0).all()
+    assert result.requires_grad

@@ -15,7 +15,7 @@ from backend.contract.base.problems import ModelError
 from backend.contract.models import devices
 from backend.contract.preflight import preflight
 from backend.model import load
-from tests.backend.training import small, trained
+from tests.backend.training import small, train_small
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
 KINDS: dict[str, dict[str, Any]] = {
@@ -29,14 +29,14 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def logits(model: Any) -> torch.Tensor:
     with torch.no_grad():
-        found: torch.Tensor = model.eval()(input_ids=IDS).logits
-    return found
+        result: torch.Tensor = model.eval()(input_ids=IDS).logits
+    return result
 
 
 def layer(model: Any) -> Any:
     part = model.get_base_model() if hasattr(model, "peft_config") else model
-    found = part.model.layers[0].mlp.up_proj
-    return getattr(found, "base_layer", found)
+    projection = part.model.layers[0].mlp.up_proj
+    return getattr(projection, "base_layer", projection)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -51,7 +51,7 @@ def test_trained_over_a_quantised_model_and_answered_with_it(
     monkeypatch.setattr(
         "backend.train.figures", lambda trainer: last.append(logits(trainer.model)) or {}
     )
-    folder = trained(workspace, tiny_model_dir, max_steps=2, **KINDS[kind])
+    folder = train_small(workspace, tiny_model_dir, max_steps=2, **KINDS[kind])
     moved = load_file(folder / "adapter_model.safetensors")
     assert all(each.abs().max() > 0 for name, each in moved.items() if "lora_B" in name)
     values = resolved({**defaults("chat"), "model_name_or_path": str(folder), **KINDS[kind]})
@@ -83,26 +83,26 @@ def test_the_kinds_of_4_bit_differ(tiny_model_dir: Path) -> None:
 
 @pytest.mark.parametrize("task", ["train", "chat"])
 def test_torchao_has_8_bit_only(task: str) -> None:
-    given = {**defaults(task), "quantization_method": "torchao", "quantization_bit": "4"}
-    assert "torchao_bits" in [each.code for each in broken(given, task)]
+    options = {**defaults(task), "quantization_method": "torchao", "quantization_bit": "4"}
+    assert "torchao_bits" in [each.code for each in broken(options, task)]
 
 
 @pytest.mark.parametrize(
-    ("given", "field", "package"),
+    ("options", "field", "package"),
     [
         ({"quantization_bit": "4"}, "quantization_bit", "bitsandbytes"),
         (KINDS["torchao"], "quantization_bit", "torchao"),
     ],
 )
 def test_a_missing_package_is_named(
-    given: dict[str, Any],
+    options: dict[str, Any],
     field: str,
     package: str,
     tiny_model_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(preflight, "installed", lambda _: False)
-    problems = preflight.check_packages(small(tiny_model_dir, **given))
+    problems = preflight.check_packages(small(tiny_model_dir, **options))
     assert [(each.field, each.params.get("package")) for each in problems] == [(field, package)]
 
 
@@ -180,7 +180,7 @@ def test_a_folder_of_bitsandbytes_is_loaded_as_it_is(workspace: Path, tiny_model
     )
     made.save_pretrained(folder)
     AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(folder)
-    run = trained(workspace, folder, max_steps=2)
+    run = train_small(workspace, folder, max_steps=2)
     model = load.model(
         resolved({**defaults("chat"), "model_name_or_path": str(run)}), training=False
     )
@@ -190,8 +190,8 @@ def test_a_folder_of_bitsandbytes_is_loaded_as_it_is(workspace: Path, tiny_model
 
 def test_training_goes_on_after_an_evaluation(workspace: Path, tiny_model_dir: Path) -> None:
     """On CPUs with AVX512-BF16 the weights were packed anew for the evaluation, and stayed so."""
-    given: dict[str, Any] = {"quantization_bit": "4", "max_steps": 3, "val_size": 0.2}
-    plain = trained(workspace, tiny_model_dir, "plain", **given, eval_strategy="no")
-    evaluated = trained(workspace, tiny_model_dir, "evaluated", **given, eval_steps=1)
-    one, two = (load_file(each / "adapter_model.safetensors") for each in (plain, evaluated))
-    assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
+    options: dict[str, Any] = {"quantization_bit": "4", "max_steps": 3, "val_size": 0.2}
+    plain = train_small(workspace, tiny_model_dir, "plain", **options, eval_strategy="no")
+    evaluated = train_small(workspace, tiny_model_dir, "evaluated", **options, eval_steps=1)
+    first, second = (load_file(each / "adapter_model.safetensors") for each in (plain, evaluated))
+    assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)

@@ -19,7 +19,7 @@ from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.training.trainer import RunTrainer
 from tests.backend.conftest import write_dataset
-from tests.backend.training import ROWS, trained
+from tests.backend.training import ROWS, train_small
 
 Row = tuple[int, ...]
 GIVEN: dict[str, Any] = {
@@ -67,7 +67,7 @@ def stopped(home: Path, model: Path, until: Any, step: int, **given: Any) -> Pat
     """A run that ended at a step, with a checkpoint."""
     until(step)
     with pytest.raises(Stopped):
-        trained(home, model, "parts", **{**GIVEN, **given})
+        train_small(home, model, "parts", **{**GIVEN, **given})
     folder = home / "saves" / "parts"
     (folder / "stop.json").unlink()
     until(-1)
@@ -75,7 +75,7 @@ def stopped(home: Path, model: Path, until: Any, step: int, **given: Any) -> Pat
 
 
 def resumed(home: Path, model: Path, **given: Any) -> Path:
-    return trained(home, model, "parts", **{**GIVEN, "resume_from_checkpoint": "auto", **given})
+    return train_small(home, model, "parts", **{**GIVEN, "resume_from_checkpoint": "auto", **given})
 
 
 def curve(folder: Path) -> list[metrics.Row]:
@@ -119,7 +119,7 @@ def test_each_row_of_an_epoch_is_seen_once(
 ) -> None:
     """Whatever the batches were, are, and how the rows are ordered; the rest of the epoch comes in
     the order that it would have had."""
-    trained(workspace, tiny_model_dir, "whole", **{**GIVEN, **given, "num_train_epochs": 1})
+    train_small(workspace, tiny_model_dir, "whole", **{**GIVEN, **given, "num_train_epochs": 1})
     order = [row for _, row in learned]
     assert len(order) == 30
     learned.clear()
@@ -201,7 +201,7 @@ def test_each_row_once_whatever_a_row_is(
     others = [{"instruction": f"Say {each}", "output": f"{each}!"} for each in range(9)]
     write_dataset(workspace, "texts2", others)
     more = {**given, "per_device_train_batch_size": 3, "num_train_epochs": 2}
-    trained(workspace, tiny_model_dir, "whole", **{**GIVEN, **more, "num_train_epochs": 1})
+    train_small(workspace, tiny_model_dir, "whole", **{**GIVEN, **more, "num_train_epochs": 1})
     order = Counter((row for _, row in learned))
     assert sum(order.values()) > 6
     learned.clear()
@@ -216,7 +216,7 @@ def test_a_stream_goes_on_at_its_row(
 ) -> None:
     """It has no epochs: what comes is what would have come, in batches of another size."""
     given = {"streaming": True, "max_steps": 20, "buffer_size": 8, "group_by_length": False}
-    trained(workspace, tiny_model_dir, "whole", **{**GIVEN, **given})
+    train_small(workspace, tiny_model_dir, "whole", **{**GIVEN, **given})
     order = [row for _, row in learned]
     learned.clear()
     stopped(workspace, tiny_model_dir, until, 3, **given)
@@ -282,7 +282,7 @@ def test_a_finished_run_with_more_epochs_begins_at_the_right_rate(
 ) -> None:
     """It was one step at the rate at which the shorter schedule had ended: 0."""
     more = {"save_strategy": "epoch", "num_train_epochs": 1}
-    trained(workspace, tiny_model_dir, "parts", **{**GIVEN, **more})
+    train_small(workspace, tiny_model_dir, "parts", **{**GIVEN, **more})
     folder = resumed(workspace, tiny_model_dir, **{**more, "num_train_epochs": 2})
     rows = curve(folder)
     assert [row.step for row in rows] == list(range(1, 17))
@@ -315,7 +315,7 @@ def test_a_run_that_was_killed_while_it_saved_its_result_is_finished(
 ) -> None:
     """No step is left, but the result is: it is saved, with the figures of the whole run."""
     more = {"save_strategy": "steps", "num_train_epochs": 1}
-    folder = trained(workspace, tiny_model_dir, "parts", **{**GIVEN, **more})
+    folder = train_small(workspace, tiny_model_dir, "parts", **{**GIVEN, **more})
     results = json.loads((folder / "all_results.json").read_text())
     before = (folder / "adapter_model.safetensors").read_bytes()
     for name in ("all_results.json", "adapter_model.safetensors", "README.md"):

@@ -14,7 +14,7 @@ from backend.contract.base import metrics
 from backend.contract.base.problems import UsageError
 from backend.model import schedules
 from backend.running.failures import Stopped
-from tests.backend.training import trained
+from tests.backend.training import train_small
 
 RATE = 1e-3
 BY_EVALUATION = {"reduce_lr_on_plateau", "greedy"}
@@ -28,10 +28,10 @@ def rates(folder: Path) -> list[float]:
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_each_course_trains(name: str, workspace: Path, tiny_model_dir: Path) -> None:
-    given: dict[str, Any] = {"lr_scheduler_type": name, "max_steps": 2, "logging_steps": 1}
+    options: dict[str, Any] = {"lr_scheduler_type": name, "max_steps": 2, "logging_steps": 1}
     if name in BY_EVALUATION:
-        given |= {"val_size": 0.2, "eval_steps": 1}
-    folder = trained(workspace, tiny_model_dir, learning_rate=RATE, **given)
+        options |= {"val_size": 0.2, "eval_steps": 1}
+    folder = train_small(workspace, tiny_model_dir, learning_rate=RATE, **options)
     assert len(rates(folder)) == 2
     assert all(0 <= each <= RATE * schedules.REACH for each in rates(folder))
 
@@ -67,7 +67,7 @@ def test_courses_by_their_formulas(
     workspace: Path,
     tiny_model_dir: Path,
 ) -> None:
-    folder = trained(
+    folder = train_small(
         workspace,
         tiny_model_dir,
         lr_scheduler_type=name,
@@ -94,7 +94,7 @@ def test_a_standstill_lowers_the_rate(
     """No evaluation is better by half: after each, the rate is halved; a resumed run goes on so."""
     from backend.running.report import Report
 
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "lr_scheduler_type": name,
         "lr_scheduler_kwargs": {"factor": 0.5, "patience": 0, "threshold": threshold},
         "val_size": 0.2,
@@ -103,7 +103,7 @@ def test_a_standstill_lowers_the_rate(
         "logging_steps": 1,
         "learning_rate": RATE,
     }
-    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    whole = train_small(workspace, tiny_model_dir, "whole", **options)
     assert rates(whole)[-1] <= RATE / 4
 
     def stop(self: Report, step: int, _total: int, **_: Any) -> None:
@@ -112,17 +112,19 @@ def test_a_standstill_lowers_the_rate(
 
     monkeypatch.setattr(Report, "progress", stop)
     with pytest.raises(Stopped):
-        trained(workspace, tiny_model_dir, "parts", **given)
+        train_small(workspace, tiny_model_dir, "parts", **options)
     (workspace / "saves" / "parts" / "stop.json").unlink()
-    parts = trained(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
+    parts = train_small(
+        workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **options
+    )
     assert rates(parts) == rates(whole)
 
 
 def test_what_is_filled_in_is_said(workspace: Path, tiny_model_dir: Path) -> None:
-    folder = trained(workspace, tiny_model_dir, lr_scheduler_type="cosine_with_min_lr")
+    folder = train_small(workspace, tiny_model_dir, lr_scheduler_type="cosine_with_min_lr")
     notices = json.loads((folder / "status.json").read_text())["notices"]
-    (said,) = [each for each in notices if each["code"] == "schedule_defaults"]
-    assert said["params"]["used"] == "min_lr_rate=0.1"
+    (notice,) = [each for each in notices if each["code"] == "schedule_defaults"]
+    assert notice["params"]["used"] == "min_lr_rate=0.1"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_numbers_that_a_course_does_not_take(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BY_EVALUATION))
-@pytest.mark.parametrize("given", [{}, {"val_size": 0.1, "eval_strategy": "no"}])
-def test_some_need_an_evaluation(name: str, given: dict[str, Any]) -> None:
-    values, _ = parse({"model_name_or_path": "m", "lr_scheduler_type": name, **given}, "train")
+@pytest.mark.parametrize("options", [{}, {"val_size": 0.1, "eval_strategy": "no"}])
+def test_some_need_an_evaluation(name: str, options: dict[str, Any]) -> None:
+    values, _ = parse({"model_name_or_path": "m", "lr_scheduler_type": name, **options}, "train")
     assert "schedule_needs_evaluation" in [each.code for each in broken(values, "train")]

@@ -24,7 +24,7 @@ from backend.running.failures import Stopped
 from backend.running.report import Report
 from tests.backend.conftest import make_tokenizer
 from tests.backend.preferences import register
-from tests.backend.training import trained
+from tests.backend.training import train_small
 from tests.matrix import shrink
 from tests.matrix.one import tensors_of
 
@@ -66,10 +66,10 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     return folder
 
 
-def exported(home: Path, base: Path, adapter: Path, **given: Any) -> Path:
+def exported(home: Path, base: Path, adapter: Path, **options: Any) -> Path:
     """`tuneboard export` of a base with an adapter; the folder."""
     target = home / "out" / adapter.name
-    raw = {"model_name_or_path": str(base), "adapter_name_or_path": str(adapter), **given}
+    raw = {"model_name_or_path": str(base), "adapter_name_or_path": str(adapter), **options}
     values, problems = parse({**raw, "export_dir": str(target)}, "export")
     assert not problems
     job = home / "saves" / f"export-{adapter.name}"
@@ -103,8 +103,8 @@ def test_every_result_has_every_tensor_and_the_other_parts_to_the_bit(
     before, frozen = tensors_of(base), others(base)
     assert 5 < len(frozen) < len(before) - 5
     looked_at = 0
-    for kind, given in RESULTS.items():
-        run = trained(workspace, base, kind, max_steps=1, learning_rate=0.01, **given)
+    for kind, options in RESULTS.items():
+        run = train_small(workspace, base, kind, max_steps=1, learning_rate=0.01, **options)
         results = [run, run / "checkpoint-1"] if kind == "full" else [run]
         if (run / "adapter_config.json").is_file():
             results = [exported(workspace, base, run)]
@@ -128,9 +128,9 @@ def test_a_full_run_goes_on_from_its_checkpoint_to_the_bit(
     """transformers' Trainer (5.23) reads a checkpoint by the names of the model; where those of the
     file are others (LLaVA's language_model.model.*, the single experts of a Qwen3-MoE) it passes
     over them with a warning, and the run begins anew from the base."""
-    given: dict[str, Any] = {"finetuning_type": "full", "max_steps": 4, "learning_rate": 0.01}
-    given |= {"save_steps": 100, "disable_gradient_checkpointing": True}
-    whole = trained(workspace, make(model_type), "whole", **given)
+    options: dict[str, Any] = {"finetuning_type": "full", "max_steps": 4, "learning_rate": 0.01}
+    options |= {"save_steps": 100, "disable_gradient_checkpointing": True}
+    whole = train_small(workspace, make(model_type), "whole", **options)
 
     def progress(self: Report, now: int, total: int, **extra: Any) -> None:
         if now == 2:
@@ -139,19 +139,19 @@ def test_a_full_run_goes_on_from_its_checkpoint_to_the_bit(
     with monkeypatch.context() as patch:
         patch.setattr(Report, "progress", progress)
         with pytest.raises(Stopped):
-            trained(workspace, make(model_type), "parts", **given)
+            train_small(workspace, make(model_type), "parts", **options)
     parts = workspace / "saves" / "parts"
     (parts / "stop.json").unlink()
-    trained(workspace, make(model_type), "parts", resume_from_checkpoint="auto", **given)
+    train_small(workspace, make(model_type), "parts", resume_from_checkpoint="auto", **options)
     assert tensors_of(parts) == tensors_of(whole)
 
 
 def test_the_best_model_is_read_back(workspace: Path, make: Make) -> None:
     """The same passing over, at load_best_model_at_end: the result was the last model, not the
     best one. Here the first evaluation is the best, since the steps are far too large."""
-    given: dict[str, Any] = {"finetuning_type": "full", "max_steps": 3, "learning_rate": 10.0}
-    given |= {"val_size": 0.2, "eval_steps": 1, "save_steps": 1, "load_best_model_at_end": True}
-    folder = trained(workspace, make("llava"), **given, lr_scheduler_type="constant")
+    options: dict[str, Any] = {"finetuning_type": "full", "max_steps": 3, "learning_rate": 10.0}
+    options |= {"val_size": 0.2, "eval_steps": 1, "save_steps": 1, "load_best_model_at_end": True}
+    folder = train_small(workspace, make("llava"), **options, lr_scheduler_type="constant")
     state = json.loads((folder / "checkpoint-3" / "trainer_state.json").read_text())
     best = Path(state["best_model_checkpoint"])
     assert best.name != "checkpoint-3"
@@ -164,7 +164,7 @@ def test_an_adapter_is_on_the_language_model_alone(workspace: Path, make: Make) 
     cases = {"all": "all", "some": "q_proj,v_proj", "saved": "all"}
     for name, target in cases.items():
         more = {"additional_target": "embed_tokens,lm_head"} if name == "saved" else {}
-        run = trained(workspace, base, name, max_steps=1, lora_target=target, **more)
+        run = train_small(workspace, base, name, max_steps=1, lora_target=target, **more)
         names = load_file(run / "adapter_model.safetensors").keys()
         place = "base_model.model.model.text_model.layers."
         other = {each for each in names if not each.startswith(place)}
@@ -180,7 +180,7 @@ def test_an_adapter_is_on_the_language_model_alone(workspace: Path, make: Make) 
         expected = {"q_proj", "v_proj"} if name == "some" else {"q_proj", "down_proj", "gate_proj"}
         assert expected <= modules
     with pytest.raises(TuneboardError) as caught:
-        trained(workspace, base, "tower", lora_target="out_proj")
+        train_small(workspace, base, "tower", lora_target="out_proj")
     assert (caught.value.problems[0].code, caught.value.problems[0].field) == (
         "modules_unknown",
         "lora_target",
@@ -205,11 +205,11 @@ def test_every_stage_trains_and_keeps_them(workspace: Path, make: Make) -> None:
     base = make("qwen3_5")
     before, frozen = tensors_of(base), others(base)
     register(workspace)
-    for stage, given in STAGES.items():
+    for stage, options in STAGES.items():
         more = {"reward_model": str(workspace / "saves" / "reward")} if stage == "ppo" else {}
         name = "reward" if stage == "rm" else stage
         more |= {"reward_model_type": "full", "finetuning_type": "full"} if stage == "ppo" else {}
-        run = trained(workspace, base, name, max_steps=1, **given, **more)
+        run = train_small(workspace, base, name, max_steps=1, **options, **more)
         folder = exported(workspace, base, run) if (run / "adapter_config.json").is_file() else run
         after = tensors_of(folder)
         assert before.keys() == after.keys(), stage
@@ -226,7 +226,7 @@ def test_what_transformers_leaves_out_is_in_every_full_result(workspace: Path, m
     save_file(load_file(base / WEIGHTS) | draft, base / WEIGHTS, metadata={"format": "pt"})
     before = tensors_of(base)
     for kind in ("full", "lora", "dora"):
-        run = trained(workspace, base, kind, max_steps=1, **RESULTS[kind])
+        run = train_small(workspace, base, kind, max_steps=1, **RESULTS[kind])
         folder = run if kind == "full" else exported(workspace, base, run)
         after = tensors_of(folder)
         assert before.keys() == after.keys(), kind
@@ -314,7 +314,7 @@ def test_quantising_in_the_export_is_refused(workspace: Path, make: Make) -> Non
 def refusal(home: Path, base: Path) -> str:
     """The code of what keeps a model from being trained."""
     with pytest.raises(TuneboardError) as caught:
-        trained(home, base)
+        train_small(home, base)
     problem = caught.value.problems[0]
     assert str(base) in problem.text()
     assert problem.field == "model_name_or_path"

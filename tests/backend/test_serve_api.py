@@ -50,10 +50,10 @@ def values_for(model: Path, **more: object) -> dict[str, Any]:
     return dict(values)
 
 
-def serve(values: dict[str, Any], **given: Any) -> TestClient:
+def serve(values: dict[str, Any], **options: Any) -> TestClient:
     """A client of an app whose model is that of the arguments."""
-    service = Service(given.pop("name", "tuned"), lambda: Engine.load(resolved(values)))
-    settings = {"host": "127.0.0.1", "key": KEY, **given}
+    service = Service(options.pop("name", "tuned"), lambda: Engine.load(resolved(values)))
+    settings = {"host": "127.0.0.1", "key": KEY, **options}
     app = build(service, Sampling.of(resolved(values)), **settings)
     return TestClient(app, base_url="http://127.0.0.1:8000", headers=AUTH)
 
@@ -203,13 +203,13 @@ def test_stop_text_ends_the_answer_and_is_not_shown(client: TestClient) -> None:
     whole = ask(client, temperature=0)
     text = text_of(whole)
     stop = text[4:7]
-    for given in (stop, ["never to be seen", stop]):
-        body = ask(client, temperature=0, stop=given)
+    for stops in (stop, ["never to be seen", stop]):
+        body = ask(client, temperature=0, stop=stops)
         assert text_of(body) == text[: text.index(stop)]
         assert body["choices"][0]["finish_reason"] == "stop"
         assert body["usage"]["completion_tokens"] < whole["usage"]["completion_tokens"]
         answer = client.post(
-            URL, json={"messages": HELLO, "temperature": 0, "stop": given, "stream": True}
+            URL, json={"messages": HELLO, "temperature": 0, "stop": stops, "stream": True}
         )
         deltas = [event["choices"][0]["delta"] for event in events_of(answer.text)]
         assert "".join(delta.get("content", "") for delta in deltas) == text[: text.index(stop)]

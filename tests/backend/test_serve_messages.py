@@ -69,9 +69,9 @@ def test_fields_of_messages_that_the_template_does_not_read(client: TestClient) 
                     error = answer.json()["error"]
                     assert error["param"] == f"messages.{AT[role]}.{name}"
                     # OpenAI's older function_call is told where calls stand today
-                    told = "tool_calls" if name == "function_call" else "has no effect"
+                    reason = "tool_calls" if name == "function_call" else "has no effect"
                     assert error["message"].startswith(error["param"])
-                    assert told in error["message"]
+                    assert reason in error["message"]
     assert seen == sum(len(fields) for table in (TAKEN, UNREAD) for fields in table.values()) > 35
 
 

@@ -35,9 +35,9 @@ URL = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "Who are you?"}]
 
 
-def api_values(**given: object) -> Arguments:
+def api_values(**options: object) -> Arguments:
     """All arguments of `tuneboard api`."""
-    values, problems = arguments.parse(given, "api")
+    values, problems = arguments.parse(options, "api")
     assert not problems
     return resolved(values)
 
@@ -188,8 +188,8 @@ def test_cancelling_ends_within_a_token(tiny_model_dir: Path) -> None:
 
 def environment(home: Path) -> dict[str, str]:
     """What a server process gets; no setting of this test's own environment leaks in."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("API_")}
-    return {**kept, "TUNEBOARD_HOME": str(home), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("API_")}
+    return {**variables, "TUNEBOARD_HOME": str(home), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
 def test_the_command_serves_until_it_is_ended(tiny_model_dir: Path, workspace: Path) -> None:

@@ -134,18 +134,20 @@ def test_marks_reach_the_reader_though_they_are_special(name: str) -> None:
             message, finish = ask(client, tools=TOOLS)
             assert finish == "tool_calls"
             functions = [call["function"] for call in message["tool_calls"]]
-            assert [(one["name"], json.loads(one["arguments"])) for one in functions] == CALL
+            assert [
+                (function["name"], json.loads(function["arguments"])) for function in functions
+            ] == CALL
             assert (message["reasoning_content"], message["content"]) == ("Tea.", "I look.")
 
 
 @pytest.mark.parametrize("name", SAID)
 def test_without_tools_special_tokens_are_left_out_and_the_thought_is_apart(name: str) -> None:
-    special, end, said = SAID[name]
-    text = said.partition("<|tool_call")[0].partition("<tool_call>")[0].partition("<｜tool")[0]
+    special, end, content = SAID[name]
+    text = content.partition("<|tool_call")[0].partition("<tool_call>")[0].partition("<｜tool")[0]
     if name == "gptoss":  # its call is a message of its own
-        text = said.partition("<|start|>assistant<|channel|>commentary to=")[0]
-    said = text if "I look." in text else text + "I look."
-    with speaking(shipped()[name], special, end, said) as client:
+        text = content.partition("<|start|>assistant<|channel|>commentary to=")[0]
+    content = text if "I look." in text else text + "I look."
+    with speaking(shipped()[name], special, end, content) as client:
         for ask in (whole, streamed):
             message, finish = ask(client)
             assert (message["reasoning_content"], message["content"].strip()) == ("Tea.", "I look.")
@@ -154,13 +156,13 @@ def test_without_tools_special_tokens_are_left_out_and_the_thought_is_apart(name
 
 
 def test_a_template_that_knows_no_thoughts_leaves_the_text_as_it_is() -> None:
-    said = "<think>Tea.</think>\n\nI look."
-    with speaking(CHATML, ["<think>", "</think>"], "<|im_end|>", said) as client:
+    content = "<think>Tea.</think>\n\nI look."
+    with speaking(CHATML, ["<think>", "</think>"], "<|im_end|>", content) as client:
         for ask in (whole, streamed):
             message, _ = ask(client)
             assert message == {"role": "assistant", "content": "Tea.\n\nI look."}
-    with speaking(CHATML, [], "<|im_end|>", said) as client:
-        assert whole(client)[0] == {"role": "assistant", "content": said}
+    with speaking(CHATML, [], "<|im_end|>", content) as client:
+        assert whole(client)[0] == {"role": "assistant", "content": content}
 
 
 def test_a_thought_without_end_is_a_thought() -> None:

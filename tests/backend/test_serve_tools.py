@@ -53,14 +53,14 @@ def client(speaker: Speaker) -> Iterator[TestClient]:
 
 def choice(client: TestClient, **more: Any) -> dict[str, Any]:
     body = client.post(URL, json={"messages": HELLO, **more}).json()
-    found: dict[str, Any] = body["choices"][0]
-    return found
+    result: dict[str, Any] = body["choices"][0]
+    return result
 
 
 def test_a_call_is_told_as_one(client: TestClient) -> None:
-    found = choice(client, tools=TOOLS)
-    assert found["finish_reason"] == "tool_calls"
-    message = found["message"]
+    result = choice(client, tools=TOOLS)
+    assert result["finish_reason"] == "tool_calls"
+    message = result["message"]
     assert (message["role"], message["content"]) == ("assistant", "I look.")
     (call,) = message["tool_calls"]
     assert call["id"].startswith("call_")
@@ -90,22 +90,22 @@ def test_a_call_in_a_stream(client: TestClient) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"tools": []}, {"tools": TOOLS, "tool_choice": "none"}])
 def test_without_tools_it_is_text(client: TestClient, speaker: Speaker, more: Any) -> None:
-    found = choice(client, **more)
-    assert found["message"] == {"role": "assistant", "content": CALL}
-    assert found["finish_reason"] == "stop"
+    result = choice(client, **more)
+    assert result["message"] == {"role": "assistant", "content": CALL}
+    assert result["finish_reason"] == "stop"
     assert not speaker.asked[0].tools
 
 
 def test_a_call_that_was_cut_is_no_call(client: TestClient, speaker: Speaker) -> None:
     speaker.words, speaker.finish = CALL[:-30], "length"
-    found = choice(client, tools=TOOLS)
-    assert found["message"]["content"] == CALL[:-30]
-    assert found["finish_reason"] == "length"
+    result = choice(client, tools=TOOLS)
+    assert result["message"]["content"] == CALL[:-30]
+    assert result["finish_reason"] == "length"
 
 
 def test_each_choice_has_its_own_calls(client: TestClient) -> None:
     body = client.post(URL, json={"messages": HELLO, "tools": TOOLS, "n": 2}).json()
-    ids = [one["message"]["tool_calls"][0]["id"] for one in body["choices"]]
+    ids = [choice_of_body["message"]["tool_calls"][0]["id"] for choice_of_body in body["choices"]]
     assert len(set(ids)) == 2
 
 
@@ -114,9 +114,9 @@ def test_the_result_goes_back_to_the_model(client: TestClient, speaker: Speaker)
     message = choice(client, tools=TOOLS)["message"]
     result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "rain"}
     client.post(URL, json={"messages": [*HELLO, message, result], "tools": TOOLS})
-    given = speaker.asked[1].messages
-    assert [one["role"] for one in given] == ["user", "assistant", "tool"]
+    messages = speaker.asked[1].messages
+    assert [one["role"] for one in messages] == ["user", "assistant", "tool"]
     call_id = message["tool_calls"][0]["id"]
     function = {"name": "weather", "arguments": {"city": "Paris"}}
-    assert given[1]["tool_calls"] == [{"id": call_id, "type": "function", "function": function}]
-    assert (given[2]["content"], given[2]["tool_call_id"]) == ("rain", call_id)
+    assert messages[1]["tool_calls"] == [{"id": call_id, "type": "function", "function": function}]
+    assert (messages[2]["content"], messages[2]["tool_call_id"]) == ("rain", call_id)

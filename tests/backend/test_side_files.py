@@ -23,7 +23,7 @@ from backend.model.side_files import SideFiles
 from tests.backend.conftest import CHATML, make_tokenizer
 from tests.backend.test_mask_rule import TOOL, TOOLED, special
 from tests.backend.test_shipped_templates import ALL, TRL
-from tests.backend.training import trained
+from tests.backend.training import train_small
 
 OWN = TRL["qwen3_instruct_2507"]
 # What a run adds to a folder, or must write anew (weights). config.json of a whole model and
@@ -129,9 +129,9 @@ def make_base(folder: Path, tiny_model_dir: Path, kind: str) -> Path:
 
 def files(folder: Path) -> dict[str, bytes]:
     """The files of a folder, and of its folder of templates, by name."""
-    found = [path for path in folder.iterdir() if path.is_file()]
-    found += (folder / "additional_chat_templates").glob("*")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+    paths = [path for path in folder.iterdir() if path.is_file()]
+    paths += (folder / "additional_chat_templates").glob("*")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def of_tokenizer(names: Mapping[str, bytes]) -> set[str]:
@@ -139,9 +139,9 @@ def of_tokenizer(names: Mapping[str, bytes]) -> set[str]:
     return {name for name in names if name.startswith((*marks, "merges"))}
 
 
-def run_exported(adapter: Path, home: Path, **given: Any) -> Path:
+def run_exported(adapter: Path, home: Path, **options: Any) -> Path:
     """The folder that `tuneboard export` writes."""
-    words = {"model_name_or_path": adapter, "export_dir": home / "out", **given}
+    words = {"model_name_or_path": adapter, "export_dir": home / "out", **options}
     values, problems = parse({name: str(value) for name, value in words.items()}, "export")
     assert not [each for each in problems if not each.notice]
     log = home / "saves" / "log"
@@ -157,14 +157,14 @@ def test_every_file_of_every_result_is_the_base_s_own(
     """Adapter, its checkpoint, its export; the whole model and its checkpoint."""
     base = make_base(workspace / "base", tiny_model_dir, kind)
     own = files(base)
-    adapter = trained(workspace, base, "adapter", max_steps=1, save_steps=1)
+    adapter = train_small(workspace, base, "adapter", max_steps=1, save_steps=1)
     names = of_tokenizer(own)
     assert len(names) >= 2
     for folder in (adapter, adapter / "checkpoint-1"):
         result = files(folder)
         assert {name: result.get(name) for name in names} == {name: own[name] for name in names}
         assert of_tokenizer(result) == names
-    full = trained(workspace, base, "full", max_steps=1, save_steps=1, finetuning_type="full")
+    full = train_small(workspace, base, "full", max_steps=1, save_steps=1, finetuning_type="full")
     exported = run_exported(adapter, workspace)
     expected = {name: each for name, each in own.items() if name not in WEIGHTS}
     assert len(expected) >= 10
@@ -181,7 +181,7 @@ def test_config_json_differs_in_what_training_changed(
 ) -> None:
     """New rows of embeddings and another number format; ids of special tokens stay."""
     base = make_base(workspace / "base", tiny_model_dir, "modern")
-    full = trained(
+    full = train_small(
         workspace,
         base,
         "full",
@@ -204,7 +204,9 @@ def test_config_json_differs_in_what_training_changed(
 def test_new_tokens_are_all_that_is_new(kind: str, workspace: Path, tiny_model_dir: Path) -> None:
     """Templates and settings stay; the tokenizer has the new tokens and all the old ones."""
     base = make_base(workspace / "base", tiny_model_dir, kind)
-    folder = trained(workspace, base, max_steps=1, add_tokens="plumbus", add_special_tokens="<sp>")
+    folder = train_small(
+        workspace, base, max_steps=1, add_tokens="plumbus", add_special_tokens="<sp>"
+    )
     own, result = files(base), files(folder)
     extended = {"tokenizer.json", "tokenizer_config.json", "added_tokens.json"}
     for name in of_tokenizer(own) - extended:
@@ -227,10 +229,10 @@ def test_new_tokens_are_all_that_is_new(kind: str, workspace: Path, tiny_model_d
 def test_a_result_of_a_result_stays_the_base_s(workspace: Path, tiny_model_dir: Path) -> None:
     """Full training, then an adapter on it, then its export: no file of a run is carried along."""
     base = make_base(workspace / "base", tiny_model_dir, "old")
-    full = trained(workspace, base, "full", max_steps=1, finetuning_type="full")
+    full = train_small(workspace, base, "full", max_steps=1, finetuning_type="full")
     (full / "run.json").write_text("{}")
     (full / "args.yaml").write_text("stage: sft\n")
-    adapter = trained(workspace, full, "adapter", max_steps=1)
+    adapter = train_small(workspace, full, "adapter", max_steps=1)
     exported = run_exported(adapter, workspace)
     own, result = files(base), files(exported)
     assert {name: result.get(name) for name in own if name not in WEIGHTS} == {
@@ -245,7 +247,7 @@ def test_what_ends_an_answer_is_added_to_the_settings(
     """All else in generation_config.json stays, also what transformers would refuse to write."""
     base = make_base(workspace / "base", tiny_model_dir, "modern")
     change(base / "generation_config.json", eos_token_id=0)
-    full = trained(workspace, base, "full", max_steps=1, finetuning_type="full")
+    full = train_small(workspace, base, "full", max_steps=1, finetuning_type="full")
     own, new = (json.loads((each / "generation_config.json").read_text()) for each in (base, full))
     assert new == {**own, "eos_token_id": [0, make_tokenizer().convert_tokens_to_ids("<|im_end|>")]}
     assert new["temperature"] == 0.6
@@ -258,7 +260,7 @@ def test_a_model_without_generation_settings_gets_them_for_another_end(
     """Its config.json says what ends a text; a template's end is added in a file of its own."""
     base = make_base(workspace / "base", tiny_model_dir, "without pad")
     change(base / "config.json", eos_token_id=0, bos_token_id=1, pad_token_id=None)
-    full = trained(workspace, base, "full", max_steps=1, finetuning_type="full")
+    full = train_small(workspace, base, "full", max_steps=1, finetuning_type="full")
     end = make_tokenizer().convert_tokens_to_ids("<|im_end|>")
     settings = json.loads((full / "generation_config.json").read_text())
     assert settings == {"bos_token_id": 1, "eos_token_id": [0, end]}
@@ -268,7 +270,7 @@ def test_a_model_without_generation_settings_gets_them_for_another_end(
 def told(folder: Path) -> dict[str, dict[str, Any]]:
     """The notices of a run as the page shows them."""
     status = json.loads((folder / "status.json").read_text())
-    return {one["code"]: one["params"] for one in status["notices"]}
+    return {problem["code"]: problem["params"] for problem in status["notices"]}
 
 
 def render(folder: Path) -> str:
@@ -290,7 +292,7 @@ def result_of(base: Path, folder: Path, name: str) -> Path:
 def rendered(folder: Path) -> list[str]:
     """Some conversations as any program writes them with this folder's tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    found = []
+    texts = []
     for chat in (TOOLED[:1], [*TOOLED[:1], TOOLED[3], *TOOLED[:1]], TOOLED):
         for tools in (None, [TOOL]):
             try:
@@ -299,8 +301,8 @@ def rendered(folder: Path) -> list[str]:
                 )
             except RENDER_ERRORS as error:
                 text = f"refused: {error}"
-            found.append(str(text))
-    return found
+            texts.append(str(text))
+    return texts
 
 
 def test_a_result_renders_as_its_base_on_every_shipped_template(
@@ -349,7 +351,7 @@ def test_a_named_template_does_not_replace_the_model_s_own(
     """LLaMA-Factory's own example: the result renders as the base does, one notice says how the
     named one differs, and here the result is asked as it learned."""
     base = make_base(workspace / "base", tiny_model_dir, "modern")
-    adapter = trained(workspace, base, "adapter", max_steps=1, save_steps=1, template=name)
+    adapter = train_small(workspace, base, "adapter", max_steps=1, save_steps=1, template=name)
     notices = told(adapter)
     about = [code for code in notices if code in {"template_not_own", "template_differs"}]
     if name not in {"qwen3_nothink", "chatml"}:  # these write the rows as the model's own does
@@ -357,7 +359,7 @@ def test_a_named_template_does_not_replace_the_model_s_own(
         assert notices["template_differs"]["rows"] == 30
         assert "<|im_start|>user" in notices["template_differs"]["own"]
     exported = run_exported(adapter, workspace)
-    full = trained(workspace, base, "full", max_steps=1, finetuning_type="full", template=name)
+    full = train_small(workspace, base, "full", max_steps=1, finetuning_type="full", template=name)
     for folder in (adapter, adapter / "checkpoint-1", exported, full):
         assert render(folder) == render(base)
         assert json.loads((folder / "tuneboard.json").read_text()) == {"template": name}
@@ -374,7 +376,7 @@ def test_a_named_template_does_not_replace_the_model_s_own(
         wanted = templates.load(resolved({"template": name}), AutoTokenizer.from_pretrained(base))
         assert template.jinja == wanted.jinja
         if about:
-            assert "template_as_trained" in [one.code for one in template.notices]
+            assert "template_as_trained" in [problem.code for problem in template.notices]
         explicit = templates.load(
             resolved({**values, "template": "zephyr"}), load.tokenizer(resolved(values))
         )
@@ -385,11 +387,13 @@ def test_the_next_stage_learns_on_in_the_same_template(
     workspace: Path, tiny_model_dir: Path
 ) -> None:
     base = make_base(workspace / "base", tiny_model_dir, "modern")
-    full = trained(workspace, base, "full", max_steps=1, finetuning_type="full", template="alpaca")
-    after = trained(workspace, full, "after", max_steps=1)
+    full = train_small(
+        workspace, base, "full", max_steps=1, finetuning_type="full", template="alpaca"
+    )
+    after = train_small(workspace, full, "after", max_steps=1)
     assert "template_as_trained" in told(after)
     assert json.loads((after / "tuneboard.json").read_text()) == {"template": "alpaca"}
-    own = trained(workspace, base, "own", max_steps=1)
+    own = train_small(workspace, base, "own", max_steps=1)
     assert not (own / "tuneboard.json").exists()
 
 
@@ -400,7 +404,7 @@ def test_a_model_without_a_template_gets_the_named_one(
     base = make_base(workspace / "base", tiny_model_dir, "modern")
     (base / "chat_template.jinja").unlink()
     own = files(base)
-    adapter = trained(workspace, base, "adapter", max_steps=1, template="alpaca")
+    adapter = train_small(workspace, base, "adapter", max_steps=1, template="alpaca")
     assert "template_on_base" in told(adapter)
     exported = run_exported(adapter, workspace)
     for folder in (adapter, exported):
@@ -410,7 +414,7 @@ def test_a_model_without_a_template_gets_the_named_one(
         assert "### Instruction:" in AutoTokenizer.from_pretrained(folder).chat_template
     values = resolved({"model_name_or_path": str(exported)})
     template = templates.load(values, load.tokenizer(values))
-    assert (template.name, [one.code for one in template.notices]) == ("alpaca", [])
+    assert (template.name, [problem.code for problem in template.notices]) == ("alpaca", [])
 
 
 def test_a_base_that_is_gone_does_not_end_a_run(
@@ -427,5 +431,5 @@ def test_a_base_that_is_gone_does_not_end_a_run(
         begin(self, checkpoint)
 
     monkeypatch.setattr(RunTrainer, "run", clear)
-    adapter = trained(workspace, base, max_steps=1)
+    adapter = train_small(workspace, base, max_steps=1)
     assert AutoTokenizer.from_pretrained(adapter).chat_template

@@ -23,7 +23,7 @@ from backend.contract.base.problems import ModelError, TuneboardError, UsageErro
 from backend.contract.preflight.teacher import check
 from backend.model import load
 from tests.backend.conftest import make_teacher, write_dataset
-from tests.backend.training import assert_resumed_equals, record, trained
+from tests.backend.training import assert_resumed_equals, record, train_small
 
 SMALL: dict[str, Any] = {
     "stage": "distillation",
@@ -59,9 +59,9 @@ def test_the_divergence_falls_by_half(
     workspace: Path, tiny_model_dir: Path, teacher_dir: Path
 ) -> None:
     """Forward KL on held-out answers; half of the steps learn from answers of the student."""
-    given = {**SMALL, **CHECKED, "teacher_model": str(teacher_dir), "distillation_beta": 0.0}
-    given |= {"learning_rate": 2e-2, "lr_scheduler_type": "constant", "max_steps": 60}
-    folder = trained(workspace, tiny_model_dir, **given)
+    options = {**SMALL, **CHECKED, "teacher_model": str(teacher_dir), "distillation_beta": 0.0}
+    options |= {"learning_rate": 2e-2, "lr_scheduler_type": "constant", "max_steps": 60}
+    folder = train_small(workspace, tiny_model_dir, **options)
     before, after = evaluations(folder)
     assert after < before / 2
     lengths = {row.more.get("completions/mean_length") for row in record(folder)}
@@ -74,12 +74,12 @@ def test_resumed_equals_uninterrupted(
     """Stopped within an epoch, between two logged rows (2 and 4), and at the epoch's end (8);
     between own answers and those given."""
     monkeypatch.setattr("backend.training.arguments.POINTS", 1)  # else each step has a row
-    given = {**SMALL, "teacher_model": str(teacher_dir), "max_steps": 9, "lora_dropout": 0.1}
-    given["logging_steps"] = 2
-    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    options = {**SMALL, "teacher_model": str(teacher_dir), "max_steps": 9, "lora_dropout": 0.1}
+    options["logging_steps"] = 2
+    whole = train_small(workspace, tiny_model_dir, "whole", **options)
     assert [row.step for row in record(whole)] == [2, 4, 6, 8, 9]
     for step in (3, 8):
-        assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **given)
+        assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **options)
 
 
 def test_spare_rows_belong_to_no_token(
@@ -90,7 +90,7 @@ def test_spare_rows_belong_to_no_token(
     before a model is loaded."""
     size = LlamaConfig.from_pretrained(tiny_model_dir).vocab_size
     assert size == len(tiny_tokenizer)
-    given = {**SMALL, **CHECKED, "max_steps": 2, "lmbda": 1.0, "distillation_beta": 0.5}
+    options = {**SMALL, **CHECKED, "max_steps": 2, "lmbda": 1.0, "distillation_beta": 0.5}
     folder = make_teacher(tiny_model_dir, workspace / "teacher")
     student = make_teacher(tiny_model_dir, workspace / "student", vocab_size=size + 100)
     loaded = LlamaForCausalLM.from_pretrained(student)
@@ -102,7 +102,7 @@ def test_spare_rows_belong_to_no_token(
     loaded.save_pretrained(narrow)
     tiny_tokenizer.save_pretrained(narrow)
     runs = [
-        trained(workspace, model, model.name, **given, teacher_model=str(folder))
+        train_small(workspace, model, model.name, **options, teacher_model=str(folder))
         for model in (student, narrow)
     ]
     first, second = map(evaluations, runs)
@@ -112,7 +112,7 @@ def test_spare_rows_belong_to_no_token(
     few = make_teacher(tiny_model_dir, workspace / "few", vocab_size=size - 1)
     monkeypatch.setattr(load, "base_model", None)
     with pytest.raises(ModelError) as caught:
-        trained(workspace, tiny_model_dir, "refused", **SMALL, teacher_model=str(few))
+        train_small(workspace, tiny_model_dir, "refused", **SMALL, teacher_model=str(few))
     problem = caught.value.problems[0]
     assert (problem.code, problem.params) == (
         "teacher_vocabulary",
@@ -174,13 +174,13 @@ def test_a_server_teaches_what_its_model_would(
 ) -> None:
     """Asked for all tokens, forward KL is that of the model itself; of 5, the rest is one more."""
     size = LlamaConfig.from_pretrained(tiny_model_dir).vocab_size
-    given = {**SMALL, **CHECKED, "distillation_beta": 0.0, "max_steps": 2}
-    local = trained(
-        workspace, tiny_model_dir, "local", **given, teacher_model=str(workspace / "same")
+    options = {**SMALL, **CHECKED, "distillation_beta": 0.0, "max_steps": 2}
+    local = train_small(
+        workspace, tiny_model_dir, "local", **options, teacher_model=str(workspace / "same")
     )
     exact = evaluations(local)[0]
-    asked = {**given, "teacher_server": server, "teacher_top_k": size}
-    everything = trained(workspace, tiny_model_dir, "everything", **asked)
+    asked = {**options, "teacher_server": server, "teacher_top_k": size}
+    everything = train_small(workspace, tiny_model_dir, "everything", **asked)
     assert evaluations(everything)[0] == pytest.approx(exact, rel=1e-3)
     asked_first, body = Scoring.bodies[:2]
     assert len(asked_first["prompt"][0]) == 1  # whether it teaches at all, before a model is loaded
@@ -188,15 +188,17 @@ def test_a_server_teaches_what_its_model_would(
     assert "sesame" not in "".join(
         path.read_text() for path in everything.glob("*.json") if path.is_file()
     )
-    five = trained(workspace, tiny_model_dir, "five", **{**asked, "teacher_top_k": 5})
+    five = train_small(workspace, tiny_model_dir, "five", **{**asked, "teacher_top_k": 5})
     assert 0 < evaluations(five)[0] < exact  # a coarser partition: never more (data processing)
     for beta in (0.5, 1.0):
-        run = trained(workspace, tiny_model_dir, f"b{beta}", **{**asked, "distillation_beta": beta})
+        run = train_small(
+            workspace, tiny_model_dir, f"b{beta}", **{**asked, "distillation_beta": beta}
+        )
         assert Scoring.bodies[-1]["logprobs"] == 1
         assert len(evaluations(run)) == 2
     monkeypatch.setattr(Scoring, "most", 3)
     with pytest.raises(TuneboardError) as caught:
-        trained(workspace, tiny_model_dir, "few", **{**asked, "teacher_top_k": 20})
+        train_small(workspace, tiny_model_dir, "few", **{**asked, "teacher_top_k": 20})
     assert caught.value.problems[0].code == "teacher_too_few"
 
 
@@ -210,32 +212,32 @@ def test_the_loss_is_the_divergence_of_the_paper(
     from tests.backend.training import small
 
     folder = make_teacher(tiny_model_dir, workspace / "other")
-    given = {**SMALL, **CHECKED, "teacher_model": str(folder), "max_steps": 1, "temperature": 0.7}
-    given["distillation_beta"] = beta
-    found = evaluations(trained(workspace, tiny_model_dir, **given))[0]
-    values = small(tiny_model_dir, dataset_dir=str(workspace / "data"), **given)
+    options = {**SMALL, **CHECKED, "teacher_model": str(folder), "max_steps": 1, "temperature": 0.7}
+    options["distillation_beta"] = beta
+    evaluation = evaluations(train_small(workspace, tiny_model_dir, **options))[0]
+    values = small(tiny_model_dir, dataset_dir=str(workspace / "data"), **options)
     template = templates.load(values, tiny_tokenizer)
     rows = prepare.training(values, tiny_tokenizer, template, Report(workspace)).evaluation
     assert rows is not None
     assert len(rows) == 6
-    models = [LlamaForCausalLM.from_pretrained(one) for one in (tiny_model_dir, folder)]
+    models = [LlamaForCausalLM.from_pretrained(first) for first in (tiny_model_dir, folder)]
     losses = []
     for row in rows:
-        kept = [place for place, label in enumerate(row["labels"]) if label != -100]
+        learned = [place for place, label in enumerate(row["labels"]) if label != -100]
         with torch.no_grad():
             student, other = (
-                (one(torch.tensor([row["input_ids"]])).logits[0] / 0.7).double().log_softmax(-1)
-                for one in models
+                (first(torch.tensor([row["input_ids"]])).logits[0] / 0.7).double().log_softmax(-1)
+                for first in models
             )
-        q, p = student[[at - 1 for at in kept]], other[[at - 1 for at in kept]]
+        q, p = student[[at - 1 for at in learned]], other[[at - 1 for at in learned]]
         if beta in {0.0, 1.0}:
-            one, two = (p, q) if beta == 0 else (q, p)
-            losses.append((one.exp() * (one - two)).sum(-1))
+            first, second = (p, q) if beta == 0 else (q, p)
+            losses.append((first.exp() * (first - second)).sum(-1))
             continue
         mixed = (beta * p.exp() + (1 - beta) * q.exp()).log()
         parts = [(each.exp() * (each - mixed)).sum(-1) for each in (p, q)]
         losses.append(beta * parts[0] + (1 - beta) * parts[1])
-    assert found == pytest.approx(torch.cat(losses).mean().item(), rel=1e-4)
+    assert evaluation == pytest.approx(torch.cat(losses).mean().item(), rel=1e-4)
 
 
 def test_what_cannot_be_is_said_before_the_start(workspace: Path, tiny_model_dir: Path) -> None:
@@ -264,7 +266,7 @@ def test_what_cannot_be_is_said_before_the_start(workspace: Path, tiny_model_dir
     tokenizer.add_tokens(["another"])
     tokenizer.save_pretrained(folder)
     with pytest.raises(UsageError) as caught:
-        trained(workspace, tiny_model_dir, **SMALL, teacher_model=str(folder))
+        train_small(workspace, tiny_model_dir, **SMALL, teacher_model=str(folder))
     problem = caught.value.problems[0]
     assert problem.code == "teacher_other_tokenizer"
     number = tokenizer.convert_tokens_to_ids("another")
@@ -301,13 +303,13 @@ def test_a_run_over_the_same_base_reads_the_same_tokens(
         formatting="sharegpt",
         ranking=True,
     )
-    judge = trained(workspace, base, "judge", stage="rm", dataset="pairs", max_steps=1)
+    judge = train_small(workspace, base, "judge", stage="rm", dataset="pairs", max_steps=1)
     read = load.tokenizer(resolved({"model_name_or_path": str(judge)}))
     assert read.backend_tokenizer.to_str() == own.backend_tokenizer.to_str()
     few = {**SMALL, "max_steps": 1}
-    run = trained(workspace, base, "taught", **few, teacher_model=str(judge))
+    run = train_small(workspace, base, "taught", **few, teacher_model=str(judge))
     assert len(record(run)) == 1
     other = {"reward_model_type": "full", "reward_model_adapters": str(judge)}
     other |= {"reward_functions": "reward_model", "reward_model": str(base), "stage": "online_dpo"}
-    scored = trained(workspace, base, "scored", **few | other)
+    scored = train_small(workspace, base, "scored", **few | other)
     assert len(record(scored)) == 1

@@ -19,8 +19,15 @@ from backend.contract.base import metrics
 from backend.contract.base.problems import ModelError
 from backend.contract.preflight import preflight
 from backend.training import preference
-from tests.backend.preferences import arguments, evaluated, held_logps, learned, register, rows
-from tests.backend.training import small, trained
+from tests.backend.preferences import (
+    arguments,
+    held_logps,
+    last_evaluation,
+    register,
+    rows,
+    train_preferences,
+)
+from tests.backend.training import small, train_small
 
 ROOT = Path(__file__).parents[2]
 FAST: dict[str, Any] = {"max_steps": 30, "learning_rate": 1e-2, "lr_scheduler_type": "constant"}
@@ -33,12 +40,12 @@ def test_the_margin_of_pairs_never_seen_rises(
     loss: str, beta: float, gain: float, workspace: Path, tiny_model_dir: Path
 ) -> None:
     """By so many nats a pair between chosen and rejected, measured on the saved adapter."""
-    folder = learned(workspace, tiny_model_dir, pref_loss=loss, pref_beta=beta, **FAST)
+    folder = train_preferences(workspace, tiny_model_dir, pref_loss=loss, pref_beta=beta, **FAST)
     before = held_logps(workspace, tiny_model_dir)
     after = held_logps(workspace, tiny_model_dir, str(folder))
     rise = (after[0] - after[1]) - (before[0] - before[1])
     assert rise.min() > gain
-    more = evaluated(folder).more
+    more = last_evaluation(folder).more
     assert more["eval_rewards/accuracies"] == 1.0
     assert more["eval_logps/chosen"] == pytest.approx(after[0].mean().item(), rel=1e-4)
     assert more["eval_logps/rejected"] == pytest.approx(after[1].mean().item(), rel=1e-4)
@@ -48,19 +55,19 @@ def test_the_margin_of_pairs_never_seen_rises(
 def test_the_loss_starts_where_it_must_and_falls(
     loss: str, start: float, workspace: Path, tiny_model_dir: Path
 ) -> None:
-    given = {**FAST, "max_steps": 15}
-    folder = learned(workspace, tiny_model_dir, pref_loss=loss, **given)
+    options = {**FAST, "max_steps": 15}
+    folder = train_preferences(workspace, tiny_model_dir, pref_loss=loss, **options)
     assert rows(folder)[0].loss == pytest.approx(start, abs=1e-4)
     last = rows(folder)[-1].loss
     assert last is not None
     assert last < 0.95 * start
-    assert evaluated(folder).more["eval_rewards/margins"] > 0.2
+    assert last_evaluation(folder).more["eval_rewards/margins"] > 0.2
 
 
 @pytest.fixture
 def first(workspace: Path, tiny_model_dir: Path) -> Path:
     """An adapter that was fine-tuned before, as DPO usually goes on from."""
-    return trained(workspace, tiny_model_dir, "first", learning_rate=1e-2, max_steps=5)
+    return train_small(workspace, tiny_model_dir, "first", learning_rate=1e-2, max_steps=5)
 
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -80,25 +87,25 @@ def test_the_reference_is_the_model_before_training(
 
     A reference that moves along, or that is the base below a continued adapter, gives others.
     """
-    given = {**METHODS[method]}
-    adapter = str(first) if given.get("adapter_name_or_path") else None
-    given |= {"adapter_name_or_path": adapter} if adapter else {}
-    folder = learned(workspace, tiny_model_dir, learning_rate=5e-3, **given)
+    options = {**METHODS[method]}
+    adapter = str(first) if options.get("adapter_name_or_path") else None
+    options |= {"adapter_name_or_path": adapter} if adapter else {}
+    folder = train_preferences(workspace, tiny_model_dir, learning_rate=5e-3, **options)
     start = rows(folder)[0]
     assert start.loss == pytest.approx(math.log(2), abs=1e-6)
     assert start.more["rewards/chosen"] == start.more["rewards/rejected"] == 0.0
     before = held_logps(workspace, tiny_model_dir, adapter)
-    whole = "finetuning_type" in given
+    whole = "finetuning_type" in options
     parts = [each for each in (adapter, str(folder)) if each]
     tuned = parts[-1] if method == "continued" else ",".join(parts)
     after = held_logps(workspace, folder if whole else tiny_model_dir, None if whole else tuned)
     rewards = 0.1 * (after - before)
-    more = evaluated(folder).more
+    more = last_evaluation(folder).more
     assert rewards.abs().max() > 0.05
     assert more["eval_rewards/chosen"] == pytest.approx(rewards[0].mean().item(), abs=1e-4)
     assert more["eval_rewards/rejected"] == pytest.approx(rewards[1].mean().item(), abs=1e-4)
     loss = preference.sigmoid_loss(rewards[0], rewards[1]).mean().item()
-    assert evaluated(folder).eval_loss == pytest.approx(loss, abs=1e-4)
+    assert last_evaluation(folder).eval_loss == pytest.approx(loss, abs=1e-4)
 
 
 def other_model(model: Path, folder: Path, vocabulary: int = 0) -> Path:
@@ -121,21 +128,21 @@ def test_another_model_as_reference(
     """ref_model, or adapters of its own on the base."""
     other = other_model(tiny_model_dir, workspace / "other")
     named = {"ref_model_adapters": str(first)} if adapted else {"ref_model": str(other)}
-    folder = learned(workspace, tiny_model_dir, learning_rate=0.0, max_steps=1, **named)
+    folder = train_preferences(workspace, tiny_model_dir, learning_rate=0.0, max_steps=1, **named)
     own = held_logps(workspace, tiny_model_dir)
     start = held_logps(workspace, *((tiny_model_dir, str(first)) if adapted else (other,)))
     rewards = 0.1 * (own - start)
     assert rewards.abs().min() > 1e-4
-    found = evaluated(folder).more
-    assert found["eval_rewards/chosen"] == pytest.approx(rewards[0].mean().item(), abs=1e-4)
-    assert found["eval_rewards/rejected"] == pytest.approx(rewards[1].mean().item(), abs=1e-4)
+    result = last_evaluation(folder).more
+    assert result["eval_rewards/chosen"] == pytest.approx(rewards[0].mean().item(), abs=1e-4)
+    assert result["eval_rewards/rejected"] == pytest.approx(rewards[1].mean().item(), abs=1e-4)
 
 
 def test_a_reference_of_another_family_is_refused(workspace: Path, tiny_model_dir: Path) -> None:
     """Its embedding would be asked for tokens that it has not: an index error, far from here."""
     other = other_model(tiny_model_dir, workspace / "other", vocabulary=100)
     with pytest.raises(ModelError) as caught:
-        learned(workspace, tiny_model_dir, ref_model=str(other))
+        train_preferences(workspace, tiny_model_dir, ref_model=str(other))
     problem = caught.value.problems[0]
     assert (problem.code, problem.field) == ("reference_vocabulary", "ref_model")
 
@@ -145,43 +152,47 @@ def test_a_reference_that_is_not_there_is_said_beside_its_field(
 ) -> None:
     there, adapter = str(workspace / "nowhere"), str(workspace / "no" / "adapter")
     values = small(tiny_model_dir, stage="dpo", ref_model=there, ref_model_adapters=adapter)
-    found = {problem.field: problem.code for problem in preflight.check_model(values)}
-    assert found == {"ref_model": "model_missing", "ref_model_adapters": "adapter_missing"}
+    result = {problem.field: problem.code for problem in preflight.check_model(values)}
+    assert result == {"ref_model": "model_missing", "ref_model_adapters": "adapter_missing"}
     with pytest.raises(ModelError) as caught:
-        learned(workspace, tiny_model_dir, ref_model=there)
+        train_preferences(workspace, tiny_model_dir, ref_model=there)
     assert caught.value.problems[0].field == "ref_model"
 
 
-@pytest.mark.parametrize("given", [{"pref_ftx": 0.5, "ld_alpha": 0.3}, {"pref_loss": "orpo"}])
+@pytest.mark.parametrize("options", [{"pref_ftx": 0.5, "ld_alpha": 0.3}, {"pref_loss": "orpo"}])
 def test_accumulation_and_evaluation_are_exact(
-    given: dict[str, Any], workspace: Path, tiny_model_dir: Path
+    options: dict[str, Any], workspace: Path, tiny_model_dir: Path
 ) -> None:
     """Batch 1 four times accumulated equals batch 4; evaluation batches may be of any size."""
-    same = {"max_steps": 3, "disable_shuffling": True, "group_by_length": False, **given}
+    same = {"max_steps": 3, "disable_shuffling": True, "group_by_length": False, **options}
     one = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 4}
     four = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1}
-    left = learned(workspace, tiny_model_dir, "one", per_device_eval_batch_size=1, **one, **same)
-    right = learned(workspace, tiny_model_dir, "four", **four, **same)
+    left = train_preferences(
+        workspace, tiny_model_dir, "one", per_device_eval_batch_size=1, **one, **same
+    )
+    right = train_preferences(workspace, tiny_model_dir, "four", **four, **same)
     assert len(rows(left)) == 3
     for a, b in zip(rows(left), rows(right), strict=True):
         assert a.loss == pytest.approx(b.loss, abs=1e-5)
         assert a.grad_norm == pytest.approx(b.grad_norm, rel=1e-3)
         assert a.more == pytest.approx(b.more, abs=1e-4)
         assert a.tokens == b.tokens
-    assert evaluated(left).eval_loss == pytest.approx(evaluated(right).eval_loss, abs=1e-5)
-    assert evaluated(left).more == pytest.approx(evaluated(right).more, abs=1e-4)
+    assert last_evaluation(left).eval_loss == pytest.approx(
+        last_evaluation(right).eval_loss, abs=1e-5
+    )
+    assert last_evaluation(left).more == pytest.approx(last_evaluation(right).more, abs=1e-4)
 
 
 def test_two_processes_learn_as_one(workspace: Path, tiny_model_dir: Path) -> None:
     """Split pairs, the mean over the pairs of all, figures too; the fifth pair fills up a batch."""
     register(workspace)
-    given = {**arguments(), "model_name_or_path": tiny_model_dir, "eval_strategy": "steps"}
-    given |= {"eval_steps": 2, "per_device_eval_batch_size": 2, "gradient_accumulation_steps": 1}
+    options = {**arguments(), "model_name_or_path": tiny_model_dir, "eval_strategy": "steps"}
+    options |= {"eval_steps": 2, "per_device_eval_batch_size": 2, "gradient_accumulation_steps": 1}
     two = {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": "2"}
     folders = []
     for name, size, more in (("one", 4, {}), ("two", 2, two)):
         folders.append(workspace / "saves" / name)
-        words = {**given, "output_dir": folders[-1], "per_device_train_batch_size": size}
+        words = {**options, "output_dir": folders[-1], "per_device_train_batch_size": size}
         subprocess.run(
             [sys.executable, "-m", "backend", "train", *(f"{k}={v}" for k, v in words.items())],
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more},
@@ -200,16 +211,16 @@ def test_the_sft_term_and_length_weights_are_in_the_loss(
     workspace: Path, tiny_model_dir: Path
 ) -> None:
     """Step 1: log 2, plus half the mean loss a token of chosen answers; the weights show later."""
-    given: dict[str, Any] = {"disable_shuffling": True, "group_by_length": False}
-    plain = learned(workspace, tiny_model_dir, "plain", **given)
-    ftx = learned(workspace, tiny_model_dir, "ftx", pref_ftx=0.5, **given)
+    options: dict[str, Any] = {"disable_shuffling": True, "group_by_length": False}
+    plain = train_preferences(workspace, tiny_model_dir, "plain", **options)
+    ftx = train_preferences(workspace, tiny_model_dir, "ftx", pref_ftx=0.5, **options)
     start = rows(ftx)[0]
     assert start.loss == pytest.approx(math.log(2) + 0.5 * start.more["sft_loss"], abs=1e-4)
     assert start.more["sft_loss"] == pytest.approx(6.0, abs=0.5)  # ln(vocabulary), untrained
-    short = learned(workspace, tiny_model_dir, "short", ld_alpha=0.0, **given)
+    short = train_preferences(workspace, tiny_model_dir, "short", ld_alpha=0.0, **options)
     assert rows(short)[0].loss == pytest.approx(math.log(2), abs=1e-6)
     assert rows(short)[-1].more["rewards/rejected"] > rows(plain)[-1].more["rewards/rejected"]
-    whole = learned(workspace, tiny_model_dir, "whole", ld_alpha=1.0, **given)
+    whole = train_preferences(workspace, tiny_model_dir, "whole", ld_alpha=1.0, **options)
     assert [row.loss for row in rows(whole)] == [row.loss for row in rows(plain)]
 
 
@@ -218,35 +229,35 @@ def test_a_resumed_run_equals_an_unbroken_one(
     method: str, workspace: Path, tiny_model_dir: Path, first: Path
 ) -> None:
     """To the bit: the reference is the model before training, not that of the checkpoint."""
-    given = {**METHODS[method], "max_steps": 6, "save_steps": 3, "lora_dropout": 0.1}
+    options = {**METHODS[method], "max_steps": 6, "save_steps": 3, "lora_dropout": 0.1}
     if method == "continued":
-        given["adapter_name_or_path"] = str(first)
-    folder = learned(workspace, tiny_model_dir, **given)
+        options["adapter_name_or_path"] = str(first)
+    folder = train_preferences(workspace, tiny_model_dir, **options)
     file = folder / ("model.safetensors" if method == "full" else "adapter_model.safetensors")
     curve = [(row.step, row.loss, row.grad_norm, dict(row.more)) for row in rows(folder)]
     weights = load_file(file)
     shutil.rmtree(folder / "checkpoint-6")
-    learned(workspace, tiny_model_dir, resume_from_checkpoint="auto", **given)
+    train_preferences(workspace, tiny_model_dir, resume_from_checkpoint="auto", **options)
     assert [(row.step, row.loss, row.grad_norm, dict(row.more)) for row in rows(folder)] == curve
     assert all(torch.equal(weights[name], each) for name, each in load_file(file).items())
 
 
 def test_results_have_the_figures_of_the_stage(workspace: Path, tiny_model_dir: Path) -> None:
     """And no perplexity: the loss is none of next tokens."""
-    folder = learned(workspace, tiny_model_dir, pref_loss="orpo")
+    folder = train_preferences(workspace, tiny_model_dir, pref_loss="orpo")
     results = json.loads((folder / "all_results.json").read_text())
     assert {"rewards/margins", "eval_rewards/accuracies", "eval_odds_ratio_loss"} <= set(results)
     assert {"odds_ratio_loss", "sft_loss", "eval_loss"} <= set(results)
     assert "perplexity" not in results
-    assert results["eval_logps/chosen"] == evaluated(folder).more["eval_logps/chosen"]
+    assert results["eval_logps/chosen"] == last_evaluation(folder).more["eval_logps/chosen"]
 
 
 def test_rules() -> None:
     raw: dict[str, Any] = {"model_name_or_path": "m", "dataset": "d", "stage": "dpo"}
 
-    def told(**given: Any) -> list[tuple[str, str, bool]]:
-        found = validate({**raw, **given}, "train")
-        return [(problem.code, problem.field, problem.notice) for problem in found]
+    def told(**options: Any) -> list[tuple[str, str, bool]]:
+        result = validate({**raw, **options}, "train")
+        return [(problem.code, problem.field, problem.notice) for problem in result]
 
     assert told() == []
     assert told(dpo_label_smoothing=0.1) == []

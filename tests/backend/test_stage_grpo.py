@@ -15,7 +15,7 @@ from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.stages import grpo
 from tests.backend.conftest import write_dataset
-from tests.backend.training import trained
+from tests.backend.training import train_small
 
 SMALL: dict[str, Any] = {
     "stage": "grpo",
@@ -35,8 +35,8 @@ FIGURES = ("reward", "rewards/length", "reward_std", "completion_length", "clipp
 
 
 def rows(folder: Path) -> list[metrics.Row]:
-    found, _ = metrics.read(folder / "metrics.jsonl", 0)
-    return found
+    result, _ = metrics.read(folder / "metrics.jsonl", 0)
+    return result
 
 
 def curve(folder: Path) -> list[Any]:
@@ -44,8 +44,8 @@ def curve(folder: Path) -> list[Any]:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = load_file(folder / "adapter_model.safetensors")
-    return found
+    tensors: dict[str, torch.Tensor] = load_file(folder / "adapter_model.safetensors")
+    return tensors
 
 
 def test_the_mean_reward_rises(workspace: Path, tiny_model_dir: Path) -> None:
@@ -54,7 +54,7 @@ def test_the_mean_reward_rises(workspace: Path, tiny_model_dir: Path) -> None:
         "def reward(prompts, completions, references):\n"
         "    return [c.count('e') / max(1, len(c)) for c in completions]\n"
     )
-    folder = trained(
+    folder = train_small(
         workspace,
         tiny_model_dir,
         **{
@@ -77,7 +77,7 @@ def test_the_mean_reward_rises(workspace: Path, tiny_model_dir: Path) -> None:
 
 
 def test_figures_reach_the_record(workspace: Path, tiny_model_dir: Path) -> None:
-    folder = trained(
+    folder = train_small(
         workspace,
         tiny_model_dir,
         **{**SMALL, "val_size": 4, "eval_steps": 2, "grpo_beta": 0.1, "reward_weights": "2,1"},
@@ -118,22 +118,22 @@ def test_a_step_is_the_same_however_it_is_cut(
         return made
 
     monkeypatch.setattr(grpo.rollouts, "generate", answers)
-    found: list[Any] = []
+    result: list[Any] = []
     for batch, steps in ((4, 1), (1, 4)):
         cut = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": steps}
-        given = {
+        options = {
             **SMALL,
             **cut,
             "grpo_loss": loss,
             "grpo_beta": 0.1,
             "lr_scheduler_type": "constant",
         }
-        folder = trained(workspace, tiny_model_dir, f"{loss}{batch}", **given)
-        found.append([(row.loss, row.grad_norm, row.tokens) for row in rows(folder)])
-    assert len(found[0]) == 3
-    for one, two in zip(*found, strict=True):
-        assert one == pytest.approx(two, rel=1e-3, abs=1e-6)
-        assert one[1] > 0
+        folder = train_small(workspace, tiny_model_dir, f"{loss}{batch}", **options)
+        result.append([(row.loss, row.grad_norm, row.tokens) for row in rows(folder)])
+    assert len(result[0]) == 3
+    for first, second in zip(*result, strict=True):
+        assert first == pytest.approx(second, rel=1e-3, abs=1e-6)
+        assert first[1] > 0
 
 
 @pytest.mark.parametrize("iterations", [1, 3])
@@ -143,9 +143,9 @@ def test_resumed_equals_uninterrupted(
     """To the bit, also where the stop falls between two steps on the same answers, and between two
     logged rows (3 and 6)."""
     monkeypatch.setattr("backend.training.arguments.POINTS", 1)  # else each step has a row
-    given = {**SMALL, "max_steps": 7, "num_iterations": iterations, "grpo_beta": 0.05}
-    given["logging_steps"] = 3
-    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    options = {**SMALL, "max_steps": 7, "num_iterations": iterations, "grpo_beta": 0.05}
+    options["logging_steps"] = 3
+    whole = train_small(workspace, tiny_model_dir, "whole", **options)
     assert [row[0] for row in curve(whole)] == [3, 6, 7]
     ask = Report.progress
 
@@ -157,22 +157,22 @@ def test_resumed_equals_uninterrupted(
     with monkeypatch.context() as patch:
         patch.setattr(Report, "progress", progress)
         with pytest.raises(Stopped):
-            trained(workspace, tiny_model_dir, "parts", **given)
+            train_small(workspace, tiny_model_dir, "parts", **options)
     parts = workspace / "saves" / "parts"
     assert (parts / "checkpoint-4" / "manifest.json").is_file()
     assert (parts / "checkpoint-4" / "answers_0.pt").is_file() == (iterations > 1)
     (parts / "stop.json").unlink()
-    trained(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
+    train_small(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **options)
     assert curve(parts) == curve(whole)
-    one, two = weights(whole), weights(parts)
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    first, second = weights(whole), weights(parts)
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_a_stop_while_answers_are_drawn_loses_nothing(
     workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = {**SMALL, "max_steps": 5}
-    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    options = {**SMALL, "max_steps": 5}
+    whole = train_small(workspace, tiny_model_dir, "whole", **options)
     draw, calls = grpo.rollouts.generate, []
 
     def slow(model: Any, tokenizer: Any, *rest: Any) -> Any:
@@ -184,13 +184,13 @@ def test_a_stop_while_answers_are_drawn_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(grpo.rollouts, "generate", slow)
         with pytest.raises(Stopped):
-            trained(workspace, tiny_model_dir, "parts", **given)
+            train_small(workspace, tiny_model_dir, "parts", **options)
     assert len(calls) == 6
     parts = workspace / "saves" / "parts"
     assert (parts / "checkpoint-2" / "manifest.json").is_file()
     assert (parts / "adapter_model.safetensors").is_file()
     (parts / "stop.json").unlink()
-    trained(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
+    train_small(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **options)
     assert curve(parts) == curve(whole)
 
 
@@ -200,38 +200,40 @@ def test_several_steps_on_the_same_answers(
     """Answers are drawn once in three steps; their rewards are not counted again."""
     draw, calls = grpo.rollouts.generate, []
 
-    def counted(*given: Any) -> Any:
+    def counted(*options: Any) -> Any:
         calls.append(1)
-        return draw(*given)
+        return draw(*options)
 
     monkeypatch.setattr(grpo.rollouts, "generate", counted)
-    given = {**SMALL, "gradient_accumulation_steps": 1, "num_iterations": 3, "max_steps": 6}
-    found = rows(trained(workspace, tiny_model_dir, **given))
+    options = {**SMALL, "gradient_accumulation_steps": 1, "num_iterations": 3, "max_steps": 6}
+    result = rows(train_small(workspace, tiny_model_dir, **options))
     assert len(calls) == 2
-    assert ["reward" in row.more for row in found] == [True, False, False, True, False, False]
-    assert abs(found[0].loss or 0) < 1e-6  # advantages of a group add up to nothing
-    assert abs(found[1].loss or 0) > 1e-6  # but the policy has moved since
+    assert ["reward" in row.more for row in result] == [True, False, False, True, False, False]
+    assert abs(result[0].loss or 0) < 1e-6  # advantages of a group add up to nothing
+    assert abs(result[1].loss or 0) > 1e-6  # but the policy has moved since
 
 
 def test_an_epoch_with_several_steps_on_each_answer(workspace: Path, tiny_model_dir: Path) -> None:
     """Five questions, two a step: three sets of answers, the last one filled up; twice each."""
     five = [{"instruction": f"Say {n}", "output": str(n)} for n in range(5)]
     write_dataset(workspace, "five", five)
-    given = {**SMALL, "dataset": "five", "gradient_accumulation_steps": 1, "num_iterations": 2}
-    given |= {"max_steps": None, "num_train_epochs": 1}
-    folder = trained(workspace, tiny_model_dir, **given)
-    found = rows(folder)
-    assert [row.step for row in found] == [1, 2, 3, 4, 5, 6]
-    assert found[-1].epoch == pytest.approx(1.0)
+    options = {**SMALL, "dataset": "five", "gradient_accumulation_steps": 1, "num_iterations": 2}
+    options |= {"max_steps": None, "num_train_epochs": 1}
+    folder = train_small(workspace, tiny_model_dir, **options)
+    result = rows(folder)
+    assert [row.step for row in result] == [1, 2, 3, 4, 5, 6]
+    assert result[-1].epoch == pytest.approx(1.0)
 
 
 def test_rewards_that_never_differ_are_told(
     workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grpo, "PATIENCE", 2)
-    given = {**SMALL, "reward_functions": "regex", "reward_regex": "^never$"}
-    folder = trained(workspace, tiny_model_dir, **given)
-    codes = [one["code"] for one in json.loads((folder / "status.json").read_text())["notices"]]
+    options = {**SMALL, "reward_functions": "regex", "reward_regex": "^never$"}
+    folder = train_small(workspace, tiny_model_dir, **options)
+    codes = [
+        problem["code"] for problem in json.loads((folder / "status.json").read_text())["notices"]
+    ]
     assert codes.count("rewards_all_equal") == 1
     assert [row.more["frac_reward_zero_std"] for row in rows(folder)] == [1.0, 1.0, 1.0]
     assert all(row.loss == 0 for row in rows(folder))
@@ -239,18 +241,18 @@ def test_rewards_that_never_differ_are_told(
 
 def test_data_without_answers_cannot_be_compared(workspace: Path, tiny_model_dir: Path) -> None:
     write_dataset(workspace, "asked", [{"instruction": f"Say {n}", "output": ""} for n in range(5)])
-    given = {**SMALL, "dataset": "asked", "reward_functions": "length,exact_match"}
+    options = {**SMALL, "dataset": "asked", "reward_functions": "length,exact_match"}
     with pytest.raises(UsageError) as caught:
-        trained(workspace, tiny_model_dir, **given)
+        train_small(workspace, tiny_model_dir, **options)
     assert caught.value.problems[0].code == "reward_needs_reference"
 
 
 def test_a_wrong_pattern_is_told_before_the_model_is_loaded(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = {**SMALL, "reward_functions": "regex", "reward_regex": "("}
+    options = {**SMALL, "reward_functions": "regex", "reward_regex": "("}
     with pytest.raises(UsageError) as caught:
-        trained(workspace, workspace / "no-such-model", **given)
+        train_small(workspace, workspace / "no-such-model", **options)
     assert caught.value.problems[0].code == "reward_regex_wrong"
 
 
@@ -262,15 +264,15 @@ def test_a_reward_model_judges_question_and_answer(
 
     def scorer(ids: list[list[int]]) -> torch.Tensor:
         seen.extend(ids)
-        return torch.tensor([-float(len(one)) for one in ids])
+        return torch.tensor([-float(len(ids_of_answer)) for ids_of_answer in ids])
 
     monkeypatch.setattr(grpo.scoring, "load", lambda *_: scorer)
-    given = {**SMALL, "reward_functions": "reward_model,length", "reward_weights": "0.5,1"}
-    found = rows(trained(workspace, tiny_model_dir, **given))
+    options = {**SMALL, "reward_functions": "reward_model,length", "reward_weights": "0.5,1"}
+    result = rows(train_small(workspace, tiny_model_dir, **options))
     assert len(seen) == 3 * 2 * 2 * 4  # steps, batches, questions, answers
     tokens = sum(map(len, seen))
-    assert found[-1].tokens == tokens
-    for row in found:
+    assert result[-1].tokens == tokens
+    for row in result:
         total = 0.5 * row.more["rewards/reward_model"] + row.more["rewards/length"]
         assert row.more["reward"] == pytest.approx(total)
 
@@ -281,7 +283,7 @@ def test_a_reward_that_is_no_number_is_named(
     nan = torch.tensor(float("nan"))
     monkeypatch.setattr(grpo.scoring, "load", lambda *_: lambda ids: nan.repeat(len(ids)))
     with pytest.raises(UsageError) as caught:
-        trained(workspace, tiny_model_dir, **{**SMALL, "reward_functions": "reward_model"})
+        train_small(workspace, tiny_model_dir, **{**SMALL, "reward_functions": "reward_model"})
     problem = caught.value.problems[0]
     assert (problem.code, problem.params["name"]) == ("reward_not_finite", "reward_model")
 
@@ -290,8 +292,8 @@ def test_likeliest_answers_are_read_as_the_model_says_them(
     workspace: Path, tiny_model_dir: Path
 ) -> None:
     """At temperature 0 nothing is drawn, and chances divided by it would be no numbers."""
-    given = {**SMALL, "temperature": 0.0, "grpo_beta": 0.1, "max_steps": 2}
-    figures = rows(trained(workspace, tiny_model_dir, **given))
+    options = {**SMALL, "temperature": 0.0, "grpo_beta": 0.1, "max_steps": 2}
+    figures = rows(train_small(workspace, tiny_model_dir, **options))
     assert len(figures) == 2
     for row in figures:
         assert row.loss is not None

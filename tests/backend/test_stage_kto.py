@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.backend.preferences import evaluated, held_logps, learned, rows
+from tests.backend.preferences import held_logps, last_evaluation, rows, train_preferences
 
 STEADY: dict[str, Any] = {"stage": "kto", "disable_shuffling": True}
 METHODS: dict[str, dict[str, Any]] = {
@@ -27,8 +27,8 @@ def test_the_margin_of_answers_never_seen_rises(
 
     At step 0 rewards and KL are 0, so each loss is 1 - sigmoid(0).
     """
-    given = {"max_steps": 30, "learning_rate": 1e-2, "lr_scheduler_type": "constant"}
-    folder = learned(workspace, tiny_model_dir, stage="kto", **METHODS[method], **given)
+    options = {"max_steps": 30, "learning_rate": 1e-2, "lr_scheduler_type": "constant"}
+    folder = train_preferences(workspace, tiny_model_dir, stage="kto", **METHODS[method], **options)
     first = rows(folder)[0]
     assert first.loss == pytest.approx(0.5, abs=1e-6)
     assert first.more["kl"] == 0.0
@@ -37,7 +37,7 @@ def test_the_margin_of_answers_never_seen_rises(
     after = held_logps(workspace, *((folder,) if whole else (tiny_model_dir, str(folder))))
     rise = (after[0] - after[1]) - (before[0] - before[1])
     assert rise.min() > 8
-    more = evaluated(folder).more
+    more = last_evaluation(folder).more
     rewards = 0.1 * (after - before).mean(1)
     assert more["eval_rewards/chosen"] == pytest.approx(rewards[0].item(), abs=1e-4)
     assert more["eval_rewards/rejected"] == pytest.approx(rewards[1].item(), abs=1e-4)
@@ -57,8 +57,8 @@ def test_accumulation_is_exact(workspace: Path, tiny_model_dir: Path) -> None:
     same["kto_rejected_weight"] = 0.1
     one = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 4}
     four = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1}
-    left = learned(workspace, tiny_model_dir, "one", **one, **same)
-    right = learned(workspace, tiny_model_dir, "four", **four, **same)
+    left = train_preferences(workspace, tiny_model_dir, "one", **one, **same)
+    right = train_preferences(workspace, tiny_model_dir, "four", **four, **same)
     assert len(rows(left)) == 6
     for a, b in zip(rows(left), rows(right), strict=True):
         assert a.loss == pytest.approx(b.loss, abs=1e-5)
@@ -71,25 +71,25 @@ def test_accumulation_is_exact(workspace: Path, tiny_model_dir: Path) -> None:
 def test_weights_of_good_and_bad_answers(workspace: Path, tiny_model_dir: Path) -> None:
     """Step 1 has two of each: (2 * 3 + 2 * 0.5) / 4 times 1 - sigmoid(0)."""
     weights = {"kto_chosen_weight": 3.0, "kto_rejected_weight": 0.5}
-    folder = learned(workspace, tiny_model_dir, **STEADY, **weights)
+    folder = train_preferences(workspace, tiny_model_dir, **STEADY, **weights)
     assert rows(folder)[0].loss == pytest.approx(1.75 * 0.5, abs=1e-6)
 
 
 def test_a_step_has_good_and_bad_answers(workspace: Path, tiny_model_dir: Path) -> None:
     """Batches of like length (the default) held only good ones or only bad ones."""
-    given = {"max_steps": 6, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
-    folder = learned(workspace, tiny_model_dir, stage="kto", **given)
+    options = {"max_steps": 6, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
+    folder = train_preferences(workspace, tiny_model_dir, stage="kto", **options)
     counts = [(row.more["count/chosen"], row.more["count/rejected"]) for row in rows(folder)]
     assert all(min(pair) > 0 for pair in counts)
 
 
 def test_a_resumed_run_equals_an_unbroken_one(workspace: Path, tiny_model_dir: Path) -> None:
-    given: dict[str, Any] = {"stage": "kto", "max_steps": 6, "save_steps": 3, "lora_dropout": 0.1}
-    folder = learned(workspace, tiny_model_dir, **given)
+    options: dict[str, Any] = {"stage": "kto", "max_steps": 6, "save_steps": 3, "lora_dropout": 0.1}
+    folder = train_preferences(workspace, tiny_model_dir, **options)
     curve = [(row.step, row.loss, row.grad_norm, dict(row.more)) for row in rows(folder)]
     weights = load_file(folder / "adapter_model.safetensors")
     shutil.rmtree(folder / "checkpoint-6")
-    learned(workspace, tiny_model_dir, resume_from_checkpoint="auto", **given)
+    train_preferences(workspace, tiny_model_dir, resume_from_checkpoint="auto", **options)
     assert [(row.step, row.loss, row.grad_norm, dict(row.more)) for row in rows(folder)] == curve
     again = load_file(folder / "adapter_model.safetensors")
     assert all(torch.equal(weights[name], each) for name, each in again.items())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from trl.experimental.online_dpo.online_dpo_trainer import OnlineDPOTrainer
 
-from tests.backend.training import assert_resumed_equals, record, trained
+from tests.backend.training import assert_resumed_equals, record, train_small
 
 SMALL: dict[str, Any] = {
     "stage": "online_dpo",
@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
 
 def test_the_held_out_margin_rises(workspace: Path, tiny_model_dir: Path) -> None:
     """Of two answers to a held-out question, the longer one becomes likelier than it was."""
-    given = {
+    options = {
         **SMALL,
         "reward_length": 60,
         "finetuning_type": "full",
@@ -39,7 +39,7 @@ def test_the_held_out_margin_rises(workspace: Path, tiny_model_dir: Path) -> Non
         "max_steps": 30,
         "eval_on_start": True,
     }
-    folder = trained(workspace, tiny_model_dir, **given)
+    folder = train_small(workspace, tiny_model_dir, **options)
     check = [row for row in record(folder) if row.eval_loss is not None]
     assert [row.step for row in check] == [0, 30]
     margins = [row.more["eval_rewards/margins"] for row in check]
@@ -55,12 +55,12 @@ def test_resumed_equals_uninterrupted(
 ) -> None:
     """Stopped within an epoch, between two logged rows (2 and 4), and at the epoch's end (8)."""
     monkeypatch.setattr("backend.training.arguments.POINTS", 1)  # else each step has a row
-    given = {**SMALL, "max_steps": 9, "lora_dropout": 0.1, "logging_steps": 2}
-    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    options = {**SMALL, "max_steps": 9, "lora_dropout": 0.1, "logging_steps": 2}
+    whole = train_small(workspace, tiny_model_dir, "whole", **options)
     assert record(whole)[-1].tokens
     assert [row.step for row in record(whole)] == [2, 4, 6, 8, 9]
     for step in (3, 8):
-        assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **given)
+        assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **options)
 
 
 def test_a_step_is_the_same_however_it_is_cut(
@@ -85,13 +85,13 @@ def test_a_step_is_the_same_however_it_is_cut(
         return ids, mask, pad(made, batch_first=True), ends, None
 
     monkeypatch.setattr(OnlineDPOTrainer, "_generate", answers)
-    found: list[Any] = []
+    result: list[Any] = []
     for batch, steps in ((4, 1), (1, 4)):
         cut = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": steps}
-        given = {**SMALL, **cut, "lr_scheduler_type": "constant", "max_grad_norm": 1e-3}
-        folder = trained(workspace, tiny_model_dir, f"cut{batch}", **given)
-        found.append([(row.grad_norm, row.tokens) for row in record(folder)])
-    assert len(found[0]) == 3
-    for one, two in zip(*found, strict=True):
-        assert one == pytest.approx(two, rel=1e-3)
-        assert one[0] > 0
+        options = {**SMALL, **cut, "lr_scheduler_type": "constant", "max_grad_norm": 1e-3}
+        folder = train_small(workspace, tiny_model_dir, f"cut{batch}", **options)
+        result.append([(row.grad_norm, row.tokens) for row in record(folder)])
+    assert len(result[0]) == 3
+    for first, second in zip(*result, strict=True):
+        assert first == pytest.approx(second, rel=1e-3)
+        assert first[0] > 0

@@ -23,8 +23,8 @@ from backend.stages import ppo
 from backend.stages.ppo import PpoTrainer
 from backend.training import asking, rollouts, scoring
 from tests.backend.conftest import write_dataset
-from tests.backend.preferences import learned
-from tests.backend.training import ROWS, small, trained
+from tests.backend.preferences import train_preferences
+from tests.backend.training import ROWS, small, train_small
 
 SMALL: dict[str, Any] = {
     "stage": "ppo",
@@ -77,7 +77,7 @@ def serve() -> Iterator[Callable[[Reply], str]]:
 def letters(texts: list[str]) -> tuple[int, Any]:
     """The share of the letter e in each answer."""
     answers = [text.split("<|im_start|>assistant\n")[-1] for text in texts]
-    return 200, {"scores": [one.count("e") / max(1, len(one)) for one in answers]}
+    return 200, {"scores": [answer.count("e") / max(1, len(answer)) for answer in answers]}
 
 
 def rows(folder: Path) -> list[metrics.Row]:
@@ -96,7 +96,7 @@ def reward_folder(
     def make(method: str) -> Path:
         folder = home / "saves" / method
         if not (folder / HEAD).exists():
-            learned(
+            train_preferences(
                 home, tiny_model_dir, method, stage="rm", finetuning_type=method, learning_rate=0.01
             )
         return folder
@@ -108,7 +108,7 @@ def test_the_mean_score_rises(
     workspace: Path, tiny_model_dir: Path, serve: Callable[[Reply], str]
 ) -> None:
     """Answers of a random model have few letters e; in 60 steps they get 30 points more."""
-    folder = trained(
+    folder = train_small(
         workspace,
         tiny_model_dir,
         **{
@@ -136,24 +136,24 @@ def test_one_base_plays_all_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Figures of all kinds; in the folder the policy's adapter and its head, and nothing else."""
-    kept: list[PpoTrainer] = []
+    trainers: list[PpoTrainer] = []
     begin = PpoTrainer.__init__
 
-    def init(self: PpoTrainer, *given: Any, **named: Any) -> None:
-        begin(self, *given, **named)
-        kept.append(self)
+    def init(self: PpoTrainer, *adapter: Any, **named: Any) -> None:
+        begin(self, *adapter, **named)
+        trainers.append(self)
 
     monkeypatch.setattr(PpoTrainer, "__init__", init)
     source = reward_folder("lora")
-    folder = trained(
+    folder = train_small(
         workspace, tiny_model_dir, **SMALL, reward_model=str(source), val_size=4, eval_steps=2
     )
-    found = rows(folder)
-    assert [set(row.more) >= FIGURES for row in found] == [True] * 4
-    assert [set(row.more) >= DRAWN for row in found] == [True, False, True, False]
-    assert found[0].more["kl"] == pytest.approx(0, abs=1e-5)
-    assert abs(found[2].more["kl"]) > 1e-4  # an estimate, which may fall below 0
-    assert 0 < found[0].more["completion_length"] <= 8
+    records = rows(folder)
+    assert [set(row.more) >= FIGURES for row in records] == [True] * 4
+    assert [set(row.more) >= DRAWN for row in records] == [True, False, True, False]
+    assert records[0].more["kl"] == pytest.approx(0, abs=1e-5)
+    assert abs(records[2].more["kl"]) > 1e-4  # an estimate, which may fall below 0
+    assert 0 < records[0].more["completion_length"] <= 8
     check = [row for row in metrics.read(folder / "metrics.jsonl")[0] if row.eval_loss is not None]
     assert [row.step for row in check] == [2, 4]
     assert check[0].eval_loss == pytest.approx(-check[0].more["eval_reward"], rel=1e-4)
@@ -163,27 +163,31 @@ def test_one_base_plays_all_parts(
     assert not (folder / "reward").exists()
     assert not (folder / "checkpoint-4" / "reward").exists()
     assert load_file(folder / HEAD)["v_head.summary.weight"].any()
-    learning = [name for name, one in kept[0].model.named_parameters() if one.requires_grad]
+    learning = [
+        name for name, weights in trainers[0].model.named_parameters() if weights.requires_grad
+    ]
     assert all(".default." in name or name.startswith("value_head.") for name in learning)
-    assert len(kept[0].model.peft_config) == 2
-    given = load_file(source / "adapter_model.safetensors")
+    assert len(trainers[0].model.peft_config) == 2
+    adapter = load_file(source / "adapter_model.safetensors")
     reward = {
-        name.replace(".reward", ""): one
-        for name, one in kept[0].model.named_parameters()
+        name.replace(".reward", ""): weights
+        for name, weights in trainers[0].model.named_parameters()
         if ".reward." in name
     }
-    assert reward.keys() == given.keys()
-    assert all(torch.equal(reward[name], given[name]) for name in given)  # it did not learn
+    assert reward.keys() == adapter.keys()
+    assert all(torch.equal(reward[name], adapter[name]) for name in adapter)  # it did not learn
 
 
 def test_the_policy_opens_as_any_adapter(
     workspace: Path, tiny_model_dir: Path, reward_folder: Callable[[str], Path]
 ) -> None:
-    folder = trained(workspace, tiny_model_dir, **SMALL, reward_model=str(reward_folder("lora")))
+    folder = train_small(
+        workspace, tiny_model_dir, **SMALL, reward_model=str(reward_folder("lora"))
+    )
     values = small(tiny_model_dir, adapter_name_or_path=str(folder))
     net = load.model(values.replace(infer_dtype="float32"), training=False)
     assert net(input_ids=torch.tensor([[5, 6, 7]])).logits.isfinite().all()
-    again = trained(
+    again = train_small(
         workspace,
         tiny_model_dir,
         "again",
@@ -203,34 +207,36 @@ def test_scores_are_the_reward_models_own(
     ids = [[5, 6, 7, 8, 9], [30, 31], [40, 41, 42]]
     base = load.base_model(small(tiny_model_dir))
     net = adapters.attach(base, source).eval()
-    kept = load_file(source / HEAD)
+    head = load_file(source / HEAD)
     plain = torch.tensor(
         [
             (
-                net(input_ids=torch.tensor([one]), output_hidden_states=True).hidden_states[-1][
+                net(input_ids=torch.tensor([weights]), output_hidden_states=True).hidden_states[-1][
                     0, -1
                 ]
-                @ kept["v_head.summary.weight"][0]
-                + kept["v_head.summary.bias"][0]
+                @ head["v_head.summary.weight"][0]
+                + head["v_head.summary.bias"][0]
             ).item()
-            for one in ids
+            for weights in ids
         ]
     )
-    given = {"stage": "ppo", "reward_model": str(source), "lora_target": "q_proj,up_proj"}
+    options = {"stage": "ppo", "reward_model": str(source), "lora_target": "q_proj,up_proj"}
     for method, kind in (("lora", "lora"), ("full", "lora"), ("lora", "full")):
-        values = small(tiny_model_dir, finetuning_type=method, reward_model_type=kind, **given)
+        values = small(tiny_model_dir, finetuning_type=method, reward_model_type=kind, **options)
         policy = value_head.attach(
             load.model(values, training=True),
             load.last_folder(values),
             random=True,
         )
         policy.train()
-        learning = [name for name, one in policy.named_parameters() if one.requires_grad]
+        learning = [name for name, weights in policy.named_parameters() if weights.requires_grad]
         scorer = scoring.load(values, policy, load.tokenizer(values))
         assert isinstance(scorer, scoring.SharedScorer) is (method == kind == "lora")
         before = policy(input_ids=torch.tensor(ids[:1])).logits
         assert torch.allclose(scorer(ids), plain, atol=1e-5)
-        assert [name for name, one in policy.named_parameters() if one.requires_grad] == learning
+        assert [
+            name for name, weights in policy.named_parameters() if weights.requires_grad
+        ] == learning
         assert policy.training
         assert torch.equal(policy(input_ids=torch.tensor(ids[:1])).logits, before)
 
@@ -249,8 +255,8 @@ def test_answers_are_read_as_they_were_drawn(workspace: Path, tiny_model_dir: Pa
     for one in answers:
         assert not any(token in ends for token in one[:-1])
         assert one[-1] in ends or len(one) == 8
-    found = rollouts.read(net, prompts, answers, 0.7)
-    assert torch.allclose(found.logprobs, rollouts.logprobs(net, prompts, answers, 0.7))
+    read = rollouts.read(net, prompts, answers, 0.7)
+    assert torch.allclose(read.logprobs, rollouts.logprobs(net, prompts, answers, 0.7))
     assert net.training
     for place, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         output = net(input_ids=torch.tensor([prompt + answer]), output_hidden_states=True)
@@ -258,12 +264,12 @@ def test_answers_are_read_as_they_were_drawn(workspace: Path, tiny_model_dir: Pa
         likely = (output.logits[0, before] / 0.7).log_softmax(-1)
         wanted = likely[range(len(answer)), answer]
         size = len(answer)
-        assert torch.allclose(found.logprobs[place, :size], wanted, atol=1e-5)
-        assert not found.logprobs[place, size:].any()
+        assert torch.allclose(read.logprobs[place, :size], wanted, atol=1e-5)
+        assert not read.logprobs[place, size:].any()
         states = output.hidden_states[-1][0, before]
-        assert torch.allclose(found.values[place, :size], net.value_head(states), atol=1e-5)
+        assert torch.allclose(read.values[place, :size], net.value_head(states), atol=1e-5)
         entropy = -(likely.exp() * likely).sum(-1)
-        assert torch.allclose(found.entropy[place, :size], entropy, atol=1e-4)
+        assert torch.allclose(read.entropy[place, :size], entropy, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -288,8 +294,8 @@ def test_resumed_equals_uninterrupted(
     logged rows."""
     monkeypatch.setattr("backend.training.arguments.POINTS", 1)  # else each step has a row
     source = str(reward_folder("lora"))
-    given = {**SMALL, "max_steps": 9, "finetuning_type": method, "reward_model": source, **more}
-    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    options = {**SMALL, "max_steps": 9, "finetuning_type": method, "reward_model": source, **more}
+    whole = train_small(workspace, tiny_model_dir, "whole", **options)
     ask = Report.progress
 
     def progress(self: Report, step: int, total: int, **extra: Any) -> None:
@@ -300,15 +306,15 @@ def test_resumed_equals_uninterrupted(
     with monkeypatch.context() as patch:
         patch.setattr(Report, "progress", progress)
         with pytest.raises(Stopped):
-            trained(workspace, tiny_model_dir, "cut", **given)
+            train_small(workspace, tiny_model_dir, "cut", **options)
     folder = workspace / "saves" / "cut"
-    assert len(rows(folder)) == stop // given["logging_steps"]
+    assert len(rows(folder)) == stop // options["logging_steps"]
     (folder / "stop.json").unlink()
-    trained(workspace, tiny_model_dir, "cut", resume_from_checkpoint="true", **given)
+    train_small(workspace, tiny_model_dir, "cut", resume_from_checkpoint="true", **options)
     for name in (HEAD, "adapter_model.safetensors", "model.safetensors"):
         if (whole / name).exists():
-            one, two = load_file(whole / name), load_file(folder / name)
-            assert all(torch.equal(one[key], two[key]) for key in one)
+            first, second = load_file(whole / name), load_file(folder / name)
+            assert all(torch.equal(first[key], second[key]) for key in first)
     assert [dict(row.more) for row in rows(whole)] == [dict(row.more) for row in rows(folder)]
 
 
@@ -329,18 +335,23 @@ def test_a_step_is_the_same_however_it_is_cut(
         return made
 
     monkeypatch.setattr(rollouts, "generate", answers)
-    found = []
+    result = []
     for batch, steps in ((4, 1), (1, 4)):
         cut = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": steps}
-        given = {**SMALL, **cut, "reward_model": str(reward_folder("lora")), "learning_rate": 1e-4}
-        folder = trained(workspace, tiny_model_dir, f"batch{batch}", **given)
-        found.append(rows(folder))
-    assert len(found[0]) == 4
-    for one, two in zip(*found, strict=True):
-        assert one.loss == pytest.approx(two.loss, rel=1e-3, abs=1e-5)
-        assert one.grad_norm == pytest.approx(two.grad_norm, rel=1e-3)
-        assert one.tokens == two.tokens
-        assert dict(one.more) == pytest.approx(dict(two.more), rel=1e-3, abs=1e-5)
+        options = {
+            **SMALL,
+            **cut,
+            "reward_model": str(reward_folder("lora")),
+            "learning_rate": 1e-4,
+        }
+        folder = train_small(workspace, tiny_model_dir, f"batch{batch}", **options)
+        result.append(rows(folder))
+    assert len(result[0]) == 4
+    for first, second in zip(*result, strict=True):
+        assert first.loss == pytest.approx(second.loss, rel=1e-3, abs=1e-5)
+        assert first.grad_norm == pytest.approx(second.grad_norm, rel=1e-3)
+        assert first.tokens == second.tokens
+        assert dict(first.more) == pytest.approx(dict(second.more), rel=1e-3, abs=1e-5)
 
 
 def test_rounds_answer_each_question_once_an_epoch(
@@ -354,13 +365,18 @@ def test_rounds_answer_each_question_once_an_epoch(
     draw = rollouts.generate
 
     def counted(model: Any, tokenizer: Any, prompts: Any, *more: Any) -> Any:
-        drawn.extend(tuple(one) for one in prompts)
+        drawn.extend(tuple(prompt) for prompt in prompts)
         return draw(model, tokenizer, prompts, *more)
 
     monkeypatch.setattr(ppo.rollouts, "generate", counted)
-    given = {"ppo_buffer_size": 3, "max_steps": None, "num_train_epochs": 1.0, "max_new_tokens": 1}
+    options = {
+        "ppo_buffer_size": 3,
+        "max_steps": None,
+        "num_train_epochs": 1.0,
+        "max_new_tokens": 1,
+    }
     source = str(reward_folder("lora"))
-    folder = trained(workspace, tiny_model_dir, **{**SMALL, **given, "reward_model": source})
+    folder = train_small(workspace, tiny_model_dir, **{**SMALL, **options, "reward_model": source})
     assert len(rows(folder)) == 18
     assert len(drawn) == 36
     assert len(set(drawn)) == 30
@@ -375,27 +391,27 @@ def test_a_stop_while_answers_are_drawn_saves_what_was_learned(
 ) -> None:
     draw, calls = rollouts.generate, []
 
-    def stopping(*given: Any) -> Any:
+    def stopping(*options: Any) -> Any:
         calls.append(1)
         if len(calls) == 3:  # the second round
             (workspace / "saves" / "run" / "stop.json").write_text("{}")
-        return draw(*given)
+        return draw(*options)
 
     monkeypatch.setattr(rollouts, "generate", stopping)
-    given = {**SMALL, "reward_model": str(reward_folder("lora"))}
+    options = {**SMALL, "reward_model": str(reward_folder("lora"))}
     with pytest.raises(Stopped):
-        trained(workspace, tiny_model_dir, **given)
+        train_small(workspace, tiny_model_dir, **options)
     folder = workspace / "saves" / "run"
     assert len(calls) == 3
     assert (folder / "checkpoint-2" / "manifest.json").is_file()
     (folder / "stop.json").unlink()
     monkeypatch.setattr(rollouts, "generate", draw)
-    trained(workspace, tiny_model_dir, resume_from_checkpoint="true", **given)
+    train_small(workspace, tiny_model_dir, resume_from_checkpoint="true", **options)
     assert [row.step for row in rows(folder)] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
-    ("reply", "code", "said"),
+    ("reply", "code", "reason"),
     [
         (lambda _: (404, {}), "reward_api_failed", "HTTP 404"),
         (lambda _: (200, {"reward": [1.0]}), "reward_api_wrong", "'reward'"),
@@ -405,14 +421,14 @@ def test_a_stop_while_answers_are_drawn_saves_what_was_learned(
     ],
 )
 def test_a_server_that_does_not_score_is_told(
-    reply: Reply, code: str, said: str, serve: Callable[[Reply], str], tiny_tokenizer: Any
+    reply: Reply, code: str, reason: str, serve: Callable[[Reply], str], tiny_tokenizer: Any
 ) -> None:
     scorer = scoring.ServerScorer(serve(reply), tiny_tokenizer)
     with pytest.raises(TuneboardError) as caught:
         scorer([[5, 6], [7]])
     problem = caught.value.problems[0]
     assert (problem.code, problem.field) == (code, "reward_model")
-    assert said in problem.text()
+    assert reason in problem.text()
 
 
 def test_a_busy_server_is_asked_again(
@@ -478,19 +494,19 @@ def test_what_does_not_fit_is_said_before_the_start(
         "BASE": tiny_model_dir,
     }
     good = {**SMALL, "reward_model": "REWARD"}
-    for given, wanted in ((good, []), ({**good, **change}, [code])):
+    for options, wanted in ((good, []), ({**good, **change}, [code])):
         filled = {
             name: ",".join(str(named.get(part, part)) for part in value.split(","))
             if isinstance(value, str)
             else value
-            for name, value in given.items()
+            for name, value in options.items()
         }
         values = {
             **small(tiny_model_dir).as_mapping(),
             **filled,
             "dataset_dir": str(workspace / "data"),
         }
-        assert [one.code for one in preflight.check_paths(values, "train")] == wanted
+        assert [problem.code for problem in preflight.check_paths(values, "train")] == wanted
 
 
 def test_a_reward_model_of_another_vocabulary_is_refused(
@@ -504,7 +520,7 @@ def test_a_reward_model_of_another_vocabulary_is_refused(
     text = (other / "tokenizer.json").read_text()
     (other / "tokenizer.json").write_text(text.replace('"!": ', '"!!!!": ', 1))
     with pytest.raises(TuneboardError) as caught:
-        trained(
+        train_small(
             workspace, tiny_model_dir, **SMALL, reward_model=str(other), reward_model_type="full"
         )
     assert caught.value.problems[0].code == "reward_other_tokenizer"

@@ -12,7 +12,7 @@ from backend.contract.base.problems import DataError
 from backend.data import packing, prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told
-from tests.backend.training import trained
+from tests.backend.training import train_small
 
 WORDS = ["the", "river", "carries", "cold", "water", "from", "hills", "to", "the", "sea"]
 
@@ -28,8 +28,8 @@ def texts(count: int, words: int = 40) -> list[dict[str, str]]:
 
 def made(told: Told | None = None, tokenizer: Any = None, **values: Any) -> prepare.Prepared:
     tokenizer = tokenizer or make_tokenizer()
-    given = resolved({**VALUES, "stage": "pt", "cutoff_len": 48, **values})
-    return prepare.training(given, tokenizer, templates.load(given, tokenizer), told or Told())
+    options = resolved({**VALUES, "stage": "pt", "cutoff_len": 48, **values})
+    return prepare.training(options, tokenizer, templates.load(options, tokenizer), told or Told())
 
 
 def whole(rows: list[dict[str, str]], column: str = "text") -> str:
@@ -70,8 +70,8 @@ def test_no_piece_is_one_token(length: int) -> None:
 
 
 def test_blocks_go_across_texts() -> None:
-    found = list(packing.blocks([[1, 2, 3], [4, 5], [6, 7, 8, 9]], 4))
-    assert [row["input_ids"] for row in found] == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    result = list(packing.blocks([[1, 2, 3], [4, 5], [6, 7, 8, 9]], 4))
+    assert [row["input_ids"] for row in result] == [[1, 2, 3, 4], [5, 6, 7, 8]]
     assert [row["input_ids"] for row in packing.blocks([[1, 2, 3], [4, 5, 6]], 4)][-1] == [5, 6]
 
 
@@ -105,8 +105,8 @@ def test_dialogues_can_be_mixed_in(workspace: Path) -> None:
     write_dataset(workspace, "x", texts(1))
     write_dataset(workspace, "y", [{"instruction": "q", "output": "a"}])
     ids = [token for row in made(dataset="x,y").train for token in row["input_ids"]]
-    said = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n"
-    assert make_tokenizer().decode(ids) == whole(texts(1)) + said
+    text = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n"
+    assert make_tokenizer().decode(ids) == whole(texts(1)) + text
 
 
 def test_a_tokenizer_that_begins_texts_begins_these(workspace: Path) -> None:
@@ -128,7 +128,7 @@ def test_texts_that_are_none_are_counted(workspace: Path) -> None:
     path.write_text(path.read_text().replace("7351", "\\ud800"))
     told = Told()
     assert made(told).summary["train"]["rows"] == 2
-    codes = {one.code for one in told.notices}
+    codes = {problem.code for problem in told.notices}
     assert codes == {"row_empty_text", "row_wrong_type", "row_bad_text"}
 
 
@@ -158,7 +158,7 @@ def test_perplexity_of_unseen_text_falls(
 ) -> None:
     """40 steps lower the perplexity of texts that were held back by 20 % at the least."""
     write_dataset(workspace, "words", texts(30))
-    given = {
+    options = {
         "stage": "pt",
         "dataset": "words",
         "val_size": 4,
@@ -168,11 +168,11 @@ def test_perplexity_of_unseen_text_falls(
         "streaming": streaming,
         "seed": 1,
     }
-    before = trained(
-        *(workspace, tiny_model_dir, "before"), **{**given, "max_steps": 1, "learning_rate": 0.0}
+    before = train_small(
+        *(workspace, tiny_model_dir, "before"), **{**options, "max_steps": 1, "learning_rate": 0.0}
     )
-    after = trained(
-        *(workspace, tiny_model_dir, "after"), **{**given, "max_steps": 40, "learning_rate": 5e-3}
+    after = train_small(
+        *(workspace, tiny_model_dir, "after"), **{**options, "max_steps": 40, "learning_rate": 5e-3}
     )
     assert perplexity(after) <= 0.8 * perplexity(before)
     rows = metrics.read(after / "metrics.jsonl", 0)[0]

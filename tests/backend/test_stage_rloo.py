@@ -13,7 +13,7 @@ from backend.contract.preflight.preflight import check_packages
 from backend.running.failures import Stopped
 from backend.training import scoring
 from tests.backend.conftest import write_dataset
-from tests.backend.training import assert_equal_runs, assert_resumed_equals, record, trained
+from tests.backend.training import assert_equal_runs, assert_resumed_equals, record, train_small
 
 SMALL: dict[str, Any] = {
     "stage": "rloo",
@@ -37,7 +37,7 @@ def test_the_mean_reward_rises(workspace: Path, tiny_model_dir: Path) -> None:
         "def reward(prompts, completions, references):\n"
         "    return [c.count('e') / max(1, len(c)) for c in completions]\n"
     )
-    folder = trained(
+    folder = train_small(
         workspace,
         tiny_model_dir,
         **{
@@ -63,8 +63,8 @@ def test_the_mean_reward_rises(workspace: Path, tiny_model_dir: Path) -> None:
 
 def test_figures_reach_the_record(workspace: Path, tiny_model_dir: Path) -> None:
     """Rewards by name, weighted; an evaluation's loss is the mean reward of all its questions."""
-    given = {**SMALL, "val_size": 5, "per_device_eval_batch_size": 2, "eval_steps": 2}
-    folder = trained(workspace, tiny_model_dir, **given, reward_weights="2,1")
+    options = {**SMALL, "val_size": 5, "per_device_eval_batch_size": 2, "eval_steps": 2}
+    folder = train_small(workspace, tiny_model_dir, **options, reward_weights="2,1")
     train = [row for row in record(folder) if row.loss is not None]
     check = [row for row in record(folder) if row.eval_loss is not None]
     assert [row.step for row in train] == [1, 2, 3]
@@ -99,15 +99,15 @@ def test_resumed_equals_uninterrupted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("backend.training.arguments.POINTS", 1)  # else each step has a row
-    given = {**SMALL, "max_steps": 9, "lora_dropout": 0.1, **more}
-    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    options = {**SMALL, "max_steps": 9, "lora_dropout": 0.1, **more}
+    whole = train_small(workspace, tiny_model_dir, "whole", **options)
     if "num_iterations" in more:  # steps 1, 4 and 7 draw; the others read nothing, which is no 0
         paces = {row.step: row.tokens_per_second for row in record(whole)}
         assert list(paces) == [2, 4, 6, 8, 9]
         assert [step for step, pace in paces.items() if pace] == [2, 4, 8]
         assert [pace for pace in paces.values() if not pace] == [None] * 2
     for step in stops:
-        assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **given)
+        assert_resumed_equals(whole, workspace, tiny_model_dir, step, monkeypatch, **options)
 
 
 def test_a_stop_while_answers_are_drawn_loses_nothing(
@@ -116,8 +116,8 @@ def test_a_stop_while_answers_are_drawn_loses_nothing(
     """Asked for before the third step's answers are drawn: the step is not done, two are kept."""
     from transformers import LlamaForCausalLM
 
-    given = {**SMALL, "max_steps": 4}
-    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    options = {**SMALL, "max_steps": 4}
+    whole = train_small(workspace, tiny_model_dir, "whole", **options)
     parts = workspace / "saves" / "parts"
     draw, calls = LlamaForCausalLM.generate, []
 
@@ -130,10 +130,10 @@ def test_a_stop_while_answers_are_drawn_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(LlamaForCausalLM, "generate", generate)
         with pytest.raises(Stopped):
-            trained(workspace, tiny_model_dir, "parts", **given)
+            train_small(workspace, tiny_model_dir, "parts", **options)
     assert (parts / "checkpoint-2" / "manifest.json").is_file()
     (parts / "stop.json").unlink()
-    trained(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
+    train_small(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **options)
     assert_equal_runs(parts, whole)
 
 
@@ -147,13 +147,13 @@ def test_a_reward_model_sees_question_and_answer(
         import torch
 
         seen.extend(ids)
-        return torch.tensor([-float(len(one)) for one in ids])
+        return torch.tensor([-float(len(ids_of_answer)) for ids_of_answer in ids])
 
     monkeypatch.setattr(scoring, "load", lambda *_: scorer)
-    given = {**SMALL, "reward_functions": "reward_model"}
-    found = record(trained(workspace, tiny_model_dir, **given))
+    options = {**SMALL, "reward_functions": "reward_model"}
+    result = record(train_small(workspace, tiny_model_dir, **options))
     assert len(seen) == 3 * 2 * 2 * 4  # steps, batches, questions, answers
-    assert found[-1].tokens == sum(map(len, seen))
+    assert result[-1].tokens == sum(map(len, seen))
 
 
 def test_what_cannot_be_is_said_before_the_start(
@@ -186,7 +186,7 @@ def test_what_cannot_be_is_said_before_the_start(
     monkeypatch.undo()
     assert '"trl>=1.16,<2"' in (Path(__file__).parents[2] / "pyproject.toml").read_text()
     write_dataset(workspace, "asked", [{"instruction": f"Say {n}", "output": ""} for n in range(5)])
-    given = {**SMALL, "dataset": "asked", "reward_functions": "regex", "reward_regex": "("}
+    options = {**SMALL, "dataset": "asked", "reward_functions": "regex", "reward_regex": "("}
     with pytest.raises(UsageError) as caught:
-        trained(workspace, workspace / "no-such-model", **given)
+        train_small(workspace, workspace / "no-such-model", **options)
     assert caught.value.problems[0].code == "reward_regex_wrong"

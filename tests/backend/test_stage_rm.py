@@ -16,20 +16,20 @@ from backend.evaluation import evaluate
 from backend.model import load, value_head
 from backend.running.failures import Stopped
 from backend.running.report import Report
-from tests.backend.preferences import evaluated, learned, rows
+from tests.backend.preferences import last_evaluation, rows, train_preferences
 from tests.backend.training import small
 
 FIGURES = {"rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"}
 HEAD = "value_head.safetensors"
 
 
-def run(home: Path, model: Path, name: str = "run", **given: Any) -> Path:
-    return learned(home, model, name, **{"stage": "rm", **given})
+def run(home: Path, model: Path, name: str = "run", **options: Any) -> Path:
+    return train_preferences(home, model, name, **{"stage": "rm", **options})
 
 
 def test_held_out_pairs_are_told_apart(workspace: Path, tiny_model_dir: Path) -> None:
     folder = run(workspace, tiny_model_dir, max_steps=40, learning_rate=5e-3)
-    check = evaluated(folder)
+    check = last_evaluation(folder)
     assert check.more["eval_rewards/accuracies"] >= 0.9
     assert check.more["eval_rewards/margins"] > 0.5
     assert check.eval_loss is not None
@@ -68,8 +68,8 @@ def test_a_whole_model_is_saved_without_the_head_in_it(
 def test_resumed_equals_uninterrupted(
     method: str, workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = {"max_steps": 6, "finetuning_type": method, "freeze_trainable_layers": 1}
-    whole = run(workspace, tiny_model_dir, "whole", **given)
+    options = {"max_steps": 6, "finetuning_type": method, "freeze_trainable_layers": 1}
+    whole = run(workspace, tiny_model_dir, "whole", **options)
     ask = Report.progress
 
     def progress(self: Report, step: int, total: int, **extra: Any) -> None:
@@ -80,15 +80,15 @@ def test_resumed_equals_uninterrupted(
     with monkeypatch.context() as patch:
         patch.setattr(Report, "progress", progress)
         with pytest.raises(Stopped):
-            run(workspace, tiny_model_dir, "cut", **given)
+            run(workspace, tiny_model_dir, "cut", **options)
     folder = workspace / "saves" / "cut"
     assert len(rows(folder)) == 3
     (folder / "stop.json").unlink()
-    run(workspace, tiny_model_dir, "cut", resume_from_checkpoint="true", **given)
+    run(workspace, tiny_model_dir, "cut", resume_from_checkpoint="true", **options)
     for name in (HEAD, "adapter_model.safetensors", "model.safetensors"):
         if (whole / name).exists():
-            one, two = load_file(whole / name), load_file(folder / name)
-            assert all(torch.equal(one[key], two[key]) for key in one)
+            first, second = load_file(whole / name), load_file(folder / name)
+            assert all(torch.equal(first[key], second[key]) for key in first)
     assert [row.more for row in rows(whole)] == [row.more for row in rows(folder)]
 
 
@@ -100,8 +100,8 @@ def test_a_finished_reward_model_opens_as_a_model_and_learns_on(
     net = value_head.attach(
         load.model(values, training=True), load.last_folder(values), random=True
     )
-    kept = load_file(folder / HEAD)
-    assert torch.equal(net.value_head.weight, kept["v_head.summary.weight"])
+    head = load_file(folder / HEAD)
+    assert torch.equal(net.value_head.weight, head["v_head.summary.weight"])
     again = run(
         workspace, tiny_model_dir, "again", adapter_name_or_path=str(folder), learning_rate=1e-5
     )
@@ -119,11 +119,13 @@ def test_the_best_checkpoint_brings_its_head(workspace: Path, tiny_model_dir: Pa
         load_best_model_at_end=True,
         learning_rate=0.05,
     )
-    found = [row for row in metrics.read(folder / "metrics.jsonl")[0] if row.eval_loss is not None]
-    best = min(found, key=lambda row: row.eval_loss or 0.0)
-    kept = load_file(folder / f"checkpoint-{best.step}" / HEAD)
+    evaluations = [
+        row for row in metrics.read(folder / "metrics.jsonl")[0] if row.eval_loss is not None
+    ]
+    best = min(evaluations, key=lambda row: row.eval_loss or 0.0)
+    head = load_file(folder / f"checkpoint-{best.step}" / HEAD)
     final = load_file(folder / HEAD)
-    assert all(torch.equal(kept[name], final[name]) for name in kept)
+    assert all(torch.equal(head[name], final[name]) for name in head)
     results = json.loads((folder / "all_results.json").read_text())
     assert results["eval_rewards/accuracies"] == best.more["eval_rewards/accuracies"]
 
@@ -132,7 +134,7 @@ def test_evaluation_of_a_finished_reward_model_gives_what_its_training_gave(
     workspace: Path, tiny_model_dir: Path
 ) -> None:
     folder = run(workspace, tiny_model_dir, max_steps=20, learning_rate=5e-3)
-    given = {
+    options = {
         "stage": "rm",
         "model_name_or_path": str(tiny_model_dir),
         "adapter_name_or_path": str(folder),
@@ -141,14 +143,14 @@ def test_evaluation_of_a_finished_reward_model_gives_what_its_training_gave(
         "do_predict": False,
         "cutoff_len": 128,
     }
-    values, problems = arguments.parse(given, "eval")
+    values, problems = arguments.parse(options, "eval")
     assert not problems
-    assert not arguments.validate(given, "eval")
+    assert not arguments.validate(options, "eval")
     target = workspace / "saves" / "evaluation"
     target.mkdir()
     evaluate.run(resolved(values), target)
     results = json.loads((target / "all_results.json").read_text())
-    check = evaluated(folder)
+    check = last_evaluation(folder)
     assert results["eval_loss"] == pytest.approx(check.eval_loss, rel=1e-4)
     for name in FIGURES:
         assert results[f"eval_{name}"] == pytest.approx(check.more[f"eval_{name}"], rel=1e-4)

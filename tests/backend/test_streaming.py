@@ -15,7 +15,7 @@ from backend.contract.registry import dataset_info
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told
-from tests.backend.training import trained
+from tests.backend.training import train_small
 
 STREAM: dict[str, Any] = {"streaming": True, "buffer_size": 8, "max_steps": 4}
 
@@ -184,9 +184,9 @@ def test_a_resumed_stream_goes_on_where_it_was(workspace: Path, tiny_model_dir: 
         "logging_steps": 1,
         "finetuning_type": "full",
     }
-    whole = trained(workspace, tiny_model_dir, "whole", max_steps=12, **given)
+    whole = train_small(workspace, tiny_model_dir, "whole", max_steps=12, **given)
     from_it = str(whole / "checkpoint-9")
-    again = trained(
+    again = train_small(
         *(workspace, tiny_model_dir, "again"),
         max_steps=12,
         resume_from_checkpoint=from_it,
@@ -203,6 +203,6 @@ def read(folder: Path) -> list[metrics.Row]:
 
 
 def test_a_stream_is_evaluated_on_the_rows_held_back(workspace: Path, tiny_model_dir: Path) -> None:
-    folder = trained(workspace, tiny_model_dir, streaming=True, val_size=5)
+    folder = train_small(workspace, tiny_model_dir, streaming=True, val_size=5)
     found = metrics.read(folder / "metrics.jsonl", 0)[0]
     assert [row.eval_loss for row in found if row.eval_loss is not None]

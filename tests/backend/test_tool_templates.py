@@ -141,16 +141,19 @@ def message(name: str, calls: list[tuple[str, dict[str, Any]]], content: str, th
     """An answer as the template wants it: DeepSeek's takes arguments as text."""
     as_text = name == "deepseekv3"
     functions = [
-        {"name": called, "arguments": json.dumps(given, ensure_ascii=False) if as_text else given}
-        for called, given in calls
+        {
+            "name": called,
+            "arguments": json.dumps(arguments, ensure_ascii=False) if as_text else arguments,
+        }
+        for called, arguments in calls
     ]
     return {
         "role": "assistant",
         "content": content,
         **({"reasoning_content": thought, "thinking": thought} if thought else {}),
         "tool_calls": [
-            {"id": f"abcdefgh{number}", "type": "function", "function": one}
-            for number, one in enumerate(functions)
+            {"id": f"abcdefgh{number}", "type": "function", "function": function}
+            for number, function in enumerate(functions)
         ],
     }
 
@@ -183,15 +186,15 @@ def read(style: Style, pieces: Iterator[str] | list[str]) -> tuple[str, str, Any
     return (
         "".join(piece.reasoning for piece in shown),
         "".join(piece.content for piece in shown),
-        [(one["name"], json.loads(one["arguments"])) for one in functions],
+        [(function["name"], json.loads(function["arguments"])) for function in functions],
     )
 
 
 def test_the_table_has_every_template_that_writes_calls() -> None:
-    found = {
+    result = {
         name.removesuffix("_training") for name, text in shipped().items() if "tool_calls" in text
     }
-    assert found == set(WRITES) | NEVER
+    assert result == set(WRITES) | NEVER
     assert len(shipped()) > 70
 
 
@@ -255,8 +258,8 @@ def test_a_call_under_a_named_template_is_read_back(tokenizer: Any) -> None:
             whole = template.render([*QUESTION, turn], TOOLS)
             assert whole.startswith(prompt), (name, case)
             text = whole[len(prompt) :].rstrip("\n").removesuffix("<|im_end|>")
-            thought, said, found = read(style, [style.opened(prompt) + text])
-            assert (thought, said.strip(), found) == ("", content, calls), (name, case, text)
+            thought, said, calls_read = read(style, [style.opened(prompt) + text])
+            assert (thought, said.strip(), calls_read) == ("", content, calls), (name, case, text)
             count += 1
     assert count > 500
 
@@ -318,10 +321,10 @@ def test_calls_get_ids_where_a_template_needs_them() -> None:
             "functions.a:0",
         ),
     ]
-    for jinja, given, answered, written, first, second in cases:
+    for jinja, call_id, answered, written, first, second in cases:
         template = templates.load(Arguments(), make_tokenizer(template=jinja))
         assert template.knows_calls
-        turn = {"role": "assistant", "content": "", "tool_calls": given}
+        turn = {"role": "assistant", "content": "", "tool_calls": call_id}
         results = [
             {"role": "tool", "content": text, **({"tool_call_id": id} if id else {})}
             for text, id in zip(("noon", "set"), answered, strict=True)

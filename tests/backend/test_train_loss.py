@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 from backend.contract.base import metrics
 from backend.training.batches import IGNORED, Collator, LengthGrouped
 from backend.training.token_loss import learned_logits
-from tests.backend.training import trained
+from tests.backend.training import train_small
 
 ROWS: list[dict[str, Any]] = [
     {"input_ids": [5, 6, 7, 8, 9, 10], "labels": [IGNORED] * 3 + [8, 9, 10]},
@@ -93,13 +93,13 @@ def losses(folder: Path) -> list[float]:
 def test_accumulation_is_exact(workspace: Path, tiny_model_dir: Path) -> None:
     """Batch 1 four times accumulated equals batch 4: loss and gradient norm of every step."""
     given = {"max_steps": 4, "group_by_length": False, "disable_shuffling": True}
-    one = trained(
+    one = train_small(
         *(workspace, tiny_model_dir, "one"),
         per_device_train_batch_size=1,
         gradient_accumulation_steps=4,
         **given,
     )
-    four = trained(
+    four = train_small(
         *(workspace, tiny_model_dir, "four"),
         per_device_train_batch_size=4,
         gradient_accumulation_steps=1,
@@ -116,7 +116,7 @@ def test_evaluation_loss_is_the_mean_over_tokens(workspace: Path, tiny_model_dir
     """The size of evaluation batches changes nothing: a mean over batches would."""
     found = []
     for batch in (1, 4):
-        folder = trained(
+        folder = train_small(
             *(workspace, tiny_model_dir, f"batch{batch}"),
             val_size=0.3,
             per_device_eval_batch_size=batch,

@@ -17,7 +17,7 @@ from backend.__main__ import main
 from backend.contract.base import metrics
 from backend.contract.runs import run_folder
 from tests.backend.conftest import make_tokenizer, write_dataset
-from tests.backend.training import ROWS, trained
+from tests.backend.training import ROWS, train_small
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
 LORA_KINDS: dict[str, dict[str, Any]] = {
@@ -37,8 +37,8 @@ LORA_KINDS: dict[str, dict[str, Any]] = {
 
 def logits(model: Any) -> torch.Tensor:
     with torch.no_grad():
-        found: torch.Tensor = model.eval()(input_ids=IDS).logits
-    return found
+        result: torch.Tensor = model.eval()(input_ids=IDS).logits
+    return result
 
 
 @pytest.mark.parametrize("kind", LORA_KINDS)
@@ -50,7 +50,7 @@ def test_lora_trains_and_loads_with_plain_peft(
     monkeypatch.setattr(
         "backend.train.figures", lambda trainer: last.append(logits(trainer.model)) or {}
     )
-    folder = trained(workspace, tiny_model_dir, **LORA_KINDS[kind])
+    folder = train_small(workspace, tiny_model_dir, **LORA_KINDS[kind])
     loaded = AutoPeftModelForCausalLM.from_pretrained(folder)
     base = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
     assert torch.allclose(logits(loaded), last[0], atol=1e-4)
@@ -62,7 +62,9 @@ def test_lora_trains_and_loads_with_plain_peft(
 def test_full_and_freeze_load_with_plain_transformers(
     method: str, workspace: Path, tiny_model_dir: Path
 ) -> None:
-    folder = trained(workspace, tiny_model_dir, finetuning_type=method, freeze_trainable_layers=1)
+    folder = train_small(
+        workspace, tiny_model_dir, finetuning_type=method, freeze_trainable_layers=1
+    )
     before = AutoModelForCausalLM.from_pretrained(tiny_model_dir).state_dict()
     after = AutoModelForCausalLM.from_pretrained(folder).state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -75,7 +77,7 @@ def test_full_and_freeze_load_with_plain_transformers(
 
 
 @pytest.mark.parametrize(
-    ("given", "learning"),
+    ("options", "learning"),
     [
         ({"freeze_trainable_layers": -1}, "model.layers.0."),
         ({"freeze_trainable_layers": 2, "freeze_trainable_modules": "mlp"}, ".mlp."),
@@ -90,12 +92,12 @@ def test_full_and_freeze_load_with_plain_transformers(
     ],
 )
 def test_freeze_chooses_layers_and_modules(
-    given: dict[str, Any], learning: str, tiny_model_dir: Path
+    options: dict[str, Any], learning: str, tiny_model_dir: Path
 ) -> None:
     from backend.model import load
     from tests.backend.training import small
 
-    model = load.model(small(tiny_model_dir, finetuning_type="freeze", **given), training=True)
+    model = load.model(small(tiny_model_dir, finetuning_type="freeze", **options), training=True)
     names = [name for name, weights in model.named_parameters() if weights.requires_grad]
     assert names
     assert all(any(part in name for part in learning.split("|")) for name in names)
@@ -112,7 +114,7 @@ def test_a_saved_model_says_where_an_answer_ends(
     tokenizer.save_pretrained(model)
     text_end, turn_end = tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"])
     (model / "generation_config.json").write_text(json.dumps({"eos_token_id": text_end}))
-    folder = trained(workspace, model, finetuning_type=method, freeze_trainable_layers=1)
+    folder = train_small(workspace, model, finetuning_type=method, freeze_trainable_layers=1)
     for each in (folder, folder / "checkpoint-3"):
         settings = json.loads((each / "generation_config.json").read_text())
         assert settings == {"eos_token_id": [text_end, turn_end]}
@@ -125,7 +127,7 @@ def test_weights_are_as_readable_as_other_files(
     """safetensors writes for the owner alone: a server under another user could not read them."""
     before = os.umask(0o022)
     try:
-        folder = trained(workspace, tiny_model_dir, finetuning_type=method)
+        folder = train_small(workspace, tiny_model_dir, finetuning_type=method)
     finally:
         os.umask(before)
     files = list(folder.rglob("*.safetensors"))
@@ -134,7 +136,7 @@ def test_weights_are_as_readable_as_other_files(
 
 
 def test_the_card_names_no_folder_of_this_machine(workspace: Path, tiny_model_dir: Path) -> None:
-    card = (trained(workspace, tiny_model_dir) / "README.md").read_text()
+    card = (train_small(workspace, tiny_model_dir) / "README.md").read_text()
     head = card.split("## Arguments")[0]
     assert f"base_model: {tiny_model_dir.name}\n" in head
     assert str(tiny_model_dir) not in head
@@ -152,13 +154,13 @@ def test_a_wish_for_bf16_on_a_cpu_is_answered_on_the_page(
     words = f"train --model_name_or_path {tiny_model_dir} --dataset sums --max_steps 1 --bf16 True"
     assert main(words.split()) == 0
     view = run_folder.read(folder)
-    assert ("bf16_on_cpu", "bf16") in [(one.code, one.field) for one in view.notices]
+    assert ("bf16_on_cpu", "bf16") in [(problem.code, problem.field) for problem in view.notices]
     assert (view.step, view.total_steps, view.phase) == (1, 1, "saving")
 
 
 def test_what_a_run_leaves(workspace: Path, tiny_model_dir: Path) -> None:
     """Every file that the design promises, and figures that fit each other."""
-    folder = trained(workspace, tiny_model_dir, val_size=0.2, compute_accuracy=True)
+    folder = train_small(workspace, tiny_model_dir, val_size=0.2, compute_accuracy=True)
     present = {path.name for path in folder.iterdir()}
     assert {
         *("adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "README.md"),
@@ -187,7 +189,7 @@ def test_what_a_run_leaves(workspace: Path, tiny_model_dir: Path) -> None:
 
 def test_the_tutorial_command_runs(workspace: Path, tiny_model_dir: Path) -> None:
     """As printed in an existing tutorial; bf16 and the many workers are answered with notices."""
-    folder = trained(
+    folder = train_small(
         workspace,
         tiny_model_dir,
         stage="sft",
@@ -225,9 +227,9 @@ def test_the_tutorial_command_runs(workspace: Path, tiny_model_dir: Path) -> Non
 
 def test_adapters_are_continued_stacked_and_merged(workspace: Path, tiny_model_dir: Path) -> None:
     """A given adapter learns on; with create_new_adapter it is merged and a new one learns."""
-    first = trained(workspace, tiny_model_dir, "first")
-    again = trained(workspace, tiny_model_dir, "again", adapter_name_or_path=str(first))
-    fresh = trained(
+    first = train_small(workspace, tiny_model_dir, "first")
+    again = train_small(workspace, tiny_model_dir, "again", adapter_name_or_path=str(first))
+    fresh = train_small(
         workspace,
         tiny_model_dir,
         "fresh",
@@ -258,7 +260,7 @@ def test_a_run_folder_is_a_model(workspace: Path, tiny_model_dir: Path) -> None:
     from backend.model import load
     from tests.backend.training import small
 
-    folder = trained(workspace, tiny_model_dir)
+    folder = train_small(workspace, tiny_model_dir)
     direct = AutoPeftModelForCausalLM.from_pretrained(folder)
     assert torch.allclose(
         logits(load.model(small(folder), training=False)), logits(direct), atol=1e-6

@@ -16,7 +16,7 @@ from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.training.callback import ReportCallback
 from backend.training.trainer import RunTrainer
-from tests.backend.training import trained
+from tests.backend.training import train_small
 
 CURVE = ("step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm", "tokens")
 
@@ -68,15 +68,15 @@ def test_resumed_equals_uninterrupted(
         "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 3,
     }
-    whole = trained(workspace, tiny_model_dir, "whole", **given)
+    whole = train_small(workspace, tiny_model_dir, "whole", **given)
     stop_at(step)
     with pytest.raises(Stopped):
-        trained(workspace, tiny_model_dir, "parts", **given)
+        train_small(workspace, tiny_model_dir, "parts", **given)
     parts = workspace / "saves" / "parts"
     assert (parts / f"checkpoint-{step}" / "manifest.json").is_file()
     (parts / "stop.json").unlink()
     stop_at(-1)
-    trained(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
+    train_small(workspace, tiny_model_dir, "parts", resume_from_checkpoint="auto", **given)
     assert curve(parts) == curve(whole)
     steps = [row[0] for row in curve(parts) if row[2] is not None]
     assert steps == sorted(set(steps))
@@ -88,10 +88,10 @@ def test_resumed_equals_uninterrupted(
 def test_rows_after_the_checkpoint_are_cut(workspace: Path, tiny_model_dir: Path) -> None:
     """A run killed after step 5 goes on from checkpoint 4: step 5 is there once."""
     given: dict[str, Any] = {"max_steps": 8, "logging_steps": 1, "save_steps": 4}
-    whole = trained(workspace, tiny_model_dir, **given)
+    whole = train_small(workspace, tiny_model_dir, **given)
     before = curve(whole)
     shutil.rmtree(whole / "checkpoint-8")
-    trained(workspace, tiny_model_dir, resume_from_checkpoint="true", **given)
+    train_small(workspace, tiny_model_dir, resume_from_checkpoint="true", **given)
     assert curve(whole) == before
 
 
@@ -100,7 +100,7 @@ def test_a_damaged_checkpoint_is_passed_over(
 ) -> None:
     """One flipped bit in the newest: the one before is used, and that is said by file."""
     given: dict[str, Any] = {"max_steps": 6, "save_steps": 2, "logging_steps": 1}
-    folder = trained(workspace, tiny_model_dir, **given)
+    folder = train_small(workspace, tiny_model_dir, **given)
     before = curve(folder)
     path = folder / "checkpoint-6" / "optimizer.pt"
     content = bytearray(path.read_bytes())
@@ -111,7 +111,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     for given_now in ("auto", str(folder / "checkpoint-4")):  # what a person says, and what a page
         shutil.rmtree(folder)
         shutil.copytree(damaged, folder)
-        trained(workspace, tiny_model_dir, resume_from_checkpoint=given_now, **given)
+        train_small(workspace, tiny_model_dir, resume_from_checkpoint=given_now, **given)
         notices = json.loads((folder / "status.json").read_text())["notices"]
         assert [(row["code"], row["params"]) for row in notices] == [
             ("checkpoint_damaged", {"path": str(folder / "checkpoint-6"), "file": "optimizer.pt"}),
@@ -127,7 +127,7 @@ def test_stop_saves_checkpoint_and_model(
 ) -> None:
     stop_at(2)
     with pytest.raises(Stopped):
-        trained(workspace, tiny_model_dir, max_steps=50)
+        train_small(workspace, tiny_model_dir, max_steps=50)
     folder = workspace / "saves" / "run"
     assert (folder / "checkpoint-2" / "manifest.json").is_file()
     assert (folder / "adapter_model.safetensors").is_file()
@@ -151,7 +151,7 @@ def test_a_stop_does_not_wait_for_a_long_evaluation(
     monkeypatch.setattr(ReportCallback, "on_prediction_step", ask)
     given: dict[str, Any] = {"val_size": 10, "eval_steps": 2, "per_device_eval_batch_size": 1}
     with pytest.raises(Stopped):
-        trained(
+        train_small(
             workspace,
             tiny_model_dir,
             max_steps=6,
@@ -169,7 +169,7 @@ def test_a_stop_does_not_wait_for_a_long_evaluation(
 def test_early_stop_and_best_model(workspace: Path, tiny_model_dir: Path) -> None:
     """A learning rate that ruins the model: evaluation gets no better, so training ends early and
     the best checkpoint's weights are kept."""
-    folder = trained(
+    folder = train_small(
         *(workspace, tiny_model_dir),
         max_steps=40,
         learning_rate=10.0,
@@ -189,7 +189,7 @@ def test_early_stop_and_best_model(workspace: Path, tiny_model_dir: Path) -> Non
 
 
 def test_old_checkpoints_go_only_beyond_the_limit(workspace: Path, tiny_model_dir: Path) -> None:
-    folder = trained(workspace, tiny_model_dir, max_steps=6, save_steps=2, save_total_limit=2)
+    folder = train_small(workspace, tiny_model_dir, max_steps=6, save_steps=2, save_total_limit=2)
     assert sorted(path.name for path in folder.glob("checkpoint-*")) == [
         "checkpoint-4",
         "checkpoint-6",
@@ -217,7 +217,7 @@ def test_full_disk_at_save_leaves_no_torn_checkpoint(
 
     monkeypatch.setattr(RunTrainer, "_save_optimizer_and_scheduler", write)
     with pytest.raises(DiskFullError) as caught:
-        trained(workspace, tiny_model_dir, max_steps=3, save_steps=1)
+        train_small(workspace, tiny_model_dir, max_steps=3, save_steps=1)
     folder = workspace / "saves" / "run"
     assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-1"]
     assert (folder / "checkpoint-1" / "manifest.json").is_file()
@@ -233,7 +233,7 @@ def test_no_room_is_said_before_the_first_step(
     usage = shutil.disk_usage(workspace)._replace(free=1000)
     monkeypatch.setattr("backend.training.checkpoints.shutil.disk_usage", lambda _: usage)
     with pytest.raises(DiskFullError):
-        trained(workspace, tiny_model_dir)
+        train_small(workspace, tiny_model_dir)
     assert not (workspace / "saves" / "run" / "metrics.jsonl").exists()
 
 
@@ -245,7 +245,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
         lambda logits, *_, **__: logits.sum() * float("nan"),
     )
     with pytest.raises(TuneboardError) as caught:
-        trained(workspace, tiny_model_dir, max_steps=20, logging_steps=1)
+        train_small(workspace, tiny_model_dir, max_steps=20, logging_steps=1)
     assert caught.value.problems[0].code == "loss_not_finite"
     assert caught.value.problems[0].params["step"] == 3
 
@@ -258,17 +258,17 @@ def test_nothing_to_resume_from(
     given: str, code: str, workspace: Path, tiny_model_dir: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        trained(workspace, tiny_model_dir, resume_from_checkpoint=given)
+        train_small(workspace, tiny_model_dir, resume_from_checkpoint=given)
     assert caught.value.problems[0].code == code
 
 
 def test_a_checkpoint_without_optimizer_cannot_be_resumed(
     workspace: Path, tiny_model_dir: Path
 ) -> None:
-    folder = trained(workspace, tiny_model_dir, save_only_model=True)
+    folder = train_small(workspace, tiny_model_dir, save_only_model=True)
     given = str(folder / "checkpoint-3")
     with pytest.raises(UsageError) as caught:
-        trained(workspace, tiny_model_dir, "next", resume_from_checkpoint=given)
+        train_small(workspace, tiny_model_dir, "next", resume_from_checkpoint=given)
     assert caught.value.problems[0].code == "checkpoint_not_resumable"
 
 
@@ -281,17 +281,17 @@ def test_other_data_is_told_when_a_run_goes_on(
     given = {"max_steps": 6, "resume_from_checkpoint": "auto"}
     stop_at(2)
     with pytest.raises(Stopped):
-        trained(workspace, tiny_model_dir, max_steps=6)
+        train_small(workspace, tiny_model_dir, max_steps=6)
     (workspace / "saves" / "run" / "stop.json").unlink()
     file = workspace / "data" / "sums.json"
     rows = json.loads(file.read_text())
     stop_at(4)
     with pytest.raises(Stopped):
-        trained(workspace, tiny_model_dir, **given)
+        train_small(workspace, tiny_model_dir, **given)
     assert "data_changed" not in told
     (workspace / "saves" / "run" / "stop.json").unlink()
     rows[0]["output"] = "It is something else."
     file.write_text(json.dumps(rows))
     stop_at(99)
-    trained(workspace, tiny_model_dir, **given)
+    train_small(workspace, tiny_model_dir, **given)
     assert "data_changed" in told

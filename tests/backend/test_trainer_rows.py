@@ -16,7 +16,7 @@ from backend.contract.base.problems import Problem, errors
 from backend.contract.preflight.preflight import check_metric
 from backend.model.schedules import best_model_arguments
 from backend.training import arguments
-from tests.backend.training import trained
+from tests.backend.training import train_small
 
 # A value that is not the default, for each row that goes to TrainingArguments under its own name.
 OTHERS: dict[str, Any] = {
@@ -131,7 +131,7 @@ def test_the_best_accuracy_is_kept_and_the_first_step_is_logged(
     workspace: Path, tiny_model_dir: Path
 ) -> None:
     """The checkpoint of the highest accuracy, not of the lowest loss; rows of steps 1 and 3."""
-    folder = trained(
+    folder = train_small(
         workspace,
         tiny_model_dir,
         max_steps=6,
@@ -157,9 +157,9 @@ def test_the_best_accuracy_is_kept_and_the_first_step_is_logged(
 
 def test_margins_of_pairs_tell_the_best_model(workspace: Path, tiny_model_dir: Path) -> None:
     """Figures that a stage notes itself are among those that a best model is told by."""
-    from tests.backend.preferences import learned
+    from tests.backend.preferences import train_preferences
 
-    folder = learned(
+    folder = train_preferences(
         workspace,
         tiny_model_dir,
         stage="dpo",
@@ -184,7 +184,7 @@ def test_the_order_of_rows_has_a_seed_of_its_own(
 
     def losses(name: str, **given: Any) -> list[float | None]:
         common = {"logging_steps": 1, "max_steps": 2, **more, **given}
-        folder = trained(workspace, tiny_model_dir, name, **common)
+        folder = train_small(workspace, tiny_model_dir, name, **common)
         rows, _ = metrics.read(folder / "metrics.jsonl", 0)
         return [row.loss for row in rows if row.loss is not None]
 

@@ -27,9 +27,9 @@ class Mapped(Dataset[Any]):
         return self._content[index % len(self._content)]
 
 
-def read(given: object) -> list[Any]:
+def read(data: object) -> list[Any]:
     """The rows of the file that data given stands for."""
-    file = find(rows.set_names(given, "dataset", None))
+    file = find(rows.set_names(data, "dataset", None))
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 

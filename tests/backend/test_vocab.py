@@ -18,7 +18,7 @@ from backend.contract.base.problems import DataError, ModelError, TuneboardError
 from backend.pieces import vocab
 from tests.backend import tokenizer_kinds
 from tests.backend.conftest import write_dataset
-from tests.backend.training import trained
+from tests.backend.training import train_small
 
 OLD = [str(row["output"]) for row in json.loads((shipped("data") / "general_en.json").read_text())]
 ROWS = json.loads((shipped("data") / "general_zh.json").read_text(encoding="utf-8"))
@@ -283,7 +283,7 @@ def test_all_else_of_the_base_stays(workspace: Path, tiny_model_dir: Path) -> No
     rest = [name for name, _ in old.named_parameters() if "embed" not in name]
     assert len(rest) > 10
     assert all(torch.equal(old.state_dict()[each], new.state_dict()[each]) for each in rest)
-    result = trained(workspace, wide, stage="pt", finetuning_type="full")
+    result = train_small(workspace, wide, stage="pt", finetuning_type="full")
     assert not (result / "new_pieces.json").exists()
     assert len(AutoTokenizer.from_pretrained(result)) == rows + 300
 

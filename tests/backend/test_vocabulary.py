@@ -15,7 +15,7 @@ from backend.contract.base.problems import UsageError
 from backend.export import export
 from backend.model import load, vocabulary
 from tests.backend.conftest import write_dataset
-from tests.backend.training import small, trained
+from tests.backend.training import small, train_small
 
 ROWS = [
     {"instruction": f"call {number}", "input": "", "output": f"<tool> plumbus {number}"}
@@ -44,8 +44,8 @@ def model_dir(request: Any, tiny_model_dir: Path, workspace: Path) -> Path:
 def answer_logits(model: Any, tokenizer: Any) -> torch.Tensor:
     ids = tokenizer("<tool> plumbus 3 </tool>", return_tensors="pt")["input_ids"]
     with torch.no_grad():
-        found: torch.Tensor = model.eval()(input_ids=ids).logits
-    return found
+        result: torch.Tensor = model.eval()(input_ids=ids).logits
+    return result
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def last_logits(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     return seen
 
 
-def chat(folder: Path, **given: Any) -> tuple[Any, Any]:
-    values = resolved({**defaults("chat"), "model_name_or_path": str(folder), **given})
+def chat(folder: Path, **options: Any) -> tuple[Any, Any]:
+    values = resolved({**defaults("chat"), "model_name_or_path": str(folder), **options})
     return load.model(values, training=False), load.tokenizer(values)
 
 
@@ -124,7 +124,7 @@ def test_a_described_token_begins_as_its_description(tiny_model_dir: Path, works
 
 
 @pytest.mark.parametrize(
-    "given",
+    "options",
     [
         {},
         {"use_dora": True},
@@ -135,15 +135,15 @@ def test_a_described_token_begins_as_its_description(tiny_model_dir: Path, works
     ids=str,
 )
 def test_a_run_answers_as_it_did_when_training_ended(
-    given: dict[str, Any],
+    options: dict[str, Any],
     model_dir: Path,
     workspace: Path,
     last_logits: list[torch.Tensor],
 ) -> None:
     """The new rows are learned; Chat and the next stage see the same logits as training did."""
-    if "additional_target" in given and model_dir.name == "untied":
-        given = {"additional_target": "embed_tokens,lm_head"}
-    folder = trained(workspace, model_dir, learning_rate=1e-2, **NEW, **given)
+    if "additional_target" in options and model_dir.name == "untied":
+        options = {"additional_target": "embed_tokens,lm_head"}
+    folder = train_small(workspace, model_dir, learning_rate=1e-2, **NEW, **options)
     model, tokenizer = chat(folder)
     assert len(tokenizer) == len(AutoTokenizer.from_pretrained(model_dir)) + 3
     assert torch.allclose(answer_logits(model, tokenizer), last_logits[0], atol=1e-4)
@@ -158,10 +158,10 @@ def test_an_adapter_brings_only_its_new_rows(model_dir: Path, workspace: Path) -
     """A few numbers more than without new tokens; plain peft loads it, too."""
     from peft import AutoPeftModelForCausalLM
 
-    folder = trained(workspace, model_dir, **NEW)
-    bare = trained(workspace, model_dir, "bare")
-    one, two = (load_file(each / "adapter_model.safetensors") for each in (folder, bare))
-    extra = sum(one[name].numel() for name in set(one) - set(two))
+    folder = train_small(workspace, model_dir, **NEW)
+    bare = train_small(workspace, model_dir, "bare")
+    first, second = (load_file(each / "adapter_model.safetensors") for each in (folder, bare))
+    extra = sum(first[name].numel() for name in set(first) - set(second))
     assert 0 < extra <= 2 * 3 * 32
     ours, tokenizer = chat(folder)
     plain = AutoPeftModelForCausalLM.from_pretrained(folder)
@@ -183,7 +183,7 @@ def test_resize_vocab_alone_reaches_chat(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_tokens(["plumbus", "<tool>"])
     tokenizer.save_pretrained(folder)
-    run = trained(workspace, folder, resize_vocab=True, learning_rate=1e-2)
+    run = train_small(workspace, folder, resize_vocab=True, learning_rate=1e-2)
     model, tokenizer = chat(run)
     assert torch.allclose(answer_logits(model, tokenizer), last_logits[0], atol=1e-5)
 
@@ -191,7 +191,7 @@ def test_resize_vocab_alone_reaches_chat(
 def test_the_export_answers_as_the_run(
     model_dir: Path, workspace: Path, last_logits: list[torch.Tensor]
 ) -> None:
-    run = trained(workspace, model_dir, learning_rate=1e-2, **NEW)
+    run = train_small(workspace, model_dir, learning_rate=1e-2, **NEW)
     log = workspace / "saves" / "export"
     log.mkdir()
     values = resolved(
@@ -213,15 +213,15 @@ def test_the_next_stage_goes_on(
 ) -> None:
     """The adapter learns on with its tokens; other new ones need an adapter of their own."""
     write_dataset(workspace, "sums", ROWS)
-    first = trained(workspace, tiny_model_dir, **NEW)
-    again = trained(workspace, tiny_model_dir, "again", adapter_name_or_path=str(first), **NEW)
+    first = train_small(workspace, tiny_model_dir, **NEW)
+    again = train_small(workspace, tiny_model_dir, "again", adapter_name_or_path=str(first), **NEW)
     model, tokenizer = chat(again)
     assert torch.allclose(answer_logits(model, tokenizer), last_logits[1], atol=1e-5)
     more = {"add_tokens": "plumbus,gromflom", "adapter_name_or_path": str(first)}
     with pytest.raises(UsageError) as caught:
-        trained(workspace, tiny_model_dir, "more", **more)
+        train_small(workspace, tiny_model_dir, "more", **more)
     assert caught.value.problems[0].code == "new_tokens_and_adapter"
-    stacked = trained(workspace, tiny_model_dir, "stacked", create_new_adapter=True, **more)
+    stacked = train_small(workspace, tiny_model_dir, "stacked", create_new_adapter=True, **more)
     model, tokenizer = chat(tiny_model_dir, adapter_name_or_path=f"{first},{stacked}")
     assert torch.allclose(answer_logits(model, tokenizer), last_logits[2], atol=1e-4)
 

@@ -29,7 +29,7 @@ ROWS = [
 ]
 
 
-def small(model: Path, **given: Any) -> Arguments:
+def small(model: Path, **options: Any) -> Arguments:
     """Values of a run of a few steps on ROWS."""
     raw = {
         "model_name_or_path": str(model),
@@ -39,20 +39,20 @@ def small(model: Path, **given: Any) -> Arguments:
         "gradient_accumulation_steps": 2,
         "learning_rate": 1e-3,
         "cutoff_len": 128,
-        **given,
+        **options,
     }
     values, problems = parse(raw, "train")
     assert not errors(problems)
     return resolved(values)
 
 
-def trained(home: Path, model: Path, name: str = "run", **given: Any) -> Path:
-    """The folder of a finished small run."""
+def train_small(home: Path, model: Path, name: str = "run", **options: Any) -> Path:
+    """Train a small run to its end; returns its folder."""
     if not (home / "data" / "sums.json").exists():
         write_dataset(home, "sums", ROWS)
     folder = home / "saves" / name
     folder.mkdir(exist_ok=True)
-    run(small(model, dataset_dir=str(home / "data"), **given), folder)
+    run(small(model, dataset_dir=str(home / "data"), **options), folder)
     return folder
 
 
@@ -62,7 +62,7 @@ def record(folder: Path) -> list[metrics.Row]:
 
 
 def curve(folder: Path) -> list[Any]:
-    """What of the record must be the same in a resumed run: all but times and memory."""
+    """The parts of the record that must be the same in a resumed run: all but times and memory."""
     return [
         (row.step, row.loss, row.eval_loss, row.grad_norm, row.tokens, dict(row.more))
         for row in record(folder)
@@ -76,10 +76,10 @@ def adapter_bytes(folder: Path) -> bytes:
 
 def stop_after(step: int, patch: pytest.MonkeyPatch) -> None:
     """Ask the run to stop when it has done a step."""
-    told = Report.progress
+    report_progress = Report.progress
 
     def progress(self: Report, done: int, total: int, **more: Any) -> None:
-        told(self, done, total, **more)
+        report_progress(self, done, total, **more)
         if done == step:
             (self.folder / "stop.json").write_text("{}")
 
@@ -87,18 +87,18 @@ def stop_after(step: int, patch: pytest.MonkeyPatch) -> None:
 
 
 def assert_resumed_equals(
-    whole: Path, home: Path, model: Path, step: int, patch: pytest.MonkeyPatch, **given: Any
+    whole: Path, home: Path, model: Path, step: int, patch: pytest.MonkeyPatch, **options: Any
 ) -> Path:
     """A run that is stopped after a step and resumed equals the run `whole`; returns its folder."""
     name = f"parts{step}"
     with patch.context() as stopping:
         stop_after(step, stopping)
         with pytest.raises(Stopped):
-            trained(home, model, name, **given)
+            train_small(home, model, name, **options)
     parts = home / "saves" / name
     assert (parts / f"checkpoint-{step}" / "manifest.json").is_file()
     (parts / "stop.json").unlink()
-    trained(home, model, name, resume_from_checkpoint="auto", **given)
+    train_small(home, model, name, resume_from_checkpoint="auto", **options)
     assert_equal_runs(parts, whole)
     return parts
 

@@ -14,7 +14,7 @@ from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
 from backend.training import checkpoints
 from tests.backend.conftest import tiny_model_dir, tiny_tokenizer, write_dataset  # noqa: F401
-from tests.backend.training import ROWS, trained
+from tests.backend.training import ROWS, train_small
 from tests.failures.conftest import ended
 
 ROOT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ def test_a_write_that_fails_half_way_leaves_nothing(
 ) -> None:
     """The first checkpoint can only be estimated. Here the disk passes that and then runs full
     under the writer's hand (ENOSPC of the kernel, not of a test)."""
-    whole = checkpoints.size(trained(home, tiny_model_dir, max_steps=1) / "checkpoint-1")
+    whole = checkpoints.size(train_small(home, tiny_model_dir, max_steps=1) / "checkpoint-1")
     disk(2_000_000)
     ballast = home / "saves" / "ballast"
     around = 30 * PAGE  # supervisor's reserve, log, arguments

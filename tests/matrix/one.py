@@ -37,10 +37,10 @@ class Way:
 
     def train(self) -> None:
         """Two LoRA steps on all linear layers, as `tuneboard train` does them."""
-        from tests.backend.training import trained
+        from tests.backend.training import train_small
 
         (self.home / "data").mkdir()
-        trained(self.home, self.base, max_steps=2, lora_dropout=0.0)
+        train_small(self.home, self.base, max_steps=2, lora_dropout=0.0)
         assert (self.run / "adapter_model.safetensors").is_file(), "no adapter was written"
 
     def reload(self) -> None:
@@ -76,9 +76,9 @@ class Way:
 
     def full(self) -> None:
         """A step of full training writes all tensors of the base; what sees or hears stays."""
-        from tests.backend.training import trained
+        from tests.backend.training import train_small
 
-        folder = trained(self.home, self.base, "full", max_steps=1, finetuning_type="full")
+        folder = train_small(self.home, self.base, "full", max_steps=1, finetuning_type="full")
         self._require_whole(folder)
 
     def _require_whole(self, folder: Path) -> None:

@@ -54,11 +54,11 @@ def test_other_weights_of_the_same_shapes_are_seen_and_a_moved_base_is_not(tmp_p
     adapter = make_adapter(tmp_path / "adapter", base)
     other = make_base(tmp_path / "other", seed=1)
     assert codes(base, adapter) == []
-    found = adapter_base.notices(other, str(other), [adapter])
-    assert [each.code for each in found] == ["adapter_of_other_base"]
-    assert found[0].notice
-    assert found[0].field == "adapter_name_or_path"
-    assert all(str(path) in found[0].text() for path in (adapter, other, base))
+    notices = adapter_base.notices(other, str(other), [adapter])
+    assert [each.code for each in notices] == ["adapter_of_other_base"]
+    assert notices[0].notice
+    assert notices[0].field == "adapter_name_or_path"
+    assert all(str(path) in notices[0].text() for path in (adapter, other, base))
     moved = tmp_path / "elsewhere" / "renamed"
     shutil.copytree(base, moved)
     shutil.rmtree(base)

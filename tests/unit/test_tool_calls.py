@@ -212,13 +212,14 @@ def taken(
     """The shown text and the calls of an answer that comes in these pieces."""
     calls = Calls(tools)
     shown = "".join(calls.add(piece) for piece in pieces)
-    rest, found = calls.end()
-    for call in found:
+    rest, calls_found = calls.end()
+    for call in calls_found:
         assert set(call) == {"id", "type", "function"}
         assert call["type"] == "function"
-    assert len({call["id"] for call in found}) == len(found)
+    assert len({call["id"] for call in calls_found}) == len(calls_found)
     return shown + rest, [
-        (call["function"]["name"], json.loads(call["function"]["arguments"])) for call in found
+        (call["function"]["name"], json.loads(call["function"]["arguments"]))
+        for call in calls_found
     ]
 
 

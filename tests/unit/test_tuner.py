@@ -78,10 +78,10 @@ TAKEN: list[tuple[dict[str, Any], Values]] = [
 
 def test_each_name_is_taken() -> None:
     """The names that tutorials use, and their kin."""
-    for given, meant in TAKEN:
-        values, problems = parse(names.table_arguments(given, "train"), "train")
-        assert errors(problems) == [], given
-        assert {name: values[name] for name in meant} == meant, given
+    for options, meant in TAKEN:
+        values, problems = parse(names.table_arguments(options, "train"), "train")
+        assert errors(problems) == [], options
+        assert {name: values[name] for name in meant} == meant, options
     assert len(TAKEN) == 35
 
 
@@ -130,7 +130,7 @@ def test_a_name_for_something_else_gets_no_near_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "options",
     [
         {"nonsense": 1},
         {"learning_rate": "fast"},
@@ -142,10 +142,10 @@ def test_a_name_for_something_else_gets_no_near_one() -> None:
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_starts(
-    given: dict[str, Any], launched: list[tuple[str, Values]], tmp_path: Path
+    options: dict[str, Any], launched: list[tuple[str, Values]], tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError):
-        Tuner("org/model").train("mine", **given)
+        Tuner("org/model").train("mine", **options)
     assert launched == []
     assert not (tmp_path / "data" / "tuner").exists()
 
@@ -158,11 +158,11 @@ def test_names_of_others_lead_to_what_they_are_here() -> None:
         ({"mixed_precision": "no"}, "bf16 false"),
         ({"finetuning_type": "QLoRA"}, "finetuning_type lora, quantization_bit 4"),
     ]
-    for given, near in cases:
+    for options, near in cases:
         with pytest.raises(UsageError) as first:
-            Tuner("org/model", **given)
+            Tuner("org/model", **options)
         with pytest.raises(UsageError) as second:
-            Tuner("org/model").train("mine", **given)
+            Tuner("org/model").train("mine", **options)
         assert near in str(first.value)
         assert near in str(second.value)
 
@@ -258,7 +258,7 @@ def test_a_notebook_shows_names_as_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "model", "adapters"),
+    ("options", "model", "adapters"),
     [
         ({}, "base", ["run"]),
         ({"finetuning_type": "full"}, "run", None),
@@ -271,23 +271,23 @@ def test_a_notebook_shows_names_as_text() -> None:
     ],
 )
 def test_a_result_is_loaded_with_what_it_was_trained_over(
-    given: Values, model: str, adapters: list[str] | None, tuner_home: Path
+    options: Values, model: str, adapters: list[str] | None, tuner_home: Path
 ) -> None:
     """The adapter that went on learning is in the new folder; those before it stay beneath it."""
     (tuner_home / "first").mkdir()
     (tuner_home / "first" / "adapter_config.json").write_text('{"base_model_name_or_path": "base"}')
     known: Values = {"model_name_or_path": "base", "finetuning_type": "lora", "stage": "dpo"}
     known = {**known, "cutoff_len": 99, "learning_rate": 0.1, "template": "qwen"}
-    used = result_arguments.arguments_of(_view(tuner_home / "run", arguments={**known, **given}))
+    used = result_arguments.arguments_of(_view(tuner_home / "run", arguments={**known, **options}))
     assert (used["model_name_or_path"], used["adapter_name_or_path"]) == (model, adapters)
     assert (used["cutoff_len"], used["template"], used["stage"]) == (99, "qwen", "sft")
     assert "learning_rate" not in used
 
 
-def _view(path: Path, **given: Any) -> RunView:
+def _view(path: Path, **options: Any) -> RunView:
     start = {"name": path.name, "model": "m", "method": "lora", "task": "train", "created": ""}
     return RunView(
-        **{"path": path, **start, "sequence": 1, "state": State.RUNNING, "reason": None, **given}
+        **{"path": path, **start, "sequence": 1, "state": State.RUNNING, "reason": None, **options}
     )
 
 

@@ -50,10 +50,10 @@ def test_rows_of_every_kind_become_one_file(tuner_home: Path) -> None:
             }
         ),
     ]
-    found = {rows.set_names(each, "dataset", None) for each in kinds}
+    names = {rows.set_names(each, "dataset", None) for each in kinds}
     assert len(kinds) == 20
-    assert len(found) == 1
-    (name,) = found
+    assert len(names) == 1
+    (name,) = names
     assert name.startswith("data/tuner/rows-")
     assert _read(name) == ROWS
     assert json.loads((tuner_home / "data" / "dataset_info.json").read_text()).keys() == {"mine"}
@@ -81,7 +81,7 @@ def test_texts_are_rows_and_names_are_names(
 
     texts = ["A first text. It is long.", "与/或\n" * 2000]
     for stage in ("pt", "sft", "PT"):
-        for given in (
+        for data in (
             texts,
             tuple(texts),
             numpy.array(texts),
@@ -91,7 +91,7 @@ def test_texts_are_rows_and_names_are_names(
             [*ROWS, "text"],
         ):
             with pytest.raises(DataError) as caught:
-                Tuner("org/model", stage=stage).train(given)
+                Tuner("org/model", stage=stage).train(data)
             assert caught.value.problems[0].code == "tuner_texts"
             assert '[{"text": text} for text in texts]' in str(caught.value)
     for sets, code in (
@@ -139,7 +139,7 @@ def test_columns_by_other_names_are_entered_once(
 
 
 @pytest.mark.parametrize(
-    ("given", "code"),
+    ("data", "code"),
     [
         ([], "tuner_no_rows"),
         ([1, 2], "tuner_row"),
@@ -152,7 +152,7 @@ def test_columns_by_other_names_are_entered_once(
         ([{"prompt": "A question without an answer?"}], "columns_missing"),
     ],
 )
-def test_data_that_is_none_is_refused(given: object, code: str) -> None:
+def test_data_that_is_none_is_refused(data: object, code: str) -> None:
     with pytest.raises(DataError) as caught:
-        rows.set_names(given, "dataset", None)
+        rows.set_names(data, "dataset", None)
     assert caught.value.problems[0].code == code
