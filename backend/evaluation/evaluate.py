@@ -83,7 +83,7 @@ def _loss(model: Any, rows: Any, pad_id: int, values: Arguments, report: Report)
     return {
         "eval_loss": finite(loss),
         "eval_perplexity": finite(math.exp(min(loss, MAX_EXPONENT))),
-        **_pace("eval", len(rows), began),
+        **_speed("eval", len(rows), began),
     }
 
 
@@ -107,7 +107,7 @@ def _preferences(model: Any, rows: Any, pad_id: int, values: Arguments, report: 
         "eval_rewards/accuracies": (chosen > rejected).float(),
     }
     means = {name: finite(each.mean().item()) for name, each in figures.items()}
-    return {**means, **_pace("eval", len(rows), began)}
+    return {**means, **_speed("eval", len(rows), began)}
 
 
 def _inputs(
@@ -167,7 +167,7 @@ class Predictor:
         predict_scores: Results = {
             f"predict_{name}": v for name, v in scores.mean_scores(pairs).items()
         }
-        return {**predict_scores, **_pace("predict", len(prompts), began)}
+        return {**predict_scores, **_speed("predict", len(prompts), began)}
 
     def _row(self, prompt: Any, answer: str) -> dict[str, str]:
         text = self._tokenizer.decode(prompt.prompt_ids, skip_special_tokens=False)
@@ -223,7 +223,7 @@ def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
         yield order[start : start + size]
 
 
-def _pace(prefix: str, rows: int, began: float) -> Results:
+def _speed(prefix: str, rows: int, began: float) -> Results:
     seconds = max(time.monotonic() - began, 1e-6)
     return {
         f"{prefix}_runtime": round(seconds, 4),

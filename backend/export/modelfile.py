@@ -21,7 +21,7 @@ SYSTEM, FIRST, REPLY, SECOND = "System-2841", "First-2841", "Reply-2841", "Secon
 
 
 @dataclass(frozen=True)
-class Around:
+class TemplateParts:
     """The texts that a chat template writes around those of a conversation.
 
     system_head, system_tail   before the system text, and between it and the first question; None
@@ -47,9 +47,9 @@ class Around:
 def modelfile(template: Template, values: Arguments, context: int) -> str:
     """The text of a Modelfile for its own folder; `context` is the context length in tokens."""
     lines = ["FROM ."]
-    around = surroundings(template)
-    if around is not None:
-        lines.append(f'TEMPLATE """{go_template(around)}"""')
+    parts = template_parts(template)
+    if parts is not None:
+        lines.append(f'TEMPLATE """{go_template(parts)}"""')
     if values.default_system:
         lines.append(f'SYSTEM """{_break_quotes(str(values.default_system))}"""')
     lines += [f'PARAMETER stop "{_escape(stop)}"' for stop in template.ends]
@@ -57,18 +57,18 @@ def modelfile(template: Template, values: Arguments, context: int) -> str:
     return "\n\n".join(lines[:-1]) + f"\n{lines[-1]}\n"
 
 
-def surroundings(template: Template) -> Around | None:
+def template_parts(template: Template) -> TemplateParts | None:
     """The parts of a chat template, or None where it is too unusual to be taken apart."""
     talk = [_message("user", FIRST), _message("assistant", REPLY), _message("user", SECOND)]
     with_system = [_message("system", SYSTEM), _message("user", FIRST)]
-    begin = _begin(template.tokenizer)
+    begin = _begin_token_remover(template.tokenizer)
     try:
         head, before_reply, between, before_prompt = _split(template, talk, (FIRST, REPLY, SECOND))
     except RENDER_ERRORS:
         return None
     same = os.path.commonprefix([before_reply, before_prompt])  # noqa: RUF071 (characters are meant)
     rest = (before_reply[len(same) :], before_prompt[len(same) :])
-    plain = Around(begin(head), same, *rest, between)
+    plain = TemplateParts(begin(head), same, *rest, between)
     try:
         system_head, system_tail, _ = _split(template, with_system, (SYSTEM, FIRST))
         whole = template.write([with_system[0], *talk], None, add_generation_prompt=True)
@@ -80,27 +80,27 @@ def surroundings(template: Template) -> Around | None:
     )
 
 
-def go_template(around: Around) -> str:
+def go_template(parts: TemplateParts) -> str:
     """The same texts as a template for Ollama, over its .Messages."""
-    head, between = _literal(around.head), _literal(around.between)
-    reply = f"{_literal(around.reply_head)}{{{{ .Content }}}}"
-    tail = _literal(around.question_tail)
-    if around.late:
+    head, between = _literal(parts.head), _literal(parts.between)
+    reply = f"{_literal(parts.reply_head)}{{{{ .Content }}}}"
+    tail = _literal(parts.question_tail)
+    if parts.late:
         system = (
             "{{ if and $.System (eq (len (slice $.Messages $i)) 1) }}{{ $.System }}"
-            f"{_literal(around.system_tail)}{{{{ end }}}}"
+            f"{_literal(parts.system_tail)}{{{{ end }}}}"
         )
         return (
             '{{ $before := "" }}{{ range $i, $_ := .Messages }}{{ if eq .Role "user" }}'
             f'{{{{ if eq $before "" }}}}{head}{{{{ else }}}}{between}{{{{ end }}}}'
             f"{system}{{{{ .Content }}}}{tail}{{{{ $before = .Role }}}}"
             f'{{{{ else if eq .Role "assistant" }}}}{reply}{{{{ end }}}}{{{{ end }}}}'
-            f"{_literal(around.prompt)}"
+            f"{_literal(parts.prompt)}"
         )
-    if around.system_head is None:  # the system text goes before the first question, as in training
+    if parts.system_head is None:  # the system text goes before the first question, as in training
         system, after = f"{head}{{{{ .Content }}}}", "\n\n"
     else:
-        system, after = f"{_literal(around.system_head)}{{{{ .Content }}}}", around.system_tail
+        system, after = f"{_literal(parts.system_head)}{{{{ .Content }}}}", parts.system_tail
     question = (
         f'{{{{ if eq $before "system" }}}}{_literal(after)}'
         f'{{{{ else if eq $before "" }}}}{head}{{{{ else }}}}{between}{{{{ end }}}}'
@@ -112,7 +112,7 @@ def go_template(around: Around) -> str:
         f'{{{{ else if eq .Role "user" }}}}{question}'
         f"{{{{ else }}}}{reply}{{{{ end }}}}"
         "{{ $before = .Role }}{{ end }}"
-        f"{_literal(around.prompt)}"
+        f"{_literal(parts.prompt)}"
     )
 
 
@@ -132,7 +132,7 @@ def _split(template: Template, messages: list[Any], marks: tuple[str, ...]) -> l
     return [*parts, rest]
 
 
-def _begin(tokenizer: Any) -> Callable[[str], str]:
+def _begin_token_remover(tokenizer: Any) -> Callable[[str], str]:
     """A function that removes the begin token where the tokenizer adds it, as Ollama's does."""
     begin = tokenizer.bos_token_id
     if begin is None or tokenizer("a")["input_ids"][:1] != [begin]:

@@ -39,7 +39,7 @@ class AdaLoraCallback(TrainerCallback):
         model = kwargs["model"]
         with torch.enable_grad():
             norms = [
-                _distance(name, each) for name, each in model.named_parameters() if _factor(name)
+                _distance(name, each) for name, each in model.named_parameters() if _is_factor(name)
             ]
             penalty = _config(model).orth_reg_weight * torch.stack(norms).mean()
             penalty.backward()
@@ -67,7 +67,7 @@ def _config(model: Any) -> Any:
     return model.peft_config["default"]
 
 
-def _factor(name: str) -> bool:
+def _is_factor(name: str) -> bool:
     return ".lora_A." in name or ".lora_B." in name
 
 

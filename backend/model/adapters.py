@@ -150,7 +150,9 @@ def prepare(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
     return model
 
 
-def begin(model: Any, values: Arguments, base: Path, tokenize: Callable[[str], list[int]]) -> None:
+def initialize(
+    model: Any, values: Arguments, base: Path, tokenize: Callable[[str], list[int]]
+) -> None:
     """Set the weights of a new adapter where peft's configuration cannot do it.
 
     `base` is the folder of the base model.
@@ -159,11 +161,11 @@ def begin(model: Any, values: Arguments, base: Path, tokenize: Callable[[str], l
     if method in {"prompt", "prefix"}:
         text = values.prompt_tuning_init_text or ""
         try:
-            soft_prompts.begin(model, method, tokenize(text) if text else [])
+            soft_prompts.initialize(model, method, tokenize(text) if text else [])
         except (ValueError, AttributeError) as error:  # the model's cache has another shape
             raise _method_error(model, values, error) from error
     elif is_loftq(values):
-        loftq.begin(model, base)
+        loftq.initialize(model, base)
         model.is_loftq = True
 
 

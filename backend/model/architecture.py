@@ -117,7 +117,7 @@ def _compare_tensors(plain: Architecture, config: Any, folder: Path) -> Architec
         name: torch.empty(each.shape, dtype=each.dtype or torch.int64, device="meta")
         for name, each in tensors.items()
     }
-    with _quiet():
+    with _silence_transformers():
         model, report = kind.from_pretrained(
             None,
             config=config,
@@ -148,7 +148,7 @@ def _compare_tensors(plain: Architecture, config: Any, folder: Path) -> Architec
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_transformers() -> Iterator[None]:
     """Silence the progress bar and the loading report of transformers."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

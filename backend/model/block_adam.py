@@ -19,7 +19,7 @@ from backend.model.freezing import layers
 Parameters = list[torch.nn.Parameter]
 
 
-def make(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.Optimizer:
+def build(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.Optimizer:
     """Build BAdam with the settings in `values` over the weights that learn.
 
     Raises UsageError where badam_start_block is not one of the layers that learn.

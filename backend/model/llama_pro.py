@@ -28,7 +28,7 @@ def blocks(model: Any) -> list[int]:
     if marked:
         return [int(index) for index in marked]
     stack = layers(model)[1]
-    return [index for index, layer in enumerate(stack) if _is_silent(layer)]
+    return [index for index, layer in enumerate(stack) if _has_zero_outputs(layer)]
 
 
 def expand(model: Any, values: Arguments) -> list[int]:
@@ -92,7 +92,7 @@ def _outputs(layer: nn.Module) -> list[torch.Tensor]:
     return [weights for name, weights in layer.named_parameters() if OUTPUTS & set(name.split("."))]
 
 
-def _is_silent(layer: nn.Module) -> bool:
+def _has_zero_outputs(layer: nn.Module) -> bool:
     weights = _outputs(layer)
     return bool(weights) and not any(bool(each.any()) for each in weights)
 

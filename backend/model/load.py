@@ -78,7 +78,7 @@ def _trainable_model(values: Arguments, folders: list[Path], vocabulary: int) ->
         base.new_tokens = tokens.grow(base, before, after, values, vocabulary)
     prepared = adapters.prepare(base, folders, values)
     if adapters.is_new(folders, values):
-        adapters.begin(prepared, values, base_folder(values), lambda text: _ids(text, values))
+        adapters.initialize(prepared, values, base_folder(values), lambda text: _ids(text, values))
     if values.upcast_layernorm:
         attention.upcast_norms(prepared)
     if values.use_reentrant_gc:

@@ -18,7 +18,7 @@ from backend.model.architecture import Architecture
 MARK = "quantized_base.json"  # the file that marks such an adapter folder
 
 
-def begin(model: Any, base: Path) -> None:
+def initialize(model: Any, base: Path) -> None:
     """Set the new adapter to the best low-rank approximation of the quantisation error of `base`.
 
     s B A is the truncated singular value decomposition of W - Q. Raises ModelError where the

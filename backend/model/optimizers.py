@@ -118,7 +118,7 @@ def _projectors(kind: str) -> list[type]:
 
 def _badam(model: Any, args: TrainingArguments, values: Arguments) -> torch.optim.Optimizer:
     _require_one_process(args, "use_badam")
-    return block_adam.make(model, args, values)
+    return block_adam.build(model, args, values)
 
 
 def _adam_mini(model: Any, args: TrainingArguments, _values: Arguments) -> torch.optim.Optimizer:

@@ -13,7 +13,7 @@ from peft.tuners.cartridge.utils import initialize_kv_prefix_from_past_key_value
 from safetensors.torch import load_file
 
 
-def begin(model: Any, method: str, ids: list[int]) -> None:
+def initialize(model: Any, method: str, ids: list[int]) -> None:
     """Initialise with the tokens `ids`, repeated or cut to fit, or with random ones for []."""
     count = model.peft_config["default"].num_virtual_tokens
     words = model.get_base_model().get_input_embeddings()

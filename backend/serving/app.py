@@ -85,11 +85,11 @@ async def _chat(request: Request, service: Service, standard: Sampling) -> Respo
     events = _watch_client(request, service.answers(requests), requests[0].cancelled)
     readers = [service.style().reader(requests[0].tools) for _ in requests]
     if not body.stream:
-        return JSONResponse(await _whole(events, shapes, readers))
+        return JSONResponse(await _complete(events, shapes, readers))
     # Wait for the first event before the first byte: an error can still be an HTTP status.
     first = await anext(events)
     return StreamingResponse(
-        _sse(first, events, shapes, readers),
+        _stream_events(first, events, shapes, readers),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store"},
     )
@@ -151,7 +151,7 @@ async def _watch_client(
         watcher.cancel()
 
 
-async def _whole(
+async def _complete(
     events: AsyncIterator[Event], shapes: Shapes, readers: list[Reader]
 ) -> dict[str, Any]:
     pieces: list[list[Piece]] = [[] for _ in readers]
@@ -180,7 +180,7 @@ def _deltas(piece: Piece) -> Iterator[dict[str, Any]]:
         yield {"content": piece.content}
 
 
-def _last(shapes: Shapes, index: int, end: Answer, reader: Reader) -> Iterator[str]:
+def _last_events(shapes: Shapes, index: int, end: Answer, reader: Reader) -> Iterator[str]:
     """Yield the last events of one choice: held-back text, calls, and the finish reason."""
     rest, calls = reader.end(cut=end.finish != "stop")
     for delta in _deltas(rest):
@@ -191,7 +191,7 @@ def _last(shapes: Shapes, index: int, end: Answer, reader: Reader) -> Iterator[s
     yield _line(shapes.chunk(index, {}, _finish(end, calls)))
 
 
-async def _sse(
+async def _stream_events(
     first: Event, events: AsyncIterator[Event], shapes: Shapes, readers: list[Reader]
 ) -> AsyncIterator[str]:
     ends: list[Answer] = []
@@ -203,7 +203,7 @@ async def _sse(
                 yield _line(shapes.chunk(index, {"role": "assistant", "content": ""}))
             if isinstance(event, Answer):
                 ends.append(event)
-                for line in _last(shapes, index, event, readers[index]):
+                for line in _last_events(shapes, index, event, readers[index]):
                     yield line
             else:
                 for delta in _deltas(readers[index].add(event)):

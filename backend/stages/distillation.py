@@ -24,7 +24,7 @@ from backend.training.batches import IGNORED
 from backend.training.trl_run import TrlRun
 
 
-class EitherTeacher(ServerDistillationTrainer):
+class ModelOrServerTeacher(ServerDistillationTrainer):
     """Joins trl's two trainers: the teacher is a model, or a server that names likely tokens."""
 
     def __init__(self, args: Any, teacher_model: Any = None, **kwargs: Any) -> None:
@@ -40,7 +40,7 @@ class EitherTeacher(ServerDistillationTrainer):
         return kind.compute_loss(self, model, inputs, *args, **kwargs)
 
 
-class DistillationStage(TrlRun, EitherTeacher):
+class DistillationStage(TrlRun, ModelOrServerTeacher):
     """Learns from the last answer of each row; in an evaluation always from that of the data."""
 
     config = DistillationConfig

@@ -47,9 +47,9 @@ def result_names(metrics: str | Sequence[str]) -> dict[str, str]:
     several = isinstance(metrics, Iterable) and not isinstance(metrics, str)
     names = list(metrics) if several else [metrics]
     known = {_fold_name(name): figures for name, figures in METRICS.items()}
-    problems = [_unknown(name) for name in names if _fold_name(name) not in known]
+    problems = [_unknown_problem(name) for name in names if _fold_name(name) not in known]
     if not names:
-        problems = [_unknown(metrics)]
+        problems = [_unknown_problem(metrics)]
     if problems:
         raise UsageError(*problems)
     return {figure: ours for name in names for figure, ours in known[_fold_name(name)].items()}
@@ -60,7 +60,7 @@ def _fold_name(name: object) -> str:
     return str(name).lower().replace("-", "").replace("_", "")
 
 
-def _unknown(name: object) -> Problem:
+def _unknown_problem(name: object) -> Problem:
     near = suggest(str(name).lower(), METRICS)
     choices = ", ".join(METRICS)
     if near:

@@ -59,12 +59,12 @@ def table_arguments(call: Mapping[str, object], task: str) -> dict[str, object]:
     origin: dict[str, str] = {}
     problems: list[Problem] = []
     for name, value in call.items():
-        meant = _meaning(name, value, task)
+        meant = _translate(name, value, task)
         if isinstance(meant, Problem):
             problems.append(meant)
             continue
         for canonical, part in meant.items():
-            if canonical in raw and not _same(canonical, raw[canonical], part):
+            if canonical in raw and not _same_value(canonical, raw[canonical], part):
                 params = {"other": origin[canonical]}
                 problems.append(Problem(code="given_twice", field=name, params=params))
             raw[canonical], origin[canonical] = part, name
@@ -93,7 +93,7 @@ def require_known(raw: Mapping[str, object]) -> None:
         raise UsageError(*errors)
 
 
-def _meaning(name: str, value: object, task: str) -> dict[str, object] | Problem:
+def _translate(name: str, value: object, task: str) -> dict[str, object] | Problem:
     """The arguments of the table that a name and its value stand for, or the problem with them."""
     if name in SWITCHES:
         on = _switch(value)
@@ -135,7 +135,7 @@ def _switch(value: object) -> bool | None:
     return word in TRUE if word in TRUE | FALSE else None
 
 
-def _same(argument: str, first: object, second: object) -> bool:
+def _same_value(argument: str, first: object, second: object) -> bool:
     if argument in FIELDS and FIELDS[argument].kind == "choice":
         return str(first).lower() == str(second).lower()
     return first is second or (

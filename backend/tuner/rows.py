@@ -66,7 +66,7 @@ def _is_hub(dataset_dir: Value) -> bool:
 def _require_names(parts: Sequence[str], field: str, dataset_dir: Value) -> None:
     """Raises DataError where none of several strings names a data set: they are texts."""
     if not _is_hub(dataset_dir) and all(_names_nothing(part, field, dataset_dir) for part in parts):
-        raise _wrong("tuner_texts", field, value=parts[0][:60])
+        raise _data_error("tuner_texts", field, value=parts[0][:60])
 
 
 def _names_nothing(part: str, field: str, dataset_dir: Value) -> bool:
@@ -89,17 +89,17 @@ def _enter(name: str, field: str, dataset_dir: Value, stage: str) -> str:
     if not _is_file(name):
         return name
     if "," in name:
-        raise _wrong("comma_in_name", field, value=name[:80])
+        raise _data_error("comma_in_name", field, value=name[:80])
     first = sample(entering.file_of(Path(name)))
-    unread = _unread(first, {}, stage)
+    unread = _reading_error(first, {}, stage)
     if unread is None:
         return name
     proposal, _ = entering.proposed(Path(name))
-    if _unread(first, proposal.entry, stage):
+    if _reading_error(first, proposal.entry, stage):
         raise unread
     columns = ", ".join(map(str, first.rows[0]))[:200]
     if proposal.confidence < LEAST:
-        raise _wrong("tuner_columns", field, file=name, columns=columns)
+        raise _data_error("tuner_columns", field, file=name, columns=columns)
     entry = {"file_name": entering.place(Path(name), dataset_dir), **proposal.entry}
     chosen = _register(plain(Path(name).name.split(".")[0]), entry, dataset_dir)
     columns_by_role = ", ".join(f"{key}={column}" for key, column in proposal.columns.items())
@@ -108,7 +108,7 @@ def _enter(name: str, field: str, dataset_dir: Value, stage: str) -> str:
     return chosen
 
 
-def _unread(first: Sample, entry: Mapping[str, object], stage: str) -> DataError | None:
+def _reading_error(first: Sample, entry: Mapping[str, object], stage: str) -> DataError | None:
     """The error of a stage that reads the first rows under an entry; None where it can."""
     place = (first.file, first.lines[0])
     known = dataset_info.parsed(first.file, entry, Path(first.file))
@@ -137,16 +137,16 @@ def _write(rows: Iterable[Mapping[str, Any]], field: str, folder: Path) -> Path:
     lines = []
     for number, row in enumerate(rows, start=1):
         if isinstance(row, str):
-            raise _wrong("tuner_texts", field, value=row[:60])
+            raise _data_error("tuner_texts", field, value=row[:60])
         if not isinstance(row, Mapping):
-            raise _wrong("tuner_row", field, row=number, kind=type(row).__name__)
+            raise _data_error("tuner_row", field, row=number, kind=type(row).__name__)
         try:
-            clean = {str(name): _or_none(value) for name, value in row.items()}
-            lines.append(json.dumps(clean, ensure_ascii=False, allow_nan=False, default=_plain))
+            clean = {str(name): _replace_missing(value) for name, value in row.items()}
+            lines.append(json.dumps(clean, ensure_ascii=False, allow_nan=False, default=_to_json))
         except (TypeError, ValueError) as error:
-            raise _wrong("tuner_value", field, row=number, reason=str(error)[:200]) from None
+            raise _data_error("tuner_value", field, row=number, reason=str(error)[:200]) from None
     if not lines:
-        raise _wrong("tuner_no_rows", field)
+        raise _data_error("tuner_no_rows", field)
     content = "\n".join(lines).encode("utf-8", "backslashreplace") + b"\n"
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
     path = folder / FOLDER / f"rows-{hashlib.sha256(content).hexdigest()[:12]}.jsonl"
@@ -158,7 +158,7 @@ def _write(rows: Iterable[Mapping[str, Any]], field: str, folder: Path) -> Path:
 def _rows(data: Any, field: str) -> Iterable[Any]:
     """The rows of any object that holds some. Raises DataError for one that does not."""
     if isinstance(data, Mapping):
-        return _of_columns(data, field)
+        return _column_rows(data, field)
     library = type(data).__module__.partition(".")[0]
     if library in FRAMES and hasattr(type(data), "columns"):
         method, *words = FRAMES[library]
@@ -167,15 +167,15 @@ def _rows(data: Any, field: str) -> Iterable[Any]:
             rows: Iterable[Any] = convert(*words)
             return rows
     if hasattr(type(data), "with_format"):
-        return _of_dataset(data)
+        return _dataset_rows(data)
     if isinstance(data, Iterable):
         return data
     if hasattr(type(data), "__getitem__") and hasattr(type(data), "__len__"):  # torch's Dataset
         return (data[index] for index in range(len(data)))
-    raise _wrong("tuner_data", field, kind=type(data).__name__)
+    raise _data_error("tuner_data", field, kind=type(data).__name__)
 
 
-def _of_dataset(dataset: Any) -> Iterable[Any]:
+def _dataset_rows(dataset: Any) -> Iterable[Any]:
     """The rows of a datasets.Dataset or IterableDataset as values of Python, whatever its format;
     a transform of the user's own stays, and so does a choice of columns."""
     shown = getattr(dataset, "format", {})  # an IterableDataset has none, nor columns to choose
@@ -188,13 +188,13 @@ def _of_dataset(dataset: Any) -> Iterable[Any]:
     return rows
 
 
-def _of_columns(columns: Mapping[Any, Any], field: str) -> Iterator[dict[str, Any]]:
+def _column_rows(columns: Mapping[Any, Any], field: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a mapping of columns, which must be of one length."""
     columns = {name: _column(column) for name, column in columns.items()}
     if not all(isinstance(column, list) for column in columns.values()):
-        raise _wrong("tuner_mapping", field, names=", ".join(map(str, columns))[:80])
+        raise _data_error("tuner_mapping", field, names=", ".join(map(str, columns))[:80])
     if len({len(column) for column in columns.values()}) > 1:
-        raise _wrong("tuner_lengths", field)
+        raise _data_error("tuner_lengths", field)
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(map(str, columns), values, strict=True))
 
@@ -210,19 +210,19 @@ def _column(column: Any) -> Any:
     return list(column) if is_list else column
 
 
-def _or_none(value: Any) -> Any:
+def _replace_missing(value: Any) -> Any:
     """A value with None, at any depth, where frames have nothing: NaN, NaT, NA."""
     if hasattr(value, "tolist"):  # of numpy, pandas, torch
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {name: _or_none(part) for name, part in value.items()}
+        return {name: _replace_missing(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_or_none(part) for part in value]
+        return [_replace_missing(part) for part in value]
     missing = type(value).__name__ in {"NAType", "NaTType"}
     return None if missing or (isinstance(value, float) and value != value) else value
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     """The JSON value for a value of numpy, a date or a path. Raises TypeError for others."""
     for method in ("tolist", "isoformat"):
         if hasattr(value, method):
@@ -232,5 +232,5 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _wrong(code: str, field: str, **params: str | int) -> DataError:
+def _data_error(code: str, field: str, **params: str | int) -> DataError:
     return DataError(Problem(code=code, field=field, params=params))

@@ -12,7 +12,7 @@ import pytest
 from backend.contract.arguments.arguments import resolved
 from backend.contract.arguments.typed import Arguments
 from backend.data import builtin_templates, templates
-from backend.export.modelfile import go_template, modelfile, surroundings
+from backend.export.modelfile import go_template, modelfile, template_parts
 from tests.backend.conftest import CHATML, make_tokenizer
 
 FORMS = {
@@ -77,7 +77,7 @@ def ollama(text: str, messages: list[Any]) -> str:
 @pytest.mark.parametrize("name", ["auto", *sorted(builtin_templates.NAMED)])
 def test_both_write_the_same_prompt(tiny_tokenizer: Any, name: str, talk: str) -> None:
     template = templates.load(resolved({"template": name}), make_tokenizer())
-    around = surroundings(template)
+    around = template_parts(template)
     assert around is not None
     messages = conversation(TALKS[talk])
     wanted = template.render(messages, add_generation_prompt=True)
@@ -89,13 +89,13 @@ def test_a_begin_token_that_the_tokenizer_adds_itself_is_not_written_twice() -> 
 
     tokenizer = make_tokenizer("<s>", template="{{ '<s>' }}" + CHATML)
     tokenizer.bos_token = "<s>"
-    twice = surroundings(templates.load(Arguments(), tokenizer))
+    twice = template_parts(templates.load(Arguments(), tokenizer))
     assert twice is not None
     assert twice.head.startswith("<s><|im_start|>")
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", tokenizer.bos_token_id)]
     )
-    once = surroundings(templates.load(Arguments(), tokenizer))
+    once = template_parts(templates.load(Arguments(), tokenizer))
     assert once is not None
     assert once.head.startswith("<|im_start|>")
 
@@ -106,7 +106,7 @@ def test_a_template_that_cannot_be_taken_apart_is_left_to_ollama(tiny_tokenizer:
         "{% endif %}{{ m.content }}{% endfor %}"
     )
     template = templates.load(Arguments(), make_tokenizer(template=one_question))
-    assert surroundings(template) is None
+    assert template_parts(template) is None
     assert "TEMPLATE" not in modelfile(template, Arguments(), 2048)
 
 
