@@ -13,7 +13,7 @@ from array import array
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 
-from backend.cleaning.rows import Item, spoken
+from backend.cleaning.rows import Item, dialogue_text
 
 PERMUTATIONS = 128
 PIECE = 5  # characters; good for languages with and without spaces
@@ -38,7 +38,7 @@ def signature(item: Item) -> Signature | None:
 
     Case and white space do not count. None where there is no text.
     """
-    text = " ".join(spoken(item).casefold().split())
+    text = " ".join(dialogue_text(item).casefold().split())
     if not text:
         return None
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

@@ -9,18 +9,18 @@ invisible = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x9f\u200b\ufeff]+")
 blank_lines = re.compile(r"\A(?:[^\S\n]*\n)+")
 
 
-def tidied(value: Any) -> Any:
+def normalize(value: Any) -> Any:
     """A value whose texts, however deep, are tidied; names of keys stay."""
     if isinstance(value, str):
-        return text(value)
+        return normalize_text(value)
     if isinstance(value, dict):
-        return {key: tidied(inner) for key, inner in value.items()}
+        return {key: normalize(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [tidied(inner) for inner in value]
+        return [normalize(inner) for inner in value]
     return value
 
 
-def text(written: str) -> str:
+def normalize_text(written: str) -> str:
     """Lines end with LF; no control characters but LF and tab; no white space around the text.
 
     Lines inside stay as they are, and the first line of several keeps its indentation: it may be

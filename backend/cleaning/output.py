@@ -20,7 +20,7 @@ from backend.contract.base.problems import DataError, DiskFullError, Problem
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import REGISTRY, folder_of
 from backend.datafiles import entering, values
-from backend.datafiles.errors import wrong
+from backend.datafiles.errors import file_error
 from backend.export.new_folder import scratch
 from backend.running.failures import is_disk_full
 
@@ -46,9 +46,9 @@ class Part:
         try:
             text = values.dumps(item.row, allow_nan=False)
         except ValueError:
-            raise wrong("data_nan", Path(item.file), line=item.line, value="NaN") from None
+            raise file_error("data_nan", Path(item.file), line=item.line, value="NaN") from None
         except TypeError:
-            raise wrong("clean_binary", Path(item.file), line=item.line) from None
+            raise file_error("clean_binary", Path(item.file), line=item.line) from None
         line = text.encode("utf-8", "backslashreplace") + b"\n"
         self.stream.write(line)
         self.digest.update(line)
@@ -180,4 +180,4 @@ def _busy(name: str) -> None:
 def _unwritten(path: Path, error: OSError) -> DataError | DiskFullError:
     if is_disk_full(error):
         return DiskFullError(Problem(code="disk_full_data", params={"path": str(path)}))
-    return wrong("file_unwritable", path, reason=error.strerror or str(error))
+    return file_error("file_unwritable", path, reason=error.strerror or str(error))

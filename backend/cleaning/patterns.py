@@ -27,9 +27,9 @@ class Pattern:
         """`option` is what the person wrote it after. Raises UsageError where it is none."""
         self.expression = expression
         self.option = option
-        self._compiled = _compiled(expression, option)
+        self._compiled = _compile(expression, option)
 
-    def found(self, item: Item) -> bool:
+    def matches(self, item: Item) -> bool:
         """Whether it is found in a text of the row. Raises DataError where that takes too long."""
         try:
             return any(self._compiled.search(each, timeout=SECONDS) for each in texts(item.row))
@@ -39,7 +39,7 @@ class Pattern:
             raise DataError(problem) from None
 
 
-def _compiled(expression: str, option: str) -> Any:
+def _compile(expression: str, option: str) -> Any:
     try:
         with _little_memory():
             return regex.compile(expression)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backend.cleaning.rows import Item
-from backend.cleaning.steps import Why
+from backend.cleaning.steps import Removal
 from backend.contract.base.problems import Params
 from backend.contract.base.texts import t
 from backend.datafiles import values
@@ -17,7 +17,7 @@ SHOWN = 300  # characters of an example
 
 
 @dataclass
-class Some:
+class RowTally:
     """Some rows of the source: how many, the first numbers (from 1), and an example."""
 
     count: int = 0
@@ -35,7 +35,7 @@ class Some:
         if len(self.rows) < FIRST:
             self.rows.append(item.number)
 
-    def told(self, reason: str, lang: str = "en") -> str:
+    def describe(self, reason: str, lang: str = "en") -> str:
         """In words: what happened to how many rows."""
         return t(f"clean.reason.{reason}", lang, count=self.count, **self.params)
 
@@ -54,18 +54,18 @@ class Report:
     asked: Mapping[str, Any]
     read: int = 0
     kept: int = 0
-    removed: dict[str, Some] = field(default_factory=dict)
-    tidied: Some = field(default_factory=Some)
-    unmeasured: Some = field(default_factory=Some)
+    removed: dict[str, RowTally] = field(default_factory=dict)
+    tidied: RowTally = field(default_factory=RowTally)
+    unmeasured: RowTally = field(default_factory=RowTally)
     shared: int = 0  # of a split: rows of the second set that stand in the first, too
     file: str = ""
     sha256: str = ""
     seconds: float = 0.0
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
-    def remove(self, item: Item, why: Why) -> None:
+    def remove(self, item: Item, why: Removal) -> None:
         """Note a row that goes."""
-        self.removed.setdefault(why.reason, Some()).add(item, why.params)
+        self.removed.setdefault(why.reason, RowTally()).add(item, why.params)
 
     def to_json(self) -> dict[str, Any]:
         """As cleaning_report.json holds it and --json prints it."""
@@ -85,7 +85,11 @@ class Report:
         ]
         for reason, some in named:
             rows = ", ".join(map(str, some.rows)) + (", …" if some.count > len(some.rows) else "")
-            lines += [some.told(reason), f"    {t('clean.rows', rows=rows)}", f"    {some.example}"]
+            lines += [
+                some.describe(reason),
+                f"    {t('clean.rows', rows=rows)}",
+                f"    {some.example}",
+            ]
         if self.shared:
             lines.append(t("clean.shared", count=self.shared))
         return [*lines, t("data.registered", name=self.name)]

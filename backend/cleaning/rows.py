@@ -14,7 +14,7 @@ from backend.contract.registry import dataset_info
 from backend.datafiles import formats, layouts
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
-from backend.datafiles.errors import wrong
+from backend.datafiles.errors import file_error
 from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import RowError
 
@@ -60,7 +60,7 @@ class Rows:
                 number, empty = number + 1, False
                 yield Item(number, str(part), line, row)
             if empty:
-                raise wrong("file_empty", part)
+                raise file_error("file_empty", part)
 
     def read(
         self, change: Callable[[Row], Row] | None = None, *, needed: bool = False
@@ -114,18 +114,20 @@ def texts(value: Any) -> Iterator[str]:
             left += reversed(part)
 
 
-def spoken(item: Item) -> str:
+def dialogue_text(item: Item) -> str:
     """What is asked and answered, without system texts and tools, which many rows share."""
     conversation = item.conversation
     if conversation is None:
         return "\n".join(texts(item.row))
     messages = [each for each in conversation.messages if each["role"] != "system"]
     messages += [each for each in (conversation.chosen, conversation.rejected) if each]
-    parts = [_said(each) for each in messages] + ([conversation.text] if conversation.text else [])
+    parts = [_message_text(each) for each in messages] + (
+        [conversation.text] if conversation.text else []
+    )
     return "\n".join(parts)
 
 
-def _said(message: dict[str, Any]) -> str:
+def _message_text(message: dict[str, Any]) -> str:
     calls = message.get("tool_calls")
     written = json.dumps(calls, ensure_ascii=False, sort_keys=True) if calls else ""
     return str(message["content"]) + written
@@ -136,4 +138,4 @@ def _digest(file: Path) -> str:
         with open(file, "rb", opener=boundary.open_file) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise wrong("file_unreadable", file, reason=error.strerror or str(error)) from None
+        raise file_error("file_unreadable", file, reason=error.strerror or str(error)) from None

@@ -8,11 +8,11 @@ from itertools import islice
 
 from backend.cleaning import output
 from backend.cleaning.duplicates import fingerprint
-from backend.cleaning.normalize import tidied
+from backend.cleaning.normalize import normalize
 from backend.cleaning.output import Part
 from backend.cleaning.report import Report
 from backend.cleaning.rows import Item, Rows
-from backend.cleaning.steps import Asked, Count, Step, build
+from backend.cleaning.steps import CleaningOptions, Count, Step, build
 from backend.contract.base.problems import DataError, Params, Problem
 
 BATCH = 256  # rows that pass the steps together
@@ -32,7 +32,7 @@ class Job:
     progress: Progress | None = None  # gets rows done and rows in all (0: not known)
 
 
-def clean(job: Job, into: str, asked: Asked, counter: Counter | None = None) -> Report:
+def clean(job: Job, into: str, asked: CleaningOptions, counter: Counter | None = None) -> Report:
     """Make the set `into` of the rows of a set that pass; `counter` makes what counts tokens.
 
     Raises DataError, UsageError, ModelError, DiskFullError; then nothing new is there.
@@ -44,12 +44,12 @@ def clean(job: Job, into: str, asked: Asked, counter: Counter | None = None) -> 
         name: value for name, value in asdict(asked).items() if value not in (None, "", False)
     }
     report = Report(into, job.source, {}, chosen)
-    count = _noting(counter(rows.stage), report) if counter else None
+    count = _note_unmeasured(counter(rows.stage), report) if counter else None
     steps = build(asked, job.dataset_dir, count)
     report.content = rows.content()
-    read = rows.read(tidied if asked.tidy else None, needed=asked.by_columns)
+    read = rows.read(normalize if asked.tidy else None, needed=asked.by_columns)
     with output.parts([into], job.dataset_dir) as (part,):
-        for batch in _batches(_told(read, job, rows)):
+        for batch in _batches(_report_progress(read, job, rows)):
             report.read += len(batch)
             _pass(batch, steps, part, report)
         _finish([part], [report], job, start)
@@ -74,7 +74,7 @@ def split(job: Job, into: tuple[str, str], ratio: float, seed: int) -> tuple[Rep
     reports = tuple(Report(name, job.source, content, {**asked, "half": name}) for name in into)
     source, prints = random.Random(seed), (set[bytes](), list[bytes]())
     with output.parts(into, job.dataset_dir) as made:
-        for item in _told(rows.read(), job, rows):
+        for item in _report_progress(rows.read(), job, rows):
             second = source.random() * left < wanted
             left, wanted = left - 1, wanted - second
             made[second].write(item)
@@ -106,7 +106,7 @@ def _finish(made: Sequence[Part], reports: Sequence[Report], job: Job, start: fl
     for report in reports:
         if not report.kept:
             most = max(report.removed.items(), key=lambda each: each[1].count, default=None)
-            reason = most[1].told(most[0]) if most else "-"
+            reason = most[1].describe(most[0]) if most else "-"
             params = {"name": job.source, "reason": reason}
             raise DataError(Problem(code="clean_nothing_left", params=params))
         report.seconds = round(time.monotonic() - start, 3)
@@ -114,7 +114,7 @@ def _finish(made: Sequence[Part], reports: Sequence[Report], job: Job, start: fl
     output.publish(made, reports, entry, job.dataset_dir, overwrite=job.overwrite)
 
 
-def _noting(count: Count, report: Report) -> Count:
+def _note_unmeasured(count: Count, report: Report) -> Count:
     """The same, which notes in the report the rows that have no tokens."""
 
     def noting(items: Sequence[Item]) -> list[int | None]:
@@ -127,7 +127,7 @@ def _noting(count: Count, report: Report) -> Count:
     return noting
 
 
-def _told(items: Iterator[Item], job: Job, rows: Rows) -> Iterator[Item]:
+def _report_progress(items: Iterator[Item], job: Job, rows: Rows) -> Iterator[Item]:
     """The same rows; how many have passed is told a few times a second."""
     if job.progress is None:
         yield from items

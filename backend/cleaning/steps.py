@@ -24,7 +24,7 @@ UNANSWERED = {
 
 
 @dataclass(frozen=True)
-class Why:
+class Removal:
     """Why a row goes: `clean.reason.<reason>` tells it, with what belongs to this row."""
 
     reason: str
@@ -32,7 +32,7 @@ class Why:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CleaningOptions:
     """What a person wants cleaned; what is None, "" or False is not asked.
 
     near: similarity (0 to 1); min_answer: characters; min_tokens, max_tokens: of the whole row;
@@ -52,7 +52,7 @@ class Asked:
     @property
     def nothing(self) -> bool:
         """Whether no step is chosen."""
-        return self == Asked()
+        return self == CleaningOptions()
 
     @property
     def by_tokens(self) -> bool:
@@ -66,11 +66,11 @@ class Asked:
 
 
 Count = Callable[[Sequence[Item]], list[int | None]]
-Verdicts = list[Why | None]
+Verdicts = list[Removal | None]
 Step = Callable[[Sequence[Item]], Verdicts]
 
 
-def build(asked: Asked, dataset_dir: str, count: Count | None) -> list[Step]:
+def build(asked: CleaningOptions, dataset_dir: str, count: Count | None) -> list[Step]:
     """The steps that are asked for; `count` tells tokens. Raises UsageError, DataError.
 
     Duplicates are looked for last: of rows that are alike, one that is otherwise good remains.
@@ -99,10 +99,10 @@ class _Matching:
 
     def __init__(self, pattern: Pattern, reason: str, *, gone: bool) -> None:
         self._pattern, self._gone = pattern, gone
-        self._why = Why(reason, {"pattern": pattern.expression})
+        self._why = Removal(reason, {"pattern": pattern.expression})
 
     def __call__(self, items: Sequence[Item]) -> Verdicts:
-        return [self._why if self._pattern.found(item) == self._gone else None for item in items]
+        return [self._why if self._pattern.matches(item) == self._gone else None for item in items]
 
 
 class _ShortAnswers:
@@ -112,17 +112,17 @@ class _ShortAnswers:
         self._least = least
 
     def __call__(self, items: Sequence[Item]) -> Verdicts:
-        return [self._why(_characters(item)) for item in items]
+        return [self._why(_count_characters(item)) for item in items]
 
-    def _why(self, size: int | None) -> Why | None:
+    def _why(self, size: int | None) -> Removal | None:
         if size is None or size >= max(1, self._least):
             return None
         if self._least <= 1:
-            return Why("empty", {})
-        return Why("answer", {"characters": size, "least": self._least})
+            return Removal("empty", {})
+        return Removal("answer", {"characters": size, "least": self._least})
 
 
-def _characters(item: Item) -> int | None:
+def _count_characters(item: Item) -> int | None:
     """Characters of the shortest answer; None where nothing is to be said of it."""
     conversation = item.conversation
     if conversation is None:
@@ -147,13 +147,13 @@ class _Lengths:
     def __call__(self, items: Sequence[Item]) -> Verdicts:
         return [self._why(size) for size in self._count(items)]
 
-    def _why(self, size: int | None) -> Why | None:
+    def _why(self, size: int | None) -> Removal | None:
         if size is None:
             return None
         if self._least is not None and size < self._least:
-            return Why("few_tokens", {"tokens": size, "limit": self._least})
+            return Removal("few_tokens", {"tokens": size, "limit": self._least})
         if self._most is not None and size > self._most:
-            return Why("many_tokens", {"tokens": size, "limit": self._most})
+            return Removal("many_tokens", {"tokens": size, "limit": self._most})
         return None
 
 
@@ -166,7 +166,7 @@ class _Exact:
     def __call__(self, items: Sequence[Item]) -> Verdicts:
         firsts = (self._first.setdefault(fingerprint(item), item.number) for item in items)
         return [
-            Why("exact", {"same": first}) if first != item.number else None
+            Removal("exact", {"same": first}) if first != item.number else None
             for item, first in zip(items, firsts, strict=True)
         ]
 
@@ -181,7 +181,7 @@ class _Near:
     def __call__(self, items: Sequence[Item]) -> Verdicts:
         return [self._why(item) for item in items]
 
-    def _why(self, item: Item) -> Why | None:
+    def _why(self, item: Item) -> Removal | None:
         made = signature(item)
         if made is None:
             return None
@@ -191,7 +191,7 @@ class _Near:
         index = self._indexes[label]
         same = index.similar(made)
         if same is not None:
-            return Why("near", {"same": same})
+            return Removal("near", {"same": same})
         index.add(made, item.number)
         return None
 
@@ -211,7 +211,7 @@ class _Leaks:
     def __call__(self, items: Sequence[Item]) -> Verdicts:
         return [self._why(item) for item in items]
 
-    def _why(self, item: Item) -> Why | None:
+    def _why(self, item: Item) -> Removal | None:
         made = signature(item)
         same = None if made is None else self._index.similar(made)
-        return None if same is None else Why("leak", {"same": same, "other": self._other})
+        return None if same is None else Removal("leak", {"same": same, "other": self._other})

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from backend.cleaning.report import Report
 from backend.cleaning.run import Job, clean, split
-from backend.cleaning.steps import Asked, Count
+from backend.cleaning.steps import CleaningOptions, Count
 from backend.cli.data_words import say_json
 from backend.contract.arguments.arguments import from_argv, resolved
 from backend.contract.base.printed import say
@@ -25,7 +25,9 @@ from backend.contract.runs import run_names
 
 def clean_set(options: Namespace) -> int:
     """`clean NAME --into NEW [steps]`: 0, or 2 where no step is chosen. Raises TuneboardError."""
-    asked = Asked(**{name: getattr(options, name) for name in Asked.__dataclass_fields__})
+    asked = CleaningOptions(
+        **{name: getattr(options, name) for name in CleaningOptions.__dataclass_fields__}
+    )
     counter = partial(_counter, options) if asked.by_tokens else None
     if options.more and counter is None:
         raise _usage("clean", t("data.clean.unknown", words=" ".join(options.more)[:200]))
@@ -57,7 +59,7 @@ def _base(name: str) -> str:
     return last.split(".")[0] if kind(last) in SUFFIXES else last
 
 
-def _check(asked: Asked) -> None:
+def _check(asked: CleaningOptions) -> None:
     """Raises UsageError where no step is chosen, and for numbers that make no sense."""
     if asked.nothing:
         raise _usage("clean", t("data.clean.no_step"))

@@ -61,7 +61,7 @@ def _local(options: Namespace) -> tuple[Proposal, Example]:
         kind = entering.kind_of(told)
         found = Proposal(told, kind, 1.0, dict(told.get("columns") or {}))
     else:
-        found, first = entering.proposed(path)
+        found, first = entering.propose_file(path)
     example = entering.example(found.entry, first, found.stage)
     if example.problem and example.problem.code == "columns_missing":
         raise DataError(example.problem)

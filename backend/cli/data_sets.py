@@ -140,7 +140,7 @@ def _range(rows: str | None) -> tuple[int, int]:
 def _tell(report: Report) -> None:
     say(t("data.check.rows", rows=report.rows, usable=report.usable, stage=report.stage))
     for one in report.findings.values():
-        say(f"{one.count:>8}  {one.told().text()}")
+        say(f"{one.count:>8}  {one.to_problem().text()}")
         if one.rows:
             rows = ", ".join(_row(*each) for each in zip(one.rows, one.lines, strict=True))
             more = ", ..." if one.count > len(one.rows) else ""

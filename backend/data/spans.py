@@ -15,7 +15,7 @@ from backend.data import thoughts, turn_places
 from backend.data.rendering import RENDER_ERRORS, Template, Tools
 from backend.data.thoughts import END_THINK, THINK
 from backend.data.toolcalls import answer_text
-from backend.datafiles.turns import THOUGHTS, Message, RowError, thought_of
+from backend.datafiles.turns import THOUGHTS, Message, RowError, find_thought
 
 PROBE = "Thought-7351"
 
@@ -47,7 +47,7 @@ def written(
     """
     try:
         ready, tools = template.fit(messages, tools)
-        apart = template.thinks_in_content and any(map(thought_of, ready))
+        apart = template.thinks_in_content and any(map(find_thought, ready))
         whole = None if apart else _whole(template, ready, tools)
         if whole is None:
             return _split(template, ready, tools, last_only)

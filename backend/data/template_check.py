@@ -12,7 +12,7 @@ from backend.data.spans import written
 from backend.data.templates import difference
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import WANTED
-from backend.datafiles.turns import OWN, THOUGHTS, Message, RowError, thought_of
+from backend.datafiles.turns import OWN, THOUGHTS, Message, RowError, find_thought
 
 MAX_FIELDS = 300  # characters of a list of fields
 thought = re.compile(r"<think>(.+?)</think>", re.DOTALL)
@@ -130,7 +130,7 @@ def _said(chat: Conversation) -> list[Message]:
 def _thoughts(template: Template, message: Message) -> list[str]:
     if message["role"] != "assistant":
         return []
-    beside = "" if template.ignores(THOUGHTS[0]) else thought_of(message)
+    beside = "" if template.ignores(THOUGHTS[0]) else find_thought(message)
     return [each.strip() for each in (*thought.findall(message["content"]), beside)]
 
 

@@ -7,21 +7,21 @@ them but knows </think>, an answer that is learned has it in its content, as suc
 """
 
 from backend.data.template_fields import Reads
-from backend.datafiles.turns import THOUGHTS, Message, thought_of
+from backend.datafiles.turns import THOUGHTS, Message, find_thought
 
 THINK, END_THINK = "<think>", "</think>"
 
 
 def named(message: Message, reads: Reads) -> Message:
     """The message with its thought under each of its names that the template reads."""
-    thought = thought_of(message)
+    thought = find_thought(message)
     names = [name for name in THOUGHTS if not reads.ignores(name)] if thought else []
     return {**message, **{name: message.get(name) or thought for name in names}}
 
 
 def in_content(message: Message) -> Message:
     """The message with its thought at the begin of its content, between THINK and END_THINK."""
-    thought = thought_of(message).strip("\n")
+    thought = find_thought(message).strip("\n")
     if not thought or END_THINK in message["content"]:
         return message
     rest = {name: value for name, value in message.items() if name not in THOUGHTS}

@@ -16,7 +16,7 @@ from backend.contract.base import boundary
 from backend.contract.base.files import read_json
 from backend.contract.registry.dataset_info import SUFFIXES, kind
 from backend.datafiles import arrays, arrow, index, parquet, tables, values
-from backend.datafiles.errors import wrong
+from backend.datafiles.errors import file_error
 from backend.datafiles.hostile import refuse_code, refuse_special
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
 
@@ -55,7 +55,7 @@ def page(place: Place, start: int, count: int) -> Page:
 
     Large text files are indexed by a child meanwhile.
     """
-    parts = _parts(place)
+    parts = _list_parts(place)
     index.ensure(parts)
     wanted: list[tuple[int, Row]] = []
     skip = start
@@ -66,13 +66,13 @@ def page(place: Place, start: int, count: int) -> Page:
             continue
         part_rows, passed = _slice(part, skip, count - len(wanted))
         if passed is None:
-            return Page([], None, _indexed(parts))
+            return Page([], None, _indexed_share(parts))
         wanted += part_rows
         if len(wanted) == count:
             break
         skip = max(0, skip - passed)
     lines = tuple(line for line, _ in wanted)
-    return Page([row for _, row in wanted], _total(parts), _indexed(parts), lines)
+    return Page([row for _, row in wanted], _total(parts), _indexed_share(parts), lines)
 
 
 def search(
@@ -85,7 +85,7 @@ def search(
     limit = time.monotonic() + seconds
     hits: list[Hit] = []
     number = start
-    for line, row in _from(_parts(place), start):
+    for line, row in _read_from(_list_parts(place), start):
         if words.casefold() in values.dumps(row, default=str).casefold():
             hits.append(Hit(number, line, row))
         number += 1
@@ -105,7 +105,7 @@ def rows(path: Path) -> Rows:
         for number, row in _read(part):
             yield number, row
         if not number:
-            raise wrong("file_empty", part)
+            raise file_error("file_empty", part)
 
 
 def files(path: Path) -> list[Path]:
@@ -118,39 +118,39 @@ def files(path: Path) -> list[Path]:
     refuse_special(path)
     if not path.is_dir():
         if kind(path.name) not in SUFFIXES:
-            raise wrong("file_type", path, types=", ".join(SUFFIXES))
+            raise file_error("file_type", path, types=", ".join(SUFFIXES))
         return [path]
     refuse_code(path)
-    inside = _saved(path) or _visible(path)
+    inside = _list_saved(path) or _list_visible(path)
     for each in inside:
         boundary.require(each)
     return inside
 
 
-def _visible(path: Path) -> list[Path]:
+def _list_visible(path: Path) -> list[Path]:
     """The data files of a folder by name. Raises DataError."""
     inside = sorted(each for each in path.iterdir() if kind(each.name) in SUFFIXES)
     inside = [each for each in inside if each.is_file() and not each.name.startswith(".")]
     if not inside:
-        raise wrong("folder_without_data", path, types=", ".join(SUFFIXES))
+        raise file_error("folder_without_data", path, types=", ".join(SUFFIXES))
     other = [each for each in inside if kind(each.name) != kind(inside[0].name)]
     if other:
-        raise wrong("folder_mixed", path, first=inside[0].name, second=other[0].name)
+        raise file_error("folder_mixed", path, first=inside[0].name, second=other[0].name)
     return inside
 
 
-def _parts(place: Place) -> list[Path]:
+def _list_parts(place: Place) -> list[Path]:
     return place if isinstance(place, list) else files(place)
 
 
-def _saved(folder: Path) -> list[Path]:
+def _list_saved(folder: Path) -> list[Path]:
     """The files of a folder that datasets' save_to_disk has made, in their order; [] for another.
 
     Raises DataError where the folder holds several splits, each in a folder of its own.
     """
     splits = read_json(folder / "dataset_dict.json", boundary.open_file).get("splits")
     if isinstance(splits, list):
-        raise wrong("folder_of_splits", folder, splits=", ".join(map(str, splits)))
+        raise file_error("folder_of_splits", folder, splits=", ".join(map(str, splits)))
     listed = read_json(folder / "state.json", boundary.open_file).get("_data_files")
     names = [str(entry.get("filename", "")) for entry in listed] if isinstance(listed, list) else []
     return [folder / name for name in names if (folder / name).is_file() and "/" not in name]
@@ -161,11 +161,11 @@ def _read(file: Path) -> Rows:
     if source is not None:
         yield from source.rows(file)
         return
-    for _, line, row in _marked(file):
+    for _, line, row in _read_marked(file):
         yield line, row
 
 
-def _marked(file: Path, start: Mark | None = None) -> tables.Marked:
+def _read_marked(file: Path, start: Mark | None = None) -> tables.MarkedRows:
     """The rows of a text file from a mark on."""
     try:
         if start is None:
@@ -174,9 +174,9 @@ def _marked(file: Path, start: Mark | None = None) -> tables.Marked:
         if form in {".json", ".jsonl"} and starts_array(file):
             yield from arrays.array_rows(file, start)
         else:
-            yield from tables.marked(Lines(file, start), form)
+            yield from tables.read_rows(Lines(file, start), form)
     except OSError as error:
-        raise wrong("file_unreadable", file, reason=error.strerror or str(error)) from None
+        raise file_error("file_unreadable", file, reason=error.strerror or str(error)) from None
 
 
 def _slice(part: Path, skip: int, count: int) -> tuple[list[tuple[int, Row]], int | None]:
@@ -189,10 +189,10 @@ def _slice(part: Path, skip: int, count: int) -> tuple[list[tuple[int, Row]], in
     if source is not None:
         return list(enumerate(source.part(part, skip, count), skip + 1)), source.count(part)
     mark, number = index.load(part).nearest(skip)
-    if skip - number > FAR and index.needed([part]):
+    if skip - number > FAR and index.is_needed([part]):
         return [], None
     numbered: list[tuple[int, Row]] = []
-    for _, line, row in _marked(part, mark):
+    for _, line, row in _read_marked(part, mark):
         if number >= skip:
             numbered.append((line, row))
         number += 1
@@ -201,7 +201,7 @@ def _slice(part: Path, skip: int, count: int) -> tuple[list[tuple[int, Row]], in
     return numbered, number
 
 
-def _from(parts: list[Path], start: int) -> Rows:
+def _read_from(parts: list[Path], start: int) -> Rows:
     """Every row from number `start` on, with its line."""
     for part in parts:
         size = _size(part)
@@ -214,7 +214,7 @@ def _from(parts: list[Path], start: int) -> Rows:
             start = 0
             continue
         mark, number = index.load(part).nearest(start)
-        for _, line, row in _marked(part, mark):
+        for _, line, row in _read_marked(part, mark):
             if number >= start:
                 yield line, row
             number += 1
@@ -233,7 +233,7 @@ def _size(part: Path) -> int | None:
 def _total(parts: list[Path]) -> int | None:
     """The number of rows; None while a large file is not indexed to its end."""
     sizes = [_size(part) for part in parts]
-    if index.needed(parts):
+    if index.is_needed(parts):
         return None if None in sizes else sum(size or 0 for size in sizes)
     return sum(
         sum(1 for _ in rows(part)) if size is None else size
@@ -241,9 +241,9 @@ def _total(parts: list[Path]) -> int | None:
     )
 
 
-def _indexed(parts: list[Path]) -> float:
+def _indexed_share(parts: list[Path]) -> float:
     """The share of the data, by size, whose rows can be found at once."""
-    if not index.needed(parts):
+    if not index.is_needed(parts):
         return 1.0
     sizes = [part.stat().st_size for part in parts]
     shares = [1.0 if kind(part.name) in COLUMNAR else index.load(part).share for part in parts]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.datafiles.compressed import Watch, opened
-from backend.datafiles.errors import shown, wrong
-from backend.datafiles.text import BOM, MAX_LINE, Mark, decoder, not_utf8, refused_value
+from backend.datafiles.compressed import Watch, open_unpacked
+from backend.datafiles.errors import excerpt, file_error
+from backend.datafiles.text import BOM, MAX_LINE, Mark, decoder, not_utf8, refusal_error
 
 WINDOW = 64 * 1024  # bytes read at a time; doubled while a row does not fit
 CUT = 16  # an error this near to the window's end may only mean that the window cuts a word
@@ -24,7 +24,7 @@ def array_rows(file: Path, start: Mark | None = None) -> Iterator[tuple[Mark, in
     """
     for mark, row in array_values(file, start):
         if not isinstance(row, dict):
-            raise wrong("row_no_object", file, line=mark.line, text=shown(json.dumps(row)))
+            raise file_error("row_no_object", file, line=mark.line, text=excerpt(json.dumps(row)))
         yield mark, mark.line, row
 
 
@@ -35,7 +35,7 @@ def array_values(
     watch: Watch | None = None,
 ) -> Iterator[tuple[Mark, Any]]:
     """Each value of the array with its place; `watch`: as packed.opened takes it."""
-    with opened(file, start.offset if start else 0, watch) as stream:
+    with open_unpacked(file, start.offset if start else 0, watch) as stream:
         window = _Window(file, stream, start)
         if start is None:
             window.expect("[")
@@ -123,7 +123,7 @@ class _Window:
                     continue
                 raise self._broken(error.pos, error.msg) from None
             except (ValueError, RecursionError) as error:
-                known = refused_value(error, self.file, self.line)
+                known = refusal_error(error, self.file, self.line)
                 if known is not None:
                     raise known from None
                 deep = isinstance(error, RecursionError)
@@ -145,7 +145,7 @@ class _Window:
         if not raw:
             return False
         if len(self.text) - self.at > MAX_LINE:
-            raise wrong("line_too_long", self.file, line=self.line, limit=MAX_LINE // 1024**2)
+            raise file_error("line_too_long", self.file, line=self.line, limit=MAX_LINE // 1024**2)
         start = self.text.rfind("\n", 0, self.at) + 1
         self._column = self.at - start if start else self._column + self.at
         self._base, self._place = self.mark().offset, (0, 0)
@@ -160,10 +160,12 @@ class _Window:
     def _broken(self, place: int, reason: str) -> Exception:
         """The error at text[place], with its line's text; at the end of the file it is cut off."""
         if place >= len(self.text.rstrip()) or reason.startswith("Unterminated"):
-            return wrong("data_truncated", self.file, line=self.line)
+            return file_error("data_truncated", self.file, line=self.line)
         start = self.text.rfind("\n", 0, place) + 1
         end = self.text.find("\n", place)
         line = self.line + self.text.count("\n", self.at, place)
         column = place - start + 1 + (0 if start else self._column)
-        text = shown(self.text[start : end if end >= 0 else len(self.text)].strip())
-        return wrong("data_bad_json", self.file, line=line, column=column, reason=reason, text=text)
+        text = excerpt(self.text[start : end if end >= 0 else len(self.text)].strip())
+        return file_error(
+            "data_bad_json", self.file, line=line, column=column, reason=reason, text=text
+        )

@@ -56,8 +56,8 @@ def _converter(kind: Any) -> Convert | None:
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
         return _converter(kind.value_type)
     if getattr(kind, "extension_name", "") == "arrow.json":
-        return _parsed
-    return _plain
+        return _parse_json
+    return _to_text
 
 
 def _struct(kind: Any) -> Convert:
@@ -99,7 +99,7 @@ def _shortest(name: str) -> Convert:
     return lambda value: float(str(short(value)))
 
 
-def _parsed(value: Any) -> Any:
+def _parse_json(value: Any) -> Any:
     """A cell of JSON, as datasets stores columns whose rows differ in their keys."""
     try:
         return json.loads(value, parse_float=values.number)
@@ -107,7 +107,7 @@ def _parsed(value: Any) -> Any:
         return value
 
 
-def _plain(value: Any) -> Any:
+def _to_text(value: Any) -> Any:
     """A date, a decimal, bytes and the like as text; bytes that are none stay."""
     if isinstance(value, datetime.date | datetime.time):  # a datetime is a date
         return value.isoformat()
@@ -116,11 +116,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, decimal.Decimal):
         return format(value, "f")
     if isinstance(value, bytes):
-        return _decoded(value)
+        return _decode(value)
     return value if isinstance(value, str | float | int) else str(value)
 
 
-def _decoded(value: bytes) -> str | bytes:
+def _decode(value: bytes) -> str | bytes:
     try:
         return value if b"\0" in value else value.decode("utf-8")
     except UnicodeDecodeError:

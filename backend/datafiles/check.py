@@ -21,7 +21,7 @@ from backend.datafiles import arrays, formats, layouts, separators, tables, valu
 from backend.datafiles.compressed import Watch
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
-from backend.datafiles.errors import shown, wrong
+from backend.datafiles.errors import excerpt, file_error
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import Layout
 from backend.datafiles.survey import FIRST, Place, Remark, Survey
@@ -59,10 +59,10 @@ class Finding:
             "rows": self.rows,
             "lines": self.lines,
             "params": dict(self.problem.params),
-            "text": self.told().text(),
+            "text": self.to_problem().text(),
         }
 
-    def told(self) -> Problem:
+    def to_problem(self) -> Problem:
         """The problem with its count."""
         params = {**self.problem.params, "count": self.count}
         return Problem(code=self.problem.code, params=params, notice=self.level == "notice")
@@ -104,13 +104,13 @@ class Report:
 
     def remark(self, remark: Remark) -> None:
         """Add what stands out in rows taken together."""
-        file, line, _ = remark.seen.first[0]
+        file, line, _ = remark.tally.first[0]
         params = {"file": file, "line": line, **remark.params}
         problem = Problem(code=remark.code, params=params, notice=True)
-        places = [place for place in remark.seen.first if place.file == file]
+        places = [place for place in remark.tally.first if place.file == file]
         rows, lines = [place.row for place in places], [place.line for place in places]
         self.findings[remark.code, file] = Finding(
-            problem, "notice", remark.seen.count, rows, lines
+            problem, "notice", remark.tally.count, rows, lines
         )
 
     def to_json(self) -> dict[str, object]:
@@ -151,7 +151,7 @@ def check(entry: Entry, how: Checking | None = None, parts: list[Path] | None = 
         how = replace(how, stage=STAGES[kind_of_set(here)])
     report, start = Report(entry.name, how.stage), time.monotonic()
     sizes = [part.stat().st_size for part in parts]
-    meter = _Told(how.progress, sum(sizes))
+    meter = _Meter(how.progress, sum(sizes))
     try:
         for part, size in zip(parts, sizes, strict=True):
             _File(part, size, entry, how, report, meter).read()
@@ -167,7 +167,7 @@ def check(entry: Entry, how: Checking | None = None, parts: list[Path] | None = 
 
 
 @dataclass
-class _Told:
+class _Meter:
     """Says how far the reading is, a few times a second."""
 
     progress: Progress | None
@@ -190,7 +190,7 @@ class _File:
     entry: Entry
     how: Checking
     report: Report
-    meter: _Told
+    meter: _Meter
 
     def read(self) -> None:
         """Count and judge every row."""
@@ -198,7 +198,7 @@ class _File:
         first = next(rows, None)
         if first is None:
             if len(self.report.findings) == before:
-                self._wrong(wrong("file_empty", self.path), 0)
+                self._wrong(file_error("file_empty", self.path), 0)
             return
         self._notice_separator()
         layout = self._layout(*first)
@@ -276,7 +276,9 @@ class _File:
             self._wrong(error, int(error.problems[0].params.get("line", 0)))
         except OSError as error:
             self.report.complete = False
-            self._wrong(wrong("file_unreadable", self.path, reason=error.strerror or str(error)), 0)
+            self._wrong(
+                file_error("file_unreadable", self.path, reason=error.strerror or str(error)), 0
+            )
 
     @cached_property
     def _watch(self) -> Watch | None:
@@ -300,7 +302,7 @@ class _File:
         while True:
             at = lines.mark
             try:
-                for mark, line, row in tables.marked(lines, form):
+                for mark, line, row in tables.read_rows(lines, form):
                     self._at(mark)
                     yield line, row
             except DataError as error:
@@ -317,8 +319,8 @@ class _File:
             self._at(mark)
             fault = decoder.taken(self.path, mark.line)
             if not isinstance(row, dict):
-                text = shown(json.dumps(row))
-                fault = wrong("row_no_object", self.path, line=mark.line, text=text)
+                text = excerpt(json.dumps(row))
+                fault = file_error("row_no_object", self.path, line=mark.line, text=text)
             if fault:
                 self._broken(fault, mark.line)
             else:
@@ -343,8 +345,8 @@ class _Decoder:
             return None
         code, what = noted[0]
         if code == "key":
-            return wrong("data_duplicate_key", file, line=line, key=shown(what))
-        return wrong("data_nan", file, line=line, value=what[:40])
+            return file_error("data_duplicate_key", file, line=line, key=excerpt(what))
+        return file_error("data_nan", file, line=line, value=what[:40])
 
     def _constant(self, word: str) -> None:
         self._noted.append(("nan", word))

@@ -55,12 +55,12 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def plain(name: object) -> str:
+def normalize_name(name: object) -> str:
     """A name as it is compared."""
     return re.sub(r"[\s_\-]+", "", str(name)).casefold()
 
 
-def best(names: list[str], known: tuple[str, ...]) -> str:
+def find_best(names: list[str], known: tuple[str, ...]) -> str:
     """The one of `names` that stands first among the known ones; "" where none does."""
-    by_name = {plain(name): name for name in reversed(names)}
+    by_name = {normalize_name(name): name for name in reversed(names)}
     return next((by_name[word] for word in known if word in by_name), "")

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from backend.contract.base import boundary
 from backend.contract.registry.dataset_info import PACKED
 from backend.datafiles import hostile
-from backend.datafiles.errors import wrong
+from backend.datafiles.errors import file_error
 
 CHUNK = 1024 * 1024  # bytes
 HEADER = 18  # bytes of the longest zstd frame header
@@ -22,7 +22,7 @@ Watch = Callable[[int], None]
 
 
 @contextmanager
-def opened(file: Path, offset: int = 0, watch: Watch | None = None) -> Iterator[BinaryIO]:
+def open_unpacked(file: Path, offset: int = 0, watch: Watch | None = None) -> Iterator[BinaryIO]:
     """The file's content, unpacked, from byte `offset` of it on. Raises as unpacked does.
 
     watch: is told now and then how many bytes of the file on disk are read.
@@ -32,12 +32,12 @@ def opened(file: Path, offset: int = 0, watch: Watch | None = None) -> Iterator[
             raw.seek(offset)
             yield raw
             return
-        with unpacked(file, raw) as content:
-            yield _passed(content, offset)
+        with unpack(file, raw) as content:
+            yield _skip(content, offset)
 
 
 @contextmanager
-def unpacked(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
+def unpack(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
     """The content of an open file, unpacked where its name says that it is packed.
 
     Raises DataError where it is no such packed file, or a broken or cut one, or one that unpacks
@@ -50,16 +50,16 @@ def unpacked(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
     import zstandard
 
     if packing == ".zst":
-        hostile.refuse_dense(file, file.stat().st_size, _announced(raw))
+        hostile.refuse_dense(file, file.stat().st_size, _read_announced_size(raw))
     try:
         content = gzip.GzipFile(fileobj=raw) if packing == ".gz" else _Zstandard(raw)
         with io.BufferedReader(_Bounded(file, content, raw), CHUNK) as stream:
             yield stream
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
-        raise wrong("file_packed_broken", file, reason=str(error)[:200]) from None
+        raise file_error("file_packed_broken", file, reason=str(error)[:200]) from None
 
 
-def _announced(raw: BinaryIO) -> int:
+def _read_announced_size(raw: BinaryIO) -> int:
     """How many unpacked bytes the header of a zstd frame says that it holds; 0 where it is silent
     (or none, which is told when it is read). The place in the file stays."""
     import zstandard
@@ -144,7 +144,7 @@ class _Zstandard(io.RawIOBase):
             self._packed, self._frame = self._frame.unused_data, None
 
 
-def _passed(stream: BinaryIO, offset: int) -> BinaryIO:
+def _skip(stream: BinaryIO, offset: int) -> BinaryIO:
     """The stream with its first bytes read and dropped."""
     while offset > 0:
         dropped = len(stream.read(min(offset, CHUNK)))

@@ -18,8 +18,8 @@ from backend.datafiles.column_names import (
     CONTENT_KEYS,
     ROLE_KEYS,
     ROLES,
-    best,
-    plain,
+    find_best,
+    normalize_name,
 )
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import ALPACA, FUNCTIONS
@@ -103,15 +103,15 @@ def propose(first: Sample) -> Proposal:
     rows = first.rows
     tried: list[_Trial] = []
     for guess in _guesses(rows):
-        tried.append(_Trial(guess, _refused(guess, rows), len(rows)))
+        tried.append(_Trial(guess, _find_refusals(guess, rows), len(rows)))
         if tried[-1].share >= ENOUGH:
             break
     trial = tried[-1] if tried and tried[-1].share >= ENOUGH else None
     trial = trial or max(tried, key=lambda each: each.share, default=None)
     if trial is None or not trial.share:
-        return Proposal({}, "", 0.0, {}, [*first.notices, *_nothing(tried, first)])
+        return Proposal({}, "", 0.0, {}, [*first.notices, *_explain_failure(tried, first)])
     guess = trial.guess
-    reasons = [*first.notices, *_reasons(guess, rows), *_unfit(trial, first)]
+    reasons = [*first.notices, *_explain_guess(guess, rows), *_explain_refusals(trial, first)]
     confidence = round(guess.confidence * (1 + trial.share) / 2, 2)
     if any(notice.code == separators.DOUBT for notice in first.notices):
         confidence = min(confidence, UNSURE)
@@ -138,7 +138,7 @@ def entry_for(
     return entry
 
 
-def rendered(
+def convert_row(
     entry: Mapping[str, Any], row: Row, stage: str, place: tuple[str, int] = ("-", 1)
 ) -> Conversation:
     """The row, at this file and line, as training of this stage would take it.
@@ -157,7 +157,7 @@ def _reader(
     return formats.reader(layouts.layout(made, first, place, layouts.WANTED[stage]))
 
 
-def _refused(guess: _Guess, rows: list[dict[str, Any]]) -> Refusals:
+def _find_refusals(guess: _Guess, rows: list[dict[str, Any]]) -> Refusals:
     """Why rows cannot be used under a guess: code -> numbers (from 1) of the rows."""
     numbers = range(1, len(rows) + 1)
     try:
@@ -176,17 +176,17 @@ def _refused(guess: _Guess, rows: list[dict[str, Any]]) -> Refusals:
 def _guesses(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     """What the rows could be, the surest first."""
     for kind in ("preference", "kto", "sft"):
-        yield from _known(kind, rows)
-    yield from _listed(rows)
-    yield from _named(rows)
-    if best(_names(rows[:1]), COLUMNS["prompt"]):
-        yield from _known("prompt", rows)
-    yield from _known("text", rows)
-    yield from _by_place(rows)
-    yield from _known("prompt", rows)
+        yield from _guess_known(kind, rows)
+    yield from _guess_by_lists(rows)
+    yield from _guess_by_names(rows)
+    if find_best(_names(rows[:1]), COLUMNS["prompt"]):
+        yield from _guess_known("prompt", rows)
+    yield from _guess_known("text", rows)
+    yield from _guess_by_place(rows)
+    yield from _guess_known("prompt", rows)
 
 
-def _known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
+def _guess_known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     """The shape that training would see in these rows without an entry, if it takes them."""
     entry = dataset_info.Entry(name="")
     try:
@@ -201,28 +201,28 @@ def _known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
         return
     seen = set(_names(rows))
     columns = {key: name for key, name in layout.columns.items() if name in seen}
-    columns = _fitting(kind, _with_tools(columns, rows))
-    if kind == "prompt" and _answers(layout, rows) >= ENOUGH * len(rows):
+    columns = _select_columns(kind, _name_tools(columns, rows))
+    if kind == "prompt" and _count_answers(layout, rows) >= ENOUGH * len(rows):
         return
     if layout.kind == "alpaca":
         default = all(layout.columns[key] == name for key, name in ALPACA.items())
         bare = kind == "sft" and default and columns.get("prompt") == ALPACA["prompt"]
-        yield _Guess(kind, columns, 0.95, _why(kind, columns), bare=bare)
+        yield _Guess(kind, columns, 0.95, _reason_code(kind, columns), bare=bare)
         return
     keyed = "openai" if layout.tags["role_tag"] == OPENAI["role_tag"] else "sharegpt"
     bare = keyed == "sharegpt" and columns["messages"] == "conversations" and kind == "sft"
-    yield _Guess(kind, columns, 0.98, _why(kind, columns), keyed, layout.tags, bare)
+    yield _Guess(kind, columns, 0.98, _reason_code(kind, columns), keyed, layout.tags, bare)
 
 
-def _answers(layout: layouts.Layout, rows: list[dict[str, Any]]) -> int:
+def _count_answers(layout: layouts.Layout, rows: list[dict[str, Any]]) -> int:
     """How many rows end with an answer of the assistant in their list of messages."""
     column = layout.columns.get("messages") or layout.columns["prompt"]
-    lists = [row[column] for row in rows if turns.is_list(row.get(column))]
+    lists = [row[column] for row in rows if turns.is_message_list(row.get(column))]
     roles = [turns.role_of(messages[-1]) for messages in lists]
     return len([role for role in roles if role in {"assistant", "call"}])
 
 
-def _with_tools(columns: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, str]:
+def _name_tools(columns: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, str]:
     """The columns as an entry names them: functions are tools where no row has such."""
     named = {key: name for key, name in columns.items() if key != FUNCTIONS}
     if FUNCTIONS in columns and not any(row.get(columns.get("tools", "")) for row in rows):
@@ -230,14 +230,14 @@ def _with_tools(columns: dict[str, str], rows: list[dict[str, Any]]) -> dict[str
     return named
 
 
-def _fitting(kind: str, columns: dict[str, str]) -> dict[str, str]:
+def _select_columns(kind: str, columns: dict[str, str]) -> dict[str, str]:
     """Only those columns that say something about this kind of data."""
     away = {"sft": ("chosen", "rejected", "kto_tag"), "kto": ("chosen", "rejected")}
     unused = away.get(kind, ("response", "kto_tag") if kind == "preference" else ())
     return {key: name for key, name in columns.items() if key not in unused}
 
 
-def _why(kind: str, columns: Mapping[str, str]) -> str:
+def _reason_code(kind: str, columns: Mapping[str, str]) -> str:
     if kind in {"preference", "kto"}:
         return f"detect_{kind}"
     if columns.get("messages"):
@@ -245,15 +245,15 @@ def _why(kind: str, columns: Mapping[str, str]) -> str:
     return "detect_prompt" if kind == "prompt" else "detect_columns"
 
 
-def _listed(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
+def _guess_by_lists(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     """A column of lists of messages under another name, or with other names of roles."""
     lists = [name for name in _names(rows) if _holds_messages(rows, name)]
-    column = best(lists, COLUMNS["messages"]) or next(iter(lists), "")
+    column = find_best(lists, COLUMNS["messages"]) or next(iter(lists), "")
     if not column:
         return
     values = [row[column] for row in rows if isinstance(row.get(column), list)]
     items = [item for each in values for item in each if isinstance(item, dict)]
-    tags = _tags(items)
+    tags = _find_role_names(items)
     if not tags:
         return
     others = [name for name in _names(rows) if name != column]
@@ -267,7 +267,7 @@ def _listed(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     if len(pair) == 2:
         both = {**columns, **pair}
         yield _Guess("preference", both, 0.85, "detect_preference", formatting, tags)
-    sure = 0.9 if best([column], COLUMNS["messages"]) else 0.75
+    sure = 0.9 if find_best([column], COLUMNS["messages"]) else 0.75
     yield _Guess("sft", columns, sure, "detect_messages", formatting, tags)
 
 
@@ -277,41 +277,41 @@ def _holds_messages(rows: Iterable[Row], name: str) -> bool:
     return bool(lists) and all(isinstance(value[0], dict) and len(value[0]) > 1 for value in lists)
 
 
-def _tags(items: list[dict[str, Any]]) -> dict[str, str]:
+def _find_role_names(items: list[dict[str, Any]]) -> dict[str, str]:
     """The names of keys and roles that these messages use; {} where they cannot be told."""
     keys = list(dict.fromkeys(key for item in items for key in item))
-    role, content = best(keys, ROLE_KEYS), best(keys, CONTENT_KEYS)
+    role, content = find_best(keys, ROLE_KEYS), find_best(keys, CONTENT_KEYS)
     if not role or not content:
         return {}
     roles = list(dict.fromkeys(str(item.get(role)) for item in items))
     start = OPENAI if role == "role" else SHAREGPT
-    role_names = {key: best(roles, words) or start[key] for key, words in ROLES.items()}
+    role_names = {key: find_best(roles, words) or start[key] for key, words in ROLES.items()}
     return {"role_tag": role, "content_tag": content, **role_names}
 
 
-def _named(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
+def _guess_by_names(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     """Question and answer (or two answers, or a text) by the names that people use."""
     texts = [name for name in _names(rows) if _is_text(rows, name)]
     pair = _pick(texts, ("chosen", "rejected"))
     rest = [name for name in texts if name not in pair.values()]
-    asked = best(rest, COLUMNS["prompt"])
+    asked = find_best(rest, COLUMNS["prompt"])
     if len(pair) == 2 and asked:
-        columns = {"prompt": asked, **pair, **_context(rows, asked, *pair.values())}
+        columns = {"prompt": asked, **pair, **_pick_context(rows, asked, *pair.values())}
         yield _Guess("preference", columns, 0.85, "detect_preference")
-    answer = best(rest, COLUMNS["response"])
-    asked = best([name for name in rest if name != answer], COLUMNS["prompt"])
+    answer = find_best(rest, COLUMNS["response"])
+    asked = find_best([name for name in rest if name != answer], COLUMNS["prompt"])
     if asked and answer:
-        columns = {"prompt": asked, "response": answer, **_context(rows, asked, answer)}
+        columns = {"prompt": asked, "response": answer, **_pick_context(rows, asked, answer)}
         tag = _tag_column(rows, [n for n in _names(rows) if n not in {asked, answer}])
         if tag:
             yield _Guess("kto", {**columns, "kto_tag": tag}, 0.8, "detect_kto")
         yield _Guess("sft", columns, 0.9, "detect_columns")
-    text = best(texts, COLUMNS["text"])
+    text = find_best(texts, COLUMNS["text"])
     if text and not (asked and answer) and (len(texts) == 1 or not asked):
         yield _Guess("text", {"prompt": text}, 0.8, "detect_text")
 
 
-def _context(rows: list[dict[str, Any]], *taken: str) -> dict[str, str]:
+def _pick_context(rows: list[dict[str, Any]], *taken: str) -> dict[str, str]:
     """Further input, system text, history and tools, where columns have such names."""
     rest = [name for name in _names(rows) if name not in taken]
     columns = _pick(rest, ("query", "system", "history", "tools"))
@@ -319,7 +319,7 @@ def _context(rows: list[dict[str, Any]], *taken: str) -> dict[str, str]:
     return {key: name for key, name in columns.items() if key not in texts}
 
 
-def _by_place(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
+def _guess_by_place(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     """The first column of texts is the question, the longest of the others the answer."""
     texts = [name for name in _names(rows) if _is_text(rows, name)]
     if len(texts) == 1:
@@ -335,7 +335,7 @@ def _pick(names: list[str], keys: tuple[str, ...]) -> dict[str, str]:
     """Of these columns the best for each key, none for two."""
     columns: dict[str, str] = {}
     for key in keys:
-        name = best([each for each in names if each not in columns.values()], COLUMNS[key])
+        name = find_best([each for each in names if each not in columns.values()], COLUMNS[key])
         if name:
             columns[key] = name
     return columns
@@ -347,7 +347,7 @@ def _tag_column(rows: list[dict[str, Any]], names: list[str]) -> str:
     flags = [
         name for name in names if all(str(row.get(name)).strip().lower() in allowed for row in rows)
     ]
-    return best(flags, COLUMNS["kto_tag"])
+    return find_best(flags, COLUMNS["kto_tag"])
 
 
 def _is_text(rows: list[dict[str, Any]], name: str, share: float = ENOUGH) -> bool:
@@ -359,14 +359,14 @@ def _is_text(rows: list[dict[str, Any]], name: str, share: float = ENOUGH) -> bo
         return False
     if any(media.is_media(name, row.get(name)) for row in rows):
         return False
-    return plain(name) in SPOKEN or not all(map(bare.fullmatch, words))
+    return normalize_name(name) in SPOKEN or not all(map(bare.fullmatch, words))
 
 
 def _names(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(str(name) for row in rows for name in row))
 
 
-def _reasons(guess: _Guess, rows: list[dict[str, Any]]) -> Iterator[Problem]:
+def _explain_guess(guess: _Guess, rows: list[dict[str, Any]]) -> Iterator[Problem]:
     """Why this, and what is not used."""
     yield _reason(guess.why, **{**dict.fromkeys(NAMED, "-"), **guess.tags, **guess.columns})
     unused = [name for name in _names(rows) if name not in guess.columns.values()]
@@ -374,19 +374,19 @@ def _reasons(guess: _Guess, rows: list[dict[str, Any]]) -> Iterator[Problem]:
         yield _reason("detect_unused", columns=", ".join(unused)[:200])
 
 
-def _nothing(tried: list[_Trial], first: Sample) -> Iterator[Problem]:
+def _explain_failure(tried: list[_Trial], first: Sample) -> Iterator[Problem]:
     """Why no row fits: what is wrong with the rows under the surest layout whose columns are
     there, or that there is no such layout."""
     for trial in tried:
         judged = all(code.startswith("row_") for code in trial.refused)
         held = {"row_media", "row_placeholder"} & set(trial.refused)
         if held or (judged and trial.guess.kind not in {"text", "prompt"}):
-            yield from _unfit(trial, first)
+            yield from _explain_refusals(trial, first)
             return
     yield _reason("detect_nothing", columns=", ".join(_names(first.rows))[:200] or "-")
 
 
-def _unfit(trial: _Trial, first: Sample) -> Iterator[Problem]:
+def _explain_refusals(trial: _Trial, first: Sample) -> Iterator[Problem]:
     """Which of the rows do not fit, by reason."""
     for code, numbers in trial.refused.items():
         line = first.lines[numbers[0] - 1]

@@ -49,14 +49,14 @@ class Example:
         turns += [
             (name, each) for name in ("chosen", "rejected") if (each := getattr(conversation, name))
         ]
-        lines = [f"{who}: {_spoken(each)}" for who, each in turns]
+        lines = [f"{who}: {_message_text(each)}" for who, each in turns]
         lines += [conversation.text] if conversation.text else []
         lines += [f"kto_tag: {conversation.label}"] if conversation.label is not None else []
         lines += [notice.text() for notice in self.notices()]
         return "\n".join(lines)
 
 
-def _spoken(message: Message) -> str:
+def _message_text(message: Message) -> str:
     calls = message.get("tool_calls")
     return "\n".join(filter(None, [message["content"], values.dumps(calls) if calls else ""]))
 
@@ -65,7 +65,7 @@ def example(entry: Entry, first: Sample, stage: str) -> Example:
     """The first row under an entry as the stage would learn it."""
     row, place = first.rows[0], (first.file, first.lines[0])
     try:
-        return Example(row, detect.rendered(entry, row, stage, place), place=place)
+        return Example(row, detect.convert_row(entry, row, stage, place), place=place)
     except RowError as error:
         params: dict[str, str | int] = {"file": place[0], "line": place[1], "count": 1}
         return Example(row, problem=Problem(code=error.code, params=params))
@@ -113,7 +113,7 @@ def file_of(path: Path) -> Path:
     return there
 
 
-def proposed(path: Path) -> tuple[Proposal, Sample]:
+def propose_file(path: Path) -> tuple[Proposal, Sample]:
     """What the first rows of a file are, and these rows.
 
     Raises DataError: nothing can be read, or no layout fits.

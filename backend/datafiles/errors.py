@@ -7,12 +7,12 @@ from backend.contract.base.problems import DataError, Problem
 SHOWN = 200  # characters of a line that a message shows
 
 
-def wrong(code: str, file: Path, **params: str | int) -> DataError:
+def file_error(code: str, file: Path, **params: str | int) -> DataError:
     """The error `problem.<code>` of this file."""
     return DataError(Problem(code=code, params={"file": str(file), **params}))
 
 
-def shown(text: str) -> str:
+def excerpt(text: str) -> str:
     """A line of a file as a message shows it: escaped, cut to SHOWN characters."""
     line = "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text[: SHOWN + 1])
     return line if len(line) <= SHOWN else line[:SHOWN] + "…"

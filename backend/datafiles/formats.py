@@ -64,10 +64,12 @@ def reader(layout: Layout, *, strict: bool = False) -> Read:
 
     strict: turns out of order are refused, not mended.
     """
-    return partial(_plain if layout.kind == "text" else _chat, replace(layout, strict=strict))
+    return partial(
+        _read_plain if layout.kind == "text" else _read_chat, replace(layout, strict=strict)
+    )
 
 
-def _plain(layout: Layout, row: Row) -> Conversation:
+def _read_plain(layout: Layout, row: Row) -> Conversation:
     layout.refuse_media(row)
     value = _text(row, layout.columns["text"])
     if not value.strip():
@@ -76,17 +78,17 @@ def _plain(layout: Layout, row: Row) -> Conversation:
     return Conversation([], text=value)
 
 
-def _chat(layout: Layout, row: Row) -> Conversation:
+def _read_chat(layout: Layout, row: Row) -> Conversation:
     """A row with messages, as far as the stage wants them."""
     layout.refuse_media(row)
     columns = layout.columns
     open_ended = layout.wanted in {"pair", "prompt"}  # there the question may stand elsewhere
     if layout.kind == "alpaca" and not open_ended and columns["prompt"] not in row:
         raise RowError("row_missing_key")
-    asked = _listed(layout, row) if layout.kind in LISTS else _alpaca(columns, row)
-    tools = turns.tools(_value(row, columns["tools"]))
-    tools = tools or turns.tools(_value(row, columns.get(FUNCTIONS, "")))
-    read = {"pair": _preference, "prompt": _question}.get(layout.wanted, _answered)
+    asked = _read_list(layout, row) if layout.kind in LISTS else _read_alpaca(columns, row)
+    tools = turns.read_tools(_value(row, columns["tools"]))
+    tools = tools or turns.read_tools(_value(row, columns.get(FUNCTIONS, "")))
+    read = {"pair": _read_preference, "prompt": _read_question}.get(layout.wanted, _read_answered)
     conversation = read(layout, row, asked, tools)
     notes = [*conversation.notes, *layout.note_placeholders(row, conversation.messages)]
     if any(turns.is_older(row.get(name), layout.tags) for name in columns.values() if name):
@@ -94,20 +96,20 @@ def _chat(layout: Layout, row: Row) -> Conversation:
     return replace(conversation, notes=tuple(notes)) if notes else conversation
 
 
-def _answered(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+def _read_answered(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
     """A question with its answer, which may be judged."""
-    answer = _answer(layout, row, "response") if layout.kind == "alpaca" else []
-    messages, notes = _ordered(layout, [asked, answer])
+    answer = _read_answer(layout, row, "response") if layout.kind == "alpaca" else []
+    messages, notes = _order(layout, [asked, answer])
     turns.check_texts(messages)
-    label = _tag(_value(row, layout.columns["kto_tag"])) if layout.wanted == "label" else None
+    label = _read_tag(_value(row, layout.columns["kto_tag"])) if layout.wanted == "label" else None
     return Conversation(messages, tools, label=label, notes=notes)
 
 
-def _joined(layout: Layout, part: list[Message]) -> tuple[list[Message], Notes]:
+def _join(layout: Layout, part: list[Message]) -> tuple[list[Message], Notes]:
     return (part, ()) if layout.strict else ordering.join(part)
 
 
-def _ordered(
+def _order(
     layout: Layout, parts: list[list[Message]], open_end: bool = False
 ) -> tuple[list[Message], Notes]:
     """A conversation of these parts, each of which is joined by itself; and what was mended."""
@@ -117,60 +119,60 @@ def _ordered(
         return whole, ()
     if ordering.is_settled(whole, open_end=open_end):
         return whole, ()
-    joined = [_joined(layout, part) for part in parts]
+    joined = [_join(layout, part) for part in parts]
     messages = [message for part, _ in joined for message in part]
     settled, notes = ordering.settle(messages, open_end=open_end)
     return settled, tuple(dict.fromkeys([*(note for _, part in joined for note in part), *notes]))
 
 
-def _preference(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+def _read_preference(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
     """Chosen and rejected, which may repeat the question in front of the answer."""
     (chosen, chosen_notes), (rejected, rejected_notes) = (
-        _joined(layout, _answer(layout, row, key)) for key in PAIR
+        _join(layout, _read_answer(layout, row, key)) for key in PAIR
     )
     before = chosen[:-1]
-    if not turns.same(before, rejected[:-1]):
+    if not turns.are_same(before, rejected[:-1]):
         raise RowError("row_two_questions")
     if before:
         own = before[0]["role"] == "system"
         asked = [each for each in asked[:1] if each["role"] == "system" and not own] + before
-    sides = [_ordered(layout, [asked, side[-1:]]) for side in (chosen, rejected)]
+    sides = [_order(layout, [asked, side[-1:]]) for side in (chosen, rejected)]
     for messages, _ in sides:
         turns.check_texts(messages)
-    if turns.same(chosen[-1:], rejected[-1:]):
+    if turns.are_same(chosen[-1:], rejected[-1:]):
         raise RowError("row_same_answers")
     notes = tuple(dict.fromkeys([*chosen_notes, *rejected_notes, *sides[0][1]]))
     asked = sides[0][0][:-1]
     return Conversation(asked, tools, chosen=chosen[-1], rejected=rejected[-1], notes=notes)
 
 
-def _question(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+def _read_question(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
     """A question; the answer in the data, where there is one, is kept as a reference."""
     keys = (key for key in ("response", "chosen") if _value(row, layout.columns[key]))
     key = next(keys, None)
     answer: list[Message] = []
     if key and (not asked or asked[-1]["role"] != "assistant"):
-        answer = _answer(layout, row, key)
+        answer = _read_answer(layout, row, key)
         asked = asked if len(answer) == 1 else []
     last = [*asked, *answer][-1:]
     open_end = not last or last[0]["role"] != "assistant"
-    messages, notes = _ordered(layout, [asked, answer], open_end)
+    messages, notes = _order(layout, [asked, answer], open_end)
     turns.check_texts(messages, answered=False)
     return Conversation(messages, tools, notes=notes)
 
 
-def _alpaca(columns: Mapping[str, str], row: Row) -> list[Message]:
+def _read_alpaca(columns: Mapping[str, str], row: Row) -> list[Message]:
     """System text, history and question (which may be a list of messages itself)."""
     messages: list[Message] = []
     system = _text(row, columns["system"])
     if system:
         messages.append({"role": "system", "content": system})
-    for pair in _history(_value(row, columns["history"])):
+    for pair in _read_history(_value(row, columns["history"])):
         messages.append({"role": "user", "content": pair[0]})
         messages.append({"role": "assistant", "content": pair[1]})
     question = _value(row, columns["prompt"])
-    if turns.is_list(question):
-        return messages + turns.listed(question)
+    if turns.is_message_list(question):
+        return messages + turns.read_messages(question)
     parts = [_text(row, columns["prompt"]), _text(row, columns["query"])]
     written = "\n".join(part for part in parts if part)
     if columns["prompt"] in row:
@@ -178,32 +180,32 @@ def _alpaca(columns: Mapping[str, str], row: Row) -> list[Message]:
     return messages
 
 
-def _answer(layout: Layout, row: Row, key: str) -> list[Message]:
+def _read_answer(layout: Layout, row: Row, key: str) -> list[Message]:
     """The answer, after the messages that stand in front of it in a list of messages."""
     column = layout.columns[key]
     value = _value(row, column)
     if column not in row or value is None:
         raise RowError("row_without_answer", fatal=True)
     items = [value] if isinstance(value, dict) else value
-    if turns.is_list(items):
-        return turns.listed(items)
+    if turns.is_message_list(items):
+        return turns.read_messages(items)
     if isinstance(items, list) and layout.tags:
-        return [turns.message(item, layout.tags) for item in items]
-    return [{"role": "assistant", "content": turns.text(value)}]
+        return [turns.read_message(item, layout.tags) for item in items]
+    return [{"role": "assistant", "content": turns.read_text(value)}]
 
 
-def _listed(layout: Layout, row: Row) -> list[Message]:
+def _read_list(layout: Layout, row: Row) -> list[Message]:
     items = row.get(layout.columns["messages"])
     if not isinstance(items, list) or not items:
         raise RowError("row_wrong_type" if items is not None and items != [] else "row_no_messages")
-    messages = [turns.message(item, layout.tags) for item in items]
+    messages = [turns.read_message(item, layout.tags) for item in items]
     system = _text(row, layout.columns["system"])
     if system and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": system})
     return messages
 
 
-def _tag(value: Any) -> bool:
+def _read_tag(value: Any) -> bool:
     """Whether an answer is desirable: true or false, 1 or 0, also as text (CSV)."""
     word = str(value).strip().lower().removesuffix(".0")  # a table with gaps holds 1.0
     if word not in {"true", "false", "1", "0"}:
@@ -211,14 +213,14 @@ def _tag(value: Any) -> bool:
     return word in {"true", "1"}
 
 
-def _history(value: Any) -> list[tuple[str, str]]:
+def _read_history(value: Any) -> list[tuple[str, str]]:
     if value in (None, "", []):
         return []
     if not isinstance(value, list) or any(
         not isinstance(pair, list | tuple) or len(pair) != 2 for pair in value
     ):
         raise RowError("row_wrong_type")
-    return [(turns.text(question), turns.text(answer)) for question, answer in value]
+    return [(turns.read_text(question), turns.read_text(answer)) for question, answer in value]
 
 
 def _value(row: Row, column: str) -> Any:
@@ -227,4 +229,4 @@ def _value(row: Row, column: str) -> Any:
 
 def _text(row: Row, column: str) -> str:
     value = _value(row, column)
-    return "" if value is None else turns.text(value)
+    return "" if value is None else turns.read_text(value)

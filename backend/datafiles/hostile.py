@@ -11,7 +11,7 @@ from typing import Any
 from backend.contract.base import boundary
 from backend.contract.base.printed import binary_size
 from backend.contract.registry.dataset_info import SUFFIXES, kind
-from backend.datafiles.errors import wrong
+from backend.datafiles.errors import file_error
 
 SPECIAL = ("/proc", "/sys", "/dev")  # looks regular and may never end
 # Arrow's pickled types: old readers ran whatever was in them (CVE-2023-47248).
@@ -29,32 +29,32 @@ def refuse_special(path: Path) -> None:
     try:
         mode, real = path.stat().st_mode, path.resolve()
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
-        raise wrong("data_file_missing", path) from None
+        raise file_error("data_file_missing", path) from None
     except OSError as error:
-        raise wrong("file_unreadable", path, reason=error.strerror or str(error)) from None
+        raise file_error("file_unreadable", path, reason=error.strerror or str(error)) from None
     special = any(real.is_relative_to(root) for root in SPECIAL)
     if special or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise wrong("file_not_regular", path)
+        raise file_error("file_not_regular", path)
 
 
 def refuse_pointer(file: Path) -> None:
     """Raises DataError where a file is what Git leaves in the place of a large one, OSError."""
     with open(file, "rb", opener=boundary.open_file) as stream:
         if stream.read(len(POINTER)) == POINTER:
-            raise wrong("file_pointer", file)
+            raise file_error("file_pointer", file)
 
 
 def refuse_code(folder: Path) -> None:
     """Raises DataError where a folder brings a loading script: data is read here, never run."""
     script = next((each for each in sorted(folder.glob("*.py"))), None)
     if script is not None and not any(kind(each.name) in SUFFIXES for each in folder.iterdir()):
-        raise wrong("folder_with_script", folder, script=script.name)
+        raise file_error("folder_with_script", folder, script=script.name)
 
 
 def refuse_pickled(file: Path, schema: bytes) -> None:
     """Raises DataError where an Arrow schema (as bytes) names a pickled Python type."""
     if PICKLED in schema:
-        raise wrong("file_pickled", file)
+        raise file_error("file_pickled", file)
 
 
 def parquet_schema(metadata: Any) -> bytes:
@@ -83,7 +83,7 @@ def refuse_explosive(file: Path, rows: int, unpacked: int, limit: int) -> None:
     """
     size = file.stat().st_size
     if rows > size * ROWS_A_BYTE:
-        raise wrong("file_explodes", file, limit=binary_size(limit), ratio=RATIO)
+        raise file_error("file_explodes", file, limit=binary_size(limit), ratio=RATIO)
     refuse_dense(file, size, unpacked, limit)
 
 
@@ -91,4 +91,4 @@ def refuse_dense(file: Path, packed: int, unpacked: int, limit: int = MOST) -> N
     """Raises DataError where so many unpacked bytes come from so few packed ones that it must be
     a trap, or where they are more than `limit`."""
     if unpacked > limit or (unpacked > HONEST and unpacked > RATIO * max(1, packed)):
-        raise wrong("file_explodes", file, limit=binary_size(limit), ratio=RATIO)
+        raise file_error("file_explodes", file, limit=binary_size(limit), ratio=RATIO)

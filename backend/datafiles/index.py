@@ -66,7 +66,7 @@ def load(file: Path) -> Index:
     return fresh
 
 
-def needed(files: list[Path]) -> bool:
+def is_needed(files: list[Path]) -> bool:
     """Whether these files are large enough, and of a kind, to need an index."""
     return sum(file.stat().st_size for file in _texts(files)) > LARGE
 
@@ -74,7 +74,7 @@ def needed(files: list[Path]) -> bool:
 def ensure(files: list[Path]) -> None:
     """Start a child that indexes what of these files is not indexed yet, where they need it."""
     _children[:] = [child for child in _children if child.poll() is None]
-    if _children or not needed(files):
+    if _children or not is_needed(files):
         return
     missing = [file for file in _texts(files) if not load(file).done]
     if missing:
@@ -122,7 +122,7 @@ def _build(file: Path, path: Path, index: Index) -> Index:
 def _marks(file: Path) -> Iterator[Mark]:
     form = kind(file.name)
     if form in {".csv", ".tsv"}:
-        return (mark for mark, _, _ in tables.marked(Lines(file), form))
+        return (mark for mark, _, _ in tables.read_rows(Lines(file), form))
     if form != ".txt" and starts_array(file):
         return (mark for mark, _, _ in arrays.array_rows(file))
     return tables.line_marks(file)

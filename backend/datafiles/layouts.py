@@ -72,7 +72,7 @@ class Layout:
 
     def refuse_media(self, row: Row) -> None:
         """Raises RowError where a row holds pictures, videos or sounds: not learned yet."""
-        if media.present(row, self.media, self.columns.values()):
+        if media.has_media(row, self.media, self.columns.values()):
             raise RowError("row_media")
 
     def note_placeholders(self, row: Row, messages: list[Message]) -> tuple[str, ...]:
@@ -115,8 +115,8 @@ def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> La
     if kind in LISTS:
         return _list_layout(kind, entry, first, place, wanted)
     columns = dict.fromkeys(COLUMNS, "")
-    columns |= _alpaca_columns(first) if entry.columns is None else _known(entry.columns)
-    needed = [key for key in NEEDED[wanted] if not _implied(key, columns, first)]
+    columns |= _alpaca_columns(first) if entry.columns is None else _known_columns(entry.columns)
+    needed = [key for key in NEEDED[wanted] if not _is_implied(key, columns, first)]
     if wanted == "text" and entry.columns is None and columns["prompt"] not in first:
         raise _columns_error(place, first, "text")
     _require(needed, columns, first, place)
@@ -147,7 +147,7 @@ def _text_column(entry: Entry, first: Row, kind: str) -> str:
     return next(iter(first)) if len(first) == 1 else ""
 
 
-def _known(columns: Mapping[str, str]) -> dict[str, str]:
+def _known_columns(columns: Mapping[str, str]) -> dict[str, str]:
     return {key: name for key, name in columns.items() if key in COLUMNS}
 
 
@@ -155,22 +155,22 @@ def _alpaca_columns(first: Row) -> dict[str, str]:
     tag = next((name for name in TAGS if name in first), "")
     columns = {**ALPACA, **OPTIONAL, **PAIR, "kto_tag": tag}
     texts = [first.get(name) for name in ("prompt", "response", "completion", *PAIR)]
-    if any(turns.is_list(each if isinstance(each, list) else [each]) for each in texts):
+    if any(turns.is_message_list(each if isinstance(each, list) else [each]) for each in texts):
         columns[FUNCTIONS] = FUNCTIONS  # beside messages, which may call them
     if ALPACA["prompt"] in first:
         return columns
     for prompt, response in PAIRS:
         if prompt in first and response in first:
             return {**columns, "prompt": prompt, "query": "", "response": response}
-    if "prompt" in first or turns.is_list(first.get("chosen")):
+    if "prompt" in first or turns.is_message_list(first.get("chosen")):
         return {**columns, "prompt": "prompt", "query": ""}
     return columns
 
 
-def _implied(key: str, columns: Mapping[str, str], first: Row) -> bool:
+def _is_implied(key: str, columns: Mapping[str, str], first: Row) -> bool:
     """Whether the prompt stands within the chosen answer's list of messages."""
     chosen = first.get(columns["chosen"])
-    return key == "prompt" and turns.is_list(chosen) and len(chosen or ()) > 1
+    return key == "prompt" and turns.is_message_list(chosen) and len(chosen or ()) > 1
 
 
 def _require(
@@ -194,10 +194,10 @@ def _list_layout(
     if entry.columns is None:
         tag = next((name for name in TAGS if name in first), "")
         columns |= {**OPTIONAL, "history": "", FUNCTIONS: FUNCTIONS, **PAIR, "kto_tag": tag}
-    columns |= {**_known(named), "messages": column}
+    columns |= {**_known_columns(named), "messages": column}
     needed = [key for key in NEEDED[wanted] if key not in {"prompt", "response"}]
     _require(needed, columns, first, place)
-    return Layout(kind, wanted, columns, turns.tags(entry.tags, kind, first[column]))
+    return Layout(kind, wanted, columns, turns.find_role_names(entry.tags, kind, first[column]))
 
 
 def _columns_error(place: tuple[str, int], first: Row, needed: str) -> DataError:

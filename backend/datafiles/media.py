@@ -63,7 +63,7 @@ def columns(entry: Entry, read: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys([*named, *COLUMNS]) if name not in set(read))
 
 
-def present(row: Mapping[str, Any], names: Iterable[str], read: Collection[str]) -> bool:
+def has_media(row: Mapping[str, Any], names: Iterable[str], read: Collection[str]) -> bool:
     """Whether a row (or a message) has media in a column of these names, or in another one that
     is not `read` as something else."""
     if any(holds(row.get(name)) for name in names):
@@ -88,8 +88,8 @@ def is_media(name: str, value: Any) -> bool:
     if isinstance(value, list):
         return any(is_media(name, each) for each in value[:1])
     if isinstance(value, bytes):
-        return value.startswith(BYTES) or (bool(value) and _speaks(name))
-    if not isinstance(value, str) or not value or not _speaks(name):
+        return value.startswith(BYTES) or (bool(value) and _names_media(name))
+    if not isinstance(value, str) or not value or not _names_media(name):
         return False
     text = value.strip()
     return text.startswith(BASE64) or ("\n" not in text and bool(file_name.fullmatch(text)))
@@ -118,5 +118,5 @@ def find_placeholder(text: str, *, beside_media: bool) -> Placeholder:
 
 
 @lru_cache(4096)
-def _speaks(name: str) -> bool:
+def _names_media(name: str) -> bool:
     return bool(speaking_name.search(name))

@@ -7,7 +7,7 @@ from typing import Any
 
 from backend.contract.base import boundary
 from backend.datafiles import arrow_values
-from backend.datafiles.errors import wrong
+from backend.datafiles.errors import file_error
 from backend.datafiles.hostile import parquet_schema, refuse_pickled, refuse_pointer
 
 BATCH = 256
@@ -15,13 +15,13 @@ BATCH = 256
 
 def count(file: Path) -> int:
     """How many rows the file says it has."""
-    with _opened(file) as source:
+    with _open(file) as source:
         return int(source.metadata.num_rows)
 
 
 def extent(file: Path) -> tuple[int, int]:
     """How many rows and how many unpacked bytes the file says it has."""
-    with _opened(file) as source:
+    with _open(file) as source:
         groups = range(source.metadata.num_row_groups)
         size = sum(source.metadata.row_group(index).total_byte_size for index in groups)
         return int(source.metadata.num_rows), int(size)
@@ -29,14 +29,14 @@ def extent(file: Path) -> tuple[int, int]:
 
 def rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Every row with its number from 1."""
-    with _opened(file) as source:
+    with _open(file) as source:
         batches = source.iter_batches(batch_size=BATCH)
         yield from enumerate((row for batch in batches for row in arrow_values.rows(batch)), 1)
 
 
 def part(file: Path, start: int, wanted: int) -> Iterator[dict[str, Any]]:
     """Rows `start` (from 0) to `start + wanted`; row groups outside are not read."""
-    with _opened(file) as source:
+    with _open(file) as source:
         groups = []
         before = skipped = 0
         for index in range(source.metadata.num_row_groups):
@@ -51,7 +51,7 @@ def part(file: Path, start: int, wanted: int) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Any]:
+def _open(file: Path) -> Iterator[Any]:
     import pyarrow
     import pyarrow.parquet
 
@@ -65,4 +65,4 @@ def _opened(file: Path) -> Iterator[Any]:
             yield source
     except (pyarrow.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
-        raise wrong("parquet_broken", file, reason=reason) from None
+        raise file_error("parquet_broken", file, reason=reason) from None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from backend.datafiles import values
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import Layout
-from backend.datafiles.turns import Message, thought_of
+from backend.datafiles.turns import Message, find_thought
 
 FIRST = 5  # places that are named
 MOST = 500_000  # questions that are remembered: about 100 MB
@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 @dataclass
-class Seen:
+class Tally:
     """How many rows, and where the first of them stand."""
 
     count: int = 0
@@ -45,7 +45,7 @@ class Seen:
 
 
 @dataclass
-class Answer(Seen):
+class Answer(Tally):
     """Rows with one answer; `various`: not all of them ask what the first one did."""
 
     question: int = 0
@@ -57,7 +57,7 @@ class Remark:
     """`problem.<code>` with its parameters, and the rows that it is about."""
 
     code: str
-    seen: Seen
+    tally: Tally
     params: Mapping[str, str | int] = field(default_factory=dict)
 
 
@@ -65,15 +65,15 @@ class Survey:
     """Takes note of every row, and of the conversation that is read from it."""
 
     def __init__(self) -> None:
-        self._unread: dict[str, Seen] = {}
-        self._holding = Seen()  # rows with data in a column that is not read
+        self._unread: dict[str, Tally] = {}
+        self._holding = Tally()  # rows with data in a column that is not read
         self._usable = 0
-        self._labels = {True: Seen(), False: Seen()}
+        self._labels = {True: Tally(), False: Tally()}
         self._answers: dict[int, Answer] = {}
         self._answered = 0
-        self._alike = Seen()
+        self._alike = Tally()
         self._known: dict[int, object] = {}
-        self._against: dict[str, Seen] = {}
+        self._against: dict[str, Tally] = {}
 
     def row(self, place: Place, row: Mapping[str, Any], layout: Layout) -> None:
         """Note the columns that hold data and are not read."""
@@ -82,7 +82,7 @@ class Survey:
             self._holding.add(place)
         for name in unread:
             if name in self._unread or len(self._unread) < COLUMNS:
-                self._unread.setdefault(name, Seen()).add(place)
+                self._unread.setdefault(name, Tally()).add(place)
 
     def conversation(self, place: Place, conversation: Conversation) -> None:
         """Note what is asked and answered."""
@@ -103,19 +103,19 @@ class Survey:
     def remarks(self) -> Iterator[Remark]:
         """What is worth saying, each once."""
         if self._unread:
-            counted = [f"{name[:40]} ({seen.count:,})" for name, seen in self._unread.items()]
+            counted = [f"{name[:40]} ({tally.count:,})" for name, tally in self._unread.items()]
             yield Remark("columns_unread", self._holding, {"columns": ", ".join(counted)[:400]})
         for label, code in ((True, "labels_all_good"), (False, "labels_all_bad")):
             if self._labels[label].count and self._labels[label].count == self._usable:
                 yield Remark(code, self._labels[label])
-        most = max(self._answers.values(), key=lambda seen: seen.count, default=Answer())
+        most = max(self._answers.values(), key=lambda tally: tally.count, default=Answer())
         share = CONSTANT if self._answered >= FEW else 1.0
         if most.various and most.count >= max(LEAST, share * self._answered):
             yield Remark("answers_constant", most, {"rows": self._answered})
         if self._alike.count:
             yield Remark("pairs_alike", self._alike)
-        for code, seen in self._against.items():
-            yield Remark(code, seen, {"limit": MOST})
+        for code, tally in self._against.items():
+            yield Remark(code, tally, {"limit": MOST})
 
     def _answer(self, place: Place, question: int, answer_hash: int) -> None:
         self._answered += 1
@@ -136,13 +136,13 @@ class Survey:
         if question in self._known or len(self._known) < MOST:
             first = self._known.setdefault(question, value)
             if first != value:
-                self._against.setdefault(code, Seen()).add(place)
+                self._against.setdefault(code, Tally()).add(place)
 
 
 def _hash(message: Message) -> int:
     calls = message.get("tool_calls")
     more = values.dumps(calls, sort_keys=True, default=str) if calls else ""
-    return hash((message["role"], message["content"], thought_of(message), more))
+    return hash((message["role"], message["content"], find_thought(message), more))
 
 
 def _bare(message: Message) -> list[str]:

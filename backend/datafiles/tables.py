@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from backend.datafiles import separators
-from backend.datafiles.errors import shown, wrong
-from backend.datafiles.text import Lines, Mark, decoder, refused_value
+from backend.datafiles.errors import excerpt, file_error
+from backend.datafiles.text import Lines, Mark, decoder, refusal_error
 
 END = f"end {secrets.token_hex(16)}"
 
 Row = dict[str, Any]
-Marked = Iterator[tuple[Mark, int, Row]]
+MarkedRows = Iterator[tuple[Mark, int, Row]]
 
 
-def line_rows(lines: Lines) -> Marked:
+def line_rows(lines: Lines) -> MarkedRows:
     """The objects of a file with one JSON object a line; blank lines are passed over."""
     before = lines.mark
     for text in lines:
         body = text.strip(" \t\r\n")
         if body:
-            yield before, before.line, _object(lines.file, before.line, body)
+            yield before, before.line, _read_object(lines.file, before.line, body)
         before = lines.mark
 
 
@@ -38,7 +38,7 @@ def line_marks(file: Path) -> Iterator[Mark]:
         before = lines.mark
 
 
-def text_rows(lines: Lines) -> Marked:
+def text_rows(lines: Lines) -> MarkedRows:
     """Each line that is not blank as {"text": line}."""
     before = lines.mark
     for text in lines:
@@ -47,22 +47,22 @@ def text_rows(lines: Lines) -> Marked:
         before = lines.mark
 
 
-def csv_rows(lines: Lines) -> Marked:
+def csv_rows(lines: Lines) -> MarkedRows:
     """The rows of a CSV or TSV file whose first line names the columns; every value is text."""
     separator = separators.find(lines.file)
     header: list[str] = []
     if lines.mark.offset:
         start = Lines(lines.file, separator.header)
-        header = _header(lines.file, *next(_records(start, separator)))
+        header = _read_header(lines.file, *next(_records(start, separator)))
     else:
         lines.mark = separator.header
     for mark, cells in _records(lines, separator):
         if not header:
-            header = _header(lines.file, mark, cells)
+            header = _read_header(lines.file, mark, cells)
         elif len(cells) == len(header):
             yield mark, mark.line, dict(zip(header, cells, strict=True))
         else:
-            raise wrong(
+            raise file_error(
                 "csv_cells",
                 lines.file,
                 line=mark.line,
@@ -72,7 +72,7 @@ def csv_rows(lines: Lines) -> Marked:
             )
 
 
-def marked(lines: Lines, form: str) -> Marked:
+def read_rows(lines: Lines, form: str) -> MarkedRows:
     """The rows of a file of this kind (".csv", ".jsonl", ...) from its mark on."""
     if form in {".csv", ".tsv"}:
         return csv_rows(lines)
@@ -91,8 +91,8 @@ def _records(lines: Lines, separator: separators.Separator) -> Iterator[tuple[Ma
             before = lines.mark
     except csv.Error as error:
         if str(error).startswith("new-line character"):
-            raise wrong("csv_line_ends", lines.file, line=before.line) from None
-        raise wrong("csv_broken", lines.file, line=before.line, reason=str(error)) from None
+            raise file_error("csv_line_ends", lines.file, line=before.line) from None
+        raise file_error("csv_broken", lines.file, line=before.line, reason=str(error)) from None
 
 
 def _is_end(cells: list[str]) -> bool:
@@ -106,38 +106,38 @@ def _is_end(cells: list[str]) -> bool:
     return cells == [END]
 
 
-def _header(file: Path, mark: Mark, cells: list[str]) -> list[str]:
+def _read_header(file: Path, mark: Mark, cells: list[str]) -> list[str]:
     """The names of the columns; those without one are numbered. Raises DataError for a name that
     is there twice: one of the two columns would be lost unseen."""
     names = [cell.strip() or f"Unnamed: {at}" for at, cell in enumerate(cells)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise wrong("csv_column_twice", file, line=mark.line, column=shown(twice))
+        raise file_error("csv_column_twice", file, line=mark.line, column=excerpt(twice))
     return names
 
 
-def _object(file: Path, number: int, text: str) -> Row:
+def _read_object(file: Path, number: int, text: str) -> Row:
     try:
         row = decoder.decode(text)
     except json.JSONDecodeError as error:
         if number == 1 and text in {"{", "["}:
-            raise wrong("file_one_object", file) from None
-        raise wrong(
+            raise file_error("file_one_object", file) from None
+        raise file_error(
             "data_bad_json",
             file,
             line=number,
             column=error.pos + 1,
             reason=error.msg,
-            text=shown(text),
+            text=excerpt(text),
         ) from None
     except (ValueError, RecursionError) as error:  # digits without end; nesting without end
-        known = refused_value(error, file, number)
+        known = refusal_error(error, file, number)
         if known is not None:
             raise known from None
         reason = "nested too deeply" if isinstance(error, RecursionError) else "a number too long"
-        raise wrong(
-            "data_bad_json", file, line=number, column=1, reason=reason, text=shown(text)
+        raise file_error(
+            "data_bad_json", file, line=number, column=1, reason=reason, text=excerpt(text)
         ) from None
     if not isinstance(row, dict):
-        raise wrong("row_no_object", file, line=number, text=shown(text))
+        raise file_error("row_no_object", file, line=number, text=excerpt(text))
     return row

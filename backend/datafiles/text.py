@@ -10,8 +10,8 @@ from typing import Any
 
 from backend.contract.base.problems import DataError
 from backend.datafiles import values
-from backend.datafiles.compressed import Watch, opened
-from backend.datafiles.errors import shown, wrong
+from backend.datafiles.compressed import Watch, open_unpacked
+from backend.datafiles.errors import excerpt, file_error
 from backend.datafiles.hostile import refuse_pointer
 
 HEAD = 4096
@@ -42,26 +42,28 @@ def refuse_foreign(file: Path) -> None:
     """Raises DataError where the content is plainly no text, a web page, UTF-16, or a pointer of
     Git LFS."""
     refuse_pointer(file)
-    with opened(file) as stream:
+    with open_unpacked(file) as stream:
         head = stream.read(HEAD)
     for start, name in FOREIGN:
         if head.startswith(start):
-            raise wrong("file_foreign", file, kind=name)
+            raise file_error("file_foreign", file, kind=name)
     for start, name in WIDE:
         if head.startswith(start):
-            raise wrong("file_other_encoding", file, offset=0, encoding=name)
+            raise file_error("file_other_encoding", file, offset=0, encoding=name)
     if head.lstrip().lower().startswith(MARKUP):
-        raise wrong("file_foreign", file, kind="HTML / XML")
+        raise file_error("file_foreign", file, kind="HTML / XML")
     if b"\0" in head:
         halves = max(head[1::2].count(0), head[::2].count(0))
         if halves * 3 > len(head):  # most second bytes of UTF-16 are zero
-            raise wrong("file_other_encoding", file, offset=head.index(b"\0"), encoding="UTF-16")
-        raise wrong("file_foreign", file, kind="BINARY")
+            raise file_error(
+                "file_other_encoding", file, offset=head.index(b"\0"), encoding="UTF-16"
+            )
+        raise file_error("file_foreign", file, kind="BINARY")
 
 
 def starts_array(file: Path) -> bool:
     """Whether the first mark that is no blank is `[` (a file of blanks only: no)."""
-    with opened(file) as stream:
+    with open_unpacked(file) as stream:
         first = stream.read(len(BOM))
         rest = b"" if first == BOM else first
         while not rest.strip():
@@ -93,11 +95,11 @@ class Lines:
 
     def raw(self) -> Iterator[bytes]:
         """Each line as bytes. Raises DataError for a line without end."""
-        with opened(self.file, self.mark.offset, self._watch) as stream:
+        with open_unpacked(self.file, self.mark.offset, self._watch) as stream:
             while raw := stream.readline(MAX_LINE):
                 if len(raw) == MAX_LINE:
                     limit = MAX_LINE // 1024**2
-                    raise wrong("line_too_long", self.file, line=self.mark.line, limit=limit)
+                    raise file_error("line_too_long", self.file, line=self.mark.line, limit=limit)
                 self.mark = Mark(self.mark.offset + len(raw), self.mark.line + 1)
                 yield raw
 
@@ -118,10 +120,10 @@ def not_utf8(file: Path, raw: bytes, offset: int, at: int) -> DataError:
     try:
         guess = raw.decode("gb18030")
     except UnicodeDecodeError:
-        return wrong("data_not_utf8", file, **place)
+        return file_error("data_not_utf8", file, **place)
     if any("\u4e00" <= mark <= "\u9fff" for mark in guess):
-        return wrong("file_other_encoding", file, encoding="GBK", **place)
-    return wrong("data_not_utf8", file, **place)
+        return file_error("file_other_encoding", file, encoding="GBK", **place)
+    return file_error("data_not_utf8", file, **place)
 
 
 class NotANumber(ValueError):
@@ -158,10 +160,10 @@ decoder = json.JSONDecoder(
 )
 
 
-def refused_value(error: Exception, file: Path, line: int) -> DataError | None:
+def refusal_error(error: Exception, file: Path, line: int) -> DataError | None:
     """The error for what `decoder` refuses in valid JSON; None for any other."""
     if isinstance(error, NotANumber):
-        return wrong("data_nan", file, line=line, value=str(error))
+        return file_error("data_nan", file, line=line, value=str(error))
     if isinstance(error, DuplicateKey):
-        return wrong("data_duplicate_key", file, line=line, key=shown(str(error)))
+        return file_error("data_duplicate_key", file, line=line, key=excerpt(str(error)))
     return None

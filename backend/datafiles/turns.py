@@ -67,7 +67,7 @@ class RowError(ValueError):
         super().__init__(code)
 
 
-def tags(named: Mapping[str, str] | None, kind: str, items: Any) -> dict[str, str]:
+def find_role_names(named: Mapping[str, str] | None, kind: str, items: Any) -> dict[str, str]:
     """The names of keys and roles: the entry's, else those that the first row's messages use."""
     if named is not None:
         start = OPENAI if kind == "openai" else SHAREGPT
@@ -81,7 +81,7 @@ def tags(named: Mapping[str, str] | None, kind: str, items: Any) -> dict[str, st
     return dict(OPENAI if kind == "openai" else SHAREGPT)
 
 
-def message(item: Any, names: Mapping[str, str]) -> Message:
+def read_message(item: Any, names: Mapping[str, str]) -> Message:
     """One message of a list in the internal shape. Raises RowError.
 
     Its further fields stay as they are, for templates that read them; null is as if not there,
@@ -89,28 +89,35 @@ def message(item: Any, names: Mapping[str, str]) -> Message:
     """
     if not isinstance(item, dict):
         raise RowError("row_wrong_type")
-    role = _role(item.get(names["role_tag"]), names)
+    role = _find_role(item.get(names["role_tag"]), names)
     older = _older_call(item, role)
     content, calls = item.get(names["content_tag"]), item.get("tool_calls") or older
     if content is None and role in {"assistant", "tool"}:
         content = ""
     if role == "call":
-        message: Message = {"role": "assistant", "content": "", "tool_calls": _calls(content)}
+        message: Message = {"role": "assistant", "content": "", "tool_calls": _read_calls(content)}
     elif calls:
-        message = {"role": "assistant", "content": text(content), "tool_calls": _calls(calls)}
+        message = {
+            "role": "assistant",
+            "content": read_text(content),
+            "tool_calls": _read_calls(calls),
+        }
     elif role == "system" and content is None:
         message = {"role": role, "content": None}
     else:
-        message = {"role": role, "content": _result(content) if role == "tool" else text(content)}
-    if not (_learned(item.get("train")) and _learned(item.get("weight"))):
+        message = {
+            "role": role,
+            "content": _result_text(content) if role == "tool" else read_text(content),
+        }
+    if not (_is_learned(item.get("train")) and _is_learned(item.get("weight"))):
         message["train"] = False
-    if media.present(item, media.COLUMNS, OWN):
+    if media.has_media(item, media.COLUMNS, OWN):
         raise RowError("row_media")
     own = OWN | {names["role_tag"], names["content_tag"]}
     if role == "assistant" and not item.get("tool_calls"):
         own |= {"function_call"}
     more = {key: value for key, value in item.items() if key not in own and value is not None}
-    more |= {name: text(more[name]) for name in THOUGHTS if name in more}
+    more |= {name: read_text(more[name]) for name in THOUGHTS if name in more}
     return {**more, **message}
 
 
@@ -131,13 +138,13 @@ def _has_older(item: Mapping[str, Any], names: Mapping[str, str]) -> bool:
     if item.get(key) == "function":
         return names.get("function_tag") != "function"
     try:
-        role = _role(item.get(key), names) if names else role_of(item)
+        role = _find_role(item.get(key), names) if names else role_of(item)
     except RowError:
         role = role_of(item)
     return bool(_older_call(item, role))
 
 
-def _learned(value: Any) -> bool:
+def _is_learned(value: Any) -> bool:
     """What `train` or `weight` of a message says: true or false, 1 or 0, also as text."""
     word = str(True if value is None else value).strip().lower().removesuffix(".0")
     if word not in {"true", "false", "1", "0"}:
@@ -145,65 +152,65 @@ def _learned(value: Any) -> bool:
     return word in {"true", "1"}
 
 
-def thought_of(message: Mapping[str, Any]) -> str:
+def find_thought(message: Mapping[str, Any]) -> str:
     """The thought of a message that stands beside its content; "" where there is none."""
     thoughts = (message.get(name) for name in THOUGHTS)
     return next((text for text in thoughts if isinstance(text, str) and text.strip()), "")
 
 
-def same(left: list[Message], right: list[Message]) -> bool:
+def are_same(left: list[Message], right: list[Message]) -> bool:
     """Whether two lists of messages say the same, whatever else stands in them (ids, say).
 
     Numbers in calls are the same where their digits are, which is what is learned.
     """
-    return [_said(message) for message in left] == [_said(message) for message in right]
+    return [_comparable(message) for message in left] == [_comparable(message) for message in right]
 
 
-def _said(message: Message) -> list[Any]:
+def _comparable(message: Message) -> list[Any]:
     calls = [call["function"] for call in message.get("tool_calls") or []]
     written = values.dumps(calls, sort_keys=True, default=str)
     return [message["role"], message["content"], written, *(message.get(name) for name in THOUGHTS)]
 
 
-def text(value: Any) -> str:
+def read_text(value: Any) -> str:
     """A value as text (values.text_of), or the texts of content parts joined.
 
     Raises RowError where it is something else.
     """
     if isinstance(value, list):
-        return "".join(map(_part, value))
+        return "".join(map(_part_text, value))
     written = values.text_of(value)
     if written is None:
         raise RowError("row_wrong_type")
     return written
 
 
-def _part(part: Any) -> str:
+def _part_text(part: Any) -> str:
     """The text of a content part. Raises RowError: a picture or another medium, no part at all."""
     if not isinstance(part, dict):
         raise RowError("row_wrong_type")
     kind = part.get("type", "text" if "text" in part else "")
     if kind == "text":
-        return text(part.get("text"))
+        return read_text(part.get("text"))
     raise RowError("row_media" if kind in MEDIA else "row_bad_part")
 
 
-def _result(value: Any) -> str:
+def _result_text(value: Any) -> str:
     """What a tool gave back: a text or its parts; any other value is written as JSON."""
     items = value if isinstance(value, list) else [value]
     parts = all(isinstance(item, dict) and item.get("type") in PARTS for item in items)
     structured = isinstance(value, dict) or (isinstance(value, list) and not parts)
-    return values.dumps(value, default=str) if structured else text(value)
+    return values.dumps(value, default=str) if structured else read_text(value)
 
 
-def tools(value: Any) -> list[dict[str, Any]] | None:
+def read_tools(value: Any) -> list[dict[str, Any]] | None:
     """Tools as a list of OpenAI's {type: function, function: {...}}; JSON text is read."""
     if isinstance(value, str) and value.strip():
-        value = _json(value)
+        value = _parse_json(value)
     if value in (None, "", []):
         return None
     if isinstance(value, list):
-        value = [_json(tool) if isinstance(tool, str) else tool for tool in value]
+        value = [_parse_json(tool) if isinstance(tool, str) else tool for tool in value]
     if not isinstance(value, list) or any(not isinstance(tool, dict) for tool in value):
         raise RowError("row_bad_tools")
     wrapped = [
@@ -239,21 +246,21 @@ def check_characters(written: str) -> None:
         raise RowError("row_bad_text")
 
 
-def is_list(value: Any) -> bool:
+def is_message_list(value: Any) -> bool:
     """Whether a value is a list of messages, with any names of their keys."""
     return bool(value) and isinstance(value, list) and any(_role_key(item) for item in value)
 
 
-def listed(items: list[Any]) -> list[Message]:
+def read_messages(items: list[Any]) -> list[Message]:
     """Messages whose keys and roles are named as in sharegpt or openai. Raises RowError."""
-    return [message(item, SHAREGPT if _role_key(item) == "from" else OPENAI) for item in items]
+    return [read_message(item, SHAREGPT if _role_key(item) == "from" else OPENAI) for item in items]
 
 
 def role_of(item: Any) -> str:
     """Who speaks in a message, by the names of sharegpt or openai; "" where it is none."""
     key = _role_key(item)
     try:
-        return _role(item[key], SHAREGPT if key == "from" else OPENAI) if key else ""
+        return _find_role(item[key], SHAREGPT if key == "from" else OPENAI) if key else ""
     except RowError:
         return ""
 
@@ -263,7 +270,7 @@ def _role_key(item: Any) -> str:
     return next((key for key in ("role", "from") if isinstance(item, dict) and key in item), "")
 
 
-def _role(name: Any, names: Mapping[str, str]) -> str:
+def _find_role(name: Any, names: Mapping[str, str]) -> str:
     if not isinstance(name, str):
         raise RowError("row_wrong_type")
     for tag, role in ROLES.items():
@@ -277,28 +284,28 @@ def _role(name: Any, names: Mapping[str, str]) -> str:
     raise RowError("row_unknown_role")
 
 
-def _calls(value: Any) -> list[dict[str, Any]]:
+def _read_calls(value: Any) -> list[dict[str, Any]]:
     """Tool calls as OpenAI's, their arguments as objects where they are such."""
     if isinstance(value, str):
-        value = _json(value)
+        value = _parse_json(value)
     items = value if isinstance(value, list) else [value]
-    return [_call(item) for item in items]
+    return [_read_call(item) for item in items]
 
 
-def _call(item: Any) -> dict[str, Any]:
+def _read_call(item: Any) -> dict[str, Any]:
     function = item.get("function", item) if isinstance(item, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise RowError("row_bad_tools")
     arguments: Any = next((function[key] for key in ARGUMENTS if function.get(key)), {})
     if isinstance(arguments, str):
-        arguments = _json(arguments) or {}
+        arguments = _parse_json(arguments) or {}
     if not isinstance(arguments, dict):
         raise RowError("row_bad_tools")
     call = {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
     return call if item.get("id") is None else {"id": item["id"], **call}
 
 
-def _json(value: str) -> Any:
+def _parse_json(value: str) -> Any:
     """JSON text as the rows of a file are read: numbers keep their digits, NaN is none, no key is
     there twice. Raises RowError."""
     try:

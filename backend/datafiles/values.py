@@ -63,15 +63,15 @@ def dumps(value: Any, **how: Any) -> str:
 
     `how`: further arguments of json.dumps. Raises as json.dumps does.
     """
-    text = json.dumps(_marked(value), ensure_ascii=False, **how)
+    text = json.dumps(_mark_numbers(value), ensure_ascii=False, **how)
     return marked_number.sub(r"\1", text) if MARK in text else text
 
 
-def _marked(value: Any) -> Any:
+def _mark_numbers(value: Any) -> Any:
     if isinstance(value, Number):
         return f"{MARK}{value.text}"
     if isinstance(value, dict):
-        return {key: _marked(each) for key, each in value.items()}
+        return {key: _mark_numbers(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_marked(each) for each in value]
+        return [_mark_numbers(each) for each in value]
     return value

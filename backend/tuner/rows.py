@@ -94,7 +94,7 @@ def _enter(name: str, field: str, dataset_dir: Value, stage: str) -> str:
     unread = _reading_error(first, {}, stage)
     if unread is None:
         return name
-    proposal, _ = entering.proposed(Path(name))
+    proposal, _ = entering.propose_file(Path(name))
     if _reading_error(first, proposal.entry, stage):
         raise unread
     columns = ", ".join(map(str, first.rows[0]))[:200]

@@ -76,7 +76,7 @@ def test_each_class_is_counted_and_reading_goes_on(
     assert found(report) == {code: (level, 2, [2, 4])}
     assert (report.rows, report.usable, report.good, report.complete) == (5, 3, False, True)
     for lang in ("en", "zh"):
-        assert all(one.told().text(lang) for one in report.findings.values())
+        assert all(one.to_problem().text(lang) for one in report.findings.values())
 
 
 @pytest.mark.parametrize(("row", "code", "level"), BAD)
@@ -217,7 +217,7 @@ def test_every_prefix_ends_in_rows_or_a_named_problem(tmp_path: Path) -> None:
             report = judged(tmp_path, whole[:size], name)
             cut_between_rows = name == "a.jsonl" and report.usable == report.rows > 0
             assert report.good == cut_between_rows, size
-            assert all(one.told().text() for one in report.findings.values())
+            assert all(one.to_problem().text() for one in report.findings.values())
 
 
 def test_progress_grows_to_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

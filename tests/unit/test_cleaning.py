@@ -22,7 +22,7 @@ from backend.cleaning import normalize, output, patterns
 from backend.cleaning.duplicates import Index, signature
 from backend.cleaning.rows import Item, Rows
 from backend.cleaning.run import Job, clean, split
-from backend.cleaning.steps import Asked
+from backend.cleaning.steps import CleaningOptions
 from backend.contract.base.problems import DataError, DiskFullError, TuneboardError, UsageError
 from backend.contract.registry import dataset_info, registry
 
@@ -68,7 +68,7 @@ def ids(name: str) -> list[int]:
 
 
 def cleaned(name: str = "s", **asked: Any) -> dict[str, Any]:
-    return clean(Job(name, overwrite=True), "new", Asked(**asked)).to_json()
+    return clean(Job(name, overwrite=True), "new", CleaningOptions(**asked)).to_json()
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -202,9 +202,9 @@ def test_rows_without_readable_columns_can_be_cleaned_but_not_measured(data: Pat
     ],
 )
 def test_tidy(before: str, after: str) -> None:
-    assert normalize.text(before) == after
-    assert normalize.tidied({" k ": [before, 1, None]}) == {" k ": [after, 1, None]}
-    assert normalize.text(after) == after
+    assert normalize.normalize_text(before) == after
+    assert normalize.normalize({" k ": [before, 1, None]}) == {" k ": [after, 1, None]}
+    assert normalize.normalize_text(after) == after
 
 
 def test_tidied_rows_are_counted_and_stay(data: Path) -> None:
@@ -359,7 +359,7 @@ def test_names_are_refused_before_anything_is_read(
     registry.register("gone", {"file_name": "gone.jsonl"}, "data")
     before = everything(data)
     with pytest.raises(DataError) as caught:
-        clean(job, into, Asked(exact=True))
+        clean(job, into, CleaningOptions(exact=True))
     assert code in {caught.value.problems[0].code, None}
     assert everything(data) == before
 
@@ -446,7 +446,7 @@ def test_somebody_else_s_set_of_the_same_name_is_not_replaced(
 
     monkeypatch.setattr(output, "publish", late)
     with pytest.raises(DataError) as caught:
-        clean(Job("s"), "new", Asked(exact=True))
+        clean(Job("s"), "new", CleaningOptions(exact=True))
     assert caught.value.problems[0].code == "dataset_taken"
     assert json.loads((data / "dataset_info.json").read_text())["new"] == {"file_name": "s.jsonl"}
     assert not (data / "new").exists()

@@ -132,8 +132,8 @@ def _all_ways(home: Path, name: str, content: bytes, stage: str) -> None:
     report = told(lambda: check(Entry(name="x", path=path), Checking(stage)))
     assert report is not None
     for finding in report.findings.values():
-        assert finding.told().text("en")
-        assert finding.told().text("zh")
+        assert finding.to_problem().text("en")
+        assert finding.to_problem().text("zh")
     assert json.dumps(report.to_json())
     assert report.usable <= report.rows
     assert report.good <= (report.usable == report.rows > 0)

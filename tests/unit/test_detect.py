@@ -113,7 +113,7 @@ def test_a_proposal_can_be_learned_from(
     row: dict[str, Any], kind: str, columns: dict[str, str]
 ) -> None:
     found = proposed(row, row)
-    made = detect.rendered(found.entry, row, found.stage)
+    made = detect.convert_row(found.entry, row, found.stage)
     assert made.messages or made.text or made.chosen
     if kind not in {"text", "prompt"}:
         assert made.answer is not None
@@ -183,7 +183,7 @@ def test_a_sample_ends_at_a_broken_line_and_a_first_one_is_an_error(tmp_path: Pa
 def test_an_example_is_rendered_or_says_why_not(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"q": "ask", "a": "say"}))
-    found, first = entering.proposed(path)
+    found, first = entering.propose_file(path)
     assert entering.example(found.entry, first, "sft").text() == "user: ask\nassistant: say"
     wrong = entering.example({"columns": {"prompt": "x", "response": "a"}}, first, "sft")
     assert wrong.problem is not None

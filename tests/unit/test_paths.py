@@ -197,10 +197,10 @@ def test_a_file_is_brought_in_from_the_current_folder(folders: Fixture) -> None:
     here, home = folders
     put(home / "data" / REGISTRY)
     put(here / "mine.jsonl", '{"instruction": "a", "output": "b"}\n')
-    assert entering.proposed(Path("mine.jsonl"))[0].kind == "sft"
+    assert entering.propose_file(Path("mine.jsonl"))[0].kind == "sft"
     assert entering.place(Path("mine.jsonl"), "data") == str(here / "mine.jsonl")
     with pytest.raises(DataError) as error:
-        entering.proposed(Path("gone.jsonl"))
+        entering.propose_file(Path("gone.jsonl"))
     assert f"{here / 'gone.jsonl'}, {home / 'gone.jsonl'}" in str(error.value)
 
 

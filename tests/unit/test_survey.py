@@ -11,8 +11,8 @@ from backend.__main__ import main
 from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import survey
 from backend.datafiles.check import Checking, check
-from backend.datafiles.detect import rendered
-from backend.datafiles.entering import proposed
+from backend.datafiles.detect import convert_row
+from backend.datafiles.entering import propose_file
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -115,10 +115,10 @@ def test_a_preference_of_older_calls_is_one_with_its_functions(home: Path) -> No
     answer, though calls are learned with the digits of the row."""
     row = {"prompt": Q, "chosen": CALLS[0], "rejected": CALLS[1], "functions": [ADD]}
     write(home / "y.jsonl", [row])
-    proposal, first = proposed(home / "y.jsonl")
+    proposal, first = propose_file(home / "y.jsonl")
     assert (proposal.kind, proposal.entry["ranking"]) == ("preference", True)
     assert proposal.entry["columns"]["tools"] == "functions"
-    conversation = rendered(proposal.entry, first.rows[0], "dpo")
+    conversation = convert_row(proposal.entry, first.rows[0], "dpo")
     assert conversation.tools == [{"type": "function", "function": ADD}]
     for entry in ({}, proposal.entry):
         found = findings(judge(home, [row], **entry))

@@ -57,7 +57,7 @@ def learned(path: Path) -> Conversation:
     """The first row as the usual stage for such data learns it, under the proposed entry."""
     sample = samples.sample(path)
     proposal = detect.propose(sample)
-    return detect.rendered(proposal.entry, sample.rows[0], proposal.stage)
+    return detect.convert_row(proposal.entry, sample.rows[0], proposal.stage)
 
 
 def said(path: Path) -> list[str]:
@@ -118,7 +118,7 @@ def test_every_stage_and_layout_reads_numbers() -> None:
         ("pt", {"text": 7}, ["7"]),
     ]  # fmt: skip
     for stage, row, texts in rows:
-        one = detect.rendered({}, row, stage)
+        one = detect.convert_row({}, row, stage)
         found = [*one.messages, *filter(None, (one.chosen, one.rejected))]
         assert [each["content"] for each in found] + ([one.text] if one.text else []) == texts, row
     assert len(rows) == 9
@@ -241,7 +241,9 @@ def test_numbers_keep_their_digits_on_their_way_through_json() -> None:
 def test_a_tools_result_that_is_an_object_is_written_as_json() -> None:
     result = {"celsius": 20, "wind": None}
     row = {"messages": [MESSAGES[0], MESSAGES[1], {"role": "tool", "content": result}, MESSAGES[4]]}
-    assert detect.rendered({}, row, "sft").messages[2]["content"] == '{"celsius": 20, "wind": null}'
+    assert (
+        detect.convert_row({}, row, "sft").messages[2]["content"] == '{"celsius": 20, "wind": null}'
+    )
 
 
 MEDIA: list[tuple[dict[str, Any], bool]] = [

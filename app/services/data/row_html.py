@@ -13,7 +13,7 @@ from typing import Any
 from app.i18n import t
 from backend.datafiles import values
 from backend.datafiles.formats import Conversation
-from backend.datafiles.turns import thought_of
+from backend.datafiles.turns import find_thought
 
 LINE_END = "&#10;"
 MOST = 3000  # tokens of a side that are drawn
@@ -149,7 +149,7 @@ def _thought(text: str, lang: str) -> str:
 
 def _bubble(message: Message, lang: str) -> str:
     role = str(message["role"])
-    beside = thought_of(message)
+    beside = find_thought(message)
     parts = [_thought(beside, lang)] if beside else []
     content = str(message["content"])
     at = 0

@@ -28,8 +28,8 @@ from backend.contract.base.problems import DataError, DiskFullError, Problem
 from backend.contract.registry import registry
 from backend.contract.registry.dataset_info import PACKED, kind
 from backend.datafiles import hostile
-from backend.datafiles.compressed import unpacked
-from backend.datafiles.errors import wrong
+from backend.datafiles.compressed import unpack
+from backend.datafiles.errors import file_error
 from backend.datafiles.text import refuse_foreign
 
 CHUNK = 1024 * 1024  # bytes
@@ -124,9 +124,9 @@ def _sources(source: Path, inside: Path | None) -> list[tuple[Path, int]]:
     """The files to copy with their sizes in bytes. Raises DataError."""
     lowered = source.name.lower()
     if lowered.endswith((*ARCHIVES, *(f".tar{packing}" for packing in PACKED))):
-        raise wrong("file_archive", source)
+        raise file_error("file_archive", source)
     if inside is not None and not (source.is_relative_to(inside) and source.resolve() == source):
-        raise wrong("data_file_missing", source)
+        raise file_error("data_file_missing", source)
     return [(each, each.stat().st_size) for each in datafiles.files(source)]
 
 
@@ -144,7 +144,7 @@ class _Copy:
         """So many more bytes of a file; `read` are those of the packed file so far."""
         self.written += written
         if self.written > self.limit:
-            raise wrong("upload_too_large", file, limit=binary_size(self.limit))
+            raise file_error("upload_too_large", file, limit=binary_size(self.limit))
         if self.progress:
             self.progress(min(1.0, (self.read + read) / max(1, self.total)))
 
@@ -155,7 +155,7 @@ def _bring(source: Path, part: Path, inside: Path | None, room: _Copy) -> tuple[
     target, digest = part / stem, hashlib.sha256()
     with _opened(source, inside) as raw, target.open("xb") as out:
         size = os.fstat(raw.fileno()).st_size
-        with unpacked(source, raw) as content:
+        with unpack(source, raw) as content:
             while chunk := content.read(CHUNK):
                 room.add(source, len(chunk), raw.tell())
                 digest.update(chunk)
@@ -194,11 +194,11 @@ def _opened(file: Path, inside: Path | None) -> Iterator[BinaryIO]:
         handle = boundary.open_own(file) if inside is None else boundary.open_below(inside, file)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise wrong("file_link", file) from None
+            raise file_error("file_link", file) from None
         raise
     with os.fdopen(handle, "rb") as stream:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise wrong("file_not_regular", file)
+            raise file_error("file_not_regular", file)
         yield stream
 
 
@@ -245,7 +245,9 @@ def _refuse_full(target: Path, needed: int) -> None:
 def _failed(target: Path, error: OSError) -> DataError | DiskFullError:
     if error.errno in FULL:
         return DiskFullError(Problem(code="disk_full_data", params={"path": str(target)}))
-    return wrong("file_unreadable", Path(error.filename or target), reason=error.strerror or "")
+    return file_error(
+        "file_unreadable", Path(error.filename or target), reason=error.strerror or ""
+    )
 
 
 def _drop_if_empty(target: Path) -> None:
