@@ -57,7 +57,7 @@ def run(values: Arguments, folder: Path) -> None:
     template = templates.load(values, tokenizer)
     resolved = values.replace(template=template.name)
     report.phase("tokenizing")
-    prepared = prepare.training(resolved, tokenizer, template, report)
+    prepared = prepare.prepare_training(resolved, tokenizer, template, report)
     assert prepared.train is not None
     size = arguments.epoch_size(values, prepared.sizes()[0])
     place = resuming.place(checkpoint, values, size, prepared.key, report)

@@ -26,7 +26,7 @@ tokenizer = make_tokenizer()
 template = templates.load(values, tokenizer)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 begin = time.perf_counter()
-rows = prepare.training(values, tokenizer, template, Told()).train
+rows = prepare.prepare_training(values, tokenizer, template, Told()).train
 count = sum(1 for _ in itertools.islice(rows, int(sys.argv[2])))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(count, (peak - before) / 1024, time.perf_counter() - begin)

@@ -36,8 +36,8 @@ template = templates.load(values, tokenizer)
 work = tokenize.Preparation(values, template, Told())
 begin = time.perf_counter()
 if how == "ours":
-    (source,) = sources.opened(values, "dataset")
-    rows = tokenize.tokenised(work, source).rows
+    (source,) = sources.open_sources(values, "dataset")
+    rows = tokenize.tokenize_source(work, source).rows
 else:
     from datasets import load_dataset
     raw = load_dataset("json", data_files="data/x.jsonl", split="train")

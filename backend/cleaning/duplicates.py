@@ -1,4 +1,4 @@
-"""Exact and near duplicates. Only hashes and signatures of the rows are held.
+"""Find exact and near duplicates; only hashes and signatures of the rows are held in memory.
 
 Near: MinHash signatures (Broder, "On the resemblance and containment of documents", 1997) of the
 overlapping pieces of five characters of the texts, found again by bands (Leskovec, Rajaraman,
@@ -26,7 +26,7 @@ Signature = np.ndarray[tuple[int], np.dtype[np.uint32]]
 
 
 def fingerprint(item: Item) -> bytes:
-    """16 bytes that are the same where training sees the same (else: where the rows are equal)."""
+    """A hash (16 bytes) of the row's conversation, or of the row itself where it has none."""
     conversation = item.conversation
     seen = item.row if conversation is None else vars(conversation)
     text = json.dumps(seen, sort_keys=True, default=str)
@@ -53,7 +53,7 @@ def signature(item: Item) -> Signature | None:
 
 
 class Index:
-    """Signatures of rows, and which of them are about the same."""
+    """An index of signatures, in which the most similar earlier row is found."""
 
     def __init__(self, threshold: float) -> None:
         """threshold: Jaccard similarity, 0 to 1, from which on texts are near duplicates."""
@@ -68,7 +68,7 @@ class Index:
         self._before = array("q")  # row * bands + band -> the row before it in the bucket, or -1
 
     def similar(self, made: Signature) -> int | None:
-        """The number of the most similar row that is near enough."""
+        """The number of the most similar row within the threshold; None where there is none."""
         rows: set[int] = set()
         for band, bucket in enumerate(self._buckets(made)):
             row = self._last.get(bucket, -1)
@@ -83,7 +83,7 @@ class Index:
         return self._numbers[candidates[best]] if equal[best] >= self._equal else None
 
     def add(self, made: Signature, number: int) -> None:
-        """Hold a row's signature."""
+        """Add the signature of a row to the index."""
         row = len(self._numbers)
         if row == len(self._signatures):
             self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
@@ -94,7 +94,7 @@ class Index:
             self._last[bucket] = row
 
     def _buckets(self, made: Signature) -> list[int]:
-        """A number for each band of a signature."""
+        """The hash of each band of a signature."""
         size = self._width * made.itemsize
         content = made.tobytes()
         slices = (content[band * size : (band + 1) * size] for band in range(self._bands))

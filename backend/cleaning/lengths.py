@@ -1,4 +1,4 @@
-"""How many tokens a row has for the chosen model: counted by the code that trains."""
+"""Count the tokens of rows for the chosen model, with the code that trains."""
 
 import sys
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ class Counter:
         self._maker = Maker(stage, templates.load(values, tokenizer), policy)
 
     def __call__(self, items: Sequence[Item]) -> Lengths:
-        """Tokens of each row, of a preference those of its longer side; None: training refuses it.
+        """The tokens of each row; None where training refuses it.
 
-        A row that is learned as several examples counts as its longest one.
+        A preference counts as its longer side, a row with several examples as the longest one.
         """
         sizes: Lengths = [None] * len(items)
         asked = [(at, item.conversation) for at, item in enumerate(items) if item.conversation]
@@ -37,6 +37,6 @@ class Counter:
         return sizes
 
     def _length(self, example: Example) -> int:
-        """Of judged answers the row's own, not the one that it is paired with."""
+        """The tokens of an example; in KTO without the answer that the row is paired with."""
         own = self._maker.stage == "kto"
         return len(example["input_ids"]) if own else int(example["length"])

@@ -1,4 +1,4 @@
-"""Texts tidied: control characters, line ends, white space around them. What is inside stays."""
+"""Normalize texts: control characters, line ends and the white space around a text."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ blank_lines = re.compile(r"\A(?:[^\S\n]*\n)+")
 
 
 def normalize(value: Any) -> Any:
-    """A value whose texts, however deep, are tidied; names of keys stay."""
+    """The value with all its texts, however deep, normalized; names of keys stay."""
     if isinstance(value, str):
         return normalize_text(value)
     if isinstance(value, dict):
@@ -21,7 +21,7 @@ def normalize(value: Any) -> Any:
 
 
 def normalize_text(written: str) -> str:
-    """Lines end with LF; no control characters but LF and tab; no white space around the text.
+    """The text with LF line ends, no control characters but LF and tab, no white space around it.
 
     Lines inside stay as they are, and the first line of several keeps its indentation: it may be
     code.

@@ -1,7 +1,7 @@
-"""New data sets: files and entries appear whole and together, or nothing of them does.
+"""Write new data sets: files and entries appear whole and together, or not at all.
 
-The rows go to a hidden folder beside the place of the new ones, which is gone at the end, whatever
-happened. Files are named by their content, so that a replaced set's file stays as a run knows it.
+The rows are written to a hidden folder beside the new ones, which is removed at the end in any
+case. Files are named by their content, so that runs still find the file of a replaced set.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ PLACE = {
 
 @dataclass
 class Part:
-    """The rows of one new set, on their way."""
+    """The file of one new set while its rows are written."""
 
     name: str
     path: Path
@@ -42,7 +42,7 @@ class Part:
     digest: Any = field(default_factory=hashlib.sha256)
 
     def write(self, item: Item) -> None:
-        """Add a row. Raises DataError for a value that JSON has no word for, OSError."""
+        """Write a row. Raises DataError for a value that JSON does not have; OSError."""
         try:
             text = values.dumps(item.row, allow_nan=False)
         except ValueError:
@@ -57,7 +57,8 @@ class Part:
 
 @contextmanager
 def parts(names: Sequence[str], dataset_dir: str) -> Iterator[list[Part]]:
-    """A Part for each new set. Raises DataError (somebody makes this set now), DiskFullError."""
+    """Open a Part for each new set. Raises DataError where another process makes the set now,
+    DiskFullError."""
     folder = folder_of(dataset_dir)
     for name in names:
         boundary.require(folder / name)
@@ -74,7 +75,7 @@ def parts(names: Sequence[str], dataset_dir: str) -> Iterator[list[Part]]:
 
 
 def refuse_taken(names: Sequence[str], source: str, dataset_dir: str, overwrite: bool) -> None:
-    """Raises DataError for bad names, and for taken ones, before the work begins."""
+    """Raises DataError for names that are invalid or taken, before the work begins."""
     path = folder_of(dataset_dir) / REGISTRY
     known = dataset_info.content(path) if path.exists() else {}
     for name in names:
@@ -91,7 +92,7 @@ def refuse_taken(names: Sequence[str], source: str, dataset_dir: str, overwrite:
 
 
 def entry_of(source: str, dataset_dir: str) -> dict[str, object]:
-    """The layout in a set's entry, whatever keys it has; {} where it is silent or a mere file."""
+    """The entry of a set without the keys of its place; {} for a file that is not registered."""
     path = folder_of(dataset_dir) / REGISTRY
     row = dataset_info.content(path).get(source) if path.exists() else None
     return {k: v for k, v in row.items() if k not in PLACE} if isinstance(row, dict) else {}
@@ -105,9 +106,9 @@ def publish(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Give the files their places and register them.
+    """Move the files to their places and register them.
 
-    Raises DataError, DiskFullError, OSError; then all is as before.
+    Raises DataError, DiskFullError or OSError; everything is then as it was before.
     """
     undo: list[_Before] = []
     try:
@@ -134,7 +135,7 @@ def publish(
 
 @dataclass(frozen=True)
 class _Before:
-    """How it was before a set was published."""
+    """The state before a set was published."""
 
     name: str
     file: Path
@@ -153,7 +154,7 @@ class _Before:
         return cls(name, file, file.exists(), held, registered, dataset_dir)
 
     def restore(self) -> None:
-        """Entry, report and file as they were."""
+        """Restore entry, report and file as they were."""
         path = folder_of(self.dataset_dir) / REGISTRY
         now = dataset_info.content(path).get(self.name) if path.exists() else None
         if now != self.entry:

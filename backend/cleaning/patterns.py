@@ -1,7 +1,7 @@
-"""A person's regular expression: compiled with a clear word about mistakes, within limits.
+"""Compile and search a person's regular expression within limits of time and memory.
 
-An expression can ask for endless time (backtracking) and for endless memory (repeats that are
-multiplied out); neither may take the machine with it.
+An expression can take endless time (backtracking) and endless memory (repeats that are multiplied
+out); neither may bring the machine down.
 """
 
 import resource
@@ -21,16 +21,16 @@ MISTAKES = (regex.error, ValueError, OverflowError, RecursionError, MemoryError)
 
 
 class Pattern:
-    """Rows in which an expression is found in some text."""
+    """A regular expression that is searched in all texts of a row."""
 
     def __init__(self, expression: str, option: str) -> None:
-        """`option` is what the person wrote it after. Raises UsageError where it is none."""
+        """option: the name of its command line option. Raises UsageError where it is invalid."""
         self.expression = expression
         self.option = option
         self._compiled = _compile(expression, option)
 
     def matches(self, item: Item) -> bool:
-        """Whether it is found in a text of the row. Raises DataError where that takes too long."""
+        """Whether a text of the row matches. Raises DataError after SECONDS for one text."""
         try:
             return any(self._compiled.search(each, timeout=SECONDS) for each in texts(item.row))
         except (TimeoutError, MemoryError):
@@ -51,7 +51,7 @@ def _compile(expression: str, option: str) -> Any:
 
 @contextmanager
 def _little_memory() -> Iterator[None]:
-    """Within it this process may grow by ROOM only: more is a MemoryError."""
+    """Let this process grow by ROOM bytes at most inside the block; more is a MemoryError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     limits = [each for each in (soft, hard) if each != resource.RLIM_INFINITY]
     now = psutil.Process().memory_info().vms

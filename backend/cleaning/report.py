@@ -1,4 +1,4 @@
-"""What a cleaning or a split has done: kept beside the new data as cleaning_report.json."""
+"""Report of a cleaning or a split, written beside the new data as cleaning_report.json."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ SHOWN = 300  # characters of an example
 
 @dataclass
 class RowTally:
-    """Some rows of the source: how many, the first numbers (from 1), and an example."""
+    """A count of rows of the source, the numbers (from 1) of the first ones, and an example."""
 
     count: int = 0
     rows: list[int] = field(default_factory=list)
@@ -26,7 +26,7 @@ class RowTally:
     params: Params = field(default_factory=dict)
 
     def add(self, item: Item, params: Params) -> None:
-        """One more row; the first is the example, `params` tell about it."""
+        """Count a row; the first one becomes the example, with its `params` for the text."""
         if not self.count:
             text = values.dumps(item.row, default=str)
             self.example = text if len(text) <= SHOWN else text[:SHOWN] + "…"
@@ -36,16 +36,16 @@ class RowTally:
             self.rows.append(item.number)
 
     def describe(self, reason: str, lang: str = "en") -> str:
-        """In words: what happened to how many rows."""
+        """The text for this reason: what happened to how many rows."""
         return t(f"clean.reason.{reason}", lang, count=self.count, **self.params)
 
 
 @dataclass
 class Report:
-    """What was asked of which data (SHA-256 of its files), and what came of each row.
+    """The options of a cleaning, its data (SHA-256 of each file), and what became of the rows.
 
     removed: rows by reason; tidied: rows whose texts were changed; unmeasured: rows that stay
-    though no tokens could be counted, as training refuses them.
+    although their tokens could not be counted, because training refuses them.
     """
 
     name: str
@@ -64,18 +64,18 @@ class Report:
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def remove(self, item: Item, why: Removal) -> None:
-        """Note a row that goes."""
+        """Count a row that is removed."""
         self.removed.setdefault(why.reason, RowTally()).add(item, why.params)
 
     def to_json(self) -> dict[str, Any]:
-        """As cleaning_report.json holds it and --json prints it."""
+        """The content of cleaning_report.json, which --json prints as well."""
         rest = {name: value for name, value in vars(self).items() if name not in _SOMES}
         removed = {reason: dict(vars(some)) for reason, some in self.removed.items()}
         others = {name: dict(vars(getattr(self, name))) for name in ("tidied", "unmeasured")}
         return {**rest, "removed": removed, **others}
 
     def words(self) -> list[str]:
-        """In words, a line each."""
+        """The lines of the report for the terminal and the page."""
         lines = [t("clean.read", read=self.read, source=self.source, kept=self.kept)]
         named = list(self.removed.items())
         named += [

@@ -1,4 +1,4 @@
-"""The rows of a set, one after the other, with what training reads from each."""
+"""Read the rows of a data set, each with the conversation that training reads from it."""
 
 import hashlib
 import json
@@ -26,8 +26,8 @@ Read = Callable[[Row], Conversation]
 class Item:
     """A row with its number in the set (from 1) and its place.
 
-    conversation: what training reads from it; None where it refuses the row (`refused` is the code
-    of the reason) or where the columns say nothing to it. changed: the row is not as in the file.
+    conversation: what training reads from it; None where training refuses the row (`refused` is
+    the code of the reason) or cannot use the columns. changed: the row differs from the file.
     """
 
     number: int
@@ -40,7 +40,7 @@ class Item:
 
 
 class Rows:
-    """A registered set, or a data file: read as often as wanted, a row at a time."""
+    """A registered set or a data file, which can be read several times, a row at a time."""
 
     def __init__(self, name: str, dataset_dir: str, stage: str = "") -> None:
         """Raises DataError: no such set, one on a hub, nothing to read."""
@@ -52,7 +52,7 @@ class Rows:
         self.stage = stage or STAGES[kind_of_set(self.entry)]
 
     def plain(self) -> Iterator[Item]:
-        """Every row, unread. Raises DataError for what is broken, with its line."""
+        """Yield every row without its conversation. Raises DataError for a broken row."""
         number = 0
         for part in datafiles.files(self.path):
             empty = True
@@ -65,10 +65,9 @@ class Rows:
     def read(
         self, change: Callable[[Row], Row] | None = None, *, needed: bool = False
     ) -> Iterator[Item]:
-        """Every row as `change` makes it, and what training reads from it then.
+        """Yield every row as `change` makes it, with the conversation in it.
 
-        needed: columns that training cannot use are an error; else such rows are None to it.
-        Raises DataError.
+        needed: columns that training cannot use are a DataError; else the conversation is None.
         """
         file, reader = "", None
         for item in self.plain():
@@ -88,7 +87,7 @@ class Rows:
         return {str(part): _digest(part) for part in datafiles.files(self.path)}
 
     def total(self) -> int:
-        """How many rows there are; 0 where nobody has counted those of a large file yet."""
+        """The number of rows; 0 while those of a large file are not counted yet."""
         return datafiles.page(self.path, 0, 1).total or 0
 
     def _reader(self, item: Item, row: Row, needed: bool) -> Read | None:
@@ -102,7 +101,7 @@ class Rows:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in a value, however deep, in order."""
+    """Yield every text in a value, however deep, in order."""
     left = [value]
     while left:
         part = left.pop()
@@ -115,7 +114,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def dialogue_text(item: Item) -> str:
-    """What is asked and answered, without system texts and tools, which many rows share."""
+    """The texts of questions and answers, without system texts and tools, which many rows share."""
     conversation = item.conversation
     if conversation is None:
         return "\n".join(texts(item.row))

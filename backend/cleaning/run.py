@@ -1,4 +1,4 @@
-"""A cleaning and a split, from begin to end."""
+"""Run a cleaning or a split from begin to end."""
 
 import random
 import time
@@ -24,7 +24,7 @@ Counter = Callable[[str], Count]  # for rows that this stage learns from
 
 @dataclass(frozen=True)
 class Job:
-    """Which set, in which registry, and whether sets of the new names may be replaced."""
+    """The set to work on, its registry, and whether sets with the new names may be replaced."""
 
     source: str
     dataset_dir: str = "data"
@@ -33,9 +33,9 @@ class Job:
 
 
 def clean(job: Job, into: str, asked: CleaningOptions, counter: Counter | None = None) -> Report:
-    """Make the set `into` of the rows of a set that pass; `counter` makes what counts tokens.
+    """Make the set `into` from the rows that pass all steps; counter: makes a counter of tokens.
 
-    Raises DataError, UsageError, ModelError, DiskFullError; then nothing new is there.
+    Raises DataError, UsageError, ModelError or DiskFullError, and then leaves nothing behind.
     """
     start = time.monotonic()
     output.refuse_taken([into], job.source, job.dataset_dir, job.overwrite)
@@ -57,10 +57,11 @@ def clean(job: Job, into: str, asked: CleaningOptions, counter: Counter | None =
 
 
 def split(job: Job, into: tuple[str, str], ratio: float, seed: int) -> tuple[Report, Report]:
-    """Make two sets of the rows of a set: the second gets round(ratio x rows) of them, by chance.
+    """Make two sets from the rows of a set: the second gets round(ratio x rows) random ones.
 
-    Drawn in one pass and in the rows' order (Knuth, The Art of Computer Programming 2, 3.4.2,
-    algorithm S). Raises DataError, DiskFullError; then nothing new is there.
+    They are drawn in one pass and in the order of the rows (Knuth, The Art of Computer
+    Programming 2, 3.4.2, algorithm S). Raises DataError or DiskFullError, and then leaves nothing
+    behind.
     """
     start = time.monotonic()
     output.refuse_taken(into, job.source, job.dataset_dir, job.overwrite)
@@ -87,7 +88,7 @@ def split(job: Job, into: tuple[str, str], ratio: float, seed: int) -> tuple[Rep
 
 
 def _pass(batch: Sequence[Item], steps: Sequence[Step], part: Part, report: Report) -> None:
-    """Show rows to the steps one after the other, and write those that stay."""
+    """Pass rows through the steps one after the other, and write those that stay."""
     for step in steps:
         verdicts = step(batch)
         for item, why in zip(batch, verdicts, strict=True):
@@ -102,7 +103,7 @@ def _pass(batch: Sequence[Item], steps: Sequence[Step], part: Part, report: Repo
 
 
 def _finish(made: Sequence[Part], reports: Sequence[Report], job: Job, start: float) -> None:
-    """Publish what was made. Raises DataError where nothing is left."""
+    """Publish the new sets. Raises DataError where one of them has no rows."""
     for report in reports:
         if not report.kept:
             most = max(report.removed.items(), key=lambda each: each[1].count, default=None)
@@ -115,7 +116,7 @@ def _finish(made: Sequence[Part], reports: Sequence[Report], job: Job, start: fl
 
 
 def _note_unmeasured(count: Count, report: Report) -> Count:
-    """The same, which notes in the report the rows that have no tokens."""
+    """The same counter, which also adds rows without a count to the report."""
 
     def noting(items: Sequence[Item]) -> list[int | None]:
         sizes = count(items)
@@ -128,7 +129,7 @@ def _note_unmeasured(count: Count, report: Report) -> Count:
 
 
 def _report_progress(items: Iterator[Item], job: Job, rows: Rows) -> Iterator[Item]:
-    """The same rows; how many have passed is told a few times a second."""
+    """Yield the same rows, and report how many have passed at most every TELL_S seconds."""
     if job.progress is None:
         yield from items
         return

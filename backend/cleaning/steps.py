@@ -1,7 +1,7 @@
-"""What may be wrong with a row: the questions that a cleaning asks, in the order of `build`.
+"""Steps of a cleaning, each of which decides which rows to remove, in the order of `build`.
 
-A step is asked about some rows at a time and says for each why it goes (Why), or None. Rows that
-a step lets go are not shown to the next.
+A step takes some rows at a time and returns for each a Removal, or None where the row stays. Rows
+that one step removes are not passed to the next.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ UNANSWERED = {
 
 @dataclass(frozen=True)
 class Removal:
-    """Why a row goes: `clean.reason.<reason>` tells it, with what belongs to this row."""
+    """The reason for removing a row (text `clean.reason.<reason>`), and its parameters."""
 
     reason: str
     params: Params
@@ -33,7 +33,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class CleaningOptions:
-    """What a person wants cleaned; what is None, "" or False is not asked.
+    """Options of a cleaning; those that are None, "" or False are off.
 
     near: similarity (0 to 1); min_answer: characters; min_tokens, max_tokens: of the whole row;
     drop, keep: regular expressions; not_in: another set, whose rows must not stand here.
@@ -56,12 +56,12 @@ class CleaningOptions:
 
     @property
     def by_tokens(self) -> bool:
-        """Whether a model must be asked."""
+        """Whether tokens must be counted, for which a model is needed."""
         return self.min_tokens is not None or self.max_tokens is not None
 
     @property
     def by_columns(self) -> bool:
-        """Whether rows that training cannot read at all make no sense here."""
+        """Whether the columns must be such that training can read the rows."""
         return self.by_tokens or self.min_answer is not None
 
 
@@ -71,9 +71,9 @@ Step = Callable[[Sequence[Item]], Verdicts]
 
 
 def build(asked: CleaningOptions, dataset_dir: str, count: Count | None) -> list[Step]:
-    """The steps that are asked for; `count` tells tokens. Raises UsageError, DataError.
+    """Build the steps that the options ask for; count: counts tokens. Raises UsageError, DataError.
 
-    Duplicates are looked for last: of rows that are alike, one that is otherwise good remains.
+    Duplicates come last, so that of rows that are alike one that passes the other steps stays.
     """
     steps: list[Step] = []
     if asked.drop:
@@ -95,7 +95,7 @@ def build(asked: CleaningOptions, dataset_dir: str, count: Count | None) -> list
 
 
 class _Matching:
-    """Rows that hold an expression go (`gone`), or those that do not."""
+    """Removes rows that match an expression (`gone`), or those that do not."""
 
     def __init__(self, pattern: Pattern, reason: str, *, gone: bool) -> None:
         self._pattern, self._gone = pattern, gone
@@ -106,7 +106,7 @@ class _Matching:
 
 
 class _ShortAnswers:
-    """Answers (of a preference: either one) that are empty or short, and texts that are."""
+    """Removes rows whose answer (in a preference either one) or text is empty or short."""
 
     def __init__(self, least: int) -> None:
         self._least = least
@@ -123,7 +123,7 @@ class _ShortAnswers:
 
 
 def _count_characters(item: Item) -> int | None:
-    """Characters of the shortest answer; None where nothing is to be said of it."""
+    """The characters of the shortest answer; None where it is a tool call or cannot be judged."""
     conversation = item.conversation
     if conversation is None:
         return 0 if item.refused in UNANSWERED else None
@@ -139,7 +139,7 @@ def _count_characters(item: Item) -> int | None:
 
 
 class _Lengths:
-    """Rows of too few or too many tokens; rows that training refuses have none and stay."""
+    """Removes rows with too few or too many tokens; rows that training refuses stay."""
 
     def __init__(self, least: int | None, most: int | None, count: Count) -> None:
         self._least, self._most, self._count = least, most, count
@@ -158,7 +158,7 @@ class _Lengths:
 
 
 class _Exact:
-    """Rows that training cannot tell from an earlier one."""
+    """Removes rows from which training reads the same as from an earlier one."""
 
     def __init__(self) -> None:
         self._first: dict[bytes, int] = {}
@@ -172,7 +172,7 @@ class _Exact:
 
 
 class _Near:
-    """Rows about the same as one that stays; good and bad answers (KTO) are looked at apart."""
+    """Removes rows that are similar to one that stays; in KTO good and bad answers apart."""
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
@@ -197,10 +197,10 @@ class _Near:
 
 
 class _Leaks:
-    """Rows that stand in another set, too, exactly or nearly."""
+    """Removes rows that are in another set, too, exactly or nearly."""
 
     def __init__(self, other: str, dataset_dir: str, threshold: float) -> None:
-        """Reads the other set. Raises DataError."""
+        """Index the rows of the other set. Raises DataError."""
         self._other = other
         self._index = Index(threshold)
         for item in Rows(other, dataset_dir).read():

@@ -97,9 +97,9 @@ def _count(options: Namespace) -> Entry:
 
 def _on_hub(options: Namespace) -> Proposal:
     """The entry of a set on a hub, which is asked for it. Raises DataError where it has none."""
-    from backend.data.hub import known
+    from backend.data.hub import is_known
 
-    if not known(options.hub, options.hub_name):
+    if not is_known(options.hub, options.hub_name):
         raise DataError(Problem(code="dataset_hub_unreachable", params={"name": options.hub}))
     places = {place: getattr(options, place) for place in PLACES if getattr(options, place)}
     entry = {HUBS[options.hub_name]: options.hub, **_told(options), **places, **_count(options)}

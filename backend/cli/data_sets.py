@@ -83,7 +83,7 @@ def _fetched(entry: Entry) -> list[Path]:
     it is only a part of a split."""
     from backend.data import hub
 
-    parts = hub.load(entry, Arguments()).whole()
+    parts = hub.load(entry, Arguments()).fetch_whole()
     if parts is None:
         raise DataError(Problem(code="hub_part", params={"name": entry.name, "split": entry.split}))
     return parts

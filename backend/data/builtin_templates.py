@@ -223,5 +223,5 @@ NAMED: dict[str, Pieces | File] = {**PLAIN, **FILES}
 
 
 def pieces(name: str) -> Pieces | File:
-    """The template of one of contract.template_names, or of an alias."""
+    """The template of a name in contract.models.template_names, or of an alias."""
     return NAMED[ALIASES.get(name, name)]

@@ -1,7 +1,7 @@
-"""Prepared rows on disk, memory-mapped, and found again by what they were made from.
+"""Cache of tokenised examples on the disk, memory-mapped, found by a key of all they depend on.
 
 saves/.cache/tokens/<key>/ holds rows.arrow and account.json. Deleting it costs only time; the
-oldest folders go when all together pass LIMIT.
+folders used longest ago are removed when all together pass LIMIT bytes.
 """
 
 import hashlib
@@ -21,28 +21,28 @@ from backend.contract.base import home
 LIMIT = 20 * 1000**3  # bytes
 ROWS, ACCOUNT = "rows.arrow", "account.json"
 
-Row = Mapping[str, Any]
-Write = Callable[[Sequence[Row]], None]
+Example = Mapping[str, Any]
+Write = Callable[[Sequence[Example]], None]
 Meta = dict[str, Any]
 
 
 def key(made_from: Any) -> str:
-    """A name for what was made from these values (JSON)."""
+    """A key (40 hexadecimal digits) for these values, which JSON can hold."""
     text = json.dumps(made_from, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 def folder() -> Path:
-    """Where prepared rows are kept."""
+    """The folder of the cache."""
     return home.saves() / ".cache" / "tokens"
 
 
-def cached(
+def load_or_make(
     name: str, features: Features, make: Callable[[Write], Meta], anew: bool = False
 ) -> tuple[Dataset, Meta]:
-    """The rows kept under this name; else those that `make` writes, with its account (JSON).
+    """Load the examples under this name, or let `make` write them, with its account (JSON).
 
-    Of several processes that ask at once, one makes them and the others wait. `anew`: made again.
+    Of several processes at once one makes them and the others wait. anew: make them in any case.
     """
     target = folder() / name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def _make(target: Path, features: Features, make: Callable[[Write], Meta]) -> No
     try:
         with pa.OSFile(str(part / ROWS), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
 
-            def write(rows: Sequence[Row]) -> None:
+            def write(rows: Sequence[Example]) -> None:
                 columns = {name: [row[name] for row in rows] for name in schema.names}
                 if rows:
                     writer.write_table(pa.Table.from_pydict(columns, schema=schema))

@@ -1,9 +1,9 @@
-"""The digits of numbers on their way through a template, which would write 1.5 for a row's 1.50.
+"""Keep the digits of numbers through a template, which would write a row's 1.50 as 1.5.
 
 Jinja's and transformers' tojson write any float as Python does. So each number that its file writes
-otherwise (values.Number) is rendered as another float, of which nobody else knows the digits, and
-these are replaced in the text. Arguments of calls, schemas of tools and further fields are numbers
-to the template all the same, whatever it asks of them.
+otherwise (values.Number) is rendered as a stand-in, a float with random digits, which is replaced
+in the text afterwards. For the template, arguments of calls, schemas of tools and further fields
+are still numbers.
 """
 
 import re

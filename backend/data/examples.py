@@ -1,11 +1,11 @@
-"""What one row becomes: the columns of a data set, by the stage that learns from it.
+"""Turn rows into training examples, with the columns that each stage learns from.
 
     pt, sft    input_ids, labels
     rm, dpo    chosen_input_ids, chosen_labels, rejected_input_ids, rejected_labels
     kto        input_ids, labels, kl_input_ids, kl_labels, desirable
     ppo, grpo  input_ids (the prompt), reference (text), messages (JSON text of the prompt)
 
-and length (tokens; of a pair the longer side). Labels are -100 where nothing is learned.
+and length (in tokens; of a pair that of the longer side). Labels are -100 where nothing is learned.
 """
 
 import sys
@@ -20,8 +20,8 @@ from datasets import Value as Column
 
 from backend.data import tokens
 from backend.data.rendering import RENDER_ERRORS, Template
-from backend.data.spans import Written, label_text, written
-from backend.data.templates import begin
+from backend.data.spans import RenderedText, label_text, render_conversation
+from backend.data.templates import bos_text
 from backend.data.tokens import IGNORED, Encoded, Policy
 from backend.datafiles import values
 from backend.datafiles.formats import Conversation
@@ -54,11 +54,11 @@ ACCOUNT = {
 }
 
 Example = dict[str, Any]
-Numbered = tuple[int, Conversation]
+NumberedConversation = tuple[int, Conversation]
 
 
 def columns(stage: str) -> list[str]:
-    """The names of the columns that a stage gets."""
+    """The names of the columns for a stage."""
     return [*SIDES[WANTED[stage]], "length"]
 
 
@@ -68,8 +68,8 @@ def features(stage: str) -> Features:
 
 
 @dataclass
-class Made:
-    """Examples of `rows` rows, and those rows (by number) that gave none, with the reason."""
+class ExampleBatch:
+    """The examples of `rows` rows, and the rows (number, code of the reason) that gave none."""
 
     rows: int
     examples: list[Example] = field(default_factory=list)
@@ -78,24 +78,24 @@ class Made:
 
 @dataclass(frozen=True)
 class Maker:
-    """Rows to examples of one stage. Picklable: it travels to the processes that tokenise."""
+    """Makes the examples of one stage. It is picklable, for the processes that tokenize."""
 
     stage: str
     template: Template
     policy: Policy
 
-    def __call__(self, rows: Sequence[Numbered]) -> Made:
-        """The examples of some rows, in their order: none, one or several a row.
+    def __call__(self, rows: Sequence[NumberedConversation]) -> ExampleBatch:
+        """Make the examples of some rows, in their order: none, one or several for each row.
 
         All texts are tokenised in one call, which a fast tokenizer spreads over the cores.
         """
-        made = Made(len(rows))
-        texts: list[Written] = []
+        made = ExampleBatch(len(rows))
+        texts: list[RenderedText] = []
         rendered_rows: list[tuple[int, Conversation, range]] = []
         for index, (place, conversation) in enumerate(rows):
             other = rows[(index + len(rows) // 2) % len(rows)][1]
             try:
-                written_ = self._written(conversation, other)
+                written_ = self._render_row(conversation, other)
             except RowError as error:
                 made.refused.append((place, error.code))
                 continue
@@ -118,70 +118,70 @@ class Maker:
         return made
 
     def _uncut(self) -> Policy:
-        """How the texts are tokenised; they are cut afterwards."""
+        """The policy for tokenising, without a cut; examples are cut afterwards."""
         everything = WANTED[self.stage] == "text" or self.policy.train_on_prompt
         return replace(self.policy, cutoff_len=sys.maxsize, train_on_prompt=everything)
 
-    def _written(self, conversation: Conversation, other: Conversation) -> list[Written]:
-        """The texts of a row. `other` is another row: KTO's KL term wants its answer."""
+    def _render_row(self, conversation: Conversation, other: Conversation) -> list[RenderedText]:
+        """Render the texts of a row. other: another row, whose answer KTO's KL term needs."""
         wanted = WANTED[self.stage]
         if wanted == "text":
-            return [Written(self._plain(conversation), [])]
+            return [RenderedText(self._render_text(conversation), [])]
         if wanted == "prompt":
             return [
-                Written(
-                    self._rendered(conversation.asked, conversation, add_generation_prompt=True), []
+                RenderedText(
+                    self._render(conversation.asked, conversation, add_generation_prompt=True), []
                 )
             ]
         if wanted == "pair":
             return [
-                self._answered(conversation, conversation.chosen),
-                self._answered(conversation, conversation.rejected),
+                self._render_answer(conversation, conversation.chosen),
+                self._render_answer(conversation, conversation.rejected),
             ]
         if wanted == "label":
             return [
-                self._answered(conversation, conversation.answer),
-                self._answered(conversation, other.answer),
+                self._render_answer(conversation, conversation.answer),
+                self._render_answer(conversation, other.answer),
             ]
-        texts = written(
+        texts = render_conversation(
             self.template, conversation.messages, conversation.tools, self.policy.mask_history
         )
         if not self.policy.train_on_prompt and not any(s.learn for w in texts for s in w.spans):
             raise RowError("row_nothing_to_learn")
         return texts
 
-    def _plain(self, conversation: Conversation) -> str:
-        """A text between the tokenizer's own begin and end; a dialogue as its template has it."""
+    def _render_text(self, conversation: Conversation) -> str:
+        """Render plain text between the tokenizer's begin and end, a dialogue by its template."""
         end = self.template.tokenizer.eos_token or ""
         if conversation.messages:
-            text = self._rendered(conversation.messages, conversation)
+            text = self._render(conversation.messages, conversation)
             return text if end and text.rstrip().endswith(end) else text + end
-        return begin(self.template.tokenizer) + conversation.text + end
+        return bos_text(self.template.tokenizer) + conversation.text + end
 
-    def _rendered(self, messages: list[Message], conversation: Conversation, **named: bool) -> str:
+    def _render(self, messages: list[Message], conversation: Conversation, **named: bool) -> str:
         try:
             return self.template.render(messages, conversation.tools, **named)
         except RENDER_ERRORS as error:
             raise RowError("row_template_refuses") from error
 
-    def _answered(self, conversation: Conversation, answer: Message | None) -> Written:
-        """The question as it is asked when chatting, and this answer, which alone is learned."""
+    def _render_answer(self, conversation: Conversation, answer: Message | None) -> RenderedText:
+        """Render the prompt as in a chat, with this answer, which alone is learned."""
         assert answer is not None
-        return written(
+        return render_conversation(
             self.template, [*conversation.asked, answer], conversation.tools, last_only=True
         )[-1]
 
     def _examples(self, conversation: Conversation, parts: list[Encoded]) -> list[Example]:
-        """The examples of a row from its tokenised texts, within the cutoff length."""
+        """Make the examples of a row from its tokenised texts, within the cutoff length."""
         wanted, limit = WANTED[self.stage], self.policy.cutoff_len
         if wanted == "text":
             return [_example(piece) for piece in _pieces(parts[0], limit)]
         if wanted == "pair":
-            return [_pair(*_fitted(parts, limit))]
+            return [_pair_example(*_fit_sides(parts, limit))]
         if wanted == "label":
-            return [_judged(bool(conversation.label), parts, limit)]
+            return [_kto_example(bool(conversation.label), parts, limit)]
         if wanted == "prompt":
-            return [_prompt(conversation, parts[0].ids, limit)]
+            return [_prompt_example(conversation, parts[0].ids, limit)]
         examples = [_example(tokens.cut(part, limit)) for part in parts]
         if not any(example["learned"] for example in examples):
             raise RowError("row_cut_away")
@@ -189,13 +189,15 @@ class Maker:
 
 
 def label(template: Template, conversation: Conversation, skip_special_tokens: bool) -> str:
-    """The answer in the data as the model would say it (its thought and calls as the template
-    writes them), to be compared with a prediction; "" where there is none."""
+    """The answer in the data as the model would write it (thought and calls as in the template),
+    for comparison with a prediction; "" where there is none."""
     if conversation.answer is None:
         return ""
     answer = {name: value for name, value in conversation.answer.items() if name != "train"}
     try:
-        texts = written(template, [*conversation.asked, answer], conversation.tools, last_only=True)
+        texts = render_conversation(
+            template, [*conversation.asked, answer], conversation.tools, last_only=True
+        )
     except RowError:
         return label_text(conversation.answer)
     (part,) = tokens.encode(texts[-1:], template, Policy(sys.maxsize))
@@ -206,7 +208,7 @@ def label(template: Template, conversation: Conversation, skip_special_tokens: b
 
 
 def _pieces(whole: Encoded, limit: int) -> list[Encoded]:
-    """A text in pieces of `limit` tokens: nothing is lost, and no piece is one token alone."""
+    """Cut a text into pieces of `limit` tokens; nothing is lost, and no piece is a single token."""
     ids = whole.ids
     if len(ids) < 2:
         raise RowError("row_nothing_to_learn")
@@ -218,7 +220,7 @@ def _pieces(whole: Encoded, limit: int) -> list[Encoded]:
     return [Encoded(piece, [IGNORED, *piece[1:]]) for piece in pieces]
 
 
-def _pair(sides: list[Encoded], cut: bool) -> Example:
+def _pair_example(sides: list[Encoded], cut: bool) -> Example:
     chosen, rejected = sides
     if chosen.ids == rejected.ids:
         raise RowError("row_cut_same")
@@ -233,9 +235,9 @@ def _pair(sides: list[Encoded], cut: bool) -> Example:
     }
 
 
-def _judged(desirable: bool, parts: list[Encoded], limit: int) -> Example:
-    (own,), cut = _fitted(parts[:1], limit)
-    (other,), _ = _fitted(parts[1:], limit)
+def _kto_example(desirable: bool, parts: list[Encoded], limit: int) -> Example:
+    (own,), cut = _fit_sides(parts[:1], limit)
+    (other,), _ = _fit_sides(parts[1:], limit)
     return {
         **_example(own),
         "kl_input_ids": other.ids,
@@ -246,7 +248,7 @@ def _judged(desirable: bool, parts: list[Encoded], limit: int) -> Example:
     }
 
 
-def _prompt(conversation: Conversation, ids: list[int], limit: int) -> Example:
+def _prompt_example(conversation: Conversation, ids: list[int], limit: int) -> Example:
     prompt_ids = ids[-limit:]
     return {
         "input_ids": prompt_ids,
@@ -258,14 +260,14 @@ def _prompt(conversation: Conversation, ids: list[int], limit: int) -> Example:
     }
 
 
-def _fitted(sides: Sequence[Encoded], limit: int) -> tuple[list[Encoded], bool]:
-    """Answers to one question within `limit` tokens, and whether something was cut.
+def _fit_sides(sides: Sequence[Encoded], limit: int) -> tuple[list[Encoded], bool]:
+    """Cut answers to one prompt to `limit` tokens; also returns whether anything was cut.
 
-    The longest answer has its room, or half of it where the question is long: the question (the
-    same on all sides) loses its beginning, then the answers lose their ends. Raises RowError where
-    no answer remains.
+    The prompt (the same on all sides) loses its beginning so that the longest answer fits, or half
+    of the limit is free for it; then answers lose their ends. Raises RowError where no answer
+    remains.
     """
-    asked = _shared(sides)
+    asked = _count_shared(sides)
     longest = max(len(side.ids) for side in sides) - asked
     start = max(0, asked - max(limit - longest, limit // 2))
     fitted = [tokens.cut(Encoded(side.ids[start:], side.labels[start:]), limit) for side in sides]
@@ -274,8 +276,8 @@ def _fitted(sides: Sequence[Encoded], limit: int) -> tuple[list[Encoded], bool]:
     return fitted, start > 0 or any(side.cut for side in fitted)
 
 
-def _shared(sides: Sequence[Encoded]) -> int:
-    """How many tokens in front of the answers are the same on all sides."""
+def _count_shared(sides: Sequence[Encoded]) -> int:
+    """Count the tokens before the answers that are the same on all sides."""
     count = 0
     for ids, labels in zip(
         zip(*(side.ids for side in sides), strict=False),

@@ -1,4 +1,4 @@
-"""What prepared rows are made from, so that they are made anew when any of it changes."""
+"""Fingerprint of all that prepared rows depend on, so that they are made anew when it changes."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from backend.data.examples import Maker
 from backend.data.rendering import Template
 from backend.data.sources import PLACEHOLDERS, Source
 
-# Of a template: how it was chosen, and what follows from the rest (a set, in any order).
+# Attributes of a template that say how it was chosen or follow from the others.
 LEFT_OUT = {"tokenizer", "name", "notices", "reads"}
 VERSION = 3  # raised when the code that makes examples changes what it makes
 
@@ -29,7 +29,7 @@ def of(source: Source, maker: Maker, batch_size: int) -> dict[str, Any]:
 
 
 def tokenizer(tokenizer: Any) -> dict[str, Any]:
-    """All that decides how a tokenizer makes ids of a text."""
+    """All that decides which ids a tokenizer makes of a text."""
     if tokenizer.is_fast:
         made = json.loads(tokenizer.backend_tokenizer.to_str())
         rules: Any = {**made, "truncation": None, "padding": None}  # left over from earlier calls
@@ -43,7 +43,7 @@ def tokenizer(tokenizer: Any) -> dict[str, Any]:
 
 
 def template(template: Template) -> list[Any]:
-    """All that decides how a template writes a conversation."""
+    """All that decides how a template renders a conversation."""
     return sorted((n, str(value)) for n, value in vars(template).items() if n not in LEFT_OUT)
 
 

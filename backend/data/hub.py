@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub and of ModelScope, asked for under a hard deadline."""
+"""Load data sets from the Hugging Face hub and ModelScope, which must answer before a deadline."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from backend.contract.base.problems import DataError, Problem
 from backend.contract.models.model_folder import local
 from backend.contract.registry.dataset_info import Entry
 from backend.data import hub_files
-from backend.data.hub_files import HubFiles, registered, unreachable
+from backend.data.hub_files import HubFiles, name_as_registered, unreachable
 from backend.running.deadline import answered, retried
 from backend.running.failures import is_disk_full
 
@@ -22,42 +22,42 @@ logger = logging.getLogger(__name__)
 
 
 def load(entry: Entry, values: Arguments) -> HubFiles:
-    """The files of a set on a hub; fetched, unless `streaming` asks for one after the other.
+    """The files of a set on a hub, fetched unless `streaming` is on (then each when it is read).
 
-    Raises DataError where it cannot be had; it names the set as the registry does (`set`), with
-    its id on the hub beside it.
+    Raises DataError where the set cannot be loaded, with the name that the registry has for it
+    (`set`) and its id on the hub.
     """
     try:
-        return _loaded(entry, values)
+        return _load_files(entry, values)
     except DataError as error:
-        raise registered(error, entry) from None
+        raise name_as_registered(error, entry) from None
 
 
-def _loaded(entry: Entry, values: Arguments) -> HubFiles:
+def _load_files(entry: Entry, values: Arguments) -> HubFiles:
     import datasets
 
-    offline = bool(datasets.config.HF_HUB_OFFLINE) or _set("HF_DATASETS_OFFLINE")
+    offline = bool(datasets.config.HF_HUB_OFFLINE) or _is_set("HF_DATASETS_OFFLINE")
     cache_dir = str(local(values.cache_dir)) if values.cache_dir else None
     if entry.hub == "modelscope":
-        _require(entry)
-        files = _files(_fetched(entry.hub_id, cache_dir), entry, cache_dir)
+        _require_known(entry)
+        files = _files(_download(entry.hub_id, cache_dir), entry, cache_dir)
     elif offline:
-        files = hub_files.known_before(entry, cache_dir) or _here(entry, cache_dir)
+        files = hub_files.load_last_listing(entry, cache_dir) or _find_local(entry, cache_dir)
     else:
-        _require(entry)
+        _require_known(entry)
         files = _files(entry.hub_id, entry, cache_dir)
     if not values.streaming:
         files.fetch()
     return files
 
 
-def _require(entry: Entry) -> None:
-    if not known(entry.hub_id, entry.hub):
+def _require_known(entry: Entry) -> None:
+    if not is_known(entry.hub_id, entry.hub):
         raise unreachable(entry.hub_id)
 
 
 def _files(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
-    """What hub_files.find finds, its errors as DataError."""
+    """As hub_files.find, with its errors as DataError."""
     import datasets
     from huggingface_hub.errors import HTTPError
 
@@ -75,8 +75,8 @@ def _files(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
         raise unreachable(entry.hub_id) from None
 
 
-def _here(entry: Entry, cache_dir: str | None) -> HubFiles:
-    """The files of a set that another program has brought here (`hf download`, say)."""
+def _find_local(entry: Entry, cache_dir: str | None) -> HubFiles:
+    """Find the files of a set that another program has downloaded (`hf download`, say)."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -85,21 +85,21 @@ def _here(entry: Entry, cache_dir: str | None) -> HubFiles:
         files = _files(str(snapshot_download(entry.hub_id, **options)), entry, cache_dir)
     except LocalEntryNotFoundError:
         raise unreachable(entry.hub_id) from None
-    if files.gap():
-        logger.warning("%s: not all of its files are here: %s", entry.hub_id, files.gap())
+    if files.find_gap():
+        logger.warning("%s: not all of its files are here: %s", entry.hub_id, files.find_gap())
         raise unreachable(entry.hub_id)
     return files
 
 
-def known(name: str, hub: str = "huggingface") -> bool:
-    """Whether a hub knows the data set; False where the hub does not answer in time.
+def is_known(name: str, hub: str = "huggingface") -> bool:
+    """Whether a hub has the data set; False where the hub does not answer in time.
 
-    Raises DataError: there is no such set, or the package `modelscope` is missing.
+    Raises DataError where there is no such set, or the package `modelscope` is missing.
     """
-    return _known_modelscope(name) if hub == "modelscope" else _known_huggingface(name)
+    return _is_on_modelscope(name) if hub == "modelscope" else _is_on_huggingface(name)
 
 
-def _known_huggingface(name: str) -> bool:
+def _is_on_huggingface(name: str) -> bool:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 
@@ -108,21 +108,21 @@ def _known_huggingface(name: str) -> bool:
             lambda: retried(lambda: HfApi().dataset_info(name, timeout=DEADLINE)), DEADLINE
         )
     except (RepositoryNotFoundError, HFValidationError):
-        raise _missing(name) from None
+        raise _not_found(name) from None
     except (OSError, HTTPError) as error:
         logger.warning("%s: %s", name, error)
         return False
 
 
-def _known_modelscope(name: str) -> bool:
-    """Asked for its small files, which are then there already."""
+def _is_on_modelscope(name: str) -> bool:
+    """Whether ModelScope has the set: its small files are downloaded, which are needed anyway."""
     try:
         from modelscope import dataset_snapshot_download as download
     except ImportError:
         params = {"name": name}
         problem = Problem(code="modelscope_missing", field="dataset", params=params)
         raise DataError(problem) from None
-    ask = partial(_asked, name, lambda: download(name, allow_patterns=SMALL))
+    ask = partial(_call_modelscope, name, lambda: download(name, allow_patterns=SMALL))
     try:
         return answered(ask, DEADLINE)
     except OSError as error:
@@ -130,29 +130,31 @@ def _known_modelscope(name: str) -> bool:
         return False
 
 
-def _fetched(name: str, cache_dir: str | None) -> str:
-    """The folder with all files of a set of ModelScope; its code is never run."""
+def _download(name: str, cache_dir: str | None) -> str:
+    """Download all files of a set of ModelScope, and return their folder; its code is not run."""
     from modelscope import dataset_snapshot_download as download
 
-    return _asked(name, lambda: download(name, cache_dir=cache_dir, ignore_patterns=["*.py"]))
+    return _call_modelscope(
+        name, lambda: download(name, cache_dir=cache_dir, ignore_patterns=["*.py"])
+    )
 
 
-def _asked(name: str, ask: Callable[[], Any]) -> str:
-    """What ModelScope's client answers; its own errors as DataError (no such set) or OSError."""
+def _call_modelscope(name: str, ask: Callable[[], Any]) -> str:
+    """Call ModelScope's client; its errors become DataError (no such set) or OSError."""
     try:
         return str(ask())
     except Exception as error:
         if type(error).__name__ == "NotExistError":
-            raise _missing(name) from None
+            raise _not_found(name) from None
         if type(error).__module__.partition(".")[0].startswith("modelscope"):
             raise OSError(str(error)) from None
         raise
 
 
-def _set(variable: str) -> bool:
+def _is_set(variable: str) -> bool:
     return os.environ.get(variable, "").lower() in {"1", "true", "yes", "on"}
 
 
-def _missing(name: str) -> DataError:
+def _not_found(name: str) -> DataError:
     problem = Problem(code="dataset_hub_not_found", field="dataset", params={"name": name})
     return DataError(problem)

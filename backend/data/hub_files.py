@@ -1,8 +1,9 @@
-"""The files of a data set on a hub, read here as files from the disk are.
+"""Find and fetch the files of a data set on a hub, which are read as files on the disk are.
 
-datasets knows which files a set consists of (its card, subset, split, folder) and is asked only
-that: read by it, 007 would become 7, None and NA nulls, and texts that look like dates dates. The
-files come to the hub's own cache one by one; a stream fetches each when it is reached.
+The library datasets is only asked which files a set consists of (by its card, subset, split and
+folder). Its own reader would turn 007 into 7, None and NA into nulls, and texts that look like
+dates into dates. Files come to the hub's own cache one by one; a stream fetches each when it is
+reached.
 """
 
 import dataclasses
@@ -29,8 +30,8 @@ from backend.running.deadline import retried
 from backend.running.failures import is_disk_full
 
 AT_ONCE = 8  # files that are fetched at the same time
-# What a set's card may say of its files that is so or does not matter here; separators of CSV
-# files are recognised. Anything else (names of columns, a field within a file) is not obeyed.
+# Options in a set's card that hold here anyway or have no effect (separators of CSV files are
+# detected). A set with any other option (names of columns, a field within a file) is refused.
 UNDERSTOOD = {
     *("name", "version", "data_dir", "data_files", "description", "features", "drop_labels"),
     *("sep", "delimiter", "on_mixed_types", "use_threads", "block_size", "chunksize"),
@@ -45,7 +46,7 @@ numbered = re.compile(r"-\d+-of-(\d+)(?=\.|$)")
 
 @dataclass(frozen=True)
 class Shard:
-    """A file: its name as people are told it, and what brings it here."""
+    """A file of a set: its name for messages, and the function that fetches it."""
 
     name: str
     fetch: Callable[[], Path]
@@ -53,7 +54,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows `first` to `last` (None: all that follow) of some files one after the other."""
+    """Rows `first` to `last` (None: to the end) of some files one after the other."""
 
     shards: list[Shard]
     first: int = 0
@@ -62,36 +63,36 @@ class Piece:
 
 @dataclass(frozen=True)
 class HubFiles:
-    """What a split of a set consists of, in its order."""
+    """The files of a split of a set, in their order."""
 
     pieces: list[Piece]
 
     def fetch(self) -> None:
-        """Bring every file here. Raises DataError where the hub does not answer."""
+        """Fetch every file. Raises DataError where the hub does not answer."""
         shards = [shard for piece in self.pieces for shard in piece.shards]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda shard: shard.fetch(), shards))
 
-    def whole(self) -> list[Path] | None:
-        """The files, fetched, of a split that is not a part of one; None of such a part."""
+    def fetch_whole(self) -> list[Path] | None:
+        """Fetch the files of a whole split; None where it is only a part of a split."""
         if any(piece.first or piece.last is not None for piece in self.pieces):
             return None
         self.fetch()
         return [shard.fetch() for piece in self.pieces for shard in piece.shards]
 
-    def named(self) -> Iterator[tuple[str, Path]]:
-        """Each file with its name. Raises as fetch does."""
+    def fetch_each(self) -> Iterator[tuple[str, Path]]:
+        """Fetch each file and yield it with its name. Raises as fetch does."""
         for piece in self.pieces:
             for shard in piece.shards:
                 yield shard.name, shard.fetch()
 
     def rows(self) -> Iterator[tuple[str, int, datafiles.Row]]:
-        """Every row with its file and line. Raises as datafiles.rows and fetch do."""
+        """Yield every row with its file and line. Raises as datafiles.rows and fetch do."""
         for piece in self.pieces:
             yield from islice(_rows(piece.shards), piece.first, piece.last)
 
-    def gap(self) -> str:
-        """A file that is one of several by its name (-00000-of-00005) where not all are there."""
+    def find_gap(self) -> str:
+        """A file whose name (-00000-of-00005) says that others are missing; "" where none is."""
         names = [shard.name for piece in self.pieces for shard in piece.shards]
         counts = Counter(numbered.sub(r"-of-\1", name) for name in names)
         for name in names:
@@ -102,13 +103,13 @@ class HubFiles:
 
 
 def unreachable(name: str) -> DataError:
-    """A hub that does not answer, or has no file of this set here."""
+    """The error for a hub that does not answer and a set whose files are not here."""
     problem = Problem(code="dataset_hub_unreachable", field="dataset", params={"name": name})
     return DataError(problem)
 
 
-def registered(error: DataError, entry: Entry) -> DataError:
-    """An error that names the set (`set`) as the registry does, and its id on the hub."""
+def name_as_registered(error: DataError, entry: Entry) -> DataError:
+    """The error with the name that the registry has for the set (`set`), and its id on the hub."""
     name = entry.name if entry.name == entry.hub_id else f"{entry.name} ({entry.hub_id})"
     more = {"name": name, "set": entry.name}
     return DataError(
@@ -117,10 +118,11 @@ def registered(error: DataError, entry: Entry) -> DataError:
 
 
 def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
-    """The files of the entry's split; `place`: an id on the hub, or a folder with all its files.
+    """Find the files of the entry's split; place: an id on the hub, or a folder with all files.
 
-    Raises DataError: no such split, files that are not read here; and what load_dataset raises
-    where there is no such set or subset (ValueError, RuntimeError, OSError, HTTPError).
+    Raises DataError where there is no such split or its files cannot be read here, and what
+    load_dataset raises where there is no such set or subset (ValueError, RuntimeError, OSError,
+    HTTPError).
     """
     import datasets
 
@@ -130,7 +132,7 @@ def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
     builder = retried(lambda: datasets.load_dataset_builder(place, **selection))
     _refuse_unread(builder.config, entry)
     listed = {str(split): list(names) for split, names in builder.config.data_files.items()}
-    files = _of(listed, entry, cache_dir, None if place == entry.hub_id else Path(place))
+    files = _build_files(listed, entry, cache_dir, None if place == entry.hub_id else Path(place))
     if place == entry.hub_id:
         path = _list_path(entry)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,11 +140,11 @@ def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
     return files
 
 
-def known_before(entry: Entry, cache_dir: str | None) -> HubFiles | None:
-    """What `find` said of this set the last time that the hub was asked, for a machine without a
-    network; None where it never was. Raises DataError as find does."""
+def load_last_listing(entry: Entry, cache_dir: str | None) -> HubFiles | None:
+    """The files that `find` last listed for this set, for a machine without a network; None where
+    it never did. Raises DataError as find does."""
     listed = read_json(_list_path(entry))
-    return _of(dict(listed), entry, cache_dir, None) if listed else None
+    return _build_files(dict(listed), entry, cache_dir, None) if listed else None
 
 
 def _list_path(entry: Entry) -> Path:
@@ -151,38 +153,42 @@ def _list_path(entry: Entry) -> Path:
     return saves() / ".cache" / "hub" / f"{name}.json"
 
 
-def _of(
+def _build_files(
     listed: dict[str, Any], entry: Entry, cache_dir: str | None, folder: Path | None
 ) -> HubFiles:
-    """The files of these names: of a hub, or of the folder that holds all of the set's."""
+    """The files with these names, on a hub or in the folder that holds all files of the set."""
     if folder is not None:
-        made = {split: [_inside(name, folder, entry) for name in listed[split]] for split in listed}
+        made = {
+            split: [_shard_in_folder(name, folder, entry) for name in listed[split]]
+            for split in listed
+        }
     else:
         made = {
-            split: [_shard(name, entry, cache_dir) for name in listed[split]] for split in listed
+            split: [_shard_on_hub(name, entry, cache_dir) for name in listed[split]]
+            for split in listed
         }
     files = HubFiles(list(_pieces(entry, made)))
     _refuse_others(files, entry)
     return files
 
 
-def _inside(name: str, folder: Path, entry: Entry) -> Shard:
-    """A file of the set's folder. Raises DataError where its card names another of the machine."""
+def _shard_in_folder(name: str, folder: Path, entry: Entry) -> Shard:
+    """A file in the set's folder. Raises DataError where the card names a file outside it."""
     path = Path(os.path.normpath(name))
     if not path.is_relative_to(folder.resolve()):
-        raise _elsewhere(name, entry)
+        raise _outside_error(name, entry)
     return Shard(f"{entry.hub_id}/{path.relative_to(folder.resolve())}", lambda: path)
 
 
-def _elsewhere(name: str, entry: Entry) -> DataError:
+def _outside_error(name: str, entry: Entry) -> DataError:
     params: Params = {"name": entry.hub_id, "file": name}
     return DataError(Problem(code="dataset_hub_elsewhere", field="dataset", params=params))
 
 
-def _shard(name: str, entry: Entry, cache_dir: str | None) -> Shard:
+def _shard_on_hub(name: str, entry: Entry, cache_dir: str | None) -> Shard:
     known = hub_file.fullmatch(name)
     if known is None:
-        raise _elsewhere(name, entry)
+        raise _outside_error(name, entry)
 
     def fetch() -> Path:
         from huggingface_hub import hf_hub_download
@@ -196,7 +202,7 @@ def _shard(name: str, entry: Entry, cache_dir: str | None) -> Shard:
             if is_disk_full(error):
                 raise
             logger.warning("%s: %s", path, error)
-            raise registered(unreachable(entry.hub_id), entry) from None
+            raise name_as_registered(unreachable(entry.hub_id), entry) from None
         boundary.add(file)
         return file
 
@@ -204,7 +210,7 @@ def _shard(name: str, entry: Entry, cache_dir: str | None) -> Shard:
 
 
 def _pieces(entry: Entry, shards: dict[str, list[Shard]]) -> Iterator[Piece]:
-    """train, test[:100], train[50%:]+test: as datasets reads such words."""
+    """Yield the pieces of a split: train, test[:100], train[50%:]+test, as datasets reads it."""
     if entry.split in shards:
         yield Piece(shards[entry.split])
         return
@@ -226,7 +232,7 @@ def _rows(shards: list[Shard]) -> Iterator[tuple[str, int, datafiles.Row]]:
 
 
 def _refuse_unread(config: Any, entry: Entry) -> None:
-    """Raises DataError where the set's card asks for what is not done here."""
+    """Raises DataError where the set's card has options that are not UNDERSTOOD."""
     options = [
         option.name
         for option in dataclasses.fields(config)
@@ -238,7 +244,7 @@ def _refuse_unread(config: Any, entry: Entry) -> None:
 
 
 def _refuse_others(files: HubFiles, entry: Entry) -> None:
-    """Raises DataError for files that are of no kind read here."""
+    """Raises DataError for files of a type that cannot be read here."""
     names = [shard.name for piece in files.pieces for shard in piece.shards]
     other = next((name for name in names if kind(name) not in SUFFIXES), None)
     if other is not None:

@@ -1,14 +1,13 @@
-"""Rows as the model will see them: `tuneboard data tokens`, `tuneboard data stats`, and the page's
-child.
+"""Show rows as the model sees them, for `tuneboard data tokens` and `stats` and for the page.
 
-`python -m backend.data.inspection` answers requests, a JSON line each, until its standard
-input ends or nothing was asked for IDLE_S:
+The page's child, `python -m backend.data.inspection`, answers requests, a JSON line each, until
+its standard input ends or no request came for IDLE_S seconds:
 
     {"do": "tokens", "values": {...}, "first": 0, "count": 5}
     {"do": "stats", "values": {...}, "exact": false}
 
 with {"progress": [done, all]} any number of times, then {"answer": {...}} or {"problems": [...]}.
-All of it is made by the code that trains.
+The code that trains makes all of it.
 """
 
 import itertools
@@ -34,7 +33,7 @@ from backend.model import load
 
 IDLE_S = 900.0
 CHECKED = 200  # rows that the template is checked on
-HELD = 4  # tokenizers
+HELD = 4  # tokenizers that stay loaded
 # Arguments that change neither tokenizer nor template.
 OF_DATA = {
     "dataset",
@@ -48,30 +47,30 @@ OF_DATA = {
     "mask_history",
 }
 
-Opened = tuple[Template, str | None]  # the template, and the tokenizer's own as jinja
+LoadedTemplate = tuple[Template, str | None]  # the template, and the tokenizer's own as jinja
 Progress = Callable[[int, int], None]
 
 
 def tokens_command(options: Namespace) -> int:
-    """`tuneboard data tokens ... [--rows 0:3] [--json]`. Raises TuneboardError."""
+    """Run `tuneboard data tokens ... [--rows 0:3] [--json]`. Raises TuneboardError."""
     first, last = _span(options.rows)
     values = _values(options.more)
-    opened = _opened(values)
-    lines, notices = _seen(values, opened, first, last - first)
+    opened = _open_template(values)
+    lines, notices = _inspect_rows(values, opened, first, last - first)
     for line in lines:
         if options.json:
-            say(dumps(_worded(line)))
+            say(dumps(_word_refusal(line)))
         else:
-            say(_marked(line, opened[0].tokenizer))
+            say(_mark_learned(line, opened[0].tokenizer))
     _notify(notices)
     return 0
 
 
 def stats_command(options: Namespace) -> int:
-    """`tuneboard data stats ... [--exact] [--json]`. Raises TuneboardError."""
+    """Run `tuneboard data stats ... [--exact] [--json]`. Raises TuneboardError."""
     values = _values(options.more)
     progress: Progress = _progress if sys.stderr.isatty() else lambda *_: None
-    figures, notices = _stats(values, _opened(values), options.exact, progress)
+    figures, notices = _stats(values, _open_template(values), options.exact, progress)
     if options.json:
         notes = [problem.text() for problem in notices]
         say(json.dumps({**figures, "notices": notes}, ensure_ascii=False, indent=2))
@@ -86,7 +85,7 @@ def inspect_tokens(words: list[str], rows: str = "0:3") -> list[dict[str, Any]]:
     """The lines of `tokens` for rows first:last of the data sets. Raises TuneboardError."""
     first, last = _span(rows)
     values = _values(words)
-    return _seen(values, _opened(values), first, last - first)[0]
+    return _inspect_rows(values, _open_template(values), first, last - first)[0]
 
 
 def _values(words: list[str]) -> Arguments:
@@ -97,86 +96,91 @@ def _values(words: list[str]) -> Arguments:
     return resolved(run_names.resolve(values)[0])
 
 
-def _opened(values: Arguments) -> Opened:
-    """The template of these values; raises ModelError, UsageError (no set, no model)."""
+def _open_template(values: Arguments) -> LoadedTemplate:
+    """Load the template of these values. Raises ModelError, UsageError (no set, no model)."""
     require_rows(values)
     tokenizer = load.tokenizer(values)
-    own = templates.carried(tokenizer) or None
+    own = templates.own_template(tokenizer) or None
     return templates.load(values, tokenizer), own
 
 
-def _seen(
-    values: Arguments, opened: Opened, first: int, count: int
+def _inspect_rows(
+    values: Arguments, opened: LoadedTemplate, first: int, count: int
 ) -> tuple[list[dict[str, Any]], list[Problem]]:
     template, own = opened
-    seen = row_range.see(values, template, first, count)
+    seen = row_range.inspect_rows(values, template, first, count)
     return seen.lines, template_check.check(
         template, own, values, seen.conversations, seen.examples
     )
 
 
 def _stats(
-    values: Arguments, opened: Opened, exact: bool, progress: Progress
+    values: Arguments, opened: LoadedTemplate, exact: bool, progress: Progress
 ) -> tuple[dict[str, Any], list[Problem]]:
     template, own = opened
     figures = lengths.stats(lengths.measure(values, template, exact, progress), values)
-    seen = row_range.see(values.replace(packing=False, neat_packing=False), template, 0, CHECKED)
+    seen = row_range.inspect_rows(
+        values.replace(packing=False, neat_packing=False), template, 0, CHECKED
+    )
     return figures, template_check.check(template, own, values, seen.conversations, seen.examples)
 
 
 def serve() -> int:
-    """Answer requests until standard input ends or nothing is asked for IDLE_S.
+    """Answer requests until standard input ends or no request comes for IDLE_S seconds.
 
-    What libraries print goes to standard error, so that the answers stay whole lines.
+    Output of libraries goes to standard error, so that the answers stay whole lines.
     """
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    held: dict[str, Opened] = {}
+    held: dict[str, LoadedTemplate] = {}
     while select.select([sys.stdin], [], [], IDLE_S)[0]:
         line = sys.stdin.readline()
         if not line:
             break
         try:
-            _tell(out, {"answer": _answer(json.loads(line), held, out)})
+            _write_line(out, {"answer": _answer(json.loads(line), held, out)})
         except TuneboardError as error:
             problems = [
                 {**problem.to_json(), "notice": problem.notice} for problem in error.problems
             ]
-            _tell(out, {"problems": problems})
+            _write_line(out, {"problems": problems})
     return 0
 
 
-def _answer(asked: Mapping[str, Any], held: dict[str, Opened], out: TextIO) -> dict[str, Any]:
+def _answer(
+    asked: Mapping[str, Any], held: dict[str, LoadedTemplate], out: TextIO
+) -> dict[str, Any]:
     parsed, problems = parse(asked["values"], "train")
     if errors(problems):
         raise UsageError(*errors(problems))
     values = resolved(parsed)
-    opened = _kept(values, held)
+    opened = _reuse_template(values, held)
     if asked["do"] == "stats":
         answer, notices = _stats(
             values,
             opened,
             bool(asked.get("exact")),
-            lambda done, whole: _tell(out, {"progress": [done, whole]}),
+            lambda done, whole: _write_line(out, {"progress": [done, whole]}),
         )
     else:
         template = opened[0]
-        seen = row_range.see(values, template, asked["first"], asked["count"])
+        seen = row_range.inspect_rows(values, template, asked["first"], asked["count"])
         notices = template_check.check(*opened, values, seen.conversations, seen.examples)
-        special = sorted({*template.tokenizer.all_special_ids, *_added(template.tokenizer)})
-        lines = [_drawn(line, template.tokenizer) for line in seen.lines]
+        special = sorted({*template.tokenizer.all_special_ids, *_special_ids(template.tokenizer)})
+        lines = [_draw_line(line, template.tokenizer) for line in seen.lines]
         answer = {"lines": lines, "total": seen.total, "special": special}
     return {**answer, "notices": [notice.to_json() for notice in notices]}
 
 
-def _added(tokenizer: Any) -> list[int]:
+def _special_ids(tokenizer: Any) -> list[int]:
     return [index for index, token in tokenizer.added_tokens_decoder.items() if token.special]
 
 
-def _kept(values: Arguments, held: dict[str, Opened]) -> Opened:
-    """The template from the last requests, while neither arguments nor files have changed."""
+def _reuse_template(values: Arguments, held: dict[str, LoadedTemplate]) -> LoadedTemplate:
+    """The template of an earlier request while neither arguments nor files have changed, else a
+    newly loaded one."""
     if not values.dataset or not values.model_name_or_path:
-        return _opened(values)
+        return _open_template(values)
     folder = load.base_folder(values)
     files = sorted((file.name, file.stat().st_mtime_ns) for file in folder.glob("*.js*"))
     files += [(file.name, file.stat().st_mtime_ns) for file in folder.glob("*.jinja")]
@@ -185,12 +189,13 @@ def _kept(values: Arguments, held: dict[str, Opened]) -> Opened:
     if key not in held:
         while len(held) >= HELD:
             del held[next(iter(held))]
-        held[key] = _opened(values)
+        held[key] = _open_template(values)
     return held[key]
 
 
-def _drawn(line: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
-    """The tokens of a line as the page draws them: [text, ids, learned], half characters joined."""
+def _draw_line(line: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
+    """The line with its tokens as the page draws them: [text, ids, learned], with tokens that
+    are parts of one character together."""
     for side in row_range.SIDES:
         if f"{side}input_ids" in line:
             ids = line.pop(f"{side}input_ids")
@@ -219,25 +224,25 @@ def _pieces(ids: list[int], labels: list[int], tokenizer: Any) -> list[list[Any]
     return pieces
 
 
-def _tell(out: TextIO, content: object) -> None:
+def _write_line(out: TextIO, content: object) -> None:
     out.write(json.dumps(content, ensure_ascii=True) + "\n")
     out.flush()
 
 
-def _worded(line: dict[str, Any]) -> dict[str, Any]:
-    """A refused row with the reason in words."""
+def _word_refusal(line: dict[str, Any]) -> dict[str, Any]:
+    """The line of a refused row with the reason as text; other lines stay."""
     if "refused" not in line:
         return line
     refused = line["refused"]
     return {"row": line["row"], **refused, "problem": Problem.from_json(refused).text()}
 
 
-def _marked(line: dict[str, Any], tokenizer: Any) -> str:
-    """A row for the terminal: what is learned stands between the marks [[ and ]]."""
+def _mark_learned(line: dict[str, Any], tokenizer: Any) -> str:
+    """A row as text for the terminal, with learned parts between the marks [[ and ]]."""
     rows = ", ".join(map(str, line.get("rows", [line.get("row")])))
     head = t("inspection.row", row=rows)
     if "refused" in line:
-        return f"{head} {_worded(line)['problem']}"
+        return f"{head} {_word_refusal(line)['problem']}"
     sides = [side for side in row_range.SIDES if f"{side}text" in line]
     texts = [
         f"{side.rstrip('_') or ''}\n{_brackets(line, side, tokenizer)}".strip() for side in sides
@@ -258,7 +263,7 @@ def _brackets(line: Mapping[str, Any], side: str, tokenizer: Any) -> str:
 
 
 def in_words(figures: Mapping[str, Any]) -> list[str]:
-    """The figures of `stats` as lines for the terminal."""
+    """The results of `stats` as lines for the terminal."""
     whole = figures["of"] if figures["of"] is not None else "?"
     lines = [t("inspection.stats.rows", rows=figures["rows"], of=whole, tokens=figures["tokens"])]
     lines += [

@@ -1,8 +1,8 @@
-"""How long the rows are in tokens, and what the cutoff length, padding and packing do to them.
+"""Measure rows in tokens, and the effect of the cutoff length, padding and packing on them.
 
-Measured on a sample first, on every row on request. What was measured is kept in
-saves/.cache/lengths by content, tokenizer and template (a sample by the files' sizes and times), so
-another cutoff length or batch size is answered at once.
+A sample is measured first, every row on request. The lengths are cached in saves/.cache/lengths by
+content, tokenizer and template (a sample by the files' sizes and times), so that another cutoff
+length or batch size is answered at once.
 """
 
 import os
@@ -22,9 +22,9 @@ from backend.contract.base import home
 from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry import dataset_info
 from backend.data import cache, fingerprint, packing, pool, tokenize, tokens
-from backend.data.examples import Example, Made, Maker
+from backend.data.examples import Example, ExampleBatch, Maker
 from backend.data.rendering import Template
-from backend.data.row_range import Window
+from backend.data.row_range import RowRange
 from backend.data.sources import Account, Source
 from backend.datafiles.layouts import WANTED
 
@@ -42,10 +42,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Lengths:
-    """Tokens before any cut, one number an example, of a pair those of the longer answer.
+    """Lengths in tokens before any cut, one for each example; of a pair those of the longer answer.
 
-    rows: rows that were read; refused: those that gave no example; whole: rows of the data (-1:
-    not known); exact: every row was read.
+    prompt, answer: shape (examples,); rows: rows that were read; refused: those that gave no
+    example; whole: rows of the data (-1: not known); exact: every row was read.
     """
 
     prompt: Array
@@ -64,28 +64,32 @@ class Lengths:
 def measure(
     values: Arguments, template: Template, exact: bool, progress: Progress = lambda *_: None
 ) -> Lengths:
-    """The lengths of the rows of `dataset`: of a sample, or of all of them.
+    """Measure the rows of `dataset`: a sample, or all of them (exact).
 
     progress: called with rows done and rows in all (0: not known). Raises DataError.
     """
     stage = values.stage
     policy = replace(tokens.Policy.of(values), cutoff_len=sys.maxsize, train_on_prompt=False)
     maker = Maker(stage, template, policy)
-    windows = [Window(name, values) for name in dataset_info.names(values.dataset)]
-    share = max(1, SAMPLE // max(1, len(windows)))
+    row_ranges = [RowRange(name, values) for name in dataset_info.names(values.dataset)]
+    share = max(1, SAMPLE // max(1, len(row_ranges)))
     measured = []
-    for window in windows:
-        file = _folder() / f"{_key(window, maker, exact)}-{'all' if exact else share}.npz"
+    for row_range in row_ranges:
+        file = _folder() / f"{_key(row_range, maker, exact)}-{'all' if exact else share}.npz"
         lengths = _load(file)
         if lengths is None:
-            lengths = _all(window, maker, progress) if exact else _sample(window, maker, share)
+            lengths = (
+                _measure_all(row_range, maker, progress)
+                if exact
+                else _measure_sample(row_range, maker, share)
+            )
             _save(file, lengths)
         measured.append(lengths)
-    return _joined(measured)
+    return _join(measured)
 
 
-def _joined(parts: list[Lengths]) -> Lengths:
-    """Of several sets. Raises DataError where no example is left."""
+def _join(parts: list[Lengths]) -> Lengths:
+    """Join the lengths of several sets. Raises DataError where there is no example."""
     known = all(part.whole >= 0 for part in parts)
     joined = Lengths(
         np.concatenate([part.prompt for part in parts]),
@@ -101,53 +105,55 @@ def _joined(parts: list[Lengths]) -> Lengths:
     return joined
 
 
-def _sample(window: Window, maker: Maker, count: int) -> Lengths:
-    """Some rows from all over the data where its size is known, else the first."""
-    rows, total = window.fetch(0, count)
+def _measure_sample(row_range: RowRange, maker: Maker, count: int) -> Lengths:
+    """Measure rows from PLACES places of the data where its size is known, else the first rows."""
+    rows, total = row_range.fetch(0, count)
     if total is not None and total > count:
         each = max(1, count // PLACES)
         starts = [at * (total - each) // (PLACES - 1) for at in range(PLACES)]
-        rows = [row for start in dict.fromkeys(starts) for row in window.fetch(start, each)[0]]
-    conversations, refused = window.convert(rows)
+        rows = [row for start in dict.fromkeys(starts) for row in row_range.fetch(start, each)[0]]
+    conversations, refused = row_range.convert(rows)
     made = [maker(batch) for batch in tokenize.batches(conversations, tokenize.BATCH)]
     whole = -1 if total is None else total
     return _lengths(made, len(rows), len(refused), whole, maker, total == len(rows))
 
 
-def _all(window: Window, maker: Maker, progress: Progress) -> Lengths:
-    """Every row, read as training reads it."""
-    known = window.fetch(0, 1)[1] or 0
-    source = Source(window.entry, window.values, window.argument)
+def _measure_all(row_range: RowRange, maker: Maker, progress: Progress) -> Lengths:
+    """Measure every row, read as training reads it."""
+    known = row_range.fetch(0, 1)[1] or 0
+    source = Source(row_range.entry, row_range.values, row_range.argument)
     account = Account()
-    workers = tokenize.workers(window.values, known or tokenize.ROWS_A_WORKER * 64)
-    batches = tokenize.batches(_numbered(source, account), tokenize.BATCH)
+    workers = tokenize.count_workers(row_range.values, known or tokenize.ROWS_A_WORKER * 64)
+    batches = tokenize.batches(_number(source, account), tokenize.BATCH)
     parts: list[Lengths] = []
     done = 0
-    for made in pool.mapped(maker, batches, workers):
+    for made in pool.map_batches(maker, batches, workers):
         parts.append(_lengths([made], made.rows, 0, -1, maker, True))
         done += made.rows
         progress(done, known)
     left_out = sum(counted.count for counted in account.refused.values())
     rows = done + left_out
-    return replace(_joined(parts), rows=rows, whole=rows, refused=_joined(parts).refused + left_out)
+    return replace(_join(parts), rows=rows, whole=rows, refused=_join(parts).refused + left_out)
 
 
-def _numbered(source: Source, account: Account) -> Iterator[tuple[int, Any]]:
+def _number(source: Source, account: Account) -> Iterator[tuple[int, Any]]:
     for number, (conversation, _, _) in enumerate(source.conversations(account)):
         yield number, conversation
 
 
 def _lengths(
-    made: list[Made], rows: int, refused: int, whole: int, maker: Maker, exact: bool
+    made: list[ExampleBatch], rows: int, refused: int, whole: int, maker: Maker, exact: bool
 ) -> Lengths:
-    figures = [_figures(example, WANTED[maker.stage]) for each in made for example in each.examples]
+    figures = [
+        _count_tokens(example, WANTED[maker.stage]) for each in made for example in each.examples
+    ]
     table = np.asarray(figures, dtype=np.int32).reshape(-1, 2)
     refused += sum(len(each.refused) for each in made)
     return Lengths(table[:, 0], table[:, 1], rows, refused, whole, exact)
 
 
-def _figures(example: Example, wanted: str) -> tuple[int, int]:
-    """Tokens of the prompt and of the answer."""
+def _count_tokens(example: Example, wanted: str) -> tuple[int, int]:
+    """Count the tokens of the prompt and of the answer."""
     if wanted == "text":
         return 0, example["length"]
     if wanted == "prompt":
@@ -162,7 +168,7 @@ def _figures(example: Example, wanted: str) -> tuple[int, int]:
 
 
 def stats(lengths: Lengths, values: Arguments) -> dict[str, Any]:
-    """Everything that is told of the lengths, as JSON values; shares are 0 to 1."""
+    """The statistics of the lengths as JSON values, in tokens and rows; shares are 0 to 1."""
     limit = tokens.Policy.of(values).cutoff_len
     batch = values.per_device_train_batch_size
     stage = values.stage
@@ -197,7 +203,7 @@ def stats(lengths: Lengths, values: Arguments) -> dict[str, Any]:
 
 
 def _pieces(total: Any, limit: int) -> Any:
-    """Plain text is cut into pieces of `limit` tokens, nothing is lost."""
+    """The lengths of the pieces of `limit` tokens into which plain text is cut."""
     whole = np.full(int((total // limit).sum()), limit)
     rest = total % limit
     return np.concatenate([whole, rest[rest > 0]])
@@ -211,7 +217,7 @@ def _summary(lengths: Array) -> dict[str, float]:
 
 
 def _histogram(lengths: Lengths) -> dict[str, list[int]]:
-    """Counts of examples; edges are shared, in tokens. The last bin takes all that is longer."""
+    """Count examples by length, with common edges in tokens; the last bin takes longer ones."""
     longest = max(1, int(np.percentile(lengths.total, 99.5)))
     width = max(1, -(-(longest + 1) // BINS))
     edges = np.arange(0, longest + width + 1, width)
@@ -223,8 +229,8 @@ def _histogram(lengths: Lengths) -> dict[str, list[int]]:
 
 
 def padding(lengths: Array, batch: int, grouped: bool) -> float:
-    """The share of padding when batches are drawn at random, or grouped by length as transformers
-    does (random stretches of 50 batches, each sorted)."""
+    """The share of padding (0 to 1) in random batches, or in batches grouped by length as
+    transformers does (random stretches of MEGA batches, each sorted)."""
     order = random.Random(0).sample(range(len(lengths)), len(lengths))
     drawn = np.asarray(lengths, dtype=np.int64)[order]
     if grouped:
@@ -237,7 +243,8 @@ def padding(lengths: Array, batch: int, grouped: bool) -> float:
 
 
 def _packing(lengths: Array, limit: int, batch: int) -> dict[str, float]:
-    """Sequences, how full they are, and how many fewer tokens (padding too) are computed."""
+    """The number of packed sequences, the share of them that is filled, and the share of computed
+    tokens (padding included) that packing saves."""
     sequences = len(packing.bins(lengths.tolist(), limit))
     used = int(lengths.sum())
     padded = used / max(1e-9, 1 - padding(lengths, batch, False))
@@ -250,23 +257,27 @@ def _packing(lengths: Array, limit: int, batch: int) -> dict[str, float]:
     }
 
 
-def _key(window: Window, maker: Maker, exact: bool) -> str:
-    made_from = fingerprint.of(window if exact else _Quick(window), maker, 0)
+def _key(row_range: RowRange, maker: Maker, exact: bool) -> str:
+    made_from = fingerprint.of(row_range if exact else _QuickSource(row_range), maker, 0)
     return cache.key(made_from)
 
 
-class _Quick(Source):
-    """A set that is known again by sizes and times of its files: reading them would take longer
-    than a sample."""
+class _QuickSource(Source):
+    """A set whose fingerprint uses sizes and times of its files, since reading them would take
+    longer than the sample."""
 
-    def __init__(self, window: Window) -> None:
-        self.entry, self.values, self.argument = window.entry, window.values, window.argument
-        self._window = window
+    def __init__(self, row_range: RowRange) -> None:
+        self.entry, self.values, self.argument = (
+            row_range.entry,
+            row_range.values,
+            row_range.argument,
+        )
+        self._row_range = row_range
 
     def content(self) -> dict[str, str]:
         """Each file with its size and time of change."""
         if self.entry.path is None:
-            return self._window.content()
+            return self._row_range.content()
         return {str(file): _stamp(file) for file in datafiles.files(self.entry.path)}
 
 

@@ -1,4 +1,4 @@
-"""Several data sets in one: one after the other, or in turns by their probabilities."""
+"""Mix several data sets: one after the other, or interleaved by their probabilities."""
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Mix:
-    """How sets are mixed: a mix_strategy, and the share of each set ([] for equal turns).
+    """How sets are mixed: a mix_strategy, and the share of each set (() for equal turns).
 
     interleave_under ends with the first set that is used up; interleave_over when every set was,
     shorter ones coming again; interleave_once likewise, but each row comes once.
@@ -27,12 +27,12 @@ class Mix:
 
     @classmethod
     def of(cls, values: Arguments) -> "Mix":
-        """From the arguments."""
+        """The mix that the arguments ask for."""
         strategy = values.mix_strategy
         return cls(strategy, tuple(probabilities(values.interleave_probs)))
 
     def rows(self, sets: Sequence[Iterable[Row]], draw: random.Random) -> Iterator[Row]:
-        """The rows of all sets, each of which can be read again."""
+        """Yield the rows of all sets, each of which must be readable several times."""
         if self.strategy == "concat":
             for each in sets:
                 yield from each
@@ -51,7 +51,8 @@ class Mix:
             yield from rows
 
     def _turns(self, count: int, draw: random.Random, ended: set[int]) -> Iterator[int]:
-        """Whose turn it is; a set that has ended has none where rows come once."""
+        """Yield the index of the set whose turn it is; under interleave_once a set that has ended
+        has no turn."""
         while True:
             once = self.strategy == "interleave_once"
             open_ = [at for at in range(count) if not (once and at in ended)]
@@ -60,8 +61,8 @@ class Mix:
             else:
                 yield from open_
 
-    def joined(self, parts: Sequence[Dataset], seed: int) -> Dataset:
-        """Data sets in memory or on disk as one, in the order of `rows`."""
+    def join(self, parts: Sequence[Dataset], seed: int) -> Dataset:
+        """Join data sets in memory or on the disk, in the order of `rows`."""
         whole = datasets.concatenate_datasets(list(parts))
         if self.strategy == "concat" or len(parts) == 1:
             return whole
@@ -70,8 +71,8 @@ class Mix:
         return whole.select(list(self.rows(ranges, random.Random(seed))))
 
 
-def shuffled(rows: Iterable[Row], buffer: int, draw: random.Random) -> Iterator[Row]:
-    """The rows in random order among `buffer` neighbours."""
+def shuffle(rows: Iterable[Row], buffer: int, draw: random.Random) -> Iterator[Row]:
+    """Yield the rows in random order, drawn from a buffer of `buffer` rows."""
     held: list[Row] = []
     for row in rows:
         if len(held) < buffer:
@@ -85,7 +86,7 @@ def shuffled(rows: Iterable[Row], buffer: int, draw: random.Random) -> Iterator[
 
 
 def _next(iterator: Iterator[Any]) -> Iterator[Any]:
-    """One more row, or none."""
+    """Yield the next row, or nothing at the end."""
     for row in iterator:
         yield row
         return

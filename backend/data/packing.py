@@ -1,4 +1,4 @@
-"""Several texts in one row, so that no compute is spent on padding.
+"""Pack several texts into one sequence, so that no compute is spent on padding.
 
 neat     whole examples, and position_ids that begin anew with each of them: from these transformers
          builds a block-diagonal mask, so that the examples do not see each other
@@ -21,11 +21,11 @@ IDS = Listed(Column("int32"))
 FEATURES = Features({"input_ids": IDS, "labels": IDS, "length": Column("int32")})
 NEAT = Features({**FEATURES, "position_ids": IDS})
 
-Row = Mapping[str, Any]
+Example = Mapping[str, Any]
 
 
 def kind(values: Arguments) -> str:
-    """How the rows of a run are packed: "neat", "packing", "blocks" or "" (not at all)."""
+    """The kind of packing of a run: "neat", "packing", "blocks" or "" (none)."""
     stage, packing = values.stage, values.packing
     if stage == "pt":
         return "" if packing is False else "blocks"
@@ -35,7 +35,7 @@ def kind(values: Arguments) -> str:
 
 
 def bins(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Indices of the rows that share a bin of `capacity` tokens: best fit, longest first.
+    """Group rows into bins of `capacity` tokens (best fit, longest first); returns their indices.
 
     Rows in a bin, and bins by their first row, are in the order of the data.
     """
@@ -53,8 +53,8 @@ def bins(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return sorted((sorted(each) for each in groups), key=lambda each: each[0])
 
 
-def joined(rows: Sequence[Row], neat: bool) -> dict[str, Any]:
-    """One row of several: no text's first token is learned from the text before it."""
+def join(rows: Sequence[Example], neat: bool) -> dict[str, Any]:
+    """Join several examples to one; no first token is learned from the text before it."""
     row: dict[str, Any] = {
         "input_ids": [token for each in rows for token in each["input_ids"]],
         "labels": [label for each in rows for label in (IGNORED, *each["labels"][1:])],
@@ -65,7 +65,7 @@ def joined(rows: Sequence[Row], neat: bool) -> dict[str, Any]:
 
 
 def blocks(texts: Iterable[Sequence[int]], size: int) -> Iterator[dict[str, Any]]:
-    """Blocks of `size` tokens, each text after the one before; the last block may be shorter."""
+    """Yield blocks of `size` tokens from texts one after the other; the last may be shorter."""
     held: list[int] = []
     for ids in texts:
         held += ids

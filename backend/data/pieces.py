@@ -1,6 +1,6 @@
-"""A chat template as a few texts around a message, or as a file of ours, and both as Jinja.
+"""Write built-in chat templates, which are texts around each message or files, as Jinja.
 
-The templates themselves are in named.py.
+The templates themselves are in builtin_templates.py.
 """
 
 import json
@@ -11,8 +11,8 @@ from pathlib import Path
 from jinja2 import Environment
 
 FOLDER = Path(__file__).parent / "chat_templates"
-# What a file says in these brackets is decided once, when the template is made: a template that
-# cannot think does not mention thoughts.
+# What stands in these brackets of a file is decided once, when the template is made: a template
+# of a model that does not think has no text about thoughts.
 LAYOUT = Environment(
     block_start_string="<%",
     block_end_string="%>",
@@ -26,7 +26,7 @@ LAYOUT = Environment(
 
 @dataclass(frozen=True, kw_only=True)
 class Pieces:
-    """prefix [system] (user | reply answer)* after; `reply` is what asks the model for an answer.
+    """Texts of a template: prefix [system] (user | reply answer)*; `reply` asks for an answer.
 
     In a text {} is the content, @BOS@ and @END@ the tokens that begin a text and end an answer.
 
@@ -55,7 +55,7 @@ class Pieces:
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A family with tools or thoughts: chat_templates/<file>.jinja.
+    """A template of a model family with tools or thoughts: chat_templates/<file>.jinja.
 
     It reads begin_token and end_token, default_system (`default`), and its own `settings`. `end`,
     `stops` and `default` are as in Pieces.
@@ -89,34 +89,34 @@ def jinja(template: Pieces | File, begin: str, end: str) -> str:
 
 
 def _from_pieces(pieces: Pieces, begin: str, end: str) -> str:
-    def quoted(text: str) -> str:
+    def quote(text: str) -> str:
         return json.dumps(text.replace("@BOS@", begin).replace("@END@", end), ensure_ascii=False)
 
-    def around(piece: str, content: str) -> str:
+    def wrap(piece: str, content: str) -> str:
         before, after = piece.split("{}")
-        return " + ".join([quoted(before), content, quoted(after)])
+        return " + ".join([quote(before), content, quote(after)])
 
     content = "(content | trim)" if pieces.trim else "content"
-    system = around(pieces.system, "system")
-    user = around(pieces.user, content)
+    system = wrap(pieces.system, "system")
+    user = wrap(pieces.user, content)
     if pieces.inside:
-        user = around(pieces.user, f"(({system}) if loop.first and system else '') + {content}")
-    answer = around(pieces.answer, content)
+        user = wrap(pieces.user, f"(({system}) if loop.first and system else '') + {content}")
+    answer = wrap(pieces.answer, content)
     if pieces.last:
-        open_answer = around(pieces.answer.replace("@END@", ""), content)
+        open_answer = wrap(pieces.answer.replace("@END@", ""), content)
         answer = f"(({answer}) if loop.last else ({open_answer}))"
-    opening = f"{{{{- ({system}) if system else {quoted(pieces.bare)} -}}}}"
+    opening = f"{{{{- ({system}) if system else {quote(pieces.bare)} -}}}}"
     lines = [
         "{%- if messages[0]['role'] == 'system' -%}",
         "{%- set system = messages[0]['content'] -%}{%- set turns = messages[1:] -%}",
-        f"{{%- else -%}}{{%- set system = {quoted(pieces.default)} -%}}",
+        f"{{%- else -%}}{{%- set system = {quote(pieces.default)} -%}}",
         "{%- set turns = messages -%}{%- endif -%}",
-        f"{{{{- {quoted(pieces.prefix)} -}}}}",
+        f"{{{{- {quote(pieces.prefix)} -}}}}",
         "" if pieces.inside else opening,
         "{%- for message in turns -%}{%- set content = message['content'] -%}",
         "{%- if message['role'] == 'assistant' -%}",
-        f"{{{{- {quoted(pieces.reply)} + {answer} -}}}}",
+        f"{{{{- {quote(pieces.reply)} + {answer} -}}}}",
         f"{{%- else -%}}{{{{- {user} -}}}}{{%- endif -%}}{{%- endfor -%}}",
-        f"{{%- if add_generation_prompt -%}}{{{{- {quoted(pieces.reply)} -}}}}{{%- endif -%}}",
+        f"{{%- if add_generation_prompt -%}}{{{{- {quote(pieces.reply)} -}}}}{{%- endif -%}}",
     ]
     return "".join(lines)

@@ -1,4 +1,4 @@
-"""Work on batches in several processes: in order, with a bounded queue, and never a hang."""
+"""Process batches in several processes, in order, with a bounded queue and without hanging."""
 
 import multiprocessing
 import os
@@ -10,18 +10,18 @@ from typing import Any, TypeVar
 
 from backend.contract.base.problems import DataError, Problem
 
-Given = TypeVar("Given")
-Found = TypeVar("Found")
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
 
-WAITING = 2  # batches a worker that are read ahead
+WAITING = 2  # batches for each worker that are read ahead
 
 _work: Callable[[Any], Any] | None = None  # of a worker process
 
 
-def mapped(
-    work: Callable[[Given], Found], batches: Iterable[Given], workers: int
-) -> Iterator[Found]:
-    """`work` of each batch, in order. With one worker in this very process.
+def map_batches(
+    work: Callable[[Batch], Result], batches: Iterable[Batch], workers: int
+) -> Iterator[Result]:
+    """Yield `work` of each batch, in order; with one worker it runs in this process.
 
     Raises DataError where a worker process dies (killed for memory, crashed in a library).
     """
@@ -29,7 +29,7 @@ def mapped(
         yield from map(work, batches)
         return
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive a fork
-    waiting: deque[Future[Found]] = deque()
+    waiting: deque[Future[Result]] = deque()
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context(), initializer=_begin, initargs=(work,)
     )

@@ -1,4 +1,4 @@
-"""Data sets to what a trainer eats, with an account of every row that is not in it."""
+"""Prepare the data sets of a run for its trainer, and count every row that is left out."""
 
 import itertools
 import logging
@@ -27,8 +27,8 @@ from backend.data import (
 )
 from backend.data.mixing import Mix
 from backend.data.rendering import Template
-from backend.data.row_range import Window
-from backend.data.sources import Counted
+from backend.data.row_range import RowRange
+from backend.data.sources import RowCount
 from backend.data.tokenize import Part, Preparation, Reports
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import WANTED
@@ -44,11 +44,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows with the columns of the stage (backend.data.examples); packed neatly position_ids too.
+    """Examples with the columns of the stage (backend.data.examples), and position_ids if packed
+    neatly.
 
     summary: for "train" and "evaluation" the numbers of rows, examples, cut, tokens,
     learned_tokens, and `refused`: reason, file, first line, count.
-    key: stands for the rows to train on and how they were read; "" where only reading them tells.
+    key: identifies the rows to train on and how they were read; "" for a stream and for rows of
+    tokenized_path.
     """
 
     train: Any
@@ -57,7 +59,7 @@ class Prepared:
     key: str = ""
 
     def sizes(self) -> tuple[int, int]:
-        """Rows to train on (0 where a stream does not know) and to evaluate on."""
+        """The numbers of rows to train on (0 for a stream) and to evaluate on."""
         return (
             len(self.train) if hasattr(self.train, "__len__") else 0,
             len(self.evaluation or ()),
@@ -66,7 +68,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class PromptRow:
-    """A question (messages without the last answer) as ids, and the answer that the data has."""
+    """A prompt (messages without the last answer) with its ids, and the answer in the data."""
 
     messages: list[Message]
     tools: list[dict[str, Any]] | None
@@ -74,8 +76,10 @@ class PromptRow:
     label: str
 
 
-def training(values: Arguments, tokenizer: Any, template: Template, report: Reports) -> Prepared:
-    """Rows for training (`dataset`) and evaluation (`eval_dataset`, or val_size of the former).
+def prepare_training(
+    values: Arguments, tokenizer: Any, template: Template, report: Reports
+) -> Prepared:
+    """Prepare rows for training (`dataset`) and evaluation (`eval_dataset`, or val_size rows).
 
     Raises DataError as sources.Source does, and where no row remains.
     """
@@ -84,34 +88,35 @@ def training(values: Arguments, tokenizer: Any, template: Template, report: Repo
     work = Preparation(values, template, report)
     path = tokenized_path.folder(values)
     if path is not None and path.exists():
-        _tell(template.notices if work.stage != "pt" else [], report)
+        _report_notices(template.notices if work.stage != "pt" else [], report)
         parts = tokenized_path.load(work, path)
         return Prepared(parts[tokenized_path.TRAIN], parts.get(tokenized_path.VALIDATION), {})
-    _tell(_unfit(work), report)
-    train, held = _parts(work)
+    _report_notices(_check_template(work), report)
+    train, held = _prepare_parts(work)
     summary: dict[str, Any] = {}
     for name, part in (("train", train), ("evaluation", held)):
         if isinstance(part, Part):
-            summary[name] = _account(part)
-            _tell(_notices(part, summary[name], work), report)
-    rows = _packed(train, work, always=True) if isinstance(train, Part) else train
+            summary[name] = _summarize(part)
+            _report_notices(_notices(part, summary[name], work), report)
+    rows = _pack(train, work, always=True) if isinstance(train, Part) else train
     if isinstance(train, Part) and packing.kind(values):
         summary["train"]["packed"] = len(rows or ())
-    evaluation = _packed(held, work)
+    evaluation = _pack(held, work)
     if path is not None and rows is not None:
         tokenized_path.save(work, path, rows, evaluation)
     return Prepared(rows, evaluation, summary, train.key if isinstance(train, Part) else "")
 
 
-def prompts(
+def prepare_prompts(
     values: Arguments, tokenizer: Any, template: Template, report: Reports | None = None
 ) -> list[PromptRow]:
-    """The questions of eval_dataset (else dataset), cut at the front to cutoff_len (a notice).
+    """Prepare the prompts of eval_dataset (else dataset), cut at the front to cutoff_len tokens,
+    of which there is a notice.
 
     Raises DataError as sources.Source does, UsageError where the template refuses a row.
     """
     del tokenizer
-    read = sources.read(values, "eval_dataset" if values.eval_dataset else "dataset")
+    read = sources.read_conversations(values, "eval_dataset" if values.eval_dataset else "dataset")
     limit = tokens.Policy.of(values).cutoff_len
     rows, cut = [], 0
     for conversation in read.conversations:
@@ -123,42 +128,47 @@ def prompts(
     if cut:
         params = {"count": cut, "limit": limit}
         notices.append(Problem(code="prompts_cut", field="cutoff_len", params=params, notice=True))
-    _tell(notices, report)
+    _report_notices(notices, report)
     return rows
 
 
-def _unfit(work: Preparation) -> list[Problem]:
-    """What of the template does not fit the model or the first rows (of a stream none are read)."""
+def _check_template(work: Preparation) -> list[Problem]:
+    """Check that the template fits the model and the first rows (none of a stream are read)."""
     chats: list[Conversation] = []
     streams_ = work.values.streaming
     for name in [] if streams_ else dataset_info.names(work.values.dataset):
-        window = Window(name, work.values)
+        row_range = RowRange(name, work.values)
         chats += [
-            conversation for _, conversation in window.convert(window.fetch(0, CHECKED)[0])[0]
+            conversation for _, conversation in row_range.convert(row_range.fetch(0, CHECKED)[0])[0]
         ]
-    own = templates.carried(work.template.tokenizer)
+    own = templates.own_template(work.template.tokenizer)
     return template_check.check(work.template, own, work.values, chats, [])
 
 
-def _parts(work: Preparation) -> tuple[Any, Part | None]:
-    """Examples to train on (a Part, a Stream or None) and to evaluate on."""
+def _prepare_parts(work: Preparation) -> tuple[Any, Part | None]:
+    """Prepare the examples to train on (a Part, a Stream or None) and to evaluate on."""
     values = work.values
-    held = [tokenize.tokenised(work, source) for source in sources.opened(values, "eval_dataset")]
+    held = [
+        tokenize.tokenize_source(work, source)
+        for source in sources.open_sources(values, "eval_dataset")
+    ]
     streams_ = values.streaming and bool(values.dataset)
     if streams_:
-        train, first = streams.training(work)
-        return train, _joined(held) if held else first
-    parts = [tokenize.tokenised(work, source) for source in sources.opened(values, "dataset")]
+        train, first = streams.open_stream(work)
+        return train, _join(held) if held else first
+    parts = [
+        tokenize.tokenize_source(work, source) for source in sources.open_sources(values, "dataset")
+    ]
     if parts and not held:
         parts, held = _split(parts, work)
-    mixed = Mix.of(values).joined([part.rows for part in parts], work.seed) if parts else None
-    return _joined(parts, mixed) if parts else None, _joined(held) if held else None
+    mixed = Mix.of(values).join([part.rows for part in parts], work.seed) if parts else None
+    return _join(parts, mixed) if parts else None, _join(held) if held else None
 
 
-def _joined(parts: list[Part], rows: Dataset | None = None) -> Part:
-    """Several data sets as one; `rows` are theirs, where they are not simply one after the other.
+def _join(parts: list[Part], rows: Dataset | None = None) -> Part:
+    """Join several data sets; rows: their rows, where these are not simply one after the other.
 
-    Raises DataError where no example remains.
+    Raises DataError where there is no example.
     """
     if rows is None:
         rows = datasets.concatenate_datasets([part.rows for part in parts])
@@ -172,7 +182,7 @@ def _joined(parts: list[Part], rows: Dataset | None = None) -> Part:
 
 
 def _split(parts: list[Part], work: Preparation) -> tuple[list[Part], list[Part]]:
-    """Training and validation rows by val_size: a share below 1, else a count; drawn by seed."""
+    """Split off random validation rows: val_size is a share below 1, else a number of rows."""
     size = work.values.val_size
     if not size:
         return parts, []
@@ -186,7 +196,7 @@ def _split(parts: list[Part], work: Preparation) -> tuple[list[Part], list[Part]
     for part in parts:
         mine = drawn[(drawn >= start) & (drawn < start + part.total)] - start
         start += part.total
-        chosen = np.isin(_figures(part.rows, "place")["place"], mine)
+        chosen = np.isin(_read_columns(part.rows, "place")["place"], mine)
         key = f"{part.key}-{count}-{work.seed}"
         remaining = part.rows.select(np.flatnonzero(~chosen))
         rest.append(Part(key, remaining, part.total - len(mine), part.refused, part.mended))
@@ -194,8 +204,8 @@ def _split(parts: list[Part], work: Preparation) -> tuple[list[Part], list[Part]
     return rest, held
 
 
-def _packed(part: Part | None, work: Preparation, always: bool = False) -> Dataset | None:
-    """The rows as they are learned: packed where that is asked for, without the account.
+def _pack(part: Part | None, work: Preparation, always: bool = False) -> Dataset | None:
+    """Pack the rows where the arguments say so, and drop the columns of the account.
 
     Rows for evaluation are packed in pre-training only.
     """
@@ -204,7 +214,7 @@ def _packed(part: Part | None, work: Preparation, always: bool = False) -> Datas
     kind = packing.kind(work.values)
     if not kind or not (always or kind == "blocks"):
         return part.rows.select_columns(examples.columns(work.stage))
-    rows, _ = cache.cached(
+    rows, _ = cache.load_or_make(
         cache.key([part.key, kind, work.limit, *(getattr(work.values, name) for name in MIX)]),
         packing.NEAT if kind == "neat" else packing.FEATURES,
         lambda write: _write_packed(part.rows, kind, work.limit, write),
@@ -218,9 +228,9 @@ def _write_packed(rows: Dataset, kind: str, limit: int, write: cache.Write) -> c
         texts = (ids for ids in rows.select_columns(["input_ids"]).to_iterable_dataset())
         packed = packing.blocks((row["input_ids"] for row in texts), limit)
     else:
-        lengths = _figures(rows, "length")["length"].tolist()
+        lengths = _read_columns(rows, "length")["length"].tolist()
         packed = (
-            packing.joined([rows[index] for index in group], kind == "neat")
+            packing.join([rows[index] for index in group], kind == "neat")
             for group in packing.bins(lengths, limit)
         )
     while batch := list(itertools.islice(packed, AT_ONCE)):
@@ -228,25 +238,25 @@ def _write_packed(rows: Dataset, kind: str, limit: int, write: cache.Write) -> c
     return {}
 
 
-def _figures(rows: Dataset, *names: str) -> dict[str, np.ndarray]:
-    """Columns of numbers, one a row."""
+def _read_columns(rows: Dataset, *names: str) -> dict[str, np.ndarray]:
+    """Read columns of numbers as arrays of shape (rows,)."""
     columns: dict[str, np.ndarray] = rows.select_columns(list(names)).with_format("numpy")[:]
     return columns
 
 
-def _account(part: Part) -> dict[str, Any]:
-    figures = _figures(part.rows, "length", "learned", "cut")
+def _summarize(part: Part) -> dict[str, Any]:
+    figures = _read_columns(part.rows, "length", "learned", "cut")
     return {
         "rows": part.total,
         "examples": len(part.rows),
         "cut": int(figures["cut"].sum()),
         "tokens": int(figures["length"].sum(dtype=np.int64)),
         "learned_tokens": int(figures["learned"].sum(dtype=np.int64)),
-        "refused": [_refused(counted) for counted in part.refused],
+        "refused": [_describe_refusal(counted) for counted in part.refused],
     }
 
 
-def _refused(counted: Counted) -> dict[str, str | int]:
+def _describe_refusal(counted: RowCount) -> dict[str, str | int]:
     return {
         "reason": counted.code,
         "file": counted.file,
@@ -267,7 +277,7 @@ def _notices(part: Part, summary: dict[str, Any], work: Preparation) -> list[Pro
     return notices
 
 
-def _tell(notices: list[Problem], report: Reports | None) -> None:
+def _report_notices(notices: list[Problem], report: Reports | None) -> None:
     for notice in notices:
         if report is not None:
             report.notice(notice)

@@ -1,7 +1,7 @@
-"""A limit on the processor time that a template written by others may take.
+"""Limit the processor time that a template written by others may take.
 
-Processor time of the rendering thread is counted, not time on the wall: on a busy machine a good
-template waits for its turn and is not to blame. One thread watches every rendering of a process.
+The processor time of the rendering thread counts, not the time on the wall, since on a busy machine
+a good template also waits. One thread watches every rendering of a process.
 """
 
 import ctypes
@@ -57,7 +57,7 @@ class Watchdog:
             self._called.set()
 
     def end(self, watch: Watch) -> None:
-        """Watch it no longer: once this returns it is not interrupted."""
+        """End the watch; once this returns the rendering is not interrupted."""
         with self._lock:
             self._watches.discard(watch)
 
@@ -72,7 +72,7 @@ class Watchdog:
             time.sleep(POLL_S if rest is None else min(rest, POLL_S))
 
     def _check(self, watch: Watch) -> float:
-        """Seconds that a rendering has left; it is interrupted where that is nothing."""
+        """The seconds that a rendering has left; it is interrupted where there are none."""
         rest = watch.deadline - watch.clock()
         if rest > 0:
             return rest
@@ -83,7 +83,7 @@ class Watchdog:
 
 
 @contextmanager
-def limited(seconds: float = SECONDS) -> Iterator[None]:
+def limit_rendering(seconds: float = SECONDS) -> Iterator[None]:
     """Raises RenderTimeoutError inside the block after so many seconds of this thread's processor
     time (of time on the wall where the system cannot tell that of another thread).
     """
@@ -103,14 +103,14 @@ def limited(seconds: float = SECONDS) -> Iterator[None]:
 
 
 def _clock(thread: int) -> Callable[[], float]:
-    """The processor time of a thread in seconds, for any thread to ask."""
+    """A function that any thread can call for the processor time of a thread, in seconds."""
     if not hasattr(time, "pthread_getcpuclockid"):
         return time.monotonic
     return partial(time.clock_gettime, time.pthread_getcpuclockid(thread))
 
 
 def _renew() -> None:
-    """A forked process has the watchdog's memory, but not its thread."""
+    """Start with a new watchdog after a fork, which copies its memory but not its thread."""
     global _watchdog
     _watchdog = Watchdog()
 

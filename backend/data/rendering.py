@@ -1,4 +1,4 @@
-"""Messages written out for the model by one Jinja template, as text and as ids.
+"""Render messages with a chat template (Jinja), as text and as token ids.
 
 Jinja is rendered by transformers' immutable sandbox, in worker processes only.
 """
@@ -16,12 +16,12 @@ from backend.contract.base.problems import Problem, UsageError
 from backend.contract.models import template_names
 from backend.data import template_fields, thoughts, toolcalls, turn_places
 from backend.data.digits import Digits, hide, show
-from backend.data.render_limit import RenderTimeoutError, limited
+from backend.data.render_limit import RenderTimeoutError, limit_rendering
 from backend.datafiles.turns import THOUGHTS, Message
 
 Tools = list[dict[str, Any]] | None
 
-# What a template written by others can end in.
+# Errors that a template written by others can raise.
 RENDER_ERRORS = (
     jinja2.TemplateError,
     TypeError,
@@ -64,7 +64,7 @@ MAX_GROWTH = 10_000_000  # characters that a template may write of its own
 
 
 class Template:
-    """Messages to text and ids. Picklable: it travels to the processes that tokenise.
+    """Renders messages as text and ids. It is picklable, for the processes that tokenize.
 
     name      the name that it goes by; auto is the tokenizer's own
     jinja     the template
@@ -98,9 +98,9 @@ class Template:
         self.notices: list[Problem] = []
         self._default = self.default_system or default
         self.reads = self._read()
-        self._given = self._switched(values.enable_thinking)
+        self._given = self._thinking_variables(values.enable_thinking)
         self.in_parts = False
-        whole = self._tried()
+        whole = self._render_probe()
         tail = whole[whole.rfind(ANSWER["content"]) + len(ANSWER["content"]) :]
         self.answer_ends = self._end_ids(tail) if ANSWER["content"] in whole else []
         eos = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
@@ -126,18 +126,18 @@ class Template:
         return 0 <= text.find(ANSWER["content"]) < text.find(SYSTEM["content"])
 
     def _call_form(self) -> tuple[bool, str, bool]:
-        """Whether calls and results are written; the form of ids, and whether arguments must be
-        texts, for that."""
+        """Whether the template writes calls and results; also the form of ids that it needs for
+        that, and whether it needs arguments as JSON text."""
         for ids, as_texts in product(("", *toolcalls.IDS), (False, True)):
-            talk = toolcalls.with_ids([QUESTION, CALL, RESULT], ids)
-            talk = toolcalls.with_texts(talk) if as_texts else talk
+            talk = toolcalls.set_call_ids([QUESTION, CALL, RESULT], ids)
+            talk = toolcalls.write_arguments_as_text(talk) if as_texts else talk
             marks = ("tool_7351", "Value-7351", "Result-7351")
             if all(self._shows(mark, talk, None) for mark in marks):
                 return True, ids, as_texts
         return False, "", False
 
-    def _tried(self) -> str:
-        """A plain question and answer as this template writes them; sets in_parts."""
+    def _render_probe(self) -> str:
+        """Render a plain question and answer, and find out in_parts. Raises UsageError."""
         try:
             if not self._shows(QUESTION["content"], [QUESTION], None):
                 self.in_parts = True
@@ -145,17 +145,17 @@ class Template:
             self.write([QUESTION], None, True)
             return self.write([QUESTION, ANSWER], None)
         except RENDER_ERRORS as error:
-            raise _broken(error) from None
+            raise _broken_error(error) from None
 
     def _read(self) -> template_fields.Reads:
         try:
             return template_fields.reads(self.jinja) | template_fields.reads(self._with_tools)
         except RENDER_ERRORS as error:
-            raise _broken(error) from None
+            raise _broken_error(error) from None
 
-    def _switched(self, thinking: Value) -> dict[str, Any]:
-        """The variables that enable_thinking means: none where it is not set, so that the template
-        does as it does by itself."""
+    def _thinking_variables(self, thinking: Value) -> dict[str, Any]:
+        """The template's variables for enable_thinking; none where it is not set, so that the
+        template's own default holds."""
         if thinking is None:
             return {}
         switch = self._switch
@@ -168,11 +168,11 @@ class Template:
 
     @property
     def _switch(self) -> str | None:
-        """The variable that switches thinking on and off."""
+        """The variable that switches thinking on and off; None where there is none."""
         return next((name for name in SWITCHES if name in self.reads.variables), None)
 
     def with_thinking(self) -> "Template | None":
-        """This template with thinking switched on; None where it has no switch or that is on."""
+        """This template with thinking switched on; None where it has no switch or it is on."""
         if self._switch is None or self._given.get(self._switch):
             return None
         thinking = copy(self)
@@ -181,12 +181,12 @@ class Template:
 
     @property
     def reads_thoughts(self) -> bool:
-        """Whether a thought is read beside the content."""
+        """Whether the template reads a thought from a field beside the content."""
         return any(not self.reads.ignores(name) for name in THOUGHTS)
 
     @property
     def thinks_in_content(self) -> bool:
-        """Whether a thought's only place is within the content."""
+        """Whether the template knows thoughts only within the content."""
         return not self.reads_thoughts and thoughts.END_THINK in self.jinja
 
     def ignores(self, field: str) -> bool:
@@ -196,14 +196,14 @@ class Template:
         return self.reads.ignores(field)
 
     def stop_at(self, ids: list[int]) -> None:
-        """Let these tokens end an answer, too."""
+        """Add tokens that end an answer."""
         self.stop_ids = tuple(dict.fromkeys([*self.stop_ids, *ids]))
         self.ends = tuple(self.tokenizer.convert_ids_to_tokens(list(self.stop_ids)))
 
     def render(
         self, messages: list[Message], tools: Tools = None, add_generation_prompt: bool = False
     ) -> str:
-        """The conversation as text, ready to be tokenised. Raises one of RENDER_ERRORS."""
+        """Render the conversation as text for the tokenizer. Raises one of RENDER_ERRORS."""
         return self.write(*self.fit(messages, tools), add_generation_prompt)
 
     def encode_prompt(
@@ -212,9 +212,9 @@ class Template:
         tools: Tools = None,
         variables: Mapping[str, Any] | None = None,
     ) -> list[int]:
-        """Ids of the conversation up to where the answer begins.
+        """Render and encode the conversation up to where the answer begins.
 
-        `variables` are further ones for the template (enable_thinking of one request, say).
+        variables: further ones for the template (enable_thinking of one request, say).
         Raises UsageError where the template refuses these messages.
         """
         try:
@@ -228,30 +228,30 @@ class Template:
         return ids
 
     def fit(self, messages: list[Message], tools: Tools) -> tuple[list[Message], Tools]:
-        """The conversation in what this template knows.
+        """Change the conversation to what this template can write.
 
-        The default system text is put in; where the template has no place for tools or system, they
-        are written into the system text and the first question, a later system text into a turn of
-        the user; a greeting of the assistant gets an empty question. Results of tools stand in the
-        order of their calls where their ids are not written.
+        The default system text is put in. Where the template has no place for tools, they go into
+        the system text; without one for a system text, it goes into the first question, and a later
+        one into a turn of the user; a greeting of the assistant gets an empty question. Results of
+        tools are put in the order of their calls where the template does not write ids.
         """
         if self.default_system and messages and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.default_system}, *messages]
-        messages = [thoughts.named(message, self.reads) for message in messages]
+        messages = [thoughts.name_thought(message, self.reads) for message in messages]
         if self.ignores("tool_call_id"):
-            messages = toolcalls.in_call_order(messages)
+            messages = toolcalls.sort_results_by_call(messages)
         if not self.knows_tools and toolcalls.uses_tools(messages, tools):
-            write = toolcalls.described if self.knows_calls else toolcalls.in_words
+            write = toolcalls.describe_tools if self.knows_calls else toolcalls.write_tools_in_words
             messages, tools = write(messages, tools, self._default), None
-        messages = toolcalls.with_ids(messages, self._ids)
+        messages = toolcalls.set_call_ids(messages, self._ids)
         if self._as_texts:
-            messages = toolcalls.with_texts(messages)
+            messages = toolcalls.write_arguments_as_text(messages)
         if not self.knows_greeting and turn_places.greets(messages):
-            messages = turn_places.after_nobody(messages)
+            messages = turn_places.insert_empty_question(messages)
         if not self.knows_system and len(messages) > 1 and messages[0]["role"] == "system":
-            messages = turn_places.in_question(messages)
-        if not self.knows_late_system and turn_places.late_system(messages):
-            messages = turn_places.in_user_turns(messages)
+            messages = turn_places.move_system_to_question(messages)
+        if not self.knows_late_system and turn_places.has_late_system(messages):
+            messages = turn_places.move_late_systems(messages)
         return messages, tools
 
     def write(
@@ -261,7 +261,7 @@ class Template:
         add_generation_prompt: bool = False,
         variables: Mapping[str, Any] | None = None,
     ) -> str:
-        """As render, of a conversation that `fit` made."""
+        """As render, for a conversation that `fit` has already changed."""
         if self.in_parts:
             messages = [
                 {**message, "content": [{"type": "text", "text": message["content"]}]}
@@ -269,7 +269,7 @@ class Template:
             ]
         digits: Digits = {}
         messages, tools = hide(messages, digits), hide(tools, digits)
-        with limited():
+        with limit_rendering():
             text: str = self.tokenizer.apply_chat_template(
                 messages,
                 tools=tools,
@@ -291,7 +291,7 @@ class Template:
             return False
 
     def _end_ids(self, tail: str) -> list[int]:
-        """The first special token that the template writes behind an answer, if there is one."""
+        """The id of the first special token behind an answer, as a list; [] where there is none."""
         special = {
             index for index, token in self.tokenizer.added_tokens_decoder.items() if token.special
         } | set(self.tokenizer.all_special_ids)
@@ -299,7 +299,7 @@ class Template:
         return [int(index) for index in ids if index in special][:1]
 
 
-def _broken(error: BaseException) -> UsageError:
+def _broken_error(error: BaseException) -> UsageError:
     params = {"reason": _reason(error)}
     return UsageError(Problem(code="template_broken", field="template", params=params))
 

@@ -1,4 +1,4 @@
-"""The rows of the chosen data sets: files of the registry or a hub, joined, limited, counted."""
+"""Read the conversations of the chosen data sets, from registered files or a hub."""
 
 import hashlib
 import random
@@ -19,13 +19,13 @@ from backend.datafiles import formats, layouts
 from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import RowError
 
-Raw = tuple[str, int, Mapping[str, Any]]  # file, line (from 1), row
+RawRow = tuple[str, int, Mapping[str, Any]]  # file, line (from 1), row
 PLACEHOLDERS = (("{{name}}", "identity_name"), ("{{author}}", "identity_author"))
 
 
 @dataclass
-class Counted:
-    """How many rows of a file something was done to for one reason, and the line of the first."""
+class RowCount:
+    """The number of rows of a file with one code of a reason, and the line of the first."""
 
     code: str
     file: str
@@ -33,41 +33,42 @@ class Counted:
     count: int = 0
 
     def problem(self, notice: bool = True) -> Problem:
-        """As told to the person."""
+        """The problem, or notice, for this reason."""
         params: dict[str, str | int] = {"file": self.file, "line": self.line, "count": self.count}
         return Problem(code=self.code, params=params, notice=notice)
 
 
 @dataclass
 class Account:
-    """What was left out, and what was taken although it is unusual, by reason and file."""
+    """Counts of rows that were left out (`refused`) and of rows whose turns were put in order
+    (`mended`), by reason and file."""
 
-    refused: dict[tuple[str, str], Counted] = field(default_factory=dict)
-    mended: dict[tuple[str, str], Counted] = field(default_factory=dict)
+    refused: dict[tuple[str, str], RowCount] = field(default_factory=dict)
+    mended: dict[tuple[str, str], RowCount] = field(default_factory=dict)
 
     def refuse(self, code: str, file: str, line: int) -> None:
         """Count a row that is left out."""
-        self.refused.setdefault((code, file), Counted(code, file, line)).count += 1
+        self.refused.setdefault((code, file), RowCount(code, file, line)).count += 1
 
     def mend(self, code: str, file: str, line: int) -> None:
         """Count a row whose turns were put in order."""
-        self.mended.setdefault((code, file), Counted(code, file, line)).count += 1
+        self.mended.setdefault((code, file), RowCount(code, file, line)).count += 1
 
     def notices(self) -> list[Problem]:
-        """All of it as told to the person."""
+        """A notice for each count."""
         return [counted.problem() for counted in (*self.mended.values(), *self.refused.values())]
 
 
 @dataclass
-class Read(Account):
-    """Conversations with the place (file, line) of each, and what was left out."""
+class ReadConversations(Account):
+    """Conversations with the place (file, line) of each, and the counts of other rows."""
 
     conversations: list[Conversation] = field(default_factory=list)
     places: list[tuple[str, int]] = field(default_factory=list)
 
 
 class Source:
-    """One data set, opened: its rows can be read again and again, a row at a time."""
+    """One data set, whose rows can be read several times, a row at a time."""
 
     def __init__(self, entry: Entry, values: Arguments, argument: str) -> None:
         """Raises DataError where a hub does not answer or does not know the set."""
@@ -77,21 +78,22 @@ class Source:
         self._hub = hub.load(entry, values) if entry.hub_id else None
 
     def content(self) -> dict[str, str]:
-        """What the rows depend on: each file with the SHA-256 of its bytes, the split of a hub."""
+        """What the rows depend on: the SHA-256 of each file, and the split of a set on a hub."""
         if self._hub is not None:
-            files = {name: _digest(file) for name, file in self._hub.named()}
+            files = {name: _digest(file) for name, file in self._hub.fetch_each()}
             return {**files, "split": self.entry.split}
         return {str(file): _digest(file) for file in self._files()}
 
     def conversations(self, account: Account) -> Iterator[tuple[Conversation, str, int]]:
-        """Every usable row with its file and line; the others go to `account`.
+        """Yield every usable row with its file and line; the others are counted in `account`.
 
-        Raises DataError: broken file, wrong columns, a row without an answer, no usable row.
+        Raises DataError for a broken file, wrong columns, a row without an answer, or no usable
+        row.
         """
         wanted = layouts.WANTED[self.values.stage]
         converts: dict[str, Any] = {}
         empty = True
-        for file, line, row in self._chosen():
+        for file, line, row in self._choose_rows():
             if file not in converts:
                 layout = layouts.layout(self.entry, row, (file, line), wanted)
                 strict = self.values.strict_turns
@@ -117,24 +119,24 @@ class Source:
                 *(counted.problem(notice=False) for counted in account.refused.values()),
             )
 
-    def _chosen(self) -> Iterator[Raw]:
-        """The raw rows after the entry's num_samples (drawn by seed) and max_samples (the first).
+    def _choose_rows(self) -> Iterator[RawRow]:
+        """Yield num_samples rows of the entry (drawn by seed), of these the first max_samples.
 
-        A stream is never read whole: there num_samples are the first rows, too.
+        A stream is never read whole, so its num_samples are the first rows, too.
         """
         rows, wanted = self._rows(), self.entry.num_samples
         if wanted is not None and self.values.streaming:
             rows = islice(rows, wanted)
         elif wanted is not None:
             count = sum(1 for _ in rows)
-            rows = _drawn(self._rows, count, wanted, self.values.seed)
+            rows = _draw(self._rows, count, wanted, self.values.seed)
         return islice(rows, self.values.max_samples)
 
     def _files(self) -> list[Path]:
         assert self.entry.path is not None
         return datafiles.files(self.entry.path)
 
-    def _rows(self) -> Iterator[Raw]:
+    def _rows(self) -> Iterator[RawRow]:
         if self._hub is not None:
             return self._hub.rows()
         return (
@@ -142,10 +144,10 @@ class Source:
         )
 
 
-def opened(values: Arguments, argument: str) -> list[Source]:
-    """The data sets that `dataset` or `eval_dataset` names.
+def open_sources(values: Arguments, argument: str) -> list[Source]:
+    """Open the data sets that `dataset` or `eval_dataset` names.
 
-    Raises DataError: no such data set, no hub.
+    Raises DataError for an unknown set and for a hub that does not answer.
     """
     return [
         Source(dataset_info.find(name, values.dataset_dir, argument), values, argument)
@@ -153,10 +155,10 @@ def opened(values: Arguments, argument: str) -> list[Source]:
     ]
 
 
-def read(values: Arguments, argument: str) -> Read:
-    """The conversations of every data set that an argument names, joined. Raises as Source does."""
-    rows = Read()
-    for source in opened(values, argument):
+def read_conversations(values: Arguments, argument: str) -> ReadConversations:
+    """Read the conversations of all data sets that an argument names. Raises as Source does."""
+    rows = ReadConversations()
+    for source in open_sources(values, argument):
         for conversation, file, line in source.conversations(rows):
             rows.conversations.append(conversation)
             rows.places.append((file, line))
@@ -172,8 +174,10 @@ def _digest(file: Path) -> str:
         raise DataError(Problem(code="file_unreadable", params=params)) from None
 
 
-def _drawn(rows: Callable[[], Iterator[Raw]], count: int, wanted: int, seed: int) -> Iterator[Raw]:
-    """`wanted` of `count` rows in random order; where there are fewer, some come again."""
+def _draw(
+    rows: Callable[[], Iterator[RawRow]], count: int, wanted: int, seed: int
+) -> Iterator[RawRow]:
+    """Draw `wanted` of `count` rows in random order; where there are fewer, some are repeated."""
     source = random.Random(seed)
     order = source.sample(range(count), min(wanted, count))
     order += source.choices(range(count), k=wanted - len(order)) if count else []

@@ -1,9 +1,9 @@
-"""Which characters of a written conversation the assistant says: found by rendering, never guessed.
+"""Render a conversation and find its answers in the text, by rendering it in parts.
 
 An answer is what the template writes after the prompt that would ask for it, up to and including
 the token that ends it; the line break that many templates put behind that token is not learned.
 Where a template writes earlier turns differently once others follow (thinking is dropped from
-history), one conversation becomes one example an answer, each as it is asked for when chatting.
+history), a conversation becomes one text for each answer, with the prompt as it is in a chat.
 """
 
 import os
@@ -30,46 +30,46 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Written:
+class RenderedText:
     """A text as the model sees it, and the answers in it in their order."""
 
     text: str
     spans: list[Span]
 
 
-def written(
+def render_conversation(
     template: Template, messages: list[Message], tools: Tools, last_only: bool = False
-) -> list[Written]:
-    """The conversation as one text (or one an answer, see above) with its answers.
+) -> list[RenderedText]:
+    """Render the conversation as one text (or one for each answer, see above) with its answers.
 
     last_only: only the last answer is to be learned. Raises RowError where the template refuses
-    the messages, or an answer cannot be found in what it writes.
+    the messages, or an answer cannot be found in the text.
     """
     try:
         ready, tools = template.fit(messages, tools)
         apart = template.thinks_in_content and any(map(find_thought, ready))
-        whole = None if apart else _whole(template, ready, tools)
+        whole = None if apart else _render_whole(template, ready, tools)
         if whole is None:
-            return _split(template, ready, tools, last_only)
+            return _render_each_answer(template, ready, tools, last_only)
     except RENDER_ERRORS as error:
         if isinstance(error, RowError):
             raise
         raise RowError("row_template_refuses") from error
     if last_only:
         spans = [Span(span.start, span.end, False) for span in whole.spans[:-1]]
-        return [Written(whole.text, [*spans, whole.spans[-1]])]
+        return [RenderedText(whole.text, [*spans, whole.spans[-1]])]
     return [whole]
 
 
-def _whole(template: Template, messages: list[Message], tools: Tools) -> Written | None:
-    """All answers in one text, or None where that is not how each of them is asked for.
+def _render_whole(template: Template, messages: list[Message], tools: Tools) -> RenderedText | None:
+    """Render all answers in one text; None where one of their prompts would differ in a chat.
 
-    What the assistant says before the user does is not asked for: it is no answer.
+    What the assistant says before the user's first turn has no prompt and is no answer.
     """
     text = template.write(messages, tools)
     spans = []
     for index, message in enumerate(messages):
-        if message["role"] != "assistant" or index < turn_places.first_user(messages):
+        if message["role"] != "assistant" or index < turn_places.find_first_user(messages):
             continue
         prompt = template.write(messages[:index], tools, True)
         if not text.startswith(prompt):
@@ -79,18 +79,18 @@ def _whole(template: Template, messages: list[Message], tools: Tools) -> Written
         end = (
             len(until)
             if text.startswith(until)
-            else _end(template, (text, until), len(prompt), message)
+            else _find_end(template, (text, until), len(prompt), message)
         )
         if end < 0 or not _holds(text[len(prompt) : end], message):
             return None
-        spans.append(_span(template, text, len(prompt), end, message))
-    return Written(text, spans)
+        spans.append(_answer_span(template, text, len(prompt), end, message))
+    return RenderedText(text, spans)
 
 
-def _split(
+def _render_each_answer(
     template: Template, messages: list[Message], tools: Tools, last_only: bool
-) -> list[Written]:
-    """One text an answer that is to be learned, each ending with it."""
+) -> list[RenderedText]:
+    """Render one text for each answer that is to be learned, which ends with it."""
     answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
     texts = []
     for index in answers[-1:] if last_only else answers:
@@ -98,30 +98,34 @@ def _split(
         if message.get("train") is False:
             continue
         if template.thinks_in_content:
-            message = thoughts.in_content(message)
+            message = thoughts.put_in_content(message)
         prompt = template.write(messages[:index], tools, True)
-        text = prompt + _answer(template, messages[:index], tools, (prompt, message))
-        texts.append(Written(text, [_span(template, text, len(prompt), len(text), message)]))
+        text = prompt + _render_answer(template, messages[:index], tools, (prompt, message))
+        texts.append(
+            RenderedText(text, [_answer_span(template, text, len(prompt), len(text), message)])
+        )
     return texts
 
 
-def _answer(
+def _render_answer(
     template: Template, asked: list[Message], tools: Tools, last: tuple[str, Message]
 ) -> str:
-    """What the message has to say behind the prompt: as it is, else (thinking is off) without its
-    thought, else (the prompt has opened a thought) with an empty one."""
+    """Render the answer behind its prompt: as it is, else (thinking is off) without its thought,
+    else (the prompt has opened a thought) with an empty one."""
     prompt, message = last
     whole = template.write([*asked, message], tools)
     if whole.startswith(prompt) and _holds(whole[len(prompt) :], message):
         return whole[len(prompt) :]
-    opening = len(_common(template.write(asked, tools), prompt))
+    opening = len(_common_prefix(template.write(asked, tools), prompt))
     for form in (message, *_other_forms(template, message)):
         text = template.write([*asked, form], tools)
-        answer = _behind(prompt, prompt.rfind(str(asked[-1]["content"]).strip(), 0, opening), text)
+        answer = _text_behind(
+            prompt, prompt.rfind(str(asked[-1]["content"]).strip(), 0, opening), text
+        )
         if answer is not None and _holds(answer, form):
-            return _ended(template, answer.replace(PROBE, ""))
+            return _cut_after_end(template, answer.replace(PROBE, ""))
     if message.get("tool_calls"):
-        return _call(prompt, opening, (whole, message))
+        return _render_call(prompt, opening, (whole, message))
     content = str(message["content"])
     if prompt.rstrip().endswith(THINK):
         if END_THINK not in content:
@@ -131,18 +135,18 @@ def _answer(
 
 
 def _other_forms(template: Template, message: Message) -> list[Message]:
-    bare = thoughts.without(message)
+    bare = thoughts.remove_thought(message)
     if bare != message:
         return [bare]
     probe = {**message, **dict.fromkeys(THOUGHTS, PROBE)}
     return [probe] if template.reads_thoughts else []
 
 
-def _behind(prompt: str, start: int, whole: str) -> str | None:
-    """What `whole` says behind the prompt, where the turns before may be written otherwise, too.
+def _text_behind(prompt: str, start: int, whole: str) -> str | None:
+    """The text of `whole` behind the prompt, also where earlier turns are rendered differently.
 
-    `start`: where the last of these turns begins, which is the same in both. None where `whole`
-    does not ask for the answer as the prompt does.
+    start: where the last turn before the answer begins, from which on both must be the same. None
+    where `whole` does not have this end of the prompt.
     """
     if whole.startswith(prompt):
         return whole[len(prompt) :]
@@ -150,16 +154,16 @@ def _behind(prompt: str, start: int, whole: str) -> str | None:
         return None
     places = [match.start() for match in re.finditer(re.escape(prompt[start:]), whole)]
     before = prompt[:start][::-1]
-    likeness = {at: len(_common(whole[:at][::-1], before)) for at in places}
+    likeness = {at: len(_common_prefix(whole[:at][::-1], before)) for at in places}
     best = max(places, key=lambda at: (likeness[at], at), default=None)
     return None if best is None else whole[best + len(prompt) - start :]
 
 
-def _call(prompt: str, opening: int, last: tuple[str, Message]) -> str:
-    """A tool call behind a prompt that has written a thought's marks, which `whole` has not."""
+def _render_call(prompt: str, opening: int, last: tuple[str, Message]) -> str:
+    """Render a tool call behind a prompt that has the marks of a thought, which `whole` has not."""
     whole, message = last
     opened = prompt.rstrip().endswith(THINK)
-    base = prompt[: prompt.rfind(THINK)] if opened else _common(prompt, whole)
+    base = prompt[: prompt.rfind(THINK)] if opened else _common_prefix(prompt, whole)
     answer = whole.removeprefix(base)
     if len(base) <= opening or not whole.startswith(base) or not _holds(answer, message):
         raise RowError("row_template_unclear")
@@ -169,41 +173,41 @@ def _call(prompt: str, opening: int, last: tuple[str, Message]) -> str:
     return f"\n{END_THINK}\n\n{answer}"
 
 
-def _common(left: str, right: str) -> str:
-    """The begin that two texts share."""
+def _common_prefix(left: str, right: str) -> str:
+    """The longest common beginning of two texts."""
     return os.path.commonprefix([left, right])  # noqa: RUF071 (characters are meant)
 
 
-def _span(template: Template, text: str, start: int, end: int, message: Message) -> Span:
+def _answer_span(template: Template, text: str, start: int, end: int, message: Message) -> Span:
     """The answer between start and end, without what follows its end token."""
-    answer = _ended(template, text[start:end])
+    answer = _cut_after_end(template, text[start:end])
     return Span(start, start + len(answer), message.get("train") is not False)
 
 
-def _ended(template: Template, answer: str) -> str:
+def _cut_after_end(template: Template, answer: str) -> str:
     """An answer without what follows its end token."""
     bare = answer.rstrip()
     return bare if template.ends and bare.endswith(template.ends) else answer
 
 
 def _holds(written: str, message: Message) -> bool:
-    """Whether the answer is in what the template wrote, blanks aside (templates trim)."""
-    here = _squeezed(written)
+    """Whether the rendered text has the answer, apart from blanks (which templates trim)."""
+    here = _squeeze(written)
     calls: list[dict[str, Any]] = message.get("tool_calls") or []
     names = [call["function"]["name"] for call in calls]
-    content = _squeezed(str(message["content"])).removeprefix(THINK)  # the prompt may open it
+    content = _squeeze(str(message["content"])).removeprefix(THINK)  # the prompt may open it
     return content in here and all(name in written for name in names) and bool(here)
 
 
-def _squeezed(text: str) -> str:
+def _squeeze(text: str) -> str:
     return "".join(text.split())
 
 
-def _end(template: Template, texts: tuple[str, str], start: int, message: Message) -> int:
-    """Where an answer in texts[0] ends that is ended otherwise where it is the last (texts[1]).
+def _find_end(template: Template, texts: tuple[str, str], start: int, message: Message) -> int:
+    """Find the end of an answer in texts[0] whose end differs where it is the last (texts[1]).
 
-    Some templates (glm4) let the next header end an answer: that header's token is learned as end.
-    -1 where the answer itself is written otherwise, too, or where nothing here would end it.
+    Some templates (glm4) let the next header end an answer; the token of that header is learned as
+    the end. -1 where the answer itself differs, too, or has no such end.
     """
     text, until = texts
     content = str(message["content"]).strip()
@@ -218,5 +222,5 @@ def _end(template: Template, texts: tuple[str, str], start: int, message: Messag
 
 
 def label_text(message: Message) -> str:
-    """What an answer says, for comparison with a prediction."""
+    """The text of an answer, for comparison with a prediction."""
     return answer_text(message)

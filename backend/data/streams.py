@@ -1,8 +1,8 @@
-"""Examples that are made while they are learned, for data of any size.
+"""Make examples while the model trains (`streaming`), for data of any size.
 
 set -> conversations -> examples -> packed -> mixed with other sets -> shuffled in a buffer, again
-and again: nothing is kept but the buffer. The order follows from the seed alone, so that a resumed
-run goes on where it was after passing over what it had.
+and again; only the buffer is held in memory. The order depends on the seed alone, so that a resumed
+run skips the rows that it has learned and goes on.
 """
 
 import itertools
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 class Stream(torch.utils.data.IterableDataset[dict[str, Any]]):
-    """Rows of several sets, mixed, without end; each pass has an order of its own."""
+    """An endless stream of examples of several sets, mixed; each pass has its own order."""
 
-    def __init__(self, sets: list["Rows"], mix: Mix, buffer: int, seed: int) -> None:
+    def __init__(self, sets: list["SetStream"], mix: Mix, buffer: int, seed: int) -> None:
         super().__init__()
         self.sets = sets
         self.mix = mix
@@ -39,43 +39,43 @@ class Stream(torch.utils.data.IterableDataset[dict[str, Any]]):
         self.start = 0  # rows that are passed over, since they are learned already
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Raises DataError where a pass gives no row."""
+        """Yield the examples after the first `start`. Raises DataError where a pass has none."""
         return itertools.islice(self._rows(), self.start, None)
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         for number in itertools.count():
             empty = True
-            for row in self.once(number):
+            for row in self.iterate_pass(number):
                 empty = False
                 yield row
             if empty:
                 raise DataError(Problem(code="no_rows_left", field="dataset", params={"rows": 0}))
             logger.info("the data was passed %d time(s)", number + 1)
 
-    def once(self, number: int) -> Iterator[dict[str, Any]]:
-        """The rows of one pass, in its order."""
+    def iterate_pass(self, number: int) -> Iterator[dict[str, Any]]:
+        """Yield the examples of one pass, in its order."""
         draw = random.Random(f"{self.seed} {number}")
         mixed = self.mix.rows(self.sets, draw)
-        return mixing.shuffled(mixed, self.buffer, draw) if self.buffer else mixed
+        return mixing.shuffle(mixed, self.buffer, draw) if self.buffer else mixed
 
 
-def training(work: Preparation) -> tuple[Stream, Part | None]:
-    """The endless rows of `dataset`, and the first val_size rows as examples for evaluation.
+def open_stream(work: Preparation) -> tuple[Stream, Part | None]:
+    """Open the stream of `dataset`; also returns its first val_size rows for evaluation.
 
-    Raises DataError as Source does, while it is iterated, too.
+    Raises DataError as Source does, also while the stream is iterated.
     """
-    opened = sources.opened(work.values, "dataset")
+    opened = sources.open_sources(work.values, "dataset")
     size = int(work.values.val_size)
     shares = [size // len(opened) + (at < size % len(opened)) for at in range(len(opened))]
     shuffles = not work.values.disable_shuffling
     buffer = work.values.buffer_size if shuffles else 0
-    sets = [Rows(work, source, share) for source, share in zip(opened, shares, strict=True)]
+    sets = [SetStream(work, source, share) for source, share in zip(opened, shares, strict=True)]
     stream = Stream(sets, Mix.of(work.values), buffer, work.row_seed)
-    return stream, _held(work, opened, shares) if size else None
+    return stream, _hold_out(work, opened, shares) if size else None
 
 
-class Rows:
-    """The rows of one set from conversation `start` on, made when they are asked for."""
+class SetStream:
+    """The examples of one set from conversation `start` on, made while they are iterated."""
 
     def __init__(self, work: Preparation, source: Source, start: int) -> None:
         self.work = work
@@ -84,7 +84,7 @@ class Rows:
         kind = packing.kind(work.values)
         packed = packing.NEAT if kind == "neat" else packing.FEATURES
         self.names = list(packed) if kind else examples.columns(work.stage)
-        self.told: set[tuple[str, str]] = set()
+        self.reported: set[tuple[str, str]] = set()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         rows, kind, limit = self._examples(), packing.kind(self.work.values), self.work.limit
@@ -96,17 +96,17 @@ class Rows:
             yield {name: row[name] for name in self.names}
 
     def _examples(self) -> Iterator[dict[str, Any]]:
-        """The examples, with a notice for the first of each kind of row that is left out."""
+        """Yield the examples, with a notice for the first row of each reason to leave rows out."""
         account, maker = Account(), self.work.maker()
         places: dict[int, tuple[str, int]] = {}
 
-        def numbered() -> Iterator[examples.Numbered]:
+        def number_conversations() -> Iterator[examples.NumberedConversation]:
             for number, (conversation, file, line) in enumerate(self.source.conversations(account)):
                 if number >= self.start:
                     places[number] = (file, line)
                     yield number, conversation
 
-        for batch in batches(numbered(), ROWS):
+        for batch in batches(number_conversations(), ROWS):
             made = maker(batch)
             for place, code in made.refused:
                 account.refuse(code, *places[place])
@@ -122,9 +122,11 @@ class Rows:
             self.work.report.notice(
                 Problem(code="stream_cut", field="cutoff_len", params=params, notice=True)
             )
-        new = {key: counted for key, counted in account.refused.items() if key not in self.told}
-        unusual = {key: counted for key, counted in account.mended.items() if key not in self.told}
-        self.told |= {*new, *unusual}
+        new = {key: counted for key, counted in account.refused.items() if key not in self.reported}
+        unusual = {
+            key: counted for key, counted in account.mended.items() if key not in self.reported
+        }
+        self.reported |= {*new, *unusual}
         for key, counted in {**unusual, **new}.items():
             logger.warning("%s", counted.problem().text())
             code = "stream_left_out" if key in new else "stream_mended"
@@ -134,11 +136,11 @@ class Rows:
     def _bins(self, examples: Iterator[dict[str, Any]], neat: bool) -> Iterator[dict[str, Any]]:
         while some := list(itertools.islice(examples, PACKED)):
             for group in packing.bins([row["length"] for row in some], self.work.limit):
-                yield packing.joined([some[index] for index in group], neat)
+                yield packing.join([some[index] for index in group], neat)
 
 
-def _held(work: Preparation, opened: list[Source], shares: list[int]) -> Part:
-    """The first rows of each set, which the stream leaves out."""
+def _hold_out(work: Preparation, opened: list[Source], shares: list[int]) -> Part:
+    """Make the examples of the first rows of each set, which the stream leaves out."""
     maker, total = work.maker(), 0
     account = Account()
     held_out: list[dict[str, Any]] = []

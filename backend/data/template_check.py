@@ -1,4 +1,4 @@
-"""Does the chosen template fit the model and these rows? What a person should know, as notices."""
+"""Check that the chosen template fits the model and the rows; each doubt is a notice."""
 
 import re
 from collections import Counter
@@ -8,7 +8,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem, UsageError
 from backend.data.examples import Example
 from backend.data.rendering import Template
-from backend.data.spans import written
+from backend.data.spans import render_conversation
 from backend.data.templates import difference
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import WANTED
@@ -25,33 +25,33 @@ def check(
     conversations: Sequence[Conversation],
     examples: Sequence[Example],
 ) -> list[Problem]:
-    """Notices, those of the template itself first. `own` is the tokenizer's own template (jinja).
+    """The notices about a template, its own first. own: the tokenizer's own template (Jinja).
 
-    Plain text (stage pt) needs no template: nothing is said of it.
+    Plain text (stage pt) needs no template, so there are none.
     """
     if values.stage == "pt":
         return []
     chats = [conversation for conversation in conversations if conversation.messages]
-    notices = _against(template, own, values, chats)
+    notices = _compare_with_own(template, own, values, chats)
     superseded = (
         {"template_not_own"}
         if any(notice.code == "template_differs" for notice in notices)
         else set()
     )
     notices = [*(notice for notice in template.notices if notice.code not in superseded), *notices]
-    if WANTED.get(values.stage) != "prompt" and examples and not _ends(template, examples):
+    if WANTED.get(values.stage) != "prompt" and examples and not _learns_end(template, examples):
         notices.append(_notice("template_end_not_learned"))
     if not template.knows_system:
-        notices += _counted("template_folds_system", [_has_system(chat) for chat in chats])
+        notices += _notice_count("template_folds_system", [_has_system(chat) for chat in chats])
     if not template.knows_tools:
-        notices += _counted("template_tools_in_words", [_has_tools(chat) for chat in chats])
-    return notices + _dropped_thoughts(template, chats) + _ignored(template, chats)
+        notices += _notice_count("template_tools_in_words", [_has_tools(chat) for chat in chats])
+    return notices + _check_thoughts(template, chats) + _check_fields(template, chats)
 
 
-def _against(
+def _compare_with_own(
     template: Template, own: str | None, values: Arguments, chats: list[Conversation]
 ) -> list[Problem]:
-    """A named template beside the tokenizer's own."""
+    """Compare a named template with the tokenizer's own, on these conversations."""
     name = values.template
     if not own or own == template.jinja or name == "auto":
         return []
@@ -81,8 +81,8 @@ def _against(
     ]
 
 
-def _ends(template: Template, examples: Sequence[Example]) -> bool:
-    """Whether a token that ends an answer is learned anywhere."""
+def _learns_end(template: Template, examples: Sequence[Example]) -> bool:
+    """Whether any example learns a token that ends an answer."""
     stops = set(template.stop_ids)
     return any(
         not stops.isdisjoint(example.get(name, ()))
@@ -99,31 +99,31 @@ def _has_tools(chat: Conversation) -> bool:
     return bool(chat.tools) or any(message.get("tool_calls") for message in chat.messages)
 
 
-def _dropped_thoughts(template: Template, chats: list[Conversation]) -> list[Problem]:
-    """In how many rows thoughts are dropped, and in how many of these enable_thinking helps."""
-    losing = [chat for chat in chats if _loses(template, chat)]
+def _check_thoughts(template: Template, chats: list[Conversation]) -> list[Problem]:
+    """Count the rows whose thoughts are dropped, and those of them that enable_thinking helps."""
+    losing = [chat for chat in chats if _loses_thought(template, chat)]
     if not losing:
         return []
     thinking = template.with_thinking()
-    helped = sum(not _loses(thinking, chat) for chat in losing) if thinking else 0
+    helped = sum(not _loses_thought(thinking, chat) for chat in losing) if thinking else 0
     code = "template_drops_thoughts" if helped else "template_writes_no_thoughts"
     return [_notice(code, count=len(losing), rows=len(chats), kept=helped)]
 
 
-def _loses(template: Template, chat: Conversation) -> bool:
-    """Whether a thinking part that the template has a place for is in none of its texts."""
-    messages = _said(chat)
+def _loses_thought(template: Template, chat: Conversation) -> bool:
+    """Whether a thought for which the template has a place is missing from all its texts."""
+    messages = _all_messages(chat)
     thoughts = [thought for message in messages for thought in _thoughts(template, message)]
     if not any(thoughts) or messages[-1]["role"] != "assistant":
         return False
     try:
-        text = "".join(each.text for each in written(template, messages, chat.tools))
+        text = "".join(each.text for each in render_conversation(template, messages, chat.tools))
     except RowError:
         return False
     return any(each not in text for each in thoughts)
 
 
-def _said(chat: Conversation) -> list[Message]:
+def _all_messages(chat: Conversation) -> list[Message]:
     return [*chat.messages, *([chat.chosen] if chat.chosen else [])]
 
 
@@ -134,9 +134,9 @@ def _thoughts(template: Template, message: Message) -> list[str]:
     return [each.strip() for each in (*thought.findall(message["content"]), beside)]
 
 
-def _ignored(template: Template, chats: list[Conversation]) -> list[Problem]:
-    """The fields of messages that the template does not read, each with its number of rows."""
-    rows = [{name for message in _said(chat) for name in message} for chat in chats]
+def _check_fields(template: Template, chats: list[Conversation]) -> list[Problem]:
+    """A notice of the message fields that the template does not read, with their rows."""
+    rows = [{name for message in _all_messages(chat) for name in message} for chat in chats]
     counts = Counter(name for names in rows for name in names - OWN if template.ignores(name))
     if not counts:
         return []
@@ -144,7 +144,7 @@ def _ignored(template: Template, chats: list[Conversation]) -> list[Problem]:
     return [_notice("template_ignores_fields", fields=fields[:MAX_FIELDS], rows=len(rows))]
 
 
-def _counted(code: str, hits: list[bool]) -> list[Problem]:
+def _notice_count(code: str, hits: list[bool]) -> list[Problem]:
     return [_notice(code, count=sum(hits), rows=len(hits))] if any(hits) else []
 
 

@@ -1,7 +1,7 @@
-"""What a chat template reads: the fields of messages and the variables, from its syntax tree.
+"""Find the message fields and variables that a chat template reads, from its syntax tree.
 
 Nothing is rendered. Names are followed through loops, `set`, namespaces, macros, slices and
-filters, whatever their scope, so that more may be found than one conversation uses, never less.
+filters, regardless of scope, so the result may have more than one conversation uses, never less.
 """
 
 from collections import defaultdict
@@ -31,19 +31,19 @@ NOTHING: Kinds = frozenset()
 
 @dataclass(frozen=True)
 class Reads:
-    """Names of message fields (with ANY where all of them may be read), of the variables that the
-    caller gives, and of those among them that are true or false."""
+    """Names of message fields (ANY where all of them may be read), of the variables from the
+    caller, and of those variables that are true or false (switches)."""
 
     fields: frozenset[str]
     variables: frozenset[str]
     switches: frozenset[str]
 
     def ignores(self, field: str) -> bool:
-        """Whether this field of a message can have no effect."""
+        """Whether this field of a message has no effect."""
         return ANY not in self.fields and field not in self.fields
 
     def __or__(self, other: "Reads") -> "Reads":
-        """What one or the other reads."""
+        """The names that one or the other reads."""
         return Reads(
             self.fields | other.fields,
             self.variables | other.variables,
@@ -52,7 +52,7 @@ class Reads:
 
 
 class _Generation(Extension):
-    """The tag with which transformers marks answers; its content counts as if it were not there."""
+    """The tag with which transformers marks answers; its content is parsed as if without it."""
 
     tags = {"generation"}  # noqa: RUF012 (as the library declares it)
 
@@ -64,7 +64,7 @@ class _Generation(Extension):
 
 @lru_cache(maxsize=64)
 def reads(jinja: str) -> Reads:
-    """What this template reads. Raises jinja2.TemplateSyntaxError where it is none."""
+    """The names that this template reads. Raises jinja2.TemplateSyntaxError."""
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
@@ -76,7 +76,7 @@ def reads(jinja: str) -> Reads:
 
 
 class _Tracer:
-    """Follows messages through a tree until nothing new is learned of any name."""
+    """Follows messages through a tree until no name gets a new kind."""
 
     def __init__(self, tree: nodes.Template) -> None:
         self.fields: set[str] = set()
@@ -131,7 +131,7 @@ class _Tracer:
         self._kinds[name] = more
 
     def _of(self, node: nodes.Node | None) -> Kinds:
-        """What an expression is; the fields that it reads are noted."""
+        """The kinds of an expression; the fields that it reads are noted."""
         for kind, look in self._LOOKS.items():
             if isinstance(node, kind):
                 return look(self, node)

@@ -1,7 +1,7 @@
-"""Which variables a chat template takes from its caller, and which of them switch something.
+"""Find the variables that a chat template takes from its caller, and which of them are switches.
 
-jinja2's own meta.find_undeclared_variables also names what a template sets in a branch or a macro
-and reads after it; here names are followed through branches, loops and macros in their order.
+jinja2's meta.find_undeclared_variables also names what a template sets in a branch or a macro and
+reads after it; here names are followed through branches, loops and macros in their order.
 """
 
 from collections.abc import Iterable
@@ -23,16 +23,16 @@ def from_caller(tree: nodes.Template) -> frozenset[str]:
 
 
 def switches(tree: nodes.Template, names: Iterable[str]) -> frozenset[str]:
-    """Those of the names that are true or false: the template gives them such a value where they
-    are not defined, compares them with one, or does nothing but ask for their truth."""
+    """Those of the names that are true or false: the template defaults them to such a value,
+    compares them with one, or only tests whether they are true."""
     everything = list(tree.find_all(nodes.Node))
     loads = [node for node in everything if isinstance(node, nodes.Name) and node.ctx == "load"]
-    asked = [name for node in everything for name in _asked_for_truth(node)]
-    tested = [name for node in everything for name in _tested(node)]
+    asked = [name for node in everything for name in _names_in_conditions(node)]
+    tested = [name for node in everything for name in _names_in_tests(node)]
     harmless = {id(name) for name in (*asked, *tested)}
     used = {name.name for name in loads if id(name) not in harmless}
     only_asked = {name.name for name in asked} - used
-    compared = {name for node in everything for name in _beside_a_boolean(node)}
+    compared = {name for node in everything for name in _names_beside_booleans(node)}
     return frozenset(names) & (only_asked | compared)
 
 
@@ -43,7 +43,8 @@ class _Scopes:
         self.free: set[str] = set()
 
     def walk_all(self, body: Iterable[nodes.Node], bound: set[str]) -> None:
-        """One scope; the bodies of its macros come last, since they are called after it is set."""
+        """Walk one scope; the bodies of its macros come last, since they are called after the
+        names of the scope are set."""
         macros: list[nodes.Macro] = []
         self._each(body, bound, macros)
         for macro in macros:
@@ -72,7 +73,7 @@ class _Scopes:
             self._each(node.iter_child_nodes(), bound, macros)
 
     def _branches(self, node: nodes.If, bound: set[str], macros: list[nodes.Macro]) -> None:
-        """What one branch sets is unset in the others, and set behind them all."""
+        """Walk the branches: names set in one are unset in the others, and set after all."""
         self._walk(node.test, bound, macros)
         ends = [set(bound), set(bound)]
         for body, end in zip((node.body, node.else_), ends, strict=True):
@@ -85,7 +86,7 @@ class _Scopes:
         bound.update(*ends)
 
     def _inner(self, node: nodes.Node, bound: set[str], macros: list[nodes.Macro]) -> bool:
-        """Whether this is a statement with a scope of its own; it is walked then."""
+        """Walk a statement with a scope of its own; False where the node is none."""
         inner = set(bound)
         if isinstance(node, nodes.For):
             self._walk(node.iter, bound, macros)
@@ -111,8 +112,8 @@ class _Scopes:
         return True
 
 
-def _asked_for_truth(node: nodes.Node) -> list[nodes.Name]:
-    """The names of which this node asks no more than whether they are true."""
+def _names_in_conditions(node: nodes.Node) -> list[nodes.Name]:
+    """The names whose truth is the condition of this node."""
     if isinstance(node, nodes.If | nodes.CondExpr):
         return _operands(node.test)
     if isinstance(node, nodes.Not):
@@ -120,8 +121,8 @@ def _asked_for_truth(node: nodes.Node) -> list[nodes.Name]:
     return []
 
 
-def _tested(node: nodes.Node) -> list[nodes.Name]:
-    """The names of which this node asks whether they are there, or a boolean."""
+def _names_in_tests(node: nodes.Node) -> list[nodes.Name]:
+    """The names that this node tests for being defined or a boolean."""
     if isinstance(node, nodes.Test) and node.name in TRUTH_TESTS:
         return _operands(node.node)
     return []
@@ -135,8 +136,8 @@ def _operands(node: nodes.Node) -> list[nodes.Name]:
     return []
 
 
-def _beside_a_boolean(node: nodes.Node) -> list[str]:
-    """The names that this node gives true or false, or compares with it."""
+def _names_beside_booleans(node: nodes.Node) -> list[str]:
+    """The names that this node sets to true or false, or compares with it."""
     pairs: list[tuple[nodes.Node | None, nodes.Node | None]] = []
     if isinstance(node, nodes.Assign):
         pairs = [(node.target, node.node)]

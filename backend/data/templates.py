@@ -1,4 +1,4 @@
-"""Which template writes a conversation: the tokenizer's own, a named one, or that of a training."""
+"""Choose the chat template: the tokenizer's own, a built-in one, or that of an earlier run."""
 
 from typing import Any
 
@@ -41,11 +41,11 @@ SHORT = 120  # characters of an excerpt
 
 
 def load(values: Arguments, tokenizer: Any) -> Template:
-    """The template that the argument `template` names; a tokenizer that has none gets it.
+    """Load the template that the argument `template` names; a tokenizer without one gets it.
 
     auto (or none) is what the model was trained with here, else the tokenizer's own; a tokenizer
-    without one gets "default", with a notice. Raises UsageError: unknown name (with a near one), or
-    a template that cannot be rendered.
+    without one gets "default", with a notice. Raises UsageError for an unknown name (with a similar
+    one) and for a template that cannot be rendered.
     """
     unknown = template_names.check(values.template)
     if unknown:
@@ -53,10 +53,10 @@ def load(values: Arguments, tokenizer: Any) -> Template:
     name, folder = template_names.chosen(values), ""
     if name == template_names.AUTO:
         name, folder = trained_with.read(values)
-    own = carried(tokenizer)
+    own = own_template(tokenizer)
     notices: list[Problem] = []
     if name == template_names.AUTO and own:
-        template = Template(tokenizer, own, values, with_tools=_with_tools(tokenizer))
+        template = Template(tokenizer, own, values, with_tools=_tools_template(tokenizer))
     elif name == template_names.AUTO and values.stage == "pt":
         return Template(
             tokenizer, builtin_templates.jinja(builtin_templates.pieces("empty"), "", ""), values
@@ -69,26 +69,26 @@ def load(values: Arguments, tokenizer: Any) -> Template:
             params = {"name": name}
             on_base = Problem(code="template_on_base", field="template", params=params, notice=True)
             notices.append(on_base)
-        template = _named(name, tokenizer, values, notices)
+        template = _build_named(name, tokenizer, values, notices)
         template.name = name
-        notices += _beside(template, own, values, folder)
+        notices += _notice_difference(template, own, values, folder)
     template.notices[:0] = notices
     if not own:
         tokenizer.chat_template = template.jinja
     return template
 
 
-def carried(tokenizer: Any) -> str:
-    """The template that a tokenizer brings along (of several the one without tools), or ""."""
+def own_template(tokenizer: Any) -> str:
+    """The tokenizer's own template (of several the one without tools), or ""."""
     own = tokenizer.chat_template
     if isinstance(own, dict):
         own = own.get("default") or next(iter(own.values()), None)
     return str(own or "")
 
 
-def saved(template: Template, values: Arguments) -> Template:
-    """The template that a result carries: the tokenizer's own, whatever is trained with."""
-    own = carried(template.tokenizer)
+def result_template(template: Template, values: Arguments) -> Template:
+    """The template that is saved with a result: the tokenizer's own, whatever training used."""
+    own = own_template(template.tokenizer)
     if own in {"", template.jinja}:
         return template
     try:
@@ -97,14 +97,14 @@ def saved(template: Template, values: Arguments) -> Template:
         return template
 
 
-def _with_tools(tokenizer: Any) -> str:
+def _tools_template(tokenizer: Any) -> str:
     """The template for conversations with tools, where there are several (as transformers does)."""
     own = tokenizer.chat_template
     return str(own.get("tool_use") or "") if isinstance(own, dict) else ""
 
 
-def _named(name: str, tokenizer: Any, values: Arguments, notices: list[Problem]) -> Template:
-    """A named template with the tokenizer's own tokens; what that changes is put into notices."""
+def _build_named(name: str, tokenizer: Any, values: Arguments, notices: list[Problem]) -> Template:
+    """Build a named template with the tokenizer's tokens; another end token is a notice."""
     pieces = builtin_templates.pieces(name)
     known = tokenizer.get_added_vocab()
     end = pieces.end
@@ -115,21 +115,24 @@ def _named(name: str, tokenizer: Any, values: Arguments, notices: list[Problem])
                 Problem(code="template_other_end", field="template", params=params, notice=True)
             )
         end = tokenizer.eos_token or end
-    jinja = builtin_templates.jinja(pieces, begin(tokenizer), end)
+    jinja = builtin_templates.jinja(pieces, bos_text(tokenizer), end)
     template = Template(tokenizer, jinja, values, pieces.default)
     template.stop_at([known[token] for token in pieces.stops if token in known])
     return template
 
 
-def _beside(template: Template, own: str, values: Arguments, folder: str) -> list[Problem]:
-    """One notice where the named template writes otherwise than the tokenizer's own, with how.
+def _notice_difference(
+    template: Template, own: str, values: Arguments, folder: str
+) -> list[Problem]:
+    """A notice where the named template renders differently from the tokenizer's own, with
+    excerpts of both.
 
-    `folder`: the result whose training decided on the name.
+    folder: the result whose training determined the name.
     """
     if own in {"", template.jinja}:
         return []
     code = "template_as_trained" if folder else "template_not_own"
-    other = saved(template, values)
+    other = result_template(template, values)
     pairs = (difference(template, other, *talk) for talk in TALKS)
     excerpts = next((pair for pair in pairs if pair), None)
     if excerpts is None:
@@ -141,7 +144,8 @@ def _beside(template: Template, own: str, values: Arguments, folder: str) -> lis
 def difference(
     ours: Template, own: Template, messages: list[Message], tools: Tools
 ) -> tuple[str, str] | None:
-    """Where two templates write a conversation differently for the first time: both excerpts."""
+    """Excerpts of the first place where two templates render a conversation differently; None
+    where they do not."""
     try:
         left, right = ours.render(messages, tools), own.render(messages, tools)
     except RENDER_ERRORS:
@@ -154,7 +158,7 @@ def difference(
     return repr(left[start : start + SHORT])[1:-1], repr(right[start : start + SHORT])[1:-1]
 
 
-def begin(tokenizer: Any) -> str:
+def bos_text(tokenizer: Any) -> str:
     """The token that the tokenizer itself puts before a text, or ""."""
     begin = tokenizer.bos_token_id
     if begin is None or tokenizer("a")["input_ids"][:1] != [begin]:

@@ -1,9 +1,8 @@
-"""A message's thought (what a reasoning model thinks before it answers), under the name that a
-template reads.
+"""Pass a message's thought (its reasoning) to a template, under the names that the template reads.
 
-Rows and clients call it reasoning_content, thinking or reasoning. It is given to a template under
-each of these names that it reads (transformers does so, too). For a template that reads none of
-them but knows </think>, an answer that is learned has it in its content, as such models write it.
+Rows and clients call it reasoning_content, thinking or reasoning. A template gets it under each of
+these names that it reads (transformers does so, too). For a template that reads none of them but
+has </think>, an answer that is learned has the thought in its content, as such models write it.
 """
 
 from backend.data.template_fields import Reads
@@ -12,14 +11,14 @@ from backend.datafiles.turns import THOUGHTS, Message, find_thought
 THINK, END_THINK = "<think>", "</think>"
 
 
-def named(message: Message, reads: Reads) -> Message:
+def name_thought(message: Message, reads: Reads) -> Message:
     """The message with its thought under each of its names that the template reads."""
     thought = find_thought(message)
     names = [name for name in THOUGHTS if not reads.ignores(name)] if thought else []
     return {**message, **{name: message.get(name) or thought for name in names}}
 
 
-def in_content(message: Message) -> Message:
+def put_in_content(message: Message) -> Message:
     """The message with its thought at the begin of its content, between THINK and END_THINK."""
     thought = find_thought(message).strip("\n")
     if not thought or END_THINK in message["content"]:
@@ -28,7 +27,7 @@ def in_content(message: Message) -> Message:
     return {**rest, "content": f"{THINK}\n{thought}\n{END_THINK}\n\n{message['content']}"}
 
 
-def without(message: Message) -> Message:
+def remove_thought(message: Message) -> Message:
     """The message without its thought, wherever that stands."""
     rest = {name: value for name, value in message.items() if name not in THOUGHTS}
     thought, end, answer = str(rest["content"]).partition(END_THINK)

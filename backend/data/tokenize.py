@@ -1,4 +1,4 @@
-"""One data set as tokenised examples, from the cache where it has them."""
+"""Tokenise a data set in several processes, or load its examples from the cache."""
 
 import itertools
 import os
@@ -11,24 +11,24 @@ from datasets import Dataset
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem
 from backend.data import cache, examples, fingerprint, pool, tokens
-from backend.data.examples import Maker, Numbered
+from backend.data.examples import Maker, NumberedConversation
 from backend.data.rendering import Template
-from backend.data.sources import Account, Counted, Source
+from backend.data.sources import Account, RowCount, Source
 
 ROWS_A_WORKER = 2000  # below this a further process costs more than it brings
 BATCH = 1000  # the most rows that are tokenised at once
 TELL_EVERY = 10_000  # rows
-LEAST = 16  # KTO pairs a prompt with the answer of another row of its batch
+LEAST = 16  # rows; KTO pairs a prompt with the answer of another row of its batch
 
 
 class Reports(Protocol):
-    """What preparation tells: backend.running.report.Report does it."""
+    """Takes the notices and the progress of preparation, as backend.running.report.Report does."""
 
     def notice(self, problem: Problem) -> None:
-        """Something worth knowing."""
+        """Report a notice."""
 
     def progress(self, step: int, total: int) -> None:
-        """How far it is."""
+        """Report the progress in rows; total is 0 while it is not known."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Preparation:
 
     @property
     def anew(self) -> bool:
-        """Whether what the cache has is made again."""
+        """Whether cached examples are made again."""
         return self.values.overwrite_cache
 
     def maker(self) -> Maker:
-        """What makes examples of rows."""
+        """The maker of examples for this stage."""
         return Maker(self.stage, self.template, tokens.Policy.of(self.values))
 
     def batch_size(self) -> int:
@@ -77,43 +77,48 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Part:
-    """Examples with the columns of the account, not packed yet.
+    """Examples with the columns of the account, before packing.
 
-    key: what they were made from; total: rows of the data; refused: those left out of them;
-    mended: those whose turns were put in order.
+    key: fingerprint of all they depend on; total: rows of the data; refused: rows that were left
+    out; mended: rows whose turns were put in order.
     """
 
     key: str
     rows: Dataset
     total: int = 0
-    refused: list[Counted] = field(default_factory=list)
-    mended: list[Counted] = field(default_factory=list)
+    refused: list[RowCount] = field(default_factory=list)
+    mended: list[RowCount] = field(default_factory=list)
 
 
-def tokenised(work: Preparation, source: Source) -> Part:
-    """The examples of a data set; there may be none. Raises DataError as Source does."""
+def tokenize_source(work: Preparation, source: Source) -> Part:
+    """Tokenise a data set or load its examples; may have none. Raises DataError as Source does."""
     key = cache.key(fingerprint.of(source, work.maker(), work.batch_size()))
-    rows, meta = cache.cached(
+    rows, meta = cache.load_or_make(
         key,
         examples.features(work.stage),
-        lambda write: _written(work, source, write),
+        lambda write: _tokenize_all(work, source, write),
         anew=work.anew,
     )
-    refused, mended = ([Counted(**count) for count in meta[name]] for name in ("refused", "mended"))
+    refused, mended = (
+        [RowCount(**count) for count in meta[name]] for name in ("refused", "mended")
+    )
     return Part(key, rows, meta["total"], refused, mended)
 
 
-def batches(rows: Iterable[Numbered], size: int) -> Iterator[list[Numbered]]:
+def batches(
+    rows: Iterable[NumberedConversation], size: int
+) -> Iterator[list[NumberedConversation]]:
     """The rows in lists of `size`."""
     iterator = iter(rows)
     while batch := list(itertools.islice(iterator, size)):
         yield batch
 
 
-def _written(work: Preparation, source: Source, write: cache.Write) -> cache.Meta:
-    """Tokenise and write every example; the account of what was left out.
+def _tokenize_all(work: Preparation, source: Source, write: cache.Write) -> cache.Meta:
+    """Tokenise and write every example, and return the account of rows that were left out.
 
-    The rows are read twice: first only looked at, so that a broken one stops before the work.
+    The rows are read twice, the first time without tokenising, so that a broken one stops the run
+    before the work.
     """
     account = Account()
     total = 0
@@ -123,8 +128,8 @@ def _written(work: Preparation, source: Source, write: cache.Write) -> cache.Met
     names = list(examples.features(work.stage))
     places: dict[int, tuple[str, int]] = {}
     done = 0
-    numbered = batches(_numbered(source, places), work.batch_size())
-    for made in pool.mapped(work.maker(), numbered, workers(work.values, total)):
+    numbered = batches(_number(source, places), work.batch_size())
+    for made in pool.map_batches(work.maker(), numbered, count_workers(work.values, total)):
         write([{name: example[name] for name in names} for example in made.examples])
         for place, code in made.refused:
             account.refuse(code, *places[place])
@@ -139,16 +144,17 @@ def _written(work: Preparation, source: Source, write: cache.Write) -> cache.Met
     }
 
 
-def _numbered(source: Source, places: dict[int, tuple[str, int]]) -> Iterator[Numbered]:
-    """Every conversation with its number; where it stands is noted in `places`."""
-    counted = Account()  # when the rows were first read
+def _number(source: Source, places: dict[int, tuple[str, int]]) -> Iterator[NumberedConversation]:
+    """Yield every conversation with its number, and note its file and line in `places`."""
+    counted = Account()  # its counts are those of the first reading
     for number, (conversation, file, line) in enumerate(source.conversations(counted)):
         places[number] = (file, line)
         yield number, conversation
 
 
-def workers(values: Arguments, rows: int) -> int:
-    """How many processes tokenise: as asked or one a core, and no more than rows make use of."""
+def count_workers(values: Arguments, rows: int) -> int:
+    """The number of processes: as the argument says or one for each core, and no more than the
+    rows and cores can use."""
     cores = _cores()
     wanted = values.preprocessing_num_workers or cores
     return max(1, min(wanted, cores, rows // ROWS_A_WORKER))

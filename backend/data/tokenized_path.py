@@ -1,6 +1,6 @@
-"""Prepared rows in a folder of the person's choice (tokenized_path), in `datasets`' own format.
+"""Save and load prepared rows in the folder that tokenized_path names, in the format of datasets.
 
-Arrow files and JSON only: nothing in them is run when they are loaded.
+The folder has Arrow files and JSON only; loading them runs no code.
 """
 
 import json
@@ -23,31 +23,31 @@ INDEX = "dataset_dict.json"
 
 
 def folder(values: Arguments) -> Path | None:
-    """The folder that tokenized_path names, if it does."""
+    """The folder that tokenized_path names; None where it is not set."""
     path = values.tokenized_path
     return find(path) if path else None
 
 
 def load(work: Preparation, path: Path) -> dict[str, Dataset]:
-    """The rows by part.
+    """Load the rows by part ("train", "validation").
 
-    Raises DataError: something else is in the folder, rows of another stage, or (where it is known)
-    rows made with another tokenizer, template or cutoff length.
+    Raises DataError where the folder holds anything else, rows of another stage, or (where that is
+    known) rows made with another tokenizer, template or cutoff length.
     """
     if not (path / INDEX).is_file():
-        raise _wrong(work, path, INDEX)
+        raise _wrong_error(work, path, INDEX)
     try:
         parts = datasets.load_from_disk(str(path))
     except (OSError, ValueError, KeyError):
-        raise _wrong(work, path, INDEX) from None
+        raise _wrong_error(work, path, INDEX) from None
     if TRAIN not in parts:
-        raise _wrong(work, path, TRAIN)
+        raise _wrong_error(work, path, TRAIN)
     for part, rows in parts.items():
         missing = [name for name in _columns(work, part) if name not in rows.column_names]
         if missing:
-            raise _wrong(work, path, ", ".join(missing))
+            raise _wrong_error(work, path, ", ".join(missing))
     made_with = path / MADE_WITH
-    if made_with.is_file() and json.loads(made_with.read_bytes()) != _made_with(work):
+    if made_with.is_file() and json.loads(made_with.read_bytes()) != _describe(work):
         params = {"path": str(path)}
         raise DataError(Problem(code="tokenized_other", field="tokenized_path", params=params))
     params = {"path": str(path)}
@@ -58,14 +58,14 @@ def load(work: Preparation, path: Path) -> dict[str, Dataset]:
 
 
 def save(work: Preparation, path: Path, train: Dataset, evaluation: Dataset | None) -> None:
-    """Write the rows; the folder is there only once it is whole."""
+    """Write the rows; the folder appears only once it is complete."""
     parts = {TRAIN: train} | ({VALIDATION: evaluation} if evaluation is not None else {})
     part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         DatasetDict(parts).save_to_disk(str(part))
-        (part / MADE_WITH).write_text(json.dumps(_made_with(work)))
+        (part / MADE_WITH).write_text(json.dumps(_describe(work)))
         part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -77,7 +77,7 @@ def _columns(work: Preparation, part: str) -> list[str]:
     return [*columns, "position_ids"] if neat else columns
 
 
-def _made_with(work: Preparation) -> dict[str, Any]:
+def _describe(work: Preparation) -> dict[str, Any]:
     maker = work.maker()
     return {
         "stage": work.stage,
@@ -87,6 +87,6 @@ def _made_with(work: Preparation) -> dict[str, Any]:
     }
 
 
-def _wrong(work: Preparation, path: Path, missing: str) -> DataError:
+def _wrong_error(work: Preparation, path: Path, missing: str) -> DataError:
     params = {"path": str(path), "stage": work.stage, "missing": missing}
     return DataError(Problem(code="tokenized_wrong", field="tokenized_path", params=params))

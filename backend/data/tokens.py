@@ -1,8 +1,8 @@
-"""Texts to token ids and labels.
+"""Encode texts as token ids and labels.
 
 The whole text is tokenised at once and the tokenizer's own offsets say which tokens belong to an
-answer, so the ids are those that the model sees when the text is tokenised anywhere else; where
-that would not continue the ids of a prompt, backend.data.boundaries says what is done.
+answer, so the ids are those that any other program gets for the text. Where they would not
+continue the ids of a prompt, backend.data.boundaries tokenises the answer apart.
 """
 
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from backend.contract.arguments.typed import Arguments
 from backend.data import boundaries
 from backend.data.boundaries import IGNORED as IGNORED
 from backend.data.rendering import Template
-from backend.data.spans import Written
+from backend.data.spans import RenderedText
 
-Row = tuple[list[int], list[int]]  # ids and labels
+LabelledIds = tuple[list[int], list[int]]  # ids and labels
 Head = tuple[str, list[int]]  # the end of a prompt, as text and as ids
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What is learned, and how long a row may be (tokens)."""
+    """Which tokens are learned, and the cutoff length in tokens."""
 
     cutoff_len: int
     train_on_prompt: bool = False
@@ -29,7 +29,7 @@ class Policy:
 
     @classmethod
     def of(cls, values: Arguments) -> "Policy":
-        """From the arguments."""
+        """The policy that the arguments ask for."""
         return cls(
             values.cutoff_len,
             values.train_on_prompt,
@@ -41,7 +41,7 @@ class Policy:
 class Encoded:
     """One example: ids, and labels of the same length, IGNORED where nothing is learned.
 
-    text: the number of the text that it was made of
+    text: the number of the text that it was made of; cut: it was longer than the cutoff length.
     """
 
     ids: list[int]
@@ -51,28 +51,30 @@ class Encoded:
 
     @property
     def learned(self) -> int:
-        """How many tokens are learned."""
+        """The number of tokens that are learned."""
         return sum(label != IGNORED for label in self.labels)
 
 
-def encode(texts: list[Written], template: Template, policy: Policy) -> list[Encoded]:
-    """Each text with its labels, cut at the end to policy.cutoff_len: one example, or several
-    where later prompts are tokenised otherwise than what the answers before them continue."""
+def encode(texts: list[RenderedText], template: Template, policy: Policy) -> list[Encoded]:
+    """Encode each text with its labels, cut at the end to policy.cutoff_len tokens: one example,
+    or several where a later prompt does not begin with the ids of the answers before it."""
     tokenizer = template.tokenizer
-    labelled: list[tuple[int, Row]] = []
+    labelled: list[tuple[int, LabelledIds]] = []
     if tokenizer.is_fast:
-        labelled = list(_whole(texts, tokenizer, policy))
+        labelled = list(_encode_whole(texts, tokenizer, policy))
     whole = {number for number, _ in labelled}
     for number, text in enumerate(texts):
         if number not in whole:
-            rows = boundaries.apart(tokenizer, text, policy.train_on_prompt)
+            rows = boundaries.encode_apart(tokenizer, text, policy.train_on_prompt)
             labelled += [(number, row) for row in rows]
     labelled.sort(key=lambda each: each[0])
     return [cut(Encoded(*row, text=number), policy.cutoff_len) for number, row in labelled]
 
 
-def _whole(texts: list[Written], tokenizer: Any, policy: Policy) -> Iterator[tuple[int, Row]]:
-    """Ids and labels of the texts that can be tokenised at once, by number."""
+def _encode_whole(
+    texts: list[RenderedText], tokenizer: Any, policy: Policy
+) -> Iterator[tuple[int, LabelledIds]]:
+    """Yield number, ids and labels of the texts that can be tokenised at once."""
     if not texts:
         return
     encodings = tokenizer(
@@ -82,11 +84,11 @@ def _whole(texts: list[Written], tokenizer: Any, policy: Policy) -> Iterator[tup
         verbose=False,
     )
     heads = boundaries.Heads(tokenizer)
-    looked: list[tuple[int, Row, list[Head] | None]] = []
+    looked: list[tuple[int, LabelledIds, list[Head] | None]] = []
     for number, text in enumerate(texts):
         ids, offsets = encodings["input_ids"][number], encodings["offset_mapping"][number]
         labels, places = _labels(text, ids, offsets, policy)
-        looked.append((number, (ids, labels), _heads(text, places, (ids, offsets), heads)))
+        looked.append((number, (ids, labels), _prompt_ends(text, places, (ids, offsets), heads)))
     heads.learn(head for _, _, each in looked for head, _ in each or ())
     for number, row, each in looked:
         if each is not None and all(heads[head] == ids for head, ids in each):
@@ -94,10 +96,10 @@ def _whole(texts: list[Written], tokenizer: Any, policy: Policy) -> Iterator[tup
 
 
 def _labels(
-    text: Written, ids: list[int], offsets: boundaries.Offsets, policy: Policy
+    text: RenderedText, ids: list[int], offsets: boundaries.Offsets, policy: Policy
 ) -> tuple[list[int], list[int]]:
-    """A token is learned where it shares a character with an answer. Also the places in `ids`
-    where the answers begin."""
+    """The labels, where a token is learned if it shares a character with an answer, and the
+    indices in `ids` where the answers begin."""
     labels = list(ids) if policy.train_on_prompt else [IGNORED] * len(ids)
     places = []
     position = 0
@@ -111,13 +113,13 @@ def _labels(
     return labels, places
 
 
-def _heads(
-    text: Written,
+def _prompt_ends(
+    text: RenderedText,
     places: list[int],
     whole: tuple[list[int], boundaries.Offsets],
     heads: boundaries.Heads,
 ) -> list[Head] | None:
-    """The ends of the prompts of what is learned, as text and as ids in the whole; None where a
+    """The ends of the prompts of learned answers, as text and as ids in the whole; None where a
     token is both in a prompt and in its answer."""
     ids, offsets = whole
     ends = []
@@ -133,7 +135,8 @@ def _heads(
 
 
 def cut(whole: Encoded, limit: int) -> Encoded:
-    """Cut at the end. The first token has nothing before it that it could be learned from."""
+    """Cut the example at the end to `limit` tokens; its first token, which has nothing before it
+    to be learned from, is not learned."""
     labels = [IGNORED, *whole.labels[1:]] if whole.labels else []
     ids = whole.ids[:limit]
     return replace(whole, ids=ids, labels=labels[:limit], cut=len(whole.ids) > limit)

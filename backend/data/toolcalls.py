@@ -1,4 +1,4 @@
-"""Tools for templates that do not know them: written into the text, in the Hermes/Qwen manner."""
+"""Write tools, calls and results into the texts for templates without them (Hermes/Qwen form)."""
 
 import re
 from itertools import count
@@ -24,8 +24,8 @@ For each function call, return a json object with function name and arguments wi
 {{"name": <function-name>, "arguments": <args-json-object>}}
 </tool_call>"""
 
-# Ids of calls as templates want them: Mistral's raise for all but nine letters and digits, Kimi's
-# write the id in place of the name.
+# Forms of call ids that templates need: Mistral's raise for all but nine letters and digits,
+# Kimi's write the id in place of the name.
 IDS = {
     "nine": (re.compile("[a-zA-Z0-9]{9}"), "call{number:05d}"),
     "named": (re.compile(r"functions\..+:\d+"), "functions.{name}:{number}"),
@@ -33,16 +33,16 @@ IDS = {
 
 
 def uses_tools(messages: list[Message], tools: list[dict[str, Any]] | None) -> bool:
-    """Whether a conversation has tools, calls or results in it."""
+    """Whether a conversation has tools, calls or results."""
     return bool(tools) or any(m["role"] == "tool" or m.get("tool_calls") for m in messages)
 
 
-def in_words(
+def write_tools_in_words(
     messages: list[Message], tools: list[dict[str, Any]] | None, system: str
 ) -> list[Message]:
-    """The conversation with tools in the system text, calls in answers and results in user turns.
+    """Write the tools into the system text, calls into answers and results into user turns.
 
-    `system` is the system text where the conversation has none of its own.
+    system: the system text where the conversation has none of its own.
     """
     written: list[Message] = []
     for message in messages:
@@ -57,13 +57,13 @@ def in_words(
         else:
             written.append(message)
     written = [{k: v for k, v in message.items() if k != "result"} for message in written]
-    return described(written, tools, system, TOOLS + CALLS)
+    return describe_tools(written, tools, system, TOOLS + CALLS)
 
 
-def described(
+def describe_tools(
     messages: list[Message], tools: list[dict[str, Any]] | None, system: str, words: str = TOOLS
 ) -> list[Message]:
-    """The conversation with its tools in the system text, as `words` introduce them."""
+    """Write the tools into the system text, with `words` around them."""
     if not tools:
         return messages
     rest = messages
@@ -74,10 +74,10 @@ def described(
     return [{"role": "system", "content": "\n\n".join(parts)}, *rest]
 
 
-def with_ids(messages: list[Message], form: str) -> list[Message]:
-    """The conversation with ids of this form, where its own are of another or missing; "" is any.
+def set_call_ids(messages: list[Message], form: str) -> list[Message]:
+    """Replace call ids that are missing or not of this form; "" takes any.
 
-    A result that names no call answers the first one that waits for an answer.
+    A result that names no call answers the first one that waits for a result.
     """
     if not form:
         return messages
@@ -104,9 +104,9 @@ def with_ids(messages: list[Message], form: str) -> list[Message]:
     return renamed
 
 
-def in_call_order(messages: list[Message]) -> list[Message]:
-    """The conversation with the results of one answer's calls in the order of the calls, as far as
-    their ids tell: for templates that do not write these."""
+def sort_results_by_call(messages: list[Message]) -> list[Message]:
+    """Put the results of an answer's calls in the order of the calls, by their ids, for templates
+    that do not write ids."""
     ordered: list[Message] = []
     order: dict[str, int] = {}
     results: list[Message] = []
@@ -114,39 +114,39 @@ def in_call_order(messages: list[Message]) -> list[Message]:
         if message["role"] == "tool":
             results.append(message)
             continue
-        ordered += _by_call(results, order)
+        ordered += _sort_by_call(results, order)
         results = []
         ids = [str(call.get("id")) for call in message.get("tool_calls") or []]
         order = {name: number for number, name in enumerate(ids)}
         ordered.append(message)
-    return ordered + _by_call(results, order)
+    return ordered + _sort_by_call(results, order)
 
 
-def _by_call(results: list[Message], order: dict[str, int]) -> list[Message]:
+def _sort_by_call(results: list[Message], order: dict[str, int]) -> list[Message]:
     places = [order.get(str(each.get("tool_call_id"))) for each in results]
     if None in places:
         return results
     return [each for _, each in sorted(zip(places, results, strict=True), key=itemgetter(0))]
 
 
-def with_texts(messages: list[Message]) -> list[Message]:
-    """The conversation with the arguments of its calls as JSON text."""
+def write_arguments_as_text(messages: list[Message]) -> list[Message]:
+    """Write the arguments of all calls as JSON text."""
     return [
-        {**message, "tool_calls": [_with_text(call) for call in message["tool_calls"]]}
+        {**message, "tool_calls": [_write_as_text(call) for call in message["tool_calls"]]}
         if message.get("tool_calls")
         else message
         for message in messages
     ]
 
 
-def _with_text(call: dict[str, Any]) -> dict[str, Any]:
+def _write_as_text(call: dict[str, Any]) -> dict[str, Any]:
     function = call["function"]
     text = values.dumps(function["arguments"])
     return {**call, "function": {**function, "arguments": text}}
 
 
 def answer_text(message: Message) -> str:
-    """What an answer says, its tool calls written out."""
+    """The text of an answer, with its tool calls written out."""
     calls = [
         f"<tool_call>\n{values.dumps(call['function'])}\n</tool_call>"
         for call in message.get("tool_calls") or []

@@ -38,10 +38,10 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows as they are in the file, and the line of each as `rows` has it.
+    """Some rows as they are in the file, and the line of each as `rows` gives it.
 
-    `total` is None while nobody has counted them; `indexed` is the share (0 to 1) of the files
-    whose rows can be found at once: while it is below 1, rows far inside may be missing.
+    total: number of all rows, None while it is not counted; indexed: share (0 to 1) of the files
+    whose rows can be found at once; while it is below 1, rows far inside may be missing.
     """
 
     rows: list[Row]
@@ -51,9 +51,9 @@ class Page:
 
 
 def page(place: Place, start: int, count: int) -> Page:
-    """Rows `start` (from 0) to `start + count` of a place. Raises as rows does.
+    """Read rows `start` (from 0) to `start + count` of a place. Raises as rows does.
 
-    Large text files are indexed by a child meanwhile.
+    Large text files are indexed by a child process in the meantime.
     """
     parts = _list_parts(place)
     index.ensure(parts)
@@ -66,21 +66,22 @@ def page(place: Place, start: int, count: int) -> Page:
             continue
         part_rows, passed = _slice(part, skip, count - len(wanted))
         if passed is None:
-            return Page([], None, _indexed_share(parts))
+            return Page([], None, _share_indexed(parts))
         wanted += part_rows
         if len(wanted) == count:
             break
         skip = max(0, skip - passed)
     lines = tuple(line for line, _ in wanted)
-    return Page([row for _, row in wanted], _total(parts), _indexed_share(parts), lines)
+    return Page([row for _, row in wanted], _total(parts), _share_indexed(parts), lines)
 
 
 def search(
     place: Place, words: str, start: int, count: int, seconds: float
 ) -> tuple[list[Hit], int]:
-    """Rows from number `start` on that hold `words` (in any case), and where to go on.
+    """Find rows from number `start` on that hold `words` (in any case), and the number to go on
+    from, which is -1 at the end of the data.
 
-    Ends after `count` hits or `seconds`; at the end of the data the place to go on from is -1.
+    Ends after `count` hits or `seconds`.
     """
     limit = time.monotonic() + seconds
     hits: list[Hit] = []
@@ -95,10 +96,10 @@ def search(
 
 
 def rows(path: Path) -> Rows:
-    """Each row with its line (parquet, arrow: its number), from 1.
+    """Yield each row with its line (in Parquet and Arrow files its number), from 1.
 
-    Raises DataError naming file, line and column: broken JSON, NaN, not UTF-8, a row that is no
-    object, something else under this name, no row at all.
+    Raises DataError with file, line and column for broken JSON, NaN, text that is not UTF-8, a row
+    that is no object, a file of another type, and a file without rows.
     """
     for part in files(path):
         number = 0
@@ -109,10 +110,10 @@ def rows(path: Path) -> Rows:
 
 
 def files(path: Path) -> list[Path]:
-    """The file itself, or the data files of a folder by name.
+    """The file itself, or the data files of a folder in the order of their names.
 
-    Raises DataError: missing, nothing to read in it, several types or several splits in one folder;
-    for the visitor of a page also what lies outside the boundary, a link in the folder likewise.
+    Raises DataError where it is missing or holds no data, for several types or splits in one
+    folder, and, for a visitor of the page, for files (links, too) outside the boundary.
     """
     boundary.require(path)
     refuse_special(path)
@@ -144,7 +145,7 @@ def _list_parts(place: Place) -> list[Path]:
 
 
 def _list_saved(folder: Path) -> list[Path]:
-    """The files of a folder that datasets' save_to_disk has made, in their order; [] for another.
+    """The files of a folder that datasets' save_to_disk has made, in order; [] for any other.
 
     Raises DataError where the folder holds several splits, each in a folder of its own.
     """
@@ -180,10 +181,10 @@ def _read_marked(file: Path, start: Mark | None = None) -> tables.MarkedRows:
 
 
 def _slice(part: Path, skip: int, count: int) -> tuple[list[tuple[int, Row]], int | None]:
-    """At most `count` rows with their lines after the first `skip`, and how many rows there are up
-    to their end.
+    """Read at most `count` rows after the first `skip`, with their lines; also returns how many
+    rows of the file come before the end of this slice.
 
-    None instead of the number: that is too far inside a file that is not indexed yet.
+    That number is None where the rows are too far inside a file that is not indexed yet.
     """
     source = COLUMNAR.get(kind(part.name))
     if source is not None:
@@ -222,7 +223,7 @@ def _read_from(parts: list[Path], start: int) -> Rows:
 
 
 def _size(part: Path) -> int | None:
-    """How many rows a file has, where that is known without reading it."""
+    """The number of rows of a file; None where only reading it would tell."""
     source = COLUMNAR.get(kind(part.name))
     if source is not None:
         return int(source.count(part))
@@ -241,7 +242,7 @@ def _total(parts: list[Path]) -> int | None:
     )
 
 
-def _indexed_share(parts: list[Path]) -> float:
+def _share_indexed(parts: list[Path]) -> float:
     """The share of the data, by size, whose rows can be found at once."""
     if not index.is_needed(parts):
         return 1.0

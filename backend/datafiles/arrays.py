@@ -18,9 +18,9 @@ blank = re.compile(r"[ \t\r\n]*")
 
 
 def array_rows(file: Path, start: Mark | None = None) -> Iterator[tuple[Mark, int, dict[str, Any]]]:
-    """Each object of the array with its place and the line on which it begins.
+    """Yield each object of the array with its place and the line on which it begins.
 
-    `start` is the place of an object.
+    start: the place of the object to begin with. Raises DataError for a value that is no object.
     """
     for mark, row in array_values(file, start):
         if not isinstance(row, dict):
@@ -34,7 +34,7 @@ def array_values(
     reader: json.JSONDecoder = decoder,
     watch: Watch | None = None,
 ) -> Iterator[tuple[Mark, Any]]:
-    """Each value of the array with its place; `watch`: as packed.opened takes it."""
+    """Yield each value of the array with its place; watch: as in compressed.open_unpacked."""
     with open_unpacked(file, start.offset if start else 0, watch) as stream:
         window = _Window(file, stream, start)
         if start is None:
@@ -53,7 +53,7 @@ def array_values(
 
 
 class _Window:
-    """The part of the file in hand; `text[at:]` is unread, `line` the line of text[at]."""
+    """The part of the file in memory; `text[at:]` is unread, `line` is the line of text[at]."""
 
     def __init__(self, file: Path, stream: BinaryIO, start: Mark | None) -> None:
         self.file = file

@@ -51,5 +51,5 @@ def _open_batches(file: Path) -> Iterator[Iterator[Any]]:
 
 
 def _map_file(stream: BinaryIO) -> mmap | bytes:
-    """The content of an open file; what is not looked at is not read."""
+    """Map an open file into memory; only the parts that are used are read from the disk."""
     return mmap(stream.fileno(), 0, access=ACCESS_READ) if stream.seek(0, os.SEEK_END) else b""

@@ -1,8 +1,8 @@
-"""Rows of Arrow tables (parquet and arrow files) in JSON's terms.
+"""Convert rows of Arrow tables (Parquet and Arrow files) to values that JSON has.
 
 A struct has all its fields in every row, so a table format puts null where a row had no such key:
-a field that is null was not there and is left out, however deep. Keys of a map are a row's own
-and stay, as do nulls in lists. What JSON has no word for becomes text (backend.datafiles.values).
+a field that is null is left out, however deep. Keys of a map belong to the row and stay, as do
+nulls in lists. A type that JSON lacks becomes text (backend.datafiles.values).
 """
 
 import datetime
@@ -40,7 +40,7 @@ def part(batches: Iterable[Any], start: int, wanted: int) -> Iterator[Row]:
 
 
 def _converter(kind: Any) -> Convert | None:
-    """What turns values of an Arrow type, as pyarrow gives them, into JSON's; None: they are."""
+    """The function that converts values of an Arrow type for JSON; None where none is needed."""
     from pyarrow import types
 
     if types.is_string(kind) or types.is_integer(kind) or types.is_boolean(kind):
@@ -100,7 +100,7 @@ def _shortest(name: str) -> Convert:
 
 
 def _parse_json(value: Any) -> Any:
-    """A cell of JSON, as datasets stores columns whose rows differ in their keys."""
+    """Parse a cell of JSON text, as datasets stores columns whose rows differ in their keys."""
     try:
         return json.loads(value, parse_float=values.number)
     except (ValueError, RecursionError):
@@ -108,7 +108,7 @@ def _parse_json(value: Any) -> Any:
 
 
 def _to_text(value: Any) -> Any:
-    """A date, a decimal, bytes and the like as text; bytes that are none stay."""
+    """Write a date, a decimal, bytes and the like as text; bytes that are not text stay bytes."""
     if isinstance(value, datetime.date | datetime.time):  # a datetime is a date
         return value.isoformat()
     if isinstance(value, datetime.timedelta):

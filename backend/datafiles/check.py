@@ -1,7 +1,7 @@
-"""Every row of a data set read and judged as training would judge it, with the reasons counted.
+"""Read every row of a data set as training would, and count what is wrong with the rows.
 
-What is broken is counted and passed over (lenient), or ends the reading (strict); nothing is left
-out silently. In a JSON array that is broken there is no way on, which the report says.
+A broken row is counted and passed over (lenient) or ends the check (strict); no row is left out
+silently. A broken JSON array cannot be read beyond the mistake, which the report says.
 """
 
 import json
@@ -38,10 +38,10 @@ Read = Callable[[Row], Conversation]
 
 @dataclass
 class Finding:
-    """One thing wrong with rows of one file: how many, and of the first ones the number in the set
-    and the line in the file, both from 1.
+    """One thing that is wrong with rows of one file: their count, and for the first of them the
+    number in the set and the line in the file, both from 1.
 
-    level: "stops" training, the row is "refused", or a "notice".
+    level: "stops" (training ends), "refused" (the row is left out) or "notice".
     """
 
     problem: Problem
@@ -51,7 +51,7 @@ class Finding:
     lines: list[int] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
-        """As `tuneboard data check --json` prints it."""
+        """The finding as `tuneboard data check --json` prints it."""
         return {
             "code": self.problem.code,
             "level": self.level,
@@ -70,9 +70,10 @@ class Finding:
 
 @dataclass
 class Report:
-    """What a check has found. `rows` were seen, `usable` of them can be learned from.
+    """The result of a check: `rows` were read, `usable` of them can be learned from.
 
-    complete: every file was read to its end; `bytes` (as they lie on the disk), `seconds`.
+    complete: every file was read to its end; bytes: size of the files on the disk; seconds: time
+    that the check took.
     """
 
     name: str
@@ -94,7 +95,7 @@ class Report:
         )
 
     def add(self, problem: Problem, row: int, line: int, level: str) -> None:
-        """Count something wrong in a row of the set, with its line in the file (0: in no row)."""
+        """Count a problem of a row of the set, with its line in the file (0: not in a row)."""
         key = (problem.code, str(problem.params.get("file", "")))
         finding = self.findings.setdefault(key, Finding(problem, level))
         finding.count += 1
@@ -103,7 +104,7 @@ class Report:
             finding.lines.append(line)
 
     def remark(self, remark: Remark) -> None:
-        """Add what stands out in rows taken together."""
+        """Add what is unusual across several rows."""
         file, line, _ = remark.tally.first[0]
         params = {"file": file, "line": line, **remark.params}
         problem = Problem(code=remark.code, params=params, notice=True)
@@ -114,7 +115,7 @@ class Report:
         )
 
     def to_json(self) -> dict[str, object]:
-        """As `tuneboard data check --json` prints it."""
+        """The report as `tuneboard data check --json` prints it."""
         away = {"findings", "survey"}
         plain = {key: value for key, value in vars(self).items() if key not in away}
         findings = [finding.to_json() for finding in self.findings.values()]
@@ -123,8 +124,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Checking:
-    """How a set is checked: for which stage (""; the one that its entry or its first rows mean),
-    whether the first mistake ends it, whether turns out of order are one, what is long."""
+    """Options of a check.
+
+    stage: "" for the one that the entry or the first rows imply; strict: the first mistake ends
+    the check; strict_turns: turns out of order are a mistake; long: characters from which on a row
+    is reported as long.
+    """
 
     stage: str = ""
     strict: bool = False
@@ -134,7 +139,7 @@ class Checking:
 
 
 class _Enough(Exception):
-    """Strict: something wrong was found."""
+    """Ends a strict check at its first mistake."""
 
 
 def check(entry: Entry, how: Checking | None = None, parts: list[Path] | None = None) -> Report:
@@ -168,7 +173,7 @@ def check(entry: Entry, how: Checking | None = None, parts: list[Path] | None = 
 
 @dataclass
 class _Meter:
-    """Says how far the reading is, a few times a second."""
+    """Reports the share of bytes that are read, at most every TELL_S seconds."""
 
     progress: Progress | None
     total: int
@@ -215,7 +220,7 @@ class _File:
             self.report.add(notice, 0, 0, "notice")
 
     def _layout(self, line: int, row: Row) -> Layout | None:
-        """How rows are laid out; None where the columns are wrong, which is said."""
+        """Find the layout of the rows; None where the columns are wrong, which is reported."""
         wanted = layouts.WANTED[self.how.stage]
         try:
             return layouts.layout(self.entry, row, (str(self.path), line), wanted)
@@ -245,11 +250,11 @@ class _File:
             raise _Enough
 
     def _place(self, line: int) -> Place:
-        """Where the row stands that was counted last."""
+        """The place of the row that was counted last."""
         return Place(str(self.path), line, self.report.rows)
 
     def _wrong(self, error: DataError, line: int, row: int = 0) -> None:
-        """Count what is broken, which would stop a training; `row` is the next one unless given."""
+        """Count a mistake that would stop training; `row` is the next one where it is 0."""
         self.report.add(error.problems[0], row or self.report.rows + 1, line, "stops")
         if self.how.strict:
             raise _Enough
@@ -260,7 +265,7 @@ class _File:
         self._wrong(error, line, self.report.rows)
 
     def _rows(self) -> Iterator[tuple[int, Row]]:
-        """Every row that can be read, with its line; what cannot is counted."""
+        """Yield every readable row with its line; unreadable ones are counted."""
         form = kind(self.path.name)
         try:
             if form in datafiles.COLUMNAR:
@@ -282,7 +287,7 @@ class _File:
 
     @cached_property
     def _watch(self) -> Watch | None:
-        """Places in a packed file are not those in its content."""
+        """Progress of a packed file, whose offsets differ from those in its content; else None."""
         return self.meter.now if self.path.suffix.lower() in PACKED else None
 
     def _at(self, mark: Mark) -> None:
@@ -297,7 +302,7 @@ class _File:
             yield number, row
 
     def _lines(self, form: str) -> Iterator[tuple[int, Row]]:
-        """A row a line: after a broken one reading goes on with the next."""
+        """Yield the rows of a file with one row per line, going on after a broken one."""
         lines = Lines(self.path, watch=self._watch)
         while True:
             at = lines.mark
@@ -313,11 +318,12 @@ class _File:
                 return
 
     def _array(self) -> Iterator[tuple[int, Row]]:
-        """The objects of an array; what is valid JSON and still wrong is passed over."""
+        """Yield the objects of a JSON array; values that are valid JSON but no usable row are
+        counted and passed over."""
         decoder = _Decoder()
         for mark, row in arrays.array_values(self.path, None, decoder.json, self._watch):
             self._at(mark)
-            fault = decoder.taken(self.path, mark.line)
+            fault = decoder.pop_fault(self.path, mark.line)
             if not isinstance(row, dict):
                 text = excerpt(json.dumps(row))
                 fault = file_error("row_no_object", self.path, line=mark.line, text=text)
@@ -338,8 +344,8 @@ class _Decoder:
             object_pairs_hook=self._pairs,
         )
 
-    def taken(self, file: Path, line: int) -> DataError | None:
-        """What was noted last, as an error, and forgotten."""
+    def pop_fault(self, file: Path, line: int) -> DataError | None:
+        """Return the first fault that was noted as an error, and forget all of them."""
         noted, self._noted = self._noted, []
         if not noted:
             return None

@@ -56,11 +56,11 @@ ROLES: dict[str, tuple[str, ...]] = {
 
 
 def normalize_name(name: object) -> str:
-    """A name as it is compared."""
+    """The name without white space, dashes and underscores, in lower case."""
     return re.sub(r"[\s_\-]+", "", str(name)).casefold()
 
 
 def find_best(names: list[str], known: tuple[str, ...]) -> str:
-    """The one of `names` that stands first among the known ones; "" where none does."""
+    """The one of `names` that comes first among the known ones; "" where none is known."""
     by_name = {normalize_name(name): name for name in reversed(names)}
     return next((by_name[word] for word in known if word in by_name), "")

@@ -1,4 +1,4 @@
-"""Files as they are, or unpacked while they are read: .gz and .zst."""
+"""Open data files, unpacking .gz and .zst while they are read."""
 
 import gzip
 import io
@@ -23,9 +23,9 @@ Watch = Callable[[int], None]
 
 @contextmanager
 def open_unpacked(file: Path, offset: int = 0, watch: Watch | None = None) -> Iterator[BinaryIO]:
-    """The file's content, unpacked, from byte `offset` of it on. Raises as unpacked does.
+    """Open the file's content, unpacked, at byte `offset` of that content. Raises as unpack does.
 
-    watch: is told now and then how many bytes of the file on disk are read.
+    watch: called with the number of bytes of the file on disk that are read so far.
     """
     with io.BufferedReader(_Watched(file, watch)) as raw:
         if file.suffix.lower() not in PACKED:
@@ -38,10 +38,10 @@ def open_unpacked(file: Path, offset: int = 0, watch: Watch | None = None) -> It
 
 @contextmanager
 def unpack(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
-    """The content of an open file, unpacked where its name says that it is packed.
+    """Open the content of an open file, unpacked where its name ends in .gz or .zst.
 
-    Raises DataError where it is no such packed file, or a broken or cut one, or one that unpacks
-    beyond hostile.RATIO or hostile.MOST: by its own word at once, else as soon as it is seen.
+    Raises DataError where the file is not packed so, is broken or cut, or unpacks beyond
+    hostile.RATIO or hostile.MOST (at once where its header says so, else while reading).
     """
     packing = file.suffix.lower()
     if packing not in PACKED:
@@ -60,8 +60,8 @@ def unpack(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _read_announced_size(raw: BinaryIO) -> int:
-    """How many unpacked bytes the header of a zstd frame says that it holds; 0 where it is silent
-    (or none, which is told when it is read). The place in the file stays."""
+    """Read the unpacked size in bytes from the header of a zstd frame; 0 where it has none or is
+    no header, which reading then reports. The file is put back to its start."""
     import zstandard
 
     try:
@@ -73,7 +73,7 @@ def _read_announced_size(raw: BinaryIO) -> int:
 
 
 class _Watched(io.FileIO):
-    """A file that tells how far it is read."""
+    """A file that reports how many of its bytes are read."""
 
     def __init__(self, file: Path, watch: Watch | None) -> None:
         super().__init__(file, opener=boundary.open_file)
@@ -88,7 +88,7 @@ class _Watched(io.FileIO):
 
 
 class _Bounded(io.RawIOBase):
-    """Unpacked bytes, as long as they are not too many for the packed ones read so far."""
+    """Unpacked bytes that end with an error where they are too many for the packed ones."""
 
     def __init__(self, file: Path, content: Any, raw: BinaryIO) -> None:
         self._file = file
@@ -145,7 +145,7 @@ class _Zstandard(io.RawIOBase):
 
 
 def _skip(stream: BinaryIO, offset: int) -> BinaryIO:
-    """The stream with its first bytes read and dropped."""
+    """Read and drop the first bytes of the stream."""
     while offset > 0:
         dropped = len(stream.read(min(offset, CHUNK)))
         offset = offset - dropped if dropped else 0

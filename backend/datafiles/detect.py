@@ -1,7 +1,7 @@
-"""What a file's rows are: format and columns proposed for its entry in dataset_info.json.
+"""Propose format and columns of a file's entry in dataset_info.json from its first rows.
 
-First come the shapes that training takes without an entry (backend.datafiles.formats decides),
-then names that people use, then place and length. Each proposal is tried on the rows.
+The formats that training takes without an entry are tried first (backend.datafiles.formats), then
+common names of columns, then place and length of the texts. Each proposal is tried on the rows.
 """
 
 import re
@@ -28,7 +28,7 @@ from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
 from backend.datafiles.values import text_of
 
 ENOUGH = 0.5  # share of the rows that must be usable
-UNSURE = 0.4  # of the layout of a file that may have columns of which nothing is known
+UNSURE = 0.4  # highest confidence where the separator of the columns is in doubt
 # Kind of a data set -> a stage that learns from it.
 STAGES = {"preference": "dpo", "kto": "kto", "sft": "sft", "text": "pt", "prompt": "ppo"}
 EXAMPLE = Path("data")  # stands for the file while an entry is tried
@@ -48,10 +48,11 @@ NAMED = ("prompt", "response", "chosen", "rejected", "messages", "kto_tag", "rol
 
 @dataclass(frozen=True)
 class Proposal:
-    """`entry` is for dataset_info.json, without its place; `columns` is what it says of columns.
+    """A proposed layout: `entry` for dataset_info.json without the place of the file, and the
+    `columns` in it.
 
-    kind: sft, preference, kto, text, prompt, or "" where nothing was found; confidence 0 to 1;
-    `reasons` are told to the person.
+    kind: sft, preference, kto, text, prompt, or "" where nothing was found; confidence: 0 to 1;
+    reasons: notices for the person.
     """
 
     entry: Entry
@@ -99,7 +100,7 @@ class _Trial:
 
 
 def propose(first: Sample) -> Proposal:
-    """The likeliest layout of a file, from its first rows (at least one)."""
+    """Propose the likeliest layout of a file from its first rows (at least one)."""
     rows = first.rows
     tried: list[_Trial] = []
     for guess in _guesses(rows):
@@ -125,7 +126,7 @@ def entry_for(
     tags: Mapping[str, str] | None = None,
     ranking: bool = False,
 ) -> Entry:
-    """The entry that says this, as short as it can be; columns and tags that are "" are absent."""
+    """The shortest entry with these columns and tags; those that are "" are left out."""
     entry: Entry = {} if formatting == "alpaca" else {"formatting": formatting}
     if ranking:
         entry["ranking"] = True
@@ -141,9 +142,9 @@ def entry_for(
 def convert_row(
     entry: Mapping[str, Any], row: Row, stage: str, place: tuple[str, int] = ("-", 1)
 ) -> Conversation:
-    """The row, at this file and line, as training of this stage would take it.
+    """Convert the row, at this file and line, as training of this stage does.
 
-    Raises DataError (columns) and RowError (this row), with the codes of training.
+    Raises DataError for the columns and RowError for this row, with the codes of training.
     """
     return _reader(entry, row, stage, place)(row)
 
@@ -158,7 +159,7 @@ def _reader(
 
 
 def _find_refusals(guess: _Guess, rows: list[dict[str, Any]]) -> Refusals:
-    """Why rows cannot be used under a guess: code -> numbers (from 1) of the rows."""
+    """Find the rows that a guess cannot use: code of the reason -> numbers (from 1)."""
     numbers = range(1, len(rows) + 1)
     try:
         read = _reader(guess.entry, rows[0], STAGES[guess.kind])
@@ -174,7 +175,7 @@ def _find_refusals(guess: _Guess, rows: list[dict[str, Any]]) -> Refusals:
 
 
 def _guesses(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
-    """What the rows could be, the surest first."""
+    """Yield what the rows could be, the surest guess first."""
     for kind in ("preference", "kto", "sft"):
         yield from _guess_known(kind, rows)
     yield from _guess_by_lists(rows)
@@ -187,7 +188,7 @@ def _guesses(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
 
 
 def _guess_known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
-    """The shape that training would see in these rows without an entry, if it takes them."""
+    """Yield the layout that training finds in these rows without an entry, if it takes them."""
     entry = dataset_info.Entry(name="")
     try:
         layout = layouts.layout(entry, rows[0], ("", 1), layouts.WANTED[STAGES[kind]])
@@ -215,7 +216,7 @@ def _guess_known(kind: str, rows: list[dict[str, Any]]) -> Iterator[_Guess]:
 
 
 def _count_answers(layout: layouts.Layout, rows: list[dict[str, Any]]) -> int:
-    """How many rows end with an answer of the assistant in their list of messages."""
+    """Count the rows whose list of messages ends with an answer of the assistant."""
     column = layout.columns.get("messages") or layout.columns["prompt"]
     lists = [row[column] for row in rows if turns.is_message_list(row.get(column))]
     roles = [turns.role_of(messages[-1]) for messages in lists]
@@ -223,7 +224,7 @@ def _count_answers(layout: layouts.Layout, rows: list[dict[str, Any]]) -> int:
 
 
 def _name_tools(columns: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, str]:
-    """The columns as an entry names them: functions are tools where no row has such."""
+    """The columns for an entry: `functions` becomes `tools` where no row has tools."""
     named = {key: name for key, name in columns.items() if key != FUNCTIONS}
     if FUNCTIONS in columns and not any(row.get(columns.get("tools", "")) for row in rows):
         named["tools"] = columns[FUNCTIONS]
@@ -231,7 +232,7 @@ def _name_tools(columns: dict[str, str], rows: list[dict[str, Any]]) -> dict[str
 
 
 def _select_columns(kind: str, columns: dict[str, str]) -> dict[str, str]:
-    """Only those columns that say something about this kind of data."""
+    """The columns that this kind of data uses."""
     away = {"sft": ("chosen", "rejected", "kto_tag"), "kto": ("chosen", "rejected")}
     unused = away.get(kind, ("response", "kto_tag") if kind == "preference" else ())
     return {key: name for key, name in columns.items() if key not in unused}
@@ -246,7 +247,7 @@ def _reason_code(kind: str, columns: Mapping[str, str]) -> str:
 
 
 def _guess_by_lists(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
-    """A column of lists of messages under another name, or with other names of roles."""
+    """Yield guesses for a column of message lists with another name or other role names."""
     lists = [name for name in _names(rows) if _holds_messages(rows, name)]
     column = find_best(lists, COLUMNS["messages"]) or next(iter(lists), "")
     if not column:
@@ -278,7 +279,7 @@ def _holds_messages(rows: Iterable[Row], name: str) -> bool:
 
 
 def _find_role_names(items: list[dict[str, Any]]) -> dict[str, str]:
-    """The names of keys and roles that these messages use; {} where they cannot be told."""
+    """Find the names of keys and roles in these messages; {} where they are unknown."""
     keys = list(dict.fromkeys(key for item in items for key in item))
     role, content = find_best(keys, ROLE_KEYS), find_best(keys, CONTENT_KEYS)
     if not role or not content:
@@ -290,7 +291,7 @@ def _find_role_names(items: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def _guess_by_names(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
-    """Question and answer (or two answers, or a text) by the names that people use."""
+    """Yield guesses for question and answer (or two answers, or a text) by common names."""
     texts = [name for name in _names(rows) if _is_text(rows, name)]
     pair = _pick(texts, ("chosen", "rejected"))
     rest = [name for name in texts if name not in pair.values()]
@@ -320,7 +321,7 @@ def _pick_context(rows: list[dict[str, Any]], *taken: str) -> dict[str, str]:
 
 
 def _guess_by_place(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
-    """The first column of texts is the question, the longest of the others the answer."""
+    """Guess that the first column of texts is the question and the longest other the answer."""
     texts = [name for name in _names(rows) if _is_text(rows, name)]
     if len(texts) == 1:
         yield _Guess("text", {"prompt": texts[0]}, 0.4, "detect_text")
@@ -332,7 +333,7 @@ def _guess_by_place(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
 
 
 def _pick(names: list[str], keys: tuple[str, ...]) -> dict[str, str]:
-    """Of these columns the best for each key, none for two."""
+    """The best of these columns for each key; no column serves two keys."""
     columns: dict[str, str] = {}
     for key in keys:
         name = find_best([each for each in names if each not in columns.values()], COLUMNS[key])
@@ -342,7 +343,7 @@ def _pick(names: list[str], keys: tuple[str, ...]) -> dict[str, str]:
 
 
 def _tag_column(rows: list[dict[str, Any]], names: list[str]) -> str:
-    """The column that says true or false, under a name that tells what it judges."""
+    """The column of true and false whose name says that it judges answers; else ""."""
     allowed = {"true", "false", "1", "0"}
     flags = [
         name for name in names if all(str(row.get(name)).strip().lower() in allowed for row in rows)
@@ -367,7 +368,7 @@ def _names(rows: Iterable[Row]) -> list[str]:
 
 
 def _explain_guess(guess: _Guess, rows: list[dict[str, Any]]) -> Iterator[Problem]:
-    """Why this, and what is not used."""
+    """Yield the reason for a guess, and the columns that it does not use."""
     yield _reason(guess.why, **{**dict.fromkeys(NAMED, "-"), **guess.tags, **guess.columns})
     unused = [name for name in _names(rows) if name not in guess.columns.values()]
     if unused:
@@ -375,8 +376,8 @@ def _explain_guess(guess: _Guess, rows: list[dict[str, Any]]) -> Iterator[Proble
 
 
 def _explain_failure(tried: list[_Trial], first: Sample) -> Iterator[Problem]:
-    """Why no row fits: what is wrong with the rows under the surest layout whose columns are
-    there, or that there is no such layout."""
+    """Yield why no row fits: what is wrong with the rows under the surest layout whose columns
+    are present, or that there is no such layout."""
     for trial in tried:
         judged = all(code.startswith("row_") for code in trial.refused)
         held = {"row_media", "row_placeholder"} & set(trial.refused)
@@ -387,7 +388,7 @@ def _explain_failure(tried: list[_Trial], first: Sample) -> Iterator[Problem]:
 
 
 def _explain_refusals(trial: _Trial, first: Sample) -> Iterator[Problem]:
-    """Which of the rows do not fit, by reason."""
+    """Yield a notice for each reason why rows do not fit, with their number."""
     for code, numbers in trial.refused.items():
         line = first.lines[numbers[0] - 1]
         params: dict[str, str | int] = {"file": first.file, "count": len(numbers), "line": line}

@@ -1,4 +1,4 @@
-"""From a file or folder to its entry in dataset_info.json, with an example of what it means."""
+"""Make the entry in dataset_info.json for a file or folder, with an example of how it is read."""
 
 import os
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from backend.datafiles.turns import Message, RowError
 
 @dataclass(frozen=True)
 class Example:
-    """A row as the model will be told it, or why it cannot be."""
+    """A row with the conversation that is learned from it, or the problem that prevents it."""
 
     row: Mapping[str, Any]
     conversation: Conversation | None = None
@@ -28,20 +28,20 @@ class Example:
     place: tuple[str, int] = ("-", 1)
 
     def notices(self) -> list[Problem]:
-        """What was mended in it."""
+        """Notices of what was mended in the row."""
         params: Params = {"file": self.place[0], "line": self.place[1], "count": 1}
         notes = self.conversation.notes if self.conversation else ()
         return [Problem(code=code, params=params, notice=True) for code in notes]
 
     def to_json(self) -> dict[str, object]:
-        """messages and what belongs to them, or the problem; nothing that is empty."""
+        """The fields of the conversation that are not empty, or the text of the problem."""
         if self.conversation is None:
             return {"problem": self.problem.text() if self.problem else ""}
         fields = vars(self.conversation)
         return {key: value for key, value in fields.items() if value not in (None, "", [], ())}
 
     def text(self) -> str:
-        """As `tuneboard data register` prints it: a line or more for each message."""
+        """The example as `tuneboard data register` prints it, one or more lines a message."""
         conversation = self.conversation
         if conversation is None:
             return self.problem.text() if self.problem else ""
@@ -62,7 +62,7 @@ def _message_text(message: Message) -> str:
 
 
 def example(entry: Entry, first: Sample, stage: str) -> Example:
-    """The first row under an entry as the stage would learn it."""
+    """Convert the first row of a sample under an entry, as the stage would learn it."""
     row, place = first.rows[0], (first.file, first.lines[0])
     try:
         return Example(row, detect.convert_row(entry, row, stage, place), place=place)
@@ -74,7 +74,7 @@ def example(entry: Entry, first: Sample, stage: str) -> Example:
 
 
 def kind_of(entry: Entry) -> str:
-    """What data laid out like this is, by the entry alone: a key of detect.STAGES."""
+    """The kind of data that an entry describes: a key of detect.STAGES."""
     columns = entry.get("columns") or {}
     if entry.get("ranking") or columns.get("chosen") or columns.get("rejected"):
         return "preference"
@@ -85,7 +85,8 @@ def kind_of(entry: Entry) -> str:
 
 
 def kind_of_set(entry: dataset_info.Entry) -> str:
-    """What a registered set is, by its entry, else by its first rows: a key of detect.STAGES."""
+    """The kind of a registered set, by its entry, else by its first rows: a key of
+    detect.STAGES."""
     known = kind_of(
         {"ranking": entry.ranking, "columns": entry.columns, "formatting": entry.formatting}
     )
@@ -99,14 +100,14 @@ def kind_of_set(entry: dataset_info.Entry) -> str:
 
 
 def place(path: Path, dataset_dir: Value) -> str:
-    """The file_name that leads from dataset_dir to a file or folder."""
+    """The file_name of an entry for a file or folder: relative to dataset_dir where it can be."""
     there = Path(os.path.normpath(find(path)))
     folder = folder_of(dataset_dir)
     return str(there.relative_to(folder)) if there.is_relative_to(folder) else str(there)
 
 
 def file_of(path: Path) -> Path:
-    """The file or folder that a path means, see home.find. Raises DataError: it is not there."""
+    """The file or folder that a path means, see home.find. Raises DataError where it is missing."""
     there = find(path)
     if not os.path.lexists(there):
         raise DataError(Problem(code="data_file_missing", params={"file": looked_in(path)}))
@@ -114,9 +115,9 @@ def file_of(path: Path) -> Path:
 
 
 def propose_file(path: Path) -> tuple[Proposal, Sample]:
-    """What the first rows of a file are, and these rows.
+    """Propose a layout for a file; also returns the first rows on which it is based.
 
-    Raises DataError: nothing can be read, or no layout fits.
+    Raises DataError where nothing can be read or no layout fits.
     """
     first = sample(file_of(path))
     proposal = detect.propose(first)

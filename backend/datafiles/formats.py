@@ -1,4 +1,4 @@
-"""The shapes of rows that users have, and the one shape that this program works on.
+"""Convert rows of every supported format to a Conversation, the one form that stages use.
 
     alpaca           instruction, input, output, system, history
     prompt/response  prompt and response (or completion), as texts or lists of messages
@@ -7,9 +7,8 @@
     text             one column of plain text
 
 With chosen and rejected (texts, messages or lists of messages) a row is a preference, with
-kto_tag (or label) it is a judged answer. All become a Conversation. A row that cannot is refused
-with a reason (RowError): the caller counts it. Which column holds what is told by
-backend.datafiles.layouts.
+kto_tag (or label) it is a judged answer. A row that cannot be converted is refused with a reason
+(RowError), which the caller counts. backend.datafiles.layouts finds which column holds what.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +44,7 @@ class Conversation:
 
     @property
     def asked(self) -> list[Message]:
-        """What is asked: the messages up to the answer."""
+        """The messages up to the answer: the prompt."""
         answered = self.messages and self.messages[-1]["role"] == "assistant"
         return self.messages[:-1] if answered else self.messages
 
@@ -79,7 +78,7 @@ def _read_plain(layout: Layout, row: Row) -> Conversation:
 
 
 def _read_chat(layout: Layout, row: Row) -> Conversation:
-    """A row with messages, as far as the stage wants them."""
+    """Read a row with messages, as far as the stage needs them."""
     layout.refuse_media(row)
     columns = layout.columns
     open_ended = layout.wanted in {"pair", "prompt"}  # there the question may stand elsewhere
@@ -97,7 +96,7 @@ def _read_chat(layout: Layout, row: Row) -> Conversation:
 
 
 def _read_answered(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
-    """A question with its answer, which may be judged."""
+    """Read a question with its answer and, where the stage needs it, the label."""
     answer = _read_answer(layout, row, "response") if layout.kind == "alpaca" else []
     messages, notes = _order(layout, [asked, answer])
     turns.check_texts(messages)
@@ -112,7 +111,7 @@ def _join(layout: Layout, part: list[Message]) -> tuple[list[Message], Notes]:
 def _order(
     layout: Layout, parts: list[list[Message]], open_end: bool = False
 ) -> tuple[list[Message], Notes]:
-    """A conversation of these parts, each of which is joined by itself; and what was mended."""
+    """Join the parts to a conversation in order; also returns the codes of what was mended."""
     whole = [message for part in parts for message in part]
     if layout.strict:
         ordering.check_strictly(whole, open_end=open_end)
@@ -126,7 +125,7 @@ def _order(
 
 
 def _read_preference(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
-    """Chosen and rejected, which may repeat the question in front of the answer."""
+    """Read a chosen and a rejected answer, which may repeat the question before the answer."""
     (chosen, chosen_notes), (rejected, rejected_notes) = (
         _join(layout, _read_answer(layout, row, key)) for key in PAIR
     )
@@ -147,7 +146,7 @@ def _read_preference(layout: Layout, row: Row, asked: list[Message], tools: Tool
 
 
 def _read_question(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
-    """A question; the answer in the data, where there is one, is kept as a reference."""
+    """Read a question; an answer in the data stays as its reference."""
     keys = (key for key in ("response", "chosen") if _value(row, layout.columns[key]))
     key = next(keys, None)
     answer: list[Message] = []
@@ -162,7 +161,7 @@ def _read_question(layout: Layout, row: Row, asked: list[Message], tools: Tools)
 
 
 def _read_alpaca(columns: Mapping[str, str], row: Row) -> list[Message]:
-    """System text, history and question (which may be a list of messages itself)."""
+    """Read system text, history and question (which may itself be a list of messages)."""
     messages: list[Message] = []
     system = _text(row, columns["system"])
     if system:
@@ -181,7 +180,7 @@ def _read_alpaca(columns: Mapping[str, str], row: Row) -> list[Message]:
 
 
 def _read_answer(layout: Layout, row: Row, key: str) -> list[Message]:
-    """The answer, after the messages that stand in front of it in a list of messages."""
+    """Read the answer, with the messages before it where the column holds a list."""
     column = layout.columns[key]
     value = _value(row, column)
     if column not in row or value is None:
@@ -206,7 +205,7 @@ def _read_list(layout: Layout, row: Row) -> list[Message]:
 
 
 def _read_tag(value: Any) -> bool:
-    """Whether an answer is desirable: true or false, 1 or 0, also as text (CSV)."""
+    """Read whether an answer is desirable: true or false, 1 or 0, also as text (CSV)."""
     word = str(value).strip().lower().removesuffix(".0")  # a table with gaps holds 1.0
     if word not in {"true", "false", "1", "0"}:
         raise RowError("row_bad_tag")

@@ -1,6 +1,6 @@
-"""What is refused before it is read: devices and pipes, code in data, files that explode.
+"""Refuse files that must not be read: devices and pipes, code in data, decompression bombs.
 
-Only file headers and file systems are asked here; a check costs milliseconds at any size.
+Only file headers and the file system are looked at; a check takes milliseconds at any size.
 """
 
 import base64
@@ -38,7 +38,7 @@ def refuse_special(path: Path) -> None:
 
 
 def refuse_pointer(file: Path) -> None:
-    """Raises DataError where a file is what Git leaves in the place of a large one, OSError."""
+    """Raises DataError where a file is a pointer of Git LFS instead of the data; OSError."""
     with open(file, "rb", opener=boundary.open_file) as stream:
         if stream.read(len(POINTER)) == POINTER:
             raise file_error("file_pointer", file)

@@ -1,4 +1,4 @@
-"""Where each thousandth row of a large text file begins, so that any row is found at once.
+"""Index of a large text file: where each thousandth row begins, so that any is found at once.
 
 The index is made by a child process (`python -m backend.datafiles FILE...`) and kept in
 saves/.index; it holds for the file's size and time of change.
@@ -55,7 +55,7 @@ class Index:
 
 
 def load(file: Path) -> Index:
-    """What is known of a file; an empty index where it has changed since, or none was made."""
+    """Load the index of a file; an empty one where the file has changed or has none."""
     stat = file.stat()
     content: dict[str, Any] = dict(read_json(_path(file)))
     fresh = Index(stat.st_size, stat.st_mtime_ns)
@@ -72,7 +72,7 @@ def is_needed(files: list[Path]) -> bool:
 
 
 def ensure(files: list[Path]) -> None:
-    """Start a child that indexes what of these files is not indexed yet, where they need it."""
+    """Start a child that indexes those of these files that need it and are not indexed yet."""
     _children[:] = [child for child in _children if child.poll() is None]
     if _children or not is_needed(files):
         return
@@ -113,7 +113,7 @@ def _build(file: Path, path: Path, index: Index) -> Index:
                     written = time.monotonic()
             index.rows += 1
         index.done = True
-    except TuneboardError:  # said when that row is read
+    except TuneboardError:  # reported when that row is read
         pass
     _write(path, index)
     return index

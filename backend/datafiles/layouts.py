@@ -1,7 +1,7 @@
-"""Which column of a data set's rows holds what, and who speaks under which name.
+"""Find which column of a data set holds what, and the names of its keys and roles.
 
-The entry in dataset_info.json says it; where it is silent, the first row's columns tell. What is
-wrong with the columns of a whole file is a DataError that names those that are there.
+The entry in dataset_info.json decides; where it has no columns, those of the first row do. A
+mistake in the columns of a file is a DataError that names the columns that are there.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ UNREAD = {
 
 @dataclass(frozen=True)
 class Layout:
-    """Which column of a row holds what ("" where nothing does), and the names of the roles."""
+    """The column for each key ("" where there is none), and the names of keys and roles."""
 
     kind: str
     wanted: str
@@ -92,11 +92,10 @@ class Layout:
 
 
 def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answer") -> Layout:
-    """The layout of a data set, from its entry and, where that is silent, from its first row.
+    """The layout of a data set, from its entry and, where that has no columns, its first row.
 
-    `place`: file and line of that row; `wanted`: one of the values of WANTED.
-
-    Raises DataError (columns that are there, columns that are needed).
+    place: file and line of that row; wanted: one of the values of WANTED. Raises DataError where
+    a needed column is missing, with the columns that are there.
     """
     layout = _layout(entry, first, place, wanted)
     columns = media.columns(entry, layout.columns.values())
@@ -115,7 +114,7 @@ def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> La
     if kind in LISTS:
         return _list_layout(kind, entry, first, place, wanted)
     columns = dict.fromkeys(COLUMNS, "")
-    columns |= _alpaca_columns(first) if entry.columns is None else _known_columns(entry.columns)
+    columns |= _alpaca_columns(first) if entry.columns is None else _select_known(entry.columns)
     needed = [key for key in NEEDED[wanted] if not _is_implied(key, columns, first)]
     if wanted == "text" and entry.columns is None and columns["prompt"] not in first:
         raise _columns_error(place, first, "text")
@@ -147,7 +146,7 @@ def _text_column(entry: Entry, first: Row, kind: str) -> str:
     return next(iter(first)) if len(first) == 1 else ""
 
 
-def _known_columns(columns: Mapping[str, str]) -> dict[str, str]:
+def _select_known(columns: Mapping[str, str]) -> dict[str, str]:
     return {key: name for key, name in columns.items() if key in COLUMNS}
 
 
@@ -194,7 +193,7 @@ def _list_layout(
     if entry.columns is None:
         tag = next((name for name in TAGS if name in first), "")
         columns |= {**OPTIONAL, "history": "", FUNCTIONS: FUNCTIONS, **PAIR, "kto_tag": tag}
-    columns |= {**_known_columns(named), "messages": column}
+    columns |= {**_select_known(named), "messages": column}
     needed = [key for key in NEEDED[wanted] if key not in {"prompt", "response"}]
     _require(needed, columns, first, place)
     return Layout(kind, wanted, columns, turns.find_role_names(entry.tags, kind, first[column]))

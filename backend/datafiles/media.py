@@ -1,8 +1,8 @@
-"""Pictures, videos and sounds in rows, which are not learned yet: columns and placeholders.
+"""Find pictures, videos and sounds in rows, which are not learned yet: columns and placeholders.
 
-What is told by: a column of the entry's or of a usual name that is not empty; a column whose name
-speaks of such things and whose value is a file name, an address or the bytes of one; the bytes of
-a picture or sound under any name; a placeholder in a user's turn.
+They are recognised by: a column of the entry's or of a usual name that is not empty; a column
+whose name speaks of media and whose value is a file name, an address or the bytes of one; the
+bytes of a picture or sound under any name; a placeholder in a user's turn.
 
 Placeholders are those of LLaMA-Factory (`<image>`) and of model families' templates: Qwen-VL's
 `<img>a.jpg</img>` and `<|image_pad|>`, Phi-3-vision's `<|image_1|>`, Llama 3.2's `<|image|>`,

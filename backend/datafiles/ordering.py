@@ -1,4 +1,4 @@
-"""Who speaks after whom, and conversations out of that order that still mean something.
+"""Check the order of a conversation's turns, and mend orders that still make sense.
 
     turns of one role after each other   joined by an empty line; calls of several turns are one
     the assistant speaks first           its greeting is context, and is not learned
@@ -6,8 +6,8 @@
                                          there gets it in a turn of the user, see turn_places)
     a system text that is null           is left out, as if it were not there
 
-Each is told (row_joined, row_greeting, row_late_system, row_null_system). All that the assistant
-says from the user's first words on is learned. strict_turns leaves such rows out instead.
+Each is reported as a notice (row_joined, row_greeting, row_late_system, row_null_system). All that
+the assistant says from the user's first words on is learned. strict_turns refuses such rows.
 """
 
 from collections.abc import Mapping
@@ -39,8 +39,8 @@ JOINED = ("user", "assistant", "system")
 
 
 def join(messages: list[Message]) -> tuple[list[Message], Notes]:
-    """The messages (of a whole conversation or of a part of one) without system texts that are
-    null, and with turns of one role joined; and the codes of what was done.
+    """Drop system texts that are null and join neighbouring turns of one role, in a conversation
+    or a part of one; also returns the codes of what was done.
 
     Raises RowError where two turns cannot be joined.
     """
@@ -59,11 +59,11 @@ def join(messages: list[Message]) -> tuple[list[Message], Notes]:
 
 
 def settle(messages: list[Message], *, open_end: bool = False) -> tuple[list[Message], Notes]:
-    """A whole conversation with its greeting marked as not to be learned; and the codes of what is
-    unusual in its order.
+    """Mark the greeting of a whole conversation as not to be learned; also returns the codes of
+    what is unusual in its order.
 
-    open_end: the last word is the user's or a tool's: the answer is still to come. Raises RowError
-    where the roles are out of order, or the last word is another's.
+    open_end: the last turn is the user's or a tool's, and the answer is still to come. Raises
+    RowError where the roles are out of order or the last turn is another's.
     """
     _check(messages, MENDED, open_end)
     notes: dict[str, None] = {}
@@ -79,7 +79,7 @@ def settle(messages: list[Message], *, open_end: bool = False) -> tuple[list[Mes
 
 
 def is_settled(messages: list[Message], *, open_end: bool = False) -> bool:
-    """Whether a conversation is in order as it is: nothing is to be done, as in most rows."""
+    """Whether a conversation is in order as it is, so that nothing is to be mended."""
     try:
         _check(messages, AFTER, open_end)
     except RowError:

@@ -1,7 +1,7 @@
-"""Pictures, videos and sounds in the data sets that a run names: said before anything else.
+"""Report pictures, videos and sounds in the data sets of a run, before any other problem.
 
-They cannot be learned yet. Arguments that are about them (image_max_pixels, say) are wrong for the
-same reason, so whoever has both is told of the data first.
+They cannot be learned yet. Arguments about them (image_max_pixels, say) are refused for the same
+reason, so the data, which is the cause, is reported first.
 """
 
 from itertools import islice
@@ -18,8 +18,8 @@ ROWS = 20  # that are looked at in each set
 
 
 def problems(values: Arguments, task: str) -> list[Problem]:
-    """What to say of the first rows of each set: an error where all of them hold pictures, a
-    notice where some do. Sets that cannot be read are passed over: others tell of them."""
+    """Problems of the first ROWS rows of each set: an error where all of them hold pictures, a
+    notice where some do. Sets that cannot be read are skipped; reading them reports that."""
     if task not in {"train", "eval"}:
         return []
     stage = values.stage

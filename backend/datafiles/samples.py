@@ -1,4 +1,4 @@
-"""The first rows of a file or folder, from which its layout is told."""
+"""Read the first rows of a file or folder, from which its layout is detected."""
 
 from dataclasses import dataclass, field
 from itertools import islice
@@ -24,7 +24,7 @@ class Sample:
 
 
 def sample(path: Path, count: int = FIRST) -> Sample:
-    """The first rows of a file or folder. Raises DataError where not even one can be read."""
+    """Read the first rows of a file or folder. Raises DataError where not one can be read."""
     numbered: list[tuple[int, dict[str, Any]]] = []
     try:
         for each in islice(datafiles.rows(path), count):
@@ -38,6 +38,6 @@ def sample(path: Path, count: int = FIRST) -> Sample:
 
 
 def require_readable(path: Path, count: int = MOST) -> None:
-    """Raises DataError where one of the first rows cannot be read: no training would get by it."""
+    """Raises DataError where one of the first rows cannot be read, since training would stop."""
     for _ in islice(datafiles.rows(path), count):
         pass

@@ -1,15 +1,14 @@
-"""Which character stands between the cells of a .csv or .tsv file: told by its first records.
+"""Find the character between the cells of a .csv or .tsv file from its first records.
 
 Spreadsheets write semicolons where the comma is the decimal sign; databases export tabs, pipes
-and carets; all of it is named .csv. The separator is the character by which most of the first
-records have as many cells as the header, where several do the one that makes the most columns,
-then the one that the file's ending means. A header in which none of them stands is that of one
-column, and the separators in its texts are text. A first line `sep=;`, as Excel writes it, is
-obeyed.
+and carets; all of them name the file .csv. The separator is the character by which most of the
+first records have as many cells as the header; among several, the one that makes the most columns,
+then the one that the file's ending means. A header without any of them is that of one column, and
+separators in its texts are text. A first line `sep=;`, as Excel writes it, decides.
 
-Where quotes stand behind blanks (`"q" ; "a"`) the blanks around all cells are left out: by csv's
-own rule such quotes would be text. What looks like a table by a mark that is common in texts, too
-(a colon, say), is read as one column, and this is said.
+Where quotes stand behind blanks (`"q" ; "a"`) the blanks around all cells are dropped: by csv's
+own rule such quotes would be text. A file that looks like a table by a mark that is common in
+texts (a colon, say) is read as one column, with a notice.
 """
 
 import csv
@@ -61,7 +60,7 @@ class Separator:
 
     @property
     def shown(self) -> str:
-        """The character as people are told it."""
+        """The character as messages show it."""
         names = {"\t": "\\t (tab)", "\x01": "\\x01 (Ctrl-A)", ALONE: "-"}
         return names.get(self.mark, self.mark)
 
@@ -78,8 +77,8 @@ def find(file: Path) -> Separator:
 
 
 def reason(file: Path) -> Problem | None:
-    """What a person should know: a separator that the file's ending does not mean, and why it is
-    taken. None where there is nothing to say. Raises as find does."""
+    """A notice that explains a separator other than the file's ending means; None where there is
+    nothing to explain. Raises as find does."""
     usual = USUAL.get(kind(file.name))
     separator = find(file) if usual else None
     if separator is None or (separator.mark == usual and not separator.spaced):
@@ -145,5 +144,5 @@ def _widths(head: list[str], separator: Separator) -> Iterator[int]:
         for cells in separator.records_of(head):
             if any(cell.strip() for cell in cells):
                 yield len(cells)
-    except csv.Error:  # told when the record is read
+    except csv.Error:  # reported when the record is read
         return

@@ -1,6 +1,6 @@
-"""What stands out in the rows of a set taken together: each is worth one notice of a check.
+"""Find what is unusual across all rows of a data set; each finding is one notice of a check.
 
-Memory is bounded: of each text only a hash is held, of at most MOST different questions.
+Memory is bounded: only a hash of each text is held, for at most MOST different questions.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,13 +32,13 @@ class Place(NamedTuple):
 
 @dataclass
 class Tally:
-    """How many rows, and where the first of them stand."""
+    """A number of rows, and the places of the first FIRST of them."""
 
     count: int = 0
     first: list[Place] = field(default_factory=list)
 
     def add(self, place: Place) -> None:
-        """One row more."""
+        """Count one more row."""
         self.count += 1
         if len(self.first) < FIRST:
             self.first.append(place)
@@ -46,7 +46,7 @@ class Tally:
 
 @dataclass
 class Answer(Tally):
-    """Rows with one answer; `various`: not all of them ask what the first one did."""
+    """Rows with the same answer; various: their questions are not all the same."""
 
     question: int = 0
     various: bool = False
@@ -62,7 +62,7 @@ class Remark:
 
 
 class Survey:
-    """Takes note of every row, and of the conversation that is read from it."""
+    """Counts what is unusual in every row and in the conversation that is read from it."""
 
     def __init__(self) -> None:
         self._unread: dict[str, Tally] = {}
@@ -76,7 +76,7 @@ class Survey:
         self._against: dict[str, Tally] = {}
 
     def row(self, place: Place, row: Mapping[str, Any], layout: Layout) -> None:
-        """Note the columns that hold data and are not read."""
+        """Count the columns of a row that hold data and are not read."""
         unread = [name for name in row if name not in layout.read and row[name] not in EMPTY]
         if unread:
             self._holding.add(place)
@@ -85,7 +85,7 @@ class Survey:
                 self._unread.setdefault(name, Tally()).add(place)
 
     def conversation(self, place: Place, conversation: Conversation) -> None:
-        """Note what is asked and answered."""
+        """Count repeated and contradicting questions, answers and labels."""
         self._usable += 1
         if conversation.answer is None:
             return
@@ -101,7 +101,7 @@ class Survey:
             self._compare("answers_differ", place, question, answer_hash)
 
     def remarks(self) -> Iterator[Remark]:
-        """What is worth saying, each once."""
+        """Yield a remark for each unusual thing that was counted."""
         if self._unread:
             counted = [f"{name[:40]} ({tally.count:,})" for name, tally in self._unread.items()]
             yield Remark("columns_unread", self._holding, {"columns": ", ".join(counted)[:400]})
@@ -132,7 +132,7 @@ class Survey:
         self._compare("pairs_differ", place, both, better)
 
     def _compare(self, code: str, place: Place, question: int, value: object) -> None:
-        """Note a row that says something else than the first one with the same question did."""
+        """Count a row whose value differs from that of the first row with the same question."""
         if question in self._known or len(self._known) < MOST:
             first = self._known.setdefault(question, value)
             if first != value:
@@ -146,7 +146,7 @@ def _hash(message: Message) -> int:
 
 
 def _bare(message: Message) -> list[str]:
-    """What a message holds, without white space."""
+    """The values of a message as texts without white space."""
     texts = (
         each if isinstance(each, str) else values.dumps(each, default=str)
         for each in message.values()

@@ -1,4 +1,4 @@
-"""Files with a row a line: JSON lines, CSV and TSV, plain text. Readers give (mark, line, row)."""
+"""Read files with one row per line: JSON lines, CSV, TSV, plain text; as (mark, line, row)."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ def line_rows(lines: Lines) -> MarkedRows:
 
 
 def line_marks(file: Path) -> Iterator[Mark]:
-    """Where each row of a file of JSON lines or of plain text begins, without reading into it."""
+    """Yield where each row of a file of JSON lines or plain text begins, without parsing it."""
     lines = Lines(file)
     before = lines.mark
     for raw in lines.raw():
@@ -80,7 +80,7 @@ def read_rows(lines: Lines, form: str) -> MarkedRows:
 
 
 def _records(lines: Lines, separator: separators.Separator) -> Iterator[tuple[Mark, list[str]]]:
-    """Records that are not blank, each with its place."""
+    """Yield the records that are not blank, each with its place."""
     before = lines.mark
     try:
         for cells in separator.records_of(chain(lines, [END])):
@@ -96,10 +96,10 @@ def _records(lines: Lines, separator: separators.Separator) -> Iterator[tuple[Ma
 
 
 def _is_end(cells: list[str]) -> bool:
-    """Whether this is the line that we have put behind the file's last.
+    """Whether this record is the END line that is appended to the file.
 
-    Raises csv.Error where it is within a cell: csv takes all that follows an open quote, to the
-    end of the file, for one cell without a word.
+    Raises csv.Error where END is within a cell: csv silently takes everything after an open quote,
+    to the end of the file, for one cell.
     """
     if cells and cells[-1].endswith(END) and cells != [END]:
         raise csv.Error("a double quote is opened and never closed")
@@ -107,8 +107,8 @@ def _is_end(cells: list[str]) -> bool:
 
 
 def _read_header(file: Path, mark: Mark, cells: list[str]) -> list[str]:
-    """The names of the columns; those without one are numbered. Raises DataError for a name that
-    is there twice: one of the two columns would be lost unseen."""
+    """Read the names of the columns; empty ones are numbered. Raises DataError for a name that
+    is there twice, since one of the two columns would be lost unseen."""
     names = [cell.strip() or f"Unnamed: {at}" for at, cell in enumerate(cells)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

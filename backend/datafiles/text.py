@@ -1,4 +1,4 @@
-"""Bytes to text with care: what is no text is refused before it is parsed, with its place."""
+"""Decode files as UTF-8; whatever is no text is refused, with its place, before it is parsed."""
 
 import codecs
 import json
@@ -39,7 +39,7 @@ MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 
 
 def refuse_foreign(file: Path) -> None:
-    """Raises DataError where the content is plainly no text, a web page, UTF-16, or a pointer of
+    """Raises DataError where the content is not text, or is a web page, UTF-16 or a pointer of
     Git LFS."""
     refuse_pointer(file)
     with open_unpacked(file) as stream:
@@ -88,7 +88,7 @@ class Lines:
     """
 
     def __init__(self, file: Path, start: Mark | None = None, watch: Watch | None = None) -> None:
-        """watch: as packed.opened takes it."""
+        """watch: as in compressed.open_unpacked."""
         self.file = file
         self.mark = start or Mark()
         self._watch = watch
@@ -127,11 +127,11 @@ def not_utf8(file: Path, raw: bytes, offset: int, at: int) -> DataError:
 
 
 class NotANumber(ValueError):
-    """NaN or Infinity, which JSON has no word for."""
+    """NaN or Infinity, which JSON does not have."""
 
 
 class DuplicateKey(ValueError):
-    """A key that an object has twice: one of the two values would be lost unseen."""
+    """A key that an object has twice, so that one of the two values would be lost unseen."""
 
 
 def _refuse(word: str) -> None:
@@ -161,7 +161,7 @@ decoder = json.JSONDecoder(
 
 
 def refusal_error(error: Exception, file: Path, line: int) -> DataError | None:
-    """The error for what `decoder` refuses in valid JSON; None for any other."""
+    """The DataError for a value that `decoder` refuses though it parses; None for other errors."""
     if isinstance(error, NotANumber):
         return file_error("data_nan", file, line=line, value=str(error))
     if isinstance(error, DuplicateKey):

@@ -1,4 +1,4 @@
-"""The messages of one conversation: roles, texts, tool calls, and what makes a row refused."""
+"""Read the messages of a conversation (roles, texts, tool calls); refuse those that are wrong."""
 
 import json
 import re
@@ -59,7 +59,7 @@ surrogate = re.compile("[\ud800-\udfff]")
 
 
 class RowError(ValueError):
-    """A row that is refused; `problem.<code>` says why. fatal: no reading on after such a row."""
+    """A row that is refused; `problem.<code>` says why. fatal: reading ends at such a row."""
 
     def __init__(self, code: str, fatal: bool = False) -> None:
         self.code = code
@@ -68,7 +68,7 @@ class RowError(ValueError):
 
 
 def find_role_names(named: Mapping[str, str] | None, kind: str, items: Any) -> dict[str, str]:
-    """The names of keys and roles: the entry's, else those that the first row's messages use."""
+    """The names of keys and roles: the entry's, else those in the first row's messages."""
     if named is not None:
         start = OPENAI if kind == "openai" else SHAREGPT
         keys = {key: start[key] for key in ("role_tag", "content_tag")}
@@ -82,10 +82,10 @@ def find_role_names(named: Mapping[str, str] | None, kind: str, items: Any) -> d
 
 
 def read_message(item: Any, names: Mapping[str, str]) -> Message:
-    """One message of a list in the internal shape. Raises RowError.
+    """Read one message of a list in the internal form. Raises RowError.
 
-    Its further fields stay as they are, for templates that read them; null is as if not there,
-    but of a system text (backend.datafiles.ordering tells it).
+    Its further fields stay as they are, for templates that read them. A field that is null is
+    left out, except a system text (backend.datafiles.ordering reports it).
     """
     if not isinstance(item, dict):
         raise RowError("row_wrong_type")
@@ -122,13 +122,13 @@ def read_message(item: Any, names: Mapping[str, str]) -> Message:
 
 
 def _older_call(item: Mapping[str, Any], role: str) -> Any:
-    """The call of a message in the manner of OpenAI before tool_calls; None where it has none."""
+    """The function_call of a message, OpenAI's form before tool_calls; None where it has none."""
     return item.get("function_call") if role == "assistant" else None
 
 
 def is_older(items: Any, names: Mapping[str, str]) -> bool:
-    """Whether a message, or one of a list of them, has OpenAI's older function_call, or is what a
-    function gave back. `names`: those of the keys and roles; {} for sharegpt's and openai's."""
+    """Whether a message, or one of a list of them, has OpenAI's older function_call or is the
+    result of one. names: those of keys and roles; {} for those of sharegpt and openai."""
     listed = items if isinstance(items, list) else [items]
     return any(_has_older(item, names) for item in listed if isinstance(item, dict))
 
@@ -145,7 +145,8 @@ def _has_older(item: Mapping[str, Any], names: Mapping[str, str]) -> bool:
 
 
 def _is_learned(value: Any) -> bool:
-    """What `train` or `weight` of a message says: true or false, 1 or 0, also as text."""
+    """Whether `train` or `weight` of a message lets it be learned: true or false, 1 or 0, also as
+    text; true where it is missing."""
     word = str(True if value is None else value).strip().lower().removesuffix(".0")
     if word not in {"true", "false", "1", "0"}:
         raise RowError("row_bad_train")
@@ -159,9 +160,9 @@ def find_thought(message: Mapping[str, Any]) -> str:
 
 
 def are_same(left: list[Message], right: list[Message]) -> bool:
-    """Whether two lists of messages say the same, whatever else stands in them (ids, say).
+    """Whether two lists of messages have the same content, whatever other fields (ids, say) are.
 
-    Numbers in calls are the same where their digits are, which is what is learned.
+    Numbers in calls are the same where their digits are, since the digits are learned.
     """
     return [_comparable(message) for message in left] == [_comparable(message) for message in right]
 
@@ -186,7 +187,7 @@ def read_text(value: Any) -> str:
 
 
 def _part_text(part: Any) -> str:
-    """The text of a content part. Raises RowError: a picture or another medium, no part at all."""
+    """The text of a content part. Raises RowError for media and for what is no part."""
     if not isinstance(part, dict):
         raise RowError("row_wrong_type")
     kind = part.get("type", "text" if "text" in part else "")
@@ -196,7 +197,7 @@ def _part_text(part: Any) -> str:
 
 
 def _result_text(value: Any) -> str:
-    """What a tool gave back: a text or its parts; any other value is written as JSON."""
+    """The result of a tool as text: a text or its parts joined; any other value as JSON."""
     items = value if isinstance(value, list) else [value]
     parts = all(isinstance(item, dict) and item.get("type") in PARTS for item in items)
     structured = isinstance(value, dict) or (isinstance(value, list) and not parts)
@@ -222,8 +223,8 @@ def read_tools(value: Any) -> list[dict[str, Any]] | None:
 
 
 def check_texts(messages: list[Message], *, answered: bool = True) -> None:
-    """Raises RowError for a text that is null or half a character (a lone surrogate), and, of what
-    is to be learned (`answered`), an empty answer."""
+    """Raises RowError for a text that is null or has half a character (a lone surrogate), and,
+    where answers are learned (`answered`), for an empty answer."""
     for message in messages:
         if message["content"] is None:
             raise RowError("row_wrong_type")
@@ -257,7 +258,7 @@ def read_messages(items: list[Any]) -> list[Message]:
 
 
 def role_of(item: Any) -> str:
-    """Who speaks in a message, by the names of sharegpt or openai; "" where it is none."""
+    """The role of a message, by the names of sharegpt or openai; "" where it has none."""
     key = _role_key(item)
     try:
         return _find_role(item[key], SHAREGPT if key == "from" else OPENAI) if key else ""
@@ -266,7 +267,7 @@ def role_of(item: Any) -> str:
 
 
 def _role_key(item: Any) -> str:
-    """The key under which a message says who speaks; "" where it is no message."""
+    """The key of a message that holds its role; "" where it is no message."""
     return next((key for key in ("role", "from") if isinstance(item, dict) and key in item), "")
 
 
@@ -306,8 +307,8 @@ def _read_call(item: Any) -> dict[str, Any]:
 
 
 def _parse_json(value: str) -> Any:
-    """JSON text as the rows of a file are read: numbers keep their digits, NaN is none, no key is
-    there twice. Raises RowError."""
+    """Parse JSON text as rows of a file are: numbers keep their digits, NaN and keys that are there
+    twice are refused. Raises RowError."""
     try:
         return decoder.decode(value)
     except (ValueError, RecursionError):

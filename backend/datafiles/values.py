@@ -1,4 +1,4 @@
-"""What a value of a data file is as a text, by one rule for all kinds of files.
+"""Write a value of a data file as text, by one rule for all kinds of files.
 
     text       as it is (every cell of CSV and TSV is one: 1.50, 007 and True stay so)
     number     as a JSON file writes it (1.50, 1e5); the fewest digits that mean it where a table
@@ -8,7 +8,7 @@
     bytes      the text that they are in UTF-8; others (or with a NUL in them) are no text
     null       nothing
 
-Lists and objects are no text: whoever wants one learned writes it out as JSON.
+Lists and objects are no text; to be learned they must be written as JSON in the file.
 """
 
 import json
@@ -35,7 +35,7 @@ class Number(float):
         return made
 
     def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]
-        """What pickle makes it anew from."""
+        """The arguments with which pickle makes the number again."""
         return (self.text,)
 
 

@@ -51,10 +51,10 @@ def run(values: Arguments, folder: Path) -> None:
     evaluation = prompts = None
     if values.do_eval:
         report.phase("tokenizing")
-        evaluation = prepare.training(values, tokenizer, template, report).evaluation
+        evaluation = prepare.prepare_training(values, tokenizer, template, report).evaluation
     if predicts:
         report.phase("tokenizing")
-        prompts = prepare.prompts(values, tokenizer, template, report)
+        prompts = prepare.prepare_prompts(values, tokenizer, template, report)
     report.phase("loading")
     model = load.model(values, training=False)
     results: Results = {}

@@ -188,7 +188,7 @@ def _untie(model: Any) -> None:
 def _write_settings(plan: Plan, values: Arguments, new_folder: Path, template: Template) -> None:
     """Write what the base has beside its weights, Ollama's Modelfile, and the model card."""
     config = AutoConfig.from_pretrained(new_folder, trust_remote_code=values.trust_remote_code)
-    carried = templates.saved(template, values)
+    carried = templates.result_template(template, values)
     ends = [*carried.answer_ends, *template.answer_ends]
     side_files.SideFiles.of(values, template.tokenizer, template.name, ends).write(
         new_folder, whole=True

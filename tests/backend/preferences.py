@@ -88,7 +88,9 @@ def held_logps(home: Path, model: Path, adapters: str | None = None) -> torch.Te
     values = small(model, dataset_dir=str(home / "data"), **options)
     tokenizer = load.tokenizer(values)
     report = Report(home / "saves")
-    prepared = prepare.training(values, tokenizer, templates.load(values, tokenizer), report)
+    prepared = prepare.prepare_training(
+        values, tokenizer, templates.load(values, tokenizer), report
+    )
     net = load.model(values.replace(infer_dtype="float32"), training=False)
     assert prepared.evaluation is not None
     return torch.tensor(

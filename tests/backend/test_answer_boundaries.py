@@ -41,7 +41,7 @@ def answer(text: str) -> dict[str, str]:
 
 
 def encoded(template: Template, messages: list[Any]) -> list[tokens.Encoded]:
-    return tokens.encode(spans.written(template, messages, None), template, POLICY)
+    return tokens.encode(spans.render_conversation(template, messages, None), template, POLICY)
 
 
 def runs(example: tokens.Encoded) -> Iterator[tuple[int, int]]:
@@ -189,7 +189,7 @@ def test_learning_the_prompt_learns_all_but_what_is_marked() -> None:
     template = load("qwen", CHATML)
     chat = [ASK, {**answer("\n\nOne"), "train": False}, ASK, answer("\n\nTwo")]
     policy = tokens.Policy(4096, train_on_prompt=True)
-    examples = tokens.encode(spans.written(template, chat, None), template, policy)
+    examples = tokens.encode(spans.render_conversation(template, chat, None), template, policy)
     learned = "".join(
         template.tokenizer.decode(example.ids[a:b])
         for example in examples

@@ -37,7 +37,7 @@ class Counting:
         """How often rows were tokenised for these values, and what was prepared."""
         before, given = self.calls, {**VALUES, **values}
         tokenizer = tokenizer or make_tokenizer()
-        prepared = prepare.training(
+        prepared = prepare.prepare_training(
             resolved(given), tokenizer, templates.load(resolved(given), tokenizer), Told()
         )
         return self.calls - before, prepared
@@ -181,7 +181,7 @@ def test_work_comes_back_in_order_and_is_read_ahead_a_little() -> None:
             taken += 1
             yield number
 
-    found = pool.mapped(double, batches(), 2)
+    found = pool.map_batches(double, batches(), 2)
     assert next(found) == 0
     assert taken <= 2 * pool.WAITING + 1
     assert list(found) == [2 * number for number in range(1, 100)]
@@ -190,7 +190,7 @@ def test_work_comes_back_in_order_and_is_read_ahead_a_little() -> None:
 def test_a_dead_worker_is_an_error_and_no_hang() -> None:
     began = time.monotonic()
     with pytest.raises(DataError) as caught:
-        list(pool.mapped(die, range(20), 2))
+        list(pool.map_batches(die, range(20), 2))
     assert caught.value.problems[0].code == "worker_died"
     assert time.monotonic() - began < 20
     assert multiprocessing.active_children() == []
@@ -219,7 +219,7 @@ def test_a_dead_worker_of_a_real_run(
 
 def test_processes_follow_from_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenize, "_cores", lambda: 8)
-    assert tokenize.workers(Arguments(), 100) == 1
-    assert tokenize.workers(Arguments(), 10**6) == 8
-    assert tokenize.workers(resolved({"preprocessing_num_workers": 3}), 10**6) == 3
-    assert tokenize.workers(resolved({"preprocessing_num_workers": 64}), 10**6) == 8
+    assert tokenize.count_workers(Arguments(), 100) == 1
+    assert tokenize.count_workers(Arguments(), 10**6) == 8
+    assert tokenize.count_workers(resolved({"preprocessing_num_workers": 3}), 10**6) == 3
+    assert tokenize.count_workers(resolved({"preprocessing_num_workers": 64}), 10**6) == 8

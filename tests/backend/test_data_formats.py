@@ -146,7 +146,7 @@ FORMATS: list[tuple[Any, dict[str, Any], list[dict[str, Any]]]] = [
 @pytest.mark.parametrize(("row", "entry", "messages"), FORMATS)
 def test_formats(workspace: Path, row: Any, entry: dict[str, Any], messages: list[Any]) -> None:
     write_dataset(workspace, "x", [row, row], **entry)
-    read = sources.read(resolved(VALUES), "dataset")
+    read = sources.read_conversations(resolved(VALUES), "dataset")
     assert [one.messages for one in read.conversations] == [messages, messages]
     assert read.conversations[0].tools == (TOOLS if row.get("tools") else None)
     assert read.refused == {}
@@ -159,7 +159,7 @@ def test_placeholders_are_text_where_the_entry_does_not_ask_for_them(workspace: 
         workspace, "y", [{"instruction": "Who?", "output": "{{name}}"}], placeholders=True
     )
     for name in ("x", str(path), str(workspace / "data" / "y.json")):
-        read = sources.read(resolved({**VALUES, "dataset": name}), "dataset")
+        read = sources.read_conversations(resolved({**VALUES, "dataset": name}), "dataset")
         assert read.conversations[0].messages[1]["content"] == "{{name}}", name
 
 
@@ -206,7 +206,7 @@ def test_refused_rows_are_counted_with_their_first_line(
 ) -> None:
     path = write_dataset(workspace, "x", [])
     path.write_text("\n".join(json.dumps(row) for row in [good, bad, good, bad]))
-    read = sources.read(resolved(VALUES), "dataset")
+    read = sources.read_conversations(resolved(VALUES), "dataset")
     assert len(read.conversations) == 2
     assert [(one.code, one.line, one.count) for one in read.refused.values()] == [(code, 2, 2)]
     for one in read.refused.values():
@@ -216,7 +216,7 @@ def test_refused_rows_are_counted_with_their_first_line(
 def test_only_refused_rows_are_an_error_with_the_reasons(workspace: Path) -> None:
     write_dataset(workspace, "x", [{"instruction": "q", "output": ""}] * 3)
     with pytest.raises(DataError) as caught:
-        sources.read(resolved(VALUES), "dataset")
+        sources.read_conversations(resolved(VALUES), "dataset")
     assert [one.code for one in caught.value.problems] == [
         "dataset_without_rows",
         "row_empty_answer",
@@ -238,7 +238,7 @@ def test_wrong_columns_are_named(
 ) -> None:
     path = write_dataset(workspace, "x", [row], **entry)
     with pytest.raises(DataError) as caught:
-        sources.read(resolved(VALUES), "dataset")
+        sources.read_conversations(resolved(VALUES), "dataset")
     found = caught.value.problems[0]
     assert (found.code, found.params["missing"]) == ("columns_missing", missing)
     assert found.params["present"] == ", ".join(row)
@@ -249,7 +249,7 @@ def test_a_row_without_an_answer_is_an_error_with_its_line(workspace: Path) -> N
     path = write_dataset(workspace, "x", [])
     path.write_text(f'{json.dumps(GOOD)}\n{{"instruction": "q"}}\n')
     with pytest.raises(DataError) as caught:
-        sources.read(resolved(VALUES), "dataset")
+        sources.read_conversations(resolved(VALUES), "dataset")
     found = caught.value.problems[0]
     assert (found.code, found.params["line"]) == ("row_without_answer", 2)
 
@@ -258,7 +258,7 @@ def test_several_sets_are_joined_and_limited(workspace: Path) -> None:
     write_dataset(workspace, "x", [{"instruction": f"x{n}", "output": "a"} for n in range(5)])
     with (workspace / "data" / "y.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["instruction", "output"], ["y0", "a"], ["y1", "a"]])
-    read = sources.read(
+    read = sources.read_conversations(
         resolved({**VALUES, "dataset": "x,data/y.csv", "max_samples": 3}), "dataset"
     )
     asked = [one.messages[0]["content"] for one in read.conversations]
@@ -272,7 +272,7 @@ def test_num_samples_draws_by_seed_and_repeats_where_it_must(workspace: Path) ->
     write_dataset(workspace, "y", rows, num_samples=15)
 
     def asked(name: str) -> list[str]:
-        read = sources.read(resolved({**VALUES, "dataset": name}), "dataset")
+        read = sources.read_conversations(resolved({**VALUES, "dataset": name}), "dataset")
         return [one.messages[0]["content"] for one in read.conversations]
 
     assert len(set(asked("x"))) == 4
@@ -298,7 +298,7 @@ def test_a_hub_that_does_not_answer_is_said_in_time(
     )
     start = time.monotonic()
     with pytest.raises(DataError) as caught:
-        sources.read(resolved(VALUES), "dataset")
+        sources.read_conversations(resolved(VALUES), "dataset")
     listener.close()
     assert time.monotonic() - start < 15
     assert caught.value.problems[0].code == "dataset_hub_unreachable"
@@ -308,4 +308,4 @@ def test_a_hub_that_does_not_answer_is_said_in_time(
 def test_an_offline_machine_says_so_at_once(workspace: Path) -> None:
     write_dataset(workspace, "x", [], file_name=None, hf_hub_url="org/data")
     with pytest.raises(DataError, match="org/data"):
-        sources.read(resolved(VALUES), "dataset")
+        sources.read_conversations(resolved(VALUES), "dataset")

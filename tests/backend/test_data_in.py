@@ -77,12 +77,12 @@ def test_a_proposal_gives_the_conversations_of_training_without_an_entry(
         path = folder / "x.json"
         path.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
         values = {**VALUES, "dataset_dir": str(folder), "stage": stage}
-        plain = sources.read(resolved({**values, "dataset": str(path)}), "dataset")
+        plain = sources.read_conversations(resolved({**values, "dataset": str(path)}), "dataset")
         found = detect.propose(samples.sample(path))
         assert found.stage == stage
         entry = {"file_name": "x.json", **found.entry}
         registry.register("x", entry, str(folder), overwrite=True)
-        read = sources.read(resolved({**values, "dataset": "x"}), "dataset")
+        read = sources.read_conversations(resolved({**values, "dataset": "x"}), "dataset")
         assert read.conversations == plain.conversations
         assert {key[0] for key in read.refused} == {key[0] for key in plain.refused}
 
@@ -103,11 +103,11 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
         path = dataset_info.find(name, "data").path
         assert path is not None
         assert len(datafiles.page(path, 0, 5).rows) == (len(rows) or 3)
-        read = sources.read(resolved(values), "dataset")
+        read = sources.read_conversations(resolved(values), "dataset")
         assert (len(read.conversations), read.refused) == (len(rows) or 3, {})
     for name in ("hub_0", "hub_1"):
         with pytest.raises(DataError) as caught:
-            sources.read(resolved({**VALUES, "dataset": name}), "dataset")
+            sources.read_conversations(resolved({**VALUES, "dataset": name}), "dataset")
         assert caught.value.problems[0].code == "dataset_hub_unreachable"
         assert "file_name" in str(caught.value)
         params = {"set": name, "name": f"{name} ({found[name].hub_id})"}
@@ -121,7 +121,7 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
         ("gone", "dataset_file_missing"),
     ):
         with pytest.raises(DataError) as caught:
-            sources.read(resolved({**VALUES, "dataset": name}), "dataset")
+            sources.read_conversations(resolved({**VALUES, "dataset": name}), "dataset")
         assert caught.value.problems[0].code == code, name
 
 
@@ -137,7 +137,7 @@ def test_registering_beside_a_hundred_entries_keeps_them(
     assert [one["content"] for one in row["example"]["messages"]] == ["x", "y"]
     content = json.loads((workspace / "data" / "dataset_info.json").read_text())
     assert list(content.items()) == [*written.items(), ("mine", entry)]
-    read = sources.read(resolved({**VALUES, "dataset": "mine"}), "dataset")
+    read = sources.read_conversations(resolved({**VALUES, "dataset": "mine"}), "dataset")
     assert [one["content"] for one in read.conversations[0].messages] == ["x", "y"]
 
 
@@ -230,7 +230,7 @@ def test_a_set_of_modelscope_is_registered_and_read(workspace: Path, modelscope:
     assert content["ms"] == {"ms_hub_url": "org/set"}
     values = {**VALUES, "dataset": "ms", "cache_dir": str(workspace / "cache")}
     for streaming in (False, True):
-        read = sources.read(resolved({**values, "streaming": streaming}), "dataset")
+        read = sources.read_conversations(resolved({**values, "streaming": streaming}), "dataset")
         assert [one["content"] for one in read.conversations[0].messages] == ["q", "a"]
     assert ("org/set", {"ignore_patterns": ["*.py"]}) in modelscope.asked
 
@@ -250,7 +250,7 @@ def test_a_card_does_not_lead_out_of_its_set(workspace: Path, modelscope: Any, p
 
 def test_a_set_that_modelscope_does_not_know(modelscope: Any) -> None:
     with pytest.raises(DataError) as caught:
-        hub.known("org/other", "modelscope")
+        hub.is_known("org/other", "modelscope")
     assert caught.value.problems[0].code == "dataset_hub_not_found"
 
 
@@ -265,10 +265,10 @@ def test_a_modelscope_that_does_not_answer(
 
     monkeypatch.setattr(hub, "DEADLINE", 0.2)
     modelscope.dataset_snapshot_download = stalled
-    assert not hub.known("org/set", "modelscope")
+    assert not hub.is_known("org/set", "modelscope")
 
     def broken(*_: Any, **__: Any) -> str:
         raise ConnectionError("no route")
 
     modelscope.dataset_snapshot_download = broken
-    assert not hub.known("org/set", "modelscope")
+    assert not hub.is_known("org/set", "modelscope")

@@ -62,7 +62,9 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 def made(stage: str, told: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
     given = resolved({**VALUES, "stage": stage, **values})
-    return prepare.training(given, tokenizer, templates.load(given, tokenizer), told or Told())
+    return prepare.prepare_training(
+        given, tokenizer, templates.load(given, tokenizer), told or Told()
+    )
 
 
 def text(ids: list[int]) -> str:

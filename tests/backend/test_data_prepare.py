@@ -46,7 +46,9 @@ def rows(count: int) -> list[dict[str, str]]:
 def made(told: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
     given = resolved({**VALUES, **values})
-    return prepare.training(given, tokenizer, templates.load(given, tokenizer), told or Told())
+    return prepare.prepare_training(
+        given, tokenizer, templates.load(given, tokenizer), told or Told()
+    )
 
 
 def test_rows_become_ids_and_labels(workspace: Path) -> None:
@@ -169,7 +171,7 @@ def test_prompts_end_where_the_answer_begins(workspace: Path) -> None:
     write_dataset(workspace, "x", rows(3))
     tokenizer = make_tokenizer()
     given = resolved({**VALUES, "eval_dataset": "x"})
-    found = prepare.prompts(given, tokenizer, templates.load(given, tokenizer))
+    found = prepare.prepare_prompts(given, tokenizer, templates.load(given, tokenizer))
     assert [row.label for row in found] == [row["output"] for row in rows(3)]
     assert tokenizer.decode(found[0].prompt_ids).endswith("<|im_start|>assistant\n")
     assert found[0].messages == [{"role": "user", "content": "question 0"}]
@@ -181,7 +183,7 @@ def test_prompts_that_are_cut_are_said(workspace: Path) -> None:
     tokenizer = make_tokenizer()
     given = resolved({**VALUES, "eval_dataset": "x", "cutoff_len": 60})
     report = Report(workspace)
-    found = prepare.prompts(given, tokenizer, templates.load(given, tokenizer), report)
+    found = prepare.prepare_prompts(given, tokenizer, templates.load(given, tokenizer), report)
     assert max(len(row.prompt_ids) for row in found) == 60
     notices = json.loads((workspace / "status.json").read_text())["notices"]
     assert [(row["code"], row["params"]["count"]) for row in notices] == [("prompts_cut", 1)]

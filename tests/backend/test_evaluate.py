@@ -67,7 +67,7 @@ def test_the_loss_is_the_mean_over_learned_tokens(tiny_model_dir: Path, workspac
     tokenizer = load.tokenizer(resolved(values))
     report = Report(workspace)
     template = templates.load(resolved(values), tokenizer)
-    rows = prepare.training(resolved(values), tokenizer, template, report).evaluation
+    rows = prepare.prepare_training(resolved(values), tokenizer, template, report).evaluation
     assert rows is not None
     assert len(rows) == len(ROWS)
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)

@@ -36,7 +36,7 @@ def test_a_stage_learns_from_it(stage: str, workspace: Path) -> None:
     tokenizer = make_tokenizer()
     given = {**VALUES, "stage": stage, "dataset": "mine", "dataset_dir": "data"}
     given["per_device_train_batch_size"] = 2
-    train = prepare.training(
+    train = prepare.prepare_training(
         resolved(given), tokenizer, templates.load(resolved(given), tokenizer), Told()
     ).train
     assert len(train) == len(rows[stage])

@@ -10,7 +10,7 @@ import pytest
 from backend.contract.arguments.arguments import resolved
 from backend.contract.base.problems import UsageError
 from backend.data import templates
-from backend.data.render_limit import RenderTimeoutError, limited
+from backend.data.render_limit import RenderTimeoutError, limit_rendering
 from tests.backend.conftest import CHATML, make_tokenizer
 
 HOSTILE = {
@@ -51,7 +51,7 @@ def endless(caught: list[float]) -> None:
     """Goes on until it is interrupted; notes the processor time that it got."""
     start = time.thread_time()
     try:
-        with limited(0.2):
+        with limit_rendering(0.2):
             endless_loop()
     except RenderTimeoutError:
         caught.append(time.thread_time() - start)
@@ -71,7 +71,7 @@ def test_the_limit_holds_in_any_thread() -> None:
 
 def test_the_limit_holds_in_a_forked_process() -> None:
     """Rows are tokenised in forked processes, which have no thread of their parent's."""
-    with limited():
+    with limit_rendering():
         pass
     child = multiprocessing.get_context("fork").Process(target=endless, args=([],))
     child.start()
@@ -85,7 +85,7 @@ def test_the_limit_holds_in_a_forked_process() -> None:
 def test_waiting_for_a_busy_machine_does_not_count() -> None:
     """A good template was refused where other programs had the processor for 1.5 s: a rendering
     that only waits (as one without a processor does) uses no processor time."""
-    with limited(0.05):
+    with limit_rendering(0.05):
         time.sleep(0.6)
 
 
@@ -101,12 +101,12 @@ def test_a_template_that_swallows_the_interruption_is_interrupted_again() -> Non
                 swallowed.append(error)
         raise swallowed[-1]
 
-    with pytest.raises(RenderTimeoutError), limited(0.05):
+    with pytest.raises(RenderTimeoutError), limit_rendering(0.05):
         go_on()
 
 
 def test_the_limit_ends_with_its_block() -> None:
-    with limited(0.05):
+    with limit_rendering(0.05):
         pass
     start = time.thread_time()
     while time.thread_time() - start < 0.5:

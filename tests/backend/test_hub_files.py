@@ -296,16 +296,16 @@ for words in (["check", "card"], ["preview", "card", "--rows", "1:3"], ["check",
 
 
 def test_rows_far_inside_are_found_in_the_files(hub: DataHub, home: Path, answers: Any) -> None:
-    """The window of the token view: over the border of two files, and in a part of a split."""
+    """The row range of the token view: over the border of two files, and in a part of a split."""
     code = """
 import json
 from backend.contract.registry.registry import dataset_info
 from backend.contract.arguments.arguments import resolved
-from backend.data.row_range import Window
+from backend.data.row_range import RowRange
 seen = []
 for split in ("train", "train[1:]"):
     dataset_info.find = lambda *_: dataset_info.Entry(name="x", hub_id="org/card", split=split)
-    rows, total = Window("x", resolved({"stage": "pt"})).fetch(1, 2)
+    rows, total = RowRange("x", resolved({"stage": "pt"})).fetch(1, 2)
     seen.append([[number, row["text"]] for number, row in rows] + [total])
 print(json.dumps(seen))
 """

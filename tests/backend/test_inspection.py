@@ -34,7 +34,7 @@ def trained(words: list[str], home: Path) -> Any:
     values = inspection._values(words)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
-    return prepare.training(values, tokenizer, template, Report(home)).train
+    return prepare.prepare_training(values, tokenizer, template, Report(home)).train
 
 
 def test_rows_are_those_of_training_and_refused_ones_stay(

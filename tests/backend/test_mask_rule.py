@@ -80,8 +80,8 @@ def made(name: str, **values: Any) -> Template:
 
 def encoded(
     template: Template, messages: list[Any], tools: Any = None
-) -> list[tuple[tokens.Encoded, spans.Written]]:
-    written = spans.written(template, messages, tools)
+) -> list[tuple[tokens.Encoded, spans.RenderedText]]:
+    written = spans.render_conversation(template, messages, tools)
     return list(zip(tokens.encode(written, template, POLICY), written, strict=True))
 
 

@@ -266,7 +266,7 @@ def test_the_label_of_an_evaluation_is_what_the_model_would_say(
     assert not problems
     tokenizer = load.tokenizer(resolved(values))
     template = templates.load(resolved(values), tokenizer)
-    labels = [row.label for row in prepare.prompts(resolved(values), tokenizer, template)]
+    labels = [row.label for row in prepare.prepare_prompts(resolved(values), tokenizer, template)]
     thought = LEARNED.removesuffix("<|im_end|>")
     assert labels[0] == labels[2] == thought
     assert labels[1] == (
@@ -285,7 +285,7 @@ def test_rows_that_become_several_examples_are_said(workspace: Path, model: Path
     folder.mkdir()
     report = Report(folder)
     template = templates.load(resolved(values), tokenizer)
-    assert len(prepare.training(resolved(values), tokenizer, template, report).train) == 3
+    assert len(prepare.prepare_training(resolved(values), tokenizer, template, report).train) == 3
     told = json.loads((folder / "status.json").read_text())["notices"]
     assert {one["code"]: one["params"] for one in told} == {
         "rows_in_examples": {"rows": 2, "examples": 3}

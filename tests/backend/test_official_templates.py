@@ -177,7 +177,7 @@ def learn(name: str, messages: list[Any], tools: Any = None, **values: Any) -> t
     """The text before the last answer of a conversation, and what is learned of it."""
     tokenizer = make_tokenizer(eos="<｜end▁of▁sentence｜>")
     template = templates.load(resolved({"template": name, **values}), tokenizer)
-    written = spans.written(template, messages, tools)[-1]
+    written = spans.render_conversation(template, messages, tools)[-1]
     encoded = tokens.encode([written], template, tokens.Policy(4096))[0]
     answer = written.spans[-1]
     learned = [i for i in encoded.labels if i != tokens.IGNORED]

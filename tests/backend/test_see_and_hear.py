@@ -246,7 +246,7 @@ def test_what_cannot_be_kept_whole_is_refused_before_data_is_read(
 ) -> None:
     """The kinds of checkpoint of which some class of transformers takes a part, or begins a part at
     random; the data is not looked at before."""
-    monkeypatch.setattr("backend.data.prepare.training", None)
+    monkeypatch.setattr("backend.data.prepare.prepare_training", None)
     from transformers import BartForConditionalGeneration
 
     bart = workspace / "bart"  # AutoModelForCausalLM takes its decoder alone

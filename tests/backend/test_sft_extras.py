@@ -28,7 +28,9 @@ def learned(workspace: Path, row: dict[str, Any], **values: Any) -> str:
     write_dataset(workspace, "x", [row])
     tokenizer = make_tokenizer()
     options = resolved({**VALUES, **values})
-    train = prepare.training(options, tokenizer, templates.load(options, tokenizer), Told()).train
+    train = prepare.prepare_training(
+        options, tokenizer, templates.load(options, tokenizer), Told()
+    ).train
     return str(tokenizer.decode([label for label in train[0]["labels"] if label >= 0]))
 
 
@@ -84,7 +86,7 @@ def test_packed_rows_hold_the_same_answers(workspace: Path) -> None:
     result = {}
     for name in ("", "packing", "neat_packing"):
         options = resolved({**VALUES, "cutoff_len": 96, **({name: True} if name else {})})
-        train = prepare.training(
+        train = prepare.prepare_training(
             options, tokenizer, templates.load(options, tokenizer), Told()
         ).train
         result[name] = sorted(label for row in train for label in row["labels"] if label >= 0)

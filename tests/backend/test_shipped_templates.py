@@ -262,7 +262,7 @@ def test_the_variables_are_those_that_a_caller_gives() -> None:
 
 
 def learned(template: Template, messages: list[Any], tools: Any = None) -> list[str]:
-    examples = tokens.encode(spans.written(template, messages, tools), template, POLICY)
+    examples = tokens.encode(spans.render_conversation(template, messages, tools), template, POLICY)
     found = []
     for example in examples:
         ids = [

@@ -217,7 +217,7 @@ def test_the_loss_is_the_divergence_of_the_paper(
     evaluation = evaluations(train_small(workspace, tiny_model_dir, **options))[0]
     values = small(tiny_model_dir, dataset_dir=str(workspace / "data"), **options)
     template = templates.load(values, tiny_tokenizer)
-    rows = prepare.training(values, tiny_tokenizer, template, Report(workspace)).evaluation
+    rows = prepare.prepare_training(values, tiny_tokenizer, template, Report(workspace)).evaluation
     assert rows is not None
     assert len(rows) == 6
     models = [LlamaForCausalLM.from_pretrained(first) for first in (tiny_model_dir, folder)]

@@ -29,7 +29,9 @@ def texts(count: int, words: int = 40) -> list[dict[str, str]]:
 def made(told: Told | None = None, tokenizer: Any = None, **values: Any) -> prepare.Prepared:
     tokenizer = tokenizer or make_tokenizer()
     options = resolved({**VALUES, "stage": "pt", "cutoff_len": 48, **values})
-    return prepare.training(options, tokenizer, templates.load(options, tokenizer), told or Told())
+    return prepare.prepare_training(
+        options, tokenizer, templates.load(options, tokenizer), told or Told()
+    )
 
 
 def whole(rows: list[dict[str, str]], column: str = "text") -> str:

@@ -27,7 +27,9 @@ def rows(count: int, name: str = "q") -> list[dict[str, str]]:
 def streamed(told: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
     given = resolved({**VALUES, **STREAM, **values})
-    return prepare.training(given, tokenizer, templates.load(given, tokenizer), told or Told())
+    return prepare.prepare_training(
+        given, tokenizer, templates.load(given, tokenizer), told or Told()
+    )
 
 
 def first(prepared: prepare.Prepared, count: int) -> list[dict[str, Any]]:
@@ -106,7 +108,7 @@ def test_sets_are_mixed(
     write_dataset(workspace, "y", rows(4, "y"))
     given = {"dataset": "x,y", "mix_strategy": strategy, "interleave_probs": "1,1"}
     prepared = streamed(**given, streaming=streaming)
-    one_pass = list(prepared.train.once(0) if streaming else prepared.train)
+    one_pass = list(prepared.train.iterate_pass(0) if streaming else prepared.train)
     decode = make_tokenizer().decode
     found = Counter("x" if "x " in decode(row["input_ids"]) else "y" for row in one_pass)
     if counts:

@@ -67,7 +67,7 @@ def encoded(
     template: Template, messages: list[Any], tools: Any = None, policy: tokens.Policy = POLICY
 ) -> list[tokens.Encoded]:
     return tokens.encode(
-        spans.written(template, messages, tools, policy.mask_history), template, policy
+        spans.render_conversation(template, messages, tools, policy.mask_history), template, policy
     )
 
 
@@ -90,7 +90,7 @@ def test_the_mask_rule(name: str) -> None:
     Templates that write earlier turns otherwise once others follow make one text an answer.
     """
     template = made(name)
-    texts = spans.written(template, CHAT, None)
+    texts = spans.render_conversation(template, CHAT, None)
     examples = encoded(template, CHAT)
     for example, written in zip(examples, texts, strict=True):
         assert template.tokenizer.decode(example.ids) == written.text
@@ -222,7 +222,7 @@ def test_a_template_without_a_system_role_gets_it_in_the_first_question() -> Non
 def test_a_row_that_the_template_refuses_is_a_row_error() -> None:
     own = "{% if messages | length > 2 %}{{ raise_exception('too many') }}{% endif %}" + CHATML
     with pytest.raises(RowError, match="row_template_refuses"):
-        spans.written(made(own=own), CHAT, None)
+        spans.render_conversation(made(own=own), CHAT, None)
 
 
 def test_the_default_system_text_is_put_in() -> None:

@@ -39,7 +39,7 @@ def test_each_turn_has_its_place_and_only_answers_are_learned(train_on_prompt: b
     seen = 0
     for name in ALL:
         template = made(name)
-        texts = spans.written(template, messages, None)
+        texts = spans.render_conversation(template, messages, None)
         whole = texts[-1].text
         places = [whole.find(mark) for mark in ORDER]
         if not template.knows_system:  # then it stands in front of the first question

@@ -140,7 +140,7 @@ def _all_ways(home: Path, name: str, content: bytes, stage: str) -> None:
     strict = check(Entry(name="x", path=path), Checking(stage, strict=True))
     assert strict.good == report.good
     values = {"dataset_dir": "data", "stage": stage, "seed": 1, "dataset": str(path)}
-    read = told(lambda: sources.read(resolved(values), "dataset"))
+    read = told(lambda: sources.read_conversations(resolved(values), "dataset"))
     if read is not None:  # training takes what the check calls usable, and nothing else
         assert len(read.conversations) == report.usable
     assert not (read is None and report.good)
