@@ -24,7 +24,8 @@ EVENTS = {"/gradio_api/run/predict", "/gradio_api/queue/join"}
 POSTS = {*EVENTS, "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/upload"}
 STREAM = "/gradio_api/queue/data"
 GETS = re.compile(
-    r"/|/healthz|/own/[\w.]+|/config|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt"
+    r"/|/healthz|/config|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt"
+    r"|/own/(browser/)?[\w.]+"
     r"|/(assets|static)/.+"
     r"|/gradio_api/(info|app_id|login_check|startup-events|upload_progress|queue/(data|status))"
     r"|/gradio_api/heartbeat/\w+"

@@ -2,12 +2,14 @@
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import psutil
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, Response, StreamingResponse
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app import events
@@ -27,8 +29,19 @@ LOCALES = {"en": ("en",), "zh": ("zh-CN", "zh-TW")}  # ours -> Gradio's; others 
 TEXT = "text/plain; charset=utf-8"
 
 
+class Modules(StaticFiles):
+    """The page's scripts. A browser asks each time whether they are still the same: of two
+    releases, one may not import the other's."""
+
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        """The file, or 304 where the browser has it."""
+        response = super().file_response(*given, **named)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
 def build_app(settings: Settings) -> ASGIApp:
-    """The whole application: guard, health line, script, log download, Gradio."""
+    """The whole application: guard, health line, scripts, log download, Gradio."""
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     script = Path(__file__).with_name("app.js")
 
@@ -39,6 +52,8 @@ def build_app(settings: Settings) -> ASGIApp:
     @api.get("/own/app.js")
     def own_script() -> FileResponse:
         return FileResponse(script, media_type="text/javascript")
+
+    api.mount("/own/browser", Modules(directory=Path(__file__).with_name("browser")))
 
     @api.get("/own/log")
     def own_log(run: str) -> Response:

@@ -1,4 +1,5 @@
-"""The tree in docs/architecture.md, written from the docstrings of the modules.
+"""The tree in docs/architecture.md, written from the docstrings of the modules; a script's is the
+comment that it begins with.
 
 python -m tests.architecture write|check: `check` exits with 1 where the page is stale.
 """
@@ -7,7 +8,7 @@ import ast
 import html
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,21 +16,31 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- tree: begin -->\n", "<!-- tree: end -->\n"
 PACKAGES = ("app", "backend")
+SCRIPTS = ROOT / "app" / "browser"
 
 
 def purpose(module: Path) -> str:
     """The first sentence of a module's docstring, on one line; ValueError where it has none."""
-    docstring = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8")))
+    docstring = read_docstring(module)
     if not docstring:
         raise ValueError(f"{module}: a module needs a docstring that says what it is for")
     paragraph = " ".join(docstring.split("\n\n")[0].split())
     return re.split(r"(?<=[^.])\. (?=[A-Z`])", paragraph)[0].removesuffix(".")
 
 
-def folders() -> Iterator[Path]:
-    """The packages and the packages in them, in the order of their paths."""
-    for package in PACKAGES:
-        yield from sorted(file.parent for file in (ROOT / package).rglob("__init__.py"))
+def read_docstring(module: Path) -> str | None:
+    """The docstring of a Python module, or the first comment of a script."""
+    text = module.read_text(encoding="utf-8")
+    if module.suffix == ".py":
+        return ast.get_docstring(ast.parse(text))
+    comment = re.match(r"(?:// @ts-check\n)?/\*\*(.*?)\*/", text, re.DOTALL)
+    return comment and comment[1].strip()
+
+
+def folders() -> list[Path]:
+    """The packages, the packages in them, and the folder of the scripts, in the order of paths."""
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("__init__.py")]
+    return sorted([*(file.parent for file in files), SCRIPTS])
 
 
 @cache
@@ -38,11 +49,13 @@ def tree() -> str:
     parts = []
     for folder in folders():
         name = folder.relative_to(ROOT).as_posix()
-        modules = sorted(file for file in folder.glob("*.py") if file.name != "__init__.py")
+        kind = "*.js" if folder == SCRIPTS else "*.py"
+        modules = sorted(file for file in folder.glob(kind) if file.name != "__init__.py")
         rows = [f"| `{file.name}` | {_cell(purpose(file))} |" for file in modules]
         parts.append(f"### {name}/")
-        if (folder / "__init__.py").read_bytes():  # that of backend stays empty (test_limits)
-            parts.append(f"{_cell(purpose(folder / '__init__.py'))}.")
+        about = folder / "__init__.py"
+        if about.is_file() and about.read_bytes():  # that of backend stays empty (test_limits)
+            parts.append(f"{_cell(purpose(about))}.")
         if rows:
             parts.append("\n".join(["| module | what it is for |", "| --- | --- |", *rows]))
     return "\n\n".join(parts) + "\n"

@@ -1,0 +1,31 @@
+// @ts-check
+/** Questions to the server: not at each letter, and of the answers only that to the last one. */
+
+/**
+ * A function that does something once nobody has called it for a while.
+ * @param {number} ms
+ * @param {() => void} act
+ */
+export function debounce(ms, act) {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, ms);
+  };
+}
+
+/**
+ * A function that asks and hands on the answer, unless something else has been asked since.
+ * @template Answer
+ * @param {() => Promise<Answer>} ask
+ * @param {(answer: Answer | undefined) => void} take  undefined where there came none
+ */
+export function askLatest(ask, take) {
+  let last = 0;
+  return async () => {
+    last += 1;
+    const number = last;
+    const answer = await ask().catch(() => undefined);
+    if (number === last) take(answer);
+  };
+}

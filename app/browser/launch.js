@@ -1,0 +1,187 @@
+// @ts-check
+/** The box with Start: what is missing, the answer to a press, the problems and the command. */
+
+import { publish, subscribe } from "./channel.js";
+import { loadStyle, make, setText } from "./dom.js";
+
+/** @typedef {import("./types").Failure} Failure */
+/** @typedef {import("./types").Judgement} Judgement */
+/** @typedef {import("./types").LaunchProps} Props */
+/** @typedef {import("./types").Mounted<Props>} Mounted */
+/** @typedef {import("./types").News} News */
+
+const LOST_MS = 60_000; // after so long without an answer Start can be pressed again
+const COPIED_MS = 2000;
+
+/**
+ * Draw a launch box into a component of Gradio.
+ * @param {Mounted} mounted
+ */
+export async function mount(mounted) {
+  await loadStyle();
+  new Launch(mounted);
+}
+
+class Launch {
+  #mounted;
+  #parts;
+  /** @type {Judgement | Failure | undefined} */
+  #judgement;
+  #isAsked = false; // whether a judgement of the present values is on its way
+  #isWaiting = false; // whether Start was pressed meanwhile
+  #isPressed = false;
+  #isCopied = false;
+  #timer = 0;
+
+  /** @param {Mounted} mounted */
+  constructor(mounted) {
+    const { element, props, watch } = mounted;
+    this.#mounted = mounted;
+    this.#parts = draw(element, props.prefix);
+    this.#parts.start.addEventListener("click", () => this.#press());
+    this.#parts.copy.addEventListener("click", () => this.#copy());
+    watch("words", () => this.#show());
+    watch("value", () => this.#answer());
+    subscribe(props.prefix, element, (news) => this.#hear(news));
+    this.#answer();
+  }
+
+  /** @param {News} news */
+  #hear(news) {
+    if (news.kind === "asked") this.#isAsked = true;
+    if (news.kind !== "judged") return;
+    this.#isAsked = false;
+    this.#judgement = news.judgement;
+    this.#show();
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    this.#decide();
+  }
+
+  /** Start what is judged; where a judgement is on its way, when it is here. */
+  #press() {
+    this.#isPressed = true;
+    this.#isWaiting = this.#isAsked;
+    publish(this.#mounted.props.prefix, { kind: "pressed" });
+    if (this.#isAsked) this.#show();
+    else this.#decide();
+  }
+
+  #decide() {
+    const { props, trigger } = this.#mounted;
+    if (this.#judgement?.ok && !this.#judgement.startable) {
+      const name = this.#judgement.missing_field;
+      this.#show();
+      publish(props.prefix, { kind: "missing", name });
+      goTo(props.prefix, name);
+      return;
+    }
+    this.#isPressed = false;
+    props.value = { state: "heard", text: "" };
+    this.#answer();
+    trigger("start");
+  }
+
+  /** Python has answered, or is asked. */
+  #answer() {
+    const { props } = this.#mounted;
+    clearTimeout(this.#timer);
+    if (props.value?.state === "heard") {
+      this.#timer = setTimeout(() => {
+        props.value = { state: "refused", text: props.words.lost };
+        this.#show();
+      }, LOST_MS);
+    }
+    this.#show();
+  }
+
+  #show() {
+    const { words, value } = this.#mounted.props;
+    const { start, missing, answer, problems, command, copy } = this.#parts;
+    const judgement = this.#judgement?.ok ? this.#judgement : undefined;
+    const isHeard = value?.state === "heard";
+    start.disabled = isHeard;
+    start.classList.toggle("launch-ready", judgement?.startable === true && !isHeard);
+    setText(start, isHeard ? words.heard : words.start);
+    setText(missing, judgement ? judgement.missing : (this.#failure ?? ""));
+    setText(answer, value?.text ?? "");
+    answer.classList.toggle("launch-refused", value?.state === "refused");
+    const lines = this.#isPressed ? (judgement?.problems ?? []) : [];
+    problems.list.replaceChildren(...lines.map((line) => make("li", {}, line)));
+    problems.root.hidden = !lines.length;
+    setText(problems.title, words.problems);
+    setText(command.title, words.command);
+    if (judgement) setText(command.code, judgement.command);
+    command.root.hidden = !command.code.textContent;
+    setText(copy, this.#isCopied ? words.copied : words.copy);
+    copy.classList.toggle("launch-copied", this.#isCopied);
+  }
+
+  /** Why the values could not be judged. */
+  get #failure() {
+    return this.#judgement?.ok === false ? this.#judgement.error : undefined;
+  }
+
+  async #copy() {
+    await write(this.#parts.command.code);
+    this.#isCopied = true;
+    this.#show();
+    setTimeout(() => {
+      this.#isCopied = false;
+      this.#show();
+    }, COPIED_MS);
+  }
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {string} prefix
+ */
+function draw(element, prefix) {
+  const missingId = `${prefix}missing`;
+  const start = make("button", { id: `${prefix}start`, type: "button", class: "launch-start" });
+  start.setAttribute("aria-describedby", missingId);
+  const missing = make("p", { id: missingId, class: "launch-missing", role: "status" });
+  const answer = make("p", { id: `${prefix}answer`, class: "launch-answer", role: "status" });
+  const problems = {
+    title: make("h4"),
+    list: make("ul"),
+    root: make("section", { id: `${prefix}problems`, class: "launch-problems", hidden: true }),
+  };
+  problems.root.append(problems.title, problems.list);
+  const copy = make("button", { type: "button", class: "launch-copy" });
+  const command = {
+    title: make("h4"),
+    code: make("code"),
+    root: make("section", { id: `${prefix}command`, class: "launch-command", hidden: true }),
+  };
+  const head = make("div", { class: "launch-head" }, command.title, copy);
+  command.root.append(head, make("pre", { tabindex: "0" }, command.code));
+  const first = make("div", { class: "launch-first" }, start, missing);
+  const box = /** @type {HTMLElement} */ (element.querySelector(".launch"));
+  box.append(first, answer, problems.root, command.root);
+  return { start, missing, answer, problems, command, copy };
+}
+
+/**
+ * Write an element's text to the clipboard, which a page without TLS reaches only so.
+ * @param {HTMLElement} element
+ */
+async function write(element) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(element.textContent ?? "");
+  getSelection()?.selectAllChildren(element);
+  document.execCommand("copy");
+}
+
+/**
+ * Scroll to a field and put the focus into it.
+ * @param {string} prefix
+ * @param {string} name
+ */
+function goTo(prefix, name) {
+  const field = document.getElementById(prefix + name) ?? document.getElementById(name);
+  if (!field || !name) return;
+  const control = field.querySelector("input, textarea, select");
+  field.scrollIntoView({ block: "center" });
+  if (control instanceof HTMLElement) control.focus({ preventScroll: true });
+}

@@ -1,0 +1,55 @@
+// @ts-check
+/** What was typed, kept in this browser without secrets: only what differs from the defaults. */
+
+import { isSame } from "./conditions.js";
+
+/** @typedef {import("./types").Schema} Schema */
+/** @typedef {import("./types").Values} Values */
+
+/**
+ * @param {string} prefix
+ * @param {string} task
+ */
+const keyOf = (prefix, task) => `tuneboard-form-${prefix}${task}`;
+
+/**
+ * @param {string} prefix
+ * @param {Schema} schema
+ * @param {Values} values
+ */
+export function keep(prefix, schema, values) {
+  const plain = Object.entries(values).filter(([name, value]) => {
+    const field = schema.fields[name];
+    if (!field || field.secret || isSame(value, field.default)) return false;
+    return name !== schema.free || !namesSecret(String(value), schema.secrets);
+  });
+  try {
+    localStorage.setItem(keyOf(prefix, schema.task), JSON.stringify(Object.fromEntries(plain)));
+  } catch {
+    // Full, or forbidden by the person: the form works all the same.
+  }
+}
+
+/**
+ * What was kept of the fields that there are.
+ * @param {string} prefix
+ * @param {Schema} schema
+ * @returns {Values}
+ */
+export function restore(prefix, schema) {
+  try {
+    const kept = JSON.parse(localStorage.getItem(keyOf(prefix, schema.task)) ?? "{}");
+    return Object.fromEntries(Object.entries(kept).filter(([name]) => name in schema.fields));
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {string[]} secrets
+ */
+function namesSecret(text, secrets) {
+  const written = text.replaceAll("-", "_");
+  return secrets.some((secret) => written.includes(secret));
+}

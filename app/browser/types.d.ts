@@ -1,0 +1,150 @@
+/** What a form is made from and what it sends: the data between Python and the browser. */
+
+/** What a field holds: a text, a switch, or a list of names. */
+export type Raw = string | boolean | string[];
+export type Values = Record<string, Raw>;
+
+export interface Field {
+  kind: "text" | "area" | "number" | "bool" | "choice" | "radio" | "one" | "several" | "secret";
+  label: string;
+  help: string;
+  default: Raw | null;
+  optional?: boolean;
+  /** (value, text) pairs: all values of a choice, or what a list of names offers at once. */
+  choices: [string, string][];
+  /** The field applies where each named field has one of these values. */
+  when: [string, unknown[]][];
+  /** What server.offers is asked for when the list opens; "" for nothing. */
+  offers: string;
+  secret?: boolean;
+  range?: string;
+  doc?: string;
+  placeholder?: string;
+}
+
+export interface Section {
+  id: string;
+  title: string;
+  slot: "first" | "rest";
+  closed?: boolean;
+  advanced?: boolean;
+  rows: string[][];
+}
+
+/** The texts of a form that belong to no field. */
+export interface Words {
+  more_about: string;
+  default: string;
+  changed: string;
+  put_back: string;
+  range: string;
+  docs: string;
+  options: string;
+  no_match: string;
+  free_text: string;
+  remove: string;
+  open_list: string;
+  loading: string;
+  unchecked: string;
+  advanced: string;
+}
+
+export interface Schema {
+  task: string;
+  lang: string;
+  sections: Section[];
+  fields: Record<string, Field>;
+  /** Names that must not be kept in the browser, even where they stand in the free field. */
+  secrets: string[];
+  free: string;
+  words: Words;
+}
+
+export interface Remark {
+  text: string;
+  level: "error" | "notice";
+}
+
+export interface Judgement {
+  ok: true;
+  fields: Record<string, Remark>;
+  command: string;
+  missing: string;
+  missing_field: string;
+  problems: string[];
+  startable: boolean;
+}
+
+export interface Failure {
+  ok: false;
+  error?: string;
+}
+
+export interface Group {
+  title: string;
+  options: [string, string][];
+}
+
+export interface Offers {
+  ok: true;
+  groups: Group[];
+}
+
+export interface Question {
+  values: Values;
+  lang: string;
+  model?: string;
+  name?: string;
+}
+
+/** A function of the server whose error is `undefined`, not a rejection. */
+export interface Server {
+  judge(question: Question): Promise<Judgement | Failure | undefined>;
+  offers(question: Question & { kind: string }): Promise<Offers | Failure | undefined>;
+}
+
+export interface FormProps {
+  prefix: string;
+  task: string;
+  lang: string;
+  schema: string;
+  value: Values | null;
+  /** Values of fields that this form does not draw. */
+  outer?: Values;
+  data_names?: string[];
+  model?: string;
+  name?: string;
+}
+
+/** What Gradio gives to a component's script. */
+export interface Mounted<Props> {
+  element: HTMLElement;
+  props: Props;
+  server: Server;
+  trigger(event: string, data?: object): void;
+  watch(names: string | string[], act: () => void): void;
+}
+
+export interface LaunchWords {
+  start: string;
+  heard: string;
+  problems: string;
+  command: string;
+  copy: string;
+  copied: string;
+  lost: string;
+}
+
+export interface LaunchProps {
+  prefix: string;
+  lang: string;
+  words: LaunchWords;
+  value: { state: string; text: string } | null;
+}
+
+/** What a form tells its launch box, and the other way. */
+export type News =
+  | { kind: "asked" }
+  | { kind: "judged"; judgement: Judgement | Failure }
+  | { kind: "pressed" }
+  | { kind: "missing"; name: string };
