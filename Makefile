@@ -4,6 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 STARTER := saves/models/SmolLM2-135M-Instruct/model.safetensors
 TESTED := .venv/.tested
+NODE := node_modules/.package-lock.json
 export HF_HUB_DISABLE_TELEMETRY := 1
 
 .PHONY: start test check bench browser
@@ -23,11 +24,13 @@ test: $(TESTED) browser check
 	$(BIN)/python -m pytest tests/failures tests/e2e -m 'not starter' -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/e2e -m starter
 
-check: $(TESTED)
+check: $(TESTED) $(NODE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	node_modules/.bin/tsc --project .
+	node_modules/.bin/biome check --error-on-warnings app/browser
 	$(BIN)/python -m backend.contract.reference check
 	$(BIN)/python -m tests.architecture check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -51,3 +54,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(TESTED): $(INSTALLED)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[page,worker,dev]'
 	touch $(TESTED)
+
+# What checks the page's scripts. Debian's packages are nodejs and npm.
+$(NODE): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "make check needs Node.js with npm." >&2; exit 2; }
+	npm ci --no-audit --no-fund
+	@touch $(NODE)
