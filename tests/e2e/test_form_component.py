@@ -1,0 +1,434 @@
+"""The form component in Chromium, on a small page of its own: what a person does, and what the
+server is asked."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.e2e.conftest import ROOT
+from tests.e2e.form_page import FIELDS, FormPage
+from tests.failures.conftest import until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+MARKUP = ("{{value}}", "${1+1}", "<img src=x onerror=window.hit=1>", "@children")
+DATASETS = [["identity", "identity"], ["alpaca_en", "alpaca_en"], ["alpaca_zh", "alpaca_zh"]]
+MODELS = [
+    {"title": "This machine", "options": [["saves/models/small", "small"]]},
+    {"title": "Catalog", "options": [["org/medium", "medium"], ["org/large", "large"]]},
+]
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def form() -> FormPage:
+    return FormPage(offers={"dataset": [{"title": "", "options": DATASETS}], "model": MODELS})
+
+
+@pytest.fixture
+def open_form(browser: Browser, form: FormPage) -> Iterator[Open]:
+    """Open the page in a new visitor's context, once it is judged for the first time; no script
+    may fail."""
+    contexts, errors = [], []
+
+    def open_page(**options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}, **options})
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        return load(page, form)
+
+    with form.serve():
+        yield open_page
+        for context in contexts:
+            context.close()
+    assert errors == []
+
+
+def load(page: Page, form: FormPage) -> Page:
+    page.goto(form.url)
+    expect(page.locator("#t-command")).to_be_visible()
+    return page
+
+
+def box(page: Page, name: str) -> Locator:
+    return page.locator(f"#t-{name}-control")
+
+
+def options(page: Page) -> Locator:
+    """The names of the options that are seen; those of a <select> are none."""
+    return page.locator('[role="option"]:visible > span')
+
+
+def chips(page: Page, name: str) -> list[str]:
+    return page.locator(f"#t-{name} .form-chip > span").all_inner_texts()
+
+
+def last_values(form: FormPage) -> dict[str, Any]:
+    return dict(form.asked[-1]["values"])
+
+
+def test_each_control_is_reached_by_its_label(open_form: Open) -> None:
+    page = open_form()
+    page.get_by_label("Learning rate", exact=True).fill("1e-4")
+    page.get_by_label("Schedule", exact=True).select_option("linear")
+    expect(page.locator("#t-command")).to_contain_text("--learning_rate 1e-4")
+    drawn = [page.get_by_label(data["label"], exact=True).count() for data in FIELDS.values()]
+    assert drawn == [1] * len(FIELDS)
+
+
+def test_what_is_typed_just_before_start_is_started(open_form: Open, form: FormPage) -> None:
+    """The judgement is asked for 120 ms after a letter: Start waits for it, and starts with it."""
+    page = open_form()
+    box(page, "model").press_sequentially("saves/models/small")
+    page.locator("#t-start").click()
+    expect(page.locator("#t-answer")).to_have_text("Started.")
+    assert [value["model"] for value in form.started] == ["saves/models/small"]
+    box(page, "learning_rate").fill("fast")
+    page.locator("#t-start").click()
+    expect(page.locator("#t-problems")).to_contain_text("fast is no number")
+    assert len(form.started) == 1
+
+
+def test_start_is_pressed_once(open_form: Open, form: FormPage) -> None:
+    page = open_form()
+    box(page, "model").fill("small")
+    form.answer = {"state": "refused", "text": "Another run is going."}
+    expect(page.locator("#t-start")).to_have_class(re.compile("launch-ready"))
+    page.locator("#t-start").dblclick()
+    expect(page.locator("#t-answer")).to_have_text("Another run is going.")
+    expect(page.locator("#t-start")).to_be_enabled()
+    assert len(form.started) == 1
+
+
+def test_a_stage_shows_its_fields_and_hides_the_others(open_form: Open, form: FormPage) -> None:
+    page = open_form()
+    expect(page.locator("#t-group-dpo")).to_be_hidden()
+    page.locator("#t-stage").get_by_text("DPO").click()
+    expect(page.locator("#t-beta")).to_be_visible()
+    expect(page.locator("#t-group-dpo > summary")).to_contain_text("Preferences")
+    page.locator("#t-stage").get_by_label("Supervised fine-tuning").check()
+    expect(page.locator("#t-group-dpo")).to_be_hidden()
+    until(lambda: last_values(form)["stage"] == "sft", 10)
+
+
+def test_conditions_compare_what_values_mean(open_form: Open) -> None:
+    """`8` typed equals the number 8, a tick equals true, "" equals null; of a field that is not
+    drawn here the value comes from outside."""
+    page = open_form()
+    page.locator("#t-group-data > summary").click()
+    expect(page.locator("#t-neat")).to_be_hidden()
+    page.get_by_label("Packing", exact=True).check()
+    expect(page.locator("#t-neat")).to_be_visible()
+    box(page, "batch").fill("8.0")
+    expect(page.locator("#t-depth")).to_be_visible()
+    page.locator("#outer").click()
+    expect(page.locator("#t-depth")).to_be_hidden()
+
+
+def test_a_list_is_used_by_keyboard(open_form: Open) -> None:
+    page = open_form()
+    model = box(page, "model")
+    model.focus()
+    page.keyboard.press("ArrowDown")
+    expect(options(page)).to_have_text(["small", "medium", "large"])
+    expect(page.locator(".form-active")).to_contain_text("small")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowUp")
+    active = model.get_attribute("aria-activedescendant")
+    expect(page.locator(f"[id='{active}']")).to_contain_text("medium")
+    page.keyboard.press("Enter")
+    expect(model).to_have_value("org/medium")
+    expect(model).to_have_attribute("aria-expanded", "false")
+    model.press("ControlOrMeta+a")
+    page.keyboard.type("LAR")
+    expect(options(page)).to_have_text(["large"])
+    page.keyboard.press("Escape")
+    expect(options(page)).to_have_count(0)
+    expect(model).to_have_value("LAR")
+    expect(page.locator("#t-command")).to_contain_text("--model LAR")
+
+
+def test_several_are_chips(open_form: Open, form: FormPage) -> None:
+    page = open_form()
+    page.locator("#t-dataset").get_by_role("combobox").click()
+    page.get_by_role("option", name="identity").click()
+    page.keyboard.type("alp")
+    expect(options(page)).to_have_count(2)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.type("mine/a.json,b.json")
+    page.locator("#t-epochs-control").click()
+    assert chips(page, "dataset") == ["identity", "alpaca_en", "mine/a.json", "b.json"]
+    until(lambda: last_values(form)["dataset"] == chips(page, "dataset"), 10)
+    box(page, "dataset").press("Backspace")
+    page.get_by_role("button", name="Remove identity").click()
+    until(lambda: last_values(form)["dataset"] == ["alpaca_en", "mine/a.json"], 10)
+    datasets = [["alpaca_en", "mine/a.json"]]
+    until(lambda: [each["dataset"] for each in form.data_events[-1:]] == datasets, 10)
+
+
+def test_a_list_that_cannot_be_read_says_so_and_takes_what_is_typed(
+    open_form: Open, form: FormPage
+) -> None:
+    form.offers.clear()
+    page = open_form()
+    box(page, "model").click()
+    expect(page.get_by_text("Not readable.")).to_be_visible()
+    page.keyboard.type("own/folder")
+    expect(page.locator("#t-command")).to_contain_text("--model own/folder")
+
+
+def test_a_long_list_is_filtered(open_form: Open) -> None:
+    page = open_form()
+    page.get_by_role("button", name="All settings").click()
+    page.locator("#t-group-more > summary").click()
+    many = box(page, "many")
+    many.click()
+    expect(options(page)).to_have_count(1000)
+    many.press_sequentially("model 99")
+    expect(options(page)).to_have_count(19)  # 99, 199, ... 899, and 990 to 999
+
+
+def test_help_by_hover_focus_and_tap(open_form: Open) -> None:
+    page = open_form()
+    info = page.locator("#t-learning_rate .form-info")
+    popup = page.locator(".form-help")
+    info.hover()
+    expect(popup).to_be_visible()
+    expect(popup).to_contain_text(FIELDS["learning_rate"]["help"])
+    expect(popup).to_contain_text("Range: 0 to 1")
+    popup.get_by_role("link", name="Documentation").hover()
+    page.wait_for_timeout(400)  # longer than the way into the popover may take
+    expect(popup).to_be_visible()
+    page.mouse.move(5, 5)
+    expect(popup).to_be_hidden()
+    info.focus()
+    expect(popup).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(popup).to_be_hidden()
+    expect(info).to_be_focused()
+    page.locator("#t-epochs .form-info").click()
+    expect(popup).to_contain_text("What Epochs does")
+    page.locator("#t-command").click()
+    expect(popup).to_be_hidden()
+
+
+def test_a_popup_is_never_cut_off_on_a_phone(open_form: Open) -> None:
+    page = open_form(viewport={"width": 390, "height": 700}, has_touch=True)
+    seen = 0
+    for name in ("model", "learning_rate", "epochs", "batch", "schedule"):
+        page.locator(f"#t-{name} .form-info").tap()
+        place = page.locator(".form-help").bounding_box()
+        assert place is not None
+        assert 0 <= place["x"] <= 390 - place["width"], name
+        assert 0 <= place["y"] <= 700 - place["height"], name
+        seen += 1
+    assert seen == 5
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_what_differs_is_marked_and_put_back(open_form: Open, form: FormPage) -> None:
+    page = open_form()
+    rate = box(page, "learning_rate")
+    dot = page.locator("#t-learning_rate .form-dot")
+    rate.fill("0.00005")
+    expect(dot).to_be_hidden()  # the same number
+    rate.fill("1e-3")
+    expect(dot).to_have_attribute("title", "Differs from the default")
+    expect(dot).to_be_visible()
+    expect(page.locator("#t-group-numbers .form-count")).to_have_text("1")
+    page.locator("#t-learning_rate .form-info").click()
+    page.get_by_role("button", name="Put back (5e-5)").click()
+    expect(rate).to_have_value("5e-5")
+    expect(rate).to_be_focused()
+    expect(dot).to_be_hidden()
+    until(lambda: last_values(form)["learning_rate"] == "5e-5", 10)
+
+
+def test_nothing_is_red_before_it_was_touched_or_start_was_pressed(open_form: Open) -> None:
+    page = open_form()
+    wrong = page.locator(".form-wrong")
+    expect(page.locator("#t-missing")).to_have_text("Model: choose one.")
+    expect(page.locator("#t-start")).not_to_have_class(re.compile("launch-ready"))
+    expect(wrong).to_have_count(0)
+    expect(page.locator("#t-problems")).to_be_hidden()
+    box(page, "learning_rate").fill("fast")
+    expect(page.locator("#t-command")).to_contain_text("fast")
+    expect(wrong).to_have_count(0)  # still being typed
+    box(page, "batch").click()
+    expect(page.locator("#t-learning_rate .form-line")).to_have_text("fast is no number.")
+    expect(box(page, "learning_rate")).to_have_attribute("aria-invalid", "true")
+    expect(wrong).to_have_count(1)
+    box(page, "batch").fill("64")
+    expect(page.locator("#t-batch .form-line")).to_have_text("64 needs much memory.")
+    page.locator("#t-start").click()
+    expect(wrong).to_have_count(2)
+    expect(box(page, "model")).to_be_focused()
+    expect(page.locator("#t-problems li")).to_have_count(2)
+
+
+def test_start_leads_into_what_is_folded_away(open_form: Open, form: FormPage) -> None:
+    for section in form.schema["sections"]:
+        section["rows"] = [[name for name in row if name != "model"] for row in section["rows"]]
+    form.schema["sections"][-1]["rows"][0].append("model")
+    page = open_form()
+    expect(box(page, "model")).to_be_hidden()
+    page.locator("#t-start").click()
+    expect(box(page, "model")).to_be_focused()
+    expect(page.locator("#t-model .form-line")).to_have_text("Choose a model.")
+
+
+def test_an_answer_that_comes_late_is_dropped(open_form: Open, form: FormPage) -> None:
+    form.slow["1e-1"] = 1.5
+    page = open_form()
+    box(page, "learning_rate").fill("1e-1")
+    until(lambda: last_values(form)["learning_rate"] == "1e-1", 10)
+    box(page, "learning_rate").fill("1e-2")
+    expect(page.locator("#t-command")).to_contain_text("--learning_rate 1e-2")
+    page.wait_for_timeout(2000)  # the first answer has come by now
+    expect(page.locator("#t-command")).to_contain_text("--learning_rate 1e-2")
+
+
+def test_a_judge_that_fails_leaves_the_form_usable(open_form: Open, form: FormPage) -> None:
+    page = open_form()
+    box(page, "model").fill("small")
+    box(page, "learning_rate").fill("crash")
+    until(lambda: last_values(form)["learning_rate"] == "crash", 10)
+    box(page, "learning_rate").fill("1e-2")
+    expect(page.locator("#t-command")).to_contain_text("--learning_rate 1e-2")
+
+
+def test_another_language_keeps_what_is_typed_and_where(open_form: Open) -> None:
+    page = open_form()
+    rate = box(page, "learning_rate")
+    rate.fill("12345")
+    rate.press("ArrowLeft")
+    page.evaluate("document.querySelector('#chinese').click()")
+    expect(page.locator("#t-learning_rate label")).to_have_text("中 Learning rate")
+    expect(rate).to_be_focused()
+    page.keyboard.type("x")
+    expect(rate).to_have_value("1234x5")
+    expect(page.locator("#t-schedule option").first).to_have_text("中 Cosine")
+    expect(box(page, "schedule")).to_have_value("cosine")
+    expect(page.locator("#t-stage").get_by_text("中 DPO")).to_be_visible()
+    expect(page.get_by_label("中 Supervised fine-tuning")).to_be_checked()
+    expect(page.locator("#t-group-numbers > summary")).to_contain_text("中 How")
+
+
+def test_python_fills_the_form(open_form: Open, form: FormPage) -> None:
+    """What Python puts into a field is nobody's fault yet, even where it was touched before."""
+    page = open_form()
+    box(page, "learning_rate").fill("fast")
+    box(page, "learning_rate").blur()
+    expect(page.locator(".form-wrong")).to_have_count(1)
+    form.fills = {
+        "stage": "dpo",
+        "model": "org/large",
+        "dataset": ["a", "b"],
+        "learning_rate": "slow",
+        "schedule": "other",
+        "packing": True,
+    }
+    page.locator("#fill").click()
+    expect(box(page, "model")).to_have_value("org/large")
+    expect(page.locator("#t-beta")).to_be_visible()
+    assert chips(page, "dataset") == ["a", "b"]
+    expect(box(page, "schedule")).to_have_value("other")
+    expect(page.locator("#t-command")).to_contain_text("slow")
+    expect(page.locator(".form-wrong")).to_have_count(0)
+    until(lambda: last_values(form)["packing"] is True, 10)
+
+
+def test_what_is_typed_comes_back_without_secrets(open_form: Open, form: FormPage) -> None:
+    page = open_form()
+    page.get_by_role("button", name="All settings").click()
+    page.locator("#t-group-more > summary").click()
+    box(page, "epochs").fill("7")
+    box(page, "token").fill("hf_secret")
+    box(page, "extra").fill("--seed 1")
+    load(page, form)
+    expect(box(page, "epochs")).to_have_value("7")
+    expect(box(page, "token")).to_have_value("")
+    expect(box(page, "extra")).to_have_value("--seed 1")
+    until(lambda: last_values(form)["epochs"] == "7", 10)
+    page.get_by_role("button", name="All settings").click()
+    page.locator("#t-group-more > summary").click()
+    box(page, "extra").fill("--token hf_secret")
+    load(page, form)
+    expect(box(page, "extra")).to_have_value("")
+    assert "hf_secret" not in page.evaluate("JSON.stringify(localStorage)")
+
+
+def test_markup_is_text_wherever_it_comes_from(open_form: Open, form: FormPage) -> None:
+    """Gradio runs placeholders in a template as code, and markup set as HTML runs, too: data comes
+    into the form by ten ways, and each shows it as it is."""
+    seen = 0
+    for text in MARKUP:
+        data = FIELDS["learning_rate"] | {"label": text, "help": text, "range": text}
+        form.schema["fields"] = {
+            **FIELDS,
+            "learning_rate": data | {"placeholder": text, "doc": "javascript:window.hit=1"},
+            "schedule": FIELDS["schedule"] | {"choices": [["cosine", text]]},
+        }
+        form.schema["sections"][1]["title"] = text
+        form.offers = {"model": [{"title": text, "options": [[text, text]]}]}
+        form.fills = {"model": text, "dataset": [text], "learning_rate": text}
+        page = open_form()
+        page.locator("#fill").click()
+        expect(box(page, "model")).to_have_value(text)
+        page.locator("#t-start").click()
+        expect(page.locator("#t-command")).to_contain_text(f"--learning_rate {text}")
+        expect(page.locator("#t-problems")).to_contain_text(text)
+        expect(page.locator("#t-learning_rate .form-line")).to_contain_text(text)
+        expect(page.locator("#t-learning_rate label")).to_have_text(text)
+        expect(page.locator("#t-schedule option").first).to_have_text(text)
+        expect(page.locator("#t-group-numbers > summary")).to_contain_text(text)
+        assert chips(page, "dataset") == [text]
+        page.locator("#t-learning_rate .form-info").click()
+        expect(page.locator(".form-help p").first).to_have_text(text)
+        assert page.locator(".form-help a").count() == 0
+        page.keyboard.press("Escape")
+        box(page, "model").click()
+        expect(options(page).first).to_have_text(text)
+        assert page.evaluate("window.hit") is None
+        seen += 1
+    assert seen == len(MARKUP)
+
+
+def test_no_script_sets_markup() -> None:
+    scripts = sorted((ROOT / "app" / "browser").glob("*.js"))
+    assert len(scripts) > 10
+    markup = re.compile(r"(inner|outer|insertAdjacent)HTML|document\.write|\beval\(|\bFunction\(")
+    assert [path.name for path in scripts if markup.search(path.read_text("utf-8"))] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(open_form: Open, scheme: str) -> None:
+    page = open_form(color_scheme=scheme)
+    page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
+    for summary in ("data", "more"):
+        if summary == "more":
+            page.get_by_role("button", name="All settings").click()
+        page.locator(f"#t-group-{summary} > summary").click()
+    box(page, "learning_rate").fill("fast")
+    page.locator("#t-start").click()
+    expect(page.locator(".form-wrong")).to_have_count(2)
+    box(page, "dataset").click()
+    expect(options(page)).to_have_count(3)
+    violations = Axe().run(page).response["violations"]
+    serious = [each for each in violations if each["impact"] in {"serious", "critical"}]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
+
+
+def test_the_colours_follow_the_theme(open_form: Open) -> None:
+    page = open_form()
+    colour = "getComputedStyle(document.querySelector('#t-epochs-control')).backgroundColor"
+    light = page.evaluate(colour)
+    page.evaluate("document.body.classList.add('dark')")
+    assert page.evaluate(colour) != light
