@@ -9,7 +9,7 @@ as it is. First, texts of the corpus are shown to it both ways, in new pieces an
 - Written: the logit of a new piece shall be that of its first old piece, plus the logarithm of how
   often it is this piece that begins so, plus MARGIN; a least-squares fit over hidden states.
 
-Then the rows learn to predict the texts in new pieces, as in pre-training.
+Then the rows also learn to predict the texts in new pieces, as in pre-training.
 """
 
 import math
@@ -31,10 +31,11 @@ from backend.model.device import device
 LENGTH = 240  # old pieces in a passage
 AT_ONCE = 4  # passages in a step
 DEPTH = 0.4  # share of the layers whose hidden states are compared
-COPYING = 0.6  # share of the steps in which old pieces are the teacher
-RATES = 0.1, 0.01  # Adam's learning rates, then and afterwards, of the root mean square of old rows
+COPYING = 0.5  # share of the steps in which old pieces alone are the teacher
+RATES = 0.1, 0.06  # Adam's learning rates, then and afterwards, of the root mean square of old rows
 WARM_UP = 5  # steps
-WRITTEN = 0.3  # weight of the squared error of a logit beside the relative one of a hidden state
+WRITTEN = 0.03, 0.005  # weights of a logit's squared error beside a state's relative one, likewise
+PREDICTED = 0.3  # weight of the loss of predicting, afterwards
 MARGIN = 2.0  # nats; measured: a least-squares fit flattens what is likely
 STATES = 2000  # hidden states for the least-squares fit
 RARE = 0.5  # times that a piece counts which no passage holds
@@ -109,15 +110,19 @@ def fit(
     with _learning(model, ()):
         for step in range(copying):
             error = _misread(model, midst, pieces, rows.rows[0], next(batches))
-            (error + WRITTEN * written.error(rows.rows[-1])).backward()
+            (error + WRITTEN[0] * written.error(rows.rows[-1])).backward()
             rows.step()
             progress(step + 1, steps)
-    with _learning(model, tables):
-        for step in range(copying, steps):
-            _predict(model, next(batches))
-            rows.take_gradients()
-            rows.step()
-            progress(step + 1, steps)
+    for step in range(copying, steps):
+        batch = next(batches)
+        with _learning(model, tables):
+            _predict(model, batch)
+        rows.take_gradients()
+        with _learning(model, ()):
+            error = _misread(model, midst, pieces, rows.rows[0], batch)
+            (error + WRITTEN[1] * written.error(rows.rows[-1])).backward()
+        rows.step()
+        progress(step + 1, steps)
 
 
 @contextmanager
@@ -251,7 +256,7 @@ def _misread(
     model: Any, midst: nn.Module, pieces: Pieces, rows: Tensor, passages: Sequence[Passage]
 ) -> Tensor:
     """Mean squared difference of hidden states after tokens in new and in old pieces, relative to
-    the square of the longer of both (a token that attracts all attention has a state a hundred
+    the square of the state after old ones (a token that attracts all attention has one a hundred
     times as long as others); a mean over all tokens but the first of each passage."""
     errors = []
     for passage in passages:
@@ -260,16 +265,16 @@ def _misread(
             wanted = _entering(model, midst, ids)[ends[1:]].float()
         with _replaced(model.get_input_embeddings(), pieces.first, rows):
             states = _entering(model, midst, passage)[1:].float()
-        sizes = torch.maximum(wanted.pow(2).sum(-1), states.detach().pow(2).sum(-1))
-        errors.append((states - wanted).pow(2).sum(-1) / sizes)
+        errors.append((states - wanted).pow(2).sum(-1) / wanted.pow(2).sum(-1))
     return torch.cat(errors).mean()
 
 
 def _predict(model: Any, passages: Sequence[Passage]) -> None:
-    """Gradients of the loss of predicting the passages, a mean over them."""
+    """Gradients of PREDICTED times the loss of predicting the passages, a mean over them."""
     for passage in passages:
         ids = torch.tensor([passage], device=model.device)
-        (model(input_ids=ids, labels=ids, use_cache=False).loss / len(passages)).backward()
+        loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+        (PREDICTED * loss / len(passages)).backward()
 
 
 class _Reached(Exception):

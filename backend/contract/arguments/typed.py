@@ -318,7 +318,7 @@ class Arguments(Bag):
 
     # vocab
     new_pieces: int = 5000
-    fit_steps: int = 200
+    fit_steps: int = 240
     known_dataset: str | None = None
 
     # server

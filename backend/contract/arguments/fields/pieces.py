@@ -7,6 +7,6 @@ VOCAB = Rows("vocab", tasks=("vocab",))
 
 ROWS = (
     VOCAB.count("new_pieces", 5000, 1, 1_000_000),
-    VOCAB.count("fit_steps", 200, 0, 100_000),
+    VOCAB.count("fit_steps", 240, 0, 100_000),
     VOCAB.row("known_dataset", "list", None, widget="dataset"),
 )
