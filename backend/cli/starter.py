@@ -297,7 +297,7 @@ def _tokenizer(gguf: Path) -> Any:
 def _faults(folder: Path) -> str:
     """What is wrong with a converted model as a user would load it, or ""."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BatchEncoding
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     found = (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token)
@@ -313,6 +313,7 @@ def _faults(folder: Path) -> str:
         return_tensors="pt",
         return_dict=True,
     )
+    assert isinstance(prompt, BatchEncoding)  # as return_dict asks
     reply = model.generate(**prompt, max_new_tokens=12, do_sample=False)
     text = tokenizer.decode(reply[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
     return "" if ANSWER in text else f"{QUESTION} {text[:100]}"

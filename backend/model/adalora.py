@@ -14,12 +14,13 @@ class AdaLoraCallback(TrainerCallback):
 
     def on_train_begin(
         self,
-        _args: TrainingArguments,
+        args: TrainingArguments,
         state: TrainerState,
-        _control: TrainerControl,
+        control: TrainerControl,
         **kwargs: Any,
     ) -> None:
         """Set the schedule of the budget, now that the number of steps is known."""
+        del args, control
         config = _config(kwargs["model"])
         total = state.max_steps
         config.total_step = total
@@ -27,9 +28,7 @@ class AdaLoraCallback(TrainerCallback):
 
     def on_pre_optimizer_step(
         self,
-        _args: TrainingArguments,
-        _state: TrainerState,
-        _control: TrainerControl,
+        *_: Any,
         **kwargs: Any,
     ) -> None:
         """Add the gradient of the penalty, so that the logged loss is that of the data alone.
@@ -46,12 +45,13 @@ class AdaLoraCallback(TrainerCallback):
 
     def on_optimizer_step(
         self,
-        _args: TrainingArguments,
+        args: TrainingArguments,
         state: TrainerState,
-        _control: TrainerControl,
+        control: TrainerControl,
         **kwargs: Any,
     ) -> None:
         """Score the weights and cut ranks, between the optimizer's step and the next gradients."""
+        del args, control
         model, config = kwargs["model"], _config(kwargs["model"])
         final = config.total_step - config.tfinal
         scored = bool(model.base_model.rankallocator.ipt)

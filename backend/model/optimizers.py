@@ -159,7 +159,7 @@ def _muon(model: Any, args: TrainingArguments, _values: Arguments) -> torch.opti
     learning = [each for each in model.parameters() if each.requires_grad]
     inner = [each for each in learning if each.ndim == 2 and id(each) not in ends]
     others = [each for each in learning if each.ndim != 2 or id(each) in ends]
-    decay = {"lr": args.learning_rate, "weight_decay": args.weight_decay}
+    decay: dict[str, Any] = {"lr": args.learning_rate, "weight_decay": args.weight_decay}
     adamw = torch.optim.AdamW(others, **_adam(args), **decay) if others else None
     muon = torch.optim.Muon(inner, adjust_lr_fn="match_rms_adamw", **decay) if inner else None
     return JoinedOptimizer([each for each in (muon, adamw) if each is not None])

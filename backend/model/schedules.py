@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION, GreedyLR, SchedulerType
+from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION, GreedyLR
+from transformers.trainer_utils import SchedulerType
 
 from backend.contract.arguments.fields.trainer import LOWER_IS_BETTER
 from backend.contract.arguments.typed import Arguments
@@ -66,13 +67,20 @@ def _default_options(
     return {}
 
 
-def _require_known(name: str, options: Mapping[str, Any]) -> None:
-    function = GreedyLR if name == "greedy" else TYPE_TO_SCHEDULER_FUNCTION[SchedulerType(name)]
+def _signature(name: str) -> inspect.Signature:
+    """The signature of what makes this schedule."""
+    if name == "greedy":
+        return inspect.signature(GreedyLR)
     if name == "reduce_lr_on_plateau":
         from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-        function = ReduceLROnPlateau
-    takes = set() if name.startswith("constant") else set(inspect.signature(function).parameters)
+        return inspect.signature(ReduceLROnPlateau)
+    functions: dict[SchedulerType, Any] = TYPE_TO_SCHEDULER_FUNCTION
+    return inspect.signature(functions[SchedulerType(name)])
+
+
+def _require_known(name: str, options: Mapping[str, Any]) -> None:
+    takes = set() if name.startswith("constant") else set(_signature(name).parameters)
     known = sorted(takes - OURS)
     unknown = [key for key in options if key not in known]
     if unknown:

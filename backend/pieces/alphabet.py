@@ -99,5 +99,5 @@ def _steps(part: Any) -> Iterable[dict[str, Any]]:
         yield from _steps(inner)
 
 
-CHARACTERS: dict[int, str] = bytes_to_unicode()  # GPT-2's table
+CHARACTERS: dict[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]  # GPT-2's table
 BYTES = {character: byte for byte, character in CHARACTERS.items()}

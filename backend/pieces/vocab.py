@@ -205,7 +205,8 @@ def _write_weights(
     else:
         tokens.append(model, pieces.old)
     model.config.dtype = dtype
-    model.generation_config = GenerationConfig()  # the base's own is written with the side files
+    # the base's own is written with the side files
+    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     full_model.save(model, made)
     return fitted
 

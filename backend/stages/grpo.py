@@ -129,7 +129,7 @@ class GrpoTrainer(RolloutTrainer):
             )
 
     def compute_loss(
-        self, model: Any, inputs: Batch, return_outputs: bool = False, **_: Any
+        self, model: Any, inputs: Batch, return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
         """A batch's part (scalar) of the loss of its step."""
         new = self._logprobs(model, inputs["prompts"], inputs["answers"])

@@ -138,7 +138,7 @@ class PpoTrainer(RolloutTrainer):
         return [_batch(mine[place : place + size], tokens) for place in range(0, len(mine), size)]
 
     def compute_loss(
-        self, model: Any, inputs: Batch, return_outputs: bool = False, **_: Any
+        self, model: Any, inputs: Batch, return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
         """A batch's part (scalar) of the mean over the tokens of its step."""
         read = rollouts.read(model, inputs["prompts"], inputs["answers"], self.temperature)

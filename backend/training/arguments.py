@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from transformers import TrainingArguments
-from transformers.utils import is_torch_tf32_available
+from transformers.utils.import_utils import is_torch_tf32_available
 
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.stages import GROUPED

@@ -61,15 +61,11 @@ class ReportCallback(TrainerCallback):
         if agreed(late, args):
             raise Stopped
 
-    def on_step_begin(
-        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
-    ) -> None:
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
         """A step begins when its data is there."""
         self._step = time.monotonic()
 
-    def on_substep_end(
-        self, _args: TrainingArguments, _state: TrainerState, _control: TrainerControl, **_: Any
-    ) -> None:
+    def on_substep_end(self, *_: Any, **__: Any) -> None:
         """One of the batches of a step is done."""
         self.report.beat()
 
@@ -89,13 +85,14 @@ class ReportCallback(TrainerCallback):
 
     def on_log(
         self,
-        _args: TrainingArguments,
+        args: TrainingArguments,
         state: TrainerState,
-        _control: TrainerControl,
+        control: TrainerControl,
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
         """One row for a logged loss, one for an evaluation."""
+        del args, control
         logs = logs or {}
         if "loss" in logs:
             self._train_row(state, logs)

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.data_loader import SeedableRandomSampler
+from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import Trainer
+from transformers import PreTrainedTokenizerBase, Trainer
 from transformers.trainer_callback import EarlyStoppingCallback
 
 from backend.contract.arguments.fields import FIELDS
@@ -26,6 +27,7 @@ from backend.contract.base.problems import Problem
 from backend.contract.runs import resuming
 from backend.contract.runs.position import PROGRESS, Cut, Position
 from backend.contract.runs.resume_kinds import begins_again, packed
+from backend.data.streams import Stream
 from backend.running.report import Report
 from backend.training.arguments import world
 from backend.training.batches import LengthGrouped
@@ -120,6 +122,8 @@ class ResumingTrainer(Trainer):
     told: ReportCallback
     figures: Figures
     optimizer: Any
+    model: nn.Module
+    processing_class: PreTrainedTokenizerBase
 
     def __init__(
         self,
@@ -139,6 +143,7 @@ class ResumingTrainer(Trainer):
         self._size = 0
         super().__init__(**given)
         if place and place.begun and not place.size:
+            assert isinstance(self.train_dataset, Stream)  # no other data set is without a size
             self.train_dataset.start = place.begun
 
     # Where in the data
@@ -171,6 +176,7 @@ class ResumingTrainer(Trainer):
             return SequentialSampler(data)
         if name == "random":
             return SeedableRandomSampler(data, data_seed=self.args.data_seed)
+        assert self.args.data_seed is not None  # set by arguments.build
         return LengthGrouped(list(data["length"]), int(name.split()[1]), self.args.data_seed)
 
     def _rows_of(self, order: Any) -> int:
@@ -196,6 +202,7 @@ class ResumingTrainer(Trainer):
         if left <= 0:
             found[0] = place.epoch
         elif place.size:
+            assert steps_of_epoch is not None  # None stands for a data set of unknown size
             found[0] = place.epoch + 1 + max(0, math.ceil((left - rest) / steps_of_epoch))
         found[6] = place.total
         return tuple(found)

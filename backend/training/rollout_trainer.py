@@ -141,7 +141,8 @@ class RolloutTrainer(RunTrainer):
     def text(self, answer: list[int]) -> str:
         """An answer as text, without its end token."""
         kept = answer[:-1] if answer and answer[-1] in self.ends else answer
-        text: str = self.processing_class.decode(kept, skip_special_tokens=True)
+        text = self.processing_class.decode(kept, skip_special_tokens=True)
+        assert isinstance(text, str)  # one answer, one text
         return text
 
     def prediction_step(self, model: Any, inputs: Batch, *_: Any, **__: Any) -> Any:

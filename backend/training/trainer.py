@@ -73,6 +73,12 @@ class RunTrainer(ResumingTrainer):
     def extra_files(self, _folder: Path) -> None:
         """Write what lies beside the model's own files in a checkpoint and in the run folder."""
 
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        assert self.args.output_dir is not None
+        return Path(self.args.output_dir)
+
     def own_rows(self, rows: int) -> int:
         """How many rows of a batch do not just fill up a group's last batch a second time."""
         state = self.accelerator.gradient_state
@@ -97,7 +103,7 @@ class RunTrainer(ResumingTrainer):
 
         Raises DiskFullError before the first step where not even one checkpoint has room.
         """
-        folder = Path(self.args.output_dir)
+        folder = self.folder
         checkpoints.require(folder, self.checkpoint_bytes)
         self.report.cut_metrics(checkpoints.step_of(checkpoint) if checkpoint else -1)
         self.args.eval_on_start &= checkpoint is None
@@ -140,7 +146,7 @@ class RunTrainer(ResumingTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Room first, manifest last; only then do older checkpoints go. Raises DiskFullError."""
-        folder = Path(self.args.output_dir)
+        folder = self.folder
         target = folder / f"checkpoint-{self.state.global_step}"
         self.report.phase("saving")
         with checkpoints.room(folder, self.checkpoint_bytes, torn=target):
@@ -163,8 +169,8 @@ class RunTrainer(ResumingTrainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Model and tokenizer, without the Trainer's training_args.bin: a pickle nobody needs."""
         if self.args.should_save:
-            folder = Path(output_dir or self.args.output_dir)
-            model, run = self.accelerator.unwrap_model(self.model), Path(self.args.output_dir)
+            folder = Path(output_dir) if output_dir else self.folder
+            model, run = self.accelerator.unwrap_model(self.model), self.folder
             adapters.save(model, folder, self.values, run, state_dict)
             self.side_files.write(folder, whole=not hasattr(model, "peft_config"))
             self.extra_files(folder)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from peft import PeftModel
 from torch import Tensor
-from transformers import TrainingArguments
+from transformers import GenerationConfig, PreTrainedTokenizerBase, TrainingArguments
 
 from backend.contract.arguments.typed import Arguments
 from backend.contract.runs.position import Cut
@@ -44,6 +44,11 @@ class TrlRun(RunTrainer):
     steps_named: ClassVar[str] = ""
     in_generations: ClassVar[bool] = True
     processing_class: Any
+    # Of the trainer of trl that stands behind this class.
+    generation_config: GenerationConfig
+    generation_kwargs: dict[str, Any]
+    _tokenizer: PreTrainedTokenizerBase
+    _metrics: dict[str, Any]
 
     def __init__(self, values: Arguments, report: Report, **given: Any) -> None:
         model = given["model"]
@@ -232,7 +237,7 @@ class TrlRun(RunTrainer):
         if self.context is not None:
             most = max(1, min(most, self.context - max(map(len, prompts))))
         self.generation_config.max_new_tokens = most
-        return super()._generate(*given, **named)
+        return super()._generate(*given, **named)  # type: ignore[misc]  # trl's, behind this class
 
     # Figures
 

@@ -33,7 +33,7 @@ class OwnSteps(TrlRun):
         return _columns
 
     @property
-    def _metrics(self) -> dict[str, Any]:
+    def _metrics(self) -> dict[str, Any]:  # type: ignore[override]  # others of trl have it so named
         return {"train": self.stats, "eval": {}}
 
     def training_step(self, *given: Any, **named: Any) -> Tensor:
