@@ -13,7 +13,7 @@ from backend.contract.arguments.arguments import defaults, resolved
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import ModelError, UsageError
 from backend.contract.models import devices
-from backend.contract.preflight import preflight
+from backend.contract.preflight import preflight, requirements
 from backend.model import attention, device, load, s2_attention
 from tests.backend.training import small, train_small
 
@@ -172,7 +172,8 @@ def test_boosters_need_a_package_and_a_gpu(
     """Said before anything is loaded; with both there is nothing to say."""
     values = small(tiny_model_dir, **options)
     there: set[str] = set()
-    monkeypatch.setattr(preflight, "installed", lambda name: name in there)
+    for room in (preflight, requirements):
+        monkeypatch.setattr(room, "installed", lambda name: name in there)
     monkeypatch.setattr(devices, "gpus", lambda: 0)
     result = [(each.code, each.field) for each in preflight.check_packages(values)]
     assert result == [("package_missing", field), ("gpu_needed", field)]

@@ -14,7 +14,7 @@ import torch
 
 from backend.contract.arguments.arguments import resolved
 from backend.contract.base.problems import ModelError, TuneboardError, UsageError
-from backend.contract.preflight import preflight
+from backend.contract.preflight import preflight, requirements
 from backend.contract.runs import run_names
 from backend.model import device, hub, load
 from backend.model.reference import Reference
@@ -293,7 +293,8 @@ def test_a_missing_package_is_named(
     tiny_model_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(preflight, "installed", lambda _: False)
+    for room in (preflight, requirements):
+        monkeypatch.setattr(room, "installed", lambda _: False)
     values = small(tiny_model_dir, **options)
     problem = preflight.check_packages(values)[0]
     assert (problem.code, problem.field) == ("package_missing", field)

@@ -14,7 +14,7 @@ from backend.contract.arguments.rules import broken
 from backend.contract.base import metrics
 from backend.contract.base.problems import UsageError
 from backend.contract.models import devices
-from backend.contract.preflight import preflight
+from backend.contract.preflight import preflight, requirements
 from backend.model import block_adam, load, optimizers
 from backend.model.block_adam import BlockAdam, RatioAdam
 from backend.model.joined_optimizer import JoinedOptimizer
@@ -247,7 +247,8 @@ def test_muon_takes_the_matrices_inside_the_layers(workspace: Path, tiny_model_d
 
 
 def test_a_missing_package_is_named(tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "installed", lambda _: False)
+    for room in (preflight, requirements):
+        monkeypatch.setattr(room, "installed", lambda _: False)
     needing = [name for name, package in OPTIMIZERS.items() if package]
     assert len(needing) > 15
     for name in needing:

@@ -13,7 +13,7 @@ from backend.contract.arguments.arguments import defaults, resolved
 from backend.contract.arguments.rules import broken
 from backend.contract.base.problems import ModelError
 from backend.contract.models import devices
-from backend.contract.preflight import preflight
+from backend.contract.preflight import preflight, requirements
 from backend.model import load
 from tests.backend.training import small, train_small
 
@@ -101,7 +101,8 @@ def test_a_missing_package_is_named(
     tiny_model_dir: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(preflight, "installed", lambda _: False)
+    for room in (preflight, requirements):
+        monkeypatch.setattr(room, "installed", lambda _: False)
     problems = preflight.check_packages(small(tiny_model_dir, **options))
     assert [(each.field, each.params.get("package")) for each in problems] == [(field, package)]
 
@@ -143,7 +144,8 @@ def test_a_quantised_folder_says_what_it_needs(
 ) -> None:
     """By page and command before a launch, and by the worker before it loads."""
     values = small(quantised(method))
-    monkeypatch.setattr(preflight, "installed", lambda name: name in there)
+    for room in (preflight, requirements):
+        monkeypatch.setattr(room, "installed", lambda name: name in there)
     monkeypatch.setattr(devices, "gpus", lambda: gpus)
     problems = preflight.check_model(values)
     assert [each.code for each in problems] == expected
@@ -158,7 +160,8 @@ def test_a_quantised_folder_says_what_it_needs(
 def test_quantised_weights_are_neither_quantised_again_nor_trained(
     quantised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "installed", lambda _: True)
+    for room in (preflight, requirements):
+        monkeypatch.setattr(room, "installed", lambda _: True)
     folder = quantised("gptq")
     problems = preflight.check_model(small(folder, quantization_bit="4"))
     assert [(each.code, each.field) for each in problems] == [
