@@ -36,7 +36,7 @@ for entry, streaming, limit in json.load(sys.stdin):
     account = sources.Account()
     try:
         source = sources.Source(found, resolved(values), "dataset")
-        rows = [[file, line, row] for file, line, row in source._chosen()]
+        rows = [[file, line, row] for file, line, row in source._choose_rows()]
         content = source.content() if not streaming else {}
         asked.append({"rows": rows, "content": content})
     except DataError as error:
