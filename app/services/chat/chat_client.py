@@ -3,7 +3,6 @@
 A model fills memory; unloading ends the child, which frees every byte.
 """
 
-import atexit
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -36,9 +35,6 @@ def _end() -> None:
     gone, _loaded = _loaded, None
     if gone is not None:
         gone.close()
-
-
-atexit.register(unload)
 
 
 def status() -> Status:

@@ -1,14 +1,14 @@
 """Cleaning and splitting of data sets: the command as a child, how far it is, its report."""
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from app.i18n import t
 from app.services.data.row_html import escaped
-from app.services.runs import child_process
+from backend.contract.base import child_process
 from backend.contract.base.problems import DataError, Problem, UsageError
 
 Told = tuple[int, int] | list[dict[str, Any]]
@@ -22,11 +22,12 @@ STEPS = (*FLAGS, *VALUES)
 
 @dataclass(frozen=True)
 class Job:
-    """Which set, in which registry, and whether sets of the new names are replaced."""
+    """Which set, in which registry; whether sets of the new names are replaced; what stops it."""
 
     name: str
     dataset_dir: str
     overwrite: bool = False
+    stop: Event = field(default_factory=Event)
 
 
 def chosen(wish: Mapping[str, Any]) -> bool:
@@ -51,7 +52,8 @@ def _told(name: str, value: Any) -> str:
 def clean(job: Job, into: str, wish: Mapping[str, Any], model: str = "") -> Iterator[Told]:
     """Rows done and rows in all (0: not known), again and again, at last the report.
 
-    Closing the iterator ends the child, which leaves nothing behind. Raises TuneboardError.
+    Raises TuneboardError, and Stopped once the job's `stop` is set. However it ends, closing the
+    iterator included, the child ends with it and leaves nothing behind.
     """
     given = {name: _told(name, wish.get(name)) for name in VALUES}
     words = [f"--{name}" for name in FLAGS if wish.get(name)]
@@ -96,10 +98,10 @@ def _some(reason: str, some: Mapping[str, Any], lang: str) -> str:
 
 
 def _run(command: str, job: Job, words: list[str]) -> Iterator[Told]:
-    argv = [sys.executable, "-P", "-m", "backend", "data", command, job.name, *words]
-    argv += ["--overwrite"] if job.overwrite else []
-    argv += ["--dataset_dir", job.dataset_dir, "--json", "--progress"]
-    ended = yield from child_process.follow(argv, _progress)
+    words += ["--overwrite"] if job.overwrite else []
+    words += ["--dataset_dir", job.dataset_dir, "--json", "--progress"]
+    argv = child_process.command("data", command, job.name, *words)
+    ended = yield from child_process.follow(argv, _progress, stop=job.stop)
     if ended.code or not ended.out.strip():
         params = {"name": job.name, "reason": ended.words or "-"}
         raise DataError(Problem(code="clean_failed", params=params))

@@ -4,16 +4,15 @@ Rows are read a few at a time here; whoever reads every row (a check) or asks a 
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from app.services.data import upload_folder, uploads
 from app.services.data.uploads import Progress
-from app.services.runs import child_process
+from backend.contract.base import child_process
 from backend.contract.base.problems import DataError, Problem, TuneboardError
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import Entry
@@ -126,31 +125,27 @@ def register_hub(name: str, hub_id: str, hub: str, dataset_dir: str) -> None:
     Raises DataError with the child's problems.
     """
     words = ["register", "--hub", hub_id, "--hub_name", hub, "--name", name, "--progress"]
+    command = _command(*words, dataset_dir=dataset_dir)
     try:
-        done = subprocess.run(
-            _command(*words, dataset_dir=dataset_dir),
-            capture_output=True,
-            text=True,
-            timeout=HUB_S,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired:
+        ended = child_process.run(command, HUB_S)
+    except TimeoutError:
         problem = Problem(code="dataset_hub_unreachable", params={"name": hub_id})
         raise DataError(problem) from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["-"]
-        problems = [each for line in lines for each in child_process.problems(line)]
-        params = {"name": hub_id, "reason": lines[-1]}
-        raise DataError(*problems or [Problem(code="register_hub", params=params)])
+    if ended.code:
+        params = {"name": hub_id, "reason": ended.words or "-"}
+        raise DataError(Problem(code="register_hub", params=params))
 
 
-def checking(name: str, dataset_dir: str, stage: str) -> Iterator[float | dict[str, Any]]:
+def checking(
+    name: str, dataset_dir: str, stage: str, stop: Event | None = None
+) -> Iterator[float | dict[str, Any]]:
     """Check every row in a child: its share done (0 to 1) now and then, at last the report.
 
-    Raises DataError where it cannot begin. Closing the iterator ends the child.
+    Raises DataError where it cannot begin, Stopped once `stop` is set. Closing the iterator ends
+    the child.
     """
     command = _command("check", name, "--stage", stage, "--progress", dataset_dir=dataset_dir)
-    ended = yield from child_process.follow(command, _share)
+    ended = yield from child_process.follow(command, _share, stop=stop)
     if not ended.out.strip():
         params = {"name": name, "reason": ended.words}
         raise DataError(Problem(code="check_failed", params=params))
@@ -165,7 +160,4 @@ def _share(line: str) -> float | None:
 
 
 def _command(*words: str, dataset_dir: str) -> list[str]:
-    return [
-        *(sys.executable, "-P", "-m", "backend", "data"),
-        *(*words, "--dataset_dir", dataset_dir, "--json"),
-    ]
+    return child_process.command("data", *words, "--dataset_dir", dataset_dir, "--json")

@@ -1,13 +1,12 @@
 """The starter model fetched by a child process, followed by its own words on a log file."""
 
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 
-from backend.contract.base.home import home, saves
+from backend.contract.base.child_process import Child, command
+from backend.contract.base.home import saves
 
 LOG = ".starter.log"
+WIDTH = 200  # characters of its last line
 
 
 @dataclass(frozen=True)
@@ -19,40 +18,25 @@ class Progress:
     code: int | None
 
 
-_child: subprocess.Popen[bytes] | None = None
+_child: Child | None = None
 
 
 def fetch() -> None:
     """Start `tuneboard starter` unless it runs already."""
     global _child
-    if _child is not None and _child.poll() is None:
-        return
+    if _child is not None:
+        if _child.code is None:
+            return
+        _child.end()
     log = saves() / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
-        _child = subprocess.Popen(
-            [sys.executable, "-m", "backend", "starter"],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            cwd=home(),
-            env=dict(os.environ),
-            start_new_session=True,
-        )
+    _child = Child(command("starter"), log=log)
 
 
 def progress() -> Progress | None:
     """How far the child is, or None where none was started by this process."""
     if _child is None:
         return None
-    code = _child.poll()
-    return Progress(running=code is None, line=_last_line(), code=code)
-
-
-def _last_line() -> str:
-    try:
-        text = (saves() / LOG).read_bytes()[-2000:].decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""
-    lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
+    code = _child.code
+    line = "".join(_child.last_lines(1)).strip()[:WIDTH]
+    return Progress(running=code is None, line=line, code=code)

@@ -7,11 +7,7 @@ it holds nothing that must survive. Closing it frees every byte.
 import json
 import os
 import secrets
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +18,12 @@ import httpx
 from backend.contract.arguments.arguments import resolved
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
-from backend.contract.base.home import code_path, home, started_in
+from backend.contract.base.child_process import Child, command, environment
 from backend.contract.base.problems import ModelError, Problem
 
 TIMEOUT = httpx.Timeout(10, read=None)
 KILL_AFTER_S = 5
+WORDS = 4000  # characters of its last lines
 
 
 @dataclass(frozen=True)
@@ -52,36 +49,18 @@ class ModelServer:
         model = resolved(values)
         self._model = Path(model.adapter_name_or_path or str(model.model_name_or_path)).name
         built = Command.build("api", {**values, "port": port})
-        handle, name = tempfile.mkstemp(prefix="tuneboard-chat-", suffix=".log")
-        self._log = Path(name)
-        env = _environment()
-        env |= {**code_path(env), **started_in(), **built.env}
-        env |= {"API_KEY": self._key, "API_WITH_PARENT": "1"}
-        with os.fdopen(handle, "wb") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "backend", *built.argv[1:]],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                cwd=home(),
-                env=env,
-                start_new_session=True,
-            )
+        environ = {**environment(_without_api()), **built.env}
+        environ |= {"API_KEY": self._key, "API_WITH_PARENT": "1"}
+        argv = command(*built.argv[1:])
+        self._child = Child(argv, asks=True, environ=environ, grace=KILL_AFTER_S)
 
     def close(self) -> None:
         """End the child; its memory is free when this returns."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            try:
-                self._process.wait(KILL_AFTER_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
-        self._log.unlink(missing_ok=True)
+        self._child.end()
 
     def status(self) -> Status:
         """How the child is."""
-        if self._process.poll() is not None:
+        if self._child.code is not None:
             return Status("failed", self._last_words())
         try:
             told = httpx.get(f"{self._url}/health", timeout=2)
@@ -135,11 +114,7 @@ class ModelServer:
         return {"Authorization": f"Bearer {self._key}"}
 
     def _last_words(self) -> str:
-        try:
-            text = self._log.read_bytes()[-4000:].decode("utf-8", "replace")
-        except FileNotFoundError:
-            return ""
-        return "\n".join([line for line in text.splitlines() if line.strip()][-6:])
+        return "\n".join(self._child.last_lines(6))[-WORDS:]
 
 
 def deltas_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
@@ -151,7 +126,7 @@ def deltas_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             yield choices[0].get("delta", {})
 
 
-def _environment() -> dict[str, str]:
+def _without_api() -> dict[str, str]:
     """Ours, without what would steer a server that people start themselves."""
     return {name: value for name, value in os.environ.items() if not name.startswith("API_")}
 
