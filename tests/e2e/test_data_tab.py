@@ -19,6 +19,16 @@ from tests.e2e.test_tabs import open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 NONE: frozenset[int] = frozenset()  # special tokens
+# Which of the two bars is seen, each time that this changes.
+WATCH = """() => {
+    window.changes = []
+    const seen = name => document.querySelector(`#${name}-bar`)?.checkVisibility() ? name : ''
+    let last = ''
+    new MutationObserver(() => {
+        const now = seen('sets') + seen('clean')
+        if (now !== last) changes.push(last = now)
+    }).observe(document.body, {subtree: true, childList: true, attributes: true})
+}"""
 PAYLOAD = "<img src=x onerror=window.__pwn=1>"
 
 
@@ -240,6 +250,36 @@ def test_what_was_made_is_what_is_chosen(
     expect(page.locator("#dataset")).to_contain_text("tidy_train")
     expect(page.locator("#start")).to_be_in_viewport()
     assert page.evaluate("scrollY") == 0
+
+
+def test_a_stopped_work_leaves_no_bar(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """What the work said last once came after its end, and the bar stood there again; so it was
+    hidden a second time, one and a half seconds later."""
+    page = open_page()
+    rows = [{"instruction": f"question {n} " * 20, "output": "a"} for n in range(100_000)]
+    (home / "data" / "big.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    registry = home / "data" / "dataset_info.json"
+    known = json.loads(registry.read_text())
+    registry.write_text(json.dumps({**known, "big": {"file_name": "big.jsonl"}}))
+    open_tab(page, "Data")
+    choose(page, "sets-chosen", "big")
+    expect(page.locator("#data-rows")).to_contain_text("question 0")
+    unfold(page, "clean")
+    page.evaluate(WATCH)
+    for start, name in [("sets-check", "sets"), ("clean-start", "clean")] * 2:
+        page.locator(f"#{start}").click()
+        expect(page.locator(f"#{name}-bar progress")).to_be_visible()
+        page.locator(f"#{name}-stop").click()
+        expect(page.locator(f"#{name}-stop")).to_be_hidden()
+        expect(page.locator(f"#{name}-bar")).to_be_hidden()
+        expect(page.locator(f"#{start}")).to_be_enabled()
+    expect(page.locator("#clean-said")).to_contain_text(t("clean.stopped", "en"))
+    expect(page.locator("#sets-said")).to_have_text("")
+    assert page.evaluate("changes") == ["sets", "", "clean", ""] * 2
+    names = {path.name for path in (home / "data").iterdir()}
+    assert not {name for name in names if "big_clean" in name}
 
 
 def test_start_is_in_sight_on_a_phone(open_page: Callable[..., Page], server: Server) -> None:

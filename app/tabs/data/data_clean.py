@@ -10,7 +10,8 @@ from app.services.data import cleaning, row_html
 from app.services.data.cleaning import STEPS, Job, Told
 from app.tabs.data import dataset_preview
 from app.tabs.shared.context import Context
-from app.tabs.shared.wiring import QUIET, hide_late
+from app.tabs.shared.wiring import QUIET
+from backend.contract.base.child_process import Stopped
 from backend.contract.base.problems import TuneboardError
 
 NEAR, RATIO, SEED = 0.8, 0.1, 42
@@ -121,7 +122,7 @@ def _wire_clean(parts: Parts, shared: list[Any]) -> None:
         wish["near"] = wish["near"] if near_too else None
         if not name or not cleaning.chosen(wish):
             said = t("clean.choose_step" if name else "clean.choose", lang)
-            yield [gr.update(visible=False), row_html.note(said), *[gr.skip()] * 3]
+            yield [gr.update(visible=False), row_html.note(said), *[gr.skip()] * 4]
             return
         job = Job(name, folder, bool(overwrite))
         yield from _shown(cleaning.clean(job, into.strip(), wish, model.strip()), job, lang)
@@ -137,7 +138,7 @@ def _wire_split(parts: Parts, shared: list[Any]) -> None:
         first, second, again = given
         if not name:
             said = row_html.note(t("clean.choose", lang))
-            yield [gr.update(visible=False), said, *[gr.skip()] * 3]
+            yield [gr.update(visible=False), said, *[gr.skip()] * 4]
             return
         job = Job(name, folder, bool(again))
         names = (first.strip(), second.strip())
@@ -149,35 +150,32 @@ def _wire_split(parts: Parts, shared: list[Any]) -> None:
 
 def _wire(parts: Parts, work: Any, inputs: list[Any]) -> None:
     """Start and stop; leaving the page ends the work, too. What was made becomes what is chosen."""
-    outputs = [*(parts[name] for name in ("bar", "said", "start", "stop")), inputs[0]]
-    working = parts["start"].click(work, inputs, outputs, **QUIET)
-
-    def stopped(lang: str) -> list[Update]:
-        hidden = gr.update(visible=False)
-        said = row_html.note(t("clean.stopped", lang))
-        return [hidden, said, gr.update(interactive=True), hidden, gr.skip()]
-
-    stop = parts["stop"].click(stopped, inputs[2], outputs, cancels=[working], **QUIET)
-    hide_late(stop, parts["bar"])
+    going = gr.State(None)  # what stops the work
+    outputs = [*(parts[name] for name in ("bar", "said", "start", "stop")), inputs[0], going]
+    parts["start"].click(work, inputs, outputs, **QUIET)
+    # The end of the child ends the bar, too: two events that write it would race each other.
+    parts["stop"].click(lambda stop: stop and stop.set(), going, None, **QUIET)
 
 
 def _shown(told: Iterator[Told], job: Job, lang: str) -> Iterator[list[Update]]:
-    """Updates of bar, words, start, stop and the chosen set while a child works."""
+    """Updates of bar, words, start, stop, the chosen set and what stops it while a child works."""
     hidden = gr.update(visible=False)
     free = [gr.update(interactive=True), hidden]
-    busy = [gr.update(interactive=False), gr.update(visible=True), gr.skip()]
+    busy = [gr.update(interactive=False), gr.update(visible=True), gr.skip(), job.stop]
     yield [_bar(job.name, 0, 0, lang), "", *busy]
     try:
         for each in told:
             if isinstance(each, tuple):
-                yield [_bar(job.name, *each, lang), *[gr.skip()] * 4]
+                yield [_bar(job.name, *each, lang), *[gr.skip()] * 5]
             else:
                 names = dataset_preview.names(job.dataset_dir)
                 made = gr.update(choices=names, value=each[0]["name"])
-                yield [hidden, cleaning.report(each, lang), *free, made]
+                yield [hidden, cleaning.report(each, lang), *free, made, None]
+    except Stopped:
+        yield [hidden, row_html.note(t("clean.stopped", lang)), *free, gr.skip(), None]
     except TuneboardError as error:
         said = "".join(row_html.note(problem.text(lang)) for problem in error.problems)
-        yield [hidden, said, *free, gr.skip()]
+        yield [hidden, said, *free, gr.skip(), None]
 
 
 def _bar(name: str, done: int, total: int, lang: str) -> Update:

@@ -1,6 +1,7 @@
 """The registered sets: a table, the chosen one, a check of every row, its rows, its removal."""
 
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,8 @@ from app.services.data import datasets, mapping, row_html, set_list
 from app.tabs.data import data_view, dataset_preview
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
-from app.tabs.shared.wiring import QUIET, hide_late
+from app.tabs.shared.wiring import QUIET
+from backend.contract.base.child_process import Stopped
 from backend.contract.base.problems import TuneboardError
 from backend.contract.registry import registry
 
@@ -182,36 +184,35 @@ def _wire_chosen(context: Context, form: Form, parts: Parts) -> None:
 
 
 def _wire_check(context: Context, form: Form, parts: Parts) -> None:
-    outputs = [parts[name] for name in ("bar", "said", "found", "check", "stop")]
+    going = gr.State(None)  # what stops the check
+    outputs = [*(parts[name] for name in ("bar", "said", "found", "check", "stop")), going]
 
     def check(name: str | None, place: str, stage: str, lang: str) -> Iterator[list[Any]]:
         hidden = gr.update(visible=False)
         if not name:
-            yield [hidden, row_html.note(t("sets.choose", lang)), hidden, gr.skip(), gr.skip()]
+            yield [hidden, row_html.note(t("sets.choose", lang)), hidden, *[gr.skip()] * 3]
             return
-        busy = [hidden, gr.update(interactive=False), gr.update(visible=True)]
-        free = [gr.update(interactive=True), hidden]
+        stop = Event()
+        busy = [hidden, gr.update(interactive=False), gr.update(visible=True), stop]
+        free = [gr.update(interactive=True), hidden, None]
         yield [_bar(name, 0.0, lang), "", *busy]
         try:
-            for told in datasets.checking(name, place, stage):
+            for told in datasets.checking(name, place, stage, stop):
                 if isinstance(told, float):
-                    yield [_bar(name, told, lang), gr.skip(), *[gr.skip()] * 3]
+                    yield [_bar(name, told, lang), *[gr.skip()] * 5]
                 else:
                     rows = set_list.findings(told, lang)
                     table = gr.update(value=rows, headers=_found_headers(lang), visible=bool(rows))
                     yield [hidden, set_list.report(told, lang), table, *free]
+        except Stopped:
+            yield [hidden, "", hidden, *free]
         except TuneboardError as error:
             yield [hidden, _noted(error, lang), hidden, *free]
 
     widgets = [form.widgets[name] for name in ("dataset", "dataset_dir", "stage")]
-    checking = parts["check"].click(check, [*widgets, context.lang], outputs, **QUIET)
-
-    def stopped() -> list[Any]:
-        hidden = gr.update(visible=False)
-        return [hidden, "", hidden, gr.update(interactive=True), hidden]
-
-    stop = parts["stop"].click(stopped, None, outputs, cancels=[checking], **QUIET)
-    hide_late(stop, parts["bar"])
+    parts["check"].click(check, [*widgets, context.lang], outputs, **QUIET)
+    # The end of the child ends the bar, too: two events that write it would race each other.
+    parts["stop"].click(lambda stop: stop and stop.set(), going, None, **QUIET)
 
 
 def _wire_removal(context: Context, form: Form, parts: Parts) -> None:
