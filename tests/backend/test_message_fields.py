@@ -245,7 +245,7 @@ def test_a_request_s_thoughts_are_in_the_prompt(field: str, model: Path) -> None
         {"role": "tool", "content": "12:00", "tool_call_id": "c1"},
     ]
     request = parse(json.dumps({"messages": messages}).encode())
-    plain = [each.plain() for each in request.messages]
+    plain = [each.to_template() for each in request.messages]
     values, _ = arguments.parse({"model_name_or_path": str(model)}, "api")
     tokenizer = load.tokenizer(resolved(values))
     template = templates.load(resolved(values), tokenizer)

@@ -169,7 +169,7 @@ def answer(tokenizer: Any, template: str, turn: Any) -> str:
 
     prompt, whole = render(QUESTION, add_generation_prompt=True), render([*QUESTION, turn])
     if whole.startswith(prompt):
-        return Style.of(template).opened(prompt) + END.sub("", whole[len(prompt) :])
+        return Style.of(template).thought_opening(prompt) + END.sub("", whole[len(prompt) :])
     # deepseekv3 opens a thought that an answer in the conversation does not have
     header = prompt.removesuffix("<think>\n")
     assert whole.startswith(header)
@@ -258,7 +258,7 @@ def test_a_call_under_a_named_template_is_read_back(tokenizer: Any) -> None:
             whole = template.render([*QUESTION, turn], TOOLS)
             assert whole.startswith(prompt), (name, case)
             text = whole[len(prompt) :].rstrip("\n").removesuffix("<|im_end|>")
-            thought, said, calls_read = read(style, [style.opened(prompt) + text])
+            thought, said, calls_read = read(style, [style.thought_opening(prompt) + text])
             assert (thought, said.strip(), calls_read) == ("", content, calls), (name, case, text)
             count += 1
     assert count > 500
