@@ -22,7 +22,7 @@ from backend.running import plots
 from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.training import arguments, checkpoints, resuming, scoring
-from backend.training.callback import memory, own_figures
+from backend.training.callback import memory, stage_metrics
 
 STAGES = {
     "pt": "pretrain.PretrainTrainer",
@@ -60,7 +60,7 @@ def run(values: Arguments, folder: Path) -> None:
     prepared = prepare.prepare_training(resolved, tokenizer, template, report)
     assert prepared.train is not None
     size = arguments.epoch_size(values, prepared.sizes()[0])
-    place = resuming.place(checkpoint, values, size, prepared.key, report)
+    place = resuming.resume_position(checkpoint, values, size, prepared.key, report)
     total = place.total if place else 0
     made = stage.training_arguments
     args = arguments.build(values, folder, prepared.sizes(), report, total, made)
@@ -89,7 +89,7 @@ def run(values: Arguments, folder: Path) -> None:
     trainer.run(checkpoint)
     save(trainer, folder)
     trainer.accelerator.wait_for_everyone()  # the first process to leave ends the others
-    if trainer.told.stopped:
+    if trainer.report_callback.stopped:
         raise Stopped
     if values.push_to_hub and report.writes:
         _push(values, folder, report)
@@ -111,11 +111,11 @@ def stage_trainer(stage: str) -> Any:
 def save(trainer: Any, folder: Path) -> None:
     """The final model in the folder's root, with figures, picture and model card."""
     trainer.report.phase("saving")
-    weights = trainer.joined_weights()
+    weights = trainer.gather_weights()
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    with checkpoints.room(folder, checkpoints.estimate(model, only_model=True)):
+    with checkpoints.guard_room(folder, checkpoints.estimate(model, only_model=True)):
         adapters.save(model, folder, trainer.values, folder, weights)
         trainer.side_files.write(folder, whole=not hasattr(model, "peft_config"))
         trainer.extra_files(folder)
@@ -143,7 +143,7 @@ def _push(values: Arguments, folder: Path, report: Report) -> None:
 
 def figures(trainer: Any) -> dict[str, float]:
     """What all_results.json says: losses, time in seconds, tokens, sizes."""
-    state, seconds = trainer.state, trainer.told.seconds()
+    state, seconds = trainer.state, trainer.report_callback.seconds()
     learned, total = adapters.parameter_counts(trainer.model)
     results: dict[str, float] = {
         "steps": state.global_step,
@@ -166,7 +166,7 @@ def figures(trainer: Any) -> dict[str, float]:
         if trainer.values.stage in PREDICTING:
             results["perplexity"] = math.exp(min(kept[-1]["eval_loss"], 700.0))
     logged = [row for row in state.log_history if "loss" in row]
-    results |= own_figures({**(logged or [{}])[-1], **(kept or [{}])[-1]})
+    results |= stage_metrics({**(logged or [{}])[-1], **(kept or [{}])[-1]})
     for name in ("train_loss", "eval_loss", "perplexity"):
         if name in results and not math.isfinite(results[name]):
             trainer.report.notice(

@@ -12,7 +12,7 @@ from backend.contract.models.model_folder import local
 from backend.contract.registry.dataset_info import Entry
 from backend.data import hub_files
 from backend.data.hub_files import HubFiles, name_as_registered, unreachable
-from backend.running.deadline import answered, retried
+from backend.running.deadline import answers_in_time, retry
 from backend.running.failures import is_disk_full
 
 DEADLINE = 12.0  # seconds until a hub must have answered
@@ -104,8 +104,8 @@ def _is_on_huggingface(name: str) -> bool:
     from huggingface_hub.errors import HFValidationError, HTTPError, RepositoryNotFoundError
 
     try:
-        return answered(
-            lambda: retried(lambda: HfApi().dataset_info(name, timeout=DEADLINE)), DEADLINE
+        return answers_in_time(
+            lambda: retry(lambda: HfApi().dataset_info(name, timeout=DEADLINE)), DEADLINE
         )
     except (RepositoryNotFoundError, HFValidationError):
         raise _not_found(name) from None
@@ -124,7 +124,7 @@ def _is_on_modelscope(name: str) -> bool:
         raise DataError(problem) from None
     ask = partial(_call_modelscope, name, lambda: download(name, allow_patterns=SMALL))
     try:
-        return answered(ask, DEADLINE)
+        return answers_in_time(ask, DEADLINE)
     except OSError as error:
         logger.warning("%s: %s", name, error)
         return False

@@ -26,7 +26,7 @@ from backend.contract.base.files import dump, read_json, write_atomic
 from backend.contract.base.home import saves
 from backend.contract.base.problems import DataError, Params, Problem
 from backend.contract.registry.dataset_info import SUFFIXES, Entry, kind
-from backend.running.deadline import retried
+from backend.running.deadline import retry
 from backend.running.failures import is_disk_full
 
 AT_ONCE = 8  # files that are fetched at the same time
@@ -129,7 +129,7 @@ def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
     if place != entry.hub_id:
         boundary.add(Path(place))
     selection = {"name": entry.subset, "data_dir": entry.folder}
-    builder = retried(lambda: datasets.load_dataset_builder(place, **selection))
+    builder = retry(lambda: datasets.load_dataset_builder(place, **selection))
     _refuse_unread(builder.config, entry)
     listed = {str(split): list(names) for split, names in builder.config.data_files.items()}
     files = _build_files(listed, entry, cache_dir, None if place == entry.hub_id else Path(place))
@@ -197,7 +197,7 @@ def _shard_on_hub(name: str, entry: Entry, cache_dir: str | None) -> Shard:
         repo, path, revision = known["repo"], known["path"], known["revision"]
         place = {"repo_type": "dataset", "revision": revision, "cache_dir": cache_dir}
         try:
-            file = Path(retried(lambda: hf_hub_download(repo, path, **place)))
+            file = Path(retry(lambda: hf_hub_download(repo, path, **place)))
         except (OSError, HTTPError) as error:
             if is_disk_full(error):
                 raise

@@ -23,7 +23,7 @@ from backend.running.failures import Stopped
 from backend.running.report import Report, finite
 from backend.training.batches import Collator
 from backend.training.preference import PairCollator, answer_ends
-from backend.training.token_loss import learned_logits
+from backend.training.token_loss import logits_at_labels
 
 PREDICTIONS = "generated_predictions.jsonl"
 EVAL_RESULTS = "eval_results.json"
@@ -76,7 +76,7 @@ def _loss(model: Any, rows: Any, pad_id: int, values: Arguments, report: Report)
     total, count = 0.0, 0
     for inputs in _inputs(model, rows, Collator(pad_id), values, report):
         with torch.inference_mode():
-            logits, targets = learned_logits(model, inputs)
+            logits, targets = logits_at_labels(model, inputs)
             total += functional.cross_entropy(logits.float(), targets, reduction="sum").item()
         count += targets.numel()
     loss = total / max(count, 1)

@@ -7,7 +7,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 
 from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.runs import run_folder
-from backend.running.deadline import answered
+from backend.running.deadline import answers_in_time
 
 FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "Modelfile", "*.png", "*.md"]
 # Files of a run that hold paths of this machine, and everything in subfolders.
@@ -48,7 +48,7 @@ def push(
 
     reason = ""
     try:
-        if answered(create):
+        if answers_in_time(create):
             HfApi().upload_folder(
                 repo_id=created[0],
                 folder_path=folder,

@@ -20,7 +20,7 @@ from backend.contract.base import boundary
 from backend.contract.base.problems import ModelError, Problem
 from backend.contract.models.model_folder import local
 from backend.contract.runs.run_names import looked_in
-from backend.running.deadline import answered, retried
+from backend.running.deadline import answers_in_time, retry
 
 DEADLINE = 12.0  # seconds until the hub must have answered once
 CONFIGS = ["config.json", "adapter_config.json"]
@@ -48,12 +48,12 @@ def _huggingface(name: str, values: Arguments, field: str) -> Path:
     code = ["*.py"] if values.trust_remote_code else []
     try:
         # The small files first; where the hub does not answer, an earlier download is used.
-        stalled = not answered(
-            lambda: retried(lambda: snapshot_download(name, allow_patterns=CONFIGS, **place)),
+        stalled = not answers_in_time(
+            lambda: retry(lambda: snapshot_download(name, allow_patterns=CONFIGS, **place)),
             DEADLINE,
         )
         rest = {**place, "allow_patterns": FILES + code, "local_files_only": stalled}
-        return Path(retried(lambda: snapshot_download(name, **rest)))
+        return Path(retry(lambda: snapshot_download(name, **rest)))
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         code_name = "hub_gated" if isinstance(error, GatedRepoError) else "hub_not_found"
         raise _error(code_name, name, field) from error

@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 
 
-def retried(ask: Callable[[], Answer]) -> Answer:
+def retry(ask: Callable[[], Answer]) -> Answer:
     """What `ask` returns, which is asked again where the connection breaks while a hub answers.
 
     huggingface_hub 2.4 itself does so where it cannot connect or the answer takes too long. A file
@@ -35,7 +35,7 @@ def retried(ask: Callable[[], Answer]) -> Answer:
     return ask()
 
 
-def answered(ask: Callable[[], object], seconds: float = SECONDS) -> bool:
+def answers_in_time(ask: Callable[[], object], seconds: float = SECONDS) -> bool:
     """Whether `ask` came back within `seconds`; what it raises is raised here.
 
     It runs in a daemon thread, which is left to itself where it stalls: time-outs of a client do

@@ -22,7 +22,7 @@ def draw_loss(rows: Sequence[Row], path: Path) -> None:
     if trained:
         steps, losses = zip(*trained, strict=True)
         axes.plot(steps, losses, color="#4c78a8", alpha=0.35, marker=_dots(steps), label="loss")
-        axes.plot(steps, smoothed(losses), color="#4c78a8", label="loss, smoothed")
+        axes.plot(steps, smooth(losses), color="#4c78a8", label="loss, smoothed")
     if evaluated:
         steps, losses = zip(*evaluated, strict=True)
         axes.plot(steps, losses, color="#e45756", marker="o", label="evaluation loss")
@@ -36,7 +36,7 @@ def draw_loss(rows: Sequence[Row], path: Path) -> None:
     pyplot.close(figure)
 
 
-def smoothed(values: Sequence[float]) -> list[float]:
+def smooth(values: Sequence[float]) -> list[float]:
     """Exponential moving average, corrected for its start."""
     result: list[float] = []
     mean, weight = 0.0, 0.0

@@ -34,7 +34,7 @@ class DpoTrainer(RowMeanTrainer):
 
     def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> Tensor:
         """One loss for each pair, [pairs]; notes the metrics of these pairs."""
-        learned = preference.learned_tokens(inputs["labels"])
+        learned = preference.label_mask(inputs["labels"])
         counts = learned.sum(1)
         start = self._reference_logps(inputs)
         logps = preference.token_logps(model, inputs)

@@ -102,7 +102,7 @@ class GrpoTrainer(RolloutTrainer):
     def score_answers(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
         """Weighted rewards, [n], on the device, with the figures of each function."""
         texts = (
-            [reward_functions.question(row["messages"]) for row in rows],
+            [reward_functions.last_question(row["messages"]) for row in rows],
             [self.text(ids) for ids in answers],
             [row["reference"] or "" for row in rows],
         )
@@ -136,7 +136,7 @@ class GrpoTrainer(RolloutTrainer):
         learned = inputs["weights"] > 0
         old = inputs.get("old", new.detach())
         epsilon = self.values.epsilon
-        tokens = grpo_math.clipped(new, old, inputs["advantages"], epsilon)
+        tokens = grpo_math.policy_loss(new, old, inputs["advantages"], epsilon)
         if self.reference is not None:
             distance = grpo_math.kl(new, inputs["reference"])
             self.note("kl", distance[learned])

@@ -75,7 +75,7 @@ class KtoTrainer(RowMeanTrainer):
         self._note(rewards, logps, desirable, point)
         weight = self.values.pref_ftx
         if weight:
-            learning = -logps / preference.learned_tokens(inputs["labels"]).sum(1)
+            learning = -logps / preference.label_mask(inputs["labels"]).sum(1)
             self.note("sft_loss", learning, desirable)
             losses = losses + weight * learning * desirable
         return losses

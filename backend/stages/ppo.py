@@ -81,7 +81,7 @@ class PpoTrainer(RolloutTrainer):
         prompts = [row["input_ids"] for row in rows]
         answers = self.answer(prompts)
         with evaluation_mode(self.model), self.compute_loss_context_manager():
-            read = rollouts.read(self.model, prompts, answers, self.temperature)
+            read = rollouts.forward(self.model, prompts, answers, self.temperature)
             with self.reference.model() as start:
                 before = rollouts.logprobs(start, prompts, answers, self.temperature)
         return {
@@ -141,7 +141,7 @@ class PpoTrainer(RolloutTrainer):
         self, model: Any, inputs: Batch, return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
         """A batch's part (scalar) of the mean over the tokens of its step."""
-        read = rollouts.read(model, inputs["prompts"], inputs["answers"], self.temperature)
+        read = rollouts.forward(model, inputs["prompts"], inputs["answers"], self.temperature)
         old, advantages, mask = inputs["old"], inputs["advantages"], inputs["weights"] > 0
         clip, value_clip = self.values.ppo_clip, self.values.ppo_value_clip
         policy = ppo_math.policy_loss(read.logprobs, old, advantages, clip)

@@ -6,7 +6,7 @@ import torch
 
 from backend.model.reference import Reference
 from backend.training import losses
-from backend.training.token_loss import TokenLossTrainer, learned_logits
+from backend.training.token_loss import TokenLossTrainer, logits_at_labels
 
 
 class SftTrainer(TokenLossTrainer):
@@ -27,5 +27,5 @@ class SftTrainer(TokenLossTrainer):
         if self.reference is None:
             return token_losses
         with self.reference.model() as before:
-            expected, _ = learned_logits(before, inputs)
+            expected, _ = logits_at_labels(before, inputs)
         return token_losses + self.anchor * losses.kl(expected, logits)

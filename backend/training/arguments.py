@@ -38,7 +38,7 @@ def build(
     sizes: tuple[int, int],
     report: Report,
     total: int = 0,
-    make: Make = lambda _, given: TrainingArguments(**given),
+    make: Make = lambda _, options: TrainingArguments(**options),
 ) -> TrainingArguments:
     """The arguments of a run over `sizes` = rows to train on, rows to evaluate on.
 
@@ -46,19 +46,19 @@ def build(
     gives the stage's kind of arguments. What had to be changed (precision, workers, intervals) is
     said as a notice.
     """
-    given: dict[str, Any] = {"data_seed": values.seed or 0}
-    given |= {
+    options: dict[str, Any] = {"data_seed": values.seed or 0}
+    options |= {
         FIELDS[name].to: value
         for name, value in values.as_mapping().items()
         if name in FIELDS and FIELDS[name].to in KNOWN and value is not None
     }
     total = total or total_steps(values, sizes[0])
-    given |= optimizers.arguments(values)
-    given |= _schedule(values, total, report)
-    given |= _precision(values, report)
-    given |= _intervals(values, total, sizes[1] > 0, report)
-    given |= deepspeed.arguments(values, folder, writes=report.writes)
-    given |= {
+    options |= optimizers.arguments(values)
+    options |= _schedule(values, total, report)
+    options |= _precision(values, report)
+    options |= _intervals(values, total, sizes[1] > 0, report)
+    options |= deepspeed.arguments(values, folder, writes=report.writes)
+    options |= {
         "output_dir": str(folder),
         "run_name": values.run_name or folder.name,
         "seed": values.seed or 0,
@@ -79,30 +79,30 @@ def build(
         "save_total_limit": None,  # old checkpoints go only after the new one is known to be whole
     }
     if values.streaming:  # each process takes its share of the rows, without sending them
-        given["accelerator_config"] = {"dispatch_batches": False}
+        options["accelerator_config"] = {"dispatch_batches": False}
     for notice in adapters.notices(values):
         report.notice(notice)
     if values.use_reentrant_gc:  # DDP would see each parameter twice
-        given["ddp_find_unused_parameters"] = False
-    _leave_out(given, report)
-    args = make(values, given)
+        options["ddp_find_unused_parameters"] = False
+    _drop_unusable(options, report)
+    args = make(values, options)
     if args.n_gpu > 1:
         report.notice(Problem(code="one_gpu_used", params={"gpus": args.n_gpu}, notice=True))
         args._n_gpu = 1  # DataParallel is slower than one GPU and breaks gradient accumulation
     return args
 
 
-def _leave_out(given: dict[str, Any], report: Report) -> None:
+def _drop_unusable(options: dict[str, Any], report: Report) -> None:
     """Take out, with a notice, what this machine or the other arguments leave no use for; torch and
     transformers would end the run."""
     unfit = {
         "tf32": "" if is_torch_tf32_available() else "tf32_not_here",
         "ddp_backend": "" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "one_process",
-        **dict.fromkeys(OF_LOADERS, "" if given["dataloader_num_workers"] else "no_loaders"),
+        **dict.fromkeys(OF_LOADERS, "" if options["dataloader_num_workers"] else "no_loaders"),
     }
     for name, code in unfit.items():
-        if code and given.get(name):
-            del given[name]
+        if code and options.get(name):
+            del options[name]
             report.notice(Problem(code=code, field=name, notice=True))
 
 
@@ -124,7 +124,7 @@ def total_steps(values: Arguments, rows: int) -> int:
     """How many optimizer steps a run takes that begins at the first of its rows."""
     if values.max_steps:
         return values.max_steps
-    cut = cut_of(values, world())
+    cut = cut_of(values, world_size())
     batches = math.ceil(epoch_size(values, rows) / cut.batch)
     updates = max(1, math.ceil(batches / cut.accumulation))
     return max(1, math.ceil(values.num_train_epochs * updates))
@@ -140,12 +140,12 @@ def epoch_size(values: Arguments, rows: int) -> int:
         buffer, passes = values.ppo_buffer_size, values.ppo_epochs
     if buffer * passes == 1 and stage not in IN_GENERATIONS:
         return rows
-    cut = cut_of(values, world())
+    cut = cut_of(values, world_size())
     stretch = cut.batch * cut.accumulation * buffer
     return math.ceil(rows / stretch) * stretch * passes
 
 
-def world() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
@@ -158,10 +158,10 @@ def _precision(values: Arguments, report: Report) -> dict[str, Any]:
 
 
 def _schedule(values: Arguments, total: int, report: Report) -> dict[str, Any]:
-    given, notices = schedules.arguments(values, total)
+    options, notices = schedules.arguments(values, total)
     for notice in notices:
         report.notice(notice)
-    return given
+    return options
 
 
 def _warmup(values: Arguments, total: int) -> int:
@@ -201,23 +201,25 @@ def _intervals(values: Arguments, total: int, evaluates: bool, report: Report) -
             )
         logging_steps = min(logging_steps, lower)
     saving, save_steps = values.save_strategy, values.save_steps
-    given: dict[str, Any] = {"logging_steps": logging_steps}
+    options: dict[str, Any] = {"logging_steps": logging_steps}
     strategy = (values.eval_strategy or "steps") if evaluates else "no"
     if strategy == "no":
-        kept = {"save_strategy": saving, "save_steps": save_steps, "eval_on_start": False}
-        return {**given, "eval_strategy": "no", **kept}
+        saving_options = {"save_strategy": saving, "save_steps": save_steps, "eval_on_start": False}
+        return {**options, "eval_strategy": "no", **saving_options}
     eval_steps = values.eval_steps or save_steps
-    given |= {"eval_strategy": strategy, "eval_steps": eval_steps}
+    options |= {"eval_strategy": strategy, "eval_steps": eval_steps}
     best = values.load_best_model_at_end
     if best and (saving != strategy or (strategy == "steps" and save_steps % eval_steps)):
         saving, save_steps = strategy, eval_steps
-        shown: dict[str, int | str] = {"steps": eval_steps, "strategy": strategy}
-        report.notice(Problem(code="saving_aligned", field="save_steps", params=shown, notice=True))
+        aligned: dict[str, int | str] = {"steps": eval_steps, "strategy": strategy}
+        report.notice(
+            Problem(code="saving_aligned", field="save_steps", params=aligned, notice=True)
+        )
     by_evaluation = values.lr_scheduler_type in schedules.BY_EVALUATION
     if best or by_evaluation or values.early_stopping_steps:
-        given |= schedules.best_model_arguments(values)
+        options |= schedules.best_model_arguments(values)
     return {
-        **given,
+        **options,
         "save_strategy": saving,
         "save_steps": save_steps,
         "load_best_model_at_end": best,
@@ -226,7 +228,7 @@ def _intervals(values: Arguments, total: int, evaluates: bool, report: Report) -
 
 def assert_group(args: TrainingArguments) -> None:
     """Stop where several processes were started but would each train alone (a known trap)."""
-    count = world()
+    count = world_size()
     assert args.world_size == count, f"{count} processes were started, {args.world_size} are joined"
     logger.info(
         "device %s, %d process(es), %s, torch %s",

@@ -26,11 +26,11 @@ def post(address: str, body: dict[str, Any], key: str = "") -> httpx.Response:
                 json=body,
                 headers=headers,
                 timeout=TIMEOUT,
-                trust_env=not _is_here(address),
+                trust_env=not _is_local(address),
             )
             return reply.raise_for_status()
         except httpx.HTTPError as error:
-            if wait is None or not _may_pass(error):
+            if wait is None or not _is_transient(error):
                 raise
             time.sleep(wait)
     raise AssertionError
@@ -46,13 +46,13 @@ def reason(error: httpx.HTTPError) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:SHOWN]}"
 
 
-def _may_pass(error: httpx.HTTPError) -> bool:
+def _is_transient(error: httpx.HTTPError) -> bool:
     """Whether trying again may help: the server is busy or not there, but did not refuse."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code >= 500 or error.response.status_code == 429
     return isinstance(error, httpx.TransportError)
 
 
-def _is_here(address: str) -> bool:
+def _is_local(address: str) -> bool:
     """Whether a server runs on this machine: a proxy has no part in that."""
     return is_loopback(httpx.URL(address).host)

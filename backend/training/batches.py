@@ -29,14 +29,14 @@ class Collator:
         lengths = [len(row["input_ids"]) for row in rows]
         longest = max(lengths)
         batch: Batch = {
-            "input_ids": _padded([row["input_ids"] for row in rows], longest, self.pad_id),
-            "labels": _padded([_labels(row) for row in rows], longest, IGNORED),
+            "input_ids": _pad([row["input_ids"] for row in rows], longest, self.pad_id),
+            "labels": _pad([_labels(row) for row in rows], longest, IGNORED),
             "tokens": sum(lengths),
         }
         if "position_ids" in rows[0]:
-            batch["position_ids"] = _padded([row["position_ids"] for row in rows], longest, 0)
+            batch["position_ids"] = _pad([row["position_ids"] for row in rows], longest, 0)
         else:
-            batch["attention_mask"] = _padded([[1] * length for length in lengths], longest, 0)
+            batch["attention_mask"] = _pad([[1] * length for length in lengths], longest, 0)
         return batch
 
 
@@ -115,5 +115,5 @@ def _labels(row: dict[str, Any]) -> list[int]:
     return [label if position else IGNORED for label, position in pairs]
 
 
-def _padded(rows: list[list[int]], longest: int, filler: int) -> torch.Tensor:
+def _pad(rows: list[list[int]], longest: int, filler: int) -> torch.Tensor:
     return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])

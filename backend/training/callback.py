@@ -48,17 +48,17 @@ class ReportCallback(TrainerCallback):
         self._start = time.monotonic()
         self.report.phase("training")
         self.report.progress(state.global_step, state.max_steps, epoch=state.epoch or 0.0)
-        if agreed(self.report.stop_requested(), args):
+        if broadcast_decision(self.report.stop_requested(), args):
             self.stopped = control.should_training_stop = True
 
-    def on_prediction_step(self, args: TrainingArguments, *_given: Any, **_named: Any) -> None:
+    def on_prediction_step(self, args: TrainingArguments, *_args: Any, **_kwargs: Any) -> None:
         """A stop lets an evaluation finish only if it is short: the supervisor waits no longer."""
         self.report.beat()
         if self.report.stop_requested():
             self._asked = self._asked or time.monotonic()
         asked = self._asked
         late = asked is not None and time.monotonic() - asked >= EVALUATION_GRACE
-        if agreed(late, args):
+        if broadcast_decision(late, args):
             raise Stopped
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
@@ -80,7 +80,7 @@ class ReportCallback(TrainerCallback):
         self.report.progress(state.global_step, state.max_steps, epoch=state.epoch)
         if state.global_step >= state.max_steps:
             control.should_log = True
-        elif agreed(self.report.stop_requested(), args):
+        elif broadcast_decision(self.report.stop_requested(), args):
             self.stop(control)
 
     def on_log(
@@ -95,19 +95,19 @@ class ReportCallback(TrainerCallback):
         del args, control
         logs = logs or {}
         if "loss" in logs:
-            self._train_row(state, logs)
+            self._write_training_metrics(state, logs)
         elif "eval_loss" in logs:
             row = Row(
                 step=state.global_step,
                 epoch=state.epoch,
                 eval_loss=finite(logs["eval_loss"]),
                 time=self.seconds(),
-                more=own_figures(logs),
+                more=stage_metrics(logs),
             )
             self.report.metrics(row)
             logger.info("step %d: eval_loss %.4f", state.global_step, logs["eval_loss"])
 
-    def _train_row(self, state: TrainerState, logs: dict[str, float]) -> None:
+    def _write_training_metrics(self, state: TrainerState, logs: dict[str, float]) -> None:
         seen = state.num_input_tokens_seen
         # Steps on answers that were learned from before count none: their time is the next row's.
         pace = (seen - self.tokens) / self.busy if self.busy > 0 and seen > self.tokens else None
@@ -121,7 +121,7 @@ class ReportCallback(TrainerCallback):
             tokens_per_second=pace,
             memory=memory(),
             time=self.seconds(),
-            more=own_figures(logs),
+            more=stage_metrics(logs),
         )
         self.report.metrics(row)
         self.report.progress(
@@ -147,17 +147,17 @@ class ReportCallback(TrainerCallback):
         control.should_training_stop = control.should_save = True
 
 
-def agreed(mine: bool, args: TrainingArguments) -> bool:
+def broadcast_decision(decision: bool, args: TrainingArguments) -> bool:
     """What the first process of a group says, in all of them: else one would stop alone, and the
     others wait for it for ever."""
     if args.world_size == 1:
-        return mine
-    answer = torch.tensor([int(mine)], device=args.device)
-    torch.distributed.broadcast(answer, src=0)
-    return bool(answer.item())
+        return decision
+    flag = torch.tensor([int(decision)], device=args.device)
+    torch.distributed.broadcast(flag, src=0)
+    return bool(flag.item())
 
 
-def own_figures(logs: dict[str, float]) -> dict[str, float]:
+def stage_metrics(logs: dict[str, float]) -> dict[str, float]:
     """What a stage reported of its own: no column of a row has it, and no name of the Trainer's."""
     return {
         name: value

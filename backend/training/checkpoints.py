@@ -25,12 +25,12 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def room(folder: Path, needed: int, torn: Path | None = None) -> Iterator[None]:
+def guard_room(folder: Path, needed: int, torn: Path | None = None) -> Iterator[None]:
     """Around a save: refuse it where the disk has no room for `needed` bytes.
 
     Raises DiskFullError with the numbers, before or when a write fails, after removing `torn`.
     """
-    require(folder, needed)
+    require_room(folder, needed)
     try:
         yield
     except Exception as error:
@@ -38,13 +38,13 @@ def room(folder: Path, needed: int, torn: Path | None = None) -> Iterator[None]:
             raise
         if torn is not None:
             shutil.rmtree(torn, ignore_errors=True)
-        raise _full(folder, needed) from error
+        raise _disk_full_error(folder, needed) from error
 
 
-def require(folder: Path, needed: int) -> None:
+def require_room(folder: Path, needed: int) -> None:
     """Raise DiskFullError unless the disk of `folder` has room for `needed` bytes and a margin."""
     if shutil.disk_usage(folder).free < needed * MARGIN:
-        raise _full(folder, needed)
+        raise _disk_full_error(folder, needed)
 
 
 def estimate(model: Any, *, only_model: bool) -> int:
@@ -76,49 +76,49 @@ def rotate(folder: Path, keep: int | None, best: str | None) -> None:
     """Remove the oldest checkpoints beyond `keep`; the best one stays in any case."""
     if not keep:
         return
-    found = run_folder.checkpoints(folder)
-    kept = {each.path.name for each in found[-keep:]} | ({Path(best).name} if best else set())
-    for each in found:
-        if each.path.name not in kept:
+    saved = run_folder.checkpoints(folder)
+    kept_names = {each.path.name for each in saved[-keep:]} | ({Path(best).name} if best else set())
+    for each in saved:
+        if each.path.name not in kept_names:
             (each.path / run_folder.MANIFEST).unlink(missing_ok=True)  # not offered from here on
             shutil.rmtree(each.path, ignore_errors=True)
 
 
-def choose(folder: Path, given: Value, report: Report) -> Path | None:
+def choose(folder: Path, requested: Value, report: Report) -> Path | None:
     """The checkpoint to resume from: the given path, or for "true" and "auto" the newest whole one.
 
     A damaged one is passed over with a notice; a run's folder stands for its newest. Raises
     UsageError or RunFolderError where the given one is not there, damaged, or holds no optimizer
     state.
     """
-    wanted = str(given or "").strip()
-    if not wanted or wanted.lower() == "false":
+    choice = str(requested or "").strip()
+    if not choice or choice.lower() == "false":
         return None
-    if wanted.lower() in {"true", "auto"}:
-        return _newest(folder, report)
-    path = local(wanted)
+    if choice.lower() in {"true", "auto"}:
+        return _newest_whole(folder, report)
+    path = local(choice)
     if not path.is_dir():
-        raise _refused("checkpoint_missing", looked_in(wanted))
+        raise _usage_error("checkpoint_missing", looked_in(choice))
     if (path / run_folder.RUN).is_file():
-        return _newest(path, report)
+        return _newest_whole(path, report)
     if (path / run_folder.MANIFEST).exists():
         run_folder.verify(path)
-    if not _complete(path):
-        raise _refused("checkpoint_not_resumable", str(path))
+    if not _is_resumable(path):
+        raise _usage_error("checkpoint_not_resumable", str(path))
     if path.parent.resolve() == folder.resolve():
-        _tell(passed_over(path), path, report)
+        _report_passed_over(passed_over(path), path, report)
     return path
 
 
-def _newest(folder: Path, report: Report) -> Path:
-    found, problems = newest_whole(folder, _complete)
-    _tell(problems, found.path if found else None, report)
-    if found is None:
-        raise _refused("no_checkpoint", str(folder))
-    return found.path
+def _newest_whole(folder: Path, report: Report) -> Path:
+    newest, problems = newest_whole(folder, _is_resumable)
+    _report_passed_over(problems, newest.path if newest else None, report)
+    if newest is None:
+        raise _usage_error("no_checkpoint", str(folder))
+    return newest.path
 
 
-def _tell(problems: list[Problem], taken: Path | None, report: Report) -> None:
+def _report_passed_over(problems: list[Problem], taken: Path | None, report: Report) -> None:
     """Say which newer checkpoints are damaged, and from where the run goes on instead."""
     for problem in problems:
         report.notice(dataclasses.replace(problem, notice=True))
@@ -132,16 +132,16 @@ def step_of(checkpoint: Path) -> int:
     return int(json.loads((checkpoint / TRAINER_STATE).read_bytes())["global_step"])
 
 
-def _complete(path: Path) -> bool:
+def _is_resumable(path: Path) -> bool:
     return (path / TRAINER_STATE).is_file() and resumable(path)
 
 
-def _refused(code: str, path: str) -> UsageError:
+def _usage_error(code: str, path: str) -> UsageError:
     params = {"path": path}
     return UsageError(Problem(code=code, field="resume_from_checkpoint", params=params))
 
 
-def _full(folder: Path, needed: int) -> DiskFullError:
+def _disk_full_error(folder: Path, needed: int) -> DiskFullError:
     free = shutil.disk_usage(folder).free
     params = {"path": str(folder), "needed": megabytes(needed * MARGIN), "free": megabytes(free)}
     return DiskFullError(Problem(code="disk_full", field="output_dir", params=params))

@@ -22,16 +22,16 @@ def arguments(values: Arguments, folder: Path, *, writes: bool) -> dict[str, Any
 
     `writes` is whether this process keeps a copy of the config in the run's folder.
     """
-    given = values.deepspeed or ""
-    if not given:
+    name = values.deepspeed or ""
+    if not name:
         return {}
-    config = _ours(given) if given in ZERO else _own(local(given))
+    config = _zero_config(name) if name in ZERO else _read_config(local(name))
     if writes:
         write_atomic(folder / NAME, json.dumps(config, indent=2))
     return {"deepspeed": config}
 
 
-def _own(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, Any]:
     """The config in a person's file."""
     with open(path, "rb", opener=boundary.open_file) as file:
         config: dict[str, Any] = json.load(file)
@@ -45,7 +45,7 @@ def join() -> None:
     deepspeed.init_distributed()
 
 
-def _ours(name: str) -> dict[str, Any]:
+def _zero_config(name: str) -> dict[str, Any]:
     stage = int(name[0])
     zero: dict[str, Any] = {
         "stage": stage,

@@ -51,7 +51,7 @@ def weights(mask: Tensor, loss: str, step: tuple[int, int], longest: int) -> Ten
     return mask / (answers * longest)
 
 
-def clipped(new: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+def policy_loss(new: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
     """The clipped objective (PPO, arXiv:1707.06347, eq. 7) of each token, to be minimised; [n, t].
 
     new, old   log-probabilities of the tokens now and when they were drawn, [n, t]

@@ -15,7 +15,7 @@ TOP = 20  # EAFT measures the entropy of the most likely tokens only
 TokenLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def chosen(values: Arguments) -> TokenLoss:
+def choose_loss(values: Arguments) -> TokenLoss:
     """The loss that the arguments ask for (ASFT's anchor is added where the reference is)."""
     if values.use_dft_loss or values.use_asft_loss:
         return dft

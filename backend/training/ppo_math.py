@@ -63,8 +63,8 @@ def whiten(
     numbers: Tensor, mask: Tensor, *, centre: bool = True, everywhere: Everywhere = alone
 ) -> Tensor:
     """The numbers divided by their standard deviation, and about 0 (`centre`) or their own mean."""
-    kept = numbers * mask
-    count, total = everywhere(torch.stack([mask.sum().to(kept), kept.sum()]))
+    masked = numbers * mask
+    count, total = everywhere(torch.stack([mask.sum().to(masked), masked.sum()]))
     mean = total / count.clamp(min=1)
     squares = everywhere((((numbers - mean) ** 2) * mask).sum())
     spread = (squares / (count - 1).clamp(min=1)).clamp(min=TINY).sqrt()
@@ -92,8 +92,8 @@ def value_loss(new: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor
     The larger one of the errors of the new value and of the new value kept within `clip` of the old
     one (the implementation of arXiv:1707.06347).
     """
-    kept = torch.clamp(new, old - clip, old + clip)
-    return 0.5 * torch.maximum((new - returns) ** 2, (kept - returns) ** 2)
+    bounded = torch.clamp(new, old - clip, old + clip)
+    return 0.5 * torch.maximum((new - returns) ** 2, (bounded - returns) ** 2)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.training.batches import IGNORED, Batch, Collator
-from backend.training.token_loss import learned_logits
+from backend.training.token_loss import logits_at_labels
 
 SIDES = ("chosen", "rejected")
 MODEL_INPUTS = ("input_ids", "attention_mask", "labels")
@@ -32,7 +32,7 @@ class PairCollator:
 
     def __call__(self, pairs: Sequence[Mapping[str, Any]]) -> Batch:
         """One batch of these pairs."""
-        both = [_renamed(pair, f"{side}_") for side in SIDES for pair in pairs]
+        both = [_select_columns(pair, f"{side}_") for side in SIDES for pair in pairs]
         return {**self.collate(both), "rows": len(pairs)}
 
 
@@ -49,14 +49,14 @@ class JudgedCollator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """One batch of these rows."""
         return {
-            **self.collate([_renamed(row, "") for row in rows]),
-            "kl": self.collate([_renamed(row, "kl_") for row in rows]),
+            **self.collate([_select_columns(row, "") for row in rows]),
+            "kl": self.collate([_select_columns(row, "kl_") for row in rows]),
             "desirable": torch.tensor([bool(row["desirable"]) for row in rows]),
             "rows": len(rows),
         }
 
 
-def _renamed(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def _select_columns(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {name: row[prefix + name] for name in ("input_ids", "labels")}
 
 
@@ -65,14 +65,14 @@ def token_logps(model: Any, inputs: Mapping[str, Any]) -> Tensor:
 
     Column t is about the token at position t + 1, as `learned_tokens` is.
     """
-    given = {name: inputs[name] for name in MODEL_INPUTS}
-    logits, targets = learned_logits(model, given)
-    found = -functional.cross_entropy(logits.float(), targets, reduction="none")
-    learned = learned_tokens(inputs["labels"])
-    return torch.zeros(learned.shape, device=found.device).masked_scatter(learned, found)
+    model_inputs = {name: inputs[name] for name in MODEL_INPUTS}
+    logits, targets = logits_at_labels(model, model_inputs)
+    logps = -functional.cross_entropy(logits.float(), targets, reduction="none")
+    learned = label_mask(inputs["labels"])
+    return torch.zeros(learned.shape, device=logps.device).masked_scatter(learned, logps)
 
 
-def learned_tokens(labels: Tensor) -> Tensor:
+def label_mask(labels: Tensor) -> Tensor:
     """Which tokens are learned, from the second position on: bool [rows, length - 1]."""
     return labels[:, 1:] != IGNORED
 

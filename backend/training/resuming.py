@@ -29,16 +29,16 @@ from backend.contract.runs.position import PROGRESS, Cut, Position
 from backend.contract.runs.resume_kinds import begins_again, packed
 from backend.data.streams import Stream
 from backend.running.report import Report
-from backend.training.arguments import world
+from backend.training.arguments import world_size
 from backend.training.batches import LengthGrouped
 from backend.training.callback import ReportCallback
 from backend.training.metrics import Figures
 
 # What follows from arguments in the groups of an optimizer; the rest is its state.
-GIVEN = ("initial_lr", "betas", "eps", "weight_decay")
+GROUP_OPTIONS = ("initial_lr", "betas", "eps", "weight_decay")
 
 
-def place(
+def resume_position(
     checkpoint: Path | None, values: Arguments, size: int, key: str, report: Report
 ) -> Position | None:
     """Where a run goes on in its data, and how many steps it takes in all; None where it begins, or
@@ -52,21 +52,21 @@ def place(
     then, before = resuming.arguments_then(checkpoint, values), Position.of(checkpoint)
     names = resuming.changed(then, values)
     if names:
-        shown = resuming.shown
+        describe = resuming.shown
         pairs = [
-            f"{name} {shown(getattr(then, name))} → {shown(getattr(values, name))}"
+            f"{name} {describe(getattr(then, name))} → {describe(getattr(values, name))}"
             for name in names
         ]
         params: dict[str, str | int] = {"changes": "; ".join(pairs)}
         report.notice(Problem(code="resumed_with_changes", params=params, notice=True))
     if before is None:
         return None
-    other = bool(key and before.data and key != before.data)
-    if other:
+    other_data = bool(key and before.data and key != before.data)
+    if other_data:
         report.notice(Problem(code="data_changed", field="dataset", notice=True))
-    again = begins_again(names, then, values) or (other and packed(values))
-    cut = resuming.cut_of(values, world())
-    after = before.going_on(cut, size, "", again=again)
+    from_start = begins_again(names, then, values) or (other_data and packed(values))
+    cut = resuming.cut_of(values, world_size())
+    after = before.going_on(cut, size, "", again=from_start)
     if before.rows and not after.rows:
         params = {"epoch": after.epoch + 1}
         report.notice(Problem(code="epoch_begins_again", params=params, notice=True))
@@ -119,7 +119,7 @@ class ResumingTrainer(Trainer):
     """
 
     values: Arguments
-    told: ReportCallback
+    report_callback: ReportCallback
     figures: Figures
     optimizer: Any
     model: nn.Module
@@ -130,7 +130,7 @@ class ResumingTrainer(Trainer):
         place: Position | None = None,
         data_key: str = "",
         arguments: Arguments | None = None,
-        **given: Any,
+        **kwargs: Any,
     ) -> None:
         self.place = place
         self.data_key = data_key
@@ -139,9 +139,9 @@ class ResumingTrainer(Trainer):
         self.arguments = {name: value for name, value in values.items() if name not in secret}
         self.checkpoint: Path | None = None  # what the run goes on from, until it is taken up
         self._epoch = _Epoch()
-        self._given: list[dict[str, Any]] = []
+        self._group_options: list[dict[str, Any]] = []
         self._size = 0
-        super().__init__(**given)
+        super().__init__(**kwargs)
         if place and place.begun and not place.size:
             assert isinstance(self.train_dataset, Stream)  # no other data set is without a size
             self.train_dataset.start = place.begun
@@ -193,32 +193,32 @@ class ResumingTrainer(Trainer):
         """As the Trainer's, with the steps and epochs that are left where the run goes on."""
         order = sampler_of(dataloader)
         self._size = self._rows_of(order) if hasattr(order, "__len__") else 0
-        found = list(super().set_initial_training_values(args, dataloader))
+        values = list(super().set_initial_training_values(args, dataloader))
         if self.place is None:
-            return tuple(found)
-        place, steps_of_epoch = self.place, found[1]
+            return tuple(values)
+        place, steps_of_epoch = self.place, values[1]
         left = place.total - place.step
         rest = place.steps_of(place.size - place.begun) - (place.step - place.base)
         if left <= 0:
-            found[0] = place.epoch
+            values[0] = place.epoch
         elif place.size:
             assert steps_of_epoch is not None  # None stands for a data set of unknown size
-            found[0] = place.epoch + 1 + max(0, math.ceil((left - rest) / steps_of_epoch))
-        found[6] = place.total
-        return tuple(found)
+            values[0] = place.epoch + 1 + max(0, math.ceil((left - rest) / steps_of_epoch))
+        values[6] = place.total
+        return tuple(values)
 
-    def _init_training_state(self, max_steps: int, *given: Any, **named: Any) -> tuple[int, int]:
+    def _init_training_state(self, max_steps: int, *args: Any, **kwargs: Any) -> tuple[int, int]:
         """Epochs done, and batches done since those of the present epoch began. The intervals are
         those of the arguments, not of the checkpoint."""
-        epochs, batches = super()._init_training_state(max_steps, *given, **named)
+        epochs, batches = super()._init_training_state(max_steps, *args, **kwargs)
         self.state.compute_steps(self.args, max_steps)
         return (self.place.epoch, self.place.batches) if self.place else (epochs, batches)
 
-    def _run_epoch(self, *given: Any, **named: Any) -> None:
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         """As the Trainer's; of an epoch whose batches were cut anew, the rest is the whole."""
-        number, goes_on = named["epoch"], named["epoch"] == named["epochs_trained"]
+        number, goes_on = kwargs["epoch"], kwargs["epoch"] == kwargs["epochs_trained"]
         resumed = self.checkpoint is not None and goes_on
-        done = named["steps_trained_in_current_epoch"] if resumed else 0
+        done = kwargs["steps_trained_in_current_epoch"] if resumed else 0
         place = self.place if resumed else None
         begun = place.begun if place else 0
         base = self.state.global_step - math.ceil(done / self._cut.accumulation)
@@ -228,24 +228,24 @@ class ResumingTrainer(Trainer):
             if place.size:
                 rows = place.size - begun
                 steps, batches = place.steps_of(rows), place.batches_of(rows)
-            named |= {"num_update_steps_per_epoch": steps, "steps_in_epoch": batches}
+            kwargs |= {"num_update_steps_per_epoch": steps, "steps_in_epoch": batches}
         share = begun / self._size if self._size else base / self.state.max_steps
-        self.told.begun = (number, share if begun else 0.0)
+        self.report_callback.begun = (number, share if begun else 0.0)
         name = place.order if place else ""
-        self._epoch = _Epoch(number, begun, base, named["steps_in_epoch"], name)
-        order = sampler_of(named["train_dataloader"])
+        self._epoch = _Epoch(number, begun, base, kwargs["steps_in_epoch"], name)
+        order = sampler_of(kwargs["train_dataloader"])
         if hasattr(order, "set_epoch"):  # accelerate does not reach it through skipped batches
             order.set_epoch(number)
         if resumed:
             self.take_up_progress()
-        super()._run_epoch(*given, **named)
+        super()._run_epoch(*args, **kwargs)
 
     def position(self) -> Position:
         """Where the run lies in its data now, after a step."""
         batch, accumulation = self._cut
         epoch, step = self._epoch, self.state.global_step
         batches = min((step - epoch.base) * accumulation, epoch.batches)
-        found = Position(
+        here = Position(
             step=step,
             epoch=epoch.number,
             begun=epoch.begun,
@@ -257,18 +257,20 @@ class ResumingTrainer(Trainer):
             order=epoch.order or ("" if not self._size else self._order_name(self.train_dataset)),
             data=self.data_key,
         )
-        if not self._size or found.rows < self._size:
-            return found
-        return replace(found, epoch=epoch.number + 1, begun=0, rows=0, order="")
+        if not self._size or here.rows < self._size:
+            return here
+        return replace(here, epoch=epoch.number + 1, begun=0, rows=0, order="")
 
     # What is given now goes before what the checkpoint holds
 
-    def create_scheduler(self, *given: Any, **named: Any) -> Any:
+    def create_scheduler(self, *args: Any, **kwargs: Any) -> Any:
         """As the Trainer's; what the arguments give the optimizer is noted, before it is loaded."""
-        found = super().create_scheduler(*given, **named)
+        scheduler = super().create_scheduler(*args, **kwargs)
         groups = self.optimizer.param_groups
-        self._given = [{name: group[name] for name in GIVEN if name in group} for group in groups]
-        return found
+        self._group_options = [
+            {name: group[name] for name in GROUP_OPTIONS if name in group} for group in groups
+        ]
+        return scheduler
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """As the Trainer's; then rates, decay and betas are those of the arguments, and the rate is
@@ -277,8 +279,8 @@ class ResumingTrainer(Trainer):
         if checkpoint is None:
             return
         groups = self.optimizer.param_groups
-        for group, given in zip(groups, self._given, strict=True):
-            group.update(given)
+        for group, options in zip(groups, self._group_options, strict=True):
+            group.update(options)
         schedule = getattr(self.lr_scheduler, "scheduler", self.lr_scheduler)
         if not isinstance(schedule, LambdaLR):  # it holds the rate itself
             return
@@ -303,9 +305,9 @@ class ResumingTrainer(Trainer):
             "loss": self.accelerator.gather(self._tr_loss).mean().item(),
             "logged": self._globalstep_last_logged,
             "total_loss": self._total_loss_scalar,
-            "seconds": self.told.seconds(),
-            "busy": self.told.busy,
-            "tokens": self.told.tokens,
+            "seconds": self.report_callback.seconds(),
+            "busy": self.report_callback.busy,
+            "tokens": self.report_callback.tokens,
             "figures": self.figures.state(),
             "position": self.position().to_json(),
             "arguments": self.arguments,
@@ -325,14 +327,14 @@ class ResumingTrainer(Trainer):
         self._globalstep_last_logged = int(row["logged"])
         self._total_loss_scalar = row["total_loss"]
         self._initial_global_step = 0
-        self.told.elapsed, self.told.busy = row["seconds"], row["busy"]
-        self.told.tokens = int(row["tokens"])
+        self.report_callback.elapsed, self.report_callback.busy = row["seconds"], row["busy"]
+        self.report_callback.tokens = int(row["tokens"])
         self.figures.restore(row.get("figures", {}))
 
-    def _finalize_training(self, *given: Any, **named: Any) -> Any:
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
         """As the Trainer's; also where there was no step left, the figures are those of the run."""
         self.take_up_progress()
-        return super()._finalize_training(*given, **named)
+        return super()._finalize_training(*args, **kwargs)
 
 
 def sampler_of(dataloader: Any) -> Any:

@@ -27,9 +27,11 @@ from backend.contract.models.model_folder import local
 from backend.contract.registry.dataset_info import names
 
 Texts = Sequence[str]
-One = Callable[[str, str, str], float]
+AnswerReward = Callable[[str, str, str], float]
 Scorer = Callable[[list[list[int]]], Tensor]
-Many = Callable[[Texts, Texts, Texts], list[float]]  # prompts, completions, references -> rewards
+BatchReward = Callable[
+    [Texts, Texts, Texts], list[float]
+]  # prompts, completions, references -> rewards
 
 REGEX_SECONDS = 0.5  # for one answer: some patterns take longer than the world has existed
 FENCE = "```"
@@ -37,13 +39,13 @@ FENCE = "```"
 
 def exact_match(_prompt: str, completion: str, reference: str) -> float:
     """1 where the answer is the reference, up to case, width of letters and white space."""
-    return float(plain(completion) == plain(reference) != "")
+    return float(normalize(completion) == normalize(reference) != "")
 
 
 def contains(_prompt: str, completion: str, reference: str) -> float:
     """1 where the answer contains the reference, up to case, width of letters and white space."""
-    wanted = plain(reference)
-    return float(wanted != "" and wanted in plain(completion))
+    wanted = normalize(reference)
+    return float(wanted != "" and wanted in normalize(completion))
 
 
 def json_valid(_prompt: str, completion: str, _reference: str) -> float:
@@ -52,13 +54,13 @@ def json_valid(_prompt: str, completion: str, _reference: str) -> float:
     if text.startswith(FENCE) and text.endswith(FENCE) and len(text) > 2 * len(FENCE):
         text = text.removeprefix(FENCE).removesuffix(FENCE).removeprefix("json")
     try:
-        content = json.loads(text, parse_constant=_refused)
+        content = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return 0.0
     return float(isinstance(content, dict | list))
 
 
-def length_near(target: int) -> One:
+def length_near(target: int) -> AnswerReward:
     """1 where the answer has `target` characters, falling evenly to 0 at none and at twice that."""
 
     def length(_prompt: str, completion: str, _reference: str) -> float:
@@ -67,7 +69,7 @@ def length_near(target: int) -> One:
     return length
 
 
-def regex_found(pattern: str, slow: Callable[[], None]) -> One:
+def match_regex(pattern: str, slow: Callable[[], None]) -> AnswerReward:
     """1 where the pattern is found in the answer, 0 where it is not within REGEX_SECONDS.
 
     `slow` is called when that time is over. Raises UsageError for a pattern that is none.
@@ -80,35 +82,35 @@ def regex_found(pattern: str, slow: Callable[[], None]) -> One:
             Problem(code="reward_regex_wrong", field="reward_regex", params=params)
         ) from error
 
-    def found(_prompt: str, completion: str, _reference: str) -> float:
+    def search(_prompt: str, completion: str, _reference: str) -> float:
         try:
             return float(compiled.search(completion, timeout=REGEX_SECONDS) is not None)
         except TimeoutError:
             slow()
             return 0.0
 
-    return found
+    return search
 
 
-def plain(text: str) -> str:
+def normalize(text: str) -> str:
     """Text for comparing: Unicode NFKC, no upper case, single spaces, none at the ends."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def build(values: Arguments, notice: Callable[[Problem], None]) -> dict[str, Many]:
+def build(values: Arguments, notice: Callable[[Problem], None]) -> dict[str, BatchReward]:
     """The functions that reward_functions names, but for the reward model, in their order.
 
     Raises UsageError for a pattern or a Python file that cannot be used.
     """
     slow = Problem(code="reward_regex_slow", field="reward_regex", notice=True)
     pattern = values.reward_regex or ""
-    makers: dict[str, Callable[[], Many]] = {
-        "exact_match": lambda: each(exact_match),
-        "contains": lambda: each(contains),
-        "json_valid": lambda: each(json_valid),
-        "length": lambda: each(length_near(values.reward_length)),
-        "regex": lambda: each(regex_found(pattern, lambda: notice(slow))),
-        "python": lambda: own(local(values.reward_python_file or "")),
+    makers: dict[str, Callable[[], BatchReward]] = {
+        "exact_match": lambda: map_answers(exact_match),
+        "contains": lambda: map_answers(contains),
+        "json_valid": lambda: map_answers(json_valid),
+        "length": lambda: map_answers(length_near(values.reward_length)),
+        "regex": lambda: map_answers(match_regex(pattern, lambda: notice(slow))),
+        "python": lambda: load_python_file(local(values.reward_python_file or "")),
     }
     wanted = names(values.reward_functions)
     return {name: makers[name]() for name in wanted if name in makers}
@@ -117,8 +119,8 @@ def build(values: Arguments, notice: Callable[[Problem], None]) -> dict[str, Man
 def weights(values: Arguments) -> dict[str, float]:
     """The weight of each named function; 1 where none are given."""
     wanted = names(values.reward_functions)
-    given = (values.reward_weights or "").split(",")
-    numbers = [float(part) for part in given if part.strip()] or [1.0] * len(wanted)
+    parts = (values.reward_weights or "").split(",")
+    numbers = [float(part) for part in parts if part.strip()] or [1.0] * len(wanted)
     return dict(zip(wanted, numbers, strict=True))
 
 
@@ -153,7 +155,7 @@ class Rewards:
             rewards = torch.tensor(function(*texts), dtype=torch.float32)
         else:
             assert self.scorer is not None
-            rewards = self.scorer([list(one) for one in ids]).detach().float().cpu()
+            rewards = self.scorer([list(answer_ids) for answer_ids in ids]).detach().float().cpu()
         if not torch.isfinite(rewards).all():
             params = {"name": name}
             raise UsageError(
@@ -161,12 +163,12 @@ class Rewards:
             )
         return rewards
 
-    def total(self, found: Mapping[str, Tensor]) -> Tensor:
+    def total(self, rewards: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum, [n]."""
-        return torch.stack([self.weights[name] * one for name, one in found.items()]).sum(0)
+        return torch.stack([self.weights[name] * values for name, values in rewards.items()]).sum(0)
 
 
-def each(function: One) -> Many:
+def map_answers(function: AnswerReward) -> BatchReward:
     """A function of one answer as a function of many."""
 
     def many(prompts: Texts, completions: Texts, references: Texts) -> list[float]:
@@ -188,32 +190,34 @@ def require_references(wanted: Collection[str], rows: Any) -> None:
             )
 
 
-def question(messages: str) -> str:
+def last_question(messages: str) -> str:
     """The last question of a conversation, given as JSON text."""
-    asked = [one["content"] for one in json.loads(messages) if one["role"] == "user"]
-    return str(asked[-1]) if asked else ""
+    questions = [
+        message["content"] for message in json.loads(messages) if message["role"] == "user"
+    ]
+    return str(questions[-1]) if questions else ""
 
 
-def own(path: Path) -> Many:
+def load_python_file(path: Path) -> BatchReward:
     """The function `reward` of a Python file. The file is run, with all that this user may do.
 
     It takes three lists of text (prompts, completions, references) and gives a list of as many
     numbers. Raises UsageError, with file and line, where the file or the function fails.
     """
-    module = _guarded(path, lambda: _loaded(path))
+    module = _run_user_code(path, lambda: _load_module(path))
     function = getattr(module, "reward", None)
     if not callable(function):
-        raise _python("reward_python_no_function", path)
+        raise _python_error("reward_python_no_function", path)
 
     def many(prompts: Texts, completions: Texts, references: Texts) -> list[float]:
-        given = (list(prompts), list(completions), list(references))
-        return _numbers(_guarded(path, lambda: function(*given)), len(prompts), path)
+        texts = (list(prompts), list(completions), list(references))
+        return _check_numbers(_run_user_code(path, lambda: function(*texts)), len(prompts), path)
 
     return many
 
 
 @cache
-def _loaded(path: Path) -> Any:
+def _load_module(path: Path) -> Any:
     loader = SourceFileLoader("tuneboard_rewards", str(path))
     spec = spec_from_loader(loader.name, loader)
     assert spec is not None
@@ -222,40 +226,42 @@ def _loaded(path: Path) -> Any:
     return module
 
 
-def _guarded(path: Path, act: Callable[[], Any]) -> Any:
+def _run_user_code(path: Path, act: Callable[[], Any]) -> Any:
     """What `act` gives; anything that the person's code raises is told with file and line."""
     try:
         return act()
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"[:300]
-        at = f"{path.name}:{_line(error, path)}"
-        raise _python("reward_python_failed", path, at=at, reason=reason) from error
+        at = f"{path.name}:{_failing_line(error, path)}"
+        raise _python_error("reward_python_failed", path, at=at, reason=reason) from error
 
 
-def _line(error: BaseException, path: Path) -> int:
+def _failing_line(error: BaseException, path: Path) -> int:
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno or 1
     frames = traceback.extract_tb(error.__traceback__)
-    return next((one.lineno or 1 for one in reversed(frames) if one.filename == str(path)), 1)
+    return next((frame.lineno or 1 for frame in reversed(frames) if frame.filename == str(path)), 1)
 
 
-def _numbers(result: Any, count: int, path: Path) -> list[float]:
+def _check_numbers(result: Any, count: int, path: Path) -> list[float]:
     """The rewards as floats; UsageError where they are not `count` finite numbers."""
-    found = result.tolist() if hasattr(result, "tolist") else result
-    if not isinstance(found, list | tuple):
-        raise _python("reward_python_no_list", path, found=type(result).__name__)
-    if len(found) != count:
-        raise _python("reward_python_count", path, found=len(found), wanted=count)
-    wrong = [one for one in found if not isinstance(one, Real) or not math.isfinite(one)]
+    rewards = result.tolist() if hasattr(result, "tolist") else result
+    if not isinstance(rewards, list | tuple):
+        raise _python_error("reward_python_no_list", path, found=type(result).__name__)
+    if len(rewards) != count:
+        raise _python_error("reward_python_count", path, found=len(rewards), wanted=count)
+    wrong = [
+        reward for reward in rewards if not isinstance(reward, Real) or not math.isfinite(reward)
+    ]
     if wrong:
-        raise _python("reward_python_not_number", path, found=repr(wrong[0])[:80])
-    return [float(one) for one in found]
+        raise _python_error("reward_python_not_number", path, found=repr(wrong[0])[:80])
+    return [float(reward) for reward in rewards]
 
 
-def _refused(word: str) -> None:
+def _refuse_constant(word: str) -> None:
     raise ValueError(word)  # NaN and Infinity are no JSON
 
 
-def _python(code: str, path: Path, **params: str | int) -> UsageError:
-    given = {"path": str(path), **params}
-    return UsageError(Problem(code=code, field="reward_python_file", params=given))
+def _python_error(code: str, path: Path, **params: str | int) -> UsageError:
+    all_params = {"path": str(path), **params}
+    return UsageError(Problem(code=code, field="reward_python_file", params=all_params))

@@ -25,7 +25,7 @@ from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.training import rollouts
 from backend.training.batches import Repeated
-from backend.training.callback import agreed
+from backend.training.callback import broadcast_decision
 from backend.training.trainer import RunTrainer
 
 Row = dict[str, Any]
@@ -45,9 +45,9 @@ class RolloutTrainer(RunTrainer):
     """
 
     def __init__(
-        self, values: Arguments, report: Report, *, buffer: int, passes: int, **given: Any
+        self, values: Arguments, report: Report, *, buffer: int, passes: int, **kwargs: Any
     ):
-        super().__init__(values=values, report=report, **given)
+        super().__init__(values=values, report=report, **kwargs)
         self.loss_is_scaled_for_ga = True  # the weights of the tokens add up over a whole step
         self.buffer, self.passes = buffer, passes
         self.own: int | None = None  # only so many answers of an evaluation batch count; None: all
@@ -111,9 +111,9 @@ class RolloutTrainer(RunTrainer):
         if step == 0:
             start = time.monotonic()
             self.model.train()  # figures are those of the training, also after an evaluation
-            with self._seeded(self.state.global_step):
+            with self._seed_draws(self.state.global_step):
                 self.draw([batch["rows"] for batch in batches])
-            self.told.busy += time.monotonic() - start
+            self.report_callback.busy += time.monotonic() - start
         return self.learnable(step, num_batches), None
 
     def answer(self, prompts: Ids) -> Ids:
@@ -125,7 +125,7 @@ class RolloutTrainer(RunTrainer):
             answers: Ids = rollouts.generate(
                 model, self.processing_class, prompts, self.values, self.ends, stop
             )
-        if agreed(self.report.stop_requested(), self.args):
+        if broadcast_decision(self.report.stop_requested(), self.args):
             raise Stopped
         return answers
 
@@ -140,8 +140,8 @@ class RolloutTrainer(RunTrainer):
 
     def text(self, answer: list[int]) -> str:
         """An answer as text, without its end token."""
-        kept = answer[:-1] if answer and answer[-1] in self.ends else answer
-        text = self.processing_class.decode(kept, skip_special_tokens=True)
+        ids = answer[:-1] if answer and answer[-1] in self.ends else answer
+        text = self.processing_class.decode(ids, skip_special_tokens=True)
         assert isinstance(text, str)  # one answer, one text
         return text
 
@@ -150,7 +150,7 @@ class RolloutTrainer(RunTrainer):
         del model
         prompts = [row["input_ids"] for row in inputs["rows"]]
         self.own = self.own_rows(len(prompts))
-        with self._seeded(0), torch.no_grad():
+        with self._seed_draws(0), torch.no_grad():
             answers = self.answer(prompts)
             rewards = self.score_answers(inputs["rows"], prompts, answers)
         self.note("loss", -rewards)
@@ -162,37 +162,37 @@ class RolloutTrainer(RunTrainer):
         super().note(name, values[: self.own])
 
     @contextmanager
-    def _seeded(self, step: int) -> Iterator[None]:
+    def _seed_draws(self, step: int) -> Iterator[None]:
         """Within, what is drawn depends on seed, step and process, and on nothing before it."""
         place = step * self.args.world_size + self.args.process_index
         with torch.random.fork_rng():
             torch.manual_seed(self.args.seed * PRIME + place)
             yield
 
-    def _run_epoch(self, *given: Any, **named: Any) -> None:
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         """As RunTrainer's; a stop while answers are drawn saves what was learned before."""
         try:
-            super()._run_epoch(*given, **named)
+            super()._run_epoch(*args, **kwargs)
         except Stopped:
-            self.told.stopped = self.control.should_training_stop = True
-            self._save_checkpoint(self.model, named["trial"])
+            self.report_callback.stopped = self.control.should_training_stop = True
+            self._save_checkpoint(self.model, kwargs["trial"])
 
     def _save_rng_state(self, output_dir: str) -> None:
         """With it what the rest of the round is learned from: each process has its own."""
         super()._save_rng_state(output_dir)
         state = self.round_state()
         if state:
-            torch.save(state, self._kept_file(Path(output_dir)))
+            torch.save(state, self._answers_file(Path(output_dir)))
 
     def _restore(self, path: Path) -> None:
         super()._restore(path)
         step = self.state.global_step % self.round_steps
         self.taken = step * self.args.gradient_accumulation_steps
-        file = self._kept_file(path.parent)
+        file = self._answers_file(path.parent)
         if file.is_file():
             self.restore_round(torch.load(file, map_location=self.args.device, weights_only=True))
 
-    def _kept_file(self, folder: Path) -> Path:
+    def _answers_file(self, folder: Path) -> Path:
         return folder / f"answers_{self.args.process_index}.pt"
 
     def floating_point_ops(self, _inputs: Batch) -> int:

@@ -13,12 +13,12 @@ from backend.model import generation, value_head
 from backend.model.generation import Sampling
 from backend.model.reference import evaluation_mode
 from backend.training.batches import IGNORED, Collator
-from backend.training.token_loss import learned_logits
+from backend.training.token_loss import logits_at_labels
 
 Ids = Sequence[list[int]]
 
 
-class Read(NamedTuple):
+class TokenOutputs(NamedTuple):
     """What a forward pass says of answers, float32 [n, t]; 0 behind an answer's end.
 
     values are the value head's, before each token; entropy (nats) is without gradient.
@@ -64,12 +64,14 @@ def logprobs(model: Any, prompts: Ids, answers: Ids, temperature: float = 1.0) -
     At `temperature`, so that it is that of the token as it was drawn.
     """
     batch = _batch(model, prompts, answers)
-    logits, targets = learned_logits(model, batch)
-    found = -functional.cross_entropy(logits.float() / temperature, targets, reduction="none")
-    return _spread(found, mask_of(answers, found.device))
+    logits, targets = logits_at_labels(model, batch)
+    token_logprobs = -functional.cross_entropy(
+        logits.float() / temperature, targets, reduction="none"
+    )
+    return _scatter(token_logprobs, mask_of(answers, token_logprobs.device))
 
 
-def read(model: Any, prompts: Ids, answers: Ids, temperature: float = 1.0) -> Read:
+def forward(model: Any, prompts: Ids, answers: Ids, temperature: float = 1.0) -> TokenOutputs:
     """Log-probabilities, values and entropies of each token, in one pass through the model.
 
     The model (wrapped or not) has a value head.
@@ -79,14 +81,16 @@ def read(model: Any, prompts: Ids, answers: Ids, temperature: float = 1.0) -> Re
     assert head is not None
     places = functional.pad(batch["labels"][:, 1:] != IGNORED, (0, 1), value=False)
     with value_head.capture_states(model, places) as states:
-        logits, targets = learned_logits(model, batch)
+        logits, targets = logits_at_labels(model, batch)
     scaled = logits.float() / temperature
-    found = -functional.cross_entropy(scaled, targets, reduction="none")
+    token_logprobs = -functional.cross_entropy(scaled, targets, reduction="none")
     with torch.no_grad():
         likely = torch.log_softmax(scaled, -1)
         entropy = -(likely.exp() * likely).sum(-1)
-    mask = mask_of(answers, found.device)
-    return Read(*(_spread(each, mask) for each in (found, head(states[0]), entropy)))
+    mask = mask_of(answers, token_logprobs.device)
+    return TokenOutputs(
+        *(_scatter(each, mask) for each in (token_logprobs, head(states[0]), entropy))
+    )
 
 
 def mask_of(answers: Ids, device: Any = "cpu") -> Tensor:
@@ -117,7 +121,7 @@ def _sampling(values: Arguments) -> Sampling:
 
 def to_end(ids: list[int], stop_ids: Sequence[int]) -> list[int]:
     """An answer up to its end token; behind it there is only padding."""
-    end = next((place + 1 for place, one in enumerate(ids) if one in stop_ids), len(ids))
+    end = next((place + 1 for place, token in enumerate(ids) if token in stop_ids), len(ids))
     return ids[:end]
 
 
@@ -132,6 +136,6 @@ def _batch(model: Any, prompts: Ids, answers: Ids) -> dict[str, Tensor]:
     return {name: each.to(device) for name, each in batch.items() if name != "tokens"}
 
 
-def _spread(found: Tensor, mask: Tensor) -> Tensor:
+def _scatter(numbers: Tensor, mask: Tensor) -> Tensor:
     """The numbers of all tokens, row by row, put back into their rows; 0 elsewhere."""
-    return torch.zeros(mask.shape, device=found.device).masked_scatter(mask, found)
+    return torch.zeros(mask.shape, device=numbers.device).masked_scatter(mask, numbers)

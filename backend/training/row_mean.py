@@ -11,15 +11,15 @@ from backend.training.trainer import RunTrainer
 class RowMeanTrainer(RunTrainer):
     """A stage that has one loss a row (or pair); its batches carry `rows`, how many they hold."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.model_accepts_loss_kwargs = True  # then the Trainer hands the rows of a whole step
         self.own: int | None = None  # only so many rows of an evaluation batch count; None: all
 
     def note(self, name: str, values: torch.Tensor, which: torch.Tensor | None = None) -> None:
         """As RunTrainer's, of values [rows]; `which` (bool, [rows]) has the figure."""
-        kept = values[: self.own]
-        super().note(name, kept if which is None else kept[which[: self.own]])
+        counted = values[: self.own]
+        super().note(name, counted if which is None else counted[which[: self.own]])
 
     def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
         """The losses [rows] of one batch; the stage notes its figures here, too."""

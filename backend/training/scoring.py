@@ -70,26 +70,26 @@ def base_notices(values: Arguments) -> list[Problem]:
         before = adapters.adapters_to_merge(models.adapter_folders(values), values)
         base, name = models.base_folder(values), models.base_name(values)
         stack = adapter_base.notices(base, name, [*before, folder])
-        found = [each for each in stack if each.params["adapter"] == str(folder)]
+        notices = [each for each in stack if each.params["adapter"] == str(folder)]
     else:
-        found = models.base_notices(OTHER.loading_arguments(values))
-    return [dataclasses.replace(problem, field=FIELD) for problem in found]
+        notices = models.base_notices(OTHER.loading_arguments(values))
+    return [dataclasses.replace(problem, field=FIELD) for problem in notices]
 
 
 class ModelScorer:
     """A frozen reward model of its own."""
 
     def __init__(self, values: Arguments, policy: Any, tokenizer: Any, size: int) -> None:
-        given = OTHER.loading_arguments(values)
+        arguments = OTHER.loading_arguments(values)
         with OTHER.redirect_problems():
-            other = models.tokenizer(given).get_vocab()
-        differing = vocabulary.difference(tokenizer.get_vocab(), other)
+            vocab = models.tokenizer(arguments).get_vocab()
+        differing = vocabulary.difference(tokenizer.get_vocab(), vocab)
         if differing:
             params = {"path": str(values.reward_model), **differing}
             raise UsageError(Problem(code="reward_other_tokenizer", field=FIELD, params=params))
         self.model = OTHER.freeze(OTHER.load(values), values, policy.device)
         with OTHER.redirect_problems():
-            self.head = value_head.read(self.model, models.last_folder(given), FIELD)
+            self.head = value_head.read(self.model, models.last_folder(arguments), FIELD)
         self.size = size
 
     def __call__(self, ids: Ids) -> Tensor:
@@ -103,8 +103,8 @@ class SharedScorer:
 
     def __init__(self, values: Arguments, policy: Any, size: int) -> None:
         with OTHER.redirect_problems():
-            given = values.replace(adapter_name_or_path=values.reward_model)
-            folder = models.last_folder(given)
+            arguments = values.replace(adapter_name_or_path=values.reward_model)
+            folder = models.last_folder(arguments)
             problems = reward_model.check_shared(values, folder)
             if problems:
                 raise UsageError(*problems)
@@ -115,11 +115,11 @@ class SharedScorer:
 
     def __call__(self, ids: Ids) -> Tensor:
         """See Scorer."""
-        with self._judging():
+        with self._use_reward_adapter():
             return _scores(self.model, self.head, ids, self.size)
 
     @contextmanager
-    def _judging(self) -> Iterator[None]:
+    def _use_reward_adapter(self) -> Iterator[None]:
         """Within, the model is the reward model."""
         with evaluation_mode(self.model):
             self.model.set_adapter(REWARD)
@@ -138,28 +138,30 @@ class ServerScorer:
 
     def __call__(self, ids: Ids) -> Tensor:
         """See Scorer."""
-        texts = self.tokenizer.batch_decode([list(one) for one in ids], skip_special_tokens=False)
+        texts = self.tokenizer.batch_decode(
+            [list(text_ids) for text_ids in ids], skip_special_tokens=False
+        )
         try:
-            reply = asking.post(self.address, {"model": "model", "messages": texts})
+            response = asking.post(self.address, {"model": "model", "messages": texts})
         except httpx.HTTPError as error:
-            raise self._failed(error) from error
+            raise self._request_error(error) from error
         try:
-            content = reply.json()
+            content = response.json()
         except ValueError:
-            content = reply.text
+            content = response.text
         scores = content.get("scores") if isinstance(content, dict) else None
         if not isinstance(scores, list) or len(scores) != len(texts):
-            raise self._wrong(content, len(texts))
-        if not all(isinstance(one, Real) and math.isfinite(one) for one in scores):
-            raise self._wrong(scores, len(texts))
+            raise self._response_error(content, len(texts))
+        if not all(isinstance(text_ids, Real) and math.isfinite(text_ids) for text_ids in scores):
+            raise self._response_error(scores, len(texts))
         return torch.tensor(scores, dtype=torch.float32)
 
-    def _failed(self, error: httpx.HTTPError) -> TuneboardError:
+    def _request_error(self, error: httpx.HTTPError) -> TuneboardError:
         reason = asking.reason(error)
         params = {"url": shown(self.address), "reason": reason}
         return TuneboardError(Problem(code="reward_api_failed", field=FIELD, params=params))
 
-    def _wrong(self, content: Any, wanted: int) -> TuneboardError:
+    def _response_error(self, content: Any, wanted: int) -> TuneboardError:
         url, reason = shown(self.address), repr(content)[:120]
         params: dict[str, str | int] = {"url": url, "reason": reason, "wanted": wanted}
         return TuneboardError(Problem(code="reward_api_wrong", field=FIELD, params=params))
@@ -167,11 +169,14 @@ class ServerScorer:
 
 def _scores(model: Any, head: ValueHead, ids: Ids, size: int) -> Tensor:
     """One score a text, float32 [n] on the CPU; `size` texts at a time."""
-    found = []
+    scores = []
     for start in range(0, len(ids), size):
-        rows = [{"input_ids": list(one), "labels": list(one)} for one in ids[start : start + size]]
+        rows = [
+            {"input_ids": list(text_ids), "labels": list(text_ids)}
+            for text_ids in ids[start : start + size]
+        ]
         batch = Collator(0)(rows)
         mask = batch["attention_mask"].to(model.device)
-        given = batch["input_ids"].to(model.device)
-        found.append(value_head.values_at(model, head, given, mask, mask.sum(1) - 1).cpu())
-    return torch.cat(found)
+        input_ids = batch["input_ids"].to(model.device)
+        scores.append(value_head.values_at(model, head, input_ids, mask, mask.sum(1) - 1).cpu())
+    return torch.cat(scores)

@@ -31,18 +31,18 @@ def require_vocabulary(values: Arguments) -> None:
         return
     teacher = OTHER.loading_arguments(values)
     with OTHER.redirect_problems():
-        other = models.tokenizer(teacher).get_vocab()
-    own = models.tokenizer(values).get_vocab()
-    differing = vocabulary.difference(own, other)
+        teacher_vocab = models.tokenizer(teacher).get_vocab()
+    vocab = models.tokenizer(values).get_vocab()
+    differing = vocabulary.difference(vocab, teacher_vocab)
     if differing:
         params = {"path": values.teacher_model, **differing}
         raise UsageError(Problem(code="teacher_other_tokenizer", field=FIELD, params=params))
     if not models.adapter_folders(teacher):  # these may bring rows along
-        wanted = min(models.embedding_rows(values), _tokens(own))
+        wanted = min(models.embedding_rows(values), _vocabulary_size(vocab))
         _require_rows(models.embedding_rows(teacher), wanted)
 
 
-def _tokens(vocab: Mapping[str, int]) -> int:
+def _vocabulary_size(vocab: Mapping[str, int]) -> int:
     return max(vocab.values()) + 1
 
 
@@ -70,7 +70,7 @@ def load(values: Arguments, student: Any) -> Any:
     model = OTHER.load(values)
     rows = count_rows(model)
     wanted = count_rows(student)
-    _require_rows(rows, min(wanted, _tokens(models.tokenizer(values).get_vocab())))
+    _require_rows(rows, min(wanted, _vocabulary_size(models.tokenizer(values).get_vocab())))
     if rows > wanted:
         model.resize_token_embeddings(wanted)
     model.config.get_text_config().vocab_size = wanted  # else trl refuses a teacher of fewer rows
@@ -124,20 +124,24 @@ class TeacherServer:
         log-probability of the token itself (`actual_logprobs` [t, 1]), and the likeliest tokens
         with theirs (`logprob_token_ids`, `logprobs` [t, top_logprobs]), sorted."""
         assert temperature == 1.0, "a part of a distribution cannot be taken to another temperature"
-        answer = self._ask(sequences, top_logprobs)
+        choices = self._ask(sequences, top_logprobs)
         result: dict[str, list[Any]] = {
             "actual_logprobs": [],
             "logprobs": [],
             "logprob_token_ids": [],
         }
-        for ids, start, one in zip(sequences, prompt_lengths, answer, strict=True):
-            own, tops = one["token_logprobs"], one["top_logprobs"]
-            if min(len(own), len(tops)) < len(ids):
-                raise self._wrong(f"{len(own)} log-probabilities for {len(ids)} tokens")
-            likely = [self._likeliest(tops[at], top_logprobs) for at in range(start, len(ids))]
-            actual = [own[at] for at in range(start, len(ids))]
+        for ids, start, choice in zip(sequences, prompt_lengths, choices, strict=True):
+            logprobs, tops = choice["token_logprobs"], choice["top_logprobs"]
+            if min(len(logprobs), len(tops)) < len(ids):
+                raise self._response_error(
+                    f"{len(logprobs)} log-probabilities for {len(ids)} tokens"
+                )
+            likely = [
+                self._likeliest(tops[place], top_logprobs) for place in range(start, len(ids))
+            ]
+            actual = [logprobs[place] for place in range(start, len(ids))]
             if not all(isinstance(each, int | float) and math.isfinite(each) for each in actual):
-                raise self._wrong(repr(actual)[:80])
+                raise self._response_error(repr(actual)[:80])
             result["actual_logprobs"].append([[float(each)] for each in actual])
             result["logprob_token_ids"].append([[number for number, _ in row] for row in likely])
             result["logprobs"].append([[chance for _, chance in row] for row in likely])
@@ -150,26 +154,28 @@ class TeacherServer:
     def _likeliest(self, row: Any, count: int) -> list[tuple[int, float]]:
         """The `count` likeliest tokens of one place by id, the likeliest first."""
         if not isinstance(row, dict) or len(row) < count:
-            found = len(row) if isinstance(row, dict) else 0
-            params: dict[str, str | int] = {"found": found, "wanted": count}
+            count_found = len(row) if isinstance(row, dict) else 0
+            params: dict[str, str | int] = {"found": count_found, "wanted": count}
             raise TuneboardError(
                 Problem(code="teacher_too_few", field="teacher_top_k", params=params)
             )
         tokens = sorted(row.items(), key=lambda pair: -pair[1])[:count]
-        return [(self._id(token), float(chance)) for token, chance in tokens]
+        return [(self._token_id(token), float(chance)) for token, chance in tokens]
 
-    def _id(self, token: str) -> int:
+    def _token_id(self, token: str) -> int:
         if token.startswith(NUMBERED):
             number = int(token.removeprefix(NUMBERED))
             if number >= self.rows:
-                raise self._wrong(f"the token {number}, of {self.rows} that this model has")
+                raise self._response_error(
+                    f"the token {number}, of {self.rows} that this model has"
+                )
             return number
         if not self._ids:
             texts = [self.tokenizer.decode([number]) for number in range(len(self.tokenizer))]
             times = Counter(texts)
             self._ids = {text: place for place, text in enumerate(texts) if times[text] == 1}
         if token not in self._ids:
-            raise self._wrong(f"the token {token[:40]!r}, which stands for no single id")
+            raise self._response_error(f"the token {token[:40]!r}, which stands for no single id")
         return self._ids[token]
 
     def _ask(self, sequences: Sequence[list[int]], count: int) -> list[dict[str, Any]]:
@@ -183,20 +189,20 @@ class TeacherServer:
             "return_tokens_as_token_ids": True,
         }
         try:
-            reply = asking.post(self.address, body, self.key)
+            response = asking.post(self.address, body, self.key)
         except httpx.HTTPError as error:
             raise self._problem("teacher_server_failed", asking.reason(error)) from error
         try:
-            choices = sorted(reply.json()["choices"], key=lambda one: one["index"])
-            rows: list[dict[str, Any]] = [one["logprobs"] for one in choices]
-            lists = [one[name] for one in rows for name in ("token_logprobs", "top_logprobs")]
+            choices = sorted(response.json()["choices"], key=lambda choice: choice["index"])
+            rows: list[dict[str, Any]] = [choice["logprobs"] for choice in choices]
+            lists = [choice[name] for choice in rows for name in ("token_logprobs", "top_logprobs")]
         except (ValueError, KeyError, TypeError):
             rows, lists = [], []
-        if len(rows) != len(sequences) or not all(isinstance(one, list) for one in lists):
-            raise self._wrong(reply.text[:120])
+        if len(rows) != len(sequences) or not all(isinstance(choice, list) for choice in lists):
+            raise self._response_error(response.text[:120])
         return rows
 
-    def _wrong(self, reason: str) -> TuneboardError:
+    def _response_error(self, reason: str) -> TuneboardError:
         return self._problem("teacher_server_wrong", reason)
 
     def _problem(self, code: str, reason: str) -> TuneboardError:

@@ -22,10 +22,10 @@ MAX_EXPONENT = 700.0  # the largest loss whose exponential is a float
 class TokenLossTrainer(RunTrainer):
     """Token-weighted loss: the sum over learned tokens by their number in the whole step."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.model_accepts_loss_kwargs = True  # the Trainer counts the labels of a whole step
-        self.token_loss = losses.chosen(self.values)
+        self.token_loss = losses.choose_loss(self.values)
 
     def token_losses(
         self, _model: Any, _inputs: dict[str, Any], logits: torch.Tensor, targets: torch.Tensor
@@ -42,8 +42,8 @@ class TokenLossTrainer(RunTrainer):
     ) -> Any:
         """Loss of one batch (scalar); gradient accumulation is exact, see the class."""
         balance = self.values.moe_aux_loss_coef or 0.0
-        asked = {"output_router_logits": True} if balance else {}
-        outputs, logits, targets = _learned(model, {**inputs, **asked})
+        router_options = {"output_router_logits": True} if balance else {}
+        outputs, logits, targets = _forward_at_labels(model, {**inputs, **router_options})
         total = self.token_losses(model, inputs, logits, targets).sum()
         if balance:  # one number a batch: it weighs as much as the batch's tokens do
             total = total + balance * outputs.aux_loss * targets.numel()
@@ -55,16 +55,16 @@ class TokenLossTrainer(RunTrainer):
 
     def prediction_step(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
         """Note the loss of each learned token of one evaluation batch, and whether it was right."""
-        inputs = self._once(self._prepare_inputs(inputs))
+        inputs = self._mask_repeated_rows(self._prepare_inputs(inputs))
         with torch.no_grad(), self.compute_loss_context_manager():
-            logits, targets = learned_logits(model, inputs)
+            logits, targets = logits_at_labels(model, inputs)
             token_losses = functional.cross_entropy(logits.float(), targets, reduction="none")
         self.note("loss", token_losses)
         if self.values.compute_accuracy:
             self.note("accuracy", logits.argmax(-1) == targets)
         return token_losses.sum() / max(targets.numel(), 1), None, None
 
-    def _once(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def _mask_repeated_rows(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The batch without labels on rows that fill up a group's last batch a second time."""
         state, labels = self.accelerator.gradient_state, inputs["labels"]
         if self.args.world_size == 1 or not state.end_of_dataloader or state.remainder <= 0:
@@ -81,22 +81,26 @@ class TokenLossTrainer(RunTrainer):
         super().log(logs, *args, **kwargs)
 
 
-def learned_logits(model: Any, inputs: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+def logits_at_labels(model: Any, inputs: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits [n, vocabulary] and targets [n] of the n learned tokens of a batch, in row order.
 
     The token at position t is predicted from position t-1.
     """
-    return _learned(model, inputs)[1:]
+    return _forward_at_labels(model, inputs)[1:]
 
 
-def _learned(model: Any, inputs: Mapping[str, Any]) -> tuple[Any, torch.Tensor, torch.Tensor]:
-    """All that the model returned; logits and targets as learned_logits says."""
+def _forward_at_labels(
+    model: Any, inputs: Mapping[str, Any]
+) -> tuple[Any, torch.Tensor, torch.Tensor]:
+    """All that the model returned; logits and targets as logits_at_labels says."""
     targets = inputs["labels"][:, 1:]
     learned = targets != IGNORED
     places = functional.pad(learned, (0, 1), value=False)
-    given = {name: value for name, value in inputs.items() if name not in {"labels", "tokens"}}
-    with _only(model, places):
-        outputs = model(**given, use_cache=False)
+    model_inputs = {
+        name: value for name, value in inputs.items() if name not in {"labels", "tokens"}
+    }
+    with _select_positions(model, places):
+        outputs = model(**model_inputs, use_cache=False)
     logits = outputs.logits
     if logits.dim() == 3:  # a model without an output layer that can be found
         logits = logits[_after_prompt(places, logits)]
@@ -104,7 +108,7 @@ def _learned(model: Any, inputs: Mapping[str, Any]) -> tuple[Any, torch.Tensor, 
 
 
 @contextmanager
-def _only(model: Any, places: torch.Tensor) -> Iterator[None]:
+def _select_positions(model: Any, places: torch.Tensor) -> Iterator[None]:
     """Within, the output layer sees only the hidden states at `places` ([rows, length], bool).
 
     A hook on the layer, so that what a model does after it (soft-capping, scaling) and what wraps
@@ -116,11 +120,11 @@ def _only(model: Any, places: torch.Tensor) -> Iterator[None]:
         yield
         return
 
-    def select(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        states = given[0]
+    def select(_: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        states = inputs[0]
         if states.dim() != 3:
-            return given
-        return (states[_after_prompt(places, states)], *given[1:])
+            return inputs
+        return (states[_after_prompt(places, states)], *inputs[1:])
 
     hook = head.register_forward_pre_hook(select)
     try:

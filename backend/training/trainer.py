@@ -30,23 +30,23 @@ class RunTrainer(ResumingTrainer):
     """
 
     def __init__(
-        self, values: Arguments, report: Report, side_files: SideFiles, **given: Any
+        self, values: Arguments, report: Report, side_files: SideFiles, **kwargs: Any
     ) -> None:
         self.values = values
         self.report = report
         self.side_files = side_files
-        self.told = ReportCallback(report)
-        callbacks = [self.told, *tracking.callbacks(values, report.folder)]
+        self.report_callback = ReportCallback(report)
+        callbacks = [self.report_callback, *tracking.callbacks(values, report.folder)]
         patience = values.early_stopping_steps
-        if patience and given["args"].eval_strategy != "no":
+        if patience and kwargs["args"].eval_strategy != "no":
             callbacks.append(EarlyStoppingCallback(int(patience)))
-        callbacks += adapters.callbacks(given["model"])
-        tokenizer = given["processing_class"]
+        callbacks += adapters.callbacks(kwargs["model"])
+        tokenizer = kwargs["processing_class"]
         self.figures, self.eval_figures = Figures(), Figures()
         collator = self.collator(tokenizer)
         if collator is not None:
-            given["data_collator"] = collator
-        super().__init__(callbacks=callbacks, **given)
+            kwargs["data_collator"] = collator
+        super().__init__(callbacks=callbacks, **kwargs)
         self.remove_callback(PrinterCallback)
         self.checkpoint_bytes = checkpoints.estimate(
             self.model, only_model=self.args.save_only_model
@@ -57,9 +57,9 @@ class RunTrainer(ResumingTrainer):
         """Raise UsageError for what only the stage can judge, before data and model are loaded."""
 
     @classmethod
-    def training_arguments(cls, _values: Arguments, given: dict[str, Any]) -> TrainingArguments:
-        """The library's arguments of the stage; `given` are those of every training."""
-        return TrainingArguments(**given)
+    def training_arguments(cls, _values: Arguments, options: dict[str, Any]) -> TrainingArguments:
+        """The library's arguments of the stage; `options` are those of every training."""
+        return TrainingArguments(**options)
 
     @classmethod
     def prepare_model(cls, model: Any, _values: Arguments) -> Any:
@@ -90,13 +90,13 @@ class RunTrainer(ResumingTrainer):
         """Add to the mean of a figure in the next logged row (or evaluation)."""
         (self.figures if self.model.training else self.eval_figures).note(name, values)
 
-    def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """As the Trainer's, with the noted figures in the row of a loss or of an evaluation."""
         if "loss" in logs:
             logs = {**logs, **self.figures.take(self.accelerator)}
         elif "eval_loss" in logs:  # in place: metric_for_best_model looks among them
             logs |= self.eval_figures.take(self.accelerator, "eval_")
-        super().log(logs, *given, **named)
+        super().log(logs, *args, **kwargs)
 
     def run(self, checkpoint: Path | None) -> None:
         """Train to the end, or until a stop; from `checkpoint` where one is given.
@@ -104,7 +104,7 @@ class RunTrainer(ResumingTrainer):
         Raises DiskFullError before the first step where not even one checkpoint has room.
         """
         folder = self.folder
-        checkpoints.require(folder, self.checkpoint_bytes)
+        checkpoints.require_room(folder, self.checkpoint_bytes)
         self.report.cut_metrics(checkpoints.step_of(checkpoint) if checkpoint else -1)
         self.args.eval_on_start &= checkpoint is None
         self.checkpoint = checkpoint
@@ -122,22 +122,22 @@ class RunTrainer(ResumingTrainer):
         count = torch.tensor(inputs["tokens"], device=self.args.device)
         self.state.num_input_tokens_seen += int(self.accelerator.gather(count).sum())
 
-    def evaluate(self, *given: Any, **named: Any) -> dict[str, float]:
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """As the Trainer's, but the random state stays: training goes on as if not evaluated."""
         self.report.phase("evaluating")
         self.eval_figures.restore({})  # an evaluation that a stop broke off has left its own
         with torch.random.fork_rng():
-            metrics: dict[str, float] = super().evaluate(*given, **named)
+            metrics: dict[str, float] = super().evaluate(*args, **kwargs)
         self.report.phase("training")
         return metrics
 
-    def _evaluate(self, *given: Any, **named: Any) -> dict[str, float]:
+    def _evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """As the Trainer's; a stop meanwhile ends it without figures, and the run is saved."""
         try:
-            metrics: dict[str, float] = super()._evaluate(*given, **named)
+            metrics: dict[str, float] = super()._evaluate(*args, **kwargs)
         except Stopped:
             self.control.should_evaluate = False
-            self.told.stop(self.control)
+            self.report_callback.stop(self.control)
             return {}
         return metrics
 
@@ -149,7 +149,7 @@ class RunTrainer(ResumingTrainer):
         folder = self.folder
         target = folder / f"checkpoint-{self.state.global_step}"
         self.report.phase("saving")
-        with checkpoints.room(folder, self.checkpoint_bytes, torn=target):
+        with checkpoints.guard_room(folder, self.checkpoint_bytes, torn=target):
             (target / run_folder.MANIFEST).unlink(missing_ok=True)
             super()._save_checkpoint(model, trial)
             progress = self.progress()
@@ -201,7 +201,7 @@ class RunTrainer(ResumingTrainer):
         full_model.read(model, checkpoint)
         return True
 
-    def joined_weights(self) -> Any:
+    def gather_weights(self) -> Any:
         """All weights where DeepSpeed has spread them over a group, else None; asked by each."""
         if not self.is_deepspeed_enabled:
             return None

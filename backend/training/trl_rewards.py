@@ -14,10 +14,10 @@ Reward = Callable[..., list[float]]
 class TrlRewarded(TrlRun):
     """Answers are scored by reward_functions, each under its own name in the record."""
 
-    def __init__(self, values: Arguments, report: Report, **given: Any) -> None:
+    def __init__(self, values: Arguments, report: Report, **kwargs: Any) -> None:
         weights = reward_functions.weights(values)
-        reward_functions.require_references(weights, given["train_dataset"])
-        super().__init__(values, report, **given)
+        reward_functions.require_references(weights, kwargs["train_dataset"])
+        super().__init__(values, report, **kwargs)
         scorer = None
         if "reward_model" in weights:
             scorer = scoring.load(values, self.model, self._tokenizer)
@@ -32,12 +32,12 @@ class TrlRewarded(TrlRun):
         """The reward functions as trl calls them."""
         return {"reward_funcs": [self._reward(name) for name in reward_functions.weights(values)]}
 
-    def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """As trl's; the rewards of each function are means over answers, noted here."""
         figures = self._metrics["eval" if "eval_loss" in logs else "train"]
         for name in self.rewards.weights:
             figures.pop(f"rewards/{name}/mean", None)
-        super().log(logs, *given, **named)
+        super().log(logs, *args, **kwargs)
 
     def _reward(self, name: str) -> Reward:
         def reward(
@@ -49,7 +49,7 @@ class TrlRewarded(TrlRun):
         ) -> list[float]:
             answers = [rollouts.to_end(ids, self.ends) for ids in completion_ids]
             texts = (
-                [reward_functions.question(one) for one in messages],
+                [reward_functions.last_question(conversation) for conversation in messages],
                 [self.text(ids) for ids in answers],
                 [each or "" for each in reference],
             )

@@ -27,7 +27,7 @@ from backend.training.batches import Repeated
 from backend.training.trainer import RunTrainer
 
 PRIME = 1_000_003  # keeps the draws of neighbouring seeds apart
-NOT_TOLD = ("num_tokens", "step_time")  # the record has tokens and times of its own
+NOT_LOGGED = ("num_tokens", "step_time")  # the record has tokens and times of its own
 OPEN = ("_step", "_buffered_inputs")  # what a generation under way is learned from
 
 
@@ -50,12 +50,12 @@ class TrlRun(RunTrainer):
     _tokenizer: PreTrainedTokenizerBase
     _metrics: dict[str, Any]
 
-    def __init__(self, values: Arguments, report: Report, **given: Any) -> None:
-        model = given["model"]
+    def __init__(self, values: Arguments, report: Report, **kwargs: Any) -> None:
+        model = kwargs["model"]
         for name in ("train_dataset", "eval_dataset"):
-            given[name] = self.rows(given[name])
+            kwargs[name] = self.rows(kwargs[name])
         learned = {n: each.data for n, each in model.named_parameters() if each.requires_grad}
-        super().__init__(values=values, report=report, **given, **self.parts(values, model))
+        super().__init__(values=values, report=report, **kwargs, **self.parts(values, model))
         for name, each in self.model.named_parameters():
             if name in learned and each.dtype != learned[name].dtype:  # trl casts those of QLoRA
                 each.data = learned[name].to(each.device)
@@ -104,11 +104,11 @@ class TrlRun(RunTrainer):
     # Arguments and data
 
     @classmethod
-    def training_arguments(cls, values: Arguments, given: dict[str, Any]) -> TrainingArguments:
+    def training_arguments(cls, values: Arguments, options: dict[str, Any]) -> TrainingArguments:
         """trl's arguments, in which a batch counts answers."""
-        batch = given["per_device_train_batch_size"] * cls.copies(values)
+        batch = options["per_device_train_batch_size"] * cls.copies(values)
         own = {"per_device_train_batch_size": batch, "gradient_checkpointing": None}
-        args: TrainingArguments = cls.config(**{**given, **own, **cls.settings(values)})
+        args: TrainingArguments = cls.config(**{**options, **own, **cls.settings(values)})
         return args
 
     def collator(self, _tokenizer: Any) -> Any:
@@ -145,29 +145,29 @@ class TrlRun(RunTrainer):
 
     # A step, a stop and a checkpoint
 
-    def get_batch_samples(self, *given: Any, **named: Any) -> Any:
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """As the Trainer's; what a stop within the step goes back to is kept."""
         self._before = {**self.round_state(), "_tr_loss": self._tr_loss.clone()}
         self._before |= {"tokens": self.state.num_input_tokens_seen, "own": self.figures.state()}
-        return super().get_batch_samples(*given, **named)
+        return super().get_batch_samples(*args, **kwargs)
 
-    def training_step(self, *given: Any, **named: Any) -> Tensor:
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """As trl's; what is drawn depends on seed, step, batch and process, on nothing before."""
         step, batch = self._place
         step, batch = (step, batch) if step == self.state.global_step else (step, 0)
         step = self.state.global_step
         self._place = (step, batch + 1)
-        with self._seeded(step * self.args.gradient_accumulation_steps + batch + 1):
-            loss: Tensor = super().training_step(*given, **named)
+        with self._seed_draws(step * self.args.gradient_accumulation_steps + batch + 1):
+            loss: Tensor = super().training_step(*args, **kwargs)
         return loss
 
-    def evaluate(self, *given: Any, **named: Any) -> dict[str, float]:
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """As RunTrainer's; answers are drawn alike each time."""
-        with self._seeded(0):
-            return super().evaluate(*given, **named)
+        with self._seed_draws(0):
+            return super().evaluate(*args, **kwargs)
 
     @contextmanager
-    def _seeded(self, place: int) -> Iterator[None]:
+    def _seed_draws(self, place: int) -> Iterator[None]:
         """Within, what is drawn depends on seed, place and process only."""
         with torch.random.fork_rng():
             number = place * self.args.world_size + self.args.process_index
@@ -183,18 +183,18 @@ class TrlRun(RunTrainer):
         if drawing and self.report.stop_requested():
             raise Stopped
 
-    def _run_epoch(self, *given: Any, **named: Any) -> None:
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         """As RunTrainer's; a stop within a step saves what was learned before it."""
         try:
-            super()._run_epoch(*given, **named)
+            super()._run_epoch(*args, **kwargs)
         except Stopped:
             self.model.zero_grad()
             self._tr_loss = self._before.pop("_tr_loss")
             self.state.num_input_tokens_seen = self._before.pop("tokens")
             self.figures.restore(self._before.pop("own"))
             self.restore_round(self._before)
-            self.told.stopped = self.control.should_training_stop = True
-            self._save_checkpoint(self.model, named["trial"])
+            self.report_callback.stopped = self.control.should_training_stop = True
+            self._save_checkpoint(self.model, kwargs["trial"])
 
     def round_state(self) -> dict[str, Any]:
         """What trl keeps in memory only: present answers, and metrics that are not logged yet."""
@@ -219,39 +219,39 @@ class TrlRun(RunTrainer):
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
-        torch.save(self.round_state(), self._kept_file(Path(output_dir)))
+        torch.save(self.round_state(), self._answers_file(Path(output_dir)))
 
     def _restore(self, path: Path) -> None:
         super()._restore(path)
-        file = self._kept_file(path.parent)
+        file = self._answers_file(path.parent)
         if file.is_file():
             self.restore_round(torch.load(file, map_location=self.args.device, weights_only=True))
 
-    def _kept_file(self, folder: Path) -> Path:
+    def _answers_file(self, folder: Path) -> Path:
         return folder / f"answers_{self.args.process_index}.pt"
 
-    def _generate(self, *given: Any, **named: Any) -> Any:
+    def _generate(self, *args: Any, **kwargs: Any) -> Any:
         """As trl's, no longer than the model's context has room for."""
-        prompts = next(each for each in given if isinstance(each, list))
+        prompts = next(each for each in args if isinstance(each, list))
         most = self.values.max_new_tokens
         if self.context is not None:
             most = max(1, min(most, self.context - max(map(len, prompts))))
         self.generation_config.max_new_tokens = most
-        return super()._generate(*given, **named)  # type: ignore[misc]  # trl's, behind this class
+        return super()._generate(*args, **kwargs)  # type: ignore[misc]  # trl's, behind this class
 
     # Figures
 
-    def log(self, logs: dict[str, float], *given: Any, **named: Any) -> None:
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """As trl's, without figures that the record has otherwise."""
         for figures in self._metrics.values():
-            for name in NOT_TOLD:
+            for name in NOT_LOGGED:
                 figures.pop(name, None)
-        super().log(logs, *given, **named)
+        super().log(logs, *args, **kwargs)
 
     def text(self, answer: list[int]) -> str:
         """An answer as text, without its end token."""
-        kept = answer[:-1] if answer and answer[-1] in self.ends else answer
-        text: str = self.processing_class.decode(kept, skip_special_tokens=True)
+        ids = answer[:-1] if answer and answer[-1] in self.ends else answer
+        text: str = self.processing_class.decode(ids, skip_special_tokens=True)
         return text
 
     def _track_num_input_tokens(self, inputs: Any) -> None:
@@ -292,8 +292,8 @@ class ReferenceModel(torch.nn.Module):
         super().__init__()
         self.ask: Callable[[], AbstractContextManager[Any]] | None = None
 
-    def forward(self, *given: Any, **named: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the reference answers, without gradient."""
         assert self.ask is not None
         with self.ask() as model:
-            return model(*given, **named)
+            return model(*args, **kwargs)

@@ -22,10 +22,10 @@ class OwnSteps(TrlRun):
     in_generations = False
     stats: dict[str, list[float]]
 
-    def __init__(self, values: Arguments, **given: Any) -> None:
+    def __init__(self, values: Arguments, **kwargs: Any) -> None:
         self.start = ReferenceModel()
         self.checking = False  # within an evaluation
-        super().__init__(values=values, **given)
+        super().__init__(values=values, **kwargs)
         self.start.ask = Reference(self.model, values, len(self._tokenizer)).model
 
     def collator(self, _tokenizer: Any) -> Any:
@@ -36,11 +36,11 @@ class OwnSteps(TrlRun):
     def _metrics(self) -> dict[str, Any]:  # type: ignore[override]  # others of trl have it so named
         return {"train": self.stats, "eval": {}}
 
-    def training_step(self, *given: Any, **named: Any) -> Tensor:
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """As trl's; gradients of a step are the mean over its batches, of which trl makes a sum."""
         before, batches = self.accelerator.backward, self.current_gradient_accumulation_steps
         with self._backward(lambda loss, **more: before(loss / batches, **more)):
-            return super().training_step(*given, **named)
+            return super().training_step(*args, **kwargs)
 
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
         """As a step of training that learns nothing; its figures are those of the evaluation."""

@@ -76,13 +76,13 @@ def test_an_answer_without_a_token_counts_nothing() -> None:
 def test_clipped_objective() -> None:
     """Ratios 2 and 1/2, clip 0.2: a gain is bounded at 1.2 and 0.8, a loss is not."""
     new, old = torch.tensor([[LOG2, -LOG2]] * 2), torch.zeros(2, 2)
-    result = grpo_math.clipped(new, old, torch.tensor([3.0, -3.0]), 0.2)
+    result = grpo_math.policy_loss(new, old, torch.tensor([3.0, -3.0]), 0.2)
     assert close(result, [[-3.6, -1.5], [6.0, 2.4]])
 
 
 def test_beyond_the_clip_range_nothing_is_learned() -> None:
     new = torch.tensor([[LOG2, -LOG2, 0.0]], requires_grad=True)
-    grpo_math.clipped(new, torch.zeros(1, 3), torch.tensor([3.0]), 0.2).sum().backward()
+    grpo_math.policy_loss(new, torch.zeros(1, 3), torch.tensor([3.0]), 0.2).sum().backward()
     assert new.grad is not None
     assert close(new.grad, [[0.0, -1.5, -3.0]])
 

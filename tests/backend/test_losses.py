@@ -86,7 +86,7 @@ def test_kl_by_hand() -> None:
     ids=str,
 )
 def test_the_arguments_choose(options: dict[str, Any], expected: torch.Tensor) -> None:
-    assert torch.equal(losses.chosen(resolved(options))(LOGITS, TARGETS), expected)
+    assert torch.equal(losses.choose_loss(resolved(options))(LOGITS, TARGETS), expected)
 
 
 def logged(folder: Path, name: str = "loss") -> list[float]:

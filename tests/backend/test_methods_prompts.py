@@ -10,7 +10,7 @@ import torch
 from backend.contract.arguments.arguments import resolved
 from backend.model import load
 from backend.training.batches import Collator
-from backend.training.token_loss import learned_logits
+from backend.training.token_loss import logits_at_labels
 from tests.backend.training import ROWS, small, train_small
 
 METHODS = ["prompt", "prefix", "ptuning"]
@@ -31,7 +31,7 @@ def learner(folder: Path, method: str, **options: Any) -> Any:
 def test_the_loss_is_plain_pefts(method: str, tiny_model_dir: Path) -> None:
     model = learner(tiny_model_dir, method)
     batch = Collator(0)(BATCH)
-    logits, targets = learned_logits(model, batch)
+    logits, targets = logits_at_labels(model, batch)
     assert targets.tolist() == [7, 8, 9, 10, 12, 13]
     ours = torch.nn.functional.cross_entropy(logits, targets)
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "labels")}

@@ -183,7 +183,7 @@ def test_token_logps_are_the_models_own(tiny_model_dir: Path) -> None:
     assert result.shape == (4, 3)
     whole = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     logps = whole[:, :-1].log_softmax(-1).gather(-1, batch["input_ids"][:, 1:, None])[..., 0]
-    learned = preference.learned_tokens(batch["labels"])
+    learned = preference.label_mask(batch["labels"])
     assert torch.allclose(result, logps * learned, atol=1e-5)
     assert (result[~learned] == 0).all()
     assert result.requires_grad

@@ -16,7 +16,7 @@ from backend.training import reward_functions as functions
 NEVER: list[str] = []  # notices that nothing should make
 
 
-def built(name: str, **values: Any) -> functions.Many:
+def built(name: str, **values: Any) -> functions.BatchReward:
     given: Values = {"reward_functions": name, **values}
     return functions.build(resolved(given), lambda problem: NEVER.append(problem.code))[name]
 
@@ -134,7 +134,7 @@ def test_every_reward_is_from_zero_to_one() -> None:
 def own(tmp_path: Path) -> Any:
     """The function of a Python file with this content."""
 
-    def made(content: str) -> functions.Many:
+    def made(content: str) -> functions.BatchReward:
         path = tmp_path / "mine.py"
         path.write_text(content, encoding="utf-8")
         return built("python", reward_python_file=str(path))

@@ -255,7 +255,7 @@ def test_answers_are_read_as_they_were_drawn(workspace: Path, tiny_model_dir: Pa
     for one in answers:
         assert not any(token in ends for token in one[:-1])
         assert one[-1] in ends or len(one) == 8
-    read = rollouts.read(net, prompts, answers, 0.7)
+    read = rollouts.forward(net, prompts, answers, 0.7)
     assert torch.allclose(read.logprobs, rollouts.logprobs(net, prompts, answers, 0.7))
     assert net.training
     for place, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from backend.contract.base import metrics
 from backend.training.batches import IGNORED, Collator, LengthGrouped
-from backend.training.token_loss import learned_logits
+from backend.training.token_loss import logits_at_labels
 from tests.backend.training import train_small
 
 ROWS: list[dict[str, Any]] = [
@@ -19,7 +19,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def masked(model: Any, batch: dict[str, Any]) -> torch.Tensor:
-    logits, targets = learned_logits(model, batch)
+    logits, targets = logits_at_labels(model, batch)
     return torch.nn.functional.cross_entropy(logits.float(), targets)
 
 
@@ -32,7 +32,7 @@ def own(model: Any, batch: dict[str, Any]) -> torch.Tensor:
 def test_masked_loss_is_the_models_own(tiny_model_dir: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
     batch = Collator(0)(ROWS)
-    logits, targets = learned_logits(model, batch)
+    logits, targets = logits_at_labels(model, batch)
     assert logits.shape == (5, model.config.vocab_size)
     assert targets.tolist() == [8, 9, 10, 12, 13]
     assert torch.allclose(masked(model, batch), own(model, batch), atol=1e-6)
@@ -53,7 +53,7 @@ def test_soft_capped_logits_stay_soft_capped() -> None:
     )
     model = Gemma2ForCausalLM(config).eval()
     batch = Collator(0)(ROWS)
-    logits, _ = learned_logits(model, batch)
+    logits, _ = logits_at_labels(model, batch)
     assert logits.abs().max() <= 0.05
     assert torch.allclose(masked(model, batch), own(model, batch), atol=1e-6)
 
@@ -79,7 +79,7 @@ def test_packed_rows_do_not_see_each_other(tiny_model_dir: Path) -> None:
     }
     batch = Collator(0)([packed])
     assert "attention_mask" not in batch
-    logits, targets = learned_logits(model, batch)
+    logits, targets = logits_at_labels(model, batch)
     assert targets.tolist() == [6, 7, 8, 10, 11]
     alone = [model(input_ids=torch.tensor([ids])).logits[0, :-1] for ids in (first, second)]
     assert torch.allclose(logits, torch.cat(alone), atol=1e-5)

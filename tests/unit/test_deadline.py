@@ -6,11 +6,11 @@ import time
 import pytest
 
 from backend.running import deadline
-from backend.running.deadline import ATTEMPTS, answered, retried
+from backend.running.deadline import ATTEMPTS, answers_in_time, retry
 
 
 def test_an_answer_in_time() -> None:
-    assert answered(lambda: None, 5)
+    assert answers_in_time(lambda: None, 5)
 
 
 def test_what_is_raised_is_raised_here() -> None:
@@ -18,13 +18,13 @@ def test_what_is_raised_is_raised_here() -> None:
         raise ConnectionError("no")
 
     with pytest.raises(ConnectionError, match="no"):
-        answered(ask, 5)
+        answers_in_time(ask, 5)
 
 
 def test_a_question_that_stalls_is_left_alone() -> None:
     free = threading.Event()
     began = time.monotonic()
-    assert not answered(free.wait, 0.1)
+    assert not answers_in_time(free.wait, 0.1)
     assert time.monotonic() - began < 2
     free.set()
 
@@ -57,8 +57,8 @@ def test_a_broken_connection_is_tried_again_and_an_answer_is_not(
 
         ends_well = asked > len(raised)
         if ends_well:
-            assert retried(ask) == "it"
+            assert retry(ask) == "it"
         else:
             with pytest.raises(type(raised[0])):
-                retried(ask)
+                retry(ask)
         assert count == asked
