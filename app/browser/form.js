@@ -19,7 +19,7 @@ import { keep, restore } from "./store.js";
 /** @typedef {import("./types").Values} Values */
 /** @typedef {import("./types").Mounted<Props>} Mounted */
 
-const JUDGE_MS = 120;
+const JUDGE_MS = 60;
 const DATA_MS = 400;
 const RETRY_MS = 1000;
 

@@ -83,7 +83,7 @@ def test_each_control_is_reached_by_its_label(open_form: Open) -> None:
 
 
 def test_what_is_typed_just_before_start_is_started(open_form: Open, form: FormPage) -> None:
-    """The judgement is asked for 120 ms after a letter: Start waits for it, and starts with it."""
+    """A judgement is asked for a moment after each letter: Start waits for the last one."""
     page = open_form()
     box(page, "model").press_sequentially("saves/models/small")
     page.locator("#t-start").click()
