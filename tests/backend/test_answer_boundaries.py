@@ -40,7 +40,7 @@ def answer(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
-def encoded(template: Template, messages: list[Any]) -> list[tokens.Encoded]:
+def encode_chat(template: Template, messages: list[Any]) -> list[tokens.Encoded]:
     return tokens.encode(spans.render_conversation(template, messages, None), template, POLICY)
 
 
@@ -60,18 +60,18 @@ def prompt_ids(template: Template, messages: list[Any]) -> list[int]:
     ready, tools = template.fit(messages, None)
     if template.in_parts:
         ready = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in ready]
-    found = template.tokenizer.apply_chat_template(
+    encoding = template.tokenizer.apply_chat_template(
         ready, tools=tools, chat_template=template.jinja, add_generation_prompt=True
     )
-    return list(found["input_ids"])
+    return list(encoding["input_ids"])
 
 
 def holds(template: Template, messages: list[Any]) -> int:
     """The rule, for each answer of a conversation; returns how many there were."""
     assert template.encode_prompt(messages[:1]) == prompt_ids(template, messages[:1])
     seen = 0
-    places = [place for place, one in enumerate(messages) if one["role"] == "assistant"]
-    for example in encoded(template, messages):
+    places = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    for example in encode_chat(template, messages):
         for begin, _ in runs(example):
             assert example.ids[:begin] == prompt_ids(template, messages[: places[seen]])
             seen += 1
@@ -85,7 +85,7 @@ def load(kind: str, jinja: str | None, name: str = "auto", **values: Any) -> Tem
     )
 
 
-def made(kind: str) -> list[Template]:
+def load_templates(kind: str) -> list[Template]:
     """All shipped templates, three more, and the named ones, on a tokenizer of this kind."""
     own = [load(kind, jinja) for jinja in (*SHIPPED.values(), LLAMA3, SPACE, CHATML)]
     return own + [load(kind, None, name) for name in builtin_templates.NAMED]
@@ -95,7 +95,7 @@ def made(kind: str) -> list[Template]:
 def test_every_answer_continues_its_prompt(kind: str) -> None:
     """One turn: each template sees a third of the odd begins, so that three see all of them."""
     seen = refused = 0
-    templates_of_kind = made(kind)
+    templates_of_kind = load_templates(kind)
     for number, template in enumerate(templates_of_kind):
         for text in ODD[number % 3 :: 3]:
             try:
@@ -111,29 +111,29 @@ def test_every_answer_continues_its_prompt(kind: str) -> None:
 def test_every_answer_of_a_conversation_continues_its_own_prompt(kind: str) -> None:
     """Several turns: each prompt has the answers before it as a server tokenises them."""
     chat = [ASK, answer("\n\nOne."), ASK, answer("  two\n"), ASK, answer("Three"), ASK, answer("4")]
-    found = [holds(template, chat) for template in made(kind)]
-    assert found == [4] * len(found)
+    outcomes = [holds(template, chat) for template in load_templates(kind)]
+    assert outcomes == [4] * len(outcomes)
 
 
 def test_the_answer_keeps_its_line_breaks() -> None:
     """ChatML and Qwen's split: the header's line break is the prompt's, the answer's its own."""
     template = load("qwen", CHATML)
-    (example,) = encoded(template, [ASK, answer("\n\nBlue.")])
+    (example,) = encode_chat(template, [ASK, answer("\n\nBlue.")])
     ((begin, end),) = runs(example)
     decode = template.tokenizer.decode
     assert decode(example.ids[:begin]).endswith("<|im_start|>assistant\n")
     assert decode(example.ids[begin:end]) == "\n\nBlue.<|im_end|>"
     whole = template.render([ASK, answer("\n\nBlue.")])
     joined = template.tokenizer(whole, add_special_tokens=False)["input_ids"]
-    assert "\n\n\n" in [decode([one]) for one in joined]  # what was learned before
-    assert "\n\n\n" not in [decode([one]) for one in example.ids]
+    assert "\n\n\n" in [decode([index]) for index in joined]  # what was learned before
+    assert "\n\n\n" not in [decode([index]) for index in example.ids]
 
 
 def test_a_header_that_would_be_cut_in_two_stays_whole() -> None:
     """GPT-2's split gives the last of several line breaks to the next word: "\\n\\n" of Llama 3's
     header became "\\n", "\\n" before "Blue", though no character is in two tokens."""
     template = load("gpt2", LLAMA3)
-    (example,) = encoded(template, [ASK, answer("Blue")])
+    (example,) = encode_chat(template, [ASK, answer("Blue")])
     ((begin, _),) = runs(example)
     assert template.tokenizer.decode(example.ids[begin - 1]) == "\n\n"
 
@@ -142,7 +142,7 @@ def test_white_space_that_a_special_token_would_swallow_is_learned() -> None:
     """Phi-3's marks take the white space behind them (rstrip): the answer's was lost."""
     jinja = SHIPPED["phi3"]
     template = load("phi3", jinja)
-    (example,) = encoded(template, [ASK, answer("\n\nBlue.")])
+    (example,) = encode_chat(template, [ASK, answer("\n\nBlue.")])
     ((begin, end),) = runs(example)
     assert template.tokenizer.decode(example.ids[begin:end]).startswith("\n\nBlue.<|end|>")
 
@@ -151,7 +151,7 @@ def test_white_space_that_a_special_token_would_swallow_is_learned() -> None:
 def test_no_blank_is_put_before_an_answer(kind: str) -> None:
     """Such a tokenizer puts a blank before each text, also before an answer tokenised apart."""
     template = load(kind, SPACE)
-    (example,) = encoded(template, [ASK, answer("Blue.")])
+    (example,) = encode_chat(template, [ASK, answer("Blue.")])
     text = template.tokenizer.decode(example.ids)
     assert "ASSISTANT: Blue." in text
     assert "ASSISTANT:  Blue." not in text
@@ -162,7 +162,7 @@ def test_only_an_answer_that_history_joins_ends_its_example() -> None:
     so what follows is another example, with the prompt that chatting would have."""
     template = load("qwen", CHATML)
     chat = [ASK, answer("One"), ASK, answer("\n\nTwo"), ASK, answer("Three"), ASK, answer("Four")]
-    first, second = encoded(template, chat)
+    first, second = encode_chat(template, chat)
     decode = template.tokenizer.decode
     assert [decode(first.ids[a:b]) for a, b in runs(first)] == [
         "One<|im_end|>",
@@ -174,13 +174,13 @@ def test_only_an_answer_that_history_joins_ends_its_example() -> None:
     ]
     assert decode(second.ids) == template.render(chat)
     ordinary = [*chat[:3], answer("Two"), *chat[4:]]
-    assert len(encoded(template, ordinary)) == 1
+    assert len(encode_chat(template, ordinary)) == 1
 
 
 def test_what_is_not_learned_needs_no_prompt() -> None:
     template = load("qwen", CHATML)
     chat = [ASK, {**answer("\n\nOne"), "train": False}, ASK, answer("Two")]
-    (example,) = encoded(template, chat)
+    (example,) = encode_chat(template, chat)
     assert example.ids == template.tokenizer(template.render(chat))["input_ids"]
     assert len(list(runs(example))) == 1
 
@@ -204,6 +204,6 @@ def test_ordinary_rows_are_tokenised_as_one_text() -> None:
     """Nothing else changes: the ids are those of the whole text."""
     template = templates.load(resolved({"template": "auto"}), make_tokenizer())
     chat = [ASK, answer("Blue."), ASK, answer("Green.")]
-    (example,) = encoded(template, chat)
+    (example,) = encode_chat(template, chat)
     text = template.render(chat)
     assert example.ids == template.tokenizer(text, add_special_tokens=False)["input_ids"]

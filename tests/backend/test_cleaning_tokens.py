@@ -44,7 +44,7 @@ def add(workspace: Path, name: str, rows: list[Any], entry: dict[str, Any]) -> N
     registry.register(name, {"file_name": path.name, **entry}, "data")
 
 
-def made(name: str) -> list[dict[str, Any]]:
+def read_set(name: str) -> list[dict[str, Any]]:
     path = dataset_info.find(name, "data").path
     assert path is not None
     return [row for _, row in datafiles.rows(path)]
@@ -65,16 +65,16 @@ def test_the_limit_is_that_of_the_rows_as_they_are_trained_on(
         ],
         "0:9",
     )
-    lengths = [max(len(one[f"{side}input_ids"]) for side in sides.split("|")) for one in seen]
+    lengths = [max(len(line[f"{side}input_ids"]) for side in sides.split("|")) for line in seen]
     assert lengths == sorted(lengths)
     assert len(lengths) == len(rows)
-    for limit, kept in ((lengths[2], 3), (lengths[2] - 1, 2)):
+    for limit, count in ((lengths[2], 3), (lengths[2] - 1, 2)):
         words = ["--into", "new", "--max_tokens", str(limit), *model, "--overwrite"]
         assert main(["data", "clean", "s", *words]) == 0
-        assert made("new") == rows[:kept]
+        assert read_set("new") == rows[:count]
     words = ["--into", "new", "--min_tokens", str(lengths[1] + 1), *model, "--overwrite"]
     assert main(["data", "clean", "s", *words]) == 0
-    assert made("new") == rows[2:]
+    assert read_set("new") == rows[2:]
 
 
 def test_what_training_refuses_stays_and_is_told(
@@ -86,7 +86,7 @@ def test_what_training_refuses_stays_and_is_told(
     assert main(["data", "clean", "s", *words, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["unmeasured"]["rows"] == [6]
-    assert made("new")[-1] == rows[-1]
+    assert read_set("new")[-1] == rows[-1]
     assert report["removed"]["many_tokens"]["params"]["tokens"] > 60
 
 
@@ -103,5 +103,5 @@ def test_a_template_may_be_chosen_and_mistakes_are_told(
     assert not (workspace / "data" / "new").exists()
     model = ["--model_name_or_path", str(tiny_model_dir)]
     assert main([*clean, *model]) == 0
-    assert len(made("new")) == 4
+    assert len(read_set("new")) == 4
     assert main([*clean, *model, "--template", "alpaca", "--overwrite"]) == 3, "all are longer"

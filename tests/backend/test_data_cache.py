@@ -27,18 +27,18 @@ class Counting:
         self.calls = 0
         inner = examples.Maker.__call__
 
-        def counted(maker: Any, given: Any) -> Any:
+        def counted(maker: Any, batches: Any) -> Any:
             self.calls += 1
-            return inner(maker, given)
+            return inner(maker, batches)
 
         monkeypatch.setattr(examples.Maker, "__call__", counted)
 
     def made(self, tokenizer: Any = None, **values: Any) -> tuple[int, prepare.Prepared]:
         """How often rows were tokenised for these values, and what was prepared."""
-        before, given = self.calls, {**VALUES, **values}
+        before, options = self.calls, {**VALUES, **values}
         tokenizer = tokenizer or make_tokenizer()
         prepared = prepare.prepare_training(
-            resolved(given), tokenizer, templates.load(resolved(given), tokenizer), Told()
+            resolved(options), tokenizer, templates.load(resolved(options), tokenizer), Told()
         )
         return self.calls - before, prepared
 
@@ -95,9 +95,9 @@ def test_whatever_matters_makes_it_anew(workspace: Path, counting: Counting) -> 
 
 def test_names_filled_in_matter(workspace: Path, counting: Counting) -> None:
     write_dataset(workspace, "x", [{"instruction": "q", "output": "{{name}}"}], placeholders=True)
-    one = counting.made(identity_name="Nova")[1].train
+    first = counting.made(identity_name="Nova")[1].train
     two = counting.made(identity_name="Vera")[1].train
-    assert one["input_ids"] != two["input_ids"]
+    assert first["input_ids"] != two["input_ids"]
 
 
 def test_a_cut_off_preparation_leaves_nothing(
@@ -133,10 +133,10 @@ def test_the_oldest_go_when_there_is_too_much(
 
 def test_prepared_data_in_a_folder_of_ones_own(workspace: Path, counting: Counting) -> None:
     write_dataset(workspace, "x", rows())
-    given = {"tokenized_path": "kept/rows", "val_size": 2.0, "neat_packing": True}
-    first = counting.made(**given)[1]
+    options = {"tokenized_path": "kept/rows", "val_size": 2.0, "neat_packing": True}
+    first = counting.made(**options)[1]
     (workspace / "data" / "x.json").unlink()
-    calls, again = counting.made(**{**given, "dataset": None})
+    calls, again = counting.made(**{**options, "dataset": None})
     assert calls == 0
     assert again.train.to_list() == first.train.to_list()
     assert again.evaluation.to_list() == first.evaluation.to_list()  # type: ignore[union-attr]
@@ -159,7 +159,9 @@ def test_a_folder_that_does_not_fit_is_refused(
     counting.made(tokenized_path="kept")
     with pytest.raises(DataError) as caught:
         counting.made(**{"tokenized_path": "kept", **change})
-    assert [(one.code, one.field) for one in caught.value.problems] == [(code, "tokenized_path")]
+    assert [(problem.code, problem.field) for problem in caught.value.problems] == [
+        (code, "tokenized_path")
+    ]
 
 
 def double(number: int) -> int:
@@ -181,10 +183,10 @@ def test_work_comes_back_in_order_and_is_read_ahead_a_little() -> None:
             taken += 1
             yield number
 
-    found = pool.map_batches(double, batches(), 2)
-    assert next(found) == 0
+    results = pool.map_batches(double, batches(), 2)
+    assert next(results) == 0
     assert taken <= 2 * pool.WAITING + 1
-    assert list(found) == [2 * number for number in range(1, 100)]
+    assert list(results) == [2 * number for number in range(1, 100)]
 
 
 def test_a_dead_worker_is_an_error_and_no_hang() -> None:
@@ -205,10 +207,10 @@ def test_a_dead_worker_of_a_real_run(
     here = os.getpid()
     inner = examples.Maker.__call__
 
-    def killed(maker: Any, given: Any) -> Any:
+    def killed(maker: Any, batches: Any) -> Any:
         if os.getpid() != here:
             os._exit(1)
-        return inner(maker, given)
+        return inner(maker, batches)
 
     monkeypatch.setattr(examples.Maker, "__call__", killed)
     with pytest.raises(DataError) as caught:

@@ -40,7 +40,7 @@ ROLE_TAGS = {
 }
 
 
-def said(role: str, value: Any, **more: Any) -> dict[str, Any]:
+def turn(role: str, value: Any, **more: Any) -> dict[str, Any]:
     return {"from": role, "value": value, **more}
 
 
@@ -70,12 +70,12 @@ FORMATS: list[tuple[Any, dict[str, Any], list[dict[str, Any]]]] = [
     ({"prompt": "q", "response": "a"}, {}, [USER, ASSISTANT]),
     ({"prompt": "q", "completion": "a"}, {}, [USER, ASSISTANT]),
     (
-        {"conversations": [said("human", "q"), said("gpt", "a")], "system": "be brief"},
+        {"conversations": [turn("human", "q"), turn("gpt", "a")], "system": "be brief"},
         {"formatting": "sharegpt"},
         [SYSTEM, USER, ASSISTANT],
     ),
     (
-        {"conversations": [said("system", "be brief"), said("human", "q"), said("gpt", "a")]},
+        {"conversations": [turn("system", "be brief"), turn("human", "q"), turn("gpt", "a")]},
         {},
         [SYSTEM, USER, ASSISTANT],
     ),
@@ -87,10 +87,10 @@ FORMATS: list[tuple[Any, dict[str, Any], list[dict[str, Any]]]] = [
     (
         {
             "conversations": [
-                said("human", "q"),
-                said("function_call", json.dumps({"name": "now", "arguments": {"zone": "x"}})),
-                said("observation", "12:00"),
-                said("gpt", "a"),
+                turn("human", "q"),
+                turn("function_call", json.dumps({"name": "now", "arguments": {"zone": "x"}})),
+                turn("observation", "12:00"),
+                turn("gpt", "a"),
             ],
             "tools": json.dumps([TOOL]),
         },
@@ -147,7 +147,7 @@ FORMATS: list[tuple[Any, dict[str, Any], list[dict[str, Any]]]] = [
 def test_formats(workspace: Path, row: Any, entry: dict[str, Any], messages: list[Any]) -> None:
     write_dataset(workspace, "x", [row, row], **entry)
     read = sources.read_conversations(resolved(VALUES), "dataset")
-    assert [one.messages for one in read.conversations] == [messages, messages]
+    assert [conversation.messages for conversation in read.conversations] == [messages, messages]
     assert read.conversations[0].tools == (TOOLS if row.get("tools") else None)
     assert read.refused == {}
 
@@ -164,7 +164,7 @@ def test_placeholders_are_text_where_the_entry_does_not_ask_for_them(workspace: 
 
 
 GOOD = {"instruction": "q", "output": "a"}
-CHAT = {"conversations": [said("human", "q"), said("gpt", "a")]}
+CHAT = {"conversations": [turn("human", "q"), turn("gpt", "a")]}
 REFUSED: list[tuple[dict[str, Any], Any, str]] = [
     (GOOD, {"instruction": "q", "output": " "}, "row_empty_answer"),
     (GOOD, {"instruction": {"q": 7}, "output": "a"}, "row_wrong_type"),
@@ -173,30 +173,30 @@ REFUSED: list[tuple[dict[str, Any], Any, str]] = [
     (GOOD, {"instruction": "q \ud83d", "output": "a"}, "row_bad_text"),
     (CHAT, {"conversations": []}, "row_no_messages"),
     (CHAT, {"conversations": "q"}, "row_wrong_type"),
-    (CHAT, {"conversations": [said("human", None), said("gpt", "a")]}, "row_wrong_type"),
-    (CHAT, {"conversations": [said("gpt", "a"), said("human", "q")]}, "row_no_last_answer"),
+    (CHAT, {"conversations": [turn("human", None), turn("gpt", "a")]}, "row_wrong_type"),
+    (CHAT, {"conversations": [turn("gpt", "a"), turn("human", "q")]}, "row_no_last_answer"),
     (
         CHAT,
-        {"conversations": [said("human", "q"), said("observation", "q"), said("gpt", "a")]},
+        {"conversations": [turn("human", "q"), turn("observation", "q"), turn("gpt", "a")]},
         "row_roles",
     ),
-    (CHAT, {"conversations": [said("human", "q")]}, "row_no_last_answer"),
-    (CHAT, {"conversations": [said("human", "q"), said("alien", "a")]}, "row_unknown_role"),
-    (CHAT, {"conversations": [said("human", "q"), said("gpt", "")]}, "row_empty_answer"),
+    (CHAT, {"conversations": [turn("human", "q")]}, "row_no_last_answer"),
+    (CHAT, {"conversations": [turn("human", "q"), turn("alien", "a")]}, "row_unknown_role"),
+    (CHAT, {"conversations": [turn("human", "q"), turn("gpt", "")]}, "row_empty_answer"),
     (
         CHAT,
         {
             "conversations": [
-                said("human", "q"),
-                said("function_call", "{"),
-                said("observation", "x"),
-                said("gpt", "a"),
+                turn("human", "q"),
+                turn("function_call", "{"),
+                turn("observation", "x"),
+                turn("gpt", "a"),
             ]
         },
         "row_bad_tools",
     ),
     (CHAT, {**CHAT, "tools": "[1]"}, "row_bad_tools"),
-    (CHAT, {"conversations": [said("human", [{"type": "image"}]), said("gpt", "a")]}, "row_media"),
+    (CHAT, {"conversations": [turn("human", [{"type": "image"}]), turn("gpt", "a")]}, "row_media"),
 ]
 
 
@@ -208,16 +208,18 @@ def test_refused_rows_are_counted_with_their_first_line(
     path.write_text("\n".join(json.dumps(row) for row in [good, bad, good, bad]))
     read = sources.read_conversations(resolved(VALUES), "dataset")
     assert len(read.conversations) == 2
-    assert [(one.code, one.line, one.count) for one in read.refused.values()] == [(code, 2, 2)]
-    for one in read.refused.values():
-        assert path.name in one.problem().text("zh")
+    assert [(counted.code, counted.line, counted.count) for counted in read.refused.values()] == [
+        (code, 2, 2)
+    ]
+    for counted in read.refused.values():
+        assert path.name in counted.problem().text("zh")
 
 
 def test_only_refused_rows_are_an_error_with_the_reasons(workspace: Path) -> None:
     write_dataset(workspace, "x", [{"instruction": "q", "output": ""}] * 3)
     with pytest.raises(DataError) as caught:
         sources.read_conversations(resolved(VALUES), "dataset")
-    assert [one.code for one in caught.value.problems] == [
+    assert [problem.code for problem in caught.value.problems] == [
         "dataset_without_rows",
         "row_empty_answer",
     ]
@@ -239,10 +241,10 @@ def test_wrong_columns_are_named(
     path = write_dataset(workspace, "x", [row], **entry)
     with pytest.raises(DataError) as caught:
         sources.read_conversations(resolved(VALUES), "dataset")
-    found = caught.value.problems[0]
-    assert (found.code, found.params["missing"]) == ("columns_missing", missing)
-    assert found.params["present"] == ", ".join(row)
-    assert (found.params["file"], found.params["line"]) == (str(path), 1)
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.params["missing"]) == ("columns_missing", missing)
+    assert problem.params["present"] == ", ".join(row)
+    assert (problem.params["file"], problem.params["line"]) == (str(path), 1)
 
 
 def test_a_row_without_an_answer_is_an_error_with_its_line(workspace: Path) -> None:
@@ -250,8 +252,8 @@ def test_a_row_without_an_answer_is_an_error_with_its_line(workspace: Path) -> N
     path.write_text(f'{json.dumps(GOOD)}\n{{"instruction": "q"}}\n')
     with pytest.raises(DataError) as caught:
         sources.read_conversations(resolved(VALUES), "dataset")
-    found = caught.value.problems[0]
-    assert (found.code, found.params["line"]) == ("row_without_answer", 2)
+    problem = caught.value.problems[0]
+    assert (problem.code, problem.params["line"]) == ("row_without_answer", 2)
 
 
 def test_several_sets_are_joined_and_limited(workspace: Path) -> None:
@@ -261,7 +263,7 @@ def test_several_sets_are_joined_and_limited(workspace: Path) -> None:
     read = sources.read_conversations(
         resolved({**VALUES, "dataset": "x,data/y.csv", "max_samples": 3}), "dataset"
     )
-    asked = [one.messages[0]["content"] for one in read.conversations]
+    asked = [conversation.messages[0]["content"] for conversation in read.conversations]
     assert asked == ["x0", "x1", "x2", "y0", "y1"]
     assert [line for _, line in read.places] == [1, 1, 1, 2, 3]
 
@@ -273,7 +275,7 @@ def test_num_samples_draws_by_seed_and_repeats_where_it_must(workspace: Path) ->
 
     def asked(name: str) -> list[str]:
         read = sources.read_conversations(resolved({**VALUES, "dataset": name}), "dataset")
-        return [one.messages[0]["content"] for one in read.conversations]
+        return [conversation.messages[0]["content"] for conversation in read.conversations]
 
     assert len(set(asked("x"))) == 4
     assert asked("x") == asked("x")

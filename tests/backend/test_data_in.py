@@ -32,7 +32,7 @@ def messages(role: str, content: str, roles: tuple[str, str, str]) -> st.SearchS
     def made(turns: list[tuple[str, str]], head: str | None) -> list[dict[str, str]]:
         start = [{role: system, content: head}] if head else []
         pairs = [[{role: user, content: q}, {role: assistant, content: a}] for q, a in turns]
-        return start + [one for pair in pairs for one in pair]
+        return start + [part for pair in pairs for part in pair]
 
     turns = st.lists(st.tuples(TEXT, WORD), min_size=1, max_size=3)
     return st.builds(made, turns, st.none() | WORD)
@@ -78,9 +78,9 @@ def test_a_proposal_gives_the_conversations_of_training_without_an_entry(
         path.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
         values = {**VALUES, "dataset_dir": str(folder), "stage": stage}
         plain = sources.read_conversations(resolved({**values, "dataset": str(path)}), "dataset")
-        found = detect.propose(samples.sample(path))
-        assert found.stage == stage
-        entry = {"file_name": "x.json", **found.entry}
+        proposal = detect.propose(samples.sample(path))
+        assert proposal.stage == stage
+        entry = {"file_name": "x.json", **proposal.entry}
         registry.register("x", entry, str(folder), overwrite=True)
         read = sources.read_conversations(resolved({**values, "dataset": "x"}), "dataset")
         assert read.conversations == plain.conversations
@@ -92,13 +92,15 @@ def test_a_proposal_gives_the_conversations_of_training_without_an_entry(
 def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
     """Local entries preview and train; others say plainly what is the matter and what to do."""
     written = write(workspace / "data")
-    found = dataset_info.entries("data")
-    assert list(found) == list(written)
-    assert len(found) > 95
+    entries = dataset_info.entries("data")
+    assert list(entries) == list(written)
+    assert len(entries) > 95
     for name, (stage, _, rows) in LOCAL.items():
         values = {**VALUES, "stage": stage, "dataset": name}
         assert [
-            one for one in dataset_info.check(resolved(values), "train") if not one.notice
+            problem
+            for problem in dataset_info.check(resolved(values), "train")
+            if not problem.notice
         ] == []
         path = dataset_info.find(name, "data").path
         assert path is not None
@@ -110,7 +112,7 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
             sources.read_conversations(resolved({**VALUES, "dataset": name}), "dataset")
         assert caught.value.problems[0].code == "dataset_hub_unreachable"
         assert "file_name" in str(caught.value)
-        params = {"set": name, "name": f"{name} ({found[name].hub_id})"}
+        params = {"set": name, "name": f"{name} ({entries[name].hub_id})"}
         assert caught.value.problems[0].params == params, "one word for a set, its id beside it"
     for name, code in (
         ("only_modelscope", "modelscope_missing"),
@@ -134,11 +136,11 @@ def test_registering_beside_a_hundred_entries_keeps_them(
     row = json.loads(capsys.readouterr().out)
     entry = {"file_name": str(workspace / "mine.csv"), "columns": {"prompt": "q", "response": "a"}}
     assert (row["name"], row["entry"], row["kind"]) == ("mine", entry, "sft")
-    assert [one["content"] for one in row["example"]["messages"]] == ["x", "y"]
+    assert [message["content"] for message in row["example"]["messages"]] == ["x", "y"]
     content = json.loads((workspace / "data" / "dataset_info.json").read_text())
     assert list(content.items()) == [*written.items(), ("mine", entry)]
     read = sources.read_conversations(resolved({**VALUES, "dataset": "mine"}), "dataset")
-    assert [one["content"] for one in read.conversations[0].messages] == ["x", "y"]
+    assert [message["content"] for message in read.conversations[0].messages] == ["x", "y"]
 
 
 @pytest.mark.parametrize(
@@ -176,9 +178,9 @@ def test_exit_codes_and_no_half_registration(
     (workspace / "broken.jsonl").write_text("{")
     (workspace / "data" / "dataset_info.json").write_text("{}")
     assert main(words) == code
-    told = capsys.readouterr()
-    assert "Traceback" not in told.err
-    assert told.out or told.err
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    assert printed.out or printed.err
     registered = json.loads((workspace / "data" / "dataset_info.json").read_text())
     assert list(registered) == (["x"] if words[:2] == ["data", "register"] and not code else [])
 
@@ -190,7 +192,7 @@ def test_a_row_far_inside_is_shown(workspace: Path, capsys: pytest.CaptureFixtur
     words = ["data", "preview", "x.jsonl", "--rows", "100000:100002", "--json"]
     assert main(words) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert [(one["number"], one["row"]["n"]) for one in shown["rows"]] == [
+    assert [(line["number"], line["row"]["n"]) for line in shown["rows"]] == [
         (100_000, 100_000),
         (100_001, 100_001),
     ]
@@ -231,7 +233,7 @@ def test_a_set_of_modelscope_is_registered_and_read(workspace: Path, modelscope:
     values = {**VALUES, "dataset": "ms", "cache_dir": str(workspace / "cache")}
     for streaming in (False, True):
         read = sources.read_conversations(resolved({**values, "streaming": streaming}), "dataset")
-        assert [one["content"] for one in read.conversations[0].messages] == ["q", "a"]
+        assert [message["content"] for message in read.conversations[0].messages] == ["q", "a"]
     assert ("org/set", {"ignore_patterns": ["*.py"]}) in modelscope.asked
 
 

@@ -59,11 +59,11 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
-def made(stage: str, told: Told | None = None, **values: Any) -> prepare.Prepared:
+def prepare_stage(stage: str, report: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
-    given = resolved({**VALUES, "stage": stage, **values})
+    options = resolved({**VALUES, "stage": stage, **values})
     return prepare.prepare_training(
-        given, tokenizer, templates.load(given, tokenizer), told or Told()
+        options, tokenizer, templates.load(options, tokenizer), report or Told()
     )
 
 
@@ -86,7 +86,7 @@ def test_every_shape_of_a_preference(
     workspace: Path, stage: str, row: dict[str, Any], entry: dict[str, Any], asked: str
 ) -> None:
     write_dataset(workspace, "x", [row], ranking=True, **entry)
-    train = made(stage).train
+    train = prepare_stage(stage).train
     assert train.column_names == [
         "chosen_input_ids",
         "chosen_labels",
@@ -94,18 +94,18 @@ def test_every_shape_of_a_preference(
         "rejected_labels",
         "length",
     ]
-    found = train[0]
-    assert text(found["chosen_input_ids"]) == f"{asked}good<|im_end|>\n"
-    assert text(found["rejected_input_ids"]) == f"{asked}bad<|im_end|>\n"
-    assert answer(found, "chosen_") == "good<|im_end|>"
-    assert answer(found, "rejected_") == "bad<|im_end|>"
-    sides = (found["chosen_input_ids"], found["rejected_input_ids"])
-    assert found["length"] == max(map(len, sides))
+    example = train[0]
+    assert text(example["chosen_input_ids"]) == f"{asked}good<|im_end|>\n"
+    assert text(example["rejected_input_ids"]) == f"{asked}bad<|im_end|>\n"
+    assert answer(example, "chosen_") == "good<|im_end|>"
+    assert answer(example, "rejected_") == "bad<|im_end|>"
+    sides = (example["chosen_input_ids"], example["rejected_input_ids"])
+    assert example["length"] == max(map(len, sides))
 
 
 def test_a_path_to_a_file_needs_no_entry(workspace: Path) -> None:
     path = write_dataset(workspace, "x", [{"prompt": "q", "chosen": "a", "rejected": "b"}])
-    assert len(made("dpo", dataset=str(path)).train) == 1
+    assert len(prepare_stage("dpo", dataset=str(path)).train) == 1
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_preferences_that_are_none_are_counted(
 ) -> None:
     good = {"prompt": "q", "chosen": "a", "rejected": "b"}
     write_dataset(workspace, "x", [good, row], ranking=True)
-    told = Told()
-    assert len(made("dpo", told, cutoff_len=64).train) == 1
-    assert [one.code for one in told.notices][:1] == [code]
+    report = Told()
+    assert len(prepare_stage("dpo", report, cutoff_len=64).train) == 1
+    assert [notice.code for notice in report.notices][:1] == [code]
 
 
 def test_cutting_keeps_the_question_the_same_and_both_answers(workspace: Path) -> None:
@@ -139,9 +139,11 @@ def test_cutting_keeps_the_question_the_same_and_both_answers(workspace: Path) -
         {"prompt": "q", "chosen": "good", "rejected": "bad"},
     ]
     write_dataset(workspace, "x", rows, ranking=True)
-    told = Told()
-    train = made("dpo", told, cutoff_len=64).train
-    assert [(one.code, one.params["count"]) for one in told.notices] == [("pairs_cut", 3)]
+    report = Told()
+    train = prepare_stage("dpo", report, cutoff_len=64).train
+    assert [(notice.code, notice.params["count"]) for notice in report.notices] == [
+        ("pairs_cut", 3)
+    ]
     for row in train:
         asked = row["chosen_labels"].count(-100) if row["chosen_labels"][-1] >= 0 else None
         assert row["length"] == max(len(row["chosen_input_ids"]), len(row["rejected_input_ids"]))
@@ -187,7 +189,7 @@ def test_every_shape_of_a_judged_answer(
         else {}
     )
     write_dataset(workspace, "x", [row, {**row, tag: False}], **entry)
-    train = made("kto").train
+    train = prepare_stage("kto").train
     assert train.column_names == [
         "input_ids",
         "labels",
@@ -204,7 +206,7 @@ def test_every_shape_of_a_judged_answer(
 def test_the_other_answer_is_that_of_another_row(workspace: Path) -> None:
     rows = [{"prompt": f"q{n}", "completion": f"a{n}", "label": True} for n in range(40)]
     write_dataset(workspace, "x", rows)
-    for row in made("kto", preprocessing_batch_size=1).train:
+    for row in prepare_stage("kto", preprocessing_batch_size=1).train:
         asked = text(row["input_ids"]).split("assistant\n")[0]
         assert text(row["kl_input_ids"]).startswith(asked)
         assert answer(row, "kl_") != answer(row, "")
@@ -213,9 +215,9 @@ def test_the_other_answer_is_that_of_another_row(workspace: Path) -> None:
 def test_a_label_that_is_none_is_counted(workspace: Path) -> None:
     good = {"prompt": "q", "completion": "a", "label": True}
     write_dataset(workspace, "x", [good, {**good, "label": "perhaps"}])
-    told = Told()
-    assert len(made("kto", told).train) == 1
-    assert [one.code for one in told.notices] == ["row_bad_tag"]
+    report = Told()
+    assert len(prepare_stage("kto", report).train) == 1
+    assert [notice.code for notice in report.notices] == ["row_bad_tag"]
 
 
 @pytest.mark.parametrize(("row", "entry", "asked"), PAIRS)
@@ -223,7 +225,7 @@ def test_questions_of_preferences(
     workspace: Path, row: dict[str, Any], entry: dict[str, Any], asked: str
 ) -> None:
     write_dataset(workspace, "x", [row], ranking=True, **entry)
-    train = made("grpo").train
+    train = prepare_stage("grpo").train
     assert train.column_names == ["input_ids", "reference", "messages", "length"]
     assert text(train[0]["input_ids"]) == asked
     assert train[0]["reference"] == "good"
@@ -243,19 +245,19 @@ def test_questions_with_and_without_an_answer(
     workspace: Path, row: dict[str, Any], reference: str
 ) -> None:
     write_dataset(workspace, "x", [row])
-    found = made("ppo").train[0]
-    assert (text(found["input_ids"]), found["reference"]) == (ASKED, reference)
-    assert json.loads(found["messages"]) == [USER]
-    assert found["length"] == len(found["input_ids"])
+    example = prepare_stage("ppo").train[0]
+    assert (text(example["input_ids"]), example["reference"]) == (ASKED, reference)
+    assert json.loads(example["messages"]) == [USER]
+    assert example["length"] == len(example["input_ids"])
 
 
 def test_long_questions_keep_their_end(workspace: Path) -> None:
     write_dataset(workspace, "x", [{"prompt": "old " * 90 + "end"}])
-    told = Told()
-    found = made("ppo", told, cutoff_len=32).train[0]
-    assert found["length"] == 32
-    assert text(found["input_ids"]).endswith("end<|im_end|>\n<|im_start|>assistant\n")
-    assert [one.code for one in told.notices] == ["prompts_cut"]
+    report = Told()
+    example = prepare_stage("ppo", report, cutoff_len=32).train[0]
+    assert example["length"] == 32
+    assert text(example["input_ids"]).endswith("end<|im_end|>\n<|im_start|>assistant\n")
+    assert [notice.code for notice in report.notices] == ["prompts_cut"]
 
 
 FIT: list[tuple[dict[str, Any], str, str | None]] = [
@@ -280,16 +282,16 @@ def test_a_set_that_does_not_fit_the_stage_is_said_before_the_start(
     workspace: Path, entry: dict[str, Any], stage: str, code: str | None
 ) -> None:
     write_dataset(workspace, "x", [{}], **entry)
-    given = {"dataset_dir": "data", "dataset": "x", "stage": stage}
-    problems = dataset_info.check(resolved(given), "train")
-    assert [one.code for one in problems] == ([code] if code else [])
-    assert all("x" in one.text("zh") and one.field == "dataset" for one in problems)
+    options = {"dataset_dir": "data", "dataset": "x", "stage": stage}
+    problems = dataset_info.check(resolved(options), "train")
+    assert [problem.code for problem in problems] == ([code] if code else [])
+    assert all("x" in problem.text("zh") and problem.field == "dataset" for problem in problems)
 
 
 def test_the_missing_column_is_named(workspace: Path) -> None:
     write_dataset(workspace, "x", [{"instruction": "q", "output": "a"}], ranking=True)
     with pytest.raises(DataError) as caught:
-        made("dpo")
+        prepare_stage("dpo")
     assert caught.value.problems[0].params["missing"] == "chosen"
 
 
@@ -301,7 +303,7 @@ def test_inspection_shows_both_sides(workspace: Path, tiny_model_dir: Path) -> N
     assert line["chosen_text"] == f"{ASKED}good<|im_end|>\n"
     assert line["rejected_text"] == f"{ASKED}bad<|im_end|>\n"
     assert "".join(line["chosen_tokens"]) == line["chosen_text"]  # type: ignore[arg-type]
-    train = made("dpo").train[0]
+    train = prepare_stage("dpo").train[0]
     for name in ("chosen_input_ids", "chosen_labels", "rejected_input_ids", "rejected_labels"):
         assert line[name] == train[name]
 

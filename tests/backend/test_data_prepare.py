@@ -43,18 +43,18 @@ def rows(count: int) -> list[dict[str, str]]:
     ]
 
 
-def made(told: Told | None = None, **values: Any) -> prepare.Prepared:
+def prepare_set(report: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
-    given = resolved({**VALUES, **values})
+    options = resolved({**VALUES, **values})
     return prepare.prepare_training(
-        given, tokenizer, templates.load(given, tokenizer), told or Told()
+        options, tokenizer, templates.load(options, tokenizer), report or Told()
     )
 
 
 def test_rows_become_ids_and_labels(workspace: Path) -> None:
     write_dataset(workspace, "x", rows(20))
-    told = Told()
-    prepared = made(told)
+    report = Told()
+    prepared = prepare_set(report)
     assert prepared.train is not None
     assert prepared.train.column_names == ["input_ids", "labels", "length"]
     assert len(prepared.train) == 20
@@ -64,81 +64,85 @@ def test_rows_become_ids_and_labels(workspace: Path) -> None:
     assert summary["tokens"] == sum(prepared.train["length"])
     learned = sum(label != -100 for row in prepared.train for label in row["labels"])
     assert (summary["rows"], summary["learned_tokens"], summary["cut"]) == (20, learned, 0)
-    assert told.notices == []
-    assert told.steps[-1] == (20, 20)
+    assert report.notices == []
+    assert report.steps[-1] == (20, 20)
 
 
 def test_nothing_is_left_out_silently(workspace: Path) -> None:
     long = {"instruction": "word " * 300, "output": "a"}
     cut = {"instruction": "q", "output": "a " * 400}
     write_dataset(workspace, "x", [*rows(3), {"instruction": "q", "output": ""}, long, cut])
-    told = Told()
-    summary = made(told, cutoff_len=64).summary["train"]
-    assert [one.code for one in told.notices] == ["row_empty_answer", "row_cut_away", "rows_cut"]
+    report = Told()
+    summary = prepare_set(report, cutoff_len=64).summary["train"]
+    assert [notice.code for notice in report.notices] == [
+        "row_empty_answer",
+        "row_cut_away",
+        "rows_cut",
+    ]
     assert [(row["reason"], row["line"], row["count"]) for row in summary["refused"]] == [
         ("row_empty_answer", 1, 1),
         ("row_cut_away", 1, 1),
     ]
     assert (summary["rows"], summary["examples"], summary["cut"]) == (5, 4, 1)
-    assert all(one.notice and one.text("zh") for one in told.notices)
+    assert all(notice.notice and notice.text("zh") for notice in report.notices)
 
 
 def test_no_row_left_is_an_error(workspace: Path) -> None:
     write_dataset(workspace, "x", [{"instruction": "word " * 300, "output": "a"}])
     with pytest.raises(DataError) as caught:
-        made(cutoff_len=8)
-    assert [one.code for one in caught.value.problems] == ["no_rows_left", "row_cut_away"]
+        prepare_set(cutoff_len=8)
+    assert [problem.code for problem in caught.value.problems] == ["no_rows_left", "row_cut_away"]
 
 
 @pytest.mark.parametrize(("size", "held"), [(0.25, 5), (3.0, 3), (0.001, 1)])
 def test_a_validation_split_is_seeded_and_apart(workspace: Path, size: float, held: int) -> None:
     write_dataset(workspace, "x", rows(20))
-    first, again = made(val_size=size), made(val_size=size)
+    first, again = prepare_set(val_size=size), prepare_set(val_size=size)
     assert first.train is not None
     assert first.evaluation is not None
     assert (len(first.train), len(first.evaluation)) == (20 - held, held)
     assert first.evaluation["input_ids"] == again.evaluation["input_ids"]  # type: ignore[index]
     both = [*first.train["input_ids"], *first.evaluation["input_ids"]]
     assert len({tuple(ids) for ids in both}) == 20
-    other = made(val_size=size, seed=8)
+    other = prepare_set(val_size=size, seed=8)
     assert held == 20 or other.evaluation["input_ids"] != first.evaluation["input_ids"]  # type: ignore[index]
 
 
 def test_a_split_that_takes_all_is_refused(workspace: Path) -> None:
     write_dataset(workspace, "x", rows(3))
     with pytest.raises(DataError, match="val_size"):
-        made(val_size=3.0)
+        prepare_set(val_size=3.0)
 
 
 def test_an_own_evaluation_set(workspace: Path) -> None:
     write_dataset(workspace, "x", rows(5))
     write_dataset(workspace, "y", rows(2))
-    prepared = made(eval_dataset="y")
+    prepared = prepare_set(eval_dataset="y")
     assert prepared.evaluation is not None
     assert len(prepared.evaluation) == 2
-    only = made(dataset=None, eval_dataset="y")
+    only = prepare_set(dataset=None, eval_dataset="y")
     assert only.train is None
     assert only.evaluation is not None
 
 
 def test_several_processes_give_the_same(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_dataset(workspace, "x", rows(40))
-    one = made().train
+    examples = prepare_set().train
     monkeypatch.setattr(tokenize, "ROWS_A_WORKER", 10)
     monkeypatch.setattr(tokenize, "_cores", lambda: 2)
-    two = made(preprocessing_num_workers=16, overwrite_cache=True).train
-    assert one is not None
+    two = prepare_set(preprocessing_num_workers=16, overwrite_cache=True).train
+    assert examples is not None
     assert two is not None
-    assert one.to_list() == two.to_list()
+    assert examples.to_list() == two.to_list()
 
 
 def test_bins_hold_every_row_once_and_waste_little() -> None:
     lengths = [(n * 37) % 100 + 1 for n in range(500)]
-    found = packing.bins(lengths, 128)
-    assert sorted(index for each in found for index in each) == list(range(500))
-    assert all(sum(lengths[index] for index in each) <= 128 for each in found)
-    assert len(found) <= 1.05 * sum(lengths) / 128 + 1
-    assert found == sorted(found)
+    groups = packing.bins(lengths, 128)
+    assert sorted(index for each in groups for index in each) == list(range(500))
+    assert all(sum(lengths[index] for index in each) <= 128 for each in groups)
+    assert len(groups) <= 1.05 * sum(lengths) / 128 + 1
+    assert groups == sorted(groups)
 
 
 def test_neatly_packed_rows_do_not_see_each_other(workspace: Path, tiny_model_dir: Path) -> None:
@@ -146,7 +150,7 @@ def test_neatly_packed_rows_do_not_see_each_other(workspace: Path, tiny_model_di
     from transformers import AutoModelForCausalLM
 
     write_dataset(workspace, "x", rows(12))
-    alone, together = made().train, made(neat_packing=True).train
+    alone, together = prepare_set().train, prepare_set(neat_packing=True).train
     assert alone is not None
     assert together is not None
     assert len(together) < len(alone)
@@ -170,21 +174,23 @@ def test_neatly_packed_rows_do_not_see_each_other(workspace: Path, tiny_model_di
 def test_prompts_end_where_the_answer_begins(workspace: Path) -> None:
     write_dataset(workspace, "x", rows(3))
     tokenizer = make_tokenizer()
-    given = resolved({**VALUES, "eval_dataset": "x"})
-    found = prepare.prepare_prompts(given, tokenizer, templates.load(given, tokenizer))
-    assert [row.label for row in found] == [row["output"] for row in rows(3)]
-    assert tokenizer.decode(found[0].prompt_ids).endswith("<|im_start|>assistant\n")
-    assert found[0].messages == [{"role": "user", "content": "question 0"}]
+    options = resolved({**VALUES, "eval_dataset": "x"})
+    prompts = prepare.prepare_prompts(options, tokenizer, templates.load(options, tokenizer))
+    assert [row.label for row in prompts] == [row["output"] for row in rows(3)]
+    assert tokenizer.decode(prompts[0].prompt_ids).endswith("<|im_start|>assistant\n")
+    assert prompts[0].messages == [{"role": "user", "content": "question 0"}]
 
 
 def test_prompts_that_are_cut_are_said(workspace: Path) -> None:
     """Scores of half-read questions were once given without a word."""
     write_dataset(workspace, "x", [*rows(2), {"instruction": "long " * 100, "output": "a"}])
     tokenizer = make_tokenizer()
-    given = resolved({**VALUES, "eval_dataset": "x", "cutoff_len": 60})
+    options = resolved({**VALUES, "eval_dataset": "x", "cutoff_len": 60})
     report = Report(workspace)
-    found = prepare.prepare_prompts(given, tokenizer, templates.load(given, tokenizer), report)
-    assert max(len(row.prompt_ids) for row in found) == 60
+    prompts = prepare.prepare_prompts(
+        options, tokenizer, templates.load(options, tokenizer), report
+    )
+    assert max(len(row.prompt_ids) for row in prompts) == 60
     notices = json.loads((workspace / "status.json").read_text())["notices"]
     assert [(row["code"], row["params"]["count"]) for row in notices] == [("prompts_cut", 1)]
 
@@ -195,9 +201,9 @@ def test_inspection_prints_what_is_trained(
     write_dataset(workspace, "x", rows(4))
     words = ["--dataset", "x", "--model_name_or_path", str(tiny_model_dir), "--rows", "1:3"]
     assert dispatch(["data", "tokens", "--json", *words]) == 0
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    train = made().train
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    train = prepare_set().train
     assert train is not None
-    assert [row["input_ids"] for row in found] == train["input_ids"][1:3]
-    assert [row["labels"] for row in found] == train["labels"][1:3]
-    assert "".join(found[0]["tokens"]) == found[0]["text"]
+    assert [row["input_ids"] for row in lines] == train["input_ids"][1:3]
+    assert [row["labels"] for row in lines] == train["labels"][1:3]
+    assert "".join(lines[0]["tokens"]) == lines[0]["text"]

@@ -29,7 +29,7 @@ def words(workspace: Path, tiny_model_dir: Path) -> list[str]:
     return ["--dataset", "x", "--model_name_or_path", model, "--dataset_dir", place]
 
 
-def trained(words: list[str], home: Path) -> Any:
+def prepare_same(words: list[str], home: Path) -> Any:
     """What training eats with the same words."""
     values = inspection._values(words)
     tokenizer = load.tokenizer(values)
@@ -46,7 +46,7 @@ def test_rows_are_those_of_training_and_refused_ones_stay(
     assert lines[1]["code"] == "row_empty_answer"
     assert "answer in them is empty" in lines[1]["problem"]
     seen = [lines[0], *lines[2:]]
-    train = trained(words, workspace)
+    train = prepare_same(words, workspace)
     assert [line["input_ids"] for line in seen] == train["input_ids"][1:4]
     assert [line["labels"] for line in seen] == train["labels"][1:4]
 
@@ -69,11 +69,11 @@ def test_characters_of_several_tokens_are_whole_for_people(
 
 
 def test_packed_rows_are_shown_as_one_sequence(words: list[str], workspace: Path) -> None:
-    given = [*words, "--neat_packing", "true", "--cutoff_len", "2000"]
-    packed, refused = inspection.inspect_tokens(given, "0:12")
+    packed_words = [*words, "--neat_packing", "true", "--cutoff_len", "2000"]
+    packed, refused = inspection.inspect_tokens(packed_words, "0:12")
     assert packed["rows"] == [0, 1, *range(3, 12)]
     assert refused["row"] == 2
-    (whole,) = trained(given, workspace)
+    (whole,) = prepare_same(packed_words, workspace)
     for name in ("input_ids", "labels", "position_ids"):
         assert packed[name] == whole[name]
 
@@ -83,17 +83,17 @@ def test_kto_shows_the_partner_of_training(workspace: Path, tiny_model_dir: Path
     write_dataset(workspace, "k", rows)
     words = ["--dataset", "k", "--model_name_or_path", str(tiny_model_dir), "--stage", "kto"]
     words += ["--dataset_dir", str(workspace / "data")]
-    found = inspection.inspect_tokens(words, "3:5")
-    train = trained(words, workspace)
-    assert [line["kl_input_ids"] for line in found] == train["kl_input_ids"][3:5]
-    assert [line["desirable"] for line in found] == [True, False]
+    lines = inspection.inspect_tokens(words, "3:5")
+    train = prepare_same(words, workspace)
+    assert [line["kl_input_ids"] for line in lines] == train["kl_input_ids"][3:5]
+    assert [line["desirable"] for line in lines] == [True, False]
 
 
 def test_two_sets_are_one_after_the_other(words: list[str], workspace: Path) -> None:
     write_dataset(workspace, "y", [{"instruction": "last", "output": "word"}])
     words[1] = "x,y"
-    found = inspection.inspect_tokens(words, "11:20")
-    assert [(line["row"], line["messages"][-1]["content"]) for line in found] == [
+    lines = inspection.inspect_tokens(words, "11:20")
+    assert [(line["row"], line["messages"][-1]["content"]) for line in lines] == [
         (11, "answer 11 你好🙂"),
         (12, "word"),
     ]
@@ -108,8 +108,8 @@ def test_a_row_far_inside_is_found_without_converting_the_others(
     (workspace / "data" / "dataset_info.json").write_text(json.dumps(entry))
     words = ["--dataset", "big", "--model_name_or_path", str(tiny_model_dir)]
     words += ["--dataset_dir", str(workspace / "data")]
-    found = inspection.inspect_tokens(words, "29990:29992")
-    assert [line["messages"][0]["content"] for line in found] == ["q29990", "q29991"]
+    far_lines = inspection.inspect_tokens(words, "29990:29992")
+    assert [line["messages"][0]["content"] for line in far_lines] == ["q29990", "q29991"]
 
 
 def test_the_batches_of_kto_are_those_of_training() -> None:
@@ -130,8 +130,8 @@ def test_half_characters_are_drawn_whole() -> None:
             return bytes(ids).decode("utf-8", "replace")
 
     ids = [*b"a", *"你".encode(), *b"b"]
-    found = inspection._pieces(ids, ids, Bytes())
-    assert [(text, len(each)) for text, each, _ in found] == [("a", 1), ("你", 3), ("b", 1)]
+    pieces = inspection._pieces(ids, ids, Bytes())
+    assert [(text, len(each)) for text, each, _ in pieces] == [("a", 1), ("你", 3), ("b", 1)]
 
 
 def test_the_child_answers_lines_and_ends_with_its_input(words: list[str], workspace: Path) -> None:

@@ -64,28 +64,30 @@ TOOLED = [
 
 def special(jinja: str) -> list[str]:
     """The special tokens that a template writes."""
-    found = re.findall(r"<[|｜][^<>{}]{1,40}[|｜]>|<\|?[a-z_]+\|?>|\[/?[A-Z_]{2,}\]", jinja)
-    kept = [one for one in dict.fromkeys(found) if not one.startswith(("<think", "<tool", "<x"))]
-    return kept or ["</s>"]
+    marks = re.findall(r"<[|｜][^<>{}]{1,40}[|｜]>|<\|?[a-z_]+\|?>|\[/?[A-Z_]{2,}\]", jinja)
+    tokens_ = [
+        mark for mark in dict.fromkeys(marks) if not mark.startswith(("<think", "<tool", "<x"))
+    ]
+    return tokens_ or ["</s>"]
 
 
-def made(name: str, **values: Any) -> Template:
+def load_template(name: str, **values: Any) -> Template:
     jinja = SHIPPED.get(name)
-    given: dict[str, Any] = {"template": "auto" if jinja else name.removeprefix("our "), **values}
+    options: dict[str, Any] = {"template": "auto" if jinja else name.removeprefix("our "), **values}
     tokenizer = make_tokenizer(*(special(jinja) if jinja else []), template=jinja, eos="</s>")
     if "bos_token" in (jinja or ""):
         tokenizer.bos_token = "<|endoftext|>"
-    return templates.load(resolved(given), tokenizer)
+    return templates.load(resolved(options), tokenizer)
 
 
-def encoded(
+def encode_chat(
     template: Template, messages: list[Any], tools: Any = None
 ) -> list[tuple[tokens.Encoded, spans.RenderedText]]:
     written = spans.render_conversation(template, messages, tools)
     return list(zip(tokens.encode(written, template, POLICY), written, strict=True))
 
 
-def learned(template: Template, example: tokens.Encoded) -> list[str]:
+def learned_runs(template: Template, example: tokens.Encoded) -> list[str]:
     """The text of each run of learned tokens."""
     runs: list[list[int]] = []
     before = tokens.IGNORED
@@ -97,7 +99,9 @@ def learned(template: Template, example: tokens.Encoded) -> list[str]:
     return [template.tokenizer.decode(run) for run in runs]
 
 
-def asked(template: Template, messages: list[Any], tools: Any, index: int) -> tuple[str, str]:
+def render_prompt(
+    template: Template, messages: list[Any], tools: Any, index: int
+) -> tuple[str, str]:
     """The prompt for one answer, and the conversation to its end, as the template writes them."""
     ready, tools = template.fit(messages, tools)
     index += len(ready) - len(messages)
@@ -106,17 +110,17 @@ def asked(template: Template, messages: list[Any], tools: Any, index: int) -> tu
 
 def holds(template: Template, messages: list[Any], tools: Any = None) -> None:
     """The rule: whole == joined parts; learned == the answers with their ends, nothing else."""
-    examples = encoded(template, messages, tools)
-    answers = [i for i, one in enumerate(messages) if one["role"] == "assistant"]
+    examples = encode_chat(template, messages, tools)
+    answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
     pairs = []
     for example, written in examples:
         assert template.tokenizer.decode(example.ids) == written.text
-        runs = learned(template, example)
-        assert [written.text[one.start : one.end] for one in written.spans] == runs
+        runs = learned_runs(template, example)
+        assert [written.text[span.start : span.end] for span in written.spans] == runs
         pairs += [(written.text, run) for run in runs]
     assert len(pairs) == len(answers)
     for (text, run), index in zip(pairs, answers, strict=True):
-        prompt, whole = asked(template, messages, tools, index)
+        prompt, whole = render_prompt(template, messages, tools, index)
         content = str(messages[index]["content"]).strip()
         end = next((end for end in template.ends if end in run.removeprefix(content)), "")
         if not messages[index].get("tool_calls"):  # a call may be ended by another token
@@ -127,11 +131,11 @@ def holds(template: Template, messages: list[Any], tools: Any = None) -> None:
                 run.removesuffix(end).strip() in whole.removeprefix(prompt) or "<think>" in content
             )
         assert "".join(content.split()) in "".join(run.split()) or content.startswith("<think>")
-        for other in (str(one["content"]).strip() for one in messages):
+        for other in (str(message["content"]).strip() for message in messages):
             assert other in content or not other or other not in run
     if len(examples) == 1:
         text, run = pairs[-1]
-        prompt, _ = asked(template, messages, tools, answers[-1])
+        prompt, _ = render_prompt(template, messages, tools, answers[-1])
         assert text in {template.render(messages, tools), prompt + run}
 
 
@@ -151,16 +155,16 @@ def test_there_are_many_templates() -> None:
     ids=["single", "several", "system", "thinking", "thinking before"],
 )
 def test_the_mask_rule(name: str, messages: list[Any]) -> None:
-    holds(made(name), messages)
+    holds(load_template(name), messages)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_mask_rule_with_tools(name: str) -> None:
     if name in NO_CALLS:
         with pytest.raises(RowError):
-            holds(made(name), TOOLED, [TOOL])
+            holds(load_template(name), TOOLED, [TOOL])
     else:
-        holds(made(name), TOOLED, [TOOL])
+        holds(load_template(name), TOOLED, [TOOL])
 
 
 PARTS = st.sampled_from(
@@ -185,7 +189,7 @@ PARTS = st.sampled_from(
 TEXTS = st.lists(PARTS, min_size=1, max_size=6).map("".join).filter(str.strip)
 PLAIN = TEXTS.filter(lambda text: "think>" not in text)
 SOME = ["qwen2_5", "qwen3", "gemma3", "llama3_1", "phi3", "gptoss", "our chatml", "our glm4"]
-MADE = {name: made(name) for name in SOME}
+MADE = {name: load_template(name) for name in SOME}
 
 
 @given(
@@ -204,17 +208,17 @@ def test_any_conversation_is_learned_where_it_answers_or_refused(
         messages.append({"role": "user", "content": asked_text})
         messages.append({"role": "assistant", "content": answer})
     try:
-        examples = encoded(template, messages)
+        examples = encode_chat(template, messages)
     except RowError as error:
         assert error.code in {"row_template_refuses", "row_template_unclear"}  # noqa: PT017
         return
-    found = []
+    texts = []
     for example, written in examples:
         assert template.tokenizer.decode(example.ids) == written.text
-        runs = [written.text[one.start : one.end] for one in written.spans]
-        assert "".join(learned(template, example)) == "".join(runs)
-        found += runs
-    assert len(found) == len(turns)
-    for run, (_, answer) in zip(found, turns, strict=True):
+        runs = [written.text[span.start : span.end] for span in written.spans]
+        assert "".join(learned_runs(template, example)) == "".join(runs)
+        texts += runs
+    assert len(texts) == len(turns)
+    for run, (_, answer) in zip(texts, turns, strict=True):
         assert answer.strip() in run or "".join(answer.split()) in "".join(run.split())
         assert len("".join(run.split())) <= len("".join(answer.split())) + 60

@@ -51,17 +51,17 @@ def with_template(tmp_path: Path, tiny_model_dir: Path, jinja: str) -> Path:
 
 
 def words(model: Path, home: Path) -> list[str]:
-    given = {"dataset": "x", "model_name_or_path": model, "dataset_dir": home / "data"}
-    return [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    options = {"dataset": "x", "model_name_or_path": model, "dataset_dir": home / "data"}
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
 
-def learned(line: dict[str, Any], model: Path) -> str:
+def learned_text(line: dict[str, Any], model: Path) -> str:
     """What is learned of a line of `tuneboard data tokens`."""
     tokenizer = load.tokenizer(resolved({"model_name_or_path": str(model)}))
     return str(tokenizer.decode([each for each in line["labels"] if each != tokens.IGNORED]))
 
 
-def renamed(row: list[dict[str, Any]], **names: str) -> list[dict[str, Any]]:
+def rename_fields(row: list[dict[str, Any]], **names: str) -> list[dict[str, Any]]:
     return [{names.get(key, key): value for key, value in each.items()} for each in row]
 
 
@@ -74,7 +74,7 @@ LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "not said": ({"messages": ROW}, {}),
     "sharegpt": ({"conversations": SHARED}, {"formatting": "sharegpt"}),
     "own tags": (
-        {"talk": renamed(SHARED, **{"from": "who", "value": "says"})},
+        {"talk": rename_fields(SHARED, **{"from": "who", "value": "says"})},
         {
             "formatting": "sharegpt",
             "columns": {"messages": "talk"},
@@ -87,8 +87,8 @@ LAYOUTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
     ),
     "prompt and completion": ({"prompt": ROW[:1], "completion": ROW[1:]}, {}),
-    "thinking": ({"messages": renamed(ROW, reasoning_content="thinking")}, {}),
-    "reasoning": ({"messages": renamed(ROW, reasoning_content="reasoning")}, {}),
+    "thinking": ({"messages": rename_fields(ROW, reasoning_content="thinking")}, {}),
+    "reasoning": ({"messages": rename_fields(ROW, reasoning_content="reasoning")}, {}),
     "null beside it": (
         {"messages": [ROW[0], {**ROW[1], "thinking": None, "tool_calls": None, "name": None}]},
         {},
@@ -102,7 +102,7 @@ def test_a_thought_is_learned_from_each_layout(name: str, workspace: Path, model
     row, entry = LAYOUTS[name]
     write_dataset(workspace, "x", [row], **entry)
     (line,) = inspection.inspect_tokens(words(model, workspace))
-    assert learned(line, model) == LEARNED
+    assert learned_text(line, model) == LEARNED
 
 
 def test_a_thought_is_learned_from_parquet(workspace: Path, model: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_thought_is_learned_from_parquet(workspace: Path, model: Path) -> None
     registry = workspace / "data" / "dataset_info.json"
     registry.write_text(json.dumps({"x": {"file_name": path.name}}))
     (line,) = inspection.inspect_tokens(words(model, workspace))
-    assert learned(line, model) == LEARNED
+    assert learned_text(line, model) == LEARNED
     assert "reasoning_content" not in line["messages"][0]
 
 
@@ -149,7 +149,7 @@ def test_all_fields_that_a_template_reads_are_kept(
     (line,) = inspection.inspect_tokens(words(model, workspace))
     assert "user ann\ntime? [calm]<|im_end|>" in line["text"]
     assert "tool clock for c1\n12:00<|im_end|>" in line["text"]
-    assert learned(line, model) == "c1: clock{}<|im_end|>Noon. [sure]<|im_end|>"
+    assert learned_text(line, model) == "c1: clock{}<|im_end|>Noon. [sure]<|im_end|>"
 
 
 DIGITS = '{"price": 1.50, "n": 1e5, "list": [-0.10, 3]}'
@@ -161,18 +161,18 @@ def test_older_function_calls_are_learned_with_their_digits(workspace: Path, mod
     became 1.5 and 100000.0, and so did objects, which transformers 5's tojson writes."""
     call = {"role": "assistant", "content": None, "function_call": {"name": "buy"}}
     turns = [ROW[0], call, {"role": "function", "name": "buy", "content": "ok"}, ROW[1]]
-    for given, tools in ((json.dumps(DIGITS), "functions"), (DIGITS, "tools")):
+    for functions, tools in ((json.dumps(DIGITS), "functions"), (DIGITS, "tools")):
         row = json.dumps({"messages": turns, tools: [FUNCTION]})
-        row = row.replace('"name": "buy"}}', f'"name": "buy", "arguments": {given}}}}}')
+        row = row.replace('"name": "buy"}}', f'"name": "buy", "arguments": {functions}}}}}')
         path = write_dataset(workspace, "x", [])
         path.write_text(f"[{row.replace('1.5}', '1.50}')}]")
         first, last = inspection.inspect_tokens(words(model, workspace))
         assert '"minimum": 1.50}' in first["text"]
-        assert learned(first, model) == (
+        assert learned_text(first, model) == (
             "<think>\n\n</think>\n\n<tool_call>\n"
             f'{{"name": "buy", "arguments": {DIGITS}}}\n</tool_call><|im_end|>'
         )
-        assert learned(last, model) == LEARNED
+        assert learned_text(last, model) == LEARNED
         assert "<tool_response>\nok\n</tool_response>" in last["text"]
 
 
@@ -207,8 +207,8 @@ def test_every_template_that_writes_numbers_writes_their_digits() -> None:
         if not template.knows_calls:
             continue
         text = template.render(talk)
-        assert [one for one in ("1e5", "1.50", "-0.10") if one not in text] == [], name
-        assert [one for one in ("100000", "e+214") if one in text] == [], name
+        assert [digits for digits in ("1e5", "1.50", "-0.10") if digits not in text] == [], name
+        assert [digits for digits in ("100000", "e+214") if digits in text] == [], name
         written += 1
     assert written > 15
 
@@ -222,9 +222,9 @@ def test_fields_that_the_template_ignores_are_named(
     rows = [ROW, ROW, [{**ROW[0], "name": "ann"}, plain[1]], plain]
     write_dataset(workspace, "x", [{"messages": row} for row in rows])
     dispatch(["data", "tokens", *words(model, workspace), "--rows", "0:4"])
-    told = [line for line in capsys.readouterr().err.splitlines() if "does not read" in line]
-    assert len(told) == 1
-    assert told[0].endswith("in how many of 4 rows): reasoning_content (2), name (1).")
+    notices = [line for line in capsys.readouterr().err.splitlines() if "does not read" in line]
+    assert len(notices) == 1
+    assert notices[0].endswith("in how many of 4 rows): reasoning_content (2), name (1).")
 
 
 def test_half_a_character_in_a_thought_is_refused(workspace: Path, model: Path) -> None:
@@ -286,7 +286,7 @@ def test_rows_that_become_several_examples_are_said(workspace: Path, model: Path
     report = Report(folder)
     template = templates.load(resolved(values), tokenizer)
     assert len(prepare.prepare_training(resolved(values), tokenizer, template, report).train) == 3
-    told = json.loads((folder / "status.json").read_text())["notices"]
-    assert {one["code"]: one["params"] for one in told} == {
+    notices = json.loads((folder / "status.json").read_text())["notices"]
+    assert {notice["code"]: notice["params"] for notice in notices} == {
         "rows_in_examples": {"rows": 2, "examples": 3}
     }

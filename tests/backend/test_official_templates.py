@@ -223,8 +223,8 @@ def test_the_empty_thought_is_learned_unless_it_is_told(
 def test_a_thought_is_learned(name: str, answer: dict[str, Any]) -> None:
     before, text = learn(name, [SUM, answer])
     thought = "2 + 3\nis 5." if answer is THINKS else "It is late."
-    said = "Five." if answer is THINKS else "Bye."
-    assert (before + text).count(f"<think>\n{thought}\n</think>\n\n{said}") == 1
+    expected = "Five." if answer is THINKS else "Bye."
+    assert (before + text).count(f"<think>\n{thought}\n</think>\n\n{expected}") == 1
     assert text.startswith(("<think>\n" + thought, thought))
 
 
@@ -263,10 +263,10 @@ def test_a_call_is_learned_in_the_model_s_own_form(name: str) -> None:
     before, text = learn(name, [WEATHER, calls], TOOLS)
     assert TOOLED[name] in text
     assert "Tells the time." in before
-    answered, said = learn(name, [WEATHER, calls, result('{"mm": 4}'), DONE], TOOLS)
-    assert said.startswith(("It rains.", "\nIt rains.", " It rains.", "<think>", "\n</think>"))
+    answered, answer = learn(name, [WEATHER, calls, result('{"mm": 4}'), DONE], TOOLS)
+    assert answer.startswith(("It rains.", "\nIt rains.", " It rains.", "<think>", "\n</think>"))
     assert "mm" in answered
-    assert said.count("rains") == 1
+    assert answer.count("rains") == 1
     assert templates.load(resolved({"template": name}), make_tokenizer()).knows_tools
 
 

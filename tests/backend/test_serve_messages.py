@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.backend.test_serve_replay import CALLED, SAID, TALK, URL, prompt_tokens, speaking
-from tests.backend.test_tool_templates import QUESTION, TOOLS, shipped
+from tests.backend.test_tool_templates import QUESTION, TOOLS, read_shipped
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 AT = {message["role"]: number for number, message in enumerate(TALK)}
@@ -49,7 +49,7 @@ UNREAD = {
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    with speaking(shipped()["qwen3"], [], "<|im_end|>", "Yes.") as client:
+    with speaking(read_shipped()["qwen3"], [], "<|im_end|>", "Yes.") as client:
         yield client
 
 
@@ -184,7 +184,7 @@ def test_the_schema_of_a_tool_is_its_parameters(client: TestClient) -> None:
 def test_an_effort_is_said_once() -> None:
     special, end, text = SAID["gptoss"]
     variables = {"chat_template_kwargs": {"reasoning_effort": "low"}}
-    with speaking(shipped()["gptoss"], special, end, text) as client:
+    with speaking(read_shipped()["gptoss"], special, end, text) as client:
         for effort, status in (("low", 200), ("high", 400)):
             asked = {"messages": HELLO, "reasoning_effort": effort, **variables}
             assert client.post(URL, json=asked).status_code == status

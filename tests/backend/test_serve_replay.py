@@ -22,7 +22,7 @@ from backend.serving.engine import Engine
 from backend.serving.generation_request import GenerationRequest
 from backend.serving.service import Service
 from tests.backend.conftest import CHATML, make_tokenizer
-from tests.backend.test_tool_templates import END, NEVER, QUESTION, TOOLS, shipped
+from tests.backend.test_tool_templates import END, NEVER, QUESTION, TOOLS, read_shipped
 
 URL = "/v1/chat/completions"
 CALL = [("set_alarm", {"label": 'Tea, "strong"\n', "hour": 7})]
@@ -129,7 +129,7 @@ def test_marks_reach_the_reader_though_they_are_special(name: str) -> None:
     special, end, text = SAID[name]
     known = make_tokenizer(*special, end).added_tokens_decoder.values()
     assert {str(token) for token in known if token.special} >= {*special, end}
-    with speaking(shipped()[name], special, end, text) as client:
+    with speaking(read_shipped()[name], special, end, text) as client:
         for ask in (whole, streamed):
             message, finish = ask(client, tools=TOOLS)
             assert finish == "tool_calls"
@@ -147,7 +147,7 @@ def test_without_tools_special_tokens_are_left_out_and_the_thought_is_apart(name
     if name == "gptoss":  # its call is a message of its own
         text = content.partition("<|start|>assistant<|channel|>commentary to=")[0]
     content = text if "I look." in text else text + "I look."
-    with speaking(shipped()[name], special, end, content) as client:
+    with speaking(read_shipped()[name], special, end, content) as client:
         for ask in (whole, streamed):
             message, finish = ask(client)
             assert (message["reasoning_content"], message["content"].strip()) == ("Tea.", "I look.")
@@ -167,7 +167,7 @@ def test_a_template_that_knows_no_thoughts_leaves_the_text_as_it_is() -> None:
 
 def test_a_thought_without_end_is_a_thought() -> None:
     """The answer was cut: nothing of it is shown as what the model says."""
-    with speaking(shipped()["qwen3"], [], "<|im_end|>", "<think>\nTea. And") as client:
+    with speaking(read_shipped()["qwen3"], [], "<|im_end|>", "<think>\nTea. And") as client:
         for ask in (whole, streamed):
             message, _ = ask(client, max_tokens=9)
             assert message["reasoning_content"].startswith("Tea.")
@@ -176,7 +176,7 @@ def test_a_thought_without_end_is_a_thought() -> None:
 
 def test_an_answer_of_gpt_oss_without_headers_is_a_text() -> None:
     special, end, _ = SAID["gptoss"]
-    with speaking(shipped()["gptoss"], special, end, "At seven.<|end|>Tea.") as client:
+    with speaking(read_shipped()["gptoss"], special, end, "At seven.<|end|>Tea.") as client:
         assert whole(client, tools=TOOLS)[0]["content"] == "At seven.\nTea."
 
 
@@ -213,7 +213,7 @@ def test_what_a_request_gives_the_template_reaches_it(
 ) -> None:
     """The prompt is transformers' own with the same variables."""
     special, end = (SAID[name][0], SAID[name][1]) if name in SAID else ([], "<|im_end|>")
-    tokenizer = make_tokenizer(*special, template=shipped()[name], eos=end)
+    tokenizer = make_tokenizer(*special, template=read_shipped()[name], eos=end)
 
     def tokens(**variables: Any) -> int:
         ids = tokenizer.apply_chat_template(
@@ -221,7 +221,7 @@ def test_what_a_request_gives_the_template_reaches_it(
         )
         return len(ids)
 
-    with speaking(shipped()[name], special, end, "Yes.") as client:
+    with speaking(read_shipped()[name], special, end, "Yes.") as client:
         assert prompt_tokens(client, **asked) == tokens(**given)
         assert prompt_tokens(client) == tokens()
     assert (tokens() != tokens(**given)) is changes
@@ -260,7 +260,7 @@ def test_what_a_request_gives_the_template_reaches_it(
 def test_what_the_template_does_not_read_is_refused(
     asked: dict[str, Any], param: str, word: str
 ) -> None:
-    with speaking(shipped()["qwen3"], [], "<|im_end|>", "Yes.") as client:
+    with speaking(read_shipped()["qwen3"], [], "<|im_end|>", "Yes.") as client:
         for stream in (False, True):
             answer = client.post(URL, json={"messages": QUESTION, "stream": stream, **asked})
             assert answer.status_code == 400, answer.text
@@ -279,7 +279,7 @@ def test_a_switch_is_true_or_false_under_each_template_that_has_it() -> None:
         "tools_in_user_message": "llama3_1",
     }
     for name, template in switches.items():
-        with speaking(shipped()[template], [], "<|im_end|>", "Yes.") as client:
+        with speaking(read_shipped()[template], [], "<|im_end|>", "Yes.") as client:
             for value, status in (("false", 400), (0, 400), (False, 200), (True, 200), (None, 200)):
                 asked = {"messages": QUESTION, "chat_template_kwargs": {name: value}}
                 answer = client.post(URL, json=asked)
@@ -312,10 +312,14 @@ def test_results_are_in_the_order_of_their_calls() -> None:
         return sorted((each["content"] for each in results), key=text.index)
 
     swapped = [{"content": f"result {name}", "tool_call_id": name} for name in "cab"]
-    assert prompts(shipped()["qwen3"], *swapped) == ["result a", "result b", "result c"]
-    assert prompts(shipped()["gemma4"], *swapped) == ["result c", "result a", "result b"]  # reads
+    assert prompts(read_shipped()["qwen3"], *swapped) == ["result a", "result b", "result c"]
+    assert prompts(read_shipped()["gemma4"], *swapped) == [
+        "result c",
+        "result a",
+        "result b",
+    ]  # reads
     unnamed = [swapped[0], {"content": "nameless"}, swapped[1]]
-    assert prompts(shipped()["qwen3"], *unnamed) == ["result c", "nameless", "result a"]
+    assert prompts(read_shipped()["qwen3"], *unnamed) == ["result c", "nameless", "result a"]
 
 
 def test_a_name_that_the_template_reads_is_taken() -> None:
@@ -326,7 +330,7 @@ def test_a_name_that_the_template_reads_is_taken() -> None:
 
 
 def test_thinking_cannot_be_switched_on_where_there_is_none() -> None:
-    with speaking(shipped()["qwen2_5"], [], "<|im_end|>", "Yes.") as client:
+    with speaking(read_shipped()["qwen2_5"], [], "<|im_end|>", "Yes.") as client:
         asked = {"messages": QUESTION, "chat_template_kwargs": {"enable_thinking": True}}
         assert client.post(URL, json=asked).status_code == 400
         answer = client.post(URL, json={"messages": QUESTION, "reasoning_effort": "low"})
@@ -344,7 +348,7 @@ def test_the_result_of_a_call_goes_on_under_every_template() -> None:
         {"role": "tool", "tool_call_id": "abcdefgh1", "content": "Half past six"},
     ]
     count = 0
-    for name, template in sorted(shipped().items()):
+    for name, template in sorted(read_shipped().items()):
         if name in NEVER:
             continue
         with speaking(template, [], "<|im_end|>", "Yes.") as client:

@@ -34,7 +34,7 @@ def _folder(package: str) -> Path:
 @functools.cache
 def within_transformers() -> dict[str, str]:
     """The chat templates that stand in its source as texts."""
-    found = {}
+    templates_ = {}
     for path in sorted(_folder("transformers").glob("models/*/processing_*.py")):
         source = path.read_text(encoding="utf-8")
         if "add_generation_prompt" not in source or "{%" not in source:
@@ -42,8 +42,8 @@ def within_transformers() -> dict[str, str]:
         for node in ast.walk(ast.parse(source)):
             text = node.value if isinstance(node, ast.Constant) else None
             if isinstance(text, str) and "{%" in text and "add_generation_prompt" in text:
-                found[path.stem] = text
-    return found
+                templates_[path.stem] = text
+    return templates_
 
 
 TRL = {
@@ -78,17 +78,17 @@ OPT_IN = {"qwen3_5_nothink"}
 
 
 @functools.cache
-def made(name: str, thinking: bool | None = None) -> Template:
+def load_template(name: str, thinking: bool | None = None) -> Template:
     tokenizer = make("qwen", special(ALL[name]), ALL[name])
     return templates.load(resolved({"template": "auto", "enable_thinking": thinking}), tokenizer)
 
 
-def official(template: Template, messages: list[Any], tools: Any, **given: Any) -> str:
+def official(template: Template, messages: list[Any], tools: Any, **variables: Any) -> str:
     if template.in_parts:
         messages = [{**m, "content": [{"type": "text", "text": m["content"]}]} for m in messages]
     return str(
         template.tokenizer.apply_chat_template(
-            messages, tools=tools, add_generation_prompt=True, tokenize=False, **given
+            messages, tools=tools, add_generation_prompt=True, tokenize=False, **variables
         )
     )
 
@@ -110,9 +110,9 @@ def test_the_prompt_is_the_template_s_own(thinking: bool | None) -> None:
     are asked otherwise than by every other program.
     """
     seen = 0
-    given = {} if thinking is None else {"enable_thinking": thinking}
+    variables = {} if thinking is None else {"enable_thinking": thinking}
     for name in ALL:
-        template = made(name, thinking)
+        template = load_template(name, thinking)
         for kind, chat in CHATS.items():
             if kind == "system" and not template.knows_system:
                 continue
@@ -120,7 +120,7 @@ def test_the_prompt_is_the_template_s_own(thinking: bool | None) -> None:
             if tools and not template.knows_tools:
                 continue
             try:
-                text = official(template, chat, tools, **given)
+                text = official(template, chat, tools, **variables)
             except RENDER_ERRORS:  # no place for a system text beside tools, or for results
                 continue
             ids = template.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -143,21 +143,26 @@ def test_thinking_that_is_opt_in_stays_off() -> None:
         ("qwen3", False): "<|im_start|>assistant\n<think>\n\n</think>\n\n",
     }
     for (name, thinking), end in ends.items():
-        assert made(name, thinking).render([ASK], None, True).endswith(end), (name, thinking)
-    assert "<|think|>" not in made("gemma4").render([ASK], None, True)
-    assert "<|think|>" in made("gemma4", True).render([ASK], None, True)
+        assert load_template(name, thinking).render([ASK], None, True).endswith(end), (
+            name,
+            thinking,
+        )
+    assert "<|think|>" not in load_template("gemma4").render([ASK], None, True)
+    assert "<|think|>" in load_template("gemma4", True).render([ASK], None, True)
 
 
 def test_enable_thinking_that_changes_nothing_is_said() -> None:
     """One notice where the template has no such switch, none where nothing was asked."""
-    said = {}
+    answers = {}
     for name in ALL:
-        asked = [one.code for one in made(name, True).notices]
-        said[name] = asked.count("thinking_not_switched")
-        assert "thinking_not_switched" not in [one.code for one in made(name).notices]
+        asked = [notice.code for notice in load_template(name, True).notices]
+        answers[name] = asked.count("thinking_not_switched")
+        assert "thinking_not_switched" not in [
+            notice.code for notice in load_template(name).notices
+        ]
         code = re.sub(r"{#.*?#}", "", ALL[name], flags=re.DOTALL)  # without its comments
-        assert said[name] == ("enable_thinking" not in code), name
-    assert 15 <= sum(said.values()) < len(ALL)
+        assert answers[name] == ("enable_thinking" not in code), name
+    assert 15 <= sum(answers.values()) < len(ALL)
 
 
 def test_deepseek_s_switch_has_another_name() -> None:
@@ -253,25 +258,25 @@ VARIABLES = SWITCHES | {
 
 def test_the_variables_are_those_that_a_caller_gives() -> None:
     """A request that names a wrong one is told them: no name that a template sets for itself."""
-    found, switches = set(), set()
+    names, switches = set(), set()
     for jinja in ALL.values():
-        found |= reads(jinja).variables
+        names |= reads(jinja).variables
         switches |= reads(jinja).switches
-    assert found == VARIABLES
+    assert names == VARIABLES
     assert switches == SWITCHES
 
 
-def learned(template: Template, messages: list[Any], tools: Any = None) -> list[str]:
+def learned_texts(template: Template, messages: list[Any], tools: Any = None) -> list[str]:
     examples = tokens.encode(spans.render_conversation(template, messages, tools), template, POLICY)
-    found = []
+    texts = []
     for example in examples:
         ids = [
-            one
-            for one, label in zip(example.ids, example.labels, strict=True)
+            index
+            for index, label in zip(example.ids, example.labels, strict=True)
             if label != tokens.IGNORED
         ]
-        found.append(template.tokenizer.decode(ids))
-    return found
+        texts.append(template.tokenizer.decode(ids))
+    return texts
 
 
 @pytest.mark.parametrize("field", THOUGHTS)
@@ -283,11 +288,13 @@ def test_a_thought_is_learned_under_each_of_its_names(field: str) -> None:
     for name in ALL:
         base = name.removesuffix("_training")
         thinking = True if base in OPT_IN else None
-        (text,) = learned(made(name, thinking), [ASK, {**SAY, field: "Add the two."}])
+        (text,) = learned_texts(
+            load_template(name, thinking), [ASK, {**SAY, field: "Add the two."}]
+        )
         assert "It is 4." in text
         expected = base not in NO_THOUGHTS | NOT_AT_THE_END
         assert ("Add the two." in text) == expected, (name, text)
-        assert made(name).ignores(field) == (base in NO_THOUGHTS), name
+        assert load_template(name).ignores(field) == (base in NO_THOUGHTS), name
         seen += expected
     assert seen >= 30
 
@@ -297,11 +304,11 @@ def test_a_thought_before_a_tool_call_is_learned() -> None:
     seen = 0
     for name in ALL:
         base = name.removesuffix("_training")
-        template = made(name, True if base in OPT_IN else None)
+        template = load_template(name, True if base in OPT_IN else None)
         if base in NO_THOUGHTS or not (template.knows_tools or "r1" in base):
             continue
         try:
-            text = "".join(learned(template, chat, [TOOL]))
+            text = "".join(learned_texts(template, chat, [TOOL]))
         except RowError:
             continue
         assert "Look it up." in text, name
@@ -313,22 +320,26 @@ def test_a_thought_before_a_tool_call_is_learned() -> None:
 def test_thinking_that_is_off_learns_no_thought() -> None:
     """The prompt then has an empty thought already; the answer, or its call, follows that."""
     for name in ("qwen3", "qwen3_5_think", "qwen3_6", "glm4moe", "nemotron_3_nano"):
-        template = made(name, False)
-        (text,) = learned(template, [ASK, THINKS])
+        template = load_template(name, False)
+        (text,) = learned_texts(template, [ASK, THINKS])
         assert text.lstrip().startswith("It is 4."), name
-        (text,) = learned(template, [ASK, {**SAY, "content": "<think>\nhm\n</think>\n\nIt is 4."}])
+        (text,) = learned_texts(
+            template, [ASK, {**SAY, "content": "<think>\nhm\n</think>\n\nIt is 4."}]
+        )
         assert text.lstrip().startswith("It is 4."), name
         chat = [ASK, {**TOOLED[1], "reasoning_content": "Look it up."}]
-        (text,) = learned(template, chat, [TOOL])
+        (text,) = learned_texts(template, chat, [TOOL])
         assert text.lstrip().startswith("<tool_call>"), name
 
 
 def test_a_thought_that_the_prompt_opens_is_closed() -> None:
     """Gemma 4's prompt behind a tool's result opens a thought where thinking is on."""
-    template = made("gemma4_v5", True)
+    template = load_template("gemma4_v5", True)
     assert template.render(TOOLED[:3], [TOOL], True).endswith("<|channel>thought\n")
-    assert learned(template, TOOLED, [TOOL])[-1] == "\n<channel|>It is noon.<turn|>"
-    assert learned(made("qwen3_5_think"), [ASK, SAY]) == ["\n</think>\n\nIt is 4.<|im_end|>"]
+    assert learned_texts(template, TOOLED, [TOOL])[-1] == "\n<channel|>It is noon.<turn|>"
+    assert learned_texts(load_template("qwen3_5_think"), [ASK, SAY]) == [
+        "\n</think>\n\nIt is 4.<|im_end|>"
+    ]
 
 
 def test_history_that_is_written_otherwise_leaves_the_answer_whole() -> None:
@@ -340,7 +351,7 @@ def test_history_that_is_written_otherwise_leaves_the_answer_whole() -> None:
         TOOLED[2],
         {**TOOLED[3], "thinking": "So."},
     ]
-    assert learned(made("gptoss"), chat, [TOOL])[-1] == (
+    assert learned_texts(load_template("gptoss"), chat, [TOOL])[-1] == (
         "<|channel|>analysis<|message|>So.<|end|>"
         "<|start|>assistant<|channel|>final<|message|>It is noon.<|return|>"
     )
@@ -349,10 +360,10 @@ def test_history_that_is_written_otherwise_leaves_the_answer_whole() -> None:
 def test_calls_are_in_the_template_s_own_form_where_it_lists_no_tools() -> None:
     """DeepSeek-V3's template has a form for calls and results (of arguments that are texts) and no
     place for the tools: these are described in words, and calls are not written in words."""
-    template = made("deepseekv3")
-    call, said = learned(template, TOOLED, [TOOL])
+    template = load_template("deepseekv3")
+    call, answer = learned_texts(template, TOOLED, [TOOL])
     assert "<｜tool▁call▁begin｜>function<｜tool▁sep｜>clock\n```json\n{" in call
-    assert said.strip().endswith("It is noon.<｜end▁of▁sentence｜>")
+    assert answer.strip().endswith("It is noon.<｜end▁of▁sentence｜>")
     prompt = template.render(TOOLED[:1], [TOOL], True)
     assert '<tools>\n{"type": "function"' in prompt
     assert "<tool_call>" not in prompt

@@ -24,11 +24,11 @@ def rows(count: int, name: str = "q") -> list[dict[str, str]]:
     return [{"instruction": f"{name} {n}", "output": "answer " * (n % 5 + 1)} for n in range(count)]
 
 
-def streamed(told: Told | None = None, **values: Any) -> prepare.Prepared:
+def open_stream(report: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
-    given = resolved({**VALUES, **STREAM, **values})
+    options = resolved({**VALUES, **STREAM, **values})
     return prepare.prepare_training(
-        given, tokenizer, templates.load(given, tokenizer), told or Told()
+        options, tokenizer, templates.load(options, tokenizer), report or Told()
     )
 
 
@@ -38,51 +38,53 @@ def first(prepared: prepare.Prepared, count: int) -> list[dict[str, Any]]:
 
 def test_a_stream_gives_the_rows_of_the_whole_again_and_again(workspace: Path) -> None:
     write_dataset(workspace, "x", rows(20))
-    whole = Counter(tuple(ids) for ids in streamed(streaming=False).train["input_ids"])
-    found = [tuple(row["input_ids"]) for row in first(streamed(), 40)]
-    assert Counter(found[:20]) == whole
-    assert Counter(found[20:]) == whole
-    assert found[:20] != found[20:]
-    assert found == [tuple(row["input_ids"]) for row in first(streamed(), 40)]
-    assert found != [tuple(row["input_ids"]) for row in first(streamed(seed=8), 40)]
+    whole = Counter(tuple(ids) for ids in open_stream(streaming=False).train["input_ids"])
+    streamed = [tuple(row["input_ids"]) for row in first(open_stream(), 40)]
+    assert Counter(streamed[:20]) == whole
+    assert Counter(streamed[20:]) == whole
+    assert streamed[:20] != streamed[20:]
+    assert streamed == [tuple(row["input_ids"]) for row in first(open_stream(), 40)]
+    assert streamed != [tuple(row["input_ids"]) for row in first(open_stream(seed=8), 40)]
 
 
 def test_the_order_of_the_data_can_be_kept(workspace: Path) -> None:
     write_dataset(workspace, "x", rows(6))
-    whole = list(streamed(streaming=False).train["input_ids"])
-    found = first(streamed(disable_shuffling=True), 12)
-    assert [row["input_ids"] for row in found] == whole * 2
+    whole = list(open_stream(streaming=False).train["input_ids"])
+    streamed = first(open_stream(disable_shuffling=True), 12)
+    assert [row["input_ids"] for row in streamed] == whole * 2
 
 
 @pytest.mark.parametrize("stage", ["sft", "rm", "kto", "pt"])
 def test_every_stage_gets_the_columns_it_gets_otherwise(workspace: Path, stage: str) -> None:
-    given: dict[str, Any] = {
+    rows_by_stage: dict[str, Any] = {
         "sft": rows(5),
         "rm": [{"prompt": f"q {n}", "chosen": "a", "rejected": "b"} for n in range(5)],
         "kto": [{"prompt": f"q {n}", "completion": f"a {n}", "label": n > 2} for n in range(5)],
         "pt": [{"text": "some words " * 20} for n in range(5)],
     }
-    write_dataset(workspace, "x", given[stage], **({"ranking": True} if stage == "rm" else {}))
-    told: dict[str, Any] = {"stage": stage, "cutoff_len": 32, "disable_shuffling": True}
-    whole = streamed(streaming=False, **told).train
-    found = first(streamed(**told), len(whole))
-    assert list(found[0]) == whole.column_names == streamed(**told).train.column_names
-    assert found == whole.to_list()
+    write_dataset(
+        workspace, "x", rows_by_stage[stage], **({"ranking": True} if stage == "rm" else {})
+    )
+    options: dict[str, Any] = {"stage": stage, "cutoff_len": 32, "disable_shuffling": True}
+    whole = open_stream(streaming=False, **options).train
+    streamed = first(open_stream(**options), len(whole))
+    assert list(streamed[0]) == whole.column_names == open_stream(**options).train.column_names
+    assert streamed == whole.to_list()
 
 
 @pytest.mark.parametrize("name", ["packing", "neat_packing"])
 def test_a_stream_is_packed(workspace: Path, name: str) -> None:
     write_dataset(workspace, "x", rows(30))
-    whole = streamed(streaming=False, **{name: True}, cutoff_len=64).train
-    found = first(streamed(**{name: True}, cutoff_len=64, disable_shuffling=True), len(whole))
-    assert found == whole.to_list()
-    assert ("position_ids" in found[0]) == (name == "neat_packing")
+    whole = open_stream(streaming=False, **{name: True}, cutoff_len=64).train
+    streamed = first(open_stream(**{name: True}, cutoff_len=64, disable_shuffling=True), len(whole))
+    assert streamed == whole.to_list()
+    assert ("position_ids" in streamed[0]) == (name == "neat_packing")
 
 
 def test_validation_rows_are_the_first_and_never_learned(workspace: Path) -> None:
     write_dataset(workspace, "x", rows(6, "x"))
     write_dataset(workspace, "y", rows(6, "y"))
-    prepared = streamed(dataset="x,y", val_size=3.0)
+    prepared = open_stream(dataset="x,y", val_size=3.0)
     assert prepared.evaluation is not None
     held = {tuple(ids) for ids in prepared.evaluation["input_ids"]}
     assert len(held) == 3
@@ -106,37 +108,37 @@ def test_sets_are_mixed(
 ) -> None:
     write_dataset(workspace, "x", rows(40, "x"))
     write_dataset(workspace, "y", rows(4, "y"))
-    given = {"dataset": "x,y", "mix_strategy": strategy, "interleave_probs": "1,1"}
-    prepared = streamed(**given, streaming=streaming)
+    options = {"dataset": "x,y", "mix_strategy": strategy, "interleave_probs": "1,1"}
+    prepared = open_stream(**options, streaming=streaming)
     one_pass = list(prepared.train.iterate_pass(0) if streaming else prepared.train)
     decode = make_tokenizer().decode
-    found = Counter("x" if "x " in decode(row["input_ids"]) else "y" for row in one_pass)
+    drawn = Counter("x" if "x " in decode(row["input_ids"]) else "y" for row in one_pass)
     if counts:
-        assert found == counts
+        assert drawn == counts
     elif strategy == "interleave_over":
-        assert found["x"] >= 40
-        assert found["y"] > 4
+        assert drawn["x"] >= 40
+        assert drawn["y"] > 4
     else:
-        assert found["y"] == 4
-        assert found["x"] < 40
+        assert drawn["y"] == 4
+        assert drawn["x"] < 40
 
 
 def test_probabilities_decide_how_often_a_set_is_drawn(workspace: Path) -> None:
     for name in ("x", "y"):
         write_dataset(workspace, name, rows(400, name))
-    given = {"dataset": "x,y", "mix_strategy": "interleave_under", "interleave_probs": "3, 1"}
+    options = {"dataset": "x,y", "mix_strategy": "interleave_under", "interleave_probs": "3, 1"}
     decode = make_tokenizer().decode
-    found = Counter("x " in decode(row["input_ids"]) for row in first(streamed(**given), 400))
-    assert 0.68 < found[True] / 400 < 0.82
+    counts = Counter("x " in decode(row["input_ids"]) for row in first(open_stream(**options), 400))
+    assert 0.68 < counts[True] / 400 < 0.82
 
 
-@pytest.mark.parametrize("given", ["1", "1,2,3"])
-def test_probabilities_are_one_for_each_set(workspace: Path, given: str) -> None:
+@pytest.mark.parametrize("shares", ["1", "1,2,3"])
+def test_probabilities_are_one_for_each_set(workspace: Path, shares: str) -> None:
     for name in ("x", "y"):
         write_dataset(workspace, name, rows(2))
     values = {"dataset_dir": "data", "dataset": "x,y", "mix_strategy": "interleave_over"}
-    problems = dataset_info.check(resolved({**values, "interleave_probs": given}), "train")
-    assert [one.code for one in problems] == ["interleave_probs"]
+    problems = dataset_info.check(resolved({**values, "interleave_probs": shares}), "train")
+    assert [problem.code for problem in problems] == ["interleave_probs"]
     assert dataset_info.check(resolved({**values, "interleave_probs": "0.5,0.5"}), "train") == []
 
 
@@ -144,9 +146,9 @@ def test_rows_left_out_of_a_stream_are_said_once(workspace: Path) -> None:
     bad = [{"instruction": "q", "output": ""}] * 3
     long = [{"instruction": "word " * 90, "output": "a"}, {"instruction": "q", "output": "a " * 90}]
     write_dataset(workspace, "x", [*rows(3), *bad, *long])
-    told = Told()
-    first(streamed(told, cutoff_len=60), 12)
-    codes = Counter(one.code for one in told.notices)
+    report = Told()
+    first(open_stream(report, cutoff_len=60), 12)
+    codes = Counter(notice.code for notice in report.notices)
     assert codes["stream_left_out"] == 2  # an empty answer; an answer beyond the cutoff length
     assert codes["stream_cut"] >= 1
 
@@ -154,7 +156,7 @@ def test_rows_left_out_of_a_stream_are_said_once(workspace: Path) -> None:
 def test_a_stream_without_a_row_ends(workspace: Path) -> None:
     write_dataset(workspace, "x", [{"instruction": "word " * 90, "output": "a"}])
     with pytest.raises(DataError) as caught:
-        first(streamed(cutoff_len=8), 1)
+        first(open_stream(cutoff_len=8), 1)
     assert caught.value.problems[0].code == "no_rows_left"
 
 
@@ -170,33 +172,33 @@ def test_a_stream_without_a_row_ends(workspace: Path) -> None:
     ],
 )
 def test_what_a_stream_needs_is_said_before_the_start(values: dict[str, Any], code: str) -> None:
-    given = {"model_name_or_path": "m", "dataset": "x", "streaming": True, "do_train": True}
-    found = [one.code for one in broken({**given, **values}, "train")]
-    assert [each for each in found if each.startswith("streaming")] == [code]
-    off = broken({**given, **values, "streaming": False}, "train")
-    assert code not in [one.code for one in off]
+    options = {"model_name_or_path": "m", "dataset": "x", "streaming": True, "do_train": True}
+    codes = [problem.code for problem in broken({**options, **values}, "train")]
+    assert [each for each in codes if each.startswith("streaming")] == [code]
+    off = broken({**options, **values, "streaming": False}, "train")
+    assert code not in [problem.code for problem in off]
 
 
 def test_a_resumed_stream_goes_on_where_it_was(workspace: Path, tiny_model_dir: Path) -> None:
     """12 steps of 4 rows pass the 30 rows of the set: the second pass is reached, too."""
-    given = {
+    options = {
         "streaming": True,
         "buffer_size": 8,
         "save_steps": 9,
         "logging_steps": 1,
         "finetuning_type": "full",
     }
-    whole = train_small(workspace, tiny_model_dir, "whole", max_steps=12, **given)
+    whole = train_small(workspace, tiny_model_dir, "whole", max_steps=12, **options)
     from_it = str(whole / "checkpoint-9")
     again = train_small(
         *(workspace, tiny_model_dir, "again"),
         max_steps=12,
         resume_from_checkpoint=from_it,
-        **given,
+        **options,
     )
-    expected, found = ({row.step: row.loss for row in read(each)} for each in (whole, again))
-    assert set(found) == {10, 11, 12}
-    assert found == {step: expected[step] for step in found}
+    expected, resumed = ({row.step: row.loss for row in read(each)} for each in (whole, again))
+    assert set(resumed) == {10, 11, 12}
+    assert resumed == {step: expected[step] for step in resumed}
     assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
@@ -206,5 +208,5 @@ def read(folder: Path) -> list[metrics.Row]:
 
 def test_a_stream_is_evaluated_on_the_rows_held_back(workspace: Path, tiny_model_dir: Path) -> None:
     folder = train_small(workspace, tiny_model_dir, streaming=True, val_size=5)
-    found = metrics.read(folder / "metrics.jsonl", 0)[0]
-    assert [row.eval_loss for row in found if row.eval_loss is not None]
+    logged = metrics.read(folder / "metrics.jsonl", 0)[0]
+    assert [row.eval_loss for row in logged if row.eval_loss is not None]

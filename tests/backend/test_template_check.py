@@ -19,14 +19,14 @@ def codes(
     rows: list[Conversation], jinja: str | None = CHATML, **values: Any
 ) -> dict[str, dict[str, Any]]:
     """The notices of the check, code to parameters."""
-    given = {"stage": "sft", "cutoff_len": 512, **values}
+    options = {"stage": "sft", "cutoff_len": 512, **values}
     tokenizer = make_tokenizer(template=jinja)
-    template = templates.load(resolved(given), tokenizer)
-    maker = Maker(given["stage"], template, tokens.Policy.of(resolved(given)))
+    template = templates.load(resolved(options), tokenizer)
+    maker = Maker(options["stage"], template, tokens.Policy.of(resolved(options)))
     examples = maker(list(enumerate(rows))).examples
-    found = template_check.check(template, jinja, resolved(given), rows, examples)
-    assert all(one.notice and one.text() and one.text("zh") for one in found)
-    return {one.code: dict(one.params) for one in found}
+    notices = template_check.check(template, jinja, resolved(options), rows, examples)
+    assert all(notice.notice and notice.text() and notice.text("zh") for notice in notices)
+    return {notice.code: dict(notice.params) for notice in notices}
 
 
 def test_nothing_to_say_of_the_models_own_template() -> None:
@@ -34,10 +34,10 @@ def test_nothing_to_say_of_the_models_own_template() -> None:
 
 
 def test_a_named_template_that_writes_otherwise() -> None:
-    found = codes([PLAIN, PLAIN], template="alpaca")["template_differs"]
-    assert (found["count"], found["rows"], found["name"]) == (2, 2, "alpaca")
-    assert "<|im_start|>" in found["own"]
-    assert "<|im_start|>" not in found["ours"]
+    params = codes([PLAIN, PLAIN], template="alpaca")["template_differs"]
+    assert (params["count"], params["rows"], params["name"]) == (2, 2, "alpaca")
+    assert "<|im_start|>" in params["own"]
+    assert "<|im_start|>" not in params["ours"]
 
 
 def test_a_base_model() -> None:
@@ -59,8 +59,8 @@ def test_system_text_is_folded() -> None:
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
     )
     system = Conversation([{"role": "system", "content": "be kind"}, ASK, SAY])
-    found = codes([PLAIN, system], jinja)["template_folds_system"]
-    assert (found["count"], found["rows"]) == (1, 2)
+    params = codes([PLAIN, system], jinja)["template_folds_system"]
+    assert (params["count"], params["rows"]) == (1, 2)
 
 
 def test_thinking_is_dropped() -> None:
@@ -71,8 +71,8 @@ def test_thinking_is_dropped() -> None:
     )
     thinks = Conversation([ASK, {"role": "assistant", "content": "<think>so</think>hi"}])
     assert "template_drops_thoughts" not in codes([thinks])
-    found = codes([thinks], jinja)
-    assert "template_writes_no_thoughts" in found
+    notices = codes([thinks], jinja)
+    assert "template_writes_no_thoughts" in notices
 
 
 THINKING = (
@@ -97,12 +97,12 @@ def test_the_switch_is_named_only_where_it_helps() -> None:
         ("message.tool_calls and enable_thinking", True, "template_writes_no_thoughts"),
     ):
         jinja = THINKING.replace("CONDITION", condition)
-        found = codes([thinks, PLAIN], jinja, enable_thinking=switch)
-        told = {name for name in found if name.endswith("_thoughts")}
-        assert told == ({expected} if expected else set()), (condition, switch)
-        kept = int(expected == "template_drops_thoughts")
+        notices = codes([thinks, PLAIN], jinja, enable_thinking=switch)
+        names = {name for name in notices if name.endswith("_thoughts")}
+        assert names == ({expected} if expected else set()), (condition, switch)
+        helped = int(expected == "template_drops_thoughts")
         if expected:
-            assert found[expected] == {"count": 1, "rows": 2, "kept": kept}
+            assert notices[expected] == {"count": 1, "rows": 2, "kept": helped}
 
 
 @pytest.mark.parametrize("stage", ["pt"])

@@ -124,11 +124,11 @@ END = re.compile(
 )
 
 
-def shipped() -> dict[str, str]:
+def read_shipped() -> dict[str, str]:
     """Every template, by name; `_training` ones mark what is learned and write the same."""
     folder = Path(trl.__file__).parent / "chat_templates"
-    found = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.jinja")}
-    return {**found, "llama4": processing_llama4.chat_template}
+    by_name = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.jinja")}
+    return {**by_name, "llama4": processing_llama4.chat_template}
 
 
 @pytest.fixture(scope="module")
@@ -192,15 +192,17 @@ def read(style: Style, pieces: Iterator[str] | list[str]) -> tuple[str, str, Any
 
 def test_the_table_has_every_template_that_writes_calls() -> None:
     result = {
-        name.removesuffix("_training") for name, text in shipped().items() if "tool_calls" in text
+        name.removesuffix("_training")
+        for name, text in read_shipped().items()
+        if "tool_calls" in text
     }
     assert result == set(WRITES) | NEVER
-    assert len(shipped()) > 70
+    assert len(read_shipped()) > 70
 
 
 def test_a_rendered_call_is_read_back(tokenizer: Any) -> None:
     count = 0
-    for name, template in sorted(shipped().items()):
+    for name, template in sorted(read_shipped().items()):
         writes = WRITES.get(name.removesuffix("_training"))
         if writes is None:
             continue
@@ -221,7 +223,7 @@ def test_a_rendered_call_is_read_back(tokenizer: Any) -> None:
 
 def test_wherever_an_answer_is_cut_it_reads_the_same(tokenizer: Any) -> None:
     cuts = 0
-    for name, template in sorted(shipped().items()):
+    for name, template in sorted(read_shipped().items()):
         writes = WRITES.get(name)
         if writes is None:
             continue
@@ -258,8 +260,8 @@ def test_a_call_under_a_named_template_is_read_back(tokenizer: Any) -> None:
             whole = template.render([*QUESTION, turn], TOOLS)
             assert whole.startswith(prompt), (name, case)
             text = whole[len(prompt) :].rstrip("\n").removesuffix("<|im_end|>")
-            thought, said, calls_read = read(style, [style.thought_opening(prompt) + text])
-            assert (thought, said.strip(), calls_read) == ("", content, calls), (name, case, text)
+            thought, answer, calls_read = read(style, [style.thought_opening(prompt) + text])
+            assert (thought, answer.strip(), calls_read) == ("", content, calls), (name, case, text)
             count += 1
     assert count > 500
 

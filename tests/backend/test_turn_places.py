@@ -9,7 +9,7 @@ from backend.contract.registry.dataset_info import Entry
 from backend.data import spans, tokens
 from backend.datafiles import formats, layouts
 from backend.datafiles.turns import Message
-from tests.backend.test_shipped_templates import ALL, made
+from tests.backend.test_shipped_templates import ALL, load_template
 from tests.unit.test_ordering import talk
 
 TALK = "s:Sys-1 a:Hello-2 u:Ask-3 u:More-4 a:Answer-5 s:Late-6 u:Ask-7 a:Say-8 a:Also-9"
@@ -38,7 +38,7 @@ def test_each_turn_has_its_place_and_only_answers_are_learned(train_on_prompt: b
     messages = conversation(TALK)
     seen = 0
     for name in ALL:
-        template = made(name)
+        template = load_template(name)
         texts = spans.render_conversation(template, messages, None)
         whole = texts[-1].text
         places = [whole.find(mark) for mark in ORDER]
@@ -49,8 +49,12 @@ def test_each_turn_has_its_place_and_only_answers_are_learned(train_on_prompt: b
         assert places == sorted(places), (name, whole)
         assert all(whole.count(mark) == 1 for mark in ORDER), (name, whole)
         learned = ""
-        for one in tokens.encode(texts, template, policy):
-            ids = [token for token, label in zip(one.ids, one.labels, strict=True) if label >= 0]
+        for encoded in tokens.encode(texts, template, policy):
+            ids = [
+                token
+                for token, label in zip(encoded.ids, encoded.labels, strict=True)
+                if label >= 0
+            ]
             learned += template.tokenizer.decode(ids)
         assert all(mark in learned for mark in LEARNED), name
         if not train_on_prompt:
@@ -64,10 +68,10 @@ def test_what_a_template_has_no_place_for_is_put_where_it_has_one() -> None:
     messages = conversation("a:Hello-1 u:Ask-2 a:Say-3 s:Late-4 u:Ask-5 a:Say-6")[:-1]
     kinds = set()
     for name in ALL:
-        template = made(name)
+        template = load_template(name)
         kinds.add((template.knows_greeting, template.knows_late_system))
         ready, _ = template.fit(messages, None)
-        roles = [one["role"][0] for one in ready]
+        roles = [message["role"][0] for message in ready]
         assert roles == [
             *([] if template.knows_greeting else ["u"]),
             *("a", "u", "a"),
@@ -94,11 +98,15 @@ def test_a_system_text_stands_where_its_notice_says() -> None:
             "a:Say-4",
         ],
     }
-    templates = [made(name) for name in ALL]
-    templates = [one for one in templates if not one.knows_late_system and one.knows_system]
+    templates = [load_template(name) for name in ALL]
+    templates = [
+        template
+        for template in templates
+        if not template.knows_late_system and template.knows_system
+    ]
     assert len(templates) > 5
     for words, wanted in cases.items():
         for template in templates:
             ready, _ = template.fit(conversation(words), None)
-            assert [f"{one['role'][0]}:{one['content']}" for one in ready] == wanted
+            assert [f"{message['role'][0]}:{message['content']}" for message in ready] == wanted
             assert "Late-" in template.write(ready, None)

@@ -121,14 +121,17 @@ def make(kind: str, special: list[str], template: str | None) -> Any:
 
     raw = Tokenizer.from_str(_text_of(kind))
     raw.add_special_tokens(
-        [AddedToken(one, rstrip=kind == "phi3", normalized=False, special=True) for one in special]
+        [
+            AddedToken(text, rstrip=kind == "phi3", normalized=False, special=True)
+            for text in special
+        ]
     )
-    given = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}
+    tokens = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<unk>"}
     if kind == "slow":
-        made = slow_class()(special, **given)
+        made = slow_class()(special, **tokens)
     else:
         made = PreTrainedTokenizerFast(
-            tokenizer_object=raw, clean_up_tokenization_spaces=False, **given
+            tokenizer_object=raw, clean_up_tokenization_spaces=False, **tokens
         )
     made.chat_template = template
     return made
@@ -140,7 +143,7 @@ def slow_class() -> type:
     from transformers import PreTrainedTokenizer
 
     class Slow(PreTrainedTokenizer):
-        def __init__(self, special: list[str], **given: Any) -> None:
+        def __init__(self, special: list[str], **options: Any) -> None:
             texts = [chr(code) for code in range(9, 0x250)] + ["\n\n", "\n\n\n", "▁▁", "▁▁▁", "▁"]
             words = {word for text in CORPUS for word in text.replace(" ", "▁").split("\n")}
             pieces = [piece for word in words for piece in (word[:3], word[:6]) if piece]
@@ -148,7 +151,7 @@ def slow_class() -> type:
             every = dict.fromkeys([*PLAIN, *texts, *sorted(pieces), *marked, "😀"])
             self._ids = {piece: number for number, piece in enumerate(every)}
             self._pieces = list(self._ids)
-            super().__init__(**given)
+            super().__init__(**options)
             self.add_tokens(list(special), special_tokens=True)
 
         @property
@@ -159,13 +162,13 @@ def slow_class() -> type:
             return {**self._ids, **self.added_tokens_encoder}
 
         def _tokenize(self, text: str) -> list[str]:
-            rest, found = "▁" + text.replace(" ", "▁"), []
+            rest, pieces = "▁" + text.replace(" ", "▁"), []
             while rest:
                 fits = (n for n in range(6, 0, -1) if rest[:n] in self._ids)
                 length = next(fits, 1)
-                found.append(rest[:length])
+                pieces.append(rest[:length])
                 rest = rest[length:]
-            return found
+            return pieces
 
         def _convert_token_to_id(self, token: str) -> int:
             return self._ids.get(token, self._ids["<unk>"])

@@ -13,7 +13,7 @@ from backend.datafiles.check import FIRST, Checking, Report, check
 GOOD = {"instruction": "q", "output": "a"}
 
 
-def judged(tmp_path: Path, content: str | bytes, name: str = "a.jsonl", **how: Any) -> Report:
+def check_file(tmp_path: Path, content: str | bytes, name: str = "a.jsonl", **how: Any) -> Report:
     path = tmp_path / name
     path.write_bytes(
         content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
@@ -25,8 +25,11 @@ def lines(*rows: Any) -> str:
     return "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows)
 
 
-def found(report: Report) -> dict[str, tuple[str, int, list[int]]]:
-    return {one.problem.code: (one.level, one.count, one.lines) for one in report.findings.values()}
+def summarize(report: Report) -> dict[str, tuple[str, int, list[int]]]:
+    return {
+        finding.problem.code: (finding.level, finding.count, finding.lines)
+        for finding in report.findings.values()
+    }
 
 
 def test_rows_are_counted_over_all_files_and_lines_in_each(tmp_path: Path) -> None:
@@ -37,7 +40,9 @@ def test_rows_are_counted_over_all_files_and_lines_in_each(tmp_path: Path) -> No
     (folder / "a.jsonl").write_text(lines(GOOD, "", "{", bad))
     (folder / "b.jsonl").write_text(lines(GOOD, bad))
     report = check(Entry(name="a", path=folder), Checking())
-    places = [(one.problem.code, one.rows, one.lines) for one in report.findings.values()]
+    places = [
+        (finding.problem.code, finding.rows, finding.lines) for finding in report.findings.values()
+    ]
     assert places == [
         ("data_bad_json", [2], [3]),
         ("row_empty_answer", [3], [4]),
@@ -46,7 +51,7 @@ def test_rows_are_counted_over_all_files_and_lines_in_each(tmp_path: Path) -> No
 
 
 def test_good_rows_are_good(tmp_path: Path) -> None:
-    report = judged(tmp_path, lines(GOOD, GOOD))
+    report = check_file(tmp_path, lines(GOOD, GOOD))
     assert (report.rows, report.usable, report.good, report.complete) == (2, 2, True, True)
     assert report.bytes == (tmp_path / "a.jsonl").stat().st_size
 
@@ -72,17 +77,17 @@ BAD = [
 def test_each_class_is_counted_and_reading_goes_on(
     tmp_path: Path, row: Any, code: str, level: str
 ) -> None:
-    report = judged(tmp_path, lines(GOOD, row, GOOD, row, GOOD))
-    assert found(report) == {code: (level, 2, [2, 4])}
+    report = check_file(tmp_path, lines(GOOD, row, GOOD, row, GOOD))
+    assert summarize(report) == {code: (level, 2, [2, 4])}
     assert (report.rows, report.usable, report.good, report.complete) == (5, 3, False, True)
     for lang in ("en", "zh"):
-        assert all(one.to_problem().text(lang) for one in report.findings.values())
+        assert all(finding.to_problem().text(lang) for finding in report.findings.values())
 
 
 @pytest.mark.parametrize(("row", "code", "level"), BAD)
 def test_strict_stops_at_the_first(tmp_path: Path, row: Any, code: str, level: str) -> None:
-    report = judged(tmp_path, lines(GOOD, row, GOOD, row), strict=True)
-    assert found(report) == {code: (level, 1, [2])}
+    report = check_file(tmp_path, lines(GOOD, row, GOOD, row), strict=True)
+    assert summarize(report) == {code: (level, 1, [2])}
     assert not report.complete
 
 
@@ -97,15 +102,15 @@ def test_strict_stops_at_the_first(tmp_path: Path, row: Any, code: str, level: s
 def test_an_array_is_read_on_where_that_is_possible(tmp_path: Path, row: Any, code: str) -> None:
     text = row if isinstance(row, str) else json.dumps(row)
     good = json.dumps(GOOD)
-    report = judged(tmp_path, f"[{good},\n{text},\n{good}\n,{text}]", "a.json")
-    assert {code: each[1:] for code, each in found(report).items()} == {code: (2, [2, 4])}
+    report = check_file(tmp_path, f"[{good},\n{text},\n{good}\n,{text}]", "a.json")
+    assert {code: each[1:] for code, each in summarize(report).items()} == {code: (2, [2, 4])}
     assert (report.rows, report.usable, report.complete) == (4, 2, True)
 
 
 def test_a_broken_array_says_that_there_is_no_way_on(tmp_path: Path) -> None:
     good = json.dumps(GOOD)
-    report = judged(tmp_path, f'[{good},\n{good},\n{{"instruction" 1}},\n{good}]', "a.json")
-    assert found(report) == {"data_bad_json": ("stops", 1, [3])}
+    report = check_file(tmp_path, f'[{good},\n{good},\n{{"instruction" 1}},\n{good}]', "a.json")
+    assert summarize(report) == {"data_bad_json": ("stops", 1, [3])}
     assert (report.usable, report.complete, report.good) == (2, False, False)
     problem = next(iter(report.findings.values())).problem
     assert (problem.params["column"], problem.params["text"]) == (16, '{"instruction" 1},')
@@ -113,7 +118,7 @@ def test_a_broken_array_says_that_there_is_no_way_on(tmp_path: Path) -> None:
 
 def test_broken_json_is_named_with_column_and_text(tmp_path: Path) -> None:
     bad = '{"instruction": "q", "output": "\x1b[31m' + "x" * 500 + '"'
-    report = judged(tmp_path, lines(GOOD, bad))
+    report = check_file(tmp_path, lines(GOOD, bad))
     problem = next(iter(report.findings.values())).problem
     assert problem.params["line"] == 2
     assert len(str(problem.params["text"])) <= 201
@@ -121,8 +126,8 @@ def test_broken_json_is_named_with_column_and_text(tmp_path: Path) -> None:
 
 
 def test_only_the_first_lines_are_named(tmp_path: Path) -> None:
-    report = judged(tmp_path, lines(GOOD, *["{"] * 1000))
-    assert found(report)["data_bad_json"] == ("stops", 1000, list(range(2, 2 + FIRST)))
+    report = check_file(tmp_path, lines(GOOD, *["{"] * 1000))
+    assert summarize(report)["data_bad_json"] == ("stops", 1000, list(range(2, 2 + FIRST)))
     assert report.rows == 1001
 
 
@@ -137,8 +142,8 @@ def test_bad_encoding_is_counted_with_a_guess(
     tmp_path: Path, row: bytes, code: str, encoding: str | None
 ) -> None:
     good = json.dumps(GOOD).encode()
-    report = judged(tmp_path, b"\n".join([good, row, good, row]))
-    assert found(report) == {code: ("stops", 2, [2, 4])}
+    report = check_file(tmp_path, b"\n".join([good, row, good, row]))
+    assert summarize(report) == {code: ("stops", 2, [2, 4])}
     problem = next(iter(report.findings.values())).problem
     assert problem.params.get("encoding") == encoding
     assert problem.params["offset"] == len(good) + 1 + row.index(
@@ -150,7 +155,7 @@ CHAT = {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "valu
 
 
 @pytest.mark.parametrize(
-    ("said", "code"),
+    ("turns", "code"),
     [
         ([("gpt", "a"), ("human", "q")], "row_no_last_answer"),
         ([("human", "q"), ("observation", "a"), ("gpt", "a")], "row_roles"),
@@ -160,21 +165,21 @@ CHAT = {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "valu
         ([], "row_no_messages"),
     ],
 )
-def test_conversations(tmp_path: Path, said: list[Any], code: str) -> None:
-    row = {"conversations": [{"from": who, "value": what} for who, what in said]}
-    assert found(judged(tmp_path, lines(CHAT, row))) == {code: ("refused", 1, [2])}
+def test_conversations(tmp_path: Path, turns: list[Any], code: str) -> None:
+    row = {"conversations": [{"from": who, "value": what} for who, what in turns]}
+    assert summarize(check_file(tmp_path, lines(CHAT, row))) == {code: ("refused", 1, [2])}
 
 
 def test_long_rows_are_a_notice(tmp_path: Path) -> None:
-    report = judged(tmp_path, lines(GOOD, {"instruction": "p", "output": "a" * 20}), long=20)
-    assert found(report) == {"row_long": ("notice", 1, [2])}
+    report = check_file(tmp_path, lines(GOOD, {"instruction": "p", "output": "a" * 20}), long=20)
+    assert summarize(report) == {"row_long": ("notice", 1, [2])}
     assert (report.good, report.longest, report.usable) == (True, 21, 2)
 
 
 def test_csv_reads_on_after_a_line_with_too_many_cells(tmp_path: Path) -> None:
     text = 'instruction,output\nq,a\nq,a,b\n"q\nr",a\nq,\nq\n'
-    report = judged(tmp_path, text, "a.csv")
-    assert found(report) == {
+    report = check_file(tmp_path, text, "a.csv")
+    assert summarize(report) == {
         "csv_cells": ("stops", 2, [3, 7]),
         "row_empty_answer": ("refused", 1, [6]),
     }
@@ -182,16 +187,16 @@ def test_csv_reads_on_after_a_line_with_too_many_cells(tmp_path: Path) -> None:
 
 
 def test_wrong_columns_are_said_once(tmp_path: Path) -> None:
-    report = judged(tmp_path, lines(*[{"question": "q", "reply": "a"}] * 3))
-    assert found(report) == {"columns_missing": ("stops", 1, [1])}
+    report = check_file(tmp_path, lines(*[{"question": "q", "reply": "a"}] * 3))
+    assert summarize(report) == {"columns_missing": ("stops", 1, [1])}
     assert (report.rows, report.usable) == (3, 0)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b" \n\n", b"[]"])
 def test_nothing_is_not_good(tmp_path: Path, content: bytes) -> None:
     for name in ("a.json", "a.jsonl"):
-        report = judged(tmp_path, content, name)
-        assert list(found(report)) == ["file_empty"]
+        report = check_file(tmp_path, content, name)
+        assert list(summarize(report)) == ["file_empty"]
         assert not report.good
 
 
@@ -199,8 +204,8 @@ def test_nothing_is_not_good(tmp_path: Path, content: bytes) -> None:
     "content", [b"\x89PNG\r\n\x1a\n\0", b"PK\x03\x04", b"<html>", b"\xff\xfea\0"]
 )
 def test_foreign_files_are_named(tmp_path: Path, content: bytes) -> None:
-    report = judged(tmp_path, content)
-    assert set(found(report)) <= {"file_foreign", "file_other_encoding"}
+    report = check_file(tmp_path, content)
+    assert set(summarize(report)) <= {"file_foreign", "file_other_encoding"}
     assert not report.good
     assert not report.complete
 
@@ -214,16 +219,16 @@ def test_every_prefix_ends_in_rows_or_a_named_problem(tmp_path: Path) -> None:
     ):
         assert len(whole) >= 400
         for size in range(len(whole)):
-            report = judged(tmp_path, whole[:size], name)
+            report = check_file(tmp_path, whole[:size], name)
             cut_between_rows = name == "a.jsonl" and report.usable == report.rows > 0
             assert report.good == cut_between_rows, size
-            assert all(one.to_problem().text() for one in report.findings.values())
+            assert all(finding.to_problem().text() for finding in report.findings.values())
 
 
 def test_progress_grows_to_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.datafiles.check.TELL_S", -1.0)
     shares: list[float] = []
-    judged(tmp_path, lines(*[GOOD] * 50), progress=shares.append)
+    check_file(tmp_path, lines(*[GOOD] * 50), progress=shares.append)
     assert len(shares) == 51
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
@@ -236,7 +241,7 @@ def test_parquet_and_its_nan(tmp_path: Path) -> None:
     rows = [{**GOOD, "score": math.nan}, {"instruction": "q", "output": None, "score": 1.0}]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
     report = check(Entry(name="a", path=tmp_path / "a.parquet"))
-    assert found(report) == {
+    assert summarize(report) == {
         "row_without_answer": ("stops", 1, [2]),
         "columns_unread": ("notice", 2, [1, 2]),
     }

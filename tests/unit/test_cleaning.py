@@ -53,21 +53,21 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def add(folder: Path, name: str, rows: list[Any], entry: dict[str, Any] | None = None) -> None:
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (folder / f"{name}.jsonl").write_text("".join(lines), "utf-8")
-    told = ENTRY if entry is None else entry
-    registry.register(name, {"file_name": f"{name}.jsonl", **told}, "data", overwrite=True)
+    layout = ENTRY if entry is None else entry
+    registry.register(name, {"file_name": f"{name}.jsonl", **layout}, "data", overwrite=True)
 
 
-def made(name: str) -> list[dict[str, Any]]:
+def read_set(name: str) -> list[dict[str, Any]]:
     path = dataset_info.find(name, "data").path
     assert path is not None
     return [row for _, row in datafiles.rows(path)]
 
 
 def ids(name: str) -> list[int]:
-    return [row["id"] for row in made(name)]
+    return [row["id"] for row in read_set(name)]
 
 
-def cleaned(name: str = "s", **asked: Any) -> dict[str, Any]:
+def clean_set(name: str = "s", **asked: Any) -> dict[str, Any]:
     return clean(Job(name, overwrite=True), "new", CleaningOptions(**asked)).to_json()
 
 
@@ -91,18 +91,18 @@ def everything(folder: Path) -> dict[str, bytes]:
 def test_each_step(
     data: Path, asked: dict[str, Any], left: list[int], reason: str, rows: list[int]
 ) -> None:
-    report = cleaned(**asked)
+    report = clean_set(**asked)
     assert ids("new") == left
-    assert {key: one["rows"] for key, one in report["removed"].items()} == {reason: rows}
+    assert {key: tally["rows"] for key, tally in report["removed"].items()} == {reason: rows}
     assert report["removed"][reason]["count"] == len(rows)
     assert json.loads(report["removed"][reason]["example"])["id"] == rows[0]
     assert (report["read"], report["kept"]) == (7, len(left))
-    assert made("new") == [row for row in ROWS if row["id"] in left]
+    assert read_set("new") == [row for row in ROWS if row["id"] in left]
 
 
 def test_the_new_set_has_the_layout_of_the_old_one_which_stays(data: Path) -> None:
     before = (data / "s.jsonl").read_bytes()
-    report = cleaned(exact=True)
+    report = clean_set(exact=True)
     content = json.loads((data / "dataset_info.json").read_text())
     assert content["s"] == {"file_name": "s.jsonl", **ENTRY}
     assert content["new"] == {
@@ -126,8 +126,8 @@ def test_the_new_set_has_the_layout_of_the_old_one_which_stays(data: Path) -> No
 
 def test_of_duplicates_one_that_is_otherwise_good_stays(data: Path) -> None:
     add(data, "s", [{"q": LONG, "a": "x" * 60 + " bad"}, {"q": LONG, "a": "x" * 60}])
-    cleaned(drop="bad", near=0.5)
-    assert [row["a"] for row in made("new")] == ["x" * 60]
+    clean_set(drop="bad", near=0.5)
+    assert [row["a"] for row in read_set("new")] == ["x" * 60]
 
 
 def test_a_leak_into_another_set_and_layout_is_found(data: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_leak_into_another_set_and_layout_is_found(data: Path) -> None:
     content = json.loads((data / "dataset_info.json").read_text())
     content["test"]["columns"] = {"messages": "messages"}
     (data / "dataset_info.json").write_text(json.dumps(content))
-    report = cleaned(not_in="test")
+    report = clean_set(not_in="test")
     assert ids("new") == [4, 5, 6, 7]
     assert report["removed"]["leak"]["rows"] == [1, 2, 3]
     assert report["removed"]["leak"]["params"] == {"same": 1, "other": "test"}
@@ -147,16 +147,16 @@ def test_good_and_bad_answers_are_not_duplicates_of_each_other(data: Path) -> No
     rows = [{"q": LONG, "a": "Because.", "good": good} for good in (True, False, True)]
     columns = {"prompt": "q", "response": "a", "kto_tag": "good"}
     add(data, "s", rows, {"columns": columns})
-    cleaned(exact=True, near=0.8)
-    assert [row["good"] for row in made("new")] == [True, False]
+    clean_set(exact=True, near=0.8)
+    assert [row["good"] for row in read_set("new")] == [True, False]
 
 
 def test_a_shared_system_text_makes_no_duplicates(data: Path) -> None:
     rows = [{"q": q, "a": a, "s": LONG * 5} for q, a in (("one", "two"), ("red", "blue"))]
     columns = {"prompt": "q", "response": "a", "system": "s"}
     add(data, "s", rows, {"columns": columns})
-    cleaned(near=0.8)
-    assert made("new") == rows
+    clean_set(near=0.8)
+    assert read_set("new") == rows
 
 
 @pytest.mark.parametrize(
@@ -175,17 +175,17 @@ def test_short_answers_of_other_kinds(
     data: Path, rows: list[Any], entry: Any, least: int, left: int
 ) -> None:
     add(data, "s", rows, entry)
-    cleaned(min_answer=least)
-    assert len(made("new")) == left
+    clean_set(min_answer=least)
+    assert len(read_set("new")) == left
 
 
 def test_rows_without_readable_columns_can_be_cleaned_but_not_measured(data: Path) -> None:
     rows = [{"x": 1}, {"x": 1}, {"x": True}, {"x": "y"}]
     add(data, "s", rows, {"columns": {"prompt": "q", "response": "a"}})
-    cleaned(exact=True)
-    assert [row["x"] for row in made("new")] == [1, True, "y"]
+    clean_set(exact=True)
+    assert [row["x"] for row in read_set("new")] == [1, True, "y"]
     with pytest.raises(DataError) as caught:
-        cleaned(min_answer=1)
+        clean_set(min_answer=1)
     assert caught.value.problems[0].code == "columns_missing"
 
 
@@ -209,8 +209,8 @@ def test_tidy(before: str, after: str) -> None:
 
 def test_tidied_rows_are_counted_and_stay(data: Path) -> None:
     add(data, "s", [{"q": "x\r\n", "a": "y"}, {"q": "x", "a": "y"}, {"q": "z", "a": "\x00"}])
-    report = cleaned(tidy=True, min_answer=1)
-    assert made("new") == [{"q": "x", "a": "y"}] * 2
+    report = clean_set(tidy=True, min_answer=1)
+    assert read_set("new") == [{"q": "x", "a": "y"}] * 2
     assert (report["tidied"]["rows"], report["removed"]["empty"]["rows"]) == ([1], [3])
 
 
@@ -224,8 +224,8 @@ def test_tidied_rows_are_counted_and_stay(data: Path) -> None:
 def test_other_types_of_files_become_jsonl(data: Path, form: str, content: str) -> None:
     (data / form).write_text(content, "utf-8")
     registry.register("t", {"file_name": form, **ENTRY}, "data")
-    cleaned("t", exact=True)
-    assert made("new") == [{"q": "x", "a": "y"}, {"q": "z", "a": "é"}]
+    clean_set("t", exact=True)
+    assert read_set("new") == [{"q": "x", "a": "y"}, {"q": "z", "a": "é"}]
 
 
 def test_what_json_has_no_word_for(data: Path) -> None:
@@ -235,7 +235,7 @@ def test_what_json_has_no_word_for(data: Path) -> None:
         parquet.write_table(table, data / "t.parquet")
         registry.register("t", {"file_name": "t.parquet", **ENTRY}, "data", overwrite=True)
         with pytest.raises(DataError) as caught:
-            cleaned("t", exact=True)
+            clean_set("t", exact=True)
         assert caught.value.problems[0].code == code
         assert not (data / "new").exists()
 
@@ -257,15 +257,17 @@ def test_each_group_keeps_one_and_rows_are_as_they_were(data: Path) -> None:
     @given(st.lists(ROW, min_size=1, max_size=12))
     def holds(rows: list[dict[str, Any]]) -> None:
         add(data, "s", rows)
-        report = cleaned(exact=True, near=0.7)
-        kept = made("new")
-        said = [json.dumps(row, sort_keys=True) for row in rows]
-        left = iter(said)
-        assert all(json.dumps(row, sort_keys=True) in left for row in kept)
-        assert len(kept) + sum(one["count"] for one in report["removed"].values()) == len(rows)
-        questions = {(row["q"], row["a"]) for row in kept}
-        for one in report["removed"].values():
-            for number in one["rows"]:
+        report = clean_set(exact=True, near=0.7)
+        remaining = read_set("new")
+        texts = [json.dumps(row, sort_keys=True) for row in rows]
+        left = iter(texts)
+        assert all(json.dumps(row, sort_keys=True) in left for row in remaining)
+        assert len(remaining) + sum(tally["count"] for tally in report["removed"].values()) == len(
+            rows
+        )
+        questions = {(row["q"], row["a"]) for row in remaining}
+        for tally in report["removed"].values():
+            for number in tally["rows"]:
                 row = rows[number - 1]
                 index = Index(0.7)
                 for q, a in questions:
@@ -289,10 +291,10 @@ def test_similarity_is_that_of_the_texts() -> None:
         a, b = (" ".join(text.split()) for text in (first, second))
         sets = [{text[i : i + 5] for i in range(len(text) - 4)} for text in (a, b)]
         true = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
-        one, two = (signature(Item(1, "", 1, {"t": text})) for text in (a, b))
-        assert one is not None
-        assert two is not None
-        errors.append(float((one == two).mean()) - true)
+        left, right = (signature(Item(1, "", 1, {"t": text})) for text in (a, b))
+        assert left is not None
+        assert right is not None
+        errors.append(float((left == right).mean()) - true)
     assert abs(sum(errors) / len(errors)) < 0.02
     assert max(map(abs, errors)) < 0.2
 
@@ -318,7 +320,7 @@ def test_split_says_what_stands_in_both(data: Path) -> None:
 
 
 def test_a_split_is_both_sets_or_none(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cleaned(exact=True)
+    clean_set(exact=True)
     before, real = everything(data), registry.register
 
     def failing(name: str, *rest: Any, **named: Any) -> Any:
@@ -365,9 +367,9 @@ def test_names_are_refused_before_anything_is_read(
 
 
 def test_an_overwritten_set_s_file_stays_for_runs_that_know_it(data: Path) -> None:
-    cleaned(exact=True)
+    clean_set(exact=True)
     old = dataset_info.find("new", "data").path
-    cleaned(near=0.8)
+    clean_set(near=0.8)
     assert dataset_info.find("new", "data").path != old
     assert old is not None
     assert old.exists()
@@ -376,7 +378,7 @@ def test_an_overwritten_set_s_file_stays_for_runs_that_know_it(data: Path) -> No
 def test_nothing_left_is_an_error_and_no_set(data: Path) -> None:
     before = everything(data)
     with pytest.raises(DataError, match="No row of s is left") as caught:
-        cleaned(drop=".", exact=True)
+        clean_set(drop=".", exact=True)
     assert "7 removed" in str(caught.value)
     assert everything(data) == before
 
@@ -386,7 +388,7 @@ def test_a_broken_row_ends_it_with_its_line(data: Path) -> None:
         file.write('{"q": \n')
     before = everything(data)
     with pytest.raises(DataError) as caught:
-        cleaned(exact=True)
+        clean_set(exact=True)
     assert caught.value.problems[0].params["line"] == 8
     assert everything(data) == before
 
@@ -397,10 +399,10 @@ BOMB = "(?:(?:(?:x{1000}){1000}){1000})"  # compiled it would take all memory
 @pytest.mark.parametrize("bad", ["(", "a{2", "[", "*", "(" * 20_000, "(?P<n>", "\\", BOMB])
 def test_a_bad_expression_is_a_clear_error(data: Path, bad: str) -> None:
     if bad == "a{2":
-        assert cleaned(keep="secret", drop=bad)["kept"] == 1, "braces may be meant as they are"
+        assert clean_set(keep="secret", drop=bad)["kept"] == 1, "braces may be meant as they are"
         return
     with pytest.raises(UsageError) as caught:
-        cleaned(drop=bad)
+        clean_set(drop=bad)
     assert caught.value.problems[0].code == "clean_bad_pattern"
 
 
@@ -412,7 +414,7 @@ def test_a_catastrophic_expression_ends_in_time(
     add(data, "s", [{"q": "a" * 100_000 + "!", "a": "b"}, {"q": "x", "a": "y"}])
     start = time.process_time()
     with pytest.raises(DataError) as caught:
-        cleaned(drop=hostile)
+        clean_set(drop=hostile)
     assert time.process_time() - start < 2.5
     assert caught.value.problems[0].code == "clean_slow_pattern"
     assert caught.value.problems[0].params["line"] == 1
@@ -420,7 +422,7 @@ def test_a_catastrophic_expression_ends_in_time(
 
 
 def test_a_full_disk_leaves_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cleaned(exact=True)
+    clean_set(exact=True)
     before, real = everything(data), output.Part.write
 
     def full(part: Any, item: Item) -> None:
@@ -430,7 +432,7 @@ def test_a_full_disk_leaves_nothing(data: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(output.Part, "write", full)
     with pytest.raises(DiskFullError):
-        cleaned(near=0.8)
+        clean_set(near=0.8)
     assert everything(data) == before
 
 
@@ -440,9 +442,9 @@ def test_somebody_else_s_set_of_the_same_name_is_not_replaced(
     """Registered while the cleaning ran: found out when the new set is to be registered."""
     real = output.publish
 
-    def late(*given: Any, **named: Any) -> None:
+    def late(*args: Any, **named: Any) -> None:
         registry.register("new", {"file_name": "s.jsonl"}, "data")
-        real(*given, **named)
+        real(*args, **named)
 
     monkeypatch.setattr(output, "publish", late)
     with pytest.raises(DataError) as caught:
@@ -474,7 +476,7 @@ def test_a_killed_cleaning_leaves_no_set(data: Path, number: signal.Signals) -> 
     if number == signal.SIGKILL:
         assert {name for name in left if "/.new.part/" not in name} == set(before)
         add(data, "s", ROWS)
-        cleaned(exact=True)
+        clean_set(exact=True)
     else:
         assert left == before
     assert not [each.name for each in data.iterdir() if each.name.endswith(".part")]
@@ -484,22 +486,22 @@ def test_commands(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["data", "clean", "s", "--into", "b", "--exact", "--near", "--min_answer", "1"]) == 0
     )
-    told = capsys.readouterr().out
-    assert "4 of 7 rows of s are kept." in told
-    assert "exact duplicates of an earlier row (the first one of row 1)" in told
-    assert "Registered: b." in told
+    output = capsys.readouterr().out
+    assert "4 of 7 rows of s are kept." in output
+    assert "exact duplicates of an earlier row (the first one of row 1)" in output
+    assert "Registered: b." in output
     assert main(["data", "split", "b", "--ratio", "0.5", "--names", "x,y", "--json"]) == 0
-    assert [one["kept"] for one in json.loads(capsys.readouterr().out)] == [2, 2]
+    assert [report["kept"] for report in json.loads(capsys.readouterr().out)] == [2, 2]
     assert main(["data", "clean", "s", "--into", "j", "--tidy", "--json", "--progress"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["kept"] == 7
     assert captured.err.splitlines()[-1] == "7 7"
     assert main(["data", "split", "data/s.jsonl", "--ratio", "0.3"]) == 0
-    assert len(made("s_train") + made("s_test")) == 7
+    assert len(read_set("s_train") + read_set("s_test")) == 7
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["clean", "s", "--into", "b"], "--min_answer"),
         (["clean", "s", "--exact"], "--into"),
@@ -512,19 +514,19 @@ def test_commands(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_wrong_options_say_what_is_right(
-    data: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    data: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     before = everything(data)
     assert main(["data", *words]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert everything(data) == before
 
 
 def test_half_characters_and_big_numbers_are_kept(data: Path) -> None:
     text = '{"q": "\\ud83d", "a": "y", "n": 123456789012345678901234567890, "f": 1.5e300}\n'
     (data / "s.jsonl").write_text(text)
-    cleaned(exact=True)
-    assert made("new") == [json.loads(text)]
+    clean_set(exact=True)
+    assert read_set("new") == [json.loads(text)]
 
 
 def test_only_signatures_are_held() -> None:
@@ -539,27 +541,27 @@ def test_only_signatures_are_held() -> None:
 def test_the_stage_is_told_by_entry_or_rows(data: Path) -> None:
     add(data, "plain", [{"text": "words"}], {})
     add(data, "pairs", [{"prompt": "q", "chosen": "a", "rejected": "b"}], {"ranking": True})
-    found = {name: Rows(name, "data").stage for name in ("s", "plain", "pairs")}
-    assert found == {"s": "sft", "plain": "pt", "pairs": "dpo"}
+    stages = {name: Rows(name, "data").stage for name in ("s", "plain", "pairs")}
+    assert stages == {"s": "sft", "plain": "pt", "pairs": "dpo"}
 
 
 def test_the_page_s_child_tells_progress_and_report(data: Path) -> None:
     add(data, "s", [*ROWS, {"id": 8, "q": "<script>", "a": ""}])
     wish = {"exact": True, "near": 0.8, "min_answer": "1", "tidy": False, "drop": "", "keep": None}
-    told = list(cleaning.clean(cleaning.Job("s", "data"), "new", wish))
-    assert told[-2] == (8, 8)
+    events = list(cleaning.clean(cleaning.Job("s", "data"), "new", wish))
+    assert events[-2] == (8, 8)
     assert ids("new") == [1, 5, 6, 7]
-    reports = told[-1]
+    reports = events[-1]
     assert isinstance(reports, list)
-    for lang, said in (("en", "4 of 8 rows of s"), ("zh", "8 行中的 4 行")):
+    for lang, text in (("en", "4 of 8 rows of s"), ("zh", "8 行中的 4 行")):
         shown = cleaning.report(reports, lang)
-        assert said in shown
+        assert text in shown
         assert shown.count("<li>") == 3
         assert "<script>" not in shown
         assert "\n" not in shown
     *_, halves = cleaning.split(cleaning.Job("new", "data"), ("x", "y"), 0.5, "1")
     assert isinstance(halves, list)
-    assert [one["kept"] for one in halves] == [2, 2]
+    assert [report["kept"] for report in halves] == [2, 2]
 
 
 def test_the_page_gets_problems_in_its_own_words(data: Path) -> None:
@@ -581,9 +583,9 @@ def test_the_page_gets_problems_in_its_own_words(data: Path) -> None:
 def test_leaving_the_page_ends_the_child_which_leaves_nothing(data: Path) -> None:
     add(data, "s", [{"q": f"question {n} " * 40, "a": "a"} for n in range(20_000)])
     before = everything(data)
-    told = cleaning.clean(cleaning.Job("s", "data"), "new", {"near": 0.8})
-    assert isinstance(next(told), tuple)
-    told.close()  # type: ignore[attr-defined]
+    events = cleaning.clean(cleaning.Job("s", "data"), "new", {"near": 0.8})
+    assert isinstance(next(events), tuple)
+    events.close()  # type: ignore[attr-defined]
     assert everything(data) == before
 
 
@@ -601,8 +603,8 @@ def test_each_control_of_the_page_reaches_the_command(monkeypatch: pytest.Monkey
         list(cleaning.clean(job, "new", {**wish, "drop": " x"}, "m"))
     with pytest.raises(OSError):  # noqa: PT011
         list(cleaning.split(job, ("a", "b"), 0.2, "7"))
-    told = " ".join(seen[0][5:])
-    assert told == (
+    line = " ".join(seen[0][5:])
+    assert line == (
         "clean s --into=new --tidy --exact --near=3 --min_answer=4 --min_tokens=5 --max_tokens=6 "
         "--drop= x --keep=8 --not_in=9 --model_name_or_path=m --overwrite --dataset_dir folder "
         "--json --progress"

@@ -64,7 +64,7 @@ GOOD: list[dict[str, Any]] = [
 ]
 
 
-def written(rows: list[Any], name: str) -> bytes:
+def write_rows(rows: list[Any], name: str) -> bytes:
     """The rows as the kind of file that the name says (an array, or a row a line)."""
     if name.startswith("x.json") and "l" not in name.removeprefix("x.json"):
         return json.dumps(rows).encode("utf-8", "surrogatepass")
@@ -72,7 +72,7 @@ def written(rows: list[Any], name: str) -> bytes:
 
 
 @st.composite
-def swapped(draw: st.DrawFn) -> tuple[str, bytes]:
+def swap_types(draw: st.DrawFn) -> tuple[str, bytes]:
     """A good row in which something, at any depth, is of another type."""
     row = json.loads(json.dumps(draw(st.sampled_from(GOOD))))
     places: list[tuple[Any, Any]] = []
@@ -89,14 +89,14 @@ def swapped(draw: st.DrawFn) -> tuple[str, bytes]:
     holder[key] = draw(VALUES)
     name = draw(st.sampled_from(["x.json", "x.jsonl"]))
     first = draw(st.sampled_from(GOOD))
-    return name, written(draw(st.permutations([first, row, row])), name)
+    return name, write_rows(draw(st.permutations([first, row, row])), name)
 
 
 @st.composite
 def cut(draw: st.DrawFn) -> tuple[str, bytes]:
     """A good file that ends anywhere, or has a few bytes changed."""
     name = draw(st.sampled_from(["x.json", "x.jsonl"]))
-    raw = bytearray(written([draw(st.sampled_from(GOOD)) for _ in range(3)], name))
+    raw = bytearray(write_rows([draw(st.sampled_from(GOOD)) for _ in range(3)], name))
     for _ in range(draw(st.integers(0, 3))):
         raw[draw(st.integers(0, len(raw) - 1))] = draw(st.integers(0, 255))
     return name, bytes(raw[: draw(st.integers(0, len(raw)))])
@@ -104,9 +104,9 @@ def cut(draw: st.DrawFn) -> tuple[str, bytes]:
 
 RANDOM = st.tuples(st.sampled_from(NAMES), st.binary(max_size=300))
 ODD = st.sampled_from(["x.json", "x.jsonl"]).flatmap(
-    lambda name: ROWS.map(lambda rows: (name, written(rows, name)))
+    lambda name: ROWS.map(lambda rows: (name, write_rows(rows, name)))
 )
-FILES = st.one_of(RANDOM, ODD, swapped(), cut())
+FILES = st.one_of(RANDOM, ODD, swap_types(), cut())
 
 
 def survives(name: str, content: bytes, stage: str) -> None:
@@ -127,9 +127,9 @@ def _all_ways(home: Path, name: str, content: bytes, stage: str) -> None:
     path.write_bytes(content)
     (home / "data").mkdir()
     registry = home / "data" / "dataset_info.json"
-    told(lambda: datafiles.page(path, 0, 5))
-    told(lambda: datafiles.search(path, "q", 0, 5, 1.0))
-    report = told(lambda: check(Entry(name="x", path=path), Checking(stage)))
+    call_or_problem(lambda: datafiles.page(path, 0, 5))
+    call_or_problem(lambda: datafiles.search(path, "q", 0, 5, 1.0))
+    report = call_or_problem(lambda: check(Entry(name="x", path=path), Checking(stage)))
     assert report is not None
     for finding in report.findings.values():
         assert finding.to_problem().text("en")
@@ -140,21 +140,21 @@ def _all_ways(home: Path, name: str, content: bytes, stage: str) -> None:
     strict = check(Entry(name="x", path=path), Checking(stage, strict=True))
     assert strict.good == report.good
     values = {"dataset_dir": "data", "stage": stage, "seed": 1, "dataset": str(path)}
-    read = told(lambda: sources.read_conversations(resolved(values), "dataset"))
+    read = call_or_problem(lambda: sources.read_conversations(resolved(values), "dataset"))
     if read is not None:  # training takes what the check calls usable, and nothing else
         assert len(read.conversations) == report.usable
     assert not (read is None and report.good)
-    told(lambda: uploads.take(path, "mine"))
-    coming = told(lambda: datasets.look(path))
+    call_or_problem(lambda: uploads.take(path, "mine"))
+    coming = call_or_problem(lambda: datasets.look(path))
     if coming is None or not coming.proposal.kind:
         return
-    made = told(lambda: datasets.register("mine", coming, coming.proposal.entry, "data"))
+    made = call_or_problem(lambda: datasets.register("mine", coming, coming.proposal.entry, "data"))
     assert registry.exists() == (made is not None)
     if made is not None:
         assert dataset_info.find("mine", "data") == made
 
 
-def told(do: Callable[[], Any]) -> Any:
+def call_or_problem(do: Callable[[], Any]) -> Any:
     """What comes back, or None where a problem was named, in every language."""
     try:
         return do()
@@ -189,7 +189,7 @@ def test_two_thousand_files_end_in_a_named_problem_or_in_success(
 def test_every_prefix_of_a_file_of_400_bytes(name: str) -> None:
     """D-02."""
     rows = [{"instruction": f"你好 {number}", "output": "answer 😀"} for number in range(6)]
-    whole = written(rows, name)
+    whole = write_rows(rows, name)
     assert len(whole) >= 400
     for size in range(0, len(whole), 3):
         survives(name, whole[:size], "sft")

@@ -34,10 +34,10 @@ def lines(rows: list[dict[str, Any]]) -> str:
 def problem(path: Path) -> Problem:
     with pytest.raises(DataError) as caught:
         list(datafiles.rows(path))
-    found = caught.value.problems[0]
-    assert path.name in found.text("en")
-    assert path.name in found.text("zh")
-    return found
+    problem_ = caught.value.problems[0]
+    assert path.name in problem_.text("en")
+    assert path.name in problem_.text("zh")
+    return problem_
 
 
 @pytest.mark.parametrize(
@@ -104,16 +104,16 @@ def test_a_broken_line_is_named(tmp_path: Path, name: str, at: int) -> None:
     rows = [json.dumps({"instruction": f"q{n}", "output": "a"}) for n in range(1, 1001)]
     rows[at - 1] = '{"instruction": "q" "output": "a"}'
     content = "\n".join(rows) if name == "a.jsonl" else "[" + ",\n".join(rows) + "]"
-    found = problem(write(tmp_path, name, content))
-    assert (found.code, found.params["line"]) == ("data_bad_json", at)
-    assert found.params["column"] == 21 + (name == "a.json" and at == 1)
-    assert '"q" "output"' in found.text()
+    error = problem(write(tmp_path, name, content))
+    assert (error.code, error.params["line"]) == ("data_bad_json", at)
+    assert error.params["column"] == 21 + (name == "a.json" and at == 1)
+    assert '"q" "output"' in error.text()
 
 
 def test_the_line_is_escaped_and_cut(tmp_path: Path) -> None:
-    found = problem(write(tmp_path, "a.jsonl", '{"a": "\x1b[31m' + "x" * 5000))
-    assert len(str(found.params["text"])) <= 201
-    assert "\\x1b" in str(found.params["text"])
+    error = problem(write(tmp_path, "a.jsonl", '{"a": "\x1b[31m' + "x" * 5000))
+    assert len(str(error.params["text"])) <= 201
+    assert "\\x1b" in str(error.params["text"])
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_a_file_without_rows_is_refused(tmp_path: Path, name: str, content: byte
 def test_every_prefix_of_a_file_is_whole_rows_or_an_error(tmp_path: Path) -> None:
     whole = json.dumps([{"instruction": "héllo", "output": "1"}] * 6, ensure_ascii=False).encode()
     for size in range(len(whole)):
-        found = problem(write(tmp_path, "a.json", whole[:size]))
+        error = problem(write(tmp_path, "a.json", whole[:size]))
         codes = {"file_empty", "data_truncated", "data_bad_json", "data_not_utf8"}
-        assert found.code in codes, (size, found)
+        assert error.code in codes, (size, error)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_every_prefix_of_a_file_is_whole_rows_or_an_error(tmp_path: Path) -> Non
     ],
 )
 def test_other_encodings_are_named(tmp_path: Path, content: bytes, code: str, offset: int) -> None:
-    found = problem(write(tmp_path, "a.json", content))
-    assert (found.code, found.params["offset"]) == (code, offset)
+    error = problem(write(tmp_path, "a.json", content))
+    assert (error.code, error.params["offset"]) == (code, offset)
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_other_encodings_are_named(tmp_path: Path, content: bytes, code: str, of
 def test_what_is_no_list_of_rows(
     tmp_path: Path, content: bytes, code: str, line: int | None
 ) -> None:
-    found = problem(write(tmp_path, "a.json", content))
-    assert found.code == code
-    assert line is None or found.params["line"] == line
+    error = problem(write(tmp_path, "a.json", content))
+    assert error.code == code
+    assert line is None or error.params["line"] == line
 
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
@@ -204,8 +204,8 @@ def test_a_pointer_of_git_lfs_is_no_data_in_any_format(tmp_path: Path) -> None:
 
 
 def test_csv_mistakes(tmp_path: Path) -> None:
-    found = problem(write(tmp_path, "a.csv", "a,b\n1,2\n1,2,3\n"))
-    assert (found.code, found.params["line"]) == ("csv_cells", 3)
+    error = problem(write(tmp_path, "a.csv", "a,b\n1,2\n1,2,3\n"))
+    assert (error.code, error.params["line"]) == ("csv_cells", 3)
     assert problem(write(tmp_path, "b.csv", b"PK\x03\x04\x14\0")).code == "file_foreign"
     assert problem(write(tmp_path, "c.doc", "a")).code == "file_type"
     assert problem(tmp_path / "gone.json").code == "data_file_missing"
@@ -222,8 +222,8 @@ def test_the_first_page_of_a_huge_file_reads_little(
     path = write(tmp_path, name, part if name == "a.jsonl" else "[" + part)
     with path.open("r+b") as file:
         file.truncate(4 * 1024**3)
-    found = datafiles.page(path, 20, 5)
-    assert (found.rows, found.total) == ([json.loads(row)] * 5, None)
+    page = datafiles.page(path, 20, 5)
+    assert (page.rows, page.total) == ([json.loads(row)] * 5, None)
 
 
 def test_a_large_row_is_read(tmp_path: Path) -> None:

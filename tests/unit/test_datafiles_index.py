@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def separated(separator: str) -> str:
+def write_csv(separator: str) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, ["q", "a"], delimiter=separator)
     writer.writeheader()
@@ -43,8 +43,8 @@ CONTENTS = {
     "a.json": json.dumps(ROWS),
     "b.json": "\ufeff \n" + json.dumps(ROWS, ensure_ascii=False, indent=1),
     "c.jsonl": "\n\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS),
-    "d.csv": "\ufeff" + separated(","),
-    "e.tsv": separated("\t"),
+    "d.csv": "\ufeff" + write_csv(","),
+    "e.tsv": write_csv("\t"),
 }
 
 
@@ -58,8 +58,8 @@ def test_any_row_is_found_through_the_index(home: Path, name: str) -> None:
     built = index.build(path)
     assert (built.done, built.rows, len(built.marks)) == (True, 3000, 30)
     for start in (0, 99, 100, 2345, 2998):
-        found = datafiles.page(path, start, 3)
-        assert (found.rows, found.total, found.indexed) == (ROWS[start : start + 3], 3000, 1.0)
+        page = datafiles.page(path, start, 3)
+        assert (page.rows, page.total, page.indexed) == (ROWS[start : start + 3], 3000, 1.0)
     assert datafiles.page(path, 3000, 3).rows == []
 
 
@@ -101,8 +101,8 @@ def test_a_folder_is_one_list_of_rows(home: Path) -> None:
     assert datafiles.page(folder, 95, 10).rows == ROWS[95:105]
     for part in datafiles.files(folder):
         index.build(part)
-    found = datafiles.page(folder, 2899, 3)
-    assert (found.rows, found.total) == (ROWS[2899:2902], 3000)
+    page = datafiles.page(folder, 2899, 3)
+    assert (page.rows, page.total) == (ROWS[2899:2902], 3000)
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
@@ -217,7 +217,7 @@ def test_what_unpacks_beyond_reason_is_refused_early(
         assert caught.value.problems[0].code == "file_explodes", name
         assert sum(read) <= (0 if name.startswith("announced") else 7 * 1024**2), name
         report = check(Entry(name="x", path=home / name))
-        assert [one.problem.code for one in report.findings.values()][-1] == "file_explodes"
+        assert [finding.problem.code for finding in report.findings.values()][-1] == "file_explodes"
         assert not report.complete
 
 

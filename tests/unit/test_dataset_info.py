@@ -24,7 +24,8 @@ def register(data: Path, **rows: object) -> None:
 
 def codes(values: dict[str, object], task: str = "train") -> list[str]:
     return [
-        one.code for one in dataset_info.check(resolved({"dataset_dir": "data", **values}), task)
+        problem.code
+        for problem in dataset_info.check(resolved({"dataset_dir": "data", **values}), task)
     ]
 
 

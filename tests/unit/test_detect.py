@@ -12,16 +12,16 @@ from backend.datafiles.detect import Proposal, entry_for, propose
 from backend.datafiles.samples import Sample
 
 
-def proposed(*rows: dict[str, Any]) -> Proposal:
+def propose_rows(*rows: dict[str, Any]) -> Proposal:
     return propose(Sample("a.jsonl", list(rows), list(range(1, len(rows) + 1))))
 
 
-def said(*turns: tuple[str, Any], role: str = "from", content: str = "value") -> list[Any]:
+def chat(*turns: tuple[str, Any], role: str = "from", content: str = "value") -> list[Any]:
     return [{role: who, content: what} for who, what in turns]
 
 
-CHAT = said(("human", "q"), ("gpt", "a"))
-MESSAGES = said(("user", "q"), ("assistant", "a"), role="role", content="content")
+CHAT = chat(("human", "q"), ("gpt", "a"))
+MESSAGES = chat(("user", "q"), ("assistant", "a"), role="role", content="content")
 ALPACA = {"instruction": "q", "input": "", "output": "a"}
 
 SHAPES: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
@@ -48,11 +48,11 @@ SHAPES: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
     ({"messages": MESSAGES, "id": 7}, "sft", {"messages": "messages"}),
     ({"dialogue": CHAT}, "sft", {"messages": "dialogue"}),
     (
-        {"对话": said(("用户", "q"), ("助手", "a"), role="角色", content="内容")},
+        {"对话": chat(("用户", "q"), ("助手", "a"), role="角色", content="内容")},
         "sft",
         {"messages": "对话"},
     ),
-    ({"whatever": said(("Customer", "q"), ("Bot", "a"))}, "sft", {"messages": "whatever"}),
+    ({"whatever": chat(("Customer", "q"), ("Bot", "a"))}, "sft", {"messages": "whatever"}),
     (
         {"question": "q", "chosen": "a", "rejected": "b"},
         "preference",
@@ -97,13 +97,13 @@ SHAPES: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("row", "kind", "columns"), SHAPES)
 def test_shapes_are_known(row: dict[str, Any], kind: str, columns: dict[str, str]) -> None:
-    found = proposed(row, row)
-    assert found.kind == kind
-    assert found.confidence >= 0.75
-    assert found.entry.get("columns", {}) == columns
-    assert found.entry.get("ranking", False) == (kind == "preference")
-    assert found.reasons
-    for reason in found.reasons:
+    proposal = propose_rows(row, row)
+    assert proposal.kind == kind
+    assert proposal.confidence >= 0.75
+    assert proposal.entry.get("columns", {}) == columns
+    assert proposal.entry.get("ranking", False) == (kind == "preference")
+    assert proposal.reasons
+    for reason in proposal.reasons:
         assert "{" not in reason.text()
         assert reason.text("zh") != reason.text()
 
@@ -112,8 +112,8 @@ def test_shapes_are_known(row: dict[str, Any], kind: str, columns: dict[str, str
 def test_a_proposal_can_be_learned_from(
     row: dict[str, Any], kind: str, columns: dict[str, str]
 ) -> None:
-    found = proposed(row, row)
-    made = detect.convert_row(found.entry, row, found.stage)
+    proposal = propose_rows(row, row)
+    made = detect.convert_row(proposal.entry, row, proposal.stage)
     assert made.messages or made.text or made.chosen
     if kind not in {"text", "prompt"}:
         assert made.answer is not None
@@ -122,37 +122,39 @@ def test_a_proposal_can_be_learned_from(
 
 
 def test_other_names_of_roles_become_tags() -> None:
-    found = proposed({"talk": said(("Customer", "q"), ("Bot", "a"), role="who", content="text")})
-    tags = found.entry["tags"]
+    proposal = propose_rows(
+        {"talk": chat(("Customer", "q"), ("Bot", "a"), role="who", content="text")}
+    )
+    tags = proposal.entry["tags"]
     assert (tags["role_tag"], tags["content_tag"]) == ("who", "text")
     assert (tags["user_tag"], tags["assistant_tag"]) == ("Customer", "Bot")
 
 
 def test_unknown_names_fall_back_to_place_and_length_with_little_confidence() -> None:
     row = {"id": "17", "foo": "What is it?", "short": "x", "bar": "It is a long answer."}
-    found = proposed(row, row)
-    assert found.entry["columns"] == {"prompt": "foo", "response": "bar"}
-    assert found.confidence <= 0.3
-    assert [one.code for one in found.reasons] == ["detect_place", "detect_unused"]
-    assert "short" in found.reasons[1].text()
+    proposal = propose_rows(row, row)
+    assert proposal.entry["columns"] == {"prompt": "foo", "response": "bar"}
+    assert proposal.confidence <= 0.3
+    assert [reason.code for reason in proposal.reasons] == ["detect_place", "detect_unused"]
+    assert "short" in proposal.reasons[1].text()
 
 
 def test_a_column_named_label_judges_nothing_unless_it_is_true_or_false() -> None:
-    assert proposed({"question": "q", "answer": "a", "label": "math"}).kind == "sft"
+    assert propose_rows({"question": "q", "answer": "a", "label": "math"}).kind == "sft"
 
 
 @pytest.mark.parametrize("row", [{"n": 1, "m": 2.5}, {}, {"a": None}, {"a": []}, {"a": [[]]}])
 def test_nothing_to_learn_is_said(row: dict[str, Any]) -> None:
-    found = proposed(row)
-    assert (found.kind, found.entry, found.confidence, found.stage) == ("", {}, 0.0, "")
-    assert [one.code for one in found.reasons] == ["detect_nothing"]
+    proposal = propose_rows(row)
+    assert (proposal.kind, proposal.entry, proposal.confidence, proposal.stage) == ("", {}, 0.0, "")
+    assert [reason.code for reason in proposal.reasons] == ["detect_nothing"]
 
 
 def test_rows_that_do_not_fit_are_counted_with_their_line() -> None:
-    found = propose(
+    proposal = propose(
         Sample("a.csv", [ALPACA, {**ALPACA, "output": ""}, ALPACA, ALPACA], [2, 4, 5, 6])
     )
-    reason = found.reasons[-1]
+    reason = proposal.reasons[-1]
     assert (reason.code, reason.params["line"], reason.params["count"]) == (
         "row_empty_answer",
         4,
@@ -183,8 +185,8 @@ def test_a_sample_ends_at_a_broken_line_and_a_first_one_is_an_error(tmp_path: Pa
 def test_an_example_is_rendered_or_says_why_not(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"q": "ask", "a": "say"}))
-    found, first = entering.propose_file(path)
-    assert entering.example(found.entry, first, "sft").text() == "user: ask\nassistant: say"
+    proposal, first = entering.propose_file(path)
+    assert entering.example(proposal.entry, first, "sft").text() == "user: ask\nassistant: say"
     wrong = entering.example({"columns": {"prompt": "x", "response": "a"}}, first, "sft")
     assert wrong.problem is not None
     assert (wrong.problem.code, wrong.problem.params["file"]) == ("columns_missing", str(path))

@@ -26,13 +26,13 @@ def coming(home: Path, rows: list[dict[str, Any]]) -> datasets.Coming:
 
 
 def test_the_proposal_stands_until_something_differs(home: Path) -> None:
-    found = coming(home, [{"q": "one?", "a": "1", "note": "x"}])
+    proposal = coming(home, [{"q": "one?", "a": "1", "note": "x"}])
     columns = {"prompt": "q", "response": "a"}
-    assert mapping.entry(found.proposal, "alpaca", False, columns) == found.proposal.entry
-    other = mapping.entry(found.proposal, "alpaca", False, {**columns, "system": "note"})
+    assert mapping.entry(proposal.proposal, "alpaca", False, columns) == proposal.proposal.entry
+    other = mapping.entry(proposal.proposal, "alpaca", False, {**columns, "system": "note"})
     assert other["columns"] == {**columns, "system": "note"}
-    wrong = mapping.entry(found.proposal, "alpaca", False, {"response": "a"})
-    assert not mapping.usable(mapping.example(found, wrong))
+    wrong = mapping.entry(proposal.proposal, "alpaca", False, {"response": "a"})
+    assert not mapping.usable(mapping.example(proposal, wrong))
 
 
 def test_ranking_asks_for_two_answers() -> None:
@@ -46,8 +46,8 @@ def test_a_free_name_is_made_from_any_file_name(home: Path) -> None:
     registry.register("mine", {"file_name": "x.json"}, "data")
     assert mapping.free_name("MINE.json", "data") == "MINE-2"
     for name in ("../../etc/passwd", "<svg onload=x>.json", "\u202e.json", ".json", "org/set"):
-        found = mapping.free_name(name, "data")
-        assert not mapping.wrong_name(found, "data", "en"), (name, found)
+        free = mapping.free_name(name, "data")
+        assert not mapping.wrong_name(free, "data", "en"), (name, free)
     assert mapping.wrong_name("Mine", "data", "en")
 
 

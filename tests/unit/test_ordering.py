@@ -22,20 +22,20 @@ def talk(words: str) -> list[dict[str, Any]]:
     """u:hi a:yes c: t:1 -> messages; c is a call, s:- a system text that is null."""
     made = []
     for word in words.split():
-        who, _, said = word.partition(":")
-        one: dict[str, Any] = {"role": WHO[who], "content": None if said == "-" else said}
-        made.append({**one, "tool_calls": [CALL]} if who == "c" else one)
+        who, _, content = word.partition(":")
+        message: dict[str, Any] = {"role": WHO[who], "content": None if content == "-" else content}
+        made.append({**message, "tool_calls": [CALL]} if who == "c" else message)
     return made
 
 
-def shown(messages: list[dict[str, Any]]) -> str:
+def abbreviate(messages: list[dict[str, Any]]) -> str:
     """The reverse; a greeting that is not learned as g, joined texts with +."""
     words = []
-    for one in messages:
-        who = next(key for key, role in WHO.items() if role == one["role"])
-        who = "c" * len(one["tool_calls"]) if one.get("tool_calls") else who
-        who = "g" if one.get("train") is False else who
-        words.append(f"{who}:{one['content']}".replace("\n\n", "+"))
+    for message in messages:
+        who = next(key for key, role in WHO.items() if role == message["role"])
+        who = "c" * len(message["tool_calls"]) if message.get("tool_calls") else who
+        who = "g" if message.get("train") is False else who
+        words.append(f"{who}:{message['content']}".replace("\n\n", "+"))
     return " ".join(words)
 
 
@@ -88,42 +88,53 @@ def read(row: dict[str, Any], wanted: str = "answer", strict: bool = False) -> A
 
 def test_turns_are_put_in_order_and_told() -> None:
     seen = 0
-    for words, learned, told in CASES:
+    for words, learned, notes in CASES:
         messages = talk(words)
         sharegpt = {"user": "human", "assistant": "gpt", "tool": "observation", "system": "system"}
-        pairs = [{"from": sharegpt[one["role"]], "value": one["content"]} for one in messages]
+        pairs = [
+            {"from": sharegpt[message["role"]], "value": message["content"]} for message in messages
+        ]
         rows: list[dict[str, Any]] = [{"messages": messages}, {"messages": messages, "label": True}]
         rows += [] if "c:" in words else [{"conversations": pairs}]
         for row in rows:
-            one = read(row, "label" if "label" in row else "answer")
+            conversation = read(row, "label" if "label" in row else "answer")
             if not learned:
-                assert one == told[0], words
+                assert conversation == notes[0], words
             else:
-                assert (shown(one.messages), one.notes) == (learned, told), words
+                assert (abbreviate(conversation.messages), conversation.notes) == (
+                    learned,
+                    notes,
+                ), words
                 seen += 1
             strict = read(row, strict=True)
-            if told and learned:
+            if notes and learned:
                 assert strict in {"row_roles", "row_wrong_type"}, words
             elif learned:
-                assert strict.messages == one.messages
+                assert strict.messages == conversation.messages
     assert seen > 60
 
 
 def test_preferences_and_questions() -> None:
     pair = {"chosen": talk("a:good"), "rejected": talk("a:bad")}
-    one = read({"prompt": talk("a:hi u:q u:r"), **pair}, "pair")
-    assert (shown(one.messages), one.notes) == ("g:hi u:q+r", ("row_joined", "row_greeting"))
-    assert (one.chosen["content"], one.rejected["content"]) == ("good", "bad")
+    conversation = read({"prompt": talk("a:hi u:q u:r"), **pair}, "pair")
+    assert (abbreviate(conversation.messages), conversation.notes) == (
+        "g:hi u:q+r",
+        ("row_joined", "row_greeting"),
+    )
+    assert (conversation.chosen["content"], conversation.rejected["content"]) == ("good", "bad")
     whole = {"chosen": talk("u:q a:go a:od"), "rejected": talk("u:q a:bad")}
-    one = read(whole, "pair")
-    assert (shown(one.messages), one.chosen["content"]) == ("u:q", "go\n\nod")
-    assert one.notes == ("row_joined",)
+    conversation = read(whole, "pair")
+    assert (abbreviate(conversation.messages), conversation.chosen["content"]) == (
+        "u:q",
+        "go\n\nod",
+    )
+    assert conversation.notes == ("row_joined",)
     assert read(whole, "pair", strict=True) == "row_two_questions"
     # an answer of the question itself is not joined with the answers that are compared
     assert read({"prompt": talk("u:q a:a"), **pair}, "pair") == "row_roles"
-    one = read({"prompt": talk("s:- a:hi u:q u:r")}, "prompt")
-    assert shown(one.messages) == "g:hi u:q+r"
-    assert one.notes == ("row_null_system", "row_joined", "row_greeting")
+    conversation = read({"prompt": talk("s:- a:hi u:q u:r")}, "prompt")
+    assert abbreviate(conversation.messages) == "g:hi u:q+r"
+    assert conversation.notes == ("row_null_system", "row_joined", "row_greeting")
     assert read({"prompt": talk("a:hi")}, "prompt") == "row_roles"
     assert read({"prompt": talk("s:x")}, "prompt") == "row_no_question"
 
@@ -131,13 +142,17 @@ def test_preferences_and_questions() -> None:
 def test_two_speakers_and_two_kinds_of_answers_are_not_joined() -> None:
     named = [{"role": "user", "content": "q", "name": name} for name in ("ann", "bob")]
     assert read({"messages": [*named, *talk("a:a")]}) == "row_roles"
-    assert shown(read({"messages": [named[0], named[0], *talk("a:a")]}).messages) == "u:q+q a:a"
+    assert (
+        abbreviate(read({"messages": [named[0], named[0], *talk("a:a")]}).messages) == "u:q+q a:a"
+    )
     marked = [*talk("u:q"), {**talk("a:draft")[0], "train": False}, *talk("a:a")]
     assert read({"messages": marked}) == "row_roles"
-    thoughts = [{**one, "reasoning_content": one["content"] * 2} for one in talk("a:a a:b")]
+    thoughts = [
+        {**message, "reasoning_content": message["content"] * 2} for message in talk("a:a a:b")
+    ]
     (_, answer) = read({"messages": [*talk("u:q"), *thoughts]}).messages
     assert (answer["content"], answer["reasoning_content"]) == ("a\n\nb", "aa\n\nbb")
-    ids = [{**one, "id": number} for number, one in enumerate(talk("u:q u:r a:a"))]
+    ids = [{**message, "id": number} for number, message in enumerate(talk("u:q u:r a:a"))]
     assert read({"messages": ids}).messages[0] == {"role": "user", "content": "q\n\nr", "id": 0}
 
 
@@ -149,11 +164,17 @@ def test_a_check_counts_them_and_strictly_refuses_them(
     path = tmp_path / "x.jsonl"
     path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
     report = check(Entry(name="x", path=path), Checking("sft"))
-    found = {one.problem.code: (one.level, one.lines) for one in report.findings.values()}
-    assert found == {"row_joined": ("notice", [2, 4]), "row_greeting": ("notice", [3])}
+    findings = {
+        finding.problem.code: (finding.level, finding.lines) for finding in report.findings.values()
+    }
+    assert findings == {"row_joined": ("notice", [2, 4]), "row_greeting": ("notice", [3])}
     assert report.good
     assert main(["data", "check", "x.jsonl"]) == 0
     assert "turns of one role follow each other: 2 (first: line 2)" in capsys.readouterr().out
     assert main(["data", "check", "x.jsonl", "--strict_turns", "--json"]) == 3
-    (one,) = json.loads(capsys.readouterr().out)["findings"]
-    assert (one["code"], one["level"], one["lines"]) == ("row_roles", "refused", [2, 3, 4])
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert (finding["code"], finding["level"], finding["lines"]) == (
+        "row_roles",
+        "refused",
+        [2, 3, 4],
+    )

@@ -69,12 +69,12 @@ def test_a_set_is_registered_only_where_its_first_row_is_learned(
             assert main(["data", "register", str(tmp_path / name), *words, *as_json]) == code, (
                 content
             )
-            told = capsys.readouterr()
-            assert reason in told.err
-            assert bool(told.err) == bool(code)
+            printed = capsys.readouterr()
+            assert reason in printed.err
+            assert bool(printed.err) == bool(code)
             assert (list(json.loads(registry.read_text())) == ["x"]) == (code == 0)
-            if as_json and told.out:
-                row: dict[str, Any] = json.loads(told.out)
+            if as_json and printed.out:
+                row: dict[str, Any] = json.loads(printed.out)
                 assert row["registered"] == (code == 0)
     assert len(CASES) == 19
 
@@ -107,8 +107,8 @@ def test_a_file_that_breaks_further_on_is_not_registered(
         path = tmp_path / name
         path.write_bytes(content)
         code, line = wanted.split(":")
-        told = ["--column", "prompt=q", "--column", "response=a"]
-        for words in ([], told if name[2:] in {"csv", "tsv"} else ["--formatting", "alpaca"]):
+        columns = ["--column", "prompt=q", "--column", "response=a"]
+        for words in ([], columns if name[2:] in {"csv", "tsv"} else ["--formatting", "alpaca"]):
             assert main(["data", "register", str(path), *words]) == 3, wanted
             shown = capsys.readouterr().err
             assert str(path) in shown
@@ -154,16 +154,16 @@ def test_pictures_are_told_first_and_all_in_one_go(
     ):
         (tmp_path / "x.yaml").write_text(VISION_YAML.format(dataset=dataset))
         assert main(["train", str(tmp_path / "x.yaml")]) == 2
-        told = capsys.readouterr().err.splitlines()
-        assert told[0].startswith(f"error: The data set {dataset} {first}"), dataset
-        assert any("models/gone" in line for line in told[1:])
-        assert not any("max_pixels" in line for line in told)  # a notice, where a run begins
+        notices = capsys.readouterr().err.splitlines()
+        assert notices[0].startswith(f"error: The data set {dataset} {first}"), dataset
+        assert any("models/gone" in line for line in notices[1:])
+        assert not any("max_pixels" in line for line in notices)  # a notice, where a run begins
     (tmp_path / "x.yaml").write_text(VISION_YAML.format(dataset="some.jsonl"))
     assert main(["train", str(tmp_path / "x.yaml")]) == 2
-    told = capsys.readouterr().err.splitlines()  # before what is wrong with the arguments
-    assert "1 of the first 2" in told[0]
-    assert told[0].startswith("note: ")
-    assert any(line.startswith("error: ") and "models/gone" in line for line in told[1:])
+    notices = capsys.readouterr().err.splitlines()  # before what is wrong with the arguments
+    assert "1 of the first 2" in notices[0]
+    assert notices[0].startswith("note: ")
+    assert any(line.startswith("error: ") and "models/gone" in line for line in notices[1:])
 
 
 def test_a_set_with_pictures_can_be_looked_at(
@@ -174,8 +174,8 @@ def test_a_set_with_pictures_can_be_looked_at(
     assert main(["data", "preview", "mllm_demo"]) == 0
     assert "1.jpg" in capsys.readouterr().out
     assert main(["data", "check", "mllm_demo", "--json"]) == 3
-    found = json.loads(capsys.readouterr().out)["findings"]
-    assert [(each["code"], each["rows"]) for each in found] == [
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert [(each["code"], each["rows"]) for each in findings] == [
         ("row_media", [1]),
         ("row_placeholder", [2]),
     ]

@@ -21,11 +21,11 @@ ROWS = [
 ]
 
 
-def written(mark: str, rows: list[tuple[str, ...]]) -> str:
+def write_cells(mark: str, rows: list[tuple[str, ...]]) -> str:
     """As csv.writer would, but each cell quoted only where it must be."""
 
     def cell(text: str) -> str:
-        quoted = any(one in text for one in (mark, '"', "\n"))
+        quoted = any(mark_ in text for mark_ in (mark, '"', "\n"))
         return '"' + text.replace('"', '""') + '"' if quoted else text
 
     return "".join(mark.join(map(cell, row)) + "\r\n" for row in rows)
@@ -42,18 +42,20 @@ def test_every_separator_is_recognised(tmp_path: Path, name: str) -> None:
     for mark in separators.MARKS:
         for bom in (b"", b"\xef\xbb\xbf"):
             path = tmp_path / name
-            path.write_bytes(bom + written(mark, ROWS).encode())
+            path.write_bytes(bom + write_cells(mark, ROWS).encode())
             assert read(path) == ROWS, mark
             assert datafiles.page(path, 1, 1).rows == [dict(zip(ROWS[0], ROWS[2], strict=True))]
             report = check(
                 Entry(name="x", path=path, columns={"prompt": "Frage", "response": "Antwort"})
             )
-            told = {one.problem.code: one.problem for one in report.findings.values()}
+            problems = {
+                finding.problem.code: finding.problem for finding in report.findings.values()
+            }
             assert (report.good, report.usable) == (True, 3)
-            assert ("csv_separator" in told) == (mark != usual)
+            assert ("csv_separator" in problems) == (mark != usual)
             if mark != usual:
                 shown = {"\t": "\\t (tab)", "\x01": "\\x01 (Ctrl-A)"}.get(mark, mark)
-                assert told["csv_separator"].params["separator"] == shown
+                assert problems["csv_separator"].params["separator"] == shown
 
 
 CASES = {
@@ -81,8 +83,11 @@ def test_odd_files(tmp_path: Path) -> None:
     for number, (content, (mark, columns)) in enumerate(CASES.items()):
         path = tmp_path / f"{number}.csv"
         path.write_text(content)
-        found = separators.find(path)
-        assert (found.mark, len(next(tables.csv_rows(Lines(path)), (0, 0, "x" * columns))[2])) == (
+        separator = separators.find(path)
+        assert (
+            separator.mark,
+            len(next(tables.csv_rows(Lines(path)), (0, 0, "x" * columns))[2]),
+        ) == (
             mark,
             columns,
         ), content
@@ -140,8 +145,8 @@ def test_what_looks_like_a_table_by_another_mark_is_said(
         assert separators.find(path).doubtful == mark, content
         if mark:
             assert main(["data", "register", "x.csv"]) == 3
-            told = capsys.readouterr()
-            assert f"separated by {mark}, which" in told.out + told.err
+            printed = capsys.readouterr()
+            assert f"separated by {mark}, which" in printed.out + printed.err
             registry = (tmp_path / "data" / "dataset_info.json").read_text()
             assert "x" not in json.loads(registry)
     assert len(DOUBTFUL) == 8
@@ -186,7 +191,7 @@ def test_a_quote_that_is_never_closed_takes_no_rows_unseen(tmp_path: Path) -> No
         3,
     )
     report = check(Entry(name="x", path=path, columns={"prompt": "q", "response": "a"}))
-    assert [(one.problem.code, one.lines) for one in report.findings.values()] == [
+    assert [(finding.problem.code, finding.lines) for finding in report.findings.values()] == [
         ("csv_broken", [3])
     ]
     assert report.usable == 1
@@ -224,7 +229,7 @@ def test_register_says_why_and_a_far_row_is_found(
     assert main(["data", "register", "x.csv", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
     assert "separated by ;" in row["reasons"][0]
-    assert [one["content"] for one in row["example"]["messages"]] == ["q0", "1,0"]
+    assert [message["content"] for message in row["example"]["messages"]] == ["q0", "1,0"]
     monkeypatch.setattr(index, "LARGE", 1)
     index.build(path)
     assert datafiles.page(path, 2400, 1).rows == [{"question": "q2400", "answer": "1,2400"}]

@@ -36,10 +36,10 @@ def judge(home: Path, rows: list[Any], **entry: Any) -> dict[str, Any]:
     (home / "data" / "dataset_info.json").write_text(
         json.dumps({"x": {"file_name": "x.jsonl", **entry}})
     )
-    return printed(["x"])
+    return check_printed(["x"])
 
 
-def printed(words: list[str]) -> dict[str, Any]:
+def check_printed(words: list[str]) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
         patch.setattr("sys.stdout.write", lines.append)
@@ -50,7 +50,10 @@ def printed(words: list[str]) -> dict[str, Any]:
 
 
 def findings(report: dict[str, Any]) -> dict[str, tuple[str, int, list[int]]]:
-    return {one["code"]: (one["level"], one["count"], one["lines"]) for one in report["findings"]}
+    return {
+        finding["code"]: (finding["level"], finding["count"], finding["lines"])
+        for finding in report["findings"]
+    }
 
 
 Q = [{"role": "user", "content": "q"}]
@@ -106,8 +109,8 @@ def test_the_stage_is_that_of_the_entry_or_of_the_first_rows(home: Path) -> None
         assert (report["stage"], report["usable"]) == ("sft", 0), "answers are no prompts"
         assert list(findings(report)) == ["row_empty_answer"]
     write(home / "t.txt", ["words"])
-    assert printed(["t.txt"])["stage"] == "pt"
-    assert printed(["x", "--stage", "sft"])["stage"] == "sft"
+    assert check_printed(["t.txt"])["stage"] == "pt"
+    assert check_printed(["x", "--stage", "sft"])["stage"] == "sft"
 
 
 def test_a_preference_of_older_calls_is_one_with_its_functions(home: Path) -> None:
@@ -121,8 +124,8 @@ def test_a_preference_of_older_calls_is_one_with_its_functions(home: Path) -> No
     conversation = convert_row(proposal.entry, first.rows[0], "dpo")
     assert conversation.tools == [{"type": "function", "function": ADD}]
     for entry in ({}, proposal.entry):
-        found = findings(judge(home, [row], **entry))
-        assert list(found) == ["row_older_calls"]
+        by_code = findings(judge(home, [row], **entry))
+        assert list(by_code) == ["row_older_calls"]
     row["rejected"] = CALLS[0]
     assert list(findings(judge(home, [row], ranking=True))) == ["row_same_answers"]
 
@@ -134,21 +137,21 @@ def test_columns_that_hold_data_and_are_not_read(home: Path) -> None:
     ]
     report = judge(home, rows, columns={"prompt": "q", "response": "a"})
     assert findings(report) == {"columns_unread": ("notice", 2, [1, 2])}
-    (one,) = report["findings"]
-    assert one["params"]["columns"] == "score (2), topic (1), notes (1), tags (1)"
+    (finding,) = report["findings"]
+    assert finding["params"]["columns"] == "score (2), topic (1), notes (1), tags (1)"
     assert report["good"]
     pair = {"prompt": "q", "response": "r", "chosen": "a", "rejected": "b"}
     for stage, unread in (("sft", "chosen (1), rejected (1)"), ("dpo", "response (1)")):
         write(home / "y.jsonl", [pair])
-        (one,) = printed(["y.jsonl", "--stage", stage])["findings"]
-        assert one["params"]["columns"] == unread
+        (finding,) = check_printed(["y.jsonl", "--stage", stage])["findings"]
+        assert finding["params"]["columns"] == unread
 
 
 def test_columns_that_are_not_read_in_a_table(home: Path) -> None:
     table = pa.table({"instruction": ["q"], "output": ["a"], "when": [1.5], "none": pa.nulls(1)})
     pq.write_table(table, home / "x.parquet")
-    (one,) = printed(["x.parquet"])["findings"]
-    assert (one["code"], one["params"]["columns"]) == ("columns_unread", "when (1)")
+    (finding,) = check_printed(["x.parquet"])["findings"]
+    assert (finding["code"], finding["params"]["columns"]) == ("columns_unread", "when (1)")
 
 
 def kto(*rows: tuple[str, str, bool]) -> list[Any]:
@@ -194,7 +197,7 @@ def test_what_stands_out_is_one_notice_each(home: Path) -> None:
         report = judge(home, rows)
         assert findings(report) == expected, rows
         assert report["good"] == ("row_same_answers" not in expected)
-        assert all(one["text"] for one in report["findings"])
+        assert all(finding["text"] for finding in report["findings"])
     assert len(NOTICES) == 18
 
 
@@ -206,7 +209,7 @@ def test_memory_is_bounded_whatever_the_size(home: Path, monkeypatch: pytest.Mon
     write(home / "x.jsonl", rows)
     noted = survey.Survey()
     report = check(Entry(name="x", path=home / "x.jsonl"), Checking("sft"))
-    assert {one.problem.code: one.lines for one in report.findings.values()} == {
+    assert {finding.problem.code: finding.lines for finding in report.findings.values()} == {
         "answers_differ": [51]
     }
     assert len(report.survey._known) == len(report.survey._answers) == 10
@@ -229,8 +232,8 @@ def test_a_long_check_shows_how_far_it_is(
 
     draw = random.Random(0)
     content = "".join(
-        json.dumps(one) + "\n"
-        for one in sft(*[(f"{n}", f"{draw.random()}" * 20) for n in range(5000)])
+        json.dumps(row) + "\n"
+        for row in sft(*[(f"{n}", f"{draw.random()}" * 20) for n in range(5000)])
     )
     (home / "y.jsonl.gz").write_bytes(gzip.compress(content.encode()))
     (home / "y.jsonl").write_text(content)

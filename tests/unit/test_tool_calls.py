@@ -206,7 +206,7 @@ TEXTS = [
 ]
 
 
-def taken(
+def read_answer(
     pieces: list[str], tools: list[dict[str, Any]] | None = TOOLS
 ) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
     """The shown text and the calls of an answer that comes in these pieces."""
@@ -227,9 +227,9 @@ def test_calls_are_found_wherever_the_text_is_cut() -> None:
     """Every form's every cut in two, and letter by letter."""
     cuts = 0
     for text, content, wanted in CALLS:
-        assert taken(list(text)) == (content, wanted), text
+        assert read_answer(list(text)) == (content, wanted), text
         for at in range(len(text)):
-            assert taken([text[:at], text[at:]]) == (content, wanted), (text[:at], text[at:])
+            assert read_answer([text[:at], text[at:]]) == (content, wanted), (text[:at], text[at:])
             cuts += 1
     assert cuts > 4000
 
@@ -259,8 +259,8 @@ def test_each_form_has_its_case() -> None:
 
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
 def test_what_is_no_call_is_shown_to_the_letter(text: str) -> None:
-    assert taken([text]) == (text, [])
-    assert taken([text[at : at + 3] for at in range(0, min(len(text), 999), 3)]) == (
+    assert read_answer([text]) == (text, [])
+    assert read_answer([text[at : at + 3] for at in range(0, min(len(text), 999), 3)]) == (
         text[:999],
         [],
     )
@@ -269,7 +269,7 @@ def test_what_is_no_call_is_shown_to_the_letter(text: str) -> None:
 @pytest.mark.parametrize("tools", [None, []])
 def test_without_tools_everything_is_text(tools: list[dict[str, Any]] | None) -> None:
     for text, _, _ in CALLS:
-        assert taken(list(text), tools) == (text, [])
+        assert read_answer(list(text), tools) == (text, [])
 
 
 def test_ordinary_text_is_not_held_back() -> None:

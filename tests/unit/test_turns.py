@@ -17,8 +17,8 @@ def refusal(item: dict[str, Any]) -> str:
 def test_arguments_of_a_call_are_found_under_each_of_their_names(key: str) -> None:
     """OpenAI's arguments; Llama 3's template writes parameters; args in sets of agents."""
     call = f'{{"name": "add", "{key}": {{"a": 1}}}}'
-    found = read_message({"from": "function_call", "value": call}, SHAREGPT)
-    assert found["tool_calls"][0]["function"] == {"name": "add", "arguments": {"a": 1}}
+    message = read_message({"from": "function_call", "value": call}, SHAREGPT)
+    assert message["tool_calls"][0]["function"] == {"name": "add", "arguments": {"a": 1}}
 
 
 @pytest.mark.parametrize("arguments", ['"text"', "[1]", [1], 3, "{"])
@@ -37,13 +37,13 @@ def test_openai_s_older_calls_and_results_are_today_s() -> None:
     for more in ({}, {"tool_calls": None}, {"tool_calls": []}):
         item = {"role": "assistant", "content": None, "function_call": OLDER, **more}
         assert read_message(item, OPENAI) == {"role": "assistant", "content": "", "tool_calls": ADD}
-    said = read_message({"role": "assistant", "content": "I add.", "function_call": OLDER}, OPENAI)
-    assert (said["content"], said["tool_calls"]) == ("I add.", ADD)
+    call = read_message({"role": "assistant", "content": "I add.", "function_call": OLDER}, OPENAI)
+    assert (call["content"], call["tool_calls"]) == ("I add.", ADD)
     for empty in (None, {}, ""):
         item = {"role": "assistant", "content": "4", "function_call": empty}
         assert read_message(item, OPENAI) == {"role": "assistant", "content": "4"}
-    given = read_message({"role": "function", "name": "add", "content": None}, OPENAI)
-    assert given == {"role": "tool", "name": "add", "content": ""}
+    result = read_message({"role": "function", "name": "add", "content": None}, OPENAI)
+    assert result == {"role": "tool", "name": "add", "content": ""}
     assert refusal({"function_call": {"name": "add", "arguments": "{"}}) == "row_bad_tools"
     assert refusal({"function_call": "add"}) == "row_bad_tools"
 
@@ -93,22 +93,22 @@ def test_json_text_is_read_as_strictly_as_rows_are(text: str) -> None:
 @pytest.mark.parametrize("arguments", [None, "", "{}", "null", {}])
 def test_a_call_may_have_no_arguments(arguments: Any) -> None:
     call = {"function": {"name": "now", "arguments": arguments}}
-    found = read_message({"role": "assistant", "content": None, "tool_calls": [call]}, OPENAI)
-    assert found["tool_calls"][0]["function"]["arguments"] == {}
+    message = read_message({"role": "assistant", "content": None, "tool_calls": [call]}, OPENAI)
+    assert message["tool_calls"][0]["function"]["arguments"] == {}
 
 
 def test_a_thought_is_a_text_as_an_answer_is() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     for value, wanted in ((7, "7"), (parts, "ab"), ("x", "x")):
-        found = read_message({"role": "assistant", "content": "4", "reasoning": value}, OPENAI)
-        assert found["reasoning"] == wanted
+        message = read_message({"role": "assistant", "content": "4", "reasoning": value}, OPENAI)
+        assert message["reasoning"] == wanted
     assert refusal({"reasoning_content": {"t": "x"}}) == "row_wrong_type"
 
 
 def test_what_is_not_to_be_learned_is_said_in_any_form() -> None:
     for name, value in (("train", False), ("train", 0), ("train", "false"), ("weight", 0.0)):
-        found = read_message({"role": "assistant", "content": "4", name: value}, OPENAI)
-        assert found["train"] is False, (name, value)
+        message = read_message({"role": "assistant", "content": "4", name: value}, OPENAI)
+        assert message["train"] is False, (name, value)
     for name, value in (("train", True), ("train", None), ("weight", 1), ("weight", "1")):
         assert "train" not in read_message(
             {"role": "assistant", "content": "4", name: value}, OPENAI

@@ -53,18 +53,18 @@ IN_ARROW: list[tuple[Any, str]] = [
 ]
 
 
-def learned(path: Path) -> Conversation:
+def convert_first(path: Path) -> Conversation:
     """The first row as the usual stage for such data learns it, under the proposed entry."""
     sample = samples.sample(path)
     proposal = detect.propose(sample)
     return detect.convert_row(proposal.entry, sample.rows[0], proposal.stage)
 
 
-def said(path: Path) -> list[str]:
-    return [one["content"] for one in learned(path).messages]
+def contents(path: Path) -> list[str]:
+    return [message["content"] for message in convert_first(path).messages]
 
 
-def written(path: Path, table: Any) -> Path:
+def write_table(path: Path, table: Any) -> Path:
     """The table as this path's ending says; arrow as datasets writes it (a stream)."""
     if path.suffix == ".parquet":
         pq.write_table(table, path)
@@ -81,7 +81,7 @@ def test_a_value_of_json_is_the_files_own_text(tmp_path: Path) -> None:
         for name in ("x.jsonl", "x.json"):
             row = f'{{"question": "q", "answer": {text}}}'
             (tmp_path / name).write_text(f"[{row}]" if name == "x.json" else row)
-            assert said(tmp_path / name) == ["q", expected or text], (name, text)
+            assert contents(tmp_path / name) == ["q", expected or text], (name, text)
             report = check(Entry(name="x", path=tmp_path / name))
             assert (report.good, report.usable) == (True, 1), text
 
@@ -89,7 +89,7 @@ def test_a_value_of_json_is_the_files_own_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["x.parquet", "x.arrow", "x.feather"])
 def test_a_value_of_a_table_is_text(tmp_path: Path, name: str) -> None:
     if name == "x.feather":
-        held = [one for one in IN_ARROW if one[0].type != pa.float16()]
+        held = [column for column in IN_ARROW if column[0].type != pa.float16()]
     else:
         held = IN_ARROW
     for column, expected in held:
@@ -98,8 +98,10 @@ def test_a_value_of_a_table_is_text(tmp_path: Path, name: str) -> None:
             table = pa.table(
                 {"prompt": column if asks else texts, "response": texts if asks else column}
             )
-            path = written(tmp_path / name, table)
-            assert said(path) == ([expected, "words"] if asks else ["words", expected]), column.type
+            path = write_table(tmp_path / name, table)
+            assert contents(path) == ([expected, "words"] if asks else ["words", expected]), (
+                column.type
+            )
 
 
 def test_every_stage_and_layout_reads_numbers() -> None:
@@ -118,15 +120,20 @@ def test_every_stage_and_layout_reads_numbers() -> None:
         ("pt", {"text": 7}, ["7"]),
     ]  # fmt: skip
     for stage, row, texts in rows:
-        one = detect.convert_row({}, row, stage)
-        found = [*one.messages, *filter(None, (one.chosen, one.rejected))]
-        assert [each["content"] for each in found] + ([one.text] if one.text else []) == texts, row
+        conversation = detect.convert_row({}, row, stage)
+        messages = [
+            *conversation.messages,
+            *filter(None, (conversation.chosen, conversation.rejected)),
+        ]
+        assert [each["content"] for each in messages] + (
+            [conversation.text] if conversation.text else []
+        ) == texts, row
     assert len(rows) == 9
 
 
 @pytest.mark.parametrize("answer", [["a"], {"a": 1}, float("nan"), b"\xff\xd8", b"a\0b"])
 def test_what_is_no_text_is_refused_and_counted(tmp_path: Path, answer: Any) -> None:
-    path = written(tmp_path / "x.parquet", pa.table({"instruction": ["q"], "output": [answer]}))
+    path = write_table(tmp_path / "x.parquet", pa.table({"instruction": ["q"], "output": [answer]}))
     (finding,) = check(Entry(name="x", path=path)).findings.values()
     assert (finding.problem.code, finding.level, finding.lines) == (
         "row_wrong_type",
@@ -177,14 +184,18 @@ def test_a_null_that_the_table_put_in_is_not_learned(tmp_path: Path, name: str) 
     calls = table.schema.field("messages").type.value_type.field("tool_calls").type.value_type
     arguments = calls.field("function").type.field("arguments").type
     assert {field.name for field in arguments} == {"city", "days", "a", "b", "c"}
-    path = written(tmp_path / name, table)
-    one = learned(path)
+    path = write_table(tmp_path / name, table)
+    conversation = convert_first(path)
     (tmp_path / "same.jsonl").write_text(json.dumps(row))
-    assert one == learned(tmp_path / "same.jsonl")
-    given = [call["function"]["arguments"] for call in one.messages[1]["tool_calls"]]
-    assert given == [call["function"]["arguments"] for call in CALLS]
-    assert one.tools is not None
-    assert [tool["function"] for tool in one.tools] == TOOLS  # with the null in the enum's list
+    assert conversation == convert_first(tmp_path / "same.jsonl")
+    read_arguments = [
+        call["function"]["arguments"] for call in conversation.messages[1]["tool_calls"]
+    ]
+    assert read_arguments == [call["function"]["arguments"] for call in CALLS]
+    assert conversation.tools is not None
+    assert [
+        tool["function"] for tool in conversation.tools
+    ] == TOOLS  # with the null in the enum's list
     assert next(datafiles.rows(path))[1]["messages"][0] == {
         "role": "user",
         "content": "q",
@@ -210,9 +221,9 @@ def test_a_null_that_the_person_wrote_stays(tmp_path: Path) -> None:
         columns = [pa.array(["user", "assistant"]), pa.array(["q", None]), lists]
         asked = pa.StructArray.from_arrays(columns, ["role", "content", "tool_calls"])
         table = pa.table({"messages": pa.ListArray.from_arrays([0, 2], asked)})
-        written(tmp_path / name, table)
+        write_table(tmp_path / name, table)
     for name in ("x.jsonl", *arguments):
-        (made,) = learned(tmp_path / name).messages[1]["tool_calls"]
+        (made,) = convert_first(tmp_path / name).messages[1]["tool_calls"]
         assert made["function"]["arguments"] == {"a": None, "n": 1.5}, name
 
 
@@ -220,11 +231,11 @@ def test_a_column_that_is_null_throughout_is_as_if_absent(tmp_path: Path) -> Non
     turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
     empty = {key: [None] for key in ("instruction", "messages", "system", "history")}
     rows = {**empty, "conversations": [turns]}
-    path = written(tmp_path / "x.parquet", pa.table(rows))
-    assert said(path) == ["q", "a"]
+    path = write_table(tmp_path / "x.parquet", pa.table(rows))
+    assert contents(path) == ["q", "a"]
     entry = Entry(name="x", path=path)
-    found = layouts.layout(entry, next(datafiles.rows(path))[1], ("", 1))
-    assert formats.reader(found)(next(datafiles.rows(path))[1]).messages[1]["content"] == "a"
+    layout = layouts.layout(entry, next(datafiles.rows(path))[1], ("", 1))
+    assert formats.reader(layout)(next(datafiles.rows(path))[1]).messages[1]["content"] == "a"
 
 
 def test_numbers_keep_their_digits_on_their_way_through_json() -> None:
@@ -274,10 +285,10 @@ def test_a_row_with_pictures_is_refused_with_its_line(tmp_path: Path) -> None:
         for media, refused in MEDIA:
             path = tmp_path / "x.arrow"
             full = pa.table({key: [value] for key, value in {**row, **media}.items()})
-            written(path, full)
+            write_table(path, full)
             report = check(Entry(name="x", path=path), Checking(stage))
-            found = {one.problem.code: one.lines for one in report.findings.values()}
-            assert (found.get("row_media") == [1]) == refused, (stage, media)
+            lines = {finding.problem.code: finding.lines for finding in report.findings.values()}
+            assert (lines.get("row_media") == [1]) == refused, (stage, media)
             assert report.usable == (not refused)
             seen += 1
     assert seen == 60
@@ -318,11 +329,11 @@ def test_columns_that_hold_media_by_their_values(tmp_path: Path) -> None:
     """Such a row was called good, and learned as if nothing but its text were there."""
     for name, value, refused in NAMED:
         row = {"question": "q", "answer": "a", name: value}
-        path = written(tmp_path / "x.parquet", pa.table({key: [row[key]] for key in row}))
+        path = write_table(tmp_path / "x.parquet", pa.table({key: [row[key]] for key in row}))
         columns = {"prompt": "question", "response": "answer"}
         for entry in (Entry(name="x", path=path), Entry(name="x", path=path, columns=columns)):
             report = check(entry)
-            codes = [one.problem.code for one in report.findings.values()]
+            codes = [finding.problem.code for finding in report.findings.values()]
             unread = [] if value in ("", []) else ["columns_unread"]
             wanted = ["row_media", *unread] if refused else unread
             assert codes == wanted, (name, value)
@@ -335,8 +346,8 @@ def test_media_of_a_message(tmp_path: Path) -> None:
     for more in ({"images": ["1.jpg"]}, {"image_url": "https://x/1.png"}, {"audio": "1.wav"}):
         row = {"messages": [{**MESSAGES[0], **more}, {"role": "assistant", "content": "a"}]}
         (tmp_path / "x.jsonl").write_text(json.dumps(row))
-        (found,) = check(Entry(name="x", path=tmp_path / "x.jsonl")).findings.values()
-        assert found.problem.code == "row_media"
+        (finding,) = check(Entry(name="x", path=tmp_path / "x.jsonl")).findings.values()
+        assert finding.problem.code == "row_media"
 
 
 # A user's turn, what it holds in a set without columns of pictures, and in one with such.
@@ -400,8 +411,8 @@ def test_places_of_pictures_are_refused_and_tags_are_text(tmp_path: Path) -> Non
             for code, more in zip(codes, ({}, {"images": []}), strict=True):
                 (tmp_path / "x.jsonl").write_text(json.dumps({**row, **more}))
                 report = check(Entry(name="x", path=tmp_path / "x.jsonl"), Checking(stage))
-                found = [one.problem.code for one in report.findings.values()]
-                assert found == ([code] if code else []), (stage, text, more)
+                reported = [finding.problem.code for finding in report.findings.values()]
+                assert reported == ([code] if code else []), (stage, text, more)
                 assert report.usable == (code != PLACE)
     assert len(TURNS) == 39
 
@@ -412,7 +423,7 @@ def test_media_under_another_name_and_a_text_under_such_a_name(tmp_path: Path) -
     (tmp_path / "x.jsonl").write_text(json.dumps(row))
     for more, code in (({}, "columns_unread"), ({"images": "shots"}, "row_media")):
         entry = Entry(name="x", path=tmp_path / "x.jsonl", columns={**columns, **more})
-        assert [one.problem.code for one in check(entry).findings.values()] == [code]
+        assert [finding.problem.code for finding in check(entry).findings.values()] == [code]
     (tmp_path / "x.jsonl").write_text(json.dumps({"image": "Describe it", "video": "A film"}))
     entry = Entry(
         name="x", path=tmp_path / "x.jsonl", columns={"prompt": "image", "response": "video"}
