@@ -162,12 +162,6 @@ window.tuneboard = (() => {
   const key = (name) => `tuneboard-${name}`;
   const store = (name) => (name.startsWith("talk") ? sessionStorage : localStorage);
   return {
-    // A run that was started below what is seen, as on a phone, is gone to; not where it was refused.
-    show: (panel, answer) =>
-      void setTimeout(() => {
-        const run = document.querySelector(answer) ? null : document.querySelector(panel);
-        if (run && run.getBoundingClientRect().top > innerHeight) run.scrollIntoView();
-      }, 300),
     begin: () => void (filled = true),
     read: (names) => {
       try {

@@ -6,26 +6,19 @@ which the whole of it stands in the server's own output.
 
 import asyncio
 import html
-import logging
-import secrets
-import traceback
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import gradio as gr
 
-from app.form import problem_lines
-from app.i18n import DEFAULT_LANGUAGE, languages, t
-from backend.contract.base.problems import TuneboardError
+from app.i18n import DEFAULT_LANGUAGE, languages
+from app.problems import describe
 
 LANGUAGE_BOX = "lang"  # element id of the box that holds a visitor's language
+MARK = "__type__"  # what Gradio tells an update from a value by
 MOST_IN_PROGRESS = 4  # outputs of an event that show that it is on its way
-ROOT = Path(__file__).parents[1]
-
-logger = logging.getLogger(__name__)
 
 
 def prepare(blocks: gr.Blocks) -> None:
@@ -71,15 +64,31 @@ def _answer_in_order(blocks: gr.Blocks) -> None:
         visitor.lang = _language(block_fn, inputs) or visitor.lang
         try:
             if state is None or block_fn.queue:
-                return await process(block_fn, inputs, state, **given)
+                return _complete(block_fn, state, await process(block_fn, inputs, state, **given))
             async with visitor.turns[getattr(block_fn.fn, "turn", block_fn.fn)]:
-                return await process(block_fn, inputs, state, **given)
+                return _complete(block_fn, state, await process(block_fn, inputs, state, **given))
         except gr.Error:
             raise
         except Exception as error:
             raise in_words(error, visitor.lang) from error
 
     blocks.process_api = answer
+
+
+def _complete(block_fn: Any, state: Any, answer: Any) -> Any:
+    """An answer whose updates of an HTML component have all of its properties, or none.
+
+    Gradio (6.31) sends those that have changed, and takes the mark of an update for one of them.
+    A component of a tab that was not opened yet would lose all others.
+    """
+    for block, update in zip(block_fn.outputs, answer["data"], strict=False):
+        if not isinstance(block, gr.HTML) or not isinstance(update, dict) or "props" not in update:
+            continue
+        changed = {name: each for name, each in update.pop("props").items() if name != MARK}
+        if changed:
+            known = block if state is None else state[block._id]
+            update["props"] = {**known.props, **changed}
+    return answer
 
 
 def _language(block_fn: Any, inputs: Any) -> str:
@@ -92,30 +101,9 @@ def _language(block_fn: Any, inputs: Any) -> str:
 
 
 def in_words(error: Exception, lang: str) -> gr.Error:
-    """An error that a handler did not expect, as the page shows it until it is closed.
-
-    Its number stands in the server's output, with the traceback; the message holds no value of a
-    form, only the kind of the error and where it arose.
-    """
-    if isinstance(error, TuneboardError):
-        words, title = problem_lines(error.problems, lang), t("page.refused", lang)
-    else:
-        number = secrets.token_hex(4)
-        logger.error("error %s of the page", number, exc_info=error)
-        place = _place(error)
-        words = t("page.error", lang, number=number, kind=type(error).__name__, place=place)
-        title = t("page.error_title", lang)
+    """An error that a handler did not expect, as the page shows it until it is closed."""
+    title, words = describe(error, lang)
     return gr.Error(html.escape(words), duration=None, title=title, print_exception=False)
-
-
-def _place(error: Exception) -> str:
-    """The innermost line of ours: "app/tabs/chat/chat.py:120"."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT / "app")]
-    frame = (ours or frames)[-1]
-    path = Path(frame.filename)
-    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name
-    return f"{shown}:{frame.lineno}"
 
 
 def _defer_alone(blocks: gr.Blocks) -> None:

@@ -1,6 +1,6 @@
 """Texts on the page: which property of which component shows which key, by visitor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.contract.base.texts import DEFAULT_LANGUAGE, has, languages, t
@@ -57,8 +57,16 @@ class Texts:
 
 
 def say(keys: dict[str, Any], lang: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
-    """Constructor arguments from keys: {"label": "a.b"} -> {"label": "..."}."""
-    return {
-        name: named(value, lang) if name == "choices" else t(value, lang)
-        for name, value in keys.items()
-    }
+    """Constructor arguments from keys: {"label": "a.b"} -> {"label": "..."}.
+
+    `choices` are (key, value) pairs, a mapping has a key for each of its names.
+    """
+    return {name: _said(name, value, lang) for name, value in keys.items()}
+
+
+def _said(name: str, value: Any, lang: str) -> Any:
+    if name == "choices":
+        return named(value, lang)
+    if isinstance(value, Mapping):
+        return {each: t(key, lang) for each, key in value.items()}
+    return t(value, lang)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException
-from gradio import Blocks
+from gradio import HTML, Blocks
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,11 +21,12 @@ from backend.contract.base.problems import TuneboardError
 Refusal = tuple[int, str]
 
 EVENTS = {"/gradio_api/run/predict", "/gradio_api/queue/join"}
-POSTS = {*EVENTS, "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/upload"}
+ASK = "/gradio_api/component_server"  # functions that a component of ours asks
+POSTS = {*EVENTS, ASK, "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/upload"}
 STREAM = "/gradio_api/queue/data"
 GETS = re.compile(
     r"/|/healthz|/config|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt"
-    r"|/own/(browser/)?[\w.]+"
+    r"|/own/(browser/|form/)?[\w.-]+"
     r"|/(assets|static)/.+"
     r"|/gradio_api/(info|app_id|login_check|startup-events|upload_progress|queue/(data|status))"
     r"|/gradio_api/heartbeat/\w+"
@@ -98,7 +99,21 @@ class Requests:
             return NO_JSON
         if not isinstance(row, dict):
             return NO_JSON
+        if _path(scope) == ASK:
+            return self._judge_question(row)
         return self._judge_event(row) if _path(scope) in EVENTS else None
+
+    def _judge_question(self, row: dict[str, Any]) -> Refusal | None:
+        """Only functions of our own forms are asked, with a JSON object."""
+        index, name = row.get("component_id"), row.get("fn_name")
+        block = self.blocks.blocks.get(index) if type(index) is int else None
+        asked = (
+            [function.__name__ for function in block.server_fns] if isinstance(block, HTML) else []
+        )
+        if name not in asked:
+            return NO_EVENT
+        valid = isinstance(row.get("data"), dict) and isinstance(row.get("session_hash"), str)
+        return None if valid else BAD_DATA
 
     def _judge_event(self, row: dict[str, Any]) -> Refusal | None:
         index, data = row.get("fn_index"), row.get("data")

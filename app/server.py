@@ -8,13 +8,14 @@ import gradio as gr
 import psutil
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app import events
+from app.form.form import Schemas
 from app.guard import Guard
-from app.i18n import t
+from app.i18n import DEFAULT_LANGUAGE, languages, t
 from app.intake import Intake, tidy_uploads
 from app.requests import Requests
 from app.services.data import upload_folder
@@ -63,7 +64,15 @@ def build_app(settings: Settings) -> ASGIApp:
         headers = {"content-disposition": 'attachment; filename="log.txt"'}
         return StreamingResponse(tail.whole(file), media_type=TEXT, headers=headers)
 
-    blocks = build()
+    schemas: Schemas = {}
+    blocks = build(schemas)
+
+    @api.get("/own/form/{name}")
+    def own_form(name: str, lang: str = DEFAULT_LANGUAGE) -> Response:
+        if name not in schemas or lang not in languages():
+            return Response(status_code=404)
+        return JSONResponse(schemas[name](lang))
+
     blocks.has_launched = True  # mounting leaves it out, and then any path passes for an upload
     events.prepare(blocks)
     blocks.queue(max_size=256, default_concurrency_limit=16, api_open=False)

@@ -5,6 +5,8 @@ from typing import Any
 import gradio as gr
 
 from app.events import LANGUAGE_BOX
+from app.form.form import Schemas
+from app.form.values import check
 from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
 from app.tabs import evaluate, export, recipes, train
 from app.tabs.chat import chat
@@ -21,17 +23,20 @@ LANGUAGE_KEY = "tuneboard-language"  # in the browser's storage
 LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
 
 
-def build() -> gr.Blocks:
-    """The whole page, in English; each visitor's language is applied when it loads."""
+def build(schemas: Schemas) -> gr.Blocks:
+    """The whole page, in English; each visitor's language is applied when it loads.
+
+    `schemas` is filled with what each form draws, by its name.
+    """
     texts = Texts()
     with gr.Blocks(
         title="Tuneboard", fill_width=True, analytics_enabled=False, delete_cache=(3600, 86_400)
     ) as page:
         chosen, lang, strip = _header(texts)
         news = clock.draw()
-        bar, model_name = model_bar.build(texts, news)
+        bar = model_bar.build(texts, schemas)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
-            context = Context(texts, lang, bar, model_name, tabs, news, Keeper())
+            context = Context(texts, lang, bar, schemas, tabs, news, Keeper())
             with _tab(texts, "train"):
                 trained, form = train.build(context)
             with _tab(texts, "data"):
@@ -92,13 +97,18 @@ def _header(texts: Texts) -> tuple[Any, Any, Any]:
 def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) -> None:
     """One click from a finished run, or an exported folder, to Chat."""
 
-    def open_in_chat(folder: str) -> list[Any]:
-        return [gr.Tabs(selected="chat"), *chat.open_run(folder, context)]
+    def open_run(folder: str, bar: Any) -> list[Any]:
+        return [gr.Tabs(selected="chat"), chat.open_run(folder, bar)]
 
-    outputs = [context.tabs, *context.bar.components]
-    pairs = [(panel.chat, panel.run) for panel in panels]
-    for button, folder in [*pairs, (exported["open"], exported["export_dir"])]:
-        button.click(open_in_chat, folder, outputs, api_visibility="private")
+    def open_export(values: Any, bar: Any) -> list[Any]:
+        return open_run(str(check(values).get("export_dir", "")), bar)
+
+    bar = context.bar.box
+    outputs = [context.tabs, bar]
+    for panel in panels:
+        panel.chat.click(open_run, [panel.run, bar], outputs, api_visibility="private")
+    inputs = [exported["form"].box, bar]
+    exported["open"].click(open_export, inputs, outputs, api_visibility="private")
 
 
 def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> None:

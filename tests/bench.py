@@ -1,6 +1,7 @@
-"""Benchmarks: `python -m tests.bench start|tryit|data|stream|readers|tokenise|ppo|vocab`.
+"""Benchmarks: `python -m tests.bench start|page|tryit|data|stream|readers|tokenise|ppo|vocab`.
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
+page: the page in Chromium: its size, how soon it is usable, answers of the form, idle cost.
 tryit: the run that the Try-it card starts, from launch to end.
 data: pages of data files of a gigabyte, or of as many as are named.
 stream: memory and pace of a run's data, prepared and streamed, at 1, 10 and 100 times the rows.
@@ -27,7 +28,7 @@ from app.services.models.catalog import STARTER
 from app.services.page.presets import TRY_IT
 from backend.contract.arguments.command import Command
 from backend.contract.base import metrics
-from tests import bench_data
+from tests import bench_data, bench_page
 from tests.bench_ppo import ppo
 from tests.bench_readers import readers
 from tests.bench_stream import stream
@@ -130,6 +131,7 @@ def tryit() -> None:
 
 BENCHES = {
     "start": start,
+    "page": lambda: bench_page.page((free_port(), free_port()), BARE),
     "tryit": tryit,
     "data": bench_data.run,
     "stream": stream,

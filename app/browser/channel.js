@@ -1,36 +1,49 @@
 // @ts-check
-/** The link between a form and its launch box: each hears the other's news, by the form's prefix. */
+/** The link between forms and launch boxes: each hears the news of a form, by the form's name. */
 
 /** @typedef {import("./types").News} News */
+/** @typedef {import("./types").Values} Values */
 /** @typedef {(news: News) => void} Listener */
 
 /** @type {Map<string, Set<{ owner: HTMLElement, hear: Listener }>>} */
 const listeners = new Map();
 /** @type {Map<string, News>} */
 const judgements = new Map();
+/** @type {Map<string, Values>} */
+const known = new Map();
 
 /**
  * Hear the news of a form; whoever comes late hears the last judgement at once.
- * @param {string} prefix
+ * @param {string} form
  * @param {HTMLElement} owner  while this element is in the page
  * @param {Listener} hear
  */
-export function subscribe(prefix, owner, hear) {
-  const all = listeners.get(prefix) ?? new Set();
-  listeners.set(prefix, all.add({ owner, hear }));
-  const judgement = judgements.get(prefix);
+export function subscribe(form, owner, hear) {
+  const all = listeners.get(form) ?? new Set();
+  listeners.set(form, all.add({ owner, hear }));
+  const judgement = judgements.get(form);
   if (judgement) hear(judgement);
 }
 
 /**
  * Tell everybody who listens to the form.
- * @param {string} prefix
+ * @param {string} form
  * @param {News} news
  */
-export function publish(prefix, news) {
-  if (news.kind === "judged") judgements.set(prefix, news);
-  for (const listener of listeners.get(prefix) ?? []) {
+export function publish(form, news) {
+  if (news.kind === "judged") judgements.set(form, news);
+  if (news.kind === "values") known.set(form, news.values);
+  for (const listener of listeners.get(form) ?? []) {
     if (listener.owner.isConnected) listener.hear(news);
-    else listeners.get(prefix)?.delete(listener);
+    else listeners.get(form)?.delete(listener);
   }
+}
+
+/**
+ * What a form holds; nothing before it is drawn.
+ * @param {string} form
+ * @returns {Values}
+ */
+export function valuesOf(form) {
+  return known.get(form) ?? {};
 }

@@ -2,7 +2,7 @@
 /** The form of a tab: drawn from a schema, judged by the server after each change. */
 
 import { askLatest, debounce } from "./asking.js";
-import { publish, subscribe } from "./channel.js";
+import { publish, subscribe, valuesOf } from "./channel.js";
 import { applies } from "./conditions.js";
 import { loadStyle } from "./dom.js";
 import { Field } from "./fields.js";
@@ -20,7 +20,6 @@ import { keep, restore } from "./store.js";
 /** @typedef {import("./types").Mounted<Props>} Mounted */
 
 const JUDGE_MS = 60;
-const DATA_MS = 400;
 const RETRY_MS = 1000;
 
 /**
@@ -60,8 +59,9 @@ class Form {
   #isPressed = false;
   #askSoon;
   #ask;
-  #data = "";
-  #triggerData;
+  /** @type {Values} What stands in fields in which nothing was typed. */
+  #put = {};
+  #isDue = false; // whether a judgement is to be asked for once the form is seen
 
   /**
    * @param {Mounted} mounted
@@ -79,14 +79,10 @@ class Form {
       (answer) => this.#judge(answer),
     );
     this.#askSoon = debounce(JUDGE_MS, this.#ask);
-    this.#triggerData = debounce(DATA_MS, () => mounted.trigger("data"));
-    const defaults = this.#defaults();
-    this.#data = this.#dataOf(defaults);
-    this.#values = { ...defaults, ...restore(props.prefix, schema), ...props.value };
+    this.#values = { ...this.#defaults(), ...restore(props.form, schema), ...props.value };
     this.#show();
     this.#listen();
     this.#follow();
-    this.#ask();
   }
 
   /** @returns {Values} */
@@ -114,12 +110,32 @@ class Form {
   #listen() {
     const { element, props, watch } = this.#mounted;
     watch("value", () => this.#fill(props.value ?? {}));
-    watch("outer", () => this.#follow());
     watch("lang", () => this.#speak());
-    subscribe(props.prefix, element, (news) => {
-      if (news.kind === "pressed") this.#press();
-      if (news.kind === "missing") this.#sections.reveal(this.#fields.get(news.name));
-    });
+    subscribe(props.form, element, (news) => this.#hear(news));
+    if (props.bar) {
+      subscribe(props.bar, element, (news) => {
+        if (news.kind === "values") this.#adapt();
+      });
+    }
+    new IntersectionObserver(() => this.#askIfSeen()).observe(element);
+  }
+
+  /** @param {News} news */
+  #hear(news) {
+    if (news.kind === "pressed") this.#press();
+    if (news.kind === "missing") this.#sections.reveal(this.#fields.get(news.name));
+    if (news.kind === "started") this.#takeBack();
+    const { props } = this.#mounted;
+    if (props.bar && (news.kind === "pressed" || news.kind === "missing")) publish(props.bar, news);
+    if (!this.#isJudge && news.kind === "judged") {
+      this.#judgement = news.judgement;
+      this.#remark();
+    }
+  }
+
+  /** Whether it is judged by itself: a bar is by the forms that it belongs to. */
+  get #isJudge() {
+    return this.#mounted.props.form !== "bar";
   }
 
   /**
@@ -156,46 +172,88 @@ class Form {
     for (const [name, field] of this.#fields) field.value = this.#values[name];
   }
 
-  /** What follows from the values: what is seen, kept, known to Python and asked. */
+  /** What follows from its values: they are known to Python, kept, and known to others. */
   #follow() {
     const { props } = this.#mounted;
+    if (JSON.stringify(props.value) !== JSON.stringify(this.#values)) {
+      props.value = { ...this.#values };
+    }
+    keep(props.form, this.#schema, this.#typed());
+    this.#adapt();
+    publish(props.form, { kind: "values", values: this.#values });
+  }
+
+  /**
+   * What follows from its values and those of the bar: what is seen, and what is to be said of it.
+   * Python may have changed both: `props.value` is left alone, its own values are still to come.
+   */
+  #adapt() {
     const all = this.#all();
     for (const [name, field] of this.#fields) {
       const hidden = !applies(this.#schema.fields[name], all);
       if (field.root.hidden !== hidden) field.root.hidden = hidden;
     }
     this.#sections.update();
-    if (JSON.stringify(props.value) !== JSON.stringify(this.#values)) {
-      props.value = { ...this.#values };
-    }
-    keep(props.prefix, this.#schema, this.#values);
-    publish(props.prefix, { kind: "asked" });
+    if (!this.#isJudge) return;
+    this.#isDue = true;
+    this.#askIfSeen();
+  }
+
+  /** Ask what is to be said of the values; of a tab that is not seen once it is opened. */
+  #askIfSeen() {
+    if (!this.#isDue || !this.#mounted.element.checkVisibility()) return;
+    this.#isDue = false;
+    publish(this.#mounted.props.form, { kind: "asked" });
     this.#askSoon();
-    const data = this.#dataOf(all);
-    if (data !== this.#data) this.#triggerData();
-    this.#data = data;
   }
 
   #all() {
-    return { ...this.#mounted.props.outer, ...this.#values };
-  }
-
-  /** @param {Values} values */
-  #dataOf(values) {
-    return JSON.stringify((this.#mounted.props.data_names ?? []).map((name) => values[name]));
+    return { ...valuesOf(this.#mounted.props.bar), ...this.#values };
   }
 
   #question() {
-    const { lang, model, name } = this.#mounted.props;
-    return { values: this.#all(), lang, model, name };
+    return { values: this.#all(), lang: this.#mounted.props.lang };
+  }
+
+  /** The values without those that nobody typed. */
+  #typed() {
+    const typed = Object.entries(this.#values).filter(([name, raw]) => this.#put[name] !== raw);
+    return Object.fromEntries(typed);
+  }
+
+  /**
+   * Put values into fields in which nothing is typed.
+   * @param {Values} values
+   */
+  #suggest(values) {
+    const empty = Object.entries(values).filter(([name]) => {
+      const isEdited = this.#fields.get(name)?.root.contains(document.activeElement);
+      return this.#values[name] === "" && !isEdited;
+    });
+    if (!empty.length) return;
+    this.#put = { ...this.#put, ...Object.fromEntries(empty) };
+    this.#values = { ...this.#values, ...Object.fromEntries(empty) };
+    this.#mounted.props.value = { ...this.#values };
+    this.#show();
+  }
+
+  /** A run was started: the next one has another name. */
+  #takeBack() {
+    for (const name of Object.keys(this.#put)) this.#values = { ...this.#values, [name]: "" };
+    this.#put = {};
+    this.#show();
+    this.#follow();
   }
 
   /** @param {Judgement | Failure | undefined} answer */
   #judge(answer) {
     this.#judgement = answer ?? { ok: false };
     this.#remark();
-    const { prefix } = this.#mounted.props;
-    publish(prefix, { kind: "judged", judgement: this.#judgement });
+    const { form, bar } = this.#mounted.props;
+    if (answer?.ok && answer.put) this.#suggest(answer.put);
+    for (const name of bar ? [form, bar] : [form]) {
+      publish(name, { kind: "judged", judgement: this.#judgement });
+    }
   }
 
   #remark() {
@@ -209,7 +267,7 @@ class Form {
   #press() {
     this.#isPressed = true;
     this.#remark();
-    this.#ask();
+    if (this.#isJudge) this.#ask();
   }
 
   /**
@@ -233,6 +291,7 @@ class Form {
     for (const [name, field] of this.#fields) field.setTexts(schema.fields[name], schema.words);
     this.#sections.setTexts(schema);
     this.#sections.update();
-    this.#ask();
+    this.#isDue = this.#isJudge;
+    this.#askIfSeen();
   }
 }

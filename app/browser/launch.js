@@ -42,13 +42,13 @@ class Launch {
     this.#parts.copy.addEventListener("click", () => this.#copy());
     watch("words", () => this.#show());
     watch("value", () => this.#answer());
-    subscribe(props.prefix, element, (news) => this.#hear(news));
+    subscribe(props.form, element, (news) => this.#hear(news));
     this.#answer();
   }
 
   /** @param {News} news */
   #hear(news) {
-    if (news.kind === "asked") this.#isAsked = true;
+    if (news.kind === "asked") this.#edit();
     if (news.kind !== "judged") return;
     this.#isAsked = false;
     this.#judgement = news.judgement;
@@ -58,11 +58,21 @@ class Launch {
     this.#decide();
   }
 
+  /** The form has changed: a press that waits was not meant for this, nor was the last answer. */
+  #edit() {
+    const { props } = this.#mounted;
+    this.#isAsked = true;
+    this.#isWaiting = false;
+    if (props.value?.state !== "refused") return;
+    props.value = { state: "idle", text: "" };
+    this.#show();
+  }
+
   /** Start what is judged; where a judgement is on its way, when it is here. */
   #press() {
     this.#isPressed = true;
     this.#isWaiting = this.#isAsked;
-    publish(this.#mounted.props.prefix, { kind: "pressed" });
+    publish(this.#mounted.props.form, { kind: "pressed" });
     if (this.#isAsked) this.#show();
     else this.#decide();
   }
@@ -72,7 +82,7 @@ class Launch {
     if (this.#judgement?.ok && !this.#judgement.startable) {
       const name = this.#judgement.missing_field;
       this.#show();
-      publish(props.prefix, { kind: "missing", name });
+      publish(props.form, { kind: "missing", name });
       goTo(props.prefix, name);
       return;
     }
@@ -91,6 +101,10 @@ class Launch {
         props.value = { state: "refused", text: props.words.lost };
         this.#show();
       }, LOST_MS);
+    }
+    if (props.value?.state === "started") {
+      publish(props.form, { kind: "started" });
+      goToPanel(props.panel);
     }
     this.#show();
   }
@@ -171,6 +185,15 @@ async function write(element) {
   if (navigator.clipboard) return navigator.clipboard.writeText(element.textContent ?? "");
   getSelection()?.selectAllChildren(element);
   document.execCommand("copy");
+}
+
+/**
+ * Scroll to the panel of the run where it lies below what is seen, as on a phone.
+ * @param {string} id
+ */
+function goToPanel(id) {
+  const panel = document.getElementById(id);
+  if (panel && panel.getBoundingClientRect().top > innerHeight) panel.scrollIntoView();
 }
 
 /**

@@ -7,24 +7,23 @@ import { isSame } from "./conditions.js";
 /** @typedef {import("./types").Values} Values */
 
 /**
- * @param {string} prefix
- * @param {string} task
+ * @param {string} form
  */
-const keyOf = (prefix, task) => `tuneboard-form-${prefix}${task}`;
+const keyOf = (form) => `tuneboard-form-${form}`;
 
 /**
- * @param {string} prefix
+ * @param {string} form  its name
  * @param {Schema} schema
  * @param {Values} values
  */
-export function keep(prefix, schema, values) {
+export function keep(form, schema, values) {
   const plain = Object.entries(values).filter(([name, value]) => {
     const field = schema.fields[name];
     if (!field || field.secret || isSame(value, field.default)) return false;
     return name !== schema.free || !namesSecret(String(value), schema.secrets);
   });
   try {
-    localStorage.setItem(keyOf(prefix, schema.task), JSON.stringify(Object.fromEntries(plain)));
+    localStorage.setItem(keyOf(form), JSON.stringify(Object.fromEntries(plain)));
   } catch {
     // Full, or forbidden by the person: the form works all the same.
   }
@@ -32,13 +31,13 @@ export function keep(prefix, schema, values) {
 
 /**
  * What was kept of the fields that there are.
- * @param {string} prefix
+ * @param {string} form  its name
  * @param {Schema} schema
  * @returns {Values}
  */
-export function restore(prefix, schema) {
+export function restore(form, schema) {
   try {
-    const kept = JSON.parse(localStorage.getItem(keyOf(prefix, schema.task)) ?? "{}");
+    const kept = JSON.parse(localStorage.getItem(keyOf(form)) ?? "{}");
     return Object.fromEntries(Object.entries(kept).filter(([name]) => name in schema.fields));
   } catch {
     return {};

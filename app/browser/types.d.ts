@@ -73,6 +73,8 @@ export interface Judgement {
   missing_field: string;
   problems: string[];
   startable: boolean;
+  /** Values for fields in which nothing is typed, such as a name by the time. */
+  put?: Values;
 }
 
 export interface Failure {
@@ -93,8 +95,6 @@ export interface Offers {
 export interface Question {
   values: Values;
   lang: string;
-  model?: string;
-  name?: string;
 }
 
 /** A function of the server whose error is `undefined`, not a rejection. */
@@ -104,16 +104,16 @@ export interface Server {
 }
 
 export interface FormProps {
+  /** Its name. */
+  form: string;
+  /** What the element ids of its fields begin with. */
   prefix: string;
-  task: string;
   lang: string;
+  /** Where its schema is read. */
   schema: string;
   value: Values | null;
-  /** Values of fields that this form does not draw. */
-  outer?: Values;
-  data_names?: string[];
-  model?: string;
-  name?: string;
+  /** The name of the form whose fields belong to this one, too; "" for none. */
+  bar: string;
 }
 
 /** What Gradio gives to a component's script. */
@@ -136,6 +136,10 @@ export interface LaunchWords {
 }
 
 export interface LaunchProps {
+  /** The name of the form that is started. */
+  form: string;
+  /** The element id of the panel that shows the run. */
+  panel: string;
   prefix: string;
   lang: string;
   words: LaunchWords;
@@ -144,7 +148,9 @@ export interface LaunchProps {
 
 /** What a form tells its launch box, and the other way. */
 export type News =
+  | { kind: "values"; values: Values }
   | { kind: "asked" }
   | { kind: "judged"; judgement: Judgement | Failure }
   | { kind: "pressed" }
+  | { kind: "started" }
   | { kind: "missing"; name: string };

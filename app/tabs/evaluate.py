@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form
+from app.form.form import Form
+from app.form.schema import Section
 from app.i18n import has, say, t
-from app.tabs.data import dataset_preview
 from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
@@ -20,6 +20,11 @@ WHAT = ("eval_dataset", "max_samples", "cutoff_len", "per_device_eval_batch_size
 HOW = ("do_eval", "do_predict", "max_new_tokens", "do_sample", "temperature", "top_p")
 MORE = ("top_k", "num_beams", "repetition_penalty", "dataset_dir", "seed")
 START = {"do_predict": True, "max_new_tokens": 512, "cutoff_len": 1024}
+SECTIONS = (
+    Section("what", "", WHAT, slot="first"),
+    Section("how", "", HOW, slot="first", width=3),
+    Section("generation", "group.generation", MORE, slot="first", closed=True, width=3),
+)
 PAGE = 20
 COLUMNS = ("prompt", "label", "predict")
 
@@ -27,18 +32,10 @@ COLUMNS = ("prompt", "label", "predict")
 def build(context: Context) -> Any:
     """Draw the tab and wire it; returns the run panel."""
     texts = context.texts
-    form = Form("eval", texts, prefix="eval-")
-    form.share(context.bar)
+    form = Form("eval", "eval", SECTIONS, start=START, bar=context.bar)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
-            with gr.Row(elem_classes="fields"):
-                form.add(*WHAT, start=START)
-            for start in range(0, len(HOW), 3):
-                with gr.Row(elem_classes="fields"):
-                    form.add(*HOW[start : start + 3], start=START)
-            form.group("generation", MORE)
-            boxes = form.widgets["dataset_dir"], [form.widgets["eval_dataset"]]
-            dataset_preview.keep_fresh(context.news, *boxes)
+            texts.add(form.draw(context.schemas), lang="page.language")
             results = _results(context)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("eval", form, context)

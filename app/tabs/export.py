@@ -4,7 +4,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form
+from app.form.form import Form
+from app.form.schema import EXTRA, Section
 from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
@@ -21,23 +22,20 @@ FIELDS = (
     "export_quantization_nsamples",
     "export_quantization_maxlen",
 )
+SECTIONS = (Section("what", "", (*FIELDS, EXTRA.name), slot="first", width=3),)
 
 
 def build(context: Context) -> dict[str, Any]:
     """Draw the tab and wire it; returns the panel and the button that opens the result in Chat."""
     texts = context.texts
-    form = Form("export", texts, prefix="export-")
-    form.share(context.bar)
+    form = Form("export", "export", SECTIONS, own=[EXTRA], bar=context.bar)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
-            for start in range(0, len(FIELDS), 3):
-                with gr.Row(elem_classes="fields"):
-                    form.add(*FIELDS[start : start + 3])
-            form.add_extra()
+            texts.add(form.draw(context.schemas), lang="page.language")
             chat = texts.make(gr.Button, {"value": "export.open"}, elem_id="export-open")
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("export", form, context)
             launcher.draw()
             panel = run_panel.build(context, prefix="export")
     panel.show_after(launcher.wire(panel.run))
-    return {"panel": panel, "open": chat, "export_dir": form.widgets["export_dir"]}
+    return {"panel": panel, "open": chat, "form": form}

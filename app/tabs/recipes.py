@@ -1,12 +1,13 @@
 """The Recipes tab: choose a chain, its data sets, see its commands, start and follow it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
-from app.form import problem_lines
+from app.form.values import check, display
 from app.i18n import Texts, t
+from app.problems import problem_lines
 from app.services.runs import recipes
 from app.tabs.data import dataset_preview
 from app.tabs.run import run_panel
@@ -173,12 +174,12 @@ def _hidden() -> Any:
 
 
 def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], panel: Any) -> None:
-    bar = [context.bar.widgets[name] for name in recipes.BAR]
-    inputs = [context.lang, form["choice"], form["name"], form["more"], *form["data"], *bar]
+    boxes = [form["choice"], form["name"], form["more"], *form["data"]]
+    inputs = [context.lang, *boxes, context.bar.box]
 
     def planned(given: Sequence[Any]) -> Any:
         name, group, more, *rest = given
-        return recipes.plan(chosen(name, group, more, rest[:MAX_DATA], rest[MAX_DATA:]))
+        return recipes.plan(chosen(name, group, more, rest[:-1], check(rest[-1])))
 
     def preview(lang: str, *given: Any) -> list[Any]:
         plan, problems = planned(given)
@@ -213,25 +214,26 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
     outputs = [side["group"], panel.run, form["name"], *side["answer"].outputs]
     side["answer"].hear(context)
     started = side["start"].click(start, inputs, outputs, api_visibility="private")
-    side["answer"].wire(context, started, [box.input for box in inputs[1:]])
+    edits = [*(box.input for box in boxes), context.bar.box.change]
+    side["answer"].wire(context, started, edits)
     panel.show_after(started)
 
 
 def chosen(
-    name: str, group: str, more: str, data: Sequence[Any], bar: Sequence[Any]
+    name: str, group: str, more: str, data: Sequence[Any], bar: Mapping[str, Any]
 ) -> recipes.Given:
-    """What the widgets hold, as the recipe takes it: an empty box of the bar says nothing."""
+    """What the widgets hold, as the recipe takes it; a default of the bar says nothing."""
     try:
         stages = list(recipes.data(contract.read(name)))
     except TuneboardError:
         stages = []
-    values = {key: value for key, value in zip(recipes.BAR, bar, strict=True) if _says(key, value)}
+    values = {key: bar[key] for key in recipes.BAR if _says(key, bar.get(key))}
     datasets = {stage: names or [] for stage, names in zip(stages, data, strict=False)}
     return recipes.Given(name, group or "", values, datasets, more or "")
 
 
 def _says(name: str, value: Any) -> bool:
-    return value not in (None, "", []) and value != FIELDS[name].default
+    return value not in (None, "", []) and value != display(FIELDS[name], FIELDS[name].default)
 
 
 def _groups() -> list[tuple[str, str]]:

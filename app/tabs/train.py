@@ -5,16 +5,18 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form, problem_lines
+from app.form.form import Form
+from app.form.schema import EXTRA, Section
 from app.i18n import Texts, t
+from app.problems import problem_lines
 from app.services.page import presets
 from app.tabs import try_it
-from app.tabs.data import data_view, dataset_preview
+from app.tabs.data import dataset_preview
 from app.tabs.run import run_panel
-from app.tabs.run.launching import Launcher, new_name
-from app.tabs.shared import message, model_bar
+from app.tabs.run.launching import RUN_NAME, Launcher
+from app.tabs.shared import message
 from app.tabs.shared.context import Context
-from backend.contract.arguments.field import Values
+from backend.contract.arguments.field import Field, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.problems import Problem, TuneboardError, errors
 
@@ -55,62 +57,45 @@ def build(context: Context) -> tuple[Any, Form]:
     """Draw the tab and wire it; returns the panel, whose run the other tabs may open, and the form
     that a run may be set up again with."""
     texts = context.texts
-    form = Form("train", texts)
-    form.share(context.bar)
+    form = Form("train", "train", _sections(context.bar), own=[RUN_NAME, EXTRA], bar=context.bar)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
             card = try_it.build(texts)
-            _fields(form, context)
-            model_bar.keep_fresh(form, context.bar, context.news)
-            name = _name_box(texts)
+            with texts.add(form.draw(context.schemas, inside=True), lang="page.language"):
+                looked = dataset_preview.build(texts)
             saved = _arguments_box(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
-            launcher = Launcher("train", form, context, name)
+            launcher = Launcher("train", form, context)
             launcher.draw()
             panel = run_panel.build(context, prefix="train")
     panel.show_after(launcher.wire(panel.run))
+    dataset_preview.wire(looked, form, context.lang)
     _wire_arguments(context, form, saved)
     try_it.wire(card, context, form)
     return panel, form
 
 
-def _fields(form: Form, context: Context) -> None:
-    texts = context.texts
-    _heading(texts, "train.what")
-    with gr.Row(elem_classes="fields"):
-        form.add(*WHAT)
-    looked = dataset_preview.build(form, context.news)
-    _heading(texts, "train.how")
-    for start in range(0, len(HOW), 4):
-        with gr.Row(elem_classes="fields"):
-            form.add(*HOW[start : start + 4])
-    drawn = set(form.widgets) | NOT_SHOWN
-    for group in GROUPS:
-        rows = [
-            row.name
-            for row in FIELDS.values()
-            if row.group == group
-            and "train" in row.tasks
-            and row.widget != "none"
-            and row.name not in drawn
-        ]
-        form.group(group, rows)
-    form.add_extra()
-    data_view.wire(looked, form, context.lang)
+def _sections(bar: Form) -> list[Section]:
+    """What to learn, how, the name of the run, and closed groups of everything else."""
+    drawn = {*bar.drawn, *WHAT, *HOW, *NOT_SHOWN}
+    groups = [
+        Section(group, f"group.{group}", names, closed=True, width=3)
+        for group in GROUPS
+        if (names := tuple(row.name for row in FIELDS.values() if _belongs(row, group, drawn)))
+    ]
+    return [
+        Section("what", "train.what", WHAT, slot="first"),
+        Section("how", "train.how", HOW),
+        *groups,
+        Section("name", "", (RUN_NAME.name,), width=1),
+        Section("extra", "", (EXTRA.name,), width=1),
+    ]
 
 
-def _heading(texts: Texts, key: str) -> None:
-    texts.add(gr.Markdown(t(key), elem_classes="heading"), value=key)
-
-
-def _name_box(texts: Texts) -> Any:
-    return texts.make(
-        gr.Textbox,
-        {"label": "train.run_name", "info": "train.run_name_help"},
-        value=new_name("train"),
-        max_lines=1,
-        elem_id="run_name",
-    )
+def _belongs(row: Field, group: str, drawn: set[str]) -> bool:
+    """Whether a closed group draws an argument."""
+    shown = "train" in row.tasks and row.widget != "none"
+    return row.group == group and shown and row.name not in drawn
 
 
 def _arguments_box(texts: Texts) -> dict[str, Any]:
@@ -168,7 +153,7 @@ def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
             values, notices = read(name or "", "train")
         except TuneboardError as error:
             failed = gr.update(visible=True, value=problem_lines(error.problems, lang))
-            return [failed, *[gr.skip()] * len(form.components)]
+            return [failed, *[gr.skip()] * len(form.inputs)]
         note = gr.update(visible=bool(notices), value=problem_lines(notices, lang))
         return [note, *form.fill(values)]
 
@@ -180,10 +165,10 @@ def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
 
     box["save"].click(
         save,
-        [context.lang, box["name"], *form.components],
+        [context.lang, box["name"], *form.inputs],
         [box["note"], box["choice"]],
         api_visibility="private",
     )
-    outputs = [box["note"], *form.components]
+    outputs = [box["note"], *form.inputs]
     box["load"].click(load, [context.lang, box["choice"]], outputs, api_visibility="private")
     box["upload"].upload(upload, [context.lang, box["upload"]], outputs, api_visibility="private")

@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form, title_of
+from app.form.form import Form
 from app.i18n import Texts, t
+from app.problems import title_of
 from app.services.models import catalog, starter
 from app.services.page import presets
 from app.services.runs.run_text import plain
@@ -65,18 +66,21 @@ def build(texts: Texts) -> Card:
 def wire(card: Card, context: Context, form: Form) -> None:
     """The button fills the form at once, or first fetches the starter model as a child process."""
     context.keeper.add("tried", {"filled": card.filled})
-    filled = [context.model_name, *form.components]
+
+    def filled() -> list[Any]:
+        done = [gr.update(visible=False), gr.Timer(active=False), True]
+        return [*done, *form.fill(presets.TRY_IT)]
 
     def fill(lang: str) -> list[Any]:
         if catalog.starter_present():
-            return [gr.update(visible=False), gr.Timer(active=False), True, *_filled(form)]
+            return filled()
         starter.fetch()
         note = gr.update(visible=True, value=t("try.fetching", lang))
-        return [note, gr.Timer(active=True), gr.skip(), *[gr.skip()] * len(filled)]
+        return [note, gr.Timer(active=True), gr.skip(), *[gr.skip()] * len(form.inputs)]
 
     def follow(lang: str) -> list[Any]:
         state = starter.progress()
-        nothing = [gr.skip()] * (len(filled) + 1)
+        nothing = [gr.skip()] * (len(form.inputs) + 1)
         if state is None or (state.code not in (None, 0)):
             line = state.line if state else ""
             note = gr.update(visible=True, value=t("try.failed", lang, line=line))
@@ -87,9 +91,9 @@ def wire(card: Card, context: Context, form: Form) -> None:
                 gr.skip(),
                 *nothing,
             ]
-        return [gr.update(visible=False), gr.Timer(active=False), True, *_filled(form)]
+        return filled()
 
-    outputs = [card.note, card.timer, card.filled, *filled]
+    outputs = [card.note, card.timer, card.filled, *form.inputs]
     card.fill.click(fill, context.lang, outputs, api_visibility="private")
     card.timer.tick(follow, context.lang, outputs, **QUIET)
     _wire_left(card, context, form)
@@ -105,12 +109,12 @@ def _wire_left(card: Card, context: Context, form: Form) -> None:
 
     def reset(*given: Any) -> list[Any]:
         left = left_over(form.values(given)[0])
-        return [False, gr.update(visible=False), *form.reset(left)]
+        return [False, gr.update(visible=False), *form.reset(given, left)]
 
-    boxes = [context.lang, *(form.widgets[name] for name in CHOSEN)]
-    inputs, outputs = [card.filled, context.lang, *form.components], [card.left, card.left_note]
-    gr.on([box.change for box in boxes], look, inputs, outputs, **QUIET)
-    card.reset.click(reset, form.components, [card.filled, card.left, *form.components], **QUIET)
+    inputs, outputs = [card.filled, context.lang, *form.inputs], [card.left, card.left_note]
+    events = [context.lang.change, context.bar.box.change]
+    gr.on(events, look, inputs, outputs, trigger_mode="always_last", **QUIET)
+    card.reset.click(reset, form.inputs, [card.filled, card.left, *form.inputs], **QUIET)
     card.keep.click(
         lambda: [False, gr.update(visible=False)], None, [card.filled, card.left], **QUIET
     )
@@ -125,7 +129,3 @@ def left_over(values: Values) -> Values:
         for name, value in presets.TRY_IT.items()
         if values[name] == value != FIELDS[name].default and name not in {*CHOSEN, "dataset"}
     }
-
-
-def _filled(form: Form) -> list[Any]:
-    return [gr.update(value=catalog.STARTER), *form.fill(presets.TRY_IT)]

@@ -134,8 +134,8 @@ COMMANDS = {
         prepares=True,
     ),
     "webui": Command("backend.cli.installed:open_page", reads="page"),
-    "env": Command("backend.cli.installed:tell_environment", ""),
-    "version": Command("backend.cli.installed:tell_version", ""),
+    "env": Command("backend.cli.installed:print_environment", ""),
+    "version": Command("backend.cli.installed:print_version", ""),
 }
 
 

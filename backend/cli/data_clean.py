@@ -25,51 +25,51 @@ from backend.contract.runs import run_names
 
 def clean_set(options: Namespace) -> int:
     """`clean NAME --into NEW [steps]`: 0, or 2 where no step is chosen. Raises TuneboardError."""
-    asked = CleaningOptions(
+    cleaning = CleaningOptions(
         **{name: getattr(options, name) for name in CleaningOptions.__dataclass_fields__}
     )
-    counter = partial(_counter, options) if asked.by_tokens else None
+    counter = partial(_counter, options) if cleaning.by_tokens else None
     if options.more and counter is None:
-        raise _usage("clean", t("data.clean.unknown", words=" ".join(options.more)[:200]))
-    _check(asked)
-    with _ending():
-        report = clean(_job(options), options.into, asked, counter)
-    _tell([report], options)
+        raise _usage_error("clean", t("data.clean.unknown", words=" ".join(options.more)[:200]))
+    _check_options(cleaning)
+    with _exit_on_signals():
+        report = clean(_job(options), options.into, cleaning, counter)
+    _print_reports([report], options)
     return 0
 
 
 def split_set(options: Namespace) -> int:
     """`split NAME [--ratio 0.1] [--seed 42] [--names a,b]`. Raises DataError, UsageError."""
-    base = _base(options.name)
+    base = _base_name(options.name)
     names = (options.names or f"{base}_train,{base}_test").split(",")
     if len(names) != 2:
-        raise _usage("split", t("data.split.names"))
+        raise _usage_error("split", t("data.split.names"))
     if not 0 < options.ratio < 1:
-        raise _usage("split", t("data.split.ratio"))
+        raise _usage_error("split", t("data.split.ratio"))
     first, second = (name.strip() for name in names)
-    with _ending():
+    with _exit_on_signals():
         reports = split(_job(options), (first, second), options.ratio, options.seed)
-    _tell(list(reports), options)
+    _print_reports(list(reports), options)
     return 0
 
 
-def _base(name: str) -> str:
+def _base_name(name: str) -> str:
     """What new names are made of: the set's name, of a file its own without endings."""
     last = Path(name).name
     return last.split(".")[0] if kind(last) in SUFFIXES else last
 
 
-def _check(asked: CleaningOptions) -> None:
+def _check_options(cleaning: CleaningOptions) -> None:
     """Raises UsageError where no step is chosen, and for numbers that make no sense."""
-    if asked.nothing:
-        raise _usage("clean", t("data.clean.no_step"))
-    low, high = asked.min_tokens, asked.max_tokens
-    if asked.near is not None and not 0 < asked.near <= 1:
-        raise _usage("clean", t("data.clean.near"))
-    if min(each for each in (low, high, asked.min_answer, 0) if each is not None) < 0:
-        raise _usage("clean", t("data.clean.negative"))
+    if cleaning.nothing:
+        raise _usage_error("clean", t("data.clean.no_step"))
+    low, high = cleaning.min_tokens, cleaning.max_tokens
+    if cleaning.near is not None and not 0 < cleaning.near <= 1:
+        raise _usage_error("clean", t("data.clean.near"))
+    if min(each for each in (low, high, cleaning.min_answer, 0) if each is not None) < 0:
+        raise _usage_error("clean", t("data.clean.negative"))
     if low is not None and high is not None and low > high:
-        raise _usage("clean", t("data.clean.tokens"))
+        raise _usage_error("clean", t("data.clean.tokens"))
 
 
 def _counter(options: Namespace, stage: str) -> Count:
@@ -89,25 +89,25 @@ def _counter(options: Namespace, stage: str) -> Count:
 
 
 def _job(options: Namespace) -> Job:
-    shown = _progress if sys.stderr.isatty() and not options.json else None
-    progress = _numbers if options.progress else shown
+    shown = _print_progress if sys.stderr.isatty() and not options.json else None
+    progress = _print_numbers if options.progress else shown
     return Job(options.name, options.dataset_dir, options.overwrite, progress)
 
 
-def _tell(reports: list[Report], options: Namespace) -> None:
+def _print_reports(reports: list[Report], options: Namespace) -> None:
     if options.json:
-        told = [one.to_json() for one in reports]
-        say_json(told[0] if len(told) == 1 else told)
+        contents = [report.to_json() for report in reports]
+        say_json(contents[0] if len(contents) == 1 else contents)
         return
-    for one in reports:
-        for line in one.words():
+    for report in reports:
+        for line in report.words():
             say(line)
 
 
 @contextmanager
-def _ending() -> Iterator[None]:
-    """Being told to end (SIGTERM, Ctrl-C) is an exit that tidies up behind it."""
-    before = {each: signal.signal(each, _end) for each in (signal.SIGTERM, signal.SIGINT)}
+def _exit_on_signals() -> Iterator[None]:
+    """Within the block, SIGTERM and Ctrl-C raise SystemExit, so that part files are removed."""
+    before = {each: signal.signal(each, _exit) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -115,21 +115,21 @@ def _ending() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _end(number: int, _: FrameType | None) -> NoReturn:
+def _exit(number: int, _: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _progress(done: int, total: int) -> None:
+def _print_progress(done: int, total: int) -> None:
     sys.stderr.write(f"\r{done:,} / {f'{total:,}' if total else '?'}")
     sys.stderr.write("\n" if done == total else "")
     sys.stderr.flush()
 
 
-def _numbers(done: int, total: int) -> None:
+def _print_numbers(done: int, total: int) -> None:
     sys.stderr.write(f"{done} {total}\n")
     sys.stderr.flush()
 
 
-def _usage(command: str, reason: str) -> UsageError:
+def _usage_error(command: str, reason: str) -> UsageError:
     params = {"command": f"tuneboard data {command}", "reason": reason}
     return UsageError(Problem(code="command_usage", params=params))

@@ -24,14 +24,16 @@ LEAST = 0.5  # confidence with which a proposal is taken without being asked for
 def register_set(options: Namespace) -> int:
     """`register FILE|--hub ID --name X [...]`. Raises UsageError, DataError, DiskFullError."""
     if bool(options.file) == bool(options.hub):
-        raise _usage(t("data.register.one_place"))
-    name = options.name or _name(options)
+        raise _usage_error(t("data.register.one_place"))
+    name = options.name or _suggest_name(options)
     registry.judged(name, {"file_name": "x"}, options.dataset_dir)
-    found, example = (_on_hub(options), None) if options.hub else _local(options)
-    doubts = [] if options.anyway else _unreadable(options) or _doubts(found, example)
+    proposal, example = (_propose_hub(options), None) if options.hub else _propose_local(options)
+    doubts = (
+        [] if options.anyway else _check_readable(options) or _check_proposal(proposal, example)
+    )
     if not doubts:
-        registry.register(name, found.entry, options.dataset_dir, overwrite=options.overwrite)
-    _tell(name, found, example, options.json, registered=not doubts)
+        registry.register(name, proposal.entry, options.dataset_dir, overwrite=options.overwrite)
+    _print_result(name, proposal, example, options.json, registered=not doubts)
     if doubts:
         raise DataError(*doubts)
     return 0
@@ -47,29 +49,29 @@ def remove_set(options: Namespace) -> int:
     return 0
 
 
-def _name(options: Namespace) -> str:
+def _suggest_name(options: Namespace) -> str:
     """The name that a file or id suggests: without folder and endings."""
     last = Path(str(options.file or options.hub)).name
     return last.split(".")[0] or last
 
 
-def _local(options: Namespace) -> tuple[Proposal, Example]:
-    """The entry of a file or folder: as told, else as proposed, with its first row rendered."""
-    path, told = Path(options.file), _told(options)
-    if told:
+def _propose_local(options: Namespace) -> tuple[Proposal, Example]:
+    """The entry of a file or folder, as the options or detection say, and its first row."""
+    path, layout = Path(options.file), _layout_of(options)
+    if layout:
         first = sample(entering.file_of(path))
-        kind = entering.kind_of(told)
-        found = Proposal(told, kind, 1.0, dict(told.get("columns") or {}))
+        kind = entering.kind_of(layout)
+        proposal = Proposal(layout, kind, 1.0, dict(layout.get("columns") or {}))
     else:
-        found, first = entering.propose_file(path)
-    example = entering.example(found.entry, first, found.stage)
+        proposal, first = entering.propose_file(path)
+    example = entering.example(proposal.entry, first, proposal.stage)
     if example.problem and example.problem.code == "columns_missing":
         raise DataError(example.problem)
     place = {"file_name": entering.place(path, options.dataset_dir)}
-    return replace(found, entry={**place, **found.entry, **_count(options)}), example
+    return replace(proposal, entry={**place, **proposal.entry, **_sample_count(options)}), example
 
 
-def _unreadable(options: Namespace) -> list[Problem]:
+def _check_readable(options: Namespace) -> list[Problem]:
     """What is wrong with a file in which a row further on cannot be read."""
     if options.file:
         try:
@@ -79,38 +81,43 @@ def _unreadable(options: Namespace) -> list[Problem]:
     return []
 
 
-def _doubts(found: Proposal, example: Example | None) -> list[Problem]:
+def _check_proposal(proposal: Proposal, example: Example | None) -> list[Problem]:
     """Why this should not be registered unseen: a mere guess, a first row that is refused."""
     doubts = []
-    if found.confidence < LEAST:
-        params: Params = {"confidence": round(found.confidence * 100)}
+    if proposal.confidence < LEAST:
+        params: Params = {"confidence": round(proposal.confidence * 100)}
         doubts.append(Problem(code="register_unsure", params=params))
     if example is not None and example.problem is not None:
-        params = {"stage": found.stage, "reason": example.problem.text()}
+        params = {"stage": proposal.stage, "reason": example.problem.text()}
         doubts.append(Problem(code="register_first_row", params=params))
     return doubts
 
 
-def _count(options: Namespace) -> Entry:
+def _sample_count(options: Namespace) -> Entry:
     return {} if options.num_samples is None else {"num_samples": options.num_samples}
 
 
-def _on_hub(options: Namespace) -> Proposal:
+def _propose_hub(options: Namespace) -> Proposal:
     """The entry of a set on a hub, which is asked for it. Raises DataError where it has none."""
     from backend.data.hub import is_known
 
     if not is_known(options.hub, options.hub_name):
         raise DataError(Problem(code="dataset_hub_unreachable", params={"name": options.hub}))
     places = {place: getattr(options, place) for place in PLACES if getattr(options, place)}
-    entry = {HUBS[options.hub_name]: options.hub, **_told(options), **places, **_count(options)}
+    entry = {
+        HUBS[options.hub_name]: options.hub,
+        **_layout_of(options),
+        **places,
+        **_sample_count(options),
+    }
     return Proposal(entry, entering.kind_of(entry), 1.0)
 
 
-def _told(options: Namespace) -> Entry:
-    """The layout that the options say; {} where they say none."""
+def _layout_of(options: Namespace) -> Entry:
+    """The layout that the options describe; {} where they describe none."""
     columns, tags = (
-        _pairs(options.column, (*COLUMNS, "messages")),
-        _pairs(options.tag, tuple(OPENAI)),
+        _parse_pairs(options.column, (*COLUMNS, "messages")),
+        _parse_pairs(options.tag, tuple(OPENAI)),
     )
     if not (columns or tags or options.formatting or options.ranking):
         return {}
@@ -118,33 +125,36 @@ def _told(options: Namespace) -> Entry:
     return entry_for(columns, formatting=formatting, tags=tags, ranking=options.ranking)
 
 
-def _pairs(words: list[str], known: tuple[str, ...]) -> dict[str, str]:
+def _parse_pairs(words: list[str], known: tuple[str, ...]) -> dict[str, str]:
     """prompt=q -> {"prompt": "q"}. Raises UsageError for another key."""
-    found = dict(word.partition("=")[::2] for word in words)
-    for key, name in found.items():
+    pairs = dict(word.partition("=")[::2] for word in words)
+    for key, name in pairs.items():
         if key not in known or not name:
-            raise _usage(t("data.register.pair", key=key[:80], known=", ".join(known)))
-    return found
+            raise _usage_error(t("data.register.pair", key=key[:80], known=", ".join(known)))
+    return pairs
 
 
-def _tell(
-    name: str, found: Proposal, example: Example | None, as_json: bool, *, registered: bool
+def _print_result(
+    name: str, proposal: Proposal, example: Example | None, as_json: bool, *, registered: bool
 ) -> None:
     if as_json:
-        line: dict[str, Any] = {"name": name, "entry": found.entry, "kind": found.kind}
+        line: dict[str, Any] = {"name": name, "entry": proposal.entry, "kind": proposal.kind}
         line["registered"] = registered
-        line |= {"confidence": found.confidence, "reasons": [one.text() for one in found.reasons]}
+        line |= {
+            "confidence": proposal.confidence,
+            "reasons": [reason.text() for reason in proposal.reasons],
+        }
         say_json({**line, "example": example.to_json() if example else None})
         return
-    for reason in found.reasons:
+    for reason in proposal.reasons:
         say(reason.text())
     if example and not example.problem:
-        say(t("data.register.example", confidence=round(found.confidence * 100)))
+        say(t("data.register.example", confidence=round(proposal.confidence * 100)))
         say(example.text())
     if registered:
         say(t("data.registered", name=name))
 
 
-def _usage(reason: str) -> UsageError:
+def _usage_error(reason: str) -> UsageError:
     params = {"command": "tuneboard data register", "reason": reason}
     return UsageError(Problem(code="command_usage", params=params))

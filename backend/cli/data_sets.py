@@ -24,61 +24,63 @@ SEARCH_S = 3600.0
 
 def list_sets(options: Namespace) -> int:
     """`list`: every entry with its place and what is wrong with it. Raises DataError."""
-    found = [_listed(entry) for entry in dataset_info.entries(options.dataset_dir).values()]
+    listing = [
+        _describe_entry(entry) for entry in dataset_info.entries(options.dataset_dir).values()
+    ]
     if options.json:
-        say_json(found)
+        say_json(listing)
         return 0
-    for row in found:
+    for row in listing:
         size = f"{row['bytes']:,} B" if row["bytes"] is not None else ""
         name, place = one_line(str(row["name"])), one_line(str(row["place"]))
         say(f"{name:32} {place:48} {size}".rstrip())
         if row["problem"]:
             say(f"    {row['problem']}")
-    if not found:
+    if not listing:
         say(t("data.list.none"))
     return 0
 
 
 def check_set(options: Namespace) -> int:
     """`check NAME`: 0 where training takes every row, else 3. Raises DataError, UsageError."""
-    entry = dataset_info.find(_named(options), options.dataset_dir, to_learn=False)
-    parts = None if entry.path else _fetched(entry)
-    shown = _progress if sys.stderr.isatty() else _progress_in_lines(time.monotonic())
-    progress = _numbers if options.progress else shown
+    entry = dataset_info.find(_set_name(options), options.dataset_dir, to_learn=False)
+    parts = None if entry.path else _fetch_files(entry)
+    printer = _print_percent if sys.stderr.isatty() else _print_percent_lines(time.monotonic())
+    progress = _print_share if options.progress else printer
     strict = (options.strict, options.strict_turns)
-    how = Checking(options.stage, *strict, options.max_chars, progress)
-    report = check(entry, how, parts)
+    checking = Checking(options.stage, *strict, options.max_chars, progress)
+    report = check(entry, checking, parts)
     if options.json:
         say_json(report.to_json())
     else:
-        _tell(report)
+        _print_report(report)
     return 0 if report.good else DataError.exit_code
 
 
 def preview_set(options: Namespace) -> int:
     """`preview NAME [--rows 0:10] [--search words]`. Raises DataError, UsageError."""
-    name = _named(options)
+    name = _set_name(options)
     entry = dataset_info.find(name, options.dataset_dir, to_learn=False)
-    parts = datafiles.files(entry.path) if entry.path else _fetched(entry)
-    first, last = _range(options.rows)
+    parts = datafiles.files(entry.path) if entry.path else _fetch_files(entry)
+    first, last = _parse_range(options.rows)
     if options.search:
         hits, onward = datafiles.search(parts, options.search, first, last - first, SEARCH_S)
-        found = [(hit.number, hit.row) for hit in hits]
+        numbered = [(hit.number, hit.row) for hit in hits]
     else:
-        rows = _page(parts, first, last - first)
-        found, onward = list(enumerate(rows, first)), first + len(rows)
+        rows = _read_page(parts, first, last - first)
+        numbered, onward = list(enumerate(rows, first)), first + len(rows)
     if options.json:
-        rows_ = [{"number": number, "row": row} for number, row in found]
-        say_json({"name": name, "rows": rows_, "next": onward})
+        listing = [{"number": number, "row": row} for number, row in numbered]
+        say_json({"name": name, "rows": listing, "next": onward})
         return 0
-    for number, row in found:
+    for number, row in numbered:
         say(f"{number:>8}  {values.dumps(row, default=str)}")
-    if not found:
+    if not numbered:
         say(t("data.preview.none"))
     return 0
 
 
-def _fetched(entry: Entry) -> list[Path]:
+def _fetch_files(entry: Entry) -> list[Path]:
     """The files of a set on a hub, brought here. Raises DataError where it cannot be had, or where
     it is only a part of a split."""
     from backend.data import hub
@@ -89,14 +91,14 @@ def _fetched(entry: Entry) -> list[Path]:
     return parts
 
 
-def _named(options: Namespace) -> str:
+def _set_name(options: Namespace) -> str:
     if bool(options.name) == bool(options.dataset):
         params = {"command": "tuneboard data", "reason": t("data.one_set")}
         raise UsageError(Problem(code="command_usage", params=params))
     return str(options.name or options.dataset)
 
 
-def _listed(entry: Entry) -> dict[str, object]:
+def _describe_entry(entry: Entry) -> dict[str, object]:
     problems = list(entry.problems)
     size = None
     if not problems and entry.path is not None:
@@ -116,19 +118,19 @@ def _listed(entry: Entry) -> dict[str, object]:
     }
 
 
-def _page(parts: list[Path], first: int, count: int) -> list[datafiles.Row]:
+def _read_page(parts: list[Path], first: int, count: int) -> list[datafiles.Row]:
     """Rows far inside a large text file: indexed first where that was not done yet."""
     while True:
-        found = datafiles.page(parts, first, count)
-        if found.rows or found.indexed >= 1.0:
-            return found.rows
+        page = datafiles.page(parts, first, count)
+        if page.rows or page.indexed >= 1.0:
+            return page.rows
         for part in parts:
             index.build(part)
         if datafiles.page(parts, first, 1).indexed < 1.0:
             time.sleep(POLL_S)  # somebody else is indexing it
 
 
-def _range(rows: str | None) -> tuple[int, int]:
+def _parse_range(rows: str | None) -> tuple[int, int]:
     """first:last of --rows, from 0. Raises UsageError."""
     first, colon, last = (rows or f"0:{SHOWN}").partition(":")
     if not (colon and first.isdecimal() and last.isdecimal() and int(first) < int(last)):
@@ -137,31 +139,33 @@ def _range(rows: str | None) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def _tell(report: Report) -> None:
+def _print_report(report: Report) -> None:
     say(t("data.check.rows", rows=report.rows, usable=report.usable, stage=report.stage))
-    for one in report.findings.values():
-        say(f"{one.count:>8}  {one.to_problem().text()}")
-        if one.rows:
-            rows = ", ".join(_row(*each) for each in zip(one.rows, one.lines, strict=True))
-            more = ", ..." if one.count > len(one.rows) else ""
+    for finding in report.findings.values():
+        say(f"{finding.count:>8}  {finding.to_problem().text()}")
+        if finding.rows:
+            rows = ", ".join(
+                _format_row_number(*each) for each in zip(finding.rows, finding.lines, strict=True)
+            )
+            more = ", ..." if finding.count > len(finding.rows) else ""
             say(f"          {t('data.check.rows_named', rows=rows + more)}")
     say(t("data.check.good" if report.good else "data.check.bad"))
     if not report.complete:
         say(t("data.check.incomplete"))
 
 
-def _row(row: int, line: int) -> str:
+def _format_row_number(row: int, line: int) -> str:
     """A row by its number, with its line in the file where that is another number."""
     return t("data.check.row", row=row, line=line) if line != row else str(row)
 
 
-def _progress(share: float) -> None:
+def _print_percent(share: float) -> None:
     end = "\n" if share >= 1 else ""
     sys.stderr.write(f"\r{share:4.0%}{end}")
     sys.stderr.flush()
 
 
-def _progress_in_lines(start: float) -> Progress:
+def _print_percent_lines(start: float) -> Progress:
     """A line after a second and one every LINE_S after it, for a log; none for a short check."""
     following = start + SOON_S
 
@@ -175,6 +179,6 @@ def _progress_in_lines(start: float) -> Progress:
     return progress
 
 
-def _numbers(share: float) -> None:
+def _print_share(share: float) -> None:
     sys.stderr.write(f"{share:.4f}\n")
     sys.stderr.flush()

@@ -110,7 +110,7 @@ def _add_set(parser: CommandParser) -> None:
 
 
 def say_json(content: object) -> None:
-    """A value as indented JSON to standard output; what JSON has no word for is told as text."""
+    """Print a value as indented JSON; what JSON has no word for is written as text."""
     from backend.datafiles import values
 
     say(values.dumps(content, indent=2, default=str))

@@ -23,8 +23,8 @@ PACKAGES = (
 )
 
 
-def tell_environment(_: Namespace) -> int:
-    """Versions and folders, for a report of a fault."""
+def print_environment(_: Namespace) -> int:
+    """Print the versions and folders that a bug report needs."""
     lines = [f"python {platform.python_version()} on {platform.platform()}", f"home {home()}"]
     for name in PACKAGES:
         try:
@@ -35,8 +35,8 @@ def tell_environment(_: Namespace) -> int:
     return 0
 
 
-def tell_version(_: Namespace) -> int:
-    """The version of Tuneboard."""
+def print_version(_: Namespace) -> int:
+    """Print the version of Tuneboard."""
     say(f"tuneboard {version('tuneboard')}")
     return 0
 

@@ -11,7 +11,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from backend.cli.terminal import copy, follow, stop
+from backend.cli.terminal import copy_log, follow, stop
 from backend.contract.arguments.arguments import judged, pairs
 from backend.contract.base.files import dump, write_atomic
 from backend.contract.base.home import prepare, saves
@@ -40,35 +40,35 @@ def run_recipe(options: Namespace) -> int:
     supervisor, bring a group to its end. Raises TuneboardError."""
     if os.environ.get("TUNEBOARD_RUN"):
         folder = Path(os.environ["TUNEBOARD_RUN"])
-        return run_worker(lambda: conduct(folder), folder)
+        return run_worker(lambda: run_stages(folder), folder)
     if not options.words:
-        return _list()
+        return _list_recipes()
     prepare()
-    return _start(options)
+    return _start_recipe(options)
 
 
 def stop_group(options: Namespace) -> int:
     """`tuneboard recipe stop GROUP`. Raises UsageError."""
-    return stop(_group(options.group))
+    return stop(_group_folder(options.group))
 
 
 def resume_group(options: Namespace) -> int:
     """`tuneboard recipe resume GROUP`: go on at the stage that it ended in. Raises UsageError."""
-    folder = _group(options.group)
+    folder = _group_folder(options.group)
     launch.resume(folder)
     return follow(folder)
 
 
-def conduct(folder: Path) -> None:
+def run_stages(folder: Path) -> None:
     """Bring every stage of the group in `folder` to its end, those that have succeeded left alone.
 
     Raises Stopped, or TuneboardError with the stage that failed and why.
     """
     plan = recipes.plan(recipes.read(str(folder / run_folder.ARGUMENTS)), folder.name, {})
     for number, step in enumerate(plan.steps, 1):
-        _tell(folder, number - 1, len(plan.steps))
+        _write_status(folder, number - 1, len(plan.steps))
         say(t("recipe.begin", number=number, total=len(plan.steps), stage=step.name))
-        view = _finish(step, folder)
+        view = _finish_stage(step, folder)
         say(t("recipe.end", stage=step.name, state=t(f"state.{view.state.value}")))
         if view.state is State.STOPPED:
             raise Stopped
@@ -76,17 +76,17 @@ def conduct(folder: Path) -> None:
             params = {"stage": step.name, "path": str(step.folder)}
             reasons = [*([view.reason] if view.reason else []), *view.more]
             raise TuneboardError(Problem(code="recipe_failed", params=params), *reasons)
-    _tell(folder, len(plan.steps), len(plan.steps))
+    _write_status(folder, len(plan.steps), len(plan.steps))
 
 
-def _finish(step: Step, group: Path) -> RunView:
+def _finish_stage(step: Step, group: Path) -> RunView:
     """Start, resume or find the run of a stage, and stay until it is over."""
     log, asked = step.folder / run_folder.LOG, False
     offset = log.stat().st_size if log.exists() else 0
-    _begin(step, group)
+    _start_stage(step, group)
     while True:
         view = run_folder.read(step.folder)
-        offset = copy(log, offset)
+        offset = copy_log(log, offset)
         if view.ended:
             return view
         if not asked and (group / run_folder.STOP).exists():
@@ -95,7 +95,7 @@ def _finish(step: Step, group: Path) -> RunView:
         time.sleep(POLL_S)
 
 
-def _begin(step: Step, group: Path) -> None:
+def _start_stage(step: Step, group: Path) -> None:
     """See to it that the run of a stage goes on, unless it has succeeded."""
     there = (step.folder / run_folder.RUN).is_file()
     view = run_folder.read(step.folder) if there else None
@@ -106,11 +106,11 @@ def _begin(step: Step, group: Path) -> None:
     if view is None:
         say(step.command.shell())
         launch.start(step.task, step.values)
-    elif not _resumed(step):
+    elif not _resume_stage(step):
         launch.start(step.task, {**step.values, "overwrite_output_dir": True})
 
 
-def _resumed(step: Step) -> bool:
+def _resume_stage(step: Step) -> bool:
     """Go on from the newest checkpoint; False where there is none, or this kind of run has none."""
     values = {**step.values, "resume_from_checkpoint": "true"}
     if step.task != "train" or errors(judged(values, [], step.task)):
@@ -124,12 +124,12 @@ def _resumed(step: Step) -> bool:
     return True
 
 
-def _tell(folder: Path, done: int, total: int) -> None:
+def _write_status(folder: Path, done: int, total: int) -> None:
     status = {"phase": "recipe", "step": done, "total": total, "notices": []}
     write_atomic(folder / run_folder.STATUS, dump(status))
 
 
-def _list() -> int:
+def _list_recipes() -> int:
     for name in recipes.known():
         say(f"{name:42}{title(name)}")
     return 0
@@ -141,7 +141,7 @@ def title(name: str) -> str:
     return t(key) if has(key) else recipes.read(name).description
 
 
-def _start(options: Namespace) -> int:
+def _start_recipe(options: Namespace) -> int:
     arguments, problems = pairs(options.more)
     recipe = recipes.read(options.recipe or "")
     name = str(options.name or arguments.pop("name", "") or f"{recipe.name}_{_now()}")
@@ -153,18 +153,18 @@ def _start(options: Namespace) -> int:
     for notice in problems:
         say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
     if options.dry_run:
-        say(shown(plan))
+        say(shell_commands(plan))
         return 0
     launch.start_recipe(plan.folder, plan.text(), plan.command)
     return follow(plan.folder)
 
 
-def shown(plan: Plan) -> str:
+def shell_commands(plan: Plan) -> str:
     """The commands of all stages, a line each."""
     return "\n".join(step.command.shell() for step in plan.steps)
 
 
-def _group(word: str) -> Path:
+def _group_folder(word: str) -> Path:
     """The folder of a group, named by its path or by its name alone."""
     places = [local(word), *(saves() / RECIPES).glob("[!.]*/[!.]*")]
     for place in places:

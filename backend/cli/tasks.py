@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from backend.cli.terminal import follow, log_size, tell_resumption
+from backend.cli.terminal import follow, log_size, print_resumption
 from backend.contract.arguments.arguments import as_evaluation, from_argv, only_evaluates, resolved
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
@@ -32,7 +32,7 @@ def run_task(options: Namespace) -> int:
     if os.environ.get("TUNEBOARD_RUN"):
         return _work(options.command, options.words, Path(os.environ["TUNEBOARD_RUN"]))
     prepare()
-    task, values = parse_values(options.command, options.words, tell_resumption)
+    task, values = parse_values(options.command, options.words, print_resumption)
     arguments = resolved(values)
     goes_on = resuming.is_asked(arguments)
     shown = log_size(output(arguments.output_dir)) if arguments.output_dir and goes_on else 0

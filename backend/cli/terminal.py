@@ -38,10 +38,10 @@ def follow(folder: Path, offset: int = 0) -> int:
     while True:
         try:
             view = run_folder.read(folder)
-            offset = copy(log, offset)
+            offset = copy_log(log, offset)
             if view.ended:
-                return _report(folder)
-            silence = _tell_silence(view, silence)
+                return _report_end(folder)
+            silence = _report_silence(view, silence)
             time.sleep(POLL_S)
         except KeyboardInterrupt:
             if asked:
@@ -52,7 +52,7 @@ def follow(folder: Path, offset: int = 0) -> int:
             say(t("cli.stopping"), sys.stderr)
 
 
-def _tell_silence(view: RunView, before: str) -> str:
+def _report_silence(view: RunView, before: str) -> str:
     """Say once, with each silence, that the run stands still; returns the code of what was said."""
     codes = {each.code for each in view.silence}
     if view.silence and before not in codes:
@@ -67,8 +67,8 @@ def log_size(folder: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def copy(log: Path, offset: int) -> int:
-    """What has been written since `offset` (bytes), to standard output; returns the new offset."""
+def copy_log(log: Path, offset: int) -> int:
+    """Copy the log from `offset` (bytes) on to standard output; returns the new offset."""
     try:
         with log.open("rb") as file:
             file.seek(offset)
@@ -80,7 +80,7 @@ def copy(log: Path, offset: int) -> int:
     return offset + len(content)
 
 
-def _report(folder: Path) -> int:
+def _report_end(folder: Path) -> int:
     view = run_folder.read(folder)
     say(t(f"state.{view.state.value}"), sys.stderr)
     for problem in (view.reason, *view.more, run_folder.resumption(view)):
@@ -89,19 +89,19 @@ def _report(folder: Path) -> int:
     return run_folder.exit_code(folder)
 
 
-def tell_resumption(values: Values, stream: TextIO | None = None) -> None:
-    """From where a training goes on, and each argument that is another now, as a table."""
-    found = resuming.resumption(values)
-    if found is None:
+def print_resumption(values: Values, stream: TextIO | None = None) -> None:
+    """Print where a training goes on from, and a table of the arguments that have changed."""
+    resumption = resuming.resumption(values)
+    if resumption is None:
         return
     out = stream or sys.stderr
-    for problem in found.damage:
+    for problem in resumption.damage:
         say(f"{t('cli.notice')}: {problem.text()}", out)
-    say(found.place(relative(found.checkpoint)), out)
-    if not found.changes:
+    say(resumption.place(relative(resumption.checkpoint)), out)
+    if not resumption.changes:
         say(t("resume.unchanged"), out)
         return
-    rows = found.rows()
+    rows = resumption.rows()
     widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
@@ -123,7 +123,7 @@ def resume(options: Namespace) -> int:
         values, notices = run_names.resolve(values)
         problems = judged(values, problems + wrong + notices, "train")
         if all(problem.notice for problem in problems):
-            tell_resumption(values, sys.stdout if options.dry_run else None)
+            print_resumption(values, sys.stdout if options.dry_run else None)
             problems += check_paths(values, "train")
     elif changes:
         problems.append(Problem(code="resume_not_train", params={"path": str(folder)}))
@@ -132,9 +132,9 @@ def resume(options: Namespace) -> int:
         raise UsageError(*errors)
     if options.dry_run:
         return 0
-    said = log_size(folder)
+    shown = log_size(folder)
     launch.resume(folder, values=values if changes else None)
-    return follow(folder, said)
+    return follow(folder, shown)
 
 
 def list_runs(options: Namespace) -> int:
@@ -156,13 +156,13 @@ def list_runs(options: Namespace) -> int:
 def run_of(word: str) -> Path:
     """The folder of the run that is meant by its path or its name. Raises UsageError."""
     place = local(word)
-    found = [place] if (place / run_folder.RUN).is_file() else run_names.find(word)
-    if len(found) > 1:
-        params = {"name": word, "paths": ", ".join(map(str, found))}
+    matches = [place] if (place / run_folder.RUN).is_file() else run_names.find(word)
+    if len(matches) > 1:
+        params = {"name": word, "paths": ", ".join(map(str, matches))}
         raise UsageError(Problem(code="run_name_ambiguous", params=params))
-    if not found:
+    if not matches:
         raise UsageError(Problem(code="no_such_run", params={"path": looked_in(word[:200])}))
-    return found[0]
+    return matches[0]
 
 
 def _run_and_checkpoint(word: str) -> tuple[Path, str]:
@@ -181,8 +181,8 @@ def stop_run(options: Namespace) -> int:
 
 def stop(folder: Path) -> int:
     """Ask what is in a folder, a run or a group of them, to stop; returns the exit code."""
-    done = launch.stop(folder)
-    say(t("cli.stop_asked" if done else "cli.stop_not_needed", folder=str(folder)))
+    was_running = launch.stop(folder)
+    say(t("cli.stop_asked" if was_running else "cli.stop_not_needed", folder=str(folder)))
     return 0
 
 

@@ -29,7 +29,7 @@ def write(folder: Path, learned: Learned, ids: Ids, added: Ids) -> list[str]:
     written here, and programs that prefer them would read the old one.
     """
     content = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
-    _extend(content, learned, ids, added)
+    _extend_content(content, learned, ids, added)
     _write(folder / TOKENIZER, content)
     if (folder / VOCAB).is_file():
         _write(folder / VOCAB, {**read_json(folder / VOCAB), **ids})
@@ -43,14 +43,14 @@ def write(folder: Path, learned: Learned, ids: Ids, added: Ids) -> list[str]:
     return [path.name for path in removed]
 
 
-def extended(tokenizer: Tokenizer, learned: Learned, ids: Ids, added: Ids) -> Tokenizer:
+def extend(tokenizer: Tokenizer, learned: Learned, ids: Ids, added: Ids) -> Tokenizer:
     """The tokenizer with new pieces, in memory; arguments as of `write`."""
     content = json.loads(tokenizer.to_str())
-    _extend(content, learned, ids, added)
+    _extend_content(content, learned, ids, added)
     return Tokenizer.from_str(json.dumps(content))
 
 
-def unread(tokenizer: Any, alphabet: Alphabet) -> str:
+def find_unread(tokenizer: Any, alphabet: Alphabet) -> str:
     """An added token of one character that the tokenizer does not read within a word, or "".
 
     It would be read there once it is written into the vocabulary (see _extend), since a character
@@ -71,7 +71,7 @@ def unread(tokenizer: Any, alphabet: Alphabet) -> str:
     )
 
 
-def _extend(content: dict[str, Any], learned: Learned, ids: Ids, added: Ids) -> None:
+def _extend_content(content: dict[str, Any], learned: Learned, ids: Ids, added: Ids) -> None:
     """New pieces and merges in the content of a tokenizer.json.
 
     Added tokens are written into its vocabulary, too: when the file is read (tokenizers 0.23), one

@@ -98,21 +98,21 @@ class Units:
 
     def replace(self, line: str) -> str:
         """The line with a symbol for each unit; what is part of no character parts words."""
-        return re.sub(f"{self.pieces.part}+", self._replaced, line)
+        return re.sub(f"{self.pieces.part}+", self._replace_run, line)
 
-    def _replaced(self, match: re.Match[str]) -> str:
+    def _replace_run(self, match: re.Match[str]) -> str:
         run, begin, replaced = match[0], 0, []
         for end in range(1, len(run) + 1):
             parts = run[begin:end]
             place = self._seen.get(parts)
             if place is None:
-                place = self._seen[parts] = self._judged(parts)
+                place = self._seen[parts] = self._symbol_of(parts)
             if place:
                 replaced.append(place)
                 begin = end
         return "".join(replaced) + (" " if begin < len(run) else "")
 
-    def _judged(self, parts: str) -> str:
+    def _symbol_of(self, parts: str) -> str:
         """The symbol of a unit; "" for the begin of one; a blank for what cannot become one."""
         whole = is_whole(self.pieces.bytes_of(_ids(parts, {}, self.pieces)))
         if not whole:
@@ -138,11 +138,11 @@ def learn(corpus: Corpus, pieces: Pieces, wanted: int) -> Learned:
     """The `wanted` most useful new pieces; fewer where the corpus has not so many."""
     learned = Learned()
     whole = _learn_units(corpus, pieces, wanted, learned)
-    lines = [_unknown_apart(line, corpus.units.keys() - whole) for line in corpus.lines]
-    asked = 0
+    lines = [_blank_unknown(line, corpus.units.keys() - whole) for line in corpus.lines]
+    requested = 0
     while True:
-        asked += (wanted - len(learned.pieces)) * 5 // 4 + 16
-        pairs, exhausted = _trained(lines, asked)
+        requested += (wanted - len(learned.pieces)) * 5 // 4 + 16
+        pairs, exhausted = _train_bpe(lines, requested)
         merged = Learned(dict(learned.pieces), dict(learned.merges))
         for pair in pairs:
             if len(merged.pieces) == wanted:
@@ -198,14 +198,14 @@ def _learn_units(corpus: Corpus, pieces: Pieces, wanted: int, learned: Learned) 
     return whole
 
 
-def _unknown_apart(line: str, unknown: set[str]) -> str:
+def _blank_unknown(line: str, unknown: set[str]) -> str:
     return line.translate(dict.fromkeys(map(ord, unknown), " "))
 
 
-def _trained(lines: Sequence[str], wanted: int) -> tuple[list[tuple[str, str]], bool]:
+def _train_bpe(lines: Sequence[str], wanted: int) -> tuple[list[tuple[str, str]], bool]:
     """The first merges of symbols, and whether there are no more than these."""
-    trained = Tokenizer(models.BPE())
-    trained.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     symbols = set().union(*lines) - {" "}
     trainer = trainers.BpeTrainer(
         vocab_size=len(symbols) + wanted,
@@ -213,8 +213,8 @@ def _trained(lines: Sequence[str], wanted: int) -> tuple[list[tuple[str, str]], 
         max_token_length=LONGEST + 1,  # tokenizers 0.23 takes it for the first that is too long
         show_progress=False,
     )
-    trained.train_from_iterator(lines, trainer, length=len(lines))
-    merges = json.loads(trained.to_str())["model"]["merges"]
+    tokenizer.train_from_iterator(lines, trainer, length=len(lines))
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
     return [(left, right) for left, right in merges], len(merges) < wanted
 
 

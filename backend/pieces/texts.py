@@ -25,7 +25,7 @@ class Corpus:
         self._texts = texts
         self._random = random.Random(0)
 
-    def learned(self) -> Iterator[str]:
+    def learning_texts(self) -> Iterator[str]:
         """The texts that are not held out."""
         chunks = (chunk for text in self._texts for chunk in chunks_of(text))
         for number, chunk in enumerate(chunks):

@@ -76,11 +76,11 @@ def run(values: Arguments, folder: Path) -> None:
     report.phase("loading")
     job = _job(values, report)
     with new_model_folder(values, job.target, job.size) as made:
-        figures = _extend(job, made)
+        figures = _build_model(job, made)
         figures["seconds"] = time.monotonic() - began
         write_atomic(made / REPORT, json.dumps(figures, indent=2, ensure_ascii=False))
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2, ensure_ascii=False))
-    _tell(figures, job)
+    _report_figures(figures, job)
 
 
 def _job(values: Arguments, report: Report) -> Job:
@@ -98,7 +98,7 @@ def _job(values: Arguments, report: Report) -> Job:
         params = {"kind": type(tokenizer).__name__}
         raise ModelError(Problem(code="vocab_kind", field=FIELD, params=params))
     known = learning.Pieces(fast, alphabet.of(json.loads(fast.to_str())))
-    if unread := extending.unread(tokenizer, known.alphabet):
+    if unread := extending.find_unread(tokenizer, known.alphabet):
         raise ModelError(Problem(code="vocab_unread", field=FIELD, params={"piece": unread}))
     target = output(str(values.export_dir))
     job = Job(values, report, base, load.base_architecture(values), tokenizer, known, target)
@@ -106,7 +106,7 @@ def _job(values: Arguments, report: Report) -> Job:
     return job
 
 
-def _extend(job: Job, made: Path) -> dict[str, Any]:
+def _build_model(job: Job, made: Path) -> dict[str, Any]:
     """Fill the folder `made`; returns the report."""
     corpus = texts.Corpus(_texts(job, names(job.values.dataset), "dataset"))
     learned = _learn(job, corpus)
@@ -121,7 +121,7 @@ def _extend(job: Job, made: Path) -> dict[str, Any]:
 def _texts(job: Job, sets: Sequence[str], argument: str) -> Iterator[str]:
     """Every text of the sets that an argument names, of whatever stage they are.
 
-    Raises DataError as sources.Source does. What was left out is told at the end.
+    Raises DataError as sources.Source does. Rows left out are reported at the end.
     """
     account = sources.Account()
     for name in sets:
@@ -134,10 +134,13 @@ def _texts(job: Job, sets: Sequence[str], argument: str) -> Iterator[str]:
         job.report.notice(notice)
 
 
-def _text(one: Conversation) -> str:
-    messages = [*one.messages, *(each for each in (one.chosen, one.rejected) if each)]
+def _text(conversation: Conversation) -> str:
+    messages = [
+        *conversation.messages,
+        *(each for each in (conversation.chosen, conversation.rejected) if each),
+    ]
     parts = [str(message["content"]) for message in messages]
-    return "\n".join(part for part in [*parts, one.text] if part)
+    return "\n".join(part for part in [*parts, conversation.text] if part)
 
 
 def _learn(job: Job, corpus: texts.Corpus) -> Learned:
@@ -147,7 +150,7 @@ def _learn(job: Job, corpus: texts.Corpus) -> Learned:
     read = learning.read(
         job.tokenizer.backend_tokenizer,
         job.known,
-        corpus.learned(),
+        corpus.learning_texts(),
         lambda done: job.report.progress(done, total),
     )
     if not corpus.held:
@@ -201,7 +204,7 @@ def _write_weights(
     pieces = new_rows.Pieces({ids[each]: old for each, old in learned.pieces.items()})
     fitted = {}
     if job.values.fit_steps:
-        fitted = _fit(job, model, pieces, corpus, _extended(job, learned, ids))
+        fitted = _fit(job, model, pieces, corpus, _extend_tokenizer(job, learned, ids))
     else:
         tokens.append(model, pieces.old)
     model.config.dtype = dtype
@@ -212,7 +215,7 @@ def _write_weights(
 
 
 def _fit(
-    job: Job, model: Any, pieces: new_rows.Pieces, corpus: texts.Corpus, after: Tokenizer
+    job: Job, model: Any, pieces: new_rows.Pieces, corpus: texts.Corpus, new_tokenizer: Tokenizer
 ) -> dict[str, float]:
     """Put new rows into the model and fit them on texts of the corpus.
 
@@ -220,14 +223,14 @@ def _fit(
     with the new ones.
     """
     job.report.phase("fitting")
-    sample = [_ids(after, text) for text in corpus.sample]
+    sample = [_ids(new_tokenizer, text) for text in corpus.sample]
     with new_rows.placed(model):
         before = _perplexity(model, job.tokenizer.backend_tokenizer, corpus.held)
         tokens.append(model, pieces.old)
         new_rows.fit(model, pieces, sample, job.values.fit_steps, job.report.progress)
         return {
             "perplexity_before": before,
-            "perplexity_after": _perplexity(model, after, corpus.held),
+            "perplexity_after": _perplexity(model, new_tokenizer, corpus.held),
         }
 
 
@@ -248,9 +251,9 @@ def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
     return [*begin[:1], *ids]
 
 
-def _extended(job: Job, learned: Learned, ids: Mapping[str, int]) -> Tokenizer:
+def _extend_tokenizer(job: Job, learned: Learned, ids: Mapping[str, int]) -> Tokenizer:
     added = job.tokenizer.get_added_vocab()
-    return extending.extended(job.tokenizer.backend_tokenizer, learned, ids, added)
+    return extending.extend(job.tokenizer.backend_tokenizer, learned, ids, added)
 
 
 def _write_tokenizer(job: Job, made: Path, learned: Learned, ids: Mapping[str, int]) -> None:
@@ -266,7 +269,7 @@ def _write_tokenizer(job: Job, made: Path, learned: Learned, ids: Mapping[str, i
     if removed:
         params: Params = {"files": ", ".join(removed)}
         job.report.notice(Problem(code="vocab_removed", params=params, notice=True))
-    vocabulary = _reloaded(job, made).get_vocab()
+    vocabulary = _load_tokenizer(job, made).get_vocab()
     wanted = {**job.tokenizer.get_vocab(), **ids}
     moved = [piece for piece, number in wanted.items() if vocabulary.get(piece) != number]
     if moved:
@@ -275,7 +278,7 @@ def _write_tokenizer(job: Job, made: Path, learned: Learned, ids: Mapping[str, i
         raise ModelError(Problem(code="vocab_moved", field=FIELD, params=params))
 
 
-def _reloaded(job: Job, folder: Path) -> Any:
+def _load_tokenizer(job: Job, folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, **_trust(job))
 
 
@@ -285,7 +288,7 @@ def _trust(job: Job) -> dict[str, bool]:
 
 def _figures(job: Job, made: Path, corpus: texts.Corpus, learned: Learned) -> dict[str, Any]:
     """What was gained and what it cost, as it is written beside the model."""
-    after = _reloaded(job, made)
+    after = _load_tokenizer(job, made)
     sets = names(job.values.known_dataset) or [str(shipped("data") / n) for n in KNOWN]
     known = (part for text in _texts(job, sets, FOR_KNOWN) for part in texts.chunks_of(text))
     sample = list(islice(known, KNOWN_MOST))
@@ -307,8 +310,8 @@ def _figures(job: Job, made: Path, corpus: texts.Corpus, learned: Learned) -> di
     }
 
 
-def _tell(figures: Mapping[str, Any], job: Job) -> None:
-    """The report in words: on the terminal, in the log and on the page."""
+def _report_figures(figures: Mapping[str, Any], job: Job) -> None:
+    """Report the figures as notices, for the terminal, the log and the page."""
     held, known = figures["held_out"], figures["known"]
     made: Params = {
         "path": str(job.target),
@@ -316,8 +319,8 @@ def _tell(figures: Mapping[str, Any], job: Job) -> None:
         "total": figures["vocabulary"],
     }
     job.report.notice(Problem(code="vocab_made", params=made, notice=True))
-    job.report.notice(Problem(code="vocab_gain", params=_told(held), notice=True))
-    job.report.notice(Problem(code="vocab_cost", params=_told(known), notice=True))
+    job.report.notice(Problem(code="vocab_gain", params=_text_figures(held), notice=True))
+    job.report.notice(Problem(code="vocab_cost", params=_text_figures(known), notice=True))
     if "perplexity_after" in figures:
         fitted: Params = {
             "before": f"{figures['perplexity_before']:.1f}",
@@ -327,7 +330,7 @@ def _tell(figures: Mapping[str, Any], job: Job) -> None:
         job.report.notice(Problem(code="vocab_fitted", params=fitted, notice=True))
 
 
-def _told(figures: Mapping[str, Any]) -> Params:
+def _text_figures(figures: Mapping[str, Any]) -> Params:
     return {
         "texts": figures["texts"],
         "before": f"{figures['characters_per_token_before']:.2f}",

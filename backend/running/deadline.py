@@ -1,4 +1,4 @@
-"""A question that may stall or break off (a hub behind a bad line): a hard deadline, and again."""
+"""Calls to a hub, which may stall or break off: a hard deadline and a second try."""
 
 import logging
 import threading
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 def retry(ask: Callable[[], Answer]) -> Answer:
-    """What `ask` returns, which is asked again where the connection breaks while a hub answers.
+    """Call `ask`, again where the connection breaks while a hub answers, and return its result.
 
     huggingface_hub 2.4 itself does so where it cannot connect or the answer takes too long. A file
     goes on from where it broke off. Raises what `ask` raises, of a broken connection the last.
@@ -36,7 +36,7 @@ def retry(ask: Callable[[], Answer]) -> Answer:
 
 
 def answers_in_time(ask: Callable[[], object], seconds: float = SECONDS) -> bool:
-    """Whether `ask` came back within `seconds`; what it raises is raised here.
+    """Call `ask` and say whether it returned within `seconds`. Raises what it raises.
 
     It runs in a daemon thread, which is left to itself where it stalls: time-outs of a client do
     not cover a name that is never resolved or bytes that come one by one.

@@ -72,11 +72,13 @@ def _exit_code_of(work: Callable[[], None], folder: Path) -> int:
         logger.info("stopped as asked")
         return STOPPED_EXIT
     except Exception as error:
-        told = explain(error, Arguments.known(read_json(folder / run_folder.RUN).get("arguments")))
+        failure = explain(
+            error, Arguments.known(read_json(folder / run_folder.RUN).get("arguments"))
+        )
         if not isinstance(error, TuneboardError):
             logger.exception("the work failed")
-        _record(told, folder)
-        return told.exit_code
+        _record(failure, folder)
+        return failure.exit_code
     return 0
 
 
@@ -137,13 +139,14 @@ def _memory_problem(values: Arguments) -> Problem:
     return memory.explain(values)
 
 
-def _record(told: TuneboardError, folder: Path) -> None:
-    for each in told.problems:
+def _record(failure: TuneboardError, folder: Path) -> None:
+    """Log the problems and write problem.json, unless another process of the group has done so."""
+    for each in failure.problems:
         logger.error("%s", each.text())
     if "RANK" in os.environ and (folder / run_folder.PROBLEM).exists():
         return  # another process of the group failed first, and this one for want of it
-    problem = told.problems[0] if told.problems else Problem(code="unknown")
-    more = [each.to_json() for each in told.problems[1:]]
+    problem = failure.problems[0] if failure.problems else Problem(code="unknown")
+    more = [each.to_json() for each in failure.problems[1:]]
     content = {**problem.to_json(), **({"more": more} if more else {})}
     try:
         write_atomic(folder / run_folder.PROBLEM, json.dumps(content, ensure_ascii=False))

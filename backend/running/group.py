@@ -1,4 +1,4 @@
-"""A training on several devices: torchrun starts a worker for each, we tell how they ended.
+"""A training on several devices: torchrun starts a worker for each, and we pass on how they ended.
 
 `python -m backend.running.group N train --...` is what the supervisor starts. torchrun by itself
 ends with 1 whatever happened; here the exit code (or signal) is that of the worker that failed

@@ -1,4 +1,4 @@
-"""What a run tells the outside: status.json, metrics.jsonl, notices, and whether a stop was asked.
+"""The report of a run: status.json, metrics.jsonl, notices, and whether a stop was asked for.
 
 No torch in here: data preparation, evaluation and export report through the same object.
 """
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Report:
-    """The voice of one run. In a group of processes only the first one writes."""
+    """Writes the status and the metrics of one run; in a group only the first process writes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,8 +82,8 @@ class Report:
         if not self.writes or not self.metrics_path.exists():
             return
         rows, _ = metrics.read(self.metrics_path)
-        kept = (metrics.written(row) for row in rows if row.step <= step)
-        write_atomic(self.metrics_path, b"".join(kept))
+        lines = (metrics.written(row) for row in rows if row.step <= step)
+        write_atomic(self.metrics_path, b"".join(lines))
 
     def notice(self, problem: Problem) -> None:
         """Something worth knowing that stops nothing: a log line, and shown on the page."""

@@ -70,7 +70,7 @@ def supervise(folder: Path, words: list[str]) -> None:
     leader = processes.identify(child.pid)
     _write_launch(folder, leader, began)
     escalation = Escalation(folder, leader, token)
-    while not _ended(child):
+    while not _has_ended(child):
         escalation.pursue()
         time.sleep(POLL_SECONDS)
     # The child is still a zombie: its group's number cannot be anyone else's yet.
@@ -81,8 +81,8 @@ def supervise(folder: Path, words: list[str]) -> None:
 def _start(folder: Path, words: list[str], token: str) -> subprocess.Popen[bytes] | int:
     """The child, leader of its own session and group, or the exit code that a shell would give."""
     run = read_json(folder / RUN)
-    given = run.get("argv")
-    command = [*map(str, given[1:] if isinstance(given, list) else []), *words]
+    recorded = run.get("argv")
+    command = [*map(str, recorded[1:] if isinstance(recorded, list) else []), *words]
     argv = [*_program(run), *command]
     with (folder / LOG).open("ab") as log:
         try:
@@ -140,13 +140,13 @@ class Escalation:
         wait = grace if isinstance(grace, int | float) else DEFAULT_GRACE
         if not self._terminated and now >= self._asked + wait:
             self._terminated = now
-            self._say("does not end by itself: SIGTERM")
+            self._log("does not end by itself: SIGTERM")
             processes.signal_family(self.leader, self.token, signal.SIGTERM)
         elif self._terminated and now >= self._terminated + _term_seconds():
-            self._say("does not end on SIGTERM: SIGKILL")
+            self._log("does not end on SIGTERM: SIGKILL")
             processes.kill_family(self.leader, self.token)
 
-    def _say(self, text: str) -> None:
+    def _log(self, text: str) -> None:
         sys.stderr.write(f"{_now()} the run {text}\n")
         sys.stderr.flush()
 
@@ -179,17 +179,17 @@ def _write_launch(folder: Path, leader: Process, began: float) -> None:
     write_atomic(folder / LAUNCH, dump(row))
 
 
-def _ended(child: subprocess.Popen[bytes]) -> bool:
+def _has_ended(child: subprocess.Popen[bytes]) -> bool:
     """Whether the child has ended; it stays a zombie. Orphans that fell to us are reaped."""
     if not hasattr(os, "waitid"):  # macOS before Python 3.13
         return child.poll() is not None
     while True:
-        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if found is None:
+        child_info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if child_info is None:
             return False
-        if found.si_pid == child.pid:
+        if child_info.si_pid == child.pid:
             return True
-        os.waitpid(found.si_pid, 0)
+        os.waitpid(child_info.si_pid, 0)
 
 
 def _record(folder: Path, began: float, *, code: int | None = None, oom: bool = False) -> None:

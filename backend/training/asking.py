@@ -1,4 +1,4 @@
-"""Asking a server that a training leans on: again where that may help, then in plain words."""
+"""HTTP requests to a server that a training uses, repeated where it is busy or not there."""
 
 import logging
 import time
@@ -16,8 +16,10 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each 
 
 
 def post(address: str, body: dict[str, Any], key: str = "") -> httpx.Response:
-    """The answer to a JSON body. Raises httpx.HTTPError where the server refuses, or is not there
-    or busy with the last of several tries."""
+    """Post a JSON body and return the response.
+
+    Raises httpx.HTTPError where the server refuses, or is busy or unreachable at the last try.
+    """
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     for wait in (*WAITS, None):
         try:
@@ -37,7 +39,7 @@ def post(address: str, body: dict[str, Any], key: str = "") -> httpx.Response:
 
 
 def reason(error: httpx.HTTPError) -> str:
-    """Why it failed, on one line; with a server's own words, in which a key reads ***."""
+    """Say on one line why a request failed, with the server's own text; a key reads ***."""
     if isinstance(error, httpx.HTTPStatusError):
         words = " ".join(error.response.text.split())
         key = error.request.headers.get("Authorization", "").removeprefix("Bearer ")

@@ -54,7 +54,7 @@ class LengthGrouped(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """The order of which epoch comes next."""
+        """Say which epoch's order comes next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -88,7 +88,7 @@ class Repeated(Sampler[int]):
         self.copies = copies
 
     def set_epoch(self, epoch: int) -> None:
-        """The order of which epoch comes next."""
+        """Say which epoch's order comes next."""
         if hasattr(self.order, "set_epoch"):
             self.order.set_epoch(epoch)
 
@@ -116,4 +116,5 @@ def _labels(row: dict[str, Any]) -> list[int]:
 
 
 def _pad(rows: list[list[int]], longest: int, filler: int) -> torch.Tensor:
+    """Rows of ids, filled up on the right, as an int64 tensor [rows, longest]."""
     return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])

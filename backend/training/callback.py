@@ -1,4 +1,4 @@
-"""What the Trainer tells the Report: rows, progress, phases; and the stop the other way."""
+"""The Trainer's callback that reports metrics, progress and phases, and hands a stop to it."""
 
 import logging
 import math
@@ -148,8 +148,10 @@ class ReportCallback(TrainerCallback):
 
 
 def broadcast_decision(decision: bool, args: TrainingArguments) -> bool:
-    """What the first process of a group says, in all of them: else one would stop alone, and the
-    others wait for it for ever."""
+    """Return the decision of a group's first process in all of them.
+
+    Otherwise one process would stop alone, and the others would wait for it for ever.
+    """
     if args.world_size == 1:
         return decision
     flag = torch.tensor([int(decision)], device=args.device)
@@ -158,7 +160,7 @@ def broadcast_decision(decision: bool, args: TrainingArguments) -> bool:
 
 
 def stage_metrics(logs: dict[str, float]) -> dict[str, float]:
-    """What a stage reported of its own: no column of a row has it, and no name of the Trainer's."""
+    """The metrics of the stage's own: neither columns of a row nor names of the Trainer's."""
     return {
         name: value
         for name, value in logs.items()
@@ -167,7 +169,7 @@ def stage_metrics(logs: dict[str, float]) -> dict[str, float]:
 
 
 def memory() -> int:
-    """Bytes: the most that the GPU held so far, else what this process holds in main memory."""
+    """Bytes of memory: the GPU's peak so far; without a GPU, this process's resident memory now."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
     return int(psutil.Process().memory_info().rss)

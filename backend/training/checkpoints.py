@@ -19,14 +19,14 @@ from backend.contract.runs.checkpoints import TRAINER_STATE, newest_whole, passe
 from backend.running.failures import is_disk_full
 from backend.running.report import Report
 
-MARGIN = 1.2
+MARGIN = 1.2  # times the bytes that a save needs must be free
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def guard_room(folder: Path, needed: int, torn: Path | None = None) -> Iterator[None]:
-    """Around a save: refuse it where the disk has no room for `needed` bytes.
+    """Guard a save: refuse it where the disk has no room for `needed` bytes.
 
     Raises DiskFullError with the numbers, before or when a write fails, after removing `torn`.
     """
@@ -119,7 +119,7 @@ def _newest_whole(folder: Path, report: Report) -> Path:
 
 
 def _report_passed_over(problems: list[Problem], taken: Path | None, report: Report) -> None:
-    """Say which newer checkpoints are damaged, and from where the run goes on instead."""
+    """Report which newer checkpoints are damaged, and from which one the run goes on instead."""
     for problem in problems:
         report.notice(dataclasses.replace(problem, notice=True))
     if problems and taken is not None:
@@ -148,5 +148,5 @@ def _disk_full_error(folder: Path, needed: int) -> DiskFullError:
 
 
 def megabytes(count: float) -> str:
-    """Bytes as people read them."""
+    """Write a number of bytes in MB, or in GB from 1e9 on."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

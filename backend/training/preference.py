@@ -57,6 +57,7 @@ class JudgedCollator:
 
 
 def _select_columns(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The columns with this prefix, under their plain names."""
     return {name: row[prefix + name] for name in ("input_ids", "labels")}
 
 

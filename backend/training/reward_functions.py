@@ -199,7 +199,7 @@ def last_question(messages: str) -> str:
 
 
 def load_python_file(path: Path) -> BatchReward:
-    """The function `reward` of a Python file. The file is run, with all that this user may do.
+    """Return the function `reward` of a Python file. The file runs with all of this user's rights.
 
     It takes three lists of text (prompts, completions, references) and gives a list of as many
     numbers. Raises UsageError, with file and line, where the file or the function fails.
@@ -227,7 +227,7 @@ def _load_module(path: Path) -> Any:
 
 
 def _run_user_code(path: Path, act: Callable[[], Any]) -> Any:
-    """What `act` gives; anything that the person's code raises is told with file and line."""
+    """Return what `act` returns. Raises UsageError with file and line for whatever it raises."""
     try:
         return act()
     except (Exception, SystemExit) as error:

@@ -1,4 +1,4 @@
-"""What scores whole answers: a reward model on the shared base, beside it, or on a server.
+"""Reward models that score whole answers: on the shared base, beside it, or on a server.
 
 lora   its adapter stands beside the policy's on one base model and takes its place for a moment
 full   a frozen model of its own (also where the policy has no adapter: its base learns)
@@ -120,7 +120,7 @@ class SharedScorer:
 
     @contextmanager
     def _use_reward_adapter(self) -> Iterator[None]:
-        """Within, the model is the reward model."""
+        """Within the block, the reward adapter is active instead of the policy's."""
         with evaluation_mode(self.model):
             self.model.set_adapter(REWARD)
             try:

@@ -109,7 +109,7 @@ def _forward_at_labels(
 
 @contextmanager
 def _select_positions(model: Any, places: torch.Tensor) -> Iterator[None]:
-    """Within, the output layer sees only the hidden states at `places` ([rows, length], bool).
+    """Within it, the output layer sees only the hidden states at `places`, bool [rows, length].
 
     A hook on the layer, so that what a model does after it (soft-capping, scaling) and what wraps
     the model (DDP, peft, quantisation) need no special case.

@@ -32,7 +32,7 @@ OPEN = ("_step", "_buffered_inputs")  # what a generation under way is learned f
 
 
 class TrlRun(RunTrainer):
-    """Joins a trainer of trl to a run.
+    """The run's half of a trainer: a stage derives from it and from a trainer of trl.
 
     config       trl's dataclass of arguments; `settings` gives what it takes beyond those of every
                  training

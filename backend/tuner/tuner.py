@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from backend.cli.terminal import run_of, tell_resumption
+from backend.cli.terminal import print_resumption, run_of
 from backend.contract.arguments.arguments import parse, resolved
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
@@ -102,7 +102,7 @@ class Tuner:
         raw = names.table_arguments(arguments, "train")
         raw = _with_sets(raw, view.arguments, str(view.arguments.get("stage") or "sft"))
         values, problems = resumed_run.arguments_of(view, raw)
-        values = check_values("train", {**values, **self._secrets()}, problems, tell_resumption)
+        values = check_values("train", {**values, **self._secrets()}, problems, print_resumption)
         self.close()
         launch.resume(folder, Command.build("train", values).env, values if raw else None)
         self._run = folder
@@ -255,7 +255,7 @@ def _check_values(task: str, raw: Mapping[str, object], stage: str) -> Values:
     """Write the data of a task into files and check its values; see backend.model.checks."""
     prepare()
     values, problems = parse(_with_sets(raw, raw, stage), task)
-    return check_values(task, values, problems, tell_resumption if task == "train" else None)
+    return check_values(task, values, problems, print_resumption if task == "train" else None)
 
 
 def _with_sets(

@@ -42,7 +42,7 @@ def tokenizer(folder: Path) -> Any:
 
 
 def test_it_is_whole_and_nothing_else_lies_in_it(folder: Path) -> None:
-    assert starter.whole(folder)
+    assert starter.is_whole(folder)
     assert {path.name for path in folder.iterdir()} == starter.FILES
 
 
@@ -82,7 +82,7 @@ def test_the_self_check_sees_a_model_that_answers_nonsense(
     import torch
     from safetensors.torch import load_file, save_file
 
-    assert starter._faults(folder) == ""
+    assert starter._find_fault(folder) == ""
     for file in folder.iterdir():
         (tmp_path / file.name).symlink_to(file)
     weights = load_file(folder / "model.safetensors")
@@ -90,5 +90,5 @@ def test_the_self_check_sees_a_model_that_answers_nonsense(
     weights[name] = torch.randn_like(weights[name])
     (tmp_path / "model.safetensors").unlink()
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    assert "France" in starter._faults(tmp_path)
-    assert "tokenizer" in starter._faults(tiny_model_dir)
+    assert "France" in starter._find_fault(tmp_path)
+    assert "tokenizer" in starter._find_fault(tiny_model_dir)

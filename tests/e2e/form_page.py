@@ -19,7 +19,7 @@ from tests.e2e.conftest import ROOT
 
 MOUNT = """import(new URL("own/browser/%s.js", document.baseURI)).then(
   (module) => module.mount({element, props, server, trigger: (name) => trigger(name), watch})
-); /* "start" "data" */"""
+); /* "start" */"""
 FORM = '<div class="form-first"></div>@children<div class="form-rest"></div>'
 STAGES = [["sft", "Supervised fine-tuning"], ["dpo", "DPO"], ["pt", "Pre-training"]]
 WORDS = {
@@ -127,6 +127,13 @@ def _schema() -> dict[str, Any]:
     }
 
 
+BAR = {
+    **_schema(),
+    "sections": [{"id": "bar", "title": "", "slot": "rest", "rows": [["quantised"]]}],
+    "fields": {"quantised": row("text", "Quantised")},
+}
+
+
 @dataclass
 class FormPage:
     """The page, and what it was asked. A test may put other data in before a visitor comes.
@@ -140,7 +147,6 @@ class FormPage:
     offers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
     started: list[dict[str, Any]] = field(default_factory=list)
-    data_events: list[Any] = field(default_factory=list)
     answer: dict[str, Any] = field(default_factory=lambda: {"state": "idle", "text": "Started."})
     fills: dict[str, Any] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
@@ -199,6 +205,17 @@ class FormPage:
             return gr.update(value=self.answer)
 
         with gr.Blocks(analytics_enabled=False, fill_width=True) as page:
+            bar = gr.HTML(
+                html_template='<div class="form-rest"></div>',
+                js_on_load=MOUNT % "form",
+                apply_default_css=False,
+                server_functions=[judge, offers],
+                form="bar",
+                prefix="bar-",
+                lang="en",
+                schema="own/form/bar",
+                bar="",
+            )
             with gr.Row():
                 with (
                     gr.Column(scale=5),
@@ -208,12 +225,11 @@ class FormPage:
                         js_on_load=MOUNT % "form",
                         apply_default_css=False,
                         server_functions=[judge, offers],
+                        form="t",
                         prefix="t-",
-                        task="train",
                         lang="en",
                         schema="own/form/train",
-                        outer={},
-                        data_names=["dataset"],
+                        bar="bar",
                     ) as form,
                 ):
                     gr.Markdown("A preview of the data.")
@@ -223,7 +239,9 @@ class FormPage:
                         html_template='<div class="launch"></div>',
                         js_on_load=MOUNT % "launch",
                         apply_default_css=False,
+                        form="t",
                         prefix="t-",
+                        panel="t-run",
                         lang="en",
                         words=LAUNCH,
                     )
@@ -232,10 +250,9 @@ class FormPage:
                 fill = gr.Button("Fill", elem_id="fill")
                 outer = gr.Button("Outer", elem_id="outer")
             launch.start(start, form, launch, show_progress="hidden")
-            form.data(self.data_events.append, form, None, show_progress="hidden")
             language.click(lambda: gr.update(lang="zh"), None, form)
             fill.click(lambda: gr.update(value=self.fills), None, form)
-            outer.click(lambda: gr.update(outer={"quantised": "4"}), None, form)
+            outer.click(lambda: gr.update(value={"quantised": "4"}), None, bar)
         return page
 
     @contextmanager
@@ -244,9 +261,9 @@ class FormPage:
         api = FastAPI()
         api.mount("/own/browser", Modules(directory=ROOT / "app" / "browser"))
 
-        @api.get("/own/form/train")
-        def schema(lang: str) -> dict[str, Any]:
-            return translate(self.schema, lang)
+        @api.get("/own/form/{name}")
+        def schema(name: str, lang: str) -> dict[str, Any]:
+            return translate(BAR if name == "bar" else self.schema, lang)
 
         gr.mount_gradio_app(api, self.build(), path="/", theme=THEME, ssr_mode=False)
         config = uvicorn.Config(api, port=self.port, log_level="warning")

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from backend.contract.base.texts import t
 from tests.e2e.conftest import STARTER, Server
-from tests.e2e.test_page import box, choose
+from tests.e2e.forms import box, choose, expect_ready, fill
 from tests.e2e.test_tabs import open_tab, say, settled
 
 pytestmark = [pytest.mark.browser, pytest.mark.starter, pytest.mark.timeout(1500)]
@@ -36,27 +36,21 @@ def home(tmp_path: Path, starter: Path) -> Path:
     return tmp_path
 
 
-def pick(page: Page, name: str, text: str) -> None:
-    """An entry of a dropdown by its exact words."""
-    page.locator(f"#{name} input").first.click()
-    page.get_by_role("option", name=text, exact=True).click()
-
-
 def trained(page: Page, home: Path, stage: str, model: str, dataset: str, more: str = "") -> str:
     """Train one stage from the Train tab; gives the run's folder, as the model bar takes it."""
     method = "full" if stage in {"pt", "sft"} else "lora"
     open_tab(page, "Train")
-    pick(page, "finetuning_type", t(f"choice.finetuning_type.{method}", "en"))
-    pick(page, "stage", STAGES[stage])
-    box(page, "model_name_or_path").fill(model)
-    page.locator("#dataset input").first.press("Backspace")  # takes out the one before
+    choose(page, "finetuning_type", t(f"choice.finetuning_type.{method}", "en"), exact=True)
+    choose(page, "stage", STAGES[stage], exact=True)
+    fill(page, "model_name_or_path", model)
+    box(page, "dataset").press("Backspace")  # takes out the one before
     choose(page, "dataset", dataset)
-    page.locator("#extra_args textarea").fill(FEW + more)
-    box(page, "run_name").fill(f"chain_{stage}")
+    fill(page, "extra_args", FEW + more)
+    fill(page, "run_name", f"chain_{stage}")
     command = page.locator("#command")
     expect(command).to_contain_text(f"chain_{stage}")
     expect(command).to_contain_text("--max_steps 2")
-    expect(page.locator("#start")).to_be_enabled()
+    expect_ready(page)
     page.locator("#start").click()
     expect(page.locator("#train-run-name")).to_contain_text(f"chain_{stage}")
     expect(page.locator("#train-run-state")).to_contain_text(ENDED, timeout=400_000)
@@ -83,13 +77,13 @@ def test_the_chain_of_the_tutorials(
     policy = trained(page, home, "ppo", tuned, "general_en", more)
     trained(page, home, "dpo", tuned, "preference_en")
 
-    box(page, "model_name_or_path").fill(tuned)
-    adapters = page.locator("#adapter_name_or_path input").first
-    adapters.click()
-    newest = page.get_by_role("option", name="chain_dpo").first
-    expect(newest).to_be_visible()  # the list grows as runs end: no longer under the pointer
-    page.get_by_role("option", name="chain_ppo").first.click()
-    page.keyboard.press("Escape")
+    fill(page, "model_name_or_path", tuned)
+    adapters = page.locator("#adapter_name_or_path")
+    box(page, "adapter_name_or_path").click()
+    newest = adapters.get_by_role("option", name="chain_dpo").first
+    expect(newest).to_be_visible()  # what has just ended is offered as well
+    box(page, "adapter_name_or_path").press("Escape")
+    choose(page, "adapter_name_or_path", "chain_ppo")
     open_tab(page, "Export")
     box(page, "export-export_dir").fill("saves/models/final")
     expect(page.locator("#export-command")).to_contain_text(policy)

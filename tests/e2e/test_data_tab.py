@@ -13,7 +13,7 @@ from backend.contract.base.texts import t
 from backend.contract.runs.states import State
 from backend.datafiles.formats import Conversation
 from tests.e2e.conftest import ROOT, Server
-from tests.e2e.test_page import box, choose, unfold
+from tests.e2e.forms import box, chips, choose, fill, unfold
 from tests.e2e.test_run_life import in_state
 from tests.e2e.test_tabs import open_tab
 
@@ -135,8 +135,8 @@ def test_from_a_spreadsheet_to_a_run(
     expect(page.locator("#data-rows")).to_contain_text("What is 0 plus 1?")
 
     page.locator("#bring-train").click()
-    expect(page.locator("#dataset")).to_contain_text("sums")
-    box(page, "model_name_or_path").fill("saves/models/tiny")
+    expect(chips(page, "dataset")).to_contain_text(["sums"])
+    fill(page, "model_name_or_path", "saves/models/tiny")
     page.locator("#extra_args textarea").fill("max_steps=2")
     expect(page.locator("#command")).to_contain_text("--max_steps 2")
     expect(page.locator("#command")).to_contain_text("--dataset sums")
@@ -247,7 +247,7 @@ def test_what_was_made_is_what_is_chosen(
     expect(page.locator("#split-said")).to_contain_text("tidy_test", timeout=60_000)
     expect(page.locator("#sets-chosen input")).to_have_value("tidy_train")
     page.locator("#sets-train").click()
-    expect(page.locator("#dataset")).to_contain_text("tidy_train")
+    expect(chips(page, "dataset")).to_contain_text(["tidy_train"])
     expect(page.locator("#start")).to_be_in_viewport()
     assert page.evaluate("scrollY") == 0
 

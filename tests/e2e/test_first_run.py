@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from backend.contract.base.texts import t
 from tests.e2e.conftest import STARTER, Server
-from tests.e2e.test_page import box, choose
+from tests.e2e.forms import box, choose, expect_ready, fill
 
 NAME = "Tuneboard Assistant"
 pytestmark = [pytest.mark.browser, pytest.mark.starter, pytest.mark.timeout(900)]
@@ -63,7 +63,7 @@ def test_values_of_try_it_are_not_left_on_another_model(
     expect(note).not_to_contain_text("Epochs")
     choose(page, "finetuning_type", t("choice.finetuning_type.lora", "en"))
     expect(note).not_to_be_visible()
-    box(page, "model_name_or_path").fill("org/another")
+    fill(page, "model_name_or_path", "org/another")
     page.locator("#try-reset").click()
     expect(command).not_to_contain_text("--learning_rate")
     expect(command).not_to_contain_text("--disable_gradient_checkpointing")
@@ -79,9 +79,8 @@ def test_try_it_start_watch_chat(
     page.locator("#try-fill").click()
     expect(page.locator("#model_name_or_path input")).to_have_value(f"saves/models/{STARTER}")
     expect(page.locator("#command")).to_contain_text("--dataset identity")
-    start = page.locator("#start")
-    expect(start).to_be_enabled()
-    start.click()
+    expect_ready(page)
+    page.locator("#start").click()
     expect(page.locator("#train-run-state")).to_contain_text(
         "Succeeded", timeout=300_000, ignore_case=True
     )

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from backend.contract.base.texts import t
 from tests.e2e.conftest import ROOT, Server
-from tests.e2e.test_page import box, choose, ready_form, unfold
+from tests.e2e.forms import box, choose, fill, ready_form, unfold
 from tests.e2e.test_tabs import open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -54,9 +54,27 @@ def test_a_mistake_is_told_with_its_number(
     page.close()  # what failed goes on saying so, and no page may at the end of a test
 
 
+def test_a_mistake_in_a_list_is_told_in_it(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """A form asks past Gradio's events, and an error there is no answer at all: the list would say
+    forever that it is loading. What is typed into the box is taken all the same."""
+    page = open_page()
+    box(page, "model_name_or_path").click()
+    note = page.locator("#model_name_or_path .form-note")
+    number = number_in(note, "en", "KeyError")
+    assert re.search(rf"error {number} .*\nTraceback .*", (home / "web.log").read_text())
+    fill(page, "model_name_or_path", "saves/models/tiny")
+    expect(page.locator("#command")).to_contain_text("--model_name_or_path saves/models/tiny")
+
+
 def told(page: Page, lang: str, words: str) -> str:
     """The number in the message that the page shows."""
-    message: Locator = page.locator(".page-error, [data-testid=toast-body]").last
+    return number_in(page.locator(".page-error, [data-testid=toast-body]").last, lang, words)
+
+
+def number_in(message: Locator, lang: str, words: str) -> str:
+    """The number in the words about a mistake."""
     whole = t("page.error", lang, number="NUMBER", kind="", place="")
     before = whole.partition("NUMBER")[0].strip()
     expect(message).to_contain_text(before)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend.contract.base.texts import t
-from tests.e2e.test_page import box, choose, unfold
+from tests.e2e.forms import box, choose, expect_ready, expect_unready, fill, unfold
 from tests.e2e.test_tabs import FINISHED, open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -24,21 +24,23 @@ def test_new_pieces_are_learned_and_trained_with(
     open_page: Callable[..., Page], home: Path
 ) -> None:
     page = open_page()
-    box(page, "model_name_or_path").fill("saves/models/tiny")
+    fill(page, "model_name_or_path", "saves/models/tiny")
     open_tab(page, t("tab.data", "en"))
     unfold(page, "words")
     choose(page, "vocab-dataset", "general_zh")
     box(page, "vocab-new_pieces").fill("300")
-    expect(page.locator("#vocab-start")).to_be_disabled()
+    expect_unready(page, "vocab-")
+    page.locator("#vocab-start").click()
     expect(page.locator("#vocab-problems")).to_be_visible()
     box(page, "vocab-export_dir").fill("saves/models/wide")
-    command = page.locator("#vocab-command .cm-content")
+    command = page.locator("#vocab-command code")
     expect(command).to_contain_text("--export_dir saves/models/wide")
     assert shlex.split(command.inner_text()) == [
         *("tuneboard", "vocab", "--model_name_or_path", "saves/models/tiny"),
         *("--dataset", "general_zh", "--export_dir", "saves/models/wide", "--new_pieces", "300"),
     ]
     expect(page.locator("#words-pretrain")).to_be_hidden()
+    expect_ready(page, "vocab-")
     page.locator("#vocab-start").click()
     expect(page.locator("#vocab-run-state")).to_contain_text(FINISHED, timeout=120_000)
     figures = json.loads((home / "saves" / "models" / "wide" / "new_pieces.json").read_text())

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,18 @@ from playwright.sync_api import Page, expect
 from backend.contract.arguments.arguments import changed, from_argv, from_yaml
 from backend.contract.base.texts import t
 from tests.e2e.conftest import ROOT, Server, keys_in, words_of
+from tests.e2e.forms import (
+    box,
+    choose,
+    command_of,
+    expect_ready,
+    expect_unready,
+    expect_wrong,
+    fill,
+    line,
+    ready_form,
+    unfold,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -20,33 +31,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 @pytest.fixture
 def home(tiny_home: Path) -> Path:
     return tiny_home
-
-
-def box(page: Page, name: str) -> object:
-    return page.locator(f"#{name} input, #{name} textarea").first
-
-
-def choose(page: Page, name: str, text: str) -> None:
-    """Pick an entry of a dropdown by its words."""
-    page.locator(f"#{name} input").first.click()
-    page.get_by_role("option", name=text).first.click()
-    page.keyboard.press("Escape")
-
-
-def unfold(page: Page, name: str) -> None:
-    """Open a closed group of fields, which are made only now: what is typed at once is lost."""
-    page.locator(f"#{name} > button").click()
-    page.wait_for_timeout(1000)
-
-
-def ready_form(page: Page) -> None:
-    box(page, "model_name_or_path").fill("saves/models/tiny")
-    choose(page, "dataset", "identity")
-    expect(page.locator("#start")).to_be_enabled()
-
-
-def command_of(page: Page) -> list[str]:
-    return shlex.split(page.locator("#command .cm-content").inner_text())
 
 
 def test_two_visitors_each_in_their_language(
@@ -61,7 +45,7 @@ def test_two_visitors_each_in_their_language(
     expect(english.locator("#start")).to_have_text("开始训练")
     english.reload()
     expect(english.locator("#start")).to_have_text("开始训练")
-    expect(chinese.locator("#problems textarea")).to_have_value(re.compile("模型"))
+    expect(chinese.locator("#missing")).to_contain_text("模型")
 
 
 @pytest.mark.parametrize(("locale", "done"), [("en-US", "Done"), ("zh-CN", "完成"), ("fr", "Done")])
@@ -105,17 +89,24 @@ def test_statuses_of_inputs_are_passed_over(open_page: Callable[..., Page], serv
     assert page.evaluate("window.statuses") == 0
 
 
-def test_a_problem_stands_beside_its_field(open_page: Callable[..., Page], server: Server) -> None:
-    """A-02: NaN is refused at the field, Start is off, and both come back when it is mended."""
+def test_a_problem_stands_beside_its_field(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """A-02: NaN is refused at the field, Start starts nothing, and both come back when it is
+    mended."""
     page = open_page()
     ready_form(page)
-    box(page, "learning_rate").fill("nan")
-    expect(page.locator("#learning_rate")).to_contain_text("⚠")
-    expect(page.locator("#start")).to_be_disabled()
-    expect(page.locator("#problems textarea")).to_have_value(re.compile("Learning rate"))
-    box(page, "learning_rate").fill("2e-4")
-    expect(page.locator("#start")).to_be_enabled()
-    expect(page.locator("#learning_rate")).not_to_contain_text("⚠")
+    fill(page, "learning_rate", "nan")
+    expect_wrong(page, "learning_rate")
+    expect_unready(page)
+    expect(page.locator("#missing")).to_contain_text("Learning rate")
+    page.locator("#start").click()
+    expect(page.locator("#problems li").filter(has_text="Learning rate")).to_have_count(1)
+    fill(page, "learning_rate", "2e-4")
+    expect_ready(page)
+    expect(line(page, "learning_rate")).to_be_hidden()
+    expect(page.locator("#problems")).to_be_hidden()
+    assert not [*(home / "saves").glob("*/*/*/run.json")]  # what was pressed has started nothing
 
 
 def test_several_data_sets_are_chosen_with_the_mouse(
@@ -127,7 +118,7 @@ def test_several_data_sets_are_chosen_with_the_mouse(
     for place, name in (
         ("input", "identity"),
         ("input", "general_en"),
-        (".icon-wrap", "general_zh"),
+        (".form-open", "general_zh"),
     ):
         field.locator(place).click()
         field.get_by_role("option", name=name).click()
@@ -167,7 +158,7 @@ def test_a_secret_is_in_no_command(open_page: Callable[..., Page], server: Serve
     page = open_page()
     ready_form(page)
     unfold(page, "group-model")
-    box(page, "hf_hub_token").fill("hf_CANARY")
+    fill(page, "hf_hub_token", "hf_CANARY")
     expect(page.locator("#command")).to_contain_text('HF_TOKEN="$HF_TOKEN"')
     assert "CANARY" not in page.locator("#command").inner_text()
 
@@ -255,11 +246,11 @@ class TestTwoGpus:
 def test_a_reload_brings_the_form_back(open_page: Callable[..., Page], server: Server) -> None:
     """What was typed and chosen, on every tab; what is secret is not kept in the browser."""
     page = open_page()
-    choose(page, "model_name", "tiny")
-    ready_form(page)
-    box(page, "learning_rate").fill("3e-4x")  # as it was typed
+    choose(page, "model_name_or_path", "tiny")
+    choose(page, "dataset", "identity")
+    fill(page, "learning_rate", "3e-4x")  # as it was typed
     choose(page, "finetuning_type", "Freeze")
-    box(page, "run_name").fill("of mine")
+    fill(page, "run_name", "of mine")
     unfold(page, "group-model")
     box(page, "hf_hub_token").fill("hf_CANARY")
     box(page, "extra_args").fill("weight_decay=0.25")
@@ -279,8 +270,10 @@ def test_a_reload_brings_the_form_back(open_page: Callable[..., Page], server: S
     expect(page.locator("#command")).to_contain_text("--dataset identity")
     expect(page.locator("#command")).to_contain_text("saves/tiny/freeze/of mine")
     expect(box(page, "learning_rate")).to_have_value("3e-4x")
-    expect(page.locator("#learning_rate")).to_contain_text("⚠")
-    expect(page.locator("#model_name input")).to_have_value("tiny")
+    expect(page.locator("#missing")).to_contain_text("Learning rate")
+    page.locator("#start").click()
+    expect_wrong(page, "learning_rate")
+    expect(box(page, "model_name_or_path")).to_have_value("saves/models/tiny")
     page.get_by_role("tab", name="Recipes", exact=True).click()
     expect(page.locator("#recipe-commands")).to_contain_text("general_zh")
     expect(page.locator("#recipe-commands")).to_contain_text("--max_steps 1")

@@ -17,8 +17,8 @@ from backend.contract.base.texts import t
 from backend.contract.runs import run_folder
 from backend.contract.runs.states import State
 from tests.e2e.conftest import Server
+from tests.e2e.forms import box
 from tests.e2e.test_data_tab import upload
-from tests.e2e.test_page import box
 from tests.e2e.test_run_life import fill_form, in_state, only_run
 from tests.e2e.test_tabs import open_tab, say, settled
 from tests.failures.conftest import free_port

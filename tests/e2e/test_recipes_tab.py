@@ -10,7 +10,7 @@ from backend.contract.base.texts import t
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
 from tests.e2e.conftest import Server
-from tests.e2e.test_page import box, choose
+from tests.e2e.forms import box, choose, fill
 from tests.e2e.test_tabs import open_tab
 from tests.failures.conftest import until
 
@@ -27,7 +27,7 @@ def test_a_recipe_runs_to_its_end(
 ) -> None:
     """And stands on the page that is opened again, where no word says that there is none."""
     page = open_page()
-    box(page, "model_name_or_path").fill("saves/models/tiny")
+    fill(page, "model_name_or_path", "saves/models/tiny")
     open_tab(page, "Recipes")
     choose(page, "recipe", t("recipe.chat_pretrain_domain_sft.title", "en"))
     commands = page.locator("#recipe-commands")

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Request, expect
 from app.tabs.shared.clock import PERIOD_S
 from backend.contract.base.texts import t
 from tests.e2e.conftest import Server
-from tests.e2e.test_page import choose
+from tests.e2e.forms import choose
 from tests.e2e.test_tabs import open_tab
 from tests.failures.conftest import until
 
@@ -32,37 +32,41 @@ def home(tiny_home: Path) -> Path:
 
 
 class Asked:
-    """The events that a page sends, each by its number in Gradio's config."""
+    """What a page asks: its events by their numbers in Gradio's config, and what its forms ask by
+    the name of the function or the path."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.numbers: list[int] = []
+        self.questions: list[int | str] = []
         rows = page.evaluate("window.gradio_config.dependencies.map(row => [row.id, row.api_name])")
         (self.clock,) = (number for number, name in rows if name == "tell_news")
         page.on("request", self._note)
 
     def _note(self, request: Request) -> None:
-        number = number_of(request)
-        if number is not None:
-            self.numbers.append(number)
+        question = question_of(request)
+        if question is not None:
+            self.questions.append(question)
 
-    def besides_the_clock(self) -> list[int]:
+    def besides_the_clock(self) -> list[int | str]:
         """What is asked besides the clock's question while that comes TICKS times."""
-        self.numbers.clear()
+        self.questions.clear()
         for _ in range(LONGEST_S):
             self.page.wait_for_timeout(1000)
-            if self.numbers.count(self.clock) >= TICKS:
+            if self.questions.count(self.clock) >= TICKS:
                 break
         else:
             raise AssertionError("the clock stands still")
-        return [number for number in self.numbers if number != self.clock]
+        return [question for question in self.questions if question != self.clock]
 
 
-def number_of(request: Request) -> int | None:
-    """The number of the event that a request sends; None for one that sends none."""
+def question_of(request: Request) -> int | str | None:
+    """What a request asks: an event, a function of a form, or what a form draws; else None."""
+    if "/own/form/" in request.url:
+        return request.url
     if request.method != "POST" or "/gradio_api/" not in request.url:
         return None
-    return int(json.loads(request.post_data or "{}")["fn_index"])
+    row = json.loads(request.post_data or "{}")
+    return str(row["fn_name"]) if "fn_name" in row else int(row["fn_index"])
 
 
 def settled(asked: Asked) -> None:
@@ -81,7 +85,7 @@ def test_nothing_is_asked_without_a_change(
         expect(page.locator(f"#tab-{tab}")).to_be_visible()
     asked = Asked(page)
     settled(asked)
-    choose(page, "model_name", "tiny")
+    choose(page, "model_name_or_path", "tiny")
     choose(page, "finetuning_type", "Freeze")
     expect(page.locator("#command")).to_contain_text("saves/tiny/freeze/")
     for tab in ("data", "evaluate", "export"):
@@ -99,8 +103,8 @@ def test_a_page_that_is_not_seen_asks_for_nothing(
     settled(asked)  # a slow machine still draws the page
     page.evaluate(HIDE, True)
     page.wait_for_timeout(1000)  # the clock's question that was under way
-    asked.numbers.clear()
+    asked.questions.clear()
     page.wait_for_timeout(2500 * PERIOD_S)
-    assert asked.numbers == []
-    with page.expect_request(lambda request: number_of(request) == asked.clock):
+    assert asked.questions == []
+    with page.expect_request(lambda request: question_of(request) == asked.clock):
         page.evaluate(HIDE, False)

@@ -15,7 +15,17 @@ from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
 from tests.e2e.conftest import Server
-from tests.e2e.test_page import box, command_of, ready_form, unfold
+from tests.e2e.forms import (
+    box,
+    choose,
+    command_of,
+    expect_ready,
+    expect_unready,
+    expect_wrong,
+    fill,
+    line,
+    ready_form,
+)
 from tests.e2e.test_tabs import open_tab, say, with_tiny
 from tests.failures.conftest import ended
 
@@ -43,11 +53,12 @@ def test_extra_arguments(open_page: Callable[..., Page], server: Server) -> None
     command = page.locator("#command")
     expect(command).to_contain_text("--weight_decay 0.25")
     expect(command).to_contain_text("--lora_rank 3")
-    box(page, "extra_args").fill("weight_deca=0.25")
-    expect(page.locator("#extra_args")).to_contain_text("weight_decay?")
-    expect(page.locator("#start")).to_be_disabled()
+    fill(page, "extra_args", "weight_deca=0.25")
+    expect_wrong(page, "extra_args")
+    expect(line(page, "extra_args")).to_contain_text("weight_decay?")
+    expect_unready(page)
     box(page, "extra_args").fill("")
-    expect(page.locator("#start")).to_be_enabled()
+    expect_ready(page)
 
 
 def test_a_failed_run_is_set_up_again_with_the_cure(
@@ -77,7 +88,7 @@ def test_a_failed_run_is_set_up_again_with_the_cure(
     again.click()
     expect(page.locator("#command")).to_contain_text("--per_device_train_batch_size 4")
     expect(page.locator("#command")).to_contain_text("--loraplus_lr_embedding")
-    expect(page.locator("#start")).to_be_enabled()
+    expect_ready(page)
     found, problems = arguments.from_argv(command_of(page)[2:], "train")
     assert not problems
     found = dict(found)
@@ -107,14 +118,12 @@ def test_tools_and_their_results(
     turns = page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")
     say(page, "How is the weather?")
     expect(turns).to_have_count(1)
-    page.locator("#chat-role input").click()
-    page.get_by_role("option", name="Tool result").click()
+    choose(page, "chat-role", "Tool result")
     say(page, "rain")
     expect(page.locator("#chat-tuned")).to_contain_text("Tool result")
     expect(page.locator("#chat-tuned")).to_contain_text("rain")
     expect(page.locator("#chat-role input")).to_have_value("User")
     expect(page.locator("#chat-tuned")).not_to_contain_text("⚠")
-    unfold(page, "chat-more")
     box(page, "chat-seed").fill("x")
     say(page, "And now?")
     expect(page.locator("#chat-tuned")).to_contain_text("no whole number")

@@ -9,7 +9,7 @@ from backend.contract.arguments.arguments import active, defaults, fields_of
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.texts import t
 from tests.e2e.conftest import Server
-from tests.e2e.test_page import choose
+from tests.e2e.forms import choose
 from tests.failures.conftest import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -31,8 +31,8 @@ def wanted(stage: str) -> set[str]:
 
 
 def unfold_all(page: Page) -> None:
-    """Open every group: what is in a closed one is not drawn at all."""
-    closed = page.locator("[id^=group-]:visible > button:not(.open)")
+    """Open every group: what is in a closed one is not seen."""
+    closed = page.locator("[id^=group-]:not([open]) > summary:visible")
     while closed.count():
         closed.first.click()
 
@@ -48,10 +48,11 @@ def test_a_form_has_the_fields_of_its_stage(open_page: Callable[..., Page], serv
 
 
 def drawn(page: Page) -> set[str]:
-    """Those of the fields that are in the page, every group opened."""
+    """Those of the fields that are seen, every group opened."""
     unfold_all(page)
     return set(
         page.evaluate(
-            "names => names.filter(name => document.getElementById(name))", sorted(OF_STAGES)
+            "names => names.filter(name => document.getElementById(name)?.checkVisibility())",
+            sorted(OF_STAGES),
         )
     )

@@ -13,7 +13,15 @@ from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
 from tests.backend.conftest import make_teacher
 from tests.e2e.conftest import Server
-from tests.e2e.test_page import box, choose, command_of
+from tests.e2e.forms import (
+    box,
+    chips,
+    choose,
+    command_of,
+    expect_ready,
+    expect_unready,
+    fill,
+)
 from tests.e2e.test_run_life import in_state, runs_of
 from tests.e2e.test_stage_forms import drawn
 from tests.failures.conftest import until
@@ -42,14 +50,14 @@ def test_each_shows_its_own_fields_and_trains(
 ) -> None:
     """One page goes from stage to stage, as a person does who compares them."""
     page = open_page()
-    box(page, "model_name_or_path").fill("saves/models/tiny")
+    fill(page, "model_name_or_path", "saves/models/tiny")
     choose(page, "dataset", "identity")
     box(page, "extra_args").fill(FEW)
     stage(page, "distillation")
-    expect(page.locator("#problems textarea")).to_have_value(
+    expect(page.locator("#missing")).to_have_text(
         f"{t('field.teacher_model.label', 'en')}: {t('problem.teacher_required', 'en')}"
     )
-    expect(page.locator("#start")).to_be_disabled()
+    expect_unready(page)
     choose(page, "teacher_model", "teacher")
     expect(page.locator("#command")).to_contain_text("--teacher_model saves/models/teacher")
     first = start(page, home)
@@ -57,10 +65,10 @@ def test_each_shows_its_own_fields_and_trains(
         stage(page, name)
         if name == "online_dpo":  # the other keeps it
             choose(page, "reward_functions", "length")
-            page.locator("#reward_functions .token-remove").first.click()
+            chips(page, "reward_functions").first.get_by_role("button").click()
         expect(page.locator("#command")).to_contain_text("--reward_functions length")
         expect(page.locator("#command")).not_to_contain_text("teacher")
-        expect(page.locator("#start")).to_be_enabled()
+        expect_ready(page)
     assert start(page, home, first) != first
 
 
@@ -75,7 +83,7 @@ def stage(page: Page, name: str) -> None:
 def start(page: Page, home: Path, *before: Path) -> Path:
     """Press Start; returns the folder of the run, which has ended well, with the command shown
     and every step on its loss curve."""
-    expect(page.locator("#start")).to_be_enabled()
+    expect_ready(page)
     shown = command_of(page)
     page.locator("#start").click()
     until(lambda: len(runs_of(home)) > len(before), 60)

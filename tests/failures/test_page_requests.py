@@ -24,7 +24,10 @@ JSON = {"Content-Type": "application/json"}
 BOUNDARY = "b0undary"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 PREDICT = "/gradio_api/run/predict"
+QUESTION = "/gradio_api/component_server"
 UPLOAD = "/gradio_api/upload"
+NO_OBJECTS = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"a": NaN}', b"[" * 5000, b"{}" * 2]
+STRANGE: list[Any] = [None, True, -1, 10**6, 1.5, "0", "x" * 10_000, [], {}]  # numbers of nothing
 
 
 def part(content: str, name: str = "files") -> bytes:
@@ -65,19 +68,44 @@ class Page:
         config: dict[str, Any] = json.loads(answer)
         return config
 
+    @property
+    def components(self) -> dict[int, dict[str, Any]]:
+        """The properties of each component by its number."""
+        return {row["id"]: row["props"] for row in self.config["components"]}
+
+    def number(self, element: str) -> int:
+        """The number of a component by the element's id."""
+        return next(key for key, row in self.components.items() if row.get("elem_id") == element)
+
     def event(self, trigger: str, element: str, given: dict[str, Any]) -> dict[str, Any]:
         """The request of an event: `given` are values by the element's id, others as they are."""
-        components = {row["id"]: row["props"] for row in self.config["components"]}
-        target = next(key for key, row in components.items() if row.get("elem_id") == element)
+        target = self.number(element)
         events = (row for row in self.config["dependencies"] if row["backend_fn"])
         event = next(row for row in events if [target, trigger] in row["targets"])
-        rows = [components[key] for key in event["inputs"]]
+        rows = [self.components[key] for key in event["inputs"]]
         data = [given.get(str(row.get("elem_id")), row.get("value")) for row in rows]
         return {"fn_index": event["id"], "data": data, "session_hash": secrets.token_hex(8)}
 
     def send(self, event: dict[str, Any]) -> tuple[int, str]:
         """What the page answers to an event."""
         return self.ask("POST", PREDICT, json.dumps(event).encode())
+
+    def question(self, function: str, **data: Any) -> dict[str, Any]:
+        """What the form of Train asks of a function of its own."""
+        return {
+            "component_id": self.number("train-form"),
+            "fn_name": function,
+            "session_hash": secrets.token_hex(8),
+            "data": {"lang": "en", **data},
+        }
+
+    def judge(self, values: dict[str, Any]) -> tuple[int, str]:
+        """What the page answers to the form of Train when its fields hold these values."""
+        return self.answer(self.question("judge", values=values))
+
+    def answer(self, question: dict[str, Any]) -> tuple[int, str]:
+        """What the page answers to a question."""
+        return self.ask("POST", QUESTION, json.dumps(question).encode())
 
 
 @pytest.fixture(scope="module")
@@ -129,12 +157,34 @@ def test_a_registry_that_leads_out(page: Page, private: Path) -> None:
     registry.write_text(json.dumps(rows))
     try:
         for name in ("identity", *names):
-            event = page.event("change", "dataset", {"dataset": [name]})
-            status, answer = page.send(event)
-            assert status == 200
-            assert CANARY not in answer
+            form = {"dataset": [name]}
+            typed = {"train-form": form, "preview-jump": "", "preview-search": ""}
+            look = page.event("click", "preview-show", typed)
+            for status, answer in (page.judge(form), page.send(look)):
+                assert status == 200
+                assert CANARY not in answer
+                assert ("--allowed-path" in answer) == (name in names)
     finally:
         registry.write_text(json.dumps({name: rows[name] for name in rows if name not in names}))
+
+
+def test_the_names_in_a_registry_outside(page: Page, private: Path) -> None:
+    """The list of data sets is read from whatever folder a form names."""
+    registry = json.dumps({CANARY: {"file_name": private.name}})
+    inside = page.home / "mine"
+    for folder in (inside, private.parent):
+        folder.mkdir(exist_ok=True)
+        (folder / "dataset_info.json").write_text(registry)
+    link = page.home / "link"
+    link.symlink_to(private.parent)
+    up = os.path.relpath(private.parent, page.home)
+    for folder in ("mine", "link", up, str(private.parent)):
+        form = {"dataset_dir": folder}
+        status, answer = page.answer(page.question("offers", kind="dataset", values=form))
+        assert (status, CANARY in answer) == (200, folder == "mine"), folder
+        status, answer = page.judge(form | {"dataset": ["x"]})
+        assert status == 200
+        assert ("--allowed-path" in answer) == (folder != "mine")
 
 
 def test_an_upload_that_never_came(page: Page, private: Path) -> None:
@@ -175,15 +225,16 @@ def test_a_run_is_not_started_outside(page: Page, private: Path) -> None:
     outside = private.parent / "new"
     (private.parent / "model").mkdir()
     (private.parent / "model" / "config.json").write_text(f'{{"{CANARY}": 1}}')
-    for given in (
-        {"model_name_or_path": str(private.parent / "model"), "dataset": ["identity"]},
-        {"extra_args": f"output_dir={outside}"},
-        {"extra_args": f"deepspeed={private}"},
+    for bar, form in (
+        ({"model_name_or_path": str(private.parent / "model")}, {"dataset": ["identity"]}),
+        ({}, {"extra_args": f"output_dir={outside}"}),
+        ({}, {"extra_args": f"deepspeed={private}"}),
     ):
-        status, answer = page.send(page.event("click", "start", given))
-        assert status == 200
-        assert "--allowed-path" in answer
-        assert CANARY not in answer
+        start = page.event("start", "train-launch", {"bar-form": bar, "train-form": form})
+        for status, answer in (page.judge({**bar, **form}), page.send(start)):
+            assert status == 200
+            assert "--allowed-path" in answer
+            assert CANARY not in answer
     assert not outside.exists()
 
 
@@ -191,18 +242,16 @@ def test_what_makes_no_sense_is_answered_4xx(page: Page) -> None:
     """Where Gradio alone answers 500 and writes a traceback: events that are none, forms without
     an end, bodies that are no JSON, sessions that nobody has."""
     good = page.event("click", "bring-look", {"bring-path": "x"})
-    strange: list[Any] = [None, True, -1, 10**6, 1.5, "0", "x" * 10_000, [], {}]
     events = page.config["dependencies"]
-    strange += [next(row["id"] for row in events if not row["backend_fn"])]  # the browser's own
-    asked = [("POST", PREDICT, {**good, "fn_index": index}) for index in strange]
+    own = next(row["id"] for row in events if not row["backend_fn"])  # the browser's
+    asked = [("POST", PREDICT, {**good, "fn_index": index}) for index in (*STRANGE, own)]
     asked += [("POST", PREDICT, {**good, "data": data}) for data in (None, [], "x", {}, [1] * 999)]
     asked += [("POST", path, {}) for path in (PREDICT, "/gradio_api/queue/join")]
-    bodies = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"a": NaN}', b"[" * 5000, b"{}" * 2]
     requests = [(method, path, json.dumps(row).encode(), JSON) for method, path, row in asked]
     requests += [
         ("POST", path, body, JSON)
         for path in (PREDICT, "/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset")
-        for body in bodies
+        for body in NO_OBJECTS
     ]
     requests += [("POST", PREDICT, b"{}", {"Content-Type": kind}) for kind in ("", "text/plain")]
     kinds = ("", "=", '="', f"={BOUNDARY[:4]}", "=" + "-" * 100, "=\xe9", "=a b", f"*={BOUNDARY}")
@@ -218,14 +267,39 @@ def test_what_makes_no_sense_is_answered_4xx(page: Page) -> None:
     requests += [("GET", path, b"", {}) for path in closed]
     requests += [(method, "/", b"", {}) for method in ("PUT", "DELETE", "PATCH", "POST")]
     for method, path, body, headers in requests:
-        status, answer = page.ask(method, path, body, headers)
-        nothing = path == UPLOAD and (status, answer) == (200, "[]")  # a form without a file
-        assert nothing or 400 <= status < 500, (method, path, body[:80], headers, status)
-        assert "Traceback" not in answer
-        assert len(answer) < 500
+        refuse(page, method, path, body, headers)
     assert len(requests) == 88
     assert "Traceback" not in page.log.read_text()
     assert page.ask("GET", "/healthz")[0] == 200
+
+
+def refuse(page: Page, method: str, path: str, body: bytes, headers: dict[str, str]) -> None:
+    """See that the page answers 4xx in a few words."""
+    status, answer = page.ask(method, path, body, headers)
+    nothing = path == UPLOAD and (status, answer) == (200, "[]")  # a form without a file
+    assert nothing or 400 <= status < 500, (method, path, body[:80], headers, status)
+    assert "Traceback" not in answer
+    assert len(answer) < 500
+
+
+def test_a_question_that_makes_no_sense_is_answered_4xx(page: Page) -> None:
+    """A form asks its own functions over a route by which Gradio calls any of any component, and
+    answers 500 where there is none."""
+    good = page.question("judge", values={})
+    assert page.judge({})[0] == 200
+    button = page.number("bring-look")  # it has no function to ask
+    names = (None, 1, "", "start", "postprocess", "__class__", ["judge"], "x" * 10_000)
+    asked = [{**good, "component_id": index} for index in (*STRANGE, button)]
+    asked += [{**good, "fn_name": name} for name in names]
+    asked += [{**good, "data": data} for data in (None, [], "x", 1)]
+    asked += [{**good, "session_hash": name} for name in (None, 1, [])]
+    bodies = [*NO_OBJECTS, b"{}", *(json.dumps(row).encode() for row in asked)]
+    for body in bodies:
+        refuse(page, "POST", QUESTION, body, JSON)
+    refuse(page, "POST", QUESTION, json.dumps(good).encode(), {"Content-Type": "text/plain"})
+    refuse(page, "GET", QUESTION, b"", {})
+    assert len(bodies) == 34
+    assert "Traceback" not in page.log.read_text()
 
 
 def test_what_the_page_starts_is_bounded_and_a_terminal_is_not(

@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 
-from app.form import Form
-from app.i18n import Texts
+from app.form import offers, schema
 from app.services.models import catalog
 from app.services.runs import runs
-from app.tabs.shared import model_bar
 from backend.contract.arguments.field import Field
 from backend.contract.runs import run_folder
+from tests.unit.forms import train_form
+
+
+def paths_offered(kind: str) -> list[tuple[str, str]]:
+    """What the lists of a kind offer: paths and texts."""
+    groups = offers.groups(kind, {}, "en")
+    return [pair for group in groups for pair in group["options"]]
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +97,7 @@ def test_exports_are_offered_once(home: Path) -> None:
     offered = [path for _, path in catalog.model_paths()]
     assert offered[:2] == ["saves/models/b", "exports/a"]
     assert len(offered) > 100
-    assert [path for _, path in model_bar.model_choices()][:2] == ["b", "exports/a"]
+    assert [path for path, _ in paths_offered("model")][:2] == ["saves/models/b", "exports/a"]
 
 
 @pytest.mark.parametrize("widget", ["model", "adapter", "reward_model"])
@@ -100,7 +105,7 @@ def test_every_kind_of_box_is_offered_something(widget: str, home: Path) -> None
     run(home, "pt", "model", stage="pt")
     run(home, "dpo", "adapter", stage="dpo")
     run(home, "rm", "adapter", stage="rm")
-    assert any(path.startswith("saves/m/") for _, path in model_bar.OFFERS[widget]())
+    assert any(path.startswith("saves/m/") for path, _ in paths_offered(widget))
 
 
 @pytest.mark.parametrize("widget", ["model", "reward_model", "adapter"])
@@ -109,12 +114,9 @@ def test_such_a_box_takes_anything_and_keeps_its_value(
     widget: str, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = Field(name="seed", kind=kind, default=None, group="data", optional=True, widget=widget)
-    monkeypatch.setitem(__import__("app.form").form.FIELDS, "seed", row)
-    form = Form("train", Texts())
-    form.add("seed", start={"seed": "a/b,c"})
-    box = form.widgets["seed"]
-    assert box.allow_custom_value
-    assert bool(box.multiselect) == (kind == "list")
-    assert form.values([box.value])[0]["seed"] == "a/b,c"
+    monkeypatch.setitem(schema.FIELDS, "seed", row)
+    form = train_form(["seed"], {"seed": "a/b,c"})
+    assert form.schema("en")["fields"]["seed"]["kind"] == ("several" if kind == "list" else "one")
+    assert form.values([form.start])[0]["seed"] == "a/b,c"
     [empty] = form.fill({})
     assert form.values([empty["value"]])[0]["seed"] is None

@@ -4,11 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
 
-from app.form import Form
-from app.i18n import Texts
 from app.services.data import extra
 from app.services.runs import fixes
 from app.tabs.run import again_panel
@@ -16,6 +13,7 @@ from backend.contract.arguments.arguments import changed, defaults, parse
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.problems import Problem
 from backend.contract.runs.run_folder import RunView, State
+from tests.unit.forms import train_form
 
 GIVEN = {
     "model_name_or_path": "saves/models/m",
@@ -179,10 +177,8 @@ def test_arguments_that_this_version_does_not_know_are_left_out() -> None:
 
 def test_the_form_gives_back_the_run_s_arguments() -> None:
     """To the last one: what has no control stands in the box for further arguments."""
-    with gr.Blocks():
-        form = Form("train", Texts())
-        form.add("model_name_or_path", "dataset", "finetuning_type", "learning_rate", "lora_rank")
-        form.add_extra()
+    names = ["model_name_or_path", "dataset", "finetuning_type", "learning_rate", "lora_rank"]
+    form = train_form(names)
     run, _ = parse({**GIVEN, "default_system": "be kind\nand brief ", "seed": 7}, "train")
     for system in (run["default_system"], "brief", None):
         values = {**run, "default_system": system}

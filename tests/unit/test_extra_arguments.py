@@ -1,18 +1,15 @@
 """The box "Extra arguments": what it says goes over the form, by the same rules as everything."""
 
 import shlex
-from typing import Any
 
-import gradio as gr
 import pytest
 
-from app.form import Form
-from app.i18n import Texts
 from app.services.data import extra
 from app.tabs.run import launching
 from app.tabs.run.launching import Launcher
 from backend.contract.arguments.arguments import from_argv
 from backend.contract.arguments.command import Command
+from tests.unit.forms import filled, launcher_of, train_form
 
 BASE = {"model_name_or_path": "saves/models/m", "dataset": "identity"}
 
@@ -66,58 +63,46 @@ def test_what_has_no_effect_is_said_at_the_box() -> None:
 @pytest.fixture
 def launcher(monkeypatch: pytest.MonkeyPatch) -> Launcher:
     monkeypatch.setattr(launching, "check_paths", lambda values, task: [])
-    with gr.Blocks():
-        form = Form("train", Texts())
-        form.add(*BASE, "finetuning_type", "lora_rank", "seed", start=BASE)
-        form.add_extra()
-    context: Any = None
-    return Launcher("train", form, context)
-
-
-def given(launcher: Launcher, **changes: Any) -> list[Any]:
-    return [changes.get(name, box.value) for name, box in launcher.form.widgets.items()]
+    return launcher_of(train_form([*BASE, "finetuning_type", "lora_rank", "seed"], BASE))
 
 
 def test_the_preview_shows_the_result(launcher: Launcher) -> None:
     """The box goes over a control, and reaches what has no control; the command says both."""
     text = "seed=7\nweight_decay=0.25"
-    updates = launcher._refresh(
-        "en", {}, None, "m", "run", *given(launcher, extra_args=text, seed="1")
-    )
-    values, problems = from_argv(shlex.split(updates[0])[2:], "train")
+    judgement = launcher.judgement(filled(launcher, extra_args=text, seed="1"), "en")
+    values, problems = from_argv(shlex.split(judgement["command"])[2:], "train")
     assert problems == []
     assert (values["seed"], values["weight_decay"]) == (7, 0.25)
-    assert updates[2]["interactive"] is True
+    assert judgement["startable"] is True
 
 
 def test_an_alias_goes_over_its_control(launcher: Launcher) -> None:
-    values, problems = launcher.judge(given(launcher, extra_args="quantization_bits=4"), "m", "run")
+    values, problems = launcher.judge(filled(launcher, extra_args="quantization_bits=4"))
     assert values["quantization_bit"] == "4"
     assert [problem for problem in problems if not problem.notice] == []
 
 
 def test_the_box_may_make_other_controls_apply(launcher: Launcher) -> None:
     """finetuning_type in the box: what it hides is not written."""
-    held = given(launcher, extra_args='{"finetuning_type": "full"}', lora_rank="64")
-    values, problems = launcher.judge(held, "m", "run")
+    held = filled(launcher, extra_args='{"finetuning_type": "full"}', lora_rank="64")
+    values, problems = launcher.judge(held)
     assert problems == []
     assert "--lora_rank" not in Command.build("train", values).argv
 
 
 def test_problems_stand_beside_the_box_and_start_is_off(launcher: Launcher) -> None:
-    updates = launcher._refresh("en", {}, None, "m", "run", *given(launcher, extra_args="sed=7"))
-    marks = dict(zip(launcher.form.widgets, updates[6:], strict=False))
-    assert marks["extra_args"]["elem_classes"] == ["wrong"]
-    assert "seed" in marks["extra_args"]["info"]
-    assert updates[2]["interactive"] is False
+    judgement = launcher.judgement(filled(launcher, extra_args="sed=7"), "en")
+    assert judgement["fields"]["extra_args"]["level"] == "error"
+    assert "seed" in judgement["fields"]["extra_args"]["text"]
+    assert judgement["startable"] is False
 
 
 def test_the_output_folder_of_the_box_counts(launcher: Launcher) -> None:
-    values, _ = launcher.judge(given(launcher, extra_args="output_dir=saves/a/b/c"), "m", "run")
+    values, _ = launcher.judge(filled(launcher, extra_args="output_dir=saves/a/b/c"))
     assert values["output_dir"] == "saves/a/b/c"
 
 
 def test_filling_the_form_empties_the_box(launcher: Launcher) -> None:
-    updates = dict(zip(launcher.form.widgets, launcher.form.fill({"seed": 9}), strict=True))
-    assert updates["extra_args"]["value"] == ""
-    assert updates["seed"]["value"] == "9"
+    [update] = launcher.form.fill({"seed": 9})
+    assert update["value"]["extra_args"] == ""
+    assert update["value"]["seed"] == "9"

@@ -3,54 +3,27 @@
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
 
 from app import ui
-from app.form import Form
-from app.i18n import Texts
+from app.form.form import Form, Schemas
+from app.form.schema import Section
 from app.tabs.run import launching
 from app.tabs.run.launching import Launcher
 from backend.contract.arguments.fields import FIELDS
-
-NAMES = [row.name for row in FIELDS.values() if "train" in row.tasks and row.widget != "none"]
-
-
-@pytest.fixture(scope="module")
-def form(tmp_path_factory: pytest.TempPathFactory) -> Form:
-    """The Train form as the page draws it; it keeps nothing of those who use it."""
-    with pytest.MonkeyPatch.context() as patch, gr.Blocks():
-        patch.setenv("TUNEBOARD_HOME", str(tmp_path_factory.mktemp("home")))
-        form = Form("train", Texts())
-        form.add(*NAMES, start={"model_name_or_path": "saves/models/m", "dataset": "identity"})
-    return form
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> gr.Blocks:
-    """The whole page in an empty working folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TUNEBOARD_HOME", str(tmp_path_factory.mktemp("home")))
-        return ui.build()
+from tests.unit.forms import ON_THE_PAGE, filled, launcher_of, train_form
 
 
 @pytest.fixture
-def launcher(form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
-    """What judges the Train form, with a model that is really there."""
+def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
+    """The Train form as the page draws it, with a model that is really there."""
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
     monkeypatch.setattr(launching, "check_paths", lambda values, task: [])
-    context: Any = None
-    return Launcher("train", form, context)
-
-
-def given(launcher: Launcher, **changes: Any) -> list[Any]:
-    """What the widgets hold, some of them forged."""
-    assert set(changes) <= set(launcher.form.widgets)
-    return [changes.get(name, box.value) for name, box in launcher.form.widgets.items()]
+    return launcher_of(train_form(start={"model_name_or_path": "m", "dataset": "identity"}))
 
 
 def fields_refused(launcher: Launcher, **changes: Any) -> set[str]:
-    _, problems = launcher.judge(given(launcher, **changes), "m", "run")
+    _, problems = launcher.judge(filled(launcher, **changes))
     return {problem.field for problem in problems if not problem.notice}
 
 
@@ -82,8 +55,8 @@ def test_a_forged_value_is_refused_at_its_field(launcher: Launcher, name: str, v
 
 def test_hidden_values_reach_nothing(launcher: Launcher) -> None:
     """A field that does not apply is not written, whatever the page sends for it."""
-    forged = given(launcher, finetuning_type="full", lora_rank="64")
-    values, problems = launcher.judge(forged, "m", "run")
+    forged = filled(launcher, finetuning_type="full", lora_rank="64")
+    values, problems = launcher.judge(forged)
     assert problems == []
     assert values["lora_rank"] == FIELDS["lora_rank"].default
 
@@ -101,15 +74,27 @@ def test_hidden_values_reach_nothing(launcher: Launcher) -> None:
 def test_a_wrong_value_of_a_hidden_field_is_refused_and_shown(
     launcher: Launcher, name: str, value: str, others: dict[str, Any]
 ) -> None:
-    forged = given(launcher, **others, **{name: value})
     assert fields_refused(launcher, **others, **{name: value}) == {name}
-    values, problems = launcher.judge(forged, "m", "run")
-    updates, shown = launcher.form.marks(values, problems, {}, "en")
-    mark = dict(zip(launcher.form.widgets, updates, strict=False))[name]
-    assert (mark.get("visible", True), mark["elem_classes"]) == (True, ["wrong"])
-    values, problems = launcher.judge(given(launcher, **others), "m", "run")
-    updates, _ = launcher.form.marks(values, problems, shown, "en")
-    assert dict(zip(launcher.form.widgets, updates, strict=False))[name]["visible"] is False
+    judgement = launcher.judgement(filled(launcher, **others, **{name: value}), "en")
+    assert judgement["fields"][name]["level"] == "error"
+    assert judgement["missing_field"] == name
+    assert name not in launcher.judgement(filled(launcher, **others), "en")["fields"]
+
+
+def test_the_limits_of_whole_numbers_are_exact() -> None:
+    """Help said of a seed: "0 to 2.14748e+09"."""
+    fields = train_form().schema("en")["fields"]
+    assert fields["seed"]["range"] == "0 to 2147483647"
+    assert fields["learning_rate"]["range"] == "0 to 10"
+
+
+@pytest.mark.parametrize("task", ["eval", "export"])
+def test_only_a_form_that_asks_for_a_name_is_given_one(task: str) -> None:
+    """The name of a run was put among the values of Evaluate, which has no such argument."""
+    form = Form(task, task, [Section("all", "", ("model_name_or_path",))])
+    judgement = launcher_of(form).judgement({"model_name_or_path": ""}, "en")
+    assert judgement["put"] == {}
+    assert "run_name" not in judgement["fields"]
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a\0b", ".", "-x", "x" * 300, "CON", "$HOME"])
@@ -118,9 +103,10 @@ def test_a_forged_run_name_starts_nothing(
 ) -> None:
     """F-01: no folder is made, the page says why."""
     monkeypatch.setattr(launching.launch, "start", lambda *a, **k: pytest.fail("launched"))
-    _, _, _, _, words, _ = launcher._start("en", {}, None, "m", name, *given(launcher))
-    assert words["visible"] is True
-    assert words["value"]
+    _, answer, refused = launcher._start("en", filled(launcher, run_name=name))
+    assert answer["value"]["state"] == "refused"
+    assert answer["value"]["text"]
+    assert refused
     assert list(tmp_path.iterdir()) == []
 
 
@@ -131,38 +117,37 @@ def test_the_name_of_a_run_becomes_its_folder(launcher: Launcher, tmp_path: Path
     folder.mkdir(parents=True)
     (folder / "run.json").write_text('{"kind": "train"}')
     (folder / "adapter_config.json").write_text("{}")
-    boxes = given(launcher, adapter_name_or_path=["first"])
-    values, problems = launcher.judge(boxes, "m", "run")
+    held = filled(launcher, adapter_name_or_path=["first"])
+    values, _ = launcher.judge(held)
     assert values["adapter_name_or_path"] == "saves/m/lora/first"
-    updates, _ = launcher.form.marks(values, problems, {}, "en")
-    mark = dict(zip(launcher.form.widgets, updates, strict=False))["adapter_name_or_path"]
-    assert "saves/m/lora/first" in mark["info"]
+    remark = launcher.judgement(held, "en")["fields"]["adapter_name_or_path"]
+    assert remark["level"] == "notice"
+    assert "saves/m/lora/first" in remark["text"]
 
 
-def test_marks_say_only_what_changed(launcher: Launcher) -> None:
-    form = launcher.form
-    values, problems = launcher.judge(given(launcher), "m", "run")
-    _, shown = form.marks(values, problems, {}, "en")
-    again, _ = form.marks(values, problems, shown, "en")
-    assert all(update.get("__type__") == "update" and len(update) == 1 for update in again)
-    values, problems = launcher.judge(given(launcher, learning_rate="x"), "m", "run")
-    third, _ = form.marks(values, problems, shown, "zh")
-    mark = third[list(form.widgets).index("learning_rate")]
-    assert mark["info"].startswith("⚠")
-    assert mark["elem_classes"] == ["wrong"]
-    assert "数字" in mark["info"]
+def test_problems_are_in_the_language_of_the_page(launcher: Launcher) -> None:
+    judgement = launcher.judgement(filled(launcher, learning_rate="x"), "zh")
+    assert "数字" in judgement["fields"]["learning_rate"]["text"]
 
 
-def test_every_control_of_the_argument_table_is_drawn_once(page: gr.Blocks) -> None:
+def test_every_control_of_the_argument_table_is_drawn_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """None is missing: each visible row is on the page, and no id is there twice."""
-    ids = [block.elem_id for block in page.blocks.values() if getattr(block, "elem_id", None)]
-    assert len(ids) == len(set(ids))
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    schemas: Schemas = {}
+    ui.build(schemas)
+    drawn = [*schemas["bar"]("en")["fields"], *schemas["train"]("en")["fields"]]
+    assert len(drawn) == len(set(drawn))
     hidden = {"output_dir", "resume_from_checkpoint", "do_predict"}
-    assert {name for name in NAMES if name not in hidden} <= set(ids)
+    assert {name for name in ON_THE_PAGE if name not in hidden} <= set(drawn)
 
 
-def test_no_button_sends_anything_to_a_web_site(page: gr.Blocks) -> None:
+def test_no_button_sends_anything_to_a_web_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Gradio's share button opens a web site with all of a chat in the address."""
-    offered = [getattr(block, "buttons", None) or [] for block in page.blocks.values()]
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    offered = [getattr(block, "buttons", None) or [] for block in ui.build({}).blocks.values()]
     assert any("copy_all" in each for each in offered)
     assert not any("share" in each for each in offered)

@@ -7,17 +7,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
 
-from app.form import Form
-from app.i18n import Texts
 from app.tabs.run.launching import Launcher
-from backend.contract.arguments.fields import FIELDS
 from backend.contract.models import model_folder
 from backend.contract.models.model_folder import adapter_base, config
+from tests.unit.forms import filled, launcher_of, train_form
 
-NAMES = [row.name for row in FIELDS.values() if "train" in row.tasks and row.widget != "none"]
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"  # a safetensors file without tensors
 
 _opened: Counter[str] | None = None
@@ -50,17 +46,12 @@ def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
     (model / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
     (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "m"}))
     start = {"model_name_or_path": "m", "adapter_name_or_path": ["a"], "stage": "dpo"}
-    with gr.Blocks():
-        form = Form("train", Texts())
-        form.add(*NAMES, start={**start, "ref_model": "m", "dataset": "identity"})
-    context: Any = None
-    return Launcher("train", form, context)
+    return launcher_of(train_form(start={**start, "ref_model": "m", "dataset": "identity"}))
 
 
 def key(launcher: Launcher, **typed: str) -> set[str]:
     """One keystroke: the fields that are refused after it."""
-    given = [typed.get(name, box.value) for name, box in launcher.form.widgets.items()]
-    _, problems = launcher.judge(given, "m", "run")
+    _, problems = launcher.judge(filled(launcher, **typed))
     return {problem.field for problem in problems if not problem.notice}
 
 

@@ -4,11 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import gradio as gr
 import pytest
 
-from app.form import Form
-from app.i18n import Texts
 from app.tabs.run.launching import Launcher
 from backend.cli.commands import dispatch
 from backend.cli.terminal import run_of
@@ -26,6 +23,7 @@ from backend.contract.registry.dataset_info import REGISTRY, find, folder_of
 from backend.contract.runs import run_names
 from backend.contract.runs.paths import ADAPTERS, OUTPUTS, SETS
 from backend.datafiles import entering
+from tests.unit.forms import filled, launcher_of, train_form
 
 Fixture = tuple[Path, Path]
 INPUTS = [row.name for row in FIELDS.values() if row.kind == "path" and row.name not in OUTPUTS]
@@ -274,11 +272,7 @@ def test_words_and_outputs_are_no_paths_of_the_current_folder(
 
 @pytest.fixture
 def launcher(folders: Fixture) -> Launcher:
-    with gr.Blocks():
-        form = Form("train", Texts())
-        names = [row.name for row in FIELDS.values() if "train" in row.tasks]
-        form.add(*[name for name in names if FIELDS[name].widget != "none"])
-    return Launcher("train", form, None)  # type: ignore[arg-type]
+    return launcher_of(train_form())
 
 
 def test_the_page_stands_where_its_server_was_started(
@@ -290,8 +284,7 @@ def test_the_page_stands_where_its_server_was_started(
     put(home / "data" / REGISTRY, json.dumps({"x": {"file_name": "x.json"}}))
     put(home / "data" / "x.json", "[]")
     boxes = {"model_name_or_path": "models/mine", "dataset": ["x"]}
-    held = [boxes.get(name, box.value) for name, box in launcher.form.widgets.items()]
-    values, problems = launcher.judge(held, "mine", "first")
+    values, problems = launcher.judge(filled(launcher, **boxes, run_name="first"))
     assert [one for one in problems if not one.notice] == []
     shown = Command.build("train", values).shell()
     assert f"--model_name_or_path {here / 'models/mine'} " in shown

@@ -2,7 +2,6 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -230,7 +229,8 @@ def test_shipped_recipes_are_sound(name: str) -> None:
 
 
 def test_the_page_gives_what_was_changed_only() -> None:
-    bar: list[Any] = ["org/model", "auto", "", "huggingface", "main", "", "", "", False, "auto"]
+    held = ["org/model", "auto", "", "huggingface", "main", "", "", "", False, "auto"]
+    bar = dict(zip(page.BAR, held, strict=True))
     given = chosen("preference_dpo", "g", "sft.seed=7\n\nlogging_steps=2", [["pretrain_en"]], bar)
     plan, problems = page.plan(given)
     assert plan is not None
@@ -278,7 +278,7 @@ def test_the_table_of_a_group(home: Path) -> None:
 
 def test_every_chat_button_of_a_run_does_something() -> None:
     """That of the Runs tab was wired to nothing."""
-    built = ui.build()
+    built = ui.build({})
     buttons = {
         block._id: block.elem_id
         for block in built.blocks.values()

@@ -35,21 +35,19 @@ class Page:
 
     def __init__(self, folder: Path) -> None:
         with gr.Blocks():
-            self.panel: ResumePanel = resume_panel.draw(Texts(), "runs", {})
+            self.panel: ResumePanel = resume_panel.draw(Texts(), {}, "runs", {})
         self.path = str(folder)
-        _, *filled = self.panel._fill(self.path, "", "en")
-        names = list(self.panel.form.widgets)
-        self.held = {name: filled[i]["value"] for i, name in enumerate(names)}
-        self.first = filled[len(names) :]
+        _, filled, *self.first = self.panel._fill(self.path, "", "en")
+        self.held = filled["value"]
 
     def edit(self, lang: str = "en", **given: str) -> tuple[str, str, bool]:
         """Table, what is wrong, and whether the button can be pressed."""
         held = self.held | given
-        words, problem, button = self.panel._judge(self.path, self.path, lang, *held.values())
+        words, problem, button = self.panel._judge(self.path, self.path, lang, held)
         return words, problem["value"], button["interactive"]
 
     def press(self, **given: str) -> list[Any]:
-        return self.panel._resume(self.path, "en", *(self.held | given).values())
+        return self.panel._resume(self.path, "en", self.held | given)
 
 
 def test_what_changes_is_shown_before_the_start(

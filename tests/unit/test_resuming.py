@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.cli.commands import dispatch
-from backend.cli.terminal import tell_resumption
+from backend.cli.terminal import print_resumption
 from backend.contract.arguments import arguments
 from backend.contract.arguments.arguments import fields_of, resolved
 from backend.contract.arguments.field import Value, Values
@@ -157,7 +157,7 @@ def test_what_is_refused_is_refused_before_anything_runs(
     assert code in [each.code for each in check_paths(asked, "train")]
     with pytest.raises(TuneboardError):
         resuming.checked(asked)
-    tell_resumption(asked)
+    print_resumption(asked)
     assert "refused" in capsys.readouterr().err
     with pytest.raises(TuneboardError) as error:
         dispatch(["resume", "first", *(f"{name}={value}" for name, value in given.items())])

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.form import Form
+from app.form.form import Form
 from app.i18n import Texts
 from app.services.runs import charts, runs
 from app.tabs.run import run_look, run_panel
@@ -28,7 +28,7 @@ SKIP = gr.skip()
 def context() -> Context:
     """What a panel needs of the page around it."""
     lang, texts = gr.Dropdown(choices=["en", "zh"], value="en"), Texts()
-    return Context(texts, lang, Form("train", texts), None, None, clock.draw(), Keeper())
+    return Context(texts, lang, Form("train", "bar", []), {}, None, clock.draw(), Keeper())
 
 
 @cache

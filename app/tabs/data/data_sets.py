@@ -1,23 +1,29 @@
 """The registered sets: a table, the chosen one, a check of every row, its rows, its removal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Event
 from typing import Any
 
 import gradio as gr
 
-from app.form import Form
+from app.form import offers
+from app.form.form import Form, change
+from app.form.schema import Section
+from app.form.values import check
 from app.i18n import Texts, say, t
 from app.services.data import datasets, mapping, row_html, set_list
 from app.tabs.data import data_view, dataset_preview
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.child_process import Stopped
 from backend.contract.base.problems import TuneboardError
 from backend.contract.registry import registry
 
 READING = ("stage", "cutoff_len", "packing", "per_device_train_batch_size")
+SECTIONS = (Section("reading", "", READING, slot="first"),)
 WIDTHS = ("20%", "18%", "10%", "28%", "24%")
 FOUND_WIDTHS = ("10%", "16%", "56%", "18%")
 FORGET = """(name) => [
@@ -30,10 +36,9 @@ Parts = dict[str, Any]
 
 
 def draw(context: Context) -> tuple[Form, Parts]:
-    """Draw the lower part of the tab; its form (dataset, dataset_dir, ...) and other components."""
+    """Draw the lower part of the tab; the form of how rows are read, and other components."""
     texts, parts = context.texts, {}
-    form = Form("train", texts, prefix="data-")
-    form.share(context.bar)
+    form = Form("train", "data", SECTIONS, bar=context.bar)
     texts.add(gr.Markdown(t("sets.title"), elem_classes="heading"), value="sets.title")
     parts["table"] = texts.make(
         gr.Dataframe,
@@ -51,32 +56,45 @@ def draw(context: Context) -> tuple[Form, Parts]:
         elem_classes=["listed", "picked"],
     )
     parts["wrong"] = message.problem(texts, "sets-wrong")
-    _draw_chosen(texts, form, parts)
+    _draw_chosen(texts, parts)
     with texts.make(gr.Accordion, {"label": "sets.view"}, open=True, elem_id="sets-view"):
         how = texts.make(gr.Accordion, {"label": "sets.settings"}, open=False, elem_id="sets-how")
-        with how, gr.Row(elem_classes="fields"):
-            form.add(*READING, "dataset_dir")
+        with how:
+            texts.add(form.draw(context.schemas), lang="page.language")
+            parts["folder"] = texts.make(
+                gr.Textbox,
+                {"label": "field.dataset_dir.label", "info": "field.dataset_dir.help"},
+                value=FIELDS["dataset_dir"].default,
+                max_lines=1,
+                elem_id="data-dataset_dir",
+            )
         parts["view"] = data_view.draw(texts, "data")
     return form, parts
 
 
 def wire(context: Context, form: Form, parts: Parts, train: Form, buttons: list[Any]) -> None:
     """Wire it; each of `buttons`, and the own one, takes the chosen set to the Train tab."""
-    dataset = form.widgets["dataset"]
-    data_view.wire(parts["view"], form, context.lang)
-    dataset_preview.keep_fresh(context.news, form.widgets["dataset_dir"], [dataset])
-    bar = context.bar.widgets
-    context.keeper.add("data", {name: box for name, box in form.widgets.items() if name not in bar})
-    _wire_table(context, form, parts)
+    dataset, folder = parts["dataset"], parts["folder"]
+
+    def read(given: Sequence[Any]) -> Values:
+        name, place, *held = given
+        raw = {**form.raw(held), "dataset": [name] if name else [], "dataset_dir": place}
+        return form.parse(raw)[0]
+
+    source = data_view.Source([dataset, folder, *form.inputs], read)
+    data_view.wire(parts["view"], source, context.lang)
+    dataset_preview.keep_fresh(context.news, folder, [dataset])
+    context.keeper.add("data", {"dataset": dataset, "dataset_dir": folder})
+    _wire_table(context, parts)
     _wire_chosen(context, form, parts)
     _wire_check(context, form, parts)
-    _wire_removal(context, form, parts)
-    _wire_train(context, form, train, [parts["train"], *buttons], parts["said"])
+    _wire_removal(context, parts)
+    _wire_train(context, train, [parts["train"], *buttons], parts)
 
 
-def _draw_chosen(texts: Texts, form: Form, parts: Parts) -> None:
+def _draw_chosen(texts: Texts, parts: Parts) -> None:
     with gr.Row(elem_classes="fields"):
-        form.widgets["dataset"] = texts.make(
+        parts["dataset"] = texts.make(
             gr.Dropdown,
             {"label": "sets.chosen", "info": "sets.chosen_help"},
             choices=[],
@@ -134,9 +152,9 @@ def _found_headers(lang: str) -> list[str]:
     return [t(f"sets.found.{name}", lang) for name in set_list.FOUND]
 
 
-def _wire_table(context: Context, form: Form, parts: Parts) -> None:
+def _wire_table(context: Context, parts: Parts) -> None:
     seen = gr.State(None)
-    folder, dataset = form.widgets["dataset_dir"], form.widgets["dataset"]
+    folder, dataset = parts["folder"], parts["dataset"]
 
     def refresh(place: str, lang: str, before: Any) -> list[Any]:
         rows, wrong = set_list.rows(place, lang), set_list.wrong_registry(place, lang)
@@ -164,21 +182,22 @@ def _wire_table(context: Context, form: Form, parts: Parts) -> None:
 def _wire_chosen(context: Context, form: Form, parts: Parts) -> None:
     """Another set: its facts, a stage that can learn from it, its first rows; what was said of
     the one before goes."""
-    dataset, folder, stage = (form.widgets[name] for name in ("dataset", "dataset_dir", "stage"))
+    dataset, folder, box = parts["dataset"], parts["folder"], form.box
 
     def facts(name: str | None, place: str, lang: str) -> str:
         return set_list.facts(name, place, lang) if name else ""
 
-    def another(name: str | None, place: str, lang: str, current: str) -> list[Any]:
+    def another(name: str | None, place: str, lang: str, held: Any) -> list[Any]:
         kind = set_list.kind(name, place) if name else ""
-        fitting = mapping.stage_for(kind, current) if kind else gr.skip()
-        return [facts(name, place, lang), fitting]
+        stage = check(held).get("stage", "")
+        fitting = {"stage": mapping.stage_for(kind, stage)} if kind else {}
+        return [facts(name, place, lang), change(held, fitting)]
 
     # In the browser: what a press since then has answered must not go with it.
     gone = [parts["found"], parts["sure"], parts["said"]]
     dataset.change(None, dataset, gone, js=FORGET, **QUIET)
     dataset.change(
-        another, [dataset, folder, context.lang, stage], [parts["facts"], stage], **QUIET
+        another, [dataset, folder, context.lang, box], [parts["facts"], box], **QUIET
     ).then(None, None, None, js=data_view.SHOW_ROWS)
     context.lang.change(facts, [dataset, folder, context.lang], parts["facts"], **QUIET)
 
@@ -187,7 +206,8 @@ def _wire_check(context: Context, form: Form, parts: Parts) -> None:
     going = gr.State(None)  # what stops the check
     outputs = [*(parts[name] for name in ("bar", "said", "found", "check", "stop")), going]
 
-    def check(name: str | None, place: str, stage: str, lang: str) -> Iterator[list[Any]]:
+    def find_faults(name: str | None, place: str, lang: str, held: Any) -> Iterator[list[Any]]:
+        stage = str(check(held).get("stage", ""))
         hidden = gr.update(visible=False)
         if not name:
             yield [hidden, row_html.note(t("sets.choose", lang)), hidden, *[gr.skip()] * 3]
@@ -209,14 +229,14 @@ def _wire_check(context: Context, form: Form, parts: Parts) -> None:
         except TuneboardError as error:
             yield [hidden, _noted(error, lang), hidden, *free]
 
-    widgets = [form.widgets[name] for name in ("dataset", "dataset_dir", "stage")]
-    parts["check"].click(check, [*widgets, context.lang], outputs, **QUIET)
+    inputs = [parts["dataset"], parts["folder"], context.lang, form.box]
+    parts["check"].click(find_faults, inputs, outputs, **QUIET)
     # The end of the child ends the bar, too: two events that write it would race each other.
     parts["stop"].click(lambda stop: stop and stop.set(), going, None, **QUIET)
 
 
-def _wire_removal(context: Context, form: Form, parts: Parts) -> None:
-    dataset, folder = form.widgets["dataset"], form.widgets["dataset_dir"]
+def _wire_removal(context: Context, parts: Parts) -> None:
+    dataset, folder = parts["dataset"], parts["folder"]
 
     def ask(name: str | None, place: str, lang: str) -> list[Any]:
         if not name:
@@ -229,7 +249,7 @@ def _wire_removal(context: Context, form: Form, parts: Parts) -> None:
             registry.remove(name, place)
         except TuneboardError as error:
             return [gr.update(visible=False), gr.skip(), _noted(error, lang)]
-        choices = dataset_preview.names(place)
+        choices = offers.datasets(place)
         said = row_html.note(t("sets.removed", lang, name=name))
         return [gr.update(visible=False), gr.update(choices=choices, value=None), said]
 
@@ -239,21 +259,20 @@ def _wire_removal(context: Context, form: Form, parts: Parts) -> None:
     parts["remove_no"].click(lambda: gr.update(visible=False), None, parts["sure"], **QUIET)
 
 
-def _wire_train(context: Context, form: Form, train: Form, buttons: list[Any], said: Any) -> None:
-    def take(name: str | None, place: str, current: str, lang: str) -> list[Any]:
+def _wire_train(context: Context, train: Form, buttons: list[Any], parts: Parts) -> None:
+    def take(name: str | None, place: str, lang: str, held: Any) -> list[Any]:
         if not name:
-            return [*[gr.skip()] * 4, row_html.note(t("sets.choose", lang))]
-        dataset = gr.update(choices=dataset_preview.names(place), value=[name])
+            return [gr.skip(), gr.skip(), row_html.note(t("sets.choose", lang))]
+        current = str(check(held).get("stage", ""))
         stage = mapping.stage_for(set_list.kind(name, place), current)
-        return [gr.Tabs(selected="train"), dataset, place, stage, ""]
+        values = {"dataset": [name], "dataset_dir": place, "stage": stage}
+        return [gr.Tabs(selected="train"), change(held, values), ""]
 
-    own = [form.widgets["dataset"], form.widgets["dataset_dir"], train.widgets["stage"]]
-    names = ("dataset", "dataset_dir", "stage")
     for button in buttons:
         button.click(
             take,
-            [*own, context.lang],
-            [context.tabs, *(train.widgets[name] for name in names), said],
+            [parts["dataset"], parts["folder"], context.lang, train.box],
+            [context.tabs, train.box, parts["said"]],
             **QUIET,
         )
 

@@ -3,17 +3,18 @@
 `draw` places it, `wire` ties it to a form: the Train tab and the Data tab both do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gradio as gr
 from gradio.components.plot import PlotData
 
-from app.form import Form
 from app.i18n import Texts, t
 from app.services.data import inspection, length_chart, row_html, rows_view
 from app.services.data.rows_view import PAGE, Wish
+from backend.contract.arguments.field import Values
 from backend.contract.base.problems import TuneboardError
 
 SHOW_ROWS = "() => { document.querySelector('#data-show')?.click(); }"  # of the Data tab
@@ -21,6 +22,14 @@ VIEW_TEXTS = [(f"seen.view.{name}", name) for name in rows_view.VIEWS]
 
 
 Parts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where arguments come from: components, and how their values are read."""
+
+    inputs: list[Any]
+    read: Callable[[Sequence[Any]], Values]
 
 
 def draw(texts: Texts, prefix: str) -> Parts:
@@ -59,11 +68,11 @@ def draw(texts: Texts, prefix: str) -> Parts:
     return parts
 
 
-def wire(parts: Parts, form: Form, lang: Any) -> None:
-    """Wire it to a form that is drawn to its end: one with dataset, dataset_dir and what else
-    decides on tokens (model, template, stage, cutoff_len, packing, batch size)."""
-    _wire_rows(form, lang, parts)
-    _wire_lengths(form, lang, parts)
+def wire(parts: Parts, source: Source, lang: Any) -> None:
+    """Wire it to where the arguments come from that decide on tokens: dataset, dataset_dir, model,
+    template, stage, cutoff_len, packing, batch size."""
+    _wire_rows(source, lang, parts)
+    _wire_lengths(source, lang, parts)
 
 
 def _box(texts: Texts, label: str, elem_id: str, placeholder: str = "", **given: Any) -> Any:
@@ -91,7 +100,7 @@ def _draw_lengths(texts: Texts, prefix: str, parts: Parts) -> None:
     parts["words"] = gr.Markdown(elem_id=f"{prefix}-words", elem_classes="seen")
 
 
-def _wire_rows(form: Form, lang: Any, parts: Parts) -> None:
+def _wire_rows(source: Source, lang: Any, parts: Parts) -> None:
     """The place is remembered for the page: [first, onward]."""
     place = gr.State((0, 0))
 
@@ -99,11 +108,10 @@ def _wire_rows(form: Form, lang: Any, parts: Parts) -> None:
         step: str, lang: str, view: str, jump: str, words: str, at: tuple[int, int], *given: Any
     ) -> list[Any]:
         first = _first(step, jump, words.strip(), at)
-        values, _ = form.values(given)
-        found = rows_view.look(values, Wish(view, first, words.strip()), lang)
+        found = rows_view.look(source.read(given), Wish(view, first, words.strip()), lang)
         return [gr.update(value=found.where, visible=True), found.html, (first, found.onward)]
 
-    inputs = [lang, parts["view"], parts["jump"], parts["search"], place, *form.components]
+    inputs = [lang, parts["view"], parts["jump"], parts["search"], place, *source.inputs]
     outputs = [parts["where"], parts["rows"], place]
     wire = {
         "show": parts["show"].click,
@@ -131,11 +139,10 @@ def _first(step: str, jump: str, words: str, at: tuple[int, int]) -> int:
     return 0
 
 
-def _wire_lengths(form: Form, lang: Any, parts: Parts) -> None:
+def _wire_lengths(source: Source, lang: Any, parts: Parts) -> None:
     def measure(lang: str, exact: bool, *given: Any) -> Iterator[list[Any]]:
-        values, _ = form.values(given)
         try:
-            for message in inspection.stats(rows_view.measurable(values), exact):
+            for message in inspection.stats(rows_view.measurable(source.read(given)), exact):
                 yield _measured(message, lang)
         except TuneboardError as error:
             said = "".join(row_html.note(problem.text(lang)) for problem in error.problems)
@@ -143,7 +150,7 @@ def _wire_lengths(form: Form, lang: Any, parts: Parts) -> None:
 
     parts["measure"].click(
         measure,
-        [lang, parts["exact"], *form.components],
+        [lang, parts["exact"], *source.inputs],
         [parts["chart"], parts["words"]],
         api_visibility="private",
     )

@@ -5,11 +5,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form
+from app.form.form import Form, change
+from app.form.schema import Section
 from app.i18n import t
 from app.services.data import new_words
 from app.services.runs import runs
-from app.tabs.data import dataset_preview
 from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
@@ -17,26 +17,24 @@ from app.tabs.shared.wiring import QUIET
 from backend.contract.base.home import output, relative
 from backend.contract.runs import run_folder
 
+SECTIONS = (
+    Section("corpus", "", ("dataset", "known_dataset"), slot="first", width=2),
+    Section("pieces", "", ("new_pieces", "fit_steps", "export_dir"), slot="first", width=3),
+    Section("folder", "group.data", ("dataset_dir",), slot="first", closed=True),
+)
 
-def build(context: Context, train: Form, dataset_dir: Any) -> None:
-    """Draw it and wire it; `train` is the form of the Train tab, where the result goes on.
 
-    `dataset_dir` is the box with the registry's folder."""
+def build(context: Context, train: Form) -> None:
+    """Draw it and wire it; `train` is the form of the Train tab, where the result goes on."""
     texts = context.texts
-    form = Form("vocab", texts, prefix="vocab-")
-    form.share(context.bar)
-    form.widgets["dataset_dir"] = dataset_dir
-    form.borrowed.add("dataset_dir")
+    form = Form("vocab", "vocab", SECTIONS, bar=context.bar)
     with (
         texts.make(gr.Accordion, {"label": "words.title"}, open=False, elem_id="words"),
         gr.Row(elem_classes="columns"),
     ):
         with gr.Column(scale=3, min_width=320):
             texts.add(gr.Markdown(t("words.intro"), elem_classes="seen"), value="words.intro")
-            with gr.Row(elem_classes="fields"):
-                form.add("dataset", "known_dataset")
-            with gr.Row(elem_classes="fields"):
-                form.add("new_pieces", "fit_steps", "export_dir")
+            texts.add(form.draw(context.schemas), lang="page.language")
             report = gr.Markdown(
                 visible=False, elem_id="words-report", elem_classes=["seen", "run-points"]
             )
@@ -47,8 +45,6 @@ def build(context: Context, train: Form, dataset_dir: Any) -> None:
             launcher = Launcher("vocab", form, context)
             launcher.draw()
             panel = run_panel.build(context, prefix="vocab")
-    boxes = [form.widgets[name] for name in ("dataset", "known_dataset")]
-    dataset_preview.keep_fresh(context.news, dataset_dir, boxes)
     panel.show_after(launcher.wire(panel.run))
     _wire_report(context, panel.run, report, go_on)
     _wire_pretrain(context, train, go_on, panel.run)
@@ -73,11 +69,11 @@ def _wire_report(context: Context, run: Any, report: Any, go_on: Any) -> None:
 
 def _wire_pretrain(context: Context, train: Form, button: Any, run: Any) -> None:
     """The model that came of the run shown in the model bar, and the Train tab at its stage pt."""
-    bar = context.bar.widgets
-    chosen = [bar["model_name_or_path"], bar["adapter_name_or_path"], train.widgets["stage"]]
 
-    def go_on(path: str) -> list[Any]:
+    def go_on(path: str, bar: Any, values: Any) -> list[Any]:
         model = output(str(runs.view(Path(path)).arguments["export_dir"]))
-        return [gr.Tabs(selected="train"), relative(model), [], "pt"]
+        chosen = {"model_name_or_path": relative(model), "adapter_name_or_path": []}
+        return [gr.Tabs(selected="train"), change(bar, chosen), change(values, {"stage": "pt"})]
 
-    button.click(go_on, run, [context.tabs, *chosen], api_visibility="private")
+    boxes = [context.bar.box, train.box]
+    button.click(go_on, [run, *boxes], [context.tabs, *boxes], api_visibility="private")

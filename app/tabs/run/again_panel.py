@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form
+from app.form.form import Form
 from app.i18n import Texts, say, t
 from app.services.runs import fixes, runs
 from app.tabs.shared import answer
@@ -71,7 +71,7 @@ def wire(context: Context, form: Form, panels: Sequence[Any]) -> None:
     def fill(path: str) -> list[Any]:
         view = runs.view(Path(path))
         values = {**fixes.arguments(view), **fixes.of(view).changes}
-        return [gr.Tabs(selected="train"), gr.update(value=view.model), *form.fill(values)]
+        return [gr.Tabs(selected="train"), *form.fill(values)]
 
     def restart(path: str, lang: str, *given: Any) -> list[Any]:
         held = form.values(given)[0]
@@ -83,8 +83,8 @@ def wire(context: Context, form: Form, panels: Sequence[Any]) -> None:
         runs.forget()
         return [str(folder), *answer.started()]
 
-    outputs = [context.tabs, context.model_name, *form.components]
-    inputs = [context.lang, *form.components]
+    outputs = [context.tabs, *form.inputs]
+    inputs = [context.lang, *form.inputs]
     for panel in panels:
         panel.again.click(fill, panel.run, outputs, api_visibility="private")
         panel.answer.hear(context)

@@ -7,8 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import Form, problem_lines
+from app.form.form import Form, Schemas
+from app.form.schema import EXTRA, Section
 from app.i18n import Texts, say, t
+from app.problems import problem_lines
 from app.services.runs import run_text, runs
 from app.tabs.shared import message
 from app.tabs.shared.wiring import QUIET
@@ -29,6 +31,7 @@ FIELDS = (
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
 )
+SECTIONS = (Section("with", "", (*FIELDS, EXTRA.name), slot="first", width=2),)
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,11 @@ class ResumePanel:
         panel.run.change(
             lambda: (gr.update(open=False), ""), None, [self.box, self.filled], **QUIET
         )
-        outputs = [self.filled, *self.form.components, *answers]
+        outputs = [self.filled, self.form.box, *answers]
         self.box.expand(self._fill, [panel.run, self.filled, lang], outputs, **QUIET)
-        inputs = [panel.run, lang, *self.form.components]
-        events = [lang.change, *(each.change for each in self.form.components)]
+        inputs = [panel.run, lang, self.form.box]
         gr.on(
-            events,
+            [lang.change, self.form.box.change],
             self._judge,
             [self.filled, *inputs],
             answers,
@@ -69,9 +71,9 @@ class ResumePanel:
 
     def _fill(self, path: str, filled: str, lang: str) -> list[Any]:
         if not path or path == filled:
-            return [gr.skip()] * (len(self.form.components) + 4)
+            return [gr.skip()] * 5
         values, _ = resumed_run.arguments_of(runs.view(Path(path)))
-        return [path, *self.form.show(values), *shown(values, [], lang)]
+        return [path, self.form.show(values), *shown(values, [], lang)]
 
     def _judge(self, filled: str, path: str, lang: str, *given: Any) -> list[Any]:
         if not path or path != filled:  # the boxes do not hold its arguments yet
@@ -102,9 +104,10 @@ class ResumePanel:
         ]
 
 
-def draw(texts: Texts, prefix: str, parts: dict[str, Any]) -> ResumePanel:
+def draw(texts: Texts, schemas: Schemas, prefix: str, parts: dict[str, Any]) -> ResumePanel:
     """Draw the closed box; it is shown where a training can go on."""
-    form = Form("train", texts, prefix=f"{prefix}-resume-", marked=False)
+    key = f"{prefix}-resume"
+    form = Form("train", key, SECTIONS, own=[EXTRA])
     box = gr.Accordion(
         open=False,
         visible=False,
@@ -112,10 +115,7 @@ def draw(texts: Texts, prefix: str, parts: dict[str, Any]) -> ResumePanel:
         **say({"label": "panel.resume_with"}),
     )
     with texts.add(box, label="panel.resume_with"):
-        for row in (FIELDS[:2], FIELDS[2:4], FIELDS[4:]):
-            with gr.Row(elem_classes="fields"):
-                form.add(*row)
-        form.add_extra()
+        texts.add(form.draw(schemas), lang="page.language")
         table = gr.Markdown(
             elem_id=f"{prefix}-run-changes",
             elem_classes=["run-points", "run-changes"],

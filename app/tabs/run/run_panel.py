@@ -56,7 +56,7 @@ def build(context: Context, prefix: str = "train", *, none: str = "") -> Panel:
     """
     lang = context.lang
     parts: dict[str, Any] = {}
-    resume_with = _draw(context.texts, prefix, none or "panel.none", parts)
+    resume_with = _draw(context, prefix, none or "panel.none", parts)
     run, shown = gr.State(""), gr.State({})
     parts["timer"] = gr.Timer(RUNNING_S, active=False)
     panel = Panel(
@@ -81,8 +81,9 @@ def build(context: Context, prefix: str = "train", *, none: str = "") -> Panel:
     return panel
 
 
-def _draw(texts: Texts, prefix: str, none: str, parts: dict[str, Any]) -> ResumePanel | None:
+def _draw(context: Context, prefix: str, none: str, parts: dict[str, Any]) -> ResumePanel | None:
     """Put the components into `parts` by name, in the order of `outputs`."""
+    texts = context.texts
     resume_with = None
     with gr.Column(elem_id=f"{prefix}-run", elem_classes="run-panel"):
         empty = gr.Markdown(t(none), elem_id=f"{prefix}-run-none", elem_classes="run-none")
@@ -90,7 +91,7 @@ def _draw(texts: Texts, prefix: str, none: str, parts: dict[str, Any]) -> Resume
         with gr.Column(visible=False, elem_id=f"{prefix}-run-body") as parts["body"]:
             _draw_head(texts, prefix, parts)
             if prefix in WITH_TRAININGS:
-                resume_with = resume_panel.draw(texts, prefix, parts)
+                resume_with = resume_panel.draw(texts, context.schemas, prefix, parts)
             _draw_chart(texts, prefix, parts)
             figure_panel.draw(texts, prefix, parts)
             _draw_log(texts, prefix, parts)

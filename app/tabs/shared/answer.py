@@ -11,8 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import problem_lines
 from app.i18n import Texts, languages, t
+from app.problems import problem_lines
 from app.services.runs import runs
 from app.tabs.shared import message
 from app.tabs.shared.context import Context

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from app.form import Form
+from app.form.form import Form, Schemas
 from app.i18n import Texts
 from app.tabs.shared.clock import News
 from app.tabs.shared.keeping import Keeper
@@ -12,13 +12,13 @@ from app.tabs.shared.keeping import Keeper
 
 @dataclass(frozen=True)
 class Context:
-    """Handed to each tab's build(); `bar` is the model bar's form, `model_name` its name box,
+    """Handed to each tab's build(); `bar` is the model bar's form, `schemas` what each form draws,
     `news` what the page's clock tells, `keeper` what a reload is to bring back."""
 
     texts: Texts
     lang: Any
     bar: Form
-    model_name: Any
+    schemas: Schemas
     tabs: Any
     news: News
     keeper: Keeper

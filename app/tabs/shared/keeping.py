@@ -5,7 +5,7 @@ boxes of secret arguments nor further arguments that name one.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,6 @@ class Keeper:
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
-        self._heard: set[str] = set()  # groups that the event of somebody else keeps
         self._next: list[dict[str, Any]] = []
 
     def add(self, name: str, boxes: Mapping[str, Any], put: Put = dict) -> None:
@@ -59,19 +58,6 @@ class Keeper:
         """
         allowed = {key: box for key, box in boxes.items() if key not in SECRETS}
         self._groups[name] = _Group(allowed, put)
-
-    def add_with(
-        self, name: str, boxes: Mapping[str, Any], inputs: Sequence[Any], put: Put = dict
-    ) -> str:
-        """Keep these boxes as `add` does, by the script that is returned: for an event that has
-        them among its inputs and follows each of their changes. A listener of each box's own costs
-        every visitor: at its opening the page looks through all of them for each component.
-        """
-        self.add(name, boxes, put)
-        self._heard.add(name)
-        names = {box: key for key, box in self._groups[name].boxes.items()}
-        about = ", ".join(map(json.dumps, [name, [names.get(box) for box in inputs], FREE]))
-        return f"(...values) => {{ tuneboard.write({about}, values); return values; }}"
 
     def then(self, **event: Any) -> None:
         """An event (fn, inputs, outputs) that follows once the boxes are filled."""
@@ -93,8 +79,6 @@ class Keeper:
         for following in self._next:
             event.then(**following, **QUIET)
         for name, group in self._groups.items():
-            if name in self._heard:
-                continue
             parts = [*group.boxes.values()]
             about = ", ".join(map(json.dumps, [name, [*group.boxes], FREE]))
             write = f"(...values) => tuneboard.write({about}, values)"

@@ -1,8 +1,9 @@
-"""A page with two mistakes in it: what stands before this folder on the import path has none."""
+"""A page with three mistakes in it: what stands before this folder on the import path has none."""
 
 import sys
 
 if "app" in sys.orig_argv:
+    from app.form import offers
     from app.services.data import datasets
     from app.services.page import presets
 
@@ -12,3 +13,4 @@ if "app" in sys.orig_argv:
 
     presets.save = broken  # type: ignore[assignment]
     datasets.checking = broken  # type: ignore[assignment]
+    offers._models = broken  # type: ignore[assignment]

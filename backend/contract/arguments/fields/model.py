@@ -10,7 +10,7 @@ MODEL = Rows("model")
 
 
 ROWS = (
-    MODEL.row("model_name_or_path", "path", None, tasks=FOR_VOCAB),
+    MODEL.row("model_name_or_path", "path", None, tasks=FOR_VOCAB, widget="model"),
     MODEL.row("adapter_name_or_path", "list", None, tasks=FOR_VOCAB, widget="adapter"),
     MODEL.choice("finetuning_type", ("lora", *WHOLE, *ADAPTERS[1:]), tasks=EVERY),
     MODEL.row("template", "text", "auto", tasks=EVERY, widget="template"),

@@ -1,0 +1,188 @@
+"""The form of one subcommand on a tab: one component whose value is what every field holds.
+
+The browser draws it (app/browser/form.js) from the data of app/form/schema.py, shows and hides
+fields by their `when`, and asks `judge` for problems and the command.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.form.component import make_component
+from app.form.offers import groups
+from app.form.schema import OwnField, Section, schema, start_values
+from app.form.values import check, display, plain
+from app.i18n import DEFAULT_LANGUAGE, languages
+from app.problems import describe
+from app.services.data.extra import BOX, merged, written
+from backend.contract.arguments.arguments import changed, defaults
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.problems import Problem
+from backend.contract.runs import run_names
+
+TEMPLATE = '<div class="form-first"></div>{}<div class="form-rest"></div>'
+UNPREFIXED = {"bar", "train"}
+
+Raw = dict[str, Any]
+Answer = Callable[[Raw, Raw, str], dict[str, Any]]
+Judge = Callable[[Raw, str], dict[str, Any]]
+Schemas = dict[str, Callable[[str], dict[str, Any]]]
+
+
+class Form:
+    """The fields of one subcommand; those of the model bar are shared between forms.
+
+    key    its name: what its texts are asked for by, its values are kept under, and the element
+           ids of its fields begin with, but for those of the model bar and of Train
+    start  first values where they are not the defaults
+    """
+
+    def __init__(
+        self,
+        task: str,
+        key: str,
+        sections: Sequence[Section],
+        *,
+        own: Sequence[OwnField] = (),
+        start: Mapping[str, Any] | None = None,
+        bar: "Form | None" = None,
+    ) -> None:
+        self.task = task
+        self.key = key
+        self.sections = sections
+        self.prefix = "" if key in UNPREFIXED else f"{key}-"
+        self.own = {field.name: field for field in own}
+        self.bar = bar
+        self.start = start_values(task, sections, self.own, start or {})
+        self.judge: Judge | None = None
+        self.box: Any = None
+
+    def draw(self, schemas: Schemas, *, inside: bool = False) -> Any:
+        """Draw it here; returns the component, which takes further ones between the sections of
+        slot "first" and the others if `inside`."""
+        schemas[self.key] = self.schema
+
+        def judge(asked: Any) -> dict[str, Any]:
+            return self._answer(asked, self._judgement)
+
+        def offers(asked: Any) -> dict[str, Any]:
+            return self._answer(asked, _offers)
+
+        self.box = make_component(
+            "form",
+            TEMPLATE.format("@children" if inside else ""),
+            functions=[judge, offers],
+            elem_id=f"{self.key}-form",
+            elem_classes="tuneboard-form",
+            form=self.key,
+            schema=f"own/form/{self.key}",
+            prefix=self.prefix,
+            bar=self.bar.key if self.bar else "",
+            lang=DEFAULT_LANGUAGE,
+        )
+        return self.box
+
+    def schema(self, lang: str) -> dict[str, Any]:
+        """What is drawn, as data for the browser."""
+        return schema(self.task, self.sections, self.own, self.start, lang)
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What an event needs to know all values: the box of the bar, where there is one, and its
+        own."""
+        return [self.bar.box, self.box] if self.bar else [self.box]
+
+    @property
+    def drawn(self) -> set[str]:
+        """The names of all fields that it draws itself."""
+        return set(self.start)
+
+    def raw(self, given: Sequence[Any]) -> Raw:
+        """What all fields hold, from the values of `inputs`: those of the bar that this subcommand
+        knows, and its own."""
+        values = self._held(given[-1])
+        if self.bar is None:
+            return values
+        shared = self.bar._held(given[0])
+        return {n: each for n, each in shared.items() if self.task in FIELDS[n].tasks} | values
+
+    def values(
+        self, given: Sequence[Any], under: Values | None = None
+    ) -> tuple[Values, list[Problem]]:
+        """Checked values of all arguments from the values of `inputs`, and every problem.
+
+        A hidden field's value counts as the default; a wrong one is a problem all the same.
+        Arguments without a field are as `under` says, else at their defaults.
+        """
+        return self.parse(self.raw(given), under)
+
+    def parse(self, raw: Raw, under: Values | None = None) -> tuple[Values, list[Problem]]:
+        """Checked values of all arguments from what all fields hold, and every problem."""
+        known = {name: value for name, value in raw.items() if name not in self.own}
+        held = {name: plain(value) for name, value in known.items() if name in FIELDS}
+        values, problems = merged({**(under or {}), **held}, str(raw.get(BOX) or ""), self.task)
+        values, notices = run_names.resolve(values)
+        return values, problems + notices
+
+    def fill(self, values: Values) -> list[Any]:
+        """Updates of `inputs` that put these values, and the defaults for all others, into the
+        fields. What has no field goes into the field for further arguments."""
+        whole = {**defaults(self.task), **values}
+        fields = self.drawn | (self.bar.drawn if self.bar else set())
+        rest = {n: v for n, v in changed(whole, self.task).items() if n not in fields}
+        text = written({name: rest[name] for name in rest if name != "output_dir"})
+        own = {name: text if name == BOX else "" for name in self.own}
+        updates = [gr.update(value={**self._display(whole), **own})]
+        return [gr.update(value=self.bar._display(whole)), *updates] if self.bar else updates
+
+    def show(self, values: Values) -> Any:
+        """The update of its own box that puts these values into its fields; the field for further
+        arguments is emptied."""
+        return gr.update(value={**self._display(values), **dict.fromkeys(self.own, "")})
+
+    def reset(self, given: Sequence[Any], names: Iterable[str]) -> list[Any]:
+        """Updates of `inputs` that put these arguments back to their defaults."""
+        anew = {name: display(FIELDS[name], FIELDS[name].default_in(self.task)) for name in names}
+        forms = [self.bar, self] if self.bar else [self]
+        return [
+            change(value, {name: anew[name] for name in anew if name in form.drawn})
+            for form, value in zip(forms, given, strict=True)
+        ]
+
+    def _held(self, value: Any) -> Raw:
+        """What its own fields hold, from the value of its box; None before the browser has drawn
+        it."""
+        return {**self.start, **{n: each for n, each in check(value).items() if n in self.start}}
+
+    def _display(self, values: Values) -> Raw:
+        return {name: display(FIELDS[name], values[name]) for name in self.start if name in FIELDS}
+
+    def _answer(self, asked: Any, answer: Answer) -> dict[str, Any]:
+        """The answer to a question of the browser, {"values", "lang", ...}.
+
+        An error would be no rejection there (Gradio 6.31 answers nothing), so it is told.
+        """
+        asked = asked if isinstance(asked, dict) else {}
+        lang = str(asked.get("lang", ""))
+        lang = lang if lang in languages() else DEFAULT_LANGUAGE
+        values = check(asked.get("values"))
+        try:
+            return {"ok": True, **answer(asked, values, lang)}
+        except Exception as error:  # noqa: BLE001 (an outermost edge)
+            return {"ok": False, "error": describe(error, lang)[1]}
+
+    def _judgement(self, _: Raw, values: Raw, lang: str) -> dict[str, Any]:
+        if self.judge is None:
+            return {"fields": {}}
+        return self.judge(self.raw([values] * len(self.inputs)), lang)
+
+
+def _offers(asked: Raw, values: Raw, lang: str) -> dict[str, Any]:
+    return {"groups": groups(str(asked.get("kind", "")), values, lang)}
+
+
+def change(value: Any, values: Mapping[str, Any]) -> Any:
+    """The update of a form's box that changes these fields alone; none where there are none."""
+    return gr.update(value={**check(value), **values}) if values else gr.skip()

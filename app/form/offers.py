@@ -1,0 +1,57 @@
+"""What the lists of a form offer, in groups; asked for when a list opens."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.i18n import t
+from app.services.models import catalog
+from backend.contract.base.problems import TuneboardError
+from backend.contract.models.template_names import OFFERED
+from backend.contract.registry import dataset_info
+
+Group = dict[str, Any]
+
+
+def groups(kind: str, values: Mapping[str, Any], lang: str) -> list[Group]:
+    """The groups of a kind of list: a title, and (value, text) pairs.
+
+    values  what the form holds: the folder of the registry, the hub
+    """
+    if kind == "model":
+        return _models(str(values.get("hub_name") or ""), lang)
+    if kind == "dataset":
+        return [_group("", [(name, name) for name in datasets(_folder(values))])]
+    if kind == "template":
+        return [_group("", [(name, name) for name in OFFERED])]
+    offered = {"adapter": catalog.trained_adapters, "reward_model": catalog.reward_models}
+    read = offered.get(kind)
+    return [_group("", [(path, label) for label, path in read()])] if read else []
+
+
+def datasets(folder: str) -> list[str]:
+    """Registered data sets; none where the folder has no readable registry."""
+    try:
+        return sorted(dataset_info.entries(folder))
+    except TuneboardError:
+        return []
+
+
+def _folder(values: Mapping[str, Any]) -> str:
+    return str(values.get("dataset_dir") or "data")
+
+
+def _models(hub: str, lang: str) -> list[Group]:
+    here = [(model.path, model.name) for model in catalog.local_models()]
+    runs = [(path, label) for label, path in catalog.trained_models()]
+    known = {name for _, name in here}
+    listed = [
+        (catalog.path_of(model.name, hub), model.name)
+        for model in catalog.catalog()
+        if model.name not in known
+    ]
+    kinds = {"here": here, "runs": runs, "catalog": listed}
+    return [_group(t(f"form.models_{kind}", lang), pairs) for kind, pairs in kinds.items() if pairs]
+
+
+def _group(title: str, pairs: list[tuple[str, str]]) -> Group:
+    return {"title": title, "options": pairs}

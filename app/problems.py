@@ -1,0 +1,54 @@
+"""Problems and unexpected errors in the words of the page."""
+
+import logging
+import secrets
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.i18n import has, t
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.problems import Problem, TuneboardError
+
+ROOT = Path(__file__).parents[1]
+
+logger = logging.getLogger(__name__)
+
+
+def problem_lines(problems: Sequence[Problem], lang: str) -> str:
+    """Problems as lines, each with the label of its field."""
+    return "\n".join(
+        f"{title_of(p.field, lang)}: {p.text(lang)}" if p.field in FIELDS else p.text(lang)
+        for p in problems
+    )
+
+
+def title_of(field: str, lang: str) -> str:
+    """The label of an argument, or its bare name."""
+    key = f"field.{field}.label"
+    return t(key, lang) if has(key) else field
+
+
+def describe(error: Exception, lang: str) -> tuple[str, str]:
+    """Title and words of an error that nothing else has answered.
+
+    The number of one that was not expected stands in the server's output, with the traceback; the
+    words hold no value of a form, only the kind of the error and where it arose.
+    """
+    if isinstance(error, TuneboardError):
+        return t("page.refused", lang), problem_lines(error.problems, lang)
+    number = secrets.token_hex(4)
+    logger.error("error %s of the page", number, exc_info=error)
+    kind, place = type(error).__name__, _place(error)
+    words = t("page.error", lang, number=number, kind=kind, place=place)
+    return t("page.error_title", lang), words
+
+
+def _place(error: Exception) -> str:
+    """The innermost line of ours: "app/tabs/chat/chat.py:120"."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT / "app")]
+    frame = (ours or frames)[-1]
+    path = Path(frame.filename)
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name
+    return f"{shown}:{frame.lineno}"
