@@ -6,7 +6,6 @@ import gradio as gr
 
 from app.events import LANGUAGE_BOX
 from app.form.form import Schemas
-from app.form.values import check
 from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
 from app.tabs import evaluate, export, recipes, train
 from app.tabs.chat import chat
@@ -101,7 +100,7 @@ def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) ->
         return [gr.Tabs(selected="chat"), chat.open_run(folder, bar)]
 
     def open_export(values: Any, bar: Any) -> list[Any]:
-        return open_run(str(check(values).get("export_dir", "")), bar)
+        return open_run(str(exported["form"].held(values)["export_dir"]), bar)
 
     bar = context.bar.box
     outputs = [context.tabs, bar]

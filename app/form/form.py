@@ -99,13 +99,18 @@ class Form:
         """The names of all fields that it draws itself."""
         return set(self.start)
 
+    def held(self, value: Any) -> Raw:
+        """What its own fields hold, from the value of its box; None before the browser has drawn
+        it."""
+        return {**self.start, **{n: each for n, each in check(value).items() if n in self.start}}
+
     def raw(self, given: Sequence[Any]) -> Raw:
         """What all fields hold, from the values of `inputs`: those of the bar that this subcommand
         knows, and its own."""
-        values = self._held(given[-1])
+        values = self.held(given[-1])
         if self.bar is None:
             return values
-        shared = self.bar._held(given[0])
+        shared = self.bar.held(given[0])
         return {n: each for n, each in shared.items() if self.task in FIELDS[n].tasks} | values
 
     def values(
@@ -150,11 +155,6 @@ class Form:
             change(value, {name: anew[name] for name in anew if name in form.drawn})
             for form, value in zip(forms, given, strict=True)
         ]
-
-    def _held(self, value: Any) -> Raw:
-        """What its own fields hold, from the value of its box; None before the browser has drawn
-        it."""
-        return {**self.start, **{n: each for n, each in check(value).items() if n in self.start}}
 
     def _display(self, values: Values) -> Raw:
         return {name: display(FIELDS[name], values[name]) for name in self.start if name in FIELDS}

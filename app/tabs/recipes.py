@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.form.values import check, display
+from app.form.values import display
 from app.i18n import Texts, t
 from app.problems import problem_lines
 from app.services.runs import recipes
@@ -179,7 +179,7 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
 
     def planned(given: Sequence[Any]) -> Any:
         name, group, more, *rest = given
-        return recipes.plan(chosen(name, group, more, rest[:-1], check(rest[-1])))
+        return recipes.plan(chosen(name, group, more, rest[:-1], context.bar.held(rest[-1])))
 
     def preview(lang: str, *given: Any) -> list[Any]:
         plan, problems = planned(given)

@@ -9,7 +9,6 @@ import gradio as gr
 from app.form import offers
 from app.form.form import Form, change
 from app.form.schema import Section
-from app.form.values import check
 from app.i18n import Texts, say, t
 from app.services.data import datasets, mapping, row_html, set_list
 from app.tabs.data import data_view, dataset_preview
@@ -189,7 +188,7 @@ def _wire_chosen(context: Context, form: Form, parts: Parts) -> None:
 
     def another(name: str | None, place: str, lang: str, held: Any) -> list[Any]:
         kind = set_list.kind(name, place) if name else ""
-        stage = check(held).get("stage", "")
+        stage = str(form.held(held)["stage"])
         fitting = {"stage": mapping.stage_for(kind, stage)} if kind else {}
         return [facts(name, place, lang), change(held, fitting)]
 
@@ -207,7 +206,7 @@ def _wire_check(context: Context, form: Form, parts: Parts) -> None:
     outputs = [*(parts[name] for name in ("bar", "said", "found", "check", "stop")), going]
 
     def find_faults(name: str | None, place: str, lang: str, held: Any) -> Iterator[list[Any]]:
-        stage = str(check(held).get("stage", ""))
+        stage = str(form.held(held)["stage"])
         hidden = gr.update(visible=False)
         if not name:
             yield [hidden, row_html.note(t("sets.choose", lang)), hidden, *[gr.skip()] * 3]
@@ -263,7 +262,7 @@ def _wire_train(context: Context, train: Form, buttons: list[Any], parts: Parts)
     def take(name: str | None, place: str, lang: str, held: Any) -> list[Any]:
         if not name:
             return [gr.skip(), gr.skip(), row_html.note(t("sets.choose", lang))]
-        current = str(check(held).get("stage", ""))
+        current = str(train.held(held)["stage"])
         stage = mapping.stage_for(set_list.kind(name, place), current)
         values = {"dataset": [name], "dataset_dir": place, "stage": stage}
         return [gr.Tabs(selected="train"), change(held, values), ""]
