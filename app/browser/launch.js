@@ -125,7 +125,7 @@ class Launch {
     problems.root.hidden = !lines.length;
     setText(problems.title, words.problems);
     setText(command.title, words.command);
-    if (judgement) setText(command.code, judgement.command);
+    if (judgement) setCommand(command.code, judgement.command);
     command.root.hidden = !command.code.textContent;
     setText(copy, this.#isCopied ? words.copied : words.copy);
     copy.classList.toggle("launch-copied", this.#isCopied);
@@ -175,6 +175,17 @@ function draw(element, prefix) {
   const box = /** @type {HTMLElement} */ (element.querySelector(".launch"));
   box.append(first, answer, problems.root, command.root);
   return { start, missing, answer, problems, command, copy };
+}
+
+/**
+ * Set a command whose lines break between its words, not after the dashes of an option.
+ * @param {HTMLElement} code
+ * @param {string} command
+ */
+function setCommand(code, command) {
+  if (code.textContent === command) return;
+  const parts = command.split(/(\s+)/).map((part) => (part.trim() ? make("span", {}, part) : part));
+  code.replaceChildren(...parts);
 }
 
 /**
