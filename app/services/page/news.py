@@ -8,18 +8,11 @@ from pathlib import Path
 
 from app.services.chat import chat_client
 from app.services.data import set_list
-from app.services.models import catalog
 from app.services.runs import runs
 from app.services.runs.fresh import Fresh
 from backend.contract.base.home import home
 
-MODELS_S = 4.0  # every run and its checkpoints are looked into
 SETS_S = 2.0
-
-
-def models() -> str:
-    """The models, adapters and reward models that can be chosen."""
-    return _models.get(home())
 
 
 def sets(folders: tuple[str, ...], *, files: bool) -> str:
@@ -46,14 +39,9 @@ def _stamp(value: object) -> str:
     return f"{zlib.crc32(repr(value).encode('utf-8', 'surrogateescape')):08x}"
 
 
-def _look_at_models(_: Path) -> str:
-    return _stamp([catalog.model_paths(), catalog.trained_adapters(), catalog.reward_models()])
-
-
 def _look_at_sets(key: tuple[Path, tuple[str, ...], bool]) -> str:
     _, folders, files = key
     return _stamp([set_list.listed(folder, files=files) for folder in folders])
 
 
-_models = Fresh(_look_at_models, MODELS_S)
 _sets = Fresh(_look_at_sets, SETS_S)

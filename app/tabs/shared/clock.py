@@ -25,7 +25,6 @@ class News:
     the boxes of dataset_dir whose registries are looked at.
     """
 
-    models: Any
     sets: Any
     runs: Any
     steps: Any
@@ -35,7 +34,7 @@ class News:
 
 def draw() -> News:
     """Make the boxes. To be called outside all tabs: in one, a box listens once it was opened."""
-    return News(*(gr.Textbox(visible=False) for _ in range(5)))
+    return News(*(gr.Textbox(visible=False) for _ in range(4)))
 
 
 def wire(heard: News, lang: Any, strip: Any, tabs: Any) -> None:
@@ -45,7 +44,6 @@ def wire(heard: News, lang: Any, strip: Any, tabs: Any) -> None:
     def tell_news(name: str, tab: str, *folders: str) -> list[Any]:
         return [
             hardware.strip(hardware.snapshot(), name),
-            news.models(),
             news.sets(folders, files=tab == "data"),
             news.runs_and_states(),
             news.steps() if tab in {"runs", "recipes"} else gr.skip(),
@@ -56,7 +54,7 @@ def wire(heard: News, lang: Any, strip: Any, tabs: Any) -> None:
         [timer.tick, gr.context.Context.root_block.load, lang.change, tabs.change],
         tell_news,
         [lang, tab, *heard.folders],
-        [strip, heard.models, heard.sets, heard.runs, heard.steps, heard.chat],
+        [strip, heard.sets, heard.runs, heard.steps, heard.chat],
         js=f"(lang, tab, ...folders) => [lang, {OPEN_TAB}, ...folders]",
         show_progress="hidden",
         api_visibility="private",
