@@ -45,9 +45,7 @@ def _models(hub: str, lang: str) -> list[Group]:
     runs = [(path, label) for label, path in catalog.trained_models()]
     known = {name for _, name in here}
     listed = [
-        (catalog.path_of(model.name, hub), model.name)
-        for model in catalog.catalog()
-        if model.name not in known
+        (model.path_on(hub), model.name) for model in catalog.catalog() if model.name not in known
     ]
     kinds = {"here": here, "runs": runs, "catalog": listed}
     return [_group(t(f"form.models_{kind}", lang), pairs) for kind, pairs in kinds.items() if pairs]

@@ -24,6 +24,10 @@ class Model:
     modelscope: str = ""
     local: bool = False
 
+    def path_on(self, hub: str) -> str:
+        """Its folder on this machine, or its id on the hub of this name."""
+        return self.modelscope if hub == "modelscope" and self.modelscope else self.path
+
 
 def local_models() -> list[Model]:
     """Folders with a config.json under saves/models and models, by name; paths relative to home."""
@@ -52,15 +56,6 @@ def models() -> list[Model]:
     local = local_models()
     names = {model.name for model in local}
     return local + [model for model in catalog() if model.name not in names]
-
-
-def path_of(name: str, hub: str) -> str:
-    """The path or hub id of a model by name; a name that is not known stands for itself."""
-    for model in models():
-        if model.name == name:
-            use_modelscope = hub == "modelscope" and model.modelscope and not model.local
-            return model.modelscope if use_modelscope else model.path
-    return name
 
 
 def starter_present() -> bool:
