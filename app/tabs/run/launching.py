@@ -11,7 +11,7 @@ from app.form.form import Form, Raw
 from app.form.schema import OwnField
 from app.i18n import DEFAULT_LANGUAGE, say
 from app.problems import problem_lines
-from app.services.runs import runs
+from app.tabs.shared.answer import is_over
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import judged, resolved
@@ -23,7 +23,6 @@ from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import run_folder
 
-IN_WAY = "run_in_way"
 IDLE = {"state": "idle", "text": ""}
 RUN_NAME = OwnField("run_name", "text", "train.run_name", "train.run_name_help")
 
@@ -140,7 +139,7 @@ def _answer_again(lang: str, problems: Sequence[Problem]) -> list[Any]:
     """The answer in another language; it goes once the run that was in the way has ended."""
     if not problems:
         return [gr.skip(), gr.skip()]
-    if problems[0].code == IN_WAY and not runs.going():
+    if is_over(problems):
         return [gr.update(value=IDLE), ()]
     return [_refused(problems, lang), gr.skip()]
 

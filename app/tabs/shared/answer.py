@@ -69,7 +69,7 @@ class Answer:
         """The answer in another language; it goes once the run that was in the way has ended."""
         if not problems:
             return [gr.skip(), gr.skip()]
-        if problems[0].code == IN_WAY and not runs.going():
+        if is_over(problems):
             return [gr.update(visible=False), ()]
         return [gr.update(value=problem_lines(problems, lang)), gr.skip()]
 
@@ -77,6 +77,11 @@ class Answer:
 def draw(texts: Texts, button: Any, elem_id: str) -> Answer:
     """Draw the box below a start button."""
     return Answer(button, message.problem(texts, elem_id, "answer"), gr.State(()))
+
+
+def is_over(problems: Sequence[Problem]) -> bool:
+    """Whether what refused a start is no longer so: the run that was in the way has ended."""
+    return problems[0].code == IN_WAY and not runs.going()
 
 
 def started() -> list[Any]:
