@@ -11,15 +11,10 @@ from typing import Any
 
 import gradio as gr
 
+from app.form.schema import SECRETS
 from app.services.data.extra import BOX
 from app.tabs.shared.wiring import QUIET
-from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.foreign import ALIASES
 
-SECRETS = [
-    *(name for name, row in FIELDS.items() if row.secret),
-    *(alias for alias, name in ALIASES.items() if FIELDS[name].secret),
-]
 FREE = [BOX, *SECRETS]  # the box in which one may be typed, and what it must not name
 
 Boxes = dict[str, Any]
