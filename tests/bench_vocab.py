@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app.services.models.catalog import STARTER
-from backend.contract.base.home import shipped
+from backend.contract.base.home import resource_folder
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "saves" / "models" / STARTER
@@ -27,8 +27,8 @@ BEGIN = "\n"  # what each text is read after
 def vocab(fit_steps: float = 240) -> None:
     """Tokens of held-out text by both vocabularies, and the perplexity before and after STEPS
     steps of pre-training of TOKENS tokens each, as ratios new : old."""
-    rows = json.loads((shipped("data") / "general_zh.json").read_text(encoding="utf-8"))
-    page = json.loads((shipped("locales") / "zh.json").read_text(encoding="utf-8"))
+    rows = json.loads((resource_folder("data") / "general_zh.json").read_text(encoding="utf-8"))
+    page = json.loads((resource_folder("locales") / "zh.json").read_text(encoding="utf-8"))
     texts = ["".join(row.values()) for row in rows] + [text for text in page.values() if text[15:]]
     held = [text[:CHARACTERS] for text in texts[5::20]][:HELD]
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from backend.contract.arguments.arguments import judged, pairs
 from backend.contract.arguments.field import Values
-from backend.contract.base.home import looked_in, relative, saves
+from backend.contract.base.home import describe_places, relative, saves
 from backend.contract.base.printed import one_line, say
 from backend.contract.base.problems import Problem, RunFolderError, UsageError
 from backend.contract.base.texts import t
@@ -161,7 +161,7 @@ def run_of(word: str) -> Path:
         params = {"name": word, "paths": ", ".join(map(str, matches))}
         raise UsageError(Problem(code="run_name_ambiguous", params=params))
     if not matches:
-        raise UsageError(Problem(code="no_such_run", params={"path": looked_in(word[:200])}))
+        raise UsageError(Problem(code="no_such_run", params={"path": describe_places(word[:200])}))
     return matches[0]
 
 
@@ -190,7 +190,9 @@ def find_runs(options: Namespace) -> int:
     """`tuneboard runs find FOLDER`: its runs are listed from now on. Raises UsageError."""
     folder = local(options.folder)
     if not folder.is_dir():
-        raise UsageError(Problem(code="no_such_folder", params={"path": looked_in(options.folder)}))
+        raise UsageError(
+            Problem(code="no_such_folder", params={"path": describe_places(options.folder)})
+        )
     new = launch.find_runs(folder)
     for path in new:
         say(str(path))

@@ -127,7 +127,7 @@ def find(place: str, entry: Entry, cache_dir: str | None) -> HubFiles:
     import datasets
 
     if place != entry.hub_id:
-        boundary.add(Path(place))
+        boundary.allow(Path(place))
     selection = {"name": entry.subset, "data_dir": entry.folder}
     builder = retry(lambda: datasets.load_dataset_builder(place, **selection))
     _refuse_unread(builder.config, entry)
@@ -203,7 +203,7 @@ def _shard_on_hub(name: str, entry: Entry, cache_dir: str | None) -> Shard:
                 raise
             logger.warning("%s: %s", path, error)
             raise name_as_registered(unreachable(entry.hub_id), entry) from None
-        boundary.add(file)
+        boundary.allow(file)
         return file
 
     return Shard(f"{known['repo']}/{known['path']}", fetch)

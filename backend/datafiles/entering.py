@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.arguments.field import Value
-from backend.contract.base.home import find, looked_in
+from backend.contract.base.home import describe_places, find
 from backend.contract.base.problems import DataError, Params, Problem
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import folder_of
@@ -110,7 +110,7 @@ def file_of(path: Path) -> Path:
     """The file or folder that a path means, see home.find. Raises DataError where it is missing."""
     there = find(path)
     if not os.path.lexists(there):
-        raise DataError(Problem(code="data_file_missing", params={"file": looked_in(path)}))
+        raise DataError(Problem(code="data_file_missing", params={"file": describe_places(path)}))
     return there
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from backend.contract.base.files import read_json, write_atomic
 from backend.contract.base.home import saves
 from backend.contract.base.problems import TuneboardError
-from backend.contract.base.run_files import hold
+from backend.contract.base.run_files import take_lock
 from backend.contract.registry.dataset_info import TEXTS, kind
 from backend.datafiles import arrays, tables
 from backend.datafiles.text import Lines, Mark, starts_array
@@ -93,7 +93,7 @@ def build(file: Path) -> Index:
         return index
     path = _path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = hold(path.with_suffix(".lock"), 0.0)
+    lock = take_lock(path.with_suffix(".lock"), 0.0)
     if lock is None:  # somebody else is at it
         return index
     try:

@@ -38,7 +38,7 @@ def fetch(name: str, values: Arguments, field: str = "model_name_or_path") -> Pa
     """
     download = _modelscope if values.hub_name == "modelscope" else _huggingface
     folder = download(name, values, field)
-    boundary.add(folder)
+    boundary.allow(folder)
     return folder
 
 

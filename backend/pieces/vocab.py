@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import read_json, write_atomic
-from backend.contract.base.home import output, shipped
+from backend.contract.base.home import output, resource_folder
 from backend.contract.base.problems import DataError, ModelError, Params, Problem
 from backend.contract.models import trained_with
 from backend.contract.models.model_folder import CONFIG
@@ -289,7 +289,7 @@ def _trust(job: Job) -> dict[str, bool]:
 def _figures(job: Job, made: Path, corpus: texts.Corpus, learned: Learned) -> dict[str, Any]:
     """What was gained and what it cost, as it is written beside the model."""
     after = _load_tokenizer(job, made)
-    sets = names(job.values.known_dataset) or [str(shipped("data") / n) for n in KNOWN]
+    sets = names(job.values.known_dataset) or [str(resource_folder("data") / n) for n in KNOWN]
     known = (part for text in _texts(job, sets, FOR_KNOWN) for part in texts.chunks_of(text))
     sample = list(islice(known, KNOWN_MOST))
     shown = islice(learned.pieces, SHOWN)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 
 NAME = "training_loss.png"
 SMOOTHING = 0.8  # share of the former value in the smoothed curve
 
 
-def draw_loss(rows: Sequence[Row], path: Path) -> None:
+def draw_loss(rows: Sequence[Metrics], path: Path) -> None:
     """Training loss (raw and smoothed) and evaluation loss over steps, as a PNG."""
     import matplotlib as mpl
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backend.contract.base import metrics, processes
 from backend.contract.base.files import write_atomic
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import Problem
 from backend.contract.runs import run_folder
 from backend.running.failures import Stopped
@@ -72,7 +72,7 @@ class Report:
         if time.monotonic() - self._written >= WRITE_EVERY:
             self._write()
 
-    def metrics(self, row: Row) -> None:
+    def metrics(self, row: Metrics) -> None:
         """Append one row to metrics.jsonl."""
         if self.writes:
             metrics.append(self.metrics_path, row)
@@ -82,7 +82,7 @@ class Report:
         if not self.writes or not self.metrics_path.exists():
             return
         rows, _ = metrics.read(self.metrics_path)
-        lines = (metrics.written(row) for row in rows if row.step <= step)
+        lines = (metrics.encode(row) for row in rows if row.step <= step)
         write_atomic(self.metrics_path, b"".join(lines))
 
     def notice(self, problem: Problem) -> None:

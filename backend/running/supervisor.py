@@ -23,7 +23,16 @@ from backend.contract.base import processes
 from backend.contract.base.files import dump, read_json, write_atomic
 from backend.contract.base.home import home
 from backend.contract.base.processes import Process
-from backend.contract.base.run_files import EXIT, LAUNCH, LOCK, LOG, RUN, STOP, hold, request_stop
+from backend.contract.base.run_files import (
+    EXIT,
+    LAUNCH,
+    LOCK,
+    LOG,
+    RUN,
+    STOP,
+    request_stop,
+    take_lock,
+)
 from backend.contract.models import devices
 
 POLL_SECONDS = 0.2
@@ -42,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     folder = Path(words.pop(0)).absolute()
     if os.fork():
         os._exit(0)
-    if hold(folder / LOCK, LOCK_SECONDS) is None:
+    if take_lock(folder / LOCK, LOCK_SECONDS) is None:
         sys.stderr.write("another supervisor holds this run\n")
         return 7
     os.chdir(home())
@@ -113,7 +122,7 @@ def adopt(folder: Path) -> None:
         folder / LAUNCH, dump({**launch, "supervisor": processes.identify(os.getpid()).to_json()})
     )
     escalation = Escalation(folder, leader, token)
-    while processes.alive(leader, token):
+    while processes.is_alive(leader, token):
         escalation.pursue()
         time.sleep(POLL_SECONDS)
     processes.kill_family(leader, token)

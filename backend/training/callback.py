@@ -9,7 +9,7 @@ import psutil
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from backend.contract.base.metrics import NAMES, Row
+from backend.contract.base.metrics import NAMES, Metrics
 from backend.contract.base.problems import Problem, TuneboardError
 from backend.running.failures import Stopped
 from backend.running.report import Report, finite
@@ -97,7 +97,7 @@ class ReportCallback(TrainerCallback):
         if "loss" in logs:
             self._write_training_metrics(state, logs)
         elif "eval_loss" in logs:
-            row = Row(
+            row = Metrics(
                 step=state.global_step,
                 epoch=state.epoch,
                 eval_loss=finite(logs["eval_loss"]),
@@ -111,7 +111,7 @@ class ReportCallback(TrainerCallback):
         seen = state.num_input_tokens_seen
         # Steps on answers that were learned from before count none: their time is the next row's.
         pace = (seen - self.tokens) / self.busy if self.busy > 0 and seen > self.tokens else None
-        row = Row(
+        row = Metrics(
             step=state.global_step,
             epoch=state.epoch,
             loss=finite(logs["loss"]),

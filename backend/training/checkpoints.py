@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.arguments.field import Value
-from backend.contract.base.home import looked_in
+from backend.contract.base.home import describe_places
 from backend.contract.base.problems import DiskFullError, Problem, UsageError
 from backend.contract.models.model_folder import local
 from backend.contract.runs import run_folder
@@ -98,7 +98,7 @@ def choose(folder: Path, requested: Value, report: Report) -> Path | None:
         return _newest_whole(folder, report)
     path = local(choice)
     if not path.is_dir():
-        raise _usage_error("checkpoint_missing", looked_in(choice))
+        raise _usage_error("checkpoint_missing", describe_places(choice))
     if (path / run_folder.RUN).is_file():
         return _newest_whole(path, report)
     if (path / run_folder.MANIFEST).exists():

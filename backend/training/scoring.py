@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.addresses import shown
+from backend.contract.base.addresses import redact
 from backend.contract.base.problems import Problem, TuneboardError, UsageError
 from backend.contract.models import adapter_base
 from backend.contract.models.model_folder import ADAPTER_CONFIG
@@ -158,11 +158,11 @@ class ServerScorer:
 
     def _request_error(self, error: httpx.HTTPError) -> TuneboardError:
         reason = asking.reason(error)
-        params = {"url": shown(self.address), "reason": reason}
+        params = {"url": redact(self.address), "reason": reason}
         return TuneboardError(Problem(code="reward_api_failed", field=FIELD, params=params))
 
     def _response_error(self, content: Any, wanted: int) -> TuneboardError:
-        url, reason = shown(self.address), repr(content)[:120]
+        url, reason = redact(self.address), repr(content)[:120]
         params: dict[str, str | int] = {"url": url, "reason": reason, "wanted": wanted}
         return TuneboardError(Problem(code="reward_api_wrong", field=FIELD, params=params))
 

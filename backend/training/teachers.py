@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.addresses import shown
+from backend.contract.base.addresses import redact
 from backend.contract.base.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.preflight.teacher import FIELD, SERVER
 from backend.model import load as models
@@ -206,5 +206,5 @@ class TeacherServer:
         return self._problem("teacher_server_wrong", reason)
 
     def _problem(self, code: str, reason: str) -> TuneboardError:
-        params = {"url": shown(self.address), "reason": reason}
+        params = {"url": redact(self.address), "reason": reason}
         return TuneboardError(Problem(code=code, field=SERVER, params=params))

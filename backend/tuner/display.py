@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.printed import say
 from backend.contract.base.texts import DEFAULT_LANGUAGE, t
 from backend.contract.runs import run_words
@@ -20,7 +20,7 @@ SHOWN = 12  # newest rows in a notebook's table
 class Display(Protocol):
     """Shows a run as it goes."""
 
-    def show(self, view: RunView, rows: Sequence[Row]) -> None:
+    def show(self, view: RunView, rows: Sequence[Metrics]) -> None:
         """Show the state of the run and all its metric rows so far."""
 
 
@@ -39,7 +39,7 @@ class Lines:
         self._state = ""
         self._shown = 0
 
-    def show(self, view: RunView, rows: Sequence[Row]) -> None:
+    def show(self, view: RunView, rows: Sequence[Metrics]) -> None:
         """Print what is new since the last call; the first call prints the folder."""
         if not self._state:
             say(t("cli.run_folder", folder=str(view.path)), sys.stderr)
@@ -63,7 +63,7 @@ class Notebook:
         self._handle: Any = None
         self._drawn = ""
 
-    def show(self, view: RunView, rows: Sequence[Row]) -> None:
+    def show(self, view: RunView, rows: Sequence[Metrics]) -> None:
         """Draw the run again if something has changed."""
         from IPython.display import HTML, display
 
@@ -75,7 +75,7 @@ class Notebook:
         self._drawn = drawn
 
 
-def page(view: RunView, rows: Sequence[Row]) -> str:
+def page(view: RunView, rows: Sequence[Metrics]) -> str:
     """The HTML of a run; every text in it is escaped."""
     share, words = run_words.progress(view, rows, LANGUAGE)
     parts = [f"<b>{_escape(run_words.state(view, LANGUAGE))}</b> {_escape(words)}"]
@@ -95,7 +95,7 @@ def page(view: RunView, rows: Sequence[Row]) -> str:
     return "".join(f"<div>{part}</div>" for part in parts)
 
 
-def _line(view: RunView, row: Row) -> str:
+def _line(view: RunView, row: Metrics) -> str:
     """One line about a logged step: how far the run was, and its metrics."""
     then = replace(view, step=row.step, rows=(0, 0))
     metrics = [f"{_title(name)} {_metric(row, name)}" for name in METRICS if _metric(row, name)]
@@ -108,7 +108,7 @@ def _title(name: str) -> str:
     return t("tuner.eval_loss" if name == "eval_loss" else f"chart.{name}", LANGUAGE)
 
 
-def _metric(row: Row, name: str) -> str:
+def _metric(row: Metrics, name: str) -> str:
     value = getattr(row, name)
     return "" if value is None else f"{value:.4g}"
 

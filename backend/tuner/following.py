@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from backend.contract.base import metrics
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.printed import say
 from backend.contract.base.problems import (
     DataError,
@@ -44,7 +44,7 @@ def follow(folder: Path) -> RunView:
     running and is raised. Raises the run's own reason where it has failed.
     """
     display, stop_requested = choose_display(), False
-    rows: list[Row] = []
+    rows: list[Metrics] = []
     offset = 0
     while True:
         try:

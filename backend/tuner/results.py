@@ -44,7 +44,7 @@ class TrainResult:
             step=view.step,
             total_steps=view.total_steps,
             metrics=_metrics(folder),
-            log_history=tuple(json.loads(metrics.written(row)) for row in rows),
+            log_history=tuple(json.loads(metrics.encode(row)) for row in rows),
             notices=tuple(notice.text() for notice in view.notices),
         )
 

@@ -68,12 +68,12 @@ def register(home: Path) -> None:
         write_dataset(home, name.replace("pairs", "judged"), judged, columns=JUDGED_COLUMNS)
 
 
-def rows(folder: Path) -> list[metrics.Row]:
+def rows(folder: Path) -> list[metrics.Metrics]:
     """The logged rows with a loss, in their order."""
     return [row for row in metrics.read(folder / "metrics.jsonl", 0)[0] if row.loss is not None]
 
 
-def last_evaluation(folder: Path) -> metrics.Row:
+def last_evaluation(folder: Path) -> metrics.Metrics:
     """The last evaluation."""
     records = metrics.read(folder / "metrics.jsonl", 0)[0]
     return [row for row in records if row.eval_loss is not None][-1]

@@ -57,7 +57,7 @@ def start(
     return process, folder
 
 
-def rows(folder: Path) -> list[metrics.Row]:
+def rows(folder: Path) -> list[metrics.Metrics]:
     return metrics.read(folder / "metrics.jsonl")[0]
 
 

@@ -78,7 +78,7 @@ def resumed(home: Path, model: Path, **given: Any) -> Path:
     return train_small(home, model, "parts", **{**GIVEN, "resume_from_checkpoint": "auto", **given})
 
 
-def curve(folder: Path) -> list[metrics.Row]:
+def curve(folder: Path) -> list[metrics.Metrics]:
     return [row for row in metrics.read(folder / "metrics.jsonl")[0] if row.loss is not None]
 
 

@@ -34,7 +34,7 @@ SMALL: dict[str, Any] = {
 FIGURES = ("reward", "rewards/length", "reward_std", "completion_length", "clipped_ratio")
 
 
-def rows(folder: Path) -> list[metrics.Row]:
+def rows(folder: Path) -> list[metrics.Metrics]:
     result, _ = metrics.read(folder / "metrics.jsonl", 0)
     return result
 

@@ -80,7 +80,7 @@ def letters(texts: list[str]) -> tuple[int, Any]:
     return 200, {"scores": [answer.count("e") / max(1, len(answer)) for answer in answers]}
 
 
-def rows(folder: Path) -> list[metrics.Row]:
+def rows(folder: Path) -> list[metrics.Metrics]:
     return [row for row in metrics.read(folder / "metrics.jsonl")[0] if row.loss is not None]
 
 

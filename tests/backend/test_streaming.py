@@ -202,7 +202,7 @@ def test_a_resumed_stream_goes_on_where_it_was(workspace: Path, tiny_model_dir: 
     assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
-def read(folder: Path) -> list[metrics.Row]:
+def read(folder: Path) -> list[metrics.Metrics]:
     return [row for row in metrics.read(folder / "metrics.jsonl", 0)[0] if row.loss is not None]
 
 

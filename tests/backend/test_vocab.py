@@ -13,15 +13,18 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from backend.contract.arguments.arguments import parse, resolved
 from backend.contract.arguments.field import Values
 from backend.contract.base.files import read_json
-from backend.contract.base.home import shipped
+from backend.contract.base.home import resource_folder
 from backend.contract.base.problems import DataError, ModelError, TuneboardError, UsageError, errors
 from backend.pieces import vocab
 from tests.backend import tokenizer_kinds
 from tests.backend.conftest import write_dataset
 from tests.backend.training import train_small
 
-OLD = [str(row["output"]) for row in json.loads((shipped("data") / "general_en.json").read_text())]
-ROWS = json.loads((shipped("data") / "general_zh.json").read_text(encoding="utf-8"))
+OLD = [
+    str(row["output"])
+    for row in json.loads((resource_folder("data") / "general_en.json").read_text())
+]
+ROWS = json.loads((resource_folder("data") / "general_zh.json").read_text(encoding="utf-8"))
 TEXTS = [{"text": "".join(row.values())} for row in ROWS]
 
 

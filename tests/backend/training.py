@@ -56,7 +56,7 @@ def train_small(home: Path, model: Path, name: str = "run", **options: Any) -> P
     return folder
 
 
-def record(folder: Path) -> list[metrics.Row]:
+def record(folder: Path) -> list[metrics.Metrics]:
     """The rows of a run's metrics.jsonl."""
     return metrics.read(folder / "metrics.jsonl", 0)[0]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backend.contract.base import child_process, processes
-from backend.contract.base.child_process import Child, Ended, Stopped, environment, follow, run
+from backend.contract.base.child_process import Child, Outcome, Stopped, environment, follow, run
 from backend.contract.base.problems import DataError, Problem
 from tests.failures.conftest import until
 
@@ -42,7 +42,7 @@ def number(line: str) -> int | None:
 
 def gone(pid: int) -> bool:
     """Whether a process has ended; a zombie has."""
-    return not processes.alive(processes.identify(pid))
+    return not processes.is_alive(processes.identify(pid))
 
 
 def test_progress_words_and_output_are_told_apart() -> None:
@@ -51,7 +51,7 @@ def test_progress_words_and_output_are_told_apart() -> None:
     assert [next(work), next(work)] == [1, 2]
     with pytest.raises(StopIteration) as end:
         next(work)
-    assert end.value.value == Ended(0, "{}\n", "well")
+    assert end.value.value == Outcome(0, "{}\n", "well")
 
 
 def test_problems_arrive_as_they_are() -> None:
@@ -62,7 +62,7 @@ def test_problems_arrive_as_they_are() -> None:
 
 
 def test_a_child_that_dies_at_once_says_why() -> None:
-    assert run(python("raise SystemExit('no luck')"), 20) == Ended(1, "", "no luck")
+    assert run(python("raise SystemExit('no luck')"), 20) == Outcome(1, "", "no luck")
     assert run(python("1 / 0"), 20).words.startswith("ZeroDivisionError")
     with Child(python("raise SystemExit('no luck')"), lines="stdout", asks=True) as child:
         assert child.line(20) is None
@@ -83,7 +83,7 @@ def test_a_child_that_is_killed_has_no_more_lines(name: str) -> None:
     """What it was saying when it died is its last line."""
     number = signal.Signals[name]
     code = f"import os, sys; sys.stderr.write('half'); sys.stderr.flush(); os.kill(0, {number:d})"
-    assert run(["sh", "-c", 'ulimit -c 0; exec "$0" "$@"', *python(code)], 20) == Ended(
+    assert run(["sh", "-c", 'ulimit -c 0; exec "$0" "$@"', *python(code)], 20) == Outcome(
         -number, "", "half"
     )
 

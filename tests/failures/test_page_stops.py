@@ -112,7 +112,7 @@ def test_a_run_that_was_killed_with_its_container(begin: Callable[..., Path], as
     processes.send(supervisor, signal.SIGKILL)
     for each in (child, *members(folder)):
         processes.send(each, signal.SIGKILL)
-    until(lambda: not processes.alive(child))
+    until(lambda: not processes.is_alive(child))
     view = ended(folder)
     states = {False: (State.KILLED, "run_vanished"), True: (State.STOPPED, "run_stopped_unwatched")}
     assert (view.state, view.reason and view.reason.code) == states[asked]

@@ -234,6 +234,6 @@ def test_a_zombie_is_not_alive() -> None:
     """R-14: its pid still answers, which is all that a naive check would ask."""
     child = subprocess.Popen(["true"])
     identity = processes.identify(child.pid)
-    until(lambda: not processes.alive(identity))
+    until(lambda: not processes.is_alive(identity))
     os.kill(child.pid, 0)
     child.wait()

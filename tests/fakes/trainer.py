@@ -62,7 +62,9 @@ def work(given: argparse.Namespace, folder: Path) -> int:
         kept.append(b"x" * 10**7 if given.leak else b"")
         sys.stdout.write(f"step {step}\n" + "." * given.log_bytes)
         sys.stdout.flush()
-        metrics.append(folder / "metrics.jsonl", metrics.Row(step=step, loss=1 / step, time=step))
+        metrics.append(
+            folder / "metrics.jsonl", metrics.Metrics(step=step, loss=1 / step, time=step)
+        )
         status = {"phase": "training", "step": step, "total": given.steps, "notices": []}
         write_atomic(folder / "status.json", run_folder.dump(status))
         if step == given.crash_at:

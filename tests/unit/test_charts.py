@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from app.services.runs.charts import KINDS, MAX_POINTS, Line, chart, column, smooth, thin
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 
 
 @cache
-def _rows(count: int) -> list[Row]:
+def _rows(count: int) -> list[Metrics]:
     rng = random.Random(0)
     rows = []
     for step in range(1, count + 1):
         rows.append(
-            Row(
+            Metrics(
                 step=step,
                 loss=1 + math.exp(-step / count) + rng.gauss(0, 0.1),
                 learning_rate=1e-4,
@@ -30,11 +30,11 @@ def _rows(count: int) -> list[Row]:
             )
         )
         if step % 100 == 0:
-            rows.append(Row(step=step, eval_loss=1 + abs(step - count / 2) / count))
+            rows.append(Metrics(step=step, eval_loss=1 + abs(step - count / 2) / count))
     return rows
 
 
-def _chart(kind: str, rows: list[Row], lang: str = "en", **options: Any) -> dict[str, Any]:
+def _chart(kind: str, rows: list[Metrics], lang: str = "en", **options: Any) -> dict[str, Any]:
     figure: dict[str, Any] = json.loads(chart(kind, rows, lang, **options))
     return figure
 
@@ -46,7 +46,7 @@ def _traces(figure: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hundred_thousand_points(kind: str) -> None:
     rows = [*_rows(100_000)]
-    rows[70_000] = Row(step=rows[70_000].step, loss=99.0, grad_norm=99.0, tokens=1)
+    rows[70_000] = Metrics(step=rows[70_000].step, loss=99.0, grad_norm=99.0, tokens=1)
     start = time.process_time()
     text = chart(kind, rows, "en")
     assert time.process_time() - start < 0.4  # 0.2 s on a machine that does nothing else
@@ -78,9 +78,9 @@ def test_thin_of_nothing_but_gaps() -> None:
 
 def test_nan_is_marked_and_breaks_the_line() -> None:
     """A row of training without its loss is one whose loss was NaN: JSON cannot say it."""
-    rows = [Row(step=step, loss=float(step), tokens=step) for step in range(1, 20)]
-    rows[4] = Row(step=5, loss=None, tokens=5)
-    rows[9] = Row(step=10, loss=math.inf, tokens=10)
+    rows = [Metrics(step=step, loss=float(step), tokens=step) for step in range(1, 20)]
+    rows[4] = Metrics(step=5, loss=None, tokens=5)
+    rows[9] = Metrics(step=10, loss=math.inf, tokens=10)
     traces = _traces(_chart("loss", rows))
     assert traces["training"]["y"][4] is None
     marks = traces["not a number"]
@@ -89,7 +89,7 @@ def test_nan_is_marked_and_breaks_the_line() -> None:
 
 
 def test_the_best_evaluation_is_marked() -> None:
-    rows = [Row(step=10 * n, eval_loss=loss) for n, loss in enumerate([3.0, 1.5, 2.0], 1)]
+    rows = [Metrics(step=10 * n, eval_loss=loss) for n, loss in enumerate([3.0, 1.5, 2.0], 1)]
     best = _traces(_chart("loss", rows))["best"]
     assert (best["x"], best["y"], best["mode"]) == ([20], [1.5], "markers")
     assert "best" not in _traces(_chart("loss", rows[:1]))
@@ -146,5 +146,9 @@ def test_memory_is_in_gigabytes() -> None:
 
 
 def test_column_leaves_out_rows_without_it() -> None:
-    rows = [Row(step=1, loss=1.0), Row(step=1, eval_loss=2.0), Row(step=2, loss=math.nan)]
+    rows = [
+        Metrics(step=1, loss=1.0),
+        Metrics(step=1, eval_loss=2.0),
+        Metrics(step=2, loss=math.nan),
+    ]
     assert column(rows, lambda row: row.loss) == Line([1, 2], [1.0, None])

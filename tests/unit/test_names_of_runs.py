@@ -12,7 +12,7 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.home import started_in
+from backend.contract.base.home import caller_environment
 from backend.contract.base.problems import TuneboardError
 from backend.contract.launching import recipes
 from backend.contract.preflight.preflight import check_paths
@@ -240,8 +240,8 @@ def test_a_name_that_means_nothing_is_said_with_its_places(
     here = home / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    passed = started_in()
+    passed = caller_environment()
     monkeypatch.chdir(home)
     monkeypatch.setenv(*next(iter(passed.items())))
     assert run_names.looked_in("nosuchrun") == f"{here / 'nosuchrun'}, {places}"
-    assert started_in() == passed  # of a run that a recipe's process starts
+    assert caller_environment() == passed  # of a run that a recipe's process starts

@@ -13,7 +13,7 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.home import data, looked_in, output, places, prepare
+from backend.contract.base.home import data, describe_places, output, places, prepare
 from backend.contract.base.problems import DataError, TuneboardError
 from backend.contract.launching import recipes
 from backend.contract.models.model_folder import local
@@ -57,7 +57,7 @@ def test_the_current_folder_comes_first(folders: Fixture) -> None:
     put(here / "x")
     assert local("x") == here / "x"
     assert output("x") == home / "x"
-    assert looked_in("a/b") == f"{here / 'a/b'}, {home / 'a/b'}"
+    assert describe_places("a/b") == f"{here / 'a/b'}, {home / 'a/b'}"
 
 
 def test_one_folder_is_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

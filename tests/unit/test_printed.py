@@ -7,7 +7,7 @@ import pytest
 
 from app.services.data import set_list
 from backend.__main__ import main
-from backend.contract.base.printed import one_line, visible
+from backend.contract.base.printed import escape, one_line
 from backend.contract.base.problems import Problem
 
 HOSTILE = "a\x1b[31m\u202egnp\x9b2K\n\tb\u2066"
@@ -26,9 +26,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_only_what_cannot_be_seen_is_escaped() -> None:
     for text in ("plain\nlines\tof text", "中文 ü 👩\u200d👧 \u200c", "\u00a0"):
-        assert visible(text) == text
+        assert escape(text) == text
     assert one_line(HOSTILE) == ESCAPED
-    assert json.loads(f'"{visible(chr(0x202E) + chr(0x9B))}"') == "\u202e\x9b"
+    assert json.loads(f'"{escape(chr(0x202E) + chr(0x9B))}"') == "\u202e\x9b"
 
 
 @pytest.mark.parametrize(

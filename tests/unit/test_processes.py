@@ -61,7 +61,7 @@ def test_start_times_are_those_of_earlier_versions(child: subprocess.Popen[str])
     assert all(ours == theirs for ours, theirs in starts)
     written = Process.from_json({"pid": child.pid, "started": field_22(child.pid)})
     assert written is not None
-    assert processes.alive(written, "abc")
+    assert processes.is_alive(written, "abc")
 
 
 @pytest.mark.parametrize("step", [3600.0, -1.0])
@@ -79,15 +79,15 @@ def test_a_clock_that_is_set(
     monkeypatch.setattr(psutil, "boot_time", lambda: boot + step)
     created = psutil.Process.create_time
     monkeypatch.setattr(psutil.Process, "create_time", lambda process: created(process) + step)
-    assert processes.alive(before, "abc")
+    assert processes.is_alive(before, "abc")
 
 
 def test_another_start_time_is_another_process(child: subprocess.Popen[str]) -> None:
     """The pid was used again: nothing is alive, nothing is signalled."""
     identity = processes.identify(child.pid)
     other = Process(child.pid, identity.started + 1)
-    assert processes.alive(identity)
-    assert not processes.alive(other)
+    assert processes.is_alive(identity)
+    assert not processes.is_alive(other)
     assert not processes.send(other, signal.SIGKILL)
     assert processes.family(other, "") == []
     assert child.poll() is None
@@ -99,7 +99,7 @@ def test_who_is_gone() -> None:
         identity = processes.identify(child.pid)
         child.kill()
     assert processes.identify(child.pid) == Process(child.pid, 0)
-    assert not processes.alive(identity)
+    assert not processes.is_alive(identity)
     assert not processes.send(identity, signal.SIGTERM)
 
 
@@ -110,7 +110,7 @@ def test_a_token_that_cannot_be_read() -> None:
     """
     for code, known in (("", False), (OVERWRITE, True)):
         with begin(code, token="of another run") as child:
-            assert processes.alive(processes.identify(child.pid), "abc") is known
+            assert processes.is_alive(processes.identify(child.pid), "abc") is known
             child.kill()
 
 

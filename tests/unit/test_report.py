@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.contract.base import metrics
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import Problem
 from backend.running.failures import Stopped
 from backend.running.report import Report
@@ -60,7 +60,7 @@ def test_a_stop_before_training_ends_the_work(tmp_path: Path) -> None:
 def test_rows_beyond_a_step_are_cut(tmp_path: Path) -> None:
     report = Report(tmp_path)
     for step in (1, 2, 3):
-        report.metrics(Row(step=step, loss=1.0 / step))
+        report.metrics(Metrics(step=step, loss=1.0 / step))
     report.cut_metrics(2)
     rows, _ = metrics.read(tmp_path / "metrics.jsonl", 0)
     assert [row.step for row in rows] == [1, 2]
@@ -72,7 +72,7 @@ def test_a_crash_while_rows_are_cut_loses_none(
     """The rows were once copied to metrics.part one by one, which a crash left behind."""
     report = Report(tmp_path)
     for step in (1, 2, 3):
-        report.metrics(Row(step=step, loss=1.0 / step))
+        report.metrics(Metrics(step=step, loss=1.0 / step))
     before = (tmp_path / "metrics.jsonl").read_bytes()
 
     def crash(*_: object) -> None:
@@ -124,7 +124,7 @@ def test_only_the_first_process_writes(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("RANK", "1")
     report = Report(tmp_path)
     report.phase("training")
-    report.metrics(Row(step=1, loss=1.0))
+    report.metrics(Metrics(step=1, loss=1.0))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.base import metrics, processes
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import RunFolderError
 from backend.contract.base.texts import has
 from backend.contract.runs import checkpoints, run_folder
@@ -202,7 +202,7 @@ def test_the_steps_of_an_ended_run(
     exits = {"failed": {"code": 3}, "killed": {"signal": 9}, "succeeded": {"code": 0}}
     (path / "exit.json").write_text(json.dumps(exits[state]))
     for step in range(1, rows + 1):
-        metrics.append(path / "metrics.jsonl", Row(step=step, loss=1.0))
+        metrics.append(path / "metrics.jsonl", Metrics(step=step, loss=1.0))
     view = read(path)
     assert (view.step, view.total_steps) == expected
     assert view.rows == (0, 0)

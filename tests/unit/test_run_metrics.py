@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from backend.contract.base import metrics
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 
 
 def test_rows_come_back(tmp_path: Path) -> None:
     path = tmp_path / "m"
-    rows = [Row(step=1, loss=0.5, tokens=7), Row(step=2, eval_loss=0.25, memory=2**40, time=1.5)]
+    rows = [
+        Metrics(step=1, loss=0.5, tokens=7),
+        Metrics(step=2, eval_loss=0.25, memory=2**40, time=1.5),
+    ]
     for row in rows:
         metrics.append(path, row)
     assert metrics.read(path) == (rows, path.stat().st_size)
@@ -23,7 +26,7 @@ def test_reading_on_from_every_byte(tmp_path: Path) -> None:
     """However the file is cut, two reads together give each whole row once."""
     whole, part = tmp_path / "whole", tmp_path / "part"
     for step in range(1, 4):
-        metrics.append(whole, Row(step=step, loss=1 / step))
+        metrics.append(whole, Metrics(step=step, loss=1 / step))
     content = whole.read_bytes()
     for cut in range(len(content) + 1):
         part.write_bytes(content[:cut])
@@ -38,7 +41,7 @@ def test_after_a_torn_line(tmp_path: Path) -> None:
     """A crash in the middle of a write does not spoil the row that comes after it."""
     path = tmp_path / "m"
     path.write_bytes(b'{"step": 1}\n{"step": 2, "lo')
-    metrics.append(path, Row(step=3))
+    metrics.append(path, Metrics(step=3))
     assert [row.step for row in metrics.read(path)[0]] == [1, 3]
 
 
@@ -49,12 +52,12 @@ def test_foreign_lines_are_left_out(line: str, tmp_path: Path) -> None:
     path = tmp_path / "m"
     row = '{"step": 1, "loss": "x", "kl": 3, "note": "y"}'
     path.write_text(f"{line}\n{row}\n", encoding="latin-1")
-    assert metrics.read(path)[0] == [Row(step=1, more={"kl": 3})]
+    assert metrics.read(path)[0] == [Metrics(step=1, more={"kl": 3})]
 
 
 def test_not_a_number_is_json(tmp_path: Path) -> None:
     path = tmp_path / "m"
-    metrics.append(path, Row(step=1, loss=math.nan, grad_norm=math.inf))
+    metrics.append(path, Metrics(step=1, loss=math.nan, grad_norm=math.inf))
     json.loads(path.read_text(), parse_constant=lambda word: pytest.fail(word))
     (row,), _ = metrics.read(path)
     assert row.loss is not None
@@ -65,16 +68,16 @@ def test_not_a_number_is_json(tmp_path: Path) -> None:
 def test_missing_and_rewritten_files(tmp_path: Path) -> None:
     path = tmp_path / "m"
     assert metrics.read(path, 5) == ([], 5)
-    metrics.append(path, Row(step=1))
-    assert metrics.read(path, 10_000)[0] == [Row(step=1)]
+    metrics.append(path, Metrics(step=1))
+    assert metrics.read(path, 10_000)[0] == [Metrics(step=1)]
 
 
 def test_the_pace(tmp_path: Path) -> None:
     path = tmp_path / "m"
     assert metrics.seconds_per_step(path) == 0.0
     for step in range(0, 5000, 5):
-        metrics.append(path, Row(step=step, time=step * 2.0))
+        metrics.append(path, Metrics(step=step, time=step * 2.0))
     assert metrics.seconds_per_step(path) == 2.0
-    metrics.append(path, Row(step=4995, eval_loss=1.0, time=9995.0))
+    metrics.append(path, Metrics(step=4995, eval_loss=1.0, time=9995.0))
     assert metrics.seconds_per_step(path) == pytest.approx(3.0)
     assert metrics.last(path)[-1].step == 4995

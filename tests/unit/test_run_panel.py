@@ -17,7 +17,7 @@ from app.tabs.shared.context import Context
 from app.tabs.shared.keeping import Keeper
 from backend.contract.arguments import arguments
 from backend.contract.base import metrics
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import Problem
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView, State
@@ -64,7 +64,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (path / run_folder.RUN).write_text("{}")
     (path / run_folder.LOG).write_text("hello\nworld\n")
     for step in (1, 2, 3):
-        metrics.append(path / run_folder.METRICS, Row(step=step, loss=1.0, tokens=step))
+        metrics.append(path / run_folder.METRICS, Metrics(step=step, loss=1.0, tokens=step))
     return path
 
 
@@ -104,7 +104,7 @@ def test_only_what_is_new_is_sent(folder: Path, view: dict[str, Any]) -> None:
     with (folder / run_folder.LOG).open("a") as log:
         log.write("more\n")
     assert page.look().keys() == {"train-run-log"}
-    metrics.append(folder / run_folder.METRICS, Row(step=4, loss=0.5, tokens=4))
+    metrics.append(folder / run_folder.METRICS, Metrics(step=4, loss=0.5, tokens=4))
     sent = page.look()
     assert sent.keys() == {"train-run-chart"}
     assert json.loads(sent["train-run-chart"].plot)["data"][0]["x"] == [1, 2, 3, 4]
@@ -116,7 +116,7 @@ def test_curves_are_not_drawn_too_often(
     monkeypatch.setattr(run_look, "CHART_S", 60.0)
     page = Page(folder)
     page.look()
-    metrics.append(folder / run_folder.METRICS, Row(step=4, loss=0.5, tokens=4))
+    metrics.append(folder / run_folder.METRICS, Metrics(step=4, loss=0.5, tokens=4))
     assert page.look() == {}
     page.given[2] = "memory"
     assert "train-run-chart" in page.look()

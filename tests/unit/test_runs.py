@@ -9,7 +9,7 @@ import pytest
 from app.services.runs import run_text, runs
 from app.tabs.run.runs import cells, chosen, rows
 from backend.contract.base import metrics
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import Problem
 from backend.contract.runs import run_folder, run_words
 from backend.contract.runs.checkpoints import Checkpoint
@@ -62,13 +62,13 @@ def test_the_run_that_goes_on_is_shown_first(monkeypatch: pytest.MonkeyPatch) ->
 def test_only_new_rows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / run_folder.METRICS
     for step in range(1, 4):
-        metrics.append(file, Row(step=step, loss=1.0))
+        metrics.append(file, Metrics(step=step, loss=1.0))
     first = runs.history(tmp_path)
     offsets = []
     read = metrics.read
     monkeypatch.setattr(metrics, "read", lambda path, at: offsets.append(at) or read(path, at))
     assert runs.history(tmp_path).version == first.version
-    metrics.append(file, Row(step=4, loss=1.0))
+    metrics.append(file, Metrics(step=4, loss=1.0))
     now = runs.history(tmp_path)
     assert [row.step for row in now.rows] == [1, 2, 3, 4]
     assert now.version > first.version
@@ -79,12 +79,12 @@ def test_a_resumed_run_has_each_step_once(tmp_path: Path) -> None:
     """Resuming cuts metrics.jsonl back; a cached curve must not keep the steps that were cut."""
     file = tmp_path / run_folder.METRICS
     for step in range(1, 9):
-        metrics.append(file, Row(step=step, loss=1.0, time=float(step)))
+        metrics.append(file, Metrics(step=step, loss=1.0, time=float(step)))
     assert len(runs.history(tmp_path).rows) == 8
     kept = file.read_bytes().splitlines(keepends=True)[:4]
     file.write_bytes(b"".join(kept))
     for step in range(5, 12):  # longer than before: the size alone would not tell
-        metrics.append(file, Row(step=step, loss=2.0, time=100.0 + step))
+        metrics.append(file, Metrics(step=step, loss=2.0, time=100.0 + step))
     found = runs.history(tmp_path).rows
     assert [row.step for row in found] == list(range(1, 12))
     assert found[5].loss == 2.0
@@ -118,11 +118,11 @@ def test_duration(seconds: float, words: str) -> None:
 
 def test_progress_in_words() -> None:
     view = _view(Path("/r"), step=40, total_steps=96, eta=70.0, phase="training")
-    row = Row(step=40, epoch=1.25, loss=1.0, tokens=9, tokens_per_second=236.2)
-    share, words = run_words.progress(view, [row, Row(step=40, eval_loss=2.0)], "en")
+    row = Metrics(step=40, epoch=1.25, loss=1.0, tokens=9, tokens_per_second=236.2)
+    share, words = run_words.progress(view, [row, Metrics(step=40, eval_loss=2.0)], "en")
     assert share == pytest.approx(40 / 96)
     assert words == "step 40 / 96 · epoch 1.25 · 1:10 left · 236 tokens/s"
-    again = Row(step=41, epoch=1.25, loss=1.0, tokens=9)  # learned from what was read before
+    again = Metrics(step=41, epoch=1.25, loss=1.0, tokens=9)  # learned from what was read before
     assert run_words.progress(view, [row, again], "en").words == words
     reading = _view(Path("/r"), rows=(4, 6), phase="tokenizing")
     assert run_words.progress(reading, [], "en") == (pytest.approx(4 / 6), "row 4 / 6")

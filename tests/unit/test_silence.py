@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.contract.base import metrics, processes
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.run_files import LOG, METRICS
 from backend.contract.base.texts import has
 from backend.contract.runs import silence
@@ -63,7 +63,7 @@ def test_a_line_of_the_log_is_a_sign_of_life(tmp_path: Path) -> None:
 def test_slow_steps_are_given_more_time(tmp_path: Path) -> None:
     """A step takes 200 s: five of them are waited for."""
     for step in (1, 2):
-        metrics.append(tmp_path / METRICS, Row(step=step, time=200.0 * step))
+        metrics.append(tmp_path / METRICS, Metrics(step=step, time=200.0 * step))
     os.utime(tmp_path / METRICS, (time.time() - 10_000,) * 2)
     assert codes(tmp_path, status("training", 999, step=2, total=9)) == []
     assert codes(tmp_path, status("training", 1001, step=2, total=9)) == ["run_silent_training"]

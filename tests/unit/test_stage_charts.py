@@ -10,7 +10,7 @@ import pytest
 from app.services.runs import charts, runs
 from app.tabs.run import figure_panel
 from backend.contract.base import metrics
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.texts import has, languages
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
@@ -19,14 +19,14 @@ from tests.unit.test_run_panel import Page, folder, view  # noqa: F401 (fixtures
 PAIRS = ("rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies")
 
 
-def _rows(count: int, *names: str) -> list[Row]:
+def _rows(count: int, *names: str) -> list[Metrics]:
     return [
-        Row(step=step, loss=0.5, more={name: step / count for name in names})
+        Metrics(step=step, loss=0.5, more={name: step / count for name in names})
         for step in range(1, count + 1)
     ]
 
 
-def _drawn(rows: list[Row], *names: str, lang: str = "en") -> dict[str, Any]:
+def _drawn(rows: list[Metrics], *names: str, lang: str = "en") -> dict[str, Any]:
     figure: dict[str, Any] = json.loads(charts.figures(rows, names, lang, revision="run"))
     return figure
 
@@ -91,7 +91,7 @@ def test_each_figure_has_a_strip_and_a_scale_of_its_own() -> None:
 
 
 def test_evaluation_is_drawn_with_training_and_named_once() -> None:
-    rows = [*_rows(3, "kl", "reward"), Row(step=3, eval_loss=1.0, more={"eval_kl": 7.0})]
+    rows = [*_rows(3, "kl", "reward"), Metrics(step=3, eval_loss=1.0, more={"eval_kl": 7.0})]
     figure = _drawn(rows, "reward", "kl")
     found = [(one["name"], one["yaxis"], one["showlegend"]) for one in figure["data"]]
     assert found == [
@@ -112,14 +112,14 @@ def test_long_curves_are_thinned_and_smoothed() -> None:
 
 def test_numbers_that_are_none_leave_a_gap_and_names_are_no_markup() -> None:
     name = "<a href='x'>kl</a>"
-    rows = [Row(step=1, more={name: float("nan")}), Row(step=2, more={name: 2.0})]
+    rows = [Metrics(step=1, more={name: float("nan")}), Metrics(step=2, more={name: 2.0})]
     figure = _drawn(rows, name)
     assert figure["data"][0]["y"] == [None, 2.0]
     assert "<a" not in figure["layout"]["annotations"][0]["text"]
 
 
 def _log(run: Path, step: int, **more: float) -> None:
-    row = Row(step=step, loss=1.0, tokens=step, more={"kl": 0.5, "reward": 1.0, **more})
+    row = Metrics(step=step, loss=1.0, tokens=step, more={"kl": 0.5, "reward": 1.0, **more})
     metrics.append(run / run_folder.METRICS, row)
 
 
@@ -164,7 +164,7 @@ def test_names_are_gathered_as_rows_come(tmp_path: Path) -> None:
     _log(tmp_path, 2, eval_kl=1.0)
     assert runs.history(tmp_path).figures == ("kl", "reward", "eval_kl")
     (tmp_path / run_folder.METRICS).unlink()
-    metrics.append(tmp_path / run_folder.METRICS, Row(step=1, more={"other": 1.0}))
+    metrics.append(tmp_path / run_folder.METRICS, Metrics(step=1, more={"other": 1.0}))
     for step in range(2, 40):
-        metrics.append(tmp_path / run_folder.METRICS, Row(step=step, loss=1.0))
+        metrics.append(tmp_path / run_folder.METRICS, Metrics(step=step, loss=1.0))
     assert runs.history(tmp_path).figures == ("other",)

@@ -12,7 +12,7 @@ import pytest
 from backend.contract.arguments.arguments import parse
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import TuneboardError, UsageError, errors
 from backend.contract.runs.run_folder import RunView, State
 from backend.tuner import Tuner, chat_request, display, metrics, names, result_arguments
@@ -249,7 +249,9 @@ def test_a_notebook_shows_names_as_text() -> None:
     """A folder may be named like a tag; a notice is other people's text."""
     notice = dataset_problem("<script>alert(1)</script>")
     view = _view(Path("/<b>"), step=2, total_steps=4, eta=65, phase="training", notices=(notice,))
-    shown = display.page(view, [Row(step=2, loss=1.25, learning_rate=1e-4, epoch=0.5, tokens=9)])
+    shown = display.page(
+        view, [Metrics(step=2, loss=1.25, learning_rate=1e-4, epoch=0.5, tokens=9)]
+    )
     assert "<script>" not in shown
     assert "/<b>" not in shown
     assert "&lt;script&gt;" in shown

@@ -19,7 +19,7 @@ from backend.contract.arguments.names import check_name
 from backend.contract.base.files import make_readable, write_atomic
 from backend.contract.base.home import data
 from backend.contract.base.problems import DataError, DiskFullError, Problem, TuneboardError
-from backend.contract.base.run_files import hold
+from backend.contract.base.run_files import take_lock
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import REGISTRY
 from backend.datafiles import formats, layouts, turns
@@ -132,7 +132,7 @@ def _held(name: str) -> Iterator[Path]:
         data().mkdir(parents=True, exist_ok=True)
         if folder.is_symlink() or file.is_symlink() or registry.twin(name, _names()):
             raise _taken(name)
-        handle = hold(data() / LOCK, WAIT_S)
+        handle = take_lock(data() / LOCK, WAIT_S)
         if handle is None:
             raise DataError(Problem(code="registry_busy", params={"path": str(file)}))
         try:

@@ -42,7 +42,7 @@ def opened() -> Inbox:
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     os.environ[VARIABLE] = str(path)
-    boundary.add(path)
+    boundary.allow(path)
     return Inbox(path, handle)
 
 

@@ -207,7 +207,7 @@ def _part(target: Path) -> Iterator[Path]:
     """A folder to copy into, locked while this process lives; gone at the end."""
     part = target / f"{PART}{secrets.token_hex(6)}"
     part.mkdir(mode=0o700)
-    boundary.add(part)  # ours, though hidden
+    boundary.allow(part)  # ours, though hidden
     handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from app.i18n import t
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 
 KINDS = ("loss", "rate", "memory", "speed")
 # The figures of the stages that have an explanation, what matters most first.
@@ -74,7 +74,7 @@ class Line(NamedTuple):
 
 def chart(
     kind: str,
-    rows: Sequence[Row],
+    rows: Sequence[Metrics],
     lang: str,
     *,
     log: bool = False,
@@ -94,7 +94,7 @@ def chart(
     return json.dumps(figure, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _loss(rows: Sequence[Row], lang: str) -> Figure:
+def _loss(rows: Sequence[Metrics], lang: str) -> Figure:
     train = column(rows, _train_loss)
     check = column(rows, _eval_loss)
     traces = [*_raw_and_smooth(train, lang)]
@@ -105,12 +105,12 @@ def _loss(rows: Sequence[Row], lang: str) -> Figure:
     return _figure(traces, [t("chart.loss", lang)], lang)
 
 
-def _train_loss(row: Row) -> float | None:
+def _train_loss(row: Metrics) -> float | None:
     """JSON has no NaN: a row of training without its loss had one that was no number."""
     return math.nan if row.loss is None and row.tokens is not None else row.loss
 
 
-def _eval_loss(row: Row) -> float | None:
+def _eval_loss(row: Metrics) -> float | None:
     trained = row.loss is not None or row.tokens is not None
     return row.eval_loss if trained or row.eval_loss is not None else math.nan
 
@@ -162,7 +162,7 @@ def _not_a_number(*lines: Line, lang: str) -> list[dict[str, Any]]:
     return [trace]
 
 
-def _rate(rows: Sequence[Row], lang: str) -> Figure:
+def _rate(rows: Sequence[Metrics], lang: str) -> Figure:
     rate = thin(column(rows, lambda row: row.learning_rate))
     norm = thin(column(rows, lambda row: row.grad_norm))
     titles = [t("chart.learning_rate", lang), t("chart.grad_norm", lang)]
@@ -174,7 +174,7 @@ def _rate(rows: Sequence[Row], lang: str) -> Figure:
     return figure
 
 
-def _memory(rows: Sequence[Row], lang: str) -> Figure:
+def _memory(rows: Sequence[Metrics], lang: str) -> Figure:
     line = thin(column(rows, lambda row: None if row.memory is None else row.memory / GIB))
     title = t("chart.memory", lang)
     figure = _figure([{**_trace(line, title, BLUE), "fill": "tozeroy"}], [title], lang)
@@ -182,7 +182,7 @@ def _memory(rows: Sequence[Row], lang: str) -> Figure:
     return figure
 
 
-def _speed(rows: Sequence[Row], lang: str) -> Figure:
+def _speed(rows: Sequence[Metrics], lang: str) -> Figure:
     title = t("chart.tokens_per_second", lang)
     line = thin(column(rows, lambda row: row.tokens_per_second))
     figure = _figure([_trace(line, title, GREEN)], [title], lang)
@@ -197,7 +197,7 @@ def figure_names(found: Iterable[str]) -> list[str]:
     return (known + sorted(names.keys() - set(KNOWN)))[:MAX_NAMES]
 
 
-def figures(rows: Sequence[Row], names: Sequence[str], lang: str, revision: str = "") -> str:
+def figures(rows: Sequence[Metrics], names: Sequence[str], lang: str, revision: str = "") -> str:
     """The named figures of a stage as JSON, one below the other, each on a scale of its own.
 
     `revision` names the run: while it and the names stay, a zoom outlives new points.
@@ -215,7 +215,7 @@ def figures(rows: Sequence[Row], names: Sequence[str], lang: str, revision: str 
     return json.dumps(figure, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _training_and_evaluation(rows: Sequence[Row], name: str, lang: str) -> list[dict[str, Any]]:
+def _training_and_evaluation(rows: Sequence[Metrics], name: str, lang: str) -> list[dict[str, Any]]:
     train = column(rows, lambda row: row.more.get(name))
     check = column(rows, lambda row: row.more.get(EVAL + name))
     traces = _raw_and_smooth(train, lang) if train.x else []
@@ -244,7 +244,7 @@ def _stacked(layout: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def column(rows: Sequence[Row], read: Callable[[Row], float | None]) -> Line:
+def column(rows: Sequence[Metrics], read: Callable[[Metrics], float | None]) -> Line:
     """One measured column; NaN and infinity become gaps, rows without it are left out."""
     x: list[int] = []
     y: list[float | None] = []

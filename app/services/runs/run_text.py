@@ -9,7 +9,7 @@ from pathlib import Path
 from app.i18n import t
 from backend.contract.base import places
 from backend.contract.base.home import saves
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.runs.run_folder import Checkpoint, RunView
 
 
@@ -21,7 +21,7 @@ def names(views: Sequence[RunView]) -> dict[Path, str]:
     clear = {
         view.path
         for view, place in zip(views, triples, strict=True)
-        if places.is_usual(saves(), view.path)
+        if places.is_standard(saves(), view.path)
         or (view.path.parts[-3:] == place and counts[place] == 1)
     }
     return {
@@ -45,7 +45,7 @@ def moment(stamp: str) -> str:
         return "–"
 
 
-def last_loss(rows: Sequence[Row]) -> float | None:
+def last_loss(rows: Sequence[Metrics]) -> float | None:
     """The newest training loss."""
     return next((row.loss for row in reversed(rows) if row.loss is not None), None)
 

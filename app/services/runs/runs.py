@@ -9,7 +9,7 @@ from urllib.parse import quote
 from app.services.runs.fresh import Fresh
 from backend.contract.base import boundary, metrics
 from backend.contract.base.home import saves
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import Checkpoint, RunView
 
@@ -69,7 +69,7 @@ class History:
     `figures` are the names of the stage's own figures in the rows.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Metrics] = field(default_factory=list)
     version: int = 0
     offset: int = 0
     check: bytes = b""

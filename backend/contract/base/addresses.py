@@ -33,7 +33,7 @@ def is_address(text: str) -> bool:
         return False
 
 
-def shown(address: str) -> str:
+def redact(address: str) -> str:
     """An address as it may be told: without what may be secret in it."""
     parts = urlsplit(address)
     place = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")

@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
-from backend.contract.base.home import data, home, places, saves, shipped
+from backend.contract.base.home import data, home, places, resource_folder, saves
 from backend.contract.base.problems import DataError, Problem
 
 CODE = "path_outside"  # of the problem
@@ -37,11 +37,11 @@ def confine(allowed: Iterable[Path]) -> None:
     data/, saves/ and models/ may be links that lead out of the working folder: they count as what
     they lead to.
     """
-    folders = [home(), data(), saves(), *places("models"), shipped("data"), *allowed]
+    folders = [home(), data(), saves(), *places("models"), resource_folder("data"), *allowed]
     os.environ[VARIABLE] = json.dumps([os.path.realpath(folder) for folder in folders])
 
 
-def add(place: Path) -> None:
+def allow(place: Path) -> None:
     """Allow, in this process alone, what it has fetched itself: a folder, or a file of a hub."""
     _fetched.add(Path(os.path.realpath(_of_hub(place))))
 
@@ -56,7 +56,7 @@ def model_refusal(folder: Path, field: str = "") -> Problem | None:
     allowed = _roots()
     if allowed is None:
         return None
-    allowed = (*allowed, *_linked(folder))
+    allowed = (*allowed, *_link_targets(folder))
     paths = (folder, *_links(folder)) if _is_inside(folder, allowed) else (folder,)
     outside = (path for path in paths if not _is_inside(path, allowed))
     return next((_outside(path, field) for path in outside), None)
@@ -112,11 +112,11 @@ def open_own(path: str | Path, flags: int = os.O_RDONLY) -> int:
 def _roots() -> tuple[Path, ...] | None:
     """The allowed folders as real paths; None in a process without bounds."""
     listed = os.environ.get(VARIABLE)
-    return None if listed is None else (*_parsed(listed), *_fetched)
+    return None if listed is None else (*_parse(listed), *_fetched)
 
 
 @lru_cache(maxsize=1)
-def _parsed(listed: str) -> tuple[Path, ...]:
+def _parse(listed: str) -> tuple[Path, ...]:
     return tuple(map(Path, json.loads(listed)))
 
 
@@ -139,7 +139,7 @@ def _root_of(real: Path, allowed: tuple[Path, ...]) -> Path | None:
     return None
 
 
-def _linked(folder: Path) -> Iterator[Path]:
+def _link_targets(folder: Path) -> Iterator[Path]:
     """What a link in saves/models or models leads to, where the folder is or lies in such a one."""
     folder = Path(os.path.normpath(folder))
     for parent in chain.from_iterable(map(places, MODELS)):

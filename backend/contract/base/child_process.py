@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, TypeVar
 
-from backend.contract.base.home import code_path, home, started_in
+from backend.contract.base.home import caller_environment, code_path, home
 from backend.contract.base.problems import DataError, Problem
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL, for the child to tidy up behind it
@@ -35,7 +35,7 @@ def command(*words: str, module: str = "backend") -> list[str]:
 
 def environment(known: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of a child: it finds this code, and knows where its person stands."""
-    return {**known, **code_path(known), **started_in()}
+    return {**known, **code_path(known), **caller_environment()}
 
 
 class Child:
@@ -204,7 +204,7 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Outcome:
     """What is left of a child: its exit code, its standard output, its last other words."""
 
     code: int
@@ -222,7 +222,7 @@ def follow(
     *,
     seconds: float = math.inf,
     stop: threading.Event | None = None,
-) -> Generator[T, None, Ended]:
+) -> Generator[T, None, Outcome]:
     """Run a child with --progress; yields what `progress` reads in the lines that tell it.
 
     Raises DataError with the child's problems, TimeoutError where it has not ended after so many
@@ -243,18 +243,18 @@ def follow(
         code = child.wait(limit - time.monotonic())
         if problems:
             raise DataError(*problems)
-        return Ended(code, child.text(), words)
+        return Outcome(code, child.text(), words)
 
 
-def run(argv: Sequence[str], seconds: float) -> Ended:
+def run(argv: Sequence[str], seconds: float) -> Outcome:
     """Run a child to its end, without a look at how far it is. Raises as `follow` does."""
-    work: Generator[object, None, Ended] = follow(argv, lambda _: None, seconds=seconds)
+    work: Generator[object, None, Outcome] = follow(argv, lambda _: None, seconds=seconds)
     while True:
         try:
             next(work)
         except StopIteration as end:
-            ended: Ended = end.value
-            return ended
+            outcome: Outcome = end.value
+            return outcome
 
 
 def _lines(child: Child, limit: float, stop: threading.Event | None) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from backend.contract.base import boundary
-from backend.contract.base.home import find, looked_in
+from backend.contract.base.home import describe_places, find
 from backend.contract.base.problems import DataError, Problem
 
 MAX_BYTES = 256 * 1024  # about two seconds of parsing at worst
@@ -80,7 +80,7 @@ def read_mapping(path: str | Path) -> tuple[Located, list[Problem]]:
         return Located(), list(error.problems)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
-        return Located(), [_file_problem("file_unreadable", looked_in(path), reason=reason)]
+        return Located(), [_file_problem("file_unreadable", describe_places(path), reason=reason)]
     if len(content) > MAX_BYTES:
         return Located(), [_file_problem("file_too_large", name, limit=MAX_BYTES)]
     return parse_mapping(content, name)

@@ -30,32 +30,32 @@ def data(path: str | Path = "data") -> Path:
 
     The sets that ship with a checkout of the code are nobody's own: prepare() copies them.
     """
-    ours = shipped("data")
-    found = [each for each in places(path) if each != ours or each.parent == home()]
-    return next((each for each in found if os.path.lexists(each / REGISTRY)), found[-1])
+    ours = resource_folder("data")
+    candidates = [each for each in places(path) if each != ours or each.parent == home()]
+    return next((each for each in candidates if os.path.lexists(each / REGISTRY)), candidates[-1])
 
 
 def places(path: str | Path) -> tuple[Path, ...]:
     """Where a path is looked for, in this order; an absolute one is one place."""
-    given = Path(path).expanduser()
-    return tuple(dict.fromkeys(root / given for root in (_current(), home())))
+    relative_path = Path(path).expanduser()
+    return tuple(dict.fromkeys(root / relative_path for root in (_current(), home())))
 
 
 def find(path: str | Path) -> Path:
     """The first of the places that is there, else the last."""
-    found = places(path)
-    return next((each for each in found if os.path.lexists(each)), found[-1])
+    candidates = places(path)
+    return next((each for each in candidates if os.path.lexists(each)), candidates[-1])
 
 
-def looked_in(path: str | Path) -> str:
+def describe_places(path: str | Path) -> str:
     """The places of a path that is not there, for a message. Among them is the folder where the
     run was started that says so: what lies there has been made absolute before (see paths)."""
-    given, started = Path(path).expanduser(), os.environ.get(STARTED_IN)
-    first = (Path(started) / given,) if started else ()
+    relative_path, started = Path(path).expanduser(), os.environ.get(STARTED_IN)
+    first = (Path(started) / relative_path,) if started else ()
     return ", ".join(map(str, dict.fromkeys((*first, *places(path)))))
 
 
-def started_in() -> dict[str, str]:
+def caller_environment() -> dict[str, str]:
     """The environment that tells a child, which stands in the working folder, where its person
     stands."""
     return {STARTED_IN: os.environ.get(STARTED_IN) or str(_current())}
@@ -78,7 +78,7 @@ def relative(path: Path) -> str:
     return str(path.relative_to(home())) if path.is_relative_to(home()) else str(path)
 
 
-def shipped(name: str) -> Path:
+def resource_folder(name: str) -> Path:
     """A folder that ships with the code: in a checkout the top level, in a wheel backend/share."""
     packed = ROOT / "backend" / "share" / name
     return packed if packed.is_dir() else ROOT / name
@@ -103,10 +103,10 @@ def prepare() -> None:
     saves().mkdir(parents=True, exist_ok=True)
     target = data()
     if target.is_dir() and not any(target.iterdir()):
-        shutil.copytree(shipped("data"), target, dirs_exist_ok=True)
+        shutil.copytree(resource_folder("data"), target, dirs_exist_ok=True)
     elif not target.exists():
         part = target.with_name(f".data-{os.getpid()}")
-        shutil.copytree(shipped("data"), part)
+        shutil.copytree(resource_folder("data"), part)
         try:
             part.rename(target)
         except OSError:  # another process was first

@@ -14,7 +14,7 @@ TAIL_BYTES = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Metrics:
     """What is known at one step; None where a figure does not belong to this row."""
 
     step: int
@@ -30,13 +30,13 @@ class Row:
     more: Mapping[str, float] = field(default_factory=dict)  # a stage's own: rewards/margins, kl
 
 
-NAMES = tuple(each.name for each in dataclasses.fields(Row) if each.name != "more")
+NAMES = tuple(each.name for each in dataclasses.fields(Metrics) if each.name != "more")
 WORDS = ("nan", "inf", "-inf")  # JSON has no numbers for them
 
 
-def append(path: Path, row: Row) -> None:
+def append(path: Path, row: Metrics) -> None:
     """Add a row with one write; a torn line that a crash left before it is closed first."""
-    line = written(row)
+    line = encode(row)
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         size = os.fstat(handle).st_size
@@ -46,14 +46,14 @@ def append(path: Path, row: Row) -> None:
         os.close(handle)
 
 
-def written(row: Row) -> bytes:
+def encode(row: Metrics) -> bytes:
     """A row as a line of metrics.jsonl."""
-    known = {name: getattr(row, name) for name in NAMES} | dict(row.more)
-    kept = {name: _plain(value) for name, value in known.items() if value is not None}
-    return json.dumps(kept).encode() + b"\n"
+    every = {name: getattr(row, name) for name in NAMES} | dict(row.more)
+    numbers = {name: _plain(value) for name, value in every.items() if value is not None}
+    return json.dumps(numbers).encode() + b"\n"
 
 
-def read(path: Path, offset: int = 0) -> tuple[list[Row], int]:
+def read(path: Path, offset: int = 0) -> tuple[list[Metrics], int]:
     """Complete rows from `offset` (bytes) on, and the offset to go on from.
 
     A torn last line is left for the next time, foreign lines are left out. A file that is shorter
@@ -68,11 +68,11 @@ def read(path: Path, offset: int = 0) -> tuple[list[Row], int]:
     except OSError:
         return [], offset
     whole = content[: content.rfind(b"\n") + 1]
-    rows = [row for line in whole.splitlines() if (row := _row(line)) is not None]
+    rows = [row for line in whole.splitlines() if (row := _parse(line)) is not None]
     return rows, offset + len(whole)
 
 
-def last(path: Path) -> list[Row]:
+def last(path: Path) -> list[Metrics]:
     """The newest rows, at the cost of one short read however long the file is."""
     try:
         size = path.stat().st_size
@@ -95,17 +95,17 @@ def _plain(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def _row(line: bytes) -> Row | None:
+def _parse(line: bytes) -> Metrics | None:
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or type(content.get("step")) is not int:
         return None
-    found = {str(name): _number(value) for name, value in content.items()}
-    known = {name: found.pop(name, None) for name in NAMES}
-    more = {name: value for name, value in found.items() if value is not None}
-    return Row(**known, more=more)  # type: ignore[arg-type]
+    numbers = {str(name): _number(value) for name, value in content.items()}
+    known = {name: numbers.pop(name, None) for name in NAMES}
+    more = {name: value for name, value in numbers.items() if value is not None}
+    return Metrics(**known, more=more)  # type: ignore[arg-type]
 
 
 def _number(value: object) -> float | None:

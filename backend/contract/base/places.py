@@ -19,26 +19,26 @@ DEPTH = 6  # folders below the one that is searched
 NOT_RUNS = "models"  # folder of saves/ that holds base models and results of exports
 
 
-def known(saves: Path) -> list[Path]:
+def list_runs(saves: Path) -> list[Path]:
     """The run folders outside the usual places that are there now, each once."""
-    return [place for place in _noted(saves) if _is_run(place)]
+    return [place for place in _read(saves) if _is_run(place)]
 
 
-def note(saves: Path, folder: Path) -> None:
+def add(saves: Path, folder: Path) -> None:
     """Remember where a run lies, unless a look through saves/ finds it anyway.
 
     Places whose run was removed are dropped; one on a disk that is not mounted stays. OSError.
     """
     folder = Path(os.path.normpath(folder))
-    if is_usual(saves, folder):
+    if is_standard(saves, folder):
         return
-    noted = _noted(saves)
-    kept = [each for each in noted if _is_run(each) or not os.path.isdir(each.parent)]
-    if folder not in kept:
-        kept.append(folder)
-    if kept != noted:
+    before = _read(saves)
+    paths = [each for each in before if _is_run(each) or not os.path.isdir(each.parent)]
+    if folder not in paths:
+        paths.append(folder)
+    if paths != before:
         saves.mkdir(parents=True, exist_ok=True)
-        lines = "".join(f"{_written(each, saves)}\n" for each in kept)
+        lines = "".join(f"{_format(each, saves)}\n" for each in paths)
         write_atomic(saves / FILE, lines.encode("utf-8", "surrogateescape"))
 
 
@@ -53,7 +53,7 @@ def find(folder: Path) -> Iterator[Path]:
         names[:] = [] if deep else [name for name in names if not name.startswith(".")]
 
 
-def is_usual(saves: Path, folder: Path) -> bool:
+def is_standard(saves: Path, folder: Path) -> bool:
     """Whether a run folder is saves/<model>/<method>/<name>, where it needs no note."""
     if not folder.is_relative_to(saves):
         return False
@@ -61,7 +61,7 @@ def is_usual(saves: Path, folder: Path) -> bool:
     return len(parts) == 3 and parts[0] != NOT_RUNS and not any(p.startswith(".") for p in parts)
 
 
-def _noted(saves: Path) -> list[Path]:
+def _read(saves: Path) -> list[Path]:
     """Every noted path, whatever is there now; a torn or foreign line is a path like others."""
     try:
         with (saves / FILE).open("rb") as file:
@@ -73,7 +73,7 @@ def _noted(saves: Path) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _written(folder: Path, saves: Path) -> str:
+def _format(folder: Path, saves: Path) -> str:
     inside = folder.is_relative_to(saves.parent)
     return str(folder.relative_to(saves.parent) if inside else folder)
 

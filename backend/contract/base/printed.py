@@ -12,19 +12,19 @@ from typing import TextIO
 WIDTH = 100  # columns of a help
 UNITS = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+|\s+")  # wide characters, words, gaps
 # C0 but tab and line feed, DEL, C1; direction marks; other line ends; halves of characters.
-unseen = re.compile(
+INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]"
 )
 
 
-def visible(text: str) -> str:
+def escape(text: str) -> str:
     """A text with each such character as JSON escapes it (\\u001b), so that JSON stays the same."""
-    return unseen.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def one_line(text: str) -> str:
-    """A name as `visible`, with its tabs and line ends escaped, too."""
-    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+    """As `escape`, with the tabs and line ends of a name escaped, too."""
+    return escape(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def binary_size(count: int) -> str:
@@ -39,7 +39,7 @@ def binary_size(count: int) -> str:
 def say(text: str, stream: TextIO | None = None) -> None:
     """A line, or several, to the terminal (standard output unless told otherwise)."""
     out = stream or sys.stdout
-    out.write(visible(text) + "\n")
+    out.write(escape(text) + "\n")
     out.flush()
 
 

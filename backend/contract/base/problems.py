@@ -17,7 +17,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from backend.contract.base.printed import one_line, visible
+from backend.contract.base.printed import escape, one_line
 from backend.contract.base.texts import t
 
 STOPPED_EXIT = 20
@@ -42,8 +42,8 @@ class Problem:
 
     def text(self, lang: str = "en") -> str:
         """The problem in words, with what to do about it."""
-        shown = {key: _shown(key, value) for key, value in self.params.items()}
-        text = t(f"problem.{self.code}", lang, **{"field": self.field, **shown})
+        params = {key: _escape(key, value) for key, value in self.params.items()}
+        text = t(f"problem.{self.code}", lang, **{"field": self.field, **params})
         return f"{self.params['at']}: {text}" if "at" in self.params else text
 
     def to_json(self) -> dict[str, object]:
@@ -63,11 +63,11 @@ class Problem:
         )
 
 
-def _shown(key: str, value: str | int | float) -> str | int | float:
+def _escape(key: str, value: str | int | float) -> str | int | float:
     """A parameter as it stands in a text: names are other people's and stay on one line."""
     if not isinstance(value, str):
         return value
-    return one_line(value) if key in NAMES else visible(value)
+    return one_line(value) if key in NAMES else escape(value)
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:

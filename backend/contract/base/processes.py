@@ -64,22 +64,22 @@ def uptime() -> float:
 
 def identify(pid: int) -> Process:
     """The process that has this pid now."""
-    return Process(pid, _started(pid) or 0)
+    return Process(pid, _start_time(pid) or 0)
 
 
-def alive(process: Process, token: str = "") -> bool:
+def is_alive(process: Process, token: str = "") -> bool:
     """Whether this very process is there and no zombie; with a token, whether it carries it."""
     return (
-        _started(process.pid) == process.started
+        _start_time(process.pid) == process.started
         and _state(process.pid) not in ENDED
         and (not token or _carries(process.pid, token) is not False)
     )
 
 
-def paused(leader: Process, token: str) -> Process | None:
+def find_paused(leader: Process, token: str) -> Process | None:
     """A process of the run that a signal or a debugger has stopped, or None."""
     for process in family(leader, token):
-        if _state(process.pid) in PAUSED and _started(process.pid) == process.started:
+        if _state(process.pid) in PAUSED and _start_time(process.pid) == process.started:
             return process
     return None
 
@@ -92,7 +92,7 @@ def family(leader: Process, token: str, reaper: int = 0) -> list[Process]:
     """
     import psutil
 
-    ours = _started(leader.pid) == leader.started and (
+    ours = _start_time(leader.pid) == leader.started and (
         _state(leader.pid) in ENDED or _carries(leader.pid, token) is not False
     )
     members = []
@@ -134,7 +134,7 @@ def send(process: Process, number: int) -> bool:
         return False
     try:
         # The handle keeps to one process. Only after it is open does the start time say which one.
-        if not alive(process):
+        if not is_alive(process):
             return False
         signal.pidfd_send_signal(handle, number)
     except OSError:
@@ -146,7 +146,7 @@ def send(process: Process, number: int) -> bool:
 
 def _send_by_pid(process: Process, number: int) -> bool:
     """As `send` where there is no handle: the start time is compared right before the signal."""
-    if not alive(process):
+    if not is_alive(process):
         return False
     try:
         os.kill(process.pid, number)
@@ -165,7 +165,7 @@ def _state(pid: int) -> str:
         return psutil.STATUS_DEAD
 
 
-def _started(pid: int) -> int | None:
+def _start_time(pid: int) -> int | None:
     """When the process that has this pid now was started, as in `Process`; None if none has."""
     import psutil
 

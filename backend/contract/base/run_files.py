@@ -76,7 +76,7 @@ def last_word(path: Path) -> int | None:
     return code if type(code) is int else None
 
 
-def hold(path: Path, seconds: float | None = 0.0) -> int | None:
+def take_lock(path: Path, seconds: float | None = 0.0) -> int | None:
     """Lock a file until the descriptor is closed or this process ends; children do not get it.
 
     Waits so many seconds (None: for ever) while another one holds it, then gives None.

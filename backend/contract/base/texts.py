@@ -4,7 +4,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from backend.contract.base.home import shipped
+from backend.contract.base.home import resource_folder
 
 DEFAULT_LANGUAGE = "en"
 
@@ -31,7 +31,7 @@ def has(key: str) -> bool:
 
 
 def _folder() -> Path:
-    return shipped("locales")
+    return resource_folder("locales")
 
 
 @cache

@@ -19,9 +19,9 @@ from backend.contract.arguments.field import Values
 from backend.contract.arguments.names import check_output_dir, plain
 from backend.contract.base import boundary, places
 from backend.contract.base.files import read_json, write_atomic
-from backend.contract.base.home import code_path, home, output, relative, saves, started_in
+from backend.contract.base.home import caller_environment, code_path, home, output, relative, saves
 from backend.contract.base.problems import Problem, RunFolderError
-from backend.contract.base.run_files import ARGUMENTS, RUN, SUPERVISOR_LOG, hold, request_stop
+from backend.contract.base.run_files import ARGUMENTS, RUN, SUPERVISOR_LOG, request_stop, take_lock
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import resumed_run, resuming, run_folder
 from backend.contract.runs.run_view import RunView
@@ -122,7 +122,7 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
         if view.task == "train":
             values = {**resumed_run.arguments_of(view)[0], resuming.FIELD: words[1]}
             resuming.require(values)
-        places.note(saves(), path)  # it may have been moved since it was started
+        places.add(saves(), path)  # it may have been moved since it was started
         (path / SUPERVISOR_LOG).touch()  # from here on the run is starting
         run_folder.archive(path)
         _supervise(path, env or {}, *words)
@@ -131,10 +131,10 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
 def find_runs(folder: Path) -> list[Path]:
     """Look through a folder for runs that are not listed, and list them from now on."""
     with _one_at_a_time():
-        before = set(places.known(saves()))
-        found = [each for each in places.find(folder) if not places.is_usual(saves(), each)]
+        before = set(places.list_runs(saves()))
+        found = [each for each in places.find(folder) if not places.is_standard(saves(), each)]
         for each in found:
-            places.note(saves(), each)
+            places.add(saves(), each)
     return [each for each in found if each not in before]
 
 
@@ -182,7 +182,7 @@ def _checkpoint(path: Path) -> Path:
 
 def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:
     """Start the supervisor of a run that was made just now; the folder goes if it does not."""
-    places.note(saves(), folder)
+    places.add(saves(), folder)
     try:
         _supervise(folder, secrets)
     except RunFolderError:
@@ -194,7 +194,7 @@ def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:
 def _one_at_a_time() -> Iterator[int]:
     """Hold the lock of all launches; yields the number of this one, larger than all before."""
     saves().mkdir(parents=True, exist_ok=True)
-    handle = hold(saves() / LOCK, None)
+    handle = take_lock(saves() / LOCK, None)
     assert handle is not None
     try:
         content = os.pread(handle, 32, 0).strip()
@@ -211,7 +211,7 @@ def _supervise(folder: Path, secrets: Mapping[str, str], *words: str) -> None:
     The process started here forks the lasting one and ends. Raises RunFolderError.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
-    env |= {**secrets, **started_in(), "TUNEBOARD_HOME": _home_of(folder)}
+    env |= {**secrets, **caller_environment(), "TUNEBOARD_HOME": _home_of(folder)}
     env |= code_path(env)
     argv = [sys.executable, "-P", "-m", "backend.running.supervisor", str(folder), *words]
     log = folder / SUPERVISOR_LOG

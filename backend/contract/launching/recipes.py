@@ -37,7 +37,7 @@ from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.names import check_name, plain
 from backend.contract.base.files import read_mapping, write_mapping
-from backend.contract.base.home import data, relative, saves, shipped
+from backend.contract.base.home import data, relative, resource_folder, saves
 from backend.contract.base.problems import Problem, UsageError
 from backend.contract.launching.launch import RECIPES, default_output_dir
 from backend.contract.preflight.preflight import check_paths
@@ -130,7 +130,7 @@ class Plan:
 def known() -> dict[str, Path]:
     """The recipes by name: those that ship, and those in data/recipes, which go first."""
     found: dict[str, Path] = {}
-    for parent in (shipped("data"), data()):
+    for parent in (resource_folder("data"), data()):
         found |= {path.stem: path for path in sorted((parent / FOLDER).glob("*.yaml"))}
     return found
 

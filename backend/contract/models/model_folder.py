@@ -14,7 +14,7 @@ from typing import Any
 
 from backend.contract.base import boundary
 from backend.contract.base.files import read_json
-from backend.contract.base.home import find, looked_in
+from backend.contract.base.home import describe_places, find
 from backend.contract.base.problems import Problem
 
 CONFIG = "config.json"
@@ -95,7 +95,7 @@ def _judge(
 
 def _judge_model(name: str, folder: Path, field: str) -> list[Problem]:
     if not folder.exists():
-        return [Problem(code="model_missing", field=field, params={"path": looked_in(name)})]
+        return [Problem(code="model_missing", field=field, params={"path": describe_places(name)})]
     if not folder.is_dir():
         return [_problem("model_is_file", field, folder)]
     if not os.access(folder, os.R_OK | os.X_OK):
@@ -125,7 +125,9 @@ def _whole_model_problems(folder: Path, field: str) -> list[Problem]:
 
 def _judge_adapter(name: str, folder: Path, field: str) -> list[Problem]:
     if not folder.is_dir():
-        return [Problem(code="adapter_missing", field=field, params={"path": looked_in(name)})]
+        return [
+            Problem(code="adapter_missing", field=field, params={"path": describe_places(name)})
+        ]
     if not (folder / ADAPTER_CONFIG).is_file():
         return [_problem("not_adapter", field, folder)]
     return weight_problems(folder, "adapter_model", field)

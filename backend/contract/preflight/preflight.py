@@ -19,7 +19,7 @@ from backend.contract.arguments.stages import TRL
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base import boundary
 from backend.contract.base.files import read_json, read_mapping
-from backend.contract.base.home import data, looked_in, output
+from backend.contract.base.home import data, describe_places, output
 from backend.contract.base.problems import Problem, UsageError
 from backend.contract.models import template_names
 from backend.contract.models.devices import gpus
@@ -121,7 +121,7 @@ def check_new_tokens(values: Arguments) -> list[Problem]:
     content, problems = read_mapping(given) if given else ({}, [])
     if not given or (content and not problems):
         return []
-    params = {"path": looked_in(given), "reason": problems[0].text() if problems else "-"}
+    params = {"path": describe_places(given), "reason": problems[0].text() if problems else "-"}
     return [Problem(code="new_tokens_file", field=field, params=params)]
 
 
@@ -228,7 +228,7 @@ def check_deepspeed(values: Arguments) -> list[Problem]:
     if given not in ZERO:
         config = read_json(local(given))
         if not config:
-            params = {"path": looked_in(given), "choices": ", ".join(ZERO)}
+            params = {"path": describe_places(given), "choices": ", ".join(ZERO)}
             problems.append(Problem(code="deepspeed_config", field="deepspeed", params=params))
     return problems
 
@@ -251,7 +251,7 @@ def check_export(values: Arguments) -> list[Problem]:
         problems.append(Problem(code="export_legacy_format", field="export_legacy_format"))
     texts = values.export_quantization_dataset
     if values.export_quantization_bit and texts and not local(texts).exists():
-        params = {"path": looked_in(texts)}
+        params = {"path": describe_places(texts)}
         field = "export_quantization_dataset"
         problems.append(Problem(code="export_calibration_missing", field=field, params=params))
     if not values.export_dir:

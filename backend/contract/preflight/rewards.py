@@ -2,7 +2,7 @@
 
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.home import looked_in
+from backend.contract.base.home import describe_places
 from backend.contract.base.problems import Params, Problem
 from backend.contract.models.model_folder import local
 from backend.contract.registry.dataset_info import names
@@ -20,7 +20,7 @@ def check(values: Arguments) -> list[Problem]:
         problems.append(Problem(code="reward_weights_count", field="reward_weights", params=params))
     file = values.reward_python_file or ""
     if "python" in wanted and file and not local(file).is_file():
-        params = {"path": looked_in(file)}
+        params = {"path": describe_places(file)}
         problems.append(
             Problem(code="reward_python_missing", field="reward_python_file", params=params)
         )

@@ -77,7 +77,7 @@ def entries(dataset_dir: Value) -> dict[str, Entry]:
         raise DataError(_problem("registry_remote", value=str(dataset_dir), repository=repository))
     registry = folder_of(dataset_dir) / REGISTRY
     if not os.path.lexists(registry):
-        where = home.looked_in(f"{dataset_dir or 'data'}/{REGISTRY}")
+        where = home.describe_places(f"{dataset_dir or 'data'}/{REGISTRY}")
         raise DataError(_problem("registry_missing", path=where))
     return {
         name: parsed(name, row if isinstance(row, dict) else {}, registry)
@@ -301,14 +301,14 @@ def is_path(name: str) -> bool:
 
 def _unknown(name: str, known: Mapping[str, Entry], dataset_dir: Value, field: str) -> Problem:
     if kind(name) in SUFFIXES or name.startswith(("/", "~", ".")):
-        return _problem("data_file_missing", field, file=home.looked_in(name)[:400])
+        return _problem("data_file_missing", field, file=home.describe_places(name)[:400])
     path = str(folder_of(dataset_dir) / REGISTRY)
     sound = [other for other, entry in known.items() if not entry.problems]
     near = difflib.get_close_matches(name, sound, 1, 0.6)
     if near:
         return _problem("dataset_unknown_near", field, name=name[:200], near=near[0], path=path)
     if "/" in name:
-        places = home.looked_in(name)[:400]
+        places = home.describe_places(name)[:400]
         return _problem("dataset_nowhere", field, name=name[:200], path=path, places=places)
     return _problem("dataset_unknown", field, name=name[:200], path=path)
 

@@ -15,9 +15,9 @@ from backend.contract.arguments.field import Value
 from backend.contract.arguments.names import check_name
 from backend.contract.base import boundary
 from backend.contract.base.files import write_atomic
-from backend.contract.base.home import looked_in
+from backend.contract.base.home import describe_places
 from backend.contract.base.problems import DataError, DiskFullError, Problem
-from backend.contract.base.run_files import hold
+from backend.contract.base.run_files import take_lock
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import REGISTRY, Entry, folder_of
 
@@ -63,7 +63,7 @@ def remove(name: str, dataset_dir: Value) -> None:
     """Take an entry out of dataset_info.json; its files stay. Raises as register does."""
     registry = _place(dataset_dir)
     if not os.path.lexists(registry):
-        where = looked_in(f"{dataset_dir or 'data'}/{REGISTRY}")
+        where = describe_places(f"{dataset_dir or 'data'}/{REGISTRY}")
         raise DataError(Problem(code="registry_missing", params={"path": where}))
 
     def take(content: Content) -> None:
@@ -121,7 +121,7 @@ def _change(registry: Path, change: Callable[[Content], None]) -> None:
 
 @contextmanager
 def _locked(registry: Path) -> Iterator[None]:
-    handle = hold(registry.with_name(LOCK), WAIT_S)
+    handle = take_lock(registry.with_name(LOCK), WAIT_S)
     if handle is None:
         raise DataError(Problem(code="registry_busy", params={"path": str(registry)}))
     try:

@@ -20,7 +20,7 @@ from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import read_json
-from backend.contract.base.home import looked_in, output, relative
+from backend.contract.base.home import describe_places, output, relative
 from backend.contract.base.problems import Problem, RunFolderError, UsageError
 from backend.contract.base.run_files import RUN
 from backend.contract.base.texts import t
@@ -191,7 +191,7 @@ def checkpoint_of(values: Arguments) -> tuple[Path | None, list[Problem]]:
             return None, [last or _missing("no_checkpoint", place), *damage]
         return newest.path, damage
     if not place.is_dir():
-        return None, [_missing("checkpoint_missing", looked_in(_asked(values)))]
+        return None, [_missing("checkpoint_missing", describe_places(_asked(values)))]
     try:
         if (place / MANIFEST).exists():
             verify(place)

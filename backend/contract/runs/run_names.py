@@ -85,7 +85,7 @@ def find(name: str) -> list[Path]:
 def looked_in(name: str) -> str:
     """Where a name was looked for that means nothing here, for a message: as a path, and as a run
     (the folders of saves/ that it would be the end of)."""
-    places = [home.looked_in(name)]
+    places = [home.describe_places(name)]
     parts = Path(name).parts if _may_name(name) else ()
     if 0 < len(parts) <= PARTS:
         places.append(str(saves().joinpath(*["*"] * (PARTS - len(parts)), *parts)))

@@ -124,7 +124,7 @@ def runs(root: Path) -> list[RunView]:
 def folders(root: Path) -> list[Path]:
     """The folders of all runs, as `runs` lists them, in no order."""
     found = [file.parent for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")]
-    return [*(each for each in found if places.is_usual(root, each)), *places.known(root)]
+    return [*(each for each in found if places.is_standard(root, each)), *places.list_runs(root)]
 
 
 def _state(path: Path, token: str) -> tuple[State, Problem | None]:
@@ -141,7 +141,7 @@ def _judge(facts: Facts, token: str) -> tuple[State, Problem | None]:
     child = Process.from_json(facts.launch.get("child"))
 
     def alive(process: Process) -> bool:
-        return processes.alive(process, token if process == child else "")
+        return processes.is_alive(process, token if process == child else "")
 
     return state(facts, processes.boot_id(), alive)
 
@@ -164,7 +164,7 @@ def _facts(path: Path) -> Facts:
 
 def _origin(path: Path, arguments: Mapping[str, object]) -> tuple[str, str]:
     """Model and method: of the folder's place in saves/, else of the run's arguments."""
-    if places.is_usual(saves(), path):
+    if places.is_standard(saves(), path):
         return path.parent.parent.name, path.parent.name
     model = str(arguments.get("model_name_or_path") or "")
     return plain(model) if model else "", str(arguments.get("finetuning_type") or "")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from backend.contract.base.metrics import Row
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.texts import has, t
 from backend.contract.runs.run_view import RunView
 from backend.contract.runs.states import State
@@ -28,7 +28,7 @@ def state(view: RunView, lang: str) -> str:
     return t("panel.state", lang, state=word, phase=t(phase, lang))
 
 
-def progress(view: RunView, rows: Sequence[Row], lang: str) -> Progress:
+def progress(view: RunView, rows: Sequence[Metrics], lang: str) -> Progress:
     """Step of steps (row of rows while they are read), epoch, time left and speed, where known."""
     parts, key = [], "panel.rows" if view.rows[1] else "panel.step"
     done, total = view.rows if view.rows[1] else (view.step, view.total_steps)

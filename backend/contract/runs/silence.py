@@ -35,7 +35,7 @@ def notices(
     if silent < PAUSED_SECONDS:
         return ()
     child = Process.from_json(launch.get("child"))
-    paused = processes.paused(child, token) if child else None
+    paused = processes.find_paused(child, token) if child else None
     phase, step, total = status.get("phase"), status.get("step"), status.get("total")
     limit = SILENT_SECONDS
     if phase == "training":
