@@ -96,18 +96,17 @@ def _header(texts: Texts) -> tuple[Any, Any, Any]:
 def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) -> None:
     """One click from a finished run, or an exported folder, to Chat."""
 
-    def open_run(folder: str, bar: Any) -> list[Any]:
-        return [gr.Tabs(selected="chat"), chat.open_run(folder, bar)]
+    def open_run(folder: str) -> list[Any]:
+        return [gr.Tabs(selected="chat"), chat.open_run(folder)]
 
-    def open_export(values: Any, bar: Any) -> list[Any]:
-        return open_run(str(exported["form"].held(values)["export_dir"]), bar)
+    def open_export(values: Any) -> list[Any]:
+        return open_run(str(exported["form"].held(values)["export_dir"]))
 
-    bar = context.bar.box
-    outputs = [context.tabs, bar]
+    outputs = [context.tabs, context.bar.box]
     for panel in panels:
-        panel.chat.click(open_run, [panel.run, bar], outputs, api_visibility="private")
-    inputs = [exported["form"].box, bar]
-    exported["open"].click(open_export, inputs, outputs, api_visibility="private")
+        panel.chat.click(open_run, panel.run, outputs, api_visibility="private")
+    box = exported["form"].box
+    exported["open"].click(open_export, box, outputs, api_visibility="private")
 
 
 def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> None:

@@ -34,7 +34,6 @@ export interface Section {
 /** The texts of a form that belong to no field. */
 export interface Words {
   more_about: string;
-  default: string;
   changed: string;
   put_back: string;
   range: string;
@@ -50,7 +49,6 @@ export interface Words {
 }
 
 export interface Schema {
-  task: string;
   lang: string;
   sections: Section[];
   fields: Record<string, Field>;
@@ -141,7 +139,6 @@ export interface LaunchProps {
   /** The element id of the panel that shows the run. */
   panel: string;
   prefix: string;
-  lang: string;
   words: LaunchWords;
   value: { state: string; text: string } | null;
 }

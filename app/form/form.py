@@ -147,14 +147,11 @@ class Form:
         arguments is emptied."""
         return gr.update(value={**self._display(values), **dict.fromkeys(self.own, "")})
 
-    def reset(self, given: Sequence[Any], names: Iterable[str]) -> list[Any]:
+    def reset(self, names: Iterable[str]) -> list[Any]:
         """Updates of `inputs` that put these arguments back to their defaults."""
         anew = {name: display(FIELDS[name], FIELDS[name].default_in(self.task)) for name in names}
         forms = [self.bar, self] if self.bar else [self]
-        return [
-            change(value, {name: anew[name] for name in anew if name in form.drawn})
-            for form, value in zip(forms, given, strict=True)
-        ]
+        return [change({name: anew[name] for name in anew if name in form.drawn}) for form in forms]
 
     def _display(self, values: Values) -> Raw:
         return {name: display(FIELDS[name], values[name]) for name in self.start if name in FIELDS}
@@ -183,6 +180,10 @@ def _offers(asked: Raw, values: Raw, lang: str) -> dict[str, Any]:
     return {"groups": groups(str(asked.get("kind", "")), values, lang)}
 
 
-def change(value: Any, values: Mapping[str, Any]) -> Any:
-    """The update of a form's box that changes these fields alone; none where there are none."""
-    return gr.update(value={**check(value), **values}) if values else gr.skip()
+def change(values: Mapping[str, Any]) -> Any:
+    """The update of a form's box that changes these fields alone; none where there are none.
+
+    The browser merges it into what the form holds by then, so that nothing is lost of what was
+    typed while the answer was on its way.
+    """
+    return gr.update(value=dict(values)) if values else gr.skip()

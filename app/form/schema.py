@@ -20,7 +20,6 @@ SECRETS = sorted(
 WORDS = (
     "advanced",
     "changed",
-    "default",
     "docs",
     "free_text",
     "loading",
@@ -81,7 +80,6 @@ def schema(
     """
     drawn = [name for section in sections for name in section.names]
     return {
-        "task": task,
         "lang": lang,
         "sections": [_section(section, lang) for section in sections],
         "fields": {

@@ -8,6 +8,7 @@ import gradio as gr
 from app.form.values import display
 from app.i18n import Texts, t
 from app.problems import problem_lines
+from app.services.data.extra import BOX
 from app.services.runs import recipes
 from app.tabs.data import dataset_preview
 from app.tabs.run import run_panel
@@ -149,7 +150,7 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
 
     given = {"inputs": [form["choice"], context.lang], "outputs": outputs, **QUIET}
     form["choice"].input(lambda name, lang: show(name, lang, True), **given)
-    boxes = {name: form[name] for name in ("choice", "name", "more")}
+    boxes = {"choice": form["choice"], "name": form["name"], BOX: form["more"]}
     boxes |= {f"data{number}": box for number, box in enumerate(form["data"])}
     context.keeper.add("recipes", boxes, _with_data)
     again = {key: given[key] for key in ("inputs", "outputs")}

@@ -109,7 +109,7 @@ def _wire_left(card: Card, context: Context, form: Form) -> None:
 
     def reset(*given: Any) -> list[Any]:
         left = left_over(form.values(given)[0])
-        return [False, gr.update(visible=False), *form.reset(given, left)]
+        return [False, gr.update(visible=False), *form.reset(left)]
 
     inputs, outputs = [card.filled, context.lang, *form.inputs], [card.left, card.left_note]
     events = [context.lang.change, context.bar.box.change]

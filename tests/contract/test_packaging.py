@@ -26,14 +26,14 @@ def test_the_readme_in_saves_is_no_run_and_no_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    before = catalog.models(), catalog.model_paths()
+    before = catalog.local_models(), catalog.trained_models()
     saves = tmp_path / "saves"
     saves.mkdir()
     shutil.copy(ROOT / "saves" / "README.md", saves)
     assert run_folder.runs(saves) == []
     assert folders(saves) == []
     assert run_names.find("README.md") == []
-    assert (catalog.models(), catalog.model_paths()) == before
+    assert (catalog.local_models(), catalog.trained_models()) == before == ([], [])
 
 
 def test_the_metadata_of_the_package() -> None:

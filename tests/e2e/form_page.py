@@ -12,6 +12,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
+from app.form.form import change
 from app.server import Modules
 from app.theme import THEME
 from tests.bench import free_port
@@ -24,7 +25,6 @@ FORM = '<div class="form-first"></div>@children<div class="form-rest"></div>'
 STAGES = [["sft", "Supervised fine-tuning"], ["dpo", "DPO"], ["pt", "Pre-training"]]
 WORDS = {
     "more_about": "About this",
-    "default": "Default",
     "changed": "Differs from the default",
     "put_back": "Put back",
     "range": "Range",
@@ -118,7 +118,6 @@ SECTIONS = [
 
 def _schema() -> dict[str, Any]:
     return {
-        "task": "train",
         "sections": copy.deepcopy(SECTIONS),
         "fields": dict(FIELDS),
         "secrets": ["token"],
@@ -139,6 +138,9 @@ class FormPage:
     """The page, and what it was asked. A test may put other data in before a visitor comes.
 
     slow    seconds until a learning rate is judged, by its text
+    fills   what a press of Fill puts into the form
+    changes what a press of Change puts into it, once `answers` is set
+    filled  what the form held for the event that followed Change
     offers  what each kind of list offers
     """
 
@@ -149,6 +151,9 @@ class FormPage:
     started: list[dict[str, Any]] = field(default_factory=list)
     answer: dict[str, Any] = field(default_factory=lambda: {"state": "idle", "text": "Started."})
     fills: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+    filled: list[dict[str, Any]] = field(default_factory=list)
+    answers: threading.Event = field(default_factory=threading.Event)
     port: int = field(default_factory=free_port)
 
     @property
@@ -190,6 +195,11 @@ class FormPage:
             return {"ok": True, "groups": [{"title": "Catalog", "options": pairs}]}
         groups = self.offers.get(payload["kind"])
         return {"ok": True, "groups": groups} if groups else {"ok": False, "error": "Not readable."}
+
+    def change(self) -> Any:
+        """Change some fields, late."""
+        self.answers.wait(10)
+        return change(self.changes)
 
     def build(self) -> gr.Blocks:
         """The Blocks: form, launch box, and buttons that do what Python's events would."""
@@ -242,16 +252,17 @@ class FormPage:
                         form="t",
                         prefix="t-",
                         panel="t-run",
-                        lang="en",
                         words=LAUNCH,
                     )
             with gr.Row():
                 language = gr.Button("Chinese", elem_id="chinese")
                 fill = gr.Button("Fill", elem_id="fill")
                 outer = gr.Button("Outer", elem_id="outer")
+                later = gr.Button("Change", elem_id="change")
             launch.start(start, form, launch, show_progress="hidden")
             language.click(lambda: gr.update(lang="zh"), None, form)
             fill.click(lambda: gr.update(value=self.fills), None, form)
+            later.click(self.change, None, form).then(self.filled.append, form)
             outer.click(lambda: gr.update(value={"quantised": "4"}), None, bar)
         return page
 

@@ -343,6 +343,25 @@ def test_python_fills_the_form(open_form: Open, form: FormPage) -> None:
     until(lambda: last_values(form)["packing"] is True, 10)
 
 
+def test_what_is_typed_while_python_changes_another_field_stays(
+    open_form: Open, form: FormPage
+) -> None:
+    """An answer held all values of the form, as they were when it was asked for: what was typed
+    since then was lost. What follows the answer finds all values."""
+    page = open_form()
+    form.changes = {"schedule": "linear"}
+    page.locator("#change").click()
+    box(page, "epochs").fill("7")
+    box(page, "learning_rate").fill("1e-2")
+    form.answers.set()
+    expect(box(page, "schedule")).to_have_value("linear")
+    expect(box(page, "epochs")).to_have_value("7")
+    until(lambda: len(form.filled) == 1, 10)
+    values = form.filled[0]
+    assert (values["schedule"], values["epochs"], values["batch"]) == ("linear", "7", "2")
+    until(lambda: last_values(form)["epochs"] == "7", 10)
+
+
 def test_what_is_typed_comes_back_without_secrets(open_form: Open, form: FormPage) -> None:
     page = open_form()
     page.get_by_role("button", name="All settings").click()

@@ -283,6 +283,9 @@ def test_a_reload_brings_the_form_back(open_page: Callable[..., Page], server: S
     page.get_by_role("tab", name="Train", exact=True).click()
     box(page, "extra_args").fill("hf_hub_token=hf_CANARY\nweight_decay=0.5")
     expect(page.locator("#command")).to_contain_text("--weight_decay 0.5")
+    page.get_by_role("tab", name="Recipes", exact=True).click()
+    box(page, "recipe-more").fill("hf_hub_token=hf_CANARY\nmax_steps=2")
+    expect(page.locator("#recipe-commands")).to_contain_text("--max_steps 2")
     page.wait_for_timeout(500)
     kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
     assert '\\"max_samples\\":\\"7\\"' in kept

@@ -22,7 +22,6 @@ class Model:
     name: str
     path: str
     modelscope: str = ""
-    local: bool = False
 
     def path_on(self, hub: str) -> str:
         """Its folder on this machine, or its id on the hub of this name."""
@@ -35,7 +34,7 @@ def local_models() -> list[Model]:
     for parent in LOCAL_FOLDERS:
         for config in sorted((home() / parent).glob("*/config.json")):
             path = f"{parent}/{config.parent.name}"
-            found.append(Model(config.parent.name, path, local=True))
+            found.append(Model(config.parent.name, path))
     return found
 
 
@@ -49,13 +48,6 @@ def catalog() -> tuple[Model, ...]:
             for row in csv.DictReader(lines)
             if not row["multimodal"]
         )
-
-
-def models() -> list[Model]:
-    """All that the model bar offers; a local folder hides the hub model of the same name."""
-    local = local_models()
-    names = {model.name for model in local}
-    return local + [model for model in catalog() if model.name not in names]
 
 
 def starter_present() -> bool:
@@ -85,16 +77,6 @@ def trained_adapters() -> list[Offer]:
 def reward_models() -> list[Offer]:
     """Finished runs of stage rm, adapters and whole models, and their whole checkpoints."""
     return [_offer(*each) for each in _results(reward=True) if usable(each[1])]
-
-
-def model_paths() -> list[Offer]:
-    """Every model by its path: local folders, finished runs, hub models."""
-    known = [(model.name, model.path, model.local) for model in models()]
-    return [
-        *((name, path) for name, path, here in known if here),
-        *trained_models(),
-        *((name, path) for name, path, here in known if not here),
-    ]
 
 
 def is_model(folder: Path) -> bool:

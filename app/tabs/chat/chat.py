@@ -377,11 +377,11 @@ def _failed(history: History, words: str) -> History:
     return [*(turn for turn in history or [] if turn["content"]), failed]
 
 
-def open_run(folder: str, bar: Any) -> Any:
+def open_run(folder: str) -> Any:
     """The update of the model bar that chooses a finished run: its adapter, or its own weights."""
     path = Path(folder)
     if boundary.refusal(path) is None and is_adapter(path):
         model, adapters = adapter_base(path), [relative(path)]
     else:
         model, adapters = relative(path if path.is_absolute() else home() / path), []
-    return change(bar, {"model_name_or_path": model, "adapter_name_or_path": adapters})
+    return change({"model_name_or_path": model, "adapter_name_or_path": adapters})

@@ -190,7 +190,7 @@ def _wire_chosen(context: Context, form: Form, parts: Parts) -> None:
         kind = set_list.kind(name, place) if name else ""
         stage = str(form.held(held)["stage"])
         fitting = {"stage": mapping.stage_for(kind, stage)} if kind else {}
-        return [facts(name, place, lang), change(held, fitting)]
+        return [facts(name, place, lang), change(fitting)]
 
     # In the browser: what a press since then has answered must not go with it.
     gone = [parts["found"], parts["sure"], parts["said"]]
@@ -265,7 +265,7 @@ def _wire_train(context: Context, train: Form, buttons: list[Any], parts: Parts)
         current = str(train.held(held)["stage"])
         stage = mapping.stage_for(set_list.kind(name, place), current)
         values = {"dataset": [name], "dataset_dir": place, "stage": stage}
-        return [gr.Tabs(selected="train"), change(held, values), ""]
+        return [gr.Tabs(selected="train"), change(values), ""]
 
     for button in buttons:
         button.click(

@@ -70,10 +70,10 @@ def _wire_report(context: Context, run: Any, report: Any, go_on: Any) -> None:
 def _wire_pretrain(context: Context, train: Form, button: Any, run: Any) -> None:
     """The model that came of the run shown in the model bar, and the Train tab at its stage pt."""
 
-    def go_on(path: str, bar: Any, values: Any) -> list[Any]:
+    def go_on(path: str) -> list[Any]:
         model = output(str(runs.view(Path(path)).arguments["export_dir"]))
         chosen = {"model_name_or_path": relative(model), "adapter_name_or_path": []}
-        return [gr.Tabs(selected="train"), change(bar, chosen), change(values, {"stage": "pt"})]
+        return [gr.Tabs(selected="train"), change(chosen), change({"stage": "pt"})]
 
     boxes = [context.bar.box, train.box]
-    button.click(go_on, [run, *boxes], [context.tabs, *boxes], api_visibility="private")
+    button.click(go_on, run, [context.tabs, *boxes], api_visibility="private")

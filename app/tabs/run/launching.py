@@ -9,7 +9,7 @@ import gradio as gr
 from app.form.component import make_component
 from app.form.form import Form, Raw
 from app.form.schema import OwnField
-from app.i18n import DEFAULT_LANGUAGE, say
+from app.i18n import say
 from app.problems import problem_lines
 from app.tabs.shared.answer import is_over
 from app.tabs.shared.context import Context
@@ -54,10 +54,9 @@ class Launcher:
             form=self.form.key,
             prefix=self.form.prefix,
             panel=f"{self.form.key}-run",
-            lang=DEFAULT_LANGUAGE,
             **say({"words": keys}),
         )
-        self.context.texts.add(self.box, words=keys, lang="page.language")
+        self.context.texts.add(self.box, words=keys)
 
     def wire(self, run: Any) -> Any:
         """Judge each change; Start, the event returned, puts a folder into `run`."""
