@@ -19,6 +19,7 @@ def make_component(
     *,
     events: Sequence[str] = (),
     functions: Sequence[Callable[..., Any]] | None = None,
+    elem_classes: str = "",
     **properties: Any,
 ) -> Any:
     """The component that app/browser/<script>.js draws into the elements of `template`.
@@ -35,6 +36,7 @@ def make_component(
         html_template=template,
         js_on_load=MOUNT % ([*events], script),
         apply_default_css=False,
+        elem_classes=["own", *elem_classes.split()],
         server_functions=list(functions) if functions else None,
         **properties,
     )
