@@ -12,7 +12,7 @@ ROWS = 2000
 READS = """
 import itertools, resource, sys, time
 from tests.backend.conftest import make_tokenizer
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.data import prepare, templates
 
 class Told:
@@ -21,7 +21,7 @@ class Told:
 
 given = dict(dataset_dir="data", dataset="x", template="auto", cutoff_len=256, seed=1, stage="sft",
              streaming=sys.argv[1] == "streamed", buffer_size=1000, preprocessing_num_workers=1)
-values = resolved(given)
+values = resolve(given)
 tokenizer = make_tokenizer()
 template = templates.load(values, tokenizer)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -19,7 +19,7 @@ WORK = """
 import resource, sys, time
 from tests.backend.conftest import make_tokenizer
 from backend.contract.registry import dataset_info
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.data import sources, templates, tokenize
 from backend.data.examples import columns
 from backend.datafiles import formats, layouts
@@ -29,7 +29,7 @@ class Told:
     def progress(self, step, total): pass
 
 how, workers = sys.argv[1], int(sys.argv[2])
-values = resolved(dict(dataset_dir="data", dataset="x", template="auto", cutoff_len=256, seed=1,
+values = resolve(dict(dataset_dir="data", dataset="x", template="auto", cutoff_len=256, seed=1,
                        stage="sft", preprocessing_num_workers=workers))
 tokenizer = make_tokenizer()
 template = templates.load(values, tokenizer)

@@ -16,7 +16,7 @@ from app.form.values import check, display, plain
 from app.i18n import DEFAULT_LANGUAGE, languages
 from app.problems import describe
 from app.services.data.extra import BOX, merged, written
-from backend.contract.arguments.arguments import changed, defaults
+from backend.contract.arguments.arguments import defaults, drop_defaults
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.problems import Problem
@@ -128,7 +128,7 @@ class Form:
         known = {name: value for name, value in raw.items() if name not in self.own}
         held = {name: plain(value) for name, value in known.items() if name in FIELDS}
         values, problems = merged({**(under or {}), **held}, str(raw.get(BOX) or ""), self.task)
-        values, notices = run_names.resolve(values)
+        values, notices = run_names.replace_names(values)
         return values, problems + notices
 
     def fill(self, values: Values) -> list[Any]:
@@ -136,7 +136,7 @@ class Form:
         fields. What has no field goes into the field for further arguments."""
         whole = {**defaults(self.task), **values}
         fields = self.drawn | (self.bar.drawn if self.bar else set())
-        rest = {n: v for n, v in changed(whole, self.task).items() if n not in fields}
+        rest = {n: v for n, v in drop_defaults(whole, self.task).items() if n not in fields}
         text = written({name: rest[name] for name in rest if name != "output_dir"})
         own = {name: text if name == BOX else "" for name in self.own}
         updates = [gr.update(value={**self._display(whole), **own})]

@@ -14,7 +14,7 @@ from backend.cleaning.report import Report
 from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import CleaningOptions, Count
 from backend.cli.data_words import say_json
-from backend.contract.arguments.arguments import from_argv, resolved
+from backend.contract.arguments.arguments import from_argv, resolve
 from backend.contract.base.printed import say
 from backend.contract.base.problems import Problem, UsageError, errors
 from backend.contract.base.texts import t
@@ -78,8 +78,8 @@ def _counter(options: Namespace, stage: str) -> Count:
     values, problems = from_argv([*words, *options.more], "train")
     if errors(problems):
         raise UsageError(*errors(problems))
-    values, _ = run_names.resolve(values)
-    arguments = resolved(values)
+    values, _ = run_names.replace_names(values)
+    arguments = resolve(values)
     if not arguments.model_name_or_path:
         raise UsageError(Problem(code="model_required", field="model_name_or_path"))
     installation.require_worker()

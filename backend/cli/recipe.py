@@ -12,7 +12,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from backend.cli.terminal import copy_log, follow, stop
-from backend.contract.arguments.arguments import judged, pairs
+from backend.contract.arguments.arguments import check_parsed, parse_pairs
 from backend.contract.base.files import dump, write_atomic
 from backend.contract.base.home import prepare, saves
 from backend.contract.base.printed import say
@@ -113,7 +113,7 @@ def _start_stage(step: Step, group: Path) -> None:
 def _resume_stage(step: Step) -> bool:
     """Go on from the newest checkpoint; False where there is none, or this kind of run has none."""
     values = {**step.values, "resume_from_checkpoint": "true"}
-    if step.task != "train" or errors(judged(values, [], step.task)):
+    if step.task != "train" or errors(check_parsed(values, [], step.task)):
         return False
     try:
         launch.resume(step.folder)
@@ -142,7 +142,7 @@ def title(name: str) -> str:
 
 
 def _start_recipe(options: Namespace) -> int:
-    arguments, problems = pairs(options.more)
+    arguments, problems = parse_pairs(options.more)
     recipe = recipes.read(options.recipe or "")
     name = str(options.name or arguments.pop("name", "") or f"{recipe.name}_{_now()}")
     plan = recipes.plan(recipe, name, arguments)

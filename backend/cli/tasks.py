@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backend.cli.terminal import follow, log_size, print_resumption
-from backend.contract.arguments.arguments import as_evaluation, from_argv, only_evaluates, resolved
+from backend.contract.arguments.arguments import as_evaluation, from_argv, only_evaluates, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.home import output, prepare
@@ -33,7 +33,7 @@ def run_task(options: Namespace) -> int:
         return _work(options.command, options.words, Path(os.environ["TUNEBOARD_RUN"]))
     prepare()
     task, values = parse_values(options.command, options.words, print_resumption)
-    arguments = resolved(values)
+    arguments = resolve(values)
     goes_on = resuming.is_asked(arguments)
     shown = log_size(output(arguments.output_dir)) if arguments.output_dir and goes_on else 0
     folder = launch.start(task, values)
@@ -46,7 +46,7 @@ def serve_task(options: Namespace) -> int:
     _, values = parse_values(options.command, options.words)
     serving = importlib.import_module("backend.serving.serve")
     run: Callable[[Arguments], int | None] = getattr(serving, SERVERS[options.command])
-    return run(resolved(values)) or 0
+    return run(resolve(values)) or 0
 
 
 def parse_values(
@@ -68,7 +68,7 @@ def _work(task: str, words: list[str], folder: Path) -> int:
     from backend.running.failures import run_worker
 
     def work() -> None:
-        values = resolved(parse_values(task, words)[1])
+        values = resolve(parse_values(task, words)[1])
         if values.use_cpu:
             os.environ |= CPU_ALONE
         importlib.import_module(WORKERS[task]).run(values, folder)

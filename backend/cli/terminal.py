@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TextIO
 
-from backend.contract.arguments.arguments import judged, pairs
+from backend.contract.arguments.arguments import check_parsed, parse_pairs
 from backend.contract.arguments.field import Values
 from backend.contract.base.home import describe_places, relative, saves
 from backend.contract.base.printed import one_line, say
@@ -114,14 +114,14 @@ def resume(options: Namespace) -> int:
     view = run_folder.read(folder)
     if not view.ended:
         raise RunFolderError(Problem(code="run_going_on", params={"path": str(folder)}))
-    changes, problems = pairs(options.more)
+    changes, problems = parse_pairs(options.more)
     if point:
         changes = {resuming.FIELD: point, **changes}
     values = None
     if view.task == "train":
         values, wrong = resumed_run.arguments_of(view, changes)
-        values, notices = run_names.resolve(values)
-        problems = judged(values, problems + wrong + notices, "train")
+        values, notices = run_names.replace_names(values)
+        problems = check_parsed(values, problems + wrong + notices, "train")
         if all(problem.notice for problem in problems):
             print_resumption(values, sys.stdout if options.dry_run else None)
             problems += check_paths(values, "train")

@@ -1,4 +1,4 @@
-"""`--help` of each subcommand and docs/reference.md, both written from the rows and their texts.
+"""Write `--help` of each subcommand and docs/reference.md from the table of arguments.
 
 python -m backend.contract.reference write|check: `check` exits with 1 where docs/reference.md or
 the typed arguments (typed.py) are stale.
@@ -28,11 +28,11 @@ def reference() -> str:
     """docs/reference.md: one table for each group of arguments."""
     parts = [f"# {t('reference.title')}", t("reference.intro")]
     for group in GROUPS:
-        rows = [row for row in FIELDS.values() if row.group == group]
+        fields = [field for field in FIELDS.values() if field.group == group]
         parts.append(f"## {t(f'group.{group}')}")
-        parts.append("\n".join([*_head(), *map(_line, rows)]))
+        parts.append("\n".join([*_head(), *map(_line, fields)]))
     parts += [f"## {t('reference.foreign.title')}", t("reference.foreign.intro")]
-    others = {**{name: f"`{row}`" for name, row in ALIASES.items()}, **_answers()}
+    others = {**{name: f"`{field}`" for name, field in ALIASES.items()}, **_answers()}
     titles = [t(f"reference.column.{title}") for title in ("name", "here")]
     lines = [f"| `{name}` | {text.replace('|', PIPE)} |" for name, text in sorted(others.items())]
     parts.append("\n".join([f"| {' | '.join(titles)} |", "|---|---|", *lines]))
@@ -40,7 +40,7 @@ def reference() -> str:
 
 
 def _answers() -> dict[str, str]:
-    """What each foreign name does here: rows that it stands for, or the texts that it is told."""
+    """What each foreign name does here: the fields it stands for, or the texts of its answers."""
     return {name: "; ".join(_answer(foreign)) for name, foreign in FOREIGN.items()}
 
 
@@ -51,36 +51,38 @@ def _answer(foreign: Foreign) -> Iterator[str]:
     codes = [foreign.because] if foreign.idle is None or foreign.idle else []
     values = "/".join(map(format_value, foreign.idle or ()))
     for code in [*codes, *filter(None, [foreign.instead])]:
-        given = {"field": foreign.name, "owner": foreign.owner, "value": values}
-        text = t(f"problem.{code}", **given).removeprefix(foreign.name)
+        params = {"field": foreign.name, "owner": foreign.owner, "value": values}
+        text = t(f"problem.{code}", **params).removeprefix(foreign.name)
         yield text.removeprefix(":").strip().rstrip(".")
 
 
 def help_text(task: str, lang: str = DEFAULT_LANGUAGE) -> str:
     """What `tuneboard <task> --help` prints: arguments by group, at most 100 columns wide."""
-    rows = fields_of(task)
+    fields = fields_of(task)
     lines = [t("reference.usage", lang, task=task), "", t(f"command.{task}.about", lang)]
     lines += ["", *wrap(t("reference.forms", lang))]
     for group in GROUPS:
-        members = [row for row in rows if row.group == group]
+        members = [field for field in fields if field.group == group]
         if members:
             lines += ["", f"{t(f'group.{group}', lang)}:"]
-            lines += [line for row in members for line in _entry(row, task, lang)]
+            lines += [line for field in members for line in _entry(field, task, lang)]
     return "\n".join(lines)
 
 
-def _entry(row: Field, task: str, lang: str) -> list[str]:
+def _entry(field: Field, task: str, lang: str) -> list[str]:
     """One argument of --help: its name and kind, then help, default and limits below."""
-    details = [t("reference.default", lang, value=format_value(row.default_in(task)))]
-    if _limits(row):
-        details.append(t("reference.values", lang, values=_limits(row)))
-    if row.conditions(task):
-        details.append(t("reference.needs", lang, needs=needs(row, task)))
-    if row.secret:
-        details.append(t("reference.secret", lang, name=row.to))
-    text = t(f"field.{row.name}.help", lang) + t("reference.details", lang, all="; ".join(details))
+    details = [t("reference.default", lang, value=format_value(field.default_in(task)))]
+    if _limits(field):
+        details.append(t("reference.values", lang, values=_limits(field)))
+    if field.conditions(task):
+        details.append(t("reference.needs", lang, needs=needs(field, task)))
+    if field.secret:
+        details.append(t("reference.secret", lang, name=field.to))
+    text = t(f"field.{field.name}.help", lang) + t(
+        "reference.details", lang, all="; ".join(details)
+    )
     lines = [f"{INDENT}{line}" for line in wrap(text, WIDTH - len(INDENT))]
-    return [f"  --{row.name} {row.kind.upper()}", *lines]
+    return [f"  --{field.name} {field.kind.upper()}", *lines]
 
 
 def _head() -> list[str]:
@@ -89,48 +91,48 @@ def _head() -> list[str]:
     return [f"| {' | '.join(cells)} |", f"|{'---|' * len(cells)}"]
 
 
-def _line(row: Field) -> str:
-    kind = f"{row.kind}, {t('reference.secret', name=row.to)}" if row.secret else row.kind
+def _line(field: Field) -> str:
+    kind = f"{field.kind}, {t('reference.secret', name=field.to)}" if field.secret else field.kind
     cells = [
-        f"`{row.name}`",
+        f"`{field.name}`",
         kind,
-        _default(row),
-        _limits(row),
-        _needs(row),
-        ", ".join(row.tasks),
-        t(f"field.{row.name}.help").replace("<", "&lt;") + _resumed(row),
+        _default(field),
+        _limits(field),
+        _needs(field),
+        ", ".join(field.tasks),
+        t(f"field.{field.name}.help").replace("<", "&lt;") + _resume_note(field),
     ]
     return f"| {' | '.join(cell.replace('|', PIPE) for cell in cells)} |"
 
 
-def _resumed(row: Field) -> str:
-    """What becomes of another value when a training is resumed, unless it is taken up."""
-    if "train" not in row.tasks or row.name in LAUNCH or ON_RESUME[row.name].kind == "taken":
+def _resume_note(field: Field) -> str:
+    """What happens to a changed value when a training is resumed, unless it is used."""
+    if "train" not in field.tasks or field.name in LAUNCH or ON_RESUME[field.name].kind == "taken":
         return ""
-    return " " + t("reference.resumed", kind=t(f"resume.kind.{ON_RESUME[row.name].kind}"))
+    return " " + t("reference.resumed", kind=t(f"resume.kind.{ON_RESUME[field.name].kind}"))
 
 
-def _default(row: Field) -> str:
-    """The default, and those of single subcommands where they are others."""
-    others = [f"{task}: `{format_value(value)}`" for task, value in row.task_defaults]
-    return "; ".join([f"`{format_value(row.default)}`", *others])
+def _default(field: Field) -> str:
+    """The default, and the defaults of subcommands that have another one."""
+    others = [f"{task}: `{format_value(value)}`" for task, value in field.task_defaults]
+    return "; ".join([f"`{format_value(field.default)}`", *others])
 
 
-def _needs(row: Field) -> str:
-    """What the row asks for; where that is not the same in all subcommands, by subcommand."""
-    asked = {task: needs(row, task) for task in row.tasks}
-    if len(set(asked.values())) == 1:
-        return asked[row.tasks[0]]
-    return "; ".join(f"{task}: {text}" for task, text in asked.items() if text)
+def _needs(field: Field) -> str:
+    """The conditions of a field, listed by subcommand where they differ between them."""
+    conditions = {task: needs(field, task) for task in field.tasks}
+    if len(set(conditions.values())) == 1:
+        return conditions[field.tasks[0]]
+    return "; ".join(f"{task}: {text}" for task, text in conditions.items() if text)
 
 
-def _limits(row: Field) -> str:
+def _limits(field: Field) -> str:
     """Choices of a choice, range of a number, or ""."""
-    if row.choices:
-        return ", ".join(row.choices)
-    if row.low is None or row.high is None:
+    if field.choices:
+        return ", ".join(field.choices)
+    if field.low is None or field.high is None:
         return ""
-    return f"{row.low:.10g} – {row.high:.10g}"
+    return f"{field.low:.10g} – {field.high:.10g}"
 
 
 def main(argv: Sequence[str]) -> int:

@@ -19,7 +19,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from backend.contract.arguments.arguments import from_argv, parse, resolved
+from backend.contract.arguments.arguments import from_argv, parse, resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.printed import say
 from backend.contract.base.problems import Problem, TuneboardError, UsageError, errors
@@ -93,7 +93,7 @@ def _values(words: list[str]) -> Arguments:
     if errors(problems):
         raise UsageError(*errors(problems))
     _notify(problems)
-    return resolved(run_names.resolve(values)[0])
+    return resolve(run_names.replace_names(values)[0])
 
 
 def _open_template(values: Arguments) -> LoadedTemplate:
@@ -153,7 +153,7 @@ def _answer(
     parsed, problems = parse(asked["values"], "train")
     if errors(problems):
         raise UsageError(*errors(problems))
-    values = resolved(parsed)
+    values = resolve(parsed)
     opened = _reuse_template(values, held)
     if asked["do"] == "stats":
         answer, notices = _stats(

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable
 
-from backend.contract.arguments.arguments import ignored, judged, resolved
+from backend.contract.arguments.arguments import check_parsed, report_ignored, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.base.printed import say
 from backend.contract.base.problems import ModelError, Problem, UsageError
@@ -28,15 +28,15 @@ def check_values(
     values before the paths are checked. Raises every problem at once as UsageError, or as
     ModelError where only the model has problems.
     """
-    values, notices = run_names.resolve(values)
-    all_problems = judged(values, problems + notices, task) + ignored(values, task)
+    values, notices = run_names.replace_names(values)
+    all_problems = check_parsed(values, problems + notices, task) + report_ignored(values, task)
     wrong_fields = {problem.field for problem in all_problems if not problem.notice}
     if inspect and not wrong_fields:
         inspect(values)
     all_problems += [
         problem for problem in check_paths(values, task) if problem.field not in wrong_fields
     ]
-    pictured = pictures.problems(resolved(values), task)
+    pictured = pictures.problems(resolve(values), task)
     all_problems = [*pictured, *all_problems]
     all_problems.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
     errors = [problem for problem in all_problems if not problem.notice]

@@ -73,7 +73,7 @@ def _exit_code_of(work: Callable[[], None], folder: Path) -> int:
         return STOPPED_EXIT
     except Exception as error:
         failure = explain(
-            error, Arguments.known(read_json(folder / run_folder.RUN).get("arguments"))
+            error, Arguments.from_known(read_json(folder / run_folder.RUN).get("arguments"))
         )
         if not isinstance(error, TuneboardError):
             logger.exception("the work failed")

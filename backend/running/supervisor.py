@@ -172,7 +172,9 @@ def _program(run: dict[str, object]) -> list[str]:
     if other:
         return shlex.split(other)
     count = (
-        devices.group(Arguments.known(run.get("arguments"))) if run.get("kind") == "train" else 0
+        devices.group(Arguments.from_known(run.get("arguments")))
+        if run.get("kind") == "train"
+        else 0
     )
     module = ["backend.running.group", str(count)] if count else ["backend"]
     return [sys.executable, "-P", "-m", *module]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from backend.contract.arguments.arguments import canonical_name, parse, resolved
+from backend.contract.arguments.arguments import canonical_name, parse, resolve
 from backend.contract.base.problems import ModelError, Problem, UsageError, errors
 from backend.contract.preflight.model_server import ModelServer
 from backend.model.checks import print_problems
@@ -45,7 +45,7 @@ def build_request(
     if refusals:
         raise UsageError(*refusals)
     body |= {SENT[name]: values[name] for name in raw if name in SENT}
-    if raw.get("do_sample") is not None and not resolved(values).do_sample:
+    if raw.get("do_sample") is not None and not resolve(values).do_sample:
         body["temperature"] = 0.0
     return turns, body
 

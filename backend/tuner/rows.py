@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.arguments.field import Value
-from backend.contract.arguments.names import plain
+from backend.contract.arguments.names import to_name
 from backend.contract.base.files import write_atomic
 from backend.contract.base.home import find, relative
 from backend.contract.base.problems import DataError, Problem
@@ -101,7 +101,7 @@ def _enter(name: str, field: str, dataset_dir: Value, stage: str) -> str:
     if proposal.confidence < LEAST:
         raise _data_error("tuner_columns", field, file=name, columns=columns)
     entry = {"file_name": entering.place(Path(name), dataset_dir), **proposal.entry}
-    chosen = _register(plain(Path(name).name.split(".")[0]), entry, dataset_dir)
+    chosen = _register(to_name(Path(name).name.split(".")[0]), entry, dataset_dir)
     columns_by_role = ", ".join(f"{key}={column}" for key, column in proposal.columns.items())
     params = {"file": name, "name": chosen, "columns": columns_by_role}
     print_problems([Problem(code="tuner_registered", field=field, params=params, notice=True)])

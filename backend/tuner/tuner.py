@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from backend.cli.terminal import print_resumption, run_of
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
@@ -165,7 +165,7 @@ class Tuner:
         view = follow(launch.start("export", values))
         if view.state is State.STOPPED:
             raise TuneboardError(Problem(code="tuner_export_stopped"))
-        return output(str(resolved(values).export_dir))
+        return output(str(resolve(values).export_dir))
 
     def close(self) -> None:
         """End the process that answers in `chat`, which frees its memory. Runs go on."""
@@ -206,7 +206,7 @@ class Tuner:
         refusals = errors(problems)
         if refusals:
             raise UsageError(*refusals)
-        return raw, resolved(values).stage
+        return raw, resolve(values).stage
 
     def _result(self) -> dict[str, object]:
         """The arguments with which the result of the newest training is loaded."""

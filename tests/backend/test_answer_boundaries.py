@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.data import builtin_templates, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
@@ -81,7 +81,7 @@ def holds(template: Template, messages: list[Any]) -> int:
 
 def load(kind: str, jinja: str | None, name: str = "auto", **values: Any) -> Template:
     return templates.load(
-        resolved({"template": name, **values}), make(kind, special(jinja) if jinja else [], jinja)
+        resolve({"template": name, **values}), make(kind, special(jinja) if jinja else [], jinja)
     )
 
 
@@ -202,7 +202,7 @@ def test_learning_the_prompt_learns_all_but_what_is_marked() -> None:
 
 def test_ordinary_rows_are_tokenised_as_one_text() -> None:
     """Nothing else changes: the ids are those of the whole text."""
-    template = templates.load(resolved({"template": "auto"}), make_tokenizer())
+    template = templates.load(resolve({"template": "auto"}), make_tokenizer())
     chat = [ASK, answer("Blue."), ASK, answer("Green.")]
     (example,) = encode_chat(template, chat)
     text = template.render(chat)

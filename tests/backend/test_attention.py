@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend.contract.arguments.arguments import defaults, resolved
+from backend.contract.arguments.arguments import defaults, resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import ModelError, UsageError
 from backend.contract.models import devices
@@ -125,7 +125,7 @@ def test_a_run_with_shifted_attention(
     """Batches are padded here; the saved model says nothing of the trick."""
     folder = train_small(workspace, tiny_model_dir, shift_attn=True, cutoff_len=32, **options)
     assert "s2_" not in "".join(path.read_text() for path in folder.glob("*config.json"))
-    values = resolved({**defaults("chat"), "model_name_or_path": str(folder)})
+    values = resolve({**defaults("chat"), "model_name_or_path": str(folder)})
     assert logits(load.model(values, training=False), 40).isfinite().all()
 
 
@@ -144,7 +144,7 @@ def test_scaled_positions_train_and_answer(
     """A run, then an answer with the same scaling; a full model keeps it in its config."""
     options = {"rope_scaling": kind, "cutoff_len": 5000, "max_steps": 2}
     folder = train_small(workspace, tiny_model_dir, finetuning_type="full", **options)
-    values = resolved({**defaults("chat"), "model_name_or_path": str(folder)})
+    values = resolve({**defaults("chat"), "model_name_or_path": str(folder)})
     model = load.model(values, training=False)
     assert model.config.rope_parameters["rope_type"] == kind
     result = model.generate(torch.tensor([[5, 6, 7]]), max_new_tokens=4, do_sample=False)

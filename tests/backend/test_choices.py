@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base import metrics
 from backend.contract.runs import run_folder
@@ -60,7 +60,7 @@ def test_when_is_evaluated(name: str, workspace: Path, tiny_model_dir: Path) -> 
 @pytest.mark.parametrize("name", FIELDS["infer_dtype"].choices)
 def test_number_formats_that_answers_are_computed_in(name: str, tiny_model_dir: Path) -> None:
     values, _ = parse({"model_name_or_path": str(tiny_model_dir), "infer_dtype": name}, "api")
-    engine = Engine.load(resolved(values))
+    engine = Engine.load(resolve(values))
     wanted = {"auto": "float32"}.get(name, name)
     assert str(next(engine._model.parameters()).dtype) == f"torch.{wanted}"
     answer = engine.answer(
@@ -73,7 +73,7 @@ def test_number_formats_that_answers_are_computed_in(name: str, tiny_model_dir: 
 def test_where_an_export_is_computed(name: str, workspace: Path, tiny_model_dir: Path) -> None:
     raw = {"model_name_or_path": str(tiny_model_dir), "export_device": name}
     values, _ = parse({**raw, "export_dir": str(workspace / "out")}, "export")
-    export.run(resolved(values), workspace)
+    export.run(resolve(values), workspace)
     assert (workspace / "out" / "model.safetensors").is_file()
 
 
@@ -93,7 +93,7 @@ def test_a_model_of_modelscope(
     monkeypatch.setitem(sys.modules, "modelscope", module)
     raw = {"model_name_or_path": "owner/tiny-of-modelscope", "hub_name": "modelscope"}
     values, _ = parse({**raw, "dataset": "x"}, "train")
-    assert load.base_folder(resolved(values)) == tiny_model_dir
+    assert load.base_folder(resolve(values)) == tiny_model_dir
     ((name, given),) = asked
     assert name == "owner/tiny-of-modelscope"
     assert given["revision"] is None
@@ -108,5 +108,5 @@ def test_swanlab_s_modes_are_all_known() -> None:
 def test_lora_kernels_of_sglang(name: str, tmp_path: Path) -> None:
     raw = {"model_name_or_path": "a/b", "infer_backend": "sglang", "sglang_lora_backend": name}
     values, _ = parse({**raw, "adapter_name_or_path": str(tmp_path)}, "api")
-    found = engines.sglang(resolved(values), "tuned")
+    found = engines.sglang(resolve(values), "tuned")
     assert found[found.index("--lora-backend") + 1] == name

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import DataError
 from backend.data import cache, examples, fingerprint, pool, prepare, templates, tokenize
@@ -38,7 +38,7 @@ class Counting:
         before, options = self.calls, {**VALUES, **values}
         tokenizer = tokenizer or make_tokenizer()
         prepared = prepare.prepare_training(
-            resolved(options), tokenizer, templates.load(resolved(options), tokenizer), Told()
+            resolve(options), tokenizer, templates.load(resolve(options), tokenizer), Told()
         )
         return self.calls - before, prepared
 
@@ -64,7 +64,7 @@ def test_the_key_is_the_same_in_every_process() -> None:
     address: nothing was found again, and a run resumed unchanged was told that its data is other.
     """
     for name in ("auto", "vicuna"):
-        template = templates.load(resolved({**VALUES, "template": name}), make_tokenizer())
+        template = templates.load(resolve({**VALUES, "template": name}), make_tokenizer())
         written = str(fingerprint.template(template))
         assert dict(fingerprint.template(template))["jinja"] == template.jinja
         for word in ("set({", " at 0x"):
@@ -223,5 +223,5 @@ def test_processes_follow_from_the_rows(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(tokenize, "_cores", lambda: 8)
     assert tokenize.count_workers(Arguments(), 100) == 1
     assert tokenize.count_workers(Arguments(), 10**6) == 8
-    assert tokenize.count_workers(resolved({"preprocessing_num_workers": 3}), 10**6) == 3
-    assert tokenize.count_workers(resolved({"preprocessing_num_workers": 64}), 10**6) == 8
+    assert tokenize.count_workers(resolve({"preprocessing_num_workers": 3}), 10**6) == 3
+    assert tokenize.count_workers(resolve({"preprocessing_num_workers": 64}), 10**6) == 8

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import DataError
 from backend.data import hub, sources
 from tests.backend.conftest import write_dataset
@@ -146,7 +146,7 @@ FORMATS: list[tuple[Any, dict[str, Any], list[dict[str, Any]]]] = [
 @pytest.mark.parametrize(("row", "entry", "messages"), FORMATS)
 def test_formats(workspace: Path, row: Any, entry: dict[str, Any], messages: list[Any]) -> None:
     write_dataset(workspace, "x", [row, row], **entry)
-    read = sources.read_conversations(resolved(VALUES), "dataset")
+    read = sources.read_conversations(resolve(VALUES), "dataset")
     assert [conversation.messages for conversation in read.conversations] == [messages, messages]
     assert read.conversations[0].tools == (TOOLS if row.get("tools") else None)
     assert read.refused == {}
@@ -159,7 +159,7 @@ def test_placeholders_are_text_where_the_entry_does_not_ask_for_them(workspace: 
         workspace, "y", [{"instruction": "Who?", "output": "{{name}}"}], placeholders=True
     )
     for name in ("x", str(path), str(workspace / "data" / "y.json")):
-        read = sources.read_conversations(resolved({**VALUES, "dataset": name}), "dataset")
+        read = sources.read_conversations(resolve({**VALUES, "dataset": name}), "dataset")
         assert read.conversations[0].messages[1]["content"] == "{{name}}", name
 
 
@@ -206,7 +206,7 @@ def test_refused_rows_are_counted_with_their_first_line(
 ) -> None:
     path = write_dataset(workspace, "x", [])
     path.write_text("\n".join(json.dumps(row) for row in [good, bad, good, bad]))
-    read = sources.read_conversations(resolved(VALUES), "dataset")
+    read = sources.read_conversations(resolve(VALUES), "dataset")
     assert len(read.conversations) == 2
     assert [(counted.code, counted.line, counted.count) for counted in read.refused.values()] == [
         (code, 2, 2)
@@ -218,7 +218,7 @@ def test_refused_rows_are_counted_with_their_first_line(
 def test_only_refused_rows_are_an_error_with_the_reasons(workspace: Path) -> None:
     write_dataset(workspace, "x", [{"instruction": "q", "output": ""}] * 3)
     with pytest.raises(DataError) as caught:
-        sources.read_conversations(resolved(VALUES), "dataset")
+        sources.read_conversations(resolve(VALUES), "dataset")
     assert [problem.code for problem in caught.value.problems] == [
         "dataset_without_rows",
         "row_empty_answer",
@@ -240,7 +240,7 @@ def test_wrong_columns_are_named(
 ) -> None:
     path = write_dataset(workspace, "x", [row], **entry)
     with pytest.raises(DataError) as caught:
-        sources.read_conversations(resolved(VALUES), "dataset")
+        sources.read_conversations(resolve(VALUES), "dataset")
     problem = caught.value.problems[0]
     assert (problem.code, problem.params["missing"]) == ("columns_missing", missing)
     assert problem.params["present"] == ", ".join(row)
@@ -251,7 +251,7 @@ def test_a_row_without_an_answer_is_an_error_with_its_line(workspace: Path) -> N
     path = write_dataset(workspace, "x", [])
     path.write_text(f'{json.dumps(GOOD)}\n{{"instruction": "q"}}\n')
     with pytest.raises(DataError) as caught:
-        sources.read_conversations(resolved(VALUES), "dataset")
+        sources.read_conversations(resolve(VALUES), "dataset")
     problem = caught.value.problems[0]
     assert (problem.code, problem.params["line"]) == ("row_without_answer", 2)
 
@@ -261,7 +261,7 @@ def test_several_sets_are_joined_and_limited(workspace: Path) -> None:
     with (workspace / "data" / "y.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["instruction", "output"], ["y0", "a"], ["y1", "a"]])
     read = sources.read_conversations(
-        resolved({**VALUES, "dataset": "x,data/y.csv", "max_samples": 3}), "dataset"
+        resolve({**VALUES, "dataset": "x,data/y.csv", "max_samples": 3}), "dataset"
     )
     asked = [conversation.messages[0]["content"] for conversation in read.conversations]
     assert asked == ["x0", "x1", "x2", "y0", "y1"]
@@ -274,7 +274,7 @@ def test_num_samples_draws_by_seed_and_repeats_where_it_must(workspace: Path) ->
     write_dataset(workspace, "y", rows, num_samples=15)
 
     def asked(name: str) -> list[str]:
-        read = sources.read_conversations(resolved({**VALUES, "dataset": name}), "dataset")
+        read = sources.read_conversations(resolve({**VALUES, "dataset": name}), "dataset")
         return [conversation.messages[0]["content"] for conversation in read.conversations]
 
     assert len(set(asked("x"))) == 4
@@ -300,7 +300,7 @@ def test_a_hub_that_does_not_answer_is_said_in_time(
     )
     start = time.monotonic()
     with pytest.raises(DataError) as caught:
-        sources.read_conversations(resolved(VALUES), "dataset")
+        sources.read_conversations(resolve(VALUES), "dataset")
     listener.close()
     assert time.monotonic() - start < 15
     assert caught.value.problems[0].code == "dataset_hub_unreachable"
@@ -310,4 +310,4 @@ def test_a_hub_that_does_not_answer_is_said_in_time(
 def test_an_offline_machine_says_so_at_once(workspace: Path) -> None:
     write_dataset(workspace, "x", [], file_name=None, hf_hub_url="org/data")
     with pytest.raises(DataError, match="org/data"):
-        sources.read_conversations(resolved(VALUES), "dataset")
+        sources.read_conversations(resolve(VALUES), "dataset")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backend import datafiles
 from backend.__main__ import main
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import DataError
 from backend.contract.registry import dataset_info, registry
@@ -77,12 +77,12 @@ def test_a_proposal_gives_the_conversations_of_training_without_an_entry(
         path = folder / "x.json"
         path.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
         values = {**VALUES, "dataset_dir": str(folder), "stage": stage}
-        plain = sources.read_conversations(resolved({**values, "dataset": str(path)}), "dataset")
+        plain = sources.read_conversations(resolve({**values, "dataset": str(path)}), "dataset")
         proposal = detect.propose(samples.sample(path))
         assert proposal.stage == stage
         entry = {"file_name": "x.json", **proposal.entry}
         registry.register("x", entry, str(folder), overwrite=True)
-        read = sources.read_conversations(resolved({**values, "dataset": "x"}), "dataset")
+        read = sources.read_conversations(resolve({**values, "dataset": "x"}), "dataset")
         assert read.conversations == plain.conversations
         assert {key[0] for key in read.refused} == {key[0] for key in plain.refused}
 
@@ -99,17 +99,17 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
         values = {**VALUES, "stage": stage, "dataset": name}
         assert [
             problem
-            for problem in dataset_info.check(resolved(values), "train")
+            for problem in dataset_info.check(resolve(values), "train")
             if not problem.notice
         ] == []
         path = dataset_info.find(name, "data").path
         assert path is not None
         assert len(datafiles.page(path, 0, 5).rows) == (len(rows) or 3)
-        read = sources.read_conversations(resolved(values), "dataset")
+        read = sources.read_conversations(resolve(values), "dataset")
         assert (len(read.conversations), read.refused) == (len(rows) or 3, {})
     for name in ("hub_0", "hub_1"):
         with pytest.raises(DataError) as caught:
-            sources.read_conversations(resolved({**VALUES, "dataset": name}), "dataset")
+            sources.read_conversations(resolve({**VALUES, "dataset": name}), "dataset")
         assert caught.value.problems[0].code == "dataset_hub_unreachable"
         assert "file_name" in str(caught.value)
         params = {"set": name, "name": f"{name} ({entries[name].hub_id})"}
@@ -123,7 +123,7 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
         ("gone", "dataset_file_missing"),
     ):
         with pytest.raises(DataError) as caught:
-            sources.read_conversations(resolved({**VALUES, "dataset": name}), "dataset")
+            sources.read_conversations(resolve({**VALUES, "dataset": name}), "dataset")
         assert caught.value.problems[0].code == code, name
 
 
@@ -139,7 +139,7 @@ def test_registering_beside_a_hundred_entries_keeps_them(
     assert [message["content"] for message in row["example"]["messages"]] == ["x", "y"]
     content = json.loads((workspace / "data" / "dataset_info.json").read_text())
     assert list(content.items()) == [*written.items(), ("mine", entry)]
-    read = sources.read_conversations(resolved({**VALUES, "dataset": "mine"}), "dataset")
+    read = sources.read_conversations(resolve({**VALUES, "dataset": "mine"}), "dataset")
     assert [message["content"] for message in read.conversations[0].messages] == ["x", "y"]
 
 
@@ -232,7 +232,7 @@ def test_a_set_of_modelscope_is_registered_and_read(workspace: Path, modelscope:
     assert content["ms"] == {"ms_hub_url": "org/set"}
     values = {**VALUES, "dataset": "ms", "cache_dir": str(workspace / "cache")}
     for streaming in (False, True):
-        read = sources.read_conversations(resolved({**values, "streaming": streaming}), "dataset")
+        read = sources.read_conversations(resolve({**values, "streaming": streaming}), "dataset")
         assert [message["content"] for message in read.conversations[0].messages] == ["q", "a"]
     assert ("org/set", {"ignore_patterns": ["*.py"]}) in modelscope.asked
 

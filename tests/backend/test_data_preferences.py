@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import DataError
 from backend.contract.registry import dataset_info
 from backend.data import inspection, prepare, templates
@@ -61,7 +61,7 @@ PAIRS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 def prepare_stage(stage: str, report: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
-    options = resolved({**VALUES, "stage": stage, **values})
+    options = resolve({**VALUES, "stage": stage, **values})
     return prepare.prepare_training(
         options, tokenizer, templates.load(options, tokenizer), report or Told()
     )
@@ -283,7 +283,7 @@ def test_a_set_that_does_not_fit_the_stage_is_said_before_the_start(
 ) -> None:
     write_dataset(workspace, "x", [{}], **entry)
     options = {"dataset_dir": "data", "dataset": "x", "stage": stage}
-    problems = dataset_info.check(resolved(options), "train")
+    problems = dataset_info.check(resolve(options), "train")
     assert [problem.code for problem in problems] == ([code] if code else [])
     assert all("x" in problem.text("zh") and problem.field == "dataset" for problem in problems)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backend.cli.commands import dispatch
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import DataError, Problem
 from backend.data import packing, prepare, templates, tokenize
 from backend.running.report import Report
@@ -45,7 +45,7 @@ def rows(count: int) -> list[dict[str, str]]:
 
 def prepare_set(report: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
-    options = resolved({**VALUES, **values})
+    options = resolve({**VALUES, **values})
     return prepare.prepare_training(
         options, tokenizer, templates.load(options, tokenizer), report or Told()
     )
@@ -174,7 +174,7 @@ def test_neatly_packed_rows_do_not_see_each_other(workspace: Path, tiny_model_di
 def test_prompts_end_where_the_answer_begins(workspace: Path) -> None:
     write_dataset(workspace, "x", rows(3))
     tokenizer = make_tokenizer()
-    options = resolved({**VALUES, "eval_dataset": "x"})
+    options = resolve({**VALUES, "eval_dataset": "x"})
     prompts = prepare.prepare_prompts(options, tokenizer, templates.load(options, tokenizer))
     assert [row.label for row in prompts] == [row["output"] for row in rows(3)]
     assert tokenizer.decode(prompts[0].prompt_ids).endswith("<|im_start|>assistant\n")
@@ -185,7 +185,7 @@ def test_prompts_that_are_cut_are_said(workspace: Path) -> None:
     """Scores of half-read questions were once given without a word."""
     write_dataset(workspace, "x", [*rows(2), {"instruction": "long " * 100, "output": "a"}])
     tokenizer = make_tokenizer()
-    options = resolved({**VALUES, "eval_dataset": "x", "cutoff_len": 60})
+    options = resolve({**VALUES, "eval_dataset": "x", "cutoff_len": 60})
     report = Report(workspace)
     prompts = prepare.prepare_prompts(
         options, tokenizer, templates.load(options, tokenizer), report

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from backend.contract.arguments.arguments import judged, parse, resolved
+from backend.contract.arguments.arguments import check_parsed, parse, resolve
 from backend.contract.arguments.fields.training import ZERO
 from backend.contract.arguments.typed import Arguments
 from backend.contract.preflight.preflight import check_deepspeed
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("name", ZERO)
 def test_each_stage_has_a_config(name: str, tmp_path: Path) -> None:
-    found = deepspeed.arguments(resolved({"deepspeed": name}), tmp_path, writes=True)["deepspeed"]
+    found = deepspeed.arguments(resolve({"deepspeed": name}), tmp_path, writes=True)["deepspeed"]
     zero = found["zero_optimization"]
     assert zero["stage"] == int(name[0])
     assert ("offload_optimizer" in zero) == name.endswith("_offload")
@@ -37,7 +37,7 @@ def test_each_stage_has_a_config(name: str, tmp_path: Path) -> None:
 def test_a_config_of_one_s_own_is_taken_as_it_is(tmp_path: Path) -> None:
     own = {"train_batch_size": "auto", "zero_optimization": {"stage": 1}}
     (tmp_path / "own.json").write_text(json.dumps(own))
-    values = resolved({"deepspeed": str(tmp_path / "own.json")})
+    values = resolve({"deepspeed": str(tmp_path / "own.json")})
     assert deepspeed.arguments(values, tmp_path, writes=False) == {"deepspeed": own}
     assert not (tmp_path / "deepspeed.json").exists()
     assert deepspeed.arguments(Arguments(), tmp_path, writes=True) == {}
@@ -48,7 +48,7 @@ def test_a_config_that_is_none_is_said(content: str | None, tmp_path: Path) -> N
     path = tmp_path / "own.json"
     if content is not None:
         path.write_text(content)
-    codes = [problem.code for problem in check_deepspeed(resolved({"deepspeed": str(path)}))]
+    codes = [problem.code for problem in check_deepspeed(resolve({"deepspeed": str(path)}))]
     assert "deepspeed_config" in codes
 
 
@@ -56,10 +56,10 @@ def test_without_the_package_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("backend.contract.preflight.preflight.installed", lambda _: False)
     found = [
         (each.code, each.field, dict(each.params))
-        for each in check_deepspeed(resolved({"deepspeed": "2"}))
+        for each in check_deepspeed(resolve({"deepspeed": "2"}))
     ]
     assert found == [("package_missing", "deepspeed", {"package": "deepspeed"})]
-    assert check_deepspeed(resolved({})) == []
+    assert check_deepspeed(resolve({})) == []
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_what_does_not_work_with_it(given: dict[str, Any], code: str, harmless: 
     def codes(stage: str | None) -> list[str]:
         raw = {"model_name_or_path": "m", "dataset": "d", "deepspeed": stage, **given}
         values, problems = parse(raw, "train")
-        return [problem.code for problem in judged(values, problems, "train")]
+        return [problem.code for problem in check_parsed(values, problems, "train")]
 
     assert code in codes("3")
     assert code not in codes(harmless)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import judged, parse, resolved
+from backend.contract.arguments.arguments import check_parsed, parse, resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.preflight.preflight import check_engine, check_packages
 from backend.serving import engines
@@ -130,7 +130,7 @@ def test_a_named_template_reaches_the_engine(
 def values(**options: object) -> Arguments:
     parsed, problems = parse(options, "api")
     assert not problems
-    return resolved(parsed)
+    return resolve(parsed)
 
 
 def adapter(folder: Path, base: Path) -> Path:
@@ -182,12 +182,12 @@ def test_the_server_ends_with_ours(stand_ins: dict[str, str], tiny_model_dir: Pa
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
 def test_what_an_engine_needs_is_said_at_once(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = {"infer_backend": engine}
-    missing = [(p.code, p.field, dict(p.params)) for p in check_packages(resolved(chosen))]
+    missing = [(p.code, p.field, dict(p.params)) for p in check_packages(resolve(chosen))]
     assert missing == [("package_missing", "infer_backend", {"package": engine})]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert [p.code for p in check_engine(resolved(chosen))] == ["engine_needs_gpu"]
+    assert [p.code for p in check_engine(resolve(chosen))] == ["engine_needs_gpu"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert check_engine(resolved(chosen)) == []
+    assert check_engine(resolve(chosen)) == []
 
 
 @pytest.mark.parametrize(
@@ -204,10 +204,10 @@ def test_what_an_engine_needs_is_said_at_once(engine: str, monkeypatch: pytest.M
 def test_what_an_engine_cannot_do_is_refused(options: dict[str, str], task: str, code: str) -> None:
     raw = {"model_name_or_path": "m", "infer_backend": "vllm", **options}
     result, problems = parse(raw, task)
-    assert code in [problem.code for problem in judged(result, problems, task)]
+    assert code in [problem.code for problem in check_parsed(result, problems, task)]
     raw["infer_backend"] = "huggingface"
     result, problems = parse(raw, task)
-    assert code not in [problem.code for problem in judged(result, problems, task)]
+    assert code not in [problem.code for problem in check_parsed(result, problems, task)]
 
 
 @pytest.mark.parametrize("raw", ["[1]", "{", "tensor_parallel_size=2", 7, [1], {"a": {1, 2}}])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.contract.arguments import arguments
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import UsageError
 from backend.contract.runs import run_folder
 from backend.data import prepare, templates
@@ -45,7 +45,7 @@ def values_for(model: Path, **more: object) -> dict[str, Any]:
 def run(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Evaluate into a folder; gives all_results.json."""
     folder.mkdir()
-    evaluate.run(resolved(values), folder)
+    evaluate.run(resolve(values), folder)
     results: dict[str, Any] = json.loads((folder / run_folder.RESULTS).read_text())
     return results
 
@@ -64,10 +64,10 @@ def test_the_loss_is_the_mean_over_learned_tokens(tiny_model_dir: Path, workspac
 
     write_dataset(workspace, "rows", ROWS)
     values = values_for(tiny_model_dir)
-    tokenizer = load.tokenizer(resolved(values))
+    tokenizer = load.tokenizer(resolve(values))
     report = Report(workspace)
-    template = templates.load(resolved(values), tokenizer)
-    rows = prepare.prepare_training(resolved(values), tokenizer, template, report).evaluation
+    template = templates.load(resolve(values), tokenizer)
+    rows = prepare.prepare_training(resolve(values), tokenizer, template, report).evaluation
     assert rows is not None
     assert len(rows) == len(ROWS)
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
@@ -179,7 +179,7 @@ def test_a_stop_keeps_what_was_predicted_and_gives_no_figures(
     monkeypatch.setattr(Report, "progress", stop_after)
     values = values_for(tiny_model_dir, do_predict=True, do_eval=False)
     with pytest.raises(Stopped):
-        evaluate.run(resolved(values), folder)
+        evaluate.run(resolve(values), folder)
     labels = [row["label"] for row in predictions(folder)]
     assert len(labels) == 2
     assert labels == [row["output"] for row in ROWS if row["output"] in labels]
@@ -188,5 +188,5 @@ def test_a_stop_keeps_what_was_predicted_and_gives_no_figures(
 
 def test_nothing_to_do_is_a_usage_error(tiny_model_dir: Path, workspace: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        evaluate.run(resolved(values_for(tiny_model_dir, do_eval=False)), workspace)
+        evaluate.run(resolve(values_for(tiny_model_dir, do_eval=False)), workspace)
     assert caught.value.problems[0].code == "nothing_to_evaluate"

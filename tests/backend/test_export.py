@@ -11,7 +11,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.base.problems import TuneboardError
 from backend.contract.runs import run_folder
 from backend.export import export, merging, new_folder
@@ -81,7 +81,7 @@ def run(tmp_path: Path, workspace: Path, tiny_model_dir: Path) -> Exporter:
         assert [problem for problem in problems if not problem.notice] == []
         folder = tmp_path / "run"
         folder.mkdir(exist_ok=True)
-        export.run(resolved(values), folder)
+        export.run(resolve(values), folder)
         return Path(options["export_dir"])
 
     return call

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract.arguments.arguments import judged, parse, resolved
+from backend.contract.arguments.arguments import check_parsed, parse, resolve
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import DataError, UsageError
@@ -67,7 +67,7 @@ def values(model: Path, home: Path, **options: Any) -> Arguments:
     raw = {"model_name_or_path": str(model), "export_dir": str(home / "out"), **options}
     parsed, problems = parse({key: str(value) for key, value in raw.items()}, "export")
     assert not problems
-    return resolved(parsed)
+    return resolve(parsed)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_what_quantising_needs_is_said_at_once(workspace: Path, tiny_model_dir: 
     def codes(**options: Any) -> set[tuple[str, str]]:
         result = values(tiny_model_dir, workspace, export_quantization_bit=4, **options)
         problems = (
-            judged(result.as_mapping(), [], "export")
+            check_parsed(result.as_mapping(), [], "export")
             + check_export(result)
             + check_packages(result)
         )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.services.chat import feedback
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer
 from tests.backend.test_data_prepare import VALUES, Told
@@ -37,7 +37,7 @@ def test_a_stage_learns_from_it(stage: str, workspace: Path) -> None:
     given = {**VALUES, "stage": stage, "dataset": "mine", "dataset_dir": "data"}
     given["per_device_train_batch_size"] = 2
     train = prepare.prepare_training(
-        resolved(given), tokenizer, templates.load(resolved(given), tokenizer), Told()
+        resolve(given), tokenizer, templates.load(resolve(given), tokenizer), Told()
     ).train
     assert len(train) == len(rows[stage])
     name = "chosen_labels" if stage == "dpo" else "labels"

@@ -14,7 +14,7 @@ import pytest
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base import metrics, run_files
 from backend.contract.launching import launch
 from backend.contract.models.devices import group
@@ -186,4 +186,4 @@ def test_how_many_processes_a_training_has(
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    assert group(resolved(values)) == count
+    assert group(resolve(values)) == count

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import UsageError
 from backend.data import templates
 from backend.data.render_limit import RenderTimeoutError, limit_rendering
@@ -35,7 +35,7 @@ def test_a_hostile_template_is_refused_within_seconds(
     start = time.thread_time()
     with pytest.raises(UsageError) as caught:
         templates.load(
-            resolved({"template": "auto"}), make_tokenizer(template=HOSTILE[name] + CHATML)
+            resolve({"template": "auto"}), make_tokenizer(template=HOSTILE[name] + CHATML)
         )
     assert time.thread_time() - start < 10  # 1.5 s for one rendering, however busy the machine is
     assert caught.value.problems[0].code == "template_broken"

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 ASK = """
 import json, sys
 from backend.contract.registry.registry import dataset_info
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import DataError
 from backend.data import sources
 
@@ -35,7 +35,7 @@ for entry, streaming, limit in json.load(sys.stdin):
     values = {"stage": "pt", "streaming": streaming, "max_samples": limit}
     account = sources.Account()
     try:
-        source = sources.Source(found, resolved(values), "dataset")
+        source = sources.Source(found, resolve(values), "dataset")
         rows = [[file, line, row] for file, line, row in source._choose_rows()]
         content = source.content() if not streaming else {}
         asked.append({"rows": rows, "content": content})
@@ -300,12 +300,12 @@ def test_rows_far_inside_are_found_in_the_files(hub: DataHub, home: Path, answer
     code = """
 import json
 from backend.contract.registry.registry import dataset_info
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.data.row_range import RowRange
 seen = []
 for split in ("train", "train[1:]"):
     dataset_info.find = lambda *_: dataset_info.Entry(name="x", hub_id="org/card", split=split)
-    rows, total = RowRange("x", resolved({"stage": "pt"})).fetch(1, 2)
+    rows, total = RowRange("x", resolve({"stage": "pt"})).fetch(1, 2)
     seen.append([[number, row["text"]] for number, row in rows] + [total])
 print(json.dumps(seen))
 """

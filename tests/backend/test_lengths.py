@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import DataError
 from backend.data import lengths, templates
 from backend.data.lengths import Lengths
@@ -23,7 +23,7 @@ def measure(options: dict[str, Any], exact: bool = False, **more: Any) -> Length
     """The lengths with the tiny tokenizer."""
     tokenizer = make_tokenizer()
     return lengths.measure(
-        resolved(options), templates.load(resolved(options), tokenizer), exact, **more
+        resolve(options), templates.load(resolve(options), tokenizer), exact, **more
     )
 
 
@@ -36,7 +36,7 @@ def test_prompt_and_answer_are_counted_before_the_cutoff(workspace: Path) -> Non
     count = len(tokenizer(answer, add_special_tokens=False)["input_ids"])
     whole = len(tokenizer(f"{asked}{answer}\n", add_special_tokens=False)["input_ids"])
     assert (sizes.answer.tolist(), sizes.total.tolist()) == ([count] * 2, [whole] * 2)
-    stats = lengths.stats(sizes, resolved(values(workspace, cutoff_len=20)))
+    stats = lengths.stats(sizes, resolve(values(workspace, cutoff_len=20)))
     assert stats["cutoff"]["rows_cut"] == 2
     assert stats["cutoff"]["tokens_lost"] == 2 * (whole - 20)
     assert stats["cutoff"]["share_lost"] == pytest.approx((whole - 20) / whole)
@@ -46,7 +46,7 @@ def test_prompt_and_answer_are_counted_before_the_cutoff(workspace: Path) -> Non
 def test_plain_text_loses_nothing(workspace: Path) -> None:
     write_dataset(workspace, "x", [{"text": "word " * 100}])
     options = values(workspace, stage="pt", cutoff_len=16)
-    stats = lengths.stats(measure(options), resolved(options))
+    stats = lengths.stats(measure(options), resolve(options))
     assert (stats["cutoff"]["rows_cut"], stats["cutoff"]["tokens_lost"]) == (1, 0)
 
 
@@ -99,7 +99,7 @@ def test_padding_and_packing() -> None:
     assert lengths.padding(sizes, 4, False) == pytest.approx(1 - 80 / 120)
     assert lengths.padding(sizes, 1, False) == 0
     sample = Lengths(sizes * 0, sizes, 4, 0, 4, True)
-    stats = lengths.stats(sample, resolved({"cutoff_len": 40, "per_device_train_batch_size": 4}))
+    stats = lengths.stats(sample, resolve({"cutoff_len": 40, "per_device_train_batch_size": 4}))
     assert stats["packing"]["sequences"] == 2
     assert stats["packing"]["filled"] == 1
     assert stats["packing"]["saved"] == pytest.approx(1 / 3)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base import metrics
 from backend.contract.base.problems import ModelError
 from backend.model import load
@@ -86,7 +86,7 @@ def test_kl_by_hand() -> None:
     ids=str,
 )
 def test_the_arguments_choose(options: dict[str, Any], expected: torch.Tensor) -> None:
-    assert torch.equal(losses.choose_loss(resolved(options))(LOGITS, TARGETS), expected)
+    assert torch.equal(losses.choose_loss(resolve(options))(LOGITS, TARGETS), expected)
 
 
 def logged(folder: Path, name: str = "loss") -> list[float]:

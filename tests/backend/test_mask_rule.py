@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.data import builtin_templates, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
@@ -77,7 +77,7 @@ def load_template(name: str, **values: Any) -> Template:
     tokenizer = make_tokenizer(*(special(jinja) if jinja else []), template=jinja, eos="</s>")
     if "bos_token" in (jinja or ""):
         tokenizer.bos_token = "<|endoftext|>"
-    return templates.load(resolved(options), tokenizer)
+    return templates.load(resolve(options), tokenizer)
 
 
 def encode_chat(

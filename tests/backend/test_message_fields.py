@@ -8,7 +8,7 @@ import pytest
 
 from backend.cli.commands import dispatch
 from backend.contract.arguments import arguments
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.data import inspection, prepare, templates, tokens
 from backend.datafiles.values import number
@@ -57,7 +57,7 @@ def words(model: Path, home: Path) -> list[str]:
 
 def learned_text(line: dict[str, Any], model: Path) -> str:
     """What is learned of a line of `tuneboard data tokens`."""
-    tokenizer = load.tokenizer(resolved({"model_name_or_path": str(model)}))
+    tokenizer = load.tokenizer(resolve({"model_name_or_path": str(model)}))
     return str(tokenizer.decode([each for each in line["labels"] if each != tokens.IGNORED]))
 
 
@@ -247,8 +247,8 @@ def test_a_request_s_thoughts_are_in_the_prompt(field: str, model: Path) -> None
     request = parse(json.dumps({"messages": messages}).encode())
     plain = [each.to_template() for each in request.messages]
     values, _ = arguments.parse({"model_name_or_path": str(model)}, "api")
-    tokenizer = load.tokenizer(resolved(values))
-    template = templates.load(resolved(values), tokenizer)
+    tokenizer = load.tokenizer(resolve(values))
+    template = templates.load(resolve(values), tokenizer)
     assert f"<think>\n{THOUGHT}\n</think>" in tokenizer.decode(template.encode_prompt(plain))
     assert plain[2]["tool_call_id"] == "c1"
     assert plain[1]["tool_calls"][0]["id"] == "c1"
@@ -264,9 +264,9 @@ def test_the_label_of_an_evaluation_is_what_the_model_would_say(
     write_dataset(workspace, "x", [{"messages": row} for row in rows])
     values, problems = arguments.from_argv(["--eval_dataset", *words(model, workspace)[1:]], "eval")
     assert not problems
-    tokenizer = load.tokenizer(resolved(values))
-    template = templates.load(resolved(values), tokenizer)
-    labels = [row.label for row in prepare.prepare_prompts(resolved(values), tokenizer, template)]
+    tokenizer = load.tokenizer(resolve(values))
+    template = templates.load(resolve(values), tokenizer)
+    labels = [row.label for row in prepare.prepare_prompts(resolve(values), tokenizer, template)]
     thought = LEARNED.removesuffix("<|im_end|>")
     assert labels[0] == labels[2] == thought
     assert labels[1] == (
@@ -280,12 +280,12 @@ def test_rows_that_become_several_examples_are_said(workspace: Path, model: Path
     write_dataset(workspace, "x", [{"messages": row}, {"messages": ROW}])
     values, problems = arguments.from_argv(words(model, workspace), "train")
     assert not problems
-    tokenizer = load.tokenizer(resolved(values))
+    tokenizer = load.tokenizer(resolve(values))
     folder = workspace / "saves" / "run"
     folder.mkdir()
     report = Report(folder)
-    template = templates.load(resolved(values), tokenizer)
-    assert len(prepare.prepare_training(resolved(values), tokenizer, template, report).train) == 3
+    template = templates.load(resolve(values), tokenizer)
+    assert len(prepare.prepare_training(resolve(values), tokenizer, template, report).train) == 3
     notices = json.loads((folder / "status.json").read_text())["notices"]
     assert {notice["code"]: notice["params"] for notice in notices} == {
         "rows_in_examples": {"rows": 2, "examples": 3}

@@ -9,7 +9,7 @@ from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.contract.arguments import methods
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.base.problems import TuneboardError
 from backend.export import export
 from backend.model import load
@@ -106,10 +106,10 @@ def _export(workspace: Path, folder: Path, wanted: torch.Tensor, method: str) ->
     run.mkdir()
     if method in methods.SOFT_PROMPTS:
         with pytest.raises(TuneboardError) as error:
-            export.run(resolved(values), run)
+            export.run(resolve(values), run)
         assert error.value.problems[0].code == "adapter_not_mergeable"
         assert not target.exists()
         return
-    export.run(resolved(values), run)
+    export.run(resolve(values), run)
     assert (logits(AutoModelForCausalLM.from_pretrained(target)) - wanted).abs().max() < 1e-4
     assert AutoTokenizer.from_pretrained(target).chat_template

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.model import load
 from backend.training.batches import Collator
 from backend.training.token_loss import logits_at_labels
@@ -125,6 +125,6 @@ def test_predictions_do_not_depend_on_the_batch(
         }
         values, problems = parse(options, "eval")
         assert not problems
-        evaluate.run(resolved(values), out)
+        evaluate.run(resolve(values), out)
         result.append((out / "generated_predictions.jsonl").read_text())
     assert result[0] == result[1]

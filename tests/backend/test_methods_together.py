@@ -17,7 +17,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from backend.contract.arguments.arguments import active, resolved, validate
+from backend.contract.arguments.arguments import active_fields, resolve, validate
 from backend.contract.arguments.methods import is_adapter
 from backend.contract.base.problems import TuneboardError
 from backend.model import load, peft_methods, trainable_state
@@ -231,7 +231,7 @@ def test_loftq_makes_up_for_quantisation(workspace: Path, tiny_tokenizer: Any) -
         {"model_name_or_path": str(folder), "export_dir": str(workspace / "x")}, "export"
     )
     with pytest.raises(TuneboardError) as error:
-        export.run(resolved(values), workspace)
+        export.run(resolve(values), workspace)
     assert code(error) == "loftq_not_mergeable"
 
 
@@ -261,7 +261,7 @@ OWN = {
 
 @pytest.mark.parametrize("method", OWN)
 def test_only_the_method_s_own_fields_apply(method: str) -> None:
-    shown = {row.name for row in active({"finetuning_type": method}, "train")}
+    shown = {row.name for row in active_fields({"finetuning_type": method}, "train")}
     assert shown & set().union(*OWN.values()) == OWN[method]
     assert ("create_new_adapter" in shown) == is_adapter(method)
     assert ("lora_target" in shown) == (method in {"lora", "adalora", "ia3", "vera"})

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import ModelError, TuneboardError, UsageError
 from backend.contract.preflight import preflight, requirements
 from backend.contract.runs import run_names
@@ -121,7 +121,7 @@ def test_a_bad_folder_is_named_by_preflight_and_by_load(damage: Any, code: str, 
 def test_load_says_where_a_model_was_looked_for(workspace: Path) -> None:
     """`tuneboard data stats` loads without the checks before a run."""
     with pytest.raises(ModelError) as caught:
-        load.base_folder(resolved({"model_name_or_path": "./gone"}))
+        load.base_folder(resolve({"model_name_or_path": "./gone"}))
     for place in (Path.cwd(), workspace):
         assert str(place / "gone") in caught.value.problems[0].text()
 

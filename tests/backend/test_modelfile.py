@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.data import builtin_templates, templates
 from backend.export.modelfile import go_template, modelfile, template_parts
@@ -76,7 +76,7 @@ def ollama(text: str, messages: list[Any]) -> str:
 @pytest.mark.parametrize("talk", TALKS)
 @pytest.mark.parametrize("name", ["auto", *sorted(builtin_templates.NAMED)])
 def test_both_write_the_same_prompt(tiny_tokenizer: Any, name: str, talk: str) -> None:
-    template = templates.load(resolved({"template": name}), make_tokenizer())
+    template = templates.load(resolve({"template": name}), make_tokenizer())
     around = template_parts(template)
     assert around is not None
     messages = conversation(TALKS[talk])
@@ -118,7 +118,7 @@ def test_quotes_and_braces_cannot_end_the_template() -> None:
 
 
 def test_a_default_system_text_and_a_long_range(tiny_tokenizer: Any) -> None:
-    values = resolved({"default_system": "Answer briefly."})
+    values = resolve({"default_system": "Answer briefly."})
     text = modelfile(templates.load(values, make_tokenizer()), values, 131072)
     assert 'SYSTEM """Answer briefly."""' in text
     assert "PARAMETER num_ctx 8192\n" in text

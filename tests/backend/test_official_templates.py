@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.models.template_names import NAMES
 from backend.data import builtin_templates, spans, templates, tokens
 from tests.backend.conftest import make_tokenizer
@@ -176,7 +176,7 @@ def test_calls_without_ids_are_written() -> None:
 def learn(name: str, messages: list[Any], tools: Any = None, **values: Any) -> tuple[str, str]:
     """The text before the last answer of a conversation, and what is learned of it."""
     tokenizer = make_tokenizer(eos="<｜end▁of▁sentence｜>")
-    template = templates.load(resolved({"template": name, **values}), tokenizer)
+    template = templates.load(resolve({"template": name, **values}), tokenizer)
     written = spans.render_conversation(template, messages, tools)[-1]
     encoded = tokens.encode([written], template, tokens.Policy(4096))[0]
     answer = written.spans[-1]
@@ -267,14 +267,14 @@ def test_a_call_is_learned_in_the_model_s_own_form(name: str) -> None:
     assert answer.startswith(("It rains.", "\nIt rains.", " It rains.", "<think>", "\n</think>"))
     assert "mm" in answered
     assert answer.count("rains") == 1
-    assert templates.load(resolved({"template": name}), make_tokenizer()).knows_tools
+    assert templates.load(resolve({"template": name}), make_tokenizer()).knows_tools
 
 
 def test_a_conversation_without_an_answer_asks_for_one() -> None:
     """Every named template ends a question with what asks for an answer, and no other text."""
     seen = 0
     for name in NAMES:
-        template = templates.load(resolved({"template": name}), make_tokenizer())
+        template = templates.load(resolve({"template": name}), make_tokenizer())
         prompt = template.render([ASK], add_generation_prompt=True)
         whole = template.render([ASK, BYE])
         assert "Who are you?" in prompt

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.fields.optimizer import OPTIMIZERS
-from backend.contract.arguments.rules import broken
+from backend.contract.arguments.rules import check_rules
 from backend.contract.base import metrics
 from backend.contract.base.problems import UsageError
 from backend.contract.models import devices
@@ -234,7 +234,7 @@ def test_muon_takes_the_matrices_inside_the_layers(workspace: Path, tiny_model_d
 
     model = load.model(small(tiny_model_dir, finetuning_type="full"), training=True)
     args = TrainingArguments(str(workspace), use_cpu=True)
-    made = optimizers.build_special(model, args, resolved({"use_muon": True}))
+    made = optimizers.build_special(model, args, resolve({"use_muon": True}))
     assert isinstance(made, JoinedOptimizer)
     muon, adamw = made.parts
     assert isinstance(muon, torch.optim.Muon)
@@ -302,7 +302,7 @@ def test_what_does_not_go_together(options: dict[str, Any], code: str, field: st
     values, problems = parse({"model_name_or_path": "m", "dataset": "d", **options}, "train")
     assert not problems
     assert (code, field) in [
-        (each.code, each.field) for each in broken(values, "train") if not each.notice
+        (each.code, each.field) for each in check_rules(values, "train") if not each.notice
     ]
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import read_json
 from backend.contract.models import adapter_base
@@ -37,7 +37,7 @@ def values(task: str, base: Path, *adapters: Path, **options: Any) -> Arguments:
         raw["adapter_name_or_path"] = ",".join(map(str, adapters))
     parsed, problems = parse(raw, task)
     assert not problems
-    return resolved(parsed)
+    return resolve(parsed)
 
 
 def each(codes: list[str]) -> dict[str, list[str]]:

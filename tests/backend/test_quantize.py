@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend.contract.arguments.arguments import defaults, resolved
-from backend.contract.arguments.rules import broken
+from backend.contract.arguments.arguments import defaults, resolve
+from backend.contract.arguments.rules import check_rules
 from backend.contract.base.problems import ModelError
 from backend.contract.models import devices
 from backend.contract.preflight import preflight, requirements
@@ -54,7 +54,7 @@ def test_trained_over_a_quantised_model_and_answered_with_it(
     folder = train_small(workspace, tiny_model_dir, max_steps=2, **KINDS[kind])
     moved = load_file(folder / "adapter_model.safetensors")
     assert all(each.abs().max() > 0 for name, each in moved.items() if "lora_B" in name)
-    values = resolved({**defaults("chat"), "model_name_or_path": str(folder), **KINDS[kind]})
+    values = resolve({**defaults("chat"), "model_name_or_path": str(folder), **KINDS[kind]})
     model = load.model(values, training=False)
     near = 5e-3 if "4" in KINDS[kind].values() else 1e-5
     assert torch.allclose(logits(model), last[0], atol=near)
@@ -63,7 +63,7 @@ def test_trained_over_a_quantised_model_and_answered_with_it(
         assert "Int8" in type(weights).__name__ + type(weights.data).__name__
     else:
         assert weights.dtype in {torch.uint8, torch.int8}
-    plain = resolved({**defaults("chat"), "model_name_or_path": str(folder)})
+    plain = resolve({**defaults("chat"), "model_name_or_path": str(folder)})
     assert not torch.allclose(logits(load.model(plain, training=False)), last[0], atol=near)
     answer = model.generate(IDS, max_new_tokens=3, do_sample=False)
     assert answer.shape[1] > IDS.shape[1]
@@ -73,7 +73,7 @@ def test_the_kinds_of_4_bit_differ(tiny_model_dir: Path) -> None:
     """Each choice reaches the library."""
     states = {}
     for kind in ("nf4", "nf4, once", "fp4"):
-        values = resolved(
+        values = resolve(
             {**defaults("chat"), "model_name_or_path": str(tiny_model_dir), **KINDS[kind]}
         )
         states[kind] = layer(load.model(values, training=False)).weight.quant_state
@@ -84,7 +84,7 @@ def test_the_kinds_of_4_bit_differ(tiny_model_dir: Path) -> None:
 @pytest.mark.parametrize("task", ["train", "chat"])
 def test_torchao_has_8_bit_only(task: str) -> None:
     options = {**defaults(task), "quantization_method": "torchao", "quantization_bit": "4"}
-    assert "torchao_bits" in [each.code for each in broken(options, task)]
+    assert "torchao_bits" in [each.code for each in check_rules(options, task)]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_folder_of_bitsandbytes_is_loaded_as_it_is(workspace: Path, tiny_model
     AutoTokenizer.from_pretrained(tiny_model_dir).save_pretrained(folder)
     run = train_small(workspace, folder, max_steps=2)
     model = load.model(
-        resolved({**defaults("chat"), "model_name_or_path": str(run)}), training=False
+        resolve({**defaults("chat"), "model_name_or_path": str(run)}), training=False
     )
     assert layer(model).weight.dtype == torch.uint8
     assert logits(model).isfinite().all()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved, validate
+from backend.contract.arguments.arguments import resolve, validate
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields.grpo import REWARDS
 from backend.contract.base.problems import Problem, UsageError
@@ -18,7 +18,7 @@ NEVER: list[str] = []  # notices that nothing should make
 
 def built(name: str, **values: Any) -> functions.BatchReward:
     given: Values = {"reward_functions": name, **values}
-    return functions.build(resolved(given), lambda problem: NEVER.append(problem.code))[name]
+    return functions.build(resolve(given), lambda problem: NEVER.append(problem.code))[name]
 
 
 def reward(name: str, completion: str, reference: str = "", **values: Any) -> float:
@@ -104,7 +104,7 @@ def test_a_regex_that_never_ends_is_cut_off_and_told() -> None:
     """Without the time limit this pattern needs years for this answer."""
     told: list[Problem] = []
     values: Values = {"reward_functions": "regex", "reward_regex": r"^(a|aa|a?)+$"}
-    many = functions.build(resolved(values), told.append)["regex"]
+    many = functions.build(resolve(values), told.append)["regex"]
     start = time.monotonic()
     assert many(["", ""], ["a" * 200 + "!", "aaa"], ["", ""]) == [0.0, 1.0]
     assert time.monotonic() - start < 5
@@ -185,11 +185,11 @@ def test_what_is_wrong_with_an_own_function_is_named(
 
 
 def test_weights() -> None:
-    assert functions.weights(resolved({"reward_functions": "regex,length"})) == {
+    assert functions.weights(resolve({"reward_functions": "regex,length"})) == {
         "regex": 1,
         "length": 1,
     }
-    values = resolved({"reward_functions": "regex, length", "reward_weights": "0.5, -2"})
+    values = resolve({"reward_functions": "regex, length", "reward_weights": "0.5, -2"})
     assert functions.weights(values) == {"regex": 0.5, "length": -2}
 
 
@@ -208,8 +208,8 @@ def test_rewards_are_checked_before_a_launch(
     given: Values, code: str, field: str, workspace: Path
 ) -> None:
     values: Values = {"reward_functions": "exact_match", **given}
-    assert rewards.check(resolved(values)) == []  # of another stage
-    found = rewards.check(resolved({**values, "stage": "grpo"}))
+    assert rewards.check(resolve(values)) == []  # of another stage
+    found = rewards.check(resolve({**values, "stage": "grpo"}))
     assert [(one.code, one.field) for one in found] == [(code, field)]
     assert found[0].text("zh")
 

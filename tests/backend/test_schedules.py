@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.fields.training import SCHEDULES
-from backend.contract.arguments.rules import broken
+from backend.contract.arguments.rules import check_rules
 from backend.contract.base import metrics
 from backend.contract.base.problems import UsageError
 from backend.model import schedules
@@ -141,14 +141,14 @@ def test_what_is_filled_in_is_said(workspace: Path, tiny_model_dir: Path) -> Non
 )
 def test_needed_numbers(name: str, kwargs: str | None, expected: dict[str, Any]) -> None:
     values = {"lr_scheduler_type": name, "lr_scheduler_kwargs": kwargs, "learning_rate": RATE}
-    assert schedules.arguments(resolved(values), 100)[0]["lr_scheduler_kwargs"] == expected
+    assert schedules.arguments(resolve(values), 100)[0]["lr_scheduler_kwargs"] == expected
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_numbers_that_a_course_does_not_take(name: str) -> None:
     values = {"lr_scheduler_type": name, "lr_scheduler_kwargs": '{"nonsense": 1}'}
     with pytest.raises(UsageError) as caught:
-        schedules.arguments(resolved(values), 100)
+        schedules.arguments(resolve(values), 100)
     assert "nonsense" in caught.value.problems[0].text()
 
 
@@ -156,4 +156,4 @@ def test_numbers_that_a_course_does_not_take(name: str) -> None:
 @pytest.mark.parametrize("options", [{}, {"val_size": 0.1, "eval_strategy": "no"}])
 def test_some_need_an_evaluation(name: str, options: dict[str, Any]) -> None:
     values, _ = parse({"model_name_or_path": "m", "lr_scheduler_type": name, **options}, "train")
-    assert "schedule_needs_evaluation" in [each.code for each in broken(values, "train")]
+    assert "schedule_needs_evaluation" in [each.code for each in check_rules(values, "train")]

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.base.problems import TuneboardError
 from backend.export import export
 from backend.model import language, load
@@ -74,7 +74,7 @@ def exported(home: Path, base: Path, adapter: Path, **options: Any) -> Path:
     assert not problems
     job = home / "saves" / f"export-{adapter.name}"
     job.mkdir()
-    export.run(resolved(values), job)
+    export.run(resolve(values), job)
     return target
 
 
@@ -86,7 +86,7 @@ def architecture(folder: Path) -> list[str]:
 def others(base: Path) -> set[str]:
     """Names in the files of what is not the language model."""
     values, _ = parse({"model_name_or_path": str(base)}, "chat")
-    model = load.base_model(resolved(values))
+    model = load.base_model(resolve(values))
     own = {id(weights) for _, weights in language.parameters(model)}
     renamed = model.architecture.renamed
     return {
@@ -238,7 +238,7 @@ def test_what_transformers_leaves_out_is_in_every_full_result(workspace: Path, m
         assert notices["tensors_beside"] == {"count": 2, "name": "mtp.layers.0.mlp.up_proj.weight"}
         assert notices["parts_frozen"]["parts"] == "model.visual"
         loaded, _ = parse({"model_name_or_path": str(folder)}, "chat")
-        load.model(resolved(loaded), training=False)
+        load.model(resolve(loaded), training=False)
 
 
 def test_what_cannot_be_kept_whole_is_refused_before_data_is_read(

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from backend.contract.arguments import arguments
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.model.generation import Sampling
 from backend.serving.app import build
 from backend.serving.engine import Engine
@@ -52,9 +52,9 @@ def values_for(model: Path, **more: object) -> dict[str, Any]:
 
 def serve(values: dict[str, Any], **options: Any) -> TestClient:
     """A client of an app whose model is that of the arguments."""
-    service = Service(options.pop("name", "tuned"), lambda: Engine.load(resolved(values)))
+    service = Service(options.pop("name", "tuned"), lambda: Engine.load(resolve(values)))
     settings = {"host": "127.0.0.1", "key": KEY, **options}
-    app = build(service, Sampling.of(resolved(values)), **settings)
+    app = build(service, Sampling.of(resolve(values)), **settings)
     return TestClient(app, base_url="http://127.0.0.1:8000", headers=AUTH)
 
 

@@ -20,7 +20,7 @@ import pytest
 import uvicorn
 
 from backend.contract.arguments import arguments
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import UsageError
 from backend.model.generation import Sampling
@@ -39,7 +39,7 @@ def api_values(**options: object) -> Arguments:
     """All arguments of `tuneboard api`."""
     values, problems = arguments.parse(options, "api")
     assert not problems
-    return resolved(values)
+    return resolve(values)
 
 
 class Talker:
@@ -284,7 +284,7 @@ def test_chat_in_a_terminal_takes_piped_lines(
     values, _ = arguments.parse(
         {"model_name_or_path": str(tiny_model_dir), "max_new_tokens": 4}, "chat"
     )
-    assert serve.chat_in_terminal(resolved(values)) == 0
+    assert serve.chat_in_terminal(resolve(values)) == 0
     assert [len(messages) for messages in asked] == [1, 3, 1]
     assert asked[2][0]["content"] == "new"
     assert "\x1b" not in capsys.readouterr().out
@@ -313,7 +313,7 @@ def test_a_thought_in_the_terminal_is_in_brackets_and_goes_back_as_one(
     monkeypatch.setattr(Engine, "load", load)
     monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\n"))
     values, _ = arguments.parse({"model_name_or_path": str(tiny_model_dir)}, "chat")
-    assert serve.chat_in_terminal(resolved(values)) == 0
+    assert serve.chat_in_terminal(resolve(values)) == 0
     assert capsys.readouterr().out == "[Tea time.]\nAt seven.\n" * 2
     thought = {"role": "assistant", "content": "At seven.", "reasoning_content": "Tea time."}
     assert asked[1][1] == thought
@@ -334,7 +334,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(
     monkeypatch.setattr(Engine, "answer", answer)
     monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\n"))
     values, _ = arguments.parse({"model_name_or_path": str(tiny_model_dir)}, "chat")
-    assert serve.chat_in_terminal(resolved(values)) == 0
+    assert serve.chat_in_terminal(resolve(values)) == 0
     assert calls[1][1] == {"role": "assistant", "content": "so far"}
     assert "stopped" in capsys.readouterr().out
 

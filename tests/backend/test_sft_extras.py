@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract.arguments.arguments import ignored, parse, resolved
+from backend.contract.arguments.arguments import parse, report_ignored, resolve
 from backend.contract.base import metrics
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
@@ -27,7 +27,7 @@ def learned(workspace: Path, row: dict[str, Any], **values: Any) -> str:
     """The text that is learned of one row."""
     write_dataset(workspace, "x", [row])
     tokenizer = make_tokenizer()
-    options = resolved({**VALUES, **values})
+    options = resolve({**VALUES, **values})
     train = prepare.prepare_training(
         options, tokenizer, templates.load(options, tokenizer), Told()
     ).train
@@ -48,8 +48,8 @@ def test_what_is_learned(workspace: Path) -> None:
 def test_switches_of_answers_do_not_apply_elsewhere() -> None:
     for name in ("train_on_prompt", "mask_history", "neat_packing"):
         values, _ = parse({"stage": "dpo", name: True}, "train")
-        assert [problem.field for problem in ignored(values, "train")] == [name]
-        assert ignored({**values, "stage": "sft"}, "train") == []
+        assert [problem.field for problem in report_ignored(values, "train")] == [name]
+        assert report_ignored({**values, "stage": "sft"}, "train") == []
 
 
 def step(folder: Path) -> tuple[float, float]:
@@ -85,7 +85,7 @@ def test_packed_rows_hold_the_same_answers(workspace: Path) -> None:
     tokenizer = make_tokenizer()
     result = {}
     for name in ("", "packing", "neat_packing"):
-        options = resolved({**VALUES, "cutoff_len": 96, **({name: True} if name else {})})
+        options = resolve({**VALUES, "cutoff_len": 96, **({name: True} if name else {})})
         train = prepare.prepare_training(
             options, tokenizer, templates.load(options, tokenizer), Told()
         ).train

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.data import spans, templates, tokens
 from backend.data.rendering import RENDER_ERRORS, Template
 from backend.data.template_fields import ANY, reads
@@ -80,7 +80,7 @@ OPT_IN = {"qwen3_5_nothink"}
 @functools.cache
 def load_template(name: str, thinking: bool | None = None) -> Template:
     tokenizer = make("qwen", special(ALL[name]), ALL[name])
-    return templates.load(resolved({"template": "auto", "enable_thinking": thinking}), tokenizer)
+    return templates.load(resolve({"template": "auto", "enable_thinking": thinking}), tokenizer)
 
 
 def official(template: Template, messages: list[Any], tools: Any, **variables: Any) -> str:
@@ -176,7 +176,7 @@ def test_deepseek_s_switch_has_another_name() -> None:
 
     def prompt(thinking: bool | None) -> str:
         tokenizer = make("qwen", [], jinja)
-        return templates.load(resolved({"enable_thinking": thinking}), tokenizer).render(
+        return templates.load(resolve({"enable_thinking": thinking}), tokenizer).render(
             [ASK], None, True
         )
 

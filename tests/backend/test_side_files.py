@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from transformers import AutoConfig, AutoTokenizer
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.models.template_names import NAMES
 from backend.data import templates
 from backend.data.rendering import RENDER_ERRORS
@@ -146,7 +146,7 @@ def run_exported(adapter: Path, home: Path, **options: Any) -> Path:
     assert not [each for each in problems if not each.notice]
     log = home / "saves" / "log"
     log.mkdir(exist_ok=True)
-    export.run(resolved(values), log)
+    export.run(resolve(values), log)
     return home / "out"
 
 
@@ -281,7 +281,7 @@ def render(folder: Path) -> str:
 
 def result_of(base: Path, folder: Path, name: str) -> Path:
     """What lies beside the weights of an adapter of this base, trained with this template."""
-    values = resolved({"model_name_or_path": str(base), "template": name})
+    values = resolve({"model_name_or_path": str(base), "template": name})
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
     folder.mkdir()
@@ -335,7 +335,7 @@ def test_a_base_without_a_template_renders_as_each_named_one(
     for name in NAMES:
         result = result_of(base, tmp_path / name, name)
         plain = AutoTokenizer.from_pretrained(result)
-        template = templates.load(resolved({"template": name}), AutoTokenizer.from_pretrained(base))
+        template = templates.load(resolve({"template": name}), AutoTokenizer.from_pretrained(base))
         prompt = plain.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
         assert prompt == template.render(asked, None, add_generation_prompt=True), name
     assert len(NAMES) >= 40
@@ -370,15 +370,15 @@ def test_a_named_template_does_not_replace_the_model_s_own(
         {"model_name_or_path": str(full)},
         {"model_name_or_path": str(exported)},
     ):
-        tokenizer = load.tokenizer(resolved(values))
-        template = templates.load(resolved(values), tokenizer)
+        tokenizer = load.tokenizer(resolve(values))
+        template = templates.load(resolve(values), tokenizer)
         assert template.name == name
-        wanted = templates.load(resolved({"template": name}), AutoTokenizer.from_pretrained(base))
+        wanted = templates.load(resolve({"template": name}), AutoTokenizer.from_pretrained(base))
         assert template.jinja == wanted.jinja
         if about:
             assert "template_as_trained" in [problem.code for problem in template.notices]
         explicit = templates.load(
-            resolved({**values, "template": "zephyr"}), load.tokenizer(resolved(values))
+            resolve({**values, "template": "zephyr"}), load.tokenizer(resolve(values))
         )
         assert explicit.name == "zephyr"
 
@@ -412,7 +412,7 @@ def test_a_model_without_a_template_gets_the_named_one(
         assert of_tokenizer(result) == of_tokenizer(own) | {"chat_template.jinja"}
         assert all(result[name] == own[name] for name in of_tokenizer(own))
         assert "### Instruction:" in AutoTokenizer.from_pretrained(folder).chat_template
-    values = resolved({"model_name_or_path": str(exported)})
+    values = resolve({"model_name_or_path": str(exported)})
     template = templates.load(values, load.tokenizer(values))
     assert (template.name, [problem.code for problem in template.notices]) == ("alpaca", [])
 

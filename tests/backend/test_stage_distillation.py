@@ -17,8 +17,8 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from backend.contract.arguments.arguments import defaults, resolved, to_argv
-from backend.contract.arguments.rules import broken
+from backend.contract.arguments.arguments import defaults, resolve, to_argv
+from backend.contract.arguments.rules import check_rules
 from backend.contract.base.problems import ModelError, TuneboardError, UsageError
 from backend.contract.preflight.teacher import check
 from backend.model import load
@@ -252,13 +252,13 @@ def test_what_cannot_be_is_said_before_the_start(workspace: Path, tiny_model_dir
         "not_with_trl": {"deepspeed": "2"},
     }
     for code, case in wrong.items():
-        assert code in [one.code for one in broken({**values, **case}, "train")], code
-    assert [
-        one.code for one in check(resolved({**values, "teacher_server": "localhost:8000"}))
-    ] == ["teacher_not_address"]
-    assert check(resolved({**values, **server})) == []
+        assert code in [one.code for one in check_rules({**values, **case}, "train")], code
+    assert [one.code for one in check(resolve({**values, "teacher_server": "localhost:8000"}))] == [
+        "teacher_not_address"
+    ]
+    assert check(resolve({**values, **server})) == []
     (workspace / "none").mkdir()
-    assert check(resolved({**values, "teacher_model": str(workspace / "none")}))
+    assert check(resolve({**values, "teacher_model": str(workspace / "none")}))
     words = to_argv({**values, **server, "teacher_api_key": "sesame"}, "train")
     assert "sesame" not in " ".join(words)
     folder = make_teacher(tiny_model_dir, workspace / "words")
@@ -292,7 +292,7 @@ def test_a_run_over_the_same_base_reads_the_same_tokens(
     tiny_tokenizer.save_pretrained(base)
     for file in base.glob("tokenizer*.json"):
         file.write_text(file.read_text().replace("<|endoftext|>", "<|over|>"))
-    own = load.tokenizer(resolved({"model_name_or_path": str(base)}))
+    own = load.tokenizer(resolve({"model_name_or_path": str(base)}))
     assert {"<|endoftext|>", "<|over|>"} <= own.get_vocab().keys()
     row = {"conversations": [{"from": "human", "value": "What?"}]}
     chosen, rejected = ({"from": "gpt", "value": each} for each in ("Yes.", "No."))
@@ -304,7 +304,7 @@ def test_a_run_over_the_same_base_reads_the_same_tokens(
         ranking=True,
     )
     judge = train_small(workspace, base, "judge", stage="rm", dataset="pairs", max_steps=1)
-    read = load.tokenizer(resolved({"model_name_or_path": str(judge)}))
+    read = load.tokenizer(resolve({"model_name_or_path": str(judge)}))
     assert read.backend_tokenizer.to_str() == own.backend_tokenizer.to_str()
     few = {**SMALL, "max_steps": 1}
     run = train_small(workspace, base, "taught", **few, teacher_model=str(judge))

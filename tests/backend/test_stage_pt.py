@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base import metrics
 from backend.contract.base.problems import DataError
 from backend.data import packing, prepare, templates
@@ -28,7 +28,7 @@ def texts(count: int, words: int = 40) -> list[dict[str, str]]:
 
 def made(told: Told | None = None, tokenizer: Any = None, **values: Any) -> prepare.Prepared:
     tokenizer = tokenizer or make_tokenizer()
-    options = resolved({**VALUES, "stage": "pt", "cutoff_len": 48, **values})
+    options = resolve({**VALUES, "stage": "pt", "cutoff_len": 48, **values})
     return prepare.prepare_training(
         options, tokenizer, templates.load(options, tokenizer), told or Told()
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import defaults, resolved
-from backend.contract.arguments.rules import broken
+from backend.contract.arguments.arguments import defaults, resolve
+from backend.contract.arguments.rules import check_rules
 from backend.contract.base.problems import UsageError
 from backend.contract.preflight.preflight import check_packages
 from backend.running.failures import Stopped
@@ -170,18 +170,18 @@ def test_what_cannot_be_is_said_before_the_start(
     }
     for code, cases in wrong.items():
         for case in cases:
-            assert code in [one.code for one in broken({**values, **case}, "train")], case
+            assert code in [one.code for one in check_rules({**values, **case}, "train")], case
     monkeypatch.setattr(
         "backend.contract.preflight.preflight.installed", lambda name: name != "trl"
     )
-    (problem,) = check_packages(resolved(values))
+    (problem,) = check_packages(resolve(values))
     assert problem.code == "package_missing"
     assert problem.params["package"] == "'trl>=1.16,<2'"
-    assert check_packages(resolved({**values, "stage": "grpo"})) == []
+    assert check_packages(resolve({**values, "stage": "grpo"})) == []
     monkeypatch.undo()
     for release, wrong_one in (("0.24.0", True), ("1.15.2", True), ("1.17.0.dev0", False)):
         monkeypatch.setattr("importlib.metadata.version", lambda _, own=release: own)
-        codes = [one.code for one in check_packages(resolved(values))]
+        codes = [one.code for one in check_packages(resolve(values))]
         assert codes == ["package_release"] * wrong_one, release
     monkeypatch.undo()
     assert '"trl>=1.16,<2"' in (Path(__file__).parents[2] / "pyproject.toml").read_text()

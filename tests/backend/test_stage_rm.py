@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from backend.contract.arguments import arguments
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base import metrics
 from backend.contract.base.problems import ModelError
 from backend.evaluation import evaluate
@@ -148,12 +148,12 @@ def test_evaluation_of_a_finished_reward_model_gives_what_its_training_gave(
     assert not arguments.validate(options, "eval")
     target = workspace / "saves" / "evaluation"
     target.mkdir()
-    evaluate.run(resolved(values), target)
+    evaluate.run(resolve(values), target)
     results = json.loads((target / "all_results.json").read_text())
     check = last_evaluation(folder)
     assert results["eval_loss"] == pytest.approx(check.eval_loss, rel=1e-4)
     for name in FIGURES:
         assert results[f"eval_{name}"] == pytest.approx(check.more[f"eval_{name}"], rel=1e-4)
     with pytest.raises(ModelError) as caught:
-        evaluate.run(resolved({**values, "adapter_name_or_path": None}), target)
+        evaluate.run(resolve({**values, "adapter_name_or_path": None}), target)
     assert caught.value.problems[0].code == "reward_no_head"

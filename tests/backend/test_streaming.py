@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
-from backend.contract.arguments.rules import broken
+from backend.contract.arguments.arguments import resolve
+from backend.contract.arguments.rules import check_rules
 from backend.contract.base import metrics
 from backend.contract.base.problems import DataError
 from backend.contract.registry import dataset_info
@@ -26,7 +26,7 @@ def rows(count: int, name: str = "q") -> list[dict[str, str]]:
 
 def open_stream(report: Told | None = None, **values: Any) -> prepare.Prepared:
     tokenizer = make_tokenizer()
-    options = resolved({**VALUES, **STREAM, **values})
+    options = resolve({**VALUES, **STREAM, **values})
     return prepare.prepare_training(
         options, tokenizer, templates.load(options, tokenizer), report or Told()
     )
@@ -137,9 +137,9 @@ def test_probabilities_are_one_for_each_set(workspace: Path, shares: str) -> Non
     for name in ("x", "y"):
         write_dataset(workspace, name, rows(2))
     values = {"dataset_dir": "data", "dataset": "x,y", "mix_strategy": "interleave_over"}
-    problems = dataset_info.check(resolved({**values, "interleave_probs": shares}), "train")
+    problems = dataset_info.check(resolve({**values, "interleave_probs": shares}), "train")
     assert [problem.code for problem in problems] == ["interleave_probs"]
-    assert dataset_info.check(resolved({**values, "interleave_probs": "0.5,0.5"}), "train") == []
+    assert dataset_info.check(resolve({**values, "interleave_probs": "0.5,0.5"}), "train") == []
 
 
 def test_rows_left_out_of_a_stream_are_said_once(workspace: Path) -> None:
@@ -173,9 +173,9 @@ def test_a_stream_without_a_row_ends(workspace: Path) -> None:
 )
 def test_what_a_stream_needs_is_said_before_the_start(values: dict[str, Any], code: str) -> None:
     options = {"model_name_or_path": "m", "dataset": "x", "streaming": True, "do_train": True}
-    codes = [problem.code for problem in broken({**options, **values}, "train")]
+    codes = [problem.code for problem in check_rules({**options, **values}, "train")]
     assert [each for each in codes if each.startswith("streaming")] == [code]
-    off = broken({**options, **values, "streaming": False}, "train")
+    off = check_rules({**options, **values, "streaming": False}, "train")
     assert code not in [problem.code for problem in off]
 
 

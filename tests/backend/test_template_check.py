@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.data import template_check, templates, tokens
 from backend.data.examples import Maker
 from backend.datafiles.formats import Conversation
@@ -21,10 +21,10 @@ def codes(
     """The notices of the check, code to parameters."""
     options = {"stage": "sft", "cutoff_len": 512, **values}
     tokenizer = make_tokenizer(template=jinja)
-    template = templates.load(resolved(options), tokenizer)
-    maker = Maker(options["stage"], template, tokens.Policy.of(resolved(options)))
+    template = templates.load(resolve(options), tokenizer)
+    maker = Maker(options["stage"], template, tokens.Policy.of(resolve(options)))
     examples = maker(list(enumerate(rows))).examples
-    notices = template_check.check(template, jinja, resolved(options), rows, examples)
+    notices = template_check.check(template, jinja, resolve(options), rows, examples)
     assert all(notice.notice and notice.text() and notice.text("zh") for notice in notices)
     return {notice.code: dict(notice.params) for notice in notices}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import UsageError
 from backend.data import builtin_templates, spans, templates, tokens
 from backend.data.rendering import Template
@@ -59,7 +59,7 @@ STRICT = (
 
 def load_template(name: str = "auto", own: str | None = CHATML, **values: Any) -> Template:
     return templates.load(
-        resolved({"template": name, **values}), make_tokenizer(*SPECIALS, template=own, eos="</s>")
+        resolve({"template": name, **values}), make_tokenizer(*SPECIALS, template=own, eos="</s>")
     )
 
 
@@ -262,7 +262,7 @@ def test_auto_without_a_template_is_default_with_a_notice() -> None:
 
 
 def test_a_model_without_the_template_s_end_token_ends_with_its_own() -> None:
-    template = templates.load(resolved({"template": "llama3"}), make_tokenizer(template=None))
+    template = templates.load(resolve({"template": "llama3"}), make_tokenizer(template=None))
     codes = [notice.code for notice in template.notices]
     assert codes == ["template_on_base", "template_other_end"]
     assert learned_runs(template, encode_chat(template, CHAT)[0])[0].endswith("<|im_end|>")

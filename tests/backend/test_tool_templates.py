@@ -14,7 +14,7 @@ import pytest
 import trl
 from transformers.models.llama4 import processing_llama4
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.models.template_names import AUTO, NAMES
 from backend.data import templates
@@ -249,7 +249,7 @@ def test_a_call_under_a_named_template_is_read_back(tokenizer: Any) -> None:
     for name in NAMES:
         if name == AUTO:
             continue
-        template = templates.load(resolved({"template": name}), tokenizer)
+        template = templates.load(resolve({"template": name}), tokenizer)
         style = Style.of(template.jinja)
         for case, calls in CASES.items():
             content = "" if name in WITHOUT_CONTENT else "I look."

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.command import Command
 from backend.contract.preflight.preflight import check_packages, check_token
 from tests.backend.conftest import write_dataset
@@ -103,7 +103,7 @@ def test_a_key_that_swanlab_refuses_is_said_before_the_training(
 
 
 def test_swanlab_that_is_not_installed_is_said_at_once() -> None:
-    found = check_packages(resolved({"use_swanlab": True}))
+    found = check_packages(resolve({"use_swanlab": True}))
     assert [(each.code, each.field, dict(each.params)) for each in found] == [
         ("package_missing", "use_swanlab", {"package": "swanlab"})
     ]
@@ -112,12 +112,12 @@ def test_swanlab_that_is_not_installed_is_said_at_once() -> None:
 def test_local_mode_of_swanlab_needs_its_dashboard() -> None:
     """swanlab 0.10.3 without swanboard 0.1.10b2: "Please install swanboard to use 'local' mode" is
     an error in the log, and the run goes on without anything that can be watched."""
-    found = check_packages(resolved({"use_swanlab": True, "swanlab_mode": "local"}))
+    found = check_packages(resolve({"use_swanlab": True, "swanlab_mode": "local"}))
     assert [(each.field, dict(each.params)) for each in found] == [
         ("use_swanlab", {"package": "swanlab"}),
         ("swanlab_mode", {"package": "'swanlab[dashboard]'"}),
     ]
-    assert check_packages(resolved({"use_swanlab": False, "swanlab_mode": "local"})) == []
+    assert check_packages(resolve({"use_swanlab": False, "swanlab_mode": "local"})) == []
 
 
 def test_swanlab_keys_are_secret() -> None:
@@ -220,11 +220,11 @@ def test_publishing_needs_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name in ("HF_TOKEN", "HF_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     wanted = {"push_to_hub": True}
-    assert [(p.code, p.field) for p in check_token(resolved(wanted))] == [
+    assert [(p.code, p.field) for p in check_token(resolve(wanted))] == [
         ("hub_token_missing", "hf_hub_token")
     ]
-    assert check_token(resolved({"export_hub_model_id": "a/b"}))
-    assert not check_token(resolved({**wanted, "hf_hub_token": "x"}))
-    assert not check_token(resolved({"push_to_hub": False}))
+    assert check_token(resolve({"export_hub_model_id": "a/b"}))
+    assert not check_token(resolve({**wanted, "hf_hub_token": "x"}))
+    assert not check_token(resolve({"push_to_hub": False}))
     (tmp_path / "token").write_text("x")
-    assert not check_token(resolved(wanted))
+    assert not check_token(resolve(wanted))

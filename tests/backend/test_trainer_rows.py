@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from transformers import Seq2SeqTrainingArguments
 
-from backend.contract.arguments.arguments import defaults, parse, resolved
-from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.fields.trainer import METRICS, ROWS
-from backend.contract.arguments.rules import broken
+from backend.contract.arguments.arguments import defaults, parse, resolve
+from backend.contract.arguments.fields import FIELDS, trainer
+from backend.contract.arguments.fields.trainer import METRICS
+from backend.contract.arguments.rules import check_rules
 from backend.contract.base import metrics
 from backend.contract.base.problems import Problem, errors
 from backend.contract.preflight.preflight import check_metric
@@ -58,11 +58,14 @@ def built(folder: Path, **given: Any) -> tuple[Any, list[tuple[str, str]]]:
     values, problems = parse(raw, "train")
     assert errors(problems) == []
     report: Any = Notices()
-    return arguments.build(resolved(values), folder, (40, 4), report), report.codes
+    return arguments.build(resolve(values), folder, (40, 4), report), report.codes
 
 
 def test_each_setting_of_the_trainer_arrives(tmp_path: Path) -> None:
-    expected = {row.name for row in ROWS if row.to} - {"tf32", "ddp_backend"}  # see below
+    expected = {field.name for field in trainer.FIELDS if field.to} - {
+        "tf32",
+        "ddp_backend",
+    }  # see below
     assert set(OTHERS) == expected
     args, _ = built(tmp_path, dataloader_num_workers=1, **OTHERS)
     assert {name: getattr(args, name) for name in OTHERS} == OTHERS
@@ -111,20 +114,18 @@ def test_the_defaults_of_transformers_are_taken() -> None:
     ],
 )
 def test_the_better_figure(given: dict[str, Any], expected: tuple[str, bool]) -> None:
-    assert (
-        tuple(best_model_arguments(resolved({**defaults("train"), **given})).values()) == expected
-    )
+    assert tuple(best_model_arguments(resolve({**defaults("train"), **given})).values()) == expected
 
 
 def test_a_figure_that_is_not_measured_is_refused_before_the_start() -> None:
     assert len(METRICS) == len(FIELDS["stage"].choices)
     values = {**defaults("train"), "metric_for_best_model": "eval_accuracy"}
-    assert [one.code for one in check_metric(resolved(values))] == ["accuracy_not_measured"]
-    assert check_metric(resolved({**values, "compute_accuracy": True})) == []
-    (problem,) = check_metric(resolved({**values, "metric_for_best_model": "rouge"}))
+    assert [one.code for one in check_metric(resolve(values))] == ["accuracy_not_measured"]
+    assert check_metric(resolve({**values, "compute_accuracy": True})) == []
+    (problem,) = check_metric(resolve({**values, "metric_for_best_model": "rouge"}))
     assert "perplexity" in problem.text()
-    assert check_metric(resolved({**values, "stage": "dpo"}))
-    assert "metric_not_used" in [one.code for one in broken(values, "train")]
+    assert check_metric(resolve({**values, "stage": "dpo"}))
+    assert "metric_not_used" in [one.code for one in check_rules(values, "train")]
 
 
 def test_the_best_accuracy_is_kept_and_the_first_step_is_logged(

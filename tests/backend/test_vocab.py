@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.base.files import read_json
 from backend.contract.base.home import resource_folder
@@ -50,7 +50,7 @@ def extended(home: Path, model: Path, **given: Any) -> Path:
 def run(values: Values, home: Path) -> None:
     folder = home / "saves" / "run"
     folder.mkdir(exist_ok=True)
-    vocab.run(resolved(values), folder)
+    vocab.run(resolve(values), folder)
 
 
 def problem_of(home: Path, model: Path, kind: type[TuneboardError], **given: Any) -> str:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend.contract.arguments.arguments import defaults, resolved
+from backend.contract.arguments.arguments import defaults, resolve
 from backend.contract.base.problems import UsageError
 from backend.export import export
 from backend.model import load, vocabulary
@@ -62,7 +62,7 @@ def last_logits(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
 
 
 def chat(folder: Path, **options: Any) -> tuple[Any, Any]:
-    values = resolved({**defaults("chat"), "model_name_or_path": str(folder), **options})
+    values = resolve({**defaults("chat"), "model_name_or_path": str(folder), **options})
     return load.model(values, training=False), load.tokenizer(values)
 
 
@@ -194,7 +194,7 @@ def test_the_export_answers_as_the_run(
     run = train_small(workspace, model_dir, learning_rate=1e-2, **NEW)
     log = workspace / "saves" / "export"
     log.mkdir()
-    values = resolved(
+    values = resolve(
         {
             **defaults("export"),
             "model_name_or_path": str(run),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base import metrics
 from backend.contract.base.problems import errors
@@ -43,7 +43,7 @@ def small(model: Path, **options: Any) -> Arguments:
     }
     values, problems = parse(raw, "train")
     assert not errors(problems)
-    return resolved(values)
+    return resolve(values)
 
 
 def train_small(home: Path, model: Path, name: str = "run", **options: Any) -> Path:

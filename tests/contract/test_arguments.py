@@ -14,7 +14,7 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Field, Value, Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.rules import broken
+from backend.contract.arguments.rules import check_rules
 from backend.contract.base.problems import errors
 from tests.contract.strategies import TASKS, cases
 
@@ -38,7 +38,7 @@ train --stage sft --do_train True --model_name_or_path M --preprocessing_num_wor
 
 def visible(values: Values, task: str) -> Values:
     """What is to come back: canonical, without secrets."""
-    whole = arguments.canonical(values, task)
+    whole = arguments.canonicalize(values, task)
     return {name: FIELDS[name].default if FIELDS[name].secret else whole[name] for name in whole}
 
 
@@ -106,7 +106,7 @@ def test_secrets_travel_in_the_environment_only(task: str) -> None:
 @settings(max_examples=100, deadline=None)
 def test_only_what_differs_and_applies_is_written(case: tuple[str, Values]) -> None:
     task, values = case
-    for name, value in arguments.changed(values, task).items():
+    for name, value in arguments.drop_defaults(values, task).items():
         assert value != FIELDS[name].default_in(task)
         assert FIELDS[name].active({**arguments.defaults(task), **values}, task)
 
@@ -115,7 +115,7 @@ def test_the_tutorial_s_command_is_understood() -> None:
     task, *words = TUTORIAL.split()
     values, problems = arguments.from_argv(words, task)
     assert errors(problems) == []
-    assert broken(values, task) == []
+    assert check_rules(values, task) == []
     assert values["bf16"] is True
     assert values["packing"] is False
     assert values["learning_rate"] == 5e-5
@@ -225,7 +225,7 @@ def test_a_wrong_value_is_refused_where_its_argument_does_not_apply(
         for argv in ([*words, f"--{row.name}={raw}"], [str(file)]):
             values, problems = arguments.from_argv(argv, task)
             assert not row.active(values, task) or not others
-            found = arguments.judged(values, problems, task)
+            found = arguments.check_parsed(values, problems, task)
             assert row.name in {one.field for one in found if not one.notice}, (argv, found)
     assert idle >= {"train": 90, "eval": 3, "chat": 3, "api": 10, "export": 3, "vocab": 0}[task]
 
@@ -236,10 +236,10 @@ def _other_values(row: Field) -> list[Value]:
 
 def test_what_is_given_and_does_not_apply_is_said() -> None:
     values, _ = arguments.from_argv(["--finetuning_type", "full", "--lora_rank", "16"], "train")
-    (notice,) = arguments.ignored(values, "train")
+    (notice,) = arguments.report_ignored(values, "train")
     assert notice.notice
     assert "finetuning_type=lora" in notice.text()
-    assert arguments.ignored(arguments.defaults("train"), "train") == []
+    assert arguments.report_ignored(arguments.defaults("train"), "train") == []
 
 
 # What LLaMA-Factory's example extras/nlg_eval says, and a few settings of training more.
@@ -276,7 +276,7 @@ def test_a_file_that_only_predicts_is_an_evaluation(tmp_path: Path) -> None:
     assert all(one.notice and one.params["at"] for one in problems)
     assert (values["eval_dataset"], values["num_beams"]) == ("identity,other", 2)
     assert values["overwrite_output_dir"] is True
-    assert arguments.judged(values, problems, "eval") == problems
+    assert arguments.check_parsed(values, problems, "eval") == problems
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_a_file_that_only_predicts_is_an_evaluation(tmp_path: Path) -> None:
 def test_what_does_not_only_evaluate_trains(words: list[str], codes: list[str]) -> None:
     values, problems = arguments.from_argv(words, "train")
     assert (arguments.only_evaluates(values), problems) == (False, [])
-    assert [one.code for one in broken({**values, **BASE}, "train")] == codes
+    assert [one.code for one in check_rules({**values, **BASE}, "train")] == codes
 
 
 @pytest.mark.parametrize("words", [["--do_predict"], ["--do_train", "false"]])
@@ -363,17 +363,17 @@ BASE = {"model_name_or_path": "M", "dataset": "X"}
 def test_rules_across_arguments(task: str, given: Values, code: str) -> None:
     base = {name: value for name, value in BASE.items() if task in FIELDS[name].tasks}
     values = {**arguments.defaults(task), **base, **given}
-    assert [p.code for p in broken(values, task)] == [code]
+    assert [p.code for p in check_rules(values, task)] == [code]
 
 
 def test_no_rule_is_broken_by_a_plain_run() -> None:
-    assert broken({**arguments.defaults("train"), **BASE}, "train") == []
+    assert check_rules({**arguments.defaults("train"), **BASE}, "train") == []
 
 
 def test_alpha_follows_the_rank_only_where_it_is_unset() -> None:
     values = {**arguments.defaults("train"), "lora_rank": 4}
-    assert arguments.resolved(values).lora_alpha == 8
-    assert arguments.resolved({**values, "lora_alpha": 3}).lora_alpha == 3
+    assert arguments.resolve(values).lora_alpha == 8
+    assert arguments.resolve({**values, "lora_alpha": 3}).lora_alpha == 3
 
 
 @given(words=st.lists(st.text(max_size=12), max_size=6))
@@ -408,7 +408,7 @@ def test_evaluate_samples_only_where_it_is_asked_to(
     assert values["do_sample"] is samples
     again, _ = arguments.from_argv(arguments.to_argv(values, "eval"), "eval")
     assert again["do_sample"] is samples
-    told = {problem.field for problem in arguments.ignored(values, "eval")}
+    told = {problem.field for problem in arguments.report_ignored(values, "eval")}
     assert told == (set() if samples else set(given) & {"temperature", "top_p", "top_k"})
 
 

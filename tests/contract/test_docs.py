@@ -14,7 +14,7 @@ import yaml
 from app.__main__ import options
 from backend.cli.commands import COMMANDS, split_words
 from backend.cli.commands import parse as parse_words
-from backend.contract.arguments.arguments import from_argv, judged, pairs, parse
+from backend.contract.arguments.arguments import check_parsed, from_argv, parse, parse_pairs
 from backend.contract.base.problems import Problem, UsageError, errors
 from backend.contract.launching import recipes
 from tests.contract.strategies import TASKS
@@ -49,18 +49,18 @@ def lines_of_shell(text: str) -> list[list[str]]:
 
 def of_task(task: str, words: list[str]) -> list[Problem]:
     values, problems = from_argv(words, task)
-    return judged(values, problems, task)
+    return check_parsed(values, problems, task)
 
 
 def of_resume(given: Namespace) -> list[Problem]:
-    values, problems = pairs(given.more)
+    values, problems = parse_pairs(given.more)
     return problems + parse(values, "train")[1]
 
 
 def of_recipe(given: Namespace) -> list[Problem]:
     if not given.words:
         return []
-    values, problems = pairs(given.more)
+    values, problems = parse_pairs(given.more)
     plan = recipes.plan(recipes.read(given.recipe), "group", values)
     return [*problems, *plan.problems, *(one for step in plan.steps for one in step.problems)]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.contract.arguments import typed_fields
-from backend.contract.arguments.arguments import defaults, parse, resolved
+from backend.contract.arguments.arguments import defaults, parse, resolve
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
 from tests.contract.strategies import TASKS
@@ -62,19 +62,19 @@ def test_the_attributes_are_those_of_the_rows() -> None:
 
 def test_a_subcommand_has_its_own_arguments_and_the_defaults_of_others() -> None:
     for task in TASKS:
-        arguments = resolved(defaults(task))
+        arguments = resolve(defaults(task))
         alpha = {"lora_alpha": 16} if "lora_alpha" in defaults(task) else {}
         assert arguments.as_mapping() == {**defaults(task), **alpha}
         for name, row in FIELDS.items():
             assert (name in arguments) == (task in row.tasks), (task, name)
             if name not in arguments:
                 assert getattr(arguments, name) == getattr(Arguments(), name), (task, name)
-    assert resolved(defaults("eval")).do_sample is False
-    assert resolved(parse({"lora_rank": "32"}, "train")[0]).lora_alpha == 64
+    assert resolve(defaults("eval")).do_sample is False
+    assert resolve(parse({"lora_rank": "32"}, "train")[0]).lora_alpha == 64
 
 
 def test_other_values_and_no_secret_in_its_text() -> None:
-    arguments = resolved({**defaults("train"), "hf_hub_token": "sesame"})
+    arguments = resolve({**defaults("train"), "hf_hub_token": "sesame"})
     other = arguments.replace(seed=7)
     assert (other.seed, arguments.seed) == (7, 42)
     assert {**arguments.as_mapping(), "seed": 7} == other.as_mapping()

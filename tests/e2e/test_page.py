@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from backend.contract.arguments.arguments import changed, from_argv, from_yaml
+from backend.contract.arguments.arguments import drop_defaults, from_argv, from_yaml
 from backend.contract.base.texts import t
 from tests.e2e.conftest import ROOT, Server, keys_in, words_of
 from tests.e2e.forms import (
@@ -148,7 +148,7 @@ def test_the_command_follows_and_parses(open_page: Callable[..., Page], server: 
     assert words[:2] == ["tuneboard", "train"]
     values, problems = from_argv(words[2:], "train")
     assert problems == []
-    kept = changed(values, "train")
+    kept = drop_defaults(values, "train")
     assert kept["learning_rate"] == 3e-4
     assert kept["model_name_or_path"] == "saves/models/tiny"
     assert kept["dataset"] == "identity"

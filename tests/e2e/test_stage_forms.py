@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend.contract.arguments.arguments import active, defaults, fields_of
+from backend.contract.arguments.arguments import active_fields, defaults, fields_of
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.texts import t
 from tests.e2e.conftest import Server
@@ -26,7 +26,7 @@ OF_STAGES = {
 
 def wanted(stage: str) -> set[str]:
     """The fields that depend on the stage and apply to it; all others are at their defaults."""
-    rows = active({**defaults("train"), "stage": stage}, "train")
+    rows = active_fields({**defaults("train"), "stage": stage}, "train")
     return {row.name for row in rows} & OF_STAGES
 
 

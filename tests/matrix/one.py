@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import TuneboardError
 from tests.matrix import shrink
 
@@ -100,7 +100,7 @@ class Way:
 
         values, problems = parse({"model_name_or_path": str(self.base), **given}, task)
         assert not problems, problems
-        return resolved(values)
+        return resolve(values)
 
     def _load(self, **given: Any) -> Any:
         from backend.model import load

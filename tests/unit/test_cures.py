@@ -9,7 +9,7 @@ import pytest
 from app.services.data import extra
 from app.services.runs import fixes
 from app.tabs.run import again_panel
-from backend.contract.arguments.arguments import changed, defaults, parse
+from backend.contract.arguments.arguments import defaults, drop_defaults, parse
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.problems import Problem
 from backend.contract.runs.run_folder import RunView, State
@@ -186,7 +186,7 @@ def test_the_form_gives_back_the_run_s_arguments() -> None:
         found, problems = form.values(held)
         assert problems == []
         values["output_dir"] = None  # that of another run is never taken over
-        assert changed(found, "train") == changed(values, "train")
+        assert drop_defaults(found, "train") == drop_defaults(values, "train")
 
 
 def test_values_as_the_box_takes_them() -> None:

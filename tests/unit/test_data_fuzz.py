@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.services.data import datasets, uploads
 from backend import datafiles
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import TuneboardError
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
@@ -140,7 +140,7 @@ def _all_ways(home: Path, name: str, content: bytes, stage: str) -> None:
     strict = check(Entry(name="x", path=path), Checking(stage, strict=True))
     assert strict.good == report.good
     values = {"dataset_dir": "data", "stage": stage, "seed": 1, "dataset": str(path)}
-    read = call_or_problem(lambda: sources.read_conversations(resolved(values), "dataset"))
+    read = call_or_problem(lambda: sources.read_conversations(resolve(values), "dataset"))
     if read is not None:  # training takes what the check calls usable, and nothing else
         assert len(read.conversations) == report.usable
     assert not (read is None and report.good)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import DataError
 from backend.contract.registry import dataset_info
 
@@ -25,7 +25,7 @@ def register(data: Path, **rows: object) -> None:
 def codes(values: dict[str, object], task: str = "train") -> list[str]:
     return [
         problem.code
-        for problem in dataset_info.check(resolved({"dataset_dir": "data", **values}), task)
+        for problem in dataset_info.check(resolve({"dataset_dir": "data", **values}), task)
     ]
 
 
@@ -81,14 +81,14 @@ def test_a_wrong_entry_is_named(data: Path, entry: dict[str, object], code: str)
     (data / "a.json").write_text("[]")
     register(data, a=entry)
     assert codes({"dataset": "a"})[0] == code
-    for problem in dataset_info.check(resolved({"dataset": "a", "dataset_dir": "data"}), "train"):
+    for problem in dataset_info.check(resolve({"dataset": "a", "dataset_dir": "data"}), "train"):
         assert problem.field == "dataset"
         assert "a" in problem.text("zh")
 
 
 def test_an_unknown_name_comes_with_a_near_one_and_the_file(data: Path) -> None:
     register(data, identity={"file_name": "a.json"})
-    near = dataset_info.check(resolved({"eval_dataset": "idenity", "dataset_dir": "data"}), "eval")[
+    near = dataset_info.check(resolve({"eval_dataset": "idenity", "dataset_dir": "data"}), "eval")[
         0
     ]
     assert (near.code, near.field, near.params["near"]) == (
@@ -114,7 +114,7 @@ def test_a_broken_registry_is_named(
     data: Path, content: bytes, code: str, line: int | None
 ) -> None:
     (data / "dataset_info.json").write_bytes(content)
-    problem = dataset_info.check(resolved({"dataset": "a", "dataset_dir": "data"}), "train")[0]
+    problem = dataset_info.check(resolve({"dataset": "a", "dataset_dir": "data"}), "train")[0]
     assert (problem.code, problem.field) == (code, "dataset")
     assert line is None or problem.params["line"] == line
 

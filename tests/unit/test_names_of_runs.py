@@ -41,7 +41,7 @@ def run(path: str, kind: str = "adapter", **given: Value) -> str:
 
 
 def taken(task: str = "train", **given: Value) -> Values:
-    values, notices = run_names.resolve({**arguments.defaults(task), **given})
+    values, notices = run_names.replace_names({**arguments.defaults(task), **given})
     assert all(each.notice for each in notices)
     assert {each.field for each in notices} <= set(given)
     return values

@@ -242,12 +242,12 @@ def test_each_path_is_absolute_where_the_current_folder_has_it(folders: Fixture)
         put(here / f"in/{name}.json{holding}")
         put(home / f"at/{name}.json{holding}")
         asked = {name: f"in/{name}.json"}
-        assert run_names.resolve(asked)[0] == {name: str(here / f"in/{name}.json")}
+        assert run_names.replace_names(asked)[0] == {name: str(here / f"in/{name}.json")}
         for text in (f"at/{name}.json", str(here / f"in/{name}.json")):
-            assert run_names.resolve({name: text})[0] == {name: text}
+            assert run_names.replace_names({name: text})[0] == {name: text}
     several = {"adapter_name_or_path": "in/dataset.json,at/dataset.json"}
     expected = f"{here / 'in/dataset.json'},at/dataset.json"
-    assert run_names.resolve(several)[0] == {"adapter_name_or_path": expected}
+    assert run_names.replace_names(several)[0] == {"adapter_name_or_path": expected}
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_words_and_outputs_are_no_paths_of_the_current_folder(
 ) -> None:
     """A folder that a person has and that is called as a value is."""
     (folders[0] / word).mkdir(parents=True)
-    assert run_names.resolve({name: word})[0] == {name: word}
+    assert run_names.replace_names({name: word})[0] == {name: word}
 
 
 @pytest.fixture

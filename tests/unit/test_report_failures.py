@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base import run_files
 from backend.contract.base.problems import STOPPED_EXIT, DataError, Problem
@@ -104,10 +104,10 @@ def test_the_smallest_batch_gets_other_advice() -> None:
         "gradient_accumulation_steps": 8,
         "cutoff_len": 2048,
     }
-    problem = explain(CUDA, resolved(values)).problems[0]
+    problem = explain(CUDA, resolve(values)).problems[0]
     assert problem.field == "cutoff_len"
     assert "cutoff_len 1024" in problem.text()
-    problem = explain(CUDA, resolved({**values, "cutoff_len": 128})).problems[0]
+    problem = explain(CUDA, resolve({**values, "cutoff_len": 128})).problems[0]
     assert problem.code == "out_of_memory_smallest"
     assert "cutoff_len 128" in problem.text()
 

@@ -10,7 +10,7 @@ import pytest
 from backend.cli.commands import dispatch
 from backend.cli.terminal import print_resumption
 from backend.contract.arguments import arguments
-from backend.contract.arguments.arguments import fields_of, resolved
+from backend.contract.arguments.arguments import fields_of, resolve
 from backend.contract.arguments.field import Value, Values
 from backend.contract.base.problems import RunFolderError, TuneboardError
 from backend.contract.base.texts import has
@@ -46,7 +46,7 @@ def run(home: Path, place: Position | None = PLACE, code: int = 0, **given: Valu
     folder = home / "saves" / "m" / "lora" / "first"
     point = folder / "checkpoint-3"
     point.mkdir(parents=True)
-    then = arguments.resolved(values(**given)).as_mapping()
+    then = arguments.resolve(values(**given)).as_mapping()
     (folder / "run.json").write_text(json.dumps({"kind": "train", "arguments": then}))
     (folder / "exit.json").write_text(json.dumps({"code": code}))
     (point / "weights").write_text("w")
@@ -169,9 +169,9 @@ def test_what_is_refused_is_refused_before_anything_runs(
 def test_a_stage_that_draws_answers_for_several_steps(home: Path) -> None:
     """PPO learns from a round of answers in several steps; GRPO does only with num_iterations."""
     run(home, code=1, stage="ppo", reward_model="r")
-    assert in_rounds(resolved(values(stage="ppo")))
-    assert not in_rounds(resolved(values(stage="grpo")))
-    assert in_rounds(resolved(values(stage="grpo", num_iterations=2)))
+    assert in_rounds(resolve(values(stage="ppo")))
+    assert not in_rounds(resolve(values(stage="grpo")))
+    assert in_rounds(resolve(values(stage="grpo", num_iterations=2)))
     given: Values = {"stage": "ppo", "reward_model": "r"}
     for name, value in (("per_device_train_batch_size", 2), ("dataset", "e"), ("ppo_epochs", 2)):
         found = going_on(home, **given, **{name: value})
@@ -320,7 +320,7 @@ def test_the_newest_checkpoint_of_no_run_asks_for_the_run(home: Path) -> None:
     """TUNEBOARD_HOME was said to hold no checkpoint."""
     for newest in ("true", "auto", "True"):
         asked = values(resume_from_checkpoint=newest)
-        point, (problem,) = resuming.checkpoint_of(resolved(asked))
+        point, (problem,) = resuming.checkpoint_of(resolve(asked))
         assert (point, problem.code, problem.field) == (None, "resume_needs_folder", "output_dir")
         assert "resume_needs_folder" in [each.code for each in check_paths(asked, "train")]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.contract.arguments.names import check_name, check_output_dir, plain
+from backend.contract.arguments.names import check_name, check_output_dir, to_name
 from backend.contract.base.home import saves
 from backend.contract.base.texts import has
 from backend.contract.launching import launch
@@ -96,7 +96,7 @@ def test_a_name_that_is_taken_stays_in_its_folder(name: str) -> None:
 
 @given(st.text(max_size=200))
 def test_what_is_made_of_a_model_name_is_a_name(text: str) -> None:
-    assert check_name(plain(text)) is None
+    assert check_name(to_name(text)) is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_is_made_of_a_model_name_is_a_name(text: str) -> None:
     ],
 )
 def test_plain(given_name: str, expected: str) -> None:
-    assert plain(given_name) == expected
+    assert to_name(given_name) == expected
 
 
 @pytest.mark.parametrize("model", ["models", "arguments", "../../etc", "/", "x" * 500])

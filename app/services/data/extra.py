@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from backend.contract.arguments.arguments import (
-    active,
+    active_fields,
     canonical_name,
     defaults,
     format_value,
-    ignored,
     parse,
+    report_ignored,
 )
 from backend.contract.arguments.field import Values
 from backend.contract.base.files import parse_mapping
@@ -43,9 +43,9 @@ def merged(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, lis
     more, unread = read(text)
     own = {canonical_name(name)[:80] for name in more}
     values, problems = parse({**raw, **more}, task)
-    idle = set(raw) - own - {row.name for row in active(values, task)}
+    idle = set(raw) - own - {row.name for row in active_fields(values, task)}
     reset = {name: default for name, default in defaults(task).items() if name in idle}
-    return {**values, **reset}, unread + _at_box([*problems, *ignored(values, task)], own)
+    return {**values, **reset}, unread + _at_box([*problems, *report_ignored(values, task)], own)
 
 
 def _at_box(problems: Sequence[Problem], own: set[str]) -> list[Problem]:

@@ -7,7 +7,7 @@ from typing import Any
 from app.i18n import t
 from app.services.data import row_html
 from app.services.data.datasets import Coming
-from backend.contract.arguments.names import check_name, plain
+from backend.contract.arguments.names import check_name, to_name
 from backend.contract.arguments.stages import DRAWING, SCORED
 from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.registry import dataset_info, registry
@@ -114,7 +114,7 @@ def stage_for(kind: str, current: str) -> str:
 def free_name(suggested: str, dataset_dir: str) -> str:
     """A name that can be registered, from a file's name or a hub id."""
     last = Path(suggested).name
-    first = plain(last.split(".")[0] or last)
+    first = to_name(last.split(".")[0] or last)
     taken = {name.casefold() for name in _names(dataset_dir)}
     numbers = (f"{first}-{number}" for number in range(2, len(taken) + 3))
     return next(name for name in (first, *numbers) if name.casefold() not in taken)

@@ -12,7 +12,7 @@ from typing import Any
 from app.i18n import t
 from app.services.data import inspection, row_html
 from backend import datafiles
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Params, Problem, TuneboardError
@@ -48,7 +48,7 @@ class Shown:
 
 def look(values: Values, wish: Wish, lang: str) -> Shown:
     """The rows of the first chosen set; what is wrong is told in the same place."""
-    chosen = dataset_info.names(resolved(values).dataset)
+    chosen = dataset_info.names(resolve(values).dataset)
     if not chosen:
         return Shown(t("preview.nothing", lang))
     try:
@@ -59,7 +59,7 @@ def look(values: Values, wish: Wish, lang: str) -> Shown:
 
 
 def _look(values: Values, name: str, wish: Wish, lang: str) -> Shown:
-    arguments = resolved(values)
+    arguments = resolve(values)
     entry = dataset_info.find(name, arguments.dataset_dir, to_learn=False)
     if entry.path is None:
         if wish.view == "tokens" and not wish.words:
@@ -122,7 +122,7 @@ def _conversations(entry: dataset_info.Entry, rows: Rows, values: Arguments, lan
 
 def _tokens(values: Values, rows: Rows, wish: Wish, lang: str) -> str:
     """The tokens of these rows; found rows are asked for one by one."""
-    require_rows(resolved(values))
+    require_rows(resolve(values))
     values = _plain(values)
     spans = [(hit.number, 1) for hit in rows] if wish.words else [(rows[0].number, len(rows))]
     answers = [inspection.tokens(values, first, count) for first, count in spans]
@@ -131,7 +131,7 @@ def _tokens(values: Values, rows: Rows, wish: Wish, lang: str) -> str:
 
 def _hub(values: Values, name: str, wish: Wish, lang: str) -> Shown:
     """Rows of a set on a hub, which the child fetches."""
-    require_rows(resolved(values))
+    require_rows(resolve(values))
     answer = inspection.tokens(_plain(values), wish.first, PAGE)
     total = answer["total"] or 0
     last = min(total, wish.first + PAGE)
@@ -168,7 +168,7 @@ def notices(answer: inspection.Message, lang: str) -> list[str]:
 
 def measurable(values: Values) -> Values:
     """The values of a form as the child takes them. Raises UsageError: no set, no model."""
-    require_rows(resolved(values))
+    require_rows(resolve(values))
     return _plain(values)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.i18n import has, t
-from backend.contract.arguments.arguments import format_value, judged, parse, resolved
+from backend.contract.arguments.arguments import check_parsed, format_value, parse, resolve
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
@@ -58,7 +58,7 @@ def restart(view: RunView, secrets: Values) -> Path:
     values = {**arguments(view), **secrets, **of(view).changes}
     bare = run_folder.without_result(view.path)
     values["output_dir"] = relative(view.path if bare else launch.unused(view.path))
-    problems = [*judged(values, [], view.task), *check_paths(values, view.task)]
+    problems = [*check_parsed(values, [], view.task), *check_paths(values, view.task)]
     if errors(problems):
         raise UsageError(*errors(problems))
     return launch.start(view.task, values, exclusive=True)
@@ -68,7 +68,7 @@ def of(view: RunView) -> Cure:
     """The cure for a training that has failed; an empty one where nothing simple helps."""
     if view.task != "train" or view.state not in {State.FAILED, State.OUT_OF_MEMORY}:
         return Cure()
-    values = resolved(arguments(view))
+    values = resolve(arguments(view))
     if view.state is State.OUT_OF_MEMORY:
         return Cure(memory.reduce(values))
     problems = [*([view.reason] if view.reason else []), *view.more]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.i18n import has, t
 from app.services.runs import run_text, runs
-from backend.contract.arguments.arguments import format_value, pairs, parse, resolved
+from backend.contract.arguments.arguments import format_value, parse, parse_pairs, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.launching import launch, recipes
@@ -69,7 +69,7 @@ def text(recipe: Recipe, lang: str) -> str:
 def _step(recipe: Recipe, stage: Stage, lang: str) -> str:
     kind, method = stage.task, ""
     if stage.task == "train":
-        arguments = resolved(parse({**recipe.base, **stage.arguments}, "train")[0])
+        arguments = resolve(parse({**recipe.base, **stage.arguments}, "train")[0])
         kind, method = arguments.stage, arguments.finetuning_type
     before = ", ".join(dict.fromkeys(stage.links.values()))
     parts = [kind, method, t("recipes.after", lang, stages=before) if before else ""]
@@ -96,7 +96,9 @@ def plan(chosen: Given) -> tuple[Plan | None, list[Problem]]:
         recipe = recipes.read(chosen.recipe)
     except TuneboardError as error:
         return None, list(error.problems)
-    given, problems = pairs([line.strip() for line in chosen.more.splitlines() if line.strip()])
+    given, problems = parse_pairs(
+        [line.strip() for line in chosen.more.splitlines() if line.strip()]
+    )
     values: dict[str, object] = {
         name: format_value(value) for name, value in chosen.bar.items() if value is not None
     }

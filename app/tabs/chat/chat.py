@@ -18,7 +18,7 @@ from app.tabs.chat.plain_chatbot import PlainChatbot
 from app.tabs.shared import message
 from app.tabs.shared.context import Context, in_turn
 from app.tabs.shared.wiring import QUIET
-from backend.contract.arguments.arguments import judged, resolved
+from backend.contract.arguments.arguments import check_parsed, resolve
 from backend.contract.base import boundary
 from backend.contract.base.home import home, relative
 from backend.contract.base.problems import TuneboardError, UsageError, errors
@@ -164,7 +164,7 @@ def _chatbot(texts: Any, name: str, visible: bool = True) -> Any:
 def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
     def load(lang: str, *given: Any) -> str:
         values, problems = form.values(given)
-        wrong = errors(judged(values, problems, "api")) or errors(check_paths(values, "api"))
+        wrong = errors(check_parsed(values, problems, "api")) or errors(check_paths(values, "api"))
         if wrong:
             return problem_lines(wrong, lang)
         chat_client.load(values)
@@ -330,7 +330,7 @@ def _options(form: Form, given: Sequence[Any], seed: str, tools: str) -> dict[st
         raise UsageError(*errors(problems))
     return {
         **{name: values[name] for name in OPTIONS},
-        "max_tokens": resolved(values).max_new_tokens,
+        "max_tokens": resolve(values).max_new_tokens,
         "seed": chat_turns.seed(seed),
         "tools": chat_turns.tools(tools) or None,
     }

@@ -14,7 +14,7 @@ from app.problems import problem_lines
 from app.tabs.shared.answer import is_over
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
-from backend.contract.arguments.arguments import judged, resolved
+from backend.contract.arguments.arguments import check_parsed, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.base.home import home
@@ -116,9 +116,9 @@ class Launcher:
         """Values with the output folder, and every problem and notice."""
         values, problems = self.form.parse(raw)
         run_name = str(raw.get(RUN_NAME.name) or "").strip() or new_name(self.task)
-        if "output_dir" in values and not resolved(values).output_dir:
+        if "output_dir" in values and not resolve(values).output_dir:
             values = {**values, "output_dir": self._output_dir(values, run_name)}
-        problems = judged(values, problems, self.task)
+        problems = check_parsed(values, problems, self.task)
         bad_name = run_folder.check_name(run_name)
         if bad_name:
             return values, [*problems, bad_name]

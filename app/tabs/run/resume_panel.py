@@ -14,7 +14,7 @@ from app.problems import problem_lines
 from app.services.runs import run_text, runs
 from app.tabs.shared import message
 from app.tabs.shared.wiring import QUIET
-from backend.contract.arguments.arguments import judged
+from backend.contract.arguments.arguments import check_parsed
 from backend.contract.arguments.field import Values
 from backend.contract.base.problems import Problem, TuneboardError, errors
 from backend.contract.launching import launch
@@ -97,7 +97,7 @@ class ResumePanel:
         before, _ = resumed_run.arguments_of(runs.view(Path(path)))
         values, problems = self.form.values(given, before)
         values, elsewhere = resumed_run.in_own_folder(values, Path(path))
-        problems = judged(values, [*problems, *elsewhere], "train")
+        problems = check_parsed(values, [*problems, *elsewhere], "train")
         wrong = {problem.field for problem in errors(problems)}
         return values, problems + [
             problem for problem in check_paths(values, "train") if problem.field not in wrong

@@ -1,7 +1,7 @@
-"""Values to command line and YAML and back, all checked against the rows.
+"""Convert values to a command line or YAML and back, and check them against the table of fields.
 
-Everything here collects *all* problems before it complains. A value is written iff it differs from
-its row's default, and iff its `when` holds.
+A check collects *all* problems before it reports them. A value is written only where it differs
+from the default of its field and the field's `when` holds.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.fields.generation import DRAWN
 from backend.contract.arguments.foreign import ALIASES, CHOICES, FOREIGN
 from backend.contract.arguments.foreign.spellings import CHOICE_HINTS, HINTS
-from backend.contract.arguments.rules import broken
+from backend.contract.arguments.rules import check_rules
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import Located, read_mapping, write_mapping
 from backend.contract.base.problems import Params, Problem
@@ -23,88 +23,91 @@ MAX_PROBLEMS = 100
 
 
 def fields_of(task: str) -> list[Field]:
-    """The rows that a subcommand takes, in the order of the table."""
-    return [row for row in FIELDS.values() if task in row.tasks]
+    """The fields that a subcommand takes, in the order of the table."""
+    return [field for field in FIELDS.values() if task in field.tasks]
 
 
 def defaults(task: str) -> Values:
     """Each argument of a subcommand at its default."""
-    return {row.name: row.default_in(task) for row in fields_of(task)}
+    return {field.name: field.default_in(task) for field in fields_of(task)}
 
 
-def active(values: Values, task: str) -> list[Field]:
-    """The rows that apply, given the values of the others (missing ones count as default)."""
+def active_fields(values: Values, task: str) -> list[Field]:
+    """The fields that apply, given the other values. A missing value counts as the default."""
     whole = {**defaults(task), **values}
-    return [row for row in fields_of(task) if row.active(whole, task)]
+    return [field for field in fields_of(task) if field.active(whole, task)]
 
 
-def canonical(values: Values, task: str) -> Values:
-    """Every argument of the subcommand; what does not apply is at its default."""
-    rows = {row.name for row in active(values, task)}
+def canonicalize(values: Values, task: str) -> Values:
+    """Every argument of the subcommand, with those that do not apply put at their defaults."""
+    active_names = {field.name for field in active_fields(values, task)}
     return {
-        name: values[name] if name in rows and name in values else default
+        name: values[name] if name in active_names and name in values else default
         for name, default in defaults(task).items()
     }
 
 
-def changed(values: Values, task: str) -> Values:
-    """Only what applies and differs from the default: what is written to a command or file."""
+def drop_defaults(values: Values, task: str) -> Values:
+    """Only the values that apply and differ from the default: these go to a command or file."""
     start = defaults(task)
-    return {name: value for name, value in canonical(values, task).items() if value != start[name]}
+    return {
+        name: value for name, value in canonicalize(values, task).items() if value != start[name]
+    }
 
 
 def parse(raw: Mapping[str, object], task: str) -> tuple[Values, list[Problem]]:
-    """All values of a subcommand from raw ones (text or YAML types), and the problems found.
+    """All values of a subcommand from raw ones (text or YAML types), and the problems of these.
 
-    Evaluate gives the likeliest answers, unless do_sample or one of the sampling numbers is given.
-    It ends at MAX_PROBLEMS: such a file is something else, and each suggestion takes time.
+    `eval` takes the likeliest answers unless do_sample or one of the sampling numbers is set. The
+    search ends at MAX_PROBLEMS: a file with more is no file of arguments, and each suggestion of a
+    near name takes time.
     """
     values = dict(defaults(task))
-    if task == "eval" and DRAWN & {canonical_name(given) for given in raw}:
+    if task == "eval" and DRAWN & {canonical_name(name) for name in raw}:
         values["do_sample"] = True
     problems: list[Problem] = []
     names: dict[str, str] = {}  # argument -> the name that it was given by
-    for given, value in raw.items():
+    for name, value in raw.items():
         if len(problems) == MAX_PROBLEMS:
             break
-        meant, problem = _meaning(given, value, task)
-        twice = [name for name, part in meant.items() if name in names and values[name] != part]
-        if twice and _in_one_file(raw, given, names[twice[0]]):
+        parsed, problem = _interpret(name, value, task)
+        twice = [name for name, part in parsed.items() if name in names and values[name] != part]
+        if twice and _in_one_file(raw, name, names[twice[0]]):
             params: Params = {"other": names[twice[0]]}
-            problem = Problem(code="given_twice", field=given, params=params)
+            problem = Problem(code="given_twice", field=name, params=params)
         if problem:
-            at = raw.at(given) if isinstance(raw, Located) else {}
+            at = raw.at(name) if isinstance(raw, Located) else {}
             problems.append(dataclasses.replace(problem, params={**problem.params, **at}))
-        values |= meant
-        names |= dict.fromkeys(meant, given)
+        values |= parsed
+        names |= dict.fromkeys(parsed, name)
     return values, problems
 
 
-def canonical_name(given: str) -> str:
-    """The name of an argument by another spelling of it."""
-    name = given.replace("-", "_")
-    return ALIASES.get(name, name)
+def canonical_name(spelling: str) -> str:
+    """The name of the argument that a spelling stands for: dashes and aliases are replaced."""
+    underscored = spelling.replace("-", "_")
+    return ALIASES.get(underscored, underscored)
 
 
 @functools.cache
 def takes(name: str, task: str) -> bool:
     """Whether a subcommand takes an argument of this (canonical) name, if only to refuse it."""
-    taken = {row.name for row in fields_of(task)}
+    own_names = {field.name for field in fields_of(task)}
     foreign = FOREIGN.get(name)
     targets = {target for part in foreign.becomes.values() for target in part} if foreign else set()
-    return name in taken or (foreign is not None and targets <= taken)
+    return name in own_names or (foreign is not None and targets <= own_names)
 
 
-def _meaning(given: str, value: object, task: str) -> tuple[Values, Problem | None]:
-    """Values of rows that a given value stands for, and what is wrong with it or worth saying."""
-    name = canonical_name(given)
+def _interpret(spelling: str, value: object, task: str) -> tuple[Values, Problem | None]:
+    """The values that one spelling and value stand for, and the problem or notice about it."""
+    name = canonical_name(spelling)
     if name == "warmup_steps" and _is_share(value):  # as transformers 5 has it
         name = "warmup_ratio"
     try:
         if isinstance(value, str):
             value = _choice(name, value)
         if name not in FOREIGN:
-            return _of_row(name, value, task)
+            return _parse_field(name, value, task)
         if takes(name, task):
             return FOREIGN[name].answer(value)
     except FieldError as error:
@@ -112,15 +115,15 @@ def _meaning(given: str, value: object, task: str) -> tuple[Values, Problem | No
     return {}, _other_task(name, task)
 
 
-def _of_row(name: str, value: object, task: str) -> tuple[Values, Problem | None]:
-    """As _meaning, of a name that is no foreign one. Raises FieldError."""
-    row = _row(name, task)
-    if task in row.tasks:
-        return {name: row.parse(value)}, None
+def _parse_field(name: str, value: object, task: str) -> tuple[Values, Problem | None]:
+    """As `_interpret`, for the name of one of our own fields. Raises FieldError."""
+    field = _field(name, task)
+    if task in field.tasks:
+        return {name: field.parse(value)}, None
     if value is None:
         return {}, None
-    if task == "train" and row.group == "generation":  # training files of others hold them
-        row.parse(value)
+    if task == "train" and field.group == "generation":  # training files of others hold them
+        field.parse(value)
         return {}, dataclasses.replace(
             _other_task(name, task), code="no_effect_answers", notice=True
         )
@@ -128,8 +131,8 @@ def _of_row(name: str, value: object, task: str) -> tuple[Values, Problem | None
 
 
 def _choice(name: str, value: str) -> str:
-    """A choice by the row's own spelling. Raises FieldError with what to write where it is the
-    name of something that several arguments make."""
+    """A choice in the spelling of its field. Raises FieldError, with what to write instead, for a
+    name that stands for several arguments (such as qlora)."""
     spelling = (name, value.strip().lower())
     if spelling in CHOICE_HINTS:
         params: Params = {"value": value.strip()[:80], "near": CHOICE_HINTS[spelling]}
@@ -145,55 +148,62 @@ def _is_share(value: object) -> bool:
 
 
 def _in_one_file(raw: Mapping[str, object], *names: str) -> bool:
-    """Whether all names stand in the file that was read, and none was given after it."""
+    """Whether all names stand in the file that was read, and none was added after it."""
     return isinstance(raw, Located) and all(name in raw.lines for name in names)
 
 
 def validate(raw: Mapping[str, object], task: str) -> list[Problem]:
-    """Every problem of a set of values: each field by its row, then the rules across fields."""
+    """Every problem of a set of raw values: of each field, then of the rules across fields."""
     values, problems = parse(raw, task)
-    return judged(values, problems, task)
+    return check_parsed(values, problems, task)
 
 
-def judged(values: Values, problems: Sequence[Problem], task: str) -> list[Problem]:
-    """The problems of parsing, and those of the rules where parsing found none.
+def check_parsed(values: Values, problems: Sequence[Problem], task: str) -> list[Problem]:
+    """The problems of parsing, and those of the rules for fields that were parsed well.
 
-    A wrong value is a problem where its argument does not apply, too: it would be one as soon as
-    the argument does. Where the file of arguments could not be read, that is all.
+    A wrong value is a problem even where its argument does not apply, because it becomes one as
+    soon as the argument does. Where the file of arguments could not be read, no rule is checked.
     """
     if any("file" in problem.params and not problem.field for problem in problems):
         return list(problems)
-    wrong = {problem.field for problem in problems if not problem.notice}
-    return [*problems, *(one for one in broken(values, task) if one.field not in wrong)]
-
-
-def ignored(values: Values, task: str) -> list[Problem]:
-    """A notice for each value that was given and does not apply, with what it would need."""
-    applying = {row.name for row in active(values, task)}
-    start = defaults(task)
+    fields_in_error = {problem.field for problem in problems if not problem.notice}
     return [
-        Problem(
-            code="does_not_apply", field=row.name, params={"needs": needs(row, task)}, notice=True
-        )
-        for row in fields_of(task)
-        if row.name not in applying and values.get(row.name, start[row.name]) != start[row.name]
+        *problems,
+        *(problem for problem in check_rules(values, task) if problem.field not in fields_in_error),
     ]
 
 
-def needs(row: Field, task: str) -> str:
-    """What a row asks for in a subcommand, as written on a command line."""
+def report_ignored(values: Values, task: str) -> list[Problem]:
+    """A notice for each value that was set and does not apply, with the conditions it needs."""
+    active_names = {field.name for field in active_fields(values, task)}
+    start = defaults(task)
+    return [
+        Problem(
+            code="does_not_apply",
+            field=field.name,
+            params={"needs": needs(field, task)},
+            notice=True,
+        )
+        for field in fields_of(task)
+        if field.name not in active_names
+        and values.get(field.name, start[field.name]) != start[field.name]
+    ]
+
+
+def needs(field: Field, task: str) -> str:
+    """The conditions of a field in a subcommand, as written on a command line."""
     return ", ".join(
-        f"{name}={'|'.join(map(format_value, any_of))}" for name, any_of in row.conditions(task)
+        f"{name}={'|'.join(map(format_value, any_of))}" for name, any_of in field.conditions(task)
     )
 
 
 def to_argv(values: Values, task: str) -> list[str]:
-    """`--name value` pairs of what differs from the defaults; secrets never.
+    """`--name value` pairs of what differs from the defaults, without secrets.
 
     A value that begins with a dash is written `--name=value`, so that it cannot read as an option.
     """
     argv: list[str] = []
-    for name, value in changed(values, task).items():
+    for name, value in drop_defaults(values, task).items():
         if FIELDS[name].secret:
             continue
         text = format_value(value)
@@ -209,46 +219,48 @@ def format_value(value: Value) -> str:
 
 
 def from_argv(argv: Sequence[str], task: str) -> tuple[Values, list[Problem]]:
-    """Values from `[file.yaml] --name value | --name=value | name=value | --flag`; all problems."""
+    """Values and problems of `[file.yaml] --name value | --name=value | name=value | --flag`."""
     words = list(argv)
     raw = Located()
     problems: list[Problem] = []
     if words and _is_file(words[0]):
         raw, problems = read_mapping(words.pop(0))
-    given, more = pairs(words)
-    for name, value in given.items():
-        raw.pop(name, None)  # what comes later goes over other names of the same argument, too
+    options, stray = parse_pairs(words)
+    for name, value in options.items():
+        raw.pop(name, None)  # a later word also replaces other spellings of its argument
         raw.lines.pop(name, None)
         raw[name] = value
-    values, wrong = parse(raw, task)
-    return values, problems + more + wrong
+    values, more = parse(raw, task)
+    return values, problems + stray + more
 
 
 def only_evaluates(values: Values) -> bool:
-    """Whether `tuneboard train` with these values is to evaluate: do_predict without do_train, or
-    do_train switched off."""
-    arguments = resolved(values)
+    """Whether `tuneboard train` with these values only evaluates: do_predict is on without
+    do_train, or do_train is off."""
+    arguments = resolve(values)
     if arguments.do_train is None:
         return arguments.do_predict
     return not arguments.do_train and (arguments.do_predict or arguments.do_eval)
 
 
 def as_evaluation(words: Sequence[str]) -> tuple[Values, list[Problem]]:
-    """The words of a `tuneboard train` that only evaluates as values of `tuneboard eval`.
+    """The words of a `tuneboard train` that only evaluates, as values of `tuneboard eval`.
 
-    What belongs to training alone is a notice where it says anything but the default.
+    An argument of training alone becomes a notice where its value is not the default.
     """
-    given, wrong = from_argv(words, "train")
+    training, training_problems = from_argv(words, "train")
     values, problems = from_argv(words, "eval")
-    told = []
+    reported = []
     for problem in problems:
         if problem.code != "other_task" or not takes(problem.field, "train"):
-            told.append(problem)
-        elif problem.field in FOREIGN or given[problem.field] != FIELDS[problem.field].default:
-            told.append(dataclasses.replace(problem, code="only_training", notice=True))
-    told += [p for p in wrong if takes(p.field, "train") and not takes(p.field, "eval")]
-    sets = resolved(values).eval_dataset or resolved(given).dataset
-    return {**values, "eval_dataset": sets}, told
+            reported.append(problem)
+        elif problem.field in FOREIGN or training[problem.field] != FIELDS[problem.field].default:
+            reported.append(dataclasses.replace(problem, code="only_training", notice=True))
+    reported += [
+        p for p in training_problems if takes(p.field, "train") and not takes(p.field, "eval")
+    ]
+    sets = resolve(values).eval_dataset or resolve(training).dataset
+    return {**values, "eval_dataset": sets}, reported
 
 
 def _is_file(word: str) -> bool:
@@ -257,8 +269,8 @@ def _is_file(word: str) -> bool:
     return not pair and not word.startswith("-") and word.endswith((".yaml", ".yml", ".json"))
 
 
-def pairs(words: list[str]) -> tuple[dict[str, object], list[Problem]]:
-    """Raw values by name from words of a command line; each word that is none is a problem."""
+def parse_pairs(words: list[str]) -> tuple[dict[str, object], list[Problem]]:
+    """Raw values by name from words of a command line, and a problem for each stray word."""
     raw: dict[str, object] = {}
     problems: list[Problem] = []
     while words:
@@ -276,24 +288,27 @@ def pairs(words: list[str]) -> tuple[dict[str, object], list[Problem]]:
 
 
 def to_yaml(values: Values, task: str) -> str:
-    """What differs from the defaults, as YAML that `tuneboard <task>` accepts; no secrets."""
+    """What differs from the defaults as YAML that `tuneboard <task>` accepts, without secrets."""
     return write_mapping(
-        {name: value for name, value in changed(values, task).items() if not FIELDS[name].secret}
+        {
+            name: value
+            for name, value in drop_defaults(values, task).items()
+            if not FIELDS[name].secret
+        }
     )
 
 
 def from_yaml(path: str, task: str) -> tuple[Values, list[Problem]]:
-    """Values from a YAML or JSON file; problems name the line."""
+    """Values from a YAML or JSON file, and its problems with their lines."""
     content, problems = read_mapping(path)
-    values, wrong = parse(content, task)
-    return values, problems + wrong
+    values, more = parse(content, task)
+    return values, problems + more
 
 
-def resolved(values: Values) -> Arguments:
-    """Typed arguments of values that were checked, with what follows from others filled in:
-    lora_alpha is twice lora_rank when unset.
+def resolve(values: Values) -> Arguments:
+    """Typed arguments from checked values. An unset lora_alpha becomes twice lora_rank.
 
-    Raises TypeError where a name is no argument's.
+    Raises TypeError where a name is not that of an argument.
     """
     arguments = Arguments.of(values)
     if "lora_alpha" in values and alpha_follows(values):
@@ -306,8 +321,8 @@ def alpha_follows(values: Values) -> bool:
     return values.get("lora_alpha") is None
 
 
-def _row(name: str, task: str) -> Field:
-    """The row of an argument; FieldError where there is none, with a near name."""
+def _field(name: str, task: str) -> Field:
+    """The field of an argument. Raises FieldError, with a near name, where there is none."""
     if name in FIELDS:
         return FIELDS[name]
     near = _hint(name, task)
@@ -317,10 +332,10 @@ def _row(name: str, task: str) -> Field:
 
 
 def _hint(name: str, task: str) -> str:
-    """What was probably meant, or "": by other programs' names, else by the spelling."""
+    """The name that was probably meant, by other programs' names, else by the spelling; or ""."""
     if name in HINTS:
-        return " / ".join(one for one in HINTS[name] if takes(one.partition("=")[0], task))
-    return canonical_name(suggest(name, _welcome(task)))
+        return " / ".join(hint for hint in HINTS[name] if takes(hint.partition("=")[0], task))
+    return canonical_name(suggest(name, _known_names(task)))
 
 
 def _other_task(name: str, task: str) -> Problem:
@@ -330,11 +345,11 @@ def _other_task(name: str, task: str) -> Problem:
 
 
 @functools.cache
-def _welcome(task: str) -> tuple[str, ...]:
-    """Names that a subcommand takes with any value: what a hint may lead to."""
+def _known_names(task: str) -> tuple[str, ...]:
+    """Names that a subcommand takes with any value. Only these are suggested."""
     names = [name for name in FOREIGN if FOREIGN[name].accepts_all and takes(name, task)]
     others = [name for name in ALIASES if takes(ALIASES[name], task)]
-    return (*(row.name for row in fields_of(task)), *names, *others)
+    return (*(field.name for field in fields_of(task)), *names, *others)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What Arguments is beside its attributes: which of its values were set, and which are defaults."""
+"""The base of the typed Arguments: it knows which values were set and which are defaults."""
 
 import dataclasses
 from typing import Self
@@ -7,30 +7,30 @@ from backend.contract.arguments.field import Value, Values
 
 
 class Bag:
-    """Knows the names of the values that it was made from: `name in arguments` asks for one.
+    """Holds the names of the values that it was made from; `name in arguments` tests for one.
 
-    An attribute whose value was not set is at its default. There is no text of it all (repr): some
-    values are secrets.
+    An attribute whose value was not set is at its default. There is no repr, because some values
+    are secrets.
     """
 
     _names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, values: Values) -> Self:
-        """Arguments with these values. Raises TypeError where a name is no argument's."""
+        """Arguments with these values. Raises TypeError where a name is not that of an argument."""
         arguments = cls(**values)
         object.__setattr__(arguments, "_names", tuple(values))
         return arguments
 
     @classmethod
-    def known(cls, values: object) -> Self:
-        """Arguments with those of a mapping, if it is one, whose names this version has."""
-        names = {row.name for row in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    def from_known(cls, values: object) -> Self:
+        """Arguments from a mapping of any origin. Names that are unknown here are left out."""
+        names = {attribute.name for attribute in dataclasses.fields(cls)}  # type: ignore[arg-type]
         mapping = values if isinstance(values, dict) else {}
         return cls.of({name: value for name, value in mapping.items() if name in names})
 
     def replace(self, **changes: Value) -> Self:
-        """The same but for some values. Raises TypeError where a name is no argument's."""
+        """A copy with some values changed. Raises TypeError where a name is no argument's."""
         arguments = dataclasses.replace(self, **changes)  # type: ignore[type-var]
         names = tuple(dict.fromkeys([*self._names, *changes]))
         object.__setattr__(arguments, "_names", names)
@@ -41,5 +41,5 @@ class Bag:
         return {name: getattr(self, name) for name in self._names}
 
     def __contains__(self, name: str) -> bool:
-        """Whether the value of this name was set; a subcommand sets all that it takes."""
+        """Whether the value of this name was set. A subcommand sets all that it takes."""
         return name in self._names

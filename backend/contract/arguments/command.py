@@ -1,4 +1,4 @@
-"""The one object that is previewed and launched."""
+"""The command of a task: the same object is previewed and launched."""
 
 import shlex
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ PROGRAM = "tuneboard"
 
 @dataclass(frozen=True)
 class Command:
-    """argv (beginning with `tuneboard`) and the environment that it adds; secrets only in `env`."""
+    """argv, beginning with `tuneboard`, and the environment it adds. Only `env` holds secrets."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -29,6 +29,6 @@ class Command:
         return cls((PROGRAM, task, *to_argv(values, task)), secrets)
 
     def shell(self) -> str:
-        """The command for a POSIX shell, on one line; secrets read NAME="$NAME"."""
+        """The command for a POSIX shell, on one line. A secret is written NAME="$NAME"."""
         secrets = [f'{name}="${name}"' for name in self.env]
         return " ".join(secrets + [shlex.quote(word) for word in self.argv])

@@ -1,4 +1,4 @@
-"""One argument as one row; widgets, checks, command line, YAML and help all derive from it."""
+"""One argument of the table. Widgets, checks, command line, YAML and help all derive from it."""
 
 import json
 import math
@@ -16,12 +16,12 @@ When = tuple[tuple[str, tuple[Value, ...]], ...]
 TRUE = {"true", "1", "yes", "on"}
 FALSE = {"false", "0", "no", "off"}
 NONE = {"", "none", "null"}
-NOTHING = "none"  # the default of a list whose word for nothing that is
+NOTHING = "none"  # the default of a list that says "nothing" by this word
 MAX_TEXT = 20_000
 
 
 class FieldError(ValueError):
-    """A value that its row refuses; `problem` says why."""
+    """A value that its field refuses; `problem` says why."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -30,7 +30,7 @@ class FieldError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One row of the table. Its texts are `field.<name>.label` and `.help` in locales.
+    """One argument. Its texts are `field.<name>.label` and `field.<name>.help` in locales.
 
     kind      bool, int, float, text, choice, list (names joined by commas), numbers (likewise),
               path, json
@@ -80,7 +80,7 @@ class Field:
         return self._PARSERS[self.kind](self, raw)
 
     def conditions(self, task: str) -> When:
-        """What must hold for this argument to apply in a subcommand."""
+        """The conditions under which this argument applies in a subcommand."""
         return self.when + dict(self.task_when).get(task, ())
 
     def default_in(self, task: str) -> Value:
@@ -88,11 +88,11 @@ class Field:
         return dict(self.task_defaults).get(task, self.default)
 
     def active(self, values: Mapping[str, Value], task: str) -> bool:
-        """Whether this argument applies in a subcommand, given the others."""
+        """Whether this argument applies in a subcommand, given the values of the others."""
         return all(values.get(name) in allowed for name, allowed in self.conditions(task))
 
     def _nothing(self) -> Value:
-        """What stands for nothing: None, or the word for it. Raises FieldError where none does."""
+        """The value for "nothing": None or NOTHING. Raises FieldError where the field has none."""
         if self.optional:
             return None
         if self.default == NOTHING:
@@ -108,48 +108,48 @@ class Field:
         text = (_plain(raw) or "").lower()
         if text in TRUE | FALSE:
             return text in TRUE
-        raise self._error("not_bool", value=_shown(raw))
+        raise self._error("not_bool", value=_quote(raw))
 
     def _int(self, raw: object) -> Value:
         if isinstance(raw, str):
             try:
                 raw = int(raw)
             except ValueError:
-                raise self._error("not_int", value=_shown(raw)) from None
+                raise self._error("not_int", value=_quote(raw)) from None
         if isinstance(raw, float) and raw.is_integer():
             raw = int(raw)
         if isinstance(raw, bool) or not isinstance(raw, int):
-            raise self._error("not_int", value=_shown(raw))
-        return self._ranged(raw)
+            raise self._error("not_int", value=_quote(raw))
+        return self._check_range(raw)
 
     def _float(self, raw: object) -> Value:
         if isinstance(raw, str):
             try:
                 raw = float(raw)
             except ValueError:
-                raise self._error("not_number", value=_shown(raw)) from None
+                raise self._error("not_number", value=_quote(raw)) from None
         if isinstance(raw, bool) or not isinstance(raw, int | float):
-            raise self._error("not_number", value=_shown(raw))
+            raise self._error("not_number", value=_quote(raw))
         if abs(raw) > 1e300 or not math.isfinite(raw):
-            raise self._error("not_finite", value=_shown(raw))
-        number = self._ranged(raw)
+            raise self._error("not_finite", value=_quote(raw))
+        number = self._check_range(raw)
         return None if number is None else float(number) + 0.0  # -0.0 becomes 0.0
 
-    def _ranged(self, number: float) -> float | None:
+    def _check_range(self, number: float) -> float | None:
         if self.unset is not None and number == self.unset:
             return None
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         if not low <= number <= high:
             bounds = {"low": f"{low:.10g}", "high": f"{high:.10g}"}
-            raise self._error("out_of_range", value=_shown(number), **bounds)
+            raise self._error("out_of_range", value=_quote(number), **bounds)
         return number
 
     def _text(self, raw: object) -> Value:
         if isinstance(raw, bool | int | float):
             raw = _plain(raw)
         if not isinstance(raw, str):
-            raise self._error("not_text", value=_shown(raw))
+            raise self._error("not_text", value=_quote(raw))
         if "\0" in raw or any("\ud800" <= mark <= "\udfff" for mark in raw):
             raise self._error("bad_character")
         if len(raw) > MAX_TEXT:
@@ -161,29 +161,29 @@ class Field:
     def _json(self, raw: object) -> Value:
         """A JSON object as text; a mapping of a YAML file is one, too."""
         try:
-            found = json.loads(raw) if isinstance(raw, str) and raw.strip() else raw
-            text = json.dumps(found) if isinstance(found, dict) else None
+            content = json.loads(raw) if isinstance(raw, str) and raw.strip() else raw
+            text = json.dumps(content) if isinstance(content, dict) else None
         except (ValueError, TypeError, RecursionError):
             text = None
         if not raw and self.optional:
             return None
         if text is None:
-            raise self._error("not_json_object", value=_shown(raw))
+            raise self._error("not_json_object", value=_quote(raw))
         return self._text(text)
 
     def _choice(self, raw: object) -> Value:
         text = "no" if raw is False else _plain(raw)  # YAML reads a bare no as false
-        chosen = {choice.lower(): choice for choice in self.choices}.get((text or "").lower())
-        if chosen is None:
-            raise self._error("not_choice", value=_shown(raw), choices=", ".join(self.choices))
-        return chosen
+        choice = {choice.lower(): choice for choice in self.choices}.get((text or "").lower())
+        if choice is None:
+            raise self._error("not_choice", value=_quote(raw), choices=", ".join(self.choices))
+        return choice
 
     def _list(self, raw: object) -> Value:
         parts = raw if isinstance(raw, list | tuple) else str(self._text(raw) or "").split(",")
         names = [str(self._text(part) or "").strip() for part in parts]
         for name in names:
-            if "," in name:  # joined, it would be told as two
-                raise self._error("comma_in_name", value=_shown(name))
+            if "," in name:  # joined by commas, it would read as two names
+                raise self._error("comma_in_name", value=_quote(name))
         joined = self._text(",".join(name for name in names if name))
         if not joined:
             return self._nothing()
@@ -213,14 +213,14 @@ class Field:
 
 
 def _plain(raw: object) -> str | None:
-    """A value as text; None for an integer of so many digits that Python refuses to write it."""
+    """A value as text; None for an integer with more digits than Python will write."""
     try:
         return str(raw)
     except ValueError:
         return None
 
 
-def _shown(raw: object) -> str:
-    """A value as quoted in a message: one line, short."""
+def _quote(raw: object) -> str:
+    """A value as a message quotes it: on one line, at most 80 characters."""
     text = (repr(raw) if isinstance(raw, str) else _plain(raw)) or "..."
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,4 +1,4 @@
-"""Rules of the methods: what only LoRA knows, a base that is changed, soft prompts."""
+"""Rules of the methods: options of LoRA alone, starts that change the base, soft prompts."""
 
 from backend.contract.arguments.methods import NOT_CONTINUED, SOFT_PROMPTS
 from backend.contract.arguments.rule import Rule

@@ -1,4 +1,4 @@
-"""Names and paths that people give to what is written: refused where they could surprise anyone.
+"""Check the names and paths that people choose for runs and results.
 
 A name becomes one folder or file under saves/; it must mean the same on every system, in a shell,
 in a list of adapters (joined by commas) and on a screen.
@@ -19,14 +19,14 @@ RESERVED = {"CON", "PRN", "AUX", "NUL"} | {
 
 
 def check_name(name: str) -> Problem | None:
-    """What is wrong with the name of a run or of a set of arguments, or None."""
+    """The problem of a name for a run or a set of arguments, or None."""
     if not name.strip():
         return Problem(code="name_empty")
     if _size(name) > MAX_NAME:
         return Problem(code="name_too_long", params={"limit": MAX_NAME})
-    found = _hidden(name) or next((mark for mark in name if mark in FORBIDDEN), "")
-    if found:
-        return Problem(code="name_character", params={"character": _shown(found)})
+    character = _first_unprintable(name) or next((mark for mark in name if mark in FORBIDDEN), "")
+    if character:
+        return Problem(code="name_character", params={"character": _describe(character)})
     if name[0] in "-.~ " or name[-1] in ". " or name != name.strip():
         return Problem(code="name_edge", params={"name": name})
     if name.split(".")[0].strip().upper() in RESERVED:
@@ -35,32 +35,32 @@ def check_name(name: str) -> Problem | None:
 
 
 def check_output_dir(path: str) -> Problem | None:
-    """What is wrong with a path given for output, or None; any place is allowed, not any text."""
+    """The problem of a path for output, or None. Any place is allowed, but not any characters."""
     if not path.strip():
         return Problem(code="name_empty", field="output_dir")
-    found = _hidden(path)
-    if found:
-        params = {"character": _shown(found)}
+    character = _first_unprintable(path)
+    if character:
+        params = {"character": _describe(character)}
         return Problem(code="name_character", field="output_dir", params=params)
     if _size(path) > MAX_PATH or any(_size(part) > MAX_PART for part in Path(path).parts):
         return Problem(code="name_too_long", field="output_dir", params={"limit": MAX_PART})
     return None
 
 
-def plain(name: str) -> str:
-    """The last part of a path or hub id, as a name that check_name takes."""
+def to_name(name: str) -> str:
+    """The last part of a path or hub id, turned into a name that `check_name` accepts."""
     last = re.split(r"[/\\]", name.rstrip("/\\"))[-1]
-    kept = re.sub(r"[^\w.+=@-]+", "-", last).strip("-. ")
-    short = kept.encode()[:MAX_NAME].decode(errors="ignore").strip("-. ")
+    joined = re.sub(r"[^\w.+=@-]+", "-", last).strip("-. ")
+    short = joined.encode()[:MAX_NAME].decode(errors="ignore").strip("-. ")
     return "model" if check_name(short) else short
 
 
-def _hidden(text: str) -> str:
-    """The first control, direction mark, half of a character or blank that is not a plain one."""
+def _first_unprintable(text: str) -> str:
+    """The first character that is not printable, such as a control or a direction mark; or ""."""
     return next((mark for mark in text if not mark.isprintable()), "")
 
 
-def _shown(mark: str) -> str:
+def _describe(mark: str) -> str:
     return mark if mark.isprintable() else f"U+{ord(mark):04X}"
 
 

@@ -1,4 +1,4 @@
-"""What a rule across several arguments is; the rules themselves are data in modules beside this."""
+"""A rule across several arguments. The rules themselves are data in the modules beside this one."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ Condition = tuple[str, str, Value | tuple[Value, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """`problem.<code>` beside `field` where every condition (argument, operator, value) holds.
+    """`problem.<code>` is shown at `field` where every condition (argument, operator, value) holds.
 
     Operators: "is" (one of the values), "not" (none of them), "set", "unset", "several" (a list
     of more than one), "lists" (a list that has the value), "above" and "below" (a number), "not
@@ -22,7 +22,7 @@ class Rule:
     tasks: tuple[str, ...] = ("train",)
     notice: bool = False
 
-    def broken(self, values: Values) -> bool:
+    def is_broken(self, values: Values) -> bool:
         """Whether every condition holds."""
         return all(_holds(condition, values) for condition in self.conditions)
 

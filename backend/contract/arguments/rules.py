@@ -1,4 +1,4 @@
-"""Rules that span several arguments, as data: where all conditions hold, the problem stands."""
+"""Rules across several arguments, as data: a rule is broken where all its conditions hold."""
 
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.method_rules import METHOD_RULES
@@ -10,12 +10,12 @@ from backend.contract.arguments.tuning_rules import TUNING_RULES
 from backend.contract.base.problems import Problem
 
 
-def broken(values: Values, task: str) -> list[Problem]:
-    """The problems and notices of every rule that these values break."""
+def check_rules(values: Values, task: str) -> list[Problem]:
+    """A problem or notice for each rule that these values break."""
     return [
         Problem(code=rule.code, field=rule.field, notice=rule.notice)
         for rule in RULES
-        if task in rule.tasks and rule.broken(values)
+        if task in rule.tasks and rule.is_broken(values)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is known of the stages of training: where their answers come from, and what judges these."""
+"""Groups of training stages: where their answers come from, and what scores these."""
 
 TRL = ("rloo", "online_dpo", "distillation")  # carried by trl's own trainers
 GROUPED = ("grpo", "rloo")  # several answers to a question are compared with each other

@@ -1,6 +1,6 @@
 """All arguments of all subcommands, typed. Written by backend.contract.reference.
 
-What an argument means, its limits, and where it applies stand in its row: see
+What an argument means, its limits, and where it applies stand in its field: see
 contract/arguments/fields.
 """
 
@@ -11,7 +11,7 @@ from backend.contract.arguments.bag import Bag
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Arguments(Bag):
-    """One checked value for each row; what a subcommand does not take is at its default."""
+    """One checked value for each field; what a subcommand does not take is at its default."""
 
     # model
     model_name_or_path: str | None = None

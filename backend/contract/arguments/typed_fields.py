@@ -1,4 +1,4 @@
-"""The source of typed.py, written from the rows: each argument as an attribute that mypy knows."""
+"""Write the source of typed.py from the table: each argument becomes a typed attribute."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ from backend.contract.arguments.fields import FIELDS, GROUPS
 
 FILE = "backend/contract/arguments/typed.py"
 TYPES = {"bool": "bool", "int": "int", "float": "float"}  # all other kinds are text
-FILLED = {"lora_alpha": 16}  # None stands for a number that `resolved` fills in
+FILLED = {"lora_alpha": 16}  # None stands for a number that `resolve` fills in
 HEAD = '''"""All arguments of all subcommands, typed. Written by backend.contract.reference.
 
-What an argument means, its limits, and where it applies stand in its row: see
+What an argument means, its limits, and where it applies stand in its field: see
 contract/arguments/fields.
 """
 
@@ -21,7 +21,7 @@ from backend.contract.arguments.bag import Bag
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Arguments(Bag):
-    """One checked value for each row; what a subcommand does not take is at its default."""
+    """One checked value for each field; what a subcommand does not take is at its default."""
 '''
 
 
@@ -32,13 +32,13 @@ def source() -> str:
 
 def _group(group: str) -> Iterator[str]:
     yield f"\n    # {group}"
-    yield from (_attribute(row) for row in FIELDS.values() if row.group == group)
+    yield from (_attribute(field) for field in FIELDS.values() if field.group == group)
 
 
-def _attribute(row: Field) -> str:
-    kind = TYPES.get(row.kind, "str")
-    if row.name in FILLED:
-        return f"    {row.name}: {kind} = {FILLED[row.name]}"
-    kind += " | None" if row.optional else ""
-    default = repr(row.default).replace("'", '"')
-    return f"    {row.name}: {kind} = {default}"
+def _attribute(field: Field) -> str:
+    kind = TYPES.get(field.kind, "str")
+    if field.name in FILLED:
+        return f"    {field.name}: {kind} = {FILLED[field.name]}"
+    kind += " | None" if field.optional else ""
+    default = repr(field.default).replace("'", '"')
+    return f"    {field.name}: {kind} = {default}"

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
-from backend.contract.arguments.names import check_output_dir, plain
+from backend.contract.arguments.names import check_output_dir, to_name
 from backend.contract.base import boundary, places
 from backend.contract.base.files import read_json, write_atomic
 from backend.contract.base.home import caller_environment, code_path, home, output, relative, saves
@@ -53,7 +53,7 @@ def start(
     and, with `exclusive`, "run_in_way" while another run goes on; UsageError where a training
     cannot be resumed so, or there is nothing left to do.
     """
-    chosen = resolved(values).output_dir
+    chosen = resolve(values).output_dir
     problem = check_output_dir(chosen) if chosen else None
     if problem:
         raise RunFolderError(problem)
@@ -141,9 +141,9 @@ def find_runs(folder: Path) -> list[Path]:
 def default_output_dir(values: Values, task: str, model: str | None = None) -> Path:
     """saves/<model name>/<finetuning_type>/<task>_<time>; `model` is the name, where chosen. A task
     without a method has its own name in its place."""
-    arguments = resolved(values)
-    name = plain(model or arguments.model_name_or_path or "model")
-    method = plain(arguments.finetuning_type if "finetuning_type" in values else task)
+    arguments = resolve(values)
+    name = to_name(model or arguments.model_name_or_path or "model")
+    method = to_name(arguments.finetuning_type if "finetuning_type" in values else task)
     when = f"{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
     return saves() / (f"{name}-runs" if name in TAKEN else name) / method / f"{task}_{when}"
 
@@ -174,7 +174,7 @@ def _require_inside(view: RunView) -> None:
 
 def _checkpoint(path: Path) -> Path:
     """The checkpoint that a run goes on from; RunFolderError where there is none."""
-    checkpoint, problems = resuming.checkpoint_of(resolved(resumed_run.of_run(path)))
+    checkpoint, problems = resuming.checkpoint_of(resolve(resumed_run.of_run(path)))
     if checkpoint is None:
         raise RunFolderError(*problems)
     return checkpoint

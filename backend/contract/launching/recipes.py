@@ -22,20 +22,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.contract.arguments.arguments import (
-    canonical,
     canonical_name,
-    changed,
+    canonicalize,
+    check_parsed,
+    drop_defaults,
     format_value,
-    ignored,
-    judged,
     parse,
-    resolved,
+    report_ignored,
+    resolve,
     takes,
 )
 from backend.contract.arguments.command import PROGRAM, Command
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.names import check_name, plain
+from backend.contract.arguments.names import check_name, to_name
 from backend.contract.base.files import read_mapping, write_mapping
 from backend.contract.base.home import data, relative, resource_folder, saves
 from backend.contract.base.problems import Problem, UsageError
@@ -109,7 +109,7 @@ class Plan:
     @property
     def folder(self) -> Path:
         """Where the group's own files lie: saves/recipes/<recipe>/<group>."""
-        return saves() / RECIPES / plain(self.recipe.name) / self.name
+        return saves() / RECIPES / to_name(self.recipe.name) / self.name
 
     @property
     def command(self) -> Command:
@@ -167,18 +167,18 @@ def plan(recipe: Recipe, group: str, given: Mapping[str, object]) -> Plan:
     given = {_canonical(name): value for name, value in given.items()}
     steps: list[Step] = []
     for stage in recipe.stages:
-        folders = {step.name: str(resolved(step.values).output_dir) for step in steps}
+        folders = {step.name: str(resolve(step.values).output_dir) for step in steps}
         raw = _raw(recipe, stage, given, folders)
         values, problems = parse(raw, stage.task)
-        values, notices = run_names.resolve(values)
+        values, notices = run_names.replace_names(values)
         problems += notices
-        if stage.task == "export" and not resolved(values).export_dir:
+        if stage.task == "export" and not resolve(values).export_dir:
             values = {**values, "export_dir": _result(group)}
         first = steps[0].values if steps else values
         folder = _folder(values, stage, first, f"{group}-{len(steps) + 1}-{stage.name}")
         own = {name: value for name, value in stage.links.items() if raw[name] == folders[value]}
-        told = (*judged(values, problems, stage.task), *_in_vain(stage, values, given))
-        values = {**canonical(values, stage.task), "output_dir": relative(folder)}
+        told = (*check_parsed(values, problems, stage.task), *_in_vain(stage, values, given))
+        values = {**canonicalize(values, stage.task), "output_dir": relative(folder)}
         steps.append(Step(stage.name, stage.task, values, folder, own, told))
     return Plan(recipe, group, tuple(steps), given, tuple(_unused(recipe, given)))
 
@@ -281,12 +281,12 @@ def _in_vain(stage: Stage, values: Values, given: Mapping[str, object]) -> list[
     own = set(stage.arguments) | {
         name.partition(".")[2] for name in given if name.startswith(f"{stage.name}.")
     }
-    return [notice for notice in ignored(values, stage.task) if notice.field in own]
+    return [notice for notice in report_ignored(values, stage.task) if notice.field in own]
 
 
 def _folder(values: Values, stage: Stage, first: Values, name: str) -> Path:
     """saves/<base model>/<method>/<group>-<n>-<stage>."""
-    model = plain(resolved(first).model_name_or_path or "model")
+    model = to_name(resolve(first).model_name_or_path or "model")
     return default_output_dir(values, stage.task, model).parent / name
 
 
@@ -300,7 +300,7 @@ def _as_row(step: Step, group: str) -> dict[str, object]:
     left_out = {"output_dir", *step.links}
     arguments = {
         name: value
-        for name, value in changed(step.values, step.task).items()
+        for name, value in drop_defaults(step.values, step.task).items()
         if name not in left_out
         and not FIELDS[name].secret
         and (name, value) != ("export_dir", _result(group))

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.base.child_process import Child, command, environment
@@ -46,7 +46,7 @@ class ModelServer:
         """Start the child with these values of `tuneboard api`; `status` tells how it goes."""
         port = _free_port()
         self._key, self._url = secrets.token_urlsafe(32), f"http://127.0.0.1:{port}"
-        model = resolved(values)
+        model = resolve(values)
         self._model = Path(model.adapter_name_or_path or str(model.model_name_or_path)).name
         built = Command.build("api", {**values, "port": port})
         environ = {**environment(_without_api()), **built.env}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.fields.trainer import METRICS
@@ -76,7 +76,7 @@ def check_paths(values: Values, task: str) -> list[Problem]:
     outside = check_places(values)
     if outside:
         return outside
-    arguments = resolved(values)
+    arguments = resolve(values)
     named = run_names.check(arguments)
     settled = {problem.field for problem in named}
     found = [
@@ -272,7 +272,7 @@ def check_export(values: Arguments) -> list[Problem]:
 def _check_resume(values: Values) -> list[Problem]:
     """A checkpoint to resume from that is not there, or arguments that it cannot go on with."""
     found = resuming.resumption(values)
-    return found.problems() if found else resuming.checkpoint_of(resolved(values))[1]
+    return found.problems() if found else resuming.checkpoint_of(resolve(values))[1]
 
 
 def _check_output(values: Arguments) -> list[Problem]:

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from backend.contract.arguments.arguments import parse, resolved
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.home import output, relative
@@ -36,7 +36,7 @@ def of_run(path: Path) -> Values:
 def in_own_folder(values: Values, path: Path) -> tuple[Values, list[Problem]]:
     """The values as of a training that goes on in the folder `path`, and a problem for each that
     asks for another folder, or for another checkpoint than the newest one that is whole."""
-    asked = resolved(values)
+    asked = resolve(values)
     folder = output(asked.output_dir or str(path))
     elsewhere = {
         "output_dir": folder.resolve() != path.resolve(),
@@ -58,7 +58,7 @@ def _other_checkpoint(point: str, path: Path) -> list[Problem]:
     """What keeps a run from going on from the checkpoint `point`: a path, or the name of its
     folder in the run. Only the newest that is whole is taken: the ones after another would stay
     beside those of the new way, and be taken for its newest."""
-    newest = checkpoint_of(resolved(of_run(path)))[0]
+    newest = checkpoint_of(resolve(of_run(path)))[0]
     if newest is None:
         return []  # said by the check of the paths
     folder = path / point if FOLDER.fullmatch(point) else local(point)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.contract.arguments.arguments import (
-    active,
+    active_fields,
     alpha_follows,
     fields_of,
     format_value,
     parse,
-    resolved,
+    resolve,
 )
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
@@ -87,7 +87,7 @@ class Resumption:
         refused = [each.problem() for each in self.changes if each.kind == "refused"]
         if refused or not self.nothing_left:
             return refused
-        longer = "max_steps" if resolved(self.values).max_steps else "num_train_epochs"
+        longer = "max_steps" if resolve(self.values).max_steps else "num_train_epochs"
         params: Figures = {
             "step": self.step,
             "path": relative(self.checkpoint),
@@ -120,7 +120,7 @@ class Resumption:
 def resumption(values: Values) -> Resumption | None:
     """How a training with these values goes on; None where it begins, or has no checkpoint that is
     whole. The checkpoint is read whole, once for a process (see checkpoints.verify)."""
-    now = resolved(values)
+    now = resolve(values)
     checkpoint, damage = checkpoint_of(now)
     if checkpoint is None:
         return None
@@ -156,7 +156,7 @@ def require(values: Values) -> Values:
 def checked(values: Values) -> Values:
     """As `require`. Raises RunFolderError where the checkpoint that is asked for is damaged or not
     there, or none is whole."""
-    checkpoint, problems = checkpoint_of(resolved(values))
+    checkpoint, problems = checkpoint_of(resolve(values))
     if checkpoint is None and problems:
         raise RunFolderError(*problems)
     return require(values)
@@ -229,7 +229,7 @@ def arguments_then(checkpoint: Path, now: Arguments) -> Arguments:
     """The arguments that a checkpoint was written with; what is not known of then counts as it is
     `now`."""
     then = _known_then(checkpoint)
-    return resolved(then) if "model_name_or_path" in then else now.replace(**then)
+    return resolve(then) if "model_name_or_path" in then else now.replace(**then)
 
 
 def _known_then(checkpoint: Path) -> Values:
@@ -252,7 +252,9 @@ def _known_then(checkpoint: Path) -> Values:
 
 def changed(then: Arguments, now: Arguments) -> list[str]:
     """The arguments that apply in both and have another value now; secrets and places are none."""
-    applying = [{row.name for row in active(each.as_mapping(), "train")} for each in (then, now)]
+    applying = [
+        {row.name for row in active_fields(each.as_mapping(), "train")} for each in (then, now)
+    ]
     return [
         row.name
         for row in fields_of("train")

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from backend.contract.arguments.arguments import resolved, to_yaml
+from backend.contract.arguments.arguments import resolve, to_yaml
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
@@ -164,7 +164,7 @@ def _way_made(path: Path, values: Values) -> Iterator[_Way]:
     """Move an ended run aside where that was asked for or costs nothing, and back if the block
     fails. Raises RunFolderError where nothing may be moved.
     """
-    asked = resolved(values)
+    asked = resolve(values)
     resume = (asked.resume_from_checkpoint or "").lower() not in {"", "false"}
     overwrite = asked.overwrite_output_dir
     if not _holds_anything(path) or not (resume or overwrite or without_result(path)):
@@ -235,7 +235,7 @@ def _row(task: str, values: Values, command: Command, sequence: int) -> dict[str
         "kind": task,
         "arguments": {
             name: value
-            for name, value in resolved(values).as_mapping().items()
+            for name, value in resolve(values).as_mapping().items()
             if name not in secret
         },
         "argv": list(command.argv),

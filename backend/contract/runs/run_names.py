@@ -10,10 +10,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from backend.contract.arguments.arguments import resolved
+from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.names import plain
+from backend.contract.arguments.names import to_name
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base import home
 from backend.contract.base.files import read_json
@@ -35,15 +35,15 @@ PARTS = 3  # model, method, name
 SHOWN = 5
 
 
-def resolve(values: Values) -> tuple[Values, list[Problem]]:
+def replace_names(values: Values) -> tuple[Values, list[Problem]]:
     """The values with each name of a run replaced by its folder, and a notice for each; paths in
     the current folder are absolute then (see paths).
 
     A name that means no run, or several, stays: `check` says so before anything is loaded.
     """
     whole, notices = dict(anchored(values)), []
-    arguments = resolved(values)
-    for field, given in _given(resolved(whole)):
+    arguments = resolve(values)
+    for field, given in _given(resolve(whole)):
         parts = names(given) if FIELDS[field].kind == "list" else [given]
         found = [_meant(part, field, arguments) for part in parts]
         pairs = list(zip(parts, found, strict=True))
@@ -171,7 +171,9 @@ def _is_reward(folder: Path, field: str, _values: Arguments) -> bool:
 def _of_model(folder: Path, _field: str, values: Arguments) -> bool:
     mine = values.model_name_or_path or ""
     base = str(_arguments(folder).get("model_name_or_path") or "")
-    return bool(mine) and (base == mine or local(base) == local(mine) or plain(base) == plain(mine))
+    return bool(mine) and (
+        base == mine or local(base) == local(mine) or to_name(base) == to_name(mine)
+    )
 
 
 def _of_method(folder: Path, _field: str, values: Arguments) -> bool:

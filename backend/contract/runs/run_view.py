@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.contract.arguments.field import Values
-from backend.contract.arguments.names import plain
+from backend.contract.arguments.names import to_name
 from backend.contract.base import metrics, places, processes
 from backend.contract.base.files import read_json
 from backend.contract.base.home import saves
@@ -167,7 +167,7 @@ def _origin(path: Path, arguments: Mapping[str, object]) -> tuple[str, str]:
     if places.is_standard(saves(), path):
         return path.parent.parent.name, path.parent.name
     model = str(arguments.get("model_name_or_path") or "")
-    return plain(model) if model else "", str(arguments.get("finetuning_type") or "")
+    return to_name(model) if model else "", str(arguments.get("finetuning_type") or "")
 
 
 def _silence(

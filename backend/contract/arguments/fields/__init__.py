@@ -1,4 +1,4 @@
-"""The table of arguments: every row, one file a group. Names and defaults are LLaMA-Factory's."""
+"""The table of arguments: every field, one file a group. Names and defaults are LLaMA-Factory's."""
 
 from backend.contract.arguments.field import Field
 from backend.contract.arguments.fields import (
@@ -53,6 +53,6 @@ _GROUPS = (
     engines,
 )
 
-FIELDS: dict[str, Field] = {row.name: row for group in _GROUPS for row in group.ROWS}
+FIELDS: dict[str, Field] = {field.name: field for group in _GROUPS for field in group.FIELDS}
 
-GROUPS: tuple[str, ...] = tuple(dict.fromkeys(row.group for row in FIELDS.values()))
+GROUPS: tuple[str, ...] = tuple(dict.fromkeys(field.group for field in FIELDS.values()))

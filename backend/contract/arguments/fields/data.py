@@ -1,14 +1,14 @@
-"""The data: which rows, how they become tokens, what is learned from them."""
+"""Data: which rows are used, how they become tokens, and which tokens are learned."""
 
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 BOTH = ("train", "eval")
 READ = (*BOTH, "vocab")
-DATA = Rows("data")
+DATA = FieldGroup("data")
 
 
-ROWS = (
-    DATA.row(
+FIELDS = (
+    DATA.field(
         "stage",
         "choice",
         "sft",
@@ -26,23 +26,23 @@ ROWS = (
         ),
         tasks=BOTH,
     ),
-    DATA.row("dataset_dir", "path", "data", tasks=READ),
-    DATA.row("dataset", "list", None, tasks=("train", "vocab"), widget="dataset"),
-    DATA.row("eval_dataset", "list", None, tasks=BOTH, widget="dataset"),
+    DATA.field("dataset_dir", "path", "data", tasks=READ),
+    DATA.field("dataset", "list", None, tasks=("train", "vocab"), widget="dataset"),
+    DATA.field("eval_dataset", "list", None, tasks=BOTH, widget="dataset"),
     DATA.number("val_size", 0.0, 0, 1_000_000),
     DATA.count("cutoff_len", 2048, 4, 131_072, tasks=BOTH),
     DATA.count("max_samples", None, 1, 10**9, tasks=READ),
-    DATA.row("identity_name", "text", "Tuneboard Assistant", tasks=BOTH),
-    DATA.row("identity_author", "text", "the Tuneboard team", tasks=BOTH),
+    DATA.field("identity_name", "text", "Tuneboard Assistant", tasks=BOTH),
+    DATA.field("identity_author", "text", "the Tuneboard team", tasks=BOTH),
     DATA.switch("train_on_prompt", (("stage", ("sft",)),)),
     DATA.switch("mask_history", (("stage", ("sft",)),)),
     DATA.switch("strict_turns", tasks=BOTH),
-    DATA.row("packing", "bool", None, (("stage", ("pt", "sft")),)),
+    DATA.field("packing", "bool", None, (("stage", ("pt", "sft")),)),
     DATA.switch("neat_packing", (("stage", ("sft",)),)),
     DATA.choice(
         "mix_strategy", ("concat", "interleave_under", "interleave_over", "interleave_once")
     ),
-    DATA.row(
+    DATA.field(
         "interleave_probs",
         "numbers",
         None,
@@ -52,9 +52,9 @@ ROWS = (
     ),
     DATA.switch("streaming"),
     DATA.count("buffer_size", 16384, 1, 10**7, (("streaming", (True,)),)),
-    DATA.row("tokenized_path", "path", None),
-    DATA.row("enable_thinking", "bool", None, tasks=("train", "eval", "chat", "api")),
-    DATA.row("group_by_length", "bool", True),
+    DATA.field("tokenized_path", "path", None),
+    DATA.field("enable_thinking", "bool", None, tasks=("train", "eval", "chat", "api")),
+    DATA.field("group_by_length", "bool", True),
     DATA.switch("disable_shuffling"),
     DATA.count("preprocessing_num_workers", None, 1, 256, tasks=BOTH),
     DATA.count("preprocessing_batch_size", 1000, 1, 1_000_000, tasks=BOTH),

@@ -1,24 +1,24 @@
-"""Distillation: a teacher, and which of its distributions a student is brought to."""
+"""Distillation: the teacher, and the divergence between its distribution and the student's."""
 
 from backend.contract.arguments.field import When
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 DISTILLATION: When = (("stage", ("distillation",)),)
-DISTILLED = Rows("distillation", DISTILLATION)
+DISTILLED = FieldGroup("distillation", DISTILLATION)
 
 
-ROWS = (
-    DISTILLED.row("teacher_model", "path", None, widget="model"),
-    DISTILLED.row("teacher_model_adapters", "list", None, widget="adapter"),
-    DISTILLED.row(
+FIELDS = (
+    DISTILLED.field("teacher_model", "path", None, widget="model"),
+    DISTILLED.field("teacher_model_adapters", "list", None, widget="adapter"),
+    DISTILLED.field(
         "teacher_model_quantization_bit",
         "choice",
         None,
         choices=("4", "8"),
     ),
-    DISTILLED.row("teacher_server", "text", None),
-    DISTILLED.row("teacher_server_model", "text", None),
-    DISTILLED.row(
+    DISTILLED.field("teacher_server", "text", None),
+    DISTILLED.field("teacher_server_model", "text", None),
+    DISTILLED.field(
         "teacher_api_key",
         "text",
         None,

@@ -1,11 +1,11 @@
-"""Servers of others that `tuneboard api` can start instead of its own: vLLM and SGLang."""
+"""Servers of other projects that `tuneboard api` can start instead of its own: vLLM and SGLang."""
 
 from backend.contract.arguments.field import Field, When
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 VLLM: When = (("infer_backend", ("vllm",)),)
 SGLANG: When = (("infer_backend", ("sglang",)),)
-ENGINES = Rows("engines", tasks=("api",))
+ENGINES = FieldGroup("engines", tasks=("api",))
 
 
 def _limits(engine: str, share: str, when: When) -> tuple[Field, ...]:
@@ -13,11 +13,11 @@ def _limits(engine: str, share: str, when: When) -> tuple[Field, ...]:
     return (
         ENGINES.count(f"{engine}_maxlen", 4096, 1, 10_000_000, when),
         ENGINES.number(f"{engine}_{share}", 0.7, 0.01, 1.0, when),
-        ENGINES.row(f"{engine}_config", "json", None, when),
+        ENGINES.field(f"{engine}_config", "json", None, when),
     )
 
 
-ROWS = (
+FIELDS = (
     *_limits("vllm", "gpu_util", VLLM),
     ENGINES.switch("vllm_enforce_eager", VLLM),
     ENGINES.count("vllm_max_lora_rank", 32, 1, 1024, VLLM),

@@ -1,16 +1,16 @@
-"""Evaluation while training and afterwards."""
+"""Evaluation during a training and after it."""
 
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 BOTH = ("train", "eval")
-EVALUATION = Rows("evaluation")
+EVALUATION = FieldGroup("evaluation")
 
 
-ROWS = (
+FIELDS = (
     EVALUATION.count(
         "per_device_eval_batch_size", 2, 1, 1024, tasks=BOTH, to="per_device_eval_batch_size"
     ),
-    EVALUATION.row("eval_strategy", "choice", None, choices=("no", "steps", "epoch")),
+    EVALUATION.field("eval_strategy", "choice", None, choices=("no", "steps", "epoch")),
     EVALUATION.count("eval_steps", None, 1, 10**9),
     EVALUATION.switch("load_best_model_at_end"),
     EVALUATION.count("early_stopping_steps", None, 1, 10_000),

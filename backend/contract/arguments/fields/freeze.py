@@ -1,14 +1,14 @@
-"""Freeze: only some layers learn."""
+"""Freeze: which layers are trained while the others stay as they are."""
 
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 FREEZE = (("finetuning_type", ("freeze",)),)
-FREEZE_ROWS = Rows("freeze")
+FREEZING = FieldGroup("freeze")
 
 
-ROWS = (
-    FREEZE_ROWS.switch("use_llama_pro", (("finetuning_type", ("freeze", "lora")),)),
-    FREEZE_ROWS.count("freeze_trainable_layers", 2, -128, 128, FREEZE),
-    FREEZE_ROWS.row("freeze_trainable_modules", "list", "all", FREEZE),
-    FREEZE_ROWS.row("freeze_extra_modules", "list", None, FREEZE),
+FIELDS = (
+    FREEZING.switch("use_llama_pro", (("finetuning_type", ("freeze", "lora")),)),
+    FREEZING.count("freeze_trainable_layers", 2, -128, 128, FREEZE),
+    FREEZING.field("freeze_trainable_modules", "list", "all", FREEZE),
+    FREEZING.field("freeze_extra_modules", "list", None, FREEZE),
 )

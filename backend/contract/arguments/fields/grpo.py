@@ -1,6 +1,6 @@
 """GRPO and RLOO: several answers to each question, rewarded and compared within their group."""
 
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 from backend.contract.arguments.stages import GROUPED, REWARDED
 
 GRPO = (("stage", ("grpo",)),)
@@ -18,27 +18,27 @@ REWARDS = (
     "reward_model",
     "python",
 )
-ONLINE = Rows("grpo", GRPO)
+ONLINE = FieldGroup("grpo", GRPO)
 
 
-ROWS = (
-    ONLINE.row("reward_functions", "list", "exact_match", when=JUDGED, choices=REWARDS),
-    ONLINE.row("reward_weights", "numbers", None, when=JUDGED, low=-1e9, high=1e9),
-    ONLINE.row("reward_regex", "text", None, when=JUDGED),
+FIELDS = (
+    ONLINE.field("reward_functions", "list", "exact_match", when=JUDGED, choices=REWARDS),
+    ONLINE.field("reward_weights", "numbers", None, when=JUDGED, low=-1e9, high=1e9),
+    ONLINE.field("reward_regex", "text", None, when=JUDGED),
     ONLINE.count("reward_length", 200, 1, 1_000_000, JUDGED),
-    ONLINE.row("reward_python_file", "path", None, when=JUDGED),
+    ONLINE.field("reward_python_file", "path", None, when=JUDGED),
     ONLINE.switch("allow_reward_python", JUDGED),
     ONLINE.count("num_generations", 8, 2, 256, COMPARED),
     ONLINE.count("num_iterations", 1, 1, 100, COMPARED),
     ONLINE.number("epsilon", 0.2, 0.001, 10.0, COMPARED),
     ONLINE.number("grpo_beta", 0.0, 0.0, 10.0),
-    ONLINE.row(
+    ONLINE.field(
         "grpo_loss",
         "choice",
         "dapo",
         choices=("grpo", "dapo", "dr_grpo"),
     ),
-    ONLINE.row(
+    ONLINE.field(
         "scale_rewards",
         "choice",
         "group",

@@ -1,25 +1,25 @@
-"""The model: what is loaded and how."""
+"""The model: which one is loaded, from where, and how."""
 
+from backend.contract.arguments.field_group import FieldGroup
 from backend.contract.arguments.methods import ADAPTERS, WHOLE
-from backend.contract.arguments.rows import Rows
 
 EVERY = ("train", "eval", "chat", "api", "export")
 FOR_VOCAB = (*EVERY, "vocab")
 LOADED = ("train", "eval", "chat", "api")
-MODEL = Rows("model")
+MODEL = FieldGroup("model")
 
 
-ROWS = (
-    MODEL.row("model_name_or_path", "path", None, tasks=FOR_VOCAB, widget="model"),
-    MODEL.row("adapter_name_or_path", "list", None, tasks=FOR_VOCAB, widget="adapter"),
+FIELDS = (
+    MODEL.field("model_name_or_path", "path", None, tasks=FOR_VOCAB, widget="model"),
+    MODEL.field("adapter_name_or_path", "list", None, tasks=FOR_VOCAB, widget="adapter"),
     MODEL.choice("finetuning_type", ("lora", *WHOLE, *ADAPTERS[1:]), tasks=EVERY),
-    MODEL.row("template", "text", "auto", tasks=EVERY, widget="template"),
-    MODEL.row("default_system", "text", None, tasks=LOADED, widget="area"),
+    MODEL.field("template", "text", "auto", tasks=EVERY, widget="template"),
+    MODEL.field("default_system", "text", None, tasks=LOADED, widget="area"),
     MODEL.choice("hub_name", ("huggingface", "modelscope"), tasks=FOR_VOCAB),
-    MODEL.row("model_revision", "text", "main", tasks=FOR_VOCAB),
-    MODEL.row("cache_dir", "path", None, tasks=FOR_VOCAB),
-    MODEL.row("hf_hub_token", "text", None, tasks=FOR_VOCAB, secret=True, to="HF_TOKEN"),
-    MODEL.row(
+    MODEL.field("model_revision", "text", "main", tasks=FOR_VOCAB),
+    MODEL.field("cache_dir", "path", None, tasks=FOR_VOCAB),
+    MODEL.field("hf_hub_token", "text", None, tasks=FOR_VOCAB, secret=True, to="HF_TOKEN"),
+    MODEL.field(
         "ms_hub_token",
         "text",
         None,
@@ -28,7 +28,7 @@ ROWS = (
         secret=True,
         to="MODELSCOPE_API_TOKEN",
     ),
-    MODEL.row(
+    MODEL.field(
         "rope_scaling",
         "choice",
         None,
@@ -37,6 +37,6 @@ ROWS = (
     ),
     MODEL.choice("flash_attn", ("auto", "disabled", "sdpa", "fa2", "fa3"), tasks=LOADED),
     MODEL.switch("resize_vocab", tasks=("train",)),
-    MODEL.row("use_fast_tokenizer", "bool", True, tasks=EVERY, widget="none"),
+    MODEL.field("use_fast_tokenizer", "bool", True, tasks=EVERY, widget="none"),
     MODEL.switch("trust_remote_code", tasks=FOR_VOCAB),
 )

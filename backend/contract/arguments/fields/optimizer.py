@@ -1,7 +1,7 @@
-"""The optimiser and its numbers, and the optimisers that save memory in full training."""
+"""The optimiser and its parameters, and the optimisers that save memory in full training."""
 
 from backend.contract.arguments.field import When
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 # transformers' names -> (module, what to install), or None where torch and transformers suffice.
 OPTIMIZERS: dict[str, tuple[str, str] | None] = {
@@ -33,23 +33,23 @@ APOLLO: When = (*WHOLE, ("use_apollo", (True,)))
 BADAM: When = (*WHOLE, ("use_badam", (True,)))
 BY_LAYER: When = (*BADAM, ("badam_mode", ("layer",)))
 BY_RATIO: When = (*BADAM, ("badam_mode", ("ratio",)))
-OPTIMIZER = Rows("optimizer")
+OPTIMIZER = FieldGroup("optimizer")
 
 
-ROWS = (
-    OPTIMIZER.row("optim", "choice", "adamw_torch", choices=tuple(OPTIMIZERS), to="optim"),
+FIELDS = (
+    OPTIMIZER.field("optim", "choice", "adamw_torch", choices=tuple(OPTIMIZERS), to="optim"),
     OPTIMIZER.number("adam_beta1", 0.9, 0.0, 1.0, to="adam_beta1"),
     OPTIMIZER.number("adam_beta2", 0.999, 0.0, 1.0, to="adam_beta2"),
     OPTIMIZER.number("adam_epsilon", 1e-8, 0.0, 1.0, to="adam_epsilon"),
     OPTIMIZER.switch("use_galore", WHOLE),
-    OPTIMIZER.row("galore_target", "list", "all", GALORE),
+    OPTIMIZER.field("galore_target", "list", "all", GALORE),
     OPTIMIZER.count("galore_rank", 16, 1, 1024, GALORE),
     OPTIMIZER.count("galore_update_interval", 200, 1, 2048, GALORE),
     OPTIMIZER.number("galore_scale", 2.0, 0.0, 100.0, GALORE),
     OPTIMIZER.choice("galore_proj_type", ("std", "reverse_std", "right", "left", "full"), GALORE),
     OPTIMIZER.switch("galore_layerwise", GALORE),
     OPTIMIZER.switch("use_apollo", WHOLE),
-    OPTIMIZER.row("apollo_target", "list", "all", APOLLO),
+    OPTIMIZER.field("apollo_target", "list", "all", APOLLO),
     OPTIMIZER.count("apollo_rank", 16, 1, 1024, APOLLO),
     OPTIMIZER.count("apollo_update_interval", 200, 1, 2048, APOLLO),
     OPTIMIZER.number("apollo_scale", 32.0, 0.0, 100.0, APOLLO),

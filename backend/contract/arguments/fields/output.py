@@ -1,24 +1,24 @@
-"""Where a run writes, how often, and who else is told."""
+"""Where a run writes its results, how often it saves and logs, and to which trackers."""
 
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 BOTH = ("train", "eval")
-STEPS = Rows("output", low=1, high=10**9)
-OUTPUT = Rows("output")
+STEPS = FieldGroup("output", low=1, high=10**9)
+OUTPUT = FieldGroup("output")
 
 
-ROWS = (
-    OUTPUT.row("output_dir", "path", None, tasks=BOTH, widget="none"),
+FIELDS = (
+    OUTPUT.field("output_dir", "path", None, tasks=BOTH, widget="none"),
     OUTPUT.switch("overwrite_output_dir", tasks=BOTH),
-    OUTPUT.row("resume_from_checkpoint", "path", None),
-    STEPS.row("logging_steps", "int", 5, to="logging_steps"),
-    STEPS.row("save_steps", "int", 100, to="save_steps"),
-    STEPS.row("save_total_limit", "int", None, to="save_total_limit"),
-    OUTPUT.row(
+    OUTPUT.field("resume_from_checkpoint", "path", None),
+    STEPS.field("logging_steps", "int", 5, to="logging_steps"),
+    STEPS.field("save_steps", "int", 100, to="save_steps"),
+    STEPS.field("save_total_limit", "int", None, to="save_total_limit"),
+    OUTPUT.field(
         "save_strategy", "choice", "steps", choices=("no", "steps", "epoch"), to="save_strategy"
     ),
     OUTPUT.switch("save_only_model", to="save_only_model"),
-    OUTPUT.row("plot_loss", "bool", True),
-    OUTPUT.row("report_to", "list", "none"),
+    OUTPUT.field("plot_loss", "bool", True),
+    OUTPUT.field("report_to", "list", "none"),
     OUTPUT.count("ddp_timeout", 1800, 1, 10**10, widget="none", to="ddp_timeout"),
 )

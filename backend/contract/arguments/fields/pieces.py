@@ -1,12 +1,12 @@
-"""New pieces for a language that the vocabulary lacks: how many, and what must stay as it is."""
+"""New pieces of vocabulary for a language: how many, and which text must keep its tokens."""
 
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
-VOCAB = Rows("vocab", tasks=("vocab",))
+VOCAB = FieldGroup("vocab", tasks=("vocab",))
 
 
-ROWS = (
+FIELDS = (
     VOCAB.count("new_pieces", 5000, 1, 1_000_000),
     VOCAB.count("fit_steps", 240, 0, 100_000),
-    VOCAB.row("known_dataset", "list", None, widget="dataset"),
+    VOCAB.field("known_dataset", "list", None, widget="dataset"),
 )

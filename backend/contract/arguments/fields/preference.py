@@ -1,7 +1,7 @@
-"""Preferences: DPO and its kin on pairs, KTO on judged answers, and what both are held against."""
+"""Preferences: DPO and its variants on pairs, KTO on rated answers, and their reference model."""
 
 from backend.contract.arguments.field import When
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 DPO: When = (("stage", ("dpo",)),)
 KTO: When = (("stage", ("kto",)),)
@@ -12,22 +12,22 @@ SIMPO: When = (*DPO, ("pref_loss", ("simpo",)))
 # These compare sums over tokens, so that longer answers weigh more.
 SUMS: When = (*DPO, ("pref_loss", ("sigmoid", "hinge", "kto_pair")))
 LOSSES = ("sigmoid", "hinge", "ipo", "kto_pair", "orpo", "simpo")
-PREFERENCE = Rows("preference")
+PREFERENCE = FieldGroup("preference")
 
 
-ROWS = (
-    PREFERENCE.row("pref_loss", "choice", "sigmoid", DPO, choices=LOSSES),
+FIELDS = (
+    PREFERENCE.field("pref_loss", "choice", "sigmoid", DPO, choices=LOSSES),
     PREFERENCE.number("pref_beta", 0.1, 0.001, 100.0, HELD),
-    PREFERENCE.row("online_dpo_loss", "choice", "sigmoid", ONLINE, choices=("sigmoid", "ipo")),
+    PREFERENCE.field("online_dpo_loss", "choice", "sigmoid", ONLINE, choices=("sigmoid", "ipo")),
     PREFERENCE.number("pref_ftx", 0.0, 0.0, 100.0, BOTH),
     PREFERENCE.number("simpo_gamma", 0.5, 0.0, 100.0, SIMPO),
     PREFERENCE.number("dpo_label_smoothing", 0.0, 0.0, 0.5, DPO),
     PREFERENCE.number("ld_alpha", None, 0.0, 1.0, SUMS),
     PREFERENCE.number("kto_chosen_weight", 1.0, 0.0, 100.0, KTO),
     PREFERENCE.number("kto_rejected_weight", 1.0, 0.0, 100.0, KTO),
-    PREFERENCE.row("ref_model", "path", None, BOTH, widget="model"),
-    PREFERENCE.row("ref_model_adapters", "list", None, BOTH, widget="adapter"),
-    PREFERENCE.row(
+    PREFERENCE.field("ref_model", "path", None, BOTH, widget="model"),
+    PREFERENCE.field("ref_model_adapters", "list", None, BOTH, widget="adapter"),
+    PREFERENCE.field(
         "ref_model_quantization_bit",
         "choice",
         None,

@@ -1,21 +1,21 @@
 """Reinforcement learning: the model that scores answers, and PPO."""
 
 from backend.contract.arguments.field import When
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 from backend.contract.arguments.stages import SCORED
 
 PPO: When = (("stage", ("ppo",)),)
 JUDGED: When = (("stage", SCORED),)
 APART: When = (*JUDGED, ("reward_model_type", ("full",)))
-REWARD = Rows("reward")
-OF_PPO = Rows("ppo", PPO)
+REWARD = FieldGroup("reward")
+OF_PPO = FieldGroup("ppo", PPO)
 
 
-ROWS = (
-    REWARD.row("reward_model", "path", None, JUDGED, widget="reward_model"),
-    REWARD.row("reward_model_type", "choice", "lora", JUDGED, choices=("lora", "full", "api")),
-    REWARD.row("reward_model_adapters", "list", None, APART),
-    REWARD.row(
+FIELDS = (
+    REWARD.field("reward_model", "path", None, JUDGED, widget="reward_model"),
+    REWARD.field("reward_model_type", "choice", "lora", JUDGED, choices=("lora", "full", "api")),
+    REWARD.field("reward_model_adapters", "list", None, APART),
+    REWARD.field(
         "reward_model_quantization_bit",
         "choice",
         None,

@@ -1,14 +1,14 @@
-"""Tricks inside the model and its loss: attention, boosters, precision, experts."""
+"""Options inside the model and its loss: attention, kernels, precision, experts."""
 
 from backend.contract.arguments.field import When
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 TOKENS: When = (("stage", ("pt", "sft")),)  # stages whose loss is that of the next token
 SFT: When = (("stage", ("sft",)),)
-SPEED = Rows("speed")
+SPEED = FieldGroup("speed")
 
 
-ROWS = (
+FIELDS = (
     SPEED.switch("shift_attn"),
     SPEED.switch("use_unsloth"),
     SPEED.switch("use_reentrant_gc", (("disable_gradient_checkpointing", (False,)),)),

@@ -1,25 +1,25 @@
-"""Who else is told of a run: SwanLab and other trackers, and the hub that gets the result."""
+"""Tracking: SwanLab and other services that record a run, and the hub that gets the result."""
 
 from backend.contract.arguments.field import When
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 SWANLAB: When = (("use_swanlab", (True,)),)
 PUSHED: When = (("push_to_hub", (True,)),)
-TRACKING = Rows("tracking")
+TRACKING = FieldGroup("tracking")
 
 
-ROWS = (
-    TRACKING.row("run_name", "text", None, widget="none", to="run_name"),
-    TRACKING.row("project", "text", "huggingface", to="project"),
-    TRACKING.row("trackio_space_id", "text", None, to="trackio_space_id"),
+FIELDS = (
+    TRACKING.field("run_name", "text", None, widget="none", to="run_name"),
+    TRACKING.field("project", "text", "huggingface", to="project"),
+    TRACKING.field("trackio_space_id", "text", None, to="trackio_space_id"),
     TRACKING.switch("use_swanlab"),
-    TRACKING.row("swanlab_project", "text", "llamafactory", SWANLAB),
-    TRACKING.row("swanlab_run_name", "text", None, SWANLAB),
-    TRACKING.row("swanlab_workspace", "text", None, SWANLAB),
+    TRACKING.field("swanlab_project", "text", "llamafactory", SWANLAB),
+    TRACKING.field("swanlab_run_name", "text", None, SWANLAB),
+    TRACKING.field("swanlab_workspace", "text", None, SWANLAB),
     TRACKING.choice("swanlab_mode", ("cloud", "local"), SWANLAB),
-    TRACKING.row("swanlab_logdir", "path", None, SWANLAB),
-    TRACKING.row("swanlab_api_key", "text", None, SWANLAB, secret=True, to="SWANLAB_API_KEY"),
-    TRACKING.row(
+    TRACKING.field("swanlab_logdir", "path", None, SWANLAB),
+    TRACKING.field("swanlab_api_key", "text", None, SWANLAB, secret=True, to="SWANLAB_API_KEY"),
+    TRACKING.field(
         "swanlab_lark_webhook_url",
         "text",
         None,
@@ -27,10 +27,10 @@ ROWS = (
         secret=True,
         to="SWANLAB_LARK_WEBHOOK_URL",
     ),
-    TRACKING.row(
+    TRACKING.field(
         "swanlab_lark_secret", "text", None, SWANLAB, secret=True, to="SWANLAB_LARK_SECRET"
     ),
     TRACKING.switch("push_to_hub"),
-    TRACKING.row("hub_model_id", "text", None, PUSHED),
-    TRACKING.row("hub_private_repo", "bool", None, to="hub_private_repo"),
+    TRACKING.field("hub_model_id", "text", None, PUSHED),
+    TRACKING.field("hub_private_repo", "bool", None, to="hub_private_repo"),
 )

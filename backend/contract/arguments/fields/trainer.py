@@ -1,4 +1,4 @@
-"""What transformers' Trainer and the hub are told as it is given. Few need it: no page shows it."""
+"""Options that go unchanged to transformers' Trainer and the hub. The page does not show them."""
 
 from backend.contract.arguments.field import Field, Kind, Value
 
@@ -34,7 +34,7 @@ def _count(name: str, group: str, high: int, low: int = 1) -> Field:
     return _row(name, "int", None, group, low=low, high=high)
 
 
-ROWS = (
+FIELDS = (
     _count("data_seed", "training", 2**31 - 1, low=0),
     _row("full_determinism", "bool", False, "training"),
     _row("use_cpu", "bool", False, "training", tasks=BOTH, to=""),

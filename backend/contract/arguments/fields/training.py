@@ -1,6 +1,6 @@
-"""The training run: how long, how fast, how precise, what is written."""
+"""The training run: its length, learning rate, batches and precision."""
 
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
 SCHEDULES = (
     "linear",
@@ -19,20 +19,20 @@ SCHEDULES = (
 
 # Configs of DeepSpeed that are written for the person; anything else is the path of a config.
 ZERO = ("2", "3", "2_offload", "3_offload")
-TRAINING = Rows("training")
-EVALUATION = Rows("evaluation")
+TRAINING = FieldGroup("training")
+EVALUATION = FieldGroup("evaluation")
 
 
-ROWS = (
+FIELDS = (
     TRAINING.number("learning_rate", 5e-5, 0.0, 10.0, to="learning_rate"),
     TRAINING.number("num_train_epochs", 3.0, 0.0, 100_000.0, to="num_train_epochs"),
     TRAINING.count("per_device_train_batch_size", 2, 1, 1024, to="per_device_train_batch_size"),
     TRAINING.count("gradient_accumulation_steps", 8, 1, 1024, to="gradient_accumulation_steps"),
-    TRAINING.row(
+    TRAINING.field(
         "lr_scheduler_type", "choice", "cosine", choices=SCHEDULES, to="lr_scheduler_type"
     ),
-    TRAINING.row("lr_scheduler_kwargs", "json", None),
-    TRAINING.row("bf16", "bool", None, tasks=("train", "eval")),
+    TRAINING.field("lr_scheduler_kwargs", "json", None),
+    TRAINING.field("bf16", "bool", None, tasks=("train", "eval")),
     TRAINING.switch("fp16", tasks=("train", "eval")),
     TRAINING.switch("pure_bf16"),
     TRAINING.count("warmup_steps", 0, 0, 1_000_000, to="warmup_steps"),
@@ -44,7 +44,7 @@ ROWS = (
     TRAINING.number("neftune_noise_alpha", None, 0.0, 100.0, to="neftune_noise_alpha"),
     TRAINING.switch("disable_gradient_checkpointing"),
     TRAINING.switch("enable_liger_kernel"),
-    TRAINING.row("deepspeed", "path", None),
-    TRAINING.row("do_train", "bool", None, widget="none"),
-    EVALUATION.row("do_eval", "bool", True, tasks=("train", "eval"), widget="none"),
+    TRAINING.field("deepspeed", "path", None),
+    TRAINING.field("do_train", "bool", None, widget="none"),
+    EVALUATION.field("do_eval", "bool", True, tasks=("train", "eval"), widget="none"),
 )

@@ -1,12 +1,12 @@
-"""New tokens: words that the model is to read and write as one."""
+"""New tokens: words that the model reads and writes as one token each."""
 
-from backend.contract.arguments.rows import Rows
+from backend.contract.arguments.field_group import FieldGroup
 
-WORDS = Rows("model")
+WORDS = FieldGroup("model")
 
 
-ROWS = (
-    WORDS.row("add_tokens", "list", None),
-    WORDS.row("add_special_tokens", "list", None),
-    WORDS.row("new_special_tokens_config", "path", None),
+FIELDS = (
+    WORDS.field("add_tokens", "list", None),
+    WORDS.field("add_special_tokens", "list", None),
+    WORDS.field("new_special_tokens_config", "path", None),
 )

@@ -1,12 +1,14 @@
-"""Arguments of other programs that are no rows here: each does its work by another name, changes
-nothing for a stated reason, or is refused with what to use instead."""
+"""Arguments of other programs that have no field here.
+
+Each is translated, changes nothing for a stated reason, or is refused with what to use instead.
+"""
 
 from backend.contract.arguments.foreign import llamafactory, trainer
 from backend.contract.arguments.foreign.answer import Foreign
 
 FOREIGN: dict[str, Foreign] = {each.name: each for each in (*trainer.NAMES, *llamafactory.NAMES)}
 
-# Other spellings of the same argument -> the name of its row.
+# Other spellings of an argument -> the name of its field.
 ALIASES: dict[str, str] = {
     "quantization_bits": "quantization_bit",
     "token": "hf_hub_token",
@@ -14,5 +16,5 @@ ALIASES: dict[str, str] = {
     **llamafactory.ALIASES,
 }
 
-# Other spellings of a choice: (name of the row, spelling in small letters) -> the row's own.
+# Other spellings of a choice: (name of the field, spelling in small letters) -> our spelling.
 CHOICES: dict[tuple[str, str], str] = {("quantization_method", "bitsandbytes"): "bnb"}

@@ -1,4 +1,4 @@
-"""What is said of an argument that other programs have and that is no row here."""
+"""Arguments of other programs that have no field here, and the answer to each of their values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ DONE = "no_effect_done"  # the value asks for what is done anyway
 
 @dataclass(frozen=True, kw_only=True)
 class Foreign:
-    """One name: each value does its work, changes nothing for a stated reason, or is refused.
+    """One such argument. Each value is translated, ignored for a stated reason, or refused.
 
-    row       reads the value, so that a wrong one is refused as any other
-    becomes   values that stand for values of our own rows
+    row       the field that parses the value, so that a wrong one is refused as any other
+    becomes   values that stand for values of our own fields
     idle      values that change nothing here; None where no value does
     because   code of the notice for idle values: why they change nothing
     instead   code of the problem for every other value: what to use
@@ -39,10 +39,10 @@ class Foreign:
         return self.idle is None or bool(self.becomes and not self.instead)
 
     def answer(self, raw: object) -> tuple[Values, Problem | None]:
-        """Values of our rows that `raw` stands for, and the notice that says why it does nothing.
+        """The values of our fields that `raw` stands for, and a notice where it does nothing.
 
         A value that asks for nothing (null, an empty text, list or mapping) gives neither. Raises
-        FieldError where the value is wrong, or asks for something that there is none of here.
+        FieldError where the value is wrong, or asks for something that Tuneboard does not have.
         """
         empty = raw.strip().lower() in NONE if isinstance(raw, str) else raw in (None, [], {})
         if empty:
@@ -63,7 +63,7 @@ class Foreign:
 
 
 def reader(name: str, kind: Kind, choices: tuple[str, ...] = ()) -> Field:
-    """The row that reads the value of a foreign name: any number, or one of the choices."""
+    """The field that parses the value of a foreign name: any number, or one of the choices."""
     numeric = kind in {"int", "float"}
     return Field(
         name=name,
@@ -77,29 +77,29 @@ def reader(name: str, kind: Kind, choices: tuple[str, ...] = ()) -> Field:
     )
 
 
-def idle(because: str, kind: Kind, names: str, owner: str = "") -> list[Foreign]:
-    """Names of which no value changes anything here."""
+def ignore(because: str, kind: Kind, names: str, owner: str = "") -> list[Foreign]:
+    """Names of which no value changes anything here; `because` is the code of the notice."""
     return [
         Foreign(row=reader(name, kind), idle=None, because=because, owner=owner)
         for name in names.split()
     ]
 
 
-def unless(value: Value, instead: str, kind: Kind, names: str) -> list[Foreign]:
-    """Names of which `value` asks for what is done anyway, and every other value is refused."""
+def accept_only(value: Value, instead: str, kind: Kind, names: str) -> list[Foreign]:
+    """Names of which `value` asks for what is done anyway; every other value is refused."""
     return [
         Foreign(row=reader(name, kind), idle=(value,), instead=instead) for name in names.split()
     ]
 
 
-def refused(instead: str, names: str) -> list[Foreign]:
+def refuse(instead: str, names: str) -> list[Foreign]:
     """Names of which every value is refused."""
     return [Foreign(row=reader(name, "text"), instead=instead) for name in names.split()]
 
 
-def becoming(
+def translate(
     name: str, becomes: Mapping[Value, Values], instead: str = "", kind: Kind = "bool"
 ) -> Foreign:
-    """A name whose values stand for values of our rows."""
+    """A name whose values stand for values of our fields."""
     choices = tuple(map(str, becomes)) if kind == "choice" else ()
     return Foreign(row=reader(name, kind, choices), becomes=becomes, instead=instead)

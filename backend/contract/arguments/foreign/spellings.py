@@ -1,10 +1,11 @@
-"""What arguments of trl, peft, transformers, axolotl, unsloth and others are called here: hints for
-names that are no arguments of ours. None is taken in silence: defaults and units differ.
+"""Hints for the arguments of trl, peft, transformers, axolotl, unsloth and others: our names.
 
-Names that look like one of ours and mean something else (eos_token, say) have an empty hint.
+None is accepted without a word, because defaults and units differ. Names that look
+like one of ours and mean something else (such as eos_token) have an empty hint.
 """
 
-# Names, and what to write instead (`name` or `name=value`): those that a subcommand takes are told.
+# Names, and what to write instead (`name` or `name=value`); a hint names only what the subcommand
+# takes.
 _TABLE = """
     max_seq_length max_seq_len sequence_len seq_len seq_length       cutoff_len
     max_source_length max_target_length max_prompt_length            cutoff_len

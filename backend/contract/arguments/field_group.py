@@ -1,23 +1,23 @@
-"""Rows of one group in a line each."""
+"""Make the fields of one group of arguments, each in a line."""
 
 from typing import Any
 
 from backend.contract.arguments.field import Field, Kind, Value, When
 
 
-class Rows:
-    """Makes rows of a group; `when` and `common` hold for each that does not say otherwise.
+class FieldGroup:
+    """Makes fields of a group; `when` and `common` hold for each field that does not set its own.
 
-    A row whose default is None is optional.
+    A field whose default is None is optional.
     """
 
     def __init__(self, group: str, when: When = (), **common: Any) -> None:
         self._common: dict[str, Any] = {"group": group, "when": when, **common}
 
-    def row(
+    def field(
         self, name: str, kind: Kind, default: Value, when: When | None = None, **more: Any
     ) -> Field:
-        """A row of any kind."""
+        """A field of any kind."""
         own = {} if when is None else {"when": when}
         content = {"optional": default is None, **self._common, **own, **more}
         return Field(name=name, kind=kind, default=default, **content)
@@ -32,7 +32,7 @@ class Rows:
         **more: Any,
     ) -> Field:
         """A whole number from `low` to `high`."""
-        return self.row(name, "int", default, when, low=low, high=high, **more)
+        return self.field(name, "int", default, when, low=low, high=high, **more)
 
     def number(
         self,
@@ -44,14 +44,14 @@ class Rows:
         **more: Any,
     ) -> Field:
         """A number from `low` to `high`."""
-        return self.row(name, "float", default, when, low=low, high=high, **more)
+        return self.field(name, "float", default, when, low=low, high=high, **more)
 
     def switch(self, name: str, when: When | None = None, **more: Any) -> Field:
         """A switch that is off by default."""
-        return self.row(name, "bool", False, when, **more)
+        return self.field(name, "bool", False, when, **more)
 
     def choice(
         self, name: str, choices: tuple[str, ...], when: When | None = None, **more: Any
     ) -> Field:
         """A choice whose default is the first."""
-        return self.row(name, "choice", choices[0], when, choices=choices, **more)
+        return self.field(name, "choice", choices[0], when, choices=choices, **more)
