@@ -79,13 +79,13 @@ def refuse_taken(names: Sequence[str], source: str, dataset_dir: str, overwrite:
     path = folder_of(dataset_dir) / REGISTRY
     known = dataset_info.content(path) if path.exists() else {}
     for name in names:
-        registry.judged(name, {"file_name": "x"}, dataset_dir)
+        registry.check_entry(name, {"file_name": "x"}, dataset_dir)
         params = {"name": name, "path": str(path)}
         if name == source or list(names).count(name) > 1:
             raise DataError(Problem(code="clean_in_place", field="into", params={"name": name}))
         if name in known and not overwrite:
             raise DataError(Problem(code="dataset_taken", field="into", params=params))
-        other = registry.twin(name, known)
+        other = registry.find_twin(name, known)
         if other:
             params = {**params, "other": other}
             raise DataError(Problem(code="dataset_twin", field="into", params=params))

@@ -13,8 +13,8 @@ from typing import Literal
 from backend.cli import data_words, run_words
 from backend.contract.base.command_parser import CommandParser, asks_for_help, example_lines
 from backend.contract.base.home import prepare
-from backend.contract.base.printed import say
 from backend.contract.base.problems import Problem, UsageError
+from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import DEFAULT_LANGUAGE, t
 
 # Who reads the words: our parser alone; it and, what it does not know, the argument table; the

@@ -15,8 +15,8 @@ from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import CleaningOptions, Count
 from backend.cli.data_words import say_json
 from backend.contract.arguments.arguments import from_argv, resolve
-from backend.contract.base.printed import say
 from backend.contract.base.problems import Problem, UsageError, errors
+from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import t
 from backend.contract.preflight import installation
 from backend.contract.registry.dataset_info import SUFFIXES, kind

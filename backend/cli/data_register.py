@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.cli.data_words import PLACES, say_json
-from backend.contract.base.printed import say
 from backend.contract.base.problems import DataError, Params, Problem, UsageError
+from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import t
 from backend.contract.registry import registry
 from backend.contract.registry.dataset_info import HUBS
@@ -26,7 +26,7 @@ def register_set(options: Namespace) -> int:
     if bool(options.file) == bool(options.hub):
         raise _usage_error(t("data.register.one_place"))
     name = options.name or _suggest_name(options)
-    registry.judged(name, {"file_name": "x"}, options.dataset_dir)
+    registry.check_entry(name, {"file_name": "x"}, options.dataset_dir)
     proposal, example = (_propose_hub(options), None) if options.hub else _propose_local(options)
     doubts = (
         [] if options.anyway else _check_readable(options) or _check_proposal(proposal, example)

@@ -8,8 +8,8 @@ from pathlib import Path
 from backend import datafiles
 from backend.cli.data_words import say_json
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.printed import one_line, say
 from backend.contract.base.problems import DataError, Problem, UsageError
+from backend.contract.base.terminal_text import one_line, say
 from backend.contract.base.texts import t
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry

@@ -1,7 +1,7 @@
 """The words of `tuneboard data ...`: the options of each command, and its answer as JSON."""
 
 from backend.contract.base.command_parser import CommandParser
-from backend.contract.base.printed import say
+from backend.contract.base.terminal_text import say
 
 PLACES = ("subset", "split", "folder")  # of a set on a hub
 RATIO = 0.1

@@ -7,7 +7,7 @@ from argparse import Namespace
 from importlib.metadata import PackageNotFoundError, version
 
 from backend.contract.base.home import home
-from backend.contract.base.printed import say
+from backend.contract.base.terminal_text import say
 from backend.contract.preflight import installation
 
 PACKAGES = (

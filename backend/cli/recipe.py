@@ -15,7 +15,6 @@ from backend.cli.terminal import copy_log, follow, stop
 from backend.contract.arguments.arguments import check_parsed, parse_pairs
 from backend.contract.base.files import dump, write_atomic
 from backend.contract.base.home import prepare, saves
-from backend.contract.base.printed import say
 from backend.contract.base.problems import (
     Problem,
     RunFolderError,
@@ -23,6 +22,7 @@ from backend.contract.base.problems import (
     UsageError,
     errors,
 )
+from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import has, t
 from backend.contract.launching import launch, recipes
 from backend.contract.launching.launch import RECIPES
@@ -130,7 +130,7 @@ def _write_status(folder: Path, done: int, total: int) -> None:
 
 
 def _list_recipes() -> int:
-    for name in recipes.known():
+    for name in recipes.list_recipes():
         say(f"{name:42}{title(name)}")
     return 0
 

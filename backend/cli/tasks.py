@@ -34,7 +34,7 @@ def run_task(options: Namespace) -> int:
     prepare()
     task, values = parse_values(options.command, options.words, print_resumption)
     arguments = resolve(values)
-    goes_on = resuming.is_asked(arguments)
+    goes_on = resuming.is_requested(arguments)
     shown = log_size(output(arguments.output_dir)) if arguments.output_dir and goes_on else 0
     folder = launch.start(task, values)
     print_problems(run_folder.read(folder).notices)

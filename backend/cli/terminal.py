@@ -11,8 +11,8 @@ from typing import TextIO
 from backend.contract.arguments.arguments import check_parsed, parse_pairs
 from backend.contract.arguments.field import Values
 from backend.contract.base.home import describe_places, relative, saves
-from backend.contract.base.printed import one_line, say
 from backend.contract.base.problems import Problem, RunFolderError, UsageError
+from backend.contract.base.terminal_text import one_line, say
 from backend.contract.base.texts import t
 from backend.contract.launching import launch
 from backend.contract.models.model_folder import local
@@ -31,7 +31,7 @@ def follow(folder: Path, offset: int = 0) -> int:
     what shows them. Returns the exit code of the run (128 + n where signal n ended it).
     """
     say(t("cli.run_folder", folder=str(folder)), sys.stderr)
-    if launch.ends_with_us():
+    if launch.stops_with_page():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     log, asked = folder / run_folder.LOG, False
     silence = ""

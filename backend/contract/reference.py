@@ -15,7 +15,7 @@ from backend.contract.arguments.fields import FIELDS, GROUPS
 from backend.contract.arguments.foreign import ALIASES, FOREIGN
 from backend.contract.arguments.foreign.answer import Foreign
 from backend.contract.base.files import write_atomic
-from backend.contract.base.printed import WIDTH, wrap
+from backend.contract.base.terminal_text import WIDTH, wrap
 from backend.contract.base.texts import DEFAULT_LANGUAGE, t
 from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME
 

@@ -21,8 +21,8 @@ from typing import Any, TextIO
 
 from backend.contract.arguments.arguments import from_argv, parse, resolve
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.printed import say
 from backend.contract.base.problems import Problem, TuneboardError, UsageError, errors
+from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import t
 from backend.contract.preflight.preflight import require_rows
 from backend.contract.runs import run_names

@@ -50,7 +50,7 @@ def load(values: Arguments, tokenizer: Any) -> Template:
     unknown = template_names.check(values.template)
     if unknown:
         raise UsageError(*unknown)
-    name, folder = template_names.chosen(values), ""
+    name, folder = template_names.template_of(values), ""
     if name == template_names.AUTO:
         name, folder = trained_with.read(values)
     own = own_template(tokenizer)

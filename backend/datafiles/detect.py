@@ -152,7 +152,7 @@ def convert_row(
 def _reader(
     entry: Mapping[str, Any], first: Row, stage: str, place: tuple[str, int] = ("-", 1)
 ) -> Callable[[Row], Conversation]:
-    made = dataset_info.parsed("", {"file_name": "x", **entry}, EXAMPLE)
+    made = dataset_info.parse("", {"file_name": "x", **entry}, EXAMPLE)
     if made.problems:
         raise DataError(*made.problems)
     return formats.reader(layouts.layout(made, first, place, layouts.WANTED[stage]))

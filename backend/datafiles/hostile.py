@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.base import boundary
-from backend.contract.base.printed import binary_size
+from backend.contract.base.terminal_text import binary_size
 from backend.contract.registry.dataset_info import SUFFIXES, kind
 from backend.datafiles.errors import file_error
 

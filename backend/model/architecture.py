@@ -28,7 +28,7 @@ from transformers.utils import logging
 
 from backend.contract.base.files import read_json
 from backend.contract.base.problems import ModelError, Problem
-from backend.contract.preflight.requirements import quantized_as
+from backend.contract.preflight.requirements import quantization_of
 from backend.model import language
 from backend.model.tensors import Layout, layout
 
@@ -74,7 +74,7 @@ def detect(folder: Path, *, trust: bool) -> Architecture:
     own = trust and AUTO in str(read_json(folder / "config.json").get("auto_map"))
     kind = AutoModelForCausalLM if own else _kind(config, folder)
     plain = Architecture(kind, layout(folder), language.is_part(config))
-    return plain if own or quantized_as(folder) else _compare_tensors(plain, config, folder)
+    return plain if own or quantization_of(folder) else _compare_tensors(plain, config, folder)
 
 
 def _kind(config: Any, folder: Path) -> Any:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 
 from backend.contract.arguments.arguments import check_parsed, report_ignored, resolve
 from backend.contract.arguments.field import Values
-from backend.contract.base.printed import say
 from backend.contract.base.problems import ModelError, Problem, UsageError
+from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import t
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.registry.dataset_info import MEDIA_PROBLEM

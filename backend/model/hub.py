@@ -19,7 +19,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base import boundary
 from backend.contract.base.problems import ModelError, Problem
 from backend.contract.models.model_folder import local
-from backend.contract.runs.run_names import looked_in
+from backend.contract.runs.run_names import describe_places
 from backend.running.deadline import answers_in_time, retry
 
 DEADLINE = 12.0  # seconds until the hub must have answered once
@@ -87,5 +87,5 @@ def _cache(values: Arguments) -> dict[str, str]:
 
 
 def _error(code: str, name: str, field: str) -> ModelError:
-    params = {"name": name, "path": looked_in(name)}
+    params = {"name": name, "path": describe_places(name)}
     return ModelError(Problem(code=code, field=field, params=params))

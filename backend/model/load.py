@@ -18,7 +18,7 @@ from backend.contract.base.files import read_json
 from backend.contract.base.problems import ModelError, Problem, UsageError
 from backend.contract.models import adapter_base, model_folder
 from backend.contract.preflight.preflight import check_packages
-from backend.contract.preflight.requirements import quantized_as
+from backend.contract.preflight.requirements import quantization_of
 from backend.contract.registry.dataset_info import names
 from backend.model import (
     adapters,
@@ -227,7 +227,7 @@ def _ids(text: str, values: Arguments) -> list[int]:
 
 def is_quantized(values: Arguments) -> bool:
     """Whether the model is quantised in loading, or its weights are quantised already."""
-    return bool(values.quantization_bit or quantized_as(base_folder(values)))
+    return bool(values.quantization_bit or quantization_of(base_folder(values)))
 
 
 def _training_dtype(values: Arguments) -> Any:

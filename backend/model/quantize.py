@@ -10,7 +10,7 @@ from backend.contract.arguments.methods import QUANTIZABLE
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import ModelError, Problem
 from backend.contract.preflight.preflight import check_quantized
-from backend.contract.preflight.requirements import quantized_as
+from backend.contract.preflight.requirements import quantization_of
 
 FIELD = "model_name_or_path"
 PACKED_ROWS = 32
@@ -54,7 +54,7 @@ def require_loadable(folder: Path, values: Arguments, *, training: bool) -> None
     problems = check_quantized(folder, values)
     if problems:
         raise ModelError(*problems)
-    method = quantized_as(folder)
+    method = quantization_of(folder)
     if training and method and values.finetuning_type not in QUANTIZABLE:
         params = {"path": str(folder), "method": method}
         raise ModelError(

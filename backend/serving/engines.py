@@ -127,7 +127,7 @@ def _model(values: Arguments) -> tuple[str, str]:
 
 def _chat_template(values: Arguments, folder: Path) -> list[str]:
     """The option with a template file, where a template was chosen or used in training."""
-    name = template_names.chosen(values)
+    name = template_names.template_of(values)
     if name == template_names.AUTO:
         name, _ = trained_with.read(values)
     if name == template_names.AUTO:

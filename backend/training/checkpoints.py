@@ -15,7 +15,7 @@ from backend.contract.base.home import describe_places
 from backend.contract.base.problems import DiskFullError, Problem, UsageError
 from backend.contract.models.model_folder import local
 from backend.contract.runs import run_folder
-from backend.contract.runs.checkpoints import TRAINER_STATE, newest_whole, passed_over, resumable
+from backend.contract.runs.checkpoints import TRAINER_STATE, check_newer, is_resumable, newest_whole
 from backend.running.failures import is_disk_full
 from backend.running.report import Report
 
@@ -106,7 +106,7 @@ def choose(folder: Path, requested: Value, report: Report) -> Path | None:
     if not _is_resumable(path):
         raise _usage_error("checkpoint_not_resumable", str(path))
     if path.parent.resolve() == folder.resolve():
-        _report_passed_over(passed_over(path), path, report)
+        _report_passed_over(check_newer(path), path, report)
     return path
 
 
@@ -133,7 +133,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _is_resumable(path: Path) -> bool:
-    return (path / TRAINER_STATE).is_file() and resumable(path)
+    return (path / TRAINER_STATE).is_file() and is_resumable(path)
 
 
 def _usage_error(code: str, path: str) -> UsageError:

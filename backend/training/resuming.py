@@ -26,7 +26,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem
 from backend.contract.runs import resuming
 from backend.contract.runs.position import PROGRESS, Cut, Position
-from backend.contract.runs.resume_kinds import begins_again, packed
+from backend.contract.runs.resume_kinds import begins_again, packs_rows
 from backend.data.streams import Stream
 from backend.running.report import Report
 from backend.training.arguments import world_size
@@ -50,9 +50,9 @@ def resume_position(
     if checkpoint is None:
         return None
     then, before = resuming.arguments_then(checkpoint, values), Position.of(checkpoint)
-    names = resuming.changed(then, values)
+    names = resuming.compare(then, values)
     if names:
-        describe = resuming.shown
+        describe = resuming.shorten
         pairs = [
             f"{name} {describe(getattr(then, name))} → {describe(getattr(values, name))}"
             for name in names
@@ -64,7 +64,7 @@ def resume_position(
     other_data = bool(key and before.data and key != before.data)
     if other_data:
         report.notice(Problem(code="data_changed", field="dataset", notice=True))
-    from_start = begins_again(names, then, values) or (other_data and packed(values))
+    from_start = begins_again(names, then, values) or (other_data and packs_rows(values))
     cut = resuming.cut_of(values, world_size())
     after = before.going_on(cut, size, "", again=from_start)
     if before.rows and not after.rows:

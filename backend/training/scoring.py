@@ -61,7 +61,7 @@ def load(values: Arguments, model: Any, tokenizer: Any) -> Scorer:
 
 def base_notices(values: Arguments) -> list[Problem]:
     """A notice for each adapter of the reward model that was trained on something else."""
-    if not reward_model.needed(values) or values.reward_model_type == "api":
+    if not reward_model.is_needed(values) or values.reward_model_type == "api":
         return []
     if reward_model.is_shared(values):
         folder = models.last_folder(values.replace(adapter_name_or_path=values.reward_model))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from backend.contract.base.metrics import Metrics
-from backend.contract.base.printed import say
+from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import DEFAULT_LANGUAGE, t
 from backend.contract.runs import run_words
 from backend.contract.runs.run_folder import RunView

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from backend.contract.base import metrics
 from backend.contract.base.metrics import Metrics
-from backend.contract.base.printed import say
 from backend.contract.base.problems import (
     DataError,
     DiskFullError,
@@ -17,6 +16,7 @@ from backend.contract.base.problems import (
     TuneboardError,
     UsageError,
 )
+from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import t
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder

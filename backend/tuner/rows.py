@@ -111,7 +111,7 @@ def _enter(name: str, field: str, dataset_dir: Value, stage: str) -> str:
 def _reading_error(first: Sample, entry: Mapping[str, object], stage: str) -> DataError | None:
     """The error of a stage that reads the first rows under an entry; None where it can."""
     place = (first.file, first.lines[0])
-    known = dataset_info.parsed(first.file, entry, Path(first.file))
+    known = dataset_info.parse(first.file, entry, Path(first.file))
     try:
         layouts.layout(known, first.rows[0], place, layouts.WANTED[stage])
     except DataError as error:

@@ -173,7 +173,7 @@ def test_boosters_need_a_package_and_a_gpu(
     values = small(tiny_model_dir, **options)
     there: set[str] = set()
     for room in (preflight, requirements):
-        monkeypatch.setattr(room, "installed", lambda name: name in there)
+        monkeypatch.setattr(room, "is_installed", lambda name: name in there)
     monkeypatch.setattr(devices, "gpus", lambda: 0)
     result = [(each.code, each.field) for each in preflight.check_packages(values)]
     assert result == [("package_missing", field), ("gpu_needed", field)]

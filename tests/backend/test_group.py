@@ -161,7 +161,7 @@ def test_a_group_tells_the_code_of_the_one_that_failed_first(
     for name, value in {**TWO, "TUNEBOARD_RUN": str(tmp_path), "PYTHONSAFEPATH": "1"}.items():
         monkeypatch.setenv(name, value)
     assert main(["2", "train"]) == 5
-    assert run_files.last_word(tmp_path) == 5
+    assert run_files.noted_exit_code(tmp_path) == 5
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from backend.data import sources
 
 asked = []
 for entry, streaming, limit in json.load(sys.stdin):
-    found = dataset_info.parsed("x", entry, dataset_info.Path("x"))
+    found = dataset_info.parse("x", entry, dataset_info.Path("x"))
     values = {"stage": "pt", "streaming": streaming, "max_samples": limit}
     account = sources.Account()
     try:

@@ -294,7 +294,7 @@ def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for room in (preflight, requirements):
-        monkeypatch.setattr(room, "installed", lambda _: False)
+        monkeypatch.setattr(room, "is_installed", lambda _: False)
     values = small(tiny_model_dir, **options)
     problem = preflight.check_packages(values)[0]
     assert (problem.code, problem.field) == ("package_missing", field)

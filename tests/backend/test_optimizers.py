@@ -248,7 +248,7 @@ def test_muon_takes_the_matrices_inside_the_layers(workspace: Path, tiny_model_d
 
 def test_a_missing_package_is_named(tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for room in (preflight, requirements):
-        monkeypatch.setattr(room, "installed", lambda _: False)
+        monkeypatch.setattr(room, "is_installed", lambda _: False)
     needing = [name for name, package in OPTIMIZERS.items() if package]
     assert len(needing) > 15
     for name in needing:

@@ -102,7 +102,7 @@ def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for room in (preflight, requirements):
-        monkeypatch.setattr(room, "installed", lambda _: False)
+        monkeypatch.setattr(room, "is_installed", lambda _: False)
     problems = preflight.check_packages(small(tiny_model_dir, **options))
     assert [(each.field, each.params.get("package")) for each in problems] == [(field, package)]
 
@@ -145,7 +145,7 @@ def test_a_quantised_folder_says_what_it_needs(
     """By page and command before a launch, and by the worker before it loads."""
     values = small(quantised(method))
     for room in (preflight, requirements):
-        monkeypatch.setattr(room, "installed", lambda name: name in there)
+        monkeypatch.setattr(room, "is_installed", lambda name: name in there)
     monkeypatch.setattr(devices, "gpus", lambda: gpus)
     problems = preflight.check_model(values)
     assert [each.code for each in problems] == expected
@@ -161,7 +161,7 @@ def test_quantised_weights_are_neither_quantised_again_nor_trained(
     quantised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for room in (preflight, requirements):
-        monkeypatch.setattr(room, "installed", lambda _: True)
+        monkeypatch.setattr(room, "is_installed", lambda _: True)
     folder = quantised("gptq")
     problems = preflight.check_model(small(folder, quantization_bit="4"))
     assert [(each.code, each.field) for each in problems] == [

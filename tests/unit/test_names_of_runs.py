@@ -182,7 +182,7 @@ def test_the_command_and_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     _, values = parse_values("export", words)
     assert f"--adapter_name_or_path {first}" in Command.build("export", values).shell()
     assert first in capsys.readouterr().err
-    recipe = recipes.read(next(iter(recipes.known())))
+    recipe = recipes.read(next(iter(recipes.list_recipes())))
     plan = recipes.plan(recipe, "g", {"model_name_or_path": "first"})
     assert plan.steps
     assert plan.steps[0].values["model_name_or_path"] == first
@@ -243,5 +243,5 @@ def test_a_name_that_means_nothing_is_said_with_its_places(
     passed = caller_environment()
     monkeypatch.chdir(home)
     monkeypatch.setenv(*next(iter(passed.items())))
-    assert run_names.looked_in("nosuchrun") == f"{here / 'nosuchrun'}, {places}"
+    assert run_names.describe_places("nosuchrun") == f"{here / 'nosuchrun'}, {places}"
     assert caller_environment() == passed  # of a run that a recipe's process starts

@@ -13,7 +13,7 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.home import data, describe_places, output, places, prepare
+from backend.contract.base.home import data, describe_places, output, prepare, search_paths
 from backend.contract.base.problems import DataError, TuneboardError
 from backend.contract.launching import recipes
 from backend.contract.models.model_folder import local
@@ -49,8 +49,8 @@ def put(path: Path, text: str = "{}") -> Path:
 
 def test_the_current_folder_comes_first(folders: Fixture) -> None:
     here, home = folders
-    assert places("a/b") == (here / "a/b", home / "a/b")
-    assert places("/a/b") == (Path("/a/b"),)
+    assert search_paths("a/b") == (here / "a/b", home / "a/b")
+    assert search_paths("/a/b") == (Path("/a/b"),)
     assert local("x") == home / "x"  # nowhere: where it would be made
     put(home / "x")
     assert local("x") == home / "x"
@@ -64,13 +64,13 @@ def test_one_folder_is_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     for home in (str(tmp_path), ""):
         monkeypatch.setenv("TUNEBOARD_HOME", home)
-        assert places("a") == (tmp_path / "a",)
+        assert search_paths("a") == (tmp_path / "a",)
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert places("a") == (tmp_path / "a",)
+    assert search_paths("a") == (tmp_path / "a",)
 
 
 def given(name: str, text: str) -> Values:

@@ -210,7 +210,7 @@ def test_an_unknown_recipe_names_those_that_are_known() -> None:
 
 def test_own_recipes_lie_beside_the_shipped_ones(home: Path) -> None:
     (home / "data/recipes/mine.yaml").write_text("description: of <mine>\n" + CHAIN.strip())
-    assert [*recipes.known()] == [*SHIPPED, "mine"]
+    assert [*recipes.list_recipes()] == [*SHIPPED, "mine"]
     assert page.title("mine", "zh") == "mine"
     assert "of \\<mine\\>" in page.text(recipes.read("mine"), "en")
 
@@ -235,7 +235,7 @@ def test_the_page_gives_what_was_changed_only() -> None:
     plan, problems = page.plan(given)
     assert plan is not None
     assert problems == []
-    assert plan.given == {
+    assert plan.settings == {
         "model_name_or_path": "org/model",
         "sft.seed": "7",
         "logging_steps": "2",
@@ -243,7 +243,7 @@ def test_the_page_gives_what_was_changed_only() -> None:
     given = chosen("preference_dpo", "g", "", [["pretrain_en"], ["identity", "general_zh"]], bar)
     plan, _ = page.plan(given)
     assert plan is not None
-    assert plan.given["sft.dataset"] == "identity,general_zh"
+    assert plan.settings["sft.dataset"] == "identity,general_zh"
 
 
 def test_the_page_tells_a_line_that_is_none() -> None:

@@ -167,7 +167,7 @@ def test_without_the_lock_entries_are_lost(data: Path, monkeypatch: pytest.Monke
     from contextlib import nullcontext
     from threading import Barrier
 
-    monkeypatch.setattr(registry, "_locked", lambda path: nullcontext())
+    monkeypatch.setattr(registry, "_lock", lambda path: nullcontext())
     both, read = Barrier(2), dataset_info.content
     registry.register("first", ENTRY, "data")
 

@@ -55,7 +55,7 @@ def test_a_failure_is_told(error: Exception, code: str, exit_code: int, tmp_path
     arguments = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
     (tmp_path / "run.json").write_text(json.dumps({"arguments": arguments}))
     assert run_worker(raising(error), tmp_path) == exit_code
-    assert run_files.last_word(tmp_path) == exit_code
+    assert run_files.noted_exit_code(tmp_path) == exit_code
     row = json.loads((tmp_path / "problem.json").read_text())
     assert row["code"] == code
     text = Problem.from_json(row).text()
@@ -79,7 +79,7 @@ def test_the_last_word_of_a_worker(
     (tmp_path / "status.json").write_text('{"phase": "saving", "step": 3}')
     monkeypatch.setenv("RANK", "1")
     assert run_worker(work, tmp_path) == code
-    assert run_files.last_word(tmp_path) is None
+    assert run_files.noted_exit_code(tmp_path) is None
     monkeypatch.setenv("RANK", "0")
     assert run_worker(work, tmp_path) == code
     row = json.loads((tmp_path / "status.json").read_text())
@@ -93,7 +93,7 @@ def test_a_failure_in_a_group_is_not_the_last_word(
     """One of two was killed: the other loses its connection and fails, which is no reason."""
     monkeypatch.setenv("RANK", "0")
     assert run_worker(raising(RuntimeError("Connection reset by peer")), tmp_path) == 1
-    assert run_files.last_word(tmp_path) is None
+    assert run_files.noted_exit_code(tmp_path) is None
     (tmp_path / "exit.json").write_text('{"code": null, "signal": 9}')
     assert run_files.exit_code(tmp_path) == 137
 

@@ -17,7 +17,7 @@ from backend.contract.base.texts import has
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import checkpoints, position, resuming, run_folder
 from backend.contract.runs.position import Position
-from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME, in_rounds
+from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME, draws_in_rounds
 
 THEN: Values = {
     "model_name_or_path": "models/m",
@@ -115,7 +115,7 @@ def test_what_is_kept_is_put_back(home: Path) -> None:
     found = going_on(home, seed=8, plot_loss=False)
     assert kinds(found) == {"seed": "kept", "plot_loss": "taken"}
     assert (found.values["seed"], found.values["plot_loss"]) == (7, False)
-    assert resuming.checked({**found.values, "seed": 9})["seed"] == 7
+    assert resuming.require_checkpoint({**found.values, "seed": 9})["seed"] == 7
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_what_is_refused_is_refused_before_anything_runs(
     asked = values(output_dir=str(folder), resume_from_checkpoint="auto", **given)
     assert code in [each.code for each in check_paths(asked, "train")]
     with pytest.raises(TuneboardError):
-        resuming.checked(asked)
+        resuming.require_checkpoint(asked)
     print_resumption(asked)
     assert "refused" in capsys.readouterr().err
     with pytest.raises(TuneboardError) as error:
@@ -169,9 +169,9 @@ def test_what_is_refused_is_refused_before_anything_runs(
 def test_a_stage_that_draws_answers_for_several_steps(home: Path) -> None:
     """PPO learns from a round of answers in several steps; GRPO does only with num_iterations."""
     run(home, code=1, stage="ppo", reward_model="r")
-    assert in_rounds(resolve(values(stage="ppo")))
-    assert not in_rounds(resolve(values(stage="grpo")))
-    assert in_rounds(resolve(values(stage="grpo", num_iterations=2)))
+    assert draws_in_rounds(resolve(values(stage="ppo")))
+    assert not draws_in_rounds(resolve(values(stage="grpo")))
+    assert draws_in_rounds(resolve(values(stage="grpo", num_iterations=2)))
     given: Values = {"stage": "ppo", "reward_model": "r"}
     for name, value in (("per_device_train_batch_size", 2), ("dataset", "e"), ("ppo_epochs", 2)):
         found = going_on(home, **given, **{name: value})
@@ -274,18 +274,18 @@ def test_a_damaged_checkpoint(content: str | None, home: Path) -> None:
     weights = newer / "weights"
     weights.unlink() if content is None else weights.write_text(content)
     asked = values(output_dir=str(folder), resume_from_checkpoint="auto")
-    assert resuming.checked(asked)["resume_from_checkpoint"] == "auto"
+    assert resuming.require_checkpoint(asked)["resume_from_checkpoint"] == "auto"
     found = going_on(home)
     assert (found.checkpoint.name, found.step) == ("checkpoint-3", 3)
     assert [each.params for each in found.damage] == [{"path": str(newer), "file": "weights"}]
     explicit = values(output_dir="out", resume_from_checkpoint=str(newer))
     assert resume_codes(explicit) == ["checkpoint_damaged"]
     with pytest.raises(RunFolderError) as error:
-        resuming.checked(explicit)
+        resuming.require_checkpoint(explicit)
     assert error.value.problems[0].params["file"] == "weights"
     (folder / "checkpoint-3" / "weights").write_text("v")
     with pytest.raises(RunFolderError) as error:
-        resuming.checked(asked)
+        resuming.require_checkpoint(asked)
     codes = ["no_checkpoint", "checkpoint_damaged", "checkpoint_damaged"]
     assert [each.code for each in error.value.problems] == codes
     assert resume_codes(asked) == codes

@@ -325,7 +325,7 @@ def test_damage_that_shows_at_a_look(damage: str, home: Path) -> None:
     else:
         (folder / "manifest.json").write_text('{"step": 3, "fi')
     assert run_folder.checkpoints(home) == []
-    (problem,) = run_folder.damaged(home)
+    (problem,) = run_folder.find_damaged(home)
     assert "checkpoint-3" in problem.text()
     with pytest.raises(RunFolderError):
         run_folder.verify(folder)

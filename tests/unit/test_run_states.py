@@ -94,7 +94,7 @@ def test_the_last_word_of_the_child_counts(
     """Where nobody saw the exit code: the supervisor was killed, the machine restarted after the
     work was over, or a library crashed on its way out."""
     for boot in (BOOT, "another boot"):
-        facts = Facts(exit=row, launch=LAUNCH, problem=told, last_word=word, age=99)
+        facts = Facts(exit=row, launch=LAUNCH, problem=told, noted_exit_code=word, age=99)
         found, why = state(facts, boot, lambda _: False)
         assert found is expected
         assert (why.code if why else None) == reason

@@ -17,8 +17,8 @@ import zstandard
 
 from app.services.data import datasets, upload_folder, uploads
 from backend import datafiles
-from backend.contract.base.printed import binary_size
 from backend.contract.base.problems import DataError, DiskFullError, UsageError
+from backend.contract.base.terminal_text import binary_size
 from backend.contract.registry import dataset_info
 
 ROWS = b'{"q": "a", "a": "b"}\n' * 3

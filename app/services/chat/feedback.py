@@ -71,7 +71,7 @@ def keep(name: str, kind: str, row: Row) -> Kept:
     stage could learn from, files that cannot be written; DiskFullError.
     """
     made = _entry(name, kind)
-    _refuse_unfit(registry.judged(name, made, str(data())), row, kind)
+    _refuse_unfit(registry.check_entry(name, made, str(data())), row, kind)
     with _held(name) as file:
         known, rows = _registered(name, made), _rows(file, name, kind)
         found = next((n for n, one in enumerate(rows) if one["id"] == row["id"]), len(rows))
@@ -130,7 +130,7 @@ def _held(name: str) -> Iterator[Path]:
     file = folder / f"{name}.jsonl"
     try:
         data().mkdir(parents=True, exist_ok=True)
-        if folder.is_symlink() or file.is_symlink() or registry.twin(name, _names()):
+        if folder.is_symlink() or file.is_symlink() or registry.find_twin(name, _names()):
             raise _taken(name)
         handle = take_lock(data() / LOCK, WAIT_S)
         if handle is None:
@@ -156,7 +156,7 @@ def _registered(name: str, made: Mapping[str, object]) -> bool:
     """Whether the set is registered. Raises DataError where the name belongs to another one."""
     path = data() / REGISTRY
     known = dataset_info.content(path, exact=True) if path.exists() else {}
-    if registry.twin(name, known):
+    if registry.find_twin(name, known):
         raise _taken(name)
     if name not in known:
         return False
@@ -167,7 +167,7 @@ def _registered(name: str, made: Mapping[str, object]) -> bool:
 
 
 def _layout(name: str, row: Any) -> tuple[object, ...]:
-    found = dataset_info.parsed(name, row, data() / REGISTRY)
+    found = dataset_info.parse(name, row, data() / REGISTRY)
     return found.path, found.formatting, found.ranking, found.columns, found.tags
 
 

@@ -109,7 +109,7 @@ def enter(
     inside = upload_folder.folder()
     if inside is None or not coming.path.is_relative_to(inside):
         return register(name, coming, entry, dataset_dir)
-    registry.judged(name, {"file_name": coming.path.name, **entry}, dataset_dir)
+    registry.check_entry(name, {"file_name": coming.path.name, **entry}, dataset_dir)
     taken = uploads.take(coming.path, name, inside=inside, progress=progress)
     try:
         return register(name, replace(coming, path=taken.path), entry, dataset_dir)

@@ -126,7 +126,7 @@ def wrong_name(name: str, dataset_dir: str, lang: str) -> str:
     if problem is not None:
         return problem.text(lang)
     known = _names(dataset_dir)
-    other = name if name in known else registry.twin(name, known)
+    other = name if name in known else registry.find_twin(name, known)
     return t("bring.name_taken", lang, name=other) if other else ""
 
 

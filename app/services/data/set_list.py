@@ -9,8 +9,8 @@ from app.i18n import DEFAULT_LANGUAGE, t
 from app.services.data import mapping, row_html
 from backend import datafiles
 from backend.contract.base.home import home
-from backend.contract.base.printed import one_line
 from backend.contract.base.problems import Problem, TuneboardError
+from backend.contract.base.terminal_text import one_line
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import entering

@@ -23,8 +23,8 @@ from backend import datafiles
 from backend.contract.arguments.names import check_name
 from backend.contract.base import boundary
 from backend.contract.base.home import data
-from backend.contract.base.printed import binary_size
 from backend.contract.base.problems import DataError, DiskFullError, Problem
+from backend.contract.base.terminal_text import binary_size
 from backend.contract.registry import registry
 from backend.contract.registry.dataset_info import PACKED, kind
 from backend.datafiles import hostile
@@ -112,7 +112,7 @@ def _folder(name: str) -> Path:
     if problem is not None:
         raise DataError(problem)
     there = {each.name: None for each in data().iterdir()} if data().is_dir() else {}
-    other = registry.twin(name, there)
+    other = registry.find_twin(name, there)
     if other:
         params = {"name": name, "other": other, "path": str(data())}
         raise DataError(Problem(code="dataset_twin", field="name", params=params))

@@ -130,7 +130,7 @@ def save(draft: Draft, into: str = "") -> str:
     digest = hashlib.sha256(content).hexdigest()
     path = data() / name / f"{name}-{digest[:12]}.jsonl"
     entry = {**draft.written, "file_name": entering.place(path, draft.dataset_dir)}
-    registry.judged(name, entry, draft.dataset_dir)
+    registry.check_entry(name, entry, draft.dataset_dir)
     boundary.require(path)
     there = path.exists()
     try:

@@ -56,8 +56,8 @@ def restart(view: RunView, secrets: Values) -> Path:
     Raises UsageError with what is wrong, and what launch.start raises.
     """
     values = {**arguments(view), **secrets, **of(view).changes}
-    bare = run_folder.without_result(view.path)
-    values["output_dir"] = relative(view.path if bare else launch.unused(view.path))
+    bare = run_folder.is_without_result(view.path)
+    values["output_dir"] = relative(view.path if bare else launch.free_folder(view.path))
     problems = [*check_parsed(values, [], view.task), *check_paths(values, view.task)]
     if errors(problems):
         raise UsageError(*errors(problems))

@@ -52,7 +52,7 @@ def title(name: str, lang: str) -> str:
 
 def choices(lang: str) -> list[tuple[str, str]]:
     """(title, name) of every recipe."""
-    return [(title(name, lang), name) for name in recipes.known()]
+    return [(title(name, lang), name) for name in recipes.list_recipes()]
 
 
 def text(recipe: Recipe, lang: str) -> str:

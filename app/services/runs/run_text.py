@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.i18n import t
-from backend.contract.base import places
+from backend.contract.base import run_index
 from backend.contract.base.home import saves
 from backend.contract.base.metrics import Metrics
 from backend.contract.runs.run_folder import Checkpoint, RunView
@@ -21,7 +21,7 @@ def names(views: Sequence[RunView]) -> dict[Path, str]:
     clear = {
         view.path
         for view, place in zip(views, triples, strict=True)
-        if places.is_standard(saves(), view.path)
+        if run_index.is_standard(saves(), view.path)
         or (view.path.parts[-3:] == place and counts[place] == 1)
     }
     return {

@@ -1,10 +1,10 @@
-"""Addresses of HTTP servers: whether a text is one, whose it is, and how it may be told."""
+"""Addresses of HTTP servers: recognise them, take their host name, remove their secrets."""
 
 import ipaddress
 import re
 from urllib.parse import urlsplit
 
-EVERY = frozenset({"0.0.0.0", "::"})  # what a server binds to that is reached under each address
+EVERY = frozenset({"0.0.0.0", "::"})  # bound to one of these, a server answers at every address
 
 
 def is_loopback(host: str) -> bool:
@@ -18,8 +18,8 @@ def is_loopback(host: str) -> bool:
 
 
 def host_name(header: str) -> str:
-    """The name in a Host header, in small letters, without port and brackets; "" for what no
-    browser sends."""
+    """The name in a Host header, in small letters, without port and brackets; "" where the header
+    is malformed."""
     match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[^:\[\]@/?#\s]+)(:\d+)?", header.lower())
     return match[1].strip("[]") if match else ""
 
@@ -34,7 +34,7 @@ def is_address(text: str) -> bool:
 
 
 def redact(address: str) -> str:
-    """An address as it may be told: without what may be secret in it."""
+    """The address without what may be secret in it: user, password, query and fragment."""
     parts = urlsplit(address)
     place = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
     return f"{parts.scheme}://{place}{parts.path}"

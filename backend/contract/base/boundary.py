@@ -1,12 +1,12 @@
-"""The file boundary: which folders are opened for a visitor of the page.
+"""The file boundary: the folders that a visitor of the page may open.
 
 The page sets the allowed folders (`confine`) for itself and, in their environment, for all
-processes that it starts. One that was started in a terminal has none, and opens what its user may.
+processes that it starts. A process that was started in a terminal has no boundary.
 
-What a visitor names is judged by where it really lies (`refusal`), and opened (`open_file`) from an
-allowed folder down without following a link, so that nothing which is put in the way between the
-two leads out. Hidden files and folders below an allowed folder are not a visitor's: the working
-folder may be a home with .ssh and .kaggle in it, and the uploads of others lie in .cache.
+A path is judged by its real place (`refusal`), and opened (`open_file`) from an allowed folder down
+without following a link, so that a link made between the two steps does not lead out. Hidden files
+and folders are refused: the working folder may be a home with .ssh in it, and the uploads of other
+visitors lie in .cache.
 """
 
 import errno
@@ -17,12 +17,12 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
-from backend.contract.base.home import data, home, places, resource_folder, saves
+from backend.contract.base.home import data, home, resource_folder, saves, search_paths
 from backend.contract.base.problems import DataError, Problem
 
 CODE = "path_outside"  # of the problem
 VARIABLE = "TUNEBOARD_ROOTS"  # the allowed folders as a JSON list of real paths
-MODELS = ("saves/models", "models")  # a link in these was put there by whoever runs Tuneboard
+MODELS = ("saves/models", "models")  # links in these were made by whoever runs Tuneboard
 NO_LINK = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 HUB = ("models--", "datasets--")
@@ -32,27 +32,27 @@ _fetched: set[Path] = set()  # real paths
 
 
 def confine(allowed: Iterable[Path]) -> None:
-    """Bound this process, and those that it starts, to the working folder and to `allowed`.
+    """Confine this process, and those that it starts, to the working folder and to `allowed`.
 
-    data/, saves/ and models/ may be links that lead out of the working folder: they count as what
-    they lead to.
+    data/, saves/ and models/ may be links that lead out of the working folder: their targets are
+    allowed.
     """
-    folders = [home(), data(), saves(), *places("models"), resource_folder("data"), *allowed]
+    folders = [home(), data(), saves(), *search_paths("models"), resource_folder("data"), *allowed]
     os.environ[VARIABLE] = json.dumps([os.path.realpath(folder) for folder in folders])
 
 
 def allow(place: Path) -> None:
-    """Allow, in this process alone, what it has fetched itself: a folder, or a file of a hub."""
+    """Allow, in this process alone, a folder or a file of a hub that it has downloaded itself."""
     _fetched.add(Path(os.path.realpath(_of_hub(place))))
 
 
 def refusal(path: Path, field: str = "") -> Problem | None:
-    """Why a file or folder (it need not exist) that a visitor named is not used, or None."""
+    """Why a file or folder that a visitor named is refused, or None. It need not exist."""
     return None if _is_inside(path, _roots()) else _outside(path, field)
 
 
 def model_refusal(folder: Path, field: str = "") -> Problem | None:
-    """As `refusal` of the folder of a model or an adapter, and of the links that lie in it."""
+    """As `refusal`, for the folder of a model or adapter and for the links in it."""
     allowed = _roots()
     if allowed is None:
         return None
@@ -63,14 +63,14 @@ def model_refusal(folder: Path, field: str = "") -> Problem | None:
 
 
 def require(path: Path, field: str = "") -> None:
-    """Raises DataError where `refusal` gives a reason."""
+    """Raise DataError where `refusal` gives a reason."""
     problem = refusal(path, field)
     if problem is not None:
         raise DataError(problem)
 
 
 def open_file(path: str | Path, flags: int = os.O_RDONLY) -> int:
-    """Open a file that a visitor named: an `opener` for open(). Raises DataError, OSError."""
+    """Open a file that a visitor named; an `opener` for open(). Raises DataError, OSError."""
     allowed = _roots()
     if allowed is None:
         return os.open(path, flags | os.O_CLOEXEC)
@@ -87,9 +87,9 @@ def open_file(path: str | Path, flags: int = os.O_RDONLY) -> int:
 
 
 def open_below(folder: Path, path: Path, flags: int = os.O_RDONLY) -> int:
-    """Open a path in a folder; links are followed in no part of it. Raises OSError (ELOOP: a link).
+    """Open a path in a folder without following a link in any part of it.
 
-    A pipe is not waited for.
+    A pipe is opened without waiting for its writer. Raises OSError, with ELOOP for a link.
     """
     flags |= NO_LINK
     *between, last = path.relative_to(folder).parts or (".",)
@@ -105,12 +105,12 @@ def open_below(folder: Path, path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def open_own(path: str | Path, flags: int = os.O_RDONLY) -> int:
-    """Open a file that a run has written: an `opener` for open(), which follows no link to it."""
+    """Open a file that a run has written, without following a link; an `opener` for open()."""
     return os.open(path, flags | NO_LINK)
 
 
 def _roots() -> tuple[Path, ...] | None:
-    """The allowed folders as real paths; None in a process without bounds."""
+    """The allowed folders as real paths; None in a process without a boundary."""
     listed = os.environ.get(VARIABLE)
     return None if listed is None else (*_parse(listed), *_fetched)
 
@@ -130,7 +130,7 @@ def _is_inside(path: Path, allowed: tuple[Path, ...] | None) -> bool:
 
 
 def _root_of(real: Path, allowed: tuple[Path, ...]) -> Path | None:
-    """The allowed folder in which a real path lies without being hidden there."""
+    """The allowed folder that holds a real path in no hidden folder; None where there is none."""
     for root in allowed:
         if real.is_relative_to(root):
             below = real.relative_to(root).parts
@@ -140,24 +140,24 @@ def _root_of(real: Path, allowed: tuple[Path, ...]) -> Path | None:
 
 
 def _link_targets(folder: Path) -> Iterator[Path]:
-    """What a link in saves/models or models leads to, where the folder is or lies in such a one."""
+    """The targets of links in saves/models and models that are or contain the folder."""
     folder = Path(os.path.normpath(folder))
-    for parent in chain.from_iterable(map(places, MODELS)):
+    for parent in chain.from_iterable(map(search_paths, MODELS)):
         if folder.is_relative_to(parent) and folder != parent:
             model = parent / folder.relative_to(parent).parts[0]
             yield Path(os.path.realpath(_of_hub(Path(os.path.realpath(model)))))
 
 
 def _of_hub(folder: Path) -> Path:
-    """The whole of a model or data set in the cache of the Hugging Face hub, where a file or
-    folder lies in one: what is in models--NAME/snapshots are links to files in its blobs."""
+    """The whole folder of a model or data set in the cache of the Hugging Face hub, for a path in
+    it: the files in models--NAME/snapshots are links to its blobs."""
     snapshots = (each for each in folder.parents if each.name == "snapshots")
     wholes = (each.parent for each in snapshots if each.parent.name.startswith(HUB))
     return next(wholes, folder)
 
 
 def _links(folder: Path) -> Iterator[Path]:
-    """The links in a folder and a little below."""
+    """The links in a folder and up to DEPTH folders below."""
     depth = len(folder.parts)
     for place, folders, files in os.walk(folder):
         yield from (path for name in folders + files if os.path.islink(path := Path(place, name)))

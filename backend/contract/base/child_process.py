@@ -1,4 +1,4 @@
-"""A child process: what it says as it works, how it ended, and its end with all that it started."""
+"""Child processes: start one, read its output as it works, and end it with all that it started."""
 
 import atexit
 import json
@@ -21,29 +21,29 @@ from typing import IO, Literal, TypeVar
 from backend.contract.base.home import caller_environment, code_path, home
 from backend.contract.base.problems import DataError, Problem
 
-GRACE_S = 10.0  # from SIGTERM to SIGKILL, for the child to tidy up behind it
-TICK_S = 0.2  # how often a wait looks whether there is still something to wait for
+GRACE_S = 10.0  # from SIGTERM to SIGKILL, time for the child to clean up
+TICK_S = 0.2  # how often a wait checks whether the child has ended
 CHUNK = 1 << 16  # bytes
 
 T = TypeVar("T")
 
 
 def command(*words: str, module: str = "backend") -> list[str]:
-    """The words that run a module as a child of ours: `tuneboard` unless another one is named."""
+    """The command line that runs a module as a child; the module is `backend` by default."""
     return [sys.executable, "-P", "-m", module, *words]
 
 
 def environment(known: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a child: it finds this code, and knows where its person stands."""
+    """The environment of a child: with the path of this code and the folder of the caller."""
     return {**known, **code_path(known), **caller_environment()}
 
 
 class Child:
-    """A process in a session of its own: signals reach all of it, Ctrl-C in a terminal none of it.
+    """A process in a session of its own: a signal reaches its whole group, Ctrl-C none of it.
 
-    It stands in the working folder. What it says on `lines` ("stdout" or "stderr") is read as it
-    comes; all else goes to a file, so that it is never held up, however much it says. It is ended
-    when this process ends, unless it has a log file of its own.
+    It runs in the working folder. The stream `lines` ("stdout" or "stderr") is read as it comes;
+    other output goes to a file, so that a full pipe never blocks the child. It is ended when this
+    process ends, unless it has a log file of its own.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Child:
         log: Path | None = None,
         grace: float = GRACE_S,
     ) -> None:
-        """Start it. Raises OSError.
+        """Start the process. Raises OSError.
 
         lines    the stream that `line` reads
         asks     whether `send` writes to its standard input, which ends with this process
-        environ  all of its environment; `environment()` unless told
-        log      a file for what it says; it then goes on when this process ends
+        environ  its whole environment; the default is `environment()`
+        log      a file for its output; the child then outlives this process
         grace    seconds from SIGTERM to SIGKILL when it is ended; 0: SIGKILL at once
         """
         self._grace = grace
@@ -105,7 +105,7 @@ class Child:
     def code(self) -> int | None:
         """Its exit code once it has ended (negative for a signal), else None.
 
-        What it has left behind in its group is ended before its number can be anyone else's.
+        Processes left in its group are killed before the system can use its number again.
         """
         with self._lock:
             if self._process.returncode is None and self._is_zombie():
@@ -115,16 +115,16 @@ class Child:
             return self._process.returncode
 
     def send(self, message: bytes) -> None:
-        """Write to its standard input. Raises OSError where it is gone."""
+        """Write to its standard input. Raises OSError where the child is gone."""
         assert self._process.stdin is not None
         self._process.stdin.write(message)
         self._process.stdin.flush()
 
     def line(self, seconds: float = math.inf) -> str | None:
-        """The next line that it says, without its end; None after the last. Raises TimeoutError.
+        """The next line of its stream without the line end; None after the last. TimeoutError.
 
-        What it said before its end is all there is, even where a process that it started in
-        another session still holds the stream.
+        The stream ends with the child, even where a process that it started in another session
+        still holds it open.
         """
         limit = time.monotonic() + seconds
         while b"\n" not in self._held:
@@ -141,7 +141,7 @@ class Child:
         ready = select.poll()  # select.select knows no file numbers above 1023
         ready.register(self._lines, select.POLLIN)
         while True:
-            ended = self.code is not None  # asked first: what was said just before is still read
+            ended = self.code is not None  # asked first, so that the last output is still read
             wait = 0.0 if ended else min(TICK_S, max(0.0, limit - time.monotonic()))
             if ready.poll(1000 * wait):
                 return os.read(self._lines.fileno(), CHUNK)
@@ -151,22 +151,21 @@ class Child:
                 raise TimeoutError
 
     def text(self, size: int | None = None) -> str:
-        """What it has said elsewhere than on `lines`, or the last `size` bytes of it; "" once it
-        was ended."""
+        """Its output outside of `lines`, or the last `size` bytes of that; "" once it was ended."""
         with self._lock:
             if self._log.closed:
                 return ""
             end = os.fstat(self._log.fileno()).st_size
             start = 0 if size is None else max(0, end - size)
-            # The child writes where the file is at: nothing here may move that.
+            # pread, because moving the file's position would move where the child writes.
             return os.pread(self._log.fileno(), end - start, start).decode("utf-8", "replace")
 
     def last_lines(self, count: int) -> list[str]:
-        """The last lines of its text, blank ones left out."""
+        """The last lines of `text` that are not blank."""
         return [line for line in self.text(CHUNK).splitlines() if line.strip()][-count:]
 
     def wait(self, seconds: float = math.inf) -> int:
-        """Its exit code, as soon as it has ended. Raises TimeoutError."""
+        """Wait for its end and return its exit code. Raises TimeoutError."""
         limit, pause = time.monotonic() + seconds, 0.001
         while (code := self.code) is None:
             if time.monotonic() >= limit:
@@ -176,7 +175,7 @@ class Child:
         return code
 
     def end(self) -> None:
-        """End it and all that it started; its memory is free when this returns."""
+        """End it and all that it started. Its memory is free when this returns."""
         if self._grace and self.code is None:
             self._signal(signal.SIGTERM)
             with suppress(TimeoutError):
@@ -205,7 +204,7 @@ class Child:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is left of a child: its exit code, its standard output, its last other words."""
+    """The outcome of a child: exit code, standard output, and the last line of standard error."""
 
     code: int
     out: str
@@ -223,10 +222,10 @@ def follow(
     seconds: float = math.inf,
     stop: threading.Event | None = None,
 ) -> Generator[T, None, Outcome]:
-    """Run a child with --progress; yields what `progress` reads in the lines that tell it.
+    """Run a child with --progress and yield what `progress` reads from its lines.
 
     Raises DataError with the child's problems, TimeoutError where it has not ended after so many
-    `seconds`, Stopped once `stop` is set. However it is left, the child has ended then.
+    `seconds`, and Stopped once `stop` is set. The child has ended whenever this returns or raises.
     """
     limit = time.monotonic() + seconds
     problems: list[Problem] = []
@@ -247,7 +246,7 @@ def follow(
 
 
 def run(argv: Sequence[str], seconds: float) -> Outcome:
-    """Run a child to its end, without a look at how far it is. Raises as `follow` does."""
+    """Run a child to its end without reading its progress. Raises as `follow` does."""
     work: Generator[object, None, Outcome] = follow(argv, lambda _: None, seconds=seconds)
     while True:
         try:

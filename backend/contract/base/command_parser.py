@@ -1,4 +1,4 @@
-"""The parser of one command of `tuneboard`: every help has one shape, a mistake is a UsageError."""
+"""The parser of one command of `tuneboard`: one shape of help, and UsageError for a mistake."""
 
 import argparse
 from argparse import Namespace
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from backend.contract.base.printed import WIDTH, wrap
 from backend.contract.base.problems import Problem, UsageError
+from backend.contract.base.terminal_text import WIDTH, wrap
 from backend.contract.base.texts import DEFAULT_LANGUAGE, has, t
 
 INDENT = 6  # columns before the text of an argument, which stands below its name
@@ -15,17 +15,17 @@ HELP = ("-h", "--help")
 
 
 def asks_for_help(words: Iterable[str]) -> bool:
-    """Whether a command is asked how it is used."""
+    """Whether the words ask for the help of a command."""
     return not set(HELP).isdisjoint(words)
 
 
 def example_lines(command: str, words: str, lang: str = DEFAULT_LANGUAGE) -> str:
-    """The end of every help: a command that can be typed as it stands."""
+    """The last lines of every help: an example that can be typed as it stands."""
     return f"{t('cli.example', lang)}:\n  {' '.join(filter(None, ['tuneboard', command, words]))}"
 
 
 class Layout(argparse.RawTextHelpFormatter):
-    """The shape of the help: `usage` in the language of the texts, a text below its argument."""
+    """The layout of the help: "usage" in the chosen language, each text below its argument."""
 
     def __init__(self, prog: str, lang: str, tail: str) -> None:
         super().__init__(prog, max_help_position=INDENT, width=WIDTH)
@@ -34,7 +34,7 @@ class Layout(argparse.RawTextHelpFormatter):
     def add_usage(
         self, usage: str | None, actions: Iterable[Any], groups: Iterable[Any], prefix: Any = None
     ) -> None:
-        """The line of use, with what follows the options that the parser knows."""
+        """Add the usage line, with what may follow the options that the parser knows."""
         tail = [argparse.Action([], "tail", metavar=self.tail)] if self.tail else []
         super().add_usage(usage, [*actions, *tail], groups, prefix or t("cli.usage", self.lang))
 
@@ -42,8 +42,8 @@ class Layout(argparse.RawTextHelpFormatter):
 class CommandParser(argparse.ArgumentParser):
     """The options of one command. Texts are `command.<command>.<argument>` of the locales.
 
-    `command`: its words, "" for `tuneboard` itself. `tail`: what may stand behind its options, for
-    the line of use.
+    command  its words, "" for `tuneboard` itself
+    tail     what may follow its options, for the usage line
     """
 
     def __init__(
@@ -68,8 +68,9 @@ class CommandParser(argparse.ArgumentParser):
         self.add(*HELP, text="command.help", action="help")
 
     def add(self, *names: str, text: str = "", **settings: Any) -> None:
-        """An argument with its text (`text` is the key where several commands share one), its
-        default and its values."""
+        """Add an argument with its text, default and values.
+
+        `text` is the key of a text that several commands share."""
         own = names[-1].lstrip("-").replace("-", "_")
         words = t(text or f"{self.key}.{own}", self.lang)
         details = []
@@ -85,18 +86,19 @@ class CommandParser(argparse.ArgumentParser):
         group.add_argument(*names, help=lines, **settings)
 
     def add_hidden(self, name: str) -> None:
-        """A switch that is not for people: no help names it."""
+        """Add a switch for our own processes, which no help shows."""
         self.add_argument(name, action="store_true", help=argparse.SUPPRESS)
 
     def add_commands(self, abouts: dict[str, str]) -> None:
-        """The commands inside this one, each with what it does."""
+        """Add the list of the commands inside this one, each with its description."""
         width = max(map(len, abouts)) + 2
         lines = [f"{name:{width}}{about}" for name, about in abouts.items()]
         self.add_argument_group(t("cli.commands", self.lang), "\n".join(lines))
 
     def parse(self, words: Sequence[str], *, mixed: bool = False) -> Namespace:
-        """The values of the options. `more` are the words left over, in their order: only where
-        `mixed`. Raises UsageError."""
+        """The values of the options. Raises UsageError.
+
+        Where `mixed`, the attribute `more` holds the words left over, in their order."""
         if not mixed:
             return self.parse_args(words)
         options, more = self.parse_known_args(words)
@@ -104,7 +106,7 @@ class CommandParser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        """Raises UsageError instead of ending the process."""
+        """Raise UsageError instead of ending the process."""
         raise UsageError(
             Problem(code="command_usage", params={"command": self.prog, "reason": message})
         )

@@ -1,4 +1,4 @@
-"""Small files with care: YAML and JSON mappings read with line numbers, atomic writes."""
+"""Read and write small files: YAML and JSON mappings with line numbers, atomic writes."""
 
 import json
 import os
@@ -17,7 +17,7 @@ MAX_DEPTH = 50
 
 
 class Located(dict[str, object]):
-    """A mapping from a file that knows on which line each key stands (JSON: it does not)."""
+    """A mapping from a file, with the line of each key. The lines are known for YAML only."""
 
     def __init__(self, file: str = "", lines: Mapping[str, int] | None = None) -> None:
         super().__init__()
@@ -25,12 +25,12 @@ class Located(dict[str, object]):
         self.lines = dict(lines or {})
 
     def at(self, key: str) -> dict[str, str]:
-        """The parameter `at`, file and line, for a problem with this key; {} where unknown."""
+        """The parameter `at` (file and line) for a problem with this key; {} where unknown."""
         return {"at": f"{self.file}:{self.lines[key]}"} if key in self.lines else {}
 
 
 class _Refused(yaml.YAMLError):
-    """YAML that is valid and not wanted here; `code` is the problem's, `line` counts from 1."""
+    """Valid YAML that is refused here; `code` is that of the problem, `line` counts from 1."""
 
     def __init__(self, code: str, line: int, **params: str) -> None:
         self.code = code
@@ -70,7 +70,7 @@ class _Loader(yaml.SafeLoader):
 def read_mapping(path: str | Path) -> tuple[Located, list[Problem]]:
     """The mapping in a YAML or JSON file, or {} and the problem with its file and line.
 
-    A relative path is looked for as home.find does it.
+    A relative path is looked for as `home.find` does.
     """
     name = str(path)
     try:
@@ -87,7 +87,7 @@ def read_mapping(path: str | Path) -> tuple[Located, list[Problem]]:
 
 
 def parse_mapping(content: bytes, name: str) -> tuple[Located, list[Problem]]:
-    """As read_mapping, of bytes in hand; `name` is what messages call it (.json: read as JSON)."""
+    """As `read_mapping`, for given bytes. Messages call them `name`; .json is read as JSON."""
     try:
         text = content.decode("utf-8-sig")
         result, lines = (_json if name.endswith(".json") else _yaml)(text)
@@ -108,7 +108,7 @@ def parse_mapping(content: bytes, name: str) -> tuple[Located, list[Problem]]:
 
 
 def _yaml(text: str) -> tuple[object, dict[str, int]]:
-    """The content, and the line (from 1) of each key at the top."""
+    """The content, and the line (from 1) of each top-level key."""
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -133,7 +133,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _place(error: Exception) -> tuple[int, str]:
-    """Line (1 where unknown) and reason of an error of a parser."""
+    """The line (1 where unknown) and the reason of a parser's error."""
     if isinstance(error, json.JSONDecodeError):
         return error.lineno, error.msg
     if isinstance(error, yaml.MarkedYAMLError):
@@ -143,7 +143,7 @@ def _place(error: Exception) -> tuple[int, str]:
 
 
 def write_mapping(values: Mapping[str, object]) -> str:
-    """A flat mapping as YAML text, in its own order."""
+    """A flat mapping as YAML text; the order of its keys stays."""
     text: str = yaml.dump(
         dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6
     )
@@ -151,7 +151,7 @@ def write_mapping(values: Mapping[str, object]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts with line ends other than LF are quoted and escaped: YAML would read them as spaces."""
+    """Quotes and escapes texts with line ends other than LF, which YAML would read as spaces."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
@@ -163,7 +163,7 @@ _Dumper.add_representer(str, _text)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write so that the file is either the old one or the whole new one, even after a power cut."""
+    """Write so that the file is the old one or the whole new one, even after a power cut."""
     handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -178,7 +178,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def make_readable(files: Iterable[Path]) -> None:
-    """Give files the mode of any new file: safetensors makes them for their owner alone."""
+    """Give files the default mode: safetensors makes them readable for their owner alone."""
     mask = os.umask(0o077)
     os.umask(mask)
     for path in files:
@@ -195,7 +195,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_json(path: Path, opener: Callable[[str, int], int] | None = None) -> dict[str, object]:
-    """A JSON object, or {} where the file is missing, torn or something else."""
+    """The JSON object in a file, or {} where the file is missing, torn or holds something else."""
     try:
         with open(path, "rb", opener=opener) as file:
             row = json.loads(file.read())
@@ -205,7 +205,7 @@ def read_json(path: Path, opener: Callable[[str, int], int] | None = None) -> di
 
 
 def dump(content: object) -> bytes:
-    """JSON for a file; what is no character (from an undecodable file name) is escaped."""
+    """JSON for a file. A lone surrogate (from an undecodable file name) is escaped."""
     text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
     return text.encode("utf-8", "backslashreplace")
 

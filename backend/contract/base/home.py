@@ -1,8 +1,8 @@
-"""Where things lie: the working folder with data/ and saves/, and what ships with the code.
+"""Folders: the working folder with data/ and saves/, and the resources that ship with the code.
 
-A relative path to something that is there is looked for in the current folder (where the command
-was given, or the page's server started), then in the working folder: `find`. What is written goes
-to the working folder: `output`. Where TUNEBOARD_HOME is not set the two folders are one.
+`find` looks for a relative path in the current folder (of the command, or of the page's server),
+then in the working folder. `output` puts what is written into the working folder. Without
+TUNEBOARD_HOME the two folders are the same.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 REGISTRY = "dataset_info.json"
-STARTED_IN = "TUNEBOARD_STARTED_IN"  # of a run: where it was started, for messages only
+STARTED_IN = "TUNEBOARD_STARTED_IN"  # the folder in which a run was started, for messages only
 
 
 def home() -> Path:
@@ -28,41 +28,43 @@ def saves() -> Path:
 def data(path: str | Path = "data") -> Path:
     """The folder of data sets that a path means: the first place that holds dataset_info.json.
 
-    The sets that ship with a checkout of the code are nobody's own: prepare() copies them.
+    The sets that ship with a checkout do not count: `prepare` copies them.
     """
     ours = resource_folder("data")
-    candidates = [each for each in places(path) if each != ours or each.parent == home()]
+    candidates = [each for each in search_paths(path) if each != ours or each.parent == home()]
     return next((each for each in candidates if os.path.lexists(each / REGISTRY)), candidates[-1])
 
 
-def places(path: str | Path) -> tuple[Path, ...]:
-    """Where a path is looked for, in this order; an absolute one is one place."""
+def search_paths(path: str | Path) -> tuple[Path, ...]:
+    """The places where a path is looked for, in order. An absolute path is the only place."""
     relative_path = Path(path).expanduser()
     return tuple(dict.fromkeys(root / relative_path for root in (_current(), home())))
 
 
 def find(path: str | Path) -> Path:
-    """The first of the places that is there, else the last."""
-    candidates = places(path)
+    """The first of the places where the path exists, else the last."""
+    candidates = search_paths(path)
     return next((each for each in candidates if os.path.lexists(each)), candidates[-1])
 
 
 def describe_places(path: str | Path) -> str:
-    """The places of a path that is not there, for a message. Among them is the folder where the
-    run was started that says so: what lies there has been made absolute before (see paths)."""
+    """The places of a missing path, for a message.
+
+    In a run the folder in which it was started comes first: paths in that folder were made absolute
+    before (see `runs.paths`), so a relative path was not found there."""
     relative_path, started = Path(path).expanduser(), os.environ.get(STARTED_IN)
     first = (Path(started) / relative_path,) if started else ()
-    return ", ".join(map(str, dict.fromkeys((*first, *places(path)))))
+    return ", ".join(map(str, dict.fromkeys((*first, *search_paths(path)))))
 
 
 def caller_environment() -> dict[str, str]:
-    """The environment that tells a child, which stands in the working folder, where its person
-    stands."""
+    """The environment variable that holds the folder of the person who started a child, whose own
+    current folder is the working folder."""
     return {STARTED_IN: os.environ.get(STARTED_IN) or str(_current())}
 
 
 def output(path: str | Path) -> Path:
-    """Where a path for what is written leads: relative ones lie in the working folder."""
+    """The place of a path that is written. A relative one lies in the working folder."""
     return home() / Path(path).expanduser()
 
 
@@ -74,21 +76,22 @@ def _current() -> Path:
 
 
 def relative(path: Path) -> str:
-    """A path as people write it: from the working folder where it lies inside."""
+    """A path as people write it: relative to the working folder where it lies inside."""
     return str(path.relative_to(home())) if path.is_relative_to(home()) else str(path)
 
 
 def resource_folder(name: str) -> Path:
-    """A folder that ships with the code: in a checkout the top level, in a wheel backend/share."""
+    """A folder that ships with the code: at the top of a checkout, in backend/share of a wheel."""
     packed = ROOT / "backend" / "share" / name
     return packed if packed.is_dir() else ROOT / name
 
 
 def code_path(env: Mapping[str, str]) -> dict[str, str]:
-    """PYTHONPATH with which a child finds this code in a checkout, perhaps not installed; {} where
-    it is installed as a wheel.
+    """PYTHONPATH with which a child finds this code in a checkout; {} where it is installed as a
+    wheel.
 
-    Children are started with -P: a folder named backend where the person stands is not ours.
+    Children are started with -P, so that a folder named backend in the current folder is not
+    imported.
     """
     if not (ROOT / "pyproject.toml").is_file():
         return {}
@@ -98,7 +101,7 @@ def code_path(env: Mapping[str, str]) -> dict[str, str]:
 def prepare() -> None:
     """Make data/ (with the demo sets) and saves/ in the working folder where they are missing.
 
-    An empty data/ is filled: a new volume of a container is one.
+    An empty data/ is filled too: a new volume of a container is empty.
     """
     saves().mkdir(parents=True, exist_ok=True)
     target = data()

@@ -1,4 +1,4 @@
-"""One typed row of metrics.jsonl: appended with one write(), read from a byte offset on."""
+"""The metrics of a run: lines of metrics.jsonl, appended one by one, read from a byte offset."""
 
 import dataclasses
 import json
@@ -15,11 +15,11 @@ TAIL_BYTES = 8192
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """What is known at one step; None where a figure does not belong to this row."""
+    """The metrics of one step; None where one was not measured at this step."""
 
     step: int
     epoch: float | None = None
-    loss: float | None = None  # mean over the learned tokens since the last row
+    loss: float | None = None  # mean over the learned tokens since the last line
     eval_loss: float | None = None
     learning_rate: float | None = None
     grad_norm: float | None = None
@@ -27,15 +27,15 @@ class Metrics:
     tokens_per_second: float | None = None
     memory: int | None = None  # bytes: peak of the GPU, else resident memory of the process
     time: float | None = None  # seconds of training since the start of the run
-    more: Mapping[str, float] = field(default_factory=dict)  # a stage's own: rewards/margins, kl
+    more: Mapping[str, float] = field(default_factory=dict)  # of one stage, such as kl
 
 
 NAMES = tuple(each.name for each in dataclasses.fields(Metrics) if each.name != "more")
-WORDS = ("nan", "inf", "-inf")  # JSON has no numbers for them
+WORDS = ("nan", "inf", "-inf")  # JSON has no numbers for these
 
 
 def append(path: Path, row: Metrics) -> None:
-    """Add a row with one write; a torn line that a crash left before it is closed first."""
+    """Append a line with one write. A torn line that a crash has left is ended first."""
     line = encode(row)
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -47,17 +47,17 @@ def append(path: Path, row: Metrics) -> None:
 
 
 def encode(row: Metrics) -> bytes:
-    """A row as a line of metrics.jsonl."""
+    """The metrics as a line of metrics.jsonl."""
     every = {name: getattr(row, name) for name in NAMES} | dict(row.more)
     numbers = {name: _plain(value) for name, value in every.items() if value is not None}
     return json.dumps(numbers).encode() + b"\n"
 
 
 def read(path: Path, offset: int = 0) -> tuple[list[Metrics], int]:
-    """Complete rows from `offset` (bytes) on, and the offset to go on from.
+    """The complete lines from `offset` (bytes) on, and the offset for the next read.
 
-    A torn last line is left for the next time, foreign lines are left out. A file that is shorter
-    than `offset` was written anew, and is read from its start.
+    A torn last line is left for the next read; foreign lines are left out. A file that is shorter
+    than `offset` was written anew and is read from its start.
     """
     try:
         with open(path, "rb", opener=boundary.open_own) as file:
@@ -73,7 +73,7 @@ def read(path: Path, offset: int = 0) -> tuple[list[Metrics], int]:
 
 
 def last(path: Path) -> list[Metrics]:
-    """The newest rows, at the cost of one short read however long the file is."""
+    """The newest metrics, from the last TAIL_BYTES of the file."""
     try:
         size = path.stat().st_size
     except OSError:
@@ -82,7 +82,7 @@ def last(path: Path) -> list[Metrics]:
 
 
 def seconds_per_step(path: Path) -> float:
-    """The pace between the two newest steps; 0.0 where there are no two."""
+    """Seconds between the two newest steps; 0.0 where there are fewer than two."""
     timed = [(row.step, row.time) for row in last(path) if row.time is not None]
     if not timed:
         return 0.0

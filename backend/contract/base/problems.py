@@ -1,4 +1,4 @@
-"""What can be wrong and how it is told: a Problem is a key and parameters; its text is in locales.
+"""Problems and errors: a Problem is a code with parameters, and its text is in locales.
 
 The tree of errors, each with the exit code of the process that ends with it:
 
@@ -17,7 +17,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from backend.contract.base.printed import escape, one_line
+from backend.contract.base.terminal_text import escape, one_line
 from backend.contract.base.texts import t
 
 STOPPED_EXIT = 20
@@ -29,7 +29,7 @@ Params = Mapping[str, str | int | float]
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing wrong, or (`notice`) worth saying: `problem.<code>` is its text in locales.
+    """One thing that is wrong, or (`notice`) worth knowing; its text is locales' `problem.<code>`.
 
     `field` is the argument that caused it, or "". `params` hold plain str, int, float values only;
     `at` among them is the place in a file, as "run.yaml:7", and is put before the text.
@@ -47,13 +47,13 @@ class Problem:
         return f"{self.params['at']}: {text}" if "at" in self.params else text
 
     def to_json(self) -> dict[str, object]:
-        """As written to problem.json in a run folder."""
+        """The problem as problem.json in a run folder holds it."""
         notice = {"notice": True} if self.notice else {}
         return {"code": self.code, "field": self.field, "params": dict(self.params), **notice}
 
     @classmethod
     def from_json(cls, row: Mapping[str, object]) -> "Problem":
-        """Read back what to_json wrote; foreign or torn content gives code "unknown"."""
+        """Read what `to_json` wrote. Foreign or torn content gives the code "unknown"."""
         params = row.get("params")
         return cls(
             code=str(row.get("code", "unknown")),
@@ -64,19 +64,19 @@ class Problem:
 
 
 def _escape(key: str, value: str | int | float) -> str | int | float:
-    """A parameter as it stands in a text: names are other people's and stay on one line."""
+    """A parameter for a text: control characters are escaped, and a name stays on one line."""
     if not isinstance(value, str):
         return value
     return one_line(value) if key in NAMES else escape(value)
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:
-    """The problems that are no mere notices."""
+    """The problems that are not mere notices."""
     return [problem for problem in problems if not problem.notice]
 
 
 class TuneboardError(Exception):
-    """Anything that the person can act on; carries all problems found, not just the first."""
+    """An error that the person can act on; it carries all problems, not only the first."""
 
     exit_code = 1
 

@@ -1,8 +1,8 @@
-"""Which process is which, and signals that reach only those that are meant.
+"""Identify processes, and send signals only to those of a run.
 
-A pid alone says nothing: it is used again. A process is known by its pid, its start time and the
-run's token in its environment. psutil is imported where a process is asked about, so that commands
-which ask about none (`tuneboard --help`) start without it.
+A pid alone does not identify a process, because the system uses it again. A process is known by its
+pid, its start time and the run's token in its environment. psutil is imported where it is used, so
+that `tuneboard --help` starts without it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ TICKS = os.sysconf("SC_CLK_TCK")  # clock ticks a second
 
 @dataclass(frozen=True)
 class Process:
-    """A process for as long as it lives; `started` is in clock ticks after boot, 0 if unknown."""
+    """A process: its pid, and its start in clock ticks after boot (0 where that is unknown)."""
 
     pid: int
     started: int = 0
 
     @classmethod
     def from_json(cls, row: object) -> Process | None:
-        """Read back what to_json wrote; None for anything else."""
+        """Read what `to_json` wrote; None for anything else."""
         if not isinstance(row, dict):
             return None
         pid, started = row.get("pid"), row.get("started", 0)
@@ -45,12 +45,12 @@ class Process:
         return cls(pid, started)
 
     def to_json(self) -> dict[str, int]:
-        """As written to launch.json."""
+        """The process as launch.json holds it."""
         return {"pid": self.pid, "started": self.started}
 
 
 def boot_id() -> str:
-    """Changes with each start of the machine; "" where the system does not tell."""
+    """The id of this boot, new at each start of the machine; "" where the system has none."""
     try:
         return BOOT_ID.read_text().strip()
     except OSError:
@@ -58,7 +58,7 @@ def boot_id() -> str:
 
 
 def uptime() -> float:
-    """Seconds since boot, sleep included where the system counts it; no clock change moves it."""
+    """Seconds since boot, with sleep where the system counts it; a clock change does not matter."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -68,7 +68,7 @@ def identify(pid: int) -> Process:
 
 
 def is_alive(process: Process, token: str = "") -> bool:
-    """Whether this very process is there and no zombie; with a token, whether it carries it."""
+    """Whether this very process lives and is no zombie; with a token, whether it carries it."""
     return (
         _start_time(process.pid) == process.started
         and _state(process.pid) not in ENDED
@@ -77,7 +77,7 @@ def is_alive(process: Process, token: str = "") -> bool:
 
 
 def find_paused(leader: Process, token: str) -> Process | None:
-    """A process of the run that a signal or a debugger has stopped, or None."""
+    """A process of the run that a signal or a debugger has paused, or None."""
     for process in family(leader, token):
         if _state(process.pid) in PAUSED and _start_time(process.pid) == process.started:
             return process
@@ -87,8 +87,8 @@ def find_paused(leader: Process, token: str) -> Process | None:
 def family(leader: Process, token: str, reaper: int = 0) -> list[Process]:
     """The living processes of a run: those with its token, and those in its leader's group.
 
-    The group's number counts only while the leader's pid is still its own. `reaper` is the pid of
-    the supervisor: whoever lost its parent in this run is a child of it.
+    The group counts only while the leader's pid is still its own. `reaper` is the pid of the
+    supervisor, which adopts the orphans of the run.
     """
     import psutil
 
@@ -110,12 +110,12 @@ def family(leader: Process, token: str, reaper: int = 0) -> list[Process]:
 
 
 def signal_family(leader: Process, token: str, number: int, reaper: int = 0) -> int:
-    """Send a signal to every process of a run and to no other; returns how many got it."""
+    """Send a signal to every process of a run and to no other, and return how many got it."""
     return sum(send(process, number) for process in family(leader, token, reaper))
 
 
 def kill_family(leader: Process, token: str, reaper: int = 0) -> bool:
-    """SIGKILL until no process of the run is left; False where one stays (stuck in the kernel)."""
+    """Send SIGKILL until no process of the run is left; False where one stays in the kernel."""
     limit = time.monotonic() + KILL_SECONDS
     while signal_family(leader, token, signal.SIGKILL, reaper):
         if time.monotonic() > limit:
@@ -125,7 +125,7 @@ def kill_family(leader: Process, token: str, reaper: int = 0) -> bool:
 
 
 def send(process: Process, number: int) -> bool:
-    """Send a signal to this very process; False where it has gone or may not be signalled."""
+    """Send a signal to this very process; False where it is gone or may not be signalled."""
     if not hasattr(os, "pidfd_open"):  # macOS
         return _send_by_pid(process, number)
     try:
@@ -133,7 +133,7 @@ def send(process: Process, number: int) -> bool:
     except OSError:
         return False
     try:
-        # The handle keeps to one process. Only after it is open does the start time say which one.
+        # The handle stays with one process; the start time is compared once it is open.
         if not is_alive(process):
             return False
         signal.pidfd_send_signal(handle, number)
@@ -145,7 +145,7 @@ def send(process: Process, number: int) -> bool:
 
 
 def _send_by_pid(process: Process, number: int) -> bool:
-    """As `send` where there is no handle: the start time is compared right before the signal."""
+    """As `send`, on systems without pidfd: the start time is compared right before the signal."""
     if not is_alive(process):
         return False
     try:
@@ -166,7 +166,7 @@ def _state(pid: int) -> str:
 
 
 def _start_time(pid: int) -> int | None:
-    """When the process that has this pid now was started, as in `Process`; None if none has."""
+    """The start of the process that has this pid now, as in `Process`; None if there is none."""
     import psutil
 
     try:
@@ -179,20 +179,20 @@ def _ticks(process: psutil.Process) -> int:
     """Clock ticks from the boot to the start of a process: field 22 of /proc/<pid>/stat.
 
     psutil counts from 1970 by adding the time of the boot, which moves whenever the clock is set.
-    The difference does not move, so it is the same for everyone who asks, at any time.
+    The difference does not move, so it is always the same for a process.
     """
     import psutil
 
     boot, created = psutil.boot_time(), process.create_time()
-    if psutil.boot_time() != boot:  # set between the two
+    if psutil.boot_time() != boot:  # the clock was set in between
         return _ticks(psutil.Process(process.pid))
     return round((created - boot) * TICKS)
 
 
 def _carries(pid: int, token: str) -> bool | None:
-    """Whether a process has the run's token; None where its environment cannot tell.
+    """Whether a process has the run's token; None where its environment cannot be read.
 
-    It cannot where it belongs to another user, or where the process has written its title over it.
+    That is so for a process of another user, and for one that has overwritten it with its title.
     """
     import psutil
 

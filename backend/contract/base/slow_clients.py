@@ -1,7 +1,7 @@
-"""How long a client of our HTTP servers may take to send a request; an answer takes what it needs.
+"""Limit the time in which a client of our HTTP servers sends a request. Answers have no limit.
 
-uvicorn waits for ever for a header or a body that comes in drops, and some hundreds of such
-connections use up the files that a process may open.
+uvicorn waits without limit for a slow header or body, and some hundreds of such connections use up
+the files that a process may open.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from backend.contract.base.texts import t
 
 
 class TimedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, ending a connection whose request does not come in time.
+    """uvicorn's HTTP/1.1 protocol, which closes a connection whose request does not come in time.
 
     header_s   seconds for the whole header, from the connection's begin or the first byte of a
                further request on it
@@ -33,33 +33,33 @@ class TimedProtocol(H11Protocol):
         self._awaited = ""  # header, body, or "" while a request is answered
 
     def error_page(self, status: int, code: str) -> tuple[bytes, bytes]:
-        """Content type and body of an answer that no application gives: 400 or 408."""
+        """The content type and body of an answer from the protocol itself: 400 or 408."""
         return b"text/plain; charset=utf-8", f"{status} {t(f'http.{code}')}".encode()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is there: its header has to come."""
+        """Start to wait for the header of a new client."""
         super().connection_made(transport)
         self._await()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """Stop the clock of a client that has gone."""
         self._stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """A part of a request has come."""
+        """Extend the time for a body by the bytes that have come."""
         if self._awaited == "body":
             self._deadline += len(data) / self.body_rate
         super().data_received(data)
         self._await()
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
+        """Refuse what is not HTTP."""
         del msg
         self._refuse(400, "bad_request")
 
     def _await(self) -> None:
-        """Set the clock for what has to come next, if that is something new."""
+        """Set the clock for the next part of the request, if that is a new one."""
         parts = {h11.IDLE: "header", h11.SEND_BODY: "body"}
         awaited = "" if self.transport.is_closing() else parts.get(self.conn.their_state, "")
         if awaited == self._awaited:
@@ -78,7 +78,7 @@ class TimedProtocol(H11Protocol):
             self._timer = None
 
     def _look(self) -> None:
-        """The clock has run out, unless bytes have come since, or it is we who do not read."""
+        """Refuse the request, unless bytes have come since or we have paused reading."""
         if self.flow.read_paused:
             self._deadline = self.loop.time() + self.body_s
         if self.loop.time() < self._deadline:
@@ -87,7 +87,7 @@ class TimedProtocol(H11Protocol):
             self._refuse(408, "too_slow")
 
     def _refuse(self, status: int, code: str) -> None:
-        """Answer, unless an answer has begun, and close."""
+        """Answer with an error, unless an answer has begun, and close the connection."""
         self._stop()
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             kind, body = self.error_page(status, code)

@@ -11,7 +11,7 @@ DEFAULT_LANGUAGE = "en"
 
 @cache
 def languages() -> tuple[str, ...]:
-    """The languages that ship, English first."""
+    """The languages that have a file in locales, English first."""
     names = sorted(path.stem for path in _folder().glob("*.json"))
     return tuple(sorted(names, key=lambda name: name != DEFAULT_LANGUAGE))
 
@@ -19,7 +19,7 @@ def languages() -> tuple[str, ...]:
 def t(key: str, lang: str = DEFAULT_LANGUAGE, /, **params: object) -> str:
     """The text of `key` in `lang`, its placeholders filled from `params`.
 
-    An unknown language falls back to English; an unknown key is our own mistake: KeyError.
+    An unknown language falls back to English. An unknown key is our mistake: KeyError.
     """
     table = _table(lang) if lang in languages() else _table(DEFAULT_LANGUAGE)
     return table[key].format(**params)

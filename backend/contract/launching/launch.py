@@ -17,7 +17,7 @@ from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.names import check_output_dir, to_name
-from backend.contract.base import boundary, places
+from backend.contract.base import boundary, run_index
 from backend.contract.base.files import read_json, write_atomic
 from backend.contract.base.home import caller_environment, code_path, home, output, relative, saves
 from backend.contract.base.problems import Problem, RunFolderError
@@ -39,7 +39,7 @@ RECIPE = "recipe"  # the kind of such a group, itself a run whose child starts t
 RECIPE_GRACE = 86_400.0  # seconds: its stage has a limit of its own, and ends it by force
 
 
-def ends_with_us() -> bool:
+def stops_with_page() -> bool:
     """Whether a run is to stop when the page or command that shows it gets SIGTERM."""
     return os.environ.get(STOP_RUNS, "").strip().lower() not in OFF
 
@@ -58,11 +58,11 @@ def start(
     if problem:
         raise RunFolderError(problem)
     if task == "train":
-        values = resuming.checked(values)
+        values = resuming.require_checkpoint(values)
     with _one_at_a_time() as sequence:
         if exclusive:
             _require_free()
-        folder = output(chosen) if chosen else unused(default_output_dir(values, task))
+        folder = output(chosen) if chosen else free_folder(default_output_dir(values, task))
         if "output_dir" in values and not chosen:
             values = {**values, "output_dir": relative(folder)}
         command = Command.build(task, values)
@@ -122,7 +122,7 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
         if view.task == "train":
             values = {**resumed_run.arguments_of(view)[0], resuming.FIELD: words[1]}
             resuming.require(values)
-        places.add(saves(), path)  # it may have been moved since it was started
+        run_index.add(saves(), path)  # it may have been moved since it was started
         (path / SUPERVISOR_LOG).touch()  # from here on the run is starting
         run_folder.archive(path)
         _supervise(path, env or {}, *words)
@@ -131,11 +131,13 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
 def find_runs(folder: Path) -> list[Path]:
     """Look through a folder for runs that are not listed, and list them from now on."""
     with _one_at_a_time():
-        before = set(places.list_runs(saves()))
-        found = [each for each in places.find(folder) if not places.is_standard(saves(), each)]
-        for each in found:
-            places.add(saves(), each)
-    return [each for each in found if each not in before]
+        before = set(run_index.list_runs(saves()))
+        unlisted = [
+            each for each in run_index.find(folder) if not run_index.is_standard(saves(), each)
+        ]
+        for each in unlisted:
+            run_index.add(saves(), each)
+    return [each for each in unlisted if each not in before]
 
 
 def default_output_dir(values: Values, task: str, model: str | None = None) -> Path:
@@ -148,13 +150,13 @@ def default_output_dir(values: Values, task: str, model: str | None = None) -> P
     return saves() / (f"{name}-runs" if name in TAKEN else name) / method / f"{task}_{when}"
 
 
-def unused(folder: Path) -> Path:
+def free_folder(folder: Path) -> Path:
     """The folder, or with -2, -3, ... where it exists."""
-    number, found = 1, folder
-    while found.exists():
+    number, free = 1, folder
+    while free.exists():
         number += 1
-        found = folder.with_name(f"{folder.name}-{number}")
-    return found
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free
 
 
 def _require_free() -> None:
@@ -182,7 +184,7 @@ def _checkpoint(path: Path) -> Path:
 
 def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:
     """Start the supervisor of a run that was made just now; the folder goes if it does not."""
-    places.add(saves(), folder)
+    run_index.add(saves(), folder)
     try:
         _supervise(folder, secrets)
     except RunFolderError:

@@ -42,7 +42,7 @@ from backend.contract.base.problems import Problem, UsageError
 from backend.contract.launching.launch import RECIPES, default_output_dir
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import run_names
-from backend.contract.runs.run_folder import without_result
+from backend.contract.runs.run_folder import is_without_result
 
 FOLDER = "recipes"  # in data/
 # What a stage may say -> the argument that receives the earlier stage's folder.
@@ -103,7 +103,7 @@ class Plan:
     recipe: Recipe
     name: str
     steps: tuple[Step, ...]
-    given: Mapping[str, object] = field(default_factory=dict, repr=False)
+    settings: Mapping[str, object] = field(default_factory=dict, repr=False)
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -115,7 +115,7 @@ class Plan:
     def command(self) -> Command:
         """What starts this very group from a terminal."""
         argv = [PROGRAM, "recipe", self.recipe.source, "--name", self.name]
-        for name, value in self.given.items():
+        for name, value in self.settings.items():
             if not _secret(name):
                 argv += [f"--{name}={_text(value)}"]
         env = {key: text for step in self.steps for key, text in step.command.env.items()}
@@ -127,26 +127,26 @@ class Plan:
         return write_mapping({"name": self.recipe.name, "stages": stages})
 
 
-def known() -> dict[str, Path]:
+def list_recipes() -> dict[str, Path]:
     """The recipes by name: those that ship, and those in data/recipes, which go first."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for parent in (resource_folder("data"), data()):
-        found |= {path.stem: path for path in sorted((parent / FOLDER).glob("*.yaml"))}
-    return found
+        paths |= {path.stem: path for path in sorted((parent / FOLDER).glob("*.yaml"))}
+    return paths
 
 
 def read(source: str) -> Recipe:
     """The recipe of this name or in this file. Raises UsageError with every problem."""
     is_file = source.endswith((".yaml", ".yml", ".json"))
-    path = Path(source) if is_file else known().get(source)
+    path = Path(source) if is_file else list_recipes().get(source)
     if path is None:
-        params = {"name": source[:80], "names": ", ".join(known())}
+        params = {"name": source[:80], "names": ", ".join(list_recipes())}
         raise UsageError(Problem(code="recipe_unknown", params=params))
     content, problems = read_mapping(path)
     if problems:
         raise UsageError(*problems)
     rows, base = content.get("stages"), content.get("base") or {}
-    problems = list(_strange(content, KEYS, str(path)))
+    problems = list(_report_unknown_keys(content, KEYS, str(path)))
     if not isinstance(rows, list) or not rows or not isinstance(base, dict):
         raise UsageError(*problems, Problem(code="recipe_shape", params={"file": str(path)}))
     stages: list[Stage] = []
@@ -162,13 +162,13 @@ def read(source: str) -> Recipe:
     return Recipe(name, text, base, tuple(stages), source)
 
 
-def plan(recipe: Recipe, group: str, given: Mapping[str, object]) -> Plan:
+def plan(recipe: Recipe, group: str, settings: Mapping[str, object]) -> Plan:
     """The runs that a recipe with these values stands for; what is wrong is told by `check`."""
-    given = {_canonical(name): value for name, value in given.items()}
+    settings = {_canonical_name(name): value for name, value in settings.items()}
     steps: list[Step] = []
     for stage in recipe.stages:
         folders = {step.name: str(resolve(step.values).output_dir) for step in steps}
-        raw = _raw(recipe, stage, given, folders)
+        raw = _merge(recipe, stage, settings, folders)
         values, problems = parse(raw, stage.task)
         values, notices = run_names.replace_names(values)
         problems += notices
@@ -177,10 +177,13 @@ def plan(recipe: Recipe, group: str, given: Mapping[str, object]) -> Plan:
         first = steps[0].values if steps else values
         folder = _folder(values, stage, first, f"{group}-{len(steps) + 1}-{stage.name}")
         own = {name: value for name, value in stage.links.items() if raw[name] == folders[value]}
-        told = (*check_parsed(values, problems, stage.task), *_in_vain(stage, values, given))
+        step_problems = (
+            *check_parsed(values, problems, stage.task),
+            *_report_ignored(stage, values, settings),
+        )
         values = {**canonicalize(values, stage.task), "output_dir": relative(folder)}
-        steps.append(Step(stage.name, stage.task, values, folder, own, told))
-    return Plan(recipe, group, tuple(steps), given, tuple(_unused(recipe, given)))
+        steps.append(Step(stage.name, stage.task, values, folder, own, step_problems))
+    return Plan(recipe, group, tuple(steps), settings, tuple(_report_unused(recipe, settings)))
 
 
 def check(plan: Plan) -> list[Problem]:
@@ -193,18 +196,20 @@ def check(plan: Plan) -> list[Problem]:
         return [bad_name, *plan.problems]
     problems = list(plan.problems)
     for step in plan.steps:
-        wrong = {problem.field for problem in step.problems if not problem.notice}
-        found = [*step.problems]
-        found += [
+        fields_in_error = {problem.field for problem in step.problems if not problem.notice}
+        problems_of_step = [*step.problems]
+        problems_of_step += [
             problem
             for problem in check_paths(step.values, step.task)
-            if problem.field not in wrong | set(step.links)
+            if problem.field not in fields_in_error | set(step.links)
         ]
         taken = step.folder.exists() and any(step.folder.iterdir())
-        if taken and not without_result(step.folder):
+        if taken and not is_without_result(step.folder):
             params = {"path": str(step.folder)}
-            found.append(Problem(code="output_dir_in_use", field="output_dir", params=params))
-        problems += [_at(problem, step.name) for problem in found]
+            problems_of_step.append(
+                Problem(code="output_dir_in_use", field="output_dir", params=params)
+            )
+        problems += [_at(problem, step.name) for problem in problems_of_step]
     return problems
 
 
@@ -214,13 +219,15 @@ def _stage(row: object, earlier: Sequence[Stage], where: str) -> Stage:
         raise UsageError(Problem(code="recipe_stage", params={"where": where}))
     name, task = str(row.get("name", "")), str(row.get("task") or "train")
     names = [stage.name for stage in earlier]
-    problems = list(_strange(row, STAGE_KEYS, where))
+    problems = list(_report_unknown_keys(row, STAGE_KEYS, where))
     if not STAGE_NAME.fullmatch(name) or name in names:
         problems.append(Problem(code="recipe_stage_name", params={"where": where, "name": name}))
     if task not in TASKS:
         params = {"where": where, "value": task[:80], "choices": ", ".join(TASKS)}
         problems.append(Problem(code="recipe_task", params=params))
-    arguments = {_canonical(str(key)): value for key, value in (row.get("arguments") or {}).items()}
+    arguments = {
+        _canonical_name(str(key)): value for key, value in (row.get("arguments") or {}).items()
+    }
     if "output_dir" in arguments:
         problems.append(Problem(code="recipe_output_dir", params={"where": where}))
     links = {LINKS[key]: str(row[key]) for key in LINKS if row.get(key) is not None}
@@ -233,22 +240,24 @@ def _stage(row: object, earlier: Sequence[Stage], where: str) -> Stage:
     return Stage(name, task, arguments, links)
 
 
-def _strange(row: Mapping[str, object], known: set[str], where: str) -> Iterator[Problem]:
+def _report_unknown_keys(
+    row: Mapping[str, object], known: set[str], where: str
+) -> Iterator[Problem]:
     for key in row:
         if key not in known:
             params = {"where": where, "key": str(key)[:80], "keys": ", ".join(sorted(known))}
             yield Problem(code="recipe_key", params=params)
 
 
-def _raw(
-    recipe: Recipe, stage: Stage, given: Mapping[str, object], folders: Mapping[str, str]
+def _merge(
+    recipe: Recipe, stage: Stage, settings: Mapping[str, object], folders: Mapping[str, str]
 ) -> dict[str, object]:
     """The arguments of a stage from all who have a say, the strongest last."""
-    base = {_canonical(name): value for name, value in recipe.base.items()}
-    shared = {name: value for name, value in given.items() if takes(name, stage.task)}
+    base = {_canonical_name(name): value for name, value in recipe.base.items()}
+    shared = {name: value for name, value in settings.items() if takes(name, stage.task)}
     own = {
         argument: value
-        for owner, dot, argument, value in ((*n.partition("."), v) for n, v in given.items())
+        for owner, dot, argument, value in ((*n.partition("."), v) for n, v in settings.items())
         if dot and owner == stage.name
     }
     links = {argument: folders[source] for argument, source in stage.links.items()}
@@ -261,12 +270,12 @@ def _raw(
     return raw
 
 
-def _unused(recipe: Recipe, given: Mapping[str, object]) -> Iterator[Problem]:
+def _report_unused(recipe: Recipe, settings: Mapping[str, object]) -> Iterator[Problem]:
     """Names in the base, or given, that no stage takes; given values for no stage."""
     tasks = {stage.task for stage in recipe.stages}
     stages = [stage.name for stage in recipe.stages]
-    for name in [*recipe.base, *given]:
-        owner, dot, argument = _canonical(name).partition(".")
+    for name in [*recipe.base, *settings]:
+        owner, dot, argument = _canonical_name(name).partition(".")
         if dot and (owner not in stages or argument == "output_dir"):
             params = {"name": name[:80], "stages": ", ".join(stages)}
             yield Problem(code="recipe_no_such_stage", params=params)
@@ -276,10 +285,10 @@ def _unused(recipe: Recipe, given: Mapping[str, object]) -> Iterator[Problem]:
             ]
 
 
-def _in_vain(stage: Stage, values: Values, given: Mapping[str, object]) -> list[Problem]:
+def _report_ignored(stage: Stage, values: Values, settings: Mapping[str, object]) -> list[Problem]:
     """Notices for what this very stage is given and does not use; a base may hold more."""
     own = set(stage.arguments) | {
-        name.partition(".")[2] for name in given if name.startswith(f"{stage.name}.")
+        name.partition(".")[2] for name in settings if name.startswith(f"{stage.name}.")
     }
     return [notice for notice in report_ignored(values, stage.task) if notice.field in own]
 
@@ -312,7 +321,7 @@ def _at(problem: Problem, stage: str) -> Problem:
     return dataclasses.replace(problem, params={**problem.params, "at": stage})
 
 
-def _canonical(name: str) -> str:
+def _canonical_name(name: str) -> str:
     owner, dot, argument = name.rpartition(".")
     return f"{owner}{dot}{canonical_name(argument)}"
 

@@ -53,7 +53,7 @@ def notices(base: Path, name: str, adapters: Sequence[Path]) -> list[Problem]:
     for index, folder in enumerate(adapters):
         content, named = read_json(folder / NAME), adapter_base(folder)
         names = {"adapter": str(folder), "base": name, "named": named or "-"}
-        if not content and not _same(named, base, name):
+        if not content and not _is_same_base(named, base, name):
             problems.append(_notice("adapter_names_other_base", **names))
         elif content and content.get("fingerprint") != own:
             problems.append(_notice("adapter_of_other_base", **names))
@@ -88,7 +88,7 @@ def _notice(code: str, **params: str) -> Problem:
     return Problem(code=code, field="adapter_name_or_path", params=params, notice=True)
 
 
-def _same(named: str, base: Path, name: str) -> bool:
+def _is_same_base(named: str, base: Path, name: str) -> bool:
     """Whether the base that an adapter names is this one, as far as can be told."""
     folder = local(named)
     if not named or named == name or folder.resolve() == base.resolve():

@@ -66,7 +66,7 @@ BRINGS_ITS_OWN = frozenset(
 )
 
 
-def chosen(values: Arguments) -> str:
+def template_of(values: Arguments) -> str:
     """The name that the values mean."""
     return _plain(values.template)
 

@@ -31,6 +31,6 @@ def read(values: Arguments) -> tuple[str, str]:
     """
     last = [values.model_name_or_path or "", *names(values.adapter_name_or_path)]
     folder = local(last[-1])
-    found = read_json(folder / NAME).get("template") if last[-1] else None
-    known = isinstance(found, str) and not template_names.check(found)
-    return (str(found), str(folder)) if known else (template_names.AUTO, "")
+    template = read_json(folder / NAME).get("template") if last[-1] else None
+    known = isinstance(template, str) and not template_names.check(template)
+    return (str(template), str(folder)) if known else (template_names.AUTO, "")

@@ -8,7 +8,7 @@ PAGE = ("gradio",)
 WORKER = ("torch", "transformers", "peft", "datasets", "accelerate", "safetensors")
 
 
-def installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
     """Whether a package can be imported; it is not."""
     try:
         return importlib.util.find_spec(module) is not None
@@ -34,5 +34,5 @@ def require_page() -> None:
 
 
 def _check(code: str, modules: tuple[str, ...]) -> list[Problem]:
-    missing = [module for module in modules if not installed(module)]
+    missing = [module for module in modules if not is_installed(module)]
     return [Problem(code=code, params={"packages": ", ".join(missing)})] if missing else []

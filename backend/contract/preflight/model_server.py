@@ -63,16 +63,16 @@ class ModelServer:
         if self._child.code is not None:
             return Status("failed", self._last_words())
         try:
-            told = httpx.get(f"{self._url}/health", timeout=2)
-            if told.status_code == 200 and not told.content:  # the way of vLLM and SGLang
+            response = httpx.get(f"{self._url}/health", timeout=2)
+            if response.status_code == 200 and not response.content:  # the way of vLLM and SGLang
                 return Status("ready", model=self._model)
-            answer = told.json()
+            health = response.json()
         except (httpx.HTTPError, ValueError):
             return Status("loading")
-        state = answer.get("status", "loading")
-        detail = str(answer.get("detail", "")) or (self._last_words() if state == "failed" else "")
-        notices = tuple(Problem.from_json(row) for row in answer.get("notices") or ())
-        return Status(state, detail, str(answer.get("model", "")), notices)
+        state = health.get("status", "loading")
+        detail = str(health.get("detail", "")) or (self._last_words() if state == "failed" else "")
+        notices = tuple(Problem.from_json(row) for row in health.get("notices") or ())
+        return Status(state, detail, str(health.get("model", "")), notices)
 
     def models(self) -> list[str]:
         """Names that the child answers under: the model, and `base` where an adapter is loaded.
@@ -80,12 +80,12 @@ class ModelServer:
         Raises ModelError when its process is gone.
         """
         try:
-            answer = httpx.get(f"{self._url}/v1/models", headers=self._headers(), timeout=5)
-            answer.raise_for_status()
+            response = httpx.get(f"{self._url}/v1/models", headers=self._headers(), timeout=5)
+            response.raise_for_status()
         except httpx.HTTPError as error:
-            raise _lost(error) from None
-        found = [str(row["id"]) for row in answer.json()["data"]]
-        return sorted(found, key=lambda name: name == "base")
+            raise _connection_error(error) from None
+        names = [str(row["id"]) for row in response.json()["data"]]
+        return sorted(names, key=lambda name: name == "base")
 
     def deltas(
         self, model: str, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
@@ -102,13 +102,13 @@ class ModelServer:
                 json=body,
                 headers=self._headers(),
                 timeout=TIMEOUT,
-            ) as answer:
-                if answer.status_code != 200:
-                    answer.read()
-                    raise ModelError(_refused(answer))
-                yield from deltas_of(answer.iter_lines())
+            ) as response:
+                if response.status_code != 200:
+                    response.read()
+                    raise ModelError(_refusal(response))
+                yield from deltas_of(response.iter_lines())
         except httpx.HTTPError as error:
-            raise _lost(error) from None
+            raise _connection_error(error) from None
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._key}"}
@@ -131,16 +131,16 @@ def _without_api() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("API_")}
 
 
-def _lost(error: httpx.HTTPError) -> ModelError:
+def _connection_error(error: httpx.HTTPError) -> ModelError:
     reason = str(error) or type(error).__name__
     return ModelError(Problem(code="chat_lost", params={"reason": reason}))
 
 
-def _refused(answer: httpx.Response) -> Problem:
+def _refusal(response: httpx.Response) -> Problem:
     try:
-        reason = answer.json()["error"]["message"]
+        reason = response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
-        reason = answer.text[:200]
+        reason = response.text[:200]
     return Problem(code="chat_refused", params={"reason": str(reason)})
 
 

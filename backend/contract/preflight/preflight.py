@@ -25,7 +25,7 @@ from backend.contract.models import template_names
 from backend.contract.models.devices import gpus
 from backend.contract.models.model_folder import adapter_problems, local, model_problems
 from backend.contract.preflight import installation, requirements, reward_model, rewards, teacher
-from backend.contract.preflight.installation import installed
+from backend.contract.preflight.installation import is_installed
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs import resuming, run_names
@@ -77,9 +77,9 @@ def check_paths(values: Values, task: str) -> list[Problem]:
     if outside:
         return outside
     arguments = resolve(values)
-    named = run_names.check(arguments)
-    settled = {problem.field for problem in named}
-    found = [
+    name_problems = run_names.check(arguments)
+    settled = {problem.field for problem in name_problems}
+    problems = [
         *installation.check_worker(),
         *check_model(arguments),
         *dataset_info.check(arguments, task),
@@ -93,20 +93,20 @@ def check_paths(values: Values, task: str) -> list[Problem]:
         *_check_resume(values),
         *_check_output(arguments),
     ]
-    return named + [problem for problem in found if problem.field not in settled]
+    return name_problems + [problem for problem in problems if problem.field not in settled]
 
 
 def check_places(values: Values) -> list[Problem]:
     """Paths that lead out of the folders which the visitor of a page may use; data sets apart."""
-    found: list[Problem | None] = []
+    problems: list[Problem | None] = []
     for row in FIELDS.values():
         if row.kind != "path" and row.name not in run_names.NAMING:
             continue
         judge = boundary.model_refusal if row.name in run_names.NAMING else boundary.refusal
         parts = names(values.get(row.name)) if row.kind == "list" else [values.get(row.name)]
         place = PLACES.get(row.name, local)
-        found += [judge(place(str(part)), row.name) for part in parts if part]
-    return [problem for problem in found if problem]
+        problems += [judge(place(str(part)), row.name) for part in parts if part]
+    return [problem for problem in problems if problem]
 
 
 def _check_training(values: Arguments) -> list[Problem]:
@@ -117,11 +117,11 @@ def _check_training(values: Arguments) -> list[Problem]:
 def check_new_tokens(values: Arguments) -> list[Problem]:
     """A file of described tokens that is not there or is none."""
     field = "new_special_tokens_config"
-    given = values.new_special_tokens_config or ""
-    content, problems = read_mapping(given) if given else ({}, [])
-    if not given or (content and not problems):
+    path = values.new_special_tokens_config or ""
+    content, problems = read_mapping(path) if path else ({}, [])
+    if not path or (content and not problems):
         return []
-    params = {"path": describe_places(given), "reason": problems[0].text() if problems else "-"}
+    params = {"path": describe_places(path), "reason": problems[0].text() if problems else "-"}
     return [Problem(code="new_tokens_file", field=field, params=params)]
 
 
@@ -176,7 +176,7 @@ def check_packages(values: Arguments) -> list[Problem]:
     ]
     problems += requirements.check(values)
     watched_here = values.use_swanlab and values.swanlab_mode == "local"
-    if watched_here and not installed("swanboard"):  # swanlab 0.10 logs an error and goes on
+    if watched_here and not is_installed("swanboard"):  # swanlab 0.10 logs an error and goes on
         params = {"package": "'swanlab[dashboard]'"}
         problems.append(Problem(code="package_missing", field="swanlab_mode", params=params))
     for tracker in names(values.report_to):
@@ -186,7 +186,7 @@ def check_packages(values: Arguments) -> list[Problem]:
         if not package:
             params = {"value": tracker[:80], "choices": ", ".join(["none", *TRACKERS])}
             problems.append(Problem(code="not_choice", field="report_to", params=params))
-        elif not installed(package):
+        elif not is_installed(package):
             problems.append(
                 Problem(code="package_missing", field="report_to", params={"package": package})
             )
@@ -197,7 +197,7 @@ def _check_package(field: str, module: str, requirement: str) -> list[Problem]:
     """A package that is not installed, or in another release than is required."""
     required = Requirement(requirement)
     wanted = f"'{requirement}'" if required.specifier else requirement
-    if not installed(module):
+    if not is_installed(module):
         return [Problem(code="package_missing", field=field, params={"package": wanted})]
     if not required.specifier:
         return []
@@ -218,17 +218,17 @@ def check_engine(values: Arguments) -> list[Problem]:
 
 def check_deepspeed(values: Arguments) -> list[Problem]:
     """DeepSpeed that is not installed, or a config that is no JSON file."""
-    given = values.deepspeed or ""
-    if not given:
+    config_name = values.deepspeed or ""
+    if not config_name:
         return []
     problems = []
-    if not installed("deepspeed"):
+    if not is_installed("deepspeed"):
         params = {"package": "deepspeed"}
         problems.append(Problem(code="package_missing", field="deepspeed", params=params))
-    if given not in ZERO:
-        config = read_json(local(given))
+    if config_name not in ZERO:
+        config = read_json(local(config_name))
         if not config:
-            params = {"path": describe_places(given), "choices": ", ".join(ZERO)}
+            params = {"path": describe_places(config_name), "choices": ", ".join(ZERO)}
             problems.append(Problem(code="deepspeed_config", field="deepspeed", params=params))
     return problems
 
@@ -237,9 +237,9 @@ def check_token(values: Arguments) -> list[Problem]:
     """A push to the hub without a token: none given, in the environment, or kept by a login."""
     wanted = values.push_to_hub or values.export_hub_model_id
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    kept = Path(os.environ.get("HF_TOKEN_PATH") or home / "token")
-    given = values.hf_hub_token or os.environ.get("HF_TOKEN")
-    if not wanted or given or kept.is_file():
+    saved = Path(os.environ.get("HF_TOKEN_PATH") or home / "token")
+    token = values.hf_hub_token or os.environ.get("HF_TOKEN")
+    if not wanted or token or saved.is_file():
         return []
     return [Problem(code="hub_token_missing", field="hf_hub_token")]
 
@@ -271,27 +271,27 @@ def check_export(values: Arguments) -> list[Problem]:
 
 def _check_resume(values: Values) -> list[Problem]:
     """A checkpoint to resume from that is not there, or arguments that it cannot go on with."""
-    found = resuming.resumption(values)
-    return found.problems() if found else resuming.checkpoint_of(resolve(values))[1]
+    resumption = resuming.resumption(values)
+    return resumption.problems() if resumption else resuming.checkpoint_of(resolve(values))[1]
 
 
 def _check_output(values: Arguments) -> list[Problem]:
     """An output folder that is a file, or whose place cannot be written to."""
-    given = values.output_dir or ""
-    if not given:
+    path = values.output_dir or ""
+    if not path:
         return []
-    wrong = check_output_dir(given)
-    if wrong:
-        return [wrong]
-    folder = output(given)
+    problem = check_output_dir(path)
+    if problem:
+        return [problem]
+    folder = output(path)
     if folder.exists() and not folder.is_dir():
         return [Problem(code="output_is_file", field="output_dir", params={"path": str(folder)})]
-    place = _existing(folder)
+    place = _nearest_existing(folder)
     if not os.access(place, os.W_OK | os.X_OK):
         params = {"path": str(place)}
         return [Problem(code="output_not_writable", field="output_dir", params=params)]
     return []
 
 
-def _existing(folder: Path) -> Path:
+def _nearest_existing(folder: Path) -> Path:
     return next(each for each in (folder, *folder.parents) if each.exists())

@@ -12,7 +12,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem
 from backend.contract.models import devices
 from backend.contract.models.model_folder import config
-from backend.contract.preflight.installation import installed
+from backend.contract.preflight.installation import is_installed
 
 # (argument, values) that compute with kernels for GPUs alone
 GPU_ONLY: tuple[tuple[str, tuple[Value, ...]], ...] = (
@@ -53,11 +53,13 @@ def check(values: Arguments) -> list[Problem]:
     """A package or a GPU that the optimiser, the quantisation or a booster needs and has not."""
     problems = []
     package = OPTIMIZERS.get(values.optim)
-    if package and not installed(package[0]):
+    if package and not is_installed(package[0]):
         problems.append(_missing("optim", package[1]))
     module, name = QUANTIZERS[values.quantization_method]
     problems += [
-        _missing(field, name) for field in BITS if getattr(values, field) and not installed(module)
+        _missing(field, name)
+        for field in BITS
+        if getattr(values, field) and not is_installed(module)
     ]
     if devices.gpus() == 0:
         problems += [
@@ -70,7 +72,7 @@ def check(values: Arguments) -> list[Problem]:
     return problems
 
 
-def quantized_as(folder: Path) -> str:
+def quantization_of(folder: Path) -> str:
     """The method by which the weights of a model folder are quantised already, or ""."""
     settings = config(folder).get("quantization_config")
     if not isinstance(settings, dict):
@@ -81,7 +83,7 @@ def quantized_as(folder: Path) -> str:
 def folder_problems(folder: Path, values: Arguments) -> list[Problem]:
     """What keeps a model folder with quantised weights from being loaded as it is wanted."""
     field = "model_name_or_path"
-    method = quantized_as(folder)
+    method = quantization_of(folder)
     if not method:
         return []
     params = {"path": str(folder), "method": method}
@@ -93,7 +95,7 @@ def folder_problems(folder: Path, values: Arguments) -> list[Problem]:
     problems = [
         Problem(code="quantized_package", field=field, params={**params, "package": package})
         for module, package in needed.packages
-        if not installed(module)
+        if not is_installed(module)
     ]
     if needed.gpu and devices.gpus() == 0:
         problems.append(Problem(code="quantized_gpu", field=field, params=params))

@@ -23,7 +23,7 @@ from backend.contract.registry.dataset_info import names
 FIELD = "reward_model"
 
 
-def needed(values: Arguments) -> bool:
+def is_needed(values: Arguments) -> bool:
     """Whether a run scores answers with a reward model."""
     wanted = names(values.reward_functions)
     rewarded = FIELDS["reward_functions"].active(values.as_mapping(), "train")
@@ -37,20 +37,20 @@ def is_shared(values: Arguments) -> bool:
 
 def check(values: Arguments) -> list[Problem]:
     """Everything wrong with the reward model that a run names; hub ids pass."""
-    given = values.reward_model or ""
-    if not needed(values) or not given:
+    model = values.reward_model or ""
+    if not is_needed(values) or not model:
         return []
     kind = values.reward_model_type
     if kind == "api":
-        return _check_address(given)
-    if is_hub_id(given):
+        return _check_address(model)
+    if is_hub_id(model):
         return []
-    folder = local(given)
+    folder = local(model)
     adapters = names(values.reward_model_adapters) if kind == "full" else []
     problems = [each for name in adapters for each in adapter_problems(name, FIELD + "_adapters")]
     if kind == "lora" and (folder / CONFIG).is_file():
         return [_problem("reward_is_model", folder)]
-    problems += adapter_problems(given, FIELD) if kind == "lora" else model_problems(given, FIELD)
+    problems += adapter_problems(model, FIELD) if kind == "lora" else model_problems(model, FIELD)
     if problems:
         return problems
     last = local(adapters[-1]) if adapters and not is_hub_id(adapters[-1]) else folder
@@ -62,17 +62,17 @@ def check(values: Arguments) -> list[Problem]:
 def check_shared(values: Arguments, folder: Path) -> list[Problem]:
     """What keeps a reward adapter from standing on the policy's own base."""
     own = values.model_name_or_path or ""
-    given = ([own] if is_adapter_folder(own) else []) + names(values.adapter_name_or_path)
-    if given if values.create_new_adapter else given[:-1]:  # these are merged
+    adapters = ([own] if is_adapter_folder(own) else []) + names(values.adapter_name_or_path)
+    if adapters if values.create_new_adapter else adapters[:-1]:  # these are merged
         return [_problem("reward_base_merged", folder)]
     base, mine = adapter_base(folder), adapter_base(local(own)) if is_adapter_folder(own) else own
     if _place(base) != _place(mine):
         return [_problem("reward_other_base", folder, base=base, model=mine)]
     # peft holds adapters of one kind beside each other
-    found = str(adapter_config(folder).get("peft_type") or "").lower()
-    if found != values.finetuning_type:
+    method = str(adapter_config(folder).get("peft_type") or "").lower()
+    if method != values.finetuning_type:
         wanted = values.finetuning_type
-        return [_problem("reward_other_method", folder, found=found, wanted=wanted)]
+        return [_problem("reward_other_method", folder, found=method, wanted=wanted)]
     return []
 
 

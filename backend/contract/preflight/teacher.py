@@ -15,15 +15,15 @@ def check(values: Arguments) -> list[Problem]:
     """Everything wrong with the teacher that a run names; hub ids pass."""
     if values.stage != "distillation":
         return []
-    given, address = values.teacher_model or "", values.teacher_server or ""
+    model, address = values.teacher_model or "", values.teacher_server or ""
     problems = [
         each
         for name in names(values.teacher_model_adapters)
         for each in adapter_problems(name, f"{FIELD}_adapters")
     ]
-    if given and not is_hub_id(given):
-        judge = adapter_problems if is_adapter_folder(given) else model_problems
-        problems += judge(given, FIELD)
+    if model and not is_hub_id(model):
+        judge = adapter_problems if is_adapter_folder(model) else model_problems
+        problems += judge(model, FIELD)
     if address and not is_address(address):
         params = {"value": address[:200]}
         problems.append(Problem(code="teacher_not_address", field=SERVER, params=params))

@@ -80,7 +80,7 @@ def entries(dataset_dir: Value) -> dict[str, Entry]:
         where = home.describe_places(f"{dataset_dir or 'data'}/{REGISTRY}")
         raise DataError(_problem("registry_missing", path=where))
     return {
-        name: parsed(name, row if isinstance(row, dict) else {}, registry)
+        name: parse(name, row if isinstance(row, dict) else {}, registry)
         for name, row in content(registry).items()
     }
 
@@ -98,17 +98,20 @@ def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: boo
     if is_path(name) and _exists(path, field):
         return Entry(name=name, path=path)
     try:
-        known = entries(dataset_dir)
+        registered = entries(dataset_dir)
     except DataError as error:
         params = error.problems[0].params
         raise DataError(Problem(code=error.problems[0].code, field=field, params=params)) from None
-    if name not in known:
-        raise DataError(_unknown(name, known, dataset_dir, field))
-    entry = known[name]
-    problems = [one for one in entry.problems if to_learn or one.code != MEDIA_PROBLEM]
+    if name not in registered:
+        raise DataError(_unknown(name, registered, dataset_dir, field))
+    entry = registered[name]
+    problems = [problem for problem in entry.problems if to_learn or problem.code != MEDIA_PROBLEM]
     if problems:
         raise DataError(
-            *(Problem(code=one.code, field=field, params=one.params) for one in problems)
+            *(
+                Problem(code=problem.code, field=field, params=problem.params)
+                for problem in problems
+            )
         )
     if entry.path is not None and not _exists(entry.path, field):
         raise DataError(_problem("dataset_file_missing", field, name=name, path=str(entry.path)))
@@ -119,7 +122,7 @@ def check(values: Arguments, task: str) -> list[Problem]:
     """Everything wrong with the data sets that a task's values name."""
     if task not in {"train", "eval", "vocab"}:
         return []
-    problems = _unmixed(values)
+    problems = _check_probabilities(values)
     for argument in ("dataset", "eval_dataset", "known_dataset"):
         for name in names(getattr(values, argument)):
             try:
@@ -129,7 +132,7 @@ def check(values: Arguments, task: str) -> list[Problem]:
                 continue
             if task == "vocab":  # reads texts of any stage
                 continue
-            code = _unfit(entry, values.stage)
+            code = _unfit_code(entry, values.stage)
             if code:
                 problems.append(_problem(code, argument, name=name, stage=values.stage))
     return problems
@@ -141,29 +144,29 @@ def probabilities(joined: Value) -> list[float]:
     return [part / sum(parts) for part in parts]
 
 
-def _unmixed(values: Arguments) -> list[Problem]:
+def _check_probabilities(values: Arguments) -> list[Problem]:
     """Probabilities that are not one for each data set."""
     sets = len(names(values.dataset))
-    found = len(probabilities(values.interleave_probs))
-    if found in {0, sets} or values.mix_strategy == "concat":
+    count = len(probabilities(values.interleave_probs))
+    if count in {0, sets} or values.mix_strategy == "concat":
         return []
     return [_problem("interleave_probs", "interleave_probs", sets=sets)]
 
 
-def _unfit(entry: Entry, stage: str) -> str:
+def _unfit_code(entry: Entry, stage: str) -> str:
     """Why a stage cannot learn from a registered set, as far as its entry tells; "" if it can."""
-    given = entry.columns
-    pairs = entry.ranking or bool(given and (given.get("chosen") or given.get("rejected")))
+    columns = entry.columns
+    pairs = entry.ranking or bool(columns and (columns.get("chosen") or columns.get("rejected")))
     if not entry.registered or stage in SCORED:
         return ""
     if stage in {"rm", "dpo"}:
         return "" if pairs else "dataset_not_ranking"
     if pairs:
         return "dataset_ranking"
-    if stage == "kto" and given is not None and not given.get("kto_tag"):
+    if stage == "kto" and columns is not None and not columns.get("kto_tag"):
         return "dataset_without_tags"
-    answers = given is None or given.get("response") or given.get("messages")
-    plain = given and not answers and entry.formatting in {None, "alpaca"}
+    answers = columns is None or columns.get("response") or columns.get("messages")
+    plain = columns and not answers and entry.formatting in {None, "alpaca"}
     return "dataset_plain_text" if plain and stage != "pt" else ""
 
 
@@ -179,7 +182,7 @@ def content(registry: Path, *, exact: bool = False) -> dict[str, object]:
     try:
         with open(registry, "rb", opener=boundary.open_file) as file:
             text = file.read().decode("utf-8-sig")
-        found = json.loads(text, object_pairs_hook=hook)
+        mapping = json.loads(text, object_pairs_hook=hook)
     except FileNotFoundError:
         raise DataError(_problem("registry_missing", path=str(registry))) from None
     except OSError as error:
@@ -196,9 +199,9 @@ def content(registry: Path, *, exact: bool = False) -> dict[str, object]:
         raise DataError(Problem(code="registry_duplicate", params=params)) from None
     except (RecursionError, ValueError):  # nesting without end; digits without end
         raise DataError(_problem("registry_no_mapping", path=str(registry))) from None
-    if not isinstance(found, dict):
+    if not isinstance(mapping, dict):
         raise DataError(_problem("registry_no_mapping", path=str(registry)))
-    return found
+    return mapping
 
 
 class DuplicateName(ValueError):
@@ -206,19 +209,19 @@ class DuplicateName(ValueError):
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         names = [name for name, _ in pairs]
-        raise DuplicateName(next(name for name in found if names.count(name) > 1)[:80])
-    return found
+        raise DuplicateName(next(name for name in mapping if names.count(name) > 1)[:80])
+    return mapping
 
 
-def parsed(name: str, row: Mapping[str, object], registry: Path) -> Entry:
+def parse(name: str, row: Mapping[str, object], registry: Path) -> Entry:
     """An entry of the registry as it is understood; what is wrong with it is in its problems."""
     file_name, (hub, hub_id) = _text(row, "file_name"), _hub(row)
     elsewhere = "" if hub_id else next((key for key in OTHER_PLACES if row.get(key)), "")
     path = registry.parent / Path(file_name).expanduser() if file_name else None
-    found = Entry(
+    entry = Entry(
         name=name,
         path=None if hub_id or elsewhere else path,
         hub_id=hub_id,
@@ -235,8 +238,8 @@ def parsed(name: str, row: Mapping[str, object], registry: Path) -> Entry:
         placeholders=row.get("placeholders") is True,
         registered=True,
     )
-    problems = tuple(_entry_problems(found, row, registry))
-    return Entry(**{**vars(found), "problems": problems})
+    problems = tuple(_entry_problems(entry, row, registry))
+    return Entry(**{**vars(entry), "problems": problems})
 
 
 def _hub(row: Mapping[str, object]) -> tuple[str, str]:
@@ -248,22 +251,22 @@ def _hub(row: Mapping[str, object]) -> tuple[str, str]:
 
 
 def _entry_problems(entry: Entry, row: Mapping[str, object], registry: Path) -> list[Problem]:
-    given = {"name": entry.name, "path": str(registry)}
+    place = {"name": entry.name, "path": str(registry)}
     if entry.elsewhere:
-        return [Problem(code="dataset_elsewhere", params={**given, "key": entry.elsewhere})]
+        return [Problem(code="dataset_elsewhere", params={**place, "key": entry.elsewhere})]
     problems = []
     if entry.path is None and not entry.hub_id:
-        problems.append(Problem(code="dataset_no_place", params=given))
+        problems.append(Problem(code="dataset_no_place", params=place))
     if entry.formatting not in {None, "alpaca", "sharegpt", "openai"}:
-        params = {**given, "value": str(entry.formatting)[:80]}
+        params = {**place, "value": str(entry.formatting)[:80]}
         problems.append(Problem(code="dataset_formatting", params=params))
     if any(column in MEDIA for column in entry.columns or {}):
-        problems.append(Problem(code=MEDIA_PROBLEM, params=given))
+        problems.append(Problem(code=MEDIA_PROBLEM, params=place))
     for key, kind in KINDS.items():
         if row.get(key) is not None and not isinstance(row[key], kind):
-            problems.append(Problem(code="registry_bad_value", params={**given, "key": key}))
+            problems.append(Problem(code="registry_bad_value", params={**place, "key": key}))
     if row.get("num_samples") is not None and entry.num_samples is None:
-        problems.append(Problem(code="registry_bad_value", params={**given, "key": "num_samples"}))
+        problems.append(Problem(code="registry_bad_value", params={**place, "key": "num_samples"}))
     return problems
 
 
@@ -303,7 +306,7 @@ def _unknown(name: str, known: Mapping[str, Entry], dataset_dir: Value, field: s
     if kind(name) in SUFFIXES or name.startswith(("/", "~", ".")):
         return _problem("data_file_missing", field, file=home.describe_places(name)[:400])
     path = str(folder_of(dataset_dir) / REGISTRY)
-    sound = [other for other, entry in known.items() if not entry.problems]
+    sound = [known_name for known_name, entry in known.items() if not entry.problems]
     near = difflib.get_close_matches(name, sound, 1, 0.6)
     if near:
         return _problem("dataset_unknown_near", field, name=name[:200], near=near[0], path=path)

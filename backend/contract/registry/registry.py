@@ -37,26 +37,26 @@ def register(
     only in case or accents, a bad entry, a registry that cannot be read or written; DiskFullError.
     """
     registry = _place(dataset_dir)
-    made = judged(name, entry, dataset_dir)
+    checked = check_entry(name, entry, dataset_dir)
 
     def add(content: Content) -> None:
         _refuse_taken(name, content, registry, overwrite)
         content[name] = dict(entry)
 
     _change(registry, add)
-    return made
+    return checked
 
 
-def judged(name: str, entry: Mapping[str, object], dataset_dir: Value) -> Entry:
+def check_entry(name: str, entry: Mapping[str, object], dataset_dir: Value) -> Entry:
     """The entry as it will be read. Raises DataError where the name or the entry is bad."""
     registry = _place(dataset_dir)
     problem = check_name(name)
     if problem is not None:
         raise DataError(problem)
-    made = dataset_info.parsed(name, entry, registry)
-    if made.problems:
-        raise DataError(*made.problems)
-    return made
+    parsed = dataset_info.parse(name, entry, registry)
+    if parsed.problems:
+        raise DataError(*parsed.problems)
+    return parsed
 
 
 def remove(name: str, dataset_dir: Value) -> None:
@@ -77,29 +77,29 @@ def remove(name: str, dataset_dir: Value) -> None:
 
 def _place(dataset_dir: Value) -> Path:
     """The registry's file. Raises DataError where dataset_dir is a word for a hub."""
-    given = str(dataset_dir or "")
-    if given == dataset_info.ONLINE or given.startswith(dataset_info.REMOTE):
-        params = {"value": given}
+    value = str(dataset_dir or "")
+    if value == dataset_info.ONLINE or value.startswith(dataset_info.REMOTE):
+        params = {"value": value}
         raise DataError(Problem(code="registry_no_folder", field="dataset_dir", params=params))
     return folder_of(dataset_dir) / REGISTRY
 
 
-def twin(name: str, known: Mapping[str, object]) -> str:
+def find_twin(name: str, known: Mapping[str, object]) -> str:
     """The known name that is the same but for case and the way accents are written, or ""."""
-    return next((other for other in known if other != name and _folded(other) == _folded(name)), "")
+    return next((other for other in known if other != name and _fold(other) == _fold(name)), "")
 
 
 def _refuse_taken(name: str, content: Content, registry: Path, overwrite: bool) -> None:
-    given = {"name": name, "path": str(registry)}
+    names = {"name": name, "path": str(registry)}
     if name in content and not overwrite:
-        raise DataError(Problem(code="dataset_taken", field="name", params=given))
-    other = twin(name, content)
-    if other:
-        params = {**given, "other": other}
+        raise DataError(Problem(code="dataset_taken", field="name", params=names))
+    twin = find_twin(name, content)
+    if twin:
+        params = {**names, "other": twin}
         raise DataError(Problem(code="dataset_twin", field="name", params=params))
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name).casefold())
 
 
@@ -108,19 +108,19 @@ def _change(registry: Path, change: Callable[[Content], None]) -> None:
     boundary.require(registry)
     try:
         registry.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(registry):
-            there = registry.resolve()
-            content = dataset_info.content(there, exact=True) if there.exists() else {}
+        with _lock(registry):
+            target = registry.resolve()
+            content = dataset_info.content(target, exact=True) if target.exists() else {}
             change(content)
-            mode = there.stat().st_mode & 0o777 if there.exists() else 0o644
-            write_atomic(there, _text(content))
-            there.chmod(mode)
+            mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
+            write_atomic(target, _text(content))
+            target.chmod(mode)
     except OSError as error:
-        raise _unwritten(registry, error) from None
+        raise _write_error(registry, error) from None
 
 
 @contextmanager
-def _locked(registry: Path) -> Iterator[None]:
+def _lock(registry: Path) -> Iterator[None]:
     handle = take_lock(registry.with_name(LOCK), WAIT_S)
     if handle is None:
         raise DataError(Problem(code="registry_busy", params={"path": str(registry)}))
@@ -135,7 +135,7 @@ def _text(content: Content) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def _unwritten(path: Path, error: OSError) -> DataError | DiskFullError:
+def _write_error(path: Path, error: OSError) -> DataError | DiskFullError:
     reason = error.strerror or str(error)
     if error.errno in FULL:
         return DiskFullError(Problem(code="disk_full_data", params={"path": str(path)}))

@@ -41,19 +41,19 @@ def write_manifest(folder: Path) -> None:
         name: {"size": path.stat().st_size, "sha256": _sha256(path)}
         for name, path in sorted(_files(folder))
     }
-    content = {"step": _step(folder), **_measured(folder), "files": files}
+    content = {"step": _step(folder), **_read_trainer_state(folder), "files": files}
     write_atomic(folder / MANIFEST, dump(content))
 
 
 def checkpoints(path: Path) -> list[Checkpoint]:
     """The whole checkpoints of a run folder, by step: sizes are compared, no file is read."""
     return sorted(
-        (found for folder in _folders(path) if (found := _offered(folder))),
+        (checkpoint for folder in _folders(path) if (checkpoint := _read_whole(folder))),
         key=lambda each: each.step,
     )
 
 
-def damaged(path: Path) -> list[Problem]:
+def find_damaged(path: Path) -> list[Problem]:
     """Each checkpoint with a manifest that its files do not agree with, by name and file."""
     problems = (_size_problem(each) for each in _folders(path) if (each / MANIFEST).exists())
     return [problem for problem in problems if problem]
@@ -67,9 +67,9 @@ def verify(folder: Path) -> None:
     problem = _size_problem(folder)
     if problem:
         raise RunFolderError(problem)
-    for name, expected in _listed(folder).items():
+    for name, expected in _manifest_files(folder).items():
         try:
-            agrees = _known_sha256(folder / name) == expected.get("sha256")
+            agrees = _cached_sha256(folder / name) == expected.get("sha256")
         except OSError:
             agrees = False
         if not agrees:
@@ -91,11 +91,11 @@ def newest_whole(
             problems += error.problems
             continue
         if fits(folder):
-            return _offered(folder), problems
+            return _read_whole(folder), problems
     return None, problems
 
 
-def resumable(folder: Path) -> bool:
+def is_resumable(folder: Path) -> bool:
     """Whether a checkpoint keeps its optimizer's state: save_only_model leaves it out. One that
     keeps no state of a trainer at all is the trainer's to refuse."""
     names = (TRAINER_STATE, *STATE)
@@ -103,7 +103,7 @@ def resumable(folder: Path) -> bool:
     return not present[0] or all(present) or (folder / OF_DEEPSPEED).is_file()
 
 
-def passed_over(checkpoint: Path) -> list[Problem]:
+def check_newer(checkpoint: Path) -> list[Problem]:
     """What is wrong with the checkpoints beside this one that are newer; every file is read."""
     problems: list[Problem] = []
     for folder in sorted(_folders(checkpoint.parent), key=_step, reverse=True):
@@ -120,7 +120,7 @@ def _step(folder: Path) -> int:
     return int(match[1]) if match else 0
 
 
-def _offered(folder: Path) -> Checkpoint | None:
+def _read_whole(folder: Path) -> Checkpoint | None:
     row = read_json(folder / MANIFEST)
     if not row or _size_problem(folder):
         return None
@@ -136,7 +136,7 @@ def _offered(folder: Path) -> Checkpoint | None:
 
 def _size_problem(folder: Path) -> Problem | None:
     """The first file that is missing, of another size, a link, or nothing that the saver wrote."""
-    listed = _listed(folder)
+    listed = _manifest_files(folder)
     if not listed:
         return _damage(folder, MANIFEST)
     for name, expected in listed.items():
@@ -154,7 +154,7 @@ def _damage(folder: Path, name: str) -> Problem:
     return Problem(code="checkpoint_damaged", field="resume_from_checkpoint", params=params)
 
 
-def _listed(folder: Path) -> dict[str, dict[str, object]]:
+def _manifest_files(folder: Path) -> dict[str, dict[str, object]]:
     files = read_json(folder / MANIFEST).get("files")
     if not isinstance(files, dict) or not all(isinstance(row, dict) for row in files.values()):
         return {}
@@ -179,24 +179,24 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
-def _measured(folder: Path) -> dict[str, float]:
+def _read_trainer_state(folder: Path) -> dict[str, float]:
     """Epoch, and evaluation loss at this very step, from the state that the Trainer saves."""
     state = read_json(folder / TRAINER_STATE)
     history = state.get("log_history")
     rows = [row for row in history if isinstance(row, dict)] if isinstance(history, list) else []
     here = [row for row in rows if row.get("step") == state.get("global_step")]
-    found = {
+    values = {
         "epoch": _number(state.get("epoch")),
         "eval_loss": next((_number(row["eval_loss"]) for row in here if "eval_loss" in row), None),
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and value == value else None
 
 
-def _known_sha256(path: Path) -> str:
+def _cached_sha256(path: Path) -> str:
     """The hash as it was computed last, unless the file was changed since, or just now: within the
     grain of a file system's clock two changes have one time."""
     stat = path.stat()

@@ -26,23 +26,25 @@ ADAPTERS = (
 WORDS = {"deepspeed": ZERO, "resume_from_checkpoint": ("true", "auto", "false")}
 
 
-def anchored(values: Values) -> Values:
+def make_absolute(values: Values) -> Values:
     """The values with each relative path that lies in the current folder made absolute."""
-    return {name: _anchored(name, value) for name, value in values.items()}
+    return {name: _absolute_value(name, value) for name, value in values.items()}
 
 
-def _anchored(name: str, value: Value) -> Value:
+def _absolute_value(name: str, value: Value) -> Value:
     if not isinstance(value, str) or name in OUTPUTS or value.lower() in WORDS.get(name, ()):
         return value
     if name in SETS or name in ADAPTERS:
         sets = name in SETS
         parts = names(value)
-        return ",".join(_place(part, find) if is_path(part) or not sets else part for part in parts)
+        return ",".join(
+            _absolute_path(part, find) if is_path(part) or not sets else part for part in parts
+        )
     if name in FIELDS and FIELDS[name].kind == "path":
-        return _place(value, data if name == "dataset_dir" else find)
+        return _absolute_path(value, data if name == "dataset_dir" else find)
     return value
 
 
-def _place(given: str, look: Callable[[str], Path]) -> str:
-    found = look(given)
-    return given if found == output(given) else str(found)
+def _absolute_path(path: str, look: Callable[[str], Path]) -> str:
+    place = look(path)
+    return path if place == output(path) else str(place)

@@ -60,8 +60,8 @@ class Position:
             return None
         if not all(type(row[name]) is kinds[name] for name in kinds):
             return None
-        found = cls(**row)
-        return found if found.batch > 0 and found.accumulation > 0 else None
+        position = cls(**row)
+        return position if position.batch > 0 and position.accumulation > 0 else None
 
     def to_json(self) -> dict[str, int | str]:
         """As `of` reads it."""
@@ -106,11 +106,11 @@ class Position:
             order=order,
         )
 
-    def cut_as(self, other: "Position") -> bool:
+    def cut_as(self, position: "Position") -> bool:
         """Whether both lie at the same row of an epoch that is cut alike."""
         mine, theirs = (
             (each.step, each.epoch, each.begun, each.rows, each.size, each.batch, each.accumulation)
-            for each in (self, other)
+            for each in (self, position)
         )
         return mine == theirs
 

@@ -138,7 +138,7 @@ def on_resume(name: str, then: Arguments, now: Arguments) -> OnResume:
         return OnResume("refused", "resume_other_optimizer")
     if name == "disable_shuffling" and now.streaming:
         return OnResume("taken", "other_rows")
-    if name in OF_ROWS and in_rounds(now):
+    if name in OF_ROWS and draws_in_rounds(now):
         return OnResume("refused", "resume_other_rounds")
     if name == DEVICES:
         spread = bool(now.deepspeed)  # each device keeps its part of the optimizer's state
@@ -154,10 +154,10 @@ def begins_again(changed: Iterable[str], then: Arguments, now: Arguments) -> boo
     names = set(changed)
     if names & OTHER_ROWS or ("disable_shuffling" in names and now.streaming):
         return True
-    return bool(names & ROWS) and (packed(then) or packed(now))
+    return bool(names & ROWS) and (packs_rows(then) or packs_rows(now))
 
 
-def in_rounds(values: Arguments) -> bool:
+def draws_in_rounds(values: Arguments) -> bool:
     """Whether a stage draws answers once for several steps, whose batches cannot be cut anew."""
     passes = {
         "ppo": ("ppo_buffer_size", "ppo_epochs"),
@@ -167,7 +167,7 @@ def in_rounds(values: Arguments) -> bool:
     return any(getattr(values, name) not in (None, 1) for name in names)
 
 
-def packed(values: Arguments) -> bool:
+def packs_rows(values: Arguments) -> bool:
     """Whether several texts share a row, so that another text may move all rows after it."""
     blocks = values.stage == "pt" and values.packing is not False
     return blocks or bool(values.packing or values.neat_packing)

@@ -18,12 +18,12 @@ from backend.contract.runs.run_view import RunView
 
 
 def arguments_of(
-    view: RunView, given: Mapping[str, object] | None = None
+    view: RunView, changes: Mapping[str, object] | None = None
 ) -> tuple[Values, list[Problem]]:
     """The arguments of a training's run.json, with those that are `given` in their place, as of a
     training that goes on in its folder; and what is wrong with what is given."""
     known = {n: v for n, v in view.arguments.items() if n in FIELDS and "train" in FIELDS[n].tasks}
-    values, problems = parse({**known, **of_run(view.path), **(given or {})}, "train")
+    values, problems = parse({**known, **of_run(view.path), **(changes or {})}, "train")
     values, elsewhere = in_own_folder(values, view.path)
     return values, problems + elsewhere
 
@@ -36,11 +36,11 @@ def of_run(path: Path) -> Values:
 def in_own_folder(values: Values, path: Path) -> tuple[Values, list[Problem]]:
     """The values as of a training that goes on in the folder `path`, and a problem for each that
     asks for another folder, or for another checkpoint than the newest one that is whole."""
-    asked = resolve(values)
-    folder = output(asked.output_dir or str(path))
+    arguments = resolve(values)
+    folder = output(arguments.output_dir or str(path))
     elsewhere = {
         "output_dir": folder.resolve() != path.resolve(),
-        "overwrite_output_dir": asked.overwrite_output_dir,
+        "overwrite_output_dir": arguments.overwrite_output_dir,
     }
     params = {"path": relative(path), **_way(path)}
     problems = [
@@ -48,7 +48,7 @@ def in_own_folder(values: Values, path: Path) -> tuple[Values, list[Problem]]:
         for name, differs in elsewhere.items()
         if differs
     ]
-    point = (asked.resume_from_checkpoint or "").strip()
+    point = (arguments.resume_from_checkpoint or "").strip()
     if point.lower() not in NEWEST:
         problems += _other_checkpoint(point, path)
     return {**values, **of_run(path)}, problems

@@ -28,7 +28,7 @@ from backend.contract.models import devices
 from backend.contract.models.model_folder import adapter_config, is_hub_id, local
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs import position
-from backend.contract.runs.checkpoints import FOLDER, MANIFEST, newest_whole, resumable, verify
+from backend.contract.runs.checkpoints import FOLDER, MANIFEST, is_resumable, newest_whole, verify
 from backend.contract.runs.position import Cut, Position
 from backend.contract.runs.resume_kinds import DEVICES, LAUNCH, Kind, begins_again, on_resume
 from backend.contract.runs.run_names import NAMING
@@ -137,23 +137,23 @@ def resumption(values: Values) -> Resumption | None:
         changes=changes,
         damage=tuple(damage),
         total=way.total,
-        nothing_left=not way.steps_left and not _unfinished(checkpoint, now),
+        nothing_left=not way.steps_left and not _is_unfinished(checkpoint, now),
         shortened=way.before is not None and way.before.total > max(way.total, way.step),
     )
 
 
 def require(values: Values) -> Values:
     """The values with what is kept put back. Raises UsageError where a training cannot go on so."""
-    found = resumption(values)
-    if found is None:
+    plan = resumption(values)
+    if plan is None:
         return dict(values)
-    problems = found.problems()
+    problems = plan.problems()
     if problems:
         raise UsageError(*problems)
-    return found.values
+    return plan.values
 
 
-def checked(values: Values) -> Values:
+def require_checkpoint(values: Values) -> Values:
     """As `require`. Raises RunFolderError where the checkpoint that is asked for is damaged or not
     there, or none is whole."""
     checkpoint, problems = checkpoint_of(resolve(values))
@@ -162,12 +162,12 @@ def checked(values: Values) -> Values:
     return require(values)
 
 
-def is_asked(values: Arguments) -> bool:
+def is_requested(values: Arguments) -> bool:
     """Whether a training is to be resumed."""
-    return _asked(values).lower() not in {"", "false"}
+    return _requested(values).lower() not in {"", "false"}
 
 
-def _asked(values: Arguments) -> str:
+def _requested(values: Arguments) -> str:
     """The checkpoint, or the word for one, that is asked for."""
     return (values.resume_from_checkpoint or "").strip()
 
@@ -178,26 +178,26 @@ def checkpoint_of(values: Arguments) -> tuple[Path | None, list[Problem]]:
 
     None where none is asked for, and where there is none: the problems say why.
     """
-    if not is_asked(values):
+    if not is_requested(values):
         return None, []
-    if _asked(values).lower() in NEWEST and not values.output_dir:
+    if _requested(values).lower() in NEWEST and not values.output_dir:
         return None, [Problem(code="resume_needs_folder", field="output_dir")]
     place, is_run = _place(values)
     if is_run:
-        newest, damage = newest_whole(place, resumable)
+        newest, damage = newest_whole(place, is_resumable)
         if newest is None:
             weights = newest_whole(place)[0]
             last = _missing("checkpoint_not_resumable", weights.path) if weights else None
             return None, [last or _missing("no_checkpoint", place), *damage]
         return newest.path, damage
     if not place.is_dir():
-        return None, [_missing("checkpoint_missing", describe_places(_asked(values)))]
+        return None, [_missing("checkpoint_missing", describe_places(_requested(values)))]
     try:
         if (place / MANIFEST).exists():
             verify(place)
     except RunFolderError as error:
         return None, list(error.problems)
-    if not resumable(place):
+    if not is_resumable(place):
         return None, [_missing("checkpoint_not_resumable", place)]
     return place, []
 
@@ -208,10 +208,10 @@ def _missing(code: str, place: Path | str) -> Problem:
 
 def _place(values: Arguments) -> tuple[Path, bool]:
     """The folder that is asked for, and whether it is that of a run: "true" means output_dir."""
-    asked = _asked(values)
-    if asked.lower() in NEWEST:
+    requested = _requested(values)
+    if requested.lower() in NEWEST:
         return output(values.output_dir or ""), True
-    path = local(asked)
+    path = local(requested)
     return path, (path / RUN).is_file()
 
 
@@ -228,17 +228,17 @@ def steps_in_all(before: Position, after: Position, then: Arguments, now: Argume
 def arguments_then(checkpoint: Path, now: Arguments) -> Arguments:
     """The arguments that a checkpoint was written with; what is not known of then counts as it is
     `now`."""
-    then = _known_then(checkpoint)
+    then = _read_then(checkpoint)
     return resolve(then) if "model_name_or_path" in then else now.replace(**then)
 
 
-def _known_then(checkpoint: Path) -> Values:
-    given = position.arguments(checkpoint)
-    if not given:
+def _read_then(checkpoint: Path) -> Values:
+    arguments = position.arguments(checkpoint)
+    if not arguments:
         run = read_json(checkpoint.parent / RUN).get("arguments")
-        given = run if isinstance(run, dict) else {}
-    if given:
-        known = {n: v for n, v in given.items() if n in FIELDS and "train" in FIELDS[n].tasks}
+        arguments = run if isinstance(run, dict) else {}
+    if arguments:
+        known = {n: v for n, v in arguments.items() if n in FIELDS and "train" in FIELDS[n].tasks}
         return parse(known, "train")[0]
     config = adapter_config(checkpoint)
     raw = {
@@ -250,7 +250,7 @@ def _known_then(checkpoint: Path) -> Values:
     return {name: value for name, value in raw.items() if isinstance(value, str | int)}
 
 
-def changed(then: Arguments, now: Arguments) -> list[str]:
+def compare(then: Arguments, now: Arguments) -> list[str]:
     """The arguments that apply in both and have another value now; secrets and places are none."""
     applying = [
         {row.name for row in active_fields(each.as_mapping(), "train")} for each in (then, now)
@@ -265,7 +265,7 @@ def changed(then: Arguments, now: Arguments) -> list[str]:
     ]
 
 
-def world(values: Arguments) -> int:
+def device_count(values: Arguments) -> int:
     """How many devices a training will have."""
     return max(1, devices.group(values))
 
@@ -293,8 +293,8 @@ class _Way:
         match, before = FOLDER.fullmatch(checkpoint.name), Position.of(checkpoint)
         step = before.step if before else int(match[1]) if match else 0
         after, total = None, now.max_steps or 0
-        if before and not begins_again(changed(then, now), then, now):
-            after = before.going_on(cut_of(now, world(now)), before.size, before.order)
+        if before and not begins_again(compare(then, now), then, now):
+            after = before.going_on(cut_of(now, device_count(now)), before.size, before.order)
             total = steps_in_all(before, after, then, now)
         return cls(step=step, then=then, now=now, before=before, after=after, total=total)
 
@@ -305,14 +305,14 @@ class _Way:
 
     def changes(self) -> tuple[Change, ...]:
         """Every difference, with what becomes of it."""
-        found = [
+        changes = [
             self._change(name, getattr(self.then, name), getattr(self.now, name))
-            for name in changed(self.then, self.now)
+            for name in compare(self.then, self.now)
         ]
         rows = self.then.per_device_train_batch_size
-        if self.before and self.before.batch != rows * world(self.now):
-            found.append(self._change(DEVICES, self.before.batch // rows, world(self.now)))
-        return tuple(found)
+        if self.before and self.before.batch != rows * device_count(self.now):
+            changes.append(self._change(DEVICES, self.before.batch // rows, device_count(self.now)))
+        return tuple(changes)
 
     def _change(self, name: str, then: Value, now: Value) -> Change:
         kind, effect = on_resume(name, self.then, self.now)
@@ -326,8 +326,8 @@ class _Way:
             figures["epoch"] = self.after.epoch + 1
         return Change(
             name=name,
-            then=shown(then),
-            now=shown(now),
+            then=shorten(then),
+            now=shorten(now),
             kind=kind,
             effect=self._text_of(name, effect) if kind == "taken" else effect,
             figures=figures,
@@ -347,7 +347,7 @@ class _Way:
         return "length_same" if effect == "length" and same else effect
 
 
-def _unfinished(checkpoint: Path, values: Arguments) -> bool:
+def _is_unfinished(checkpoint: Path, values: Arguments) -> bool:
     """Whether the run that goes on in its own folder has yet to save its result."""
     if not values.output_dir:
         return False
@@ -371,7 +371,7 @@ def _same(name: str, then: Value, now: Value) -> bool:
     return places[0] == places[1]
 
 
-def shown(value: Value) -> str:
+def shorten(value: Value) -> str:
     """A value as a table shows it: one short word."""
     text = format_value(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -46,7 +46,7 @@ from backend.contract.runs.checkpoints import (
     MANIFEST,
     Checkpoint,
     checkpoints,
-    damaged,
+    find_damaged,
     verify,
     write_manifest,
 )
@@ -73,15 +73,15 @@ __all__ = [
     "check_output_dir",
     "checkpoints",
     "create",
-    "damaged",
     "dump",
     "exit_code",
+    "find_damaged",
+    "is_without_result",
     "read",
     "request_stop",
     "resumption",
     "runs",
     "verify",
-    "without_result",
     "write_manifest",
 ]
 
@@ -96,7 +96,7 @@ def create(path: Path, *, task: str, values: Values, command: Command, sequence:
     """Make the folder of a run and what the launcher writes once: all of it, or nothing.
 
     An empty folder may be used. One that holds anything is refused with RunFolderError, unless it
-    is an ended run of ours and the values say to overwrite it or it is `without_result` (it goes
+    is an ended run of ours and the values say to overwrite it or it `is_without_result` (it goes
     to the trash, which run.json notes), or they say to resume in it (what it wrote goes to
     attempts/). Secrets reach no file.
     """
@@ -104,7 +104,7 @@ def create(path: Path, *, task: str, values: Values, command: Command, sequence:
     if problem:
         raise RunFolderError(problem)
     try:
-        with _way_made(path, values) as way, _exclusive(path, reuse=way.reuse):
+        with _make_way(path, values) as way, _exclusive(path, reuse=way.reuse):
             row = _row(task, values, command, sequence)
             row["notices"] = [notice.to_json() for notice in way.notices]
             _write(path, task, values, command, row)
@@ -135,7 +135,7 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def without_result(path: Path) -> bool:
+def is_without_result(path: Path) -> bool:
     """Whether a run of ours has ended here without success and before its first checkpoint.
 
     It holds nothing but its log and its figures: the next run of its name may take its place. Of
@@ -148,7 +148,7 @@ def without_result(path: Path) -> bool:
     if not view.ended or view.state is State.SUCCEEDED:
         return False
     if view.task == "recipe":
-        return all(map(without_result, saves().glob(f"*/*/{glob.escape(path.name)}-*")))
+        return all(map(is_without_result, saves().glob(f"*/*/{glob.escape(path.name)}-*")))
     return not any(next(path.glob(name), None) for name in KEPT)
 
 
@@ -160,20 +160,20 @@ class _Way(NamedTuple):
 
 
 @contextmanager
-def _way_made(path: Path, values: Values) -> Iterator[_Way]:
+def _make_way(path: Path, values: Values) -> Iterator[_Way]:
     """Move an ended run aside where that was asked for or costs nothing, and back if the block
     fails. Raises RunFolderError where nothing may be moved.
     """
     asked = resolve(values)
     resume = (asked.resume_from_checkpoint or "").lower() not in {"", "false"}
     overwrite = asked.overwrite_output_dir
-    if not _holds_anything(path) or not (resume or overwrite or without_result(path)):
+    if not _holds_anything(path) or not (resume or overwrite or is_without_result(path)):
         yield _Way()
         return
     if path.is_symlink() or not read_json(path / RUN):
-        raise _refused("output_dir_foreign", path)
+        raise _refusal("output_dir_foreign", path)
     if not read(path).ended:
-        raise _refused("output_dir_running", path)
+        raise _refusal("output_dir_running", path)
     moves = archive(path, (*ONCE, *ATTEMPT)) if resume else _trash(path)
     params = {"path": str(moves[0][1])} if moves else {}
     replaced = () if resume else (Problem(code="run_replaced", params=params, notice=True),)
@@ -209,7 +209,7 @@ def _exclusive(path: Path, *, reuse: bool) -> Iterator[None]:
             raise
     except BaseException:
         for each in made:
-            if not _removed(each):
+            if not _remove_empty(each):
                 break
         raise
 
@@ -220,11 +220,11 @@ def _take(path: Path, *, reuse: bool) -> None:
         path.mkdir(mode=0o700)
     except FileExistsError:
         if not path.is_dir() or (_holds_anything(path) and not reuse):
-            raise _refused("output_dir_in_use", path) from None
+            raise _refusal("output_dir_in_use", path) from None
     try:
         os.close(os.open(path / LOCK, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        raise _refused("output_dir_in_use", path) from None
+        raise _refusal("output_dir_in_use", path) from None
 
 
 def _row(task: str, values: Values, command: Command, sequence: int) -> dict[str, object]:
@@ -255,13 +255,13 @@ def _write(path: Path, task: str, values: Values, command: Command, row: dict[st
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _holds_anything(path: Path) -> bool:
@@ -275,7 +275,7 @@ def _free(parent: Path, prefix: str = "") -> Path:
     return parent / f"{prefix}{number}"
 
 
-def _removed(folder: Path) -> bool:
+def _remove_empty(folder: Path) -> bool:
     try:
         folder.rmdir()
     except OSError:
@@ -283,5 +283,5 @@ def _removed(folder: Path) -> bool:
     return True
 
 
-def _refused(code: str, path: Path) -> RunFolderError:
+def _refusal(code: str, path: Path) -> RunFolderError:
     return RunFolderError(Problem(code=code, field="output_dir", params={"path": str(path)}))

@@ -23,7 +23,7 @@ from backend.contract.base.run_files import RUN
 from backend.contract.models.model_folder import ADAPTER_CONFIG, CONFIG, local
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs.checkpoints import FOLDER, MANIFEST, TRAINER_STATE, checkpoints
-from backend.contract.runs.paths import ADAPTERS, anchored
+from backend.contract.runs.paths import ADAPTERS, make_absolute
 from backend.contract.runs.run_view import folders
 
 MODELS = ("model_name_or_path", "ref_model", "teacher_model")
@@ -41,12 +41,12 @@ def replace_names(values: Values) -> tuple[Values, list[Problem]]:
 
     A name that means no run, or several, stays: `check` says so before anything is loaded.
     """
-    whole, notices = dict(anchored(values)), []
+    whole, notices = dict(make_absolute(values)), []
     arguments = resolve(values)
-    for field, given in _given(resolve(whole)):
-        parts = names(given) if FIELDS[field].kind == "list" else [given]
-        found = [_meant(part, field, arguments) for part in parts]
-        pairs = list(zip(parts, found, strict=True))
+    for field, value in _named_values(resolve(whole)):
+        parts = names(value) if FIELDS[field].kind == "list" else [value]
+        matches = [_matches(part, field, arguments) for part in parts]
+        pairs = list(zip(parts, matches, strict=True))
         whole[field] = ",".join(
             relative(each[0]) if len(each) == 1 else part for part, each in pairs
         )
@@ -66,12 +66,12 @@ def replace_names(values: Values) -> tuple[Values, list[Problem]]:
 def check(values: Arguments) -> list[Problem]:
     """What is wrong with names of runs: one means several, or a run that has no such weights, or
     nothing here (said of adapters only: a hub may have a model of one word, but no adapter)."""
-    found = (
+    problems = (
         _problem(part, field, values)
-        for field, given in _given(values)
-        for part in (names(given) if FIELDS[field].kind == "list" else [given])
+        for field, value in _named_values(values)
+        for part in (names(value) if FIELDS[field].kind == "list" else [value])
     )
-    return [problem for problem in found if problem]
+    return [problem for problem in problems if problem]
 
 
 def find(name: str) -> list[Path]:
@@ -82,7 +82,7 @@ def find(name: str) -> list[Path]:
     return [each for each in folders(saves()) if each.parts[-len(parts) :] == parts]
 
 
-def looked_in(name: str) -> str:
+def describe_places(name: str) -> str:
     """Where a name was looked for that means nothing here, for a message: as a path, and as a run
     (the folders of saves/ that it would be the end of)."""
     places = [home.describe_places(name)]
@@ -93,11 +93,11 @@ def looked_in(name: str) -> str:
 
 
 def _problem(name: str, field: str, values: Arguments) -> Problem | None:
-    meant = _meant(name, field, values)
-    if len(meant) == 1 or not _may_name(name):
+    matches = _matches(name, field, values)
+    if len(matches) == 1 or not _may_name(name):
         return None
-    params = {"name": name, "paths": _listed(meant or find(name))}
-    if meant:
+    params = {"name": name, "paths": _join(matches or find(name))}
+    if matches:
         return Problem(code="run_name_ambiguous", field=field, params=params)
     if os.path.lexists(local(name)):  # what is wrong with it is said by whoever reads it
         return None
@@ -107,32 +107,32 @@ def _problem(name: str, field: str, values: Arguments) -> Problem | None:
         return None
     near = _near(name)
     code = "run_name_unknown_near" if near else "run_name_unknown"
-    params = {"name": name, "path": looked_in(name)} | ({"near": near} if near else {})
+    params = {"name": name, "path": describe_places(name)} | ({"near": near} if near else {})
     return Problem(code=code, field=field, params=params)
 
 
-def _given(values: Arguments) -> Iterator[tuple[str, str]]:
+def _named_values(values: Arguments) -> Iterator[tuple[str, str]]:
     """The arguments that name a folder with weights, where they are given."""
     for field in NAMING:
-        given = str(getattr(values, field) or "")
+        value = str(getattr(values, field) or "")
         address = field == REWARD and values.reward_model_type == "api"
-        word = field == CHECKPOINT and given.lower() in WORDS
-        if given and not address and not word:
-            yield field, given
+        word = field == CHECKPOINT and value.lower() in WORDS
+        if value and not address and not word:
+            yield field, value
 
 
-def _meant(name: str, field: str, values: Arguments) -> list[Path]:
+def _matches(name: str, field: str, values: Arguments) -> list[Path]:
     """The folders that a name may mean in an argument: none where it is a path or a hub's id."""
     if not _may_name(name) or _is_there(name, field):
         return []
     *parts, last = Path(name).parts
     point = last if FOLDER.fullmatch(last) else ""
-    found = [each / point for each in find("/".join(parts) if point else name)]
-    found = [each for each in found if _holds(each, field)]
+    matches = [each / point for each in find("/".join(parts) if point else name)]
+    matches = [each for each in matches if _holds(each, field)]
     for narrower in (_is_reward, _of_model, _of_method):
-        fitting = [each for each in found if narrower(each, field, values)]
-        found = fitting if fitting and len(found) > 1 else found
-    return found
+        fitting = [each for each in matches if narrower(each, field, values)]
+        matches = fitting if fitting and len(matches) > 1 else matches
+    return matches
 
 
 def _may_name(name: str) -> bool:
@@ -191,8 +191,8 @@ def _near(name: str) -> str:
     """The runs whose names are close to this one."""
     known = folders(saves())
     close = difflib.get_close_matches(name, {each.name for each in known}, n=3, cutoff=0.6)
-    return _listed([each for each in known if each.name in close])
+    return _join([each for each in known if each.name in close])
 
 
-def _listed(paths: list[Path]) -> str:
+def _join(paths: list[Path]) -> str:
     return ", ".join(relative(each) for each in sorted(paths)[:SHOWN])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.names import to_name
-from backend.contract.base import metrics, places, processes
+from backend.contract.base import metrics, processes, run_index
 from backend.contract.base.files import read_json
 from backend.contract.base.home import saves
 from backend.contract.base.problems import Problem
@@ -24,7 +24,7 @@ from backend.contract.base.run_files import (
     STATUS,
     STOP,
     SUPERVISOR_LOG,
-    last_word,
+    noted_exit_code,
 )
 from backend.contract.runs import silence
 from backend.contract.runs.checkpoints import checkpoints
@@ -95,7 +95,7 @@ def read(path: Path) -> RunView:
         total_steps=(0 if reading else total) or (step if where is State.SUCCEEDED else 0),
         rows=(done, total) if reading and not where.ended else (0, 0),
         eta=None if where.ended else _number(status.get("eta")),
-        elapsed=_elapsed(path, ended=where.ended),
+        elapsed=_elapsed_seconds(path, ended=where.ended),
         phase=str(status.get("phase", "")),
         notices=(*_problems(row, "notices"), *_problems(status, "notices")),
         silence=_silence(path, status, token, where),
@@ -117,23 +117,26 @@ def resumption(view: RunView) -> Problem | None:
 
 def runs(root: Path) -> list[RunView]:
     """All runs: those in saves (`root`), and those elsewhere that are known; the newest first."""
-    found = [read(folder) for folder in folders(root)]
-    return sorted(found, key=lambda view: (view.sequence, view.created), reverse=True)
+    views = [read(folder) for folder in folders(root)]
+    return sorted(views, key=lambda view: (view.sequence, view.created), reverse=True)
 
 
 def folders(root: Path) -> list[Path]:
     """The folders of all runs, as `runs` lists them, in no order."""
-    found = [file.parent for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")]
-    return [*(each for each in found if places.is_standard(root, each)), *places.list_runs(root)]
+    run_folders = [file.parent for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")]
+    return [
+        *(each for each in run_folders if run_index.is_standard(root, each)),
+        *run_index.list_runs(root),
+    ]
 
 
 def _state(path: Path, token: str) -> tuple[State, Problem | None]:
     facts = _facts(path)
-    found = _judge(facts, token)
-    if found[0].ended and not facts.exit:
+    judgement = _judge(facts, token)
+    if judgement[0].ended and not facts.exit:
         # The supervisor may have written exit.json and gone between the two looks.
-        found = _judge(_facts(path), token)
-    return found
+        judgement = _judge(_facts(path), token)
+    return judgement
 
 
 def _judge(facts: Facts, token: str) -> tuple[State, Problem | None]:
@@ -156,7 +159,7 @@ def _facts(path: Path) -> Facts:
         exit=read_json(path / EXIT),
         launch=read_json(path / LAUNCH),
         problem=Problem.from_json(problem) if problem else None,
-        last_word=last_word(path),
+        noted_exit_code=noted_exit_code(path),
         stop=(path / STOP).exists(),
         age=age,
     )
@@ -164,7 +167,7 @@ def _facts(path: Path) -> Facts:
 
 def _origin(path: Path, arguments: Mapping[str, object]) -> tuple[str, str]:
     """Model and method: of the folder's place in saves/, else of the run's arguments."""
-    if places.is_standard(saves(), path):
+    if run_index.is_standard(saves(), path):
         return path.parent.parent.name, path.parent.name
     model = str(arguments.get("model_name_or_path") or "")
     return to_name(model) if model else "", str(arguments.get("finetuning_type") or "")
@@ -178,7 +181,7 @@ def _silence(
     return silence.notices(path, status, read_json(path / LAUNCH), token)
 
 
-def _elapsed(path: Path, *, ended: bool) -> float | None:
+def _elapsed_seconds(path: Path, *, ended: bool) -> float | None:
     if ended:
         return _number(read_json(path / EXIT).get("seconds"))
     began = _number(read_json(path / LAUNCH).get("uptime"))
@@ -187,9 +190,11 @@ def _elapsed(path: Path, *, ended: bool) -> float | None:
 
 def _problems(row: Mapping[str, object], key: str) -> tuple[Problem, ...]:
     """The problems in a list of a file, whatever else the file holds."""
-    rows = row.get(key)
-    found = [each for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
-    return tuple(Problem.from_json(each) for each in found)
+    content = row.get(key)
+    rows_of_problems = (
+        [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+    )
+    return tuple(Problem.from_json(each) for each in rows_of_problems)
 
 
 def _last_step(path: Path) -> int:

@@ -18,7 +18,7 @@ from backend.contract.base.run_files import LOG, METRICS
 SILENT_SECONDS = 300.0  # nothing heard for so long is said
 SLOW_STEPS = 5  # where steps are slow: nothing heard for as long as so many of them took
 PAUSED_SECONDS = 10.0  # a process that a signal has stopped is said sooner
-SAID = {
+CODES = {
     "loading": "run_silent_loading",
     "tokenizing": "run_silent_tokenizing",
     "training": "run_silent_training",
@@ -42,14 +42,14 @@ def notices(
         limit = max(limit, SLOW_STEPS * metrics.seconds_per_step(path / METRICS))
     if paused is None and silent < limit:
         return ()
-    code = SAID.get(str(phase), "run_silent")
+    code = CODES.get(str(phase), "run_silent")
     if phase == "training" and not step:
         code = "run_silent_first_step"
-    params = {"time": _shown(silent), "step": _whole(step), "total": _whole(total)}
-    said = Problem(code=code, params=params, notice=True)
+    params = {"time": _format_duration(silent), "step": _whole(step), "total": _whole(total)}
+    notice = Problem(code=code, params=params, notice=True)
     if paused is None:
-        return (said,)
-    return said, Problem(code="run_paused", params={"pid": paused.pid}, notice=True)
+        return (notice,)
+    return notice, Problem(code="run_paused", params={"pid": paused.pid}, notice=True)
 
 
 def seconds(path: Path, status: Mapping[str, object], launch: Mapping[str, object]) -> float:
@@ -65,7 +65,7 @@ def seconds(path: Path, status: Mapping[str, object], launch: Mapping[str, objec
     return max(0.0, min(since, default=0.0))
 
 
-def _shown(count: float) -> str:
+def _format_duration(count: float) -> str:
     return f"{count:.0f} s" if count < 120 else f"{count / 60:.0f} min"
 
 

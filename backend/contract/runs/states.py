@@ -52,7 +52,7 @@ class Facts:
     exit: Mapping[str, object] = field(default_factory=dict)
     launch: Mapping[str, object] = field(default_factory=dict)
     problem: Problem | None = None
-    last_word: int | None = None
+    noted_exit_code: int | None = None
     stop: bool = False
     age: float = 0.0
 
@@ -62,27 +62,27 @@ def state(
 ) -> tuple[State, Problem | None]:
     """The state, and why it is so where there is something to say."""
     if facts.exit:
-        return _ended(facts)
+        return _judge_exit(facts)
     if not facts.launch:
         if abs(facts.age) < START_SECONDS:
             return State.STARTING, None
         return State.FAILED, Problem(code="run_never_started")
     if facts.launch.get("boot_id") != boot_id:
-        if facts.last_word is not None:
-            return _unwatched(facts, stopped=facts.stop)
+        if facts.noted_exit_code is not None:
+            return _judge_unwatched(facts, stopped=facts.stop)
         return State.LOST, Problem(code="run_lost")
     going = State.STOPPING if facts.stop else State.RUNNING
     if _lives(facts.launch.get("supervisor"), alive):
         return going, None
     if _lives(facts.launch.get("child"), alive):
         return going, Problem(code="run_unsupervised", notice=True)
-    return _unwatched(facts, stopped=facts.stop)
+    return _judge_unwatched(facts, stopped=facts.stop)
 
 
-def _unwatched(facts: Facts, *, stopped: bool) -> tuple[State, Problem | None]:
+def _judge_unwatched(facts: Facts, *, stopped: bool) -> tuple[State, Problem | None]:
     """Nobody saw how it ended: the child's own word counts, then that a stop was asked."""
-    if facts.last_word is not None:
-        return _by_code(facts, facts.last_word)
+    if facts.noted_exit_code is not None:
+        return _judge_code(facts, facts.noted_exit_code)
     if facts.problem:
         return State.FAILED, facts.problem
     if stopped:
@@ -95,39 +95,41 @@ def _lives(row: object, alive: Callable[[Process], bool]) -> bool:
     return process is not None and alive(process)
 
 
-def _ended(facts: Facts) -> tuple[State, Problem | None]:
+def _judge_exit(facts: Facts) -> tuple[State, Problem | None]:
     """What exit.json means."""
     code, number = facts.exit.get("code"), facts.exit.get("signal")
     stopped = facts.exit.get("stopped") is True
     if isinstance(code, int) and code in DONE:
-        return _by_code(facts, code)
-    if isinstance(number, int) and facts.last_word is not None:  # killed after its work was over
-        return _by_code(facts, facts.last_word)
-    if stopped and (_forced(number) or code in SHELL_CODES):
+        return _judge_code(facts, code)
+    if (
+        isinstance(number, int) and facts.noted_exit_code is not None
+    ):  # killed after its work was over
+        return _judge_code(facts, facts.noted_exit_code)
+    if stopped and (_is_forced(number) or code in SHELL_CODES):
         return State.STOPPED, Problem(code="run_stopped_hard", notice=True)
     if facts.exit.get("out_of_memory") is True or code == OutOfMemoryError.exit_code:
         return State.OUT_OF_MEMORY, facts.problem or Problem(code="out_of_memory")
     if isinstance(number, int):
-        return State.KILLED, _killed(number)
+        return State.KILLED, _kill_problem(number)
     if isinstance(code, int):
-        return _by_code(facts, code)
-    return _unwatched(facts, stopped=stopped)
+        return _judge_code(facts, code)
+    return _judge_unwatched(facts, stopped=stopped)
 
 
-def _by_code(facts: Facts, code: int) -> tuple[State, Problem | None]:
+def _judge_code(facts: Facts, code: int) -> tuple[State, Problem | None]:
     """What an exit code means, whoever noted it."""
     if code in DONE:
         return DONE[code], None
     if code == OutOfMemoryError.exit_code:
         return State.OUT_OF_MEMORY, facts.problem or Problem(code="out_of_memory")
-    return State.FAILED, facts.problem or _failed(code)
+    return State.FAILED, facts.problem or _failure(code)
 
 
-def _forced(number: object) -> bool:
+def _is_forced(number: object) -> bool:
     return number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
 
 
-def _killed(number: int) -> Problem:
+def _kill_problem(number: int) -> Problem:
     try:
         name = signal.Signals(number).name
     except ValueError:
@@ -135,5 +137,5 @@ def _killed(number: int) -> Problem:
     return Problem(code="run_killed", params={"signal": number, "name": name})
 
 
-def _failed(code: int) -> Problem:
+def _failure(code: int) -> Problem:
     return Problem(code=CODES.get(code, "run_failed"), params={"code": code})

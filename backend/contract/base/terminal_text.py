@@ -1,7 +1,7 @@
-"""Lines for a terminal, in which nothing can pass for something else.
+"""Text for a terminal, with control characters escaped.
 
-Names of files, sets and runs are other people's texts: a control character in one could move the
-cursor or colour the screen, a direction mark turn the reading of what follows.
+Names of files, data sets and runs come from others: a control character in one could move the
+cursor or colour the screen, and a direction mark reverse the text after it.
 """
 
 import re
@@ -18,17 +18,17 @@ INVISIBLE = re.compile(
 
 
 def escape(text: str) -> str:
-    """A text with each such character as JSON escapes it (\\u001b), so that JSON stays the same."""
+    """The text with such characters escaped as in JSON (\\u001b), so that JSON stays the same."""
     return INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def one_line(text: str) -> str:
-    """As `escape`, with the tabs and line ends of a name escaped, too."""
+    """As `escape`, for a name: tabs and line ends are escaped, too."""
     return escape(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def binary_size(count: int) -> str:
-    """A limit in bytes as people set it, in steps of 1024: 512 MB, 1.5 GB, 1 TB."""
+    """A limit in bytes as people write it, in steps of 1024: 512 MB, 1.5 GB, 1 TB."""
     number, units = float(count), ["B", "kB", "MB", "GB", "TB"]
     while number >= 1024 and len(units) > 1:
         number /= 1024
@@ -37,14 +37,14 @@ def binary_size(count: int) -> str:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """A line, or several, to the terminal (standard output unless told otherwise)."""
+    """Write a line, or several, to the terminal; to standard output by default."""
     out = stream or sys.stdout
     out.write(escape(text) + "\n")
     out.flush()
 
 
 def wrap(text: str, width: int = WIDTH) -> list[str]:
-    """Lines of at most `width` columns; between wide (Chinese) characters a line may break, too."""
+    """Lines of at most `width` columns. A line may also break between wide (Chinese) characters."""
     return [line for part in text.split("\n") for line in _wrap_line(part, width)]
 
 

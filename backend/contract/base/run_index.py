@@ -1,9 +1,8 @@
-"""Where the runs lie that are not in saves/<model>/<method>/: so that lists show them, too.
+"""The index of the runs outside saves/<model>/<method>/, so that lists show these, too.
 
-saves/.places has a path on each line, relative to the working folder where it lies inside. It is
-only an index: a place that is not there, not readable or no run is passed over, and `find` makes it
-anew from the run folders themselves. One process writes at a time: whoever holds the lock of
-launches (backend.contract.launching.launch).
+saves/.places has a path on each line, relative to the working folder where it lies inside. A path
+that is missing, unreadable or no run is skipped; `find` rebuilds the index from the run folders.
+Only the process that holds the lock of launches writes it (backend.contract.launching.launch).
 """
 
 import os
@@ -20,14 +19,14 @@ NOT_RUNS = "models"  # folder of saves/ that holds base models and results of ex
 
 
 def list_runs(saves: Path) -> list[Path]:
-    """The run folders outside the usual places that are there now, each once."""
+    """The run folders of the index that exist now, each once."""
     return [place for place in _read(saves) if _is_run(place)]
 
 
 def add(saves: Path, folder: Path) -> None:
-    """Remember where a run lies, unless a look through saves/ finds it anyway.
+    """Add a run to the index, unless it lies in its standard place in saves/.
 
-    Places whose run was removed are dropped; one on a disk that is not mounted stays. OSError.
+    Runs that were removed are dropped; one on a disk that is not mounted stays. Raises OSError.
     """
     folder = Path(os.path.normpath(folder))
     if is_standard(saves, folder):
@@ -43,7 +42,7 @@ def add(saves: Path, folder: Path) -> None:
 
 
 def find(folder: Path) -> Iterator[Path]:
-    """The run folders in `folder`, itself included; not behind links, nor in hidden folders."""
+    """The run folders in `folder`, itself included; links and hidden folders are not followed."""
     depth = len(folder.parts)
     for place, names, files in os.walk(folder):
         if RUN in files and _is_run(Path(place)):
@@ -54,7 +53,7 @@ def find(folder: Path) -> Iterator[Path]:
 
 
 def is_standard(saves: Path, folder: Path) -> bool:
-    """Whether a run folder is saves/<model>/<method>/<name>, where it needs no note."""
+    """Whether a run folder is saves/<model>/<method>/<name>, which needs no entry."""
     if not folder.is_relative_to(saves):
         return False
     parts = folder.relative_to(saves).parts
@@ -62,7 +61,7 @@ def is_standard(saves: Path, folder: Path) -> bool:
 
 
 def _read(saves: Path) -> list[Path]:
-    """Every noted path, whatever is there now; a torn or foreign line is a path like others."""
+    """Every path of the index, whether it exists or not. A torn line counts as a path."""
     try:
         with (saves / FILE).open("rb") as file:
             content = file.read(MAX_BYTES)
