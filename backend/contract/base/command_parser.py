@@ -70,7 +70,8 @@ class CommandParser(argparse.ArgumentParser):
     def add(self, *names: str, text: str = "", **settings: Any) -> None:
         """Add an argument with its text, default and values.
 
-        `text` is the key of a text that several commands share."""
+        `text` is the key of a text that several commands share.
+        """
         own = names[-1].lstrip("-").replace("-", "_")
         words = t(text or f"{self.key}.{own}", self.lang)
         details = []
@@ -98,7 +99,8 @@ class CommandParser(argparse.ArgumentParser):
     def parse(self, words: Sequence[str], *, mixed: bool = False) -> Namespace:
         """The values of the options. Raises UsageError.
 
-        Where `mixed`, the attribute `more` holds the words left over, in their order."""
+        Where `mixed`, the attribute `more` holds the words left over, in their order.
+        """
         if not mixed:
             return self.parse_args(words)
         options, more = self.parse_known_args(words)

@@ -51,7 +51,8 @@ def describe_places(path: str | Path) -> str:
     """The places of a missing path, for a message.
 
     In a run the folder in which it was started comes first: paths in that folder were made absolute
-    before (see `runs.paths`), so a relative path was not found there."""
+    before (see `runs.paths`), so a relative path was not found there.
+    """
     relative_path, started = Path(path).expanduser(), os.environ.get(STARTED_IN)
     first = (Path(started) / relative_path,) if started else ()
     return ", ".join(map(str, dict.fromkeys((*first, *search_paths(path)))))

@@ -1,6 +1,6 @@
-"""Start, stop and resume runs: make the folder, then a supervisor that outlives whoever asked.
+"""Start, stop and resume runs: make the folder, then start a supervisor that outlives its starter.
 
-Standard library only. saves/.launch.lock lets several that start at once pass one by one.
+Standard library only. saves/.launch.lock serialises launches that happen at once.
 """
 
 import datetime
@@ -30,8 +30,8 @@ LOCK = ".launch.lock"  # its content is the number of the last run
 PRIVATE = (
     "TUNEBOARD_LOGIN",
     "TUNEBOARD_RUN",
-)  # not for runs: the page's login, another run's names
-STOP_RUNS = "TUNEBOARD_STOP_RUNS"  # environment: runs end with what shows them, as in a container
+)  # variables that runs do not get: the page's login, another run's token
+STOP_RUNS = "TUNEBOARD_STOP_RUNS"  # a variable: runs end with the page, as in a container
 OFF = {"", "0", "false", "no", "off"}
 RECIPES = "recipes"  # folder of saves/ with the groups of runs that recipes start
 TAKEN = {"models", "arguments", RECIPES}  # folders of saves/ that are no model's
@@ -40,14 +40,14 @@ RECIPE_GRACE = 86_400.0  # seconds: its stage has a limit of its own, and ends i
 
 
 def stops_with_page() -> bool:
-    """Whether a run is to stop when the page or command that shows it gets SIGTERM."""
+    """Whether a run stops when the page or command that shows it gets SIGTERM."""
     return os.environ.get(STOP_RUNS, "").strip().lower() not in OFF
 
 
 def start(
     task: str, values: Values, env: Mapping[str, str] | None = None, *, exclusive: bool = False
 ) -> Path:
-    """Make the run's folder and start its supervisor; returns the folder.
+    """Make the run's folder, start its supervisor, and return the folder.
 
     `env` holds the secrets. Raises RunFolderError where the folder cannot be made or is in use,
     and, with `exclusive`, "run_in_way" while another run goes on; UsageError where a training
@@ -75,7 +75,7 @@ def start(
 def start_recipe(folder: Path, recipe: str, command: Command, *, exclusive: bool = False) -> None:
     """Make the folder of a group of runs, with its recipe as args.yaml, and start its supervisor.
 
-    Raises as start does.
+    Raises as `start` does.
     """
     with _one_at_a_time() as sequence:
         if exclusive:
@@ -86,9 +86,9 @@ def start_recipe(folder: Path, recipe: str, command: Command, *, exclusive: bool
 
 
 def stop(path: Path, grace: float | None = None) -> bool:
-    """Ask a run to save and end, by force after `grace` seconds; False where it is too late.
+    """Ask a run to save and end, by force after `grace` seconds; False where it has ended already.
 
-    A run whose supervisor is gone gets a new one, which watches it and sees to its end.
+    A run whose supervisor is gone gets a new one, which watches it until its end.
     """
     view = run_folder.read(path)
     if view.ended:
@@ -102,11 +102,11 @@ def stop(path: Path, grace: float | None = None) -> bool:
 
 
 def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | None = None) -> None:
-    """Go on with an ended run in its own folder, from its newest checkpoint that is whole.
+    """Resume an ended run in its own folder, from its newest whole checkpoint.
 
-    With `values` (all arguments of a training) the run goes on with these. A recipe goes on at the
-    stage that it ended in. Raises RunFolderError "run_going_on" or "no_checkpoint", and UsageError
-    as start does.
+    With `values` (all arguments of a training) the run continues with these. A recipe continues at
+    the stage in which it ended. Raises RunFolderError "run_going_on" or "no_checkpoint", and
+    UsageError as `start` does.
     """
     if values is not None:
         start("train", {**values, **resumed_run.of_run(path)}, env)
@@ -129,7 +129,7 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Look through a folder for runs that are not listed, and list them from now on."""
+    """Search a folder for runs that are not in the index, and add them to it."""
     with _one_at_a_time():
         before = set(run_index.list_runs(saves()))
         unlisted = [
@@ -141,8 +141,10 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def default_output_dir(values: Values, task: str, model: str | None = None) -> Path:
-    """saves/<model name>/<finetuning_type>/<task>_<time>; `model` is the name, where chosen. A task
-    without a method has its own name in its place."""
+    """saves/<model name>/<finetuning_type>/<task>_<time>.
+
+    `model` replaces the name of the model. A task without a method is named in its place.
+    """
     arguments = resolve(values)
     name = to_name(model or arguments.model_name_or_path or "model")
     method = to_name(arguments.finetuning_type if "finetuning_type" in values else task)
@@ -151,7 +153,7 @@ def default_output_dir(values: Values, task: str, model: str | None = None) -> P
 
 
 def free_folder(folder: Path) -> Path:
-    """The folder, or with -2, -3, ... where it exists."""
+    """The folder, or the first of -2, -3, ... where it exists."""
     number, free = 1, folder
     while free.exists():
         number += 1
@@ -166,8 +168,10 @@ def _require_free() -> None:
 
 
 def _require_inside(view: RunView) -> None:
-    """Raises RunFolderError where a visitor resumes a run that works outside the boundary: said
-    here, it does not make a failed run of the one that was to go on."""
+    """Raise RunFolderError where a visitor resumes a run that works outside the boundary.
+
+    Checked here, so that the refusal does not mark the run as failed.
+    """
     problems = check_paths(parse(view.arguments, view.task)[0], view.task)
     outside = [problem for problem in problems if problem.code == boundary.CODE]
     if outside:
@@ -175,7 +179,7 @@ def _require_inside(view: RunView) -> None:
 
 
 def _checkpoint(path: Path) -> Path:
-    """The checkpoint that a run goes on from; RunFolderError where there is none."""
+    """The checkpoint from which a run is resumed. Raises RunFolderError where there is none."""
     checkpoint, problems = resuming.checkpoint_of(resolve(resumed_run.of_run(path)))
     if checkpoint is None:
         raise RunFolderError(*problems)
@@ -183,7 +187,7 @@ def _checkpoint(path: Path) -> Path:
 
 
 def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:
-    """Start the supervisor of a run that was made just now; the folder goes if it does not."""
+    """Start the supervisor of a new run; its folder is removed if that fails."""
     run_index.add(saves(), folder)
     try:
         _supervise(folder, secrets)
@@ -194,7 +198,7 @@ def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[int]:
-    """Hold the lock of all launches; yields the number of this one, larger than all before."""
+    """Hold the lock of all launches, and yield the number of this one, larger than all before."""
     saves().mkdir(parents=True, exist_ok=True)
     handle = take_lock(saves() / LOCK, None)
     assert handle is not None
@@ -208,9 +212,9 @@ def _one_at_a_time() -> Iterator[int]:
 
 
 def _supervise(folder: Path, secrets: Mapping[str, str], *words: str) -> None:
-    """Start a supervisor that no Ctrl-C, hangup or end of ours reaches, and that leaves no zombie.
+    """Start a supervisor that survives Ctrl-C, a hangup and our own end, and leaves no zombie.
 
-    The process started here forks the lasting one and ends. Raises RunFolderError.
+    The process started here forks the supervisor and ends. Raises RunFolderError.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
     env |= {**secrets, **caller_environment(), "TUNEBOARD_HOME": _home_of(folder)}
@@ -235,7 +239,7 @@ def _supervise(folder: Path, secrets: Mapping[str, str], *words: str) -> None:
 
 
 def _home_of(folder: Path) -> str:
-    """The working folder that the run was started in, or ours where that one has moved."""
+    """The working folder in which the run was started, or ours where that has been moved."""
     known = read_json(folder / RUN).get("home")
     return known if isinstance(known, str) and Path(known).is_dir() else str(home())
 

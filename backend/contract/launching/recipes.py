@@ -1,4 +1,4 @@
-"""Recipes: chains of stages in a YAML file, and the plan of ordinary runs that one stands for.
+"""Recipes: chains of stages in a YAML file, each planned as a series of ordinary runs.
 
     name: my_chain                      # optional: the file's name without .yaml
     description: ...                    # optional, for the page and the list of recipes
@@ -10,9 +10,9 @@
         model: sft                      # the folder of an earlier stage; see LINKS
         arguments: {stage: dpo, dataset: ...}
 
-What is given when a recipe is started is `argument` (every stage that takes it) or
-`stage.argument`. It goes before the stage's own arguments, and these before the base; the folder
-of an earlier stage gives way to `stage.argument` only.
+A start of a recipe may set `argument` (for every stage that takes it) or `stage.argument`. These
+override the stage's own arguments, and those override the base. The folder of an earlier stage is
+overridden by `stage.argument` only.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ from backend.contract.runs import run_names
 from backend.contract.runs.run_folder import is_without_result
 
 FOLDER = "recipes"  # in data/
-# What a stage may say -> the argument that receives the earlier stage's folder.
+# Key of a stage -> the argument that receives the earlier stage's folder.
 LINKS = {
     "model": "model_name_or_path",
     "adapter": "adapter_name_or_path",
@@ -60,7 +60,7 @@ STAGE_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage as the file says it; `links` are arguments -> names of earlier stages."""
+    """One stage of the file; `links` maps arguments to names of earlier stages."""
 
     name: str
     task: str
@@ -70,7 +70,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe as its file says it; `source` is its name, or the file that was given."""
+    """A recipe as read from its file; `source` is its name, or the path of the file."""
 
     name: str
     description: str
@@ -98,7 +98,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of one start of a recipe, in their order; `name` is that of the group."""
+    """The runs of one start of a recipe, in their order.
+
+    name      the name of the group of runs
+    settings  what the start sets: argument or stage.argument -> value
+    """
 
     recipe: Recipe
     name: str
@@ -108,12 +112,12 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where the group's own files lie: saves/recipes/<recipe>/<group>."""
+        """The folder of the group's own files: saves/recipes/<recipe>/<group>."""
         return saves() / RECIPES / to_name(self.recipe.name) / self.name
 
     @property
     def command(self) -> Command:
-        """What starts this very group from a terminal."""
+        """The command that starts this very group from a terminal."""
         argv = [PROGRAM, "recipe", self.recipe.source, "--name", self.name]
         for name, value in self.settings.items():
             if not _secret(name):
@@ -122,13 +126,13 @@ class Plan:
         return Command(tuple(argv), env)
 
     def text(self) -> str:
-        """The recipe with all that was given worked in, as a recipe file; no secrets."""
+        """The recipe with all settings applied, as the text of a recipe file without secrets."""
         stages = [_as_row(step, self.name) for step in self.steps]
         return write_mapping({"name": self.recipe.name, "stages": stages})
 
 
 def list_recipes() -> dict[str, Path]:
-    """The recipes by name: those that ship, and those in data/recipes, which go first."""
+    """The recipe files by name; one in data/recipes replaces a shipped one of its name."""
     paths: dict[str, Path] = {}
     for parent in (resource_folder("data"), data()):
         paths |= {path.stem: path for path in sorted((parent / FOLDER).glob("*.yaml"))}
@@ -163,7 +167,7 @@ def read(source: str) -> Recipe:
 
 
 def plan(recipe: Recipe, group: str, settings: Mapping[str, object]) -> Plan:
-    """The runs that a recipe with these values stands for; what is wrong is told by `check`."""
+    """The runs of a recipe with these settings. `check` reports what is wrong with them."""
     settings = {_canonical_name(name): value for name, value in settings.items()}
     steps: list[Step] = []
     for stage in recipe.stages:
@@ -187,9 +191,9 @@ def plan(recipe: Recipe, group: str, settings: Mapping[str, object]) -> Plan:
 
 
 def check(plan: Plan) -> list[Problem]:
-    """Everything wrong with any stage, said before the first one starts: `at` names the stage.
+    """The problems of all stages, before the first one starts; their `at` names the stage.
 
-    The folders of earlier stages count as there.
+    The folders of earlier stages count as existing.
     """
     bad_name = check_name(plan.name)
     if bad_name:
@@ -214,7 +218,7 @@ def check(plan: Plan) -> list[Problem]:
 
 
 def _stage(row: object, earlier: Sequence[Stage], where: str) -> Stage:
-    """One stage from its row; UsageError."""
+    """A stage from its mapping in the file. Raises UsageError."""
     if not isinstance(row, dict) or not isinstance(row.get("arguments") or {}, dict):
         raise UsageError(Problem(code="recipe_stage", params={"where": where}))
     name, task = str(row.get("name", "")), str(row.get("task") or "train")
@@ -252,7 +256,7 @@ def _report_unknown_keys(
 def _merge(
     recipe: Recipe, stage: Stage, settings: Mapping[str, object], folders: Mapping[str, str]
 ) -> dict[str, object]:
-    """The arguments of a stage from all who have a say, the strongest last."""
+    """The arguments of a stage, merged from base, stage, settings and links in this order."""
     base = {_canonical_name(name): value for name, value in recipe.base.items()}
     shared = {name: value for name, value in settings.items() if takes(name, stage.task)}
     own = {
@@ -265,13 +269,13 @@ def _merge(
     raw: dict[str, object] = {}
     for part in (inherited, stage.arguments, shared, links, own):
         for name, value in part.items():
-            raw.pop(name, None)  # the last word counts among several names of one argument, too
+            raw.pop(name, None)  # the last spelling of an argument counts
             raw[name] = value
     return raw
 
 
 def _report_unused(recipe: Recipe, settings: Mapping[str, object]) -> Iterator[Problem]:
-    """Names in the base, or given, that no stage takes; given values for no stage."""
+    """Problems of names in the base or the settings that no stage takes."""
     tasks = {stage.task for stage in recipe.stages}
     stages = [stage.name for stage in recipe.stages]
     for name in [*recipe.base, *settings]:
@@ -286,7 +290,7 @@ def _report_unused(recipe: Recipe, settings: Mapping[str, object]) -> Iterator[P
 
 
 def _report_ignored(stage: Stage, values: Values, settings: Mapping[str, object]) -> list[Problem]:
-    """Notices for what this very stage is given and does not use; a base may hold more."""
+    """Notices for arguments of this very stage that do not apply. The base may hold more."""
     own = set(stage.arguments) | {
         name.partition(".")[2] for name in settings if name.startswith(f"{stage.name}.")
     }
@@ -300,7 +304,7 @@ def _folder(values: Values, stage: Stage, first: Values, name: str) -> Path:
 
 
 def _result(group: str) -> str:
-    """Where a last step exports to unless told: a local model that the model bar offers."""
+    """The default folder of an export: a local model, which the model bar offers."""
     return relative(saves() / "models" / group)
 
 

@@ -1,12 +1,12 @@
-"""Whether an adapter meets the base that it was trained on.
+"""Check whether an adapter is put on the base that it was trained on.
 
-An adapter's config only names its base, and another model of the same shapes takes the adapter
-without a word. What is trained here therefore holds a fingerprint of its base, which a copy or a
-move of the base does not change: base.json, beside the adapter.
+An adapter's config only names its base, and another model of the same shapes accepts the adapter
+silently. Adapters trained here therefore have a fingerprint of their base beside them, base.json,
+which a copy or a move of the base does not change.
 
-The fingerprint is over the name, the shape and some bytes of each tensor (SAMPLE bytes at its
-begin, in its middle and at its end). It misses a change that leaves all of these as they were; to
-train a whole tensor, to merge into it or to quantise it changes them.
+The fingerprint covers the name, the shape and some bytes of each tensor (SAMPLE bytes at its start,
+middle and end). It misses a change outside of these; training, merging into or quantising a whole
+tensor changes them.
 """
 
 import hashlib
@@ -27,8 +27,8 @@ Record = Mapping[str, object]
 
 
 def record(base: Path, before: Sequence[Path]) -> Record:
-    """What base.json says of an adapter that is trained on a model folder, over the adapters
-    `before`, which are merged into it."""
+    """The content of base.json for an adapter that is trained on the model folder `base` with the
+    adapters `before` merged into it."""
     return {
         "fingerprint": fingerprint(base, "model"),
         "before": [fingerprint(folder, "adapter_model") for folder in before],
@@ -41,11 +41,11 @@ def write(folder: Path, content: Record) -> None:
 
 
 def notices(base: Path, name: str, adapters: Sequence[Path]) -> list[Problem]:
-    """A notice for each adapter that was trained on something else than it is put on.
+    """A notice for each adapter that was trained on another base than the one it is put on.
 
     base      the folder of the base model
-    name      what the person calls it: a hub's id or a path
-    adapters  their folders, in the order in which they are put on
+    name      the base as the person named it: a hub id or a path
+    adapters  the folders of the adapters, in the order in which they are put on
     """
     own = fingerprint(base, "model") if adapters else ""
     before: list[str] = []
@@ -65,7 +65,7 @@ def notices(base: Path, name: str, adapters: Sequence[Path]) -> list[Problem]:
 
 
 def fingerprint(folder: Path, stem: str) -> str:
-    """Hexadecimal digits that tell the weights of a folder from others; see the module.
+    """A hexadecimal fingerprint of the weights of a folder, as the module describes it.
 
     `stem` is "model" or "adapter_model". Raises OSError where a file cannot be read.
     """
@@ -89,7 +89,7 @@ def _notice(code: str, **params: str) -> Problem:
 
 
 def _is_same_base(named: str, base: Path, name: str) -> bool:
-    """Whether the base that an adapter names is this one, as far as can be told."""
+    """Whether the base that an adapter names is this one, as far as name and weights tell."""
     folder = local(named)
     if not named or named == name or folder.resolve() == base.resolve():
         return True

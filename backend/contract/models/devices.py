@@ -1,4 +1,4 @@
-"""How many devices there are and are wanted, told without any library of theirs."""
+"""Count the devices of the machine, and the processes of a training, without a GPU library."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,11 @@ from backend.contract.arguments.typed import Arguments
 
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 AMD, RENDER = Path("/dev/kfd"), Path("/dev/dri")
-WINDOWS = Path("/dev/dxg")  # Linux inside Windows: the GPU is there, and not told by name
+WINDOWS = Path("/dev/dxg")  # Linux inside Windows (WSL): one GPU or more, which are not listed
 
 
 def gpus() -> int:
-    """GPUs that CUDA_VISIBLE_DEVICES shows, else that the drivers of NVIDIA or AMD tell."""
+    """The number of GPUs: those of CUDA_VISIBLE_DEVICES, else those of the NVIDIA or AMD driver."""
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     if shown is not None:
         return len([name for name in shown.split(",") if name.strip() not in {"", "-1"}])
@@ -22,10 +22,10 @@ def gpus() -> int:
 
 
 def group(values: Arguments) -> int:
-    """How many processes a training is to have in a group; 0 for one process without a group.
+    """The number of processes in the group of a training; 0 for one process without a group.
 
-    FORCE_TORCHRUN, NPROC_PER_NODE and what asks for a group by itself (DeepSpeed) count; where no
-    number is given, each GPU gets a process.
+    A group is requested by FORCE_TORCHRUN, NPROC_PER_NODE or DeepSpeed. Without a number each GPU
+    gets a process.
     """
     number = os.environ.get("NPROC_PER_NODE", "").strip()
     forced = os.environ.get("FORCE_TORCHRUN", "").strip().lower() in TRUE

@@ -1,4 +1,4 @@
-"""What a model or adapter folder must hold, checked by looking at names and headers only.
+"""Check a model or adapter folder by its file names and headers only.
 
 Nothing is unpickled or executed: weights come from safetensors files alone.
 """
@@ -23,16 +23,16 @@ VALUE_HEAD = "value_head.safetensors"  # beside a reward model, and a policy tha
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 MAX_HEADER = 100 * 1024 * 1024  # bytes, the format's own limit
-REMEMBERED = 64  # files; a form names a few models and adapters at a time
+REMEMBERED = 64  # files: a form names a few models and adapters at a time
 
 
 def local(path: str) -> Path:
-    """The file or folder that a path argument means, see home.find."""
+    """The file or folder that a path argument means (see `home.find`)."""
     return find(path)
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a model name can only be meant for a hub: org/name, and no such folder here."""
+    """Whether a model name is a hub id: a name or org/name for which no folder exists here."""
     first = name.split("/")[0]
     return (
         HUB_ID.fullmatch(name) is not None
@@ -44,14 +44,13 @@ def is_hub_id(name: str) -> bool:
 def config(folder: Path) -> Mapping[str, object]:
     """The config.json of a model folder; {} where it is missing or no JSON object.
 
-    Every keystroke on a form asks for it, more than once, so the file is read again only when it
-    has changed.
+    A form needs it at every keystroke, so the file is read again only after a change.
     """
     return _settings(folder / CONFIG)
 
 
 def adapter_config(folder: Path) -> Mapping[str, object]:
-    """The adapter_config.json of an adapter folder, in the same way."""
+    """The adapter_config.json of an adapter folder, cached in the same way."""
     return _settings(folder / ADAPTER_CONFIG)
 
 
@@ -68,24 +67,24 @@ def _settings(path: Path) -> Mapping[str, object]:
 
 @lru_cache(REMEMBERED)
 def _read(path: Path, _state: tuple[int, ...]) -> Mapping[str, object]:
-    """A file's content as of `_state`, which tells a changed file from the one that was read."""
+    """The content of a file; `_state` is a key of the cache that changes with the file."""
     return MappingProxyType(read_json(path))
 
 
 def model_problems(name: str, field: str = "model_name_or_path") -> list[Problem]:
-    """What keeps a model (or an adapter given as one) from being loaded; hub ids pass."""
+    """The problems that prevent loading a model (or an adapter named as one). Hub ids pass."""
     return _judge(name, field, _judge_model)
 
 
 def adapter_problems(name: str, field: str = "adapter_name_or_path") -> list[Problem]:
-    """What keeps an adapter folder from being loaded; hub ids pass."""
+    """The problems that prevent loading an adapter folder. Hub ids pass."""
     return _judge(name, field, _judge_adapter)
 
 
 def _judge(
     name: str, field: str, judge: Callable[[str, Path, str], list[Problem]]
 ) -> list[Problem]:
-    """What `judge` finds in the folder that a name means, if we may look into it."""
+    """The problems that `judge` finds in the folder of a name, if it lies inside the boundary."""
     if is_hub_id(name):
         return []
     folder = local(name)
@@ -134,12 +133,12 @@ def _judge_adapter(name: str, folder: Path, field: str) -> list[Problem]:
 
 
 def adapter_base(folder: Path) -> str:
-    """The base model that an adapter folder names, or ""."""
+    """The base model that the config of an adapter names, or ""."""
     return str(adapter_config(folder).get("base_model_name_or_path") or "")
 
 
 def weight_problems(folder: Path, stem: str, field: str) -> list[Problem]:
-    """Weights missing, only in pickle files, or cut short; `stem` is "model" or "adapter_model"."""
+    """The problem of missing, truncated or pickled weights; `stem` as in `headers`."""
     index = read_json(folder / f"{stem}.safetensors.index.json").get("weight_map")
     if isinstance(index, dict):
         names = sorted({Path(str(name)).name for name in index.values()})
@@ -155,10 +154,10 @@ def weight_problems(folder: Path, stem: str, field: str) -> list[Problem]:
 
 
 def headers(folder: Path, stem: str) -> Iterator[tuple[Path, int, dict[str, Any]]]:
-    """Each safetensors file of a model or adapter ("model", "adapter_model"): its path, where its
-    tensors begin (bytes), and what its header says of them by name.
+    """Each safetensors file of a folder: its path, the offset of its tensors in bytes, its header.
 
-    Raises OSError or ValueError where a file is not there or is none.
+    `stem` is "model" or "adapter_model"; the header has an entry for each tensor. Raises OSError or
+    ValueError where a file is missing or no safetensors file.
     """
     index = read_json(folder / f"{stem}.safetensors.index.json").get("weight_map")
     names = index.values() if isinstance(index, dict) else [f"{stem}.safetensors"]
@@ -171,7 +170,7 @@ def headers(folder: Path, stem: str) -> Iterator[tuple[Path, int, dict[str, Any]
 
 
 def whole(path: Path) -> bool:
-    """Whether a safetensors file is as long as its header says."""
+    """Whether a safetensors file has the length that its header states."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

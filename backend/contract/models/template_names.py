@@ -1,4 +1,4 @@
-"""The names that the argument `template` takes; what they write: data/builtin_templates.py."""
+"""The names that the argument `template` takes. The templates are in data/builtin_templates.py."""
 
 import re
 
@@ -16,7 +16,7 @@ NAMES = (
     *("qwen3_nothink", "smollm2", "solar", "vicuna", "yi", "zephyr"),
 )
 
-# What a list offers; the others are typed.
+# The names that a list offers; the others can be typed.
 OFFERED = (
     *(AUTO, "default", "alpaca", "chatml", "deepseek3", "deepseekr1", "gemma", "glm4"),
     *("granite4", "hermes", "llama2", "llama3", "llama3.1", "mistral", "ministral", "phi3"),
@@ -45,8 +45,8 @@ ALIASES = {
     "tinyllama": "zephyr",
 }
 
-# Known from LLaMA-Factory and tutorials, for models that come with a template of their own; most
-# of them read pictures or sound, or are written in ways that only their own file has.
+# Names in LLaMA-Factory and tutorials of models that bring their own template. Most of these models
+# read pictures or sound, or need a template that only their own file has.
 BRINGS_ITS_OWN = frozenset(
     (
         *("aeva", "bailing_v2", "breeze", "chatglm", "chatglm2", "cpm4", "dbrx", "dots_ocr"),
@@ -67,12 +67,12 @@ BRINGS_ITS_OWN = frozenset(
 
 
 def template_of(values: Arguments) -> str:
-    """The name that the values mean."""
+    """The name of the template that the values mean."""
     return _plain(values.template)
 
 
 def check(template: str) -> list[Problem]:
-    """A template name that is not taken, with what to write instead."""
+    """The problem of a template name that is not known, with the name to use instead."""
     name = _plain(template)
     known = (AUTO, *NAMES, *ALIASES)
     if name in known:
@@ -91,6 +91,6 @@ def _plain(template: str) -> str:
 
 
 def _bare(name: str) -> str:
-    """A name without the marks that people leave out or add. Names that differ in more are other
-    models, or the opposite: qwen3_nothink is nearer to qwen3_think than anything else."""
+    """A name without punctuation, which people leave out or add. Names that differ in more are not
+    suggested: they may mean the opposite, as qwen3_nothink and qwen3_think do."""
     return re.sub(r"[-_.\s]", "", name)

@@ -1,7 +1,7 @@
-"""Which named template a result was trained with: a small file beside it, read when it is used.
+"""The named template that a result was trained with: a small file beside it, read when it is used.
 
-The result keeps the chat template of its base, which other programs use; here it is asked the way
-that it learned.
+The result keeps the chat template of its base for other programs. Tuneboard renders prompts with
+the template of the training.
 """
 
 import json
@@ -17,7 +17,7 @@ NAME = "tuneboard.json"
 
 
 def write(folder: Path, template: str) -> None:
-    """Note the template beside a result; "auto" (the model's own) needs no note."""
+    """Write the template beside a result; "auto" (the model's own) needs no file."""
     if template == template_names.AUTO:
         (folder / NAME).unlink(missing_ok=True)
     else:
@@ -25,9 +25,9 @@ def write(folder: Path, template: str) -> None:
 
 
 def read(values: Arguments) -> tuple[str, str]:
-    """The template that the last adapter, else the model, was trained with, and its folder.
+    """The template that the last adapter, else the model, was trained with, and the folder of this.
 
-    "auto" and "" where there is no note, or one with a name that is not known here.
+    "auto" and "" where there is no file, or the template in it is not known.
     """
     last = [values.model_name_or_path or "", *names(values.adapter_name_or_path)]
     folder = local(last[-1])

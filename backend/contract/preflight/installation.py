@@ -1,4 +1,4 @@
-"""Which parts of Tuneboard are installed: the page and the worker may be installed alone."""
+"""Check which parts of Tuneboard are installed: the page and the worker can be installed alone."""
 
 import importlib.util
 
@@ -9,7 +9,7 @@ WORKER = ("torch", "transformers", "peft", "datasets", "accelerate", "safetensor
 
 
 def is_installed(module: str) -> bool:
-    """Whether a package can be imported; it is not."""
+    """Whether a package can be imported. It is looked for, not imported."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
@@ -17,7 +17,7 @@ def is_installed(module: str) -> bool:
 
 
 def check_worker() -> list[Problem]:
-    """What trains, evaluates, answers and tokenises is not installed (the extra `worker`)."""
+    """The problem of a worker that is not installed (the extra `worker`)."""
     return _check("worker_missing", WORKER)
 
 

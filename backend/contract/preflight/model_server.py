@@ -1,7 +1,7 @@
-"""A model that answers: a child `tuneboard api` on a loopback port, with a random key.
+"""Serve a model in a child: `tuneboard api` on a loopback port, with a random key.
 
-The child ends when its standard input does, so it dies with whoever started it, however that ends:
-it holds nothing that must survive. Closing it frees every byte.
+The child ends when its standard input closes, so it does not outlive the process that started it.
+Closing it frees all of its memory.
 """
 
 import json
@@ -23,14 +23,16 @@ from backend.contract.base.problems import ModelError, Problem
 
 TIMEOUT = httpx.Timeout(10, read=None)
 KILL_AFTER_S = 5
-WORDS = 4000  # characters of its last lines
+WORDS = 4000  # characters of the child's last lines
 
 
 @dataclass(frozen=True)
 class Status:
-    """none, loading, ready or failed; `detail` is the child's last words when it failed.
+    """The state of a child.
 
-    notices: what should be known of a model that is ready
+    state    none, loading, ready or failed
+    detail   the last lines of the child when it failed
+    notices  what should be known of a model that is ready
     """
 
     state: str
@@ -43,7 +45,7 @@ class ModelServer:
     """A child that serves one model, from its start to `close`."""
 
     def __init__(self, values: Values) -> None:
-        """Start the child with these values of `tuneboard api`; `status` tells how it goes."""
+        """Start the child with these values of `tuneboard api`; `status` reports how far it is."""
         port = _free_port()
         self._key, self._url = secrets.token_urlsafe(32), f"http://127.0.0.1:{port}"
         model = resolve(values)
@@ -59,12 +61,12 @@ class ModelServer:
         self._child.end()
 
     def status(self) -> Status:
-        """How the child is."""
+        """The state of the child now."""
         if self._child.code is not None:
             return Status("failed", self._last_words())
         try:
             response = httpx.get(f"{self._url}/health", timeout=2)
-            if response.status_code == 200 and not response.content:  # the way of vLLM and SGLang
+            if response.status_code == 200 and not response.content:  # as vLLM and SGLang answer
                 return Status("ready", model=self._model)
             health = response.json()
         except (httpx.HTTPError, ValueError):
@@ -75,9 +77,9 @@ class ModelServer:
         return Status(state, detail, str(health.get("model", "")), notices)
 
     def models(self) -> list[str]:
-        """Names that the child answers under: the model, and `base` where an adapter is loaded.
+        """The names of the models it serves: the model, and `base` where an adapter is loaded.
 
-        Raises ModelError when its process is gone.
+        Raises ModelError when the child is gone.
         """
         try:
             response = httpx.get(f"{self._url}/v1/models", headers=self._headers(), timeout=5)
@@ -90,9 +92,9 @@ class ModelServer:
     def deltas(
         self, model: str, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
     ) -> Iterator[dict[str, Any]]:
-        """Parts of an answer's message as they come; closing the iterator ends the generation.
+        """The parts of an answer as they come. Closing the iterator ends the generation.
 
-        Raises ModelError when the child refuses or goes away.
+        Raises ModelError when the child refuses the request or is gone.
         """
         body = {"model": model, "messages": list(messages), "stream": True, **options}
         try:
@@ -118,7 +120,7 @@ class ModelServer:
 
 
 def deltas_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """The parts of a message in the lines of a stream of server-sent events."""
+    """The parts of a message in the lines of server-sent events."""
     for line in lines:
         content = line.removeprefix("data: ").strip()
         if line.startswith("data: ") and content != "[DONE]":
@@ -127,7 +129,7 @@ def deltas_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 
 def _without_api() -> dict[str, str]:
-    """Ours, without what would steer a server that people start themselves."""
+    """Our environment without API_*, which is for servers that people start themselves."""
     return {name: value for name, value in os.environ.items() if not name.startswith("API_")}
 
 

@@ -1,6 +1,6 @@
-"""What page and command check before a launch, beyond the values themselves: folders and packages.
+"""The checks of page and command before a launch, beyond the values: folders and packages.
 
-Quick: no file is read whole, nothing is imported.
+They are fast: no large file is read, nothing is imported.
 """
 
 import os
@@ -30,7 +30,7 @@ from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs import resuming, run_names
 
-# Tracking services by the name that report_to takes -> the package that must be there.
+# Tracking services as report_to names them -> the package that each needs.
 TRACKERS = {
     "tensorboard": "tensorboard",
     "wandb": "wandb",
@@ -47,7 +47,7 @@ TRACKERS = {
     "azure_ml": "azureml",
 }
 
-# Arguments whose relative paths mean something else than home.find says.
+# Arguments whose relative paths are not resolved by home.find.
 PLACES = {"output_dir": output, "export_dir": output, "dataset_dir": data}
 
 # (argument, values that need the package, module, what to install as pip takes it)
@@ -69,9 +69,9 @@ PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
 
 
 def check_paths(values: Values, task: str) -> list[Problem]:
-    """Everything wrong with model, adapters, data sets, packages and output folder of a task.
+    """The problems of the model, adapters, data sets, packages and output folder of a task.
 
-    Where a visitor of the page names a path outside the boundary, nothing else is looked at.
+    Where a visitor of the page names a path outside the boundary, nothing else is checked.
     """
     outside = check_places(values)
     if outside:
@@ -97,7 +97,7 @@ def check_paths(values: Values, task: str) -> list[Problem]:
 
 
 def check_places(values: Values) -> list[Problem]:
-    """Paths that lead out of the folders which the visitor of a page may use; data sets apart."""
+    """The problems of paths outside the boundary. Data sets are checked in dataset_info."""
     problems: list[Problem | None] = []
     for row in FIELDS.values():
         if row.kind != "path" and row.name not in run_names.NAMING:
@@ -115,7 +115,7 @@ def _check_training(values: Arguments) -> list[Problem]:
 
 
 def check_new_tokens(values: Arguments) -> list[Problem]:
-    """A file of described tokens that is not there or is none."""
+    """The problem of a new_special_tokens_config file that is missing or cannot be read."""
     field = "new_special_tokens_config"
     path = values.new_special_tokens_config or ""
     content, problems = read_mapping(path) if path else ({}, [])
@@ -126,7 +126,7 @@ def check_new_tokens(values: Arguments) -> list[Problem]:
 
 
 def check_metric(values: Arguments) -> list[Problem]:
-    """A figure to tell the best model by that no evaluation of this stage measures."""
+    """The problem of a metric_for_best_model that no evaluation of the stage measures."""
     field = "metric_for_best_model"
     name = (values.metric_for_best_model or "").removeprefix("eval_")
     known = METRICS[values.stage]
@@ -139,7 +139,7 @@ def check_metric(values: Arguments) -> list[Problem]:
 
 
 def check_model(values: Arguments) -> list[Problem]:
-    """Problems of the model and adapter folders."""
+    """The problems of the model and adapter folders."""
     if not values.model_name_or_path or values.hub_name == "modelscope":
         return []
     name = values.model_name_or_path
@@ -154,7 +154,7 @@ def check_model(values: Arguments) -> list[Problem]:
 
 
 def require_rows(values: Arguments) -> None:
-    """Raise UsageError where there is no data set or no model to look at rows with."""
+    """Raise UsageError where the data set or the model to show rows with is not set."""
     if not values.dataset:
         raise UsageError(Problem(code="dataset_required", field="dataset"))
     if not values.model_name_or_path:
@@ -162,12 +162,12 @@ def require_rows(values: Arguments) -> None:
 
 
 def check_quantized(folder: Path, values: Arguments) -> list[Problem]:
-    """What keeps a folder with quantised weights from being loaded; hub ids pass."""
+    """The problems that prevent loading a folder with quantised weights. Hub ids pass."""
     return requirements.folder_problems(folder, values)
 
 
 def check_packages(values: Arguments) -> list[Problem]:
-    """Optional packages that these values need and that are not installed."""
+    """A problem for each optional package that these values need and that is not installed."""
     problems = [
         problem
         for field, needing, module, requirement in PACKAGES
@@ -194,7 +194,7 @@ def check_packages(values: Arguments) -> list[Problem]:
 
 
 def _check_package(field: str, module: str, requirement: str) -> list[Problem]:
-    """A package that is not installed, or in another release than is required."""
+    """The problem of a package that is not installed, or not in a required release."""
     required = Requirement(requirement)
     wanted = f"'{requirement}'" if required.specifier else requirement
     if not is_installed(module):
@@ -209,7 +209,7 @@ def _check_package(field: str, module: str, requirement: str) -> list[Problem]:
 
 
 def check_engine(values: Arguments) -> list[Problem]:
-    """A server of others without a GPU: their builds for CPUs are not supported yet."""
+    """The problem of vLLM or SGLang without a GPU: their builds for CPUs are not supported."""
     engine = values.infer_backend
     if engine not in ("vllm", "sglang") or gpus():
         return []
@@ -217,7 +217,7 @@ def check_engine(values: Arguments) -> list[Problem]:
 
 
 def check_deepspeed(values: Arguments) -> list[Problem]:
-    """DeepSpeed that is not installed, or a config that is no JSON file."""
+    """The problems of DeepSpeed: not installed, or its config is no JSON file."""
     config_name = values.deepspeed or ""
     if not config_name:
         return []
@@ -234,7 +234,7 @@ def check_deepspeed(values: Arguments) -> list[Problem]:
 
 
 def check_token(values: Arguments) -> list[Problem]:
-    """A push to the hub without a token: none given, in the environment, or kept by a login."""
+    """The problem of a push to the hub without a token in values, environment or login."""
     wanted = values.push_to_hub or values.export_hub_model_id
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     saved = Path(os.environ.get("HF_TOKEN_PATH") or home / "token")
@@ -245,7 +245,7 @@ def check_token(values: Arguments) -> list[Problem]:
 
 
 def check_export(values: Arguments) -> list[Problem]:
-    """A target folder that holds something, or a kind of file that is not written."""
+    """The problems of an export: a target that is not empty, or a format that is not supported."""
     problems = []
     if values.export_legacy_format:
         problems.append(Problem(code="export_legacy_format", field="export_legacy_format"))
@@ -263,20 +263,20 @@ def check_export(values: Arguments) -> list[Problem]:
             problems.append(Problem(code="export_dir_is_file", field="export_dir", params=params))
         elif target.is_dir() and any(target.iterdir()):
             problems.append(Problem(code="export_dir_not_empty", field="export_dir", params=params))
-    except OSError as error:  # not allowed to look
+    except OSError as error:  # permission denied
         params = {"path": str(target), "reason": error.strerror or str(error)}
         problems.append(Problem(code="export_not_written", field="export_dir", params=params))
     return problems
 
 
 def _check_resume(values: Values) -> list[Problem]:
-    """A checkpoint to resume from that is not there, or arguments that it cannot go on with."""
+    """The problems of a checkpoint that is missing or cannot go on with these arguments."""
     resumption = resuming.resumption(values)
     return resumption.problems() if resumption else resuming.checkpoint_of(resolve(values))[1]
 
 
 def _check_output(values: Arguments) -> list[Problem]:
-    """An output folder that is a file, or whose place cannot be written to."""
+    """The problem of an output folder that is a file or cannot be written."""
     path = values.output_dir or ""
     if not path:
         return []

@@ -1,6 +1,6 @@
-"""What optimisers, quantisation and boosters need of this machine: packages and a GPU.
+"""The packages and the GPU that optimisers, quantisation and kernels need.
 
-Standard library only and quick: nothing is imported to find out.
+Standard library only, and fast: nothing is imported.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from backend.contract.models import devices
 from backend.contract.models.model_folder import config
 from backend.contract.preflight.installation import is_installed
 
-# (argument, values) that compute with kernels for GPUs alone
+# (argument, values) that use kernels for GPUs only
 GPU_ONLY: tuple[tuple[str, tuple[Value, ...]], ...] = (
     ("enable_liger_kernel", (True,)),
     ("use_unsloth", (True,)),
@@ -32,13 +32,13 @@ QUANTIZERS = {"bnb": ("bitsandbytes", "bitsandbytes"), "torchao": ("torchao", "t
 
 @dataclass(frozen=True)
 class Quantized:
-    """What loading a quantised model folder needs: (module, what to install), and a GPU or not."""
+    """What a quantised model folder requires: (module, package to install), and perhaps a GPU."""
 
     packages: tuple[tuple[str, str], ...]
     gpu: bool
 
 
-# quant_method of config.json; what is not here, the installed transformers cannot load
+# quant_method of config.json; transformers cannot load others
 FOLDERS = {
     "gptq": Quantized((("gptqmodel", "gptqmodel"), ("optimum", "optimum")), gpu=False),
     "awq": Quantized((("gptqmodel", "gptqmodel"),), gpu=True),
@@ -50,7 +50,7 @@ FOLDERS = {
 
 
 def check(values: Arguments) -> list[Problem]:
-    """A package or a GPU that the optimiser, the quantisation or a booster needs and has not."""
+    """A problem for each package or GPU that is needed and missing."""
     problems = []
     package = OPTIMIZERS.get(values.optim)
     if package and not is_installed(package[0]):
@@ -73,7 +73,7 @@ def check(values: Arguments) -> list[Problem]:
 
 
 def quantization_of(folder: Path) -> str:
-    """The method by which the weights of a model folder are quantised already, or ""."""
+    """The method by which the weights of a model folder are already quantised, or ""."""
     settings = config(folder).get("quantization_config")
     if not isinstance(settings, dict):
         return ""
@@ -81,7 +81,7 @@ def quantization_of(folder: Path) -> str:
 
 
 def folder_problems(folder: Path, values: Arguments) -> list[Problem]:
-    """What keeps a model folder with quantised weights from being loaded as it is wanted."""
+    """The problems that prevent loading a model folder with quantised weights."""
     field = "model_name_or_path"
     method = quantization_of(folder)
     if not method:

@@ -1,4 +1,4 @@
-"""What page and command check of a reward model before a launch: is it there, and does it fit."""
+"""Check a reward model before a launch: that it exists and fits the policy."""
 
 from pathlib import Path
 
@@ -31,12 +31,12 @@ def is_needed(values: Arguments) -> bool:
 
 
 def is_shared(values: Arguments) -> bool:
-    """Whether the reward adapter stands on the base that the policy's adapter stands on."""
+    """Whether the reward adapter shares the base model with the policy's adapter."""
     return values.reward_model_type == "lora" and is_adapter(values.finetuning_type)
 
 
 def check(values: Arguments) -> list[Problem]:
-    """Everything wrong with the reward model that a run names; hub ids pass."""
+    """The problems of the reward model of a run. Hub ids pass."""
     model = values.reward_model or ""
     if not is_needed(values) or not model:
         return []
@@ -60,7 +60,7 @@ def check(values: Arguments) -> list[Problem]:
 
 
 def check_shared(values: Arguments, folder: Path) -> list[Problem]:
-    """What keeps a reward adapter from standing on the policy's own base."""
+    """The problems that prevent a reward adapter from sharing the policy's base."""
     own = values.model_name_or_path or ""
     adapters = ([own] if is_adapter_folder(own) else []) + names(values.adapter_name_or_path)
     if adapters if values.create_new_adapter else adapters[:-1]:  # these are merged
@@ -68,7 +68,7 @@ def check_shared(values: Arguments, folder: Path) -> list[Problem]:
     base, mine = adapter_base(folder), adapter_base(local(own)) if is_adapter_folder(own) else own
     if _place(base) != _place(mine):
         return [_problem("reward_other_base", folder, base=base, model=mine)]
-    # peft holds adapters of one kind beside each other
+    # peft loads adapters of one type beside each other only
     method = str(adapter_config(folder).get("peft_type") or "").lower()
     if method != values.finetuning_type:
         wanted = values.finetuning_type
@@ -89,7 +89,7 @@ def is_adapter_folder(name: str) -> bool:
 
 
 def _place(name: str) -> str:
-    """One name for one base: a path is made absolute, a hub id stays."""
+    """A base under one name: a path is made absolute, a hub id stays."""
     return name if is_hub_id(name) else str(local(name).resolve())
 
 

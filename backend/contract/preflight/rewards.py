@@ -1,4 +1,4 @@
-"""What page and command check of reward functions before a launch, beyond the rules."""
+"""Check the reward functions before a launch, beyond the rules."""
 
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
@@ -9,7 +9,7 @@ from backend.contract.registry.dataset_info import names
 
 
 def check(values: Arguments) -> list[Problem]:
-    """Weights that are not one a function, a Python file that is not there."""
+    """The problems of weights that are not one for each function, and of a missing Python file."""
     if not FIELDS["reward_functions"].active(values.as_mapping(), "train"):
         return []
     wanted = names(values.reward_functions)

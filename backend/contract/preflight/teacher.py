@@ -1,4 +1,4 @@
-"""What page and command check of a teacher before a launch: is it there, and has it an address."""
+"""Check the teacher of a distillation before a launch: its folder, or its address."""
 
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.addresses import is_address
@@ -12,7 +12,7 @@ SERVER = "teacher_server"
 
 
 def check(values: Arguments) -> list[Problem]:
-    """Everything wrong with the teacher that a run names; hub ids pass."""
+    """The problems of the teacher of a run. Hub ids pass."""
     if values.stage != "distillation":
         return []
     model, address = values.teacher_model or "", values.teacher_server or ""

@@ -1,6 +1,6 @@
-"""The registry of data sets, dataset_info.json, in LLaMA-Factory's format: read and checked.
+"""Read and check the registry of data sets, dataset_info.json, in LLaMA-Factory's format.
 
-Standard library only and quick: data files are looked for, never read.
+Standard library only, and fast: data files are looked for, never read.
 """
 
 import difflib
@@ -22,7 +22,7 @@ REMOTE = "REMOTE:"  # as dataset_dir, before the id of a repository that holds a
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 SUFFIXES = (*TEXTS, ".parquet", ".arrow", ".feather")
 PACKED = (".gz", ".zst")  # after one of the text suffixes
-# Keys that name a place this program does not read from yet.
+# Keys that name a place which Tuneboard cannot read from.
 OTHER_PLACES = ("om_hub_url", "script_url", "cloud_file_name")
 HUBS = {"huggingface": "hf_hub_url", "modelscope": "ms_hub_url"}
 KINDS: Mapping[str, type] = {
@@ -38,8 +38,9 @@ MEDIA_PROBLEM = "dataset_media"
 class Entry:
     """One data set: a file or folder (`path`) or a hub id, and how its rows are laid out.
 
-    formatting, columns, tags are None where the entry is silent: then the rows tell. Where columns
-    or tags are given, one that they do not name is absent (LLaMA-Factory's rule).
+    formatting, columns and tags are None where the entry does not set them: then they follow from
+    the rows. Where columns or tags are set, those they do not name are absent (LLaMA-Factory's
+    rule).
     """
 
     name: str
@@ -61,14 +62,14 @@ class Entry:
 
 
 def folder_of(dataset_dir: Value) -> Path:
-    """The folder that the argument dataset_dir means: the first that holds a registry."""
+    """The folder that the argument dataset_dir means: the first place that holds a registry."""
     return home.data(str(dataset_dir or "data"))
 
 
 def entries(dataset_dir: Value) -> dict[str, Entry]:
     """Every registered data set by name.
 
-    Raises DataError: dataset_info.json is missing, broken (with its line), or on a hub.
+    Raises DataError where dataset_info.json is missing, broken (with the line), or on a hub.
     """
     if dataset_dir == ONLINE:
         return {}
@@ -88,9 +89,9 @@ def entries(dataset_dir: Value) -> dict[str, Entry]:
 def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: bool = True) -> Entry:
     """The data set of this name: registered, else a data file or folder of that path.
 
-    `field` is the argument that named it; one that is not to be learned, only looked at, may hold
-    pictures. Raises DataError: not registered (with a near name), no such file, one that the
-    visitor of a page must not have opened, a place or kind of data that is not supported.
+    `field` is the argument that named it. A set that is only looked at (not `to_learn`) may hold
+    pictures. Raises DataError where it is not registered (with a near name), has no file, lies
+    outside the boundary, or is of a place or kind that is not supported.
     """
     if dataset_dir == ONLINE:
         return Entry(name=name, hub_id=name)
@@ -119,7 +120,7 @@ def find(name: str, dataset_dir: Value, field: str = "dataset", *, to_learn: boo
 
 
 def check(values: Arguments, task: str) -> list[Problem]:
-    """Everything wrong with the data sets that a task's values name."""
+    """The problems of the data sets that the values of a task name."""
     if task not in {"train", "eval", "vocab"}:
         return []
     problems = _check_probabilities(values)
@@ -130,7 +131,7 @@ def check(values: Arguments, task: str) -> list[Problem]:
             except DataError as error:
                 problems += [each for each in error.problems if each not in problems]
                 continue
-            if task == "vocab":  # reads texts of any stage
+            if task == "vocab":  # it reads texts of any layout
                 continue
             code = _unfit_code(entry, values.stage)
             if code:
@@ -139,13 +140,13 @@ def check(values: Arguments, task: str) -> list[Problem]:
 
 
 def probabilities(joined: Value) -> list[float]:
-    """The numbers of interleave_probs, which add up to 1; [] where there are none."""
+    """The numbers of interleave_probs, scaled to a sum of 1; [] where there are none."""
     parts = [float(part) for part in str(joined or "").split(",") if part]
     return [part / sum(parts) for part in parts]
 
 
 def _check_probabilities(values: Arguments) -> list[Problem]:
-    """Probabilities that are not one for each data set."""
+    """A problem where interleave_probs has not one number for each data set."""
     sets = len(names(values.dataset))
     count = len(probabilities(values.interleave_probs))
     if count in {0, sets} or values.mix_strategy == "concat":
@@ -154,7 +155,7 @@ def _check_probabilities(values: Arguments) -> list[Problem]:
 
 
 def _unfit_code(entry: Entry, stage: str) -> str:
-    """Why a stage cannot learn from a registered set, as far as its entry tells; "" if it can."""
+    """The code of why a stage cannot learn from a set, as far as its entry says; "" if it can."""
     columns = entry.columns
     pairs = entry.ranking or bool(columns and (columns.get("chosen") or columns.get("rejected")))
     if not entry.registered or stage in SCORED:
@@ -171,13 +172,13 @@ def _unfit_code(entry: Entry, stage: str) -> str:
 
 
 def names(joined: Value) -> list[str]:
-    """The names in a list-kind value, each once, in order."""
+    """The names in the value of a list field, in their order and without repeats."""
     parts = (part.strip() for part in str(joined or "").split(","))
     return list(dict.fromkeys(part for part in parts if part))
 
 
 def content(registry: Path, *, exact: bool = False) -> dict[str, object]:
-    """What dataset_info.json holds. Raises DataError; `exact`: also where a key is there twice."""
+    """The content of dataset_info.json. Raises DataError; with `exact` also for a repeated key."""
     hook = _unique if exact else dict
     try:
         with open(registry, "rb", opener=boundary.open_file) as file:
@@ -197,7 +198,7 @@ def content(registry: Path, *, exact: bool = False) -> dict[str, object]:
     except DuplicateName as error:
         params = {"path": str(registry), "key": str(error)}
         raise DataError(Problem(code="registry_duplicate", params=params)) from None
-    except (RecursionError, ValueError):  # nesting without end; digits without end
+    except (RecursionError, ValueError):  # nested too deeply; a number with too many digits
         raise DataError(_problem("registry_no_mapping", path=str(registry))) from None
     if not isinstance(mapping, dict):
         raise DataError(_problem("registry_no_mapping", path=str(registry)))
@@ -205,7 +206,7 @@ def content(registry: Path, *, exact: bool = False) -> dict[str, object]:
 
 
 class DuplicateName(ValueError):
-    """A key that an object has twice: to write the object again would lose one of the values."""
+    """A repeated key. Writing the object again would lose one of the two values."""
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -217,7 +218,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def parse(name: str, row: Mapping[str, object], registry: Path) -> Entry:
-    """An entry of the registry as it is understood; what is wrong with it is in its problems."""
+    """An entry of the registry from its JSON; its mistakes are in its problems."""
     file_name, (hub, hub_id) = _text(row, "file_name"), _hub(row)
     elsewhere = "" if hub_id else next((key for key in OTHER_PLACES if row.get(key)), "")
     path = registry.parent / Path(file_name).expanduser() if file_name else None
@@ -243,7 +244,7 @@ def parse(name: str, row: Mapping[str, object], registry: Path) -> Entry:
 
 
 def _hub(row: Mapping[str, object]) -> tuple[str, str]:
-    """The hub and the id there; ModelScope's comes first where USE_MODELSCOPE_HUB asks for it."""
+    """The hub and the id there. USE_MODELSCOPE_HUB prefers ModelScope where an entry names both."""
     first = os.environ.get("USE_MODELSCOPE_HUB", "").lower() in {"1", "true", "yes", "on", "y"}
     order = sorted(HUBS, reverse=first)
     hub = next((hub for hub in order if _text(row, HUBS[hub])), "huggingface")
@@ -286,19 +287,19 @@ def _names(value: object) -> dict[str, str] | None:
 
 
 def kind(name: str) -> str:
-    """What lies in a file by its name: ".json", ".csv", ...; packing (.gz, .zst) does not count."""
+    """The kind of a file by its name, such as ".json"; a suffix of compression is ignored."""
     path = Path(name.lower())
     return Path(path.stem).suffix if path.suffix in PACKED else path.suffix
 
 
 def _exists(path: Path, field: str) -> bool:
-    """Raises DataError where the visitor of a page must not know."""
+    """Whether a path exists. Raises DataError where it lies outside the boundary."""
     boundary.require(path, field)
-    return os.path.exists(path)  # a name that is too long is no OSError
+    return os.path.exists(path)  # Path.exists raises for too long a name
 
 
 def is_path(name: str) -> bool:
-    """Whether the name of a data set is meant as a path, where it is not registered."""
+    """Whether the name of a data set that is not registered is meant as a path."""
     return "/" in name or kind(name) in SUFFIXES
 
 

@@ -1,6 +1,6 @@
-"""The registry of data sets, dataset_info.json, written: one writer at a time, nothing lost.
+"""Write the registry of data sets, dataset_info.json, one writer at a time.
 
-What is not ours in it (entries, keys, their order) stays as it is.
+Other entries and keys, and their order, stay as they are.
 """
 
 import errno
@@ -31,10 +31,10 @@ Content = dict[str, object]
 def register(
     name: str, entry: Mapping[str, object], dataset_dir: Value, *, overwrite: bool = False
 ) -> Entry:
-    """Add an entry to dataset_info.json, or put it in the place of the one of this name.
+    """Add an entry to dataset_info.json, or replace the one of this name where `overwrite`.
 
-    Raises DataError: a bad name, one that is taken (unless `overwrite`) or differs from another
-    only in case or accents, a bad entry, a registry that cannot be read or written; DiskFullError.
+    Raises DataError for a bad name, a name that is taken or differs from another only in case or
+    accents, a bad entry, or a registry that cannot be read or written; DiskFullError.
     """
     registry = _place(dataset_dir)
     checked = check_entry(name, entry, dataset_dir)
@@ -48,7 +48,7 @@ def register(
 
 
 def check_entry(name: str, entry: Mapping[str, object], dataset_dir: Value) -> Entry:
-    """The entry as it will be read. Raises DataError where the name or the entry is bad."""
+    """The entry as it will be read. Raises DataError for a bad name or a bad entry."""
     registry = _place(dataset_dir)
     problem = check_name(name)
     if problem is not None:
@@ -60,7 +60,7 @@ def check_entry(name: str, entry: Mapping[str, object], dataset_dir: Value) -> E
 
 
 def remove(name: str, dataset_dir: Value) -> None:
-    """Take an entry out of dataset_info.json; its files stay. Raises as register does."""
+    """Remove an entry from dataset_info.json; its files stay. Raises as `register` does."""
     registry = _place(dataset_dir)
     if not os.path.lexists(registry):
         where = describe_places(f"{dataset_dir or 'data'}/{REGISTRY}")
@@ -76,7 +76,7 @@ def remove(name: str, dataset_dir: Value) -> None:
 
 
 def _place(dataset_dir: Value) -> Path:
-    """The registry's file. Raises DataError where dataset_dir is a word for a hub."""
+    """The registry's file. Raises DataError where dataset_dir names a hub."""
     value = str(dataset_dir or "")
     if value == dataset_info.ONLINE or value.startswith(dataset_info.REMOTE):
         params = {"value": value}
@@ -85,7 +85,7 @@ def _place(dataset_dir: Value) -> Path:
 
 
 def find_twin(name: str, known: Mapping[str, object]) -> str:
-    """The known name that is the same but for case and the way accents are written, or ""."""
+    """The known name that differs only in case or in the encoding of accents, or ""."""
     return next((other for other in known if other != name and _fold(other) == _fold(name)), "")
 
 
@@ -104,7 +104,7 @@ def _fold(name: str) -> str:
 
 
 def _change(registry: Path, change: Callable[[Content], None]) -> None:
-    """Read, change and write the registry while nobody else does."""
+    """Read, change and write the registry under its lock."""
     boundary.require(registry)
     try:
         registry.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: offered when whole, and whole means that the manifest holds.
+"""Checkpoints of a run. Only whole ones are offered: their files match their manifest.
 
 manifest.json is written last: {"step", "epoch", "eval_loss", "files": {name: {"size", "sha256"}}}.
 """
@@ -20,13 +20,13 @@ MANIFEST = "manifest.json"
 FOLDER = re.compile(r"checkpoint-(\d{1,12})")
 TRAINER_STATE = "trainer_state.json"
 STATE = ("optimizer.pt", "scheduler.pt")
-OF_DEEPSPEED = "latest"  # it names the folder with everything else
+OF_DEEPSPEED = "latest"  # a file of DeepSpeed that names the folder with the state
 GRAIN = 2.0  # seconds, of the coarsest file systems
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint whose files are all there with the right sizes."""
+    """A checkpoint whose files all exist with the right sizes."""
 
     step: int
     path: Path
@@ -36,7 +36,7 @@ class Checkpoint:
 
 
 def write_manifest(folder: Path) -> None:
-    """Record size and SHA-256 of every file of a finished checkpoint; this makes it offered."""
+    """Record size and SHA-256 of every file of a finished checkpoint. This makes it whole."""
     files = {
         name: {"size": path.stat().st_size, "sha256": _sha256(path)}
         for name, path in sorted(_files(folder))
@@ -46,7 +46,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def checkpoints(path: Path) -> list[Checkpoint]:
-    """The whole checkpoints of a run folder, by step: sizes are compared, no file is read."""
+    """The whole checkpoints of a run folder, by step. Sizes are compared, no weights are read."""
     return sorted(
         (checkpoint for folder in _folders(path) if (checkpoint := _read_whole(folder))),
         key=lambda each: each.step,
@@ -54,13 +54,13 @@ def checkpoints(path: Path) -> list[Checkpoint]:
 
 
 def find_damaged(path: Path) -> list[Problem]:
-    """Each checkpoint with a manifest that its files do not agree with, by name and file."""
+    """A problem for each checkpoint whose files do not match its manifest."""
     problems = (_size_problem(each) for each in _folders(path) if (each / MANIFEST).exists())
     return [problem for problem in problems if problem]
 
 
 def verify(folder: Path) -> None:
-    """Compare every file with its SHA-256; RunFolderError names the first that differs.
+    """Compare every file with its SHA-256. Raises RunFolderError for the first that differs.
 
     A process reads a file once, and again only when its size or times have changed.
     """
@@ -79,8 +79,8 @@ def verify(folder: Path) -> None:
 def newest_whole(
     path: Path, fits: Callable[[Path], bool] = Path.is_dir
 ) -> tuple[Checkpoint | None, list[Problem]]:
-    """The newest checkpoint of a run folder whose hashes hold and that `fits`, or None; and what is
-    wrong with each one that is newer."""
+    """The newest checkpoint of a run folder that is whole and `fits`, or None; and the problems of
+    newer ones."""
     problems: list[Problem] = []
     for folder in sorted(_folders(path), key=_step, reverse=True):
         if not (folder / MANIFEST).exists():  # the run ended while it was being saved
@@ -96,15 +96,17 @@ def newest_whole(
 
 
 def is_resumable(folder: Path) -> bool:
-    """Whether a checkpoint keeps its optimizer's state: save_only_model leaves it out. One that
-    keeps no state of a trainer at all is the trainer's to refuse."""
+    """Whether a checkpoint holds the optimizer's state, which save_only_model leaves out.
+
+    One without any trainer state passes here; the trainer refuses it.
+    """
     names = (TRAINER_STATE, *STATE)
     present = [(folder / name).is_file() for name in names]
     return not present[0] or all(present) or (folder / OF_DEEPSPEED).is_file()
 
 
 def check_newer(checkpoint: Path) -> list[Problem]:
-    """What is wrong with the checkpoints beside this one that are newer; every file is read."""
+    """The problems of newer checkpoints beside this one. Every file is read."""
     problems: list[Problem] = []
     for folder in sorted(_folders(checkpoint.parent), key=_step, reverse=True):
         if _step(folder) > _step(checkpoint) and (folder / MANIFEST).exists():
@@ -135,7 +137,7 @@ def _read_whole(folder: Path) -> Checkpoint | None:
 
 
 def _size_problem(folder: Path) -> Problem | None:
-    """The first file that is missing, of another size, a link, or nothing that the saver wrote."""
+    """The problem of the first file that is missing, has another size, or is not the saver's."""
     listed = _manifest_files(folder)
     if not listed:
         return _damage(folder, MANIFEST)
@@ -180,7 +182,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _read_trainer_state(folder: Path) -> dict[str, float]:
-    """Epoch, and evaluation loss at this very step, from the state that the Trainer saves."""
+    """The epoch, and the evaluation loss at this very step, from the Trainer's saved state."""
     state = read_json(folder / TRAINER_STATE)
     history = state.get("log_history")
     rows = [row for row in history if isinstance(row, dict)] if isinstance(history, list) else []
@@ -197,8 +199,11 @@ def _number(value: object) -> float | None:
 
 
 def _cached_sha256(path: Path) -> str:
-    """The hash as it was computed last, unless the file was changed since, or just now: within the
-    grain of a file system's clock two changes have one time."""
+    """The hash, computed once for each state of the file.
+
+    A file that changed less than GRAIN seconds ago is hashed anew: two changes within the grain of
+    a file system's clock have the same time.
+    """
     stat = path.stat()
     if abs(time.time() - max(stat.st_mtime, stat.st_ctime)) < GRAIN:
         return _sha256(path)

@@ -1,16 +1,18 @@
-"""What a training needs less memory with, after it ran out of it: said in its log, offered on the
-page."""
+"""Suggest arguments that need less memory, after a training ran out of it."""
 
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Params, Problem
 
-SHORTEST = 128  # tokens; a shorter cutoff is no help any more
+SHORTEST = 128  # tokens; a shorter cutoff hardly saves memory
 
 
 def reduce(values: Arguments) -> dict[str, Value]:
-    """The arguments to change: half the batch with twice the accumulation, so that a step stays the
-    same, and activations not kept; at batch size 1, half the length. {} where nothing is left."""
+    """The arguments to change; {} where nothing is left.
+
+    Half the batch with twice the accumulation, so that a step stays the same, and gradient
+    checkpointing. At batch size 1, half the cutoff length.
+    """
     changes: dict[str, Value] = {}
     if values.per_device_train_batch_size > 1:
         changes["per_device_train_batch_size"] = values.per_device_train_batch_size // 2
@@ -23,7 +25,7 @@ def reduce(values: Arguments) -> dict[str, Value]:
 
 
 def explain(values: Arguments) -> Problem:
-    """Why a training ended that ran out of memory, and what to try."""
+    """The problem of a training that ran out of memory, with what to try."""
     changes = reduce(values)
     params: Params = {
         "batch": values.per_device_train_batch_size,

@@ -1,8 +1,8 @@
-"""Paths of arguments made absolute where only the current folder gives them their meaning.
+"""Make paths of arguments absolute where they are relative to the current folder.
 
-A run's processes stand in the working folder, and what a run was started with is read again later
-and elsewhere: by the page, to chat with the result, to resume it. What lies in the working folder
-stays relative.
+The processes of a run have the working folder as their current folder, and the arguments of a run
+are read again elsewhere: by the page, to chat with the result, to resume. Paths in the working
+folder stay relative.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from backend.contract.arguments.fields.training import ZERO
 from backend.contract.base.home import data, find, output
 from backend.contract.registry.dataset_info import is_path, names
 
-OUTPUTS = {"output_dir", "export_dir"}  # written, see home.output
+OUTPUTS = {"output_dir", "export_dir"}  # where results are written, see home.output
 SETS = {"dataset", "eval_dataset", "known_dataset"}
 ADAPTERS = (
     "adapter_name_or_path",
@@ -22,12 +22,12 @@ ADAPTERS = (
     "reward_model_adapters",
     "teacher_model_adapters",
 )
-# Values that are words, whatever the current folder holds.
+# Values that are keywords, even where a file of that name exists.
 WORDS = {"deepspeed": ZERO, "resume_from_checkpoint": ("true", "auto", "false")}
 
 
 def make_absolute(values: Values) -> Values:
-    """The values with each relative path that lies in the current folder made absolute."""
+    """The values, with each relative path that exists in the current folder made absolute."""
     return {name: _absolute_value(name, value) for name, value in values.items()}
 
 

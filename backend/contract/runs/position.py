@@ -1,7 +1,7 @@
-"""Where a checkpoint lies in its data, in rows, so that a run may go on in batches of another size.
+"""The position of a checkpoint in its data, in rows: a run can go on with another batch size.
 
-A row here is one item of an epoch's order as the trainer takes it: a packed row where rows are
-packed, and once for each pass where a stage learns from the same rows several times.
+A row here is one item of an epoch as the trainer takes it: a packed sequence where rows are packed,
+and counted once for each pass where a stage learns from the same rows several times.
 """
 
 import dataclasses
@@ -14,12 +14,16 @@ from typing import NamedTuple
 
 from backend.contract.base.files import read_json
 
-PROGRESS = "progress.json"  # in a checkpoint: what TrainerState does not keep
+PROGRESS = "progress.json"  # in a checkpoint: the state that TrainerState does not hold
 DIGITS = 9  # of a number of steps: 1.1 epochs of 10 steps are 11 steps, not 12
 
 
 class Cut(NamedTuple):
-    """Rows of a batch over all devices, and batches of a step."""
+    """How rows are cut into batches and steps.
+
+    batch         rows of a batch over all devices
+    accumulation  batches of an optimizer step
+    """
 
     batch: int
     accumulation: int
@@ -27,17 +31,17 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """Where a run was after `step` optimizer steps, and how its epoch under way is cut.
+    """The position of a run after `step` optimizer steps, and how its current epoch is cut.
 
-    epoch         whole epochs that were done
-    begun         rows of the epoch under way that were done when its present batches began
-    rows          rows of the epoch under way that are done
+    epoch         whole epochs done
+    begun         rows of the current epoch that were done when its current cut began
+    rows          rows of the current epoch that are done
     size          rows of an epoch; 0 for a stream, which has no end
     batch         rows of a batch, over all devices
     accumulation  batches of a step
     total         steps that the run was to take in all
-    order         how the rows of the epoch under way are ordered, as the trainer calls it
-    data          what stands for the rows and how they were read; "" where that is not known
+    order         the order of the rows in the current epoch, as the trainer calls it
+    data          a fingerprint of the rows and of how they were read; "" where it is unknown
     """
 
     step: int
@@ -53,7 +57,7 @@ class Position:
 
     @classmethod
     def of(cls, checkpoint: Path) -> "Position | None":
-        """As a checkpoint keeps it; None where it does not (one that was not written here)."""
+        """The position that a checkpoint holds; None for one that was not written here."""
         row = read_json(checkpoint / PROGRESS).get("position")
         kinds = {field.name: field.type for field in dataclasses.fields(cls)}
         if not isinstance(row, dict) or set(row) != set(kinds):
@@ -64,32 +68,32 @@ class Position:
         return position if position.batch > 0 and position.accumulation > 0 else None
 
     def to_json(self) -> dict[str, int | str]:
-        """As `of` reads it."""
+        """The position as `of` reads it."""
         return dataclasses.asdict(self)
 
     @property
     def batches(self) -> int:
-        """Batches done since the present ones began in this epoch."""
+        """Batches done since the current cut began in this epoch."""
         return math.ceil((self.rows - self.begun) / self.batch)
 
     @property
     def base(self) -> int:
-        """The step at which the present batches began in this epoch."""
+        """The step at which the current cut began in this epoch."""
         return self.step - math.ceil(self.batches / self.accumulation)
 
     def batches_of(self, rows: int) -> int:
-        """Batches that so many rows make."""
+        """The number of batches in so many rows."""
         return math.ceil(rows / self.batch)
 
     def steps_of(self, rows: int) -> int:
-        """Optimizer steps that so many rows of one epoch take."""
+        """The number of optimizer steps in so many rows of one epoch."""
         return math.ceil(self.batches_of(rows) / self.accumulation)
 
     def going_on(self, cut: "Cut", size: int, order: str, *, again: bool = False) -> "Position":
-        """From here on in batches and steps of this cut, over an epoch of this size.
+        """The same position with another cut, over an epoch of `size` rows.
 
-        The rows that are left of the epoch are cut anew, and keep their order. Where the rows are
-        others (`again`, or another number of them), the epoch under way begins again.
+        The rows left in the epoch are cut anew and keep their order. Where the rows are different
+        (`again`, or another number of them), the current epoch begins again.
         """
         anew = again or size != self.size
         order = order if anew or not self.rows else self.order
@@ -107,7 +111,7 @@ class Position:
         )
 
     def cut_as(self, position: "Position") -> bool:
-        """Whether both lie at the same row of an epoch that is cut alike."""
+        """Whether both are at the same row of an epoch with the same cut."""
         mine, theirs = (
             (each.step, each.epoch, each.begun, each.rows, each.size, each.batch, each.accumulation)
             for each in (self, position)
@@ -115,7 +119,7 @@ class Position:
         return mine == theirs
 
     def steps_in_all(self, epochs: float) -> int:
-        """Steps of a run of so many epochs, those that are done among them; 0 for a stream."""
+        """The steps of a run of so many epochs, with the steps already done; 0 for a stream."""
         if not self.size:
             return 0
         left = epochs - self.epoch
@@ -128,13 +132,13 @@ class Position:
 
 
 def arguments(checkpoint: Path) -> Mapping[str, object]:
-    """The arguments that a checkpoint was written with; {} where it does not keep them."""
+    """The arguments with which a checkpoint was written; {} where it does not hold them."""
     row = read_json(checkpoint / PROGRESS).get("arguments")
     return row if isinstance(row, dict) else {}
 
 
 def write(checkpoint: Path, content: Mapping[str, object]) -> None:
-    """Write what `Position.of` and `arguments` read, among the rest of `content`."""
+    """Write `content`, with the keys that `Position.of` and `arguments` read."""
     (checkpoint / PROGRESS).write_text(json.dumps(content))
 
 

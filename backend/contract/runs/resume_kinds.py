@@ -1,10 +1,10 @@
-"""What becomes of each argument of a training that is resumed with another value.
+"""What happens to an argument that is changed when a training is resumed.
 
-taken    taken up: its text `resume.<effect>` says from where on, and what that does
+taken    the new value is used: the text `resume.<effect>` says from where on, and its effect
 kept     the checkpoint's value stays: `resume.<effect>` says why
-refused  the run cannot go on so: `problem.<effect>` says why, and what to do instead
+refused  the run cannot be resumed with it: `problem.<effect>` says why, and what to do instead
 
-Every argument of a training has its kind here (a test sees to that); docs/reference.md shows them.
+Every argument of a training has its kind here, which a test checks; docs/reference.md lists them.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ Kind = Literal["taken", "kept", "refused"]
 
 
 class OnResume(NamedTuple):
-    """The kind of an argument, and the key of the text that says what it means."""
+    """The kind of an argument, and the last part of the key of its text."""
 
     kind: Kind
     effect: str
 
 
-# Where a run writes and what it goes on from: not what it does.
+# Arguments of the launch, which do not change the training itself.
 LAUNCH = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint")
 
 _TAKEN = {
@@ -120,17 +120,17 @@ ON_RESUME: dict[str, OnResume] = {
     for name in names.split()
 }
 
-# Their state in a checkpoint is more than a step: it holds the rate itself.
+# Schedules whose state in a checkpoint holds the learning rate itself, not only a step.
 STATEFUL = ("reduce_lr_on_plateau", "greedy")
 ROWS = frozenset(_TAKEN["rows"].split())
 OTHER_ROWS = frozenset(_TAKEN["other_rows"].split())
 RATE = frozenset(_TAKEN["rate"].split())
-DEVICES = "devices"  # no argument: the machine and the environment say how many
+DEVICES = "devices"  # not an argument: the number follows from the machine and the environment
 OF_ROWS = ROWS | OTHER_ROWS | {DEVICES, *_TAKEN["batch"].split(), *_TAKEN["order"].split()}
 
 
 def on_resume(name: str, then: Arguments, now: Arguments) -> OnResume:
-    """What becomes of an argument that has changed, given all others then and now."""
+    """What happens to a changed argument, given all arguments then and now."""
     stateful = {then.lr_scheduler_type, now.lr_scheduler_type} & set(STATEFUL)
     if name in RATE and stateful:
         return OnResume("refused", "resume_schedule_state")
@@ -141,15 +141,15 @@ def on_resume(name: str, then: Arguments, now: Arguments) -> OnResume:
     if name in OF_ROWS and draws_in_rounds(now):
         return OnResume("refused", "resume_other_rounds")
     if name == DEVICES:
-        spread = bool(now.deepspeed)  # each device keeps its part of the optimizer's state
+        spread = bool(now.deepspeed)  # each device holds a part of the optimizer's state
         return OnResume("refused", "resume_other_devices") if spread else OnResume("taken", name)
     return ON_RESUME[name]
 
 
 def begins_again(changed: Iterable[str], then: Arguments, now: Arguments) -> bool:
-    """Whether a change of these arguments makes the rows others, so that no place in them holds.
+    """Whether a change of these arguments changes the rows, so that the position in them is lost.
 
-    A row that is only written otherwise keeps its place, unless several share one.
+    A row that is only rendered differently keeps its position, unless rows are packed.
     """
     names = set(changed)
     if names & OTHER_ROWS or ("disable_shuffling" in names and now.streaming):
@@ -158,7 +158,7 @@ def begins_again(changed: Iterable[str], then: Arguments, now: Arguments) -> boo
 
 
 def draws_in_rounds(values: Arguments) -> bool:
-    """Whether a stage draws answers once for several steps, whose batches cannot be cut anew."""
+    """Whether a stage samples answers once for several steps, whose batches cannot be cut anew."""
     passes = {
         "ppo": ("ppo_buffer_size", "ppo_epochs"),
         **dict.fromkeys(GROUPED, ("num_iterations",)),
@@ -168,6 +168,6 @@ def draws_in_rounds(values: Arguments) -> bool:
 
 
 def packs_rows(values: Arguments) -> bool:
-    """Whether several texts share a row, so that another text may move all rows after it."""
+    """Whether several texts are packed into a row, so that one text can shift all rows after it."""
     blocks = values.stage == "pt" and values.packing is not False
     return blocks or bool(values.packing or values.neat_packing)

@@ -1,5 +1,7 @@
-"""A run that goes on in its own folder from its newest checkpoint: its arguments, and the refusal
-of those that ask for another folder or another checkpoint."""
+"""The arguments of a run that is resumed in its own folder, from its newest checkpoint.
+
+Arguments that name another folder or another checkpoint are refused.
+"""
 
 import shlex
 from collections.abc import Mapping
@@ -20,8 +22,8 @@ from backend.contract.runs.run_view import RunView
 def arguments_of(
     view: RunView, changes: Mapping[str, object] | None = None
 ) -> tuple[Values, list[Problem]]:
-    """The arguments of a training's run.json, with those that are `given` in their place, as of a
-    training that goes on in its folder; and what is wrong with what is given."""
+    """The arguments of a training's run.json with `changes` applied, for a training that is resumed
+    in its folder; and the problems of the changes."""
     known = {n: v for n, v in view.arguments.items() if n in FIELDS and "train" in FIELDS[n].tasks}
     values, problems = parse({**known, **of_run(view.path), **(changes or {})}, "train")
     values, elsewhere = in_own_folder(values, view.path)
@@ -29,13 +31,13 @@ def arguments_of(
 
 
 def of_run(path: Path) -> Values:
-    """What says that a training goes on in this folder, from its newest checkpoint."""
+    """The values that resume a training in this folder from its newest checkpoint."""
     return {"output_dir": relative(path), "overwrite_output_dir": False, FIELD: NEWEST[0]}
 
 
 def in_own_folder(values: Values, path: Path) -> tuple[Values, list[Problem]]:
-    """The values as of a training that goes on in the folder `path`, and a problem for each that
-    asks for another folder, or for another checkpoint than the newest one that is whole."""
+    """The values for a training that is resumed in the folder `path`, and a problem for each that
+    names another folder, or another checkpoint than the newest whole one."""
     arguments = resolve(values)
     folder = output(arguments.output_dir or str(path))
     elsewhere = {
@@ -55,12 +57,14 @@ def in_own_folder(values: Values, path: Path) -> tuple[Values, list[Problem]]:
 
 
 def _other_checkpoint(point: str, path: Path) -> list[Problem]:
-    """What keeps a run from going on from the checkpoint `point`: a path, or the name of its
-    folder in the run. Only the newest that is whole is taken: the ones after another would stay
-    beside those of the new way, and be taken for its newest."""
+    """The problem of resuming from `point`: a path, or the name of a checkpoint of the run.
+
+    Only the newest whole checkpoint is accepted. Behind an older one the later checkpoints would
+    stay in the folder and be taken for the newest of the resumed run.
+    """
     newest = checkpoint_of(resolve(of_run(path)))[0]
     if newest is None:
-        return []  # said by the check of the paths
+        return []  # reported by the check of the paths
     folder = path / point if FOLDER.fullmatch(point) else local(point)
     params = {"path": point[:200] or "false", "run": relative(path), "newest": newest.name}
     if folder.resolve().parent != path.resolve() or not (folder / MANIFEST).is_file():
@@ -75,7 +79,7 @@ def _other_checkpoint(point: str, path: Path) -> list[Problem]:
 
 
 def _way(path: Path, checkpoint: Path | None = None) -> dict[str, str]:
-    """The command that goes on from a checkpoint of the run in another folder."""
+    """The command that resumes from a checkpoint of the run in another folder."""
     words = ["tuneboard", "train", relative(path / ARGUMENTS)]
     words += [f"--{FIELD}", relative(checkpoint or path)]
     return {"command": f"{shlex.join(words)} --output_dir"}

@@ -1,7 +1,7 @@
-"""A training that is resumed: from which checkpoint, with what changed, and what that does.
+"""Resume a training: find the checkpoint, compare the arguments, and state what each change does.
 
-What was then stands in the checkpoint itself, else in the run that it lies in; of a checkpoint that
-was written elsewhere only what its adapter_config.json says is known.
+The arguments of then are read from the checkpoint, else from the run that it lies in. Of a
+checkpoint that was written elsewhere only its adapter_config.json is known.
 """
 
 from collections.abc import Mapping
@@ -43,8 +43,12 @@ Figures = Mapping[str, str | int | float]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """An argument (or "devices") with another value than the checkpoint was written with, and what
-    becomes of it; `figures` are what its text names."""
+    """An argument (or "devices") whose value differs from that of the checkpoint.
+
+    kind     what happens to it: taken, kept or refused (see resume_kinds)
+    effect   the last part of the key of its text
+    figures  the parameters of that text
+    """
 
     name: str
     then: str
@@ -54,13 +58,13 @@ class Change:
     figures: Figures = field(default_factory=dict)
 
     def text(self, lang: str = "en") -> str:
-        """What becomes of it, in words."""
+        """What happens to it, in words."""
         if self.kind == "refused":
             return self.problem().text(lang)
         return t(f"resume.{self.effect}", lang, **self.figures)
 
     def problem(self) -> Problem:
-        """Why it is refused."""
+        """The problem that says why it is refused."""
         field = self.name if self.name in FIELDS else FIELD
         params: Figures = {"name": self.name, "then": self.then, "now": self.now}
         return Problem(code=self.effect, field=field, params=params)
@@ -68,10 +72,14 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Resumption:
-    """How a run goes on: `values` have what is kept put back; `total` counts all steps, those done
-    among them, and is 0 where it is not known; `nothing_left` where all of them are done;
-    `shortened` where the checkpoint's run was to take more steps than that; `damage` is what is
-    wrong with newer checkpoints, which are passed over."""
+    """How a run is resumed.
+
+    values        the values, with those that are kept put back to the checkpoint's
+    damage        the problems of newer checkpoints, which are skipped
+    total         all steps of the run, with those already done; 0 where it is unknown
+    nothing_left  all steps are done
+    shortened     the checkpoint's run was to take more steps than `total`
+    """
 
     checkpoint: Path
     step: int
@@ -83,7 +91,7 @@ class Resumption:
     shortened: bool = False
 
     def problems(self) -> list[Problem]:
-        """What keeps the run from going on."""
+        """The problems that prevent the run from being resumed."""
         refused = [each.problem() for each in self.changes if each.kind == "refused"]
         if refused or not self.nothing_left:
             return refused
@@ -96,7 +104,7 @@ class Resumption:
         return [Problem(code="resume_nothing_left", field=FIELD, params=params)]
 
     def place(self, path: str, lang: str = "en") -> str:
-        """From which checkpoint (named by `path`) the run goes on, after which step; or that it is
+        """From which checkpoint (named `path`) and step the run is resumed, in words; or that it is
         finished, or has no step left."""
         if self.nothing_left:
             key = "passed" if self.shortened else "finished"
@@ -107,7 +115,7 @@ class Resumption:
         return t(f"resume.{key}", lang, path=path, step=self.step, total=self.total)
 
     def rows(self, lang: str = "en") -> list[list[str]]:
-        """The difference as a table: argument, then, now, kind, what happens; titles first."""
+        """The changes as a table with titles: argument, then, now, kind, what happens."""
         titles = [
             t(f"resume.column.{name}", lang) for name in ("name", "then", "now", "kind", "text")
         ]
@@ -118,15 +126,15 @@ class Resumption:
 
 
 def resumption(values: Values) -> Resumption | None:
-    """How a training with these values goes on; None where it begins, or has no checkpoint that is
-    whole. The checkpoint is read whole, once for a process (see checkpoints.verify)."""
+    """How a training with these values is resumed; None where it starts anew or has no whole
+    checkpoint. The checkpoint is read whole, once for each process (see `checkpoints.verify`)."""
     now = resolve(values)
     checkpoint, damage = checkpoint_of(now)
     if checkpoint is None:
         return None
     then = arguments_then(checkpoint, now)
     if alpha_follows(values) and then.lora_rank != now.lora_rank:
-        now = now.replace(lora_alpha=then.lora_alpha)  # it follows: the rank is what was changed
+        now = now.replace(lora_alpha=then.lora_alpha)  # it follows the rank, which changed
     way = _Way.of(checkpoint, then, now)
     changes = way.changes()
     kept = {each.name: getattr(then, each.name) for each in changes if each.kind == "kept"}
@@ -143,7 +151,7 @@ def resumption(values: Values) -> Resumption | None:
 
 
 def require(values: Values) -> Values:
-    """The values with what is kept put back. Raises UsageError where a training cannot go on so."""
+    """The values, with those that are kept put back. Raises UsageError where one is refused."""
     plan = resumption(values)
     if plan is None:
         return dict(values)
@@ -154,8 +162,8 @@ def require(values: Values) -> Values:
 
 
 def require_checkpoint(values: Values) -> Values:
-    """As `require`. Raises RunFolderError where the checkpoint that is asked for is damaged or not
-    there, or none is whole."""
+    """As `require`. Raises RunFolderError where the requested checkpoint is missing or damaged, or
+    none is whole."""
     checkpoint, problems = checkpoint_of(resolve(values))
     if checkpoint is None and problems:
         raise RunFolderError(*problems)
@@ -168,15 +176,15 @@ def is_requested(values: Arguments) -> bool:
 
 
 def _requested(values: Arguments) -> str:
-    """The checkpoint, or the word for one, that is asked for."""
+    """The requested checkpoint: a path, a keyword such as "true", or ""."""
     return (values.resume_from_checkpoint or "").strip()
 
 
 def checkpoint_of(values: Arguments) -> tuple[Path | None, list[Problem]]:
-    """The checkpoint that is asked for: a folder, or the newest of a run that is whole and has its
-    optimizer's state; and what is wrong with newer ones.
+    """The requested checkpoint, and the problems of newer ones.
 
-    None where none is asked for, and where there is none: the problems say why.
+    It is a folder, or the newest checkpoint of a run that is whole and holds the optimizer's state.
+    None where none is requested, or where there is none: the problems say why.
     """
     if not is_requested(values):
         return None, []
@@ -207,7 +215,7 @@ def _missing(code: str, place: Path | str) -> Problem:
 
 
 def _place(values: Arguments) -> tuple[Path, bool]:
-    """The folder that is asked for, and whether it is that of a run: "true" means output_dir."""
+    """The requested folder, and whether it is that of a run; "true" means output_dir."""
     requested = _requested(values)
     if requested.lower() in NEWEST:
         return output(values.output_dir or ""), True
@@ -216,7 +224,7 @@ def _place(values: Arguments) -> tuple[Path, bool]:
 
 
 def steps_in_all(before: Position, after: Position, then: Arguments, now: Arguments) -> int:
-    """How many steps a run takes in all that was at `before` and goes on at `after`."""
+    """The steps in all of a run that was at `before` and is resumed at `after`."""
     if now.max_steps:
         return now.max_steps
     same = before.cut_as(after) and not then.max_steps
@@ -226,8 +234,7 @@ def steps_in_all(before: Position, after: Position, then: Arguments, now: Argume
 
 
 def arguments_then(checkpoint: Path, now: Arguments) -> Arguments:
-    """The arguments that a checkpoint was written with; what is not known of then counts as it is
-    `now`."""
+    """The arguments with which a checkpoint was written; unknown ones are taken from `now`."""
     then = _read_then(checkpoint)
     return resolve(then) if "model_name_or_path" in then else now.replace(**then)
 
@@ -251,7 +258,7 @@ def _read_then(checkpoint: Path) -> Values:
 
 
 def compare(then: Arguments, now: Arguments) -> list[str]:
-    """The arguments that apply in both and have another value now; secrets and places are none."""
+    """The arguments that apply in both and differ; without secrets and those of the launch."""
     applying = [
         {row.name for row in active_fields(each.as_mapping(), "train")} for each in (then, now)
     ]
@@ -266,20 +273,23 @@ def compare(then: Arguments, now: Arguments) -> list[str]:
 
 
 def device_count(values: Arguments) -> int:
-    """How many devices a training will have."""
+    """The number of devices of a training."""
     return max(1, devices.group(values))
 
 
 def cut_of(values: Arguments, processes: int) -> Cut:
-    """How a training with so many processes cuts its rows."""
+    """The cut of a training with so many processes."""
     rows = values.per_device_train_batch_size * processes
     return Cut(rows, values.gradient_accumulation_steps)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Way:
-    """What is known of the way from a checkpoint on; `after` is None where the rows are others, or
-    where they lie is not known, and `total` is 0 where it follows from them."""
+    """The course of a run from a checkpoint on.
+
+    `after` is None where the rows are different or the position in them is unknown; `total` is 0
+    where it depends on these.
+    """
 
     step: int
     then: Arguments
@@ -300,11 +310,11 @@ class _Way:
 
     @property
     def steps_left(self) -> bool:
-        """Whether a step is left to do, as far as that is known."""
+        """Whether a step is left, as far as that is known."""
         return not 0 < self.total <= self.step
 
     def changes(self) -> tuple[Change, ...]:
-        """Every difference, with what becomes of it."""
+        """Every change, with what happens to it."""
         changes = [
             self._change(name, getattr(self.then, name), getattr(self.now, name))
             for name in compare(self.then, self.now)
@@ -334,7 +344,7 @@ class _Way:
         )
 
     def _text_of(self, name: str, effect: str) -> str:
-        """Which text says what an argument that is taken up does, given the steps that are left."""
+        """The key of the text about a new value that is used, given the steps that are left."""
         same = self.before is not None and self.total == self.before.total
         if name == "num_train_epochs" and self.now.max_steps:
             return "length_by_steps"
@@ -348,7 +358,7 @@ class _Way:
 
 
 def _is_unfinished(checkpoint: Path, values: Arguments) -> bool:
-    """Whether the run that goes on in its own folder has yet to save its result."""
+    """Whether a run that is resumed in its own folder has yet to save its result."""
     if not values.output_dir:
         return False
     own = output(values.output_dir).resolve() == checkpoint.parent.resolve()
@@ -356,7 +366,7 @@ def _is_unfinished(checkpoint: Path, values: Arguments) -> bool:
 
 
 def _same(name: str, then: Value, now: Value) -> bool:
-    """Whether two values mean the same: a path in another spelling does."""
+    """Whether two values mean the same, even where a path is spelt differently."""
     if then == now:
         return True
     if not (FIELDS[name].kind == "path" or name in NAMING) or then is None or now is None:
@@ -372,6 +382,6 @@ def _same(name: str, then: Value, now: Value) -> bool:
 
 
 def shorten(value: Value) -> str:
-    """A value as a table shows it: one short word."""
+    """A value for a cell of a table, at most SHOWN characters."""
     text = format_value(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

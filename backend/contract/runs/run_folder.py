@@ -1,4 +1,4 @@
-"""A run's folder: how it is made, and everything else about it under one name.
+"""Create the folder of a run; the other operations on it can be imported from here, too.
 
 It is created exclusively: two starts cannot share one, and nothing that we did not make is touched.
 """
@@ -86,14 +86,14 @@ __all__ = [
 ]
 
 SCHEMA = 1
-ONCE = (RUN, ARGUMENTS, COMMAND, LOCK)  # what create() writes
+ONCE = (RUN, ARGUMENTS, COMMAND, LOCK)  # what `create` writes
 ATTEMPT = (LAUNCH, STATUS, STOP, PROBLEM, EXIT)  # what one attempt leaves; exit.json moves last
 KEPT = ("checkpoint-*", "*.safetensors", "*.bin", "generated_predictions.jsonl")  # results
 PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "accelerate")
 
 
 def create(path: Path, *, task: str, values: Values, command: Command, sequence: int = 0) -> None:
-    """Make the folder of a run and what the launcher writes once: all of it, or nothing.
+    """Make the folder of a run and the files that the launcher writes: all of them, or nothing.
 
     An empty folder may be used. One that holds anything is refused with RunFolderError, unless it
     is an ended run of ours and the values say to overwrite it or it `is_without_result` (it goes
@@ -127,7 +127,7 @@ def archive(path: Path, names: tuple[str, ...] = ATTEMPT) -> list[tuple[Path, Pa
 
 
 def remove(path: Path) -> None:
-    """Take back a folder that create() has just made and nothing has run in."""
+    """Remove a folder that `create` has just made and in which nothing has run."""
     if (path / ATTEMPTS).exists():
         for name in (*ONCE, SUPERVISOR_LOG):
             (path / name).unlink(missing_ok=True)
@@ -138,10 +138,10 @@ def remove(path: Path) -> None:
 def is_without_result(path: Path) -> bool:
     """Whether a run of ours has ended here without success and before its first checkpoint.
 
-    It holds nothing but its log and its figures: the next run of its name may take its place. Of
-    a recipe's group that is so where it is of all its stages, which lie elsewhere.
+    It holds only its log and its metrics, so the next run of its name may replace it. The group of
+    a recipe is without result where all of its stages are.
     """
-    begun = (path / LAUNCH).is_file() or (path / EXIT).is_file()  # not only made a moment ago
+    begun = (path / LAUNCH).is_file() or (path / EXIT).is_file()  # not just made
     if path.is_symlink() or not begun or not read_json(path / RUN):
         return False
     view = read(path)
@@ -153,7 +153,7 @@ def is_without_result(path: Path) -> bool:
 
 
 class _Way(NamedTuple):
-    """Whether a folder is to be used as it is; what is to be said of the run that was there."""
+    """Whether an existing folder is reused, and the notices about the run that was there."""
 
     reuse: bool = False
     notices: tuple[Problem, ...] = ()
@@ -161,8 +161,8 @@ class _Way(NamedTuple):
 
 @contextmanager
 def _make_way(path: Path, values: Values) -> Iterator[_Way]:
-    """Move an ended run aside where that was asked for or costs nothing, and back if the block
-    fails. Raises RunFolderError where nothing may be moved.
+    """Move an ended run aside where the values say so or it has no result, and back if the block
+    fails. Raises RunFolderError where it may not be moved.
     """
     asked = resolve(values)
     resume = (asked.resume_from_checkpoint or "").lower() not in {"", "false"}
@@ -195,7 +195,7 @@ def _trash(path: Path) -> list[tuple[Path, Path]]:
 
 @contextmanager
 def _exclusive(path: Path, *, reuse: bool) -> Iterator[None]:
-    """The folder for us alone; what was made goes again if the block fails."""
+    """Make the folder for this run alone; it is removed again if the block fails."""
     made = [each for each in (path, *path.parents) if not each.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -215,7 +215,7 @@ def _exclusive(path: Path, *, reuse: bool) -> Iterator[None]:
 
 
 def _take(path: Path, *, reuse: bool) -> None:
-    """Make the folder, or use an empty one; of several that found it empty one gets it."""
+    """Make the folder, or take an empty one. Of several starts at once only one gets it."""
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
@@ -228,7 +228,7 @@ def _take(path: Path, *, reuse: bool) -> None:
 
 
 def _row(task: str, values: Values, command: Command, sequence: int) -> dict[str, object]:
-    """What run.json says of every run."""
+    """The content of run.json."""
     secret = {name for name, row in FIELDS.items() if row.secret}
     return {
         "schema": SCHEMA,

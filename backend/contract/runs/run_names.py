@@ -1,4 +1,4 @@
-"""Runs by name: wherever a folder with a model or an adapter is asked for, a run may be named.
+"""Names of runs, which stand for their folders wherever a model or an adapter is named.
 
 `first`, `lora/first` and `SmolLM2-135M-Instruct/lora/first` mean the run whose folder ends so,
 `first/checkpoint-20` a checkpoint of it. A path that is there means what is there, unless it is a
@@ -36,10 +36,10 @@ SHOWN = 5
 
 
 def replace_names(values: Values) -> tuple[Values, list[Problem]]:
-    """The values with each name of a run replaced by its folder, and a notice for each; paths in
-    the current folder are absolute then (see paths).
+    """The values with each name of a run replaced by its folder, and a notice for each.
 
-    A name that means no run, or several, stays: `check` says so before anything is loaded.
+    Paths in the current folder are made absolute (see `paths`). A name that means no run, or
+    several, stays; `check` reports it before anything is loaded.
     """
     whole, notices = dict(make_absolute(values)), []
     arguments = resolve(values)
@@ -64,8 +64,8 @@ def replace_names(values: Values) -> tuple[Values, list[Problem]]:
 
 
 def check(values: Arguments) -> list[Problem]:
-    """What is wrong with names of runs: one means several, or a run that has no such weights, or
-    nothing here (said of adapters only: a hub may have a model of one word, but no adapter)."""
+    """The problems of names: one that means several runs, a run without such weights, or nothing
+    here. The last is reported for adapters only: a hub has models of one word, but no adapters."""
     problems = (
         _problem(part, field, values)
         for field, value in _named_values(values)
@@ -75,7 +75,7 @@ def check(values: Arguments) -> list[Problem]:
 
 
 def find(name: str) -> list[Path]:
-    """The runs of any kind whose folders end as the name says."""
+    """The runs of any kind whose folders end with the parts of the name."""
     parts = Path(name).parts if _may_name(name) else ()
     if not 0 < len(parts) <= PARTS:
         return []
@@ -83,8 +83,8 @@ def find(name: str) -> list[Path]:
 
 
 def describe_places(name: str) -> str:
-    """Where a name was looked for that means nothing here, for a message: as a path, and as a run
-    (the folders of saves/ that it would be the end of)."""
+    """The places of a name that means nothing here, for a message: as a path, and as the end of a
+    run's folder in saves/."""
     places = [home.describe_places(name)]
     parts = Path(name).parts if _may_name(name) else ()
     if 0 < len(parts) <= PARTS:
@@ -99,7 +99,7 @@ def _problem(name: str, field: str, values: Arguments) -> Problem | None:
     params = {"name": name, "paths": _join(matches or find(name))}
     if matches:
         return Problem(code="run_name_ambiguous", field=field, params=params)
-    if os.path.lexists(local(name)):  # what is wrong with it is said by whoever reads it
+    if os.path.lexists(local(name)):  # its problems are reported by the code that reads it
         return None
     if find(name):
         return Problem(code="run_name_without_weights", field=field, params=params)
@@ -112,7 +112,7 @@ def _problem(name: str, field: str, values: Arguments) -> Problem | None:
 
 
 def _named_values(values: Arguments) -> Iterator[tuple[str, str]]:
-    """The arguments that name a folder with weights, where they are given."""
+    """The arguments that name a folder with weights and are set, with their values."""
     for field in NAMING:
         value = str(getattr(values, field) or "")
         address = field == REWARD and values.reward_model_type == "api"
@@ -122,7 +122,7 @@ def _named_values(values: Arguments) -> Iterator[tuple[str, str]]:
 
 
 def _matches(name: str, field: str, values: Arguments) -> list[Path]:
-    """The folders that a name may mean in an argument: none where it is a path or a hub's id."""
+    """The folders that a name may mean in an argument; none where it is a path or a hub id."""
     if not _may_name(name) or _is_there(name, field):
         return []
     *parts, last = Path(name).parts
@@ -146,8 +146,8 @@ def _may_name(name: str) -> bool:
 
 
 def _is_there(name: str, field: str) -> bool:
-    """Whether a path means what is there: a file, a run, or a folder with what the argument takes.
-    Another folder does not hide the run that has its name."""
+    """Whether a path means what exists there: a file, a run, or a folder that the argument takes. A
+    folder of another kind does not hide the run of its name."""
     place = local(name)
     if not place.is_dir():
         return os.path.lexists(place)
@@ -156,7 +156,7 @@ def _is_there(name: str, field: str) -> bool:
 
 
 def _holds(folder: Path, field: str) -> bool:
-    """Whether weights of the kind that the argument takes lie there."""
+    """Whether the folder holds weights of the kind that the argument takes."""
     if field == CHECKPOINT:
         return bool(checkpoints(folder)) or (folder / MANIFEST).is_file()
     adapter = (folder / ADAPTER_CONFIG).is_file()

@@ -1,6 +1,6 @@
-"""A run as lists and panels show it, read from its folder.
+"""Read a run from its folder, as lists and panels show it.
 
-Never raises for what a folder holds: torn and foreign content counts as absent.
+Nothing here raises for the content of a folder: torn and foreign content counts as absent.
 """
 
 import time
@@ -30,12 +30,12 @@ from backend.contract.runs import silence
 from backend.contract.runs.checkpoints import checkpoints
 from backend.contract.runs.states import Facts, State, state
 
-READING = {"loading", "tokenizing"}  # phases before the first step: what they count are rows
+READING = {"loading", "tokenizing"}  # phases before the first step, which count rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunView:
-    """One look at a run."""
+    """The state of a run at one moment."""
 
     path: Path
     name: str
@@ -43,18 +43,18 @@ class RunView:
     method: str
     task: str
     created: str  # ISO time
-    sequence: int  # order of creation, whatever the clock did
+    sequence: int  # order of creation, independent of the clock
     state: State
     reason: Problem | None
     more: tuple[Problem, ...] = ()  # further problems of a failed run
     step: int = 0
     total_steps: int = 0  # 0 where it is not known
-    rows: tuple[int, int] = (0, 0)  # read of all, while the data is prepared
+    rows: tuple[int, int] = (0, 0)  # rows read and all rows, while the data is prepared
     eta: float | None = None  # seconds
-    elapsed: float | None = None  # seconds since the launch, or that the run took
+    elapsed: float | None = None  # seconds since the launch, or of the whole run once it has ended
     phase: str = ""
     notices: tuple[Problem, ...] = ()
-    silence: tuple[Problem, ...] = ()  # said where nothing has been heard of it for long
+    silence: tuple[Problem, ...] = ()  # notices where a run has given no sign of life for long
     arguments: Values = field(default_factory=dict)
     argv: tuple[str, ...] = ()
 
@@ -70,7 +70,7 @@ class RunView:
 
 
 def read(path: Path) -> RunView:
-    """The run in a folder as it stands now."""
+    """The run in a folder as it is now."""
     row = read_json(path / RUN)
     token = str(row.get("token", ""))
     where, reason = _state(path, token)
@@ -105,8 +105,10 @@ def read(path: Path) -> RunView:
 
 
 def resumption(view: RunView) -> Problem | None:
-    """Whether a training that ended too early can be resumed, and from which step; None where that
-    is no question. Sizes are compared, no file is read."""
+    """A notice whether a training that ended too early can be resumed, and from which step.
+
+    None for other runs. Sizes are compared, no weights are read.
+    """
     if view.task != "train" or not view.ended or view.state is State.SUCCEEDED:
         return None
     points = checkpoints(view.path)
@@ -116,13 +118,13 @@ def resumption(view: RunView) -> Problem | None:
 
 
 def runs(root: Path) -> list[RunView]:
-    """All runs: those in saves (`root`), and those elsewhere that are known; the newest first."""
+    """All runs, those in saves (`root`) and those of the index; the newest first."""
     views = [read(folder) for folder in folders(root)]
     return sorted(views, key=lambda view: (view.sequence, view.created), reverse=True)
 
 
 def folders(root: Path) -> list[Path]:
-    """The folders of all runs, as `runs` lists them, in no order."""
+    """The folders of all runs, in no order."""
     run_folders = [file.parent for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")]
     return [
         *(each for each in run_folders if run_index.is_standard(root, each)),
@@ -134,13 +136,13 @@ def _state(path: Path, token: str) -> tuple[State, Problem | None]:
     facts = _facts(path)
     judgement = _judge(facts, token)
     if judgement[0].ended and not facts.exit:
-        # The supervisor may have written exit.json and gone between the two looks.
+        # The supervisor may have written exit.json and ended between the two reads.
         judgement = _judge(_facts(path), token)
     return judgement
 
 
 def _judge(facts: Facts, token: str) -> tuple[State, Problem | None]:
-    """The supervisor does not carry the run's token, its child does."""
+    """The state and its reason. Only the child carries the run's token, not the supervisor."""
     child = Process.from_json(facts.launch.get("child"))
 
     def alive(process: Process) -> bool:
@@ -166,7 +168,7 @@ def _facts(path: Path) -> Facts:
 
 
 def _origin(path: Path, arguments: Mapping[str, object]) -> tuple[str, str]:
-    """Model and method: of the folder's place in saves/, else of the run's arguments."""
+    """Model and method: from the folder's place in saves/, else from the run's arguments."""
     if run_index.is_standard(saves(), path):
         return path.parent.parent.name, path.parent.name
     model = str(arguments.get("model_name_or_path") or "")

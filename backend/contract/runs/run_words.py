@@ -1,4 +1,4 @@
-"""What a run does and how far it is, in words, in a person's language."""
+"""Describe the state and the progress of a run in words."""
 
 import math
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
 class Progress(NamedTuple):
-    """How far a run is: a share from 0 to 1, or None while that is unknown, and words."""
+    """The progress of a run: a share from 0 to 1 (None while unknown), and its description."""
 
     share: float | None
     words: str
 
 
 def state(view: RunView, lang: str) -> str:
-    """The state, and while it runs what it does: "Running: training"."""
+    """The state, with the phase of a run that goes on: "Running: training"."""
     word = t(f"state.{view.state.value}", lang)
     phase = f"panel.phase.{view.phase}"
     if view.state != State.RUNNING or not has(phase):
@@ -29,7 +29,7 @@ def state(view: RunView, lang: str) -> str:
 
 
 def progress(view: RunView, rows: Sequence[Metrics], lang: str) -> Progress:
-    """Step of steps (row of rows while they are read), epoch, time left and speed, where known."""
+    """Step of all steps (row of all rows while they are read), epoch, time left and speed."""
     parts, key = [], "panel.rows" if view.rows[1] else "panel.step"
     done, total = view.rows if view.rows[1] else (view.step, view.total_steps)
     if total:
@@ -47,7 +47,7 @@ def progress(view: RunView, rows: Sequence[Metrics], lang: str) -> Progress:
 
 
 def duration(seconds: float) -> str:
-    """1:05, 2:03:04, 3 d 04:00."""
+    """A duration in words of digits: 1:05, 2:03:04, 3 d 04:00."""
     if not math.isfinite(seconds) or seconds < 0:
         return "–"
     rest = round(seconds)

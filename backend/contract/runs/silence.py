@@ -1,8 +1,8 @@
-"""Whether a run that goes on has fallen silent: for how long, and in the midst of what.
+"""Notice when a run gives no sign of life: for how long, and in which phase.
 
-A trainer gives a sign of life with each step, batch of an evaluation, logged row and line of its
-log. Some work is silent for good reasons (a large model is loaded, a first step is compiled), so
-nothing here is an error: it says how long nothing was heard and leaves the judgement to the person.
+Signs of life are steps, batches of an evaluation, lines of metrics and lines of the log. Some work
+is silent for good reasons (a large model is loaded, a first step is compiled), so these are notices
+and no errors: the person judges.
 """
 
 import os
@@ -15,9 +15,9 @@ from backend.contract.base.problems import Problem
 from backend.contract.base.processes import Process
 from backend.contract.base.run_files import LOG, METRICS
 
-SILENT_SECONDS = 300.0  # nothing heard for so long is said
-SLOW_STEPS = 5  # where steps are slow: nothing heard for as long as so many of them took
-PAUSED_SECONDS = 10.0  # a process that a signal has stopped is said sooner
+SILENT_SECONDS = 300.0  # a notice comes after so long without a sign of life
+SLOW_STEPS = 5  # where steps are slow, the notice waits for the time of so many steps
+PAUSED_SECONDS = 10.0  # the notice of a process that a signal has paused comes sooner
 CODES = {
     "loading": "run_silent_loading",
     "tokenizing": "run_silent_tokenizing",
@@ -30,7 +30,7 @@ CODES = {
 def notices(
     path: Path, status: Mapping[str, object], launch: Mapping[str, object], token: str
 ) -> tuple[Problem, ...]:
-    """What is to be said of the silence of a run whose child lives; () while it is heard of."""
+    """The notices about the silence of a run whose child lives; () while it gives signs of life."""
     silent = seconds(path, status, launch)
     if silent < PAUSED_SECONDS:
         return ()
@@ -53,7 +53,7 @@ def notices(
 
 
 def seconds(path: Path, status: Mapping[str, object], launch: Mapping[str, object]) -> float:
-    """Since the last sign of life, whatever was done to the clock meanwhile."""
+    """The seconds since the last sign of life, independent of changes of the clock."""
     noted = [row.get("uptime") for row in (status, launch)]
     signs = [float(each) for each in noted if isinstance(each, int | float)]
     since = [processes.uptime() - each for each in signs]

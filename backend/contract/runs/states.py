@@ -1,4 +1,4 @@
-"""The state of a run, decided by one pure function from what its folder says."""
+"""Decide the state of a run from the files of its folder, in one pure function."""
 
 import enum
 import signal
@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from backend.contract.base.problems import STOPPED_EXIT, OutOfMemoryError, Problem
 from backend.contract.base.processes import Process
 
-START_SECONDS = 10.0  # a supervisor that has not written launch.json by then did not start
+START_SECONDS = 10.0  # without launch.json after this time the supervisor did not start
 CODES = {
     126: "run_not_executable",
     127: "run_program_missing",
     5: "out_of_memory",
     6: "run_disk_full",
 }
-# How a shell in between tells that SIGINT, SIGKILL or SIGTERM ended its child.
+# Exit codes of a shell whose child was ended by SIGINT, SIGKILL or SIGTERM.
 SHELL_CODES = {128 + signal.SIGINT, 128 + signal.SIGKILL, 128 + signal.SIGTERM}
 
 
 class State(enum.Enum):
-    """Where a run stands; the names are those of state.<value> in locales."""
+    """The state of a run; its text in locales is state.<value>."""
 
     QUEUED = "QUEUED"
     STARTING = "STARTING"
@@ -35,7 +35,7 @@ class State(enum.Enum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will happen any more."""
+        """Whether the run is over."""
         return self not in GOING
 
 
@@ -45,9 +45,14 @@ GOING = {State.QUEUED, State.STARTING, State.RUNNING, State.STOPPING}
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a run folder says: exit.json and launch.json ({} where absent or torn), problem.json,
-    the exit code that the child noted when it had saved everything, whether stop.json is there,
-    and the seconds since the launch."""
+    """The facts in a run folder that decide its state.
+
+    exit, launch     exit.json and launch.json, {} where absent or torn
+    problem          problem.json
+    noted_exit_code  the exit code that the child noted when it had saved everything
+    stop             whether stop.json exists
+    age              seconds since the launch
+    """
 
     exit: Mapping[str, object] = field(default_factory=dict)
     launch: Mapping[str, object] = field(default_factory=dict)
@@ -60,7 +65,7 @@ class Facts:
 def state(
     facts: Facts, boot_id: str, alive: Callable[[Process], bool]
 ) -> tuple[State, Problem | None]:
-    """The state, and why it is so where there is something to say."""
+    """The state, and a problem or notice that explains it, or None."""
     if facts.exit:
         return _judge_exit(facts)
     if not facts.launch:
@@ -80,7 +85,7 @@ def state(
 
 
 def _judge_unwatched(facts: Facts, *, stopped: bool) -> tuple[State, Problem | None]:
-    """Nobody saw how it ended: the child's own word counts, then that a stop was asked."""
+    """The state of a run whose end nobody saw: by the child's note, then by a stop request."""
     if facts.noted_exit_code is not None:
         return _judge_code(facts, facts.noted_exit_code)
     if facts.problem:
@@ -96,7 +101,7 @@ def _lives(row: object, alive: Callable[[Process], bool]) -> bool:
 
 
 def _judge_exit(facts: Facts) -> tuple[State, Problem | None]:
-    """What exit.json means."""
+    """The state that exit.json means."""
     code, number = facts.exit.get("code"), facts.exit.get("signal")
     stopped = facts.exit.get("stopped") is True
     if isinstance(code, int) and code in DONE:
@@ -117,7 +122,7 @@ def _judge_exit(facts: Facts) -> tuple[State, Problem | None]:
 
 
 def _judge_code(facts: Facts, code: int) -> tuple[State, Problem | None]:
-    """What an exit code means, whoever noted it."""
+    """The state that an exit code means."""
     if code in DONE:
         return DONE[code], None
     if code == OutOfMemoryError.exit_code:

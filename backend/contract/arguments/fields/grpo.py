@@ -8,7 +8,7 @@ RLOO = (("stage", ("rloo",)),)
 COMPARED = (("stage", GROUPED),)
 JUDGED = (("stage", REWARDED),)
 
-# What reward_functions may name, in the order in which they are told.
+# What reward_functions may name, in the order in which messages list them.
 REWARDS = (
     "exact_match",
     "contains",
