@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         prepare()
         boundary.confine(settings.allowed_paths)
         uploads.sweep()
-        box = upload_folder.opened()
+        box = upload_folder.open_folder()
         try:
             _serve(settings)
         finally:

@@ -15,7 +15,7 @@ from app.form.schema import OwnField, Section, schema, start_values
 from app.form.values import check, display, plain
 from app.i18n import DEFAULT_LANGUAGE, languages
 from app.problems import describe
-from app.services.data.extra import BOX, merged, written
+from app.services.data.extra import BOX, merge, to_text
 from backend.contract.arguments.arguments import defaults, drop_defaults
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
@@ -127,7 +127,7 @@ class Form:
         """Checked values of all arguments from what all fields hold, and every problem."""
         known = {name: value for name, value in raw.items() if name not in self.own}
         held = {name: plain(value) for name, value in known.items() if name in FIELDS}
-        values, problems = merged({**(under or {}), **held}, str(raw.get(BOX) or ""), self.task)
+        values, problems = merge({**(under or {}), **held}, str(raw.get(BOX) or ""), self.task)
         values, notices = run_names.replace_names(values)
         return values, problems + notices
 
@@ -137,7 +137,7 @@ class Form:
         whole = {**defaults(self.task), **values}
         fields = self.drawn | (self.bar.drawn if self.bar else set())
         rest = {n: v for n, v in drop_defaults(whole, self.task).items() if n not in fields}
-        text = written({name: rest[name] for name in rest if name != "output_dir"})
+        text = to_text({name: rest[name] for name in rest if name != "output_dir"})
         own = {name: text if name == BOX else "" for name in self.own}
         updates = [gr.update(value={**self._display(whole), **own})]
         return [gr.update(value=self.bar._display(whole)), *updates] if self.bar else updates

@@ -23,16 +23,16 @@ BAD = {"role": "assistant", "content": "No idea."}
 def test_a_stage_learns_from_it(stage: str, workspace: Path) -> None:
     (workspace / "data" / "dataset_info.json").write_text("{}")
     rows = {
-        "sft": [feedback.answered([*ASKED, GOOD], [])],
+        "sft": [feedback.sft_row([*ASKED, GOOD], [])],
         "kto": [
-            feedback.judged([*ASKED, GOOD], [], True),
-            feedback.judged([*ASKED, BAD], [], False),
+            feedback.kto_row([*ASKED, GOOD], [], True),
+            feedback.kto_row([*ASKED, BAD], [], False),
         ],
-        "dpo": [feedback.preferred(ASKED, [], GOOD, BAD)],
+        "dpo": [feedback.preference_row(ASKED, [], GOOD, BAD)],
     }
     kind = "preference" if stage == "dpo" else stage
     for row in rows[stage]:
-        feedback.keep("mine", kind, row)
+        feedback.save("mine", kind, row)
     tokenizer = make_tokenizer()
     given = {**VALUES, "stage": stage, "dataset": "mine", "dataset_dir": "data"}
     given["per_device_train_batch_size"] = 2

@@ -165,7 +165,7 @@ def test_a_stalled_upload_is_ended(page: Page) -> None:
 def test_a_dead_page_s_uploads_go_at_the_next_start(tmp_path: Path) -> None:
     code = (
         "import os; from app.services.data import upload_folder\n"
-        "box = upload_folder.opened(); (box.path / 'x').write_bytes(b'x'); os._exit(9)"
+        "box = upload_folder.open_folder(); (box.path / 'x').write_bytes(b'x'); os._exit(9)"
     )
     env = {**os.environ, "TUNEBOARD_HOME": str(tmp_path)}
     env.pop("GRADIO_TEMP_DIR", None)

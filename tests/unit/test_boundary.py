@@ -105,10 +105,10 @@ def test_no_way_leads_out(places: Places) -> None:
     (places.home / ".kaggle").mkdir()
     (places.home / ".kaggle" / "rows.jsonl").write_text(LINE)
     doors: dict[str, Callable[[Path], object]] = {
-        "On the machine": lambda path: datasets.arrived(path, None),
+        "On the machine": lambda path: datasets.accept_file(path, None),
         "copy": lambda path: uploads.take(path, "mine"),
         "rows": lambda path: list(datafiles.rows(path)),
-        "first rows": datasets.look,
+        "first rows": datasets.read_candidate,
         "data set by path": lambda path: drafts.opened(str(path), "data"),
         "registry, absolute": lambda path: drafts.opened(places.register(str(path)), "data"),
         "registry, relative": lambda path: drafts.opened(
@@ -243,12 +243,12 @@ def test_an_upload_is_one_of_this_process(places: Places) -> None:
     """A request may name any path as an upload: the place that opens it looks, too."""
     with pytest.MonkeyPatch.context() as patched:
         patched.delenv(upload_folder.VARIABLE, raising=False)
-        box = upload_folder.opened()
+        box = upload_folder.open_folder()
         try:
             (box.path / "x").mkdir()
             upload = box.path / "x" / "rows.jsonl"
             upload.write_text(LINE)
-            assert datasets.uploaded(upload).sample.rows[0] == ROW
+            assert datasets.accept_upload(upload).sample.rows[0] == ROW
             (box.path / "x" / "link.jsonl").symlink_to(places.private / "rows.jsonl")
             forged = [
                 places.home / "data" / "rows.jsonl",
@@ -260,7 +260,7 @@ def test_an_upload_is_one_of_this_process(places: Places) -> None:
                 Path("http://127.0.0.1/rows.jsonl"),
             ]
             for path in forged:
-                assert problems(lambda given=path: datasets.uploaded(given)), path
+                assert problems(lambda given=path: datasets.accept_upload(given)), path
                 assert problems(lambda given=path: presets.load_upload(str(given), "train")), path
         finally:
             box.close()

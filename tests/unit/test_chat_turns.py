@@ -15,10 +15,10 @@ CALL = {"function": {"name": "weather", "arguments": '{"city": "巴黎"}'}}
 
 def test_a_call_goes_out_as_it_came_in() -> None:
     """The page shows it as text; the next request has it as a call again."""
-    shown = "I look.\n" + chat_turns.written([CALL, CALL])
-    result = chat_turns.asked("rain", chat_turns.RESULT, "Tool result")
+    shown = "I look.\n" + chat_turns.format_calls([CALL, CALL])
+    result = chat_turns.user_turn("rain", chat_turns.RESULT, "Tool result")
     history = [
-        chat_turns.asked("Hi", "user", "Tool result"),
+        chat_turns.user_turn("Hi", "user", "Tool result"),
         {"role": "assistant", "content": [{"type": "text", "text": shown}]},
         {**result, "content": [{"type": "text", "text": "rain"}]},
     ]
@@ -69,7 +69,7 @@ def test_an_error_in_place_of_an_answer_is_not_sent() -> None:
     ],
 )
 def test_tools_of_the_box(text: str, found: list[Any]) -> None:
-    assert chat_turns.tools(text) == found
+    assert chat_turns.parse_tools(text) == found
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_tools_of_the_box(text: str, found: list[Any]) -> None:
 )
 def test_what_is_wrong_with_the_tools_is_said_beside_them(text: str, code: str) -> None:
     with pytest.raises(UsageError) as caught:
-        chat_turns.tools(text)
+        chat_turns.parse_tools(text)
     assert caught.value.problems[0].code == code
     mark = chat._check_tools("zh", text)
     assert mark["elem_classes"] == ["wrong"]
@@ -97,14 +97,14 @@ def test_what_is_wrong_with_the_tools_is_said_beside_them(text: str, code: str) 
 
 @pytest.mark.parametrize(("text", "number"), [("", None), (" -1 ", None), ("7", 7), ("0", 0)])
 def test_seeds(text: str, number: int | None) -> None:
-    assert chat_turns.seed(text) == number
+    assert chat_turns.parse_seed(text) == number
 
 
 @pytest.mark.parametrize("text", ["x", "1.5", "-2", "²", "9" * 30])
 def test_a_seed_that_is_none_is_said(text: str) -> None:
     """It was left out without a word: the same question then had another answer each time."""
     with pytest.raises(UsageError) as caught:
-        chat_turns.seed(text)
+        chat_turns.parse_seed(text)
     assert caught.value.problems[0].code == "chat_seed"
 
 
@@ -117,7 +117,7 @@ def test_calls_in_a_stream_are_shown() -> None:
     ]
     lines = [f"data: {json.dumps({'choices': [{'delta': delta}]})}" for delta in deltas]
     pieces = list(chat_client._pieces(deltas_of(iter([*lines, "", "data: [DONE]"]))))
-    assert pieces == ["I look.", chat_turns.written([CALL])]
+    assert pieces == ["I look.", chat_turns.format_calls([CALL])]
 
 
 def test_a_thought_is_shown_apart_and_goes_out_as_one() -> None:

@@ -611,5 +611,5 @@ def test_each_control_of_the_page_reaches_the_command(monkeypatch: pytest.Monkey
     )
     words = "split s --names=a,b --ratio=0.2 --seed=7 --overwrite --dataset_dir folder"
     assert " ".join(seen[1][5:]).startswith(words)
-    assert not cleaning.chosen(dict.fromkeys(cleaning.STEPS, ""))
-    assert all(cleaning.chosen({name: "1"}) for name in cleaning.STEPS)
+    assert not cleaning.has_steps(dict.fromkeys(cleaning.STEPS, ""))
+    assert all(cleaning.has_steps({name: "1"}) for name in cleaning.STEPS)

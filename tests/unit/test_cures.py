@@ -190,6 +190,6 @@ def test_the_form_gives_back_the_run_s_arguments() -> None:
 
 
 def test_values_as_the_box_takes_them() -> None:
-    assert extra.written({}) == ""
-    assert extra.written({"seed": 7, "fp16": True}) == "seed=7\nfp16=true"
-    assert extra.read(extra.written({"default_system": "a\nb"})) == ({"default_system": "a\nb"}, [])
+    assert extra.to_text({}) == ""
+    assert extra.to_text({"seed": 7, "fp16": True}) == "seed=7\nfp16=true"
+    assert extra.read(extra.to_text({"default_system": "a\nb"})) == ({"default_system": "a\nb"}, [])

@@ -145,7 +145,7 @@ def _all_ways(home: Path, name: str, content: bytes, stage: str) -> None:
         assert len(read.conversations) == report.usable
     assert not (read is None and report.good)
     call_or_problem(lambda: uploads.take(path, "mine"))
-    coming = call_or_problem(lambda: datasets.look(path))
+    coming = call_or_problem(lambda: datasets.read_candidate(path))
     if coming is None or not coming.proposal.kind:
         return
     made = call_or_problem(lambda: datasets.register("mine", coming, coming.proposal.entry, "data"))

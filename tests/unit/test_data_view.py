@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.services.data import inspection, length_chart, row_html, rows_view
-from app.services.data.rows_view import Wish
+from app.services.data.rows_view import Query
 from backend.contract.base.problems import ModelError, TuneboardError
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> ${alert(3)} {{value}}"
@@ -67,7 +67,7 @@ def harmless(drawn: str) -> bool:
 @pytest.mark.parametrize("view", ["raw", "conversation"])
 def test_nothing_in_the_data_becomes_markup(values: dict[str, Any], view: str) -> None:
     """X-01: scripts, event handlers and template marks are shown as text."""
-    found = rows_view.look(values, Wish(view), "en")
+    found = rows_view.look(values, Query(view), "en")
     assert harmless(found.html)
     assert "&lt;script&gt;" in found.html
     if view == "conversation":
@@ -86,7 +86,7 @@ def test_tokens_are_escaped_and_marked(
     notice = {"code": "template_on_base", "params": {"name": "<b>"}}
     answer = {"lines": [line, refused], "special": [1], "total": 12, "notices": [notice]}
     monkeypatch.setattr(inspection, "tokens", lambda *_: answer)
-    found = rows_view.look({**values, "model_name_or_path": "m"}, Wish("tokens"), "en")
+    found = rows_view.look({**values, "model_name_or_path": "m"}, Query("tokens"), "en")
     assert harmless(found.html)
     assert '<span class="tk sp" title="1 · not learned">' in found.html
     assert '<span class="tk on" title="7, 8 · learned">' in found.html
@@ -96,44 +96,44 @@ def test_tokens_are_escaped_and_marked(
 
 
 def test_pages_and_the_end(values: dict[str, Any]) -> None:
-    first = rows_view.look(values, Wish("raw"), "en")
+    first = rows_view.look(values, Query("raw"), "en")
     assert ("1 to 5 of 12" in first.where, first.onward) == (True, 5)
-    last = rows_view.look(values, Wish("raw", 10), "en")
+    last = rows_view.look(values, Query("raw", 10), "en")
     assert ("11 to 12 of 12" in last.where, last.onward) == (True, 10)
-    assert "no row 100" in rows_view.look(values, Wish("raw", 99), "en").where
+    assert "no row 100" in rows_view.look(values, Query("raw", 99), "en").where
 
 
 def test_search_goes_on(values: dict[str, Any]) -> None:
-    first = rows_view.look(values, Wish("conversation", 0, "ANSWER"), "en")
+    first = rows_view.look(values, Query("conversation", 0, "ANSWER"), "en")
     assert first.html.count("seen-row") == 5
-    second = rows_view.look(values, Wish("conversation", first.onward, "ANSWER"), "en")
+    second = rows_view.look(values, Query("conversation", first.onward, "ANSWER"), "en")
     assert "answer 11" in second.html
     assert "answer 3" not in second.html
-    assert not rows_view.look(values, Wish("raw", 0, "nowhere"), "en").html
+    assert not rows_view.look(values, Query("raw", 0, "nowhere"), "en").html
 
 
 def test_a_refused_row_stays_with_its_reason(values: dict[str, Any]) -> None:
-    found = rows_view.look({**values, "strict_turns": True}, Wish("conversation"), "en")
+    found = rows_view.look({**values, "strict_turns": True}, Query("conversation"), "en")
     assert found.html.count("seen-row") == 5
     assert "roles are out of order" in found.html
-    assert "do not end with an answer" in rows_view.look(values, Wish("conversation"), "en").html
+    assert "do not end with an answer" in rows_view.look(values, Query("conversation"), "en").html
 
 
 def test_what_was_mended_in_a_row_is_told(values: dict[str, Any], tmp_path: Path) -> None:
     row = {"messages": [*ROWS[1]["messages"], {"role": "assistant", "content": "both"}]}
     (tmp_path / "odd.json").write_text(json.dumps([row]))
-    found = rows_view.look(values, Wish("conversation"), "en")
+    found = rows_view.look(values, Query("conversation"), "en")
     assert "turns of one role follow each other" in found.html
     assert "q&#10;&#10;again" in found.html
 
 
 def test_what_is_missing_is_said(values: dict[str, Any]) -> None:
-    assert "Choose a model" in rows_view.look(values, Wish("tokens"), "en").where
-    assert "Choose a data set" in rows_view.look({}, Wish("raw"), "en").where
+    assert "Choose a model" in rows_view.look(values, Query("tokens"), "en").where
+    assert "Choose a data set" in rows_view.look({}, Query("raw"), "en").where
 
 
 def test_hidden_characters_are_named() -> None:
-    assert row_html.escaped("a\u202eb\u200b\ud800") == "a\u27e8U+202E\u27e9b\u27e8U+200B\u27e9?"
+    assert row_html.escape("a\u202eb\u200b\ud800") == "a\u27e8U+202E\u27e9b\u27e8U+200B\u27e9?"
 
 
 def test_the_chart_has_the_cutoff_line() -> None:

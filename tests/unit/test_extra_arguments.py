@@ -45,7 +45,7 @@ def test_json_and_lines_are_read(text: str, found: dict[str, object]) -> None:
     ],
 )
 def test_what_is_wrong_is_said_at_the_box(text: str, code: str | None, words: str) -> None:
-    _, problems = extra.merged(BASE, text, "train")
+    _, problems = extra.merge(BASE, text, "train")
     assert problems
     assert {problem.field for problem in problems} == {extra.BOX}
     assert code is None or problems[0].code == code
@@ -53,7 +53,7 @@ def test_what_is_wrong_is_said_at_the_box(text: str, code: str | None, words: st
 
 
 def test_what_has_no_effect_is_said_at_the_box() -> None:
-    values, problems = extra.merged(BASE, "freeze_trainable_layers=3", "train")
+    values, problems = extra.merge(BASE, "freeze_trainable_layers=3", "train")
     assert [(each.field, each.code, each.notice) for each in problems] == [
         (extra.BOX, "does_not_apply", True)
     ]

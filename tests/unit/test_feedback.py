@@ -36,11 +36,11 @@ def code(raised: pytest.ExceptionInfo[TuneboardError]) -> str:
 
 
 def test_a_judgement_is_kept_and_changed(home: Path) -> None:
-    first = feedback.keep("mine", "kto", feedback.judged([*ASKED, ANSWER], [], True))
-    other = feedback.keep(
-        "mine", "kto", feedback.judged([*ASKED, {**ANSWER, "content": "b"}], [], True)
+    first = feedback.save("mine", "kto", feedback.kto_row([*ASKED, ANSWER], [], True))
+    other = feedback.save(
+        "mine", "kto", feedback.kto_row([*ASKED, {**ANSWER, "content": "b"}], [], True)
     )
-    again = feedback.keep("mine", "kto", feedback.judged([*ASKED, ANSWER], [], False))
+    again = feedback.save("mine", "kto", feedback.kto_row([*ASKED, ANSWER], [], False))
     assert [(one.number, one.replaced) for one in (first, other, again)] == [
         (1, False),
         (2, False),
@@ -54,8 +54,8 @@ def test_a_judgement_is_kept_and_changed(home: Path) -> None:
 
 def test_the_better_of_two_is_one_row_whichever_it_is(home: Path) -> None:
     worse = {"role": "assistant", "content": "b"}
-    feedback.keep("mine", "preference", feedback.preferred(ASKED, [], ANSWER, worse))
-    kept = feedback.keep("mine", "preference", feedback.preferred(ASKED, [], worse, ANSWER))
+    feedback.save("mine", "preference", feedback.preference_row(ASKED, [], ANSWER, worse))
+    kept = feedback.save("mine", "preference", feedback.preference_row(ASKED, [], worse, ANSWER))
     assert kept.replaced
     assert [(row["chosen"], row["rejected"]) for row in rows(home)] == [(worse, ANSWER)]
     assert dataset_info.find("mine", "data").ranking
@@ -66,23 +66,23 @@ def test_what_belongs_to_others_is_left_alone(home: Path) -> None:
     registry.register("own", {"file_name": "own.json"}, "data")
     (home / "data" / "loose").mkdir()
     (home / "data" / "loose" / "loose.jsonl").write_text("{}\n")
-    feedback.keep("mine", "sft", feedback.answered([*ASKED, ANSWER], []))
+    feedback.save("mine", "sft", feedback.sft_row([*ASKED, ANSWER], []))
     before = sorted(home.rglob("*"))
-    row = feedback.judged([*ASKED, ANSWER], [], True)
+    row = feedback.kto_row([*ASKED, ANSWER], [], True)
     for name in ("own", "loose", "mine"):
         with pytest.raises(TuneboardError) as raised:
-            feedback.keep(name, "kto", row)
+            feedback.save(name, "kto", row)
         assert code(raised) == "feedback_other_set"
     for name in ("", "../x", "a/b", "Mine", "x\u202ey", "."):
         with pytest.raises(TuneboardError):
-            feedback.keep(name, "kto", row)
+            feedback.save(name, "kto", row)
     assert sorted(home.rglob("*")) == before
 
 
 def test_many_at_once_lose_nothing(home: Path) -> None:
     def keep(number: int) -> int:
-        row = feedback.answered([*ASKED, {"role": "assistant", "content": str(number)}], [])
-        return feedback.keep("mine", "sft", row).number
+        row = feedback.sft_row([*ASKED, {"role": "assistant", "content": str(number)}], [])
+        return feedback.save("mine", "sft", row).number
 
     keep(0)
     with ThreadPoolExecutor(8) as pool:
@@ -155,6 +155,6 @@ def test_links_are_not_followed(home: Path) -> None:
     (home / "elsewhere").mkdir()
     (home / "data" / "mine").symlink_to(home / "elsewhere")
     with pytest.raises(TuneboardError) as raised:
-        feedback.keep("mine", "sft", feedback.answered([*ASKED, ANSWER], []))
+        feedback.save("mine", "sft", feedback.sft_row([*ASKED, ANSWER], []))
     assert code(raised) == "feedback_other_set"
     assert list((home / "elsewhere").iterdir()) == []

@@ -19,10 +19,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def coming(home: Path, rows: list[dict[str, Any]]) -> datasets.Coming:
+def coming(home: Path, rows: list[dict[str, Any]]) -> datasets.Candidate:
     file = home / "came.json"
     file.write_text(json.dumps(rows))
-    return datasets.arrived(file, None)
+    return datasets.accept_file(file, None)
 
 
 def test_the_proposal_stands_until_something_differs(home: Path) -> None:
@@ -32,7 +32,7 @@ def test_the_proposal_stands_until_something_differs(home: Path) -> None:
     other = mapping.entry(proposal.proposal, "alpaca", False, {**columns, "system": "note"})
     assert other["columns"] == {**columns, "system": "note"}
     wrong = mapping.entry(proposal.proposal, "alpaca", False, {"response": "a"})
-    assert not mapping.usable(mapping.example(proposal, wrong))
+    assert not mapping.is_usable(mapping.example(proposal, wrong))
 
 
 def test_ranking_asks_for_two_answers() -> None:
@@ -47,8 +47,8 @@ def test_a_free_name_is_made_from_any_file_name(home: Path) -> None:
     assert mapping.free_name("MINE.json", "data") == "MINE-2"
     for name in ("../../etc/passwd", "<svg onload=x>.json", "\u202e.json", ".json", "org/set"):
         free = mapping.free_name(name, "data")
-        assert not mapping.wrong_name(free, "data", "en"), (name, free)
-    assert mapping.wrong_name("Mine", "data", "en")
+        assert not mapping.name_problem(free, "data", "en"), (name, free)
+    assert mapping.name_problem("Mine", "data", "en")
 
 
 def test_a_stage_that_can_learn_from_it_stays() -> None:
@@ -68,7 +68,7 @@ def test_the_table_says_what_is_wrong(home: Path) -> None:
     assert "gone.json" in gone[4]
     assert hub[2:] == ["–", "some/set", t("sets.on_hub", "en")]
     assert set_list.kind("good", "data") == "sft"
-    assert set_list.wrong_registry("nowhere", "en")
+    assert set_list.registry_problem("nowhere", "en")
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_the_table_says_what_is_wrong(home: Path) -> None:
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (13_015, "13.0 kB"), (5 * 10**12, "5,000.0 GB")],
 )
 def test_sizes(size: int, shown: str) -> None:
-    assert set_list.shown_size(size) == shown
+    assert set_list.format_size(size) == shown

@@ -60,7 +60,7 @@ def test_nothing_unseen_reaches_the_terminal(
 def test_the_page_shows_and_finds_such_a_set(home: Path) -> None:
     names = [row[0] for row in set_list.rows("data", "en")]
     assert names == [ESCAPED, "lost"]
-    assert set_list.picked(ESCAPED, "data") == HOSTILE
-    assert set_list.picked("gone", "data") is None
+    assert set_list.find_set(ESCAPED, "data") == HOSTILE
+    assert set_list.find_set("gone", "data") is None
     lost = Problem(code="data_file_missing", params={"file": HOSTILE})
     assert ESCAPED in lost.text()

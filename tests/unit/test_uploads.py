@@ -52,7 +52,7 @@ def test_a_file_is_copied_under_its_hash(home: Path) -> None:
     shares: list[float] = []
     taken = uploads.take(source(home), "mine", progress=shares.append)
     digest = hashlib.sha256(ROWS).hexdigest()
-    assert taken == uploads.Taken(
+    assert taken == uploads.StoredFile(
         home / "data" / "mine" / f"mine-{digest[:12]}.jsonl", digest, len(ROWS), new=True
     )
     assert taken.path.read_bytes() == ROWS
@@ -217,7 +217,7 @@ def test_pipes_devices_and_links_are_refused_without_a_hang(home: Path) -> None:
 @pytest.fixture
 def box(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(home / "uploads"))
-    opened = upload_folder.opened()
+    opened = upload_folder.open_folder()
     yield opened.path
     opened.close()
 
@@ -294,7 +294,7 @@ def test_what_an_aborted_copy_left_is_swept_and_a_living_one_is_not(home: Path) 
     (old / "x.jsonl").write_bytes(ROWS)
     other = home / "data" / "other"
     other.mkdir()
-    with uploads._part(other) as living:
+    with uploads._copy_folder(other) as living:
         uploads.sweep()
         assert living.exists()
     assert not (home / "data" / "mine").exists()
@@ -319,14 +319,14 @@ def test_from_an_upload_to_a_registered_set(box: Path, home: Path) -> None:
 
 def test_a_check_runs_in_a_child_and_can_be_ended(home: Path) -> None:
     (home / "data" / "x.jsonl").write_bytes(ROWS + b"{\n")
-    told = list(datasets.checking("data/x.jsonl", "data", "sft"))
+    told = list(datasets.check_rows("data/x.jsonl", "data", "sft"))
     report = told.pop()
     assert isinstance(report, dict)
     assert told[-1] == 1.0
     assert (report["rows"], report["good"]) == (4, False)
     with pytest.raises(DataError, match="No data set is registered"):
-        list(datasets.checking("nowhere", "data", "sft"))
-    going = datasets.checking("data/x.jsonl", "data", "sft")
+        list(datasets.check_rows("nowhere", "data", "sft"))
+    going = datasets.check_rows("data/x.jsonl", "data", "sft")
     next(going)
     going.close()
 

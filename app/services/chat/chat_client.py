@@ -48,7 +48,7 @@ def models() -> list[str]:
 
     Raises ModelError when no model is loaded, or its process is gone.
     """
-    return _need().models()
+    return _require_model().models()
 
 
 def stream(
@@ -58,7 +58,7 @@ def stream(
 
     Raises ModelError when the child refuses or goes away.
     """
-    yield from _pieces(_need().deltas(model, messages, options))
+    yield from _pieces(_require_model().deltas(model, messages, options))
 
 
 def _pieces(deltas: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -66,18 +66,18 @@ def _pieces(deltas: Iterable[dict[str, Any]]) -> Iterator[str]:
     thinks = False
     for delta in deltas:
         thought = delta.get("reasoning_content") or delta.get("reasoning")  # vLLM's newer name
-        said = delta.get("content") or ""
+        content = delta.get("content") or ""
         if delta.get("tool_calls"):
-            said += chat_turns.written(delta["tool_calls"])
+            content += chat_turns.format_calls(delta["tool_calls"])
         if thought:
             yield thought if thinks else chat_turns.THOUGHT[0] + thought
             thinks = True
-        if said:
-            yield chat_turns.THOUGHT[1] + said if thinks else said
+        if content:
+            yield chat_turns.THOUGHT[1] + content if thinks else content
             thinks = False
 
 
-def _need() -> ModelServer:
+def _require_model() -> ModelServer:
     if _loaded is None:
         raise ModelError(Problem(code="chat_not_loaded"))
     return _loaded

@@ -64,7 +64,7 @@ class Talk:
         self.state = "cleared"
 
 
-def asked(message: str, role: str, title: str) -> Turn:
+def user_turn(message: str, role: str, title: str) -> Turn:
     """A turn of the person's; what a tool gave back carries a title, by which it is known."""
     turn: Turn = {"role": "user", "content": message}
     return {**turn, "metadata": {"title": title}} if role == RESULT else turn
@@ -112,7 +112,7 @@ def text_of(content: Any) -> str:
     return str(content)
 
 
-def kept(history: object) -> list[Turn]:
+def read_history(history: object) -> list[Turn]:
     """The turns of a column as a browser gives them back; [] for anything else."""
     return [
         {
@@ -125,7 +125,7 @@ def kept(history: object) -> list[Turn]:
     ]
 
 
-def written(calls: Sequence[Mapping[str, Any]]) -> str:
+def format_calls(calls: Sequence[Mapping[str, Any]]) -> str:
     """Tool calls of an answer as the page shows them, in the manner of Hermes."""
     rows = [
         {"name": call["function"]["name"], "arguments": json.loads(call["function"]["arguments"])}
@@ -135,7 +135,7 @@ def written(calls: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(blocks)
 
 
-def tools(text: str) -> list[Turn]:
+def parse_tools(text: str) -> list[Turn]:
     """The tools of the box: a JSON list of functions, each with a name, as the API takes them.
 
     Raises UsageError.
@@ -148,16 +148,16 @@ def tools(text: str) -> list[Turn]:
         raise UsageError(Problem(code="tools_json", params={"reason": str(error)[:120]})) from None
     if not isinstance(rows, list):
         raise UsageError(Problem(code="tools_list"))
-    found = []
+    functions = []
     for number, row in enumerate(rows, 1):
         function = row.get("function", row) if isinstance(row, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise UsageError(Problem(code="tools_name", params={"number": number}))
-        found.append({"type": "function", "function": function})
-    return found
+        functions.append({"type": "function", "function": function})
+    return functions
 
 
-def seed(text: str) -> int | None:
+def parse_seed(text: str) -> int | None:
     """The seed of the box; None for another answer each time. Raises UsageError."""
     text = text.strip()
     if text in {"", "-1"}:

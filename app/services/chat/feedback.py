@@ -39,62 +39,66 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredRow:
     """Where a row lies, counted from 1, and whether it took the place of an earlier judgement."""
 
     number: int
     replaced: bool
 
 
-def answered(messages: Sequence[Turn], tools: Sequence[Turn]) -> Row:
+def sft_row(messages: Sequence[Turn], tools: Sequence[Turn]) -> Row:
     """The row of a good answer, for a set of the kind sft; the answer is the last message."""
-    written = _text(list(tools)) if tools else ""
-    return {"id": _id([messages, written]), "messages": list(messages), "tools": written}
+    tools_text = _text(list(tools)) if tools else ""
+    return {"id": _id([messages, tools_text]), "messages": list(messages), "tools": tools_text}
 
 
-def judged(messages: Sequence[Turn], tools: Sequence[Turn], good: bool) -> Row:
+def kto_row(messages: Sequence[Turn], tools: Sequence[Turn], good: bool) -> Row:
     """The row of a good or bad answer, for a set of the kind kto."""
-    return {**answered(messages, tools), "label": good}
+    return {**sft_row(messages, tools), "label": good}
 
 
-def preferred(asked: Sequence[Turn], tools: Sequence[Turn], chosen: Turn, rejected: Turn) -> Row:
+def preference_row(
+    messages: Sequence[Turn], tools: Sequence[Turn], chosen: Turn, rejected: Turn
+) -> Row:
     """The row of the better and the worse of two answers, for a set of the kind preference."""
-    row = answered(asked, tools)
+    row = sft_row(messages, tools)
     sides = sorted([_text(chosen), _text(rejected)])
     return {**row, "id": _id([row["id"], sides]), "chosen": chosen, "rejected": rejected}
 
 
-def keep(name: str, kind: str, row: Row) -> Kept:
+def save(name: str, kind: str, row: Row) -> StoredRow:
     """Add a row to the set, or put it in the place of the one with its id; made if missing.
 
     Raises DataError: a bad or taken name, a set of another kind, layout or place, a row that no
     stage could learn from, files that cannot be written; DiskFullError.
     """
-    made = _entry(name, kind)
-    _refuse_unfit(registry.check_entry(name, made, str(data())), row, kind)
-    with _held(name) as file:
-        known, rows = _registered(name, made), _rows(file, name, kind)
-        found = next((n for n, one in enumerate(rows) if one["id"] == row["id"]), len(rows))
+    entry = _entry(name, kind)
+    _refuse_unfit(registry.check_entry(name, entry, str(data())), row, kind)
+    with _lock_set(name) as file:
+        registered, rows = _is_registered(name, entry), _rows(file, name, kind)
+        index = next(
+            (number for number, stored in enumerate(rows) if stored["id"] == row["id"]), len(rows)
+        )
         fresh = not file.exists()
         file.parent.mkdir(exist_ok=True)
-        _write(file, [*rows[:found], row, *rows[found + 1 :]])
+        _write(file, [*rows[:index], row, *rows[index + 1 :]])
         try:
-            if not known:
-                registry.register(name, made, str(data()))
+            if not registered:
+                registry.register(name, entry, str(data()))
         except TuneboardError:
             if fresh:
                 file.unlink()
             raise
-        return Kept(found + 1, found < len(rows))
+        return StoredRow(index + 1, index < len(rows))
 
 
-def drop(name: str, kind: str, row: Row) -> bool:
+def remove(name: str, kind: str, row: Row) -> bool:
     """Take the row with this id out of the set; False where it was not there. Raises as keep."""
-    made = _entry(name, kind)
-    with _held(name) as file:
-        _registered(name, made)
+    entry = _entry(name, kind)
+    with _lock_set(name) as file:
+        _is_registered(name, entry)
         rows = _rows(file, name, kind)
-        rest = [one for one in rows if one["id"] != row["id"]]
+        rest = [stored for stored in rows if stored["id"] != row["id"]]
         if len(rest) < len(rows):
             _write(file, rest)
         return len(rest) < len(rows)
@@ -124,14 +128,14 @@ def _refuse_unfit(entry: dataset_info.Entry, row: Row, kind: str) -> None:
 
 
 @contextmanager
-def _held(name: str) -> Iterator[Path]:
+def _lock_set(name: str) -> Iterator[Path]:
     """The file of a set while nobody else changes it. Raises DataError, DiskFullError."""
     folder = data() / name
     file = folder / f"{name}.jsonl"
     try:
         data().mkdir(parents=True, exist_ok=True)
         if folder.is_symlink() or file.is_symlink() or registry.find_twin(name, _names()):
-            raise _taken(name)
+            raise _other_set_error(name)
         handle = take_lock(data() / LOCK, WAIT_S)
         if handle is None:
             raise DataError(Problem(code="registry_busy", params={"path": str(file)}))
@@ -152,23 +156,23 @@ def _names() -> dict[str, None]:
     return {each.name: None for each in data().iterdir()}
 
 
-def _registered(name: str, made: Mapping[str, object]) -> bool:
+def _is_registered(name: str, entry: Mapping[str, object]) -> bool:
     """Whether the set is registered. Raises DataError where the name belongs to another one."""
     path = data() / REGISTRY
     known = dataset_info.content(path, exact=True) if path.exists() else {}
     if registry.find_twin(name, known):
-        raise _taken(name)
+        raise _other_set_error(name)
     if name not in known:
         return False
-    found = known[name] if isinstance(known[name], dict) else {}
-    if _layout(name, found) != _layout(name, made):
-        raise _taken(name)
+    registered = known[name] if isinstance(known[name], dict) else {}
+    if _layout(name, registered) != _layout(name, entry):
+        raise _other_set_error(name)
     return True
 
 
 def _layout(name: str, row: Any) -> tuple[object, ...]:
-    found = dataset_info.parse(name, row, data() / REGISTRY)
-    return found.path, found.formatting, found.ranking, found.columns, found.tags
+    entry = dataset_info.parse(name, row, data() / REGISTRY)
+    return entry.path, entry.formatting, entry.ranking, entry.columns, entry.tags
 
 
 def _rows(file: Path, name: str, kind: str) -> list[Row]:
@@ -179,9 +183,9 @@ def _rows(file: Path, name: str, kind: str) -> list[Row]:
     try:
         rows = [json.loads(line) for line in file.read_bytes().split(b"\n") if line.strip()]
     except (ValueError, RecursionError):
-        raise _taken(name) from None
+        raise _other_set_error(name) from None
     if any(not isinstance(row, dict) or set(row) != keys for row in rows):
-        raise _taken(name)
+        raise _other_set_error(name)
     return rows
 
 
@@ -190,12 +194,12 @@ def _write(file: Path, rows: list[Row]) -> None:
     make_readable([file])
 
 
-def _taken(name: str) -> DataError:
+def _other_set_error(name: str) -> DataError:
     return DataError(Problem(code="feedback_other_set", params={"name": name}))
 
 
-def _id(judged: Any) -> str:
-    return hashlib.sha256(json.dumps(judged, sort_keys=True).encode()).hexdigest()[:24]
+def _id(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def _text(value: Any) -> str:

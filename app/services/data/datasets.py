@@ -27,7 +27,7 @@ __all__ = ["Example", "Proposal", "Sample", "entry_for", "example", "kind_of"]
 
 
 @dataclass(frozen=True)
-class Coming:
+class Candidate:
     """A file or folder that is to become a data set: its first rows and what they seem to be."""
 
     path: Path
@@ -49,38 +49,38 @@ def entries(dataset_dir: str) -> list[Entry]:
     return list(dataset_info.entries(dataset_dir).values())
 
 
-def look(path: Path) -> Coming:
+def read_candidate(path: Path) -> Candidate:
     """A file or folder by its first rows. Raises DataError where nothing can be read."""
     sample = samples.sample(path)
-    return Coming(path, sample, detect.propose(sample))
+    return Candidate(path, sample, detect.propose(sample))
 
 
-def arrived(path: Path, inside: Path | None) -> Coming:
+def accept_file(path: Path, inside: Path | None) -> Candidate:
     """A file that somebody brings, looked at where it lies (`inside`: the inbox of uploads).
 
     Raises DataError where it would not be taken, or where one of its first rows is broken.
     """
     uploads.check(path, inside)
     samples.require_readable(path, samples.FIRST)
-    return look(path)
+    return read_candidate(path)
 
 
-def uploaded(path: Path) -> Coming:
-    """As `arrived`, of a file that the browser has sent. Raises DataError where it has not."""
+def accept_upload(path: Path) -> Candidate:
+    """As `accept_file`, of a file that the browser has sent. Raises DataError where it has not."""
     upload_folder.require(path)
-    return arrived(path, upload_folder.folder())
+    return accept_file(path, upload_folder.folder())
 
 
 def receive(
     upload: Path, name: str, inside: Path | None, progress: Progress | None = None
-) -> Coming:
+) -> Candidate:
     """Take an uploaded file into data/<name>/ and look at it. Raises as uploads.take does."""
-    return look(uploads.take(upload, name, inside=inside, progress=progress).path)
+    return read_candidate(uploads.take(upload, name, inside=inside, progress=progress).path)
 
 
 def register(
     name: str,
-    coming: Coming,
+    candidate: Candidate,
     entry: Mapping[str, Any],
     dataset_dir: str,
     *,
@@ -88,16 +88,16 @@ def register(
 ) -> Entry:
     """Write the entry into dataset_info.json. Raises DataError: a name, the columns; DiskFull."""
     stage = detect.STAGES[kind_of(dict(entry))]
-    problem = coming.example(entry, stage).problem
+    problem = candidate.example(entry, stage).problem
     if problem is not None and problem.code in {"columns_missing", "dataset_formatting"}:
         raise DataError(problem)
-    row = {"file_name": entering.place(coming.path, dataset_dir), **entry}
+    row = {"file_name": entering.place(candidate.path, dataset_dir), **entry}
     return registry.register(name, row, dataset_dir, overwrite=overwrite)
 
 
 def enter(
     name: str,
-    coming: Coming,
+    candidate: Candidate,
     entry: Mapping[str, Any],
     dataset_dir: str,
     progress: Progress | None = None,
@@ -107,15 +107,15 @@ def enter(
     Raises as register and uploads.take do; then nothing of it is left in data/.
     """
     inside = upload_folder.folder()
-    if inside is None or not coming.path.is_relative_to(inside):
-        return register(name, coming, entry, dataset_dir)
-    registry.check_entry(name, {"file_name": coming.path.name, **entry}, dataset_dir)
-    taken = uploads.take(coming.path, name, inside=inside, progress=progress)
+    if inside is None or not candidate.path.is_relative_to(inside):
+        return register(name, candidate, entry, dataset_dir)
+    registry.check_entry(name, {"file_name": candidate.path.name, **entry}, dataset_dir)
+    stored = uploads.take(candidate.path, name, inside=inside, progress=progress)
     try:
-        return register(name, replace(coming, path=taken.path), entry, dataset_dir)
+        return register(name, replace(candidate, path=stored.path), entry, dataset_dir)
     except TuneboardError:
-        if taken.new:
-            uploads.drop(taken.path)
+        if stored.new:
+            uploads.drop(stored.path)
         raise
 
 
@@ -127,16 +127,16 @@ def register_hub(name: str, hub_id: str, hub: str, dataset_dir: str) -> None:
     words = ["register", "--hub", hub_id, "--hub_name", hub, "--name", name, "--progress"]
     command = _command(*words, dataset_dir=dataset_dir)
     try:
-        ended = child_process.run(command, HUB_S)
+        outcome = child_process.run(command, HUB_S)
     except TimeoutError:
         problem = Problem(code="dataset_hub_unreachable", params={"name": hub_id})
         raise DataError(problem) from None
-    if ended.code:
-        params = {"name": hub_id, "reason": ended.words or "-"}
+    if outcome.code:
+        params = {"name": hub_id, "reason": outcome.words or "-"}
         raise DataError(Problem(code="register_hub", params=params))
 
 
-def checking(
+def check_rows(
     name: str, dataset_dir: str, stage: str, stop: Event | None = None
 ) -> Iterator[float | dict[str, Any]]:
     """Check every row in a child: its share done (0 to 1) now and then, at last the report.
@@ -145,11 +145,11 @@ def checking(
     the child.
     """
     command = _command("check", name, "--stage", stage, "--progress", dataset_dir=dataset_dir)
-    ended = yield from child_process.follow(command, _share, stop=stop)
-    if not ended.out.strip():
-        params = {"name": name, "reason": ended.words}
+    outcome = yield from child_process.follow(command, _share, stop=stop)
+    if not outcome.out.strip():
+        params = {"name": name, "reason": outcome.words}
         raise DataError(Problem(code="check_failed", params=params))
-    yield json.loads(ended.out)
+    yield json.loads(outcome.out)
 
 
 def _share(line: str) -> float | None:

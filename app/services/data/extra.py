@@ -23,8 +23,8 @@ def read(text: str) -> tuple[dict[str, object], list[Problem]]:
     """The arguments by name; a JSON object, or a line `name=value` for each."""
     text = text.strip()
     if text.startswith("{"):
-        found, problems = parse_mapping(text.encode("utf-8", "replace"), "extra.json")
-        return dict(found), [replace(problem, field=BOX) for problem in problems]
+        mapping, problems = parse_mapping(text.encode("utf-8", "replace"), "extra.json")
+        return dict(mapping), [replace(problem, field=BOX) for problem in problems]
     pairs: dict[str, object] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         name, equals, value = line.removeprefix("--").partition("=")
@@ -34,7 +34,7 @@ def read(text: str) -> tuple[dict[str, object], list[Problem]]:
     return pairs, []
 
 
-def merged(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, list[Problem]]:
+def merge(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, list[Problem]]:
     """Checked values of `raw` with the box's arguments over them, and every problem.
 
     What `raw` holds and does not apply counts as its default. What is wrong with an argument of the
@@ -43,7 +43,7 @@ def merged(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, lis
     more, unread = read(text)
     own = {canonical_name(name)[:80] for name in more}
     values, problems = parse({**raw, **more}, task)
-    idle = set(raw) - own - {row.name for row in active_fields(values, task)}
+    idle = set(raw) - own - {field.name for field in active_fields(values, task)}
     reset = {name: default for name, default in defaults(task).items() if name in idle}
     return {**values, **reset}, unread + _at_box([*problems, *report_ignored(values, task)], own)
 
@@ -59,7 +59,7 @@ def _at_box(problems: Sequence[Problem], own: set[str]) -> list[Problem]:
     ]
 
 
-def written(values: Values) -> str:
+def to_text(values: Values) -> str:
     """Values as the box takes them: lines, or JSON where a value has several."""
     lines = [f"{name}={format_value(value)}" for name, value in values.items()]
     if any("\n" in line or line != line.rstrip() for line in lines):

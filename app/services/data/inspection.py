@@ -31,15 +31,15 @@ _child: Child | None = None
 
 def tokens(values: Values, first: int, count: int) -> Message:
     """Rows first to first + count: lines, total, special (ids), notices. Raises TuneboardError."""
-    request = {"do": "tokens", "values": _given(values), "first": first, "count": count}
+    request = {"do": "tokens", "values": _without_none(values), "first": first, "count": count}
     *_, last = ask(request)
-    found: Message = last["answer"]
-    return found
+    answer: Message = last["answer"]
+    return answer
 
 
 def stats(values: Values, exact: bool) -> Iterator[Message]:
     """{"progress": [done, all]} again and again, then {"answer": ...}. Raises TuneboardError."""
-    yield from ask({"do": "stats", "values": _given(values), "exact": exact})
+    yield from ask({"do": "stats", "values": _without_none(values), "exact": exact})
 
 
 def ask(request: Mapping[str, Any], seconds: float = SILENCE_S) -> Iterator[Message]:
@@ -55,12 +55,12 @@ def ask(request: Mapping[str, Any], seconds: float = SILENCE_S) -> Iterator[Mess
     finished = False
     try:
         warm = _child is not None
-        child = _sent(request)
+        child = _send(request)
         while True:
             message = _message(child.line(seconds))
             if message is None and warm:  # it ended between two requests
                 _drop(child)
-                warm, child = False, _sent(request)
+                warm, child = False, _send(request)
                 continue
             warm = False
             if message is None:
@@ -84,7 +84,7 @@ def ask(request: Mapping[str, Any], seconds: float = SILENCE_S) -> Iterator[Mess
         _lock.release()
 
 
-def _sent(request: Mapping[str, Any]) -> Child:
+def _send(request: Mapping[str, Any]) -> Child:
     """The child that has the request: started, or started again where it had ended."""
     global _child
     for _ in range(2):
@@ -122,7 +122,7 @@ def _drop(child: Child | None) -> None:
     _child = None
 
 
-def _given(values: Values) -> dict[str, Any]:
+def _without_none(values: Values) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -13,11 +13,11 @@ COLORS = {"prompt": (ORANGE, "dot"), "answer": (GREEN, "dash"), "total": (BLUE, 
 Stats = Mapping[str, Any]
 
 
-def figure(found: Stats, lang: str) -> str:
+def figure(stats: Stats, lang: str) -> str:
     """The histogram as JSON."""
     axis = {"zeroline": False, "automargin": True, "ticks": "", "fixedrange": True}
-    limit = found["cutoff"]["cutoff_len"]
-    edges = found["histogram"]["edges"]
+    limit = stats["cutoff"]["cutoff_len"]
+    edges = stats["histogram"]["edges"]
     layout: dict[str, Any] = {
         "height": HEIGHT,
         "margin": {"l": 52, "r": 10, "t": 40, "b": 38},
@@ -32,7 +32,7 @@ def figure(found: Stats, lang: str) -> str:
         layout["shapes"] = [{"type": "line", **place, "line": line}]
         at = {"x": limit, "y": 1, "yref": "paper", "showarrow": False, "xanchor": "right"}
         layout["annotations"] = [{**at, "text": f"cutoff_len {limit} "}]
-    traces = [_steps(kind, found["histogram"], lang) for kind in COLORS]
+    traces = [_steps(kind, stats["histogram"], lang) for kind in COLORS]
     config = {"displaylogo": False, "displayModeBar": False}
     plot = {"data": traces, "layout": layout, "config": config}
     return json.dumps(plot, ensure_ascii=False, separators=(",", ":"))
@@ -52,22 +52,22 @@ def _steps(kind: str, histogram: Mapping[str, Any], lang: str) -> dict[str, Any]
     }
 
 
-def words(found: Stats, lang: str) -> list[str]:
+def words(stats: Stats, lang: str) -> list[str]:
     """The figures as sentences, the same as `tuneboard data stats` prints."""
-    of = "?" if found["of"] is None else f"{found['of']:,}"
-    key = "seen.measured" if found["exact"] else "seen.sampled"
-    lines = [t(key, lang, rows=f"{found['rows']:,}", of=of, tokens=f"{found['tokens']:,}")]
+    of = "?" if stats["of"] is None else f"{stats['of']:,}"
+    key = "seen.measured" if stats["exact"] else "seen.sampled"
+    lines = [t(key, lang, rows=f"{stats['rows']:,}", of=of, tokens=f"{stats['tokens']:,}")]
     for kind in COLORS:
         name = t(f"inspection.kind.{kind}", lang)
-        lines.append(t("inspection.stats.lengths", lang, kind=name, **found["lengths"][kind]))
-    cut, pad = found["cutoff"], found["padding"]
-    given = {"rows": f"{cut['share_cut']:.1%}", "tokens": f"{cut['share_lost']:.1%}"}
-    given |= {"count": f"{cut['rows_cut']:,}", "lost": f"{cut['tokens_lost']:,}"}
-    lines.append(t("inspection.stats.cut", lang, limit=cut["cutoff_len"], **given))
-    given = {"random": f"{pad['random']:.1%}", "grouped": f"{pad['grouped']:.1%}"}
-    lines.append(t("inspection.stats.padding", lang, batch=pad["batch_size"], **given))
-    if packed := found["packing"]:
-        given = {"filled": f"{packed['filled']:.1%}", "saved": f"{packed['saved']:.1%}"}
+        lines.append(t("inspection.stats.lengths", lang, kind=name, **stats["lengths"][kind]))
+    cut, pad = stats["cutoff"], stats["padding"]
+    params = {"rows": f"{cut['share_cut']:.1%}", "tokens": f"{cut['share_lost']:.1%}"}
+    params |= {"count": f"{cut['rows_cut']:,}", "lost": f"{cut['tokens_lost']:,}"}
+    lines.append(t("inspection.stats.cut", lang, limit=cut["cutoff_len"], **params))
+    params = {"random": f"{pad['random']:.1%}", "grouped": f"{pad['grouped']:.1%}"}
+    lines.append(t("inspection.stats.padding", lang, batch=pad["batch_size"], **params))
+    if packed := stats["packing"]:
+        params = {"filled": f"{packed['filled']:.1%}", "saved": f"{packed['saved']:.1%}"}
         count = f"{packed['sequences']:,}"
-        lines.append(t("inspection.stats.packing", lang, count=count, **given))
+        lines.append(t("inspection.stats.packing", lang, count=count, **params))
     return lines

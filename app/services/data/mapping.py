@@ -6,7 +6,7 @@ from typing import Any
 
 from app.i18n import t
 from app.services.data import row_html
-from app.services.data.datasets import Coming
+from app.services.data.datasets import Candidate
 from backend.contract.arguments.names import check_name, to_name
 from backend.contract.arguments.stages import DRAWING, SCORED
 from backend.contract.base.problems import Problem, TuneboardError
@@ -53,28 +53,34 @@ def entry(
     return entry_for(named, formatting=formatting, tags=tags, ranking=ranking)
 
 
-def kind(proposal: Proposal, given: Mapping[str, Any]) -> str:
+def kind(proposal: Proposal, chosen_entry: Mapping[str, Any]) -> str:
     """What the data is under an entry: sft, preference, kto, text or prompt."""
-    return proposal.kind if proposal.kind and given == proposal.entry else kind_of(dict(given))
+    return (
+        proposal.kind
+        if proposal.kind and chosen_entry == proposal.entry
+        else kind_of(dict(chosen_entry))
+    )
 
 
-def example(coming: Coming, given: Mapping[str, Any]) -> Example:
+def example(candidate: Candidate, chosen_entry: Mapping[str, Any]) -> Example:
     """The first row under an entry, as the usual stage for such data would learn it."""
-    return coming.example(given, STAGES[kind(coming.proposal, given)])
+    return candidate.example(chosen_entry, STAGES[kind(candidate.proposal, chosen_entry)])
 
 
-def usable(one: Example) -> bool:
+def is_usable(first_row: Example) -> bool:
     """Whether such an entry may be registered: a single bad row is no hindrance."""
-    return one.problem is None or one.problem.code not in UNUSABLE
+    return first_row.problem is None or first_row.problem.code not in UNUSABLE
 
 
-def drawn(one: Example, kind: str, lang: str) -> str:
+def draw_example(first_row: Example, kind: str, lang: str) -> str:
     """The example as Markdown: a conversation, or what is wrong."""
-    if one.conversation is None:
-        return row_html.refused(0, told(one.problem, lang) if one.problem else "", lang)
+    if first_row.conversation is None:
+        return row_html.refusal(
+            0, describe_problem(first_row.problem, lang) if first_row.problem else "", lang
+        )
     stages = ", ".join(LEARNERS[kind])
-    said = t("bring.learned_as", lang, kind=t(f"sets.kind.{kind}", lang), stages=stages)
-    return row_html.note(said) + row_html.conversation(0, one.conversation, lang)
+    learned_as = t("bring.learned_as", lang, kind=t(f"sets.kind.{kind}", lang), stages=stages)
+    return row_html.note(learned_as) + row_html.conversation(0, first_row.conversation, lang)
 
 
 def reasons(proposal: Proposal, lang: str) -> str:
@@ -83,11 +89,11 @@ def reasons(proposal: Proposal, lang: str) -> str:
     if proposal.kind:
         sure, words = round(proposal.confidence * 100), t(f"sets.kind.{proposal.kind}", lang)
         first = t("bring.found", lang, kind=words, confidence=sure)
-    said = " ".join([first, *(told(reason, lang) for reason in proposal.reasons)])
-    return row_html.note(said)
+    sentences = " ".join([first, *(describe_problem(reason, lang) for reason in proposal.reasons)])
+    return row_html.note(sentences)
 
 
-def told(problem: Problem, lang: str) -> str:
+def describe_problem(problem: Problem, lang: str) -> str:
     """A problem in words for the form: the file by its name alone, a missing column by its role."""
     if problem.code == "columns_missing":
         return _missing(problem, lang)
@@ -120,14 +126,14 @@ def free_name(suggested: str, dataset_dir: str) -> str:
     return next(name for name in (first, *numbers) if name.casefold() not in taken)
 
 
-def wrong_name(name: str, dataset_dir: str, lang: str) -> str:
+def name_problem(name: str, dataset_dir: str, lang: str) -> str:
     """What is wrong with a name for a new set, in words, or ""."""
     problem = check_name(name)
     if problem is not None:
         return problem.text(lang)
     known = _names(dataset_dir)
-    other = name if name in known else registry.find_twin(name, known)
-    return t("bring.name_taken", lang, name=other) if other else ""
+    twin = name if name in known else registry.find_twin(name, known)
+    return t("bring.name_taken", lang, name=twin) if twin else ""
 
 
 def _names(dataset_dir: str) -> dict[str, None]:

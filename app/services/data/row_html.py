@@ -21,34 +21,34 @@ LONG = 20_000  # characters of a text that are drawn
 SIDES = (("chosen_", "seen.chosen"), ("rejected_", "seen.rejected"))
 MARKS = str.maketrans({"$": "&#36;", "\n": LINE_END})  # of formulas and of Markdown's blocks
 # Characters that turn the direction of the text around them, or are not seen at all.
-hidden = re.compile(
+HIDDEN = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
-thought = re.compile(r"<think>(.*?)</think>", re.DOTALL)
+THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 
 Line = Mapping[str, Any]
 Message = Mapping[str, Any]
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """A text as it may stand in the page; characters that cannot be seen by their number."""
-    text = hidden.sub(lambda found: f"\u27e8U+{ord(found[0]):04X}\u27e9", text)
+    text = HIDDEN.sub(lambda match: f"\u27e8U+{ord(match[0]):04X}\u27e9", text)
     text = text.encode("utf-8", "replace").decode()
     return html.escape(text).translate(MARKS)
 
 
 def note(text: str) -> str:
     """Something worth knowing, above the rows."""
-    return f'<div class="seen-note">ⓘ {escaped(text)}</div>'
+    return f'<div class="seen-note">ⓘ {escape(text)}</div>'
 
 
 def raw(rows: Iterable[tuple[int, Any]], lang: str) -> str:
     """Rows as they are in the file."""
-    found = []
+    parts = []
     for number, row in rows:
         text = values.dumps(row, indent=2, default=str)
-        found.append(_row(number, f'<pre class="seen-raw">{_short(text)}</pre>', lang))
-    return "".join(found)
+        parts.append(_row(number, f'<pre class="seen-raw">{_short(text)}</pre>', lang))
+    return "".join(parts)
 
 
 def place(row: int, line: int, lang: str) -> str:
@@ -57,30 +57,30 @@ def place(row: int, line: int, lang: str) -> str:
     return t("data.check.row", lang, row=shown, line=f"{line:,}") if line != row else shown
 
 
-def refused(number: int, reason: str, lang: str) -> str:
+def refusal(number: int, reason: str, lang: str) -> str:
     """A row that training leaves out."""
-    return _row(number, f'<div class="seen-note seen-wrong">⚠ {escaped(reason)}</div>', lang)
+    return _row(number, f'<div class="seen-note seen-wrong">⚠ {escape(reason)}</div>', lang)
 
 
-def conversation(number: int, one: Conversation, lang: str) -> str:
+def conversation(number: int, content: Conversation, lang: str) -> str:
     """A row as a conversation."""
     parts = []
-    if one.tools:
-        tools = values.dumps(one.tools, indent=2, default=str)
+    if content.tools:
+        tools = values.dumps(content.tools, indent=2, default=str)
         parts.append(
             f'<details class="seen-tools"><summary>{t("seen.tools", lang)}</summary>'
             f"<pre>{_short(tools)}</pre></details>"
         )
-    parts += [_bubble(message, lang) for message in one.messages]
-    if one.text:
-        parts.append(f'<div class="bubble bubble-text"><div>{_short(one.text)}</div></div>')
-    if one.chosen and one.rejected:
-        sides = zip(SIDES, (one.chosen, one.rejected), strict=True)
-        parts.append(_beside([(key, _bubble(said, lang)) for (_, key), said in sides], lang))
-    if one.label is not None:
-        parts.append(_verdict(one.label, lang))
+    parts += [_bubble(message, lang) for message in content.messages]
+    if content.text:
+        parts.append(f'<div class="bubble bubble-text"><div>{_short(content.text)}</div></div>')
+    if content.chosen and content.rejected:
+        sides = zip(SIDES, (content.chosen, content.rejected), strict=True)
+        parts.append(_beside([(key, _bubble(message, lang)) for (_, key), message in sides], lang))
+    if content.label is not None:
+        parts.append(_verdict(content.label, lang))
     bubbles = f'<div class="bubbles">{"".join(parts)}</div>'
-    return _row(number, f"<div{_tone(one.label is not False)}>{bubbles}</div>", lang)
+    return _row(number, f"<div{_tone(content.label is not False)}>{bubbles}</div>", lang)
 
 
 def legend(lang: str) -> str:
@@ -106,10 +106,10 @@ def token_row(line: Line, special: frozenset[int], lang: str) -> str:
     if "desirable" in line:
         parts.append(_verdict(line["desirable"], lang))
     if "kl_pieces" in line:
-        kept = _tokens(line["kl_pieces"], special, lang)
-        parts.append(f"<details><summary>{t('seen.kl', lang)}</summary>{kept}</details>")
+        pieces = _tokens(line["kl_pieces"], special, lang)
+        parts.append(f"<details><summary>{t('seen.kl', lang)}</summary>{pieces}</details>")
     if line.get("reference"):
-        text = escaped(str(line["reference"]))
+        text = escape(str(line["reference"]))
         parts.append(f'<div class="seen-small">{t("seen.reference", lang)}: {text}</div>')
     if line.get("cut"):
         parts.append(f'<div class="seen-small">✂ {t("seen.cut", lang)}</div>')
@@ -121,13 +121,15 @@ def token_row(line: Line, special: frozenset[int], lang: str) -> str:
 
 def _tokens(pieces: Sequence[Any], special: frozenset[int], lang: str) -> str:
     words = {True: t("seen.learned", lang), False: t("seen.not_learned", lang)}
-    drawn = [_token(piece, special, words) for piece in pieces[:MOST]]
+    tokens = [_token(piece, special, words) for piece in pieces[:MOST]]
     count = sum(len(ids) for _, ids, _ in pieces)
     learned = sum(len(ids) for _, ids, on in pieces if on)
     more = len(pieces) - MOST
     rest = f" <b>{t('seen.more', lang, count=more)}</b>" if more > 0 else ""
-    told = t("seen.count", lang, count=count, learned=learned)
-    return f'<div class="tokens">{"".join(drawn)}{rest}</div><div class="seen-small">{told}</div>'
+    summary = t("seen.count", lang, count=count, learned=learned)
+    return (
+        f'<div class="tokens">{"".join(tokens)}{rest}</div><div class="seen-small">{summary}</div>'
+    )
 
 
 def _token(piece: Sequence[Any], special: frozenset[int], words: Mapping[bool, str]) -> str:
@@ -136,31 +138,31 @@ def _token(piece: Sequence[Any], special: frozenset[int], words: Mapping[bool, s
     if not special.isdisjoint(ids):
         look += " sp"
     title = f"{', '.join(map(str, ids))} · {words[bool(learned)]}"
-    shown = escaped(text).replace(LINE_END, '<i class="nl">↵</i>' + LINE_END).replace("\t", "⇥\t")
+    shown = escape(text).replace(LINE_END, '<i class="nl">↵</i>' + LINE_END).replace("\t", "⇥\t")
     return f'<span class="{look}" title="{html.escape(title)}">{shown or "∅"}</span>'
 
 
-def _thought(text: str, lang: str) -> str:
+def _thought_block(text: str, lang: str) -> str:
     return (
         f'<details open class="seen-thought"><summary>{t("seen.thinking", lang)}</summary>'
-        f"{_said(text)}</details>"
+        f"{_paragraph(text)}</details>"
     )
 
 
 def _bubble(message: Message, lang: str) -> str:
     role = str(message["role"])
     beside = find_thought(message)
-    parts = [_thought(beside, lang)] if beside else []
+    parts = [_thought_block(beside, lang)] if beside else []
     content = str(message["content"])
     at = 0
-    for found in thought.finditer(content):
-        parts.append(_said(content[at : found.start()]))
-        parts.append(_thought(found[1], lang))
-        at = found.end()
-    parts.append(_said(content[at:]))
+    for match in THOUGHT.finditer(content):
+        parts.append(_paragraph(content[at : match.start()]))
+        parts.append(_thought_block(match[1], lang))
+        at = match.end()
+    parts.append(_paragraph(content[at:]))
     for call in message.get("tool_calls") or []:
         arguments = values.dumps(call["function"]["arguments"], default=str)
-        name = escaped(str(call["function"]["name"]))
+        name = escape(str(call["function"]["name"]))
         parts.append(f'<div class="seen-call">⚒ <b>{name}</b> {_short(arguments)}</div>')
     name = t(f"seen.role.{role}", lang)
     if message.get("train") is False:
@@ -168,13 +170,13 @@ def _bubble(message: Message, lang: str) -> str:
     return f'<div class="bubble bubble-{role}"><div class="role">{name}</div>{"".join(parts)}</div>'
 
 
-def _said(text: str) -> str:
+def _paragraph(text: str) -> str:
     return f"<div>{_short(text.strip())}</div>" if text.strip() else ""
 
 
 def _short(text: str) -> str:
     rest = len(text) - LONG
-    return escaped(text) if rest <= 0 else f"{escaped(text[:LONG])} … (+{rest:,})"
+    return escape(text) if rest <= 0 else f"{escape(text[:LONG])} … (+{rest:,})"
 
 
 def _beside(sides: Sequence[tuple[str, str]], lang: str) -> str:
@@ -200,4 +202,4 @@ def _row(number: int, inside: str, lang: str) -> str:
 
 
 def _box(title: str, inside: str) -> str:
-    return f'<div class="seen-row"><div class="seen-head">{escaped(title)}</div>{inside}</div>'
+    return f'<div class="seen-row"><div class="seen-head">{escape(title)}</div>{inside}</div>'

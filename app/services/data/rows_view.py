@@ -29,7 +29,7 @@ Rows = list[datafiles.Hit]
 
 
 @dataclass(frozen=True)
-class Wish:
+class Query:
     """What the person asks for: a view, of the rows from number `first` on (that hold `words`)."""
 
     view: str
@@ -38,7 +38,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Shown:
+class View:
     """Where we are in words, the rows as HTML, and the number to go on from."""
 
     where: str
@@ -46,46 +46,46 @@ class Shown:
     onward: int = 0
 
 
-def look(values: Values, wish: Wish, lang: str) -> Shown:
+def look(values: Values, query: Query, lang: str) -> View:
     """The rows of the first chosen set; what is wrong is told in the same place."""
     chosen = dataset_info.names(resolve(values).dataset)
     if not chosen:
-        return Shown(t("preview.nothing", lang))
+        return View(t("preview.nothing", lang))
     try:
-        return _look({**values, "dataset": chosen[0]}, chosen[0], wish, lang)
+        return _look({**values, "dataset": chosen[0]}, chosen[0], query, lang)
     except TuneboardError as error:
-        said = [problem.text(lang) for problem in error.problems]
-        return Shown("\n".join(said), "".join(map(row_html.note, said)), wish.first)
+        texts = [problem.text(lang) for problem in error.problems]
+        return View("\n".join(texts), "".join(map(row_html.note, texts)), query.first)
 
 
-def _look(values: Values, name: str, wish: Wish, lang: str) -> Shown:
+def _look(values: Values, name: str, query: Query, lang: str) -> View:
     arguments = resolve(values)
     entry = dataset_info.find(name, arguments.dataset_dir, to_learn=False)
     if entry.path is None:
-        if wish.view == "tokens" and not wish.words:
-            return _hub(values, name, wish, lang)
-        return Shown(t("preview.on_hub", lang, name=name))
-    where, rows, onward = _found(entry.path, name, wish, lang)
+        if query.view == "tokens" and not query.words:
+            return _hub(values, name, query, lang)
+        return View(t("preview.on_hub", lang, name=name))
+    where, rows, onward = _find_rows(entry.path, name, query, lang)
     if not rows:
-        return Shown(where, "", onward)
-    if wish.view == "tokens":
-        return Shown(where, _tokens(values, rows, wish, lang), onward)
-    if wish.view == "conversation":
-        return Shown(where, _conversations(entry, rows, arguments, lang), onward)
-    return Shown(where, row_html.raw([(hit.number, hit.row) for hit in rows], lang), onward)
+        return View(where, "", onward)
+    if query.view == "tokens":
+        return View(where, _tokens(values, rows, query, lang), onward)
+    if query.view == "conversation":
+        return View(where, _conversations(entry, rows, arguments, lang), onward)
+    return View(where, row_html.raw([(hit.number, hit.row) for hit in rows], lang), onward)
 
 
-def _found(path: Path, name: str, wish: Wish, lang: str) -> tuple[str, Rows, int]:
+def _find_rows(path: Path, name: str, query: Query, lang: str) -> tuple[str, Rows, int]:
     """Where we are, the rows, and where to go on."""
-    first = wish.first
-    if wish.words:
-        hits, onward = datafiles.search(path, wish.words, first, PAGE, SEARCH_S)
-        given: dict[str, Any] = {"name": name, "words": wish.words[:80]}
+    first = query.first
+    if query.words:
+        hits, onward = datafiles.search(path, query.words, first, PAGE, SEARCH_S)
+        params: dict[str, Any] = {"name": name, "words": query.words[:80]}
         if hits:
-            return t("seen.found", lang, count=len(hits), **given), list(hits), max(onward, 0)
+            return t("seen.found", lang, count=len(hits), **params), list(hits), max(onward, 0)
         if onward >= 0:
             return t("seen.searching", lang, name=name, last=f"{onward:,}"), [], onward
-        return t("seen.nothing_found", lang, first=f"{first + 1:,}", **given), [], 0
+        return t("seen.nothing_found", lang, first=f"{first + 1:,}", **params), [], 0
     page = datafiles.page(path, first, PAGE)
     if not page.rows and page.indexed < 1:
         share = f"{page.indexed:.0%}"
@@ -110,43 +110,43 @@ def _conversations(entry: dataset_info.Entry, rows: Rows, values: Arguments, lan
     for number, line, row in rows:
         params: Params = {"file": place[0], "line": line, "count": 1}
         try:
-            one = read(row)
-            parts.append(row_html.conversation(number, one, lang))
-            told = [Problem(code=note, params=params).text(lang) for note in one.notes]
-            parts += map(row_html.note, told)
+            conversation = read(row)
+            parts.append(row_html.conversation(number, conversation, lang))
+            texts = [Problem(code=note, params=params).text(lang) for note in conversation.notes]
+            parts += map(row_html.note, texts)
         except RowError as error:
             refused = Problem(code=error.code, params=params).text(lang)
-            parts.append(row_html.refused(number, refused, lang))
+            parts.append(row_html.refusal(number, refused, lang))
     return "".join(parts)
 
 
-def _tokens(values: Values, rows: Rows, wish: Wish, lang: str) -> str:
+def _tokens(values: Values, rows: Rows, query: Query, lang: str) -> str:
     """The tokens of these rows; found rows are asked for one by one."""
     require_rows(resolve(values))
     values = _plain(values)
-    spans = [(hit.number, 1) for hit in rows] if wish.words else [(rows[0].number, len(rows))]
+    spans = [(hit.number, 1) for hit in rows] if query.words else [(rows[0].number, len(rows))]
     answers = [inspection.tokens(values, first, count) for first, count in spans]
-    return _drawn(answers, lang, {hit.number: hit.line for hit in rows})
+    return _draw_tokens(answers, lang, {hit.number: hit.line for hit in rows})
 
 
-def _hub(values: Values, name: str, wish: Wish, lang: str) -> Shown:
+def _hub(values: Values, name: str, query: Query, lang: str) -> View:
     """Rows of a set on a hub, which the child fetches."""
     require_rows(resolve(values))
-    answer = inspection.tokens(_plain(values), wish.first, PAGE)
+    answer = inspection.tokens(_plain(values), query.first, PAGE)
     total = answer["total"] or 0
-    last = min(total, wish.first + PAGE)
-    where = t("preview.where", lang, name=name, first=wish.first + 1, last=last, total=total)
-    return Shown(where, _drawn([answer], lang), last if last < total else wish.first)
+    last = min(total, query.first + PAGE)
+    where = t("preview.where", lang, name=name, first=query.first + 1, last=last, total=total)
+    return View(where, _draw_tokens([answer], lang), last if last < total else query.first)
 
 
-def _drawn(
+def _draw_tokens(
     answers: list[inspection.Message], lang: str, lines: Mapping[int, int] | None = None
 ) -> str:
     """The tokens; `lines`: the line of each row in its file, which is not always its number."""
-    told: dict[str, None] = {}
+    texts: dict[str, None] = {}
     parts = []
     for answer in answers:
-        told |= dict.fromkeys(notices(answer, lang))
+        texts |= dict.fromkeys(notices(answer, lang))
         special = frozenset(answer["special"])
         for line in answer["lines"]:
             if "refused" in line:
@@ -155,15 +155,15 @@ def _drawn(
                     problem = replace(
                         problem, params={**problem.params, "line": lines.get(number, 0)}
                     )
-                parts.append(row_html.refused(number, problem.text(lang), lang))
+                parts.append(row_html.refusal(number, problem.text(lang), lang))
             else:
                 parts.append(row_html.token_row(line, special, lang))
-    return "".join([*map(row_html.note, told), row_html.legend(lang), *parts])
+    return "".join([*map(row_html.note, texts), row_html.legend(lang), *parts])
 
 
 def notices(answer: inspection.Message, lang: str) -> list[str]:
     """What the check of the template says."""
-    return [Problem.from_json(one).text(lang) for one in answer["notices"]]
+    return [Problem.from_json(notice).text(lang) for notice in answer["notices"]]
 
 
 def measurable(values: Values) -> Values:

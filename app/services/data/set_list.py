@@ -16,7 +16,7 @@ from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import entering
 
 COLUMNS = ("name", "kind", "size", "place", "state")
-FOUND = ("count", "level", "what", "rows")
+FINDING_COLUMNS = ("count", "level", "what", "rows")
 UNITS = ("B", "kB", "MB", "GB")
 Table = list[list[str]]
 
@@ -24,18 +24,18 @@ Table = list[list[str]]
 def rows(dataset_dir: str, lang: str) -> Table:
     """One row of COLUMNS for each entry, by name; none where there is no readable registry."""
     try:
-        found = dataset_info.entries(dataset_dir)
+        entries = dataset_info.entries(dataset_dir)
     except TuneboardError:
         return []
-    return [_row(found[name], lang) for name in sorted(found)]
+    return [_row(entries[name], lang) for name in sorted(entries)]
 
 
-def listed(dataset_dir: str, *, files: bool) -> Table:
+def list_registry(dataset_dir: str, *, files: bool) -> Table:
     """The names in a registry; with `files`, what `rows` says of each set, too."""
     if files:
         return [
             *rows(dataset_dir, DEFAULT_LANGUAGE),
-            [wrong_registry(dataset_dir, DEFAULT_LANGUAGE)],
+            [registry_problem(dataset_dir, DEFAULT_LANGUAGE)],
         ]
     try:
         return [sorted(dataset_info.entries(dataset_dir))]
@@ -43,7 +43,7 @@ def listed(dataset_dir: str, *, files: bool) -> Table:
         return []
 
 
-def wrong_registry(dataset_dir: str, lang: str) -> str:
+def registry_problem(dataset_dir: str, lang: str) -> str:
     """Why the registry cannot be read, or ""."""
     try:
         dataset_info.entries(dataset_dir)
@@ -65,15 +65,15 @@ def facts(name: str, dataset_dir: str, lang: str) -> str:
     """The chosen set in a few words, as Markdown: what it is, how large, where, what is wrong."""
     try:
         entry = dataset_info.find(name, dataset_dir)
-        size = "" if entry.path is None else shown_size(_bytes(entry))
+        size = "" if entry.path is None else format_size(_bytes(entry))
     except TuneboardError as error:
         return "".join(row_html.note(problem.text(lang)) for problem in error.problems)
     kind = _kind(entry)
     words = [t(f"sets.kind.{kind}", lang), *([size] if size else []), _place(entry)]
-    told = row_html.escaped(" · ".join(words))
+    line = row_html.escape(" · ".join(words))
     stages = ", ".join(mapping.LEARNERS.get(kind, ()))
-    stages = row_html.escaped(t("sets.stages", lang, stages=stages))
-    return f'<div class="set-facts">{told}</div><div class="seen-small">{stages}</div>'
+    stages = row_html.escape(t("sets.stages", lang, stages=stages))
+    return f'<div class="set-facts">{line}</div><div class="seen-small">{stages}</div>'
 
 
 def place(name: str, dataset_dir: str) -> str:
@@ -84,7 +84,7 @@ def place(name: str, dataset_dir: str) -> str:
         return "–"
 
 
-def picked(shown: str, dataset_dir: str) -> str | None:
+def find_set(shown: str, dataset_dir: str) -> str | None:
     """The set whose name the table shows so; None where it is gone."""
     try:
         known = dataset_info.entries(dataset_dir)
@@ -93,23 +93,23 @@ def picked(shown: str, dataset_dir: str) -> str | None:
     return next((name for name in known if one_line(name) == shown), None)
 
 
-def report(found: Mapping[str, Any], lang: str) -> str:
+def report(result: Mapping[str, Any], lang: str) -> str:
     """What a check has found in one sentence, as Markdown."""
-    verdict = t("data.check.good" if found["good"] else "sets.bad", lang)
-    given = {name: found[name] for name in ("rows", "usable", "stage")}
-    lines = [t("data.check.rows", lang, **given), verdict]
-    if not found["complete"]:
+    verdict = t("data.check.good" if result["good"] else "sets.bad", lang)
+    counts = {name: result[name] for name in ("rows", "usable", "stage")}
+    lines = [t("data.check.rows", lang, **counts), verdict]
+    if not result["complete"]:
         lines.append(t("data.check.incomplete", lang))
     return row_html.note(" ".join(lines))
 
 
-def findings(found: Mapping[str, Any], lang: str) -> Table:
+def findings(result: Mapping[str, Any], lang: str) -> Table:
     """One row of FOUND for each thing that is wrong, the most frequent first."""
-    told = sorted(found["findings"], key=lambda one: -one["count"])
-    return [_finding(one, lang) for one in told]
+    ordered = sorted(result["findings"], key=lambda finding: -finding["count"])
+    return [_finding(finding, lang) for finding in ordered]
 
 
-def shown_size(size: int) -> str:
+def format_size(size: int) -> str:
     """Bytes as people read them: 512 B, 1.4 MB."""
     number, unit = float(size), UNITS[0]
     for unit in UNITS:
@@ -124,7 +124,7 @@ def _row(entry: Entry, lang: str) -> list[str]:
     problems = list(entry.problems)
     if entry.path is not None and not problems:
         try:
-            size = shown_size(_bytes(entry))
+            size = format_size(_bytes(entry))
         except TuneboardError as error:
             problems = list(error.problems)
         except FileNotFoundError:  # gone since it was listed; the next look says so
@@ -146,16 +146,16 @@ def _kind(entry: Entry) -> str:
         stamp = entry.path.stat().st_mtime_ns if entry.path else 0
     except OSError:
         stamp = 0
-    given = (entry.ranking, entry.formatting, entry.columns is None)
+    layout = (entry.ranking, entry.formatting, entry.columns is None)
     named = tuple(sorted((entry.columns or {}).items()))
-    return _known_kind(entry.path, stamp, given, named)
+    return _kind_of_file(entry.path, stamp, layout, named)
 
 
 @lru_cache(4096)
-def _known_kind(
-    path: Path | None, _: int, given: tuple[bool, str | None, bool], named: tuple[Any, ...]
+def _kind_of_file(
+    path: Path | None, _: int, layout: tuple[bool, str | None, bool], named: tuple[Any, ...]
 ) -> str:
-    ranking, formatting, silent = given
+    ranking, formatting, silent = layout
     columns = None if silent else dict(named)
     entry = Entry(name="", path=path, ranking=ranking, formatting=formatting, columns=columns)
     return entering.kind_of_set(entry)
@@ -167,12 +167,12 @@ def _place(entry: Entry) -> str:
     return str(entry.path.relative_to(home()) if entry.path.is_relative_to(home()) else entry.path)
 
 
-def _finding(one: Mapping[str, Any], lang: str) -> list[str]:
-    params = {**one["params"], "count": one["count"]}
+def _finding(finding: Mapping[str, Any], lang: str) -> list[str]:
+    params = {**finding["params"], "count": finding["count"]}
     if "file" in params:
         params["file"] = Path(str(params["file"])).name
-    pairs = zip(one["rows"], one["lines"], strict=True)
+    pairs = zip(finding["rows"], finding["lines"], strict=True)
     rows = ", ".join(row_html.place(row, line, lang) for row, line in pairs)
-    more = " …" if one["count"] > len(one["rows"]) else ""
-    what = Problem(code=one["code"], params=params).text(lang)
-    return [f"{one['count']:,}", t(f"sets.level.{one['level']}", lang), what, rows + more]
+    more = " …" if finding["count"] > len(finding["rows"]) else ""
+    what = Problem(code=finding["code"], params=params).text(lang)
+    return [f"{finding['count']:,}", t(f"sets.level.{finding['level']}", lang), what, rows + more]

@@ -15,7 +15,7 @@ VARIABLE = "GRADIO_TEMP_DIR"  # where Gradio looks for the folder
 
 
 @dataclass(frozen=True)
-class Inbox:
+class UploadFolder:
     """`path` is private to this user and locked while the process lives."""
 
     path: Path
@@ -27,13 +27,13 @@ class Inbox:
         os.close(self.handle)
 
 
-def opened() -> Inbox:
+def open_folder() -> UploadFolder:
     """Make this process's inbox and tell Gradio; what processes left that are gone is removed.
 
     It lies on the disk of data/, unless GRADIO_TEMP_DIR names another place.
     """
-    given = os.environ.get(VARIABLE)
-    parent = (Path(given) if given else home() / ".cache" / "uploads").resolve()
+    configured = os.environ.get(VARIABLE)
+    parent = (Path(configured) if configured else home() / ".cache" / "uploads").resolve()
     parent.mkdir(parents=True, exist_ok=True)
     for each in parent.glob("inbox-*"):
         remove_unlocked(each)
@@ -43,13 +43,13 @@ def opened() -> Inbox:
     fcntl.flock(handle, fcntl.LOCK_EX)
     os.environ[VARIABLE] = str(path)
     boundary.allow(path)
-    return Inbox(path, handle)
+    return UploadFolder(path, handle)
 
 
 def folder() -> Path | None:
     """Where uploads of this process lie; None where it was not opened (in tests)."""
-    given = os.environ.get(VARIABLE)
-    return Path(given) if given and Path(given).is_dir() else None
+    configured = os.environ.get(VARIABLE)
+    return Path(configured) if configured and Path(configured).is_dir() else None
 
 
 def require(upload: Path) -> None:

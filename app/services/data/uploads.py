@@ -41,7 +41,7 @@ Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Taken:
+class StoredFile:
     """A file or folder in data/: SHA-256 and bytes of its (unpacked) content.
 
     new: False where this content lay there already.
@@ -55,7 +55,7 @@ class Taken:
 
 def take(
     source: Path, name: str, *, inside: Path | None = None, progress: Progress | None = None
-) -> Taken:
+) -> StoredFile:
     """Copy a file or folder into data/<name>/, unpacked; gone from `inside` (uploads) afterwards.
 
     progress gets the share that is copied, 0 to 1. Raises DataError (a bad name; no regular file;
@@ -67,16 +67,16 @@ def take(
         room = _Copy(upload_limit(), sum(size for _, size in sources), progress)
         target.mkdir(parents=True, exist_ok=True)
         _refuse_full(target, room.total)
-        with _part(target) as part:
+        with _copy_folder(target) as part:
             hashes = [_bring(each, part, inside, room) for each, _ in sources]
-            taken = _settle(target, part, source.is_dir(), hashes, room.written)
+            stored = _settle(target, part, source.is_dir(), hashes, room.written)
     except OSError as error:
-        raise _failed(target, error) from None
+        raise _write_error(target, error) from None
     finally:
         _drop_if_empty(target)
     if inside is not None:
         _forget(source, inside)
-    return taken
+    return stored
 
 
 def check(source: Path, inside: Path | None) -> None:
@@ -90,13 +90,13 @@ def discard(upload: Path, inside: Path) -> None:
         _forget(upload, inside)
 
 
-def drop(taken: Path) -> None:
+def drop(stored: Path) -> None:
     """Remove what `take` has made, where it could not be registered."""
-    if taken.is_dir():
-        shutil.rmtree(taken, ignore_errors=True)
+    if stored.is_dir():
+        shutil.rmtree(stored, ignore_errors=True)
     else:
-        taken.unlink(missing_ok=True)
-    _drop_if_empty(taken.parent)
+        stored.unlink(missing_ok=True)
+    _drop_if_empty(stored.parent)
 
 
 def sweep() -> None:
@@ -111,10 +111,10 @@ def _folder(name: str) -> Path:
     problem = check_name(name)
     if problem is not None:
         raise DataError(problem)
-    there = {each.name: None for each in data().iterdir()} if data().is_dir() else {}
-    other = registry.find_twin(name, there)
-    if other:
-        params = {"name": name, "other": other, "path": str(data())}
+    present = {each.name: None for each in data().iterdir()} if data().is_dir() else {}
+    twin = registry.find_twin(name, present)
+    if twin:
+        params = {"name": name, "other": twin, "path": str(data())}
         raise DataError(Problem(code="dataset_twin", field="name", params=params))
     boundary.require(data() / name)
     return data() / name
@@ -153,7 +153,7 @@ def _bring(source: Path, part: Path, inside: Path | None, room: _Copy) -> tuple[
     """Copy and unpack one file into the folder `part`; its new name and SHA-256."""
     stem = source.stem if source.suffix.lower() in PACKED else source.name
     target, digest = part / stem, hashlib.sha256()
-    with _opened(source, inside) as raw, target.open("xb") as out:
+    with _open(source, inside) as raw, target.open("xb") as out:
         size = os.fstat(raw.fileno()).st_size
         with unpack(source, raw) as content:
             while chunk := content.read(CHUNK):
@@ -177,9 +177,9 @@ def _inspect(copied: Path, source: Path, limit: int) -> None:
         else:
             refuse_foreign(copied)
     except DataError as error:
-        one = error.problems[0]
-        params = {**one.params, "file": source.name}
-        raise DataError(Problem(code=one.code, params=params)) from None
+        problem = error.problems[0]
+        params = {**problem.params, "file": source.name}
+        raise DataError(Problem(code=problem.code, params=params)) from None
 
 
 def _inspect_parquet(file: Path, limit: int) -> None:
@@ -188,7 +188,7 @@ def _inspect_parquet(file: Path, limit: int) -> None:
 
 
 @contextmanager
-def _opened(file: Path, inside: Path | None) -> Iterator[BinaryIO]:
+def _open(file: Path, inside: Path | None) -> Iterator[BinaryIO]:
     """A regular file; links are not followed, from `inside` on in no part of its path."""
     try:
         handle = boundary.open_own(file) if inside is None else boundary.open_below(inside, file)
@@ -203,7 +203,7 @@ def _opened(file: Path, inside: Path | None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _part(target: Path) -> Iterator[Path]:
+def _copy_folder(target: Path) -> Iterator[Path]:
     """A folder to copy into, locked while this process lives; gone at the end."""
     part = target / f"{PART}{secrets.token_hex(6)}"
     part.mkdir(mode=0o700)
@@ -219,7 +219,7 @@ def _part(target: Path) -> Iterator[Path]:
 
 def _settle(
     target: Path, part: Path, folder: bool, hashes: list[tuple[str, str]], size: int
-) -> Taken:
+) -> StoredFile:
     """Give the copy its name, which its content decides."""
     if folder:
         joined = "".join(f"{name}\0{digest}\n" for name, digest in hashes)
@@ -232,9 +232,9 @@ def _settle(
         ((name, sha256),) = hashes
         final, copied = target / f"{target.name}-{sha256[:12]}{kind(name)}", part / name
     if final.exists():
-        return Taken(final, sha256, size, new=False)
+        return StoredFile(final, sha256, size, new=False)
     copied.rename(final)
-    return Taken(final, sha256, size, new=True)
+    return StoredFile(final, sha256, size, new=True)
 
 
 def _refuse_full(target: Path, needed: int) -> None:
@@ -242,7 +242,7 @@ def _refuse_full(target: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _failed(target: Path, error: OSError) -> DataError | DiskFullError:
+def _write_error(target: Path, error: OSError) -> DataError | DiskFullError:
     if error.errno in FULL:
         return DiskFullError(Problem(code="disk_full_data", params={"path": str(target)}))
     return file_error(

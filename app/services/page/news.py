@@ -41,7 +41,7 @@ def _stamp(value: object) -> str:
 
 def _look_at_sets(key: tuple[Path, tuple[str, ...], bool]) -> str:
     _, folders, files = key
-    return _stamp([set_list.listed(folder, files=files) for folder in folders])
+    return _stamp([set_list.list_registry(folder, files=files) for folder in folders])
 
 
 _sets = Fresh(_look_at_sets, SETS_S)

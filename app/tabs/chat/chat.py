@@ -92,7 +92,7 @@ def _keep(context: Context, parts: dict[str, Any]) -> None:
     context.keeper.add("chat", {name: parts[name] for name in names})
 
     def turns(values: dict[str, Any]) -> dict[str, Any]:
-        columns = {side: chat_turns.kept(values.get(side)) for side in ("tuned", "base")}
+        columns = {side: chat_turns.read_history(values.get(side)) for side in ("tuned", "base")}
         return {**values, **columns}
 
     context.keeper.add("talk", {name: parts[name] for name in ("message", "tuned", "base")}, turns)
@@ -207,7 +207,7 @@ def _wire_model(context: Context, form: Form, parts: dict[str, Any]) -> None:
 def _check_tools(lang: str, text: str) -> Any:
     """The problem of the tools beside their box."""
     try:
-        chat_turns.tools(text)
+        chat_turns.parse_tools(text)
     except TuneboardError as error:
         return gr.update(info="⚠ " + error.problems[0].text(lang), elem_classes=["wrong"])
     return gr.update(info=t("chat.tools_help", lang), elem_classes=[])
@@ -296,7 +296,7 @@ def _wire_questions(
         if not words.strip():
             return [gr.skip()] * 5
         talk.ask()
-        turn = chat_turns.asked(words, role, t("chat.role_observation", lang))
+        turn = chat_turns.user_turn(words, role, t("chat.role_observation", lang))
         tuned, base = histories
         beside = [*(base or []), turn] if both else gr.skip()
         return ["", "user", [*(tuned or []), turn], beside, gr.update(visible=False)]
@@ -331,8 +331,8 @@ def _options(form: Form, given: Sequence[Any], seed: str, tools: str) -> dict[st
     return {
         **{name: values[name] for name in OPTIONS},
         "max_tokens": resolve(values).max_new_tokens,
-        "seed": chat_turns.seed(seed),
-        "tools": chat_turns.tools(tools) or None,
+        "seed": chat_turns.parse_seed(seed),
+        "tools": chat_turns.parse_tools(tools) or None,
     }
 
 

@@ -95,13 +95,13 @@ def _judged(held: Setting, history: History, event: gr.LikeData) -> str:
         raise UsageError(Problem(code="feedback_choose"))
     index = event.index if isinstance(event.index, int) else event.index[0]
     messages = _messages(held, history[: index + 1])
-    tools, name = chat_turns.tools(held.tools), held.name.strip()
-    row = feedback.answered(messages, tools)
+    tools, name = chat_turns.parse_tools(held.tools), held.name.strip()
+    row = feedback.sft_row(messages, tools)
     if held.kind == "kto":
-        row = feedback.judged(messages, tools, event.liked is True)
+        row = feedback.kto_row(messages, tools, event.liked is True)
     back = not isinstance(event.liked, bool)  # Gradio sends "" then
     if back or (held.kind == "sft" and not event.liked):
-        if feedback.drop(name, held.kind, row):
+        if feedback.remove(name, held.kind, row):
             return t("keep.dropped", held.lang, name=name)
         if back:
             return t("keep.nothing", held.lang)
@@ -119,7 +119,7 @@ def _preferred(held: Setting, better: History, worse: History) -> str:
         raise UsageError(Problem(code="feedback_apart"))
     if chosen == rejected:
         raise UsageError(Problem(code="feedback_same"))
-    row = feedback.preferred(asked, chat_turns.tools(held.tools), chosen, rejected)
+    row = feedback.preference_row(asked, chat_turns.parse_tools(held.tools), chosen, rejected)
     return _kept(held, "preference", row)
 
 
@@ -139,7 +139,7 @@ def _messages(held: Setting, history: History) -> list[Turn]:
 
 def _kept(held: Setting, kind: str, row: feedback.Row) -> str:
     name = held.name.strip()
-    kept = feedback.keep(name, kind, row)
+    kept = feedback.save(name, kind, row)
     return t(
         "keep.replaced" if kept.replaced else "keep.kept", held.lang, row=kept.number, name=name
     )

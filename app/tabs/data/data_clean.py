@@ -8,7 +8,7 @@ import gradio as gr
 from app.form import offers
 from app.i18n import Texts, t
 from app.services.data import cleaning, row_html
-from app.services.data.cleaning import STEPS, Job, Told
+from app.services.data.cleaning import STEPS, Job, Progress
 from app.tabs.data import dataset_preview
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
@@ -121,7 +121,7 @@ def _wire_clean(parts: Parts, shared: list[Any]) -> None:
         overwrite, near_too, *values = given
         wish = dict(zip(STEPS, values, strict=True))
         wish["near"] = wish["near"] if near_too else None
-        if not name or not cleaning.chosen(wish):
+        if not name or not cleaning.has_steps(wish):
             said = t("clean.choose_step" if name else "clean.choose", lang)
             yield [gr.update(visible=False), row_html.note(said), *[gr.skip()] * 4]
             return
@@ -158,7 +158,7 @@ def _wire(parts: Parts, work: Any, inputs: list[Any]) -> None:
     parts["stop"].click(lambda stop: stop and stop.set(), going, None, **QUIET)
 
 
-def _shown(told: Iterator[Told], job: Job, lang: str) -> Iterator[list[Update]]:
+def _shown(told: Iterator[Progress], job: Job, lang: str) -> Iterator[list[Update]]:
     """Updates of bar, words, start, stop, the chosen set and what stops it while a child works."""
     hidden = gr.update(visible=False)
     free = [gr.update(interactive=True), hidden]
@@ -181,6 +181,6 @@ def _shown(told: Iterator[Told], job: Job, lang: str) -> Iterator[list[Update]]:
 
 def _bar(name: str, done: int, total: int, lang: str) -> Update:
     given = {"name": name, "done": f"{done:,}", "of": f"{total:,}" if total else "?"}
-    said = row_html.escaped(t("clean.working", lang, **given))
+    said = row_html.escape(t("clean.working", lang, **given))
     value = f' value="{100 * done / total:.1f}"' if total else ""
     return gr.update(value=f'<progress max="100"{value}></progress> {said}', visible=True)

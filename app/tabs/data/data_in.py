@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.i18n import Texts, t
 from app.services.data import datasets, mapping, upload_folder, uploads
-from app.services.data.datasets import Coming
+from app.services.data.datasets import Candidate
 from app.tabs.shared import message
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.home import find
@@ -156,7 +156,7 @@ class Chosen:
         named = dict(zip(mapping.ROLES, (one or "" for one in columns), strict=True))
         return cls((name or "").strip(), formatting, bool(ranking), named)
 
-    def entry(self, coming: Coming) -> dict[str, Any]:
+    def entry(self, coming: Candidate) -> dict[str, Any]:
         """The entry that it means for a file."""
         return mapping.entry(coming.proposal, self.formatting, self.ranking, self.columns)
 
@@ -166,11 +166,11 @@ def fields(parts: Parts) -> list[Any]:
     return [parts["name"], parts["format"], parts["ranking"], *parts["roles"]]
 
 
-def _judged(coming: Coming, chosen: Chosen, folder: str, lang: str) -> list[Update]:
+def _judged(coming: Candidate, chosen: Chosen, folder: str, lang: str) -> list[Update]:
     """Updates of the form, what was found, the example and Register."""
     entry = chosen.entry(coming)
     one = mapping.example(coming, entry)
-    bad_name = mapping.wrong_name(chosen.name, folder, lang)
+    bad_name = mapping.name_problem(chosen.name, folder, lang)
     shown = mapping.roles(chosen.formatting, chosen.ranking)
     info = f"⚠ {bad_name}" if bad_name else t("bring.name_help", lang)
     return [
@@ -179,8 +179,8 @@ def _judged(coming: Coming, chosen: Chosen, folder: str, lang: str) -> list[Upda
         gr.update(),
         *(gr.update(visible=role in shown) for role in mapping.ROLES),
         gr.update(value=mapping.reasons(coming.proposal, lang)),
-        gr.update(value=mapping.drawn(one, mapping.kind(coming.proposal, entry), lang)),
-        gr.update(interactive=not bad_name and mapping.usable(one)),
+        gr.update(value=mapping.draw_example(one, mapping.kind(coming.proposal, entry), lang)),
+        gr.update(interactive=not bad_name and mapping.is_usable(one)),
     ]
 
 
@@ -188,7 +188,7 @@ def _judged_parts(parts: Parts) -> list[Any]:
     return [*fields(parts), parts["found"], parts["example"], parts["register"]]
 
 
-def _proposed(coming: Coming, suggested: str, folder: str, lang: str) -> list[Update]:
+def _proposed(coming: Candidate, suggested: str, folder: str, lang: str) -> list[Update]:
     """The form filled with what was proposed, and judged."""
     entry = coming.proposal.entry
     chosen = Chosen(
@@ -220,7 +220,7 @@ def _wire_sources(parts: Parts, place: Place) -> None:
 
     def opened(path: Path, name: str, lang: str, folder: str, *, upload: bool) -> list[Any]:
         try:
-            coming = datasets.uploaded(path) if upload else datasets.arrived(path, None)
+            coming = datasets.accept_upload(path) if upload else datasets.accept_file(path, None)
         except TuneboardError as error:
             _discard(path)
             return [None, problem(error, lang), hidden(), hidden(), None, *skipped]
@@ -228,7 +228,7 @@ def _wire_sources(parts: Parts, place: Place) -> None:
         return [coming, hidden(), gr.update(visible=True), hidden(), gr.skip(), *filled]
 
     def uploaded(
-        lang: str, folder: str, before: Coming | None, file: dict[str, Any] | None
+        lang: str, folder: str, before: Candidate | None, file: dict[str, Any] | None
     ) -> list[Any]:
         _drop(before)
         if file is None:
@@ -237,16 +237,16 @@ def _wire_sources(parts: Parts, place: Place) -> None:
         name = str(file.get("orig_name") or path)
         return opened(Path(path), name, lang, folder, upload=True)
 
-    def named(lang: str, folder: str, before: Coming | None, given: str) -> list[Any]:
+    def named(lang: str, folder: str, before: Candidate | None, given: str) -> list[Any]:
         _drop(before)
         path = find(given.strip())
         return opened(path, path.name, lang, folder, upload=False)
 
-    def closed(before: Coming | None) -> list[Any]:
+    def closed(before: Candidate | None) -> list[Any]:
         _drop(before)
         return [None, hidden(), hidden(), hidden(), None, *skipped]
 
-    def switched(source: str, before: Coming | None) -> list[Any]:
+    def switched(source: str, before: Candidate | None) -> list[Any]:
         return [*closed(before), *(gr.update(visible=source == name) for name in SOURCES)]
 
     inputs = [place.lang, place.dataset_dir, parts["coming"]]
@@ -270,7 +270,7 @@ def _wire_sources(parts: Parts, place: Place) -> None:
 def _wire_mapping(parts: Parts, place: Place) -> None:
     outputs = _judged_parts(parts)
 
-    def changed(lang: str, folder: str, coming: Coming | None, *given: Any) -> list[Any]:
+    def changed(lang: str, folder: str, coming: Candidate | None, *given: Any) -> list[Any]:
         if coming is None:
             return [gr.skip()] * len(outputs)
         return list(_judged(coming, Chosen.of(given), folder, lang))
@@ -287,7 +287,7 @@ def _wire_mapping(parts: Parts, place: Place) -> None:
 
 def problem(error: TuneboardError, lang: str) -> Update:
     """What is wrong, shown."""
-    said = "\n".join(mapping.told(one, lang) for one in error.problems)
+    said = "\n".join(mapping.describe_problem(one, lang) for one in error.problems)
     update: Update = gr.update(visible=True, value=said)
     return update
 
@@ -310,7 +310,7 @@ def _discard(path: Path) -> None:
         uploads.discard(path, folder)
 
 
-def _drop(coming: Coming | None) -> None:
+def _drop(coming: Candidate | None) -> None:
     """An upload that another one, or nothing, takes the place of."""
     if coming is not None:
         _discard(coming.path)

@@ -9,7 +9,7 @@ import gradio as gr
 from app.form import offers
 from app.i18n import t
 from app.services.data import datasets, mapping, row_html
-from app.services.data.datasets import Coming
+from app.services.data.datasets import Candidate
 from app.tabs.data.data_in import Chosen, Parts, Place, Update, fields, hidden, problem
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import TuneboardError
@@ -30,7 +30,9 @@ def _ending(parts: Parts, place: Place) -> list[Any]:
 
 
 def _wire_form(parts: Parts, place: Place) -> None:
-    def register(lang: str, folder: str, coming: Coming | None, *given: Any) -> Iterator[list[Any]]:
+    def register(
+        lang: str, folder: str, coming: Candidate | None, *given: Any
+    ) -> Iterator[list[Any]]:
         if coming is None:
             return
         chosen, share = Chosen.of(given), [0.0]

@@ -148,7 +148,7 @@ def _headers(lang: str) -> list[str]:
 
 
 def _found_headers(lang: str) -> list[str]:
-    return [t(f"sets.found.{name}", lang) for name in set_list.FOUND]
+    return [t(f"sets.found.{name}", lang) for name in set_list.FINDING_COLUMNS]
 
 
 def _wire_table(context: Context, parts: Parts) -> None:
@@ -156,7 +156,7 @@ def _wire_table(context: Context, parts: Parts) -> None:
     folder, dataset = parts["folder"], parts["dataset"]
 
     def refresh(place: str, lang: str, before: Any) -> list[Any]:
-        rows, wrong = set_list.rows(place, lang), set_list.wrong_registry(place, lang)
+        rows, wrong = set_list.rows(place, lang), set_list.registry_problem(place, lang)
         if (lang, rows, wrong) == before:
             return [gr.skip()] * 3
         none = "" if rows else t("sets.none", lang)
@@ -165,7 +165,7 @@ def _wire_table(context: Context, parts: Parts) -> None:
         return [table, words, (lang, rows, wrong)]
 
     def pick(place: str, event: gr.SelectData) -> Any:
-        name = set_list.picked(event.row_value[0], place) if event.row_value else None
+        name = set_list.find_set(event.row_value[0], place) if event.row_value else None
         return name or gr.skip()
 
     gr.on(
@@ -216,7 +216,7 @@ def _wire_check(context: Context, form: Form, parts: Parts) -> None:
         free = [gr.update(interactive=True), hidden, None]
         yield [_bar(name, 0.0, lang), "", *busy]
         try:
-            for told in datasets.checking(name, place, stage, stop):
+            for told in datasets.check_rows(name, place, stage, stop):
                 if isinstance(told, float):
                     yield [_bar(name, told, lang), *[gr.skip()] * 5]
                 else:
@@ -277,7 +277,7 @@ def _wire_train(context: Context, train: Form, buttons: list[Any], parts: Parts)
 
 
 def _bar(name: str, share: float, lang: str) -> dict[str, Any]:
-    said = row_html.escaped(t("sets.checking", lang, name=name, share=f"{share:.0%}"))
+    said = row_html.escape(t("sets.checking", lang, name=name, share=f"{share:.0%}"))
     bar = f'<progress max="100" value="{share * 100:.1f}"></progress> {said}'
     update: dict[str, Any] = gr.update(value=bar, visible=True)
     return update

@@ -13,7 +13,7 @@ from gradio.components.plot import PlotData
 
 from app.i18n import Texts, t
 from app.services.data import inspection, length_chart, row_html, rows_view
-from app.services.data.rows_view import PAGE, Wish
+from app.services.data.rows_view import PAGE, Query
 from backend.contract.arguments.field import Values
 from backend.contract.base.problems import TuneboardError
 
@@ -108,7 +108,7 @@ def _wire_rows(source: Source, lang: Any, parts: Parts) -> None:
         step: str, lang: str, view: str, jump: str, words: str, at: tuple[int, int], *given: Any
     ) -> list[Any]:
         first = _first(step, jump, words.strip(), at)
-        found = rows_view.look(source.read(given), Wish(view, first, words.strip()), lang)
+        found = rows_view.look(source.read(given), Query(view, first, words.strip()), lang)
         return [gr.update(value=found.where, visible=True), found.html, (first, found.onward)]
 
     inputs = [lang, parts["view"], parts["jump"], parts["search"], place, *source.inputs]
@@ -165,7 +165,5 @@ def _measured(message: inspection.Message, lang: str) -> list[Any]:
     found = message["answer"]
     plot = PlotData(type="plotly", plot=length_chart.figure(found, lang))
     notes = "".join(map(row_html.note, rows_view.notices(found, lang)))
-    lines = "".join(
-        f"<li>{row_html.escaped(line)}</li>" for line in length_chart.words(found, lang)
-    )
+    lines = "".join(f"<li>{row_html.escape(line)}</li>" for line in length_chart.words(found, lang))
     return [gr.update(visible=True, value=plot), f"{notes}<ul>{lines}</ul>"]

@@ -12,5 +12,5 @@ if "app" in sys.orig_argv:
         raise KeyError("what was typed: CANARY")
 
     presets.save = broken  # type: ignore[assignment]
-    datasets.checking = broken  # type: ignore[assignment]
+    datasets.check_rows = broken  # type: ignore[assignment]
     offers._models = broken  # type: ignore[assignment]
