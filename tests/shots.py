@@ -15,6 +15,7 @@ from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.texts import t
 from tests.bench import free_port
 from tests.e2e.conftest import FLAGS, Server
+from tests.e2e.forms import show_all
 from tests.e2e.test_page import choose
 from tests.e2e.test_stage_forms import unfold_all
 
@@ -41,6 +42,7 @@ def shots(out: Path, home: Path) -> None:
                     page.close()
             page = browser.new_page(viewport={"width": 1440, "height": 1000}, locale="en-US")
             opened(page, server.url)
+            show_all(page)
             _stages(page, out)
     finally:
         server.kill()

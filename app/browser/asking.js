@@ -1,6 +1,8 @@
 // @ts-check
 /** Questions to the server: not at each letter, and of the answers only that to the last one. */
 
+const RETRY_MS = 1000;
+
 /**
  * A function that does something once nobody has called it for a while.
  * @param {number} ms
@@ -12,6 +14,20 @@ export function debounce(ms, act) {
     clearTimeout(timer);
     timer = setTimeout(act, ms);
   };
+}
+
+/**
+ * Read JSON; while the server does not answer, ask again.
+ * @template Content
+ * @param {string} address
+ * @returns {Promise<Content>}
+ */
+export async function readJson(address) {
+  for (let wait = RETRY_MS; ; wait *= 2) {
+    const response = await fetch(address).catch(() => undefined);
+    if (response?.ok) return response.json();
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
 }
 
 /**

@@ -27,6 +27,12 @@ const WIDE = new Set(["area", "one", "several", "radio"]);
 export class Field {
   /** Whether the person has been here: only then is it marked as wrong. */
   isTouched = false;
+  /** Whether it applies with the values of the others. */
+  isApplied = true;
+  /** @type {Raw | undefined} What was put there for the person, as the name of the next run is. */
+  suggested;
+  /** @type {Remark["level"] | undefined} What there is to say of it, whether or not it is shown. */
+  level;
   #data;
   #words;
   #changed;
@@ -78,9 +84,14 @@ export class Field {
     this.#mark();
   }
 
-  /** Whether it differs from its default. */
+  focus() {
+    this.root.scrollIntoView({ block: "center" });
+    this.#control.target.focus({ preventScroll: true });
+  }
+
+  /** Whether it differs from its default, and from what was put there for the person. */
   get isChanged() {
-    return !isSame(this.value, this.#data.default);
+    return this.value !== this.suggested && !isSame(this.value, this.#data.default);
   }
 
   /**
@@ -105,6 +116,7 @@ export class Field {
    * @param {boolean} isBlamed
    */
   setRemark(remark, isBlamed) {
+    this.level = remark?.level;
     const isWrong = remark?.level === "error" && isBlamed;
     const text = remark && (isWrong || remark.level === "notice") ? remark.text : "";
     const target = this.#control.target;

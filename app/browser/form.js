@@ -1,12 +1,13 @@
 // @ts-check
 /** The form of a tab: drawn from a schema, judged by the server after each change. */
 
-import { askLatest, debounce } from "./asking.js";
+import { askLatest, debounce, readJson } from "./asking.js";
 import { publish, subscribe, valuesOf } from "./channel.js";
 import { applies } from "./conditions.js";
 import { loadStyle } from "./dom.js";
 import { Field } from "./fields.js";
 import { Help } from "./help.js";
+import { Modes } from "./modes.js";
 import { Sections } from "./sections.js";
 import { keep, restore } from "./store.js";
 
@@ -20,7 +21,6 @@ import { keep, restore } from "./store.js";
 /** @typedef {import("./types").Mounted<Props>} Mounted */
 
 const JUDGE_MS = 60;
-const RETRY_MS = 1000;
 
 /**
  * Draw a form into a component of Gradio.
@@ -32,18 +32,11 @@ export async function mount(mounted) {
 }
 
 /**
- * The schema in the page's language; asked for again while the server does not answer.
+ * The schema in the page's language.
  * @param {Props} props
  * @returns {Promise<Schema>}
  */
-async function readSchema(props) {
-  for (let wait = RETRY_MS; ; wait *= 2) {
-    const lang = encodeURIComponent(props.lang);
-    const response = await fetch(`${props.schema}?lang=${lang}`).catch(() => undefined);
-    if (response?.ok) return response.json();
-    await new Promise((resolve) => setTimeout(resolve, wait));
-  }
-}
+const readSchema = ({ schema, lang }) => readJson(`${schema}?lang=${encodeURIComponent(lang)}`);
 
 class Form {
   #mounted;
@@ -52,8 +45,11 @@ class Form {
   /** @type {Map<string, Field>} */
   #fields = new Map();
   #sections;
+  #modes;
   /** @type {Values} */
   #values;
+  /** @type {Values | undefined} What stood there before Defaults was pressed. */
+  #before;
   /** @type {Judgement | Failure} */
   #judgement = { ok: false };
   #isPressed = false;
@@ -74,6 +70,7 @@ class Form {
     for (const name of Object.keys(schema.fields)) this.#fields.set(name, this.#makeField(name));
     this.#sections = new Sections(element, props.prefix, schema, this.#fields);
     this.#sections.setTexts(schema);
+    this.#modes = this.#makeModes();
     this.#ask = askLatest(
       () => mounted.server.judge(this.#question()),
       (answer) => this.#judge(answer),
@@ -107,6 +104,19 @@ class Form {
     });
   }
 
+  #makeModes() {
+    const { element, props } = this.#mounted;
+    const place = /** @type {HTMLElement} */ (element.querySelector(".form-first, .form-rest"));
+    const modes = new Modes(place, props, this.#schema, this.#fields, {
+      changed: () => this.#adapt(),
+      open: (field) => this.#sections.open(field),
+      reset: () => this.#reset(),
+      undo: () => this.#undo(),
+    });
+    modes.setTexts(this.#schema);
+    return modes;
+  }
+
   #listen() {
     const { element, props, watch } = this.#mounted;
     watch("value", () => this.#fill(props.value ?? {}));
@@ -123,7 +133,7 @@ class Form {
   /** @param {News} news */
   #hear(news) {
     if (news.kind === "pressed") this.#press();
-    if (news.kind === "missing") this.#sections.reveal(this.#fields.get(news.name));
+    if (news.kind === "missing") this.#reveal(news.name);
     if (news.kind === "started") this.#takeBack();
     const { props } = this.#mounted;
     if (props.bar && (news.kind === "pressed" || news.kind === "missing")) publish(props.bar, news);
@@ -146,6 +156,39 @@ class Form {
     const field = this.#fields.get(name);
     if (!field) return;
     this.#values = { ...this.#values, [name]: field.value };
+    this.#forget();
+    this.#follow();
+    this.#remark();
+  }
+
+  /** What Defaults has changed is not taken back any more: something was changed since. */
+  #forget() {
+    this.#before = undefined;
+    this.#modes.offerUndo(false);
+  }
+
+  #reset() {
+    const before = this.#values;
+    this.#change(this.#defaults());
+    this.#before = before;
+    this.#modes.offerUndo(true);
+    this.#modes.update();
+  }
+
+  #undo() {
+    if (this.#before) this.#change(this.#before);
+  }
+
+  /**
+   * Put other values into all fields.
+   * @param {Values} values
+   */
+  #change(values) {
+    for (const field of this.#fields.values()) field.isTouched = false;
+    this.#values = values;
+    this.#put = {};
+    this.#forget();
+    this.#show();
     this.#follow();
     this.#remark();
   }
@@ -164,12 +207,16 @@ class Form {
     }
     this.#values = fresh;
     this.#isPressed = false;
+    this.#forget();
     this.#show();
     this.#follow();
   }
 
   #show() {
-    for (const [name, field] of this.#fields) field.value = this.#values[name];
+    for (const [name, field] of this.#fields) {
+      field.suggested = this.#put[name];
+      field.value = this.#values[name];
+    }
   }
 
   /** What follows from its values: they are known to Python, kept, and known to others. */
@@ -190,13 +237,26 @@ class Form {
   #adapt() {
     const all = this.#all();
     for (const [name, field] of this.#fields) {
-      const hidden = !applies(this.#schema.fields[name], all);
+      field.isApplied = applies(this.#schema.fields[name], all);
+      const hidden = !field.isApplied || !this.#modes.shows(name);
       if (field.root.hidden !== hidden) field.root.hidden = hidden;
     }
     this.#sections.update();
+    this.#modes.update();
     if (!this.#isJudge) return;
     this.#isDue = true;
     this.#askIfSeen();
+  }
+
+  /**
+   * Open whatever hides a field.
+   * @param {string} name
+   */
+  #reveal(name) {
+    const field = this.#fields.get(name);
+    if (!field) return;
+    if (!this.#modes.shows(name)) this.#modes.choose("advanced");
+    this.#sections.open(field);
   }
 
   /** Ask what is to be said of the values; of a tab that is not seen once it is opened. */
@@ -261,6 +321,7 @@ class Form {
     for (const [name, field] of this.#fields) {
       field.setRemark(remarks[name], this.#isPressed || field.isTouched);
     }
+    this.#modes.update();
   }
 
   /** Start was pressed: whatever is wrong is said, and judged as it is now. */
@@ -291,6 +352,8 @@ class Form {
     for (const [name, field] of this.#fields) field.setTexts(schema.fields[name], schema.words);
     this.#sections.setTexts(schema);
     this.#sections.update();
+    this.#modes.setTexts(schema);
+    this.#modes.update();
     this.#isDue = this.#isJudge;
     this.#askIfSeen();
   }

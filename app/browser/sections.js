@@ -19,7 +19,6 @@ class Section {
    * @param {Map<string, Field>} fields
    */
   constructor(prefix, data, fields) {
-    this.isAdvanced = data.advanced === true;
     this.#fields = data.rows.flat().flatMap((name) => fields.get(name) ?? []);
     const rows = data.rows.map((names) => {
       const roots = names.flatMap((name) => fields.get(name)?.root ?? []);
@@ -31,24 +30,16 @@ class Section {
     this.root.open = !data.closed;
   }
 
-  /** How many of its fields are seen, and how many of those differ from their defaults. */
-  get counts() {
-    const shown = this.#fields.filter((field) => !field.root.hidden);
-    return [shown.length, shown.filter((field) => field.isChanged).length];
-  }
-
   /** @param {string} title */
   setTitle(title) {
     setText(this.#title, title);
   }
 
-  /**
-   * @param {boolean} withAdvanced
-   * @param {string} changedWord
-   */
-  update(withAdvanced, changedWord) {
-    const [shown, changed] = this.counts;
-    this.root.hidden = !shown || (this.isAdvanced && !withAdvanced);
+  /** @param {string} changedWord */
+  update(changedWord) {
+    const shown = this.#fields.filter((field) => !field.root.hidden);
+    const changed = shown.filter((field) => field.isChanged).length;
+    this.root.hidden = !shown.length;
     this.#count.hidden = !changed;
     this.#count.title = changedWord;
     setText(this.#count, String(changed));
@@ -58,9 +49,6 @@ class Section {
 export class Sections {
   #sections;
   #schema;
-  #more = make("button", { type: "button", class: "form-more", "aria-expanded": "false" });
-  #moreText = make("span");
-  #moreCount = make("span", { class: "form-count", hidden: true });
 
   /**
    * Draw all sections into the two places of a form.
@@ -77,19 +65,6 @@ export class Sections {
     for (const [at, { root }] of this.#sections.entries()) {
       (schema.sections[at].slot === "first" ? first : rest).append(root);
     }
-    this.#more.append(this.#moreText, this.#moreCount);
-    this.#more.addEventListener("click", () => this.#toggle());
-    const advanced = this.#sections.find((section) => section.isAdvanced);
-    advanced?.root.before(this.#more);
-  }
-
-  get #isOpen() {
-    return this.#more.getAttribute("aria-expanded") === "true";
-  }
-
-  #toggle() {
-    this.#more.setAttribute("aria-expanded", String(!this.#isOpen));
-    this.update();
   }
 
   /** @param {Schema} schema */
@@ -98,29 +73,19 @@ export class Sections {
     for (const [at, section] of this.#sections.entries()) {
       section.setTitle(schema.sections[at].title);
     }
-    setText(this.#moreText, schema.words.advanced ?? "");
   }
 
-  /** Hide the sections without a field that applies, and count what differs from the defaults. */
+  /** Hide the sections without a field that is seen, and count what differs from the defaults. */
   update() {
-    const advanced = this.#sections.filter((section) => section.isAdvanced);
-    for (const section of this.#sections) {
-      section.update(this.#isOpen, this.#schema.words.changed);
-    }
-    const changed = advanced.reduce((sum, section) => sum + section.counts[1], 0);
-    this.#moreCount.hidden = !changed;
-    this.#moreCount.title = this.#schema.words.changed;
-    setText(this.#moreCount, String(changed));
+    for (const section of this.#sections) section.update(this.#schema.words.changed);
   }
 
   /**
-   * Open whatever hides a field.
-   * @param {Field | undefined} field
+   * Open the section of a field.
+   * @param {Field} field
    */
-  reveal(field) {
-    const section = this.#sections.find(({ root }) => field && root.contains(field.root));
-    if (!section) return;
-    if (section.isAdvanced && !this.#isOpen) this.#toggle();
-    section.root.open = true;
+  open(field) {
+    const section = this.#sections.find(({ root }) => root.contains(field.root));
+    if (section) section.root.open = true;
   }
 }

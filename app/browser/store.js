@@ -45,6 +45,31 @@ export function restore(form, schema) {
 }
 
 /**
+ * Keep whether a form is seen in its simple or its advanced mode.
+ * @param {string} form  its name
+ * @param {string} mode
+ */
+export function keepMode(form, mode) {
+  try {
+    localStorage.setItem(`${keyOf(form)}-mode`, mode);
+  } catch {
+    // Forbidden by the person: the next page begins anew.
+  }
+}
+
+/**
+ * @param {string} form  its name
+ * @returns {string | null}
+ */
+export function restoreMode(form) {
+  try {
+    return localStorage.getItem(`${keyOf(form)}-mode`);
+  } catch {
+    return null;
+  }
+}
+
+/**
  * @param {string} text
  * @param {string[]} secrets
  */

@@ -27,7 +27,6 @@ export interface Section {
   title: string;
   slot: "first" | "rest";
   closed?: boolean;
-  advanced?: boolean;
   rows: string[][];
 }
 
@@ -45,13 +44,24 @@ export interface Words {
   open_list: string;
   loading: string;
   unchecked: string;
+  /** The switch between the modes, and what it is called for a screen reader. */
+  mode: string;
+  simple: string;
   advanced: string;
+  hidden_changed: string;
+  hidden_wrong: string;
+  show: string;
+  defaults: string;
+  defaults_done: string;
+  undo: string;
 }
 
 export interface Schema {
   lang: string;
   sections: Section[];
   fields: Record<string, Field>;
+  /** The fields that are seen in simple mode; none for a form that has only one mode. */
+  simple: string[];
   /** Names that must not be kept in the browser, even where they stand in the free field. */
   secrets: string[];
   free: string;

@@ -20,9 +20,14 @@ SECRETS = sorted(
 WORDS = (
     "advanced",
     "changed",
+    "defaults",
+    "defaults_done",
     "docs",
     "free_text",
+    "hidden_changed",
+    "hidden_wrong",
     "loading",
+    "mode",
     "more_about",
     "no_match",
     "open_list",
@@ -30,7 +35,10 @@ WORDS = (
     "put_back",
     "range",
     "remove",
+    "show",
+    "simple",
     "unchecked",
+    "undo",
 )
 
 
@@ -42,6 +50,7 @@ class Section:
     slot    "first" above what a tab puts into the form, "rest" below it
     closed  whether it has to be opened to be seen
     width   fields in a row
+    simple  those that are seen in simple mode, too; a form where no section has any has one mode
     """
 
     id: str
@@ -50,6 +59,7 @@ class Section:
     slot: str = "rest"
     closed: bool = False
     width: int = WIDTH
+    simple: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,7 @@ def schema(
             else _field(FIELDS[name], task, defaults[name], lang)
             for name in drawn
         },
+        "simple": [name for section in sections for name in section.simple],
         "secrets": SECRETS,
         "free": BOX if BOX in own else "",
         "words": {name: t(f"form.{name}", lang) for name in WORDS},

@@ -27,8 +27,8 @@ HOW = (
     "learning_rate",
     "num_train_epochs",
     "per_device_train_batch_size",
-    "gradient_accumulation_steps",
     "cutoff_len",
+    "gradient_accumulation_steps",
     "lr_scheduler_type",
     "bf16",
     "val_size",
@@ -76,7 +76,10 @@ def build(context: Context) -> tuple[Any, Form]:
 
 
 def _sections(bar: Form) -> list[Section]:
-    """What to learn, how, the name of the run, and closed groups of everything else."""
+    """What to learn, how, the name of the run, and closed groups of everything else.
+
+    With the three fields of the model bar, simple mode shows nine, and the name.
+    """
     drawn = {*bar.drawn, *WHAT, *HOW, *NOT_SHOWN}
     groups = [
         Section(group, f"group.{group}", names, closed=True, width=3)
@@ -84,10 +87,10 @@ def _sections(bar: Form) -> list[Section]:
         if (names := tuple(row.name for row in FIELDS.values() if _belongs(row, group, drawn)))
     ]
     return [
-        Section("what", "train.what", WHAT, slot="first"),
-        Section("how", "train.how", HOW),
+        Section("what", "train.what", WHAT, slot="first", simple=WHAT[:2]),
+        Section("how", "train.how", HOW, simple=HOW[:4]),
         *groups,
-        Section("name", "", (RUN_NAME.name,), width=1),
+        Section("name", "", (RUN_NAME.name,), width=1, simple=(RUN_NAME.name,)),
         Section("extra", "", (EXTRA.name,), width=1),
     ]
 

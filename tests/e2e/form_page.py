@@ -36,7 +36,15 @@ WORDS = {
     "open_list": "Open the list",
     "loading": "Looking...",
     "unchecked": "This could not be looked up.",
-    "advanced": "All settings",
+    "mode": "Settings",
+    "simple": "Simple",
+    "advanced": "Advanced",
+    "hidden_changed": "Hidden and changed:",
+    "hidden_wrong": "Hidden and wrong:",
+    "show": "Show",
+    "defaults": "Defaults",
+    "defaults_done": "All are at their defaults.",
+    "undo": "Undo",
 }
 LAUNCH = {
     "start": "Start",
@@ -110,7 +118,6 @@ SECTIONS = [
         "title": "More",
         "slot": "rest",
         "closed": True,
-        "advanced": True,
         "rows": [["token", "many"], ["extra"]],
     },
 ]
@@ -120,6 +127,7 @@ def _schema() -> dict[str, Any]:
     return {
         "sections": copy.deepcopy(SECTIONS),
         "fields": dict(FIELDS),
+        "simple": [],
         "secrets": ["token"],
         "free": "extra",
         "words": WORDS,

@@ -68,6 +68,12 @@ def expect_wrong(page: Page, name: str) -> None:
     expect(line(page, name)).not_to_be_empty()
 
 
+def show_all(page: Page) -> None:
+    """Switch the form of Train to its advanced mode."""
+    page.locator("#mode label").last.click()
+    expect(page.locator("#mode input").last).to_be_checked()
+
+
 def unfold(page: Page, name: str) -> None:
     """Open a closed group of fields, or a box of Gradio, whose fields are made only now: what is
     typed at once is lost."""

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from backend.contract.base.texts import t
 from tests.e2e.conftest import STARTER, Server
-from tests.e2e.forms import box, choose, expect_ready, fill
+from tests.e2e.forms import box, choose, expect_ready, fill, show_all
 from tests.e2e.test_tabs import open_tab, say, settled
 
 pytestmark = [pytest.mark.browser, pytest.mark.starter, pytest.mark.timeout(1500)]
@@ -45,6 +45,7 @@ def trained(page: Page, home: Path, stage: str, model: str, dataset: str, more: 
     fill(page, "model_name_or_path", model)
     box(page, "dataset").press("Backspace")  # takes out the one before
     choose(page, "dataset", dataset)
+    show_all(page)
     fill(page, "extra_args", FEW + more)
     fill(page, "run_name", f"chain_{stage}")
     command = page.locator("#command")

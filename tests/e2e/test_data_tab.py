@@ -13,7 +13,7 @@ from backend.contract.base.texts import t
 from backend.contract.runs.states import State
 from backend.datafiles.formats import Conversation
 from tests.e2e.conftest import ROOT, Server
-from tests.e2e.forms import box, chips, choose, fill, unfold
+from tests.e2e.forms import box, chips, choose, fill, show_all, unfold
 from tests.e2e.test_run_life import in_state
 from tests.e2e.test_tabs import open_tab
 
@@ -137,6 +137,7 @@ def test_from_a_spreadsheet_to_a_run(
     page.locator("#bring-train").click()
     expect(chips(page, "dataset")).to_contain_text(["sums"])
     fill(page, "model_name_or_path", "saves/models/tiny")
+    show_all(page)
     page.locator("#extra_args textarea").fill("max_steps=2")
     expect(page.locator("#command")).to_contain_text("--max_steps 2")
     expect(page.locator("#command")).to_contain_text("--dataset sums")

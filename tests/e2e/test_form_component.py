@@ -184,7 +184,6 @@ def test_a_list_that_cannot_be_read_says_so_and_takes_what_is_typed(
 
 def test_a_long_list_is_filtered(open_form: Open) -> None:
     page = open_form()
-    page.get_by_role("button", name="All settings").click()
     page.locator("#t-group-more > summary").click()
     many = box(page, "many")
     many.click()
@@ -271,7 +270,11 @@ def test_nothing_is_red_before_it_was_touched_or_start_was_pressed(open_form: Op
     expect(page.locator("#t-problems li")).to_have_count(2)
 
 
-def test_start_leads_into_what_is_folded_away(open_form: Open, form: FormPage) -> None:
+@pytest.mark.parametrize("simple", [[], ["stage", "dataset"]])
+def test_start_leads_into_what_is_folded_away(
+    open_form: Open, form: FormPage, simple: list[str]
+) -> None:
+    form.schema["simple"] = simple
     for section in form.schema["sections"]:
         section["rows"] = [[name for name in row if name != "model"] for row in section["rows"]]
     form.schema["sections"][-1]["rows"][0].append("model")
@@ -280,6 +283,82 @@ def test_start_leads_into_what_is_folded_away(open_form: Open, form: FormPage) -
     page.locator("#t-start").click()
     expect(box(page, "model")).to_be_focused()
     expect(page.locator("#t-model .form-line")).to_have_text("Choose a model.")
+
+
+SIMPLE = ["stage", "model", "dataset", "learning_rate"]
+
+
+def seen(page: Page) -> list[str]:
+    """The names of the fields that are seen."""
+    fields = page.locator("#t-form .form-field:visible, .form-field[id^=t-]:visible")
+    return [field.removeprefix("t-") for field in fields.evaluate_all("all => all.map(e => e.id)")]
+
+
+def test_simple_shows_few_fields_and_comes_back(open_form: Open, form: FormPage) -> None:
+    form.schema["simple"] = SIMPLE
+    page = open_form()
+    assert seen(page) == SIMPLE
+    expect(page.locator("#t-group-data")).to_be_hidden()
+    page.get_by_label("Advanced").check(force=True)
+    expect(page.locator("#t-group-data")).to_be_visible()
+    assert {*SIMPLE, "epochs", "batch", "schedule"} <= set(seen(page))
+    load(page, form)
+    expect(page.get_by_label("Advanced")).to_be_checked()
+    assert "epochs" in seen(page)
+    page.get_by_label("Simple").check(force=True)
+    expect(page.locator("#t-epochs")).to_be_hidden()
+    assert seen(page) == SIMPLE
+
+
+def test_nothing_that_was_changed_is_hidden_silently(open_form: Open, form: FormPage) -> None:
+    """Loaded arguments go into fields that simple mode hides: how many is said, and one press
+    shows them, however folded away."""
+    form.schema["simple"] = SIMPLE
+    page = open_form()
+    line = page.locator(".form-mode-line")
+    expect(line).to_be_hidden()
+    form.fills = {"epochs": "7", "packing": True, "beta": "9", "learning_rate": "1e-3"}
+    page.locator("#fill").click()
+    expect(line).to_contain_text("Hidden and changed: 2")  # beta does not apply
+    line.get_by_role("button", name="Show").click()
+    expect(box(page, "epochs")).to_be_focused()
+    expect(box(page, "packing")).to_be_visible()
+    expect(line).to_be_hidden()
+
+
+def test_what_is_wrong_is_not_hidden_silently(open_form: Open, form: FormPage) -> None:
+    form.schema["simple"] = [name for name in SIMPLE if name != "learning_rate"]
+    page = open_form()
+    form.fills = {"learning_rate": "fast"}
+    page.locator("#fill").click()
+    line = page.locator(".form-mode-line")
+    expect(line).to_contain_text("Hidden and wrong: 1")
+    line.get_by_role("button", name="Show").click()
+    expect(box(page, "learning_rate")).to_be_focused()
+
+
+def test_defaults_are_restored_and_taken_back(open_form: Open, form: FormPage) -> None:
+    form.schema["simple"] = SIMPLE
+    page = open_form()
+    reset = page.locator("#t-defaults")
+    expect(reset).to_be_hidden()
+    form.fills = {"learning_rate": "1e-3", "epochs": "7", "dataset": ["mine"], "packing": True}
+    page.locator("#fill").click()
+    expect(box(page, "learning_rate")).to_have_value("1e-3")
+    reset.click()
+    expect(box(page, "learning_rate")).to_have_value("5e-5")
+    expect(reset).to_be_hidden()
+    until(lambda: last_values(form)["packing"] is False, 10)
+    assert last_values(form)["dataset"] == []
+    page.locator(".form-mode-line").get_by_role("button", name="Undo").click()
+    expect(box(page, "learning_rate")).to_have_value("1e-3")
+    assert chips(page, "dataset") == ["mine"]
+    until(lambda: last_values(form)["epochs"] == "7", 10)
+    expect(page.locator(".form-mode-line")).to_contain_text("Hidden and changed: 2")
+    reset.click()
+    box(page, "model").fill("small")  # from here on there is another thing to take back
+    expect(page.locator(".form-mode-line")).to_be_hidden()
+    until(lambda: last_values(form)["epochs"] == "3", 10)
 
 
 def test_an_answer_that_comes_late_is_dropped(open_form: Open, form: FormPage) -> None:
@@ -364,7 +443,6 @@ def test_what_is_typed_while_python_changes_another_field_stays(
 
 def test_what_is_typed_comes_back_without_secrets(open_form: Open, form: FormPage) -> None:
     page = open_form()
-    page.get_by_role("button", name="All settings").click()
     page.locator("#t-group-more > summary").click()
     box(page, "epochs").fill("7")
     box(page, "token").fill("hf_secret")
@@ -374,7 +452,6 @@ def test_what_is_typed_comes_back_without_secrets(open_form: Open, form: FormPag
     expect(box(page, "token")).to_have_value("")
     expect(box(page, "extra")).to_have_value("--seed 1")
     until(lambda: last_values(form)["epochs"] == "7", 10)
-    page.get_by_role("button", name="All settings").click()
     page.locator("#t-group-more > summary").click()
     box(page, "extra").fill("--token hf_secret")
     load(page, form)
@@ -430,8 +507,6 @@ def test_axe_finds_nothing_serious(open_form: Open, scheme: str) -> None:
     page = open_form(color_scheme=scheme)
     page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
     for summary in ("data", "more"):
-        if summary == "more":
-            page.get_by_role("button", name="All settings").click()
         page.locator(f"#t-group-{summary} > summary").click()
     box(page, "learning_rate").fill("fast")
     page.locator("#t-start").click()

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend.contract.base.texts import t
-from tests.e2e.forms import box, choose, expect_ready, expect_unready, fill, unfold
+from tests.e2e.forms import box, choose, expect_ready, expect_unready, fill, show_all, unfold
 from tests.e2e.test_tabs import FINISHED, open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -56,6 +56,7 @@ def test_new_pieces_are_learned_and_trained_with(
     expect(box(page, "model_name_or_path")).to_have_value("saves/models/wide")
     choose(page, "dataset", "general_zh")
     box(page, "cutoff_len").fill("64")
+    show_all(page)
     box(page, "extra_args").fill("max_steps=2")
     expect(page.locator("#command")).to_contain_text("--max_steps 2")
     page.locator("#start").click()

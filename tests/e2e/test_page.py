@@ -22,6 +22,7 @@ from tests.e2e.forms import (
     fill,
     line,
     ready_form,
+    show_all,
     unfold,
 )
 
@@ -126,10 +127,31 @@ def test_several_data_sets_are_chosen_with_the_mouse(
     expect(page.locator("#command")).to_contain_text("--dataset identity,general_en,general_zh")
 
 
+def test_simple_shows_nine_settings_and_the_name_of_the_run(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """With the folder that the run makes; what an example fills in beside them is not silent."""
+    page = open_page()
+    fields = page.locator("#bar-form .form-field:visible, #train-form .form-field:visible")
+    expect(page.locator("#learning_rate")).to_be_visible()
+    names = fields.evaluate_all("all => all.map((field) => field.id)")
+    assert len(names) == 10
+    assert names[-1] == "run_name"
+    fill(page, "model_name_or_path", "saves/models/tiny")
+    fill(page, "run_name", "mine")
+    expect(line(page, "run_name")).to_contain_text("saves/tiny/lora/mine")
+    show_all(page)
+    fill(page, "extra_args", "seed=1")
+    page.locator("#mode label").first.click()
+    expect(page.locator("#extra_args")).to_be_hidden()
+    expect(page.locator(".form-mode-line")).to_contain_text("1")
+
+
 def test_fields_of_other_methods_are_not_shown(
     open_page: Callable[..., Page], server: Server
 ) -> None:
     page = open_page()
+    show_all(page)
     unfold(page, "group-lora")
     expect(page.locator("#lora_rank")).to_be_visible()
     choose(page, "finetuning_type", "Freeze")
@@ -253,6 +275,7 @@ def test_a_reload_brings_the_form_back(open_page: Callable[..., Page], server: S
     fill(page, "run_name", "of mine")
     unfold(page, "group-model")
     box(page, "hf_hub_token").fill("hf_CANARY")
+    show_all(page)
     box(page, "extra_args").fill("weight_decay=0.25")
     expect(page.locator("#command")).to_contain_text("--weight_decay 0.25")
     page.get_by_role("tab", name="Evaluate", exact=True).click()

@@ -17,7 +17,7 @@ from backend.contract.base.texts import t
 from backend.contract.runs import run_folder
 from backend.contract.runs.states import State
 from tests.e2e.conftest import Server
-from tests.e2e.forms import box
+from tests.e2e.forms import box, show_all
 from tests.e2e.test_data_tab import upload
 from tests.e2e.test_run_life import fill_form, in_state, only_run
 from tests.e2e.test_tabs import open_tab, say, settled
@@ -122,6 +122,7 @@ def test_the_page_works_under_a_path(
 
     open_tab(page, t("tab.train", "en"))
     fill_form(page)
+    show_all(page)
     page.locator("#extra_args textarea").fill("max_steps=2")
     expect(page.locator("#command")).to_contain_text("--max_steps 2")
     page.locator("#start").click()

@@ -20,7 +20,7 @@ from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
 from tests.backend.conftest import write_dataset
 from tests.e2e.conftest import ROOT, Server
-from tests.e2e.forms import box, choose, command_of, expect_ready, fill, unfold
+from tests.e2e.forms import box, choose, command_of, expect_ready, fill, show_all, unfold
 from tests.e2e.test_requests import Asked
 from tests.failures.conftest import fake, until
 
@@ -167,6 +167,7 @@ def test_stop_and_resume(open_page: Callable[..., Page], server: Server, home: P
     """Stop keeps a checkpoint, Resume goes on from it; no step is lost or counted twice."""
     page = open_page()
     fill_form(page)
+    show_all(page)
     unfold(page, "group-output")
     box(page, "logging_steps").fill("1")
     unfold(page, "group-training")
@@ -295,6 +296,7 @@ class TestFailed:
         fill_form(page)
         box(page, "run_name").fill("demo1")
         choose(page, "dataset", "far_zh")
+        show_all(page)
         page.locator("#extra_args textarea").fill("max_steps=2")
         expect(page.locator("#command")).to_contain_text("--max_steps 2")
         expect(page.locator("#command")).to_contain_text("/demo1")

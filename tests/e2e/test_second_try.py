@@ -25,6 +25,7 @@ from tests.e2e.forms import (
     fill,
     line,
     ready_form,
+    show_all,
 )
 from tests.e2e.test_tabs import open_tab, say, with_tiny
 from tests.failures.conftest import ended
@@ -49,6 +50,7 @@ def test_extra_arguments(open_page: Callable[..., Page], server: Server) -> None
     """They go over the form, live; what is wrong with them stands beside their box."""
     page = open_page()
     ready_form(page)
+    show_all(page)
     box(page, "extra_args").fill('{"weight_decay": 0.25, "lora_rank": 3}')
     command = page.locator("#command")
     expect(command).to_contain_text("--weight_decay 0.25")

@@ -9,7 +9,7 @@ from backend.contract.arguments.arguments import active_fields, defaults, fields
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.texts import t
 from tests.e2e.conftest import Server
-from tests.e2e.forms import choose
+from tests.e2e.forms import choose, show_all
 from tests.failures.conftest import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -40,6 +40,7 @@ def unfold_all(page: Page) -> None:
 def test_a_form_has_the_fields_of_its_stage(open_page: Callable[..., Page], server: Server) -> None:
     assert len(OF_STAGES) > 30
     page = open_page()
+    show_all(page)
     for stage in (*STAGES, "ppo", "sft"):
         choose(page, "stage", t(f"choice.stage.{stage}", "en"))
         first = "--output_dir" if stage == "sft" else f"--stage {stage}"

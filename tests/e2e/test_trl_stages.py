@@ -21,6 +21,7 @@ from tests.e2e.forms import (
     expect_ready,
     expect_unready,
     fill,
+    show_all,
 )
 from tests.e2e.test_run_life import in_state, runs_of
 from tests.e2e.test_stage_forms import drawn
@@ -52,6 +53,7 @@ def test_each_shows_its_own_fields_and_trains(
     page = open_page()
     fill(page, "model_name_or_path", "saves/models/tiny")
     choose(page, "dataset", "identity")
+    show_all(page)
     box(page, "extra_args").fill(FEW)
     stage(page, "distillation")
     expect(page.locator("#missing")).to_have_text(

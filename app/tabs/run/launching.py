@@ -9,7 +9,7 @@ import gradio as gr
 from app.form.component import make_component
 from app.form.form import Form, Raw
 from app.form.schema import OwnField
-from app.i18n import say
+from app.i18n import say, t
 from app.problems import problem_lines
 from app.tabs.shared.answer import is_over
 from app.tabs.shared.context import Context
@@ -85,13 +85,14 @@ class Launcher:
         values, problems = self.judge({**raw, **put})
         wrong = errors(problems)
         first = wrong[0] if wrong else None
+        folder = t("train.folder", lang, folder=values["output_dir"]) if put else ""
         return {
             "fields": {
-                problem.field: {
-                    "text": problem.text(lang),
-                    "level": "notice" if problem.notice else "error",
-                }
-                for problem in reversed(problems)
+                **{own: _remark(folder, notice=True) for own in put},
+                **{
+                    problem.field: _remark(problem.text(lang), notice=problem.notice)
+                    for problem in reversed(problems)
+                },
             },
             "command": Command.build(self.task, values).shell(),
             "problems": [problem_lines([problem], lang) for problem in wrong],
@@ -132,6 +133,11 @@ class Launcher:
         parent = launch.default_output_dir(values, self.task).parent
         inside = parent.relative_to(home()) if parent.is_relative_to(home()) else parent
         return f"{inside}/{run_name}"
+
+
+def _remark(text: str, *, notice: bool) -> dict[str, str]:
+    """What the browser shows below a field."""
+    return {"text": text, "level": "notice" if notice else "error"}
 
 
 def _answer_again(lang: str, problems: Sequence[Problem]) -> list[Any]:
