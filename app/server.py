@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from app import events
+from app import events, news_feed
 from app.form.form import Schemas
 from app.guard import Guard
 from app.i18n import DEFAULT_LANGUAGE, languages, t
@@ -54,6 +54,7 @@ def build_app(settings: Settings) -> ASGIApp:
     def own_script() -> FileResponse:
         return FileResponse(script, media_type="text/javascript")
 
+    api.include_router(news_feed.router)
     api.mount("/own/browser", Modules(directory=Path(__file__).with_name("browser")))
 
     @api.get("/own/log")

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from app.events import LANGUAGE_BOX
+from app.form.component import make_call, make_component
 from app.form.form import Schemas
 from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
 from app.tabs import evaluate, export, recipes, train
@@ -31,9 +32,9 @@ def build(schemas: Schemas) -> gr.Blocks:
     with gr.Blocks(
         title="Tuneboard", fill_width=True, analytics_enabled=False, delete_cache=(3600, 86_400)
     ) as page:
-        chosen, lang, strip = _header(texts)
+        chosen, lang = _header(texts)
         news = clock.draw()
-        bar = model_bar.build(texts, schemas)
+        bar = model_bar.build(schemas)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
             context = Context(texts, lang, bar, schemas, tabs, news, Keeper())
             with _tab(texts, "train"):
@@ -53,9 +54,8 @@ def build(schemas: Schemas) -> gr.Blocks:
         _wire_chat(context, [trained, chained, listed.panel], exported)
         again_panel.wire(context, form, [trained, chained, listed.panel])
         _wire_language(page, texts, chosen, lang)
-        clock.wire(news, lang, strip, tabs)
+        clock.wire(news, page.load, tabs)
         context.keeper.wire()
-        tabs.change(None, None, None, js="() => window.scrollTo(0, 0)")  # each is read from its top
     return page
 
 
@@ -64,20 +64,11 @@ def _tab(texts: Texts, name: str) -> Any:
     return texts.add(tab, label=f"tab.{name}")
 
 
-def _header(texts: Texts) -> tuple[Any, Any, Any]:
-    """The box in which a language is chosen, the one that holds it once the page speaks it, and
-    the line about the hardware."""
+def _header(texts: Texts) -> tuple[Any, Any]:
+    """The box in which a language is chosen, and the one that holds it once the page speaks it."""
     with gr.Row(elem_id="header"):
         gr.Markdown("# Tuneboard", elem_id="title")
-        strip = texts.make(
-            gr.Textbox,
-            {"label": "label.hardware"},
-            interactive=False,
-            show_label=False,
-            container=False,
-            max_lines=2,
-            elem_id="hardware",
-        )
+        make_component("strip", "<p></p>", elem_id="hardware")
         chosen = gr.Dropdown(
             choices=[(LANGUAGE_NAMES.get(name, name), name) for name in languages()],
             value=DEFAULT_LANGUAGE,
@@ -90,7 +81,7 @@ def _header(texts: Texts) -> tuple[Any, Any, Any]:
         )
         texts.make(gr.Button, {"value": "header.theme"}, elem_id="theme", size="sm", min_width=80)
     lang = gr.Textbox(DEFAULT_LANGUAGE, visible=False, elem_id=LANGUAGE_BOX)
-    return chosen, lang, strip
+    return chosen, lang
 
 
 def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) -> None:
@@ -124,5 +115,6 @@ def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> Non
     chosen.change(
         lambda name: [name, *texts.updates(name)], chosen, [lang, *texts.components], **quiet
     )
+    lang.change(None, lang, None, js=make_call("language", "speak"), **quiet)
     keep = f"(name) => {{ localStorage.setItem('{LANGUAGE_KEY}', name); }}"
     chosen.input(None, chosen, None, js=keep, **quiet)

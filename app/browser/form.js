@@ -7,18 +7,19 @@ import { applies } from "./conditions.js";
 import { loadStyle } from "./dom.js";
 import { Field } from "./fields.js";
 import { Help } from "./help.js";
+import { language, onLanguage } from "./language.js";
 import { Modes } from "./modes.js";
 import { Sections } from "./sections.js";
 import { keep, restore } from "./store.js";
 
 /** @typedef {import("./types").Failure} Failure */
-/** @typedef {import("./types").FormProps} Props */
+/** @typedef {import("./types").FormData} Data */
 /** @typedef {import("./types").Group} Group */
 /** @typedef {import("./types").Judgement} Judgement */
 /** @typedef {import("./types").News} News */
 /** @typedef {import("./types").Schema} Schema */
 /** @typedef {import("./types").Values} Values */
-/** @typedef {import("./types").Mounted<Props>} Mounted */
+/** @typedef {import("./types").Mounted<Values, Data>} Mounted */
 
 const JUDGE_MS = 60;
 
@@ -27,16 +28,16 @@ const JUDGE_MS = 60;
  * @param {Mounted} mounted
  */
 export async function mount(mounted) {
-  const [schema] = await Promise.all([readSchema(mounted.props), loadStyle()]);
+  const [schema] = await Promise.all([readSchema(mounted.data), loadStyle()]);
   new Form(mounted, schema);
 }
 
 /**
  * The schema in the page's language.
- * @param {Props} props
+ * @param {Data} data
  * @returns {Promise<Schema>}
  */
-const readSchema = ({ schema, lang }) => readJson(`${schema}?lang=${encodeURIComponent(lang)}`);
+const readSchema = ({ schema }) => readJson(`${schema}?lang=${encodeURIComponent(language())}`);
 
 class Form {
   #mounted;
@@ -64,11 +65,11 @@ class Form {
    * @param {Schema} schema
    */
   constructor(mounted, schema) {
-    const { element, props } = mounted;
+    const { element, props, data } = mounted;
     this.#mounted = mounted;
     this.#schema = schema;
     for (const name of Object.keys(schema.fields)) this.#fields.set(name, this.#makeField(name));
-    this.#sections = new Sections(element, props.prefix, schema, this.#fields);
+    this.#sections = new Sections(element, data.prefix, schema, this.#fields);
     this.#sections.setTexts(schema);
     this.#modes = this.#makeModes();
     this.#ask = askLatest(
@@ -76,7 +77,7 @@ class Form {
       (answer) => this.#judge(answer),
     );
     this.#askSoon = debounce(JUDGE_MS, this.#ask);
-    this.#values = { ...this.#defaults(), ...restore(props.form, schema), ...props.value };
+    this.#values = { ...this.#defaults(), ...restore(data.form, schema), ...props.value };
     this.#show();
     this.#listen();
     this.#follow();
@@ -95,7 +96,7 @@ class Form {
   /** @param {string} name */
   #makeField(name) {
     return new Field({
-      id: this.#mounted.props.prefix + name,
+      id: this.#mounted.data.prefix + name,
       data: this.#schema.fields[name],
       words: this.#schema.words,
       help: this.#help,
@@ -105,9 +106,9 @@ class Form {
   }
 
   #makeModes() {
-    const { element, props } = this.#mounted;
+    const { element, data } = this.#mounted;
     const place = /** @type {HTMLElement} */ (element.querySelector(".form-first, .form-rest"));
-    const modes = new Modes(place, props, this.#schema, this.#fields, {
+    const modes = new Modes(place, data, this.#schema, this.#fields, {
       changed: () => this.#adapt(),
       open: (field) => this.#sections.open(field),
       reset: () => this.#reset(),
@@ -118,12 +119,12 @@ class Form {
   }
 
   #listen() {
-    const { element, props, watch } = this.#mounted;
+    const { element, props, data, watch } = this.#mounted;
     watch("value", () => this.#fill(props.value ?? {}));
-    watch("lang", () => this.#speak());
-    subscribe(props.form, element, (news) => this.#hear(news));
-    if (props.bar) {
-      subscribe(props.bar, element, (news) => {
+    onLanguage(element, () => this.#speak());
+    subscribe(data.form, element, (news) => this.#hear(news));
+    if (data.bar) {
+      subscribe(data.bar, element, (news) => {
         if (news.kind === "values") this.#adapt();
       });
     }
@@ -135,8 +136,8 @@ class Form {
     if (news.kind === "pressed") this.#press();
     if (news.kind === "missing") this.#reveal(news.name);
     if (news.kind === "started") this.#takeBack();
-    const { props } = this.#mounted;
-    if (props.bar && (news.kind === "pressed" || news.kind === "missing")) publish(props.bar, news);
+    const { bar } = this.#mounted.data;
+    if (bar && (news.kind === "pressed" || news.kind === "missing")) publish(bar, news);
     if (!this.#isJudge && news.kind === "judged") {
       this.#judgement = news.judgement;
       this.#remark();
@@ -145,7 +146,7 @@ class Form {
 
   /** Whether it is judged by itself: a bar is by the forms that it belongs to. */
   get #isJudge() {
-    return this.#mounted.props.form !== "bar";
+    return this.#mounted.data.form !== "bar";
   }
 
   /**
@@ -221,13 +222,13 @@ class Form {
 
   /** What follows from its values: they are known to Python, kept, and known to others. */
   #follow() {
-    const { props } = this.#mounted;
+    const { props, data } = this.#mounted;
     if (JSON.stringify(props.value) !== JSON.stringify(this.#values)) {
       props.value = { ...this.#values };
     }
-    keep(props.form, this.#schema, this.#typed());
+    keep(data.form, this.#schema, this.#typed());
     this.#adapt();
-    publish(props.form, { kind: "values", values: this.#values });
+    publish(data.form, { kind: "values", values: this.#values });
   }
 
   /**
@@ -263,16 +264,16 @@ class Form {
   #askIfSeen() {
     if (!this.#isDue || !this.#mounted.element.checkVisibility()) return;
     this.#isDue = false;
-    publish(this.#mounted.props.form, { kind: "asked" });
+    publish(this.#mounted.data.form, { kind: "asked" });
     this.#askSoon();
   }
 
   #all() {
-    return { ...valuesOf(this.#mounted.props.bar), ...this.#values };
+    return { ...valuesOf(this.#mounted.data.bar), ...this.#values };
   }
 
   #question() {
-    return { values: this.#all(), lang: this.#mounted.props.lang };
+    return { values: this.#all(), lang: language() };
   }
 
   /** The values without those that nobody typed. */
@@ -309,7 +310,7 @@ class Form {
   #judge(answer) {
     this.#judgement = answer ?? { ok: false };
     this.#remark();
-    const { form, bar } = this.#mounted.props;
+    const { form, bar } = this.#mounted.data;
     if (answer?.ok && answer.put) this.#suggest(answer.put);
     for (const name of bar ? [form, bar] : [form]) {
       publish(name, { kind: "judged", judgement: this.#judgement });
@@ -343,10 +344,9 @@ class Form {
 
   /** The texts in another language; what is typed, and where, stays. */
   async #speak() {
-    const { props } = this.#mounted;
-    const { lang } = props;
-    const schema = await readSchema(props);
-    if (lang !== props.lang) return;
+    const lang = language();
+    const schema = await readSchema(this.#mounted.data);
+    if (lang !== language()) return;
     this.#schema = schema;
     this.#help.hide();
     for (const [name, field] of this.#fields) field.setTexts(schema.fields[name], schema.words);

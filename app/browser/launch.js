@@ -3,11 +3,13 @@
 
 import { publish, subscribe } from "./channel.js";
 import { loadStyle, make, setText } from "./dom.js";
+import { language, onLanguage } from "./language.js";
 
 /** @typedef {import("./types").Failure} Failure */
 /** @typedef {import("./types").Judgement} Judgement */
-/** @typedef {import("./types").LaunchProps} Props */
-/** @typedef {import("./types").Mounted<Props>} Mounted */
+/** @typedef {import("./types").LaunchData} Data */
+/** @typedef {import("./types").LaunchState} State */
+/** @typedef {import("./types").Mounted<State, Data>} Mounted */
 /** @typedef {import("./types").News} News */
 
 const LOST_MS = 60_000; // after so long without an answer Start can be pressed again
@@ -35,14 +37,14 @@ class Launch {
 
   /** @param {Mounted} mounted */
   constructor(mounted) {
-    const { element, props, watch } = mounted;
+    const { element, data, watch } = mounted;
     this.#mounted = mounted;
-    this.#parts = draw(element, props.prefix);
+    this.#parts = draw(element, data.prefix);
     this.#parts.start.addEventListener("click", () => this.#press());
     this.#parts.copy.addEventListener("click", () => this.#copy());
-    watch("words", () => this.#show());
+    onLanguage(element, () => this.#show());
     watch("value", () => this.#answer());
-    subscribe(props.form, element, (news) => this.#hear(news));
+    subscribe(data.form, element, (news) => this.#hear(news));
     this.#answer();
   }
 
@@ -72,18 +74,18 @@ class Launch {
   #press() {
     this.#isPressed = true;
     this.#isWaiting = this.#isAsked;
-    publish(this.#mounted.props.form, { kind: "pressed" });
+    publish(this.#mounted.data.form, { kind: "pressed" });
     if (this.#isAsked) this.#show();
     else this.#decide();
   }
 
   #decide() {
-    const { props, trigger } = this.#mounted;
+    const { props, data, trigger } = this.#mounted;
     if (this.#judgement?.ok && !this.#judgement.startable) {
       const name = this.#judgement.missing_field;
       this.#show();
-      publish(props.form, { kind: "missing", name });
-      goTo(props.prefix, name);
+      publish(data.form, { kind: "missing", name });
+      goTo(data.prefix, name);
       return;
     }
     this.#isPressed = false;
@@ -94,23 +96,24 @@ class Launch {
 
   /** Python has answered, or is asked. */
   #answer() {
-    const { props } = this.#mounted;
+    const { props, data } = this.#mounted;
     clearTimeout(this.#timer);
     if (props.value?.state === "heard") {
       this.#timer = setTimeout(() => {
-        props.value = { state: "refused", text: props.words.lost };
+        props.value = { state: "refused", text: this.#words.lost };
         this.#show();
       }, LOST_MS);
     }
     if (props.value?.state === "started") {
-      publish(props.form, { kind: "started" });
-      goToPanel(props.panel);
+      publish(data.form, { kind: "started" });
+      goToPanel(data.panel);
     }
     this.#show();
   }
 
   #show() {
-    const { words, value } = this.#mounted.props;
+    const { value } = this.#mounted.props;
+    const words = this.#words;
     const { start, missing, answer, problems, command, copy } = this.#parts;
     const judgement = this.#judgement?.ok ? this.#judgement : undefined;
     const isHeard = value?.state === "heard";
@@ -129,6 +132,10 @@ class Launch {
     command.root.hidden = !command.code.textContent;
     setText(copy, this.#isCopied ? words.copied : words.copy);
     copy.classList.toggle("launch-copied", this.#isCopied);
+  }
+
+  get #words() {
+    return this.#mounted.data.words[language()];
   }
 
   /** Why the values could not be judged. */

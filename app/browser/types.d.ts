@@ -111,23 +111,22 @@ export interface Server {
   offers(question: Question & { kind: string }): Promise<Offers | Failure | undefined>;
 }
 
-export interface FormProps {
+export interface FormData {
   /** Its name. */
   form: string;
   /** What the element ids of its fields begin with. */
   prefix: string;
-  lang: string;
   /** Where its schema is read. */
   schema: string;
-  value: Values | null;
   /** The name of the form whose fields belong to this one, too; "" for none. */
   bar: string;
 }
 
-/** What Gradio gives to a component's script. */
-export interface Mounted<Props> {
+/** What Gradio gives to a component's script; `data` is what it is told once and for all. */
+export interface Mounted<Value, Data> {
   element: HTMLElement;
-  props: Props;
+  props: { value: Value | null };
+  data: Data;
   server: Server;
   trigger(event: string, data?: object): void;
   watch(names: string | string[], act: () => void): void;
@@ -143,14 +142,19 @@ export interface LaunchWords {
   lost: string;
 }
 
-export interface LaunchProps {
+export interface LaunchState {
+  state: string;
+  text: string;
+}
+
+export interface LaunchData {
   /** The name of the form that is started. */
   form: string;
   /** The element id of the panel that shows the run. */
   panel: string;
   prefix: string;
-  words: LaunchWords;
-  value: { state: string; text: string } | null;
+  /** By language. */
+  words: Record<string, LaunchWords>;
 }
 
 /** What a form tells its launch box, and the other way. */

@@ -1,15 +1,21 @@
-"""A component that a script of app/browser draws from native elements."""
+"""Components that scripts of app/browser draw from native elements, and calls of such scripts."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
 
-MOUNT = """const events = %s;
+MOUNT = """const [events, data] = [%s, JSON.parse(%s)];
 import(new URL("own/browser/%s.js", document.baseURI).href).then(
-  (module) => module.mount({element, props, server, trigger, watch, events})
+  (module) => module.mount({element, props, data, server, trigger, watch, events})
 );"""
+CALL = (
+    '(...values) => import(new URL("own/browser/%s.js", document.baseURI).href)'
+    ".then((module) => module.%s(...%s, ...values))"
+)
 CODE = ("${", "{{")  # what Gradio runs in a template
+LOOK = ("elem_id", "visible")
 
 
 def make_component(
@@ -20,23 +26,33 @@ def make_component(
     events: Sequence[str] = (),
     functions: Sequence[Callable[..., Any]] | None = None,
     elem_classes: str = "",
-    **properties: Any,
+    **more: Any,
 ) -> Any:
     """The component that app/browser/<script>.js draws into the elements of `template`.
 
-    The template is constant and holds no placeholder, as Gradio runs those as code; data comes
-    only through the value and the properties, which scripts set as text.
+    The template is constant and holds no placeholder, as Gradio runs those as code; what changes
+    comes only through the value, which scripts set as text. There are no further properties:
+    Gradio (6.31) sends an update of one without the others, which a tab that was not opened yet
+    loses.
 
     events     what the script triggers, each a method of the component
     functions  what the script may ask of the server, by their names
+    more       what of LOOK Gradio takes; all else the script is told once and for all
     """
+    data = {name: each for name, each in more.items() if name not in LOOK}
     assert not any(mark in template for mark in CODE)
     return gr.HTML(
         value,
         html_template=template,
-        js_on_load=MOUNT % ([*events], script),
+        js_on_load=MOUNT % ([*events], json.dumps(json.dumps(data)), script),
         apply_default_css=False,
         elem_classes=["own", *elem_classes.split()],
         server_functions=list(functions) if functions else None,
-        **properties,
+        **{name: each for name, each in more.items() if name in LOOK},
     )
+
+
+def make_call(script: str, function: str, *constants: Any) -> str:
+    """What an event takes as `js` to call a function of app/browser/<script>.js: with these
+    constants, then the values of the event's inputs. It returns those of its outputs."""
+    return CALL % (script, function, json.dumps(constants))

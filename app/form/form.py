@@ -80,7 +80,6 @@ class Form:
             schema=f"own/form/{self.key}",
             prefix=self.prefix,
             bar=self.bar.key if self.bar else "",
-            lang=DEFAULT_LANGUAGE,
         )
         return self.box
 

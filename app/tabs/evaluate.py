@@ -31,11 +31,10 @@ COLUMNS = ("prompt", "label", "predict")
 
 def build(context: Context) -> Any:
     """Draw the tab and wire it; returns the run panel."""
-    texts = context.texts
     form = Form("eval", "eval", SECTIONS, start=START, bar=context.bar)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
-            texts.add(form.draw(context.schemas), lang="page.language")
+            form.draw(context.schemas)
             results = _results(context)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("eval", form, context)

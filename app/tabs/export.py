@@ -31,7 +31,7 @@ def build(context: Context) -> dict[str, Any]:
     form = Form("export", "export", SECTIONS, own=[EXTRA], bar=context.bar)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
-            texts.add(form.draw(context.schemas), lang="page.language")
+            form.draw(context.schemas)
             chat = texts.make(gr.Button, {"value": "export.open"}, elem_id="export-open")
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("export", form, context)

@@ -61,7 +61,7 @@ def build(context: Context) -> tuple[Any, Form]:
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
             card = try_it.build(texts)
-            with texts.add(form.draw(context.schemas, inside=True), lang="page.language"):
+            with form.draw(context.schemas, inside=True):
                 looked = dataset_preview.build(texts)
             saved = _arguments_box(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):

@@ -27,12 +27,13 @@ CHOSEN = ("model_name_or_path", "finetuning_type")  # what the other values were
 
 @dataclass(frozen=True)
 class Card:
-    """The parts of the card, and of the line about its values; `filled`: whether it was used."""
+    """The parts of the card, and of the line about its values; `filled`: whether it was used;
+    `waiting`: whether the starter model is fetched for it."""
 
     box: Any
     fill: Any
     note: Any
-    timer: Any
+    waiting: Any
     filled: Any
     left: Any
     left_note: Any
@@ -46,21 +47,20 @@ def build(texts: Texts) -> Card:
         texts.add(gr.Markdown(t("try.text"), elem_classes="card-text"), value="try.text")
         fill = texts.make(gr.Button, {"value": "try.fill"}, elem_id="try-fill", variant="primary")
         note = message.note(texts, "try-note")
-        timer = gr.Timer(1, active=False)
     with gr.Row(visible=False, elem_id="try-left", elem_classes="seen-buttons") as left:
         left_note = gr.Markdown(elem_id="try-left-note", elem_classes="quiet", latex_delimiters=[])
         reset, keep = (
             texts.make(gr.Button, {"value": f"try.{name}"}, size="sm", elem_id=f"try-{name}")
             for name in ("reset", "keep")
         )
-    filled = gr.Checkbox(visible=False)
+    waiting, filled = gr.State(False), gr.Checkbox(visible=False)
     gr.context.Context.root_block.load(
         lambda: gr.update(visible=False) if any(saves().glob("*/*/*/run.json")) else gr.skip(),
         None,
         box,
         **QUIET,
     )
-    return Card(box, fill, note, timer, filled, left, left_note, reset, keep)
+    return Card(box, fill, note, waiting, filled, left, left_note, reset, keep)
 
 
 def wire(card: Card, context: Context, form: Form) -> None:
@@ -68,7 +68,7 @@ def wire(card: Card, context: Context, form: Form) -> None:
     context.keeper.add("tried", {"filled": card.filled})
 
     def filled() -> list[Any]:
-        done = [gr.update(visible=False), gr.Timer(active=False), True]
+        done = [gr.update(visible=False), False, True]
         return [*done, *form.fill(presets.TRY_IT)]
 
     def fill(lang: str) -> list[Any]:
@@ -76,15 +76,17 @@ def wire(card: Card, context: Context, form: Form) -> None:
             return filled()
         starter.fetch()
         note = gr.update(visible=True, value=t("try.fetching", lang))
-        return [note, gr.Timer(active=True), gr.skip(), *[gr.skip()] * len(form.inputs)]
+        return [note, True, gr.skip(), *[gr.skip()] * len(form.inputs)]
 
-    def follow(lang: str) -> list[Any]:
-        state = starter.progress()
+    def follow(waiting: bool, lang: str) -> list[Any]:
         nothing = [gr.skip()] * (len(form.inputs) + 1)
+        if not waiting:  # another visitor's page fetches it
+            return [gr.skip(), gr.skip(), *nothing]
+        state = starter.progress()
         if state is None or (state.code not in (None, 0)):
             line = state.line if state else ""
             note = gr.update(visible=True, value=t("try.failed", lang, line=line))
-            return [note, gr.Timer(active=False), *nothing]
+            return [note, False, *nothing]
         if state.running:
             return [
                 gr.update(visible=True, value=state.line or t("try.fetching", lang)),
@@ -93,9 +95,9 @@ def wire(card: Card, context: Context, form: Form) -> None:
             ]
         return filled()
 
-    outputs = [card.note, card.timer, card.filled, *form.inputs]
+    outputs = [card.note, card.waiting, card.filled, *form.inputs]
     card.fill.click(fill, context.lang, outputs, api_visibility="private")
-    card.timer.tick(follow, context.lang, outputs, **QUIET)
+    context.news.starter.change(follow, [card.waiting, context.lang], outputs, **QUIET)
     _wire_left(card, context, form)
 
 

@@ -12,15 +12,13 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
+from app.form.component import make_call, make_component
 from app.form.form import change
 from app.server import Modules
 from app.theme import THEME
 from tests.bench import free_port
 from tests.e2e.conftest import ROOT
 
-MOUNT = """import(new URL("own/browser/%s.js", document.baseURI)).then(
-  (module) => module.mount({element, props, server, trigger: (name) => trigger(name), watch})
-); /* "start" */"""
 FORM = '<div class="form-first"></div>@children<div class="form-rest"></div>'
 STAGES = [["sft", "Supervised fine-tuning"], ["dpo", "DPO"], ["pt", "Pre-training"]]
 WORDS = {
@@ -223,44 +221,40 @@ class FormPage:
             return gr.update(value=self.answer)
 
         with gr.Blocks(analytics_enabled=False, fill_width=True) as page:
-            bar = gr.HTML(
-                html_template='<div class="form-rest"></div>',
-                js_on_load=MOUNT % "form",
-                apply_default_css=False,
-                server_functions=[judge, offers],
+            bar = make_component(
+                "form",
+                '<div class="form-rest"></div>',
+                functions=[judge, offers],
                 form="bar",
                 prefix="bar-",
-                lang="en",
                 schema="own/form/bar",
                 bar="",
             )
             with gr.Row():
                 with (
                     gr.Column(scale=5),
-                    gr.HTML(
+                    make_component(
+                        "form",
+                        FORM,
                         {},
-                        html_template=FORM,
-                        js_on_load=MOUNT % "form",
-                        apply_default_css=False,
-                        server_functions=[judge, offers],
+                        functions=[judge, offers],
                         form="t",
                         prefix="t-",
-                        lang="en",
                         schema="own/form/train",
                         bar="bar",
                     ) as form,
                 ):
                     gr.Markdown("A preview of the data.")
                 with gr.Column(scale=3):
-                    launch = gr.HTML(
+                    launch = make_component(
+                        "launch",
+                        '<div class="launch"></div>',
                         {"state": "idle", "text": ""},
-                        html_template='<div class="launch"></div>',
-                        js_on_load=MOUNT % "launch",
-                        apply_default_css=False,
+                        events=["start"],
                         form="t",
                         prefix="t-",
                         panel="t-run",
-                        words=LAUNCH,
+                        words={"en": LAUNCH, "zh": LAUNCH},
                     )
             with gr.Row():
                 language = gr.Button("Chinese", elem_id="chinese")
@@ -268,7 +262,7 @@ class FormPage:
                 outer = gr.Button("Outer", elem_id="outer")
                 later = gr.Button("Change", elem_id="change")
             launch.start(start, form, launch, show_progress="hidden")
-            language.click(lambda: gr.update(lang="zh"), None, form)
+            language.click(None, None, None, js=make_call("language", "speak", "zh"))
             fill.click(lambda: gr.update(value=self.fills), None, form)
             later.click(self.change, None, form).then(self.filled.append, form)
             outer.click(lambda: gr.update(value={"quantised": "4"}), None, bar)

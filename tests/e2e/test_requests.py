@@ -1,4 +1,4 @@
-"""What an open page asks of its server: the clock's question, and what a change calls for."""
+"""What an open page asks of its server: what is new, and what a change calls for."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from app.tabs.shared.clock import PERIOD_S
 from backend.contract.base.texts import t
 from tests.e2e.conftest import Server
 from tests.e2e.forms import choose
@@ -16,7 +15,9 @@ from tests.failures.conftest import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 TABS = ("data", "recipes", "evaluate", "chat", "export", "runs", "train")
-TICKS = 3  # so often the clock asks while nothing is done
+NEWS = "/own/news"
+PERIOD_S = 2
+TICKS = 3  # so often it asks what is new while nothing is done
 LONGEST_S = 60  # that TICKS may take on a busy machine
 HIDE = """(hidden) => {
     const state = { hidden, visibilityState: hidden ? "hidden" : "visible" };
@@ -38,8 +39,6 @@ class Asked:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.questions: list[int | str] = []
-        rows = page.evaluate("window.gradio_config.dependencies.map(row => [row.id, row.api_name])")
-        (self.clock,) = (number for number, name in rows if name == "tell_news")
         page.on("request", self._note)
 
     def _note(self, request: Request) -> None:
@@ -47,20 +46,23 @@ class Asked:
         if question is not None:
             self.questions.append(question)
 
-    def besides_the_clock(self) -> list[int | str]:
-        """What is asked besides the clock's question while that comes TICKS times."""
+    def besides_the_news(self) -> list[int | str]:
+        """What is asked besides what is new, while that is asked TICKS times."""
         self.questions.clear()
         for _ in range(LONGEST_S):
             self.page.wait_for_timeout(1000)
-            if self.questions.count(self.clock) >= TICKS:
+            if self.questions.count(NEWS) >= TICKS:
                 break
         else:
-            raise AssertionError("the clock stands still")
-        return [question for question in self.questions if question != self.clock]
+            raise AssertionError("what is new is not asked")
+        return [question for question in self.questions if question != NEWS]
 
 
 def question_of(request: Request) -> int | str | None:
-    """What a request asks: an event, a function of a form, or what a form draws; else None."""
+    """What a request asks: NEWS, an event, a function of a form, or what a form draws; else
+    None."""
+    if NEWS in request.url:
+        return NEWS
     if "/own/form/" in request.url:
         return request.url
     if request.method != "POST" or "/gradio_api/" not in request.url:
@@ -70,8 +72,8 @@ def question_of(request: Request) -> int | str | None:
 
 
 def settled(asked: Asked) -> None:
-    """Nothing but the clock's question is asked, once what the last change called for has been."""
-    until(lambda: asked.besides_the_clock() == [], 60)
+    """Nothing but what is new is asked, once what the last change called for has been."""
+    until(lambda: asked.besides_the_news() == [], 60)
 
 
 def test_nothing_is_asked_without_a_change(
@@ -102,9 +104,45 @@ def test_a_page_that_is_not_seen_asks_for_nothing(
     asked = Asked(page)
     settled(asked)  # a slow machine still draws the page
     page.evaluate(HIDE, True)
-    page.wait_for_timeout(1000)  # the clock's question that was under way
+    page.wait_for_timeout(1000)  # the question that was under way
     asked.questions.clear()
     page.wait_for_timeout(2500 * PERIOD_S)
     assert asked.questions == []
-    with page.expect_request(lambda request: question_of(request) == asked.clock):
+    with page.expect_request(lambda request: question_of(request) == NEWS):
         page.evaluate(HIDE, False)
+
+
+def test_what_is_new_is_asked_every_two_seconds(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """At most once in two seconds, from every tab, and at once where a tab is opened."""
+    page = open_page()
+    asked = Asked(page)
+    settled(asked)
+    asked.questions.clear()
+    page.wait_for_timeout(1000 * PERIOD_S * TICKS)
+    assert TICKS - 1 <= len(asked.questions) <= TICKS
+    with page.expect_request(lambda request: f"{NEWS}?tab=runs" in request.url, timeout=900):
+        page.get_by_role("tab", name=t("tab.runs", "en"), exact=True).click()
+
+
+def test_a_change_on_the_machine_reaches_the_page(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """Only what hears of it asks: a new data set is offered without a reload, and nothing is asked
+    about runs."""
+    page = open_page()
+    open_tab(page, t("tab.data", "en"))
+    asked = Asked(page)
+    settled(asked)
+    folder = home / "data"
+    folder.mkdir(exist_ok=True)
+    (folder / "new.jsonl").write_text('{"instruction": "a", "output": "b"}\n')
+    registry = folder / "dataset_info.json"
+    entries = json.loads(registry.read_text()) if registry.is_file() else {}
+    registry.write_text(json.dumps({**entries, "brand_new": {"file_name": "new.jsonl"}}))
+    expect(page.locator("#sets-table")).to_contain_text("brand_new")
+    names = {row["id"]: row["api_name"] for row in page.evaluate("gradio_config.dependencies")}
+    events = {names[number] for number in asked.questions if isinstance(number, int)}
+    assert events
+    assert not [name for name in events if "run" in name]

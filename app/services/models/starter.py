@@ -11,26 +11,29 @@ WIDTH = 200  # characters of its last line
 
 @dataclass(frozen=True)
 class Progress:
-    """Whether the child still works, its last line, and its exit code once it has ended."""
+    """Which try of this process it is, from 1; whether the child still works, its last line, and
+    its exit code once it has ended."""
 
+    number: int
     running: bool
     line: str
     code: int | None
 
 
 _child: Child | None = None
+_tries = 0
 
 
 def fetch() -> None:
     """Start `tuneboard starter` unless it runs already."""
-    global _child
+    global _child, _tries
     if _child is not None:
         if _child.code is None:
             return
         _child.end()
     log = saves() / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
-    _child = Child(command("starter"), log=log)
+    _child, _tries = Child(command("starter"), log=log), _tries + 1
 
 
 def progress() -> Progress | None:
@@ -39,4 +42,4 @@ def progress() -> Progress | None:
         return None
     code = _child.code
     line = "".join(_child.last_lines(1)).strip()[:WIDTH]
-    return Progress(running=code is None, line=line, code=code)
+    return Progress(_tries, running=code is None, line=line, code=code)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.services.chat import chat_client
 from app.services.data import set_list
+from app.services.models import starter as starter_model
 from app.services.runs import runs
 from app.services.runs.fresh import Fresh
 from backend.contract.base.home import home
@@ -33,6 +34,12 @@ def steps() -> str:
 def chat() -> str:
     """The model behind Chat."""
     return _stamp(chat_client.status())
+
+
+def starter() -> str:
+    """How far the starter model is that is fetched; "" where this process has fetched none."""
+    progress = starter_model.progress()
+    return "" if progress is None else _stamp(progress)
 
 
 def _stamp(value: object) -> str:

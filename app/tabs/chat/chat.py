@@ -136,7 +136,7 @@ def _settings(context: Context, form: Form, parts: dict[str, Any]) -> None:
         max_lines=1,
         elem_id="chat-seed",
     )
-    texts.add(form.draw(context.schemas), lang="page.language")
+    form.draw(context.schemas)
 
 
 def _button(texts: Any, name: str, variant: str) -> Any:

@@ -59,7 +59,7 @@ def draw(context: Context) -> tuple[Form, Parts]:
     with texts.make(gr.Accordion, {"label": "sets.view"}, open=True, elem_id="sets-view"):
         how = texts.make(gr.Accordion, {"label": "sets.settings"}, open=False, elem_id="sets-how")
         with how:
-            texts.add(form.draw(context.schemas), lang="page.language")
+            form.draw(context.schemas)
             parts["folder"] = texts.make(
                 gr.Textbox,
                 {"label": "field.dataset_dir.label", "info": "field.dataset_dir.help"},

@@ -34,7 +34,7 @@ def build(context: Context, train: Form) -> None:
     ):
         with gr.Column(scale=3, min_width=320):
             texts.add(gr.Markdown(t("words.intro"), elem_classes="seen"), value="words.intro")
-            texts.add(form.draw(context.schemas), lang="page.language")
+            form.draw(context.schemas)
             report = gr.Markdown(
                 visible=False, elem_id="words-report", elem_classes=["seen", "run-points"]
             )

@@ -9,7 +9,7 @@ import gradio as gr
 from app.form.component import make_component
 from app.form.form import Form, Raw
 from app.form.schema import OwnField
-from app.i18n import say, t
+from app.i18n import languages, say, t
 from app.problems import problem_lines
 from app.tabs.shared.answer import is_over
 from app.tabs.shared.context import Context
@@ -54,9 +54,8 @@ class Launcher:
             form=self.form.key,
             prefix=self.form.prefix,
             panel=f"{self.form.key}-run",
-            **say({"words": keys}),
+            words={lang: say(keys, lang) for lang in languages()},
         )
-        self.context.texts.add(self.box, words=keys)
 
     def wire(self, run: Any) -> Any:
         """Judge each change; Start, the event returned, puts a folder into `run`."""

@@ -115,7 +115,7 @@ def draw(texts: Texts, schemas: Schemas, prefix: str, parts: dict[str, Any]) -> 
         **say({"label": "panel.resume_with"}),
     )
     with texts.add(box, label="panel.resume_with"):
-        texts.add(form.draw(schemas), lang="page.language")
+        form.draw(schemas)
         table = gr.Markdown(
             elem_id=f"{prefix}-run-changes",
             elem_classes=["run-points", "run-changes"],

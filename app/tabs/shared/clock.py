@@ -1,7 +1,7 @@
-"""The page's one clock: what is new on this machine, asked for every two seconds in one request.
+"""What is new on this machine, as events: the parts of the page listen, and ask nothing themselves.
 
-The other parts ask for nothing by themselves: they listen to the news that concern them, and ask
-once those have changed. Only the panel of a run that goes on has a clock of its own.
+The browser asks every two seconds, in one question for the whole page (app/browser/news.js,
+app/news_feed.py), and not at all while nobody sees the page.
 """
 
 from dataclasses import dataclass, field
@@ -9,53 +9,39 @@ from typing import Any
 
 import gradio as gr
 
-from app.services.page import news
-from app.services.runs import hardware
+from app.form.component import make_call, make_component
+from app.tabs.shared.wiring import QUIET
 
-PERIOD_S = 2
-# The name of the open tab, from the id of its button: "tab-train-button".
-OPEN_TAB = "document.querySelector('[role=tab][aria-selected=true]')?.id.split('-')[1] ?? ''"
+STAMPS = ("sets", "runs", "steps", "chat", "starter")
 
 
 @dataclass(frozen=True)
 class News:
-    """Hidden boxes, each with a stamp of app.services.page.news as its value.
+    """Unseen components, each with a stamp of app.services.page.news as its value: its `change` is
+    the event.
 
-    `steps` is looked at while a tab that lists runs is open, `chat` while Chat is. `folders` are
-    the boxes of dataset_dir whose registries are looked at.
+    `steps` is looked at while a tab that lists runs is open, `chat` while Chat is, `starter` while
+    the starter model is fetched. `folders` are the boxes of dataset_dir whose registries are looked
+    at.
     """
 
     sets: Any
     runs: Any
     steps: Any
     chat: Any
+    starter: Any
     folders: list[Any] = field(default_factory=list)
 
 
 def draw() -> News:
-    """Make the boxes. To be called outside all tabs: in one, a box listens once it was opened."""
-    return News(*(gr.Textbox(visible=False) for _ in range(4)))
+    """Make the components. To be called outside all tabs: in one, it works once it was opened."""
+    return News(*(make_component("stamp", "", "", name=name, visible="hidden") for name in STAMPS))
 
 
-def wire(heard: News, lang: Any, strip: Any, tabs: Any) -> None:
-    """Look at once, every two seconds, and as a tab is opened; `strip` shows the hardware."""
-    timer, tab = gr.Timer(PERIOD_S), gr.Textbox(visible=False)
-
-    def tell_news(name: str, tab: str, *folders: str) -> list[Any]:
-        return [
-            hardware.strip(hardware.snapshot(), name),
-            news.sets(folders, files=tab == "data"),
-            news.runs_and_states(),
-            news.steps() if tab in {"runs", "recipes"} else gr.skip(),
-            news.chat() if tab == "chat" else gr.skip(),
-        ]
-
-    gr.on(
-        [timer.tick, gr.context.Context.root_block.load, lang.change, tabs.change],
-        tell_news,
-        [lang, tab, *heard.folders],
-        [strip, heard.sets, heard.runs, heard.steps, heard.chat],
-        js=f"(lang, tab, ...folders) => [lang, {OPEN_TAB}, ...folders]",
-        show_progress="hidden",
-        api_visibility="private",
-    )
+def wire(news: News, start: Any, tabs: Any) -> None:
+    """Look at the registries of `news.folders` from the start, an event, and as a tab is opened."""
+    fixed = [box.value for box in news.folders if isinstance(box, gr.State)]
+    boxes = [box for box in news.folders if not isinstance(box, gr.State)]
+    watch = make_call("news", "watchFolders", *fixed)
+    gr.on([start, *(box.change for box in boxes)], None, boxes, None, js=watch, **QUIET)
+    tabs.change(None, None, None, js=make_call("tabs", "turn"), **QUIET)

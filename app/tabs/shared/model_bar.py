@@ -2,7 +2,6 @@
 
 from app.form.form import Form, Schemas
 from app.form.schema import Section
-from app.i18n import Texts
 
 MAIN = ("model_name_or_path", "finetuning_type", "adapter_name_or_path")
 MORE = (
@@ -32,8 +31,8 @@ SECTIONS = (
 )
 
 
-def build(texts: Texts, schemas: Schemas) -> Form:
+def build(schemas: Schemas) -> Form:
     """Draw the bar; returns its form."""
     form = Form("train", "bar", SECTIONS)
-    texts.add(form.draw(schemas), lang="page.language")
+    form.draw(schemas)
     return form

@@ -1,0 +1,36 @@
+"""What every open page asks every two seconds: own/news, a few stamps and the hardware's words."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from app.i18n import DEFAULT_LANGUAGE, languages
+from app.services.page import news
+from app.services.runs import hardware
+
+MOST_FOLDERS = 8
+LISTING = {"runs", "recipes"}  # tabs that show how far each run is
+UNSTORED = {"cache-control": "no-store"}
+
+router = APIRouter()
+Folders = Annotated[list[str] | None, Query(alias="folder", max_length=MOST_FOLDERS)]
+
+
+@router.get("/own/news")
+def tell_news(tab: str = "", lang: str = DEFAULT_LANGUAGE, folders: Folders = None) -> JSONResponse:
+    """The stamps that concern the open tab, by their names in app.tabs.shared.clock, and `strip`,
+    the words about the hardware."""
+    spoken = lang if lang in languages() else DEFAULT_LANGUAGE
+    parts = {
+        "strip": hardware.strip(hardware.snapshot(), spoken),
+        "sets": news.sets(tuple(dict.fromkeys(folders or [])), files=tab == "data"),
+        "runs": news.runs_and_states(),
+    }
+    if tab in LISTING:
+        parts["steps"] = news.steps()
+    if tab == "chat":
+        parts["chat"] = news.chat()
+    if starter := news.starter():
+        parts["starter"] = starter
+    return JSONResponse(parts, headers=UNSTORED)
