@@ -54,12 +54,12 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def webui_parser(given: Mapping[str, str], lang: str = DEFAULT_LANGUAGE) -> CommandParser:
+def webui_parser(environment: Mapping[str, str], lang: str = DEFAULT_LANGUAGE) -> CommandParser:
     """The parser of `tuneboard webui`; its defaults are what the environment gives."""
     parser = CommandParser("webui", "--port 7861", lang=lang)
-    parser.add("--host", default=given.get("host", "127.0.0.1"), metavar="ADDRESS")
-    parser.add("--port", default=given.get("port", "7860"), metavar="PORT")
-    parser.add("--root-path", default=given.get("root_path", ""), metavar="PATH")
+    parser.add("--host", default=environment.get("host", "127.0.0.1"), metavar="ADDRESS")
+    parser.add("--port", default=environment.get("port", "7860"), metavar="PORT")
+    parser.add("--root-path", default=environment.get("root_path", ""), metavar="PATH")
     parser.add("--allowed-host", action="append", default=[], metavar="NAME")
     parser.add("--allowed-path", action="append", default=[], metavar="FOLDER")
     parser.add("--trusted-proxy", action="append", default=[], metavar="ADDRESS")
@@ -69,25 +69,25 @@ def webui_parser(given: Mapping[str, str], lang: str = DEFAULT_LANGUAGE) -> Comm
 
 def options(argv: list[str]) -> Settings:
     """Settings from options, else from the environment, else the defaults."""
-    given = from_environment()
-    chosen = webui_parser(given).parse(argv)
-    hosts = [*chosen.allowed_host, *given.get("allowed_hosts", "").split(",")]
-    paths = [*chosen.allowed_path, *given.get("allowed_paths", "").split(os.pathsep)]
-    if not chosen.port.isdigit() or not 1 <= int(chosen.port) <= 65_535:
-        raise UsageError(Problem(code="bad_port", params={"value": chosen.port[:20]}))
-    root = chosen.root_path.strip("/")
+    environment = from_environment()
+    parsed = webui_parser(environment).parse(argv)
+    hosts = [*parsed.allowed_host, *environment.get("allowed_hosts", "").split(",")]
+    paths = [*parsed.allowed_path, *environment.get("allowed_paths", "").split(os.pathsep)]
+    if not parsed.port.isdigit() or not 1 <= int(parsed.port) <= 65_535:
+        raise UsageError(Problem(code="bad_port", params={"value": parsed.port[:20]}))
+    root = parsed.root_path.strip("/")
     return Settings(
-        host=chosen.host,
-        port=int(chosen.port),
+        host=parsed.host,
+        port=int(parsed.port),
         root_path=f"/{root}" if root else "",
         login=login(),
         allowed_hosts=tuple(host.strip() for host in hosts if host.strip()),
         max_upload=upload_limit(),
         allowed_paths=folders(paths),
         trusted_proxies=proxies(
-            [*chosen.trusted_proxy, *given.get("trusted_proxies", "").split(",")]
+            [*parsed.trusted_proxy, *environment.get("trusted_proxies", "").split(",")]
         ),
-        stop_runs=chosen.stop_runs or switch(given.get("stop_runs", "")),
+        stop_runs=parsed.stop_runs or switch(environment.get("stop_runs", "")),
     )
 
 

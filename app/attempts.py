@@ -35,9 +35,9 @@ class Attempts:
         self._clock = clock
         self._counts: OrderedDict[Try | str, tuple[int, float]] = OrderedDict()
 
-    def refused_for(self, who: Try) -> int:
+    def blocked_seconds(self, who: Try) -> int:
         """Whole seconds for which no try is looked at, the right password neither; 0 for none."""
-        waits = [self._left(key) for key, limit in _limits(who) if self._count(key) >= limit]
+        waits = [self._remaining(key) for key, limit in _limits(who) if self._count(key) >= limit]
         return math.ceil(max(waits, default=0.0))
 
     def add(self, who: Try) -> float:
@@ -59,9 +59,9 @@ class Attempts:
 
     def _count(self, key: Try | str) -> int:
         count = self._counts.get(key, (0, 0.0))[0]
-        return count if self._left(key) > 0 else 0
+        return count if self._remaining(key) > 0 else 0
 
-    def _left(self, key: Try | str) -> float:
+    def _remaining(self, key: Try | str) -> float:
         last = self._counts.get(key, (0, -math.inf))[1]
         return last + FORGOTTEN_AFTER - self._clock()
 

@@ -59,14 +59,14 @@ def _answer_in_order(blocks: gr.Blocks) -> None:
     process = blocks.process_api
     visitors: WeakKeyDictionary[Any, _Visitor] = WeakKeyDictionary()
 
-    async def answer(block_fn: Any, inputs: Any, state: Any = None, **given: Any) -> Any:
+    async def answer(block_fn: Any, inputs: Any, state: Any = None, **options: Any) -> Any:
         visitor = _Visitor() if state is None else visitors.setdefault(state, _Visitor())
         visitor.lang = _language(block_fn, inputs) or visitor.lang
         try:
             if state is None or block_fn.queue:
-                return _complete(block_fn, state, await process(block_fn, inputs, state, **given))
+                return _complete(block_fn, state, await process(block_fn, inputs, state, **options))
             async with visitor.turns[getattr(block_fn.fn, "turn", block_fn.fn)]:
-                return _complete(block_fn, state, await process(block_fn, inputs, state, **given))
+                return _complete(block_fn, state, await process(block_fn, inputs, state, **options))
         except gr.Error:
             raise
         except Exception as error:

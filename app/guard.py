@@ -128,7 +128,7 @@ class Guard:
             return Refusal(401, "Login needed.")
         login = _login_of(header)
         who = Try(self._origin(scope), login.partition(b":")[0].decode("utf-8", "replace"))
-        retry = self.attempts.refused_for(who)
+        retry = self.attempts.blocked_seconds(who)
         if retry:
             return Refusal(429, "Too many wrong logins. Try again later.", retry=retry)
         if _equal(login, self.settings.login.encode()):
@@ -162,14 +162,14 @@ def _header(scope: Scope, name: bytes) -> list[str]:
 
 
 def _with_headers(send: Send) -> Send:
-    async def wrapped(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             present = {name.lower() for name, _ in message["headers"]}
             extra = [(name, value) for name, value in HEADERS if name not in present]
             message = {**message, "headers": [*message["headers"], *extra]}
         await send(message)
 
-    return wrapped
+    return send_with_headers
 
 
 async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:

@@ -13,7 +13,7 @@ def choices(field: str, values: Sequence[str]) -> list[tuple[str, str]]:
     return [(f"choice.{field}.{value}", value) for value in values]
 
 
-def named(pairs: Sequence[tuple[str, str]], lang: str) -> list[tuple[str, str]]:
+def translate_choices(pairs: Sequence[tuple[str, str]], lang: str) -> list[tuple[str, str]]:
     """(text, value) pairs as Gradio wants them."""
     return [(t(key, lang) if has(key) else value, value) for key, value in pairs]
 
@@ -42,9 +42,9 @@ class Texts:
         self._rows.append((component, keys))
         return component
 
-    def make(self, kind: Any, keys: dict[str, Any], **given: Any) -> Any:
+    def make(self, kind: Any, keys: dict[str, Any], **settings: Any) -> Any:
         """A component with its texts in the default language, registered under their keys."""
-        return self.add(kind(**say(keys), **given), **keys)
+        return self.add(kind(**say(keys), **settings), **keys)
 
     @property
     def components(self) -> list[Any]:
@@ -61,12 +61,12 @@ def say(keys: dict[str, Any], lang: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
 
     `choices` are (key, value) pairs, a mapping has a key for each of its names.
     """
-    return {name: _said(name, value, lang) for name, value in keys.items()}
+    return {name: _translate(name, value, lang) for name, value in keys.items()}
 
 
-def _said(name: str, value: Any, lang: str) -> Any:
+def _translate(name: str, value: Any, lang: str) -> Any:
     if name == "choices":
-        return named(value, lang)
+        return translate_choices(value, lang)
     if isinstance(value, Mapping):
         return {each: t(key, lang) for each, key in value.items()}
     return t(value, lang)

@@ -56,7 +56,7 @@ class Requests:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        refusal = self._closed(scope)
+        refusal = self._check_route(scope)
         if refusal is None and scope["method"] == "POST" and not _path(scope).endswith("/upload"):
             body = await _read(receive)
             if body is None:  # the sender is gone, or was refused
@@ -73,7 +73,7 @@ class Requests:
             if not isinstance(error.__cause__, HTTPException):  # in the midst of a stream
                 raise
 
-    def _closed(self, scope: Scope) -> Refusal | None:
+    def _check_route(self, scope: Scope) -> Refusal | None:
         path, method = _path(scope), scope["method"]
         if method == "POST" and path in POSTS:
             return None

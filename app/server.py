@@ -34,9 +34,9 @@ class Modules(StaticFiles):
     """The page's scripts. A browser asks each time whether they are still the same: of two
     releases, one may not import the other's."""
 
-    def file_response(self, *given: Any, **named: Any) -> Response:
+    def file_response(self, *args: Any, **options: Any) -> Response:
         """The file, or 304 where the browser has it."""
-        response = super().file_response(*given, **named)
+        response = super().file_response(*args, **options)
         response.headers["cache-control"] = "no-cache"
         return response
 
@@ -63,7 +63,7 @@ def build_app(settings: Settings) -> ASGIApp:
         if file is None:
             return Response(status_code=404)
         headers = {"content-disposition": 'attachment; filename="log.txt"'}
-        return StreamingResponse(tail.whole(file), media_type=TEXT, headers=headers)
+        return StreamingResponse(tail.read_whole(file), media_type=TEXT, headers=headers)
 
     schemas: Schemas = {}
     blocks = build(schemas)
@@ -131,10 +131,10 @@ def check(settings: Settings) -> None:
                 Problem(code="port_forbidden", params={"port": settings.port})
             ) from None
         except OSError:
-            raise UsageError(_taken(settings)) from None
+            raise UsageError(_port_problem(settings)) from None
 
 
-def _taken(settings: Settings) -> Problem:
+def _port_problem(settings: Settings) -> Problem:
     """Who listens there, as far as this user may know."""
     try:
         connections = psutil.net_connections(kind="tcp")

@@ -101,11 +101,11 @@ def _is_login(text: str) -> bool:
     return bool(user and password) and text.isprintable()
 
 
-def proxies(named: Iterable[str]) -> tuple[Network, ...]:
+def proxies(names: Iterable[str]) -> tuple[Network, ...]:
     """Addresses and networks (10.0.0.0/8) whose X-Forwarded-For is believed. Raises UsageError."""
-    chosen = [name.strip() for name in named if name.strip()]
+    stripped = [name.strip() for name in names if name.strip()]
     networks = []
-    for name in chosen:
+    for name in stripped:
         try:
             networks.append(ipaddress.ip_network(name, strict=False))
         except ValueError:
@@ -122,22 +122,22 @@ def switch(text: str) -> bool:
     return word in ON
 
 
-def folders(named: Iterable[str]) -> tuple[Path, ...]:
+def folders(names: Iterable[str]) -> tuple[Path, ...]:
     """The folders of these names, relative ones from where the person stands. Raises UsageError."""
-    found = [Path(name).expanduser().absolute() for name in named if name.strip()]
-    missing = next((each for each in found if not each.is_dir()), None)
+    paths = [Path(name).expanduser().absolute() for name in names if name.strip()]
+    missing = next((each for each in paths if not each.is_dir()), None)
     if missing is not None:
         raise UsageError(Problem(code="bad_allowed_path", params={"path": str(missing)}))
-    return tuple(found)
+    return tuple(paths)
 
 
 def upload_limit() -> int:
     """Bytes that one upload may have: TUNEBOARD_MAX_UPLOAD in GB, else 10 GB. Raises UsageError."""
-    given = os.environ.get("TUNEBOARD_MAX_UPLOAD", "")
+    text = os.environ.get("TUNEBOARD_MAX_UPLOAD", "")
     try:
-        size = float(given) if given else MAX_UPLOAD / GIB
+        size = float(text) if text else MAX_UPLOAD / GIB
     except ValueError:
         size = 0.0
     if not 0 < size < math.inf:
-        raise UsageError(Problem(code="bad_max_upload", params={"value": given[:40]}))
+        raise UsageError(Problem(code="bad_max_upload", params={"value": text[:40]}))
     return int(size * GIB)

@@ -105,9 +105,11 @@ def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> Non
     stored = gr.Textbox(visible=False)
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
-    def first(kept: str, request: gr.Request) -> str:
+    def first(stored_language: str, request: gr.Request) -> str:
         return (
-            kept if kept in languages() else from_header(request.headers.get("accept-language", ""))
+            stored_language
+            if stored_language in languages()
+            else from_header(request.headers.get("accept-language", ""))
         )
 
     read = f"() => [localStorage.getItem('{LANGUAGE_KEY}') ?? '']"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.form.values import display, offers_names, options
-from app.i18n import choices, has, named, t
+from app.i18n import choices, has, t, translate_choices
 from app.services.data.extra import BOX
 from backend.contract.arguments.field import Field
 from backend.contract.arguments.fields import FIELDS
@@ -166,7 +166,7 @@ def kind_of(field: Field) -> str:
 def _choices(field: Field, lang: str) -> list[tuple[str, str]]:
     """(value, text) pairs."""
     values = options(field) or field.choices
-    return [(value, text) for text, value in named(choices(field.name, values), lang)]
+    return [(value, text) for text, value in translate_choices(choices(field.name, values), lang)]
 
 
 def _range(field: Field, lang: str) -> str:

@@ -137,7 +137,7 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
             recipe = contract.read(name)
         except TuneboardError as error:
             return [problem_lines(error.problems, lang), *[gr.update(visible=False)] * MAX_DATA]
-        found = list(recipes.data(recipe).items())[:MAX_DATA]
+        found = list(recipes.datasets_of(recipe).items())[:MAX_DATA]
         boxes = [
             gr.update(
                 visible=True,
@@ -164,7 +164,7 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
 def _with_data(boxes: dict[str, Any]) -> dict[str, Any]:
     """What was kept; the chosen recipe's own data sets where none were."""
     try:
-        found = recipes.data(contract.read(str(boxes.get("choice", FIRST))))
+        found = recipes.datasets_of(contract.read(str(boxes.get("choice", FIRST))))
     except TuneboardError:
         return boxes
     return {**{f"data{n}": names for n, names in enumerate(found.values())}, **boxes}
@@ -222,15 +222,15 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
 
 def chosen(
     name: str, group: str, more: str, data: Sequence[Any], bar: Mapping[str, Any]
-) -> recipes.Given:
+) -> recipes.Selection:
     """What the widgets hold, as the recipe takes it; a default of the bar says nothing."""
     try:
-        stages = list(recipes.data(contract.read(name)))
+        stages = list(recipes.datasets_of(contract.read(name)))
     except TuneboardError:
         stages = []
     values = {key: bar[key] for key in recipes.BAR if _says(key, bar.get(key))}
     datasets = {stage: names or [] for stage, names in zip(stages, data, strict=False)}
-    return recipes.Given(name, group or "", values, datasets, more or "")
+    return recipes.Selection(name, group or "", values, datasets, more or "")
 
 
 def _says(name: str, value: Any) -> bool:
@@ -247,7 +247,7 @@ def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
 
     def refresh(lang: str, group: str | None, shown: str, before: Any) -> list[Any]:
         known = _groups()
-        place = recipes.chosen(group or (known[0][1] if known else None))
+        place = recipes.find_group(group or (known[0][1] if known else None))
         whole = str(place) if place else None
         rows = recipes.rows(place, lang) if place else []
         now = (lang, whole, known, rows)
@@ -264,12 +264,12 @@ def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
 
     def pick(group: str | None, event: gr.SelectData) -> Any:
         row = event.row_value or [""]
-        folder = recipes.chosen(group)
-        place = recipes.opened(folder, str(row[0])) if folder else None
+        folder = recipes.find_group(group)
+        place = recipes.find_run(folder, str(row[0])) if folder else None
         return gr.skip() if place is None else str(place)
 
     def whole(group: str | None, shown: str) -> str:
-        return str(recipes.chosen(group) or shown)
+        return str(recipes.find_group(group) or shown)
 
     refreshed = gr.on(
         [news.runs.change, news.steps.change, context.lang.change, side["group"].change],

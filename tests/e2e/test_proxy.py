@@ -130,7 +130,7 @@ def test_the_page_works_under_a_path(
     run = only_run(home)
     with page.expect_download() as download:
         page.locator("#train-run-download").click()
-    shown = "".join(tail.whole(run / run_folder.LOG))
+    shown = "".join(tail.read_whole(run / run_folder.LOG))
     assert download.value.path().read_text(encoding="utf-8") == shown != ""
 
     chat(page)

@@ -126,7 +126,7 @@ def test_memory_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(counts) == 100
     for _ in range(20):
         counts.add(ANN)
-    assert counts.refused_for(ANN) == 600
+    assert counts.blocked_seconds(ANN) == 600
     assert len(counts) == 100
     long = Try("203.0.113.1", "n" * 50_000)
     counts.add(long)

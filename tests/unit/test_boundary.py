@@ -10,7 +10,7 @@ import pytest
 from app.services.data import datasets, upload_folder, uploads
 from app.services.page import presets
 from app.services.runs import drafts, recipes
-from app.services.runs.recipes import Given
+from app.services.runs.recipes import Selection
 from backend import datafiles
 from backend.contract.arguments import arguments
 from backend.contract.base import boundary
@@ -109,9 +109,9 @@ def test_no_way_leads_out(places: Places) -> None:
         "copy": lambda path: uploads.take(path, "mine"),
         "rows": lambda path: list(datafiles.rows(path)),
         "first rows": datasets.read_candidate,
-        "data set by path": lambda path: drafts.opened(str(path), "data"),
-        "registry, absolute": lambda path: drafts.opened(places.register(str(path)), "data"),
-        "registry, relative": lambda path: drafts.opened(
+        "data set by path": lambda path: drafts.open_draft(str(path), "data"),
+        "registry, absolute": lambda path: drafts.open_draft(places.register(str(path)), "data"),
+        "registry, relative": lambda path: drafts.open_draft(
             places.register(os.path.relpath(path, places.home / "data")), "data"
         ),
     }
@@ -144,7 +144,7 @@ def test_a_first_line_is_in_no_message_about_a_registry_or_yaml(places: Places) 
         lambda: read_mapping(places.link("saves/arguments/mine.yaml", broken))[1],
         lambda: presets.load_saved("mine", "train"),
         lambda: presets.save("mine", arguments.defaults("train"), "train"),
-        lambda: recipes.plan(Given(str(broken), "new", {}, {}, ""))[1],
+        lambda: recipes.plan(Selection(str(broken), "new", {}, {}, ""))[1],
     ]
     for number, action in enumerate(doors):
         said = problems(action)

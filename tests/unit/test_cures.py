@@ -80,7 +80,7 @@ def problem(code: str, **params: str) -> Problem:
 )
 def test_less_memory(given: dict[str, Any], changes: dict[str, Any]) -> None:
     view = failed(problem("out_of_memory_training"), state=State.OUT_OF_MEMORY, **given)
-    assert fixes.of(view).changes == changes
+    assert fixes.find_fix(view).changes == changes
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_cures(
     for one in problems:
         if "file" in one.params:
             one.params["file"] = str(one.params["file"]).replace("HOME", str(tmp_path))
-    cure = fixes.of(failed(*problems))
+    cure = fixes.find_fix(failed(*problems))
     assert cure.changes == changes
     rest = set(str(changes.get("dataset", "one,two,three")).split(","))
     assert set(cure.without) == {"one", "two", "three"} - rest
@@ -127,7 +127,7 @@ def test_cures(
 
 def test_the_only_data_set_is_not_taken_out() -> None:
     view = failed(problem("dataset_unknown", name="one", path="p"), dataset="one")
-    assert fixes.of(view) == fixes.Cure()
+    assert fixes.find_fix(view) == fixes.Fix()
 
 
 def test_missing_packages_are_a_command() -> None:
@@ -136,21 +136,21 @@ def test_missing_packages_are_a_command() -> None:
         problem("package_missing", package="swanlab"),
         problem("package_missing", package="swanlab"),
     )
-    cure = fixes.of(view)
+    cure = fixes.find_fix(view)
     assert (cure.changes, cure.command) == ({}, "pip install galore-torch swanlab")
     assert cure.words({}, "en") == cure.command
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.STOPPED, State.RUNNING])
 def test_what_has_not_failed_needs_no_cure(state: State) -> None:
-    assert fixes.of(failed(problem("out_of_memory"), state=state)) == fixes.Cure()
+    assert fixes.find_fix(failed(problem("out_of_memory"), state=state)) == fixes.Fix()
 
 
 def test_a_cure_in_words() -> None:
     view = failed(problem("loss_not_finite"))
-    words = fixes.of(view).words(fixes.arguments(view), "en")
+    words = fixes.find_fix(view).words(fixes.arguments(view), "en")
     assert words == "Learning rate: 0.01 → 0.001"
-    assert fixes.of(view).words(fixes.arguments(view), "zh").startswith("学习率")
+    assert fixes.find_fix(view).words(fixes.arguments(view), "zh").startswith("学习率")
 
 
 def test_what_the_panel_shows() -> None:

@@ -43,7 +43,7 @@ def code(raised: pytest.ExceptionInfo[TuneboardError]) -> str:
 
 def test_a_new_version_has_the_changes_and_nothing_else(home: Path) -> None:
     before = (home / "data" / "own.json").read_bytes()
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     drafts.change(draft, 0, {"output": "better", "score": "1.5", "tags": '["x", null]'})
     drafts.delete(draft, 1)
     number = drafts.add(draft, {"instruction": "q4", "output": "a4", "score": "7", "tags": ""})
@@ -60,7 +60,7 @@ def test_a_new_version_has_the_changes_and_nothing_else(home: Path) -> None:
 
 
 def test_under_a_new_name_the_old_set_stays(home: Path) -> None:
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     drafts.delete(draft, 0)
     assert drafts.save(draft, " second ") == "second"
     assert now("second") == ROWS[1:]
@@ -68,7 +68,7 @@ def test_under_a_new_name_the_old_set_stays(home: Path) -> None:
 
 
 def test_values_keep_their_types() -> None:
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     assert drafts.texts(ROWS[0], draft.columns) == ["q1", "a1", "1.5", '["x", null]']
     for row, number in zip(ROWS, range(3), strict=True):
         given = dict(zip(draft.columns, drafts.texts(row, draft.columns), strict=True))
@@ -82,7 +82,7 @@ def test_values_keep_their_types() -> None:
     [({"score": "1,5"}, "edit_json"), ({"output": ""}, "row_empty_answer")],
 )
 def test_a_bad_value_is_named_and_not_kept(given: dict[str, str], wrong: str) -> None:
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     with pytest.raises(TuneboardError) as raised:
         drafts.change(draft, 0, given)
     assert code(raised) == wrong
@@ -91,7 +91,7 @@ def test_a_bad_value_is_named_and_not_kept(given: dict[str, str], wrong: str) ->
 
 
 def test_what_changed_meanwhile_is_not_lost(home: Path) -> None:
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     drafts.delete(draft, 0)
     (home / "data" / "own.json").write_text(json.dumps(ROWS[:2]))
     before = sorted(home.rglob("*"))
@@ -105,11 +105,11 @@ def test_a_refusal_leaves_nothing(home: Path) -> None:
     registry.register("other", {"file_name": "own.json"}, "data")
     before = sorted(home.rglob("*"))
     for into in ("other", "../x", "OWN"):
-        draft = drafts.opened("own", "data")
+        draft = drafts.open_draft("own", "data")
         drafts.delete(draft, 0)
         with pytest.raises(TuneboardError):
             drafts.save(draft, into)
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     for number in range(3):
         drafts.delete(draft, number)
     with pytest.raises(TuneboardError) as raised:
@@ -121,7 +121,7 @@ def test_a_refusal_leaves_nothing(home: Path) -> None:
 def test_large_sets_are_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drafts, "MOST_ROWS", 2)
     with pytest.raises(TuneboardError) as raised:
-        drafts.opened("own", "data")
+        drafts.open_draft("own", "data")
     assert code(raised) == "edit_too_large"
 
 
@@ -132,7 +132,7 @@ def shown(draft: drafts.Draft, number: int) -> list[str]:
 
 def test_buttons_move_and_undo() -> None:
     """What was typed into a row stays when another is gone to."""
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     for name, at, row, expected in (
         ("next", 2, "", 2),
         ("previous", 0, "", 0),
@@ -159,7 +159,7 @@ def test_buttons_move_and_undo() -> None:
 
 
 def test_one_and_true_are_not_the_same() -> None:
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     drafts.change(draft, 0, {"score": "1"})
     drafts.change(draft, 0, {"score": "true"})
     assert draft.rows[0]["score"] is True
@@ -170,7 +170,7 @@ def test_one_and_true_are_not_the_same() -> None:
 def test_without_its_first_row_a_set_is_read_as_before(home: Path) -> None:
     rows = [ROWS[0], {"text": "no answer in here"}]
     (home / "data" / "own.json").write_text(json.dumps(rows))
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     drafts.delete(draft, 0)
     with pytest.raises(TuneboardError):
         drafts.save(draft)
@@ -178,13 +178,13 @@ def test_without_its_first_row_a_set_is_read_as_before(home: Path) -> None:
 
 def test_line_ends_of_a_browser_are_no_change(home: Path) -> None:
     (home / "data" / "own.json").write_text(json.dumps([{**ROWS[0], "output": "a\r\nb"}]))
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     drafts.change(draft, 0, {"output": "a\nb"})
     assert not draft.touched
 
 
 def test_an_entry_that_changed_meanwhile_is_not_overwritten() -> None:
-    draft = drafts.opened("own", "data")
+    draft = drafts.open_draft("own", "data")
     drafts.delete(draft, 0)
     registry.register("own", {"file_name": "own.json", "num_samples": 2}, "data", overwrite=True)
     with pytest.raises(TuneboardError) as raised:
@@ -197,7 +197,7 @@ def test_dates_of_a_table_become_texts(home: Path) -> None:
     table = pa.table({"instruction": ["q", "r"], "output": ["a", "b"], "day": [DAY, DAY]})
     pq.write_table(table, home / "data" / "days.parquet")
     registry.register("days", {"file_name": "days.parquet"}, "data")
-    draft = drafts.opened("days", "data")
+    draft = drafts.open_draft("days", "data")
     drafts.delete(draft, 0)
     drafts.save(draft)
     assert now("days") == [{"instruction": "r", "output": "b", "day": "2026-11-23"}]

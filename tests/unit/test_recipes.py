@@ -247,9 +247,9 @@ def test_the_page_gives_what_was_changed_only() -> None:
 
 
 def test_the_page_tells_a_line_that_is_none() -> None:
-    _, problems = page.plan(page.Given("chat_domain_sft", "g", {}, {}, "hello"))
+    _, problems = page.plan(page.Selection("chat_domain_sft", "g", {}, {}, "hello"))
     assert "stray_word" in [problem.code for problem in problems]
-    plan, problems = page.plan(page.Given("../../etc/passwd", "g", {}, {}, ""))
+    plan, problems = page.plan(page.Selection("../../etc/passwd", "g", {}, {}, ""))
     assert plan is None
     assert [problem.code for problem in problems] == ["recipe_unknown"]
 
@@ -271,9 +271,11 @@ def test_the_table_of_a_group(home: Path) -> None:
         ["3", "out", "not started"],
     ]
     assert [view.path for view in page.groups()] == [plan.folder]
-    assert page.opened(plan.folder, "1") == plan.steps[0].folder
-    assert page.opened(plan.folder, "") == plan.folder
-    assert [page.opened(plan.folder, number) for number in ("2", "0", "9", "x", "-1")] == [None] * 5
+    assert page.find_run(plan.folder, "1") == plan.steps[0].folder
+    assert page.find_run(plan.folder, "") == plan.folder
+    assert [page.find_run(plan.folder, number) for number in ("2", "0", "9", "x", "-1")] == [
+        None
+    ] * 5
 
 
 def test_every_chat_button_of_a_run_does_something() -> None:

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.services.runs import tail as module
-from app.services.runs.tail import CUT, MASK, MAX_LINE, MAX_LINES, TAIL_BYTES, clean, tail, whole
+from app.services.runs.tail import (
+    CUT,
+    MASK,
+    MAX_LINE,
+    MAX_LINES,
+    TAIL_BYTES,
+    clean,
+    read_whole,
+    tail,
+)
 
 TABLE = [
     ("plain\ttext\n", "plain\ttext\n"),
@@ -137,7 +146,7 @@ def test_secrets_are_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert shown.split("\n")[0] == f"key {MASK} on"
     for secret in ("battery", "a-long", "hf_", "letmein", "abc.def"):
         assert secret not in shown
-    assert "".join(whole(log)).rstrip("\n") == shown
+    assert "".join(read_whole(log)).rstrip("\n") == shown
 
 
 def test_an_unchanged_log_is_read_once_for_all_pages(

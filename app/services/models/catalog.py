@@ -30,12 +30,12 @@ class Model:
 
 def local_models() -> list[Model]:
     """Folders with a config.json under saves/models and models, by name; paths relative to home."""
-    found = []
+    models = []
     for parent in LOCAL_FOLDERS:
         for config in sorted((home() / parent).glob("*/config.json")):
             path = f"{parent}/{config.parent.name}"
-            found.append(Model(config.parent.name, path))
-    return found
+            models.append(Model(config.parent.name, path))
+    return models
 
 
 @cache
@@ -66,7 +66,7 @@ Offer = tuple[str, str]  # what a list shows, and the path that it stands for
 def trained_models() -> list[Offer]:
     """Finished runs of full or freeze and their whole checkpoints, then what was exported."""
     trained = [_offer(*each) for each in _results(reward=False) if is_model(each[1])]
-    return trained + [(_label(path), relative(path)) for path in _exported()]
+    return trained + [(_label(path), relative(path)) for path in _export_folders()]
 
 
 def trained_adapters() -> list[Offer]:
@@ -76,7 +76,7 @@ def trained_adapters() -> list[Offer]:
 
 def reward_models() -> list[Offer]:
     """Finished runs of stage rm, adapters and whole models, and their whole checkpoints."""
-    return [_offer(*each) for each in _results(reward=True) if usable(each[1])]
+    return [_offer(*each) for each in _results(reward=True) if is_usable(each[1])]
 
 
 def is_model(folder: Path) -> bool:
@@ -84,7 +84,7 @@ def is_model(folder: Path) -> bool:
     return (folder / "config.json").is_file() and not is_adapter(folder)
 
 
-def usable(folder: Path) -> bool:
+def is_usable(folder: Path) -> bool:
     """Whether a folder holds an adapter or a whole model."""
     return is_adapter(folder) or is_model(folder)
 
@@ -105,15 +105,17 @@ def _results(*, reward: bool) -> Iterator[tuple[str, Path]]:
             yield f"{label} · step {point.step}{loss}", point.path
 
 
-def _exported() -> list[Path]:
+def _export_folders() -> list[Path]:
     """Folders of finished exports that are not among the local models anyway."""
-    here = {home() / parent for parent in LOCAL_FOLDERS}
+    local_folders = {home() / parent for parent in LOCAL_FOLDERS}
     done = [
         output(str(view.arguments.get("export_dir") or ""))
         for view in runs.snapshot()
         if view.task in {"export", "vocab"} and view.state is State.SUCCEEDED
     ]
-    return [path for path in dict.fromkeys(done) if path.parent not in here and is_model(path)]
+    return [
+        path for path in dict.fromkeys(done) if path.parent not in local_folders and is_model(path)
+    ]
 
 
 def _offer(label: str, path: Path) -> Offer:

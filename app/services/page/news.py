@@ -10,7 +10,7 @@ from app.services.chat import chat_client
 from app.services.data import set_list
 from app.services.models import starter as starter_model
 from app.services.runs import runs
-from app.services.runs.fresh import Fresh
+from app.services.runs.timed_cache import TimedCache
 from backend.contract.base.home import home
 
 SETS_S = 2.0
@@ -51,4 +51,4 @@ def _look_at_sets(key: tuple[Path, tuple[str, ...], bool]) -> str:
     return _stamp([set_list.list_registry(folder, files=files) for folder in folders])
 
 
-_sets = Fresh(_look_at_sets, SETS_S)
+_sets = TimedCache(_look_at_sets, SETS_S)

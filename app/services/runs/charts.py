@@ -190,9 +190,9 @@ def _speed(rows: Sequence[Metrics], lang: str) -> Figure:
     return figure
 
 
-def figure_names(found: Iterable[str]) -> list[str]:
+def figure_names(columns: Iterable[str]) -> list[str]:
     """The figures of a stage by name, evaluation's joined with training's, known ones first."""
-    names = dict.fromkeys(name.removeprefix(EVAL) for name in found)
+    names = dict.fromkeys(name.removeprefix(EVAL) for name in columns)
     known = [name for name in KNOWN if name in names]
     return (known + sorted(names.keys() - set(KNOWN)))[:MAX_NAMES]
 
@@ -203,14 +203,14 @@ def figures(rows: Sequence[Metrics], names: Sequence[str], lang: str, revision: 
     `revision` names the run: while it and the names stay, a zoom outlives new points.
     """
     traces: list[dict[str, Any]] = []
-    told: set[str] = set()
+    named: set[str] = set()
     for number, name in enumerate(names, start=1):
         for trace in _training_and_evaluation(rows, name, lang):
-            once = {"showlegend": trace["name"] not in told, "legendgroup": trace["name"]}
+            once = {"showlegend": trace["name"] not in named, "legendgroup": trace["name"]}
             traces.append({**trace, **once, "yaxis": "y" if number == 1 else f"y{number}"})
-            told.add(trace["name"])
+            named.add(trace["name"])
     figure = _figure(traces, [""] * len(names), lang)
-    figure["layout"] |= _stacked(figure["layout"], names)
+    figure["layout"] |= _stack(figure["layout"], names)
     figure["layout"]["uirevision"] = f"{' '.join(names)} {revision}"
     return json.dumps(figure, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -224,24 +224,24 @@ def _training_and_evaluation(rows: Sequence[Metrics], name: str, lang: str) -> l
     return traces
 
 
-def _stacked(layout: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _stack(layout: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """The parts of a layout that put each figure, under its name, into a strip of its own."""
     inner = PANEL * len(names)
-    found: dict[str, Any] = {"height": inner + 74, "showlegend": True}
-    found["margin"] = {**layout["margin"], "t": 36}
-    found["legend"] = {**layout["legend"], "y": 1 + 6 / inner}
+    parts: dict[str, Any] = {"height": inner + 74, "showlegend": True}
+    parts["margin"] = {**layout["margin"], "t": 36}
+    parts["legend"] = {**layout["legend"], "y": 1 + 6 / inner}
     place = {"xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "showarrow": False}
-    found["annotations"] = []
+    parts["annotations"] = []
     for number, name in enumerate(names):
         top = 1 - number / len(names)
         axis = "yaxis" if number == 0 else f"yaxis{number + 1}"
         low = max(0.0, top - 1 / len(names))
-        found[axis] = {**layout[axis], "domain": [low, top - NAME_ROOM / inner], "nticks": 4}
+        parts[axis] = {**layout[axis], "domain": [low, top - NAME_ROOM / inner], "nticks": 4}
         text = f"<b>{html.escape(name[:60])}</b>"
-        found["annotations"].append({**place, "y": top, "yanchor": "top", "text": text})
+        parts["annotations"].append({**place, "y": top, "yanchor": "top", "text": text})
     last = "y" if len(names) == 1 else f"y{len(names)}"
-    found["xaxis"] = {**layout["xaxis"], "anchor": last}
-    return found
+    parts["xaxis"] = {**layout["xaxis"], "anchor": last}
+    return parts
 
 
 def column(rows: Sequence[Metrics], read: Callable[[Metrics], float | None]) -> Line:

@@ -34,7 +34,7 @@ class Draft:
 
     entry: Entry
     dataset_dir: str
-    written: dict[str, Any]  # the entry as it stands in the registry, whatever keys it has
+    registered: dict[str, Any]  # the entry as the registry has it, with all of its keys
     digest: str
     rows: list[Row]
     lines: list[int]  # of the rows as they were read, in their file
@@ -53,7 +53,7 @@ class Draft:
         return bool(self.changed or self.deleted or self.added)
 
 
-def opened(name: str, dataset_dir: str) -> Draft:
+def open_draft(name: str, dataset_dir: str) -> Draft:
     """A draft of a set. Raises DataError: on a hub, too large, no rows, or unreadable."""
     entry = dataset_info.find(name, dataset_dir)
     if entry.path is None:
@@ -70,7 +70,9 @@ def opened(name: str, dataset_dir: str) -> Draft:
     if size > MOST_BYTES or len(rows) > MOST_ROWS:
         params: Params = {"name": name, "rows": MOST_ROWS, "megabytes": MOST_BYTES // 10**6}
         raise DataError(Problem(code="edit_too_large", params=params))
-    return Draft(entry, dataset_dir, _written(name, dataset_dir), _digest(entry.path), rows, lines)
+    return Draft(
+        entry, dataset_dir, _registry_entry(name, dataset_dir), _digest(entry.path), rows, lines
+    )
 
 
 def texts(row: Mapping[str, Any], columns: list[str]) -> list[str]:
@@ -78,13 +80,13 @@ def texts(row: Mapping[str, Any], columns: list[str]) -> list[str]:
     return [_text(row[name]) if name in row else "" for name in columns]
 
 
-def change(draft: Draft, number: int, given: Mapping[str, str]) -> None:
+def change(draft: Draft, number: int, edits: Mapping[str, str]) -> None:
     """Put edited values into row `number` (from 0).
 
     Raises DataError: a value that is no JSON where one is needed, a row that training refuses.
     """
     before = draft.rows[number]
-    values = _values(draft, given, before)
+    values = _values(draft, edits, before)
     if not values:
         return
     row = {**before, **values}
@@ -94,9 +96,9 @@ def change(draft: Draft, number: int, given: Mapping[str, str]) -> None:
         draft.changed.add(number)
 
 
-def add(draft: Draft, given: Mapping[str, str]) -> int:
+def add(draft: Draft, edits: Mapping[str, str]) -> int:
     """Add a row at the end; returns its number. Raises DataError as `change` does."""
-    row = _values(draft, given, {})
+    row = _values(draft, edits, {})
     _check(draft, row, len(draft.rows))
     draft.rows.append(row)
     draft.added += 1
@@ -115,50 +117,50 @@ def save(draft: Draft, into: str = "") -> str:
     since it was opened; DiskFullError. Then all is as it was.
     """
     old, name = draft.entry.name, into.strip() or draft.entry.name
-    if name == old and not _as_opened(draft):
+    if name == old and not _is_unchanged(draft):
         raise DataError(Problem(code="edit_changed_meanwhile", params={"name": old}))
-    kept = {n: row for n, row in enumerate(draft.rows) if n not in draft.deleted}
-    if not kept:
+    remaining = {n: row for n, row in enumerate(draft.rows) if n not in draft.deleted}
+    if not remaining:
         raise DataError(Problem(code="edit_nothing_left", params={"name": old}))
     if 0 in draft.deleted:  # the layout of rows is read off the first one
-        first = next(iter(kept.values()))
-        for number, row in kept.items():
+        first = next(iter(remaining.values()))
+        for number, row in remaining.items():
             _check(draft, row, number, first)
-    content = "".join(_line(draft, row) for row in kept.values()).encode(
+    content = "".join(_line(draft, row) for row in remaining.values()).encode(
         "utf-8", "backslashreplace"
     )
     digest = hashlib.sha256(content).hexdigest()
     path = data() / name / f"{name}-{digest[:12]}.jsonl"
-    entry = {**draft.written, "file_name": entering.place(path, draft.dataset_dir)}
+    entry = {**draft.registered, "file_name": entering.place(path, draft.dataset_dir)}
     registry.check_entry(name, entry, draft.dataset_dir)
     boundary.require(path)
-    there = path.exists()
+    existed = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not there:
+        if not existed:
             write_atomic(path, content)
             path.chmod(0o644)
         registry.register(name, entry, draft.dataset_dir, overwrite=name == old)
     except OSError as error:
-        _forget(path, there)
-        raise _failed(path, error) from None
+        _forget(path, existed)
+        raise _write_error(path, error) from None
     except (DataError, DiskFullError):
-        _forget(path, there)
+        _forget(path, existed)
         raise
     return name
 
 
-def _written(name: str, dataset_dir: str) -> dict[str, Any]:
+def _registry_entry(name: str, dataset_dir: str) -> dict[str, Any]:
     path = dataset_info.folder_of(dataset_dir) / dataset_info.REGISTRY
     row = dataset_info.content(path).get(name)
     return dict(row) if isinstance(row, dict) else {}
 
 
-def _as_opened(draft: Draft) -> bool:
+def _is_unchanged(draft: Draft) -> bool:
     """Whether the file and its entry are what they were. Raises DataError where they are gone."""
     assert draft.entry.path is not None
-    now = _written(draft.entry.name, draft.dataset_dir)
-    return now == draft.written and _digest(draft.entry.path) == draft.digest
+    now = _registry_entry(draft.entry.name, draft.dataset_dir)
+    return now == draft.registered and _digest(draft.entry.path) == draft.digest
 
 
 def _line(draft: Draft, row: Row) -> str:
@@ -169,15 +171,15 @@ def _line(draft: Draft, row: Row) -> str:
         raise DataError(Problem(code="edit_binary", params={"name": draft.entry.name})) from None
 
 
-def _values(draft: Draft, given: Mapping[str, str], before: Mapping[str, Any]) -> Row:
+def _values(draft: Draft, edits: Mapping[str, str], before: Mapping[str, Any]) -> Row:
     """The values that were edited; of a column that a row has not, an empty box adds nothing."""
-    found: Row = {}
-    for name, text in given.items():
+    edited: Row = {}
+    for name, text in edits.items():
         if name in before and _unix(text) == _unix(_text(before[name])):
             continue
         if text or name in before:
-            found[name] = _value(draft, name, text, before.get(name))
-    return found
+            edited[name] = _value(draft, name, text, before.get(name))
+    return edited
 
 
 def _value(draft: Draft, name: str, text: str, before: Any) -> Any:
@@ -226,14 +228,14 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _forget(path: Path, there: bool) -> None:
-    if not there:
+def _forget(path: Path, existed: bool) -> None:
+    if not existed:
         path.unlink(missing_ok=True)
     if path.parent.is_dir() and not any(path.parent.iterdir()):
         path.parent.rmdir()
 
 
-def _failed(path: Path, error: OSError) -> DataError | DiskFullError:
+def _write_error(path: Path, error: OSError) -> DataError | DiskFullError:
     if error.errno in registry.FULL:
         return DiskFullError(Problem(code="disk_full_data", params={"path": str(path)}))
     params = {"file": str(path), "reason": error.strerror or str(error)}

@@ -23,7 +23,7 @@ OF_THIS_RUN = {"output_dir", "overwrite_output_dir", "resume_from_checkpoint"}
 
 
 @dataclass(frozen=True)
-class Cure:
+class Fix:
     """`changes` go over the run's arguments; `command` is for the person's terminal."""
 
     changes: Values = field(default_factory=dict)
@@ -44,9 +44,9 @@ def arguments(view: RunView) -> Values:
 
     What this version does not know, or no longer takes, is at its default, too.
     """
-    given = {n: v for n, v in view.arguments.items() if n in FIELDS and n not in OF_THIS_RUN}
-    given = {name: value for name, value in given.items() if "train" in FIELDS[name].tasks}
-    return parse(given, "train")[0]
+    known = {n: v for n, v in view.arguments.items() if n in FIELDS and n not in OF_THIS_RUN}
+    known = {name: value for name, value in known.items() if "train" in FIELDS[name].tasks}
+    return parse(known, "train")[0]
 
 
 def restart(view: RunView, secrets: Values) -> Path:
@@ -55,7 +55,7 @@ def restart(view: RunView, secrets: Values) -> Path:
     It takes the name of a run that has left nothing behind, else the name with a number after it.
     Raises UsageError with what is wrong, and what launch.start raises.
     """
-    values = {**arguments(view), **secrets, **of(view).changes}
+    values = {**arguments(view), **secrets, **find_fix(view).changes}
     bare = run_folder.is_without_result(view.path)
     values["output_dir"] = relative(view.path if bare else launch.free_folder(view.path))
     problems = [*check_parsed(values, [], view.task), *check_paths(values, view.task)]
@@ -64,25 +64,25 @@ def restart(view: RunView, secrets: Values) -> Path:
     return launch.start(view.task, values, exclusive=True)
 
 
-def of(view: RunView) -> Cure:
+def find_fix(view: RunView) -> Fix:
     """The cure for a training that has failed; an empty one where nothing simple helps."""
     if view.task != "train" or view.state not in {State.FAILED, State.OUT_OF_MEMORY}:
-        return Cure()
+        return Fix()
     values = resolve(arguments(view))
     if view.state is State.OUT_OF_MEMORY:
-        return Cure(memory.reduce(values))
+        return Fix(memory.reduce(values))
     problems = [*([view.reason] if view.reason else []), *view.more]
     missing = [each for each in problems if each.code == "package_missing"]
     if missing:
         packages = dict.fromkeys(str(each.params.get("package", "")) for each in missing)
-        return Cure(command=f"pip install {' '.join(packages)}")
+        return Fix(command=f"pip install {' '.join(packages)}")
     if any(each.code == "loss_not_finite" for each in problems):
-        return Cure({"learning_rate": values.learning_rate / 10})
+        return Fix({"learning_rate": values.learning_rate / 10})
     if any(each.code == "swanlab_failed" for each in problems):
-        return Cure({"use_swanlab": False})
+        return Fix({"use_swanlab": False})
     changes = _without_sets(values, problems)
     gone = (set(names(getattr(values, name))) - set(names(left)) for name, left in changes.items())
-    return Cure(changes, without=tuple(sorted(set().union(*gone))))
+    return Fix(changes, without=tuple(sorted(set().union(*gone))))
 
 
 def _without_sets(values: Arguments, problems: Sequence[Problem]) -> Values:
@@ -90,9 +90,9 @@ def _without_sets(values: Arguments, problems: Sequence[Problem]) -> Values:
     changes: dict[str, Value] = {}
     bad = {name for each in problems for name in _sets_of(each, values)}
     for argument in SETS:
-        given = names(getattr(values, argument))
-        rest: Value = ",".join(name for name in given if name not in bad) or None
-        if rest and len(names(rest)) < len(given):
+        chosen = names(getattr(values, argument))
+        rest: Value = ",".join(name for name in chosen if name not in bad) or None
+        if rest and len(names(rest)) < len(chosen):
             changes[argument] = rest
     return changes
 

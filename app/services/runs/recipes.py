@@ -34,7 +34,7 @@ COLUMNS = ("number", "stage", "state", "steps", "loss")
 
 
 @dataclass(frozen=True)
-class Given:
+class Selection:
     """What a visitor chose: the recipe, the group's name, values of the bar, data sets a stage."""
 
     recipe: str
@@ -79,48 +79,50 @@ def _step(recipe: Recipe, stage: Stage, lang: str) -> str:
     return t("recipes.step", lang, stage=run_text.plain(stage.name), what=what, text=words)
 
 
-def data(recipe: Recipe) -> dict[str, list[str]]:
+def datasets_of(recipe: Recipe) -> dict[str, list[str]]:
     """The data sets of each stage that learns from some, as the recipe has them."""
-    found = {}
+    datasets = {}
     for stage in recipe.stages:
-        given = stage.arguments.get("dataset") or recipe.base.get("dataset")
+        dataset = stage.arguments.get("dataset") or recipe.base.get("dataset")
         if stage.task == "train":
-            joined = ",".join(map(str, given)) if isinstance(given, list) else str(given or "")
-            found[stage.name] = listed(joined)
-    return found
+            joined = (
+                ",".join(map(str, dataset)) if isinstance(dataset, list) else str(dataset or "")
+            )
+            datasets[stage.name] = listed(joined)
+    return datasets
 
 
-def plan(chosen: Given) -> tuple[Plan | None, list[Problem]]:
+def plan(selection: Selection) -> tuple[Plan | None, list[Problem]]:
     """The runs of what a visitor chose, and every problem and notice."""
     try:
-        recipe = recipes.read(chosen.recipe)
+        recipe = recipes.read(selection.recipe)
     except TuneboardError as error:
         return None, list(error.problems)
-    given, problems = parse_pairs(
-        [line.strip() for line in chosen.more.splitlines() if line.strip()]
+    settings, problems = parse_pairs(
+        [line.strip() for line in selection.more.splitlines() if line.strip()]
     )
     values: dict[str, object] = {
-        name: format_value(value) for name, value in chosen.bar.items() if value is not None
+        name: format_value(value) for name, value in selection.bar.items() if value is not None
     }
-    for stage, standard in data(recipe).items():
-        names = list(chosen.datasets.get(stage, standard))
+    for stage, standard in datasets_of(recipe).items():
+        names = list(selection.datasets.get(stage, standard))
         if names != standard:
             values[f"{stage}.dataset"] = ",".join(names)
-    name = chosen.name.strip() or f"{recipe.name}_{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
-    found = recipes.plan(recipe, name, {**values, **given})
-    return found, [*problems, *recipes.check(found)]
+    name = selection.name.strip() or f"{recipe.name}_{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
+    chain = recipes.plan(recipe, name, {**values, **settings})
+    return chain, [*problems, *recipes.check(chain)]
 
 
-def commands(found: Plan) -> str:
+def commands(chain: Plan) -> str:
     """The commands of all stages, as they will be run."""
-    return "\n\n".join(step.command.shell() for step in found.steps)
+    return "\n\n".join(step.command.shell() for step in chain.steps)
 
 
-def start(found: Plan) -> Path:
+def start(chain: Plan) -> Path:
     """Start the chain; returns the group's folder. Raises RunFolderError."""
-    launch.start_recipe(found.folder, found.text(), found.command, exclusive=True)
+    launch.start_recipe(chain.folder, chain.text(), chain.command, exclusive=True)
     runs.forget()
-    return found.folder
+    return chain.folder
 
 
 def groups() -> list[RunView]:
@@ -128,7 +130,7 @@ def groups() -> list[RunView]:
     return [view for view in runs.snapshot() if view.task == launch.RECIPE]
 
 
-def chosen(folder: str | None) -> Path | None:
+def find_group(folder: str | None) -> Path | None:
     """The folder of a chain that was started; None for any other, whatever a request says."""
     return next((view.path for view in groups() if str(view.path) == folder), None)
 
@@ -154,15 +156,15 @@ def stages(folder: Path) -> tuple[tuple[str, Path], ...]:
 def rows(folder: Path, lang: str) -> list[list[str]]:
     """The group and its stages as the cells of COLUMNS."""
     group = runs.view(folder)
-    found = [["", t("recipes.whole", lang), *_cells(group, lang)]]
+    table = [["", t("recipes.whole", lang), *_cells(group, lang)]]
     for number, (name, place) in enumerate(stages(folder), 1):
         begun = (place / run_folder.RUN).is_file()
         if begun:
-            found.append([str(number), name, *_cells(runs.view(place), lang)])
+            table.append([str(number), name, *_cells(runs.view(place), lang)])
         else:
             word = t("recipes.not_begun" if group.ended else "recipes.waiting", lang)
-            found.append([str(number), name, word, "–", "–"])
-    return found
+            table.append([str(number), name, word, "–", "–"])
+    return table
 
 
 def _cells(view: RunView, lang: str) -> list[str]:
@@ -174,12 +176,14 @@ def _cells(view: RunView, lang: str) -> list[str]:
     ]
 
 
-def opened(folder: Path, number: str) -> Path | None:
+def find_run(folder: Path, number: str) -> Path | None:
     """The run that a row of the table stands for; None where it has not begun."""
-    found = stages(folder)
+    runs_of_stages = stages(folder)
     if not number:
         return folder
     place = (
-        found[int(number) - 1][1] if number.isdigit() and 0 < int(number) <= len(found) else None
+        runs_of_stages[int(number) - 1][1]
+        if number.isdigit() and 0 < int(number) <= len(runs_of_stages)
+        else None
     )
     return place if place and (place / run_folder.RUN).is_file() else None

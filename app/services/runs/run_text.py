@@ -55,7 +55,7 @@ def checkpoint_table(points: Sequence[Checkpoint], lang: str) -> str:
     names = ("name", "time", "eval_loss")
     head = " | ".join(t(f"panel.checkpoint.{name}", lang) for name in names)
     lines = [f"| {head} |", "|---|---|---:|"]
-    for point in sorted(points, key=lambda one: one.step, reverse=True):
+    for point in sorted(points, key=lambda point: point.step, reverse=True):
         loss = "–" if point.eval_loss is None else f"{point.eval_loss:.4f}"
         lines.append(f"| {plain(point.path.name)} | {moment(point.created)} | {loss} |")
     return "\n".join(lines)

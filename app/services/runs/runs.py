@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from app.services.runs.fresh import Fresh
+from app.services.runs.timed_cache import TimedCache
 from backend.contract.base import boundary, metrics
 from backend.contract.base.home import saves
 from backend.contract.base.metrics import Metrics
@@ -16,13 +16,13 @@ from backend.contract.runs.run_folder import Checkpoint, RunView
 FRESH_S = 1.0
 FRESH_VIEW_S = 0.5
 FRESH_POINTS_S = 2.0
-KEPT = 32
+CAPACITY = 32
 CHECK_BYTES = 64
 
-_list: Fresh[Path, list[RunView]] = Fresh(lambda path: run_folder.runs(path), FRESH_S)
-_views: Fresh[Path, RunView] = Fresh(lambda path: run_folder.read(path), FRESH_VIEW_S)
+_list: TimedCache[Path, list[RunView]] = TimedCache(lambda path: run_folder.runs(path), FRESH_S)
+_views: TimedCache[Path, RunView] = TimedCache(lambda path: run_folder.read(path), FRESH_VIEW_S)
 
-_points: Fresh[Path, list[Checkpoint]] = Fresh(
+_points: TimedCache[Path, list[Checkpoint]] = TimedCache(
     lambda path: run_folder.checkpoints(path), FRESH_POINTS_S
 )
 
@@ -49,17 +49,17 @@ def forget() -> None:
     _points.forget()
 
 
-def going() -> bool:
+def is_any_going() -> bool:
     """Whether a run goes on."""
     return any(not view.ended for view in snapshot())
 
 
 def latest(task: str) -> Path | None:
     """The run of this task to show first: the newest that goes on, else the newest."""
-    found = [one for one in snapshot() if one.task == task]
-    if not found:
+    views = [view for view in snapshot() if view.task == task]
+    if not views:
         return None
-    return max(found, key=lambda one: (not one.ended, one.sequence)).path
+    return max(views, key=lambda view: (not view.ended, view.sequence)).path
 
 
 @dataclass
@@ -83,14 +83,14 @@ _histories_lock = threading.Lock()
 def history(path: Path) -> History:
     """The metric rows of the run in folder `path`; only new ones are read from the disk."""
     with _histories_lock:
-        found = _histories.pop(path, None) or History()
-        found = _histories[path] = _continued(path / run_folder.METRICS, found)
-        while len(_histories) > KEPT:
+        record = _histories.pop(path, None) or History()
+        record = _histories[path] = _extend(path / run_folder.METRICS, record)
+        while len(_histories) > CAPACITY:
             _histories.popitem(last=False)
-        return found
+        return record
 
 
-def _continued(file: Path, known: History) -> History:
+def _extend(file: Path, known: History) -> History:
     """What is known and the new rows; all anew where a resumed run has rewritten the file."""
     if known.offset and _before(file, known.offset) != known.check:
         known = History(version=known.version + 1)

@@ -92,8 +92,8 @@ def _end(path: Path, size: int, limit: int) -> str:
         return ""
     if start == 0:
         return content.decode("utf-8", "replace")
-    first, found, rest = content.partition(b"\n")
-    if found and rest:
+    first, line_end, rest = content.partition(b"\n")
+    if line_end and rest:
         return rest.decode("utf-8", "replace")
     return CUT + first.lstrip(bytes(range(0x80, 0xC0))).decode("utf-8", "replace")
 
@@ -129,12 +129,14 @@ def mask(text: str, environ: Mapping[str, str] | None = None) -> str:
 
 def secrets(environ: Mapping[str, str]) -> list[str]:
     """Values of HF_TOKEN, API_KEY and the like, longest first; a login also without its user."""
-    found = {value for name, value in environ.items() if _SECRET_NAME.search(name)}
-    found |= {value.partition(":")[2] for name, value in environ.items() if name.endswith("_LOGIN")}
-    return sorted((value for value in found if len(value) >= MIN_SECRET), key=len, reverse=True)
+    values = {value for name, value in environ.items() if _SECRET_NAME.search(name)}
+    values |= {
+        value.partition(":")[2] for name, value in environ.items() if name.endswith("_LOGIN")
+    }
+    return sorted((value for value in values if len(value) >= MIN_SECRET), key=len, reverse=True)
 
 
-def whole(path: Path) -> Iterator[str]:
+def read_whole(path: Path) -> Iterator[str]:
     """The whole log line by line, cleaned, for a download; memory is bounded."""
     try:
         with open(path, "rb", opener=boundary.open_own) as file:

@@ -79,7 +79,7 @@ def _wire(parts: Parts, chosen: list[Any]) -> None:
         if (name, folder) in left:
             return _drawn(*left.pop((name, folder)), words)
         try:
-            draft = drafts.opened(name, folder)
+            draft = drafts.open_draft(name, folder)
         except TuneboardError as error:
             return [*_closed(), _noted(error, words), *_nothing()]
         return _drawn(draft, 0, words)
@@ -172,7 +172,7 @@ def _done(name: str, draft: Draft, at: int, given: Sequence[str]) -> tuple[Draft
         case "add":
             return draft, drafts.add(draft, values)
         case "undo":
-            fresh = drafts.opened(draft.entry.name, draft.dataset_dir)
+            fresh = drafts.open_draft(draft.entry.name, draft.dataset_dir)
             return fresh, min(at, len(fresh.rows) - 1)
         case _:
             drafts.change(draft, at, values)

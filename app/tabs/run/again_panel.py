@@ -48,7 +48,7 @@ def stamps(view: RunView, lang: str) -> dict[str, Any]:
     """What they show for a run."""
     if view.task != "train" or not view.ended:
         return {name: {"visible": False} for name in ("cure", "restart", "again")}
-    cure = fixes.of(view)
+    cure = fixes.find_fix(view)
     words = cure.words(fixes.arguments(view), lang)
     label = t("panel.again_changed" if cure.changes else "panel.again", lang)
     return {
@@ -58,7 +58,7 @@ def stamps(view: RunView, lang: str) -> dict[str, Any]:
     }
 
 
-def _restart(cure: fixes.Cure, lang: str) -> str:
+def _restart(cure: fixes.Fix, lang: str) -> str:
     if cure.without:
         return t("panel.restart_without", lang, names=", ".join(cure.without))
     return t("panel.restart", lang)
@@ -70,7 +70,7 @@ def wire(context: Context, form: Form, panels: Sequence[Any]) -> None:
 
     def fill(path: str) -> list[Any]:
         view = runs.view(Path(path))
-        values = {**fixes.arguments(view), **fixes.of(view).changes}
+        values = {**fixes.arguments(view), **fixes.find_fix(view).changes}
         return [gr.Tabs(selected="train"), *form.fill(values)]
 
     def restart(path: str, lang: str, *given: Any) -> list[Any]:

@@ -101,7 +101,7 @@ class Look:
     def _buttons(self, view: RunView) -> dict[str, Any]:
         train = view.task == "train"
         again = view.task == launch.RECIPE or (train and bool(runs.checkpoints(self.folder)))
-        result = view.state in {State.SUCCEEDED, State.STOPPED} and catalog.usable(self.folder)
+        result = view.state in {State.SUCCEEDED, State.STOPPED} and catalog.is_usable(self.folder)
         link = runs.log_link(self.folder)
         return {
             "stop": {"visible": not view.ended, "interactive": view.state != State.STOPPING},

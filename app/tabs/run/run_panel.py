@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.i18n import Texts, named, say, t
+from app.i18n import Texts, say, t, translate_choices
 from app.services.runs import charts, runs
 from app.tabs.run import again_panel, figure_panel, resume_panel
 from app.tabs.run.resume_panel import ResumePanel
@@ -143,7 +143,7 @@ def _draw_chart(texts: Texts, prefix: str, parts: dict[str, Any]) -> None:
     with gr.Column(elem_classes="run-curves") as parts["curves"]:
         with gr.Row(elem_classes="run-chart-bar"):
             kind = gr.Radio(
-                choices=named(KIND_TEXTS, "en"),
+                choices=translate_choices(KIND_TEXTS, "en"),
                 value="loss",
                 container=False,
                 show_label=False,

@@ -81,7 +81,7 @@ def draw(texts: Texts, button: Any, elem_id: str) -> Answer:
 
 def is_over(problems: Sequence[Problem]) -> bool:
     """Whether what refused a start is no longer so: the run that was in the way has ended."""
-    return problems[0].code == IN_WAY and not runs.going()
+    return problems[0].code == IN_WAY and not runs.is_any_going()
 
 
 def started() -> list[Any]:

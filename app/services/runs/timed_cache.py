@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-KEPT = 32
+CAPACITY = 32
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Fresh(Generic[Key, Value]):
+class TimedCache(Generic[Key, Value]):
     """Values by key, read again once they are older than `seconds`; one reader at a time."""
 
     def __init__(self, read: Callable[[Key], Value], seconds: float) -> None:
@@ -29,7 +29,7 @@ class Fresh(Generic[Key, Value]):
                 value = self._read(key)
                 when = time.monotonic()
             self._kept[key] = (when, value)
-            while len(self._kept) > KEPT:
+            while len(self._kept) > CAPACITY:
                 self._kept.popitem(last=False)
             return value
 
