@@ -1,1 +1,1 @@
-"""What the page knows about runs, models and the machine; no Gradio in here."""
+"""The services of the page: data sets, models, runs and the machine, without Gradio."""

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from app.services.runs.fresh import Fresh
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app import news_feed
 from app.services.models import starter
 from app.services.page import news
-from app.services.runs.fresh import Fresh
 from app.tabs.shared.clock import STAMPS
 
 

@@ -1,1 +1,1 @@
-"""Behind the Chat tab: the conversation, its server, feedback."""
+"""Services of the Chat tab: the conversation, its model server, feedback."""

@@ -1,6 +1,6 @@
-"""The model behind Chat: one child `tuneboard api` at a time for the whole page process.
+"""The model of the Chat tab: one child `tuneboard api` at a time for the whole page process.
 
-A model fills memory; unloading ends the child, which frees every byte.
+Unloading ends the child, which frees all memory of the model.
 """
 
 import threading
@@ -17,7 +17,7 @@ _loaded: ModelServer | None = None
 
 
 def load(values: Values) -> None:
-    """Replace the loaded model by this one; returns at once, `status` tells how it goes."""
+    """Replace the loaded model. Returns at once; `status` reports the progress."""
     global _loaded
     with _lock:
         _end()
@@ -25,7 +25,7 @@ def load(values: Values) -> None:
 
 
 def unload() -> None:
-    """End the child; its memory is free when this returns."""
+    """End the child. Its memory is free when this returns."""
     with _lock:
         _end()
 
@@ -38,13 +38,13 @@ def _end() -> None:
 
 
 def status() -> Status:
-    """How the child is."""
+    """The state of the child; "none" where no model is loaded."""
     current = _loaded
     return Status("none") if current is None else current.status()
 
 
 def models() -> list[str]:
-    """Names that the child answers under: the model, and `base` where an adapter is loaded.
+    """The names of the models that are served: the model, and `base` where an adapter is loaded.
 
     Raises ModelError when no model is loaded, or its process is gone.
     """
@@ -54,15 +54,15 @@ def models() -> list[str]:
 def stream(
     model: str, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Pieces of the answer as they come; closing the iterator stops the generation.
+    """The pieces of the answer as they come. Closing the iterator stops the generation.
 
-    Raises ModelError when the child refuses or goes away.
+    Raises ModelError when the child refuses the request or is gone.
     """
     yield from _pieces(_require_model().deltas(model, messages, options))
 
 
 def _pieces(deltas: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The text of an answer as the page shows it: a thought stands between marks of its own."""
+    """The text of an answer as the page shows it, with a thought between THOUGHT's marks."""
     thinks = False
     for delta in deltas:
         thought = delta.get("reasoning_content") or delta.get("reasoning")  # vLLM's newer name

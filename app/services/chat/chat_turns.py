@@ -1,4 +1,4 @@
-"""The turns of a conversation as the page shows them and as the API takes them."""
+"""Convert the turns of a conversation between the page and the API."""
 
 import json
 import re
@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from backend.contract.base.problems import Problem, UsageError
 
-FAILED = "⚠ "  # what a column says in place of an answer begins so
-RESULT = "observation"  # the role of what a tool gave back, as people know it
+FAILED = "⚠ "  # the start of an error that a column shows in place of an answer
+RESULT = "observation"  # the role of a tool's result, as LLaMA-Factory calls it
 CALL = re.compile(r"<tool_call>\n(.*?)\n</tool_call>", re.DOTALL)
-THOUGHT = ("<thought>\n", "\n</thought>\n\n")  # around what a model thought before it answered
+THOUGHT = ("<thought>\n", "\n</thought>\n\n")  # around the reasoning before an answer
 THOUGHTFUL = re.compile("<thought>\n(.*?)(?:\n</thought>\n\n|\\Z)(.*)", re.DOTALL)
 
 Turn = dict[str, Any]
@@ -19,61 +19,64 @@ Turn = dict[str, Any]
 
 @dataclass
 class Talk:
-    """Where one visitor's talk stands. An answer is asked for, begun and broken off by different
-    events, and what breaks it off may come before it has begun."""
+    """The state of one visitor's conversation.
+
+    An answer is requested, begun and stopped by different events, and a stop may come before the
+    answer has begun.
+    """
 
     question: int = 0
     state: Literal["idle", "asked", "answering", "cleared"] = "idle"
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is being written, or about to be."""
+        """Whether an answer is being written, or will be."""
         return self.state in ("asked", "answering")
 
     @property
     def cleared(self) -> bool:
-        """Whether all turns were taken away and nothing has been asked since."""
+        """Whether all turns were removed and no question has been asked since."""
         return self.state == "cleared"
 
     def ask(self) -> None:
-        """A question is to be answered."""
+        """Note a question that is to be answered."""
         self.question, self.state = self.question + 1, "asked"
 
     def begin(self) -> int | None:
-        """The number of the question that is answered from now on; None: none is to be."""
+        """Begin the answer and return the number of its question; None where none is wanted."""
         if self.state != "asked":
             return None
         self.state = "answering"
         return self.question
 
     def goes_on(self, question: int) -> bool:
-        """Whether the answer to this question is still wanted."""
+        """Whether the answer to this question is still wanted and not stopped."""
         return self.state == "answering" and self.question == question
 
     def end(self, question: int) -> None:
-        """The answer to this question has ended, whatever has been asked since."""
+        """Note the end of the answer to this question; a later question is not affected."""
         if self.goes_on(question):
             self.state = "idle"
 
     def stop(self) -> None:
-        """The answer is to end where it is."""
+        """Stop the answer."""
         self.state = "idle"
 
     def clear(self) -> None:
-        """All turns are taken away, an answer that is still written as well."""
+        """Note that all turns were removed, which stops an answer, too."""
         self.state = "cleared"
 
 
 def user_turn(message: str, role: str, title: str) -> Turn:
-    """A turn of the person's; what a tool gave back carries a title, by which it is known."""
+    """A turn of the person. The result of a tool is marked by a title."""
     turn: Turn = {"role": "user", "content": message}
     return {**turn, "metadata": {"title": title}} if role == RESULT else turn
 
 
 def messages(history: Sequence[Turn], system: str) -> list[Turn]:
-    """The turns for the API: system prompt, results of tools, and calls that answers made.
+    """The turns for the API, with the system prompt, results of tools and calls of tools.
 
-    A question that was answered with an error is left out together with it.
+    A question that was answered with an error is left out together with the error.
     """
     turns: list[Turn] = []
     for turn in history:
@@ -95,7 +98,7 @@ def _message(turn: Turn) -> Turn:
     message = {"role": turn["role"], **({"reasoning_content": thought} if thought else {})}
     try:
         calls = [json.loads(each) for each in CALL.findall(text)]
-    except ValueError:  # a call that the model has not written right stays text
+    except ValueError:  # a malformed call stays text
         calls = []
     if not calls:
         return {**message, "content": text}
@@ -104,7 +107,7 @@ def _message(turn: Turn) -> Turn:
 
 
 def text_of(content: Any) -> str:
-    """The words of a turn, whatever form Gradio keeps them in."""
+    """The text of a turn, in whichever form Gradio holds it."""
     if isinstance(content, list):
         return "".join(
             str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content
@@ -113,7 +116,7 @@ def text_of(content: Any) -> str:
 
 
 def read_history(history: object) -> list[Turn]:
-    """The turns of a column as a browser gives them back; [] for anything else."""
+    """The turns of a column that a browser has stored; [] for anything else."""
     return [
         {
             "role": turn["role"],
@@ -126,7 +129,7 @@ def read_history(history: object) -> list[Turn]:
 
 
 def format_calls(calls: Sequence[Mapping[str, Any]]) -> str:
-    """Tool calls of an answer as the page shows them, in the manner of Hermes."""
+    """The tool calls of an answer as the page shows them, in the format of Hermes."""
     rows = [
         {"name": call["function"]["name"], "arguments": json.loads(call["function"]["arguments"])}
         for call in calls
@@ -136,10 +139,7 @@ def format_calls(calls: Sequence[Mapping[str, Any]]) -> str:
 
 
 def parse_tools(text: str) -> list[Turn]:
-    """The tools of the box: a JSON list of functions, each with a name, as the API takes them.
-
-    Raises UsageError.
-    """
+    """The tools for the API, from a JSON list of functions with names. Raises UsageError."""
     if not text.strip():
         return []
     try:
@@ -158,7 +158,7 @@ def parse_tools(text: str) -> list[Turn]:
 
 
 def parse_seed(text: str) -> int | None:
-    """The seed of the box; None for another answer each time. Raises UsageError."""
+    """The seed as a number; None for a random one each time. Raises UsageError."""
     text = text.strip()
     if text in {"", "-1"}:
         return None

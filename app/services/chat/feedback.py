@@ -1,8 +1,8 @@
-"""Judged answers of the chat as rows of a data set: data/<name>/<name>.jsonl, registered.
+"""Save rated answers of the chat as rows of a registered data set, data/<name>/<name>.jsonl.
 
-A set is of one kind: sft (answers that are good), kto (answers and whether they are good) or
-preference (the better and the worse of two answers). A row's `id` stands for what was judged:
-who judges the same answer again changes its row.
+A set is of one kind: sft (good answers), kto (answers and whether they are good) or preference (the
+better and the worse of two answers). A row's `id` is a hash of what was rated, so that rating the
+same answer again replaces its row.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from backend.contract.registry.dataset_info import REGISTRY
 from backend.datafiles import formats, layouts, turns
 
 KINDS = ("sft", "kto", "preference")
-WANTED = {"sft": "answer", "kto": "label", "preference": "pair"}  # as the stages do
+WANTED = {"sft": "answer", "kto": "label", "preference": "pair"}  # layouts.WANTED of their stages
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "sft": {},
     "kto": {"kto_tag": "label"},
@@ -40,14 +40,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class StoredRow:
-    """Where a row lies, counted from 1, and whether it took the place of an earlier judgement."""
+    """The number of a row, counted from 1, and whether it replaced an earlier rating."""
 
     number: int
     replaced: bool
 
 
 def sft_row(messages: Sequence[Turn], tools: Sequence[Turn]) -> Row:
-    """The row of a good answer, for a set of the kind sft; the answer is the last message."""
+    """The row of a good answer, for a set of the kind sft. The answer is the last message."""
     tools_text = _text(list(tools)) if tools else ""
     return {"id": _id([messages, tools_text]), "messages": list(messages), "tools": tools_text}
 
@@ -67,10 +67,10 @@ def preference_row(
 
 
 def save(name: str, kind: str, row: Row) -> StoredRow:
-    """Add a row to the set, or put it in the place of the one with its id; made if missing.
+    """Add a row to the set, or replace the one with its id. The set is made if it is missing.
 
-    Raises DataError: a bad or taken name, a set of another kind, layout or place, a row that no
-    stage could learn from, files that cannot be written; DiskFullError.
+    Raises DataError for a bad or taken name, a set of another kind, layout or place, a row that no
+    stage can learn from, or files that cannot be written; DiskFullError.
     """
     entry = _entry(name, kind)
     _refuse_unfit(registry.check_entry(name, entry, str(data())), row, kind)
@@ -93,7 +93,7 @@ def save(name: str, kind: str, row: Row) -> StoredRow:
 
 
 def remove(name: str, kind: str, row: Row) -> bool:
-    """Take the row with this id out of the set; False where it was not there. Raises as keep."""
+    """Remove the row with this id; False where there was none. Raises as `save` does."""
     entry = _entry(name, kind)
     with _lock_set(name) as file:
         _is_registered(name, entry)
@@ -105,7 +105,7 @@ def remove(name: str, kind: str, row: Row) -> bool:
 
 
 def _entry(name: str, kind: str) -> dict[str, Any]:
-    """The entry of dataset_info.json. Raises DataError for a bad name."""
+    """The entry for dataset_info.json. Raises DataError for a bad name."""
     problem = check_name(name)
     if problem is not None:
         raise DataError(problem)
@@ -119,7 +119,7 @@ def _entry(name: str, kind: str) -> dict[str, Any]:
 
 
 def _refuse_unfit(entry: dataset_info.Entry, row: Row, kind: str) -> None:
-    """Raises DataError where a stage would refuse the row."""
+    """Raise DataError where a stage would refuse the row."""
     try:
         layout = layouts.layout(entry, row, (entry.name, 1), WANTED[kind])
         formats.reader(layout)(row)
@@ -129,7 +129,7 @@ def _refuse_unfit(entry: dataset_info.Entry, row: Row, kind: str) -> None:
 
 @contextmanager
 def _lock_set(name: str) -> Iterator[Path]:
-    """The file of a set while nobody else changes it. Raises DataError, DiskFullError."""
+    """Hold the lock of the sets and yield the file of this one. Raises DataError, DiskFullError."""
     folder = data() / name
     file = folder / f"{name}.jsonl"
     try:
@@ -157,7 +157,7 @@ def _names() -> dict[str, None]:
 
 
 def _is_registered(name: str, entry: Mapping[str, object]) -> bool:
-    """Whether the set is registered. Raises DataError where the name belongs to another one."""
+    """Whether the set is registered. Raises DataError where another set has the name."""
     path = data() / REGISTRY
     known = dataset_info.content(path, exact=True) if path.exists() else {}
     if registry.find_twin(name, known):
@@ -176,7 +176,7 @@ def _layout(name: str, row: Any) -> tuple[object, ...]:
 
 
 def _rows(file: Path, name: str, kind: str) -> list[Row]:
-    """The rows of the set so far. Raises DataError where they are not of this kind."""
+    """The rows of the set. Raises DataError where they are of another kind."""
     if not file.exists():
         return []
     keys = {"id", *SHARED.values(), *COLUMNS[kind].values()}

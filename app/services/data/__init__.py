@@ -1,1 +1,1 @@
-"""Behind the Data tab: sets, uploads, rows, inspection, cleaning."""
+"""Services of the Data tab: data sets, uploads, rows, tokens, cleaning."""

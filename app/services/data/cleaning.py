@@ -1,4 +1,4 @@
-"""Cleaning and splitting of data sets: the command as a child, how far it is, its report."""
+"""Clean and split data sets: run the command as a child, report its progress and result."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,17 +12,17 @@ from backend.contract.base import child_process
 from backend.contract.base.problems import DataError, Problem, UsageError
 
 Progress = tuple[int, int] | list[dict[str, Any]]
-# What a person may choose, in the page's order: options of `tuneboard data clean`.
+# Options of `tuneboard data clean` in the order of the page.
 FLAGS = ("tidy", "exact")
 VALUES = ("near", "min_answer", "min_tokens", "max_tokens", "drop", "keep", "not_in")
 TEXTS = ("drop", "keep")  # white space is part of a pattern
-WHOLE = ("min_answer", "min_tokens", "max_tokens", "seed")  # numbers, as they are typed
+WHOLE = ("min_answer", "min_tokens", "max_tokens", "seed")  # whole numbers, sent as text
 STEPS = (*FLAGS, *VALUES)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Which set, in which registry; whether sets of the new names are replaced; what stops it."""
+    """A data set and its registry, whether existing sets are replaced, an event that stops it."""
 
     name: str
     dataset_dir: str
@@ -31,7 +31,7 @@ class Job:
 
 
 def has_steps(wish: Mapping[str, Any]) -> bool:
-    """Whether any step is asked for."""
+    """Whether any step is chosen."""
     return any(wish.get(name) not in (None, False) and _plain(wish[name]) for name in STEPS)
 
 
@@ -40,7 +40,7 @@ def _plain(value: Any) -> str:
 
 
 def _to_option(name: str, value: Any) -> str:
-    """A value as the command takes it; "" where the box is empty. Raises UsageError."""
+    """A value as an option of the command; "" where the box is empty. Raises UsageError."""
     if name in TEXTS:
         return str(value or "")
     text = _plain(value)
@@ -50,10 +50,10 @@ def _to_option(name: str, value: Any) -> str:
 
 
 def clean(job: Job, into: str, wish: Mapping[str, Any], model: str = "") -> Iterator[Progress]:
-    """Rows done and rows in all (0: not known), again and again, at last the report.
+    """Yield (rows done, all rows) again and again, then the report; all rows are 0 while unknown.
 
-    Raises TuneboardError, and Stopped once the job's `stop` is set. However it ends, closing the
-    iterator included, the child ends with it and leaves nothing behind.
+    Raises TuneboardError, and Stopped once the job's `stop` is set. The child ends with the
+    iterator, however that ends, and leaves nothing behind.
     """
     options = {name: _to_option(name, wish.get(name)) for name in VALUES}
     words = [f"--{name}" for name in FLAGS if wish.get(name)]
@@ -64,14 +64,14 @@ def clean(job: Job, into: str, wish: Mapping[str, Any], model: str = "") -> Iter
 
 
 def split(job: Job, names: tuple[str, str], ratio: float, seed: str) -> Iterator[Progress]:
-    """As clean; the reports of both sets."""
+    """As `clean`; the reports are those of both new sets."""
     words = [f"--names={','.join(names)}", f"--ratio={ratio}"]
     words += [f"--seed={seed_option}"] if (seed_option := _to_option("seed", seed)) else []
     yield from _run("split", job, words)
 
 
 def report(reports: Sequence[Mapping[str, Any]], lang: str) -> str:
-    """What was kept, what was removed and why, each with the first row, for gr.Markdown."""
+    """The reports as HTML: rows kept, and rows removed for each reason with the first of them."""
     return "".join(_format_report(each, lang) for each in reports)
 
 

@@ -1,6 +1,6 @@
-"""The registered data sets and new ones on their way in: what the Data tab asks and does.
+"""List, read and register data sets for the Data tab.
 
-Rows are read a few at a time here; whoever reads every row (a check) or asks a hub is a child.
+Only the first rows are read here. A check of every row and requests to a hub run in a child.
 """
 
 import json
@@ -21,21 +21,21 @@ from backend.datafiles.detect import Proposal, entry_for
 from backend.datafiles.entering import Example, example, kind_of
 from backend.datafiles.samples import Sample
 
-HUB_S = 60.0  # a hub has 15 seconds; Python and its libraries start meanwhile
+HUB_S = 60.0  # the 15 seconds for an answer of the hub, and the start of Python and its libraries
 
 __all__ = ["Example", "Proposal", "Sample", "entry_for", "example", "kind_of"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file or folder that is to become a data set: its first rows and what they seem to be."""
+    """A file or folder that is to be registered: its first rows, and a proposal for its entry."""
 
     path: Path
     sample: Sample
     proposal: Proposal
 
     def example(self, entry: Mapping[str, Any], stage: str) -> Example:
-        """The first row under an entry, as this stage would learn it."""
+        """The first row as this stage would read it with an entry."""
         return entering.example(dict(entry), self.sample, stage)
 
     @property
@@ -45,20 +45,20 @@ class Candidate:
 
 
 def entries(dataset_dir: str) -> list[Entry]:
-    """Every registered set in the registry's order. Raises DataError."""
+    """Every registered set, in the order of the registry. Raises DataError."""
     return list(dataset_info.entries(dataset_dir).values())
 
 
 def read_candidate(path: Path) -> Candidate:
-    """A file or folder by its first rows. Raises DataError where nothing can be read."""
+    """Read the first rows of a file or folder. Raises DataError where nothing can be read."""
     sample = samples.sample(path)
     return Candidate(path, sample, detect.propose(sample))
 
 
 def accept_file(path: Path, inside: Path | None) -> Candidate:
-    """A file that somebody brings, looked at where it lies (`inside`: the inbox of uploads).
+    """Check and read a file in its place; `inside` is the folder of uploads for an upload.
 
-    Raises DataError where it would not be taken, or where one of its first rows is broken.
+    Raises DataError where it would be refused, or where one of its first rows is broken.
     """
     uploads.check(path, inside)
     samples.require_readable(path, samples.FIRST)
@@ -66,7 +66,7 @@ def accept_file(path: Path, inside: Path | None) -> Candidate:
 
 
 def accept_upload(path: Path) -> Candidate:
-    """As `accept_file`, of a file that the browser has sent. Raises DataError where it has not."""
+    """As `accept_file`, for a file that the browser has uploaded. DataError for any other."""
     upload_folder.require(path)
     return accept_file(path, upload_folder.folder())
 
@@ -74,7 +74,7 @@ def accept_upload(path: Path) -> Candidate:
 def receive(
     upload: Path, name: str, inside: Path | None, progress: Progress | None = None
 ) -> Candidate:
-    """Take an uploaded file into data/<name>/ and look at it. Raises as uploads.take does."""
+    """Copy an uploaded file into data/<name>/ and read it. Raises as `uploads.take` does."""
     return read_candidate(uploads.take(upload, name, inside=inside, progress=progress).path)
 
 
@@ -86,7 +86,10 @@ def register(
     *,
     overwrite: bool = False,
 ) -> Entry:
-    """Write the entry into dataset_info.json. Raises DataError: a name, the columns; DiskFull."""
+    """Write the entry into dataset_info.json.
+
+    Raises DataError for a bad name or missing columns; DiskFullError.
+    """
     stage = detect.STAGES[kind_of(dict(entry))]
     problem = candidate.example(entry, stage).problem
     if problem is not None and problem.code in {"columns_missing", "dataset_formatting"}:
@@ -102,9 +105,9 @@ def enter(
     dataset_dir: str,
     progress: Progress | None = None,
 ) -> Entry:
-    """Register a set; one that lies in the inbox is taken into data/ first.
+    """Register a set; an upload is copied into data/ first.
 
-    Raises as register and uploads.take do; then nothing of it is left in data/.
+    Raises as `register` and `uploads.take` do. Nothing is left in data/ then.
     """
     inside = upload_folder.folder()
     if inside is None or not candidate.path.is_relative_to(inside):
@@ -120,7 +123,7 @@ def enter(
 
 
 def register_hub(name: str, hub_id: str, hub: str, dataset_dir: str) -> None:
-    """Register a hub's set, which is asked for it by a child.
+    """Register a set of a hub. A child asks the hub for its columns.
 
     Raises DataError with the child's problems.
     """
@@ -139,10 +142,10 @@ def register_hub(name: str, hub_id: str, hub: str, dataset_dir: str) -> None:
 def check_rows(
     name: str, dataset_dir: str, stage: str, stop: Event | None = None
 ) -> Iterator[float | dict[str, Any]]:
-    """Check every row in a child: its share done (0 to 1) now and then, at last the report.
+    """Check every row in a child: yield the share done (0 to 1) from time to time, then the report.
 
-    Raises DataError where it cannot begin, Stopped once `stop` is set. Closing the iterator ends
-    the child.
+    Raises DataError where it cannot begin, and Stopped once `stop` is set. Closing the iterator
+    ends the child.
     """
     command = _command("check", name, "--stage", stage, "--progress", dataset_dir=dataset_dir)
     outcome = yield from child_process.follow(command, _share, stop=stop)

@@ -1,4 +1,4 @@
-"""The box "Extra arguments": JSON or name=value lines, merged over all arguments of a form."""
+"""Read the box "Extra arguments" (JSON or name=value lines) and merge it over the form's values."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ BOX = "extra_args"
 
 
 def read(text: str) -> tuple[dict[str, object], list[Problem]]:
-    """The arguments by name; a JSON object, or a line `name=value` for each."""
+    """The arguments by name, from a JSON object or from lines `name=value`, and the problems."""
     text = text.strip()
     if text.startswith("{"):
         mapping, problems = parse_mapping(text.encode("utf-8", "replace"), "extra.json")
@@ -37,8 +37,8 @@ def read(text: str) -> tuple[dict[str, object], list[Problem]]:
 def merge(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, list[Problem]]:
     """Checked values of `raw` with the box's arguments over them, and every problem.
 
-    What `raw` holds and does not apply counts as its default. What is wrong with an argument of the
-    box, or does not apply, is said at the box.
+    A value of `raw` that does not apply is put at its default. A problem of an argument in the box
+    is shown at the box, also where the argument does not apply.
     """
     more, unread = read(text)
     own = {canonical_name(name)[:80] for name in more}
@@ -49,7 +49,7 @@ def merge(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, list
 
 
 def _at_box(problems: Sequence[Problem], own: set[str]) -> list[Problem]:
-    """The problems, those of the box's own arguments beside it; notices only about these."""
+    """The problems, with those of the box's arguments at the box; other notices are left out."""
     return [
         replace(problem, field=BOX, params={**problem.params, "field": problem.field})
         if problem.field in own
@@ -60,7 +60,7 @@ def _at_box(problems: Sequence[Problem], own: set[str]) -> list[Problem]:
 
 
 def to_text(values: Values) -> str:
-    """Values as the box takes them: lines, or JSON where a value has several."""
+    """Values as text for the box: lines, or JSON where a value has several lines."""
     lines = [f"{name}={format_value(value)}" for name, value in values.items()]
     if any("\n" in line or line != line.rstrip() for line in lines):
         return json.dumps(values, ensure_ascii=False)

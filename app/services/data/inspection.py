@@ -1,9 +1,8 @@
-"""Rows as the model sees them: asked from a warm child, so that no torch is in the page process.
+"""Rows as tokens, from a warm child, so that the page process does not load torch.
 
-One child (`python -m backend.data.inspection`) for the whole page process: it starts when
-first asked, answers one request at a time, ends by itself when idle or when its standard input
-closes (so with the page), and is started again when it died. Its crash or silence is a named
-problem.
+One child (`python -m backend.data.inspection`) serves the whole page process. It starts at the
+first request, answers one request at a time, ends when it is idle or its standard input closes (so
+with the page), and is started again after a crash. A crash or silence becomes a problem.
 """
 
 import json
@@ -17,10 +16,10 @@ from backend.contract.base.child_process import Child, command, environment
 from backend.contract.base.problems import ModelError, Problem, TuneboardError
 from backend.contract.preflight import installation
 
-SILENCE_S = 120.0  # without a word from the child
-WAIT_S = 60.0  # for the request of somebody else
-LAST_S = 5.0  # to its end, for a child that has said its last
-WORDS = 400  # characters of a crash that are told
+SILENCE_S = 120.0  # without a line from the child
+WAIT_S = 60.0  # for the request of another visitor
+LAST_S = 5.0  # for a child to end after its last line
+WORDS = 400  # characters of a crash that are shown
 
 Message = dict[str, Any]
 
@@ -30,7 +29,7 @@ _child: Child | None = None
 
 
 def tokens(values: Values, first: int, count: int) -> Message:
-    """Rows first to first + count: lines, total, special (ids), notices. Raises TuneboardError."""
+    """`count` rows from `first` on: lines, total, special (ids), notices. Raises TuneboardError."""
     request = {"do": "tokens", "values": _without_none(values), "first": first, "count": count}
     *_, last = ask(request)
     answer: Message = last["answer"]
@@ -38,15 +37,15 @@ def tokens(values: Values, first: int, count: int) -> Message:
 
 
 def stats(values: Values, exact: bool) -> Iterator[Message]:
-    """{"progress": [done, all]} again and again, then {"answer": ...}. Raises TuneboardError."""
+    """Yield {"progress": [done, all]} repeatedly, then {"answer": ...}. Raises TuneboardError."""
     yield from ask({"do": "stats", "values": _without_none(values), "exact": exact})
 
 
 def ask(request: Mapping[str, Any], seconds: float = SILENCE_S) -> Iterator[Message]:
-    """What the child says to a request, the answer last.
+    """The messages of the child about a request; the answer is the last one.
 
-    Raises ModelError where it crashes, says nothing for `seconds`, or is busy with others; the
-    problems that it tells as TuneboardError.
+    Raises ModelError where the child crashes, is silent for `seconds`, or is busy with others;
+    TuneboardError with the problems that it reports.
     """
     installation.require_worker()
     if not _lock.acquire(timeout=WAIT_S):
@@ -85,7 +84,7 @@ def ask(request: Mapping[str, Any], seconds: float = SILENCE_S) -> Iterator[Mess
 
 
 def _send(request: Mapping[str, Any]) -> Child:
-    """The child that has the request: started, or started again where it had ended."""
+    """Send the request, and return the child, which is started where there is none."""
     global _child
     for _ in range(2):
         if _child is not None and _child.code is not None:
@@ -93,7 +92,7 @@ def _send(request: Mapping[str, Any]) -> Child:
         _child = _child or _start()
         try:
             _child.send(json.dumps(request).encode() + b"\n")
-        except OSError:  # it ended itself just now
+        except OSError:  # it has ended just now
             _drop(_child)
         else:
             return _child
@@ -101,7 +100,7 @@ def _send(request: Mapping[str, Any]) -> Child:
 
 
 def _message(line: str | None) -> Message | None:
-    """A line of the child; None for its end, and for what it was killed in the midst of."""
+    """The message in a line of the child; None at its end, and for a torn line."""
     try:
         message: Message | None = json.loads(line or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Token lengths of a data set: a histogram with the cutoff line as Plotly JSON, and in words."""
+"""The token lengths of a data set: a histogram with the cutoff as Plotly JSON, and as text."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ Stats = Mapping[str, Any]
 
 
 def figure(stats: Stats, lang: str) -> str:
-    """The histogram as JSON."""
+    """The histogram as Plotly JSON."""
     axis = {"zeroline": False, "automargin": True, "ticks": "", "fixedrange": True}
     limit = stats["cutoff"]["cutoff_len"]
     edges = stats["histogram"]["edges"]
@@ -53,7 +53,7 @@ def _steps(kind: str, histogram: Mapping[str, Any], lang: str) -> dict[str, Any]
 
 
 def words(stats: Stats, lang: str) -> list[str]:
-    """The figures as sentences, the same as `tuneboard data stats` prints."""
+    """The statistics as sentences, as `tuneboard data stats` prints them."""
     of = "?" if stats["of"] is None else f"{stats['of']:,}"
     key = "seen.measured" if stats["exact"] else "seen.sampled"
     lines = [t(key, lang, rows=f"{stats['rows']:,}", of=of, tokens=f"{stats['tokens']:,}")]

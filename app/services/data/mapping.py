@@ -1,4 +1,4 @@
-"""What the mapping form of a coming data set means: which roles matter, the entry, a free name."""
+"""The form that maps columns to roles: the roles of a format, the entry, a free name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from backend.datafiles.entering import Example, kind_of
 FORMATS = ("alpaca", "sharegpt", "openai")
 CONTEXT = ("system", "history", "tools")
 ROLES = ("prompt", "query", "response", "messages", "chosen", "rejected", *CONTEXT, "kto_tag")
-# Kind of a data set -> the stages that learn from it, the usual one first.
+# Kind of a data set -> the stages that learn from it, the most common one first.
 LEARNERS = {
     "sft": ("sft", *DRAWING),
     "preference": ("dpo", "rm"),
@@ -40,9 +40,9 @@ def roles(formatting: str, ranking: bool) -> tuple[str, ...]:
 def entry(
     proposal: Proposal, formatting: str, ranking: bool, columns: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The entry that the form means: the proposed one as long as nothing differs from it.
+    """The entry that the form describes: the proposed one as long as the form does not differ.
 
-    Names of roles in messages stay as proposed; without them the first row tells.
+    The tags of messages stay as proposed; without them they follow from the first row.
     """
     named = {key: columns[key] for key in roles(formatting, ranking) if columns.get(key)}
     same = formatting == proposal.entry.get("formatting", "alpaca")
@@ -54,7 +54,7 @@ def entry(
 
 
 def kind(proposal: Proposal, chosen_entry: Mapping[str, Any]) -> str:
-    """What the data is under an entry: sft, preference, kto, text or prompt."""
+    """The kind of the data with an entry: sft, preference, kto, text or prompt."""
     return (
         proposal.kind
         if proposal.kind and chosen_entry == proposal.entry
@@ -63,17 +63,17 @@ def kind(proposal: Proposal, chosen_entry: Mapping[str, Any]) -> str:
 
 
 def example(candidate: Candidate, chosen_entry: Mapping[str, Any]) -> Example:
-    """The first row under an entry, as the usual stage for such data would learn it."""
+    """The first row as the most common stage for such data would read it with an entry."""
     return candidate.example(chosen_entry, STAGES[kind(candidate.proposal, chosen_entry)])
 
 
 def is_usable(first_row: Example) -> bool:
-    """Whether such an entry may be registered: a single bad row is no hindrance."""
+    """Whether the entry can be registered. A single bad row does not prevent it."""
     return first_row.problem is None or first_row.problem.code not in UNUSABLE
 
 
 def draw_example(first_row: Example, kind: str, lang: str) -> str:
-    """The example as Markdown: a conversation, or what is wrong."""
+    """The first row as HTML: a conversation, or its problem."""
     if first_row.conversation is None:
         return row_html.refusal(
             0, describe_problem(first_row.problem, lang) if first_row.problem else "", lang
@@ -84,7 +84,7 @@ def draw_example(first_row: Example, kind: str, lang: str) -> str:
 
 
 def reasons(proposal: Proposal, lang: str) -> str:
-    """What the data seems to be, and why, as Markdown."""
+    """The proposed kind of the data and the reasons for it, as HTML."""
     first = t("bring.found_nothing", lang)
     if proposal.kind:
         sure, words = round(proposal.confidence * 100), t(f"sets.kind.{proposal.kind}", lang)
@@ -94,7 +94,7 @@ def reasons(proposal: Proposal, lang: str) -> str:
 
 
 def describe_problem(problem: Problem, lang: str) -> str:
-    """A problem in words for the form: the file by its name alone, a missing column by its role."""
+    """A problem in words for the form: a file by its bare name, a missing column by its role."""
     if problem.code == "columns_missing":
         return _missing(problem, lang)
     params = dict(problem.params)
@@ -112,13 +112,13 @@ def _missing(problem: Problem, lang: str) -> str:
 
 
 def stage_for(kind: str, current: str) -> str:
-    """The stage to train such data with: the current one where it can."""
+    """The stage to train such data with: the current one where it can learn from them."""
     learners = LEARNERS.get(kind, (current,))
     return current if current in learners else learners[0]
 
 
 def free_name(suggested: str, dataset_dir: str) -> str:
-    """A name that can be registered, from a file's name or a hub id."""
+    """A name that is free in the registry, made from a file's name or a hub id."""
     last = Path(suggested).name
     first = to_name(last.split(".")[0] or last)
     taken = {name.casefold() for name in _names(dataset_dir)}
@@ -127,7 +127,7 @@ def free_name(suggested: str, dataset_dir: str) -> str:
 
 
 def name_problem(name: str, dataset_dir: str, lang: str) -> str:
-    """What is wrong with a name for a new set, in words, or ""."""
+    """The problem of a name for a new set, in words; "" where there is none."""
     problem = check_name(name)
     if problem is not None:
         return problem.text(lang)

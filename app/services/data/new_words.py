@@ -1,4 +1,4 @@
-"""What new pieces of a vocabulary have gained and cost, as a table, with the pieces themselves."""
+"""The result of new vocabulary pieces: a table of tokens saved and added, and the pieces."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ ROWS = ("texts", "before", "after", "gain", "unchanged")
 
 
 def report(folder: Path, lang: str) -> str:
-    """The report of a finished run as Markdown; "" where there is none."""
+    """The result of a finished run as Markdown; "" where there is none."""
     figures: dict[str, Any] = dict(read_json(folder / run_folder.RESULTS))
     if not all(isinstance(figures.get(name), dict) for name in MEASURED):
         return ""

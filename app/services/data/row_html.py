@@ -1,8 +1,8 @@
 """Rows of a data set as HTML: as they are, as a conversation, as tokens with the loss mask.
 
-Everything from the data is escaped, and the page's Markdown component sanitises it once more; as
-there is no line end in it, none of it is read as Markdown. What a token is, is said by its form and
-title, not only by colour. Style classes: app/style.css under "rows of a data set".
+All text from the data is escaped, and the page's Markdown component sanitises it once more. It has
+no line ends, so nothing in it is read as Markdown. The kind of a token shows in its shape and its
+title, not only in its colour. Style classes: app/style.css under "rows of a data set".
 """
 
 import html
@@ -16,11 +16,11 @@ from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import find_thought
 
 LINE_END = "&#10;"
-MOST = 3000  # tokens of a side that are drawn
-LONG = 20_000  # characters of a text that are drawn
+MOST = 3000  # tokens that are shown of each side
+LONG = 20_000  # characters that are shown of a text
 SIDES = (("chosen_", "seen.chosen"), ("rejected_", "seen.rejected"))
-MARKS = str.maketrans({"$": "&#36;", "\n": LINE_END})  # of formulas and of Markdown's blocks
-# Characters that turn the direction of the text around them, or are not seen at all.
+MARKS = str.maketrans({"$": "&#36;", "\n": LINE_END})  # marks of formulas and of blocks in Markdown
+# Characters that are invisible or change the direction of the text around them.
 HIDDEN = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
@@ -31,19 +31,19 @@ Message = Mapping[str, Any]
 
 
 def escape(text: str) -> str:
-    """A text as it may stand in the page; characters that cannot be seen by their number."""
+    """A text escaped for the page. Invisible characters are shown by their number."""
     text = HIDDEN.sub(lambda match: f"\u27e8U+{ord(match[0]):04X}\u27e9", text)
     text = text.encode("utf-8", "replace").decode()
     return html.escape(text).translate(MARKS)
 
 
 def note(text: str) -> str:
-    """Something worth knowing, above the rows."""
+    """A notice above the rows."""
     return f'<div class="seen-note">ⓘ {escape(text)}</div>'
 
 
 def raw(rows: Iterable[tuple[int, Any]], lang: str) -> str:
-    """Rows as they are in the file."""
+    """The rows as they are in the file."""
     parts = []
     for number, row in rows:
         text = values.dumps(row, indent=2, default=str)
@@ -52,13 +52,13 @@ def raw(rows: Iterable[tuple[int, Any]], lang: str) -> str:
 
 
 def place(row: int, line: int, lang: str) -> str:
-    """A row by its number, with its line in the file where that is another number."""
+    """The number of a row, with its line in the file where that differs."""
     shown = f"{row:,}"
     return t("data.check.row", lang, row=shown, line=f"{line:,}") if line != row else shown
 
 
 def refusal(number: int, reason: str, lang: str) -> str:
-    """A row that training leaves out."""
+    """A row that training leaves out, with the reason."""
     return _row(number, f'<div class="seen-note seen-wrong">⚠ {escape(reason)}</div>', lang)
 
 
@@ -84,14 +84,14 @@ def conversation(number: int, content: Conversation, lang: str) -> str:
 
 
 def legend(lang: str) -> str:
-    """What the looks of a token mean."""
+    """The legend of the styles of tokens."""
     keys = (("tk on", "learned"), ("tk", "not_learned"), ("tk sp", "special"))
     marks = [f'<span class="{look}">{t(f"seen.{key}", lang)}</span>' for look, key in keys]
     return f'<div class="seen-legend">{" ".join(marks)}<span>{t("seen.ids", lang)}</span></div>'
 
 
 def token_row(line: Line, special: frozenset[int], lang: str) -> str:
-    """An example (a line of the child) as its tokens; of a preference both sides."""
+    """The tokens of an example (a line of the child); of a preference both sides."""
     parts = []
     if "pieces" in line:
         tone = _tone(line.get("desirable") is not False)
@@ -188,7 +188,7 @@ def _beside(sides: Sequence[tuple[str, str]], lang: str) -> str:
 
 
 def _tone(good: bool) -> str:
-    """What is learned is green, unless it is learned as the worse answer."""
+    """The class of what is learned as the worse answer; else none, which is shown in green."""
     return "" if good else ' class="seen-rejected"'
 
 

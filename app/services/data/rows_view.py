@@ -1,6 +1,6 @@
-"""A page of a data set's rows: found by number or by words, drawn in one of three views.
+"""A page of a data set's rows, selected by number or by a search, in one of three views.
 
-Raw rows and conversations are read here (backend.datafiles is light); tokens come from the child.
+Raw rows and conversations are read here (backend.datafiles is light); tokens come from a child.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ Rows = list[datafiles.Hit]
 
 @dataclass(frozen=True)
 class Query:
-    """What the person asks for: a view, of the rows from number `first` on (that hold `words`)."""
+    """A request: the view, the number of the first row (from 0), and words that rows must hold."""
 
     view: str
     first: int = 0
@@ -39,7 +39,7 @@ class Query:
 
 @dataclass(frozen=True)
 class View:
-    """Where we are in words, the rows as HTML, and the number to go on from."""
+    """The answer: the position in words, the rows as HTML, and the number of the next row."""
 
     where: str
     html: str = ""
@@ -47,7 +47,7 @@ class View:
 
 
 def look(values: Values, query: Query, lang: str) -> View:
-    """The rows of the first chosen set; what is wrong is told in the same place."""
+    """The rows of the first chosen set. Problems are shown in their place."""
     chosen = dataset_info.names(resolve(values).dataset)
     if not chosen:
         return View(t("preview.nothing", lang))
@@ -76,7 +76,7 @@ def _look(values: Values, name: str, query: Query, lang: str) -> View:
 
 
 def _find_rows(path: Path, name: str, query: Query, lang: str) -> tuple[str, Rows, int]:
-    """Where we are, the rows, and where to go on."""
+    """The position in words, the rows, and the number of the next row."""
     first = query.first
     if query.words:
         hits, onward = datafiles.search(path, query.words, first, PAGE, SEARCH_S)
@@ -121,7 +121,7 @@ def _conversations(entry: dataset_info.Entry, rows: Rows, values: Arguments, lan
 
 
 def _tokens(values: Values, rows: Rows, query: Query, lang: str) -> str:
-    """The tokens of these rows; found rows are asked for one by one."""
+    """The tokens of these rows. Rows of a search are requested one by one."""
     require_rows(resolve(values))
     values = _plain(values)
     spans = [(hit.number, 1) for hit in rows] if query.words else [(rows[0].number, len(rows))]
@@ -130,7 +130,7 @@ def _tokens(values: Values, rows: Rows, query: Query, lang: str) -> str:
 
 
 def _hub(values: Values, name: str, query: Query, lang: str) -> View:
-    """Rows of a set on a hub, which the child fetches."""
+    """The rows of a set on a hub, which the child downloads."""
     require_rows(resolve(values))
     answer = inspection.tokens(_plain(values), query.first, PAGE)
     total = answer["total"] or 0
@@ -142,7 +142,7 @@ def _hub(values: Values, name: str, query: Query, lang: str) -> View:
 def _draw_tokens(
     answers: list[inspection.Message], lang: str, lines: Mapping[int, int] | None = None
 ) -> str:
-    """The tokens; `lines`: the line of each row in its file, which is not always its number."""
+    """The tokens as HTML. `lines` maps a row's number to its line in the file."""
     texts: dict[str, None] = {}
     parts = []
     for answer in answers:
@@ -162,12 +162,12 @@ def _draw_tokens(
 
 
 def notices(answer: inspection.Message, lang: str) -> list[str]:
-    """What the check of the template says."""
+    """The notices of the check of the template, in words."""
     return [Problem.from_json(notice).text(lang) for notice in answer["notices"]]
 
 
 def measurable(values: Values) -> Values:
-    """The values of a form as the child takes them. Raises UsageError: no set, no model."""
+    """The values of a form for the child. Raises UsageError without a data set or a model."""
     require_rows(resolve(values))
     return _plain(values)
 

@@ -1,4 +1,4 @@
-"""The registered data sets as the Data tab lists them, and what a check of one has found."""
+"""The registered data sets as the Data tab lists them, and the result of a check."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -22,7 +22,7 @@ Table = list[list[str]]
 
 
 def rows(dataset_dir: str, lang: str) -> Table:
-    """One row of COLUMNS for each entry, by name; none where there is no readable registry."""
+    """A row of COLUMNS for each entry, by name; none where the registry cannot be read."""
     try:
         entries = dataset_info.entries(dataset_dir)
     except TuneboardError:
@@ -31,7 +31,7 @@ def rows(dataset_dir: str, lang: str) -> Table:
 
 
 def list_registry(dataset_dir: str, *, files: bool) -> Table:
-    """The names in a registry; with `files`, what `rows` says of each set, too."""
+    """The names in a registry; with `files` the `rows` of all sets and the registry's problem."""
     if files:
         return [
             *rows(dataset_dir, DEFAULT_LANGUAGE),
@@ -44,7 +44,7 @@ def list_registry(dataset_dir: str, *, files: bool) -> Table:
 
 
 def registry_problem(dataset_dir: str, lang: str) -> str:
-    """Why the registry cannot be read, or ""."""
+    """The problem of a registry that cannot be read, in words, or ""."""
     try:
         dataset_info.entries(dataset_dir)
     except TuneboardError as error:
@@ -53,7 +53,7 @@ def registry_problem(dataset_dir: str, lang: str) -> str:
 
 
 def kind(name: str, dataset_dir: str) -> str:
-    """What a registered set is; "" where its entry cannot be used."""
+    """The kind of a registered set; "" where its entry cannot be used."""
     try:
         entry = dataset_info.find(name, dataset_dir)
     except TuneboardError:
@@ -62,7 +62,7 @@ def kind(name: str, dataset_dir: str) -> str:
 
 
 def facts(name: str, dataset_dir: str, lang: str) -> str:
-    """The chosen set in a few words, as Markdown: what it is, how large, where, what is wrong."""
+    """The kind, size and place of a set, or its problems, as HTML."""
     try:
         entry = dataset_info.find(name, dataset_dir)
         size = "" if entry.path is None else format_size(_bytes(entry))
@@ -77,7 +77,7 @@ def facts(name: str, dataset_dir: str, lang: str) -> str:
 
 
 def place(name: str, dataset_dir: str) -> str:
-    """Where a registered set lies, as people write it."""
+    """The place of a registered set, as people write it."""
     try:
         return _place(dataset_info.entries(dataset_dir)[name])
     except (TuneboardError, KeyError):
@@ -85,7 +85,7 @@ def place(name: str, dataset_dir: str) -> str:
 
 
 def find_set(shown: str, dataset_dir: str) -> str | None:
-    """The set whose name the table shows so; None where it is gone."""
+    """The set that the table shows under this name; None where it is gone."""
     try:
         known = dataset_info.entries(dataset_dir)
     except TuneboardError:
@@ -94,7 +94,7 @@ def find_set(shown: str, dataset_dir: str) -> str | None:
 
 
 def report(result: Mapping[str, Any], lang: str) -> str:
-    """What a check has found in one sentence, as Markdown."""
+    """The result of a check in one sentence, as HTML."""
     verdict = t("data.check.good" if result["good"] else "sets.bad", lang)
     counts = {name: result[name] for name in ("rows", "usable", "stage")}
     lines = [t("data.check.rows", lang, **counts), verdict]
@@ -104,13 +104,13 @@ def report(result: Mapping[str, Any], lang: str) -> str:
 
 
 def findings(result: Mapping[str, Any], lang: str) -> Table:
-    """One row of FOUND for each thing that is wrong, the most frequent first."""
+    """A row of FINDING_COLUMNS for each problem, the most frequent first."""
     ordered = sorted(result["findings"], key=lambda finding: -finding["count"])
     return [_finding(finding, lang) for finding in ordered]
 
 
 def format_size(size: int) -> str:
-    """Bytes as people read them: 512 B, 1.4 MB."""
+    """A number of bytes as people read it: 512 B, 1.4 MB."""
     number, unit = float(size), UNITS[0]
     for unit in UNITS:
         if number < 1000 or unit == UNITS[-1]:
@@ -127,7 +127,7 @@ def _row(entry: Entry, lang: str) -> list[str]:
             size = format_size(_bytes(entry))
         except TuneboardError as error:
             problems = list(error.problems)
-        except FileNotFoundError:  # gone since it was listed; the next look says so
+        except FileNotFoundError:  # removed since it was listed; the next list shows that
             size = "–"
     if problems:
         state = problems[0].text(lang)
@@ -141,7 +141,7 @@ def _bytes(entry: Entry) -> int:
 
 
 def _kind(entry: Entry) -> str:
-    """Files are looked into once, until they change."""
+    """The kind of a set. A file is read again only after a change."""
     try:
         stamp = entry.path.stat().st_mtime_ns if entry.path else 0
     except OSError:

@@ -1,4 +1,4 @@
-"""The folder into which the browser's uploads come: one for each page process, gone with it."""
+"""The folder of uploads: one for each page process, removed at its end."""
 
 import fcntl
 import os
@@ -11,26 +11,26 @@ from backend.contract.base import boundary
 from backend.contract.base.home import home
 from backend.contract.base.problems import DataError, Problem
 
-VARIABLE = "GRADIO_TEMP_DIR"  # where Gradio looks for the folder
+VARIABLE = "GRADIO_TEMP_DIR"  # the variable in which Gradio looks for the folder
 
 
 @dataclass(frozen=True)
 class UploadFolder:
-    """`path` is private to this user and locked while the process lives."""
+    """The folder of uploads, private to this user and locked while the process lives."""
 
     path: Path
     handle: int
 
     def close(self) -> None:
-        """Remove it with all that is in it."""
+        """Remove the folder with its content."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self.handle)
 
 
 def open_folder() -> UploadFolder:
-    """Make this process's inbox and tell Gradio; what processes left that are gone is removed.
+    """Make the folder of this process, set it for Gradio, and remove those of ended processes.
 
-    It lies on the disk of data/, unless GRADIO_TEMP_DIR names another place.
+    It lies in .cache/uploads of the working folder, unless GRADIO_TEMP_DIR names another place.
     """
     configured = os.environ.get(VARIABLE)
     parent = (Path(configured) if configured else home() / ".cache" / "uploads").resolve()
@@ -47,13 +47,13 @@ def open_folder() -> UploadFolder:
 
 
 def folder() -> Path | None:
-    """Where uploads of this process lie; None where it was not opened (in tests)."""
+    """The folder of this process's uploads; None where it was not made (in tests)."""
     configured = os.environ.get(VARIABLE)
     return Path(configured) if configured and Path(configured).is_dir() else None
 
 
 def require(upload: Path) -> None:
-    """Raises DataError where a file was not uploaded to this process, whatever a request says."""
+    """Raise DataError where a file was not uploaded to this process."""
     inside = folder()
     known = inside is not None and upload.is_relative_to(inside) and upload.resolve() == upload
     if not known or not upload.is_file():

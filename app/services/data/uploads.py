@@ -1,7 +1,7 @@
-"""A person's file on its way into data/<name>/: copied once, hashed, never over another one.
+"""Copy a person's file into data/<name>/, with a hash of its content in its name.
 
-data/<name>/<name>-<first 12 digits of the SHA-256>.jsonl: the same content is the same file; other
-content under the same name stands beside it, so that a run never sees its data change.
+data/<name>/<name>-<first 12 digits of the SHA-256>.jsonl: the same content is the same file, and
+other content under the same name is another file, so that the data of a run never change.
 """
 
 import errno
@@ -42,9 +42,9 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file or folder in data/: SHA-256 and bytes of its (unpacked) content.
+    """A file or folder in data/, with the SHA-256 and the bytes of its unpacked content.
 
-    new: False where this content lay there already.
+    new  False where this content was there already
     """
 
     path: Path
@@ -56,10 +56,10 @@ class StoredFile:
 def take(
     source: Path, name: str, *, inside: Path | None = None, progress: Progress | None = None
 ) -> StoredFile:
-    """Copy a file or folder into data/<name>/, unpacked; gone from `inside` (uploads) afterwards.
+    """Copy a file or folder into data/<name>/, unpacked, and remove it from `inside` (uploads).
 
-    progress gets the share that is copied, 0 to 1. Raises DataError (a bad name; no regular file;
-    of no type that can be read; hostile; over the limit) and DiskFullError; nothing is left then.
+    `progress` gets the share that is copied, 0 to 1. Raises DataError for a bad name, no regular
+    file, an unknown type, hostile content or too many bytes; DiskFullError. Nothing is left then.
     """
     target = _folder(name)
     try:
@@ -80,7 +80,7 @@ def take(
 
 
 def check(source: Path, inside: Path | None) -> None:
-    """Raises DataError where `take` would refuse this file or folder before it reads it."""
+    """Raise DataError where `take` would refuse this file or folder before reading it."""
     _sources(source, inside)
 
 
@@ -91,7 +91,7 @@ def discard(upload: Path, inside: Path) -> None:
 
 
 def drop(stored: Path) -> None:
-    """Remove what `take` has made, where it could not be registered."""
+    """Remove what `take` has stored, where it could not be registered."""
     if stored.is_dir():
         shutil.rmtree(stored, ignore_errors=True)
     else:
@@ -100,14 +100,14 @@ def drop(stored: Path) -> None:
 
 
 def sweep() -> None:
-    """Remove what aborted copies left in data/ (a copy that goes on is locked by its process)."""
+    """Remove the rest of aborted copies in data/. A copy that goes on is locked by its process."""
     for part in data().glob(f"*/{PART}*"):
         remove_unlocked(part)
         _drop_if_empty(part.parent)
 
 
 def _folder(name: str) -> Path:
-    """data/<name>. Raises DataError for a bad name, or one like another but for case."""
+    """The folder data/<name>. Raises DataError for a bad name, or one that differs only in case."""
     problem = check_name(name)
     if problem is not None:
         raise DataError(problem)
@@ -132,7 +132,7 @@ def _sources(source: Path, inside: Path | None) -> list[tuple[Path, int]]:
 
 @dataclass
 class _Copy:
-    """Counts bytes against the limit; all numbers are bytes."""
+    """Counts the bytes of a copy against the limit. All numbers are bytes."""
 
     limit: int
     total: int
@@ -141,7 +141,7 @@ class _Copy:
     written: int = 0
 
     def add(self, file: Path, written: int, read: int) -> None:
-        """So many more bytes of a file; `read` are those of the packed file so far."""
+        """Count bytes written of a file; `read` are the bytes read of the packed file so far."""
         self.written += written
         if self.written > self.limit:
             raise file_error("upload_too_large", file, limit=binary_size(self.limit))
@@ -150,7 +150,7 @@ class _Copy:
 
 
 def _bring(source: Path, part: Path, inside: Path | None, room: _Copy) -> tuple[str, str]:
-    """Copy and unpack one file into the folder `part`; its new name and SHA-256."""
+    """Copy and unpack one file into the folder `part`; returns its new name and SHA-256."""
     stem = source.stem if source.suffix.lower() in PACKED else source.name
     target, digest = part / stem, hashlib.sha256()
     with _open(source, inside) as raw, target.open("xb") as out:
@@ -168,7 +168,7 @@ def _bring(source: Path, part: Path, inside: Path | None, room: _Copy) -> tuple[
 
 
 def _inspect(copied: Path, source: Path, limit: int) -> None:
-    """Raises DataError, in the name of the source, where the content is not what it should be."""
+    """Raise DataError, naming the source, where the content does not fit the type."""
     try:
         if kind(copied.name) == ".parquet":
             _inspect_parquet(copied, limit)
@@ -189,7 +189,7 @@ def _inspect_parquet(file: Path, limit: int) -> None:
 
 @contextmanager
 def _open(file: Path, inside: Path | None) -> Iterator[BinaryIO]:
-    """A regular file; links are not followed, from `inside` on in no part of its path."""
+    """Open a regular file without following links; below `inside` in no part of its path."""
     try:
         handle = boundary.open_own(file) if inside is None else boundary.open_below(inside, file)
     except OSError as error:
@@ -204,10 +204,10 @@ def _open(file: Path, inside: Path | None) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _copy_folder(target: Path) -> Iterator[Path]:
-    """A folder to copy into, locked while this process lives; gone at the end."""
+    """Make a folder to copy into, locked while this process lives, and remove it at the end."""
     part = target / f"{PART}{secrets.token_hex(6)}"
     part.mkdir(mode=0o700)
-    boundary.allow(part)  # ours, though hidden
+    boundary.allow(part)  # our own, although it is hidden
     handle = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -220,7 +220,7 @@ def _copy_folder(target: Path) -> Iterator[Path]:
 def _settle(
     target: Path, part: Path, folder: bool, hashes: list[tuple[str, str]], size: int
 ) -> StoredFile:
-    """Give the copy its name, which its content decides."""
+    """Move the copy to its name, which depends on its content."""
     if folder:
         joined = "".join(f"{name}\0{digest}\n" for name, digest in hashes)
         sha256 = hashlib.sha256(joined.encode("utf-8", "surrogateescape")).hexdigest()
@@ -253,12 +253,12 @@ def _write_error(target: Path, error: OSError) -> DataError | DiskFullError:
 def _drop_if_empty(target: Path) -> None:
     try:
         target.rmdir()
-    except OSError:  # there is data in it
+    except OSError:  # it is not empty
         return
 
 
 def _forget(source: Path, inside: Path) -> None:
-    """Remove an uploaded file and the folder that it came in."""
+    """Remove an uploaded file and its own folder."""
     source.unlink(missing_ok=True)
     if source.parent != inside:
         _drop_if_empty(source.parent)

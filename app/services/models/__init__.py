@@ -1,1 +1,1 @@
-"""Models that can be chosen."""
+"""Services for choosing models: local folders, results of runs, hub models."""

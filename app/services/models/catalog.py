@@ -1,4 +1,4 @@
-"""What can be chosen as a model or adapter: local folders, finished runs, the hub models."""
+"""The models and adapters that can be chosen: local folders, finished runs, hub models."""
 
 import csv
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ class Model:
     modelscope: str = ""
 
     def path_on(self, hub: str) -> str:
-        """Its folder on this machine, or its id on the hub of this name."""
+        """The folder of the model on this machine, or its id on the hub of this name."""
         return self.modelscope if hub == "modelscope" and self.modelscope else self.path
 
 
 def local_models() -> list[Model]:
-    """Folders with a config.json under saves/models and models, by name; paths relative to home."""
+    """The folders with a config.json in saves/models and models, by name, with relative paths."""
     models = []
     for parent in LOCAL_FOLDERS:
         for config in sorted((home() / parent).glob("*/config.json")):
@@ -60,11 +60,11 @@ def is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file()
 
 
-Offer = tuple[str, str]  # what a list shows, and the path that it stands for
+Offer = tuple[str, str]  # the label in a list, and the path it stands for
 
 
 def trained_models() -> list[Offer]:
-    """Finished runs of full or freeze and their whole checkpoints, then what was exported."""
+    """Finished runs of full or freeze with their whole checkpoints, then exported models."""
     trained = [_offer(*each) for each in _results(reward=False) if is_model(each[1])]
     return trained + [(_label(path), relative(path)) for path in _export_folders()]
 
@@ -90,9 +90,9 @@ def is_usable(folder: Path) -> bool:
 
 
 def _results(*, reward: bool) -> Iterator[tuple[str, Path]]:
-    """(label, folder) of training runs with a result, the newest first, and their checkpoints.
+    """(label, folder) of training runs with a result, the newest first, and of their checkpoints.
 
-    `reward`: those of stage rm, else all others: what scores answers cannot write any.
+    With `reward` those of stage rm, which score answers; else all others, which write answers.
     """
     for view in runs.snapshot():
         if view.task != "train" or (view.arguments.get("stage") == "rm") != reward:
@@ -106,7 +106,7 @@ def _results(*, reward: bool) -> Iterator[tuple[str, Path]]:
 
 
 def _export_folders() -> list[Path]:
-    """Folders of finished exports that are not among the local models anyway."""
+    """The folders of finished exports that are not among the local models."""
     local_folders = {home() / parent for parent in LOCAL_FOLDERS}
     done = [
         output(str(view.arguments.get("export_dir") or ""))

@@ -1,4 +1,4 @@
-"""The starter model fetched by a child process, followed by its own words on a log file."""
+"""Download the starter model in a child process, and read its progress from a log file."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ def fetch() -> None:
 
 
 def progress() -> Progress | None:
-    """How far the child is, or None where none was started by this process."""
+    """The progress of the child, or None where this process has started none."""
     if _child is None:
         return None
     code = _child.code

@@ -1,1 +1,1 @@
-"""What spans subjects: presets, and what has changed since the page looked."""
+"""Services of the page as a whole: saved arguments, and news about changes on the machine."""

@@ -1,6 +1,6 @@
-"""What may have changed on this machine while a page is open, each thing as a short stamp.
+"""Stamps of what can change while a page is open: data sets, runs, the model of the chat.
 
-A stamp is a text that changes with what it stands for. All open pages share one look.
+A stamp is a short text that changes with its subject. All open pages share one look at the disk.
 """
 
 import zlib
@@ -17,22 +17,22 @@ SETS_S = 2.0
 
 
 def sets(folders: tuple[str, ...], *, files: bool) -> str:
-    """The registries in these folders; with `files`, how large and whole their sets are, too."""
+    """A stamp of the registries in these folders; with `files` also of their sets' files."""
     return _sets.get((home(), folders, files))
 
 
 def runs_and_states() -> str:
-    """Which runs there are, and the state of each."""
+    """A stamp of the runs and their states."""
     return _stamp([(str(view.path), view.state) for view in runs.snapshot()])
 
 
 def steps() -> str:
-    """How far the runs are."""
+    """A stamp of the progress of the runs."""
     return _stamp([(str(view.path), view.step, view.total_steps) for view in runs.snapshot()])
 
 
 def chat() -> str:
-    """The model behind Chat."""
+    """A stamp of the state of the chat's model."""
     return _stamp(chat_client.status())
 
 

@@ -1,4 +1,4 @@
-"""Saved arguments (saves/arguments/<name>.yaml, as the command takes them), the Try-it values."""
+"""Save and load arguments (saves/arguments/<name>.yaml); the values of Try it."""
 
 from pathlib import Path
 
@@ -29,17 +29,17 @@ TRY_IT: Values = {
 
 
 def folder() -> Path:
-    """Where saved arguments lie."""
+    """The folder of saved arguments."""
     return saves() / "arguments"
 
 
 def names() -> list[str]:
-    """Saved sets of arguments, by name."""
+    """The names of the saved sets of arguments."""
     return sorted(path.stem for path in folder().glob("*.yaml"))
 
 
 def save(name: str, values: Values, task: str) -> Path:
-    """Write a set of arguments under a name; UsageError where the name will not do."""
+    """Write a set of arguments under a name. Raises UsageError for a bad name."""
     problem = check_name(name)
     if problem:
         raise UsageError(problem)
@@ -51,7 +51,7 @@ def save(name: str, values: Values, task: str) -> Path:
 
 
 def load_saved(name: str, task: str) -> tuple[Values, list[Problem]]:
-    """As `load`, of a set of arguments saved under a name."""
+    """As `load`, for a set of arguments that was saved under a name."""
     problem = check_name(name)
     if problem:
         raise UsageError(problem)
@@ -59,15 +59,15 @@ def load_saved(name: str, task: str) -> tuple[Values, list[Problem]]:
 
 
 def load_upload(path: str, task: str) -> tuple[Values, list[Problem]]:
-    """As `load`, of a file that the browser has sent. Raises DataError where it has not."""
+    """As `load`, for a file that the browser has uploaded. Raises DataError for any other."""
     upload_folder.require(Path(path))
     return load(path, task)
 
 
 def load(path: str | Path, task: str) -> tuple[Values, list[Problem]]:
-    """Checked values from a file, and notices about them; nothing is half applied.
+    """Checked values from a file, and notices about them.
 
-    Raises UsageError with every problem.
+    Raises UsageError with every problem, so that a file is applied whole or not at all.
     """
     values, problems = arguments.from_yaml(str(path), task)
     if errors(problems):

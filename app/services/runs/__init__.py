@@ -1,1 +1,1 @@
-"""Behind the run panel: runs, their charts and logs, hardware, child processes."""
+"""Services of the run panel: runs, their charts and logs, fixes, recipes, hardware."""

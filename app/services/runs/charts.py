@@ -1,8 +1,8 @@
-"""The curves of a run as Plotly figures: plain JSON, drawn by the plotly.js that Gradio brings.
+"""The curves of a run as Plotly JSON, drawn by the plotly.js that Gradio brings.
 
 Colours of text and grid come from the page's style sheet, so that a figure fits light and dark.
-Every line is thinned to MAX_POINTS; lowest and highest value of each stretch stay, so that no spike
-is lost.
+Every line is thinned to MAX_POINTS; the lowest and highest value of each stretch stay, so that no
+spike is lost.
 """
 
 import html
@@ -15,7 +15,7 @@ from app.i18n import t
 from backend.contract.base.metrics import Metrics
 
 KINDS = ("loss", "rate", "memory", "speed")
-# The figures of the stages that have an explanation, what matters most first.
+# The metrics of the stages that have an explanation, the most important first.
 KNOWN = (
     "reward",
     "rewards/accuracies",
@@ -49,17 +49,17 @@ BLUE, ORANGE, GREEN, RED = (
     "#d96c00",
     "#0a9b74",
     "#d1495b",
-)  # told apart by colour-blind eyes
+)  # distinguishable with colour blindness
 FAINT = 0.35
 HEIGHT = 280
-LOOK = {  # of the layout of every chart
+LOOK = {  # part of the layout of every chart
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"family": "inherit", "size": 12, "color": "#767676"},
     "hovermode": "x unified",
 }
 LEGEND = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
-PANEL = 130  # pixels of one figure among several, its name included
+PANEL = 130  # pixels of each figure among several, with its name
 NAME_ROOM = 24
 GIB = 2**30
 Figure = dict[str, Any]
@@ -81,9 +81,9 @@ def chart(
     first: int = 1,
     revision: str = "",
 ) -> str:
-    """The figure of one of KINDS as JSON; without a point it says at which step `first` comes.
+    """The figure of one of KINDS as JSON. Without points it names the first step with one.
 
-    `revision` names the run: while it, `kind` and `log` stay the same, a zoom outlives new points.
+    `revision` names the run: while it, `kind` and `log` stay the same, new points keep the zoom.
     """
     figure = {"loss": _loss, "rate": _rate, "memory": _memory, "speed": _speed}[kind](rows, lang)
     if not any(trace["x"] for trace in figure["data"]):
@@ -106,7 +106,7 @@ def _loss(rows: Sequence[Metrics], lang: str) -> Figure:
 
 
 def _train_loss(row: Metrics) -> float | None:
-    """JSON has no NaN: a row of training without its loss had one that was no number."""
+    """The training loss. A row of training without a loss had NaN, which JSON lacks."""
     return math.nan if row.loss is None and row.tokens is not None else row.loss
 
 
@@ -142,7 +142,7 @@ def _best(check: Line, lang: str) -> list[dict[str, Any]]:
 
 
 def _not_a_number(*lines: Line, lang: str) -> list[dict[str, Any]]:
-    """Crosses at the steps whose value was NaN or infinite, at the height of the last good one."""
+    """Crosses at steps whose value was NaN or infinite, at the height of the last finite one."""
     x: list[int] = []
     y: list[float | None] = []
     for line in lines:
@@ -191,16 +191,16 @@ def _speed(rows: Sequence[Metrics], lang: str) -> Figure:
 
 
 def figure_names(columns: Iterable[str]) -> list[str]:
-    """The figures of a stage by name, evaluation's joined with training's, known ones first."""
+    """The metrics of a stage, known ones first; evaluation and training share a name."""
     names = dict.fromkeys(name.removeprefix(EVAL) for name in columns)
     known = [name for name in KNOWN if name in names]
     return (known + sorted(names.keys() - set(KNOWN)))[:MAX_NAMES]
 
 
 def figures(rows: Sequence[Metrics], names: Sequence[str], lang: str, revision: str = "") -> str:
-    """The named figures of a stage as JSON, one below the other, each on a scale of its own.
+    """The named metrics of a stage as JSON, one below the other, each on its own scale.
 
-    `revision` names the run: while it and the names stay, a zoom outlives new points.
+    `revision` names the run: while it and the names stay, new points keep the zoom.
     """
     traces: list[dict[str, Any]] = []
     named: set[str] = set()
@@ -225,7 +225,7 @@ def _training_and_evaluation(rows: Sequence[Metrics], name: str, lang: str) -> l
 
 
 def _stack(layout: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The parts of a layout that put each figure, under its name, into a strip of its own."""
+    """The parts of a layout that put each metric, under its name, into a strip of its own."""
     inner = PANEL * len(names)
     parts: dict[str, Any] = {"height": inner + 74, "showlegend": True}
     parts["margin"] = {**layout["margin"], "t": 36}
@@ -245,7 +245,7 @@ def _stack(layout: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def column(rows: Sequence[Metrics], read: Callable[[Metrics], float | None]) -> Line:
-    """One measured column; NaN and infinity become gaps, rows without it are left out."""
+    """The series of one metric. NaN and infinity become gaps; rows without it are left out."""
     x: list[int] = []
     y: list[float | None] = []
     for row in rows:
@@ -257,7 +257,7 @@ def column(rows: Sequence[Metrics], read: Callable[[Metrics], float | None]) -> 
 
 
 def smooth(line: Line) -> Line:
-    """Exponential moving average over about a twentieth of the line, unbiased at its start."""
+    """The exponential moving average over about a twentieth of the line, unbiased at its start."""
     keep = 1 - 2 / (max(4.0, len(line.x) / 20) + 1)
     y: list[float | None] = []
     total = weight = 0.0
@@ -272,7 +272,7 @@ def smooth(line: Line) -> Line:
 
 
 def thin(line: Line, limit: int = MAX_POINTS) -> Line:
-    """At most `limit` points: of each stretch its lowest and highest, and its gap if any."""
+    """The line with at most `limit` points: the lowest, the highest and a gap of each stretch."""
     if len(line.x) <= limit:
         return line
     size = math.ceil(len(line.x) / (limit // 3))
@@ -305,7 +305,7 @@ def _trace(line: Line, name: str, color: str, *, dots: bool = False) -> dict[str
 
 
 def _figure(traces: list[dict[str, Any]], titles: Sequence[str], lang: str) -> Figure:
-    """Traces under one step axis, with a value axis a title from top to bottom."""
+    """The traces over one axis of steps, with a value axis for each title from top to bottom."""
     axis = {"zeroline": False, "automargin": True, "ticks": "", "fixedrange": False}
     step = t("chart.step", lang)
     layout: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""Rows of a small data set changed by hand: collected in a draft, then saved as a new version.
+"""Edit rows of a small data set by hand: changes go to a draft, which is saved as a new version.
 
 The new version is data/<name>/<name>-<first 12 digits of its SHA-256>.jsonl, and the registry's
-entry points to it; the old file stays, so that a run never sees its data change.
+entry points to it. The old file stays, so that the data of a run never change.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ Row = dict[str, Any]
 
 @dataclass
 class Draft:
-    """A set's rows as they are to be; what was changed by number, new rows at the end."""
+    """The edited rows of a set, with the numbers of changed and deleted ones; new rows are last."""
 
     entry: Entry
     dataset_dir: str
     registered: dict[str, Any]  # the entry as the registry has it, with all of its keys
     digest: str
     rows: list[Row]
-    lines: list[int]  # of the rows as they were read, in their file
+    lines: list[int]  # the line of each row in its file
     changed: set[int] = field(default_factory=set)
     deleted: set[int] = field(default_factory=set)
     added: int = 0
@@ -54,7 +54,7 @@ class Draft:
 
 
 def open_draft(name: str, dataset_dir: str) -> Draft:
-    """A draft of a set. Raises DataError: on a hub, too large, no rows, or unreadable."""
+    """Open a draft of a set. DataError for a set on a hub, too large, empty or unreadable."""
     entry = dataset_info.find(name, dataset_dir)
     if entry.path is None:
         raise DataError(Problem(code="preview_on_hub", params={"name": name}))
@@ -76,14 +76,14 @@ def open_draft(name: str, dataset_dir: str) -> Draft:
 
 
 def texts(row: Mapping[str, Any], columns: list[str]) -> list[str]:
-    """The values of a row as a person edits them: texts as they are, all else as JSON."""
+    """The values of a row for editing: texts as they are, other values as JSON."""
     return [_text(row[name]) if name in row else "" for name in columns]
 
 
 def change(draft: Draft, number: int, edits: Mapping[str, str]) -> None:
     """Put edited values into row `number` (from 0).
 
-    Raises DataError: a value that is no JSON where one is needed, a row that training refuses.
+    Raises DataError for a value that must be JSON and is not, or a row that training refuses.
     """
     before = draft.rows[number]
     values = _values(draft, edits, before)
@@ -97,7 +97,7 @@ def change(draft: Draft, number: int, edits: Mapping[str, str]) -> None:
 
 
 def add(draft: Draft, edits: Mapping[str, str]) -> int:
-    """Add a row at the end; returns its number. Raises DataError as `change` does."""
+    """Add a row at the end and return its number. Raises DataError as `change` does."""
     row = _values(draft, edits, {})
     _check(draft, row, len(draft.rows))
     draft.rows.append(row)
@@ -106,15 +106,15 @@ def add(draft: Draft, edits: Mapping[str, str]) -> int:
 
 
 def delete(draft: Draft, number: int) -> None:
-    """Leave row `number` out, or take it back in."""
+    """Delete row `number`, or restore it."""
     draft.deleted ^= {number}
 
 
 def save(draft: Draft, into: str = "") -> str:
-    """Write the new version and register it, under a new name where one is given.
+    """Write the new version, register it (under the name `into`, if set), and return its name.
 
-    Returns the name. Raises DataError: nothing left, a bad or taken name, the set has changed
-    since it was opened; DiskFullError. Then all is as it was.
+    Raises DataError where no row is left, the name is bad or taken, or the set has changed since it
+    was opened; DiskFullError. Nothing is changed then.
     """
     old, name = draft.entry.name, into.strip() or draft.entry.name
     if name == old and not _is_unchanged(draft):
@@ -122,7 +122,7 @@ def save(draft: Draft, into: str = "") -> str:
     remaining = {n: row for n, row in enumerate(draft.rows) if n not in draft.deleted}
     if not remaining:
         raise DataError(Problem(code="edit_nothing_left", params={"name": old}))
-    if 0 in draft.deleted:  # the layout of rows is read off the first one
+    if 0 in draft.deleted:  # the first row decides the layout of all
         first = next(iter(remaining.values()))
         for number, row in remaining.items():
             _check(draft, row, number, first)
@@ -157,7 +157,7 @@ def _registry_entry(name: str, dataset_dir: str) -> dict[str, Any]:
 
 
 def _is_unchanged(draft: Draft) -> bool:
-    """Whether the file and its entry are what they were. Raises DataError where they are gone."""
+    """Whether the file and its entry are unchanged. Raises DataError where they are gone."""
     assert draft.entry.path is not None
     now = _registry_entry(draft.entry.name, draft.dataset_dir)
     return now == draft.registered and _digest(draft.entry.path) == draft.digest
@@ -172,7 +172,7 @@ def _line(draft: Draft, row: Row) -> str:
 
 
 def _values(draft: Draft, edits: Mapping[str, str], before: Mapping[str, Any]) -> Row:
-    """The values that were edited; of a column that a row has not, an empty box adds nothing."""
+    """The edited values. An empty box of a column that the row lacks adds nothing."""
     edited: Row = {}
     for name, text in edits.items():
         if name in before and _unix(text) == _unix(_text(before[name])):
@@ -183,7 +183,7 @@ def _values(draft: Draft, edits: Mapping[str, str], before: Mapping[str, Any]) -
 
 
 def _value(draft: Draft, name: str, text: str, before: Any) -> Any:
-    """A text stays text where the column holds texts; else it is JSON."""
+    """The value of a box: text where the column holds texts, else JSON."""
     known = [row[name] for row in draft.rows if row.get(name) is not None]
     sample = before if before is not None else known[0] if known else ""
     if isinstance(sample, str):
@@ -196,7 +196,7 @@ def _value(draft: Draft, name: str, text: str, before: Any) -> Any:
 
 
 def _unix(text: str) -> str:
-    """A text with the line ends that a browser gives back."""
+    """The text with the line ends that a browser sends back."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -205,7 +205,7 @@ def _no_number(word: str) -> None:
 
 
 def _check(draft: Draft, row: Row, number: int, first: Row | None = None) -> None:
-    """Raises DataError where training would leave the row out; `first`: the set's first row."""
+    """Raise DataError where training would leave the row out; `first` is the set's first row."""
     stage = STAGES[entering.kind_of_set(draft.entry)]
     place = (draft.entry.name, [*draft.lines, *[number + 1] * (draft.added + 1)][number])
     layout = layouts.layout(draft.entry, first or draft.rows[0], place, layouts.WANTED[stage])

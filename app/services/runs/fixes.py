@@ -1,4 +1,4 @@
-"""What to change where a run has failed: arguments to set up again with, or a command to type."""
+"""Fixes for a failed run: arguments to change, or a command to type."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,11 +24,11 @@ OF_THIS_RUN = {"output_dir", "overwrite_output_dir", "resume_from_checkpoint"}
 
 @dataclass(frozen=True)
 class Fix:
-    """`changes` go over the run's arguments; `command` is for the person's terminal."""
+    """A fix: `changes` of the run's arguments, or a `command` for the person's terminal."""
 
     changes: Values = field(default_factory=dict)
     command: str = ""
-    without: tuple[str, ...] = ()  # data sets that the changes take out
+    without: tuple[str, ...] = ()  # data sets that the changes remove
 
     def words(self, values: Values, lang: str) -> str:
         """The command, or each change as `Label: old -> new`."""
@@ -40,9 +40,9 @@ class Fix:
 
 
 def arguments(view: RunView) -> Values:
-    """All arguments of a training as the form takes them; those of that one run at their defaults.
+    """All arguments of a training for the form, with those of the single run at their defaults.
 
-    What this version does not know, or no longer takes, is at its default, too.
+    Arguments that this version does not know are at their defaults, too.
     """
     known = {n: v for n, v in view.arguments.items() if n in FIELDS and n not in OF_THIS_RUN}
     known = {name: value for name, value in known.items() if "train" in FIELDS[name].tasks}
@@ -50,10 +50,10 @@ def arguments(view: RunView) -> Values:
 
 
 def restart(view: RunView, secrets: Values) -> Path:
-    """Start a training that has failed again, with what helps; returns the new run's folder.
+    """Start a failed training again with its fix, and return the folder of the new run.
 
-    It takes the name of a run that has left nothing behind, else the name with a number after it.
-    Raises UsageError with what is wrong, and what launch.start raises.
+    It has the name of a run without result, else the name with a number after it. Raises UsageError
+    with all problems, and what `launch.start` raises.
     """
     values = {**arguments(view), **secrets, **find_fix(view).changes}
     bare = run_folder.is_without_result(view.path)
@@ -65,7 +65,7 @@ def restart(view: RunView, secrets: Values) -> Path:
 
 
 def find_fix(view: RunView) -> Fix:
-    """The cure for a training that has failed; an empty one where nothing simple helps."""
+    """The fix for a failed training; an empty one where no simple change helps."""
     if view.task != "train" or view.state not in {State.FAILED, State.OUT_OF_MEMORY}:
         return Fix()
     values = resolve(arguments(view))
@@ -86,7 +86,7 @@ def find_fix(view: RunView) -> Fix:
 
 
 def _without_sets(values: Arguments, problems: Sequence[Problem]) -> Values:
-    """The data sets without those that a problem names, where others are left."""
+    """The data sets without those that have problems, where others are left."""
     changes: dict[str, Value] = {}
     bad = {name for each in problems for name in _sets_of(each, values)}
     for argument in SETS:
@@ -98,7 +98,7 @@ def _without_sets(values: Arguments, problems: Sequence[Problem]) -> Values:
 
 
 def _sets_of(problem: Problem, values: Arguments) -> list[str]:
-    """The data sets, as the form names them, that a problem is about."""
+    """The data sets of a problem, as the form names them."""
     params = problem.params
     if problem.code.startswith("dataset_") or "set" in params:
         return [str(params.get("set", params.get("name")))]
@@ -110,7 +110,7 @@ def _sets_of(problem: Problem, values: Arguments) -> list[str]:
 
 
 def _holds(name: str, file: Path, dataset_dir: Value) -> bool:
-    """Whether rows come from a registered data set: its file, one of its folder, its hub's id."""
+    """Whether a file belongs to a registered data set: its file, one in its folder, its hub id."""
     try:
         entry = dataset_info.find(name, dataset_dir)
     except TuneboardError:

@@ -1,4 +1,4 @@
-"""What the machine has and what is in use: GPUs, processor, memory, disk."""
+"""Measure the machine: GPUs, processor, memory, disk."""
 
 import importlib
 import math
@@ -17,12 +17,12 @@ from backend.contract.base.home import home
 from backend.contract.base.problems import Problem
 
 PERIOD_S = 1.0
-IDLE_S = 30.0  # the thread ends when nobody has asked for this long
-GPU_TIMEOUT_S = 3.0  # a driver that hangs is given up on for now
-GPU_RETRY_S = 60.0  # how long to leave a failed driver alone
+IDLE_S = 30.0  # without a request for so long the thread ends
+GPU_TIMEOUT_S = 3.0  # after this time a driver counts as hanging
+GPU_RETRY_S = 60.0  # the wait before a failed driver is asked again
 FIRST_WAIT_S = 1.0
-GIB = 2**30  # memory is counted in these and called GB, as its makers do
-GB = 1e9  # disks in these
+GIB = 2**30  # the unit of memory, which its makers call GB
+GB = 1e9  # the unit of disks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Gpu:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """One look at the machine. Bytes and percent; `gpu_note` says why there are no GPU figures."""
+    """One measurement, in bytes and percent. `gpu_note` says why there are no GPU figures."""
 
     gpus: tuple[Gpu, ...] = ()
     gpu_note: Problem | None = None
@@ -53,12 +53,12 @@ class Snapshot:
 
 
 def snapshot() -> Snapshot:
-    """The newest figures, at most about a second old while pages are open."""
+    """The newest measurement, about a second old at most while pages are open."""
     return _sampler.latest()
 
 
 def strip(now: Snapshot, lang: str) -> str:
-    """One line for the head of the page: GPUs (or that there is none), memory, processor, disk."""
+    """One line for the page's header: GPUs (or that there is none), memory, processor, disk."""
     parts = [_gpu_text(gpu, lang) for gpu in now.gpus]
     if not parts and now.gpu_note is not None:
         parts.append(now.gpu_note.text(lang))
@@ -84,10 +84,10 @@ def _memory(used: int, total: int) -> dict[str, str]:
 
 
 class Sampler:
-    """The thread that looks once a second, started by the first question, ended by silence.
+    """The thread that measures once a second; it starts at a request and ends without further ones.
 
-    The GPU driver is asked from a thread of its own, for it may hang; while it does, the other
-    figures go on and no second question is put to it.
+    The GPU driver is called in a thread of its own, because it can hang. While it does, the other
+    figures go on, and it is not called again.
     """
 
     def __init__(self, read_gpus: Callable[[], tuple[Gpu, ...]] | None = None) -> None:
@@ -100,7 +100,7 @@ class Sampler:
         self._gpu = _GpuWatch(self._read_gpus)
 
     def latest(self) -> Snapshot:
-        """The newest snapshot; starts the thread and waits a moment for its first look."""
+        """The newest snapshot. Starts the thread and waits a moment for its first measurement."""
         with self._lock:
             self._asked = time.monotonic()
             if self._thread is None or not self._thread.is_alive():
@@ -137,7 +137,7 @@ class Sampler:
 
 
 class _GpuWatch:
-    """Time limit and circuit breaker around the driver."""
+    """A time limit and a circuit breaker around the GPU driver."""
 
     def __init__(self, read: Callable[[], tuple[Gpu, ...]]) -> None:
         self._read = read
@@ -146,7 +146,7 @@ class _GpuWatch:
         self._quiet_until = 0.0
 
     def read(self) -> tuple[tuple[Gpu, ...], Problem | None]:
-        """GPUs and why there are none; never raises, never takes longer than the limit."""
+        """The GPUs, and a problem where there are none. Never raises or exceeds the time limit."""
         if self._worker is not None and self._worker.is_alive():
             return (), _unavailable("hangs")
         if time.monotonic() < self._quiet_until:
@@ -167,7 +167,7 @@ class _GpuWatch:
 
 
 def _why(error: Exception) -> Problem:
-    """No library, no driver, no device: a normal state. Anything else names its reason."""
+    """A notice: no library, driver or device is normal; other failures name their reason."""
     name = type(error).__name__
     normal = ("ImportError", "ModuleNotFoundError", "LibraryNotFound", "DriverNotLoaded", "NoGpu")
     if name.removeprefix("NVMLError_") in normal:
@@ -180,11 +180,11 @@ def _unavailable(reason: str) -> Problem:
 
 
 class NoGpu(Exception):
-    """The driver answers and counts no device."""
+    """The driver works, but finds no device."""
 
 
 class Nvml:
-    """NVIDIA's management library, loaded at the first question and again after a failure."""
+    """NVIDIA's management library, loaded at the first request and again after a failure."""
 
     def __init__(self) -> None:
         self._library: ModuleType | None = None
@@ -199,7 +199,7 @@ class Nvml:
             count = self._library.nvmlDeviceGetCount()
             gpus = tuple(_device(self._library, index) for index in range(count))
         except Exception:
-            self._library = None  # initialise anew next time: the driver may have been replaced
+            self._library = None  # initialised anew next time, as the driver may have been replaced
             raise
         if not gpus:
             raise NoGpu
@@ -222,7 +222,7 @@ def _device(library: ModuleType, index: int) -> Gpu:
 
 
 def _optional(library: ModuleType, read: Callable[[], Any], high: float) -> float | None:
-    """A figure that some devices (MIG slices, laptops) do not give."""
+    """A figure that some devices (MIG slices, laptops) do not have; None there."""
     try:
         return _number(read(), 0, high)
     except library.NVMLError as error:
@@ -232,14 +232,14 @@ def _optional(library: ModuleType, read: Callable[[], Any], high: float) -> floa
 
 
 def _number(value: object, low: float, high: float) -> float | None:
-    """`value` where it is a number that can be true, else None."""
+    """`value` where it is a plausible number, else None."""
     if not isinstance(value, int | float) or math.isnan(value) or not low <= value <= high:
         return None
     return float(value)
 
 
 def _name(value: object) -> str:
-    """A device name as text: bytes in old libraries; control characters never."""
+    """The name of a device as printable text; old libraries give bytes."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     text = "".join(mark for mark in text if mark.isprintable()).strip()
     return text.removeprefix("NVIDIA ").removeprefix("GeForce ")[:40]

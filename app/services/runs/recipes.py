@@ -1,4 +1,4 @@
-"""Recipes as the page sees them: in words, with what a visitor gives, and those started."""
+"""Recipes for the page: their texts, the plan of a visitor's selection, and started chains."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from backend.contract.registry.dataset_info import names as listed
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView
 
-# What the model bar gives to every stage; the rest of a stage is the recipe's.
+# Arguments that the model bar sets for every stage; the others are the recipe's.
 BAR = (
     "model_name_or_path",
     "template",
@@ -35,7 +35,7 @@ COLUMNS = ("number", "stage", "state", "steps", "loss")
 
 @dataclass(frozen=True)
 class Selection:
-    """What a visitor chose: the recipe, the group's name, values of the bar, data sets a stage."""
+    """A visitor's selection: the recipe, the group's name, the bar's values, data sets by stage."""
 
     recipe: str
     name: str
@@ -45,7 +45,7 @@ class Selection:
 
 
 def title(name: str, lang: str) -> str:
-    """A recipe in a line; one of the visitor's own is known by its name."""
+    """The title of a recipe; one without a text in locales has its name as the title."""
     key = f"recipe.{name}.title"
     return t(key, lang) if has(key) else name
 
@@ -56,7 +56,7 @@ def choices(lang: str) -> list[tuple[str, str]]:
 
 
 def text(recipe: Recipe, lang: str) -> str:
-    """When to choose a recipe, its stages in words, and the model it starts from; Markdown."""
+    """The purpose of a recipe, its stages and its base model, as Markdown."""
     key = f"recipe.{recipe.name}.text"
     advice = t(key, lang) if has(key) else run_text.plain(recipe.description)
     lines = [
@@ -80,7 +80,7 @@ def _step(recipe: Recipe, stage: Stage, lang: str) -> str:
 
 
 def datasets_of(recipe: Recipe) -> dict[str, list[str]]:
-    """The data sets of each stage that learns from some, as the recipe has them."""
+    """The data sets of each training stage, as the recipe names them."""
     datasets = {}
     for stage in recipe.stages:
         dataset = stage.arguments.get("dataset") or recipe.base.get("dataset")
@@ -93,7 +93,7 @@ def datasets_of(recipe: Recipe) -> dict[str, list[str]]:
 
 
 def plan(selection: Selection) -> tuple[Plan | None, list[Problem]]:
-    """The runs of what a visitor chose, and every problem and notice."""
+    """The plan of a selection (None for an unreadable recipe), and every problem and notice."""
     try:
         recipe = recipes.read(selection.recipe)
     except TuneboardError as error:
@@ -114,30 +114,30 @@ def plan(selection: Selection) -> tuple[Plan | None, list[Problem]]:
 
 
 def commands(chain: Plan) -> str:
-    """The commands of all stages, as they will be run."""
+    """The commands of all stages."""
     return "\n\n".join(step.command.shell() for step in chain.steps)
 
 
 def start(chain: Plan) -> Path:
-    """Start the chain; returns the group's folder. Raises RunFolderError."""
+    """Start the chain and return the group's folder. Raises RunFolderError."""
     launch.start_recipe(chain.folder, chain.text(), chain.command, exclusive=True)
     runs.forget()
     return chain.folder
 
 
 def groups() -> list[RunView]:
-    """Every chain that was started, the newest first."""
+    """The groups of started chains, the newest first."""
     return [view for view in runs.snapshot() if view.task == launch.RECIPE]
 
 
 def find_group(folder: str | None) -> Path | None:
-    """The folder of a chain that was started; None for any other, whatever a request says."""
+    """The folder of a started chain; None for any other path in a request."""
     return next((view.path for view in groups() if str(view.path) == folder), None)
 
 
 @lru_cache(maxsize=64)
 def _stages(folder: Path, _: float) -> tuple[tuple[str, Path], ...]:
-    """(stage, folder of its run) of a group; () where its recipe cannot be read."""
+    """(stage, folder of its run) for each stage of a group; () where its recipe cannot be read."""
     try:
         recipe = recipes.read(str(folder / run_folder.ARGUMENTS))
     except TuneboardError:
@@ -146,7 +146,7 @@ def _stages(folder: Path, _: float) -> tuple[tuple[str, Path], ...]:
 
 
 def stages(folder: Path) -> tuple[tuple[str, Path], ...]:
-    """(stage, folder of its run) of the group in `folder`, in their order."""
+    """(stage, folder of its run) for each stage of the group in `folder`, in their order."""
     try:
         return _stages(folder, (folder / run_folder.ARGUMENTS).stat().st_mtime)
     except OSError:
@@ -154,7 +154,7 @@ def stages(folder: Path) -> tuple[tuple[str, Path], ...]:
 
 
 def rows(folder: Path, lang: str) -> list[list[str]]:
-    """The group and its stages as the cells of COLUMNS."""
+    """The group and its stages as rows of COLUMNS."""
     group = runs.view(folder)
     table = [["", t("recipes.whole", lang), *_cells(group, lang)]]
     for number, (name, place) in enumerate(stages(folder), 1):
@@ -177,7 +177,7 @@ def _cells(view: RunView, lang: str) -> list[str]:
 
 
 def find_run(folder: Path, number: str) -> Path | None:
-    """The run that a row of the table stands for; None where it has not begun."""
+    """The run of a row in the table; None where it has not begun."""
     runs_of_stages = stages(folder)
     if not number:
         return folder

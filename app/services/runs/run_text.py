@@ -1,4 +1,4 @@
-"""A run in words: what the panel and the list of runs say, in the visitor's language."""
+"""Texts about a run for the panel and the list of runs."""
 
 import datetime
 import re
@@ -14,8 +14,11 @@ from backend.contract.runs.run_folder import Checkpoint, RunView
 
 
 def names(views: Sequence[RunView]) -> dict[Path, str]:
-    """The names of runs in a list, by folder: with the folder where model, method and name do not
-    say which run is meant, since it lies elsewhere than in saves/<model>/<method>/."""
+    """The names of runs in a list, by folder.
+
+    A run outside saves/<model>/<method>/ is named with its folder where model, method and name are
+    ambiguous.
+    """
     triples = [(view.model, view.method, view.name) for view in views]
     counts = Counter(triples)
     clear = {
@@ -31,14 +34,14 @@ def names(views: Sequence[RunView]) -> dict[Path, str]:
 
 
 def steps(view: RunView) -> str:
-    """Steps done of all, as far as they are known: "20 / 40", "20" or a dash."""
+    """The steps done and all steps, as far as known: "20 / 40", "20" or a dash."""
     if view.total_steps:
         return f"{view.step:,} / {view.total_steps:,}"
     return f"{view.step:,}" if view.step else "–"
 
 
 def moment(stamp: str) -> str:
-    """An ISO time as people sort and read it, in this machine's zone: 2026-11-22 21:50."""
+    """An ISO time in this machine's zone, to read and to sort: 2026-11-22 21:50."""
     try:
         return f"{datetime.datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M}"
     except (ValueError, OverflowError, OSError):
@@ -46,7 +49,7 @@ def moment(stamp: str) -> str:
 
 
 def last_loss(rows: Sequence[Metrics]) -> float | None:
-    """The newest training loss."""
+    """The newest training loss, or None."""
     return next((row.loss for row in reversed(rows) if row.loss is not None), None)
 
 
@@ -62,11 +65,11 @@ def checkpoint_table(points: Sequence[Checkpoint], lang: str) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as a Markdown table, the titles first; every cell shows just its text."""
+    """Rows of cells as a Markdown table, the titles first. Each cell shows exactly its text."""
     lines = [f"| {' | '.join(plain(cell) for cell in row)} |" for row in rows]
     return "\n".join([*lines[:1], f"|{'---|' * len(rows[0])}", *lines[1:]])
 
 
 def plain(text: str) -> str:
-    """Any text as Markdown that shows just it: every mark escaped, on one line."""
+    """A text as Markdown that shows exactly this text: marks escaped, on one line."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))

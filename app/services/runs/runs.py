@@ -1,4 +1,4 @@
-"""The runs as the page sees them: one look at the disk a second serves all visitors."""
+"""The runs for the page: one look at the disk in a second serves all visitors."""
 
 import threading
 from collections import OrderedDict
@@ -43,14 +43,14 @@ def checkpoints(path: Path) -> list[Checkpoint]:
 
 
 def forget() -> None:
-    """Look again at the next question: something was started, stopped or resumed."""
+    """Empty the caches, after a run was started, stopped or resumed."""
     _list.forget()
     _views.forget()
     _points.forget()
 
 
 def is_any_going() -> bool:
-    """Whether a run goes on."""
+    """Whether any run goes on."""
     return any(not view.ended for view in snapshot())
 
 
@@ -64,9 +64,9 @@ def latest(task: str) -> Path | None:
 
 @dataclass
 class History:
-    """The metric rows of a run so far; `version` changes when `rows` does. Shared: read only.
+    """The metrics of a run so far; `version` changes with `rows`. It is shared: do not change it.
 
-    `figures` are the names of the stage's own figures in the rows.
+    `figures` are the names of the stage's own metrics in the rows.
     """
 
     rows: list[Metrics] = field(default_factory=list)
@@ -81,7 +81,7 @@ _histories_lock = threading.Lock()
 
 
 def history(path: Path) -> History:
-    """The metric rows of the run in folder `path`; only new ones are read from the disk."""
+    """The metrics of the run in the folder `path`. Only new lines are read from the disk."""
     with _histories_lock:
         record = _histories.pop(path, None) or History()
         record = _histories[path] = _extend(path / run_folder.METRICS, record)
@@ -91,7 +91,7 @@ def history(path: Path) -> History:
 
 
 def _extend(file: Path, known: History) -> History:
-    """What is known and the new rows; all anew where a resumed run has rewritten the file."""
+    """The history with the new lines; all anew where a resumed run has rewritten the file."""
     if known.offset and _before(file, known.offset) != known.check:
         known = History(version=known.version + 1)
     rows, offset = metrics.read(file, known.offset)
@@ -104,7 +104,7 @@ def _extend(file: Path, known: History) -> History:
 
 
 def _before(file: Path, offset: int) -> bytes:
-    """The last bytes before `offset`: what tells a file that has grown from one written anew."""
+    """The last bytes before `offset`, which tell a file that has grown from a rewritten one."""
     try:
         with open(file, "rb", opener=boundary.open_own) as content:
             content.seek(max(0, offset - CHECK_BYTES))
@@ -114,13 +114,13 @@ def _before(file: Path, offset: int) -> bytes:
 
 
 def log_link(folder: Path) -> str:
-    """Where the page serves this run's log for download, "" for a folder outside saves/."""
+    """The address of this run's log for download; "" for a folder outside saves/."""
     inside = folder.is_relative_to(saves())
     return f"own/log?run={quote(str(folder.relative_to(saves())))}" if inside else ""
 
 
 def log_file(name: str) -> Path | None:
-    """The log of a run named by its path inside saves/, or None: no other file can be asked for."""
+    """The log of a run, named by its path inside saves/; None for any other file."""
     root = saves().resolve()
     try:
         folder = (root / name).resolve()

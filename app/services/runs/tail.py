@@ -1,6 +1,6 @@
-"""The end of a log file, made safe to show: bounded, without escape sequences, secrets masked.
+"""The end of a log file, safe to show: bounded, without escape sequences, secrets masked.
 
-The file on disk stays raw. The cost of a look does not depend on how long the log has grown.
+The file on disk stays raw. The cost of reading does not depend on the length of the log.
 """
 
 import os
@@ -31,8 +31,8 @@ _ESCAPES = re.compile(
 )
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but \t \n, DEL, C1
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks: text that reads otherwise
-    "\ud800-\udfff]"  # halves of characters
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, which reorder text
+    "\ud800-\udfff]"  # surrogates
 )
 _BREAKS = re.compile("[\u2028\u2029]")
 _SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD|PASSWD|LOGIN|CREDENTIALS?)$", re.IGNORECASE)
@@ -45,7 +45,7 @@ _SECRET_SHAPE = re.compile(
 
 @dataclass(frozen=True)
 class Stamp:
-    """Tells whether a file has changed since: its size in bytes, time of change, identity."""
+    """Identifies the state of a file: size in bytes, time of modification, inode."""
 
     size: int = -1
     changed: int = 0
@@ -53,7 +53,7 @@ class Stamp:
 
 
 def stamp(path: Path) -> Stamp:
-    """The file's present stamp; a missing file has the default one."""
+    """The stamp of a file now; a missing file has the default one."""
     try:
         info = path.stat()
     except OSError:
@@ -62,10 +62,10 @@ def stamp(path: Path) -> Stamp:
 
 
 def tail(path: Path, search: str = "") -> str:
-    """The last lines as text; with `search` those that contain it (any case), from further back.
+    """The last lines as text; with `search` those that contain it (in any case), from further back.
 
-    "" where there is no file. Looks at no more than TAIL_BYTES (SEARCH_BYTES) and gives no more
-    than MAX_LINES lines; all pages share one reading of an unchanged file.
+    "" where there is no file. At most TAIL_BYTES (or SEARCH_BYTES) are read and MAX_LINES lines
+    returned. All pages share one reading of an unchanged file.
     """
     return _tail(path, search.strip().lower(), stamp(path))
 
@@ -82,7 +82,7 @@ def _tail(path: Path, search: str, now: Stamp) -> str:
 
 
 def _end(path: Path, size: int, limit: int) -> str:
-    """The last `limit` bytes from the first whole line on; a longer line loses its start."""
+    """The last `limit` bytes, from the first whole line on. A longer line loses its start."""
     start = max(0, size - limit)
     try:
         with open(path, "rb", opener=boundary.open_own) as file:
@@ -99,10 +99,10 @@ def _end(path: Path, size: int, limit: int) -> str:
 
 
 def clean(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """Text as it may be shown: no escapes, controls or direction marks, no secrets.
+    """The text without escape sequences, controls, direction marks and secrets.
 
-    A line that was rewritten by carriage returns (progress bars) keeps its last state. Only \\n
-    and \\t remain of the control characters.
+    A line that was rewritten by carriage returns (a progress bar) keeps its last state. Of the
+    control characters only \\n and \\t remain.
     """
     text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
     if "\r" in text:
@@ -121,14 +121,14 @@ def _short(line: str) -> str:
 
 
 def mask(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """Secrets out: values of environment variables named like one, and what has a key's shape."""
+    """Mask secrets: values of environment variables named like one, and texts shaped like a key."""
     for value in secrets(os.environ if environ is None else environ):
         text = text.replace(value, MASK)
     return _SECRET_SHAPE.sub(MASK, text)
 
 
 def secrets(environ: Mapping[str, str]) -> list[str]:
-    """Values of HF_TOKEN, API_KEY and the like, longest first; a login also without its user."""
+    """The values of HF_TOKEN, API_KEY and the like, longest first; of a login also the password."""
     values = {value for name, value in environ.items() if _SECRET_NAME.search(name)}
     values |= {
         value.partition(":")[2] for name, value in environ.items() if name.endswith("_LOGIN")
@@ -137,7 +137,7 @@ def secrets(environ: Mapping[str, str]) -> list[str]:
 
 
 def read_whole(path: Path) -> Iterator[str]:
-    """The whole log line by line, cleaned, for a download; memory is bounded."""
+    """The whole log for a download, cleaned line by line in bounded memory."""
     try:
         with open(path, "rb", opener=boundary.open_own) as file:
             while line := file.readline(SEARCH_BYTES):

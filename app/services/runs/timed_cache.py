@@ -1,4 +1,4 @@
-"""What all visitors ask for again and again, looked up once for all of them."""
+"""A cache of values that are read again after some seconds, shared by all visitors."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 class TimedCache(Generic[Key, Value]):
-    """Values by key, read again once they are older than `seconds`; one reader at a time."""
+    """Values by key, read again when they are older than `seconds`, by one reader at a time."""
 
     def __init__(self, read: Callable[[Key], Value], seconds: float) -> None:
         self._read = read
@@ -34,6 +34,6 @@ class TimedCache(Generic[Key, Value]):
             return value
 
     def forget(self) -> None:
-        """Read anew at the next question."""
+        """Empty the cache, so that the next `get` reads anew."""
         with self._lock:
             self._kept.clear()
