@@ -122,12 +122,23 @@ export interface FormData {
   bar: string;
 }
 
+/** What the model bar says of the chosen model: (label, value) pairs. */
+export interface Facts {
+  ok: true;
+  title: string;
+  facts: [string, string][];
+}
+
+export interface FactsServer {
+  look_up(question: { model: string; lang: string }): Promise<Facts | undefined>;
+}
+
 /** What Gradio gives to a component's script; `data` is what it is told once and for all. */
-export interface Mounted<Value, Data> {
+export interface Mounted<Value, Data, Functions = Server> {
   element: HTMLElement;
   props: { value: Value | null };
   data: Data;
-  server: Server;
+  server: Functions;
   trigger(event: string, data?: object): void;
   watch(names: string | string[], act: () => void): void;
 }

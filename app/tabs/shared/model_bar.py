@@ -1,7 +1,15 @@
-"""The model bar: model, method, adapters; the rest under "more". Shared by all tabs."""
+"""The model bar: model, method, adapters, what the model is; the rest under "more".
 
+Shared by the tabs that work with a model.
+"""
+
+from typing import Any
+
+from app.form.component import make_component
 from app.form.form import Form, Schemas
 from app.form.schema import Section
+from app.i18n import DEFAULT_LANGUAGE, languages, t
+from app.services.models import facts
 
 MAIN = ("model_name_or_path", "finetuning_type", "adapter_name_or_path")
 MORE = (
@@ -26,7 +34,7 @@ MORE = (
     "trust_remote_code",
 )
 SECTIONS = (
-    Section("main", "", MAIN, width=3),
+    Section("main", "", MAIN, slot="first", width=3),
     Section("model", "bar.more", MORE, closed=True, width=3),
 )
 
@@ -34,5 +42,22 @@ SECTIONS = (
 def build(schemas: Schemas) -> Form:
     """Draw the bar; returns its form."""
     form = Form("train", "bar", SECTIONS)
-    form.draw(schemas)
+    with form.draw(schemas, inside=True):
+        make_component(
+            "facts",
+            '<dl class="facts" hidden></dl>',
+            functions=[look_up],
+            elem_id="model-facts",
+            form=form.key,
+        )
     return form
+
+
+def look_up(question: Any) -> dict[str, Any]:
+    """What is known of a model in words, for {"model", "lang"}; no facts where nothing is."""
+    question = question if isinstance(question, dict) else {}
+    lang = str(question.get("lang", ""))
+    lang = lang if lang in languages() else DEFAULT_LANGUAGE
+    known = facts.find(str(question.get("model", "")))
+    words = facts.describe(known, lang) if known else []
+    return {"ok": True, "title": t("facts.title", lang), "facts": words}
