@@ -19,6 +19,7 @@ from app.theme import CSS, HEAD, THEME
 
 __all__ = ["CSS", "HEAD", "THEME", "build"]
 
+TABS = {"train", "data", "recipes", "evaluate", "chat", "export", "runs"}
 LANGUAGE_KEY = "tuneboard-language"  # in the browser's storage
 LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
 
@@ -55,6 +56,7 @@ def build(schemas: Schemas) -> gr.Blocks:
         again_panel.wire(context, form, [trained, chained, listed.panel])
         _wire_language(page, texts, chosen, lang)
         clock.wire(news, page.load, tabs)
+        _wire_address(page, tabs)
         context.keeper.wire()
     return page
 
@@ -98,6 +100,17 @@ def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) ->
         panel.chat.click(open_run, panel.run, outputs, api_visibility="private")
     box = exported["form"].box
     exported["open"].click(open_export, box, outputs, api_visibility="private")
+
+
+def _wire_address(page: gr.Blocks, tabs: Any) -> None:
+    """Open the tab that the address of the page names."""
+
+    def open_tab(name: str) -> Any:
+        return gr.Tabs(selected=name) if name in TABS else gr.skip()
+
+    named = gr.Textbox(visible=False)
+    read = make_call("address", "openedAll", "tab")
+    page.load(open_tab, named, tabs, js=read, show_progress="hidden", api_visibility="private")
 
 
 def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> None:

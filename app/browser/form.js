@@ -1,6 +1,7 @@
 // @ts-check
 /** The form of a tab: drawn from a schema, judged by the server after each change. */
 
+import { openedFields, writeFields } from "./address.js";
 import { askLatest, debounce, readJson } from "./asking.js";
 import { publish, subscribe, valuesOf } from "./channel.js";
 import { applies } from "./conditions.js";
@@ -11,6 +12,7 @@ import { language, onLanguage } from "./language.js";
 import { Modes } from "./modes.js";
 import { Sections } from "./sections.js";
 import { keep, restore } from "./store.js";
+import { showBar } from "./tabs.js";
 
 /** @typedef {import("./types").Failure} Failure */
 /** @typedef {import("./types").FormData} Data */
@@ -77,7 +79,9 @@ class Form {
       (answer) => this.#judge(answer),
     );
     this.#askSoon = debounce(JUDGE_MS, this.#ask);
-    this.#values = { ...this.#defaults(), ...restore(data.form, schema), ...props.value };
+    const kept = restore(data.form, schema);
+    this.#values = { ...this.#defaults(), ...kept, ...props.value };
+    Object.assign(this.#values, openedFields(data.address, schema));
     this.#show();
     this.#listen();
     this.#follow();
@@ -227,6 +231,7 @@ class Form {
       props.value = { ...this.#values };
     }
     keep(data.form, this.#schema, this.#typed());
+    writeFields(data.address, this.#schema, this.#values);
     this.#adapt();
     publish(data.form, { kind: "values", values: this.#values });
   }
@@ -256,6 +261,7 @@ class Form {
   #reveal(name) {
     const field = this.#fields.get(name);
     if (!field) return;
+    if (!this.#isJudge) showBar();
     if (!this.#modes.shows(name)) this.#modes.choose("advanced");
     this.#sections.open(field);
   }

@@ -1,5 +1,10 @@
 // @ts-check
-/** The tabs of the page: which one is open. */
+/** The tabs of the page: which one is open, and whether the model bar stands above it. */
+
+import { write } from "./address.js";
+
+const FIRST = "train"; // open where the address names no other
+const page = document.documentElement;
 
 /** @type {Set<() => void>} */
 const listeners = new Set();
@@ -18,8 +23,19 @@ export function onTab(act) {
   listeners.add(act);
 }
 
-/** Another tab is open: each is read from its top. */
+/** Another tab is open: each is read from its top. Which one it is decides, in form.css, whether
+ * the model bar is seen. */
 export function turn() {
   scrollTo(0, 0);
+  const tab = openTab();
+  page.dataset.tab = tab;
+  delete page.dataset.bar;
+  write("tab", tab === FIRST ? "" : tab);
   for (const act of listeners) act();
+}
+
+/** Show the model bar on this tab, too, until another one is opened. */
+export function showBar() {
+  page.dataset.bar = "shown";
+  document.getElementById("bar-form")?.scrollIntoView({ block: "center" });
 }

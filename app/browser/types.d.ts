@@ -120,6 +120,8 @@ export interface FormData {
   schema: string;
   /** The name of the form whose fields belong to this one, too; "" for none. */
   bar: string;
+  /** The fields whose values stand in the address of the page. */
+  address: string[];
 }
 
 /** What the model bar says of the chosen model: (label, value) pairs. */

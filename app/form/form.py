@@ -24,6 +24,7 @@ from backend.contract.runs import run_names
 
 TEMPLATE = '<div class="form-first"></div>{}<div class="form-rest"></div>'
 UNPREFIXED = {"bar", "train"}
+IN_ADDRESS = {"train": ["stage"]}  # fields whose values stand in the address of the page
 
 Raw = dict[str, Any]
 Answer = Callable[[Raw, Raw, str], dict[str, Any]]
@@ -80,6 +81,7 @@ class Form:
             schema=f"own/form/{self.key}",
             prefix=self.prefix,
             bar=self.bar.key if self.bar else "",
+            address=IN_ADDRESS.get(self.key, []),
         )
         return self.box
 

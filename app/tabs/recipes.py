@@ -12,7 +12,7 @@ from app.services.data.extra import BOX
 from app.services.runs import recipes
 from app.tabs.data import dataset_preview
 from app.tabs.run import run_panel
-from app.tabs.shared import answer, message
+from app.tabs.shared import answer, message, model_bar
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.fields import FIELDS
@@ -28,6 +28,7 @@ def build(context: Context) -> Any:
     texts = context.texts
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
+            model_bar.draw_chosen(context.bar)
             form = _form(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             side = _side(texts)

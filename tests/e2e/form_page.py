@@ -229,6 +229,7 @@ class FormPage:
                 prefix="bar-",
                 schema="own/form/bar",
                 bar="",
+                address=[],
             )
             with gr.Row():
                 with (
@@ -242,6 +243,7 @@ class FormPage:
                         prefix="t-",
                         schema="own/form/train",
                         bar="bar",
+                        address=["stage"],
                     ) as form,
                 ):
                     gr.Markdown("A preview of the data.")

@@ -117,6 +117,23 @@ def test_a_stage_shows_its_fields_and_hides_the_others(open_form: Open, form: Fo
     until(lambda: last_values(form)["stage"] == "sft", 10)
 
 
+@pytest.mark.parametrize(("query", "stage"), [("?stage=dpo", "dpo"), ("?stage=<b>&x=1", "sft")])
+def test_the_stage_stands_in_the_address(
+    open_form: Open, form: FormPage, query: str, stage: str
+) -> None:
+    """A link or a reload shows the same stage; what is no stage is passed over."""
+    page = open_form()
+    page.goto(form.url + "/" + query)
+    expect(page.locator(f"#t-stage input[value={stage}]")).to_be_checked()
+    assert page.locator("#t-stage input").count() == 3
+    page.locator("#t-stage").get_by_text("Pre-training").click()
+    expect(page).to_have_url(re.compile(r"[?&]stage=pt$"))
+    page.reload()
+    expect(page.locator("#t-stage input[value=pt]")).to_be_checked()
+    page.locator("#t-stage").get_by_text("Supervised").click()  # the default says nothing
+    expect(page).not_to_have_url(re.compile("stage="))
+
+
 def test_conditions_compare_what_values_mean(open_form: Open) -> None:
     """`8` typed equals the number 8, a tick equals true, "" equals null; of a field that is not
     drawn here the value comes from outside."""

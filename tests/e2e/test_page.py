@@ -147,6 +147,35 @@ def test_simple_shows_nine_settings_and_the_name_of_the_run(
     expect(page.locator(".form-mode-line")).to_contain_text("1")
 
 
+def test_the_open_tab_stands_in_the_address(open_page: Callable[..., Page], server: Server) -> None:
+    """A reload or a link shows the same tab; the model bar stands above those that work with it."""
+    page = open_page()
+    bar = page.locator("#bar-form")
+    expect(bar).to_be_visible()
+    page.get_by_role("tab", name="Data", exact=True).click()
+    expect(bar).to_be_hidden()
+    expect(page).to_have_url(re.compile(r"[?]tab=data$"))
+    page.reload()
+    expect(page.get_by_role("tab", name="Data", exact=True)).to_have_attribute(
+        "aria-selected", "true"
+    )
+    expect(bar).to_be_hidden()
+    page.get_by_role("tab", name="Train", exact=True).click()
+    expect(bar).to_be_visible()
+    expect(page).not_to_have_url(re.compile("tab="))
+    page.goto(f"{server.url}/?tab=nothing&stage=dpo")
+    expect(page.locator("#command")).to_contain_text("--stage dpo")
+    page.get_by_role("tab", name="Recipes", exact=True).click()
+    expect(bar).to_be_hidden()
+    page.locator("#tab-recipes .chosen-model button").click()
+    expect(bar).to_be_visible()
+    fill(page, "model_name_or_path", "saves/models/mine")
+    page.get_by_role("tab", name="Runs", exact=True).click()
+    page.get_by_role("tab", name="Recipes", exact=True).click()
+    expect(bar).to_be_hidden()
+    expect(page.locator("#tab-recipes .chosen-model")).to_contain_text("saves/models/mine")
+
+
 def test_fields_of_other_methods_are_not_shown(
     open_page: Callable[..., Page], server: Server
 ) -> None:

@@ -134,6 +134,12 @@ def test_the_page_works_under_a_path(
     assert download.value.path().read_text(encoding="utf-8") == shown != ""
 
     chat(page)
+    page.goto(f"{server.url}/?tab=evaluate&stage=dpo")
+    expect(page.get_by_role("tab", name=t("tab.evaluate", "en"))).to_have_attribute(
+        "aria-selected", "true"
+    )
+    open_tab(page, t("tab.runs", "en"))
+    expect(page).to_have_url(re.compile(rf"{re.escape(ROOT_PATH)}[?]tab=runs&stage=dpo$"))
     assert refused == []
     names = page.evaluate("performance.getEntriesByType('resource').map((each) => each.name)")
     assert len(names) > 20

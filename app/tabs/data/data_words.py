@@ -12,6 +12,7 @@ from app.services.data import new_words
 from app.services.runs import runs
 from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
+from app.tabs.shared import model_bar
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.home import output, relative
@@ -34,6 +35,7 @@ def build(context: Context, train: Form) -> None:
     ):
         with gr.Column(scale=3, min_width=320):
             texts.add(gr.Markdown(t("words.intro"), elem_classes="seen"), value="words.intro")
+            model_bar.draw_chosen(context.bar)
             form.draw(context.schemas)
             report = gr.Markdown(
                 visible=False, elem_id="words-report", elem_classes=["seen", "run-points"]

@@ -8,7 +8,7 @@ from typing import Any
 from app.form.component import make_component
 from app.form.form import Form, Schemas
 from app.form.schema import Section
-from app.i18n import DEFAULT_LANGUAGE, languages, t
+from app.i18n import DEFAULT_LANGUAGE, languages, say, t
 from app.services.models import facts
 
 MAIN = ("model_name_or_path", "finetuning_type", "adapter_name_or_path")
@@ -51,6 +51,17 @@ def build(schemas: Schemas) -> Form:
             form=form.key,
         )
     return form
+
+
+def draw_chosen(bar: Form) -> None:
+    """The chosen model in one line, on a tab that works with it and does not show the bar."""
+    keys = {name: f"bar.{name}" for name in ("model", "none", "change")}
+    make_component(
+        "chosen_model",
+        '<p class="chosen-model"></p>',
+        form=bar.key,
+        words={lang: say(keys, lang) for lang in languages()},
+    )
 
 
 def look_up(question: Any) -> dict[str, Any]:
