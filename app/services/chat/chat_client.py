@@ -5,23 +5,57 @@ Unloading ends the child, which frees all memory of the model.
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from app.services.chat import chat_turns
+from backend.contract.arguments.arguments import defaults, resolve
+from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.base.problems import ModelError, Problem
 from backend.contract.preflight.model_server import ModelServer, Status
 
+SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty")
+
 _lock = threading.Lock()
 _loaded: ModelServer | None = None
+_argv: Sequence[str] = ()  # what the child was started with, as far as requests do not bring it
+_titles: tuple[str, str] = ("", "")
 
 
 def load(values: Values) -> None:
     """Replace the loaded model. Returns at once; `status` reports the progress."""
-    global _loaded
+    global _loaded, _argv, _titles
     with _lock:
         _end()
-        _loaded = ModelServer(values)
+        _loaded, _argv, _titles = ModelServer(values), _loading_argv(values), _name(values)
+
+
+def serves(values: Values) -> bool:
+    """Whether the model that is loaded, or being loaded, is the one of these values."""
+    return status().state in {"loading", "ready"} and _argv == _loading_argv(values)
+
+
+def titles() -> tuple[str, str]:
+    """What answers in the two columns: the run (else the model), and the model under its adapter;
+    each "" where there is none."""
+    return ("", "") if _loaded is None else _titles
+
+
+def _loading_argv(values: Values) -> Sequence[str]:
+    usual = defaults("api")
+    return Command.build("api", {**values, **{name: usual[name] for name in SAMPLING}}).argv
+
+
+def _name(values: Values) -> tuple[str, str]:
+    model = resolve(values)
+    base = Path(str(model.model_name_or_path)).name
+    adapter = str(model.adapter_name_or_path or "").split(",")[-1].strip()
+    if not adapter:
+        return base, ""
+    path = Path(adapter)
+    is_checkpoint = path.name.startswith("checkpoint-")
+    return "/".join(path.parts[-2:]) if is_checkpoint else path.name, base
 
 
 def unload() -> None:

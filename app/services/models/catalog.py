@@ -79,6 +79,11 @@ def reward_models() -> list[Offer]:
     return [_offer(*each) for each in _results(reward=True) if is_usable(each[1])]
 
 
+def newest_result() -> Offer | None:
+    """The newest finished run whose result can be talked to, or its newest checkpoint."""
+    return next((_offer(*each) for each in _results(reward=False) if is_usable(each[1])), None)
+
+
 def is_model(folder: Path) -> bool:
     """Whether a folder holds a whole model."""
     return (folder / "config.json").is_file() and not is_adapter(folder)

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +33,15 @@ class Status:
 
     state    none, loading, ready or failed
     detail   the last lines of the child when it failed
+    model    the name of the model or adapter
+    since    when the child was started, in seconds since 1970
     notices  what should be known of a model that is ready
     """
 
     state: str
     detail: str = ""
     model: str = ""
+    since: float = 0
     notices: tuple[Problem, ...] = ()
 
 
@@ -54,6 +58,7 @@ class ModelServer:
         environ = {**environment(_without_api()), **built.env}
         environ |= {"API_KEY": self._key, "API_WITH_PARENT": "1"}
         argv = command(*built.argv[1:])
+        self._since = time.time()
         self._child = Child(argv, asks=True, environ=environ, grace=KILL_AFTER_S)
 
     def close(self) -> None:
@@ -63,18 +68,23 @@ class ModelServer:
     def status(self) -> Status:
         """The state of the child now."""
         if self._child.code is not None:
-            return Status("failed", self._last_words())
+            return self._status("failed", self._last_words())
         try:
             response = httpx.get(f"{self._url}/health", timeout=2)
             if response.status_code == 200 and not response.content:  # as vLLM and SGLang answer
-                return Status("ready", model=self._model)
+                return self._status("ready")
             health = response.json()
         except (httpx.HTTPError, ValueError):
-            return Status("loading")
+            return self._status("loading")
         state = health.get("status", "loading")
         detail = str(health.get("detail", "")) or (self._last_words() if state == "failed" else "")
         notices = tuple(Problem.from_json(row) for row in health.get("notices") or ())
-        return Status(state, detail, str(health.get("model", "")), notices)
+        return self._status(state, detail, str(health.get("model") or self._model), notices)
+
+    def _status(
+        self, state: str, detail: str = "", model: str = "", notices: tuple[Problem, ...] = ()
+    ) -> Status:
+        return Status(state, detail, model or self._model, self._since, notices)
 
     def models(self) -> list[str]:
         """The names of the models it serves: the model, and `base` where an adapter is loaded.
