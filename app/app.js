@@ -112,20 +112,6 @@ document.addEventListener("pointerover", (event) => {
   };
 })();
 
-// A chat that shows texts as they are holds them escaped behind a mark (app/tabs/chat/plain_chatbot.py):
-// what its copy buttons write is what the reader sees.
-(() => {
-  const clipboard = navigator.clipboard;
-  if (!clipboard) return;
-  const [mark, write] = ["<!--as it is-->", clipboard.writeText.bind(clipboard)];
-  const reader = document.createElement("textarea");
-  clipboard.writeText = (text) => {
-    if (!String(text).includes(mark)) return write(text);
-    reader.innerHTML = text.replaceAll(mark, "").replaceAll("<", "&lt;");
-    return write(reader.value);
-  };
-})();
-
 // Gradio (6.31) shows the error of an event that streams, but not of one that is answered at once,
 // which is nearly all of ours (app/events.py): its words stay here until they are closed.
 (() => {

@@ -91,17 +91,16 @@ def test_try_it_start_watch_chat(
     expect(page.locator("#train-run-chart .main-svg").first).to_be_visible()
 
     page.locator("#train-run-chat").click()
-    page.locator("#chat-load").click()
-    status = page.locator("#chat-status textarea, #chat-status input")
-    expect(status).to_have_value(re.compile("ready"), timeout=120_000)
     page.locator("#chat-side-by-side input").check()
     page.locator("#chat-temperature input").fill("0")
     page.locator("#chat-max_new_tokens input").fill("40")
     page.locator("#chat-message textarea").fill("Who are you?")
-    page.locator("#chat-send").click()
+    page.locator("#chat-message textarea").press("Enter")  # which loads the model
+    status = page.locator("#chat-status textarea, #chat-status input")
+    expect(status).to_have_value(re.compile("ready"), timeout=120_000)
     assert NAME in answer(page, "tuned")
     base = answer(page, "base")
     assert len(base) > 40
     assert NAME not in base
-    page.locator("#chat-unload").click()
+    page.locator("#chat-load").click()
     expect(status).to_have_value(re.compile("No model"), timeout=20_000)

@@ -20,7 +20,7 @@ from tests.e2e.conftest import Server
 from tests.e2e.forms import box, show_all
 from tests.e2e.test_data_tab import upload
 from tests.e2e.test_run_life import fill_form, in_state, only_run
-from tests.e2e.test_tabs import open_tab, say, settled
+from tests.e2e.test_tabs import open_tab, say, settled, stop
 from tests.failures.conftest import free_port
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -160,7 +160,7 @@ def chat(page: Page) -> None:
     say(page, "Who are you?")
     turns = page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")
     expect(turns.first).to_have_text(re.compile(".{20}", re.DOTALL))
-    page.locator("#chat-stop").click()
+    stop(page)
     assert len(settled(turns.first)) < 3000
-    page.locator("#chat-unload").click()
+    page.locator("#chat-load").click()
     expect(status).to_have_value(t("chat.none", "en"))

@@ -145,7 +145,7 @@ AS_IT_IS = "<b>bold</b> &amp;   spaces\n\n    indented\n**stars** $$x$$ <script>
 
 def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> None:
     """Load, ask, stop, ask again, clear, unload; unloading leaves no process behind."""
-    page = open_page()
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
     with_tiny(page, "Chat")
     page.locator("#chat-load").click()
     status = page.locator("#chat-status textarea, #chat-status input")
@@ -159,7 +159,7 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     expect(turns).to_have_count(1)
     first = settled(turns.first)
 
-    page.locator("#chat-again").click()
+    again(page)
     expect(turns).to_have_count(1)
     assert settled(turns.first) == first
 
@@ -167,12 +167,12 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     say(page, "And now?")
     expect(turns).to_have_count(2)
     expect(turns.nth(1)).to_have_text(re.compile(".{20}", re.DOTALL))
-    page.locator("#chat-stop").click()
+    stop(page)
     assert len(settled(turns.nth(1))) < 3000  # 1900 tokens are more than 3500 characters
 
-    page.locator("#chat-again").click()
+    again(page)
     expect(turns.nth(1)).to_have_text(re.compile(".{20}", re.DOTALL))
-    page.locator("#chat-clear").click()  # in mid-answer
+    clear(page)  # in mid-answer
     expect(turns).to_have_count(0)
     clear_at_any_time(page)
     box(page, "chat-max_new_tokens").fill("12")
@@ -186,7 +186,7 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     settled(turns.nth(1))
     look_as_it_is(page)
 
-    page.locator("#chat-unload").click()
+    page.locator("#chat-load").click()
     expect(status).to_have_value(t("chat.none", "en"))
     until(lambda: not children(home), 10)
 
@@ -196,7 +196,7 @@ def clear_at_any_time(page: Page) -> None:
     for pause in (0, 100, 400):
         say(page, "And now?")
         page.wait_for_timeout(pause)
-        page.locator("#chat-clear").click()
+        clear(page)
         turns = page.locator("#chat-tuned .message")
         expect(turns).to_have_count(0)
         page.wait_for_timeout(1500)
@@ -206,7 +206,7 @@ def clear_at_any_time(page: Page) -> None:
 def keep_disliked(page: Page, home: Path, answer: str) -> None:
     """A judged answer is a row of a data set, once one is named."""
     page.get_by_label("Like", exact=True).first.click()
-    note = page.locator("#keep-note textarea, #keep-note input")
+    note = page.locator("#chat-note textarea, #chat-note input")
     expect(note).to_have_value(re.compile("name a data set"))
     unfold(page, "keep")
     box(page, "keep-name").fill("liked")
@@ -225,17 +225,40 @@ def look_as_it_is(page: Page) -> None:
         page.locator("#chat-escape input").set_checked(ticked)
         expect(asked.locator("b")).to_have_count(0 if ticked else 1)
         if ticked:
-            assert asked.evaluate("each => each.textContent") == AS_IT_IS
+            assert asked.locator("code").evaluate("each => each.textContent") == AS_IT_IS + "\n"
+            asked.hover()
+            asked.get_by_title("copy").click()
+            assert page.evaluate("navigator.clipboard.readText()") == AS_IT_IS
+
+
+def button(page: Page, name: str) -> Locator:
+    """The one button of the message box: Send, or Stop while an answer is written."""
+    return page.locator("#chat-message").get_by_role("button", name=t(f"chat.{name}", "en"))
 
 
 def say(page: Page, words: str) -> None:
     page.locator("#chat-message textarea").fill(words)
-    page.locator("#chat-send").click()
+    button(page, "send").click()
+
+
+def stop(page: Page) -> None:
+    """Stop the answer: at once there is Send again."""
+    button(page, "stop").click()
+    expect(button(page, "send")).to_be_visible(timeout=5_000)
+    expect(button(page, "stop")).to_have_count(0)
+
+
+def again(page: Page) -> None:
+    page.locator("#chat-tuned").get_by_role("button", name="Retry").click()
+
+
+def clear(page: Page) -> None:
+    page.locator("#chat-tuned").get_by_role("button", name="Clear").click()
 
 
 def taken(page: Page) -> bool:
-    """Press Send; whether what stands in its box was taken, as no answer is being written."""
-    page.locator("#chat-send").click()
+    """Press Enter; whether what stands in its box was taken, as no answer is being written."""
+    page.locator("#chat-message textarea").press("Enter")
     page.wait_for_timeout(1000)
     return not page.locator("#chat-message textarea").input_value()
 
@@ -279,32 +302,33 @@ def test_what_is_sent_while_an_answer_is_written_stays(
     """It vanished; with the second column closed meanwhile, so did all that was sent afterwards."""
     page = open_page()
     with_tiny(page, "Chat")
-    page.locator("#chat-load").click()
     status = page.locator("#chat-status textarea, #chat-status input")
     note = page.locator("#chat-note textarea, #chat-note input")
-    expect(status).to_have_value(t("chat.loading", "en"))
-    say(page, "first question")
-    expect(note).to_have_value(t("chat.still_loading", "en"))
-    expect(status).to_have_value(re.compile("ready"), timeout=120_000)
-    expect(note).not_to_be_visible()
+    column, message = page.locator("#chat-tuned"), page.locator("#chat-message textarea")
+    turns = column.locator(".message.bot, .bot.message")
     box(page, "chat-temperature").fill("1")
     box(page, "chat-max_new_tokens").fill("1900")
     page.locator("#chat-side-by-side input").check()
-    column, message = page.locator("#chat-tuned"), page.locator("#chat-message textarea")
-    turns = column.locator(".message.bot, .bot.message")
-    expect(message).to_have_value("first question")
-    page.locator("#chat-send").click()
+    say(page, "first question")  # which loads the model
+    expect(status).to_have_value(re.compile("Loading tiny since .*:"))
+    expect(column).to_contain_text("first question")
+    message.fill("second question")
+    message.press("Enter")
+    expect(note).to_have_value(t("chat.still_loading", "en"))
+    expect(status).to_have_value(re.compile("ready"), timeout=120_000)
+    expect(note).not_to_be_visible()
+    expect(column).to_contain_text("tiny")
     expect(turns.first).to_have_text(re.compile(".{20}", re.DOTALL))
     page.locator("#chat-side-by-side input").uncheck()
-    say(page, "second question")
+    message.press("Enter")
     expect(note).to_have_value(t("chat.busy", "en"))
     page.wait_for_timeout(500)
     expect(note).to_be_visible()
     expect(message).to_have_value("second question")
-    page.locator("#chat-stop").click()
+    stop(page)
     expect(note).not_to_be_visible()
     box(page, "chat-max_new_tokens").fill("8")
-    page.locator("#chat-send").click()
+    button(page, "send").click()
     expect(message).to_have_value("")
     expect(column).to_contain_text("second question")
     expect(turns).to_have_count(2)
@@ -321,4 +345,40 @@ def test_what_is_sent_while_an_answer_is_written_stays(
     expect(column).to_contain_text("second question")
     expect(turns).to_have_count(3)
     expect(message).to_have_value("not yet sent")
-    page.locator("#chat-unload").click()
+    page.locator("#chat-load").click()
+    expect(status).to_have_value(t("chat.none", "en"))
+
+
+def test_what_cannot_be_answered_goes_back_into_its_box(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """A load that fails says why in the state, an answer that fails beside the box; neither is an
+    answer of the assistant, and the question is not lost."""
+    (home / "saves" / "models" / "broken").mkdir()
+    (home / "saves" / "models" / "broken" / "config.json").write_text('{"model_type": "llama"}')
+    page = open_page()
+    open_tab(page, "Chat")
+    status = page.locator("#chat-status textarea, #chat-status input")
+    note = page.locator("#chat-note textarea, #chat-note input")
+    message, shown = page.locator("#chat-message textarea"), page.locator("#chat-tuned .message")
+    expect(page.locator("#chat-tuned")).to_contain_text(t("chat.empty", "en"))
+    say(page, "Who are you?")
+    expect(status).to_have_value(re.compile("model", re.IGNORECASE))
+    expect(message).to_have_value("Who are you?")
+    fill(page, "model_name_or_path", "saves/models/broken")
+    button(page, "send").click()
+    expect(status).not_to_have_value(t("chat.none", "en"))
+    expect(message).to_have_value("Who are you?", timeout=120_000)
+    expect(shown).to_have_count(0)
+    fill(page, "model_name_or_path", "saves/models/tiny")
+    box(page, "chat-max_new_tokens").fill("8")
+    box(page, "chat-seed").fill("x")
+    button(page, "send").click()
+    expect(note).to_have_value(re.compile("no whole number"), timeout=120_000)
+    expect(message).to_have_value("Who are you?")
+    expect(shown).to_have_count(0)
+    box(page, "chat-seed").fill("1")
+    message.press("Shift+Enter")
+    message.press("Enter")
+    expect(page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")).to_have_count(1)
+    page.locator("#chat-load").click()

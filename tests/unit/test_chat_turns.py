@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.services.chat import chat_client, chat_turns
-from app.tabs.chat import chat
+from app.tabs.chat import settings
 from backend.contract.base.problems import UsageError
 from backend.contract.preflight.model_server import deltas_of
 
@@ -16,11 +16,10 @@ CALL = {"function": {"name": "weather", "arguments": '{"city": "巴黎"}'}}
 def test_a_call_goes_out_as_it_came_in() -> None:
     """The page shows it as text; the next request has it as a call again."""
     shown = "I look.\n" + chat_turns.format_calls([CALL, CALL])
-    result = chat_turns.user_turn("rain", chat_turns.RESULT, "Tool result")
     history = [
-        chat_turns.user_turn("Hi", "user", "Tool result"),
-        {"role": "assistant", "content": [{"type": "text", "text": shown}]},
-        {**result, "content": [{"type": "text", "text": "rain"}]},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": shown},
+        {"role": "tool", "content": "rain"},
     ]
     found = chat_turns.messages(history, " be kind ")
     function = {"name": "weather", "arguments": {"city": "巴黎"}}
@@ -36,23 +35,12 @@ def test_a_call_goes_out_as_it_came_in() -> None:
     ]
 
 
-def test_turns_as_gradio_gives_them_back() -> None:
-    """Its own keys, empty or not, change nothing."""
-    turn = {"role": "user", "content": "Hi", "metadata": None, "options": None}
-    assert chat_turns.messages([turn], "") == [{"role": "user", "content": "Hi"}]
-    turn["metadata"] = {"title": None}
-    assert chat_turns.messages([turn], "")[0]["role"] == "user"
-
-
-def test_an_error_in_place_of_an_answer_is_not_sent() -> None:
-    """The model took its own error for what it had said; a question left alone goes with it."""
+def test_a_question_without_an_answer_is_not_sent_with_the_next() -> None:
+    """The model took an error for what it had said; templates refuse two questions in a row."""
     asked = [{"role": "user", "content": "Hi"}, {"role": "user", "content": "Who are you?"}]
     begun = {"role": "assistant", "content": "I am"}
-    failed = chat._failed([asked[0], {"role": "assistant", "content": ""}], "gone")
-    assert [turn["content"] for turn in failed] == ["Hi", f"{chat_turns.FAILED}gone"]
-    assert chat_turns.messages([*failed, asked[1]], "") == [asked[1]]
-    kept = chat._failed([asked[0], begun], "gone")
-    assert chat_turns.messages([*kept, asked[1]], "") == [asked[0], begun, asked[1]]
+    assert chat_turns.messages(asked, "") == [asked[1]]
+    assert chat_turns.messages([asked[0], begun, asked[1]], "") == [asked[0], begun, asked[1]]
 
 
 @pytest.mark.parametrize(
@@ -89,10 +77,10 @@ def test_what_is_wrong_with_the_tools_is_said_beside_them(text: str, code: str) 
     with pytest.raises(UsageError) as caught:
         chat_turns.parse_tools(text)
     assert caught.value.problems[0].code == code
-    mark = chat._check_tools("zh", text)
+    mark = settings.check_tools("zh", text)
     assert mark["elem_classes"] == ["wrong"]
     assert caught.value.problems[0].text("zh") in mark["info"]
-    assert chat._check_tools("en", "")["elem_classes"] == []
+    assert settings.check_tools("en", "")["elem_classes"] == []
 
 
 @pytest.mark.parametrize(("text", "number"), [("", None), (" -1 ", None), ("7", 7), ("0", 0)])

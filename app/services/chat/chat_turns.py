@@ -1,98 +1,39 @@
-"""Convert the turns of a conversation between the page and the API."""
+"""Convert what the page holds, turns, tools and seed, to what the API takes."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from backend.contract.base.problems import Problem, UsageError
 
-FAILED = "⚠ "  # the start of an error that a column shows in place of an answer
-RESULT = "observation"  # the role of a tool's result, as LLaMA-Factory calls it
 CALL = re.compile(r"<tool_call>\n(.*?)\n</tool_call>", re.DOTALL)
 THOUGHT = ("<thought>\n", "\n</thought>\n\n")  # around the reasoning before an answer
 THOUGHTFUL = re.compile("<thought>\n(.*?)(?:\n</thought>\n\n|\\Z)(.*)", re.DOTALL)
+WRITTEN_THOUGHT = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)(.*)", re.DOTALL)
 
 Turn = dict[str, Any]
-
-
-@dataclass
-class Talk:
-    """The state of one visitor's conversation.
-
-    An answer is requested, begun and stopped by different events, and a stop may come before the
-    answer has begun.
-    """
-
-    question: int = 0
-    state: Literal["idle", "asked", "answering", "cleared"] = "idle"
-
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is being written, or will be."""
-        return self.state in ("asked", "answering")
-
-    @property
-    def cleared(self) -> bool:
-        """Whether all turns were removed and no question has been asked since."""
-        return self.state == "cleared"
-
-    def ask(self) -> None:
-        """Note a question that is to be answered."""
-        self.question, self.state = self.question + 1, "asked"
-
-    def begin(self) -> int | None:
-        """Begin the answer and return the number of its question; None where none is wanted."""
-        if self.state != "asked":
-            return None
-        self.state = "answering"
-        return self.question
-
-    def goes_on(self, question: int) -> bool:
-        """Whether the answer to this question is still wanted and not stopped."""
-        return self.state == "answering" and self.question == question
-
-    def end(self, question: int) -> None:
-        """Note the end of the answer to this question; a later question is not affected."""
-        if self.goes_on(question):
-            self.state = "idle"
-
-    def stop(self) -> None:
-        """Stop the answer."""
-        self.state = "idle"
-
-    def clear(self) -> None:
-        """Note that all turns were removed, which stops an answer, too."""
-        self.state = "cleared"
-
-
-def user_turn(message: str, role: str, title: str) -> Turn:
-    """A turn of the person. The result of a tool is marked by a title."""
-    turn: Turn = {"role": "user", "content": message}
-    return {**turn, "metadata": {"title": title}} if role == RESULT else turn
 
 
 def messages(history: Sequence[Turn], system: str) -> list[Turn]:
     """The turns for the API, with the system prompt, results of tools and calls of tools.
 
-    A question that was answered with an error is left out together with the error.
+    A question without an answer is left out where another one follows, as chat templates expect
+    the roles to alternate.
     """
-    turns: list[Turn] = []
-    for turn in history:
-        if turn["role"] == "assistant" and text_of(turn["content"]).startswith(FAILED):
-            if turns and turns[-1]["role"] != "assistant":
-                turns.pop()
-        else:
-            turns.append(_message(turn))
+    following = [*history[1:], None]
+    turns = [
+        _message(turn)
+        for turn, after in zip(history, following, strict=True)
+        if turn["role"] == "assistant" or after is None or after["role"] == "assistant"
+    ]
     return [{"role": "system", "content": system}, *turns] if system.strip() else turns
 
 
 def _message(turn: Turn) -> Turn:
-    text = text_of(turn["content"])
-    if turn["role"] == "user":
-        titled = (turn.get("metadata") or {}).get("title")
-        return {"role": "tool" if titled else "user", "content": text}
+    text = turn["content"]
+    if turn["role"] != "assistant":
+        return {"role": turn["role"], "content": text}
     thoughtful = THOUGHTFUL.fullmatch(text)
     thought, text = thoughtful.groups() if thoughtful else ("", text)
     message = {"role": turn["role"], **({"reasoning_content": thought} if thought else {})}
@@ -106,26 +47,16 @@ def _message(turn: Turn) -> Turn:
     return {**message, "content": CALL.sub("", text).strip(), "tool_calls": shaped}
 
 
-def text_of(content: Any) -> str:
-    """The text of a turn, in whichever form Gradio holds it."""
-    if isinstance(content, list):
-        return "".join(
-            str(part.get("text", "")) if isinstance(part, dict) else str(part) for part in content
-        )
-    return str(content)
+def split_thought(text: str) -> tuple[str, str]:
+    """Split an answer into its reasoning and the rest; the reasoning is "" where there is none.
 
-
-def read_history(history: object) -> list[Turn]:
-    """The turns of a column that a browser has stored; [] for anything else."""
-    return [
-        {
-            "role": turn["role"],
-            "content": text_of(turn.get("content", "")),
-            "metadata": turn.get("metadata") or {},
-        }
-        for turn in (history if isinstance(history, list) else [])
-        if isinstance(turn, dict) and turn.get("role") in {"user", "assistant"}
-    ]
+    The server has marked the reasoning, or the model has written <think> itself.
+    """
+    match = THOUGHTFUL.fullmatch(text) or WRITTEN_THOUGHT.fullmatch(text)
+    if match is None:
+        return "", text
+    thought, answer = match.groups()
+    return thought.strip("\n"), answer.lstrip("\n")
 
 
 def format_calls(calls: Sequence[Mapping[str, Any]]) -> str:

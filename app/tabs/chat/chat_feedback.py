@@ -10,12 +10,12 @@ from app.i18n import Texts, t
 from app.problems import problem_lines
 from app.services.chat import chat_turns, feedback
 from app.services.chat.chat_turns import Turn
-from app.tabs.shared import message
+from app.services.chat.conversation import SIDES, Conversation
+from app.tabs.chat.columns import turn_at
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import DataError, Problem, TuneboardError, UsageError
 
 KINDS = [(f"keep.kind.{kind}", kind) for kind in ("kto", "sft", "preference")]
-SIDES = ("tuned", "base")
 History = list[Turn]
 
 
@@ -31,16 +31,15 @@ class Setting:
 
 
 def draw_choice(texts: Texts) -> dict[str, Any]:
-    """Draw the two buttons, shown with both columns, and the note on what was kept."""
+    """Draw the two buttons, shown with both columns."""
     with gr.Row(visible=False, elem_id="keep-choice", elem_classes="buttons") as row:
         buttons = {
-            side: texts.make(
+            f"prefer_{side}": texts.make(
                 gr.Button, {"value": f"keep.{side}"}, elem_id=f"keep-{side}", size="sm"
             )
             for side in SIDES
         }
-    note = message.note(texts, "keep-note", container=False, lines=1, max_lines=4)
-    return {"choice": row, "note": note, **buttons}
+    return {"choice": row, **buttons}
 
 
 def draw_set(texts: Texts) -> dict[str, Any]:
@@ -58,24 +57,29 @@ def draw_set(texts: Texts) -> dict[str, Any]:
             value="kto",
             elem_id="keep-kind",
         )
-    return {"name": name, "kind": kind}
+    return {"set_name": name, "set_kind": kind}
 
 
-def wire(kept: dict[str, Any], parts: dict[str, Any], lang: Any) -> None:
+def wire(parts: dict[str, Any], lang: Any) -> None:
     """The thumbs of both columns and the two buttons add, change and take out rows."""
-    boxes = [lang, kept["name"], kept["kind"], parts["system"], parts["tools"]]
-    columns = [parts[side] for side in SIDES]
+    names = ("set_name", "set_kind", "system", "tools")
+    inputs = [parts["turns"], lang, *(parts[name] for name in names)]
 
-    def thumb(history: History, event: gr.LikeData, *given: str) -> Any:
-        return _told(Setting(*given), lambda held: _judged(held, history, event))
+    def thumb_in(side: str) -> Any:
+        def thumb(event: gr.LikeData, turns: str, *given: str) -> Any:
+            history = Conversation.read(turns).column(side)
+            return _told(Setting(*given), lambda held: _judged(held, history, event))
 
-    def choose(side: str, tuned: History, base: History, *given: str) -> Any:
-        pair = (tuned, base) if side == "tuned" else (base, tuned)
+        return thumb
+
+    def choose(side: str, turns: str, *given: str) -> Any:
+        said = Conversation.read(turns)
+        pair = (said.tuned, said.base) if side == "tuned" else (said.base, said.tuned)
         return _told(Setting(*given), lambda held: _preferred(held, *pair))
 
-    for side, column in zip(SIDES, columns, strict=True):
-        column.like(thumb, [column, *boxes], kept["note"], **QUIET)
-        kept[side].click(partial(choose, side), [*columns, *boxes], kept["note"], **QUIET)
+    for side in SIDES:
+        parts[side].like(thumb_in(side), inputs, parts["note"], **QUIET)
+        parts[f"prefer_{side}"].click(partial(choose, side), inputs, parts["note"], **QUIET)
 
 
 def _told(held: Setting, change: Any) -> Any:
@@ -93,8 +97,8 @@ def _judged(held: Setting, history: History, event: gr.LikeData) -> str:
     """Keep the answer that a thumb is on; a thumb taken back takes its row out."""
     if held.kind == "preference":
         raise UsageError(Problem(code="feedback_choose"))
-    index = event.index if isinstance(event.index, int) else event.index[0]
-    messages = _messages(held, history[: index + 1])
+    place = event.index if isinstance(event.index, int) else event.index[0]
+    messages = _messages(held, history[: turn_at(history, place) + 1])
     tools, name = chat_turns.parse_tools(held.tools), held.name.strip()
     row = feedback.sft_row(messages, tools)
     if held.kind == "kto":
@@ -124,13 +128,10 @@ def _preferred(held: Setting, better: History, worse: History) -> str:
 
 
 def _messages(held: Setting, history: History) -> list[Turn]:
-    """The conversation up to an answer. Raises DataError: there is none, or only an error's."""
+    """The conversation up to an answer. Raises DataError: there is none."""
     last = history[-1] if history else {"role": "", "content": ""}
-    words = chat_turns.text_of(last["content"])
-    if last["role"] != "assistant" or not words.strip():
+    if last["role"] != "assistant" or not last["content"].strip():
         raise DataError(Problem(code="feedback_no_answer"))
-    if words.startswith(chat_turns.FAILED):
-        raise DataError(Problem(code="feedback_failed_answer"))
     try:
         return chat_turns.messages(history, held.system or "")
     except ValueError:  # a tool call that is no JSON

@@ -99,6 +99,4 @@ def _fits(box: Any, value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(one, str) for one in value)
     if isinstance(box, gr.Radio) or (isinstance(box, gr.Dropdown) and not box.allow_custom_value):
         return value in [choice for _, choice in box.choices]
-    if isinstance(box, gr.Chatbot):
-        return isinstance(value, list)
     return isinstance(value, str)

@@ -1,0 +1,259 @@
+"""Send, Stop, Regenerate and Clear in the Chat tab: one answer is written at a time.
+
+What is sent meanwhile stays in its box. A question that got no answer goes back there: the model
+could not be loaded, it refused, or Stop was pressed before its first word.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.form.form import Form
+from app.i18n import t
+from app.problems import problem_lines
+from app.services.chat import chat_client, chat_turns
+from app.services.chat.conversation import SIDES, Conversation, sides
+from app.services.chat.talk import Talk
+from app.tabs.chat import columns, model_control
+from app.tabs.shared.context import Context, in_turn
+from app.tabs.shared.wiring import QUIET
+from backend.contract.arguments.arguments import resolve
+from backend.contract.base.problems import TuneboardError, UsageError, errors
+
+OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
+DRAW_S = 0.15  # a browser that draws each token of a small model has no time for Stop
+HIDDEN = gr.update(visible=False)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What an event knows of the page beside its own boxes."""
+
+    talk: Talk
+    lang: str
+    turns: str
+    as_it_is: bool
+    both: bool
+
+    @property
+    def sides(self) -> Sequence[str]:
+        """The columns that answer."""
+        return sides(self.both)
+
+    def read(self) -> Conversation:
+        """What was said."""
+        return Conversation.read(self.turns)
+
+    def show(self, conversation: Conversation) -> list[Any]:
+        """What the page holds of a conversation from now on, and both columns."""
+        shown = columns.show(conversation, self.as_it_is, self.lang)
+        return [conversation.text(), *shown]
+
+    def buttons(self) -> dict[str, Any]:
+        """Send becomes Stop while an answer is written."""
+        if self.talk.busy:
+            return {"submit_btn": False, "stop_btn": t("chat.stop", self.lang)}
+        return {"submit_btn": t("chat.send", self.lang), "stop_btn": False}
+
+    def settle(self, words: str) -> list[Any]:
+        """Updates of the message box, which holds these words, and of the role: Send or Stop, as
+        the talk stands; a question that got no answer is there again."""
+        question = self.talk.take_returned()
+        if question is None:
+            return [gr.update(**self.buttons()), gr.skip()]
+        text = question["content"]
+        text = f"{text}\n\n{words}" if words.strip() else text
+        return [gr.update(value=text, **self.buttons()), question["role"]]
+
+    def give_up(self, conversation: Conversation, words: str) -> list[Any]:
+        """Say why there is no answer; what was asked goes back into its box, unless one column has
+        answered."""
+        if conversation.is_unanswered(self.sides):
+            self.talk.returned = conversation.take_back(self.sides)
+        return [*self.show(conversation), _note(words) if words else HIDDEN]
+
+    def end(self, note: Any) -> list[Any]:
+        """The last word of an answer: nothing is left of a conversation that was cleared."""
+        return ["", [], [], note] if self.talk.cleared else [*[gr.skip()] * 3, note]
+
+
+class Answering:
+    """The events of one Chat tab. `wire` them once its parts are drawn."""
+
+    def __init__(self, context: Context, form: Form, parts: dict[str, Any]) -> None:
+        self._context, self._form, self._parts = context, form, parts
+        self._talk = gr.State(Talk())
+
+    def wire(self) -> None:
+        """Wire the message box, the buttons of the columns, and the news of the model."""
+        parts, lang = self._parts, self._context.lang
+        page = [self._talk, lang, *(parts[name] for name in ("turns", "escape", "side_by_side"))]
+        box, words = [parts["message"], parts["role"]], [*page, parts["message"]]
+        shown = [parts[name] for name in ("turns", "tuned", "base", "note")]
+        changed = [*box, *shown, parts["status"], parts["load"]]
+        repeat = [*page, *self._form.inputs]
+        begun = [
+            parts["message"].submit(self._ask, [*page, *box, *self._form.inputs], changed, **QUIET),
+            *(parts[side].retry(self._ask_again, repeat, changed, **QUIET) for side in SIDES),
+        ]
+        sampled = [*page, *(parts[n] for n in ("system", "seed", "tools")), *self._form.inputs]
+        quiet = {**QUIET, "trigger_mode": "multiple"}
+        answered = [event.then(self._answer, sampled, shown, **quiet) for event in begun]
+        answered.append(self._context.news.chat.change(self._answer, sampled, shown, **quiet))
+        for event in answered:
+            event.then(_settle, words, box, **quiet)
+        lang.change(_settle, words, box, **QUIET)
+        parts["message"].stop(_stop, words, [*box, *shown], **QUIET)
+        for side in SIDES:
+            parts[side].clear(_clear, page, [*box, *shown], **QUIET)
+
+    @in_turn("talk")
+    def _ask(self, *given: Any) -> list[Any]:
+        """Put what is typed at the end of the conversation, and load the model where that is
+        needed."""
+        page, (words, role, *values) = Page(*given[:5]), given[5:]
+        if page.talk.busy or not words.strip():
+            return _refuse(page) if page.talk.busy else [gr.skip()] * 8
+        conversation = page.read()
+        conversation.ask({"role": role, "content": words}, page.sides)
+        return self._begin(page, conversation, values, {"value": ""})
+
+    @in_turn("talk")
+    def _ask_again(self, *given: Any) -> list[Any]:
+        """Take the last answers away, to be written anew."""
+        page, values = Page(*given[:5]), given[5:]
+        if page.talk.busy:
+            return _refuse(page)
+        conversation = page.read()
+        if not conversation.drop_answers():
+            return [gr.skip()] * 8
+        return self._begin(page, conversation, values, {})
+
+    def _begin(
+        self, page: Page, conversation: Conversation, values: Sequence[Any], box: dict[str, Any]
+    ) -> list[Any]:
+        if wrong := model_control.prepare(self._form, values):
+            return [*[gr.skip()] * 6, problem_lines(wrong, page.lang), gr.skip()]
+        page.talk.ask()
+        message = gr.update(**box, **page.buttons())
+        state = model_control.describe(page.lang)[:2]
+        return [message, "user", *page.show(conversation), HIDDEN, *state]
+
+    def _answer(self, *given: Any) -> Iterator[list[Any]]:
+        """Write the answers once the model is ready; nothing where none is asked for."""
+        page, (system, *sampling) = Page(*given[:5]), given[5:]
+        talk, conversation = page.talk, page.read()
+        state = chat_client.status().state if talk.waits else ""
+        if state in {"none", "failed"}:
+            talk.stop()
+            yield page.give_up(conversation, "")
+            return
+        question = talk.begin() if state == "ready" else None
+        if question is None:
+            yield page.end(gr.skip())
+            return
+        problems: list[str] = []
+        note = HIDDEN
+        try:
+            options = _options(self._form, *sampling)
+            for _ in _write(conversation, page, system, options, problems):
+                if not talk.goes_on(question):
+                    break
+                yield [*page.show(conversation), note]
+                note = gr.skip()
+        except TuneboardError as error:
+            problems.append(problem_lines(error.problems, page.lang))
+        finally:
+            is_wanted = talk.goes_on(question)
+            talk.end(question)
+        # What is still on its way to the page comes before this.
+        words = "\n".join(dict.fromkeys(problems))
+        yield page.give_up(conversation, words) if is_wanted and words else page.end(HIDDEN)
+
+
+def _refuse(page: Page) -> list[Any]:
+    """Say what the message waits for; it stays in its box."""
+    key = "chat.still_loading" if page.talk.waits else "chat.busy"
+    return [*[gr.skip()] * 5, _note(t(key, page.lang)), gr.skip(), gr.skip()]
+
+
+def _settle(*given: Any) -> list[Any]:
+    page, words = Page(*given[:5]), given[5]
+    return page.settle(words)
+
+
+@in_turn("talk")
+def _stop(*given: Any) -> list[Any]:
+    page, words = Page(*given[:5]), given[5]
+    was_busy, shown = page.talk.busy, [gr.skip()] * 3
+    page.talk.stop()
+    conversation = page.read()
+    if was_busy and conversation.is_unanswered(page.sides):
+        page.talk.returned = conversation.take_back(page.sides)
+        shown = page.show(conversation)
+    return [*page.settle(words), *shown, HIDDEN]
+
+
+@in_turn("talk")
+def _clear(*given: Any) -> list[Any]:
+    page = Page(*given[:5])
+    page.talk.clear()
+    return [gr.update(**page.buttons()), gr.skip(), *page.show(Conversation()), HIDDEN]
+
+
+def _note(words: str) -> Any:
+    return gr.update(visible=True, value=words)
+
+
+def _options(form: Form, seed: str, tools: str, *given: Any) -> dict[str, Any]:
+    """How an answer is to be sampled, as the API takes it. Raises UsageError."""
+    values, problems = form.values(given)
+    if errors(problems):
+        raise UsageError(*errors(problems))
+    return {
+        **{name: values[name] for name in OPTIONS},
+        "max_tokens": resolve(values).max_new_tokens,
+        "seed": chat_turns.parse_seed(seed),
+        "tools": chat_turns.parse_tools(tools) or None,
+    }
+
+
+def _write(
+    conversation: Conversation,
+    page: Page,
+    system: str,
+    options: dict[str, Any],
+    problems: list[str],
+) -> Iterator[None]:
+    """Add answers to the conversation as the tokens come: the tuned one first, then the base's.
+
+    What goes wrong in one column is added to `problems`; an answer that had begun is kept.
+    """
+    for side in page.sides:
+        turns = conversation.column(side)
+        if not turns or turns[-1]["role"] == "assistant":
+            continue
+        messages = chat_turns.messages(turns, system)
+        turns.append({"role": "assistant", "content": ""})
+        yield
+        drawn = 0.0
+        try:
+            for piece in chat_client.stream(_model(side), messages, options):
+                turns[-1]["content"] += piece
+                if time.monotonic() - drawn >= DRAW_S:
+                    yield
+                    drawn = time.monotonic()
+        except TuneboardError as error:
+            problems.append(problem_lines(error.problems, page.lang))
+            if not turns[-1]["content"]:
+                turns.pop()
+        yield
+
+
+def _model(side: str) -> str:
+    """What the child calls the model of a column. Raises TuneboardError: there is none."""
+    names = chat_client.models()
+    return "base" if side == "base" and "base" in names else names[0]
