@@ -18,42 +18,6 @@
   else document.addEventListener("DOMContentLoaded", start);
 })();
 
-// Run panel: a log stays at its end unless the reader has scrolled up; a zoom outlives new points
-// (Gradio makes a plot anew with each value, and its text boxes do not follow a growing value).
-(() => {
-  const logs = new WeakMap();
-  const follow = () => {
-    for (const box of document.querySelectorAll(".run-log textarea")) {
-      const known = logs.get(box) || { text: "", atEnd: true };
-      const end = box.scrollHeight - box.clientHeight;
-      if (box.value !== known.text) {
-        if (known.atEnd) box.scrollTop = end;
-        logs.set(box, { text: box.value, atEnd: known.atEnd });
-      } else if (end > 0) {
-        known.atEnd = box.scrollTop > end - 40;
-      }
-    }
-  };
-  setInterval(follow, 250);
-
-  const zooms = new Map();
-  const seen = new WeakSet();
-  const keepZoom = (plot) => {
-    if (seen.has(plot) || !plot.on || !plot.layout) return;
-    seen.add(plot);
-    const name = `${plot.closest(".run-chart").id} ${plot.layout.uirevision}`;
-    if (zooms.has(name)) window.Plotly.relayout(plot, zooms.get(name));
-    plot.on("plotly_relayout", (change) => {
-      const kept = Object.entries(change).filter(([key]) => /axis\d*\.range/.test(key));
-      if (kept.length) zooms.set(name, { ...zooms.get(name), ...Object.fromEntries(kept) });
-      else if (Object.keys(change).some((key) => key.endsWith(".autorange"))) zooms.delete(name);
-    });
-  };
-  new MutationObserver(() => {
-    document.querySelectorAll(".run-chart .js-plotly-plot").forEach(keepZoom);
-  }).observe(document.documentElement, { childList: true, subtree: true });
-})();
-
 // A page that nobody looks at asks for nothing: its clocks stand still until it is seen again.
 (() => {
   const [start, stop] = [window.setInterval, window.clearInterval];
@@ -177,7 +141,7 @@ window.addEventListener("beforeunload", (event) => {
 // Where a text box cannot fit its content by style (field-sizing), what is said is shown whole so.
 if (!CSS.supports("field-sizing", "content")) {
   setInterval(() => {
-    for (const box of document.querySelectorAll(":is(.problems, .notices, .cure) textarea"))
+    for (const box of document.querySelectorAll(".problems textarea"))
       if (box.scrollHeight > box.clientHeight)
         box.style.setProperty("height", `${box.scrollHeight + 2}px`, "important");
   }, 250);

@@ -8,18 +8,17 @@ import gradio as gr
 import psutil
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from app import events, news_feed
+from app import events, news_feed, run_feed
 from app.form.form import Schemas
 from app.guard import Guard
 from app.i18n import DEFAULT_LANGUAGE, languages, t
 from app.intake import Intake, tidy_uploads
 from app.requests import Requests
 from app.services.data import upload_folder
-from app.services.runs import runs, tail
 from app.settings import Settings
 from app.ui import CSS, HEAD, THEME, build
 from backend.contract.base.home import data, saves
@@ -27,7 +26,6 @@ from backend.contract.base.problems import Problem, UsageError
 from backend.contract.base.slow_clients import TimedProtocol
 
 LOCALES = {"en": ("en",), "zh": ("zh-CN", "zh-TW")}  # ours -> Gradio's; others fall back on en
-TEXT = "text/plain; charset=utf-8"
 
 
 class Modules(StaticFiles):
@@ -42,7 +40,7 @@ class Modules(StaticFiles):
 
 
 def build_app(settings: Settings) -> ASGIApp:
-    """The whole application: guard, health line, scripts, log download, Gradio."""
+    """The whole application: guard, health line, scripts, what panels of runs ask, Gradio."""
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     script = Path(__file__).with_name("app.js")
 
@@ -55,15 +53,8 @@ def build_app(settings: Settings) -> ASGIApp:
         return FileResponse(script, media_type="text/javascript")
 
     api.include_router(news_feed.router)
+    api.include_router(run_feed.router)
     api.mount("/own/browser", Modules(directory=Path(__file__).with_name("browser")))
-
-    @api.get("/own/log")
-    def own_log(run: str) -> Response:
-        file = runs.log_file(run)
-        if file is None:
-            return Response(status_code=404)
-        headers = {"content-disposition": 'attachment; filename="log.txt"'}
-        return StreamingResponse(tail.read_whole(file), media_type=TEXT, headers=headers)
 
     schemas: Schemas = {}
     blocks = build(schemas)

@@ -1,21 +1,25 @@
 """The page on one screen: header, model bar, tabs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from app.events import LANGUAGE_BOX
 from app.form.component import make_call, make_component
-from app.form.form import Schemas
+from app.form.form import Form, Schemas
 from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
+from app.services.runs import runs
 from app.tabs import evaluate, export, recipes, train
 from app.tabs.chat import chat
 from app.tabs.data import data
-from app.tabs.run import again_panel, runs
+from app.tabs.run import again_panel
+from app.tabs.run import runs as run_list
 from app.tabs.shared import clock, model_bar
 from app.tabs.shared.context import Context
 from app.tabs.shared.keeping import Keeper
 from app.theme import CSS, HEAD, THEME
+from backend.contract.runs.run_folder import RunView
 
 __all__ = ["CSS", "HEAD", "THEME", "build"]
 
@@ -45,15 +49,17 @@ def build(schemas: Schemas) -> gr.Blocks:
             with _tab(texts, "recipes"):
                 chained = recipes.build(context)
             with _tab(texts, "evaluate"):
-                evaluate.build(context)
+                evaluated = evaluate.build(context)
             with _tab(texts, "chat"):
                 chat.build(context)
             with _tab(texts, "export"):
                 exported = export.build(context)
             with _tab(texts, "runs"):
-                listed = runs.build(context)
-        _wire_chat(context, [trained, chained, listed.panel], exported)
-        again_panel.wire(context, form, [trained, chained, listed.panel])
+                listed = run_list.build(context)
+        panels = [trained, chained, listed.panel]
+        _wire_results(context, panels, evaluated, exported["form"])
+        _wire_export(context, exported)
+        again_panel.wire(context, form, panels)
         _wire_language(page, texts, chosen, lang)
         clock.wire(news, page.load, tabs)
         _wire_address(page, tabs)
@@ -86,18 +92,36 @@ def _header(texts: Texts) -> tuple[Any, Any]:
     return chosen, lang
 
 
-def _wire_chat(context: Context, panels: list[Any], exported: dict[str, Any]) -> None:
-    """One click from a finished run, or an exported folder, to Chat."""
+def _wire_results(context: Context, panels: list[Any], evaluated: Form, exported: Form) -> None:
+    """From the panel of a finished training to the tab that goes on with it, which is filled in."""
 
-    def open_run(folder: str) -> list[Any]:
-        return [gr.Tabs(selected="chat"), chat.open_run(folder)]
+    def open_tab(tab: str, fill: Callable[[RunView], Any] | None = None) -> Callable[[str], Any]:
+        def open_run(name: str) -> list[Any]:
+            folder = runs.find_folder(name)
+            if folder is None:
+                return [gr.skip()] * (3 if fill else 2)
+            filled = [fill(runs.view(folder))] if fill else []
+            return [gr.Tabs(selected=tab), chat.open_run(str(folder)), *filled]
+
+        return open_run
+
+    outputs, quiet = [context.tabs, context.bar.box], {"api_visibility": "private"}
+    evaluating = open_tab("evaluate", evaluate.fill)
+    exporting = open_tab("export", export.fill)
+    for panel in panels:
+        panel.chat(open_tab("chat"), panel, outputs, **quiet)
+        panel.evaluate(evaluating, panel, [*outputs, evaluated.box], **quiet)
+        panel.export(exporting, panel, [*outputs, exported.box], **quiet)
+
+
+def _wire_export(context: Context, exported: dict[str, Any]) -> None:
+    """One click from an exported folder to Chat."""
 
     def open_export(values: Any) -> list[Any]:
-        return open_run(str(exported["form"].held(values)["export_dir"]))
+        folder = str(exported["form"].held(values)["export_dir"])
+        return [gr.Tabs(selected="chat"), chat.open_run(folder)]
 
     outputs = [context.tabs, context.bar.box]
-    for panel in panels:
-        panel.chat.click(open_run, panel.run, outputs, api_visibility="private")
     box = exported["form"].box
     exported["open"].click(open_export, box, outputs, api_visibility="private")
 

@@ -15,7 +15,7 @@ import { showBar } from "./tabs.js";
  * @param {Mounted} mounted
  */
 export async function mount({ element, data }) {
-  await loadStyle();
+  await loadStyle("form.css");
   const label = make("span", { class: "chosen-label" });
   const name = make("strong", { class: "chosen-name" });
   const change = make("button", { type: "button", class: "form-quiet-button" });

@@ -26,16 +26,28 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** @type {Promise<void> | undefined} */
-let style;
+/** @type {Map<string, Promise<void>>} */
+const styles = new Map();
 
-/** The style sheet, loaded once a page; nothing is drawn before it is there. */
-export function loadStyle() {
-  style ??= new Promise((resolve) => {
-    const href = new URL("./form.css", import.meta.url).href;
+/**
+ * A style sheet beside the scripts, loaded once a page; nothing is drawn before it is there.
+ * @param {string} name
+ */
+export function loadStyle(name) {
+  const style = styles.get(name) ?? readStyle(name);
+  styles.set(name, style);
+  return style;
+}
+
+/**
+ * @param {string} name
+ * @returns {Promise<void>}
+ */
+function readStyle(name) {
+  return new Promise((resolve) => {
+    const href = new URL(`./${name}`, import.meta.url).href;
     const link = make("link", { rel: "stylesheet", href });
     for (const event of ["load", "error"]) link.addEventListener(event, () => resolve());
     document.head.append(link);
   });
-  return style;
 }

@@ -17,7 +17,7 @@ const ASK_MS = 150;
  * @param {Mounted} mounted
  */
 export async function mount({ element, data, server }) {
-  await loadStyle();
+  await loadStyle("form.css");
   const card = /** @type {HTMLElement} */ (element.querySelector(".facts"));
   let model = "";
   const ask = askLatest(

@@ -30,7 +30,7 @@ const JUDGE_MS = 60;
  * @param {Mounted} mounted
  */
 export async function mount(mounted) {
-  const [schema] = await Promise.all([readSchema(mounted.data), loadStyle()]);
+  const [schema] = await Promise.all([readSchema(mounted.data), loadStyle("form.css")]);
   new Form(mounted, schema);
 }
 

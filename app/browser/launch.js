@@ -2,6 +2,7 @@
 /** The box with Start: what is missing, the answer to a press, the problems and the command. */
 
 import { publish, subscribe } from "./channel.js";
+import { copyText } from "./clipboard.js";
 import { loadStyle, make, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
 
@@ -20,7 +21,7 @@ const COPIED_MS = 2000;
  * @param {Mounted} mounted
  */
 export async function mount(mounted) {
-  await loadStyle();
+  await loadStyle("form.css");
   new Launch(mounted);
 }
 
@@ -144,7 +145,7 @@ class Launch {
   }
 
   async #copy() {
-    await write(this.#parts.command.code);
+    await copyText(this.#parts.command.code);
     this.#isCopied = true;
     this.#show();
     setTimeout(() => {
@@ -193,16 +194,6 @@ function setCommand(code, command) {
   if (code.textContent === command) return;
   const parts = command.split(/(\s+)/).map((part) => (part.trim() ? make("span", {}, part) : part));
   code.replaceChildren(...parts);
-}
-
-/**
- * Write an element's text to the clipboard, which a page without TLS reaches only so.
- * @param {HTMLElement} element
- */
-async function write(element) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(element.textContent ?? "");
-  getSelection()?.selectAllChildren(element);
-  document.execCommand("copy");
 }
 
 /**

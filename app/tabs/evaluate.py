@@ -6,15 +6,19 @@ from typing import Any
 
 import gradio as gr
 
-from app.form.form import Form
+from app.form.form import Form, change
 from app.form.schema import Section
+from app.form.values import display
 from app.i18n import has, say, t
+from app.services.runs import runs
 from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
+from backend.contract.arguments.fields import FIELDS
 from backend.contract.base import boundary
 from backend.contract.base.files import read_json
 from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import RunView
 
 WHAT = ("eval_dataset", "max_samples", "cutoff_len", "per_device_eval_batch_size")
 HOW = ("do_eval", "do_predict", "max_new_tokens", "do_sample", "temperature", "top_p")
@@ -29,8 +33,8 @@ PAGE = 20
 COLUMNS = ("prompt", "label", "predict")
 
 
-def build(context: Context) -> Any:
-    """Draw the tab and wire it; returns the run panel."""
+def build(context: Context) -> Form:
+    """Draw the tab and wire it; returns the form, which the panel of a training fills in."""
     form = Form("eval", "eval", SECTIONS, start=START, bar=context.bar)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
@@ -40,9 +44,20 @@ def build(context: Context) -> Any:
             launcher = Launcher("eval", form, context)
             launcher.draw()
             panel = run_panel.build(context, prefix="eval")
-    panel.show_after(launcher.wire(panel.run))
+    launcher.wire(panel)
     _wire_results(context, panel, results)
-    return panel
+    return form
+
+
+def fill(view: RunView) -> Any:
+    """The update of the form that evaluates a training: on what it was evaluated with, else on
+    what it learned from."""
+    name = "eval_dataset" if view.arguments.get("eval_dataset") else "dataset"
+    values = {
+        "eval_dataset": view.arguments.get(name),
+        "dataset_dir": view.arguments.get("dataset_dir") or "data",
+    }
+    return change({name: display(FIELDS[name], value) for name, value in values.items()})
 
 
 def _results(context: Context) -> dict[str, Any]:
@@ -88,24 +103,26 @@ def _wire_results(context: Context, panel: Any, results: dict[str, Any]) -> None
     seen = gr.State("")
 
     def show(run: str, lang: str, search: str | None, page: float | None, before: str) -> list[Any]:
-        folder, search = Path(run or ""), search or ""
-        stamp = f"{run}|{lang}|{search}|{page}|{_mtime(folder)}"
+        folder, search = runs.find_folder(run) if run else None, search or ""
+        stamp = f"{run}|{lang}|{search}|{page}|{_mtime(folder) if folder else 0.0}"
         if stamp == before:
             return [gr.skip()] * 4
-        rows = scores(folder, lang)
+        rows = scores(folder, lang) if folder else []
         headers = [t(f"eval.column.{name}", lang) for name in COLUMNS]
         return [
             gr.update(visible=bool(rows)),
             gr.update(value=rows, headers=[t("eval.score", lang), t("eval.value", lang)]),
-            gr.update(value=predictions(folder, search, int(page or 1)), headers=headers),
+            gr.update(
+                value=predictions(folder, search, int(page or 1)) if folder else [], headers=headers
+            ),
             stamp,
         ]
 
     changes = [context.lang.change, results["search"].change, results["page"].change]
     gr.on(
-        [context.news.runs.change, panel.run.change, *changes],
+        [context.news.runs.change, panel.change, *changes],
         show,
-        [panel.run, context.lang, results["search"], results["page"], seen],
+        [panel, context.lang, results["search"], results["page"], seen],
         [results["box"], results["scores"], results["table"], seen],
         show_progress="hidden",
         api_visibility="private",

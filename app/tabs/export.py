@@ -4,11 +4,14 @@ from typing import Any
 
 import gradio as gr
 
-from app.form.form import Form
+from app.form.form import Form, change
 from app.form.schema import EXTRA, Section
 from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
+from backend.contract.base.home import relative, saves
+from backend.contract.launching import launch
+from backend.contract.runs.run_folder import RunView
 
 FIELDS = (
     "export_dir",
@@ -37,5 +40,10 @@ def build(context: Context) -> dict[str, Any]:
             launcher = Launcher("export", form, context)
             launcher.draw()
             panel = run_panel.build(context, prefix="export")
-    panel.show_after(launcher.wire(panel.run))
+    launcher.wire(panel)
     return {"panel": panel, "open": chat, "form": form}
+
+
+def fill(view: RunView) -> Any:
+    """The update of the form that exports a training, into a folder of its name."""
+    return change({"export_dir": relative(launch.free_folder(saves() / "models" / view.name))})

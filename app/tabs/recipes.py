@@ -213,12 +213,11 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
         trigger_mode="always_last",
         **QUIET,
     )
-    outputs = [side["group"], panel.run, form["name"], *side["answer"].outputs]
+    outputs = [side["group"], panel, form["name"], *side["answer"].outputs]
     side["answer"].hear(context)
     started = side["start"].click(start, inputs, outputs, api_visibility="private")
     edits = [*(box.input for box in boxes), context.bar.box.change]
     side["answer"].wire(context, started, edits)
-    panel.show_after(started)
 
 
 def chosen(
@@ -272,14 +271,13 @@ def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
     def whole(group: str | None, shown: str) -> str:
         return str(recipes.find_group(group) or shown)
 
-    refreshed = gr.on(
+    gr.on(
         [news.runs.change, news.steps.change, context.lang.change, side["group"].change],
         refresh,
-        [context.lang, side["group"], panel.run, seen],
-        [side["group"], side["table"], panel.run, seen],
+        [context.lang, side["group"], panel, seen],
+        [side["group"], side["table"], panel, seen],
         **QUIET,
     )
-    panel.show_after(refreshed)
-    group = [side["group"], panel.run]
-    panel.show_after(side["group"].input(whole, group, panel.run, **QUIET))
-    panel.show_after(side["table"].select(pick, side["group"], panel.run, **QUIET))
+    group = [side["group"], panel]
+    side["group"].input(whole, group, panel, **QUIET)
+    side["table"].select(pick, side["group"], panel, **QUIET)

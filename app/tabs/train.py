@@ -68,7 +68,7 @@ def build(context: Context) -> tuple[Any, Form]:
             launcher = Launcher("train", form, context)
             launcher.draw()
             panel = run_panel.build(context, prefix="train")
-    panel.show_after(launcher.wire(panel.run))
+    launcher.wire(panel)
     dataset_preview.wire(looked, form, context.lang)
     _wire_arguments(context, form, saved)
     try_it.wire(card, context, form)

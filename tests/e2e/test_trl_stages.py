@@ -35,7 +35,7 @@ OWN = {
     "rloo": {"reward_functions", "num_generations", "rloo_beta"},
     "online_dpo": {"reward_functions", "online_dpo_loss", "pref_beta"},
 }
-POINTS = """() => document.querySelector("#train-run-chart .js-plotly-plot").calcdata
+POINTS = """() => document.querySelector("#train-run-chart").calcdata
   .map(line => line.filter(point => Number.isFinite(point.y)).length)"""
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from app.services.data import extra
 from app.services.runs import fixes
-from app.tabs.run import again_panel
 from backend.contract.arguments.arguments import defaults, drop_defaults, parse
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.problems import Problem
@@ -151,19 +150,6 @@ def test_a_cure_in_words() -> None:
     words = fixes.find_fix(view).words(fixes.arguments(view), "en")
     assert words == "Learning rate: 0.01 → 0.001"
     assert fixes.find_fix(view).words(fixes.arguments(view), "zh").startswith("学习率")
-
-
-def test_what_the_panel_shows() -> None:
-    def shown(view: RunView) -> tuple[bool, bool, str]:
-        found = again_panel.stamps(view, "en")
-        return found["cure"]["visible"], found["again"]["visible"], found["again"].get("value", "")
-
-    changed_label, plain = "Set up again with this change", "Set up again"
-    assert shown(failed(problem("loss_not_finite"))) == (True, True, changed_label)
-    assert shown(failed(problem("package_missing", package="x"))) == (True, True, plain)
-    assert shown(failed(state=State.SUCCEEDED)) == (False, True, plain)
-    assert shown(failed(state=State.RUNNING)) == (False, False, "")
-    assert shown(failed(task="eval")) == (False, False, "")
 
 
 def test_arguments_that_this_version_does_not_know_are_left_out() -> None:

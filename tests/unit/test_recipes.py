@@ -9,6 +9,7 @@ from app import ui
 from app.services.runs import recipes as page
 from app.services.runs import runs
 from app.tabs.recipes import chosen
+from app.tabs.run.run_panel import EVENTS
 from backend.cli.commands import dispatch
 from backend.contract.arguments.arguments import from_argv
 from backend.contract.base.home import prepare
@@ -278,14 +279,14 @@ def test_the_table_of_a_group(home: Path) -> None:
     ] * 5
 
 
-def test_every_chat_button_of_a_run_does_something() -> None:
-    """That of the Runs tab was wired to nothing."""
+def test_every_button_of_a_run_does_something() -> None:
+    """Chat in the Runs tab was wired to nothing."""
     built = ui.build({})
-    buttons = {
+    panels = {
         block._id: block.elem_id
         for block in built.blocks.values()
-        if str(getattr(block, "elem_id", "")) in {f"{tab}-run-chat" for tab in TABS}
+        if str(getattr(block, "elem_id", "")) in {f"{tab}-run" for tab in TABS}
     }
-    assert len(buttons) == len(TABS)
-    wired = {target for function in built.fns.values() for target, _ in function.targets}
-    assert set(buttons) <= wired
+    assert len(panels) == len(TABS)
+    wired = {target for function in built.fns.values() for target in function.targets}
+    assert {(panel, event) for panel in panels for event in EVENTS} <= wired

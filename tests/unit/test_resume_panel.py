@@ -7,6 +7,7 @@ import gradio as gr
 import pytest
 
 from app.i18n import Texts
+from app.services.page.run_head import build_head
 from app.services.runs import runs
 from app.tabs.run import resume_panel
 from app.tabs.run.resume_panel import ResumePanel
@@ -35,7 +36,7 @@ class Page:
 
     def __init__(self, folder: Path) -> None:
         with gr.Blocks():
-            self.panel: ResumePanel = resume_panel.draw(Texts(), {}, "runs", {})
+            self.panel: ResumePanel = resume_panel.draw(Texts(), {}, "runs")
         self.path = str(folder)
         _, filled, *self.first = self.panel._fill(self.path, "", "en")
         self.held = filled["value"]
@@ -82,7 +83,7 @@ def test_what_changes_is_shown_before_the_start(
     monkeypatch.setattr(
         launch, "resume", lambda path, values: asked.append({"path": str(path), **values})
     )
-    box, problem, _ = page.press(num_train_epochs="5", extra_args="lora_dropout=0.2")
+    box, problem, *_ = page.press(num_train_epochs="5", extra_args="lora_dropout=0.2")
     assert (box["open"], problem["value"]) == (False, "")
     changed = {
         "num_train_epochs": 5.0,
@@ -149,7 +150,7 @@ def test_what_is_refused_cannot_be_pressed(home: Path) -> None:
 def test_it_is_offered_where_a_training_can_go_on(home: Path) -> None:
     def offered(folder: Path) -> bool:
         runs.forget()
-        return bool(resume_panel.stamps(runs.view(folder))["resume_with"]["visible"])
+        return bool(build_head(runs.view(folder), "en")["resumable"])
 
     folder = run(home)
     assert offered(folder)  # a run that succeeded can be given more epochs

@@ -1,7 +1,7 @@
-"""The run panel's handler: it sends what has changed, in the page's language, and nothing else."""
+"""What a run's panel is told: all at first, then what has changed, in the page's language."""
 
 import json
-from functools import cache
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,11 @@ import pytest
 
 from app.form.form import Form
 from app.i18n import Texts
-from app.services.runs import charts, runs
-from app.tabs.run import run_look, run_panel
+from app.services.page import run_feed
+from app.services.page.run_feed import Question
+from app.services.runs import curves, fixes, hardware, runs
+from app.services.runs.hardware import Gpu, Snapshot
+from app.tabs.run import run_panel
 from app.tabs.shared import clock
 from app.tabs.shared.context import Context
 from app.tabs.shared.keeping import Keeper
@@ -19,46 +22,34 @@ from backend.contract.arguments import arguments
 from backend.contract.base import metrics
 from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import Problem
+from backend.contract.base.texts import has, languages
+from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView, State
 
-SKIP = gr.skip()
-
-
-def context() -> Context:
-    """What a panel needs of the page around it."""
-    lang, texts = gr.Dropdown(choices=["en", "zh"], value="en"), Texts()
-    return Context(texts, lang, Form("train", "bar", []), {}, None, clock.draw(), Keeper())
-
-
-@cache
-def drawn_panel() -> run_panel.Panel:
-    """The panel of the Runs tab, one for all visitors, as on a page."""
-    with gr.Blocks():
-        return run_panel.build(context(), none="runs.pick")
+LOSS = ("loss", "eval_loss")
 
 
 class Page:
-    """One visitor: keeps what its panel shows, as the browser does."""
+    """One visitor: keeps stamp and cursors, as the browser does."""
 
-    def __init__(self, folder: Path | str) -> None:
-        self.panel = drawn_panel()
-        self.names = [part.elem_id or type(part).__name__ for part in self.panel.outputs]
-        self.given: list[Any] = [str(folder), "en", "loss", False, "", []]
-        self.before: dict[str, Any] = {}
+    def __init__(self, folder: Path) -> None:
+        self.known: dict[str, Any] = {"folder": folder, "lang": "en", "series": LOSS}
 
-    def look(self) -> dict[str, Any]:
-        """The updates of one tick by element id."""
-        *updates, self.before = self.panel.refresh(*self.given, self.before)
-        sent = dict(zip(self.names, updates, strict=False))
-        return {name: update for name, update in sent.items() if update != SKIP}
+    def look(self, **changes: Any) -> dict[str, Any]:
+        """What is answered to one look."""
+        self.known |= changes
+        answer = run_feed.answer(Question(**self.known))
+        cursors = {name: answer[name]["cursor"] for name in ("metrics", "log") if name in answer}
+        self.known |= {"stamp": answer["stamp"], **cursors}
+        return {name: part for name, part in answer.items() if name != "stamp"}
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run in saves/ of a fresh working folder, with three logged steps."""
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    monkeypatch.setattr(run_look, "CHART_S", 0.0)
+    monkeypatch.setattr(hardware, "snapshot", Snapshot)
     path = tmp_path / "saves/model/lora/first"
     path.mkdir(parents=True)
     (path / run_folder.RUN).write_text("{}")
@@ -86,15 +77,18 @@ def view(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "phase": "training",
     }
     monkeypatch.setattr(runs, "view", lambda path: RunView(**told))
+    runs.forget()
     return told
 
 
-def test_a_second_look_sends_nothing(folder: Path, view: dict[str, Any]) -> None:
+def test_a_second_look_is_answered_with_a_stamp(folder: Path, view: dict[str, Any]) -> None:
     page = Page(folder)
     first = page.look()
-    assert first["train-run-state"]["value"] == "Running: training"
-    assert first["train-run-log"]["value"] == "hello\nworld"
-    assert 'value="30"' in first["train-run-progress"]["value"]
+    assert first["head"]["state"] == "Running: training"
+    assert first["head"]["kind"] == "running"
+    assert first["head"]["share"] == 0.3
+    assert first["log"]["text"] == "hello\nworld"
+    assert first["metrics"]["lines"]["loss"]["x"] == [1, 2, 3]
     assert page.look() == {}
 
 
@@ -103,114 +97,271 @@ def test_only_what_is_new_is_sent(folder: Path, view: dict[str, Any]) -> None:
     page.look()
     with (folder / run_folder.LOG).open("a") as log:
         log.write("more\n")
-    assert page.look().keys() == {"train-run-log"}
+    second = page.look()
+    assert second.keys() == {"log"}
+    assert (second["log"]["text"], second["log"]["anew"]) == ("more", False)
     metrics.append(folder / run_folder.METRICS, Metrics(step=4, loss=0.5, tokens=4))
-    sent = page.look()
-    assert sent.keys() == {"train-run-chart"}
-    assert json.loads(sent["train-run-chart"].plot)["data"][0]["x"] == [1, 2, 3, 4]
+    third = page.look()
+    assert third.keys() == {"head", "metrics"}, "the tiles tell the new loss"
+    assert third["metrics"]["lines"] == {"loss": {"x": [4], "y": [0.5]}}
+    assert not third["metrics"]["anew"]
 
 
-def test_curves_are_not_drawn_too_often(
-    folder: Path, view: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_look, "CHART_S", 60.0)
+def test_rows_that_were_written_anew_are_read_anew(folder: Path, view: dict[str, Any]) -> None:
+    """A resumed run cuts its rows back, and goes on from there."""
+    page, file = Page(folder), folder / run_folder.METRICS
+    page.look()
+    file.unlink()
+    for step in range(1, 9):
+        metrics.append(file, Metrics(step=step, loss=2.0, tokens=step))
+    news = page.look()["metrics"]
+    assert news["anew"]
+    assert news["lines"]["loss"]["y"] == [2.0] * 8
+
+
+def test_other_series_are_read_whole(folder: Path, view: dict[str, Any]) -> None:
     page = Page(folder)
     page.look()
-    metrics.append(folder / run_folder.METRICS, Metrics(step=4, loss=0.5, tokens=4))
+    news = page.look(series=("memory",), metrics="")
+    assert news["metrics"]["anew"]
+    assert news["metrics"]["lines"].keys() == {"memory"}
+
+
+def test_many_new_rows_come_thinned(folder: Path, view: dict[str, Any]) -> None:
+    """A page that was hidden for hours gets the lines anew, not each of their points."""
+    page = Page(folder)
+    page.look()
+    rows = (metrics.encode(Metrics(step=step, loss=1.0)) for step in range(4, 9000))
+    with (folder / run_folder.METRICS).open("ab") as file:
+        file.write(b"".join(rows))
+    news = page.look()["metrics"]
+    assert news["anew"]
+    assert len(news["lines"]["loss"]["x"]) <= curves.MAX_POINTS
     assert page.look() == {}
-    page.given[2] = "memory"
-    assert "train-run-chart" in page.look()
-    view["state"] = State.SUCCEEDED
-    assert "train-run-chart" in page.look()
+
+
+def test_a_poll_is_small_and_quick(folder: Path, view: dict[str, Any]) -> None:
+    """Of a run of 50,000 rows and a log of 20 MB: what is new, in bytes and milliseconds."""
+    rows = (metrics.encode(Metrics(step=step, loss=1.0, tokens=1)) for step in range(4, 50_000))
+    with (folder / run_folder.METRICS).open("ab") as file:
+        file.write(b"".join(rows))
+    with (folder / run_folder.LOG).open("ab") as log:
+        log.write(b"a line of a log that is neither long nor short\n" * 400_000)
+    page = Page(folder)
+    page.look()
+    times, sizes = [], []
+    for step in range(50_000, 50_020):
+        metrics.append(folder / run_folder.METRICS, Metrics(step=step, loss=1.0, tokens=1))
+        with (folder / run_folder.LOG).open("ab") as log:
+            log.write(b"step %d\n" % step * 1000)
+        start = time.process_time()
+        answer = page.look()
+        times.append(time.process_time() - start)
+        sizes.append(len(json.dumps(answer)))
+        assert {"metrics", "log"} <= answer.keys()
+    assert max(sizes) < 20_000
+    assert sorted(times)[10] < 0.02  # 2 ms on a machine that does nothing else
 
 
 def test_the_language_changes_every_text(folder: Path, view: dict[str, Any]) -> None:
     view["reason"] = Problem(code="no_gpu")
     page = Page(folder)
     page.look()
-    page.given[1] = "zh"
-    sent = page.look()
-    assert sent["train-run-state"]["value"] == "运行中：训练"
-    assert sent["train-run-problem"]["value"] == Problem(code="no_gpu").text("zh")
-    assert "训练" in sent["train-run-chart"].plot
+    news = page.look(lang="zh")
+    assert news["head"]["state"] == "运行中：训练"
+    assert news["head"]["problem"] == Problem(code="no_gpu").text("zh")
+    assert "metrics" not in news
 
 
 @pytest.mark.parametrize(
     ("state", "files", "shown"),
     [
-        (State.STARTING, "", {"stop"}),
-        (State.RUNNING, "checkpoint", {"stop"}),
-        (State.STOPPING, "checkpoint", {"stop"}),
-        (State.SUCCEEDED, "checkpoint adapter", {"chat", "again"}),
-        (State.STOPPED, "checkpoint adapter", {"resume", "chat", "again"}),
-        (State.STOPPED, "", {"again"}),
-        (State.FAILED, "checkpoint", {"resume", "again"}),
-        (State.FAILED, "", {"again"}),
-        (State.OUT_OF_MEMORY, "checkpoint", {"restart", "resume", "again"}),
-        (State.OUT_OF_MEMORY, "", {"restart", "again"}),
-        (State.KILLED, "checkpoint", {"resume", "again"}),
-        (State.LOST, "", {"again"}),
+        (State.STARTING, "", ["stop"]),
+        (State.RUNNING, "checkpoint", ["stop"]),
+        (State.STOPPING, "checkpoint", ["stop"]),
+        (State.SUCCEEDED, "checkpoint adapter", ["*chat", "evaluate", "export", "again"]),
+        (
+            State.STOPPED,
+            "checkpoint adapter",
+            ["*resume", "chat", "evaluate", "export", "again"],
+        ),
+        (State.STOPPED, "", ["again"]),
+        (State.FAILED, "checkpoint", ["*resume", "again"]),
+        (State.FAILED, "", ["again"]),
+        (State.OUT_OF_MEMORY, "checkpoint", ["*restart", "resume", "again"]),
+        (State.OUT_OF_MEMORY, "", ["*restart", "again"]),
+        (State.KILLED, "checkpoint", ["*resume", "again"]),
+        (State.LOST, "", ["again"]),
     ],
 )
 def test_buttons_fit_the_state(
-    folder: Path, view: dict[str, Any], state: State, files: str, shown: set[str]
+    folder: Path, view: dict[str, Any], state: State, files: str, shown: list[str]
 ) -> None:
-    """Resume where there is a checkpoint, Chat where there is a result, the cure where one fits."""
+    """Resume where there is a checkpoint, what goes on where there is a result, the cure where one
+    fits; the first that helps is bright."""
     view.update(state=state, arguments=arguments.defaults("train"))
-    runs.forget()
     if "checkpoint" in files:
         (folder / "checkpoint-3").mkdir()
         (folder / "checkpoint-3" / "state.json").write_text("{}")
         run_folder.write_manifest(folder / "checkpoint-3")
     if "adapter" in files:
         (folder / "adapter_config.json").write_text("{}")
-    sent = Page(folder).look()
-    names = ("restart", "stop", "resume", "chat", "again")
-    assert {name for name in names if sent[f"train-run-{name}"]["visible"]} == shown
-    assert sent["train-run-stop"]["interactive"] == (state != State.STOPPING)
-    assert sent["Timer"].active != state.ended, "what has ended is not asked for again"
+    head = Page(folder).look()["head"]
+    buttons = head["buttons"]
+    assert ["*" * each["primary"] + each["name"] for each in buttons] == shown
+    assert {each["enabled"] for each in buttons} == {state != State.STOPPING}
+    assert head["ended"] == state.ended, "what has ended is not asked for again"
+    assert head["resumable"] == (state.ended and "checkpoint" in files)
+
+
+def test_a_failed_run_tells_what_helps(folder: Path, view: dict[str, Any]) -> None:
+    """In words, or as a command; the button says that it changes something."""
+
+    def head(code: str, **params: Any) -> Any:
+        view["reason"] = Problem(code=code, params=params)
+        return Page(folder).look()["head"]
+
+    view.update(state=State.FAILED, arguments=arguments.defaults("train"))
+    changed = head("loss_not_finite", step=3)
+    assert "→" in changed["cure"]
+    assert changed["buttons"][-1]["text"] == "Set up again with this change"
+    command = head("package_missing", package="galore-torch")
+    assert command["cure"] == "pip install galore-torch"
+    assert command["buttons"][-1]["text"] == "Set up again"
+    view["state"] = State.SUCCEEDED
+    assert head("package_missing", package="galore-torch")["cure"] == ""
 
 
 def test_an_export_has_no_curves_and_cannot_be_resumed(folder: Path, view: dict[str, Any]) -> None:
     view.update(task="export", state=State.FAILED)
-    sent = Page(folder).look()
-    assert "train-run-chart" not in sent
-    assert not sent["train-run-resume"]["visible"]
+    answer = Page(folder).look()
+    assert answer["curves"] is None
+    assert answer["head"]["buttons"] == []
+    assert [tile["title"] for tile in answer["head"]["tiles"]] == []
 
 
-def test_no_run_and_a_folder_that_is_gone(folder: Path, view: dict[str, Any]) -> None:
-    for path in ("", folder.parent / "gone"):
-        sent = Page(path).look()
-        assert sent["train-run-none"]["visible"]
-        assert not sent["train-run-body"]["visible"]
-        assert not sent["Timer"].active
+def test_before_the_first_step_it_is_said_since_when(folder: Path, view: dict[str, Any]) -> None:
+    view.update(step=0, total_steps=0, phase="loading", elapsed=75.0, eta=None)
+    head = Page(folder).look()["head"]
+    assert head["state"] == "Running: loading the model"
+    assert head["share"] is None
+    assert "1:15 ago" in head["progress"]
+    view["step"] = 1
+    assert "ago" not in Page(folder).look()["head"]["progress"]
+
+
+def test_time_left_is_told_after_several_steps(folder: Path, view: dict[str, Any]) -> None:
+    """The first step warms up: what follows from its pace is wrong by a multiple."""
+
+    def left(**changes: Any) -> Any:
+        view.update(changes)
+        tile = Page(folder).look()["head"]["tiles"][0]
+        assert tile["title"] == "Time left"
+        return tile["value"]
+
+    assert left(step=1, eta=3600.0) == "–"
+    assert left(step=5, eta=65.0) == "1:05"
+    assert left(step=0, rows=(5, 100), eta=65.0) == "1:05", "rows are read at one pace"
+    view.update(state=State.SUCCEEDED, elapsed=12.0)
+    assert Page(folder).look()["head"]["tiles"][0] == {"title": "Took", "value": "0:12", "note": ""}
+
+
+def test_tiles_tell_the_loss_now_and_at_its_best(folder: Path, view: dict[str, Any]) -> None:
+    def tiles() -> Any:
+        rows = Page(folder).look()["head"]["tiles"]
+        return [(tile["title"], tile["value"], tile["note"]) for tile in rows[2:]]
+
+    assert tiles() == [("Loss", "1.0000", ""), ("Lowest loss", "1.0000", "step 1")]
+    file = folder / run_folder.METRICS
+    for step, loss in ((4, 0.75), (5, 0.5), (6, 0.625)):
+        metrics.append(file, Metrics(step=step, loss=loss * 2, tokens=step))
+        metrics.append(file, Metrics(step=step, eval_loss=loss))
+    assert tiles() == [("Loss", "1.2500", ""), ("Best eval loss", "0.5000", "step 5")]
+
+
+def test_gpus_are_shown_while_a_run_goes_on(
+    folder: Path, view: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = Gpu(index=0, name="A", used=12 * 2**30, total=24 * 2**30, load=87, temperature=65)
+    now = Snapshot(gpus=(gpu,), disk_free=80 * 10**9)
+    monkeypatch.setattr(hardware, "snapshot", lambda: now)
+    page = Page(folder)
+    machine = page.look()["machine"]
+    assert machine["rows"] == [["0 A", "87 %", "12.0 / 24 GB", "65 °C", "–"]]
+    assert len(machine["columns"]) == len(machine["rows"][0])
+    assert "80 GB" in machine["disk"]
+    view["state"] = State.SUCCEEDED
+    assert page.look()["machine"] is None
 
 
 def test_search_without_a_match_says_so(folder: Path, view: dict[str, Any]) -> None:
     page = Page(folder)
     page.look()
-    page.given[4] = "WORLD"
-    assert page.look()["train-run-log"]["value"] == "world"
-    page.given[4] = "absent"
-    assert "absent" in page.look()["train-run-log"]["value"]
+    assert page.look(search="WORLD", log="")["log"]["text"] == "world"
+    log = page.look(search="absent", log="")["log"]
+    assert log["text"] == ""
+    assert "absent" in log["note"]
 
 
 def test_a_notice_is_no_failure(folder: Path, view: dict[str, Any]) -> None:
     view["reason"] = Problem(code="no_gpu", notice=True)
-    sent = Page(folder).look()
-    assert not sent["train-run-problem"]["visible"]
-    assert sent["train-run-notices"]["visible"]
+    head = Page(folder).look()["head"]
+    assert head["problem"] == ""
+    assert head["notices"] == Problem(code="no_gpu", notice=True).text("en")
 
 
-def test_several_panels_on_one_page_have_ids_of_their_own() -> None:
+def test_figures_come_as_they_are_logged(folder: Path, view: dict[str, Any]) -> None:
+    page = Page(folder)
+    assert page.look()["curves"]["figures"] == []
+    more = {"kl": 0.5, "reward": 1.0, "<img src=x>": 2.0}
+    row = Metrics(step=4, loss=1.0, tokens=4, more=more)
+    metrics.append(folder / run_folder.METRICS, row)
+    figures = page.look()["curves"]["figures"]
+    assert [figure["name"] for figure in figures] == ["reward", "kl", "<img src=x>"]
+    assert [bool(figure["meaning"]) for figure in figures] == [True, True, False]
+    news = page.look(series=("kl", "eval_kl"), metrics="")["metrics"]
+    assert news["lines"]["kl"]["x"] == [4]
+
+
+def test_every_known_figure_is_explained_in_every_language() -> None:
+    assert len(curves.KNOWN) > 10
+    for name in curves.KNOWN:
+        assert has(f"figure.{name.replace('/', '.')}")
+        assert all(run_feed._meaning(name, lang) for lang in languages())
+
+
+def test_names_are_gathered_as_rows_come(tmp_path: Path) -> None:
+    def log(step: int, **more: float) -> None:
+        row = Metrics(step=step, loss=1.0, more={"kl": 0.5, "reward": 1.0, **more})
+        metrics.append(tmp_path / run_folder.METRICS, row)
+
+    log(1)
+    assert runs.history(tmp_path).figures == ("kl", "reward")
+    log(2, eval_kl=1.0)
+    assert runs.history(tmp_path).figures == ("kl", "reward", "eval_kl")
+    (tmp_path / run_folder.METRICS).unlink()
+    metrics.append(tmp_path / run_folder.METRICS, Metrics(step=1, more={"other": 1.0}))
+    for step in range(2, 40):
+        metrics.append(tmp_path / run_folder.METRICS, Metrics(step=step, loss=1.0))
+    assert runs.history(tmp_path).figures == ("other",)
+
+
+def context() -> Context:
+    """What a panel needs of the page around it."""
+    lang, texts = gr.Dropdown(choices=["en", "zh"], value="en"), Texts()
+    return Context(texts, lang, Form("train", "bar", []), {}, None, clock.draw(), Keeper())
+
+
+def test_a_panel_is_one_component() -> None:
+    """Each with element ids of its own; without a form of arguments it brings nothing else."""
     with gr.Blocks() as page:
         shared = context()
-        for prefix in ("train", "eval", "export"):
+        before = len(page.blocks)
+        for prefix in ("eval", "export"):
             run_panel.build(shared, prefix=prefix)
-    ids = [block.elem_id for block in page.blocks.values() if getattr(block, "elem_id", None)]
-    assert len(ids) == len(set(ids)) > 3 * 15
-    assert {"train-run-chart-kind", "eval-run-log", "export-run-stop"} <= set(ids)
-    assert len(charts.KINDS) == 4
+    panels = [block for block in [*page.blocks.values()][before:] if block.elem_id]
+    assert [block.elem_id for block in panels] == ["eval-run", "export-run"]
+    assert len(page.blocks) - before <= 3, "Gradio may put something around"
 
 
 def test_news_leave_the_run_that_is_shown(folder: Path) -> None:
@@ -222,11 +373,51 @@ def test_news_leave_the_run_that_is_shown(folder: Path) -> None:
     shown = context()
     with gr.Blocks() as page:
         panel = run_panel.build(shown, prefix="train")
-    (newest,) = [event.fn for event in page.fns.values() if event.outputs == [panel.run]]
+    (newest,) = [event.fn for event in page.fns.values() if event.outputs == [panel]]
     assert newest is not None
     runs.forget()
-    assert newest("") == SKIP  # its run is no training
+    assert newest("") == gr.skip(), "its run is no training"
     (folder / run_folder.RUN).write_text(json.dumps({"kind": "train"}))
     runs.forget()
     assert newest("") == str(folder)
-    assert newest("saves/model/lora/other") == SKIP
+    assert newest("saves/model/lora/other") == gr.skip()
+
+
+def test_a_refused_press_is_told_in_every_language(folder: Path) -> None:
+    """The page may change its language while the answer stands there."""
+    answer = run_panel.resume({"run": str(folder)})
+    assert not answer["ok"]
+    assert answer["errors"].keys() == set(languages())
+    assert len(set(answer["errors"].values())) == len(languages())
+
+
+def test_only_runs_that_the_page_lists_are_acted_on(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder comes from the browser, which may send any."""
+    stopped: list[Path] = []
+    monkeypatch.setattr(launch, "stop", stopped.append)
+    (tmp_path / "run.json").write_text("{}")
+    for name in ("", "/etc", str(tmp_path), f"{folder}/../../../..", "a\0b", f"{folder}x", None):
+        assert not run_panel.stop({"run": name})["ok"]
+        assert runs.find_folder(str(name)) is None
+    assert not run_panel.stop("nonsense")["ok"]
+    assert stopped == []
+    assert run_panel.stop({"run": str(folder)}) == {"ok": True, "run": str(folder)}
+    assert stopped == [folder]
+
+
+def test_a_new_start_takes_only_secrets_of_the_form(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def restart(view: RunView, secrets: Any) -> Path:
+        given.append(secrets)
+        return view.path.with_name("second")
+
+    monkeypatch.setattr(fixes, "restart", restart)
+    values = {"hf_hub_token": "hf_x", "learning_rate": "1", "unheard_of": "x", "ms_hub_token": ""}
+    answer = run_panel.restart({"run": str(folder), "values": values})
+    assert answer == {"ok": True, "run": str(folder.with_name("second"))}
+    assert given == [{"hf_hub_token": "hf_x"}]

@@ -14,9 +14,10 @@ from app.services.runs.tail import (
     MAX_LINE,
     MAX_LINES,
     TAIL_BYTES,
+    Piece,
     clean,
+    read_since,
     read_whole,
-    tail,
 )
 
 TABLE = [
@@ -149,15 +150,85 @@ def test_secrets_are_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "".join(read_whole(log)).rstrip("\n") == shown
 
 
-def test_an_unchanged_log_is_read_once_for_all_pages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = _log(tmp_path, b"text\n")
-    reads = []
-    original = module._end
-    monkeypatch.setattr(module, "_end", lambda *args: reads.append(1) or original(*args))
-    assert {tail(log) for _ in range(50)} == {"text"}
-    assert len(reads) == 1
+def test_only_what_is_new_is_sent(tmp_path: Path) -> None:
+    """Whole lines once; the last one, while it has no end, in place of the one before."""
+    log = _log(tmp_path, b"one\ntwo\nthr")
+    first = read_since(log)
+    assert first is not None
+    assert first == Piece("one\ntwo", "thr", first.cursor, anew=True)
+    assert read_since(log, first.cursor) is None
+    with log.open("ab") as file:
+        file.write(b"ee\nfo")
+    second = read_since(log, first.cursor)
+    assert second is not None
+    assert (second.text, second.rest, second.anew) == ("three", "fo", False)
+    with log.open("ab") as file:
+        file.write(b"\rfour\r")
+    third = read_since(log, second.cursor)
+    assert third is not None
+    assert (third.text, third.rest) == ("", "four")
+
+
+def test_a_log_that_was_written_anew_is_sent_anew(tmp_path: Path) -> None:
+    """Of the same size or a longer one: what was before the cursor tells."""
+    log = _log(tmp_path, b"one\ntwo\n")
+    first = read_since(log)
+    assert first is not None
+    log.write_bytes(b"One\nTwo\nthree\n")
+    second = read_since(log, first.cursor)
+    assert second is not None
+    assert (second.text, second.anew) == ("One\nTwo\nthree", True)
+    for forged in ("0", "-1", "9-x", "99999999-00000000.3", "a" * 5000):
+        piece = read_since(log, forged)
+        assert piece is not None
+        assert piece.anew
+
+
+def test_a_log_that_grows_fast_is_not_sent_whole(tmp_path: Path) -> None:
+    log = _log(tmp_path, b"begin\n")
+    first = read_since(log)
+    assert first is not None
+    with log.open("ab") as file:
+        file.write(b"".join(b"line %06d\n" % number for number in range(100_000)))
+    second = read_since(log, first.cursor)
+    assert second is not None
+    assert second.text.endswith("line 099999")
+    assert len(second.text) <= module.NEW_BYTES
+    assert not second.anew
+
+
+def test_a_bar_that_is_written_over_and_over_stays_short(tmp_path: Path) -> None:
+    """A progress bar is one line without an end: its states are not read again and again."""
+    log = _log(tmp_path, b"begin\n")
+    piece = read_since(log)
+    for step in range(400):
+        assert piece is not None
+        with log.open("ab") as file:
+            file.write(b"%3d %% %s\r" % (step, b"#" * 80))
+        piece = read_since(log, piece.cursor)
+        assert piece is not None
+        assert piece.rest.startswith(f"{step:3} %")
+    assert piece is not None
+    assert log.stat().st_size - int(piece.cursor.split("-")[0]) <= module.LONG_BYTES + 100
+
+
+def test_a_search_takes_new_lines_as_it_took_the_old(tmp_path: Path) -> None:
+    log = _log(tmp_path, b"Needle one\nhay\n")
+    first = read_since(log, "", "needle")
+    assert first is not None
+    assert first.text == "Needle one"
+    with log.open("ab") as file:
+        file.write(b"hay\nneedle two\nhay")
+    second = read_since(log, first.cursor, "needle")
+    assert second is not None
+    assert (second.text, second.rest) == ("needle two", "")
+
+
+def tail(path: Path, search: str = "") -> str:
+    """What a first look shows."""
+    piece = read_since(path, "", search)
+    assert piece is not None
+    return "\n".join(part for part in (piece.text, piece.rest) if part)
 
 
 def _log(folder: Path, content: bytes) -> Path:

@@ -5,9 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.i18n import t
-from app.services.runs.charts import BLUE, GREEN, LEGEND, LOOK, ORANGE, RED
 
 HEIGHT = 280
+BLUE, ORANGE, GREEN, RED = "#3b8fd9", "#d96c00", "#0a9b74", "#d1495b"  # for colour-blind eyes
+LOOK = {
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"family": "inherit", "size": 12, "color": "#767676"},
+    "hovermode": "x unified",
+}
+LEGEND = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
 COLORS = {"prompt": (ORANGE, "dot"), "answer": (GREEN, "dash"), "total": (BLUE, "solid")}
 
 Stats = Mapping[str, Any]

@@ -1,23 +1,26 @@
 """The runs for the page: one look at the disk in a second serves all visitors."""
 
+import math
+import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from app.services.runs.cursor import read_before
 from app.services.runs.timed_cache import TimedCache
-from backend.contract.base import boundary, metrics
+from backend.contract.base import metrics
 from backend.contract.base.home import saves
 from backend.contract.base.metrics import Metrics
-from backend.contract.runs import run_folder
+from backend.contract.runs import run_folder, run_view
 from backend.contract.runs.run_folder import Checkpoint, RunView
 
 FRESH_S = 1.0
 FRESH_VIEW_S = 0.5
 FRESH_POINTS_S = 2.0
 CAPACITY = 32
-CHECK_BYTES = 64
 
 _list: TimedCache[Path, list[RunView]] = TimedCache(lambda path: run_folder.runs(path), FRESH_S)
 _views: TimedCache[Path, RunView] = TimedCache(lambda path: run_folder.read(path), FRESH_VIEW_S)
@@ -62,18 +65,23 @@ def latest(task: str) -> Path | None:
     return max(views, key=lambda view: (not view.ended, view.sequence)).path
 
 
+Low = tuple[float, int]
+
+
 @dataclass
 class History:
-    """The metrics of a run so far; `version` changes with `rows`. It is shared: do not change it.
+    """The metrics of a run so far. It is shared: do not change it.
 
-    `figures` are the names of the stage's own metrics in the rows.
+    figures  the names of the stage's own figures in the rows
+    lowest   (loss, step) of the lowest training loss, best of the lowest evaluation loss
     """
 
     rows: list[Metrics] = field(default_factory=list)
-    version: int = 0
     offset: int = 0
     check: bytes = b""
     figures: tuple[str, ...] = ()
+    lowest: Low | None = None
+    best: Low | None = None
 
 
 _histories: OrderedDict[Path, History] = OrderedDict()
@@ -92,25 +100,42 @@ def history(path: Path) -> History:
 
 def _extend(file: Path, known: History) -> History:
     """The history with the new lines; all anew where a resumed run has rewritten the file."""
-    if known.offset and _before(file, known.offset) != known.check:
-        known = History(version=known.version + 1)
+    if known.offset and read_before(file, known.offset) != known.check:
+        known = History()
     rows, offset = metrics.read(file, known.offset)
     if not rows:
         return known
-    check = _before(file, offset)
+    check = read_before(file, offset)
     new = (name for row in rows for name in row.more)
     figures = tuple(dict.fromkeys([*known.figures, *new]))
-    return History([*known.rows, *rows], known.version + 1, offset, check, figures)
+    return History(
+        [*known.rows, *rows],
+        offset,
+        check,
+        figures,
+        _lowest(known.lowest, ((row.loss, row.step) for row in rows)),
+        _lowest(known.best, ((row.eval_loss, row.step) for row in rows)),
+    )
 
 
-def _before(file: Path, offset: int) -> bytes:
-    """The last bytes before `offset`, which tell a file that has grown from a rewritten one."""
+def _lowest(known: Low | None, new: Iterable[tuple[float | None, int]]) -> Low | None:
+    """The lowest of what is known and the finite ones that are new; of equal ones the first."""
+    finite = [(loss, step) for loss, step in new if loss is not None and math.isfinite(loss)]
+    return min([*([known] if known else []), *finite], key=lambda low: low[0], default=None)
+
+
+def find_folder(name: str) -> Path | None:
+    """The folder of a run that a browser has named by its path, whole or from saves/ on; None where
+    that is none of the runs which the page lists."""
+    path = Path(os.path.normpath(saves() / name))
     try:
-        with open(file, "rb", opener=boundary.open_own) as content:
-            content.seek(max(0, offset - CHECK_BYTES))
-            return content.read(min(offset, CHECK_BYTES))
-    except OSError:
-        return b""
+        real = path.resolve()
+        if not (real / run_folder.RUN).is_file():
+            return None
+    except (OSError, ValueError):  # a name too long; a NUL in it
+        return None
+    inside = real.is_relative_to(saves().resolve())
+    return path if inside or path in run_view.folders(saves()) else None
 
 
 def log_link(folder: Path) -> str:

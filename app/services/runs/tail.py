@@ -7,13 +7,15 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
+from app.services.runs.cursor import make_cursor, read_cursor
 from backend.contract.base import boundary
 
 TAIL_BYTES = 64 * 1024
 SEARCH_BYTES = 1024 * 1024
+NEW_BYTES = 8 * 1024
+LONG_BYTES = 2 * 1024
 MAX_LINES = 400
 MAX_LINE = 2000
 CUT = "[…]"
@@ -44,58 +46,80 @@ _SECRET_SHAPE = re.compile(
 
 
 @dataclass(frozen=True)
-class Stamp:
-    """Identifies the state of a file: size in bytes, time of modification, inode."""
+class Piece:
+    """What is new of a log.
 
-    size: int = -1
-    changed: int = 0
-    inode: int = 0
-
-
-def stamp(path: Path) -> Stamp:
-    """The stamp of a file now; a missing file has the default one."""
-    try:
-        info = path.stat()
-    except OSError:
-        return Stamp()
-    return Stamp(info.st_size, info.st_mtime_ns, info.st_ino)
-
-
-def tail(path: Path, search: str = "") -> str:
-    """The last lines as text; with `search` those that contain it (in any case), from further back.
-
-    "" where there is no file. At most TAIL_BYTES (or SEARCH_BYTES) are read and MAX_LINES lines
-    returned. All pages share one reading of an unchanged file.
+    text    new whole lines; with `anew` the last ones, in place of all that was there
+    rest    the last line while it has no end yet, in place of the one before
+    cursor  what to ask for the next piece with
     """
-    return _tail(path, search.strip().lower(), stamp(path))
+
+    text: str
+    rest: str
+    cursor: str
+    anew: bool
 
 
-@lru_cache(maxsize=32)
-def _tail(path: Path, search: str, now: Stamp) -> str:
-    limit = SEARCH_BYTES if search else TAIL_BYTES
-    lines = clean(_end(path, now.size, limit)).split("\n")
+def read_since(path: Path, known: str = "", search: str = "") -> Piece | None:
+    """What is new of a log since a piece with the cursor `known`; None where nothing is.
+
+    The first piece is the end of the log: no more than TAIL_BYTES of it, with `search` the lines
+    of SEARCH_BYTES that contain it (any case). A later one takes no more than NEW_BYTES.
+    """
+    place, _, seen = known.partition(".")
+    size, offset = _size(path), read_cursor(path, place)
+    if offset is not None and seen == str(size):
+        return None
+    anew, search = offset is None, search.strip().lower()
+    limit = (SEARCH_BYTES if search else TAIL_BYTES) if anew else NEW_BYTES
+    start = max(offset or 0, size - limit)
+    content = _read(path, start, size - start)
+    done = content.rfind(b"\n") + 1
+    end = start + done + _passed(content[done:])
+    if start > (offset or 0):
+        content = _from_a_line(content)
+        done = content.rfind(b"\n") + 1
+    text, rest = (_shown(part, search) for part in (content[:done], content[done:]))
+    return Piece(text, rest, f"{make_cursor(path, end)}.{size}", anew)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _read(path: Path, start: int, size: int) -> bytes:
+    try:
+        with open(path, "rb", opener=boundary.open_own) as file:
+            file.seek(start)
+            return file.read(max(0, size))
+    except OSError:
+        return b""
+
+
+def _passed(rest: bytes) -> int:
+    """The bytes of a long unfinished line that its last state has written over."""
+    return rest.rstrip(b"\r ").rfind(b"\r") + 1 if len(rest) > LONG_BYTES else 0
+
+
+def _from_a_line(content: bytes) -> bytes:
+    """The end of a file from its first whole line on; a longer line loses its start."""
+    first, end, following = content.partition(b"\n")
+    if following:
+        return following
+    return CUT.encode() + first.lstrip(bytes(range(0x80, 0xC0))) + end
+
+
+def _shown(content: bytes, search: str) -> str:
+    """The last lines as they may be shown, with `search` of those that contain it."""
+    lines = clean(content.decode("utf-8", "replace")).split("\n")
     if lines and not lines[-1]:
         lines.pop()
     if search:
         lines = [line for line in lines if search in line.lower()]
     return "\n".join(_short(line) for line in lines[-MAX_LINES:])
-
-
-def _end(path: Path, size: int, limit: int) -> str:
-    """The last `limit` bytes, from the first whole line on. A longer line loses its start."""
-    start = max(0, size - limit)
-    try:
-        with open(path, "rb", opener=boundary.open_own) as file:
-            file.seek(start)
-            content = file.read(limit)
-    except OSError:
-        return ""
-    if start == 0:
-        return content.decode("utf-8", "replace")
-    first, line_end, rest = content.partition(b"\n")
-    if line_end and rest:
-        return rest.decode("utf-8", "replace")
-    return CUT + first.lstrip(bytes(range(0x80, 0xC0))).decode("utf-8", "replace")
 
 
 def clean(text: str, environ: Mapping[str, str] | None = None) -> str:

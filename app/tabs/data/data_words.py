@@ -1,6 +1,5 @@
 """New words: pieces for a language that the vocabulary lacks, an accordion of the Data tab."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -47,9 +46,9 @@ def build(context: Context, train: Form) -> None:
             launcher = Launcher("vocab", form, context)
             launcher.draw()
             panel = run_panel.build(context, prefix="vocab")
-    panel.show_after(launcher.wire(panel.run))
-    _wire_report(context, panel.run, report, go_on)
-    _wire_pretrain(context, train, go_on, panel.run)
+    launcher.wire(panel)
+    _wire_report(context, panel, report, go_on)
+    _wire_pretrain(context, train, go_on, panel)
 
 
 def _wire_report(context: Context, run: Any, report: Any, go_on: Any) -> None:
@@ -57,11 +56,13 @@ def _wire_report(context: Context, run: Any, report: Any, go_on: Any) -> None:
     seen = gr.State("")
 
     def show(path: str, lang: str, before: str) -> list[Any]:
-        results = Path(path or "") / run_folder.RESULTS
-        stamp = f"{path}|{lang}|{results.stat().st_mtime if path and results.is_file() else 0}"
+        folder = runs.find_folder(path) if path else None
+        results = folder / run_folder.RESULTS if folder else None
+        changed = results.stat().st_mtime if results and results.is_file() else 0
+        stamp = f"{path}|{lang}|{changed}"
         if stamp == before:
             return [gr.skip()] * 3
-        found = new_words.report(results.parent, lang) if path else ""
+        found = new_words.report(folder, lang) if folder else ""
         shown = {"visible": bool(found)}
         return [gr.update(value=found, **shown), gr.update(**shown), stamp]
 
@@ -73,7 +74,10 @@ def _wire_pretrain(context: Context, train: Form, button: Any, run: Any) -> None
     """The model that came of the run shown in the model bar, and the Train tab at its stage pt."""
 
     def go_on(path: str) -> list[Any]:
-        model = output(str(runs.view(Path(path)).arguments["export_dir"]))
+        folder = runs.find_folder(path)
+        if folder is None:
+            return [gr.skip()] * 3
+        model = output(str(runs.view(folder).arguments["export_dir"]))
         chosen = {"model_name_or_path": relative(model), "adapter_name_or_path": []}
         return [gr.Tabs(selected="train"), change(chosen), change({"stage": "pt"})]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.form.component import make_call
 from app.form.form import Form, Schemas
 from app.form.schema import EXTRA, Section
 from app.i18n import Texts, say, t
@@ -20,7 +21,6 @@ from backend.contract.base.problems import Problem, TuneboardError, errors
 from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import resumed_run, resuming
-from backend.contract.runs.run_folder import RunView
 
 # What people change most; the box for further arguments takes all others.
 FIELDS = (
@@ -52,12 +52,10 @@ class ResumePanel:
         boxes of an accordion that was never open. Another run closes it.
         """
         answers = [self.table, self.problem, self.button]
-        panel.run.change(
-            lambda: (gr.update(open=False), ""), None, [self.box, self.filled], **QUIET
-        )
+        panel.change(lambda: (gr.update(open=False), ""), None, [self.box, self.filled], **QUIET)
         outputs = [self.filled, self.form.box, *answers]
-        self.box.expand(self._fill, [panel.run, self.filled, lang], outputs, **QUIET)
-        inputs = [panel.run, lang, self.form.box]
+        self.box.expand(self._fill, [panel, self.filled, lang], outputs, **QUIET)
+        inputs = [panel, lang, self.form.box]
         gr.on(
             [lang.change, self.form.box.change],
             self._judge,
@@ -67,12 +65,15 @@ class ResumePanel:
             **QUIET,
         )
         outputs = [self.box, self.problem, self.filled]
-        panel.show_after(self.button.click(self._resume, inputs, outputs, **QUIET))
+        self.button.click(self._resume, inputs, outputs, **QUIET).then(
+            None, None, None, js=make_call("news", "askNews"), **QUIET
+        )
 
     def _fill(self, path: str, filled: str, lang: str) -> list[Any]:
-        if not path or path == filled:
+        folder = runs.find_folder(path) if path and path != filled else None
+        if folder is None:
             return [gr.skip()] * 5
-        values, _ = resumed_run.arguments_of(runs.view(Path(path)))
+        values, _ = resumed_run.arguments_of(runs.view(folder))
         return [path, self.form.show(values), *shown(values, [], lang)]
 
     def _judge(self, filled: str, path: str, lang: str, *given: Any) -> list[Any]:
@@ -81,6 +82,8 @@ class ResumePanel:
         return shown(*self._values(path, given), lang)
 
     def _resume(self, path: str, lang: str, *given: Any) -> list[Any]:
+        if runs.find_folder(path) is None:
+            return [gr.skip()] * 3
         values, problems = self._values(path, given)
         wrong = errors(problems)
         if not wrong:
@@ -104,13 +107,12 @@ class ResumePanel:
         ]
 
 
-def draw(texts: Texts, schemas: Schemas, prefix: str, parts: dict[str, Any]) -> ResumePanel:
-    """Draw the closed box; it is shown where a training can go on."""
+def draw(texts: Texts, schemas: Schemas, prefix: str) -> ResumePanel:
+    """Draw the closed box; the panel around it shows it where a training can go on."""
     key = f"{prefix}-resume"
     form = Form("train", key, SECTIONS, own=[EXTRA])
     box = gr.Accordion(
         open=False,
-        visible=False,
         elem_id=f"{prefix}-run-resume-with",
         **say({"label": "panel.resume_with"}),
     )
@@ -129,14 +131,7 @@ def draw(texts: Texts, schemas: Schemas, prefix: str, parts: dict[str, Any]) -> 
             interactive=False,
             elem_id=f"{prefix}-run-resume-so",
         )
-    parts["resume_with"] = box
     return ResumePanel(box, form, table, problem, button, gr.State(""))
-
-
-def stamps(view: RunView) -> dict[str, Any]:
-    """Whether the box is shown for a run: a training that has ended and has a checkpoint."""
-    goes_on = view.task == "train" and view.ended and bool(runs.checkpoints(view.path))
-    return {"resume_with": {"visible": goes_on}}
 
 
 def shown(values: Values, problems: Sequence[Problem], lang: str) -> list[Any]:

@@ -1,257 +1,164 @@
-"""One run on the page: state, progress, curves, log, checkpoints, Stop and Resume."""
+"""One run on the page: a component whose value is the run's folder, drawn by run_panel.js.
 
-import html
-from collections.abc import Callable
-from dataclasses import dataclass
+The browser asks GET own/run for what there is to see, and functions of the component for what is to
+be done with the run. Its events open other tabs.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.i18n import Texts, say, t, translate_choices
-from app.services.runs import charts, runs
-from app.tabs.run import again_panel, figure_panel, resume_panel
-from app.tabs.run.resume_panel import ResumePanel
-from app.tabs.run.run_look import Look
-from app.tabs.shared import message
-from app.tabs.shared.answer import Answer
-from app.tabs.shared.clock import News
+from app.form.component import make_component
+from app.form.values import check
+from app.i18n import languages, say
+from app.problems import describe, problem_lines
+from app.services.runs import fixes, runs
+from app.tabs.run import resume_panel
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
+from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.problems import TuneboardError
 from backend.contract.launching import launch
 
-RUNNING_S = 1
-LOG_LINES = 12
-KIND_TEXTS = [(f"chart.kind.{kind}", kind) for kind in charts.KINDS]
-HIDDEN = {"visible": False}
+EVENTS = ("again", "chat", "evaluate", "export")
+WORDS = (
+    "chart",
+    "copy",
+    "cure",
+    "download",
+    "figures",
+    "files",
+    "log",
+    "log_axis",
+    "lost",
+    "machine",
+    "notices",
+    "problem",
+    "progress",
+    "safe",
+    "search",
+)
+CHART_WORDS = (
+    "best",
+    "eval_loss",
+    "grad_norm",
+    "kind.loss",
+    "kind.memory",
+    "kind.norm",
+    "kind.rate",
+    "kind.speed",
+    "learning_rate",
+    "loss",
+    "memory",
+    "not_a_number",
+    "smoothed",
+    "step",
+    "tokens_per_second",
+    "train_loss",
+)
 WITH_TRAININGS = ("train", "runs")  # panels that show trainings
+TEMPLATE = '<div class="run-top"></div>{}<div class="run-rest"></div>'
+
+Act = Callable[[Path, Mapping[str, Any]], Path]
 
 
-@dataclass(frozen=True)
-class Panel:
-    """For the tabs: `run` holds the run's folder ("" for none)."""
-
-    run: Any
-    stop: Any
-    resume: Any
-    chat: Any
-    again: Any
-    answer: Answer
-    timer: Any
-    refresh: Callable[..., list[Any]]
-    inputs: list[Any]
-    outputs: list[Any]
-
-    def show_after(self, event: Any) -> None:
-        """Show the run at once that an event has put into `run`."""
-        event.then(self.refresh, self.inputs, self.outputs, **QUIET)
-
-
-def build(context: Context, prefix: str = "train", *, none: str = "") -> Panel:
-    """Draw a panel and wire it.
+def build(context: Context, prefix: str = "train", *, none: str = "") -> Any:
+    """Draw a panel and wire it; returns the component. Its value is the folder of the run ("" for
+    none), its events are those of EVENTS.
 
     `prefix` keeps element ids apart, and is the task whose newest run a fresh page shows; with
     `none` it shows none at first, but this text.
     """
-    lang = context.lang
-    parts: dict[str, Any] = {}
-    resume_with = _draw(context, prefix, none or "panel.none", parts)
-    run, shown = gr.State(""), gr.State({})
-    parts["timer"] = gr.Timer(RUNNING_S, active=False)
-    panel = Panel(
-        run=run,
-        stop=parts["stop"],
-        resume=parts["resume"],
-        chat=parts["chat"],
-        again=parts["again"],
-        answer=Answer(parts["restart"], parts["answer"], gr.State(())),
-        timer=parts["timer"],
-        refresh=_refresh_of(list(parts)),
-        inputs=[run, lang, parts["kind"], parts["log_axis"], parts["search"], parts["pick"], shown],
-        outputs=[*parts.values(), shown],
+    keys = {
+        "none": none or "panel.none",
+        **{name: f"panel.{name}" for name in WORDS},
+        **{f"chart.{name}": f"chart.{name}" for name in CHART_WORDS},
+    }
+    with_trainings = prefix in WITH_TRAININGS
+    panel = make_component(
+        "run_panel",
+        TEMPLATE.format("@children" if with_trainings else ""),
+        "",
+        events=EVENTS,
+        functions=[stop, resume, restart],
+        elem_id=f"{prefix}-run",
+        prefix=f"{prefix}-run",
+        words={lang: say(keys, lang) for lang in languages()},
     )
-    _wire(panel, parts, lang)
-    if resume_with:
-        resume_with.wire(panel, lang)
-    if none:
-        context.news.runs.change(panel.refresh, panel.inputs, panel.outputs, **QUIET)
-    else:
-        _open_latest(panel, prefix, context.news)
+    if with_trainings:
+        with panel:
+            resume_with = resume_panel.draw(context.texts, context.schemas, prefix)
+        resume_with.wire(panel, context.lang)
+    if not none:
+        _open_latest(panel, prefix, context)
     return panel
 
 
-def _draw(context: Context, prefix: str, none: str, parts: dict[str, Any]) -> ResumePanel | None:
-    """Put the components into `parts` by name, in the order of `outputs`."""
-    texts = context.texts
-    resume_with = None
-    with gr.Column(elem_id=f"{prefix}-run", elem_classes="run-panel"):
-        empty = gr.Markdown(t(none), elem_id=f"{prefix}-run-none", elem_classes="run-none")
-        parts["none"] = texts.add(empty, value=none)
-        with gr.Column(visible=False, elem_id=f"{prefix}-run-body") as parts["body"]:
-            _draw_head(texts, prefix, parts)
-            if prefix in WITH_TRAININGS:
-                resume_with = resume_panel.draw(texts, context.schemas, prefix, parts)
-            _draw_chart(texts, prefix, parts)
-            figure_panel.draw(texts, prefix, parts)
-            _draw_log(texts, prefix, parts)
-            with gr.Accordion("", open=False, elem_id=f"{prefix}-run-checkpoints") as box:
-                parts["points"] = gr.Markdown(elem_classes="run-points", latex_delimiters=[])
-            parts["points_box"] = box
-    return resume_with
+def stop(asked: Any) -> dict[str, Any]:
+    """Ask the run to save and end."""
+    return _answer(asked, _stop)
 
 
-def _draw_head(texts: Texts, prefix: str, parts: dict[str, Any]) -> None:
-    with gr.Row(elem_classes="run-head"):
-        for name in ("name", "state"):
-            parts[name] = gr.Markdown(
-                elem_id=f"{prefix}-run-{name}", elem_classes=f"run-{name}", latex_delimiters=[]
-            )
-    for name in ("progress", "figures"):
-        parts[name] = gr.Markdown(elem_id=f"{prefix}-run-{name}", elem_classes=f"run-{name}")
-    safe = gr.Markdown(t("panel.safe"), elem_id=f"{prefix}-run-safe", elem_classes="run-safe")
-    parts["safe"] = texts.add(safe, value="panel.safe")
-    for name in ("problem", "notices"):
-        box = gr.Textbox(
-            visible=False,
-            interactive=False,
-            lines=1,
-            max_lines=10,
-            elem_id=f"{prefix}-run-{name}",
-            elem_classes="problems" if name == "problem" else "notices",
-            **say({"label": f"panel.{name}"}),
-        )
-        parts[name] = texts.add(box, label=f"panel.{name}")
-    again_panel.draw_cure(texts, prefix, parts)
-    with gr.Row(elem_classes="run-buttons"):
-        again_panel.draw_button("restart", prefix, parts, "primary")
-        for name, variant in (("stop", "stop"), ("resume", "primary"), ("chat", "primary")):
-            key = f"panel.{name}"
-            button = gr.Button(
-                variant=variant,
-                size="md",
-                min_width=110,
-                elem_id=f"{prefix}-run-{name}",
-                **say({"value": key}),
-            )
-            parts[name] = texts.add(button, value=key)
-        again_panel.draw_button("again", prefix, parts, "secondary")
-    parts["answer"] = message.problem(texts, f"{prefix}-run-answer")
+def resume(asked: Any) -> dict[str, Any]:
+    """Let the run go on from its last checkpoint."""
+    return _answer(asked, _resume)
 
 
-def _draw_chart(texts: Texts, prefix: str, parts: dict[str, Any]) -> None:
-    with gr.Column(elem_classes="run-curves") as parts["curves"]:
-        with gr.Row(elem_classes="run-chart-bar"):
-            kind = gr.Radio(
-                choices=translate_choices(KIND_TEXTS, "en"),
-                value="loss",
-                container=False,
-                show_label=False,
-                min_width=240,
-                scale=4,
-                elem_id=f"{prefix}-run-chart-kind",
-                elem_classes="run-kinds",
-                **say({"label": "panel.chart"}),
-            )
-            parts["kind"] = texts.add(kind, label="panel.chart", choices=KIND_TEXTS)
-            log_axis = gr.Checkbox(
-                container=False,
-                min_width=110,
-                scale=1,
-                elem_id=f"{prefix}-run-log-axis",
-                **say({"label": "panel.log_axis"}),
-            )
-            parts["log_axis"] = texts.add(log_axis, label="panel.log_axis")
-        parts["chart"] = gr.Plot(
-            show_label=False,
-            container=False,
-            elem_id=f"{prefix}-run-chart",
-            elem_classes="run-chart",
-            **say({"label": "panel.chart"}),
-        )
-        texts.add(parts["chart"], label="panel.chart")
+def restart(asked: Any) -> dict[str, Any]:
+    """Start a training that has failed again, with what helps; the answer names the new run. The
+    secrets are those that the form of Train holds, as no run keeps them."""
+    return _answer(asked, _restart)
 
 
-def _draw_log(texts: Texts, prefix: str, parts: dict[str, Any]) -> None:
-    log = gr.Textbox(
-        lines=LOG_LINES,
-        max_lines=LOG_LINES,
-        interactive=False,
-        autoscroll=True,
-        elem_id=f"{prefix}-run-log",
-        elem_classes="run-log",
-        **say({"label": "panel.log"}),
-    )
-    parts["log"] = texts.add(log, label="panel.log")
-    with gr.Row(elem_classes="run-log-bar"):
-        search = gr.Textbox(
-            max_lines=1,
-            container=False,
-            show_label=False,
-            scale=3,
-            min_width=160,
-            elem_id=f"{prefix}-run-search",
-            **say({"label": "panel.search", "placeholder": "panel.search"}),
-        )
-        parts["search"] = texts.add(search, label="panel.search", placeholder="panel.search")
-        download = gr.Button(
-            size="md",
-            scale=1,
-            min_width=130,
-            elem_id=f"{prefix}-run-download",
-            **say({"value": "panel.download"}),
-        )
-        parts["download"] = texts.add(download, value="panel.download")
+def _stop(folder: Path, _: Mapping[str, Any]) -> Path:
+    launch.stop(folder)
+    return folder
 
 
-def _wire(panel: Panel, parts: dict[str, Any], lang: Any) -> None:
-    given = {"fn": panel.refresh, "inputs": panel.inputs, "outputs": panel.outputs, **QUIET}
-    panel.timer.tick(**given)
-    boxes = [lang, parts["kind"], parts["log_axis"], parts["search"]]
-    events = [*(box.change for box in boxes), parts["pick"].input]
-    gr.on(events, trigger_mode="always_last", **given)
-    for button, act in ((panel.stop, launch.stop), (panel.resume, launch.resume)):
-        panel.show_after(button.click(_action(act), [panel.run, lang], None, **QUIET))
+def _resume(folder: Path, _: Mapping[str, Any]) -> Path:
+    launch.resume(folder)
+    return folder
 
 
-def _action(act: Callable[[Path], object]) -> Callable[[str, str], None]:
-    def apply(path: str, lang: str) -> None:
-        try:
-            act(Path(path))
-        except TuneboardError as error:
-            for problem in error.problems:
-                gr.Warning(html.escape(problem.text(lang)))
+def _restart(folder: Path, held: Mapping[str, Any]) -> Path:
+    known = {name: value for name, value in held.items() if name in FIELDS and value}
+    secrets = {name: str(value) for name, value in known.items() if FIELDS[name].secret}
+    return fixes.restart(runs.view(folder), secrets)
+
+
+def _answer(asked: Any, act: Act) -> dict[str, Any]:
+    """The answer to a press, {"run", "values"}: {"ok", "run"}, or why not in every language.
+
+    An error would be no rejection in the browser (Gradio 6.31 answers nothing), so it is told.
+    """
+    asked = check(asked)
+    folder = runs.find_folder(str(asked.get("run", "")))
+    if folder is None:
+        return {"ok": False, "errors": {}}
+    try:
+        place = act(folder, check(asked.get("values")))
+    except TuneboardError as error:
+        problems = error.problems
+        return {
+            "ok": False,
+            "errors": {lang: problem_lines(problems, lang) for lang in languages()},
+        }
+    except Exception as error:  # noqa: BLE001 (an outermost edge)
+        return {"ok": False, "errors": {lang: describe(error, lang)[1] for lang in languages()}}
+    finally:
         runs.forget()
+    return {"ok": True, "run": str(place)}
 
-    return apply
 
-
-def _open_latest(panel: Panel, task: str, news: News) -> None:
+def _open_latest(panel: Any, task: str, context: Context) -> None:
     """A page that is opened again, on any machine, shows the run that goes on; an open one shows
     what was started in a terminal. A run that is shown is left alone: written back, it would take
     the place of one whose start is answered at the same time."""
 
-    def newest(path: str) -> Any:
-        latest = None if path else runs.latest(task)
+    def find_latest(name: str) -> Any:
+        latest = None if name else runs.latest(task)
         return str(latest) if latest else gr.skip()
 
-    panel.show_after(news.runs.change(newest, panel.run, panel.run, **QUIET))
-
-
-def _refresh_of(names: list[str]) -> Callable[..., list[Any]]:
-    """The handler: only what has changed since the last look of this page is sent."""
-
-    def refresh(*given: Any) -> list[Any]:
-        path, lang, kind, log_axis, search, picked, before = given
-        words, names_picked = (search or "").strip(), tuple(picked or ())
-        look = Look(path or "", lang, kind, log_axis, words, names_picked)
-        now = look.stamps(before)
-        updates = [
-            look.update(name, now[name])
-            if name in now and now[name] != before.get(name)
-            else gr.skip()
-            for name in names
-        ]
-        return [*updates, now]
-
-    return refresh
+    context.news.runs.change(find_latest, panel, panel, **QUIET)

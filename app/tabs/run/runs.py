@@ -9,7 +9,6 @@ import gradio as gr
 from app.i18n import has, say, t
 from app.services.runs import run_text, runs
 from app.tabs.run import run_panel
-from app.tabs.run.run_panel import Panel
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.runs.run_folder import RunView
@@ -23,7 +22,7 @@ Table = list[list[str]]
 class RunsTab:
     """The parts that the page may use."""
 
-    panel: Panel
+    panel: Any
     table: Any
 
 
@@ -121,4 +120,4 @@ def _wire(context: Context, words: Any, none: Any, tab: RunsTab) -> None:
     given = {"inputs": [lang, words, seen], "outputs": [none, tab.table, seen], **QUIET}
     gr.on([news.runs.change, news.steps.change, lang.change], refresh, **given)
     words.change(refresh, **given)
-    tab.panel.show_after(tab.table.select(pick, None, tab.panel.run, **QUIET))
+    tab.table.select(pick, None, tab.panel, **QUIET)

@@ -30,20 +30,36 @@ def state(view: RunView, lang: str) -> str:
 
 def progress(view: RunView, rows: Sequence[Metrics], lang: str) -> Progress:
     """Step of all steps (row of all rows while they are read), epoch, time left and speed."""
+    parts = describe_position(view, rows, lang)
+    if not view.ended and view.eta is not None:
+        parts.append(t("panel.left", lang, time=duration(view.eta)))
+    speed = find_pace(rows)
+    if speed:
+        parts.append(t("panel.speed", lang, speed=f"{speed:,.0f}"))
+    done, total = _counted(view)
+    share = min(1.0, done / total) if total else None
+    return Progress(share, " · ".join(parts))
+
+
+def describe_position(view: RunView, rows: Sequence[Metrics], lang: str) -> list[str]:
+    """Step of steps (row of rows while they are read) and epoch, where known."""
     parts, key = [], "panel.rows" if view.rows[1] else "panel.step"
-    done, total = view.rows if view.rows[1] else (view.step, view.total_steps)
+    done, total = _counted(view)
     if total:
         parts.append(t(key, lang, step=f"{done:,}", total=f"{total:,}"))
     last = next((row for row in reversed(rows) if row.tokens is not None), None)
     if last is not None and last.epoch is not None:
         parts.append(t("panel.epoch", lang, epoch=f"{last.epoch:.2f}"))
-    if not view.ended and view.eta is not None:
-        parts.append(t("panel.left", lang, time=duration(view.eta)))
-    pace = next((row.tokens_per_second for row in reversed(rows) if row.tokens_per_second), None)
-    if pace:
-        parts.append(t("panel.speed", lang, speed=f"{pace:,.0f}"))
-    share = min(1.0, done / total) if total else None
-    return Progress(share, " · ".join(parts))
+    return parts
+
+
+def find_pace(rows: Sequence[Metrics]) -> float | None:
+    """Tokens a second when it was last measured."""
+    return next((row.tokens_per_second for row in reversed(rows) if row.tokens_per_second), None)
+
+
+def _counted(view: RunView) -> tuple[int, int]:
+    return view.rows if view.rows[1] else (view.step, view.total_steps)
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,261 @@
+// @ts-check
+/** The panel of one run: drawn from what the server tells of it, followed while it goes on. */
+
+import { valuesOf } from "./channel.js";
+import { follow } from "./clock.js";
+import { loadStyle, make, setText } from "./dom.js";
+import { language, onLanguage } from "./language.js";
+import { askNews, subscribe } from "./news.js";
+import { Charts } from "./run_charts.js";
+import { RunFeed } from "./run_feed.js";
+import { Figures } from "./run_figures.js";
+import { Head } from "./run_head.js";
+import { Lines } from "./run_lines.js";
+import { Log } from "./run_log.js";
+import { Side } from "./run_side.js";
+
+/** @typedef {import("./run_types").RunAnswer} Answer */
+/** @typedef {import("./run_types").Curves} Curves */
+/** @typedef {import("./run_types").RunData} Data */
+/** @typedef {import("./run_types").RunServer} Server */
+/** @typedef {import("./types").Mounted<string, Data, Server>} Mounted */
+
+const DRAW_MS = 2000; // curves are drawn anew no more often than this
+const ACTS = ["stop", "resume", "restart"]; // what the server is asked to do with the run
+
+/**
+ * Draw a panel into a component of Gradio.
+ * @param {Mounted} mounted
+ */
+export async function mount(mounted) {
+  await loadStyle("run.css");
+  new Panel(mounted);
+}
+
+class Panel {
+  #mounted;
+  #parts;
+  #feed = new RunFeed((answer, isThere) => this.#take(answer, isThere));
+  #lines = new Lines();
+  /** @type {Curves | null} */
+  #curves = null;
+  #isSeen = false;
+  #hasEnded = true;
+  /** @type {(() => void) | undefined} */
+  #unfollow;
+  #drawnAt = 0;
+  #timer = 0;
+  #stamp = "";
+  /** @type {Record<string, string>} Why a press came to nothing, by language. */
+  #errors = {};
+
+  /** @param {Mounted} mounted */
+  constructor(mounted) {
+    const { element, data, watch } = mounted;
+    this.#mounted = mounted;
+    const choose = () => this.#choose();
+    this.#parts = {
+      none: make("p", { id: `${data.prefix}-none`, class: "run-none" }),
+      lost: make("p", { class: "run-box run-lost", role: "status", hidden: true }),
+      head: new Head(data.prefix, (name) => this.#press(name)),
+      charts: new Charts(data.prefix, choose),
+      figures: new Figures(data.prefix, choose),
+      log: new Log(data.prefix, (search) => this.#ask({ search })),
+      side: new Side(data.prefix),
+    };
+    this.#draw(element);
+    watch("value", () => this.#open());
+    onLanguage(element, () => this.#speak());
+    subscribe("runs", (stamp) => this.#hear(stamp));
+    new IntersectionObserver((entries) => this.#see(entries)).observe(element);
+    this.#speak();
+    this.#open();
+  }
+
+  /** @param {HTMLElement} element */
+  #draw(element) {
+    const { none, lost, head, charts, figures, log, side } = this.#parts;
+    const [top, rest] = [".run-top", ".run-rest"].map(
+      (name) => /** @type {HTMLElement} */ (element.querySelector(name)),
+    );
+    top.append(none, lost, head.root);
+    rest.append(charts.root, figures.root, side.machine, log.root, side.points, side.files);
+    rest.id = `${this.#mounted.data.prefix}-body`;
+  }
+
+  /** Another run is to be shown, or none. */
+  #open() {
+    this.#show(false);
+    this.#errors = {};
+    this.#parts.head.answer("");
+    this.#parts.log.clear();
+    this.#lines.clear();
+    this.#curves = null;
+    this.#hasEnded = false;
+    this.#ask({ run: this.#run, lang: language(), series: this.#series });
+  }
+
+  #speak() {
+    const { none, lost, ...drawn } = this.#parts;
+    setText(none, this.#words.none);
+    setText(lost, this.#words.lost);
+    for (const part of Object.values(drawn)) part.setWords(this.#words);
+    this.#parts.head.answer(this.#errors[language()] ?? "");
+    this.#ask({ lang: language() });
+    this.#plot();
+  }
+
+  get #run() {
+    return this.#mounted.props.value ?? "";
+  }
+
+  get #words() {
+    return this.#mounted.data.words[language()];
+  }
+
+  get #series() {
+    return this.#curves ? [...this.#parts.charts.series, ...this.#parts.figures.series] : [];
+  }
+
+  /** @param {Partial<import("./run_types").View>} view */
+  #ask(view) {
+    this.#feed.show(view);
+    this.#look();
+  }
+
+  /** What cannot be seen asks for nothing: it looks once it is seen. */
+  #look() {
+    if (this.#isSeen) this.#feed.look();
+    this.#follow();
+  }
+
+  /** Something has happened to a run: what was answered to a press may no longer be so. @param {string} stamp */
+  #hear(stamp) {
+    if (stamp === this.#stamp) return;
+    this.#stamp = stamp;
+    this.#errors = {};
+    this.#parts.head.answer("");
+    this.#look();
+  }
+
+  /** @param {IntersectionObserverEntry[]} entries */
+  #see(entries) {
+    this.#isSeen = entries[entries.length - 1].isIntersecting;
+    this.#look();
+  }
+
+  #follow() {
+    const isWanted = this.#isSeen && !this.#hasEnded && Boolean(this.#run);
+    if (isWanted) this.#unfollow ??= follow(() => this.#feed.look());
+    if (isWanted || !this.#unfollow) return;
+    this.#unfollow();
+    this.#unfollow = undefined;
+  }
+
+  /**
+   * @param {Answer | undefined} answer
+   * @param {boolean} isThere
+   */
+  #take(answer, isThere) {
+    this.#parts.lost.hidden = answer !== undefined || !isThere;
+    if (answer) this.#update(answer);
+    else if (!isThere) this.#show(false);
+    this.#follow();
+  }
+
+  /** @param {Answer} answer */
+  #update({ head, machine, points, curves, metrics, log }) {
+    const { side } = this.#parts;
+    if (head) {
+      this.#hasEnded = head.ended;
+      this.#parts.head.show(head);
+      this.#parts.log.setDownload(head.download);
+      side.setFiles(head.files);
+      this.#show(true, head.resumable);
+    }
+    if (machine !== undefined) side.setMachine(machine);
+    if (points) side.setPoints(points);
+    if (curves !== undefined) this.#setCurves(curves);
+    if (metrics) {
+      this.#lines.take(metrics);
+      if (this.#lines.isOld) this.#feed.forgetLines();
+      this.#plotSoon(metrics.anew);
+    }
+    if (log) this.#parts.log.take(log);
+  }
+
+  /** @param {Curves | null} curves */
+  #setCurves(curves) {
+    const before = this.#series.join();
+    this.#curves = curves;
+    this.#parts.charts.root.hidden = !curves;
+    this.#parts.figures.setFigures(curves?.figures ?? []);
+    if (this.#series.join() !== before) this.#ask({ series: this.#series });
+  }
+
+  /** Other curves are to be shown, or on another scale. */
+  #choose() {
+    this.#ask({ series: this.#series });
+  }
+
+  /** @param {boolean} isAtOnce */
+  #plotSoon(isAtOnce) {
+    clearTimeout(this.#timer);
+    const wait = isAtOnce || this.#hasEnded ? 0 : this.#drawnAt + DRAW_MS - Date.now();
+    this.#timer = setTimeout(() => this.#plot(), Math.max(0, wait));
+  }
+
+  #plot() {
+    if (!this.#curves) return;
+    this.#drawnAt = Date.now();
+    this.#parts.charts.draw(this.#lines, this.#words, this.#run, this.#curves.empty);
+    this.#parts.figures.draw(this.#lines, this.#words, this.#run);
+  }
+
+  /**
+   * @param {boolean} isShown  whether there is a run to show
+   * @param {boolean} [isResumable]
+   */
+  #show(isShown, isResumable = false) {
+    const { none, head } = this.#parts;
+    none.hidden = isShown;
+    head.root.hidden = !isShown;
+    const rest = this.#parts.log.root.parentElement;
+    if (rest) rest.hidden = !isShown;
+    none.parentElement?.classList.toggle("run-resumable", isResumable);
+  }
+
+  /** @param {string} name */
+  async #press(name) {
+    if (!ACTS.includes(name)) return this.#mounted.trigger(name);
+    const { head } = this.#parts;
+    head.answer("");
+    head.wait(name);
+    const values = name === "restart" ? { ...valuesOf("bar"), ...valuesOf("train") } : {};
+    const answer = await this.#mounted.server[/** @type {keyof Server} */ (name)]({
+      run: this.#run,
+      values,
+    });
+    head.release();
+    if (answer?.ok) this.#turnTo(answer.run);
+    else this.#refuse(answer?.errors ?? {});
+    askNews();
+  }
+
+  /** Look at the run again, or at the one that takes its place. @param {string} run */
+  #turnTo(run) {
+    if (run === this.#run) {
+      this.#hasEnded = false;
+      this.#look();
+      return;
+    }
+    this.#mounted.props.value = run;
+    this.#open();
+  }
+
+  /** @param {Record<string, string>} errors */
+  #refuse(errors) {
+    this.#errors = errors;
+    this.#parts.head.answer(errors[language()] ?? this.#words.lost);
+  }
+}

@@ -1,0 +1,175 @@
+"""What stands above the curves of a run's panel, as data for the browser, in one language."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.i18n import t
+from app.services.models import catalog
+from app.services.runs import fixes, hardware, run_text, runs
+from app.services.runs.hardware import Gpu
+from app.services.runs.runs import History
+from backend.contract.base.home import relative
+from backend.contract.base.problems import Problem
+from backend.contract.launching import launch
+from backend.contract.runs import run_folder, run_words
+from backend.contract.runs.run_folder import RunView, State
+
+ETA_FROM = 5  # steps: the first ones of a run are slower than those that follow
+DASH = "–"
+MACHINE = ("gpu", "load", "memory", "temperature", "power")
+POINTS = ("name", "time", "eval_loss")
+
+Json = dict[str, Any]
+
+
+def build_head(view: RunView, lang: str) -> Json:
+    """State, progress, figures, what went wrong, and what can be done."""
+    history, fix = runs.history(view.path), fixes.find_fix(view)
+    train = view.task == "train"
+    return {
+        "name": view.name,
+        "state": run_words.state(view, lang),
+        "kind": view.state.value.lower(),
+        "ended": view.ended,
+        "share": run_words.progress(view, history.rows, lang).share,
+        "progress": " · ".join(_describe_progress(view, history, lang)),
+        "tiles": _list_tiles(view, history, lang) if train else _list_times(view, lang),
+        **_list_problems(view, lang),
+        "cure": fix.words(fixes.arguments(view), lang) if fix != fixes.Fix() else "",
+        "buttons": _list_buttons(view, fix, lang),
+        "resumable": train and view.ended and bool(runs.checkpoints(view.path)),
+        "files": relative(view.path),
+        "download": runs.log_link(view.path),
+    }
+
+
+def build_machine(view: RunView, lang: str) -> Json | None:
+    """The GPUs as the driver tells, and the room on the disk; None once the run has ended."""
+    if view.ended:
+        return None
+    now = hardware.snapshot()
+    return {
+        "columns": [t(f"panel.machine.{name}", lang) for name in MACHINE],
+        "rows": [_describe_gpu(gpu) for gpu in now.gpus],
+        "disk": t("hardware.disk", lang, free=f"{now.disk_free / hardware.GB:.0f}"),
+    }
+
+
+def build_points(view: RunView, lang: str) -> Json:
+    """The whole checkpoints as a table, the newest first."""
+    known = sorted(runs.checkpoints(view.path), key=lambda point: point.step, reverse=True)
+    return {
+        "title": t("panel.checkpoints", lang, count=len(known)),
+        "columns": [t(f"panel.checkpoint.{name}", lang) for name in POINTS],
+        "rows": [
+            [point.path.name, run_text.moment(point.created), _format(point.eval_loss)]
+            for point in known
+        ],
+    }
+
+
+def _describe_progress(view: RunView, history: History, lang: str) -> list[str]:
+    """Step of steps and epoch; before the first step since when it goes on."""
+    words = run_words.describe_position(view, history.rows, lang)
+    if view.ended or view.step or view.elapsed is None:
+        return words
+    began = datetime.now() - timedelta(seconds=view.elapsed)
+    since = {"clock": f"{began:%H:%M}", "time": run_words.duration(view.elapsed)}
+    return [*words, t("panel.since", lang, **since)]
+
+
+def _list_times(view: RunView, lang: str) -> list[Json]:
+    """How long it has yet to go, or how long it took."""
+    if view.ended:
+        elapsed = [] if view.elapsed is None else [run_words.duration(view.elapsed)]
+        return [_make_tile("took", text, lang) for text in elapsed]
+    known = view.eta is not None and (view.rows[1] or view.step >= ETA_FROM)
+    return [_make_tile("left", run_words.duration(view.eta or 0) if known else DASH, lang)]
+
+
+def _list_tiles(view: RunView, history: History, lang: str) -> list[Json]:
+    """Time, pace, and the loss: now, and where it was lowest."""
+    pace = run_words.find_pace(history.rows)
+    best, name = (history.best, "best") if history.best else (history.lowest, "lowest")
+    note = t("panel.at_step", lang, step=f"{best[1]:,}") if best else ""
+    return [
+        *_list_times(view, lang),
+        _make_tile("pace", DASH if pace is None else f"{pace:,.0f}", lang),
+        _make_tile("loss", _format(run_text.last_loss(history.rows)), lang),
+        {**_make_tile(name, _format(best[0] if best else None), lang), "note": note},
+    ]
+
+
+def _make_tile(name: str, value: str, lang: str) -> Json:
+    return {"title": t(f"panel.tile.{name}", lang), "value": value, "note": ""}
+
+
+def _list_problems(view: RunView, lang: str) -> Json:
+    """What went wrong, and what is worth knowing."""
+    told = [*([view.reason] if view.reason else []), *view.more]
+    resumption = run_folder.resumption(view)
+    notices = [
+        *(problem for problem in told if problem.notice),
+        *view.silence,
+        *([resumption] if resumption else []),
+        *view.notices,
+    ]
+    return {
+        "problem": _join([problem for problem in told if not problem.notice], lang),
+        "notices": _join(notices, lang),
+    }
+
+
+def _list_buttons(view: RunView, fix: fixes.Fix, lang: str) -> list[Json]:
+    """What can be done, the most useful first: that one is bright."""
+    train = view.task == "train"
+    again = view.task == launch.RECIPE or (train and bool(runs.checkpoints(view.path)))
+    result = view.state in {State.SUCCEEDED, State.STOPPED} and catalog.is_usable(view.path)
+    texts = {
+        "restart": _name_restart(fix, lang) if fix.changes else "",
+        "stop": "" if view.ended else t("panel.stop", lang),
+        "resume": t("panel.resume", lang)
+        if again and view.ended and view.state != State.SUCCEEDED
+        else "",
+        **{
+            name: t(f"panel.{name}", lang) if train and result else ""
+            for name in ("chat", "evaluate", "export")
+        },
+        "again": t("panel.again_changed" if fix.changes else "panel.again", lang)
+        if train and view.ended
+        else "",
+    }
+    shown = [name for name, text in texts.items() if text]
+    return [
+        {
+            "name": name,
+            "text": texts[name],
+            "enabled": view.state != State.STOPPING,
+            "primary": name == shown[0] and name in {"restart", "resume", "chat"},
+        }
+        for name in shown
+    ]
+
+
+def _name_restart(fix: fixes.Fix, lang: str) -> str:
+    if fix.without:
+        return t("panel.restart_without", lang, names=", ".join(fix.without))
+    return t("panel.restart", lang)
+
+
+def _describe_gpu(gpu: Gpu) -> list[str]:
+    def shown(value: float | None, unit: str) -> str:
+        return DASH if value is None else f"{value:.0f} {unit}"
+
+    memory = f"{gpu.used / hardware.GIB:.1f} / {gpu.total / hardware.GIB:.0f} GB"
+    name = f"{gpu.index} {gpu.name}"
+    return [name, shown(gpu.load, "%"), memory, shown(gpu.temperature, "°C"), shown(gpu.power, "W")]
+
+
+def _join(problems: Sequence[Problem], lang: str) -> str:
+    return "\n".join(problem.text(lang) for problem in problems)
+
+
+def _format(value: float | None) -> str:
+    return DASH if value is None else f"{value:.4f}"

@@ -1,0 +1,178 @@
+"""The curves of a run as data for the browser: columns of steps and values, thinned and smoothed.
+
+A line is thinned to MAX_POINTS; the lowest and the highest value of each stretch stay, so that no
+spike is lost. What comes later is added point by point, until the line is read anew.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from backend.contract.base.metrics import Metrics
+
+# The figures of the stages that have an explanation, what matters most first.
+KNOWN = (
+    "reward",
+    "rewards/accuracies",
+    "rewards/margins",
+    "kl",
+    "completion_length",
+    "rewards/chosen",
+    "rewards/rejected",
+    "reward_std",
+    "frac_reward_zero_std",
+    "clipped_ratio",
+    "logps/chosen",
+    "logps/rejected",
+    "entropy",
+    "clip_fraction",
+    "kl_coef",
+    "policy_loss",
+    "value_loss",
+    "sft_loss",
+    "odds_ratio_loss",
+    "accuracy",
+)
+MAX_NAMES = 100
+EVAL = "eval_"
+MAX_POINTS = 2000
+SMOOTH_FROM = 12  # fewer points are drawn as they are
+GROWTH = 1.5  # a line that has grown so many times is smoothed anew
+GIB = 2**30
+
+Read = Callable[[Metrics], float | None]
+
+
+class Line(NamedTuple):
+    """One series: `x` steps, `y` values, None where the line has a gap."""
+
+    x: list[int]
+    y: list[float | None]
+
+
+class Average(NamedTuple):
+    """An exponential moving average as it stands after the last value, to go on from.
+
+    keep    the share of what was before that each value leaves
+    total   the weighted sum of the values, weight that of their weights
+    """
+
+    keep: float
+    total: float = 0.0
+    weight: float = 0.0
+
+
+def list_figures(names: Iterable[str]) -> list[str]:
+    """The figures of a stage by name, evaluation's joined with training's, known ones first."""
+    bare = dict.fromkeys(name.removeprefix(EVAL) for name in names)
+    known = [name for name in KNOWN if name in bare]
+    return (known + sorted(bare.keys() - set(KNOWN)))[:MAX_NAMES]
+
+
+def read_lines(rows: Sequence[Metrics], series: Iterable[str]) -> dict[str, Any]:
+    """Each series as it stands, by name: thinned, and beside it smoothed where that helps.
+
+    `again_at` is the number of its points at which it should be read anew.
+    """
+    return {name: _line(read_column(rows, _find_reader(name)), name) for name in series}
+
+
+def read_new_points(rows: Sequence[Metrics], series: Iterable[str]) -> dict[str, Any]:
+    """The points of new rows, by the name of their series; those without a new one are left out."""
+    lines = {name: read_column(rows, _find_reader(name)) for name in series}
+    return {name: _plain(line) for name, line in lines.items() if line.x}
+
+
+def _line(line: Line, name: str) -> dict[str, Any]:
+    count = len(line.x)
+    points: dict[str, Any] = {**_plain(thin(line)), "count": count}
+    if not _is_smoothed(name):
+        return {**points, "again_at": count + MAX_POINTS}
+    if count < SMOOTH_FROM:
+        return {**points, "again_at": SMOOTH_FROM}
+    smoothed, average = smooth(line)
+    points["smooth"] = {**_plain(thin(smoothed)), **average._asdict()}
+    return {**points, "again_at": min(math.ceil(GROWTH * count), count + MAX_POINTS)}
+
+
+def _is_smoothed(name: str) -> bool:
+    """Losses and figures of training jump from step to step; evaluations are few."""
+    return name == "loss" or (name not in SERIES and not name.startswith(EVAL))
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    return {
+        "x": line.x,
+        "y": [None if value is None else float(f"{value:.6g}") for value in line.y],
+    }
+
+
+def _find_reader(name: str) -> Read:
+    return SERIES.get(name) or (lambda row: row.more.get(name))
+
+
+def _train_loss(row: Metrics) -> float | None:
+    """JSON has no NaN: a row of training without its loss had one that was no number."""
+    return math.nan if row.loss is None and row.tokens is not None else row.loss
+
+
+def _eval_loss(row: Metrics) -> float | None:
+    trained = row.loss is not None or row.tokens is not None
+    return row.eval_loss if trained or row.eval_loss is not None else math.nan
+
+
+# The series that every stage has; all others are figures of a stage.
+SERIES: dict[str, Read] = {
+    "loss": _train_loss,
+    "eval_loss": _eval_loss,
+    "learning_rate": lambda row: row.learning_rate,
+    "grad_norm": lambda row: row.grad_norm,
+    "tokens_per_second": lambda row: row.tokens_per_second,
+    "memory": lambda row: None if row.memory is None else row.memory / GIB,
+}
+
+
+def read_column(rows: Sequence[Metrics], read: Read) -> Line:
+    """One measured column; NaN and infinity become gaps, rows without it are left out."""
+    x: list[int] = []
+    y: list[float | None] = []
+    for row in rows:
+        value = read(row)
+        if value is not None:
+            x.append(row.step)
+            y.append(value if math.isfinite(value) else None)
+    return Line(x, y)
+
+
+def smooth(line: Line) -> tuple[Line, Average]:
+    """Exponential moving average over about a twentieth of the line, unbiased at its start."""
+    keep = 1 - 2 / (max(4.0, len(line.x) / 20) + 1)
+    y: list[float | None] = []
+    total = weight = 0.0
+    for value in line.y:
+        if value is None:
+            y.append(None)
+            continue
+        total = keep * total + (1 - keep) * value
+        weight = keep * weight + (1 - keep)
+        y.append(total / weight)
+    return Line(line.x, y), Average(keep, total, weight)
+
+
+def thin(line: Line, limit: int = MAX_POINTS) -> Line:
+    """At most `limit` points: of each stretch its lowest and highest, and its gap if any."""
+    if len(line.x) <= limit:
+        return line
+    size = math.ceil(len(line.x) / (limit // 3))
+    x: list[int] = []
+    y: list[float | None] = []
+    for start in range(0, len(line.x), size):
+        part = line.y[start : start + size]
+        known = [value for value in part if value is not None]
+        keep = {part.index(min(known)), part.index(max(known))} if known else set()
+        if len(known) < len(part):
+            keep.add(part.index(None))
+        for place in sorted(keep):
+            x.append(line.x[start + place])
+            y.append(part[place])
+    return Line(x, y)
