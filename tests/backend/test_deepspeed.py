@@ -53,7 +53,7 @@ def test_a_config_that_is_none_is_said(content: str | None, tmp_path: Path) -> N
 
 
 def test_without_the_package_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.contract.preflight.preflight.installed", lambda _: False)
+    monkeypatch.setattr("backend.contract.preflight.preflight.is_installed", lambda _: False)
     found = [
         (each.code, each.field, dict(each.params))
         for each in check_deepspeed(resolve({"deepspeed": "2"}))

@@ -172,7 +172,7 @@ def test_what_cannot_be_is_said_before_the_start(
         for case in cases:
             assert code in [one.code for one in check_rules({**values, **case}, "train")], case
     monkeypatch.setattr(
-        "backend.contract.preflight.preflight.installed", lambda name: name != "trl"
+        "backend.contract.preflight.preflight.is_installed", lambda name: name != "trl"
     )
     (problem,) = check_packages(resolve(values))
     assert problem.code == "package_missing"

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app.services.runs.fresh import Fresh
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app import news_feed
 from app.services.models import starter
 from app.services.page import news
+from app.services.runs.timed_cache import TimedCache
 from app.tabs.shared.clock import STAMPS
 
 
@@ -18,7 +18,7 @@ from app.tabs.shared.clock import STAMPS
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     """The feed of a working folder, where each question looks anew."""
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    monkeypatch.setattr(news, "_sets", Fresh(news._look_at_sets, 0))
+    monkeypatch.setattr(news, "_sets", TimedCache(news._look_at_sets, 0))
     monkeypatch.setattr(starter, "_child", None)
     monkeypatch.setattr(news_feed.hardware, "snapshot", lambda: None)
     monkeypatch.setattr(news_feed.hardware, "strip", lambda now, lang: f"in {lang}")
