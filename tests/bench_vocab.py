@@ -24,7 +24,7 @@ PIECES, STEPS, TOKENS, HELD, CHARACTERS = 1000, 100, 512, 24, 120
 BEGIN = "\n"  # what each text is read after
 
 
-def vocab(fit_steps: float = 240) -> None:
+def vocab(fit_steps: float = 360) -> None:
     """Tokens of held-out text by both vocabularies, and the perplexity before and after STEPS
     steps of pre-training of TOKENS tokens each, as ratios new : old."""
     rows = json.loads((resource_folder("data") / "general_zh.json").read_text(encoding="utf-8"))

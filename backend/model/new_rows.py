@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from backend.model import freezing, vocabulary
 from backend.model.device import device
@@ -31,11 +32,11 @@ from backend.model.device import device
 LENGTH = 240  # old pieces in a passage
 AT_ONCE = 4  # passages in a step
 DEPTH = 0.4  # share of the layers whose hidden states are compared
-COPYING = 0.5  # share of the steps in which old pieces alone are the teacher
-RATES = 0.1, 0.06  # Adam's learning rates, then and afterwards, of the root mean square of old rows
+COPYING = 1 / 3  # share of the steps in which old pieces alone are the teacher
+RATES = 0.1, 0.025  # of Adam, then and afterwards, in root mean squares of old rows
 WARM_UP = 5  # steps
-WRITTEN = 0.03, 0.005  # weights of a logit's squared error beside a state's relative one, likewise
-PREDICTED = 0.3  # weight of the loss of predicting, afterwards
+WRITTEN = 0.03  # weight of a logit's squared error beside a state's relative one
+PREDICTED = 0.5  # weight of the loss of predicting, afterwards
 MARGIN = 2.0  # nats; measured: a least-squares fit flattens what is likely
 STATES = 2000  # hidden states for the least-squares fit
 RARE = 0.5  # times that a piece counts which no passage holds
@@ -110,7 +111,7 @@ def fit(
     with _learning(model, ()):
         for step in range(copying):
             error = _misread(model, midst, pieces, rows.rows[0], next(batches))
-            (error + WRITTEN[0] * written.error(rows.rows[-1])).backward()
+            (error + WRITTEN * written.error(rows.rows[-1])).backward()
             rows.step()
             progress(step + 1, steps)
     for step in range(copying, steps):
@@ -120,7 +121,7 @@ def fit(
         rows.take_gradients()
         with _learning(model, ()):
             error = _misread(model, midst, pieces, rows.rows[0], batch)
-            (error + WRITTEN[1] * written.error(rows.rows[-1])).backward()
+            (error + WRITTEN * written.error(rows.rows[-1])).backward()
         rows.step()
         progress(step + 1, steps)
 
@@ -270,11 +271,15 @@ def _misread(
 
 
 def _predict(model: Any, passages: Sequence[Passage]) -> None:
-    """Gradients of PREDICTED times the loss of predicting the passages, a mean over them."""
-    for passage in passages:
-        ids = torch.tensor([passage], device=model.device)
-        loss = model(input_ids=ids, labels=ids, use_cache=False).loss
-        (PREDICTED * loss / len(passages)).backward()
+    """Gradients of PREDICTED times the loss of predicting the passages, a mean over their tokens.
+
+    They are one batch, padded behind their ends, where no token before looks.
+    """
+    rows = [torch.tensor(passage) for passage in passages]
+    ids = pad_sequence(rows, batch_first=True).to(model.device)
+    labels = pad_sequence(rows, batch_first=True, padding_value=-100).to(model.device)
+    loss = model(input_ids=ids, labels=labels, use_cache=False).loss
+    (PREDICTED * loss).backward()
 
 
 class _Reached(Exception):

@@ -318,7 +318,7 @@ class Arguments(Bag):
 
     # vocab
     new_pieces: int = 5000
-    fit_steps: int = 240
+    fit_steps: int = 360
     known_dataset: str | None = None
 
     # server
