@@ -6,6 +6,7 @@ spike is lost. What comes later is added point by point, until the line is read 
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from backend.contract.base.metrics import Metrics
@@ -50,7 +51,8 @@ class Line(NamedTuple):
     y: list[float | None]
 
 
-class Average(NamedTuple):
+@dataclass(frozen=True)
+class Average:
     """An exponential moving average as it stands after the last value, to go on from.
 
     keep    the share of what was before that each value leaves
@@ -91,7 +93,7 @@ def _line(line: Line, name: str) -> dict[str, Any]:
     if count < SMOOTH_FROM:
         return {**points, "again_at": SMOOTH_FROM}
     smoothed, average = smooth(line)
-    points["smooth"] = {**_plain(thin(smoothed)), **average._asdict()}
+    points["smooth"] = {**_plain(thin(smoothed)), **asdict(average)}
     return {**points, "again_at": min(math.ceil(GROWTH * count), count + MAX_POINTS)}
 
 
