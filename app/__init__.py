@@ -1,1 +1,1 @@
-"""The page: Gradio on one process, never torch."""
+"""The page: Gradio in one process, without torch."""

@@ -1,4 +1,4 @@
-"""python -m app (= tuneboard webui): options, then serve until Ctrl-C."""
+"""`python -m app` (the same as `tuneboard webui`): read the options, serve until Ctrl-C."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ POLL_SECONDS = 0.2
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve the page; returns the exit code (2 for wrong options, with one line that says why)."""
+    """Serve the page and return the exit code: 2 for wrong options, with a line that says why."""
     try:
         settings = options(sys.argv[1:] if argv is None else argv)
         _quiet_gradio()
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def webui_parser(environment: Mapping[str, str], lang: str = DEFAULT_LANGUAGE) -> CommandParser:
-    """The parser of `tuneboard webui`; its defaults are what the environment gives."""
+    """The parser of `tuneboard webui`. Its defaults come from the environment."""
     parser = CommandParser("webui", "--port 7861", lang=lang)
     parser.add("--host", default=environment.get("host", "127.0.0.1"), metavar="ADDRESS")
     parser.add("--port", default=environment.get("port", "7860"), metavar="PORT")
@@ -68,7 +68,7 @@ def webui_parser(environment: Mapping[str, str], lang: str = DEFAULT_LANGUAGE) -
 
 
 def options(argv: list[str]) -> Settings:
-    """Settings from options, else from the environment, else the defaults."""
+    """The settings from the options, else the environment, else the defaults."""
     environment = from_environment()
     parsed = webui_parser(environment).parse(argv)
     hosts = [*parsed.allowed_host, *environment.get("allowed_hosts", "").split(",")]
@@ -92,7 +92,7 @@ def options(argv: list[str]) -> Settings:
 
 
 def _quiet_gradio() -> None:
-    """No analytics and nothing of Gradio's configured by the environment behind our back."""
+    """Turn off analytics, and remove variables that would configure Gradio."""
     for name in list(os.environ):
         if name.startswith("GRADIO_") and name != "GRADIO_TEMP_DIR":
             del os.environ[name]
@@ -107,7 +107,7 @@ def _serve(settings: Settings) -> None:
     from app.server import config
 
     class Announcing(uvicorn.Server):
-        """Says where the page is once it answers, and what still runs when it ends."""
+        """A server that prints the address of the page once it answers."""
 
         async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
             await super().startup(sockets)  # type: ignore[arg-type]
@@ -127,7 +127,7 @@ def _serve(settings: Settings) -> None:
 
 
 def _stop_runs() -> None:
-    """Ask each run that goes on to save and end, and wait for it; one more signal ends the wait."""
+    """Ask each run that goes on to save and end, and wait for it. One more signal ends the wait."""
     asked: list[Path] = []
     with contextlib.suppress(KeyboardInterrupt):
         while going := _going():

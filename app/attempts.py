@@ -1,4 +1,4 @@
-"""Wrong logins, counted: further ones are answered later, too many refused for a while."""
+"""Count wrong logins: further ones are answered later, too many are refused for a while."""
 
 import ipaddress
 import math
@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-PATIENT = 5  # wrong tries from one address that are answered at once
-LIMIT = 20  # wrong tries of one name from one address until it is refused
+PATIENT = 5  # wrong tries from an address that are answered at once
+LIMIT = 20  # wrong tries of a name from an address before it is refused
 ADDRESS_LIMIT = 100  # wrong tries from one address, whatever the names
 FORGOTTEN_AFTER = 600.0  # seconds after the last wrong try
-DELAY = 1.0  # seconds that a wrong try after the first PATIENT ones waits for its answer
-ENTRIES = 10_000  # counts that are kept; the ones not added to for longest go first
-NAME_LENGTH = 64  # characters of a name that tell it from others
+DELAY = 1.0  # seconds before the answer to a wrong try after the first PATIENT ones
+ENTRIES = 10_000  # counts that are held; the longest unchanged are removed first
+NAME_LENGTH = 64  # characters of a name that are compared
 
 
 class Try(NamedTuple):
-    """Who tries to come in: the address, as `origin` gives it, and the name."""
+    """Who tries to log in: the address, as `origin` returns it, and the name."""
 
     address: str
     name: str
@@ -28,7 +28,7 @@ class Try(NamedTuple):
 class Attempts:
     """Counts wrong tries of a name from an address, and all of an address, in bounded memory.
 
-    `clock` gives seconds that never go back.
+    `clock` returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,12 +36,12 @@ class Attempts:
         self._counts: OrderedDict[Try | str, tuple[int, float]] = OrderedDict()
 
     def blocked_seconds(self, who: Try) -> int:
-        """Whole seconds for which no try is looked at, the right password neither; 0 for none."""
+        """Whole seconds for which every try is refused, even a right password; 0 for none."""
         waits = [self._remaining(key) for key, limit in _limits(who) if self._count(key) >= limit]
         return math.ceil(max(waits, default=0.0))
 
     def add(self, who: Try) -> float:
-        """Count a wrong try; returns the seconds after which it is to be answered."""
+        """Count a wrong try, and return the seconds after which to answer it."""
         for key, _ in _limits(who):
             self._counts[key] = (self._count(key) + 1, self._clock())
             self._counts.move_to_end(key)
@@ -51,7 +51,7 @@ class Attempts:
         return DELAY if max(counts) > PATIENT else 0.0
 
     def forget(self, who: Try) -> None:
-        """The right password has come: the wrong ones of this name from there were slips."""
+        """Forget the wrong tries of a name from an address, after the right password."""
         self._counts.pop(_short(who), None)
 
     def __len__(self) -> int:
@@ -67,10 +67,10 @@ class Attempts:
 
 
 def origin(peer: str, forwarded: str, trusted: tuple[Network, ...]) -> str:
-    """The address that a request counts for; of IPv6 the /64, which is one customer's.
+    """The address that a request counts for; for IPv6 the /64, which belongs to one customer.
 
     `forwarded` is X-Forwarded-For. It is read from its end as far as trusted proxies have written
-    it: what is before that, a client may have made up.
+    it; a client may have invented what is before that.
     """
     hops = [peer, *reversed([each.strip() for each in forwarded.split(",")])]
     chosen = peer

@@ -1,7 +1,7 @@
-"""How the server answers what a page sends: at once, in order, and never without a word.
+"""Answer the events of a page at once and in order, and show unexpected errors.
 
-A mistake of ours (an exception that no handler expects) becomes a message with a number, under
-which the whole of it stands in the server's own output.
+An exception that no handler expects becomes a message with a number, under which the server's
+output has the traceback.
 """
 
 import asyncio
@@ -16,23 +16,23 @@ import gradio as gr
 from app.i18n import DEFAULT_LANGUAGE, languages
 from app.problems import describe
 
-LANGUAGE_BOX = "lang"  # element id of the box that holds a visitor's language
-MARK = "__type__"  # what Gradio tells an update from a value by
-MOST_IN_PROGRESS = 4  # outputs of an event that show that it is on its way
+LANGUAGE_BOX = "lang"  # element id of the box with a visitor's language
+MARK = "__type__"  # the key by which Gradio recognises an update
+MOST_IN_PROGRESS = 4  # an event with more outputs shows no progress
 
 
 def prepare(blocks: gr.Blocks) -> None:
-    """Set how the events of a page that is built are sent and answered."""
+    """Set how the events of a built page are sent and answered."""
     _answer_at_once(blocks)
     _answer_in_order(blocks)
     _defer_alone(blocks)
 
 
 def _answer_at_once(blocks: gr.Blocks) -> None:
-    """Only what streams goes through Gradio's queue.
+    """Send only streaming events through Gradio's queue.
 
-    Its answers come over a stream that the page opens and closes; an event that is sent just as
-    the stream closes stays without an answer, and our timers close it every second. And the page
+    The queue answers over a stream that the page opens and closes. An event that is sent just as
+    the stream closes gets no answer, and our timers close it every second. And the page
     walks through all components for each output that ever showed progress, at every event: what
     fills a whole form shows none.
     """
@@ -44,7 +44,7 @@ def _answer_at_once(blocks: gr.Blocks) -> None:
 
 @dataclass
 class _Visitor:
-    """What the server remembers of an open page: a lock for each handler, and its language."""
+    """The state of an open page: a lock for each handler, and the language."""
 
     turns: defaultdict[Any, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     lang: str = DEFAULT_LANGUAGE
@@ -92,7 +92,7 @@ def _complete(block_fn: Any, state: Any, answer: Any) -> Any:
 
 
 def _language(block_fn: Any, inputs: Any) -> str:
-    """The language that an event tells, or ""."""
+    """The language in the inputs of an event, or ""."""
     boxes = [getattr(box, "elem_id", "") for box in block_fn.inputs]
     if not isinstance(inputs, list) or LANGUAGE_BOX not in boxes:
         return ""
@@ -101,7 +101,7 @@ def _language(block_fn: Any, inputs: Any) -> str:
 
 
 def in_words(error: Exception, lang: str) -> gr.Error:
-    """An error that a handler did not expect, as the page shows it until it is closed."""
+    """An unexpected error as a message of the page, which stays until it is closed."""
     title, words = describe(error, lang)
     return gr.Error(html.escape(words), duration=None, title=title, print_exception=False)
 

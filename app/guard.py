@@ -1,9 +1,9 @@
-"""The outermost layer of the page's server: who may ask, from which page, and what headers go back.
+"""Guard the page's server: check host, origin and login of each request, add security headers.
 
 Pure ASGI, so that streams and WebSockets pass unbuffered. Another web site that is open in the same
 browser can neither start, read nor stop anything: the Host must be one of ours (no DNS rebinding),
-and whatever changes something must come from our own page (no cross-site request). A login is not
-guessed: wrong ones are counted (app/attempts.py).
+and whatever changes something must come from our own page (no cross-site request). Guessing a
+login is slowed down: wrong ones are counted (app/attempts.py).
 """
 
 import asyncio
@@ -41,8 +41,8 @@ HEADERS = (
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer that no application gives; `delay` is the seconds before it, `retry` the whole
-    seconds after which to come again."""
+    """A refusal of the guard; `delay` is in seconds before the answer, `retry` in whole seconds
+    until the next try."""
 
     status: int
     reason: str
@@ -76,7 +76,7 @@ class Guard:
             await self.app(scope, receive, _with_headers(send))
 
     async def _to_folder(self, scope: Scope, send: Send) -> None:
-        """/some/path is sent to /some/path/, which is what the page's own addresses begin with."""
+        """Redirect /some/path to /some/path/, with which the page's own addresses begin."""
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         place = self.root.rpartition("/")[2].encode() + b"/" + query
         headers = [(b"location", place), *HEADERS]
@@ -84,7 +84,7 @@ class Guard:
         await send({"type": "http.response.body"})
 
     def _without_root(self, scope: Scope) -> Scope:
-        """A proxy may pass the path with its own prefix; both forms reach the same page."""
+        """The request without the proxy's prefix. A proxy may pass the path with or without it."""
         path: str = scope["path"]
         if self.root and (path + "/").startswith(self.root + "/"):
             path = path.removeprefix(self.root) or "/"
@@ -122,7 +122,7 @@ class Guard:
         return all(urlsplit(origin).netloc == host for origin in _header(scope, b"origin"))
 
     def _stranger(self, scope: Scope) -> Refusal | None:
-        """The refusal of whoever does not know the login; a browser's first request has none."""
+        """The refusal of a request without the right login. A browser's first one has none."""
         header = "".join(_header(scope, b"authorization"))
         if not header:
             return Refusal(401, "Login needed.")
@@ -143,7 +143,7 @@ class Guard:
 
 
 def _login_of(header: str) -> bytes:
-    """user:password of an Authorization header; b"" where it is of another form."""
+    """The user:password of an Authorization header; b"" for any other form."""
     scheme, _, token = header.partition(" ")
     try:
         return base64.b64decode(token, validate=True) if scheme.lower() == "basic" else b""
@@ -152,7 +152,7 @@ def _login_of(header: str) -> bytes:
 
 
 def _equal(left: bytes, right: bytes) -> bool:
-    """Compare in a time that tells nothing, not even how long the right one is."""
+    """Compare in constant time, which does not even depend on the length."""
     return hmac.compare_digest(hashlib.sha256(left).digest(), hashlib.sha256(right).digest())
 
 

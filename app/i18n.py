@@ -1,4 +1,4 @@
-"""Texts on the page: which property of which component shows which key, by visitor."""
+"""The texts of the page: which property of which component shows which key."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,12 +9,12 @@ __all__ = ["DEFAULT_LANGUAGE", "Texts", "choices", "from_header", "has", "langua
 
 
 def choices(field: str, values: Sequence[str]) -> list[tuple[str, str]]:
-    """(key, value) pairs of a list of choices; a value without a text of its own shows as it is."""
+    """(key, value) pairs for a list of choices. A value without a text is shown as it is."""
     return [(f"choice.{field}.{value}", value) for value in values]
 
 
 def translate_choices(pairs: Sequence[tuple[str, str]], lang: str) -> list[tuple[str, str]]:
-    """(text, value) pairs as Gradio wants them."""
+    """The (text, value) pairs of a list of choices, as Gradio takes them."""
     return [(t(key, lang) if has(key) else value, value) for key, value in pairs]
 
 
@@ -28,10 +28,10 @@ def from_header(accepted: str) -> str:
 
 
 class Texts:
-    """The register that lets one event say the whole page again in another language.
+    """The register of components and text keys, with which one event changes the page's language.
 
-    `add(component, label="field.x.label", choices=choices("x", row.choices))` keeps the keys; `say`
-    gives the same in the default language, for a component's constructor.
+    `add(component, label="field.x.label", choices=choices("x", row.choices))` stores the keys;
+    `say` returns the texts in the default language, for a component's constructor.
     """
 
     def __init__(self) -> None:
@@ -48,11 +48,11 @@ class Texts:
 
     @property
     def components(self) -> list[Any]:
-        """The registered components, the outputs of a change of language."""
+        """The registered components: the outputs of a change of language."""
         return [component for component, _ in self._rows]
 
     def updates(self, lang: str) -> list[dict[str, Any]]:
-        """One Gradio update a component, in the order of `components`."""
+        """A Gradio update for each component, in the order of `components`."""
         return [{"__type__": "update", **say(keys, lang)} for _, keys in self._rows]
 
 

@@ -1,7 +1,7 @@
-"""How much a browser may send: bodies are capped before and while they are read, and may not stall.
+"""Limit the bodies of requests: their size before and while they are read, and their pauses.
 
-Gradio limits each file, but reads a declared 10 GB to its end, waits for ever for a slow sender,
-and leaves the temporary file of an aborted upload behind.
+Gradio limits each file, but reads a declared 10 GB to its end, waits without limit for a slow
+sender, and leaves the temporary file of an aborted upload.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UPLOAD = "/gradio_api/upload"
-FORM = 1024**2  # bytes of a multipart form around its files
+FORM = 1024**2  # bytes of a multipart form in addition to its files
 OTHER = 64 * 1024**2  # bytes of any other request
 IDLE_S = 30.0
 CLOSE = (b"connection", b"close")
@@ -30,16 +30,16 @@ BAD_LENGTH: Refusal = (400, "The length of the request is no number.")
 
 
 class Intake:
-    """Lets requests through whose bodies are small enough, or refuses them with 4xx or 507."""
+    """Passes requests with small enough bodies, and refuses others with 4xx or 507."""
 
     def __init__(self, app: ASGIApp, max_upload: int, folder: Callable[[], Path | None]) -> None:
-        """max_upload: bytes; `folder` tells where uploads are kept, None where it is not known."""
+        """`max_upload` is in bytes; `folder` returns the folder of uploads, or None."""
         self.app = app
         self.max_upload = max_upload
         self.folder = folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, its body watched."""
+        """Pass the request on and watch its body."""
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self.app(scope, receive, send)
             return
@@ -52,7 +52,7 @@ class Intake:
         await _Body(receive, send, limit).run(self.app, scope)
 
     def _refusal(self, scope: Scope, limit: int, upload: bool) -> Refusal | None:
-        """What can be said before a byte of the body is read."""
+        """The refusal that follows from the headers, or None."""
         lengths = [value for name, value in scope["headers"] if name.lower() == b"content-length"]
         if not lengths:
             return None
@@ -67,7 +67,7 @@ class Intake:
 
 
 class _Body:
-    """One request's body: counted, and refused where it grows too large or stops coming."""
+    """The body of one request, refused where it grows too large or stalls."""
 
     def __init__(self, receive: Receive, send: Send, limit: int) -> None:
         self._receive = receive
@@ -80,14 +80,14 @@ class _Body:
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         try:
             await app(scope, self.receive, self.send)
-        except ClientDisconnect:  # gone, or refused: nothing of ours went wrong
+        except ClientDisconnect:  # the client is gone, or its body was refused
             pass
         finally:
             if self._refused and not self._answered:
                 await _refuse(self._send, self._refused)
 
     async def receive(self) -> Message:
-        """The next part; for the application a refused body is one whose sender went away."""
+        """The next part. To the application a refused body looks like a lost client."""
         if self._refused:
             return {"type": "http.disconnect"}
         if self._whole:
@@ -105,12 +105,12 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        """The application's answer, unless the body was refused."""
+        """Send the application's answer, unless the body was refused."""
         if self._refused and not self._answered:
             return
         self._answered = True
         if message["type"] == "http.response.start" and not self._whole:
-            # What is still to come is not wanted, and must not be waited for.
+            # The rest of the body is not wanted: the connection is closed without waiting for it.
             message = {**message, "headers": [*message["headers"], CLOSE]}
         await self._send(message)
 
@@ -132,10 +132,10 @@ _parse = route_utils.GradioMultiPartParser.parse
 
 
 async def _tidy_parse(parser: Any) -> Any:
-    """The form; whatever is raised (a lost connection, a full disk), no file is left.
+    """Parse the form, and leave no file behind for any error (a lost connection, a full disk).
 
-    Raises MultiPartException (answered 400) also where Gradio fails: a boundary without end, a
-    field that is no file or has another name than "files".
+    Raises MultiPartException (answered with 400) also where Gradio fails: for an unended boundary,
+    and for a field that is no file or is not named "files".
     """
     try:
         return await _read_form(parser)
@@ -157,5 +157,5 @@ async def _read_form(parser: Any) -> Any:
 
 
 def tidy_uploads() -> None:
-    """Let Gradio's parser remove its files however it ends; alone it does so for two errors."""
+    """Make Gradio's parser remove its files after any error; by itself it does so for two."""
     route_utils.GradioMultiPartParser.parse = _tidy_parse

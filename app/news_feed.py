@@ -1,4 +1,4 @@
-"""What every open page asks every two seconds: own/news, a few stamps and the hardware's words."""
+"""Answer own/news, which every open page requests every two seconds: stamps and a hardware line."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from app.services.page import news
 from app.services.runs import hardware
 
 MOST_FOLDERS = 8
-LISTING = {"runs", "recipes"}  # tabs that show how far each run is
+LISTING = {"runs", "recipes"}  # tabs that show the progress of each run
 UNSTORED = {"cache-control": "no-store"}
 
 router = APIRouter()
@@ -19,8 +19,8 @@ Folders = Annotated[list[str] | None, Query(alias="folder", max_length=MOST_FOLD
 
 @router.get("/own/news")
 def tell_news(tab: str = "", lang: str = DEFAULT_LANGUAGE, folders: Folders = None) -> JSONResponse:
-    """The stamps that concern the open tab, by their names in app.tabs.shared.clock, and `strip`,
-    the words about the hardware."""
+    """The stamps for the open tab, by their names in app.tabs.shared.clock, and `strip`, the line
+    about the hardware."""
     spoken = lang if lang in languages() else DEFAULT_LANGUAGE
     parts = {
         "strip": hardware.strip(hardware.snapshot(), spoken),

@@ -1,4 +1,4 @@
-"""Problems and unexpected errors in the words of the page."""
+"""Problems and unexpected errors as texts of the page."""
 
 import logging
 import secrets
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def problem_lines(problems: Sequence[Problem], lang: str) -> str:
-    """Problems as lines, each with the label of its field."""
+    """Problems as lines, each with the label of its argument."""
     return "\n".join(
         f"{title_of(p.field, lang)}: {p.text(lang)}" if p.field in FIELDS else p.text(lang)
         for p in problems
@@ -30,10 +30,10 @@ def title_of(field: str, lang: str) -> str:
 
 
 def describe(error: Exception, lang: str) -> tuple[str, str]:
-    """Title and words of an error that nothing else has answered.
+    """The title and the text of an error that no handler has answered.
 
-    The number of one that was not expected stands in the server's output, with the traceback; the
-    words hold no value of a form, only the kind of the error and where it arose.
+    An unexpected error gets a number, under which the server's output has the traceback. The text
+    holds no value of a form, only the type of the error and its place.
     """
     if isinstance(error, TuneboardError):
         return t("page.refused", lang), problem_lines(error.problems, lang)
@@ -45,7 +45,7 @@ def describe(error: Exception, lang: str) -> tuple[str, str]:
 
 
 def _place(error: Exception) -> str:
-    """The innermost line of ours: "app/tabs/chat/chat.py:120"."""
+    """The innermost line of our code, as "app/tabs/chat/chat.py:120"."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(ROOT / "app")]
     frame = (ours or frames)[-1]

@@ -1,7 +1,7 @@
-"""What may be asked of Gradio: the routes that the page uses, events that exist, files that came.
+"""Check requests to Gradio: used routes, existing events, uploaded files.
 
-Gradio has more routes than the page needs, answers what it cannot make sense of with a traceback in
-the log, and takes any path of this machine, or an address, for a file that was uploaded.
+Gradio has more routes than the page needs, answers malformed requests with a traceback in the log,
+and accepts any path of this machine, or a URL, as an uploaded file.
 """
 
 import json
@@ -21,7 +21,7 @@ from backend.contract.base.problems import TuneboardError
 Refusal = tuple[int, str]
 
 EVENTS = {"/gradio_api/run/predict", "/gradio_api/queue/join"}
-ASK = "/gradio_api/component_server"  # functions that a component of ours asks
+ASK = "/gradio_api/component_server"  # calls of functions of our components
 POSTS = {*EVENTS, ASK, "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/upload"}
 STREAM = "/gradio_api/queue/data"
 GETS = re.compile(
@@ -45,21 +45,21 @@ NO_SESSION: Refusal = (404, "There is no such session.")
 
 
 class Requests:
-    """Lets through to the application what makes sense to it; the rest is answered 4xx here."""
+    """Passes valid requests to the application, and answers others with 4xx."""
 
     def __init__(self, app: ASGIApp, blocks: Blocks) -> None:
         self.app = app
         self.blocks = blocks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, its body read and judged where it should be JSON."""
+        """Pass the request on; a JSON body is read and checked first."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         refusal = self._check_route(scope)
         if refusal is None and scope["method"] == "POST" and not _path(scope).endswith("/upload"):
             body = await _read(receive)
-            if body is None:  # the sender is gone, or was refused
+            if body is None:  # the client is gone, or was refused
                 return
             refusal = self._judge(scope, body)
             receive = _again(body, receive)
@@ -70,7 +70,7 @@ class Requests:
         try:
             await self.app(scope, receive, send)
         except RuntimeError as error:
-            if not isinstance(error.__cause__, HTTPException):  # in the midst of a stream
+            if not isinstance(error.__cause__, HTTPException):  # an error within a stream
                 raise
 
     def _check_route(self, scope: Scope) -> Refusal | None:
@@ -84,7 +84,7 @@ class Requests:
         return NO_SESSION if path == STREAM and not self._is_session(scope) else None
 
     def _is_session(self, scope: Scope) -> bool:
-        """Whether anything was asked in the session whose answers are asked for."""
+        """Whether the session whose answers are requested has sent an event."""
         asked = re.search(rb"(?:^|&)session_hash=(\w+)", scope["query_string"])
         known = self.blocks._queue.pending_messages_per_session
         return asked is not None and asked[1].decode() in known
@@ -104,7 +104,7 @@ class Requests:
         return self._judge_event(row) if _path(scope) in EVENTS else None
 
     def _judge_question(self, row: dict[str, Any]) -> Refusal | None:
-        """Only functions of our own forms are asked, with a JSON object."""
+        """The refusal of a call, unless it calls a function of our forms with a JSON object."""
         index, name = row.get("component_id"), row.get("fn_name")
         block = self.blocks.blocks.get(index) if type(index) is int else None
         asked = (
@@ -118,7 +118,7 @@ class Requests:
     def _judge_event(self, row: dict[str, Any]) -> Refusal | None:
         index, data = row.get("fn_index"), row.get("data")
         event = self.blocks.fns.get(index) if type(index) is int else None
-        if event is None or event.fn is None:  # without a function it is the browser's alone
+        if event is None or event.fn is None:  # without one it runs in the browser only
             return NO_EVENT
         if not isinstance(data, list) or len(data) != len(event.inputs):
             return BAD_DATA
@@ -131,7 +131,7 @@ def _path(scope: Scope) -> str:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The whole body; None where it does not come."""
+    """The whole body; None where it does not arrive."""
     parts = []
     while True:
         message = await receive()
@@ -143,7 +143,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """The body once more, then what comes after it."""
+    """Receive the body once more, then the messages after it."""
     messages: list[Message] = [{"type": "http.request", "body": body}]
 
     async def read() -> Message:
@@ -157,7 +157,7 @@ def _no_number(word: str) -> None:
 
 
 def _files(data: list[Any]) -> Iterator[str]:
-    """The path of every file in the data of an event, however deep."""
+    """The path of every file in the data of an event, at any depth."""
     left: list[Any] = [*data]
     while left:
         value = left.pop()
@@ -172,6 +172,6 @@ def _files(data: list[Any]) -> Iterator[str]:
 def _is_upload(path: str) -> bool:
     try:
         upload_folder.require(Path(path))
-    except (TuneboardError, OSError, ValueError):  # a name too long; a NUL in it
+    except (TuneboardError, OSError, ValueError):  # the name is too long or has a NUL
         return False
     return True

@@ -29,11 +29,11 @@ LOCALES = {"en": ("en",), "zh": ("zh-CN", "zh-TW")}  # ours -> Gradio's; others 
 
 
 class Modules(StaticFiles):
-    """The page's scripts. A browser asks each time whether they are still the same: of two
-    releases, one may not import the other's."""
+    """The page's scripts. A browser checks each time whether they have changed, so that the scripts
+    of two releases are never mixed."""
 
     def file_response(self, *args: Any, **options: Any) -> Response:
-        """The file, or 304 where the browser has it."""
+        """The file, or 304 where the browser has it already."""
         response = super().file_response(*args, **options)
         response.headers["cache-control"] = "no-cache"
         return response
@@ -65,7 +65,7 @@ def build_app(settings: Settings) -> ASGIApp:
             return Response(status_code=404)
         return JSONResponse(schemas[name](lang))
 
-    blocks.has_launched = True  # mounting leaves it out, and then any path passes for an upload
+    blocks.has_launched = True  # not set by mounting; without it any path passes as an upload
     events.prepare(blocks)
     blocks.queue(max_size=256, default_concurrency_limit=16, api_open=False)
     gr.mount_gradio_app(
@@ -94,8 +94,10 @@ def build_app(settings: Settings) -> ASGIApp:
 
 
 def missing_words() -> gr.I18n:
-    """The words that Gradio 6's components ask for and its own tables lack in every language: it
-    showed their keys, as "common.complete" to a screen reader after each event."""
+    """Texts of Gradio 6's components that its own tables lack in every language.
+
+    Without them it shows their keys: a screen reader said "common.complete" after each event.
+    """
     words = {
         locale: {"common.complete": t("gradio.complete", lang)}
         for lang, locales in LOCALES.items()
@@ -105,10 +107,10 @@ def missing_words() -> gr.I18n:
 
 
 def check(settings: Settings) -> None:
-    """Refuse what must not be served, before anything is built.
+    """Check the settings before the page is built.
 
-    Raises UsageError: the address is taken or foreign, or other machines could come in without
-    a login.
+    Raises UsageError where the address is taken or not of this machine, or where other machines
+    could use the page without a login.
     """
     if settings.exposed and not settings.login:
         raise UsageError(Problem(code="exposed_without_login", params={"host": settings.host}))
@@ -126,7 +128,7 @@ def check(settings: Settings) -> None:
 
 
 def _port_problem(settings: Settings) -> Problem:
-    """Who listens there, as far as this user may know."""
+    """The problem of a taken port, with the process that listens there, as far as it is visible."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
@@ -143,7 +145,7 @@ def _port_problem(settings: Settings) -> Problem:
 
 
 def config(settings: Settings) -> uvicorn.Config:
-    """uvicorn's settings: no Server header, no trust in forwarded headers, quiet, not patient."""
+    """The settings of uvicorn: no Server header, no trust in forwarded headers, short timeouts."""
     return uvicorn.Config(
         build_app(settings),
         host=settings.host,

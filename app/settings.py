@@ -1,4 +1,4 @@
-"""How the page is served: address, path behind a proxy, login, folders that it may open."""
+"""The settings of the page's server: address, path behind a proxy, login, allowed folders."""
 
 import ipaddress
 import math
@@ -21,11 +21,14 @@ ON = {"1", "true", "yes", "on"}
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`login` is "user:password" or ""; `allowed_hosts` are further Host names that may be used.
+    """The settings of the page's server.
 
-    max_upload: bytes of one upload; `allowed_paths` are folders that the page may open besides
-    the working folder. What a trusted proxy says of a client's address is believed. With
-    `stop_runs` the runs end with the page instead of going on.
+    login            "user:password", or "" for none
+    allowed_hosts    further host names by which the page may be requested
+    max_upload       bytes of one upload
+    allowed_paths    folders that the page may open besides the working folder
+    trusted_proxies  proxies whose X-Forwarded-For is believed
+    stop_runs        whether runs end with the page instead of going on
     """
 
     host: str = "127.0.0.1"
@@ -45,13 +48,13 @@ class Settings:
 
     @property
     def url(self) -> str:
-        """What a person on this machine types into a browser."""
+        """The address that a person on this machine types into a browser."""
         host = "127.0.0.1" if self.host in EVERY else self.host
         return f"http://{host}:{self.port}"
 
 
 def from_environment() -> dict[str, str]:
-    """The settings that the environment gives, as text; the names are those of Gradio."""
+    """The settings of the environment as text. Some of its variables are named as Gradio's."""
     names = {
         "host": "GRADIO_SERVER_NAME",
         "port": "GRADIO_SERVER_PORT",
@@ -65,9 +68,9 @@ def from_environment() -> dict[str, str]:
 
 
 def login() -> str:
-    """user:password as TUNEBOARD_LOGIN says it, or the file that TUNEBOARD_LOGIN_FILE names.
+    """The login user:password from TUNEBOARD_LOGIN, or from the file TUNEBOARD_LOGIN_FILE.
 
-    Raises UsageError: both are set, the file cannot be read, or what is there is no login.
+    Raises UsageError where both are set, the file cannot be read, or the text is no login.
     """
     text, file = os.environ.get(LOGIN, ""), os.environ.get(LOGIN_FILE, "")
     if text and file:
@@ -80,8 +83,8 @@ def login() -> str:
 
 
 def _login_in(file: Path) -> str:
-    """The login in a file; who may read the file is not asked, for a container's secret is open
-    to all in the container."""
+    """The login in a file. The mode of the file is not checked, because the secrets of a container
+    can be read by everyone in it."""
     try:
         with file.open("rb") as handle:
             content = handle.read(LONGEST_LOGIN + 1)
@@ -115,7 +118,7 @@ def proxies(names: Iterable[str]) -> tuple[Network, ...]:
 
 
 def switch(text: str) -> bool:
-    """An environment variable that is on or off: 1, true, yes, on. Raises UsageError."""
+    """Whether an environment variable is on (1, true, yes, on). UsageError for other words."""
     word = text.strip().lower()
     if word not in {*ON, *OFF}:
         raise UsageError(Problem(code="bad_stop_runs", params={"value": text[:40]}))
@@ -123,7 +126,7 @@ def switch(text: str) -> bool:
 
 
 def folders(names: Iterable[str]) -> tuple[Path, ...]:
-    """The folders of these names, relative ones from where the person stands. Raises UsageError."""
+    """The folders of these names, relative to the current folder. Raises UsageError."""
     paths = [Path(name).expanduser().absolute() for name in names if name.strip()]
     missing = next((each for each in paths if not each.is_dir()), None)
     if missing is not None:
@@ -132,7 +135,7 @@ def folders(names: Iterable[str]) -> tuple[Path, ...]:
 
 
 def upload_limit() -> int:
-    """Bytes that one upload may have: TUNEBOARD_MAX_UPLOAD in GB, else 10 GB. Raises UsageError."""
+    """The limit of an upload in bytes: TUNEBOARD_MAX_UPLOAD (in GB), else 10 GB. UsageError."""
     text = os.environ.get("TUNEBOARD_MAX_UPLOAD", "")
     try:
         size = float(text) if text else MAX_UPLOAD / GIB

@@ -1,4 +1,4 @@
-"""How the page looks: Gradio's base theme, system fonts (nothing is fetched), a style sheet."""
+"""The look of the page: Gradio's base theme, system fonts (no downloads), a style sheet."""
 
 from pathlib import Path
 
@@ -27,5 +27,5 @@ THEME = gr.themes.Base(
     input_placeholder_color_dark="*neutral_300",
 )
 CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-# The icon that a browser takes without the link, /favicon.ico, is another server's behind a proxy.
+# Without the link a browser requests /favicon.ico, which behind a proxy belongs to another server.
 HEAD = '<link rel="icon" href="favicon.ico"><script src="own/app.js" defer></script>'

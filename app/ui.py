@@ -1,4 +1,4 @@
-"""The page on one screen: header, model bar, tabs."""
+"""Build the page: header, model bar, tabs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,9 +29,9 @@ LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
 
 
 def build(schemas: Schemas) -> gr.Blocks:
-    """The whole page, in English; each visitor's language is applied when it loads.
+    """Build the whole page in English; each visitor's language is applied when it loads.
 
-    `schemas` is filled with what each form draws, by its name.
+    `schemas` gets the schema of each form, by its name.
     """
     texts = Texts()
     with gr.Blocks(
@@ -73,7 +73,7 @@ def _tab(texts: Texts, name: str) -> Any:
 
 
 def _header(texts: Texts) -> tuple[Any, Any]:
-    """The box in which a language is chosen, and the one that holds it once the page speaks it."""
+    """Build the header: the choice of a language, and the box with the current language."""
     with gr.Row(elem_id="header"):
         gr.Markdown("# Tuneboard", elem_id="title")
         make_component("strip", "<p></p>", elem_id="hardware")
@@ -93,7 +93,7 @@ def _header(texts: Texts) -> tuple[Any, Any]:
 
 
 def _wire_results(context: Context, panels: list[Any], evaluated: Form, exported: Form) -> None:
-    """From the panel of a finished training to the tab that goes on with it, which is filled in."""
+    """Wire the buttons of a finished training to the tabs that use it, which are filled in."""
 
     def open_tab(tab: str, fill: Callable[[RunView], Any] | None = None) -> Callable[[str], Any]:
         def open_run(name: str) -> list[Any]:
@@ -115,7 +115,7 @@ def _wire_results(context: Context, panels: list[Any], evaluated: Form, exported
 
 
 def _wire_export(context: Context, exported: dict[str, Any]) -> None:
-    """One click from an exported folder to Chat."""
+    """Wire the button that opens an exported folder in Chat."""
 
     def open_export(values: Any) -> list[Any]:
         folder = str(exported["form"].held(values)["export_dir"])
@@ -138,7 +138,7 @@ def _wire_address(page: gr.Blocks, tabs: Any) -> None:
 
 
 def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> None:
-    """All texts change first; what else depends on the language follows from `lang`."""
+    """Wire the choice of a language: all texts change first, other parts follow from `lang`."""
     stored = gr.Textbox(visible=False)
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
 
