@@ -129,5 +129,5 @@ def test_tools_and_their_results(
     expect(note).not_to_be_visible()
     box(page, "chat-seed").fill("x")
     say(page, "And now?")
-    expect(note).to_have_value(re.compile("no whole number"))
+    expect(note).to_have_value(re.compile("not a whole number"))
     page.locator("#chat-load").click()

@@ -374,7 +374,7 @@ def test_what_cannot_be_answered_goes_back_into_its_box(
     box(page, "chat-max_new_tokens").fill("8")
     box(page, "chat-seed").fill("x")
     button(page, "send").click()
-    expect(note).to_have_value(re.compile("no whole number"), timeout=120_000)
+    expect(note).to_have_value(re.compile("not a whole number"), timeout=120_000)
     expect(message).to_have_value("Who are you?")
     expect(shown).to_have_count(0)
     box(page, "chat-seed").fill("1")

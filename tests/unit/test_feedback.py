@@ -127,9 +127,9 @@ def test_a_thumb_taken_back_takes_its_row_out(home: Path) -> None:
     events: list[Any] = [SimpleNamespace(index=1, liked=liked) for liked in (True, "", "")]
     said = [chat_feedback._judged(held(), HISTORY, event) for event in events]
     assert said == [
-        "Kept as row 1 of mine.",
-        "Taken out of mine again.",
-        "Nothing is kept of this answer.",
+        "Saved as row 1 of mine.",
+        "Removed from mine.",
+        "This answer was not saved.",
     ]
     assert rows(home) == []
 

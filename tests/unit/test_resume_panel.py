@@ -57,7 +57,7 @@ def test_what_changes_is_shown_before_the_start(
     folder = run(home, code=1, dataset="identity", lora_alpha=32, lora_dropout=0.1)
     page = Page(folder)
     assert page.held["per_device_train_batch_size"] == "4"
-    assert page.first[0] == "Goes on from checkpoint\\-3\\, after step 3 of 16\\.\n\n" + (
+    assert page.first[0] == "Continues from checkpoint\\-3\\, after step 3 of 16\\.\n\n" + (
         "All arguments are as they were."
     )
     assert page.first[2]["interactive"] is False  # Resume is for that
@@ -69,8 +69,8 @@ def test_what_changes_is_shown_before_the_start(
         "|---|---|---|---|---|",
     ]
     assert [line.split(" | ")[1:4] for line in lines[4:]] == [
-        ["5e\\-05", "1e\\-05", "taken up"],
-        ["4", "2", "taken up"],
+        ["5e\\-05", "1e\\-05", "used"],
+        ["4", "2", "used"],
     ]
     assert "row 13 of 30 of epoch 1" in lines[5]
     words, _, ready = page.edit("zh", extra_args="seed=7")
@@ -106,7 +106,7 @@ def test_a_finished_run_is_not_told_that_nothing_is_left(home: Path) -> None:
     ):
         assert words == (
             "checkpoint\\-3 is the end of the run\\: all of its 3 steps are done\\.\n\n"
-            "The run is finished. To train on, give it more epochs or steps."
+            "The run is finished. To train further, give it more epochs or steps."
         )
         assert (problem, ready) == ("", False)
     words, problem, ready = page.edit(num_train_epochs="0.5")
@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_is_said_above_the_table(home: Path) -> None:
     (newer / "weights").write_text("xy")
     words = Page(folder).first[0].replace("\\", "").split("\n\n")
     assert words[0].startswith(f"The checkpoint {newer} is damaged: weights is missing or differs")
-    assert words[1].startswith("Goes on from checkpoint-3, after step 3")
+    assert words[1].startswith("Continues from checkpoint-3, after step 3")
     (folder / "checkpoint-3" / "weights").write_text("v")
     words, problem, ready = Page(folder).edit(learning_rate="1e-5")
     assert (words, ready) == ("", False)

@@ -103,7 +103,7 @@ def test_what_is_taken_up_and_what_it_does(home: Path) -> None:
     other = going_on(home, dataset="d,e", per_device_train_batch_size=2)
     assert kinds(other) == {"dataset": "taken", "per_device_train_batch_size": "taken"}
     assert other.total == 0
-    assert "epoch under way begins again" in other.changes[0].text()
+    assert "current epoch begins again" in other.changes[0].text()
     for found in (rate, batch, longer, steps, other):
         assert found.problems() == []
         for change in found.changes:
@@ -403,9 +403,9 @@ def test_the_table_in_a_terminal(home: Path, capsys: pytest.CaptureFixture[str])
     assert "checkpoint-3, after step 3 of 27" in lines[0]
     rows = {line.split()[0]: line for line in lines[2:]}
     assert set(rows) == {"learning_rate", "per_device_train_batch_size", "seed"}
-    assert rows["learning_rate"].split()[1:5] == ["5e-05", "1e-05", "taken", "up"]
+    assert rows["learning_rate"].split()[1:4] == ["5e-05", "1e-05", "used"]
     assert rows["seed"].split()[1:4] == ["42", "9", "kept"]
-    begins = zip(lines[1:], ("kind", "taken", "taken", "kept"), strict=True)
+    begins = zip(lines[1:], ("kind", "used", "used", "kept"), strict=True)
     assert len({line.index(word) for line, word in begins}) == 1
     for words, code in ((["first", "x=1"], "unknown_argument"), ([], "command_usage")):
         with pytest.raises(TuneboardError) as error:
@@ -505,7 +505,7 @@ def test_what_is_said_where_no_step_is_left(home: Path) -> None:
     run_folder.write_manifest(folder / "checkpoint-3")
     for state, words in (
         ('{"code": 0}', "No step is left from p: 10 are done, and with these arguments the run"),
-        ('{"signal": 9}', "Goes on from p, after step 10: no step is left, only its result is"),
+        ('{"signal": 9}', "Continues from p, after step 10: no step is left, only its result is"),
     ):
         (folder / "exit.json").write_text(state)
         found = going_on(home, **three, max_steps=8)
