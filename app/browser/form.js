@@ -101,7 +101,7 @@ class Form {
   #makeField(name) {
     return new Field({
       id: this.#mounted.data.prefix + name,
-      data: this.#schema.fields[name],
+      data: this.#data(name),
       words: this.#schema.words,
       help: this.#help,
       offers: (kind) => this.#offers(kind),
@@ -120,6 +120,20 @@ class Form {
     });
     modes.setTexts(this.#schema);
     return modes;
+  }
+
+  /**
+   * What a field is, with the options that another field holds.
+   * @param {string} name
+   */
+  #data(name) {
+    const field = this.#schema.fields[name];
+    const held = field.source ? this.#values?.[field.source] : [];
+    const options = [held ?? []].flat().map((each) => [String(each), String(each)]);
+    return {
+      ...field,
+      choices: [...field.choices, .../** @type {[string, string][]} */ (options)],
+    };
   }
 
   #listen() {
@@ -219,6 +233,7 @@ class Form {
 
   #show() {
     for (const [name, field] of this.#fields) {
+      if (this.#schema.fields[name].source) field.setTexts(this.#data(name), this.#schema.words);
       field.suggested = this.#put[name];
       field.value = this.#values[name];
     }
@@ -355,12 +370,17 @@ class Form {
     if (lang !== language()) return;
     this.#schema = schema;
     this.#help.hide();
-    for (const [name, field] of this.#fields) field.setTexts(schema.fields[name], schema.words);
+    this.#say();
     this.#sections.setTexts(schema);
     this.#sections.update();
     this.#modes.setTexts(schema);
     this.#modes.update();
     this.#isDue = this.#isJudge;
     this.#askIfSeen();
+  }
+
+  /** Put the texts into all fields. */
+  #say() {
+    for (const [name, field] of this.#fields) field.setTexts(this.#data(name), this.#schema.words);
   }
 }

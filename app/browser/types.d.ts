@@ -14,6 +14,8 @@ export interface Field {
   choices: [string, string][];
   /** The field applies where each named field has one of these values. */
   when: [string, unknown[]][];
+  /** The field that holds further options of a choice, as texts. */
+  source?: string;
   /** What server.offers is asked for when the list opens; "" for nothing. */
   offers: string;
   secret?: boolean;
@@ -178,3 +180,119 @@ export type News =
   | { kind: "pressed" }
   | { kind: "started" }
   | { kind: "missing"; name: string };
+
+/** A button in a row; `question` has to be confirmed first, where there is one. */
+export interface ListAction {
+  name: string;
+  text: string;
+  question: string;
+  confirm: string;
+}
+
+/** A text, what stands below it, and the tone that makes it a pill; "" for none. */
+export interface ListCell {
+  text: string;
+  detail: string;
+  tone: string;
+}
+
+export interface ListRow {
+  key: string;
+  cells: ListCell[];
+  actions: ListAction[];
+}
+
+export interface ListView {
+  ok: true;
+  columns: string[];
+  /** Which columns hold numbers. */
+  numbers: number[];
+  rows: ListRow[];
+  empty: string;
+  begin: ListAction | null;
+  words: { filter: string; no_match: string; no: string; unread: string };
+}
+
+export interface ListQuestion {
+  lang: string;
+  place: string;
+}
+
+export interface ListServer {
+  read(question: ListQuestion): Promise<ListView | Failure | undefined>;
+  act(
+    question: ListQuestion & { action: string; key: string },
+  ): Promise<{ ok: true; text: string } | Failure | undefined>;
+}
+
+export interface ListData {
+  prefix: string;
+  /** Whether the first row is chosen while none is. */
+  first: boolean;
+  /** Actions that are events of the component; the server does the others. */
+  events_of_page: string[];
+  /** Where the things of the list lie at first. */
+  place: string;
+  /** The parts of the news after which it is read again. */
+  news: string[];
+  /** Its name by language, for those who do not see it. */
+  label: Record<string, string>;
+}
+
+/** What was left out or changed, with the rows and the first of them. */
+export interface WorkItem {
+  text: string;
+  summary: string;
+  example: string;
+}
+
+export interface WorkTable {
+  columns: string[];
+  rows: string[][];
+}
+
+export interface WorkState {
+  state: "idle" | "busy" | "ended";
+  /** How far it is, from 0 to 1; null where that is not known. */
+  share?: number | null;
+  text?: string;
+  lines?: string[];
+  items?: WorkItem[];
+  table?: WorkTable | null;
+}
+
+export interface WorkData {
+  prefix: string;
+  /** By language. */
+  words: Record<string, { start: string; stop: string }>;
+}
+
+/** The open step, and the data set that the steps work on; "" for none. */
+export interface Path {
+  step: string;
+  chosen: string;
+}
+
+export interface StepsData {
+  steps: string[];
+  /** Steps that are events, as they lead elsewhere. */
+  actions: string[];
+  /** By language: the texts of the steps; label, chosen and none are those of the path. */
+  words: Record<string, Record<string, string>>;
+}
+
+/** What Python shows (`version` tells its answers apart), and what was typed since. */
+export interface Edited {
+  shown?: { note: string; row: string; columns: string[]; values: string[]; version: number };
+  act?: string;
+  at?: string;
+  row?: string;
+  values?: string[];
+  into?: string;
+}
+
+export interface EditorData {
+  prefix: string;
+  /** By language. */
+  words: Record<string, Record<string, string>>;
+}

@@ -6,6 +6,9 @@ from typing import Any
 
 import gradio as gr
 
+from app.i18n import DEFAULT_LANGUAGE, languages
+from app.problems import describe
+
 MOUNT = """const [events, data] = [%s, JSON.parse(%s)];
 import(new URL("own/browser/%s.js", document.baseURI).href).then(
   (module) => module.mount({element, props, data, server, trigger, watch, events})
@@ -16,6 +19,8 @@ CALL = (
 )
 CODE = ("${", "{{")  # what Gradio runs in a template
 LOOK = ("elem_id", "visible")
+
+Question = dict[str, Any]
 
 
 def make_component(
@@ -56,3 +61,18 @@ def make_call(script: str, function: str, *constants: Any) -> str:
     """What an event takes as `js` to call a function of app/browser/<script>.js: with these
     constants, then the values of the event's inputs. It returns those of its outputs."""
     return CALL % (script, function, json.dumps(constants))
+
+
+def answer(act: Callable[[Question, str], Question], asked: Any) -> Question:
+    """What a script gets that has asked `asked`, {"lang", ...}: what `act` makes of the question
+    and the language.
+
+    An error would be no rejection there (Gradio 6.31 answers nothing), so it is told.
+    """
+    question = asked if isinstance(asked, dict) else {}
+    lang = str(question.get("lang", ""))
+    lang = lang if lang in languages() else DEFAULT_LANGUAGE
+    try:
+        return {"ok": True, **act(question, lang)}
+    except Exception as error:  # noqa: BLE001 (an outermost edge)
+        return {"ok": False, "error": describe(error, lang)[1]}

@@ -9,12 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.form.component import make_component
+from app.form.component import answer, make_component
 from app.form.offers import groups
 from app.form.schema import OwnField, Section, schema, start_values
 from app.form.values import check, display, plain
-from app.i18n import DEFAULT_LANGUAGE, languages
-from app.problems import describe
 from app.services.data.extra import BOX, merge, to_text
 from backend.contract.arguments.arguments import defaults, drop_defaults
 from backend.contract.arguments.field import Values
@@ -27,7 +25,6 @@ UNPREFIXED = {"bar", "train"}
 IN_ADDRESS = {"train": ["stage"]}  # fields whose values stand in the address of the page
 
 Raw = dict[str, Any]
-Answer = Callable[[Raw, Raw, str], dict[str, Any]]
 Judge = Callable[[Raw, str], dict[str, Any]]
 Schemas = dict[str, Callable[[str], dict[str, Any]]]
 
@@ -66,10 +63,10 @@ class Form:
         schemas[self.key] = self.schema
 
         def judge(asked: Any) -> dict[str, Any]:
-            return self._answer(asked, self._judgement)
+            return answer(self._judgement, asked)
 
         def offers(asked: Any) -> dict[str, Any]:
-            return self._answer(asked, _offers)
+            return answer(_offers, asked)
 
         self.box = make_component(
             "form",
@@ -77,7 +74,7 @@ class Form:
             functions=[judge, offers],
             elem_id=f"{self.key}-form",
             elem_classes="tuneboard-form",
-            form=self.key,
+            form=self.key,  # `choices`: options of fields that only an event knows
             schema=f"own/form/{self.key}",
             prefix=self.prefix,
             bar=self.bar.key if self.bar else "",
@@ -139,14 +136,15 @@ class Form:
         fields = self.drawn | (self.bar.drawn if self.bar else set())
         rest = {n: v for n, v in drop_defaults(whole, self.task).items() if n not in fields}
         text = to_text({name: rest[name] for name in rest if name != "output_dir"})
-        own = {name: text if name == BOX else "" for name in self.own}
+        own = {n: text if n == BOX else field.default for n, field in self.own.items()}
         updates = [gr.update(value={**self._display(whole), **own})]
         return [gr.update(value=self.bar._display(whole)), *updates] if self.bar else updates
 
     def show(self, values: Values) -> Any:
-        """The update of its own box that puts these values into its fields; the field for further
-        arguments is emptied."""
-        return gr.update(value={**self._display(values), **dict.fromkeys(self.own, "")})
+        """The update of its own box that puts these values into its fields; those that are no
+        arguments hold what they do at first."""
+        own = {name: field.default for name, field in self.own.items()}
+        return gr.update(value={**self._display(values), **own})
 
     def reset(self, names: Iterable[str]) -> list[Any]:
         """Updates of `inputs` that put these arguments back to their defaults."""
@@ -157,28 +155,15 @@ class Form:
     def _display(self, values: Values) -> Raw:
         return {name: display(FIELDS[name], values[name]) for name in self.start if name in FIELDS}
 
-    def _answer(self, asked: Any, answer: Answer) -> dict[str, Any]:
-        """The answer to a question of the browser, {"values", "lang", ...}.
-
-        An error would be no rejection there (Gradio 6.31 answers nothing), so it is told.
-        """
-        asked = asked if isinstance(asked, dict) else {}
-        lang = str(asked.get("lang", ""))
-        lang = lang if lang in languages() else DEFAULT_LANGUAGE
-        values = check(asked.get("values"))
-        try:
-            return {"ok": True, **answer(asked, values, lang)}
-        except Exception as error:  # noqa: BLE001 (an outermost edge)
-            return {"ok": False, "error": describe(error, lang)[1]}
-
-    def _judgement(self, _: Raw, values: Raw, lang: str) -> dict[str, Any]:
+    def _judgement(self, asked: Raw, lang: str) -> dict[str, Any]:
         if self.judge is None:
             return {"fields": {}}
+        values = check(asked.get("values"))
         return self.judge(self.raw([values] * len(self.inputs)), lang)
 
 
-def _offers(asked: Raw, values: Raw, lang: str) -> dict[str, Any]:
-    return {"groups": groups(str(asked.get("kind", "")), values, lang)}
+def _offers(asked: Raw, lang: str) -> dict[str, Any]:
+    return {"groups": groups(str(asked.get("kind", "")), check(asked.get("values")), lang)}
 
 
 def change(values: Mapping[str, Any]) -> Any:

@@ -64,13 +64,25 @@ class Section:
 
 @dataclass(frozen=True)
 class OwnField:
-    """A field that is no argument, such as the name of the run."""
+    """A field that is no argument, such as the name of the run.
+
+    default  what it holds at first
+    choices  (value, key of its text) pairs of a choice
+    offers   what a list of names offers
+    when     the field applies where each of these has one of the values
+    source   the field that holds further options of a choice
+    """
 
     name: str
     kind: str
     label: str
     help: str
     placeholder: str = ""
+    default: Any = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    offers: str = ""
+    when: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    source: str = ""
 
 
 EXTRA = OwnField(BOX, "area", "extra.label", "extra.help", "extra.placeholder")
@@ -123,9 +135,10 @@ def _own(field: OwnField, default: Any, lang: str) -> dict[str, Any]:
         "help": t(field.help, lang),
         "default": default,
         "placeholder": t(field.placeholder, lang) if field.placeholder else "",
-        "choices": [],
-        "when": [],
-        "offers": "",
+        "choices": [(value, t(key, lang)) for value, key in field.choices],
+        "when": [[name, list(allowed)] for name, allowed in field.when],
+        "source": field.source,
+        "offers": field.offers,
         "range": "",
         "secret": False,
         "optional": True,
@@ -185,7 +198,7 @@ def start_values(
     """What each field of the sections holds at first: its default, or the value in `start`."""
     names = [name for section in sections for name in section.names if name not in own]
     return {
-        **dict.fromkeys(own, ""),
+        **{name: field.default for name, field in own.items()},
         **{
             name: display(FIELDS[name], start.get(name, FIELDS[name].default_in(task)))
             for name in names

@@ -108,3 +108,28 @@ def ready_form(page: Page) -> None:
 def command_of(page: Page) -> list[str]:
     """The words of the command that is shown."""
     return shlex.split(page.locator("#command code").inner_text())
+
+
+def choose_set(page: Page, name: str) -> None:
+    """Choose a data set in the list of the Data tab."""
+    row = row_of(page, "sets-list", name)
+    row.locator(".list-name").click()
+    expect(row.locator("[aria-current=true]")).to_be_visible()
+
+
+def row_of(page: Page, listing: str, name: str) -> Locator:
+    """The row of a list whose name is this."""
+    exact = re.compile(rf"^{re.escape(name)}$")
+    return page.locator(f"#{listing} .list-row", has=page.locator(".list-name", has_text=exact))
+
+
+def chosen_in(page: Page, listing: str) -> Locator:
+    """The name of the row that is chosen in a list."""
+    return page.locator(f"#{listing} [aria-current=true]")
+
+
+def open_step(page: Page, name: str) -> None:
+    """Open a step of the Data tab's path."""
+    button = page.locator(f"#data-steps button[data-step={name}]")
+    button.click()
+    expect(button).to_have_attribute("aria-current", "step")

@@ -1,0 +1,50 @@
+// @ts-check
+/** The path of a data set: numbered steps, of which one is open; its parts are the children. */
+
+import { loadStyle, make, setText } from "./dom.js";
+import { language, onLanguage } from "./language.js";
+
+/** @typedef {import("./types").Path} Path */
+/** @typedef {import("./types").Mounted<Path, import("./types").StepsData, object>} Mounted */
+
+/**
+ * Draw the steps into a component of Gradio. The style sheet of the page shows the children whose
+ * class names the open step.
+ * @param {Mounted} mounted
+ */
+export async function mount(mounted) {
+  await loadStyle("list.css");
+  const { element, props, data, trigger, watch } = mounted;
+  const buttons = data.steps.map((name) => {
+    const [number, text] = [make("span", { class: "step-number" }), make("span")];
+    const button = make("button", { type: "button", "data-step": name }, number, text);
+    button.addEventListener("click", () => {
+      if (data.actions.includes(name)) trigger(name);
+      else props.value = { chosen: "", ...props.value, step: name };
+      update();
+    });
+    return { name, button, number, text };
+  });
+  const items = buttons.map(({ button }) => make("li", {}, button));
+  const nav = make("nav", { class: "steps-nav" }, make("ol", {}, ...items));
+  const chosen = make("p", { class: "steps-chosen" });
+  element.querySelector(".list")?.append(nav, chosen);
+
+  const update = () => {
+    const { step, chosen: name } = props.value ?? { step: data.steps[0], chosen: "" };
+    const words = data.words[language()];
+    element.dataset.step = step;
+    nav.setAttribute("aria-label", words.label);
+    setText(chosen, name ? `${words.chosen} ${name}` : words.none);
+    for (const [at, { name: each, button, number, text }] of buttons.entries()) {
+      setText(number, String(at + 1));
+      setText(text, words[each]);
+      button.disabled = at > 0 && !name;
+      if (each === step) button.setAttribute("aria-current", "step");
+      else button.removeAttribute("aria-current");
+    }
+  };
+  watch("value", update);
+  onLanguage(element, update);
+  update();
+}
