@@ -59,7 +59,7 @@ def build(schemas: Schemas) -> gr.Blocks:
         panels = [trained, chained, listed.panel]
         _wire_results(context, panels, evaluated, exported["form"])
         _wire_export(context, exported)
-        again_panel.wire(context, form, panels)
+        again_panel.wire(context, form, [*panels, listed.table])
         _wire_language(page, texts, chosen, lang)
         clock.wire(news, page.load, tabs)
         _wire_address(page, tabs)

@@ -19,7 +19,7 @@ from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
 from tests.e2e.conftest import ROOT, Server
-from tests.e2e.forms import box, chips, choose, fill, unfold
+from tests.e2e.forms import box, chips, choose, chosen_in, fill, row_of, unfold
 from tests.failures.conftest import ended, fake, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -266,7 +266,8 @@ def taken(page: Page) -> bool:
 def test_runs_are_filtered_and_shown(
     open_page: Callable[..., Page], server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The table keeps the rows with the words; a click on a row shows its panel."""
+    """The newest run is open. The list keeps the rows with the words; a click on a row shows its
+    panel, and its button sets it up again."""
     monkeypatch.setenv("TUNEBOARD_HOME", str(home))
     for name, options in (("alpha", "--steps 3"), ("beta", "--steps 5 --crash-at 2 --code 1")):
         monkeypatch.setenv("TUNEBOARD_WORKER", fake(options))
@@ -281,7 +282,8 @@ def test_runs_are_filtered_and_shown(
     open_tab(page, "Runs")
     table = page.locator("#runs-table")
     expect(table).to_contain_text("alpha")
-    expect(table).to_contain_text("beta")
+    expect(chosen_in(page, "runs-table")).to_have_text("beta")
+    expect(page.locator("#runs-run-name")).to_contain_text("beta")
     box(page, "runs-filter").fill("failed tiny")
     expect(table).not_to_contain_text("alpha")
     table.get_by_text("beta").locator("visible=true").first.click()
@@ -294,6 +296,9 @@ def test_runs_are_filtered_and_shown(
     table.get_by_text("alpha").locator("visible=true").first.click()
     expect(page.locator("#runs-run-name")).to_contain_text("alpha")
     expect(page.locator("#runs-run-state")).to_contain_text(FINISHED)
+    row_of(page, "runs-table", "alpha").locator("[data-action=again]").click()
+    expect(chips(page, "dataset")).to_contain_text(["identity"])
+    expect(page.locator("#command")).to_contain_text("--model_name_or_path saves/models/tiny")
 
 
 def test_what_is_sent_while_an_answer_is_written_stays(

@@ -158,7 +158,7 @@ def test_two_runs_of_one_name_are_told_apart_on_the_page(
     views = run_folder.runs(home / "saves")
     assert len(views) == 3
     monkeypatch.setattr(runs, "snapshot", lambda: views)
-    rows = {row[0]: row for row in tab.rows(views, "", "en")}
-    assert set(rows) == {"r", f"r ({there})", f"flat ({flat})"}
-    assert [tab.chosen(rows[name]) for name in rows] == [view.path for view in views]
-    assert tab.chosen(rows["r"]) == here
+    keys = {row.cells[0].text: row.key for row in tab.list_runs({}, "en").rows}
+    assert set(keys) == {"r", f"r ({there})", f"flat ({flat})"}
+    assert [runs.find_folder(key) for key in keys.values()] == [view.path for view in views]
+    assert runs.find_folder(keys["r"]) == here

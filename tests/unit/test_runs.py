@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from app.services.runs import run_text, runs
-from app.tabs.run.runs import cells, chosen, rows
+from app.tabs.run import runs as tab
+from app.tabs.run.runs import act, list_runs
 from backend.contract.base import metrics
 from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import Problem
+from backend.contract.base.texts import t
 from backend.contract.runs import run_folder, run_words
 from backend.contract.runs.checkpoints import Checkpoint
 from backend.contract.runs.run_folder import RunView, State
@@ -154,16 +156,33 @@ def test_checkpoints_newest_first() -> None:
     assert len(lines) == 4
 
 
-def test_table_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    going = _view(tmp_path / "Llama/lora/one", step=40, total_steps=1000)
+def test_the_list_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row says what can be done with its run; a request can name no other folder."""
+    going = _view(tmp_path / "saves/Llama/lora/one", step=40, total_steps=1000)
     failed = _view(
         tmp_path / "Qwen/full/two", state=State.FAILED, reason=Problem(code="x"), task="eval"
     )
-    monkeypatch.setattr(run_folder, "runs", lambda root: [going, failed])
-    assert cells(going, "en")[:6] == ["one", "Running", "training", "Llama", "lora", "40 / 1,000"]
-    assert [row[0] for row in rows([going, failed], "", "en")] == ["one", "two"]
-    assert [row[0] for row in rows([going, failed], "QWEN fail", "en")] == ["two"]
-    assert rows([going], "absent", "en") == []
-    assert chosen(cells(failed, "zh")) == failed.path
-    assert chosen(["../..", "", "", "x", "y"]) is None
-    assert chosen([]) is None
+    ended = _view(tmp_path / "Qwen/lora/three", state=State.SUCCEEDED)
+    monkeypatch.setattr(run_folder, "runs", lambda root: [going, failed, ended])
+    view = list_runs({}, "en")
+    first = view.rows[0]
+    texts = [cell.text for cell in first.cells]
+    assert texts[:4] == ["one", "Running", "Llama", "40 / 1,000"]
+    assert [cell.detail for cell in first.cells][:3] == ["training", "", "lora"]
+    assert [row.cells[1].tone for row in view.rows] == ["busy", "bad", "good"]
+    assert [[each.name for each in row.actions] for row in view.rows] == [["stop"], [], ["again"]]
+    going.path.mkdir(parents=True)
+    (going.path / run_folder.RUN).write_text("{}")
+    stopped: list[Path] = []
+    monkeypatch.setitem(tab.ACTS, "stop", stopped.append)
+    act("stop", first.key, {}, "en")
+    assert act("stop", str(tmp_path), {}, "en") == t("runs.gone", "en")
+    assert stopped == [going.path]
+
+
+def test_a_run_with_a_checkpoint_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_folder, "checkpoints", lambda path: [path / "checkpoint-1"])
+    assert runs.is_resumable(_view(tmp_path, state=State.STOPPED))
+    assert not runs.is_resumable(_view(tmp_path, state=State.SUCCEEDED))
+    assert not runs.is_resumable(_view(tmp_path))
+    assert not runs.is_resumable(_view(tmp_path, state=State.STOPPED, task="eval"))

@@ -11,7 +11,6 @@ from app.services.runs.hardware import Gpu
 from app.services.runs.runs import History
 from backend.contract.base.home import relative
 from backend.contract.base.problems import Problem
-from backend.contract.launching import launch
 from backend.contract.runs import run_folder, run_words
 from backend.contract.runs.run_folder import RunView, State
 
@@ -124,14 +123,11 @@ def _list_problems(view: RunView, lang: str) -> Json:
 def _list_buttons(view: RunView, fix: fixes.Fix, lang: str) -> list[Json]:
     """What can be done, the most useful first: that one is bright."""
     train = view.task == "train"
-    again = view.task == launch.RECIPE or (train and bool(runs.checkpoints(view.path)))
     result = view.state in {State.SUCCEEDED, State.STOPPED} and catalog.is_usable(view.path)
     texts = {
         "restart": _name_restart(fix, lang) if fix.changes else "",
         "stop": "" if view.ended else t("panel.stop", lang),
-        "resume": t("panel.resume", lang)
-        if again and view.ended and view.state != State.SUCCEEDED
-        else "",
+        "resume": t("panel.resume", lang) if runs.is_resumable(view) else "",
         **{
             name: t(f"panel.{name}", lang) if train and result else ""
             for name in ("chat", "evaluate", "export")

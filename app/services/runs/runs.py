@@ -14,8 +14,9 @@ from app.services.runs.timed_cache import TimedCache
 from backend.contract.base import metrics
 from backend.contract.base.home import saves
 from backend.contract.base.metrics import Metrics
+from backend.contract.launching.launch import RECIPE
 from backend.contract.runs import run_folder, run_view
-from backend.contract.runs.run_folder import Checkpoint, RunView
+from backend.contract.runs.run_folder import Checkpoint, RunView, State
 
 FRESH_S = 1.0
 FRESH_VIEW_S = 0.5
@@ -50,6 +51,13 @@ def forget() -> None:
     _list.forget()
     _views.forget()
     _points.forget()
+
+
+def is_resumable(view: RunView) -> bool:
+    """Whether a run can go on from where it has ended."""
+    if not view.ended or view.state == State.SUCCEEDED:
+        return False
+    return view.task == RECIPE or (view.task == "train" and bool(checkpoints(view.path)))
 
 
 def is_any_going() -> bool:

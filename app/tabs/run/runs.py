@@ -1,21 +1,33 @@
-"""The Runs tab: every run in one table, and the panel of the chosen one."""
+"""The Runs tab: every run in one list, and the panel of the chosen one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.i18n import has, say, t
+from app.form.component import Question
+from app.form.listing import Action, Cell, Listing, Row, View
+from app.i18n import has, t
 from app.services.runs import run_text, runs
 from app.tabs.run import run_panel
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
-from backend.contract.runs.run_folder import RunView
+from backend.contract.launching import launch
+from backend.contract.runs.run_folder import RunView, State
 
-COLUMNS = ("name", "state", "kind", "model", "method", "steps", "loss", "created")
-WIDTHS = ("19%", "11%", "9%", "17%", "10%", "11%", "9%", "14%")
-Table = list[list[str]]
+COLUMNS = ("name", "state", "model", "steps", "loss", "created")
+NUMBERS = (3, 4)
+TONES = {
+    State.QUEUED: "quiet",
+    State.STARTING: "busy",
+    State.RUNNING: "busy",
+    State.STOPPING: "warn",
+    State.STOPPED: "quiet",
+    State.SUCCEEDED: "good",
+}
+ACTS: dict[str, Callable[[Path], object]] = {"stop": launch.stop, "resume": launch.resume}
 
 
 @dataclass(frozen=True)
@@ -28,96 +40,62 @@ class RunsTab:
 
 def build(context: Context) -> RunsTab:
     """Draw the tab inside the gr.Tab that is open, and wire it."""
-    texts = context.texts
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
-            words = gr.Textbox(
-                max_lines=1,
-                elem_id="runs-filter",
-                **say({"label": "runs.filter", "placeholder": "runs.filter_hint"}),
-            )
-            texts.add(words, label="runs.filter", placeholder="runs.filter_hint")
-            none = gr.Markdown(t("runs.none"), visible=False, elem_id="runs-none")
-            texts.add(none, value="runs.none")
-            table = gr.Dataframe(
-                headers=headers("en"),
-                type="array",
-                datatype="str",
-                interactive=False,
-                max_height=620,
-                wrap=True,
-                buttons=[],
-                column_widths=list(WIDTHS),
-                elem_id="runs-table",
-                elem_classes=["listed", "picked"],
-                **say({"label": "runs.table"}),
-            )
-            texts.add(table, label="runs.table")
+            listing = Listing("runs", list_runs, act, events=["again", "begin"], first=True)
+            table = listing.draw("runs.table", "runs-table", news=["runs", "steps"])
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             panel = run_panel.build(context, prefix="runs", none="runs.pick")
-    _wire(context, words, none, RunsTab(panel, table))
+    _wire(context, RunsTab(panel, table))
     return RunsTab(panel, table)
 
 
-def headers(lang: str) -> list[str]:
-    """The columns' titles."""
-    return [t(f"runs.column.{name}", lang) for name in COLUMNS]
-
-
-def rows(views: list[RunView], words: str, lang: str) -> Table:
-    """The table: runs whose cells contain every word, the newest first."""
-    wanted = words.lower().split()
+def list_runs(_: Question, lang: str) -> View:
+    """What the list shows: every run, the newest first."""
+    views = runs.snapshot()
     names = run_text.names(views)
-    found = [[names[view.path], *cells(view, lang)[1:]] for view in views]
-    return [row for row in found if all(word in " ".join(row).lower() for word in wanted)]
+    columns = [t(f"runs.column.{name}", lang) for name in COLUMNS]
+    begin = Action("begin", t("runs.begin", lang))
+    rows = [
+        Row(str(view.path), cells(view, names[view.path], lang), actions(view, lang))
+        for view in views
+    ]
+    return View(columns, rows, t("runs.none", lang), begin, NUMBERS)
 
 
-def cells(view: RunView, lang: str) -> list[str]:
+def cells(view: RunView, name: str, lang: str) -> list[Cell]:
     """One run as the cells of COLUMNS."""
     kind = f"runs.kind.{view.task}"
     loss = run_text.last_loss(runs.history(view.path).rows)
     return [
-        view.name,
-        t(f"state.{view.state.value}", lang),
-        t(kind, lang) if has(kind) else view.task,
-        view.model,
-        view.method,
-        run_text.steps(view),
-        "–" if loss is None else f"{loss:.4f}",
-        run_text.moment(view.created),
+        Cell(name, detail=t(kind, lang) if has(kind) else view.task),
+        Cell(t(f"state.{view.state.value}", lang), tone=TONES.get(view.state, "bad")),
+        Cell(view.model, detail=view.method),
+        Cell(run_text.steps(view)),
+        Cell("–" if loss is None else f"{loss:.4f}"),
+        Cell(run_text.moment(view.created)),
     ]
 
 
-def chosen(row: list[Any]) -> Path | None:
-    """The run of a row that was clicked, found among those that exist."""
-    place = dict(zip(COLUMNS, row, strict=False))
-    wanted = [place.get(name) for name in ("model", "method", "name")]
-    views = runs.snapshot()
-    names = run_text.names(views)
-    for view in views:
-        if [view.model, view.method, names[view.path]] == wanted:
-            return view.path
-    return None
+def actions(view: RunView, lang: str) -> list[Action]:
+    """What can be done with a run, as its panel offers it."""
+    names = ["stop"] if not view.ended else []
+    if view.ended and view.task == "train":
+        names = ["resume"] if runs.is_resumable(view) else []
+        names.append("again")
+    return [Action(name, t(f"panel.{name}", lang)) for name in names]
 
 
-def _wire(context: Context, words: Any, none: Any, tab: RunsTab) -> None:
-    seen, lang, news = gr.State(None), context.lang, context.news
+def act(name: str, key: str, _: Question, lang: str) -> str:
+    """Stop or resume a run that is listed. Raises TuneboardError."""
+    path = runs.find_folder(key)
+    if path is None:
+        return t("runs.gone", lang)
+    ACTS[name](path)
+    runs.forget()
+    return ""
 
-    def refresh(name: str, search: str, before: Any) -> list[Any]:
-        now = (name, rows(runs.snapshot(), search or "", name))
-        if now == before:
-            return [gr.skip()] * 3
-        return [
-            gr.update(visible=not now[1] and not search),
-            gr.update(value=now[1], headers=headers(name)),
-            now,
-        ]
 
-    def pick(event: gr.SelectData) -> Any:
-        path = chosen(event.row_value or [])
-        return gr.skip() if path is None else str(path)
-
-    given = {"inputs": [lang, words, seen], "outputs": [none, tab.table, seen], **QUIET}
-    gr.on([news.runs.change, news.steps.change, lang.change], refresh, **given)
-    words.change(refresh, **given)
-    tab.table.select(pick, None, tab.panel, **QUIET)
+def _wire(context: Context, tab: RunsTab) -> None:
+    tab.table.change(lambda key: key, tab.table, tab.panel, **QUIET)
+    tab.table.begin(lambda: gr.Tabs(selected="train"), None, context.tabs, **QUIET)
