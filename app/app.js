@@ -133,11 +133,6 @@ window.tuneboard = (() => {
   };
 })();
 
-// Rows that were edited and not saved are lost with the page: the browser asks first.
-window.addEventListener("beforeunload", (event) => {
-  if (window.unsaved && document.querySelector("#edit-form")) event.preventDefault();
-});
-
 // Where a text box cannot fit its content by style (field-sizing), what is said is shown whole so.
 if (!CSS.supports("field-sizing", "content")) {
   setInterval(() => {

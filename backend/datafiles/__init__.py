@@ -95,6 +95,14 @@ def search(
     return hits, -1
 
 
+def count(place: Place) -> int | None:
+    """Count the rows of a place; None while a large file is not indexed to its end.
+
+    Raises as rows does.
+    """
+    return _total(_list_parts(place))
+
+
 def rows(path: Path) -> Rows:
     """Yield each row with its line (in Parquet and Arrow files its number), from 1.
 

@@ -13,7 +13,19 @@ from backend.contract.base.texts import t
 from backend.contract.runs.states import State
 from backend.datafiles.formats import Conversation
 from tests.e2e.conftest import ROOT, Server
-from tests.e2e.forms import box, chips, choose, fill, show_all, unfold
+from tests.e2e.forms import (
+    box,
+    chips,
+    choose,
+    choose_set,
+    chosen_in,
+    expect_ready,
+    fill,
+    open_step,
+    row_of,
+    show_all,
+    unfold,
+)
 from tests.e2e.test_run_life import in_state
 from tests.e2e.test_tabs import open_tab
 
@@ -25,7 +37,7 @@ WATCH = """() => {
     const seen = name => document.querySelector(`#${name}-bar`)?.checkVisibility() ? name : ''
     let last = ''
     new MutationObserver(() => {
-        const now = seen('sets') + seen('clean')
+        const now = seen('check') + seen('clean')
         if (now !== last) changes.push(last = now)
     }).observe(document.body, {subtree: true, childList: true, attributes: true})
 }"""
@@ -82,9 +94,9 @@ def test_a_file_comes_in_on_a_page_that_changed_its_language(
     open_tab(page, t("tab.data", "zh"))
     upload(page, table)
     expect(page.locator("#bring-example")).to_contain_text("很好。")
-    box(page, "bring-name").fill("q")
+    box(page, "columns-name").fill("mine")
     page.locator("#bring-register").click()
-    expect(page.locator("#bring-notice")).to_contain_text(t("bring.done", "zh", name="q"))
+    expect(chosen_in(page, "sets-list")).to_have_text("mine")
 
 
 def test_one_file_after_another(
@@ -104,8 +116,9 @@ def test_one_file_after_another(
         upload(page, table)
         expect(page.locator("#bring-example")).to_contain_text(f"Number {number}.")
         page.locator("#bring-register").click()
-        expect(page.locator("#bring-notice")).to_contain_text(f"table{number}")
+        expect(chosen_in(page, "sets-list")).to_have_text(f"table{number}")
         expect(page.locator("#data-rows")).to_contain_text(f"Number {number}.")
+        open_step(page, "bring")
     registry = json.loads((home / "data" / "dataset_info.json").read_text())
     assert {"table1", "table2", "table3"} <= set(registry)
 
@@ -122,19 +135,19 @@ def test_from_a_spreadsheet_to_a_run(
     example = page.locator("#bring-example")
     expect(example).to_contain_text("What is 0 plus 1?")
     expect(example).to_contain_text("It is 1, of course.")
-    choose(page, "bring-role-response", "q")  # the wrong column is seen at once
+    choose(page, "columns-response", "q")  # the wrong column is seen at once
     expect(example).not_to_contain_text("It is 1, of course.")
-    choose(page, "bring-role-response", "a")
+    choose(page, "columns-response", "a")
     expect(example).to_contain_text("It is 1, of course.")
-    box(page, "bring-name").fill("sums")
+    box(page, "columns-name").fill("sums")
     page.locator("#bring-register").click()
-    expect(page.locator("#bring-notice")).to_contain_text("sums")
+    expect(chosen_in(page, "sets-list")).to_have_text("sums")
     registry = json.loads((home / "data" / "dataset_info.json").read_text())
     assert registry["sums"]["columns"] == {"prompt": "q", "response": "a"}
     assert (home / "data" / registry["sums"]["file_name"]).read_text() == table.read_text()
     expect(page.locator("#data-rows")).to_contain_text("What is 0 plus 1?")
 
-    page.locator("#bring-train").click()
+    page.locator("#data-steps button[data-step=train]").click()
     expect(chips(page, "dataset")).to_contain_text(["sums"])
     fill(page, "model_name_or_path", "saves/models/tiny")
     show_all(page)
@@ -143,6 +156,31 @@ def test_from_a_spreadsheet_to_a_run(
     expect(page.locator("#command")).to_contain_text("--dataset sums")
     page.locator("#start").click()
     in_state(page, State.SUCCEEDED, timeout=90_000)
+
+
+def test_from_a_csv_to_a_run_in_six_clicks(
+    open_page: Callable[..., Page], server: Server, home: Path, tmp_path: Path
+) -> None:
+    """With a model chosen: the tab, the file, Register, Train, Start, and one to spare. Each step's
+    result is the next one's choice."""
+    table = tmp_path / "capitals.csv"
+    table.write_text("question,answer\nCapital of France?,Paris.\nCapital of Italy?,Rome.\n")
+    page = open_page()
+    fill(page, "model_name_or_path", "saves/models/tiny")
+    page.evaluate("addEventListener('click', e => { window.clicks += e.isTrusted }, true)")
+    page.evaluate("window.clicks = 0")
+    page.get_by_role("tab", name="Data", exact=True).click()
+    with page.expect_file_chooser() as chooser:
+        page.locator("#bring-file button").first.click()
+    chooser.value.set_files(str(table))
+    page.locator("#bring-register").click()
+    expect(page.locator("#data-rows")).to_contain_text("Capital of France?")
+    page.locator("#data-steps button[data-step=train]").click()
+    expect(page.locator("#command")).to_contain_text("--dataset capitals")
+    expect_ready(page)
+    page.locator("#start").click()
+    in_state(page, State.RUNNING, timeout=90_000)
+    assert page.evaluate("window.clicks") <= 6
 
 
 def test_what_cannot_be_read_is_named_and_leaves_nothing(
@@ -172,7 +210,7 @@ def test_nothing_in_a_file_runs(
     open_tab(page, "Data")
     upload(page, file)
     expect(page.locator("#bring-example")).to_contain_text(PAYLOAD)
-    box(page, "bring-name").fill("hostile")
+    box(page, "columns-name").fill("hostile")
     page.locator("#bring-register").click()
     expect(page.locator("#data-rows")).to_contain_text(PAYLOAD)
     page.locator("#data-view").get_by_text("Conversation").click()
@@ -187,7 +225,7 @@ def test_rows_are_corrected_and_a_set_is_cleaned(
     """Both make new files: what a run has read stays as it was."""
     page = open_page()
     open_tab(page, "Data")
-    choose(page, "sets-chosen", "identity")
+    choose_set(page, "identity")
     expect(page.locator("#data-rows")).to_contain_text("Who are you?")
     unfold(page, "edit")
     page.locator("#edit-open").click()
@@ -206,9 +244,9 @@ def test_rows_are_corrected_and_a_set_is_cleaned(
     box(page, "edit-box-2").fill("I am somebody else.")
     page.locator("#edit-next").click()
     expect(page.locator("#edit-note")).to_contain_text("1 changed, 1 deleted")
-    choose(page, "sets-chosen", "general_en")
+    choose_set(page, "general_en")
     expect(page.locator("#edit-note")).to_contain_text("unsaved changes of identity")
-    choose(page, "sets-chosen", "identity")
+    choose_set(page, "identity")
     page.locator("#edit-open").click()
     expect(page.locator("#edit-note")).to_contain_text("1 changed, 1 deleted")
     box(page, "edit-row").fill("3")
@@ -233,21 +271,21 @@ def test_what_was_made_is_what_is_chosen(
     Start in sight; the raw one stayed chosen below the words "Remove duplicates first"."""
     page = open_page()
     open_tab(page, "Data")
-    choose(page, "sets-chosen", "identity")
+    choose_set(page, "identity")
     expect(page.locator("#data-rows")).to_contain_text("Who are you?")
-    for name in ("clean", "split"):
-        unfold(page, name)
+    open_step(page, "clean")
     box(page, "clean-into").fill("tidy")
     page.locator("#clean-start").click()
     expect(page.locator("#clean-said")).to_contain_text("tidy", timeout=60_000)
     registry = json.loads((home / "data" / "dataset_info.json").read_text())
     assert (home / "data" / registry["tidy"]["file_name"]).stat().st_size > 1000
-    expect(page.locator("#sets-chosen input")).to_have_value("tidy")
-    expect(box(page, "clean-first")).to_have_value("tidy_train")
+    expect(chosen_in(page, "sets-list")).to_have_text("tidy")
+    open_step(page, "split")
+    expect(box(page, "split-first")).to_have_value("tidy_train")
     page.locator("#split-start").click()
     expect(page.locator("#split-said")).to_contain_text("tidy_test", timeout=60_000)
-    expect(page.locator("#sets-chosen input")).to_have_value("tidy_train")
-    page.locator("#sets-train").click()
+    expect(chosen_in(page, "sets-list")).to_have_text("tidy_train")
+    row_of(page, "sets-list", "tidy_train").locator("[data-action=train]").click()
     expect(chips(page, "dataset")).to_contain_text(["tidy_train"])
     expect(page.locator("#start")).to_be_in_viewport()
     assert page.evaluate("scrollY") == 0
@@ -265,11 +303,12 @@ def test_a_stopped_work_leaves_no_bar(
     known = json.loads(registry.read_text())
     registry.write_text(json.dumps({**known, "big": {"file_name": "big.jsonl"}}))
     open_tab(page, "Data")
-    choose(page, "sets-chosen", "big")
+    choose_set(page, "big")
     expect(page.locator("#data-rows")).to_contain_text("question 0")
-    unfold(page, "clean")
     page.evaluate(WATCH)
-    for start, name in [("sets-check", "sets"), ("clean-start", "clean")] * 2:
+    for name in ["check", "clean"] * 2:
+        start = f"{name}-start"
+        open_step(page, name)
         page.locator(f"#{start}").click()
         expect(page.locator(f"#{name}-bar progress")).to_be_visible()
         page.locator(f"#{name}-stop").click()
@@ -277,8 +316,8 @@ def test_a_stopped_work_leaves_no_bar(
         expect(page.locator(f"#{name}-bar")).to_be_hidden()
         expect(page.locator(f"#{start}")).to_be_enabled()
     expect(page.locator("#clean-said")).to_contain_text(t("clean.stopped", "en"))
-    expect(page.locator("#sets-said")).to_have_text("")
-    assert page.evaluate("changes") == ["sets", "", "clean", ""] * 2
+    expect(page.locator("#check-said")).to_have_text("")
+    assert page.evaluate("changes") == ["check", "", "clean", ""] * 2
     names = {path.name for path in (home / "data").iterdir()}
     assert not {name for name in names if "big_clean" in name}
 
@@ -303,15 +342,41 @@ def test_a_row_is_known_by_its_number(
     file.write_text(json.dumps({**known, "mine": {"file_name": "mine.json"}}))
     page = open_page()
     open_tab(page, "Data")
-    choose(page, "sets-chosen", "mine")
-    page.locator("#sets-check").click()
+    choose_set(page, "mine")
+    open_step(page, "check")
+    page.locator("#check-start").click()
     row = t("data.check.row", "en", row=2, line=6)
     assert (home / "data" / "mine.json").read_text().split("\n")[5].strip() == "{"
-    expect(page.locator("#sets-found")).to_contain_text(row, timeout=60_000)
+    expect(page.locator("#check-found")).to_contain_text(row, timeout=60_000)
+    open_step(page, "look")
     page.locator("#data-view").get_by_text("Conversation").click()
     refused = page.locator("#data-rows .seen-row").nth(1)
     expect(refused).to_contain_text("Row 2")
     expect(refused).to_contain_text("line 6")
-    unfold(page, "clean")
+    open_step(page, "clean")
     page.locator("#clean-start").click()
     expect(page.locator("#clean-said")).to_contain_text(t("clean.rows", "en", rows="2"))
+
+
+def test_a_set_leaves_the_list_only_when_it_is_confirmed(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """Its files stay; a registry that a hand has changed is listed without a reload."""
+    page = open_page()
+    open_tab(page, "Data")
+    row = row_of(page, "sets-list", "identity")
+    expect(row).to_contain_text("92")
+    row.locator("[data-action=remove]").click()
+    row.locator("[data-action=remove-no]").click()
+    registry = home / "data" / "dataset_info.json"
+    assert "identity" in json.loads(registry.read_text())
+    row.locator("[data-action=remove]").click()
+    row.locator("[data-action=remove-yes]").click()
+    expect(row).to_have_count(0)
+    expect(page.locator("#sets-note")).to_contain_text("identity")
+    known = json.loads(registry.read_text())
+    assert "identity" not in known
+    assert (home / "data" / "identity.json").is_file()
+    registry.write_text(json.dumps({**known, PAYLOAD: {"file_name": "identity.json"}}))
+    expect(page.locator("#sets-list")).to_contain_text(PAYLOAD)
+    assert page.evaluate("window.__pwn") is None

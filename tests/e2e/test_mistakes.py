@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from backend.contract.base.texts import t
 from tests.e2e.conftest import ROOT, Server
-from tests.e2e.forms import box, choose, fill, ready_form, unfold
+from tests.e2e.forms import box, choose, choose_set, fill, open_step, ready_form, unfold
 from tests.e2e.test_tabs import open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -44,9 +44,10 @@ def test_a_mistake_is_told_with_its_number(
     choose(page, "language", "中文")
     expect(page.locator("#start")).to_have_text("开始训练")
     open_tab(page, t("tab.data", "zh"))
-    choose(page, "sets-chosen", "identity")
-    page.locator("#sets-check").click()
-    second = told(page, "zh", "app/tabs/data/data_sets.py")
+    choose_set(page, "identity")
+    open_step(page, "check")
+    page.locator("#check-start").click()
+    second = told(page, "zh", "app/tabs/data/data_check.py")
     output = (home / "web.log").read_text()
     assert first != second
     for number in (first, second):

@@ -17,7 +17,7 @@ from backend.contract.base.texts import t
 from backend.contract.runs import run_folder
 from backend.contract.runs.states import State
 from tests.e2e.conftest import Server
-from tests.e2e.forms import box, show_all
+from tests.e2e.forms import box, chosen_in, show_all
 from tests.e2e.test_data_tab import upload
 from tests.e2e.test_run_life import fill_form, in_state, only_run
 from tests.e2e.test_tabs import open_tab, say, settled, stop
@@ -116,9 +116,9 @@ def test_the_page_works_under_a_path(
     open_tab(page, t("tab.data", "en"))
     upload(page, table)
     expect(page.locator("#bring-example")).to_contain_text("Very well.")
-    box(page, "bring-name").fill("mine")
+    box(page, "columns-name").fill("mine")
     page.locator("#bring-register").click()
-    expect(page.locator("#bring-notice")).to_contain_text(t("bring.done", "en", name="mine"))
+    expect(chosen_in(page, "sets-list")).to_have_text("mine")
 
     open_tab(page, t("tab.train", "en"))
     fill_form(page)

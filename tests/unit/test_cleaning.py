@@ -555,13 +555,22 @@ def test_the_page_s_child_tells_progress_and_report(data: Path) -> None:
     assert isinstance(reports, list)
     for lang, text in (("en", "4 of 8 rows of s"), ("zh", "8 行中的 4 行")):
         shown = cleaning.report(reports, lang)
-        assert text in shown
-        assert shown.count("<li>") == 3
-        assert "<script>" not in shown
-        assert "\n" not in shown
-    *_, halves = cleaning.split(cleaning.Job("new", "data"), ("x", "y"), 0.5, "1")
+        assert text in shown["lines"][0]
+        assert len(shown["items"]) == 3
+        assert {json.loads(item["example"])["id"] for item in shown["items"]} == {2, 3, 4}
+    *_, halves = cleaning.split(cleaning.Job("new", "data"), ("x", "y"), "0.5", "1")
     assert isinstance(halves, list)
     assert [report["kept"] for report in halves] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"), [("x", "not_number"), ("nan", "out_of_range"), ("0.7", "out_of_range")]
+)
+def test_a_share_is_a_number_in_its_range(data: Path, value: str, code: str) -> None:
+    """A slider held it; what is typed is judged before a child starts."""
+    with pytest.raises(UsageError) as caught:
+        list(cleaning.split(cleaning.Job("s", "data"), ("x", "y"), value, "1"))
+    assert [problem.code for problem in caught.value.problems] == [code]
 
 
 def test_the_page_gets_problems_in_its_own_words(data: Path) -> None:
@@ -600,12 +609,12 @@ def test_each_control_of_the_page_reaches_the_command(monkeypatch: pytest.Monkey
     wish: dict[str, Any] = {name: f"{at}" for at, name in enumerate(cleaning.STEPS, 1)}
     job = cleaning.Job("s", "folder", overwrite=True)
     with pytest.raises(OSError):  # noqa: PT011 (the stand-in's)
-        list(cleaning.clean(job, "new", {**wish, "drop": " x"}, "m"))
+        list(cleaning.clean(job, "new", {**wish, "near": "0.7", "drop": " x"}, "m"))
     with pytest.raises(OSError):  # noqa: PT011
-        list(cleaning.split(job, ("a", "b"), 0.2, "7"))
+        list(cleaning.split(job, ("a", "b"), "0.2", "7"))
     line = " ".join(seen[0][5:])
     assert line == (
-        "clean s --into=new --tidy --exact --near=3 --min_answer=4 --min_tokens=5 --max_tokens=6 "
+        "clean s --into=new --tidy --exact --near=0.7 --min_answer=4 --min_tokens=5 --max_tokens=6 "
         "--drop= x --keep=8 --not_in=9 --model_name_or_path=m --overwrite --dataset_dir folder "
         "--json --progress"
     )

@@ -141,20 +141,19 @@ def test_buttons_move_and_undo() -> None:
         ("jump", 0, "99", 2),
         ("delete", 1, "", 1),
     ):
-        _, place = data_rows._done(
-            name, draft, at, [row, *drafts.texts(draft.rows[at], draft.columns)]
-        )
+        typed = drafts.texts(draft.rows[at], draft.columns)
+        _, place = data_rows._edit(name, (draft, at), row, typed)
         assert place == expected
     assert not draft.changed
     assert draft.deleted == {1}
     for number, name in enumerate(("next", "previous", "jump")):
         typed = [f"typed {number}", *shown(draft, number)[1:]]
-        data_rows._done(name, draft, number, ["1", *typed])
+        data_rows._edit(name, (draft, number), "1", typed)
         assert draft.rows[number]["instruction"] == f"typed {number}"
     assert draft.changed == {0, 1, 2}
     with pytest.raises(TuneboardError):
-        data_rows._done("next", draft, 0, ["1", "q", "", *shown(draft, 0)[2:]])
-    fresh, _ = data_rows._done("undo", draft, 1, ["", "", "", "", ""])
+        data_rows._edit("next", (draft, 0), "1", ["q", "", *shown(draft, 0)[2:]])
+    fresh, _ = data_rows._edit("undo", (draft, 1), "", ["", "", "", ""])
     assert not fresh.touched
 
 

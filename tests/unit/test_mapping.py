@@ -63,10 +63,25 @@ def test_the_table_says_what_is_wrong(home: Path) -> None:
     registry.register("good", {"file_name": "good.json"}, "data")
     registry.register("gone", {"file_name": "gone.json"}, "data")
     registry.register("hub", {"hf_hub_url": "some/set"}, "data")
-    gone, good, hub = set_list.rows("data", "en")
-    assert good == ["good", "questions and answers", "37 B", "data/good.json", "ready"]
-    assert "gone.json" in gone[4]
-    assert hub[2:] == ["–", "some/set", t("sets.on_hub", "en")]
+    gone, good, hub = set_list.sets("data", "en")
+    assert (good.kind, good.size, good.place, good.tone) == (
+        "sft",
+        "37 B",
+        "data/good.json",
+        "good",
+    )
+    assert gone.tone == "bad"
+    assert "gone.json" in gone.note
+    assert (hub.size, hub.place, hub.note) == ("–", "some/set", t("sets.on_hub", "en"))
+    assert [set_list.count_rows(name, "data") for name in ("good", "gone", "hub")] == [
+        "1",
+        "–",
+        "–",
+    ]
+    (home / "data" / "good.json").write_text(
+        '[{"instruction": "q", "output": "a"}, {"output": ""}]'
+    )
+    assert set_list.count_rows("good", "data") == "2"
     assert set_list.kind("good", "data") == "sft"
     assert set_list.registry_problem("nowhere", "en")
 

@@ -58,9 +58,8 @@ def test_nothing_unseen_reaches_the_terminal(
 
 
 def test_the_page_shows_and_finds_such_a_set(home: Path) -> None:
-    names = [row[0] for row in set_list.rows("data", "en")]
-    assert names == [ESCAPED, "lost"]
-    assert set_list.find_set(ESCAPED, "data") == HOSTILE
-    assert set_list.find_set("gone", "data") is None
+    sets = set_list.sets("data", "en")
+    assert [each.title for each in sets] == [ESCAPED, "lost"]
+    assert [each.name for each in sets] == [HOSTILE, "lost"]
     lost = Problem(code="data_file_missing", params={"file": HOSTILE})
     assert ESCAPED in lost.text()

@@ -7,9 +7,8 @@ from threading import Event
 from typing import Any
 
 from app.i18n import t
-from app.services.data.row_html import escape
 from backend.contract.base import child_process
-from backend.contract.base.problems import DataError, Problem, UsageError
+from backend.contract.base.problems import DataError, Params, Problem, UsageError
 
 Progress = tuple[int, int] | list[dict[str, Any]]
 # Options of `tuneboard data clean` in the order of the page.
@@ -17,6 +16,7 @@ FLAGS = ("tidy", "exact")
 VALUES = ("near", "min_answer", "min_tokens", "max_tokens", "drop", "keep", "not_in")
 TEXTS = ("drop", "keep")  # white space is part of a pattern
 WHOLE = ("min_answer", "min_tokens", "max_tokens", "seed")  # whole numbers, sent as text
+SHARES = {"near": (0.5, 1.0), "ratio": (0.01, 0.5)}  # numbers, and their closed ranges
 STEPS = (*FLAGS, *VALUES)
 
 
@@ -46,7 +46,22 @@ def _to_option(name: str, value: Any) -> str:
     text = _plain(value)
     if name in WHOLE and text and not text.isdecimal():
         raise UsageError(Problem(code="not_int", field=name, params={"value": text[:40]}))
+    if name in SHARES and text:
+        _require_share(name, text)
     return text
+
+
+def _require_share(name: str, text: str) -> None:
+    low, high = SHARES[name]
+    try:
+        fits = low <= float(text) <= high
+    except ValueError:
+        raise UsageError(
+            Problem(code="not_number", field=name, params={"value": text[:40]})
+        ) from None
+    if not fits:
+        params: Params = {"value": text[:40], "low": low, "high": high}
+        raise UsageError(Problem(code="out_of_range", field=name, params=params))
 
 
 def clean(job: Job, into: str, wish: Mapping[str, Any], model: str = "") -> Iterator[Progress]:
@@ -63,40 +78,37 @@ def clean(job: Job, into: str, wish: Mapping[str, Any], model: str = "") -> Iter
     yield from _run("clean", job, [f"--into={into}", *words])
 
 
-def split(job: Job, names: tuple[str, str], ratio: float, seed: str) -> Iterator[Progress]:
+def split(job: Job, names: tuple[str, str], ratio: str, seed: str) -> Iterator[Progress]:
     """As `clean`; the reports are those of both new sets."""
-    words = [f"--names={','.join(names)}", f"--ratio={ratio}"]
+    words = [f"--names={','.join(names)}", f"--ratio={_to_option('ratio', ratio)}"]
     words += [f"--seed={seed_option}"] if (seed_option := _to_option("seed", seed)) else []
     yield from _run("split", job, words)
 
 
-def report(reports: Sequence[Mapping[str, Any]], lang: str) -> str:
-    """The reports as HTML: rows kept, and rows removed for each reason with the first of them."""
-    return "".join(_format_report(each, lang) for each in reports)
+def report(reports: Sequence[Mapping[str, Any]], lang: str) -> dict[str, list[Any]]:
+    """What was kept in lines; what was removed and why, each with the first row, as items."""
+    lines: list[str] = []
+    items: list[dict[str, str]] = []
+    for each in reports:
+        names = {key: each[key] for key in ("name", "read", "source", "kept")}
+        lines.append(t("clean.made", lang, **names))
+        if each["shared"]:
+            lines.append(t("clean.shared", lang, count=each["shared"]))
+        some = [*each["removed"].items()]
+        some += [(key, each[key]) for key in ("tidied", "unmeasured") if each[key]["count"]]
+        items += [_item(reason, tally, lang) for reason, tally in some]
+    return {"lines": lines, "items": items}
 
 
-def _format_report(result: Mapping[str, Any], lang: str) -> str:
-    read, source, kept = (result[key] for key in ("read", "source", "kept"))
-    lines = [t("clean.made", lang, name=result["name"], read=read, source=source, kept=kept)]
-    if result["shared"]:
-        lines.append(t("clean.shared", lang, count=result["shared"]))
-    head = "".join(f"<p>{escape(line)}</p>" for line in lines)
-    some = [*result["removed"].items()]
-    some += [(key, result[key]) for key in ("tidied", "unmeasured") if result[key]["count"]]
-    items = "".join(f"<li>{_format_reason(reason, each, lang)}</li>" for reason, each in some)
-    return f'{head}<ul class="clean-report">{items}</ul>' if items else head
-
-
-def _format_reason(reason: str, removal: Mapping[str, Any], lang: str) -> str:
-    reason_text = t(f"clean.reason.{reason}", lang, count=removal["count"], **removal["params"])
-    rows = ", ".join(map(str, removal["rows"])) + (
-        ", …" if removal["count"] > len(removal["rows"]) else ""
+def _item(reason: str, tally: Mapping[str, Any], lang: str) -> dict[str, str]:
+    rows = ", ".join(map(str, tally["rows"])) + (
+        ", …" if tally["count"] > len(tally["rows"]) else ""
     )
-    summary = t("clean.rows", lang, rows=rows)
-    return (
-        f"{escape(reason_text)}<details><summary>{escape(summary)}</summary>"
-        f'<pre class="seen-raw">{escape(removal["example"])}</pre></details>'
-    )
+    return {
+        "text": t(f"clean.reason.{reason}", lang, count=tally["count"], **tally["params"]),
+        "summary": t("clean.rows", lang, rows=rows),
+        "example": tally["example"],
+    }
 
 
 def _run(command: str, job: Job, words: list[str]) -> Iterator[Progress]:

@@ -1,6 +1,7 @@
 """The registered data sets as the Data tab lists them, and the result of a check."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,32 +16,75 @@ from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import entering
 
-COLUMNS = ("name", "kind", "size", "place", "state")
 FINDING_COLUMNS = ("count", "level", "what", "rows")
 UNITS = ("B", "kB", "MB", "GB")
 Table = list[list[str]]
 
 
-def rows(dataset_dir: str, lang: str) -> Table:
-    """A row of COLUMNS for each entry, by name; none where the registry cannot be read."""
+@dataclass(frozen=True)
+class Set:
+    """A registered set in words.
+
+    name   as it is registered; `title` shows it on one line
+    kind   what it holds: sft, preference, kto, text or prompt
+    size   of its files, "–" where they are not on this machine
+    place  where it lies
+    state  whether it can be used; `note` says why not, or what follows from it
+    tone   of the state: good, quiet (on a hub) or bad
+    """
+
+    name: str
+    title: str
+    kind: str
+    size: str
+    place: str
+    state: str
+    tone: str
+    note: str = ""
+
+
+def sets(dataset_dir: str, lang: str) -> list[Set]:
+    """Every registered set, by name; none where there is no readable registry."""
     try:
         entries = dataset_info.entries(dataset_dir)
     except TuneboardError:
         return []
-    return [_row(entries[name], lang) for name in sorted(entries)]
+    return [_describe(entries[name], lang) for name in sorted(entries)]
 
 
-def list_registry(dataset_dir: str, *, files: bool) -> Table:
-    """The names in a registry; with `files` the `rows` of all sets and the registry's problem."""
+def list_registry(dataset_dir: str, *, files: bool) -> list[Any]:
+    """The names in a registry; with `files`, what `sets` says of each, too."""
     if files:
         return [
-            *rows(dataset_dir, DEFAULT_LANGUAGE),
-            [registry_problem(dataset_dir, DEFAULT_LANGUAGE)],
+            *sets(dataset_dir, DEFAULT_LANGUAGE),
+            registry_problem(dataset_dir, DEFAULT_LANGUAGE),
         ]
     try:
-        return [sorted(dataset_info.entries(dataset_dir))]
+        return sorted(dataset_info.entries(dataset_dir))
     except TuneboardError:
         return []
+
+
+def count_rows(name: str, dataset_dir: str) -> str:
+    """The number of a set's rows, "–" where only reading a large file would tell.
+
+    Files are read once, until they change.
+    """
+    try:
+        entry = dataset_info.entries(dataset_dir)[name]
+        if entry.path is None:
+            return "–"
+        files = datafiles.files(entry.path)
+        stamps = [(part.stat().st_mtime_ns, part.stat().st_size) for part in files]
+        total = _count(entry.path, tuple(stamps))
+    except (TuneboardError, KeyError, OSError):
+        return "–"
+    return "–" if total is None else f"{total:,}"
+
+
+@lru_cache(4096)
+def _count(place: Path, _: tuple[tuple[int, int], ...]) -> int | None:
+    return datafiles.count(place)
 
 
 def registry_problem(dataset_dir: str, lang: str) -> str:
@@ -61,46 +105,19 @@ def kind(name: str, dataset_dir: str) -> str:
     return _kind(entry)
 
 
-def facts(name: str, dataset_dir: str, lang: str) -> str:
-    """The kind, size and place of a set, or its problems, as HTML."""
-    try:
-        entry = dataset_info.find(name, dataset_dir)
-        size = "" if entry.path is None else format_size(_bytes(entry))
-    except TuneboardError as error:
-        return "".join(row_html.note(problem.text(lang)) for problem in error.problems)
-    kind = _kind(entry)
-    words = [t(f"sets.kind.{kind}", lang), *([size] if size else []), _place(entry)]
-    line = row_html.escape(" · ".join(words))
-    stages = ", ".join(mapping.LEARNERS.get(kind, ()))
-    stages = row_html.escape(t("sets.stages", lang, stages=stages))
-    return f'<div class="set-facts">{line}</div><div class="seen-small">{stages}</div>'
-
-
-def place(name: str, dataset_dir: str) -> str:
-    """The place of a registered set, as people write it."""
-    try:
-        return _place(dataset_info.entries(dataset_dir)[name])
-    except (TuneboardError, KeyError):
-        return "–"
-
-
-def find_set(shown: str, dataset_dir: str) -> str | None:
-    """The set that the table shows under this name; None where it is gone."""
-    try:
-        known = dataset_info.entries(dataset_dir)
-    except TuneboardError:
-        return None
-    return next((name for name in known if one_line(name) == shown), None)
+def stages(kind: str, lang: str) -> str:
+    """The stages that learn from such data, in words."""
+    return t("sets.stages", lang, stages=", ".join(mapping.LEARNERS.get(kind, ())))
 
 
 def report(result: Mapping[str, Any], lang: str) -> str:
-    """The result of a check in one sentence, as HTML."""
+    """The result of a check in one sentence."""
     verdict = t("data.check.good" if result["good"] else "sets.bad", lang)
     counts = {name: result[name] for name in ("rows", "usable", "stage")}
     lines = [t("data.check.rows", lang, **counts), verdict]
     if not result["complete"]:
         lines.append(t("data.check.incomplete", lang))
-    return row_html.note(" ".join(lines))
+    return " ".join(lines)
 
 
 def findings(result: Mapping[str, Any], lang: str) -> Table:
@@ -119,9 +136,8 @@ def format_size(size: int) -> str:
     return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
 
 
-def _row(entry: Entry, lang: str) -> list[str]:
-    state, size = t("sets.on_hub" if entry.hub_id else "sets.usable", lang), "–"
-    problems = list(entry.problems)
+def _describe(entry: Entry, lang: str) -> Set:
+    size, problems = "–", list(entry.problems)
     if entry.path is not None and not problems:
         try:
             size = format_size(_bytes(entry))
@@ -129,10 +145,13 @@ def _row(entry: Entry, lang: str) -> list[str]:
             problems = list(error.problems)
         except FileNotFoundError:  # removed since it was listed; the next list shows that
             size = "–"
+    state: tuple[str, ...] = (t("sets.usable", lang), "good")
     if problems:
-        state = problems[0].text(lang)
-    kind = t(f"sets.kind.{_kind(entry)}", lang)
-    return [one_line(entry.name), kind, size, one_line(_place(entry)), state]
+        state = (t("sets.unusable", lang), "bad", problems[0].text(lang))
+    elif entry.hub_id:
+        state = (t("sets.hub", lang), "quiet", t("sets.on_hub", lang))
+    name, place = one_line(entry.name), one_line(_place(entry))
+    return Set(entry.name, name, _kind(entry), size, place, *state)
 
 
 def _bytes(entry: Entry) -> int:

@@ -1,19 +1,81 @@
-"""The Data tab: bring data in, see what is registered and what is in it."""
+"""The Data tab: what sets there are, and the path of one from a file to a training."""
 
+from typing import Any
+
+import gradio as gr
+
+from app.form.component import make_component
 from app.form.form import Form
-from app.tabs.data import data_clean, data_in, data_register, data_rows, data_sets, data_words
+from app.i18n import languages, say, t
+from app.tabs.data import (
+    data_check,
+    data_clean,
+    data_in,
+    data_register,
+    data_rows,
+    data_sets,
+    data_words,
+)
 from app.tabs.shared.context import Context
+from app.tabs.shared.wiring import QUIET
+
+STEPS = ("bring", "look", "check", "clean", "split", "train")
+WORDS = (*STEPS, "label", "chosen", "none")
 
 
 def build(context: Context, train: Form) -> None:
     """Draw the tab and wire it; `train`: the form of the Train tab, which takes a set over."""
-    brought = data_in.draw(context.texts)
-    form, listed = data_sets.draw(context)
-    dataset, dataset_dir = listed["dataset"], listed["folder"]
-    data_clean.build(context, dataset, dataset_dir)
-    data_rows.build(context.texts, context.lang, dataset, dataset_dir)
+    texts = context.texts
+    texts.add(gr.Markdown(t("sets.title"), elem_classes="heading"), value="sets.title")
+    dataset = data_sets.draw_list()
+    with _steps() as steps:
+        with _step("bring"):
+            brought = data_in.draw(context)
+        with _step("look"):
+            form, looked = data_sets.draw_look(context, dataset)
+            folder = looked["folder"]
+            data_rows.build(texts, context.lang, dataset, folder)
+        with _step("check"):
+            data_check.build(context, form, dataset, folder)
+        with _step("clean"):
+            data_clean.build_clean(context, dataset, folder)
+        with _step("split"):
+            data_clean.build_split(context, dataset, folder)
     data_words.build(context, train)
-    place = data_in.Place(context.texts, context.lang, dataset_dir, dataset)
+    place = data_in.Place(texts, context.lang, folder, dataset)
     data_in.wire(brought, place)
     data_register.wire(brought, place)
-    data_sets.wire(context, form, listed, train, [brought["train"]])
+    presses = [dataset.train, steps.train]
+    data_sets.wire(context, form, looked, train, presses)
+    _wire_steps(steps, dataset)
+
+
+def _steps() -> Any:
+    """The numbered steps; the parts of each are made inside, and seen while it is open."""
+    words = {name: f"steps.{name}" for name in WORDS}
+    return make_component(
+        "steps",
+        '<div class="list"></div>@children',
+        {"step": STEPS[0], "chosen": ""},
+        events=["train"],
+        elem_id="data-steps",
+        elem_classes="tuneboard-steps",
+        steps=[*STEPS],
+        actions=["train"],
+        words={lang: say(words, lang) for lang in languages()},
+    )
+
+
+def _step(name: str) -> Any:
+    return gr.Column(elem_id=f"step-{name}", elem_classes=["step", f"step-{name}"])
+
+
+def _wire_steps(steps: Any, dataset: Any) -> None:
+    """A set that is chosen is looked at, unless another step is open already."""
+
+    def follow(name: str | None, path: Any) -> Any:
+        step = path.get("step") if isinstance(path, dict) else ""
+        step = "look" if name and step in {"", STEPS[0]} else step if name else STEPS[0]
+        return gr.update(value={"step": step, "chosen": name or ""})
+
+    dataset.change(follow, [dataset, steps], steps, **QUIET)

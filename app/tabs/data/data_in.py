@@ -1,16 +1,18 @@
 """Getting data in: an upload, a path of this machine or a hub's set; what its columns are."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from app.form.form import Form
+from app.form.schema import OwnField, Section
 from app.i18n import Texts, t
-from app.services.data import datasets, mapping, upload_folder, uploads
+from app.services.data import datasets, mapping, row_html, upload_folder, uploads
 from app.services.data.datasets import Candidate
 from app.tabs.shared import message
+from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.home import find
 from backend.contract.base.problems import TuneboardError
@@ -18,6 +20,58 @@ from backend.contract.registry.dataset_info import HUBS
 
 SOURCES = ("upload", "path", "hub")
 POLL_S = 0.25
+
+CHAT = ("sharegpt", "openai")
+COLUMNS = "columns"  # a field that is not seen: the columns of the file
+NEVER: tuple[tuple[str, tuple[str, ...]], ...] = (("name", ()),)
+# Where a column can have a role, by layout and ranking; as mapping.roles says it.
+WHEN: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "prompt": (("format", ("alpaca",)),),
+    "query": (("format", ("alpaca",)),),
+    "response": (("format", ("alpaca",)), ("ranking", ("false",))),
+    "messages": (("format", CHAT),),
+    "chosen": (("ranking", ("true",)),),
+    "rejected": (("ranking", ("true",)),),
+    "history": (("format", ("alpaca",)),),
+    "kto_tag": (("ranking", ("false",)),),
+}
+LAYOUTS = tuple((name, f"bring.format.{name}") for name in mapping.FORMATS)
+OWN = (
+    OwnField("name", "text", "bring.name", "bring.name_help"),
+    OwnField(
+        "format",
+        "choice",
+        "bring.format",
+        "bring.format_help",
+        default="alpaca",
+        choices=LAYOUTS,
+    ),
+    OwnField("ranking", "bool", "bring.ranking", "bring.ranking_help", default=False),
+    *(
+        OwnField(
+            role,
+            "choice",
+            f"bring.role.{role}",
+            f"bring.role.{role}_help",
+            choices=(("", "bring.unused"),),
+            when=WHEN.get(role, ()),
+            source=COLUMNS,
+        )
+        for role in mapping.ROLES
+    ),
+    OwnField(
+        COLUMNS,
+        "several",
+        "bring.role.messages",
+        "bring.role.messages_help",
+        default=[],
+        when=NEVER,
+    ),
+)
+SECTIONS = (
+    Section("what", "", ("name", "format", "ranking"), slot="first", width=3),
+    Section("roles", "", (*mapping.ROLES, COLUMNS), width=3),
+)
 
 Parts = dict[str, Any]
 Update = dict[str, Any]
@@ -33,11 +87,11 @@ class Place:
     dataset: Any
 
 
-def draw(texts: Texts) -> Parts:
-    """Draw the upper part of the tab; its components by name, for `wire`."""
+def draw(context: Context) -> Parts:
+    """Draw the step "Bring in"; its components by name, for `wire`."""
+    texts = context.texts
     parts: Parts = {"coming": gr.State(None)}
-    for key in ("title", "intro"):
-        texts.add(gr.Markdown(t(f"bring.{key}"), elem_classes="heading"), value=f"bring.{key}")
+    texts.add(gr.Markdown(t("bring.intro"), elem_classes="quiet"), value="bring.intro")
     sources = [(f"bring.source.{name}", name) for name in SOURCES]
     parts["source"] = texts.make(
         gr.Radio,
@@ -49,12 +103,8 @@ def draw(texts: Texts) -> Parts:
     )
     _draw_sources(texts, parts)
     parts["problem"] = message.problem(texts, "bring-problem")
-    _draw_mapping(texts, parts)
-    with gr.Row(elem_classes="seen-buttons", visible=False) as parts["done"]:
-        parts["notice"] = gr.Markdown(elem_id="bring-notice", elem_classes="seen")
-        parts["train"] = texts.make(
-            gr.Button, {"value": "sets.train"}, variant="primary", elem_id="bring-train"
-        )
+    _draw_mapping(context, parts)
+    parts["notice"] = gr.Markdown(visible=False, elem_id="bring-notice", elem_classes="seen")
     return parts
 
 
@@ -101,43 +151,16 @@ def _register_button(texts: Texts, elem_id: str) -> Any:
     return texts.make(gr.Button, {"value": "bring.register"}, variant="primary", elem_id=elem_id)
 
 
-def _draw_mapping(texts: Texts, parts: Parts) -> None:
+def _draw_mapping(context: Context, parts: Parts) -> None:
+    texts = context.texts
     with gr.Row(visible=False, elem_classes="columns", elem_id="bring-details") as parts["details"]:
         with gr.Column(scale=3, min_width=320):
             parts["found"] = gr.Markdown(elem_id="bring-found", elem_classes="seen")
-            with gr.Row(elem_classes="fields"):
-                parts["name"] = _box(texts, "name")
-                parts["format"] = texts.make(
-                    gr.Dropdown,
-                    {
-                        "label": "bring.format",
-                        "info": "bring.format_help",
-                        "choices": [(f"bring.format.{name}", name) for name in mapping.FORMATS],
-                    },
-                    value="alpaca",
-                    filterable=False,
-                    elem_id="bring-format",
-                )
-                parts["ranking"] = texts.make(
-                    gr.Checkbox,
-                    {"label": "bring.ranking", "info": "bring.ranking_help"},
-                    elem_id="bring-ranking",
-                )
-            with gr.Row(elem_classes="fields"):
-                parts["roles"] = [_role(texts, name) for name in mapping.ROLES]
+            parts["columns"] = form = Form("train", "columns", SECTIONS, own=OWN)
+            form.draw(context.schemas)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             parts["example"] = gr.Markdown(elem_id="bring-example", elem_classes="seen")
             parts["register"] = _register_button(texts, "bring-register")
-
-
-def _role(texts: Texts, name: str) -> Any:
-    return texts.make(
-        gr.Dropdown,
-        {"label": f"bring.role.{name}", "info": f"bring.role.{name}_help"},
-        choices=[("–", "")],
-        value="",
-        elem_id=f"bring-role-{name}",
-    )
 
 
 @dataclass(frozen=True)
@@ -150,45 +173,35 @@ class Chosen:
     columns: dict[str, str]
 
     @classmethod
-    def of(cls, given: Sequence[Any]) -> "Chosen":
-        """From the values of `fields`."""
-        name, formatting, ranking, *columns = given
-        named = dict(zip(mapping.ROLES, (one or "" for one in columns), strict=True))
-        return cls((name or "").strip(), formatting, bool(ranking), named)
+    def of(cls, form: Form, value: Any) -> "Chosen":
+        """From the value of the form's box."""
+        held = form.held(value)
+        columns = {role: str(held[role]) for role in mapping.ROLES}
+        return cls(str(held["name"]).strip(), str(held["format"]), bool(held["ranking"]), columns)
 
     def entry(self, coming: Candidate) -> dict[str, Any]:
         """The entry that it means for a file."""
         return mapping.entry(coming.proposal, self.formatting, self.ranking, self.columns)
 
 
-def fields(parts: Parts) -> list[Any]:
-    """The boxes of name, format and columns, as `Chosen.of` takes their values."""
-    return [parts["name"], parts["format"], parts["ranking"], *parts["roles"]]
-
-
-def _judged(coming: Candidate, chosen: Chosen, folder: str, lang: str) -> list[Update]:
-    """Updates of the form, what was found, the example and Register."""
+def _judge(coming: Candidate, chosen: Chosen, folder: str, lang: str) -> list[Update]:
+    """Updates of what was found, the example and Register."""
     entry = chosen.entry(coming)
     one = mapping.example(coming, entry)
     bad_name = mapping.name_problem(chosen.name, folder, lang)
-    shown = mapping.roles(chosen.formatting, chosen.ranking)
-    info = f"⚠ {bad_name}" if bad_name else t("bring.name_help", lang)
+    found = mapping.reasons(coming.proposal, lang)
     return [
-        gr.update(info=info, elem_classes=["wrong"] if bad_name else []),
-        gr.update(),
-        gr.update(),
-        *(gr.update(visible=role in shown) for role in mapping.ROLES),
-        gr.update(value=mapping.reasons(coming.proposal, lang)),
+        gr.update(value=found + (row_html.note(f"⚠ {bad_name}") if bad_name else "")),
         gr.update(value=mapping.draw_example(one, mapping.kind(coming.proposal, entry), lang)),
         gr.update(interactive=not bad_name and mapping.is_usable(one)),
     ]
 
 
 def _judged_parts(parts: Parts) -> list[Any]:
-    return [*fields(parts), parts["found"], parts["example"], parts["register"]]
+    return [parts[name] for name in ("found", "example", "register")]
 
 
-def _proposed(coming: Candidate, suggested: str, folder: str, lang: str) -> list[Update]:
+def _propose(coming: Candidate, suggested: str, folder: str, lang: str) -> list[Update]:
     """The form filled with what was proposed, and judged."""
     entry = coming.proposal.entry
     chosen = Chosen(
@@ -197,26 +210,19 @@ def _proposed(coming: Candidate, suggested: str, folder: str, lang: str) -> list
         bool(entry.get("ranking")),
         coming.proposal.columns,
     )
-    choices = [(f"({t('bring.unused', lang)})", ""), *((name, name) for name in coming.columns)]
-    filled = [
-        gr.update(value=chosen.name),
-        gr.update(value=chosen.formatting),
-        gr.update(value=chosen.ranking),
-        *(gr.update(choices=choices, value=chosen.columns.get(role, "")) for role in mapping.ROLES),
-    ]
-    judged = _judged(coming, chosen, folder, lang)
-    return [
-        {**update, **(filled[number] if number < len(filled) else {})}
-        for number, update in enumerate(judged)
-    ]
+    values = {"name": chosen.name, "format": chosen.formatting, "ranking": chosen.ranking}
+    columns = {role: chosen.columns.get(role, "") for role in mapping.ROLES}
+    filled = gr.update(value={**values, **columns, COLUMNS: coming.columns})
+    return [filled, *_judge(coming, chosen, folder, lang)]
 
 
 def _wire_sources(parts: Parts, place: Place) -> None:
     outputs = [
-        *(parts[name] for name in ("coming", "problem", "details", "done", "file")),
+        *(parts[name] for name in ("coming", "problem", "details", "notice", "file")),
+        parts["columns"].box,
         *_judged_parts(parts),
     ]
-    skipped = [gr.skip()] * len(_judged_parts(parts))
+    skipped = [gr.skip()] * (1 + len(_judged_parts(parts)))
 
     def opened(path: Path, name: str, lang: str, folder: str, *, upload: bool) -> list[Any]:
         try:
@@ -224,7 +230,7 @@ def _wire_sources(parts: Parts, place: Place) -> None:
         except TuneboardError as error:
             _discard(path)
             return [None, problem(error, lang), hidden(), hidden(), None, *skipped]
-        filled = _proposed(coming, name, folder, lang)
+        filled = _propose(coming, name, folder, lang)
         return [coming, hidden(), gr.update(visible=True), hidden(), gr.skip(), *filled]
 
     def uploaded(
@@ -268,17 +274,17 @@ def _wire_sources(parts: Parts, place: Place) -> None:
 
 
 def _wire_mapping(parts: Parts, place: Place) -> None:
-    outputs = _judged_parts(parts)
+    form, outputs = parts["columns"], _judged_parts(parts)
 
-    def changed(lang: str, folder: str, coming: Candidate | None, *given: Any) -> list[Any]:
+    def change(lang: str, folder: str, coming: Candidate | None, held: Any) -> list[Any]:
         if coming is None:
             return [gr.skip()] * len(outputs)
-        return list(_judged(coming, Chosen.of(given), folder, lang))
+        return _judge(coming, Chosen.of(form, held), folder, lang)
 
     gr.on(
-        [*(box.input for box in fields(parts)), place.lang.change],
-        changed,
-        [place.lang, place.dataset_dir, parts["coming"], *fields(parts)],
+        [form.box.change, place.lang.change],
+        change,
+        [place.lang, place.dataset_dir, parts["coming"], form.box],
         outputs,
         trigger_mode="always_last",
         **QUIET,

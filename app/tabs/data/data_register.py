@@ -6,11 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.form import offers
 from app.i18n import t
 from app.services.data import datasets, mapping, row_html
 from app.services.data.datasets import Candidate
-from app.tabs.data.data_in import Chosen, Parts, Place, Update, fields, hidden, problem
+from app.tabs.data.data_in import Chosen, Parts, Place, hidden, problem
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import TuneboardError
 
@@ -26,16 +25,18 @@ def wire(parts: Parts, place: Place) -> None:
 def _ending(parts: Parts, place: Place) -> list[Any]:
     """What a registration changes."""
     names = ("coming", "problem", "details", "file", "path", "hub_id", "register", "hub_register")
-    return [*(parts[name] for name in (*names, "done", "notice", "train")), place.dataset]
+    return [*(parts[name] for name in (*names, "notice")), place.dataset]
 
 
 def _wire_form(parts: Parts, place: Place) -> None:
+    form = parts["columns"]
+
     def register(
-        lang: str, folder: str, coming: Candidate | None, *given: Any
+        lang: str, folder: str, coming: Candidate | None, held: Any
     ) -> Iterator[list[Any]]:
         if coming is None:
             return
-        chosen, share = Chosen.of(given), [0.0]
+        chosen, share = Chosen.of(form, held), [0.0]
         entry = chosen.entry(coming)
 
         def told(done: float) -> None:
@@ -50,11 +51,11 @@ def _wire_form(parts: Parts, place: Place) -> None:
         except TuneboardError as error:
             yield _refused(error, lang)
         else:
-            yield _registered(chosen.name, folder, lang)
+            yield _registered(chosen.name)
 
     parts["register"].click(
         register,
-        [place.lang, place.dataset_dir, parts["coming"], *fields(parts)],
+        [place.lang, place.dataset_dir, parts["coming"], form.box],
         _ending(parts, place),
         **QUIET,
     )
@@ -74,7 +75,7 @@ def _wire_hub(parts: Parts, place: Place) -> None:
         except TuneboardError as error:
             yield _refused(error, lang)
         else:
-            yield _registered(name, folder, lang)
+            yield _registered(name)
 
     parts["hub_id"].input(suggest, [parts["hub_id"], place.dataset_dir], parts["hub_name"], **QUIET)
     parts["hub_register"].click(
@@ -87,27 +88,18 @@ def _wire_hub(parts: Parts, place: Place) -> None:
 
 def _busy(words: str) -> list[Any]:
     off = gr.update(interactive=False)
-    notice = row_html.note(words)
-    skipped = [gr.skip()] * 5
-    return [gr.skip(), hidden(), *skipped[:4], off, off, _visible(), notice, hidden(), gr.skip()]
+    notice = gr.update(value=row_html.note(words), visible=True)
+    return [gr.skip(), hidden(), *[gr.skip()] * 4, off, off, notice, gr.skip()]
 
 
 def _refused(error: TuneboardError, lang: str) -> list[Any]:
     """Nothing has changed but that it is said."""
     on = gr.update(interactive=True)
-    kept = [gr.skip()] * 4
-    return [gr.skip(), problem(error, lang), *kept, on, on, hidden(), "", hidden(), gr.skip()]
+    return [gr.skip(), problem(error, lang), *[gr.skip()] * 4, on, on, hidden(), gr.skip()]
 
 
-def _registered(name: str, folder: str, lang: str) -> list[Any]:
-    """The form is closed, the set is chosen."""
+def _registered(name: str) -> list[Any]:
+    """The form is closed, the set is chosen, which opens it to be looked at."""
     on = gr.update(interactive=True)
-    said = row_html.note(t("bring.done", lang, name=name))
-    dataset = gr.update(choices=offers.datasets(folder), value=name)
     closed = [None, hidden(), hidden(), None, "", ""]
-    return [*closed, on, on, _visible(), said, _visible(), dataset]
-
-
-def _visible() -> Update:
-    update: Update = gr.update(visible=True)
-    return update
+    return [*closed, on, on, hidden(), gr.update(value=name)]

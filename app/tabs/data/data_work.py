@@ -1,0 +1,107 @@
+"""Work on a data set by a child process: Start, how far it is, Stop, what came of it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+import gradio as gr
+
+from app.form.component import make_component
+from app.i18n import languages, say, t
+from app.tabs.shared.wiring import QUIET
+from backend.contract.base.child_process import Stopped
+from backend.contract.base.problems import TuneboardError
+
+IDLE = {"state": "idle"}
+FREE = f"() => [{{__type__: 'update', value: {{state: '{IDLE['state']}'}}}}]"
+
+Update = Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done after Start.
+
+    steps     how far it is, again and again, and at last the result
+    progress  the share that is done (0 to 1; None where it is not known) and words for it, of
+              a step; None for the result
+    report    what a result shows: lines, items, table
+    made      the name of the set that a result has made, where it makes one
+    stopped   what is said once it was stopped
+    """
+
+    steps: Iterator[Any]
+    stop: Event
+    progress: Callable[[Any], tuple[float | None, str] | None]
+    report: Callable[[Any], dict[str, Any]]
+    made: Callable[[Any], str] | None = None
+    stopped: str = ""
+
+
+class Work:
+    """One component: its ids begin with `key`, `start` is the key of the words on its button."""
+
+    def __init__(self, key: str, start: str) -> None:
+        self.key = key
+        self.words = {"start": start, "stop": "clean.stop"}
+        self.box: Any = None
+
+    def draw(self) -> None:
+        """Draw it here."""
+        self.box = make_component(
+            "work",
+            '<div class="list"></div>',
+            IDLE,
+            events=["start", "stop"],
+            elem_id=f"{self.key}-work",
+            prefix=f"{self.key}-",
+            words={lang: say(self.words, lang) for lang in languages()},
+        )
+
+    def wire(self, begin: Callable[..., Task | str], inputs: list[Any], dataset: Any) -> None:
+        """`begin` makes the task from the values of `inputs`, or says why there is none; a set
+        that was made is chosen in `dataset`. Leaving the page ends the work, too."""
+        going = gr.State(None)  # what stops the work
+
+        def work(*given: Any) -> Iterator[list[Update]]:
+            task = begin(*given)
+            if isinstance(task, str):
+                yield [_ended(lines=[task]), gr.skip(), None]
+                return
+            yield [_busy(None, ""), gr.skip(), task.stop]
+            yield from _follow(task, str(given[0]))
+
+        started = self.box.start(work, inputs, [self.box, dataset, going], **QUIET)
+        started.failure(None, None, self.box, js=FREE, **QUIET)
+        # The end of the child ends the bar, too: two events that write it would race each other.
+        self.box.stop(lambda stop: stop and stop.set(), going, None, **QUIET)
+
+
+def _follow(task: Task, lang: str) -> Iterator[list[Update]]:
+    try:
+        for step in task.steps:
+            progress = task.progress(step)
+            if progress is not None:
+                yield [_busy(*progress), gr.skip(), gr.skip()]
+                continue
+            made = gr.update(value=task.made(step)) if task.made else gr.skip()
+            yield [_ended(**task.report(step)), made, None]
+    except Stopped:
+        yield [_ended(lines=[task.stopped] if task.stopped else []), gr.skip(), None]
+    except TuneboardError as error:
+        lines = [problem.text(lang) for problem in error.problems]
+        yield [_ended(lines=lines), gr.skip(), None]
+
+
+def _busy(share: float | None, text: str) -> Update:
+    return gr.update(value={"state": "busy", "share": share, "text": text})
+
+
+def _ended(**report: Any) -> Update:
+    return gr.update(value={"state": "ended", **report})
+
+
+def choose_first(lang: str) -> str:
+    """What is said where no set is chosen."""
+    return t("sets.choose", lang)
