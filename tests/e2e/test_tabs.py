@@ -91,8 +91,11 @@ def test_export_and_open_in_chat(
     argv = [sys.executable, "-m", "backend", "train", *words.split(), "--output_dir", adapter]
     subprocess.run(argv, cwd=home, env=env, check=True, capture_output=True)
     page = open_page()
-    with_tiny(page, "Export")
-    choose(page, "adapter_name_or_path", "tiny/lora/two")
+    open_tab(page, "Chat")
+    page.locator("#chat-tuned").get_by_role("button", name="tiny/lora/two").click()
+    expect(box(page, "model_name_or_path")).to_have_value("saves/models/tiny")
+    expect(chips(page, "adapter_name_or_path")).to_have_count(1)
+    open_tab(page, "Export")
     box(page, "export-export_dir").fill("exports/one")
     expect(page.locator("#export-command")).to_contain_text(f"--adapter_name_or_path {adapter}")
     expect(page.locator("#export-command")).to_contain_text("--export_dir exports/one")
@@ -352,6 +355,33 @@ def test_what_is_sent_while_an_answer_is_written_stays(
     expect(message).to_have_value("not yet sent")
     page.locator("#chat-load").click()
     expect(status).to_have_value(t("chat.none", "en"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1440, 700), (390, 844)])
+def test_the_message_box_is_in_view(
+    open_page: Callable[..., Page], server: Server, width: int, height: int
+) -> None:
+    """It lay below the fold at 900 px: the page had to be scrolled for each question."""
+    page = open_page(viewport={"width": width, "height": height})
+    turn_to(page, "Chat")
+    message, controls = page.locator("#chat-message textarea"), page.locator("#chat-settings")
+    for place in (0, 300):
+        page.evaluate("place => scrollTo(0, place)", place)
+        expect(message).to_be_in_viewport(ratio=1)
+        expect(button(page, "send")).to_be_in_viewport(ratio=1)
+    expect(controls).to_be_visible()
+    page.get_by_label(t("chat.settings", "en"), exact=True).uncheck()
+    expect(controls).to_be_hidden()
+
+
+def turn_to(page: Page, name: str) -> None:
+    """Open a tab that a narrow page has in the menu at the end of the row."""
+    tab = page.get_by_role("tab", name=name, exact=True).first
+    if tab.is_visible():
+        tab.click()
+        return
+    page.locator(".overflow-menu > button").click()
+    page.locator(".overflow-dropdown button", has_text=name).click()
 
 
 def test_what_cannot_be_answered_goes_back_into_its_box(
