@@ -1,4 +1,4 @@
-"""What stands above the curves of a run's panel, as data for the browser, in one language."""
+"""Build the head of a run's panel (above the curves) as data for the browser, in one language."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 def build_head(view: RunView, lang: str) -> Json:
-    """State, progress, figures, what went wrong, and what can be done."""
+    """The state, progress, figures, problems and buttons of a run."""
     history, fix = runs.history(view.path), fixes.find_fix(view)
     train = view.task == "train"
     return {
@@ -44,7 +44,7 @@ def build_head(view: RunView, lang: str) -> Json:
 
 
 def build_machine(view: RunView, lang: str) -> Json | None:
-    """The GPUs as the driver tells, and the room on the disk; None once the run has ended."""
+    """The GPUs as the driver reports them, and the free disk space; None once the run has ended."""
     if view.ended:
         return None
     now = hardware.snapshot()
@@ -69,7 +69,7 @@ def build_points(view: RunView, lang: str) -> Json:
 
 
 def _describe_progress(view: RunView, history: History, lang: str) -> list[str]:
-    """Step of steps and epoch; before the first step since when it goes on."""
+    """Step of all steps and epoch; before the first step the time of the start."""
     words = run_words.describe_position(view, history.rows, lang)
     if view.ended or view.step or view.elapsed is None:
         return words
@@ -79,7 +79,7 @@ def _describe_progress(view: RunView, history: History, lang: str) -> list[str]:
 
 
 def _list_times(view: RunView, lang: str) -> list[Json]:
-    """How long it has yet to go, or how long it took."""
+    """The time left, or the time that the run took."""
     if view.ended:
         elapsed = [] if view.elapsed is None else [run_words.duration(view.elapsed)]
         return [_make_tile("took", text, lang) for text in elapsed]
@@ -88,7 +88,7 @@ def _list_times(view: RunView, lang: str) -> list[Json]:
 
 
 def _list_tiles(view: RunView, history: History, lang: str) -> list[Json]:
-    """Time, pace, and the loss: now, and where it was lowest."""
+    """Time, speed, the newest loss, and the lowest loss with its step."""
     pace = run_words.find_pace(history.rows)
     best, name = (history.best, "best") if history.best else (history.lowest, "lowest")
     note = t("panel.at_step", lang, step=f"{best[1]:,}") if best else ""
@@ -105,23 +105,23 @@ def _make_tile(name: str, value: str, lang: str) -> Json:
 
 
 def _list_problems(view: RunView, lang: str) -> Json:
-    """What went wrong, and what is worth knowing."""
-    told = [*([view.reason] if view.reason else []), *view.more]
+    """The problems and the notices of a run, in words."""
+    problems = [*([view.reason] if view.reason else []), *view.more]
     resumption = run_folder.resumption(view)
     notices = [
-        *(problem for problem in told if problem.notice),
+        *(problem for problem in problems if problem.notice),
         *view.silence,
         *([resumption] if resumption else []),
         *view.notices,
     ]
     return {
-        "problem": _join([problem for problem in told if not problem.notice], lang),
+        "problem": _join([problem for problem in problems if not problem.notice], lang),
         "notices": _join(notices, lang),
     }
 
 
 def _list_buttons(view: RunView, fix: fixes.Fix, lang: str) -> list[Json]:
-    """What can be done, the most useful first: that one is bright."""
+    """The buttons that apply, the most useful first; that one is primary."""
     train = view.task == "train"
     result = view.state in {State.SUCCEEDED, State.STOPPED} and catalog.is_usable(view.path)
     texts = {
@@ -155,12 +155,18 @@ def _name_restart(fix: fixes.Fix, lang: str) -> str:
 
 
 def _describe_gpu(gpu: Gpu) -> list[str]:
-    def shown(value: float | None, unit: str) -> str:
+    def format_value(value: float | None, unit: str) -> str:
         return DASH if value is None else f"{value:.0f} {unit}"
 
     memory = f"{gpu.used / hardware.GIB:.1f} / {gpu.total / hardware.GIB:.0f} GB"
     name = f"{gpu.index} {gpu.name}"
-    return [name, shown(gpu.load, "%"), memory, shown(gpu.temperature, "°C"), shown(gpu.power, "W")]
+    return [
+        name,
+        format_value(gpu.load, "%"),
+        memory,
+        format_value(gpu.temperature, "°C"),
+        format_value(gpu.power, "W"),
+    ]
 
 
 def _join(problems: Sequence[Problem], lang: str) -> str:

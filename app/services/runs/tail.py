@@ -47,7 +47,7 @@ _SECRET_SHAPE = re.compile(
 
 @dataclass(frozen=True)
 class Piece:
-    """What is new of a log.
+    """A new piece of a log.
 
     text    new whole lines; with `anew` the last ones, in place of all that was there
     rest    the last line while it has no end yet, in place of the one before
@@ -61,7 +61,7 @@ class Piece:
 
 
 def read_since(path: Path, known: str = "", search: str = "") -> Piece | None:
-    """What is new of a log since a piece with the cursor `known`; None where nothing is.
+    """The new piece of a log after the cursor `known`; None where nothing is new.
 
     The first piece is the end of the log: no more than TAIL_BYTES of it, with `search` the lines
     of SEARCH_BYTES that contain it (any case). A later one takes no more than NEW_BYTES.
@@ -75,11 +75,11 @@ def read_since(path: Path, known: str = "", search: str = "") -> Piece | None:
     start = max(offset or 0, size - limit)
     content = _read(path, start, size - start)
     done = content.rfind(b"\n") + 1
-    end = start + done + _passed(content[done:])
+    end = start + done + _count_overwritten(content[done:])
     if start > (offset or 0):
-        content = _from_a_line(content)
+        content = _drop_torn_line(content)
         done = content.rfind(b"\n") + 1
-    text, rest = (_shown(part, search) for part in (content[:done], content[done:]))
+    text, rest = (_make_presentable(part, search) for part in (content[:done], content[done:]))
     return Piece(text, rest, f"{make_cursor(path, end)}.{size}", anew)
 
 
@@ -99,21 +99,21 @@ def _read(path: Path, start: int, size: int) -> bytes:
         return b""
 
 
-def _passed(rest: bytes) -> int:
-    """The bytes of a long unfinished line that its last state has written over."""
+def _count_overwritten(rest: bytes) -> int:
+    """The bytes of a long unfinished line that its last state has overwritten."""
     return rest.rstrip(b"\r ").rfind(b"\r") + 1 if len(rest) > LONG_BYTES else 0
 
 
-def _from_a_line(content: bytes) -> bytes:
-    """The end of a file from its first whole line on; a longer line loses its start."""
+def _drop_torn_line(content: bytes) -> bytes:
+    """The content from its first whole line on. A longer line loses its start."""
     first, end, following = content.partition(b"\n")
     if following:
         return following
     return CUT.encode() + first.lstrip(bytes(range(0x80, 0xC0))) + end
 
 
-def _shown(content: bytes, search: str) -> str:
-    """The last lines as they may be shown, with `search` of those that contain it."""
+def _make_presentable(content: bytes, search: str) -> str:
+    """The last lines, cleaned for display; with `search` only those that contain it."""
     lines = clean(content.decode("utf-8", "replace")).split("\n")
     if lines and not lines[-1]:
         lines.pop()

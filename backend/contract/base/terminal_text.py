@@ -19,7 +19,7 @@ INVISIBLE = re.compile(
 
 def escape(text: str) -> str:
     """The text with such characters escaped as in JSON (\\u001b), so that JSON stays the same."""
-    return INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def one_line(text: str) -> str:

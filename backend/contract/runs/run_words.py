@@ -36,15 +36,15 @@ def progress(view: RunView, rows: Sequence[Metrics], lang: str) -> Progress:
     speed = find_pace(rows)
     if speed:
         parts.append(t("panel.speed", lang, speed=f"{speed:,.0f}"))
-    done, total = _counted(view)
+    done, total = _count(view)
     share = min(1.0, done / total) if total else None
     return Progress(share, " · ".join(parts))
 
 
 def describe_position(view: RunView, rows: Sequence[Metrics], lang: str) -> list[str]:
-    """Step of steps (row of rows while they are read) and epoch, where known."""
+    """Step of all steps (row of all rows while they are read), and the epoch, where known."""
     parts, key = [], "panel.rows" if view.rows[1] else "panel.step"
-    done, total = _counted(view)
+    done, total = _count(view)
     if total:
         parts.append(t(key, lang, step=f"{done:,}", total=f"{total:,}"))
     last = next((row for row in reversed(rows) if row.tokens is not None), None)
@@ -54,11 +54,11 @@ def describe_position(view: RunView, rows: Sequence[Metrics], lang: str) -> list
 
 
 def find_pace(rows: Sequence[Metrics]) -> float | None:
-    """Tokens a second when it was last measured."""
+    """The newest measurement of tokens per second, or None."""
     return next((row.tokens_per_second for row in reversed(rows) if row.tokens_per_second), None)
 
 
-def _counted(view: RunView) -> tuple[int, int]:
+def _count(view: RunView) -> tuple[int, int]:
     return view.rows if view.rows[1] else (view.step, view.total_steps)
 
 
