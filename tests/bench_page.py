@@ -18,6 +18,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from app.ui import build
+from tests import bench_run
 from tests.e2e.conftest import FLAGS, Server
 
 ROUNDS = 7
@@ -43,6 +44,7 @@ def page(ports: tuple[int, int], bare: str) -> None:
                 browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
                 _print_usable(browser, server.url, plain)
                 _print_answers(browser.new_page(locale="en-US"), server.url)
+            bench_run.follow(server, Path(home))
         finally:
             server.kill()
 

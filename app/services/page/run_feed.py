@@ -96,7 +96,7 @@ def _metrics(question: Question) -> Json | None:
     offset = read_cursor(file, question.metrics)
     if offset is None or _size(file) - offset > NEW_BYTES:
         history = runs.history(question.folder)
-        lines = curves.read_lines(history.rows, series)
+        lines = curves.read_lines(history.rows[: history.count], series)
         return {"cursor": make_cursor(file, history.offset), "anew": True, "lines": lines}
     rows, end = metrics.read(file, offset)
     if end == offset:

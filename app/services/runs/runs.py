@@ -80,11 +80,13 @@ Low = tuple[float, int]
 class History:
     """The metrics of a run so far. It is shared: do not change it.
 
+    count    how many rows lie before `offset`: the list itself grows on
     figures  the names of the stage's own figures in the rows
     lowest   (loss, step) of the lowest training loss, best of the lowest evaluation loss
     """
 
     rows: list[Metrics] = field(default_factory=list)
+    count: int = 0
     offset: int = 0
     check: bytes = b""
     figures: tuple[str, ...] = ()
@@ -116,8 +118,10 @@ def _extend(file: Path, known: History) -> History:
     check = read_before(file, offset)
     new = (name for row in rows for name in row.more)
     figures = tuple(dict.fromkeys([*known.figures, *new]))
+    known.rows.extend(rows)  # not copied: there may be a hundred thousand
     return History(
-        [*known.rows, *rows],
+        known.rows,
+        len(known.rows),
         offset,
         check,
         figures,

@@ -1,7 +1,8 @@
 """Describe the state and the progress of a run in words."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from backend.contract.base.metrics import Metrics
@@ -9,6 +10,7 @@ from backend.contract.base.texts import has, t
 from backend.contract.runs.run_view import RunView
 from backend.contract.runs.states import State
 
+RECENT = 1000  # rows
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
@@ -47,7 +49,7 @@ def describe_position(view: RunView, rows: Sequence[Metrics], lang: str) -> list
     done, total = _count(view)
     if total:
         parts.append(t(key, lang, step=f"{done:,}", total=f"{total:,}"))
-    last = next((row for row in reversed(rows) if row.tokens is not None), None)
+    last = next((row for row in _list_newest(rows) if row.tokens is not None), None)
     if last is not None and last.epoch is not None:
         parts.append(t("panel.epoch", lang, epoch=f"{last.epoch:.2f}"))
     return parts
@@ -55,7 +57,12 @@ def describe_position(view: RunView, rows: Sequence[Metrics], lang: str) -> list
 
 def find_pace(rows: Sequence[Metrics]) -> float | None:
     """The newest measurement of tokens per second, or None."""
-    return next((row.tokens_per_second for row in reversed(rows) if row.tokens_per_second), None)
+    return next((row.tokens_per_second for row in _list_newest(rows) if row.tokens_per_second), None)
+
+
+def _list_newest(rows: Sequence[Metrics]) -> Iterator[Metrics]:
+    """The rows from the newest on, as far back as what they say is of now."""
+    return islice(reversed(rows), RECENT)
 
 
 def _count(view: RunView) -> tuple[int, int]:
