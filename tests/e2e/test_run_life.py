@@ -110,7 +110,7 @@ class TestFakeTrainer:
         assert runs_of(home) == [run]
         expect(page.locator("#train-run-name")).to_contain_text(run.name)
         asked = Asked(page)
-        asked.besides_the_clock()
+        asked.besides_the_news()
         expect(answer).to_contain_text(reason)
         choose(page, "language", "中文")
         wanted = t("problem.run_in_way", "zh", run=str(run.relative_to(home)))
@@ -157,7 +157,7 @@ class TestFakeTrainer:
         finally:
             server.process.send_signal(signal.SIGCONT)
         expect(page.locator("#command")).to_contain_text("--learning_rate 0.0003")
-        Asked(page).besides_the_clock()
+        Asked(page).besides_the_news()
         assert runs_of(home) == []
         page.locator("#start").click()
         in_state(page, State.RUNNING)
