@@ -57,7 +57,9 @@ def describe_position(view: RunView, rows: Sequence[Metrics], lang: str) -> list
 
 def find_pace(rows: Sequence[Metrics]) -> float | None:
     """The newest measurement of tokens per second, or None."""
-    return next((row.tokens_per_second for row in _list_newest(rows) if row.tokens_per_second), None)
+    return next(
+        (row.tokens_per_second for row in _list_newest(rows) if row.tokens_per_second), None
+    )
 
 
 def _list_newest(rows: Sequence[Metrics]) -> Iterator[Metrics]:
