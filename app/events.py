@@ -1,109 +1,138 @@
-"""Answer the events of a page at once and in order, and show unexpected errors.
+"""Answer the events of a page in the order in which it sends them, and show unexpected errors.
 
 An exception that no handler expects becomes a message with a number, under which the server's
 output has the traceback.
 """
 
 import asyncio
+import functools
 import html
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from typing import Any
-from weakref import WeakKeyDictionary
+import inspect
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from typing import Any, get_type_hints
+from weakref import WeakValueDictionary
 
 import gradio as gr
+from starlette.concurrency import run_in_threadpool
 
 from app.i18n import DEFAULT_LANGUAGE, languages
 from app.problems import describe
 
 LANGUAGE_BOX = "lang"  # element id of the box with a visitor's language
-MARK = "__type__"  # the key by which Gradio recognises an update
 MOST_IN_PROGRESS = 4  # an event with more outputs shows no progress
+MOST_VISITORS = 10_000  # for whom the server remembers the language
+
+Handler = Callable[..., Any]
+
+
+class Visitors:
+    """The language and the locks of each open page, by the name of its session."""
+
+    def __init__(self) -> None:
+        self._languages: OrderedDict[str, str] = OrderedDict()
+        self._turns: WeakValueDictionary[tuple[str, Hashable], asyncio.Lock] = WeakValueDictionary()
+
+    def language(self, session: str, sent: object = None) -> str:
+        """Return the language of a page: the one that this event sends, or the last event sent."""
+        if isinstance(sent, str) and sent in languages():
+            self._languages[session] = sent
+            self._languages.move_to_end(session)
+            if len(self._languages) > MOST_VISITORS:
+                self._languages.popitem(last=False)
+        return self._languages.get(session, DEFAULT_LANGUAGE)
+
+    def turn(self, session: str, turn: Hashable) -> asyncio.Lock:
+        """Return the lock that only one event of a page holds at a time."""
+        return self._turns.setdefault((session, turn), asyncio.Lock())
 
 
 def prepare(blocks: gr.Blocks) -> None:
-    """Set how the events of a built page are sent and answered."""
-    _answer_at_once(blocks)
-    _answer_in_order(blocks)
+    """Set how the events of a built page are answered."""
+    visitors = Visitors()
+    for event in blocks.fns.values():
+        if event.fn is not None:
+            boxes = [getattr(box, "elem_id", "") for box in event.inputs]
+            place = boxes.index(LANGUAGE_BOX) if LANGUAGE_BOX in boxes else None
+            event.fn = guard(event.fn, visitors, place)
+    _show_little_progress(blocks)
     _defer_alone(blocks)
 
 
-def _answer_at_once(blocks: gr.Blocks) -> None:
-    """Send only streaming events through Gradio's queue.
+def guard(handler: Handler, visitors: Visitors, place: int | None = None) -> Handler:
+    """Return a handler that answers the events of a page one by one and shows unexpected errors.
 
-    The queue answers over a stream that the page opens and closes. An event that is sent just as
-    the stream closes gets no answer, and our timers close it every second. And the page
-    walks through all components for each output that ever showed progress, at every event: what
-    fills a whole form shows none.
+    Each event sends all values of a form, and its answer fills the form. Without an order, the
+    answer to the first of two events could come last and stay. Handlers with the same turn
+    (`app.tabs.shared.context.in_turn`) wait for each other, too. A generator waits for nothing.
+
+    place  the index of the language among the values of the event's inputs, None for no language
     """
-    for event in blocks.fns.values():
-        event.queue = event.types_generator or event.is_cancel_function
-        if event.show_progress == "hidden" or len(event.outputs) > MOST_IN_PROGRESS:
-            event.show_progress_on = []
+    turn = getattr(handler, "turn", handler)
 
+    def language(request: gr.Request, values: tuple[Any, ...]) -> str:
+        sent = None if place is None or place >= len(values) else values[place]
+        return visitors.language(_session(request), sent)
 
-@dataclass
-class _Visitor:
-    """The state of an open page: a lock for each handler, and the language."""
-
-    turns: defaultdict[Any, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    lang: str = DEFAULT_LANGUAGE
-
-
-def _answer_in_order(blocks: gr.Blocks) -> None:
-    """Of two events with one handler that a visitor's page sends, the later is answered last.
-
-    Each sends all that the form holds and gets what is to be shown: the earlier answer, coming
-    late, would stay. So it is with handlers that share a turn (`app.tabs.shared.context.in_turn`).
-    """
-    process = blocks.process_api
-    visitors: WeakKeyDictionary[Any, _Visitor] = WeakKeyDictionary()
-
-    async def answer(block_fn: Any, inputs: Any, state: Any = None, **options: Any) -> Any:
-        visitor = _Visitor() if state is None else visitors.setdefault(state, _Visitor())
-        visitor.lang = _language(block_fn, inputs) or visitor.lang
+    def stream(page_request: gr.Request, *values: Any) -> Iterator[Any]:
+        lang = language(page_request, values)
         try:
-            if state is None or block_fn.queue:
-                return _complete(block_fn, state, await process(block_fn, inputs, state, **options))
-            async with visitor.turns[getattr(block_fn.fn, "turn", block_fn.fn)]:
-                return _complete(block_fn, state, await process(block_fn, inputs, state, **options))
+            yield from handler(*values)
         except gr.Error:
             raise
         except Exception as error:
-            raise in_words(error, visitor.lang) from error
+            raise in_words(error, lang) from error
 
-    blocks.process_api = answer
+    async def answer(page_request: gr.Request, *values: Any) -> Any:
+        lang = language(page_request, values)
+        async with visitors.turn(_session(page_request), turn):
+            try:
+                return await run_in_threadpool(handler, *values)
+            except gr.Error:
+                raise
+            except Exception as error:
+                raise in_words(error, lang) from error
+
+    return _like(handler, stream if inspect.isgeneratorfunction(handler) else answer)
 
 
-def _complete(block_fn: Any, state: Any, answer: Any) -> Any:
-    """An answer whose updates of an HTML component have all of its properties, or none.
+def _like(handler: Handler, guarded: Callable[..., Awaitable[Any] | Iterator[Any]]) -> Handler:
+    """Give a guarded handler the name of the handler, and its parameters after the request.
 
-    Gradio (6.31) sends those that have changed, and takes the mark of an update for one of them.
-    A component of a tab that was not opened yet would lose all others.
+    Gradio reads from the parameters what it passes: the request, or what was selected.
     """
-    for block, update in zip(block_fn.outputs, answer["data"], strict=False):
-        if not isinstance(block, gr.HTML) or not isinstance(update, dict) or "props" not in update:
-            continue
-        changed = {name: each for name, each in update.pop("props").items() if name != MARK}
-        if changed:
-            known = block if state is None else state[block._id]
-            update["props"] = {**known.props, **changed}
-    return answer
+    functools.update_wrapper(guarded, handler)
+    signature = inspect.signature(handler)
+    first = inspect.Parameter("page_request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [first, *signature.parameters.values()]
+    vars(guarded)["__signature__"] = signature.replace(parameters=parameters)
+    hints = get_type_hints(handler) if inspect.isroutine(handler) else {}  # a partial has none
+    guarded.__annotations__ = {**hints, first.name: gr.Request}
+    return guarded
 
 
-def _language(block_fn: Any, inputs: Any) -> str:
-    """The language in the inputs of an event, or ""."""
-    boxes = [getattr(box, "elem_id", "") for box in block_fn.inputs]
-    if not isinstance(inputs, list) or LANGUAGE_BOX not in boxes:
-        return ""
-    value = inputs[boxes.index(LANGUAGE_BOX)]
-    return str(value) if value in languages() else ""
+def _session(request: gr.Request) -> str:
+    return str(request.session_hash or "")
 
 
 def in_words(error: Exception, lang: str) -> gr.Error:
-    """An unexpected error as a message of the page, which stays until it is closed."""
+    """Return an unexpected error as a message of the page, which stays until it is closed.
+
+    The message begins with its title, since the page of Gradio (6.31) always shows "Error".
+    """
     title, words = describe(error, lang)
-    return gr.Error(html.escape(words), duration=None, title=title, print_exception=False)
+    message = f"<strong>{html.escape(title)}</strong><br>{html.escape(words)}"
+    return gr.Error(message, duration=None, print_exception=False)
+
+
+def _show_little_progress(blocks: gr.Blocks) -> None:
+    """Show no progress on the outputs of an event that fills a whole form.
+
+    At every event, the page walks through all components for each output that ever showed some.
+    """
+    for event in blocks.fns.values():
+        if event.show_progress == "hidden" or len(event.outputs) > MOST_IN_PROGRESS:
+            event.show_progress_on = []
 
 
 def _defer_alone(blocks: gr.Blocks) -> None:

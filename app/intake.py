@@ -1,18 +1,15 @@
 """Limit the bodies of requests: their size before and while they are read, and their pauses.
 
 Gradio limits each file, but reads a declared 10 GB to its end, waits without limit for a slow
-sender, and leaves the temporary file of an aborted upload.
+sender, answers 500 to a malformed form, and leaves the temporary file of an aborted upload.
 """
 
 import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from gradio import route_utils
 from python_multipart.exceptions import FormParserError
-from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +24,10 @@ TOO_LARGE: Refusal = (413, "This is larger than what may be uploaded here.")
 NO_ROOM: Refusal = (507, "There is not enough room on the disk for this upload.")
 STALLED: Refusal = (408, "Nothing came for too long.")
 BAD_LENGTH: Refusal = (400, "The length of the request is no number.")
+NO_FORM: Refusal = (400, "This is no form with files.")
+FAILED: Refusal = (500, "The upload failed.")
+# What Gradio raises for a boundary without an end, or a field that is no file.
+NO_FORM_ERRORS = (FormParserError, AttributeError, LookupError, TypeError)
 
 
 class Intake:
@@ -37,6 +38,7 @@ class Intake:
         self.app = app
         self.max_upload = max_upload
         self.folder = folder
+        self._uploads = 0  # in progress
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and watch its body."""
@@ -49,7 +51,26 @@ class Intake:
         if refusal is not None:
             await _refuse(send, refusal)
             return
-        await _Body(receive, send, limit).run(self.app, scope)
+        if upload:
+            await self._upload(_Upload(receive, send, limit), scope)
+        else:
+            await _Body(receive, send, limit).run(self.app, scope)
+
+    async def _upload(self, body: "_Upload", scope: Scope) -> None:
+        """Pass an upload on, then remove what an aborted one has left.
+
+        Gradio moves each whole file into a subfolder. Once no upload is in progress, each file that
+        is directly in the folder for uploads is part of an aborted one.
+        """
+        self._uploads += 1
+        try:
+            await body.run(self.app, scope)
+        finally:
+            self._uploads -= 1
+            folder = self.folder()
+            for path in folder.iterdir() if folder and not self._uploads else ():
+                if path.is_file():
+                    path.unlink(missing_ok=True)
 
     def _refusal(self, scope: Scope, limit: int, upload: bool) -> Refusal | None:
         """The refusal that follows from the headers, or None."""
@@ -115,6 +136,28 @@ class _Body:
         await self._send(message)
 
 
+class _Upload(_Body):
+    """The body of an upload, whose sender gets 400 where Gradio fails on a malformed form."""
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        try:
+            await super().run(app, scope)
+        except NO_FORM_ERRORS:
+            await self._fail(NO_FORM)
+        except Exception:
+            await self._fail(FAILED)
+            raise
+
+    async def send(self, message: Message) -> None:
+        """Send the application's answer; `run` answers where the application failed."""
+        if message.get("status") != 500 and (self._answered or message["type"].endswith("start")):
+            await super().send(message)
+
+    async def _fail(self, refusal: Refusal) -> None:
+        if not self._answered:
+            await _refuse(self._send, refusal)
+
+
 async def _refuse(send: Send, refusal: Refusal) -> None:
     """Answer and close the connection, so that the rest of the body is not waited for."""
     status, reason = refusal
@@ -126,36 +169,3 @@ async def _refuse(send: Send, refusal: Refusal) -> None:
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-_parse = route_utils.GradioMultiPartParser.parse
-
-
-async def _tidy_parse(parser: Any) -> Any:
-    """Parse the form, and leave no file behind for any error (a lost connection, a full disk).
-
-    Raises MultiPartException (answered with 400) also where Gradio fails: for an unended boundary,
-    and for a field that is no file or is not named "files".
-    """
-    try:
-        return await _read_form(parser)
-    except BaseException:
-        for file in parser._files_to_close_on_error:
-            file.close()
-            Path(file.name).unlink(missing_ok=True)
-        raise
-
-
-async def _read_form(parser: Any) -> Any:
-    try:
-        form = await _parse(parser)
-    except (FormParserError, AttributeError, LookupError):
-        raise MultiPartException("This is no form with files.") from None
-    if any(name != "files" or isinstance(value, str) for name, value in form.multi_items()):
-        raise MultiPartException("Only files can be uploaded.")
-    return form
-
-
-def tidy_uploads() -> None:
-    """Make Gradio's parser remove its files after any error; by itself it does so for two."""
-    route_utils.GradioMultiPartParser.parse = _tidy_parse

@@ -6,6 +6,7 @@ and accepts any path of this machine, or a URL, as an uploaded file.
 
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,9 @@ from backend.contract.base.problems import TuneboardError
 
 Refusal = tuple[int, str]
 
-EVENTS = {"/gradio_api/run/predict", "/gradio_api/queue/join"}
+EVENT = "/gradio_api/queue/join"
 ASK = "/gradio_api/component_server"  # calls of functions of our components
-POSTS = {*EVENTS, ASK, "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/upload"}
+POSTS = {EVENT, ASK, "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/upload"}
 STREAM = "/gradio_api/queue/data"
 GETS = re.compile(
     r"/|/healthz|/config|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt"
@@ -33,6 +34,8 @@ GETS = re.compile(
     r"|/gradio_api/file=(?!(?i:https?):).+",
     re.DOTALL,
 )
+
+MOST_SESSIONS = 2000  # as many as Gradio keeps answers for
 
 CLOSED: Refusal = (404, "There is nothing here.")
 METHOD: Refusal = (405, "This cannot be asked in this way.")
@@ -50,6 +53,7 @@ class Requests:
     def __init__(self, app: ASGIApp, blocks: Blocks) -> None:
         self.app = app
         self.blocks = blocks
+        self._sessions: OrderedDict[str, None] = OrderedDict()  # that have sent an event
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; a JSON body is read and checked first."""
@@ -86,8 +90,7 @@ class Requests:
     def _is_session(self, scope: Scope) -> bool:
         """Whether the session whose answers are requested has sent an event."""
         asked = re.search(rb"(?:^|&)session_hash=(\w+)", scope["query_string"])
-        known = self.blocks._queue.pending_messages_per_session
-        return asked is not None and asked[1].decode() in known
+        return asked is not None and asked[1].decode() in self._sessions
 
     def _judge(self, scope: Scope, body: bytes) -> Refusal | None:
         types = [value for name, value in scope["headers"] if name.lower() == b"content-type"]
@@ -101,7 +104,7 @@ class Requests:
             return NO_JSON
         if _path(scope) == ASK:
             return self._judge_question(row)
-        return self._judge_event(row) if _path(scope) in EVENTS else None
+        return self._judge_event(row) if _path(scope) == EVENT else None
 
     def _judge_question(self, row: dict[str, Any]) -> Refusal | None:
         """The refusal of a call, unless it calls a function of our forms with a JSON object."""
@@ -122,7 +125,19 @@ class Requests:
             return NO_EVENT
         if not isinstance(data, list) or len(data) != len(event.inputs):
             return BAD_DATA
-        return None if all(map(_is_upload, _files(data))) else NO_UPLOAD
+        session = row.get("session_hash")
+        if not isinstance(session, str):
+            return BAD_DATA
+        if not all(map(_is_upload, _files(data))):
+            return NO_UPLOAD
+        self._remember(session)
+        return None
+
+    def _remember(self, session: str) -> None:
+        self._sessions[session] = None
+        self._sessions.move_to_end(session)
+        if len(self._sessions) > MOST_SESSIONS:
+            self._sessions.popitem(last=False)
 
 
 def _path(scope: Scope) -> str:

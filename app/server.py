@@ -8,7 +8,7 @@ import gradio as gr
 import psutil
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -16,7 +16,7 @@ from app import events, news_feed, run_feed
 from app.form.form import Schemas
 from app.guard import Guard
 from app.i18n import DEFAULT_LANGUAGE, languages, t
-from app.intake import Intake, tidy_uploads
+from app.intake import Intake
 from app.requests import Requests
 from app.services.data import upload_folder
 from app.settings import Settings
@@ -42,15 +42,10 @@ class Modules(StaticFiles):
 def build_app(settings: Settings) -> ASGIApp:
     """The whole application: guard, health line, scripts, what panels of runs ask, Gradio."""
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    script = Path(__file__).with_name("app.js")
 
     @api.get("/healthz")
     def healthz() -> dict[str, str]:
         return {"status": "ok"}
-
-    @api.get("/own/app.js")
-    def own_script() -> FileResponse:
-        return FileResponse(script, media_type="text/javascript")
 
     api.include_router(news_feed.router)
     api.include_router(run_feed.router)
@@ -88,7 +83,6 @@ def build_app(settings: Settings) -> ASGIApp:
         head=HEAD,
         i18n=missing_words(),
     )
-    tidy_uploads()
     checked = Requests(api, blocks)
     return Guard(Intake(checked, settings.max_upload, upload_folder.folder), settings)
 

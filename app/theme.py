@@ -28,4 +28,6 @@ THEME = gr.themes.Base(
 )
 CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 # Without the link a browser requests /favicon.ico, which behind a proxy belongs to another server.
-HEAD = '<link rel="icon" href="favicon.ico"><script src="own/app.js" defer></script>'
+HEAD = (
+    '<link rel="icon" href="favicon.ico"><script type="module" src="own/browser/theme.js"></script>'
+)

@@ -24,7 +24,6 @@ from backend.contract.runs.run_folder import RunView
 __all__ = ["CSS", "HEAD", "THEME", "build"]
 
 TABS = {"train", "data", "recipes", "evaluate", "chat", "export", "runs"}
-LANGUAGE_KEY = "tuneboard-language"  # in the browser's storage
 LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
 
 
@@ -41,7 +40,7 @@ def build(schemas: Schemas) -> gr.Blocks:
         news = clock.draw()
         bar = model_bar.build(schemas)
         with gr.Tabs(selected="train", elem_id="tabs") as tabs:
-            context = Context(texts, lang, bar, schemas, tabs, news, Keeper())
+            context = Context(texts, page, lang, bar, schemas, tabs, news, Keeper())
             with _tab(texts, "train"):
                 trained, form = train.build(context)
             with _tab(texts, "data"):
@@ -63,7 +62,7 @@ def build(schemas: Schemas) -> gr.Blocks:
         _wire_language(page, texts, chosen, lang)
         clock.wire(news, page.load, tabs)
         _wire_address(page, tabs)
-        context.keeper.wire()
+        context.keeper.wire(page.load)
     return page
 
 
@@ -87,7 +86,10 @@ def _header(texts: Texts) -> tuple[Any, Any]:
             elem_id="language",
             label="Language / 语言",
         )
-        texts.make(gr.Button, {"value": "header.theme"}, elem_id="theme", size="sm", min_width=80)
+        theme = texts.make(
+            gr.Button, {"value": "header.theme"}, elem_id="theme", size="sm", min_width=80
+        )
+        theme.click(None, None, None, js=make_call("theme", "toggle"), api_visibility="private")
     lang = gr.Textbox(DEFAULT_LANGUAGE, visible=False, elem_id=LANGUAGE_BOX)
     return chosen, lang
 
@@ -149,11 +151,9 @@ def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> Non
             else from_header(request.headers.get("accept-language", ""))
         )
 
-    read = f"() => [localStorage.getItem('{LANGUAGE_KEY}') ?? '']"
-    page.load(first, stored, chosen, js=read, **quiet)
+    page.load(first, stored, chosen, js=make_call("language", "chosen"), **quiet)
+    chosen.change(None, chosen, None, js=make_call("language", "speak"), **quiet)
     chosen.change(
         lambda name: [name, *texts.updates(name)], chosen, [lang, *texts.components], **quiet
     )
-    lang.change(None, lang, None, js=make_call("language", "speak"), **quiet)
-    keep = f"(name) => {{ localStorage.setItem('{LANGUAGE_KEY}', name); }}"
-    chosen.input(None, chosen, None, js=keep, **quiet)
+    chosen.input(None, chosen, None, js=make_call("language", "choose"), **quiet)

@@ -1,9 +1,24 @@
 // @ts-check
 /** The language that the page speaks, for all scripts. */
 
+import { recall, store } from "./storage.js";
+
+const KEY = "tuneboard-language";
+
 /** @type {Set<{ owner: Element, act: () => void }>} */
 const listeners = new Set();
 let spoken = "en";
+
+/** The one that was chosen before in this browser, "" for none. */
+export const chosen = () => recall(KEY);
+
+/**
+ * Keep what a person has chosen.
+ * @param {string} name
+ */
+export function choose(name) {
+  store(KEY, name);
+}
 
 /** Its name, as "zh". */
 export const language = () => spoken;

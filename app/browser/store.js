@@ -2,6 +2,7 @@
 /** What was typed, kept in this browser without secrets: only what differs from the defaults. */
 
 import { isSame } from "./conditions.js";
+import { namesSecret, recall, store } from "./storage.js";
 
 /** @typedef {import("./types").Schema} Schema */
 /** @typedef {import("./types").Values} Values */
@@ -22,11 +23,7 @@ export function keep(form, schema, values) {
     if (!field || field.secret || isSame(value, field.default)) return false;
     return name !== schema.free || !namesSecret(String(value), schema.secrets);
   });
-  try {
-    localStorage.setItem(keyOf(form), JSON.stringify(Object.fromEntries(plain)));
-  } catch {
-    // Full, or forbidden by the person: the form works all the same.
-  }
+  store(keyOf(form), JSON.stringify(Object.fromEntries(plain)));
 }
 
 /**
@@ -37,7 +34,7 @@ export function keep(form, schema, values) {
  */
 export function restore(form, schema) {
   try {
-    const kept = JSON.parse(localStorage.getItem(keyOf(form)) ?? "{}");
+    const kept = JSON.parse(recall(keyOf(form)) || "{}");
     return Object.fromEntries(Object.entries(kept).filter(([name]) => name in schema.fields));
   } catch {
     return {};
@@ -50,30 +47,13 @@ export function restore(form, schema) {
  * @param {string} mode
  */
 export function keepMode(form, mode) {
-  try {
-    localStorage.setItem(`${keyOf(form)}-mode`, mode);
-  } catch {
-    // Forbidden by the person: the next page begins anew.
-  }
+  store(`${keyOf(form)}-mode`, mode);
 }
 
 /**
  * @param {string} form  its name
- * @returns {string | null}
+ * @returns {string}
  */
 export function restoreMode(form) {
-  try {
-    return localStorage.getItem(`${keyOf(form)}-mode`);
-  } catch {
-    return null;
-  }
-}
-
-/**
- * @param {string} text
- * @param {string[]} secrets
- */
-function namesSecret(text, secrets) {
-  const written = text.replaceAll("-", "_");
-  return secrets.some((secret) => written.includes(secret));
+  return recall(`${keyOf(form)}-mode`);
 }

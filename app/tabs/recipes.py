@@ -206,7 +206,7 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
         return [*[gr.skip()] * 3, *answer.refused(errors, lang)]
 
     gr.on(
-        [box.change for box in inputs] + [gr.context.Context.root_block.load],
+        [box.change for box in inputs] + [context.page.load],
         preview,
         inputs,
         [side["commands"], side["problems"], side["start"]],
@@ -214,7 +214,7 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
         **QUIET,
     )
     outputs = [side["group"], panel, form["name"], *side["answer"].outputs]
-    side["answer"].hear(context)
+    side["answer"].hear()
     started = side["start"].click(start, inputs, outputs, api_visibility="private")
     edits = [*(box.input for box in boxes), context.bar.box.change]
     side["answer"].wire(context, started, edits)

@@ -60,7 +60,7 @@ def build(context: Context) -> tuple[Any, Form]:
     form = Form("train", "train", _sections(context.bar), own=[RUN_NAME, EXTRA], bar=context.bar)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
-            card = try_it.build(texts)
+            card = try_it.build(texts, context.page)
             with form.draw(context.schemas, inside=True):
                 looked = dataset_preview.build(texts)
             saved = _arguments_box(texts)

@@ -41,8 +41,8 @@ class Card:
     keep: Any
 
 
-def build(texts: Texts) -> Card:
-    """Draw the card; it is folded away once there are runs."""
+def build(texts: Texts, page: gr.Blocks) -> Card:
+    """Draw the card on the page; it is folded away once there are runs."""
     with gr.Column(elem_id="try-it") as box:
         texts.add(gr.Markdown(t("try.text"), elem_classes="card-text"), value="try.text")
         fill = texts.make(gr.Button, {"value": "try.fill"}, elem_id="try-fill", variant="primary")
@@ -54,7 +54,7 @@ def build(texts: Texts) -> Card:
             for name in ("reset", "keep")
         )
     waiting, filled = gr.State(False), gr.Checkbox(visible=False)
-    gr.context.Context.root_block.load(
+    page.load(
         lambda: gr.update(visible=False) if any(saves().glob("*/*/*/run.json")) else gr.skip(),
         None,
         box,

@@ -1,8 +1,8 @@
 """Private members of other libraries that our code overrides, reads, calls or writes.
 
 A release may rename or drop any of them without a word: here it fails, with the place to look at.
-Found by private_uses, which says what it does not see. Checked with transformers 5.23, trl 1.16,
-gradio 6.31, starlette 1.10 and torch 2.13.
+Found by private_uses, which says what it does not see. Checked with transformers 5.23, trl 1.16
+and torch 2.13. Of Gradio there is none.
 """
 
 import ast
@@ -70,8 +70,6 @@ INHERITED = {
 # Of other objects: class -> member -> our modules. `_total_loss_scalar` and `_save_checkpoint` are
 # reached from outside, too, which private_uses takes for our own.
 REACHED = {
-    "gradio.blocks.Blocks": {"_queue": "app/requests"},
-    "gradio.route_utils.GradioMultiPartParser": {"_files_to_close_on_error": "app/intake"},
     "transformers.training_args.TrainingArguments": {"_n_gpu": "backend/training/arguments"},
     "transformers.configuration_utils.PreTrainedConfig": {"_name_or_path": "backend/cli/starter"},
     "transformers.modeling_utils.PreTrainedModel": {

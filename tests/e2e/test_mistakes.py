@@ -37,8 +37,8 @@ def test_a_mistake_is_told_with_its_number(
     box(page, "arguments_name").fill("mine")
     page.locator("#arguments_save").click()
     first = told(page, "en", "KeyError")
-    expect(page.locator(".page-error strong")).to_have_text(t("page.error_title", "en"))
-    page.get_by_role("button", name="Close").last.click()
+    expect(page.get_by_test_id("toast-body").last).to_contain_text(t("page.error_title", "en"))
+    page.get_by_test_id("toast-close").last.click()
     box(page, "learning_rate").fill("3e-4")
     expect(page.locator("#command")).to_contain_text("--learning_rate 0.0003")
     choose(page, "language", "中文")
@@ -71,7 +71,7 @@ def test_a_mistake_in_a_list_is_told_in_it(
 
 def told(page: Page, lang: str, words: str) -> str:
     """The number in the message that the page shows."""
-    return number_in(page.locator(".page-error, [data-testid=toast-body]").last, lang, words)
+    return number_in(page.locator("[data-testid=toast-body]").last, lang, words)
 
 
 def number_in(message: Locator, lang: str, words: str) -> str:

@@ -317,6 +317,8 @@ def test_a_reload_brings_the_form_back(open_page: Callable[..., Page], server: S
     expect(page.locator("#recipe-commands")).to_contain_text("general_zh")
     page.wait_for_timeout(500)
     page.reload()
+    expect(page.locator("#recipe-commands")).to_contain_text("general_zh")  # the tab that was open
+    page.get_by_role("tab", name="Train", exact=True).click()
     expect(page.locator("#command")).to_contain_text("--weight_decay 0.25")
     expect(page.locator("#command")).to_contain_text("--dataset identity")
     expect(page.locator("#command")).to_contain_text("saves/tiny/freeze/of mine")

@@ -23,7 +23,8 @@ LINE = json.dumps({"instruction": "Say hello.", "input": "", "output": CANARY}) 
 JSON = {"Content-Type": "application/json"}
 BOUNDARY = "b0undary"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-PREDICT = "/gradio_api/run/predict"
+EVENT = "/gradio_api/queue/join"
+ANSWERS = "/gradio_api/queue/data?session_hash="
 QUESTION = "/gradio_api/component_server"
 UPLOAD = "/gradio_api/upload"
 NO_OBJECTS = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"a": NaN}', b"[" * 5000, b"{}" * 2]
@@ -87,8 +88,12 @@ class Page:
         return {"fn_index": event["id"], "data": data, "session_hash": secrets.token_hex(8)}
 
     def send(self, event: dict[str, Any]) -> tuple[int, str]:
-        """What the page answers to an event."""
-        return self.ask("POST", PREDICT, json.dumps(event).encode())
+        """What the page answers to an event, of which the browser hears over a stream."""
+        status, answer = self.ask("POST", EVENT, json.dumps(event).encode())
+        if status == 200:
+            status, answer = self.ask("GET", ANSWERS + event["session_hash"], headers={})
+            assert '"msg":"close_stream"' in answer
+        return status, answer
 
     def question(self, function: str, **data: Any) -> dict[str, Any]:
         """What the form of Train asks of a function of its own."""
@@ -244,16 +249,17 @@ def test_what_makes_no_sense_is_answered_4xx(page: Page) -> None:
     good = page.event("click", "bring-look", {"bring-path": "x"})
     events = page.config["dependencies"]
     own = next(row["id"] for row in events if not row["backend_fn"])  # the browser's
-    asked = [("POST", PREDICT, {**good, "fn_index": index}) for index in (*STRANGE, own)]
-    asked += [("POST", PREDICT, {**good, "data": data}) for data in (None, [], "x", {}, [1] * 999)]
-    asked += [("POST", path, {}) for path in (PREDICT, "/gradio_api/queue/join")]
+    asked = [("POST", EVENT, {**good, "fn_index": index}) for index in (*STRANGE, own)]
+    asked += [("POST", EVENT, {**good, "data": data}) for data in (None, [], "x", {}, [1] * 999)]
+    asked += [("POST", EVENT, {**good, "session_hash": name}) for name in (None, 1, [], {})]
+    asked += [("POST", path, {}) for path in (EVENT, "/gradio_api/run/predict")]
     requests = [(method, path, json.dumps(row).encode(), JSON) for method, path, row in asked]
     requests += [
         ("POST", path, body, JSON)
-        for path in (PREDICT, "/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset")
+        for path in (EVENT, "/gradio_api/cancel", "/gradio_api/reset")
         for body in NO_OBJECTS
     ]
-    requests += [("POST", PREDICT, b"{}", {"Content-Type": kind}) for kind in ("", "text/plain")]
+    requests += [("POST", EVENT, b"{}", {"Content-Type": kind}) for kind in ("", "text/plain")]
     kinds = ("", "=", '="', f"={BOUNDARY[:4]}", "=" + "-" * 100, "=\xe9", "=a b", f"*={BOUNDARY}")
     requests += [
         ("POST", UPLOAD, body, {"Content-Type": f"multipart/form-data; boundary{kind}"})
@@ -262,13 +268,13 @@ def test_what_makes_no_sense_is_answered_4xx(page: Page) -> None:
     ]
     requests += [("POST", UPLOAD, body, FORM) for body in (part("x", "other"), part("x")[:-20])]
     requests += [("POST", UPLOAD, b"{}", kind) for kind in (JSON, {})]
-    closed = ("/gradio_api/queue/data?session_hash=nobody", "/gradio_api/queue/data", "/nothing")
+    closed = (f"{ANSWERS}nobody", "/gradio_api/queue/data", "/nothing")
     closed += ("/gradio_api/stream/a/b/c/playlist.m3u8", "/gradio_api/proxy=http://127.0.0.1/")
     requests += [("GET", path, b"", {}) for path in closed]
     requests += [(method, "/", b"", {}) for method in ("PUT", "DELETE", "PATCH", "POST")]
     for method, path, body, headers in requests:
         refuse(page, method, path, body, headers)
-    assert len(requests) == 88
+    assert len(requests) == 84
     assert "Traceback" not in page.log.read_text()
     assert page.ask("GET", "/healthz")[0] == 200
 

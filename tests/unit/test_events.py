@@ -1,31 +1,177 @@
-"""What the page is answered: Gradio's own answers, mended where they would break a component."""
+"""How the handlers of a page answer: in the order of its events, in words, and with all they ask
+for."""
 
 import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 import pytest
+from gradio.route_utils import Request
 from gradio.state_holder import SessionState
 
 from app import events
+from app.tabs.shared.context import in_turn
+from backend.contract.base.texts import t
+
+Ask = Callable[..., Any]
 
 
-@pytest.mark.parametrize(
-    ("update", "props"),
-    [
-        (gr.skip(), None),
-        (gr.update(value="x"), None),
-        (gr.update(lang="zh"), {"form": "eval", "lang": "zh"}),
-    ],
-)
-def test_no_update_takes_properties_from_a_component(update: Any, props: Any) -> None:
-    """Start of a tab that was opened late had no words and no id: an empty update of its box, sent
-    before, had replaced all its properties by the mark of an update."""
-    with gr.Blocks() as page:
-        box = gr.HTML("", form="eval", lang="en")
-        event = gr.Button().click(lambda: update, None, box)
-    events.prepare(page)
-    (function,) = [each for each in page.fns.values() if each.fn is event.fn]
-    state = SessionState(page)
-    answer = asyncio.run(page.process_api(function, [], state=state))
-    assert answer["data"][0].get("props") == props
+class Page:
+    """A page of some handlers, and its server as two browsers know it."""
+
+    def __init__(self, *handlers: Callable[..., Any], told: bool = False) -> None:
+        with gr.Blocks() as self.blocks:
+            box = gr.Textbox(elem_id=events.LANGUAGE_BOX if told else "other")
+            for handler in handlers:
+                gr.Button().click(handler, box, box)
+        events.prepare(self.blocks)
+        self.events = [self.blocks.fns[number] for number in sorted(self.blocks.fns)]
+        self.states = {name: SessionState(self.blocks) for name in ("one", "two")}
+
+    async def ask(self, value: str, number: int = 0, session: str = "one") -> Any:
+        """The answer to an event of a browser."""
+        answer = await self.blocks.process_api(
+            self.events[number],
+            [value],
+            state=self.states[session],
+            request=Request(session_hash=session),
+            event_data=gr.SelectData(None, {"index": 7, "value": "x"}),
+        )
+        return answer["data"][0]
+
+
+def test_of_two_events_of_a_page_the_later_is_answered_last() -> None:
+    """Each sends a whole form: the earlier answer would be shown for good where it comes late."""
+    order: list[str] = []
+    late = threading.Event()
+
+    def handler(value: str) -> str:
+        if value == "early":
+            late.wait(0.3)
+        order.append(value)
+        return value
+
+    async def both(second: str) -> None:
+        page, order[:] = Page(handler), []
+        await asyncio.gather(page.ask("early"), page.ask("late", session=second))
+
+    asyncio.run(both("one"))
+    assert order == ["early", "late"]
+    asyncio.run(both("two"))
+    assert order == ["late", "early"], "another visitor must not wait"
+
+
+def test_handlers_of_one_turn_wait_for_each_other() -> None:
+    order: list[str] = []
+
+    def make(name: str) -> Callable[[str], str]:
+        def handler(value: str) -> str:
+            if value == "early":
+                threading.Event().wait(0.3)
+            order.append(value)
+            return value
+
+        return in_turn(name)(handler)
+
+    async def both(page: Page) -> None:
+        order.clear()
+        await asyncio.gather(page.ask("early", 0), page.ask("late", 1))
+
+    asyncio.run(both(Page(make("talk"), make("talk"))))
+    assert order == ["early", "late"]
+    asyncio.run(both(Page(make("talk"), make("else"))))
+    assert order == ["late", "early"]
+
+
+def test_a_lock_goes_with_the_last_that_wants_it() -> None:
+    async def locks() -> tuple[int, int]:
+        visitors = events.Visitors()
+        lock = visitors.turn("one", "talk")
+        assert visitors.turn("one", "talk") is lock
+        held = len(visitors._turns)
+        del lock
+        return held, len(visitors._turns)
+
+    assert asyncio.run(locks()) == (1, 0)
+
+
+def test_the_languages_of_pages_that_are_gone_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "MOST_VISITORS", 2)
+    visitors = events.Visitors()
+    for session in ("a", "b", "c"):
+        visitors.language(session, "zh")
+    assert [visitors.language(session) for session in ("a", "b", "c")] == ["en", "zh", "zh"]
+
+
+def fail(value: str) -> str:
+    raise KeyError(value)
+
+
+def fail_late(value: str) -> Iterator[str]:
+    yield value
+    raise KeyError(value)
+
+
+def refuse(value: str) -> str:
+    raise gr.Error("as it is")
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_mistake_is_told_in_the_language_of_the_page(lang: str) -> None:
+    """Also where the event does not tell the language, but one before it did; what is no language
+    is none."""
+    page = Page(fail, told=True)
+    for value in (lang, "no language"):
+        with pytest.raises(gr.Error) as caught:
+            asyncio.run(page.ask(value))
+        assert t("page.error_title", lang) in caught.value.message
+        assert "KeyError" in caught.value.message
+        assert caught.value.duration is None
+    with pytest.raises(gr.Error) as caught:
+        asyncio.run(page.ask("no language", session="two"))
+    assert t("page.error_title", "en") in caught.value.message
+
+
+def test_a_mistake_of_a_stream_is_told() -> None:
+    page = Page(fail_late)
+
+    async def run() -> list[Any]:
+        handler, request = page.events[0].fn, Request(session_hash="one")
+        return [*handler(request, "a")]
+
+    with pytest.raises(gr.Error) as caught:
+        asyncio.run(run())
+    assert t("page.error_title", "en") in caught.value.message
+
+
+def test_an_error_that_is_meant_for_the_page_stays_as_it_is() -> None:
+    with pytest.raises(gr.Error) as caught:
+        asyncio.run(Page(refuse).ask("x"))
+    assert caught.value.message == "as it is"
+
+
+def asks_all(
+    value: str, page: gr.Request, chosen: gr.SelectData, more: str = "", *rest: str
+) -> str:
+    return f"{value} {page.session_hash} {chosen.index} {more}{rest}"
+
+
+def fill(first: str, value: str) -> str:
+    return first + value
+
+
+class Tab:
+    def handler(self, *values: str) -> str:
+        return " ".join(values)
+
+
+def test_a_handler_gets_what_it_asks_for() -> None:
+    """What Gradio reads from the parameters of a handler: the request, what was selected."""
+    page = Page(asks_all, Tab().handler, lambda value: value.upper(), partial(fill, "b"))
+    answers = [asyncio.run(page.ask("a", number)) for number in range(4)]
+    assert answers == ["a one 7 ()", "a", "A", "ba"]

@@ -80,7 +80,7 @@ def test_a_login_is_asked_on_every_path() -> None:
     settings = Settings(host="0.0.0.0", login="ann:secret")
     good = "Basic " + base64.b64encode(b"ann:secret").decode()
     bad = "Basic " + base64.b64encode(b"ann:guess").decode()
-    for path in ("/", "/gradio_api/info", "/config", "/own/app.js"):
+    for path in ("/", "/gradio_api/info", "/config", "/own/browser/theme.js"):
         assert ask(settings, path=path) == 401
         assert ask(settings, path=path, authorization=bad) == 401
         assert ask(settings, path=path, authorization="Basic ???") == 401

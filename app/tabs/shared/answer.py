@@ -4,13 +4,13 @@ A press is heard at once, in the browser; the answer stays until the next press,
 form, or until what it says is no longer so.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from app.form.component import make_call
 from app.i18n import Texts, languages, t
 from app.problems import problem_lines
 from app.services.runs import runs
@@ -20,12 +20,6 @@ from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import Problem
 
 IN_WAY = "run_in_way"
-# Only where it is shown: each change of what is visible lays out the whole page.
-FORGET = "() => document.querySelector('#%s') ? [{__type__: 'update', visible: false}] : []"
-FREE = """() => [
-    {__type__: 'update', interactive: true},
-    {__type__: 'update', visible: false},
-]"""
 
 
 @dataclass(frozen=True)
@@ -41,22 +35,20 @@ class Answer:
         """What `started` and `refused` fill."""
         return [self.button, self.box, self.problems]
 
-    def hear(self, context: Context) -> None:
+    def hear(self) -> None:
         """Say at once, in the browser, that a press was heard. To be called before the event of the
         start is wired: of several listeners to a press, Gradio calls one after the other.
         """
-        heard = json.dumps({lang: t("start.heard", lang) for lang in languages()})
-        busy = f"""(lang) => [
-            {{__type__: 'update', interactive: false}},
-            {{__type__: 'update', value: ({heard})[lang], visible: true}},
-        ]"""
-        self.button.click(None, context.lang, [self.button, self.box], js=busy, **QUIET)
+        words = {lang: t("start.heard", lang) for lang in languages()}
+        heard = make_call("answer", "hear", words)
+        self.button.click(None, None, [self.button, self.box], js=heard, **QUIET)
 
     def wire(self, context: Context, start: Any, edits: Sequence[Any] = ()) -> None:
         """`start` is the event of the start, `edits` are those that make its answer obsolete."""
-        start.failure(None, None, [self.button, self.box], js=FREE, **QUIET)
+        start.failure(None, None, [self.button, self.box], js=make_call("answer", "free"), **QUIET)
         if edits:
-            gr.on([*edits], None, None, self.box, js=FORGET % self.box.elem_id, **QUIET)
+            forget = make_call("answer", "forget", self.box.elem_id)
+            gr.on([*edits], None, None, self.box, js=forget, **QUIET)
         gr.on(
             [context.news.runs.change, context.lang.change],
             self._again,

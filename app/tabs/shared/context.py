@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import gradio as gr
+
 from app.form.form import Form, Schemas
 from app.i18n import Texts
 from app.tabs.shared.clock import News
@@ -16,6 +18,7 @@ class Context:
     `news` what the page's clock tells, `keeper` what a reload is to bring back."""
 
     texts: Texts
+    page: gr.Blocks
     lang: Any
     bar: Form
     schemas: Schemas

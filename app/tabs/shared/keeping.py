@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.form.component import make_call
 from app.form.schema import SECRETS
 from app.services.data.extra import BOX
 from app.tabs.shared.wiring import QUIET
@@ -58,9 +59,10 @@ class Keeper:
         """An event (fn, inputs, outputs) that follows once the boxes are filled."""
         self._next.append(event)
 
-    def wire(self) -> None:
-        """Fill the boxes when the page is opened, and keep them at each change from then on."""
-        names, held = json.dumps([*self._groups]), gr.Textbox(visible=False)
+    def wire(self, load: Callable[..., Any]) -> None:
+        """Fill the boxes when the page is opened, which `load` hears, and keep them at each change
+        from then on."""
+        held = gr.Textbox(visible=False)
 
         def fill(text: str) -> list[Any]:
             kept = _read(text)
@@ -68,15 +70,14 @@ class Keeper:
             return [update for updates in filled for update in updates]
 
         every = [box for group in self._groups.values() for box in group.boxes.values()]
-        load = gr.context.Context.root_block.load
-        event = load(fill, held, every, js=f"() => [tuneboard.read({names})]", **QUIET)
-        event.then(None, None, None, js="() => tuneboard.begin()", **QUIET)
+        read = make_call("keeping", "read", [*self._groups])
+        event = load(fill, held, every, js=read, **QUIET)
+        event.then(None, None, None, js=make_call("keeping", "begin"), **QUIET)
         for following in self._next:
             event.then(**following, **QUIET)
         for name, group in self._groups.items():
             parts = [*group.boxes.values()]
-            about = ", ".join(map(json.dumps, [name, [*group.boxes], FREE]))
-            write = f"(...values) => tuneboard.write({about}, values)"
+            write = make_call("keeping", "write", name, [*group.boxes], FREE)
             gr.on([box.change for box in parts], None, parts, None, js=write, **QUIET)
 
 

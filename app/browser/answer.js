@@ -1,0 +1,28 @@
+// @ts-check
+/** A press of a button of Gradio's, answered at once: updates of the button and the box below it. */
+
+import { language } from "./language.js";
+
+/** @param {object} changes */
+const update = (changes) => ({ __type__: "update", ...changes });
+
+/**
+ * It was heard.
+ * @param {Record<string, string>} words  by language
+ */
+export function hear(words) {
+  return [update({ interactive: false }), update({ value: words[language()], visible: true })];
+}
+
+/** It has failed: it can be pressed again. */
+export function free() {
+  return [update({ interactive: true }), update({ visible: false })];
+}
+
+/**
+ * Its answer is obsolete; where none is shown nothing changes, as that would lay out the page.
+ * @param {string} id  the element id of the box
+ */
+export function forget(id) {
+  return document.getElementById(id) ? update({ visible: false }) : update({});
+}

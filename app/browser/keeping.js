@@ -1,0 +1,42 @@
+// @ts-check
+/** What is typed into Gradio's own boxes, kept in this browser; see app/tabs/shared/keeping.py. */
+
+import { namesSecret, recall, store } from "./storage.js";
+
+/** @param {string} name */
+const keyOf = (name) => `tuneboard-${name}`;
+/** @param {string} name */
+const isBrief = (name) => name.startsWith("talk");
+
+let isFilled = false;
+
+/** The page has been filled: its own first values, before, were nobody's. */
+export function begin() {
+  isFilled = true;
+}
+
+/**
+ * What is kept under these names, as the text of an object.
+ * @param {string[]} names
+ */
+export function read(names) {
+  const kept = names.map((name) => [name, recall(keyOf(name), isBrief(name))]);
+  return JSON.stringify(Object.fromEntries(kept));
+}
+
+/**
+ * Keep the values of some boxes under a name.
+ * @param {string} name
+ * @param {string[]} keys  of the boxes, in the order of the values
+ * @param {string[]} guard  the key of the box in which anything may be typed, and what it must not
+ *   name where it is kept
+ * @param {unknown[]} values
+ */
+export function write(name, keys, [free, ...secrets], ...values) {
+  if (!isFilled) return;
+  const pairs = keys.map((key, place) => [key, values[place]]);
+  const kept = pairs.filter(
+    ([key, value]) => key !== free || !namesSecret(String(value ?? ""), secrets),
+  );
+  store(keyOf(name), JSON.stringify(Object.fromEntries(kept)), isBrief(name));
+}
