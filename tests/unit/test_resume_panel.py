@@ -15,7 +15,7 @@ from backend.contract.arguments.field import Value
 from backend.contract.base.home import prepare
 from backend.contract.launching import launch
 from backend.contract.runs.position import Position
-from tests.unit.test_resuming import newer_checkpoint, run
+from tests.unit.resuming import newer_checkpoint, run
 
 WEIGHTS = (2).to_bytes(8, "little") + b"{}"  # a safetensors file without tensors
 
