@@ -101,7 +101,8 @@ class Panel {
     setText(lost, this.#words.lost);
     for (const part of Object.values(drawn)) part.setWords(this.#words);
     this.#parts.head.answer(this.#errors[language()] ?? "");
-    this.#ask({ lang: language() });
+    this.#feed.show({ lang: language() });
+    if (this.#mounted.element.checkVisibility()) this.#feed.look(); // above or below what is seen, too
     this.#plot();
   }
 

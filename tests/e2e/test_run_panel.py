@@ -62,7 +62,7 @@ class TestTexts:
         page.locator("#train-run-search").fill(MARKUP.upper())
         expect(page.locator("#train-run-log")).to_have_text(f"{MARKUP}\n")
         page.locator("#train-run-search").fill(f"{MARKUP}absent")
-        expect(page.locator("#train-run .run-log")).to_contain_text(f"{MARKUP}absent".lower()[:20])
+        expect(page.locator("#train-run .run-log .run-empty")).to_contain_text(f"{MARKUP}absent")
         figures.first.click()
         expect(plot).not_to_contain_text("<b>bold</b>")
         assert page.locator("#train-run img").count() == 0
@@ -151,7 +151,7 @@ class TestGoingOn:
         """Evaluate and Export open filled in with the run."""
         page.locator("#train-run-evaluate").click()
         expect(page.locator("#tab-evaluate-button")).to_have_attribute("aria-selected", "true")
-        expect(chips(page, "eval-eval_dataset")).to_have_text(["identity"])
+        expect(chips(page, "eval-eval_dataset")).to_contain_text(["identity"])
         expect(chips(page, "adapter_name_or_path")).to_contain_text(["saves/t/lora/one"])
         page.get_by_role("tab", name="Train", exact=True).click()
         page.locator("#train-run-export").click()
