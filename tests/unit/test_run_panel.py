@@ -346,16 +346,17 @@ def test_names_are_gathered_as_rows_come(tmp_path: Path) -> None:
     assert runs.history(tmp_path).figures == ("other",)
 
 
-def context() -> Context:
+def context(page: gr.Blocks) -> Context:
     """What a panel needs of the page around it."""
     lang, texts = gr.Dropdown(choices=["en", "zh"], value="en"), Texts()
-    return Context(texts, lang, Form("train", "bar", []), {}, None, clock.draw(), Keeper())
+    bar = Form("train", "bar", [])
+    return Context(texts, page, lang, bar, {}, None, clock.draw(), Keeper())
 
 
 def test_a_panel_is_one_component() -> None:
     """Each with element ids of its own; without a form of arguments it brings nothing else."""
     with gr.Blocks() as page:
-        shared = context()
+        shared = context(page)
         before = len(page.blocks)
         for prefix in ("eval", "export"):
             run_panel.build(shared, prefix=prefix)
@@ -370,9 +371,8 @@ def test_news_leave_the_run_that_is_shown(folder: Path) -> None:
     Both the news of a start and its answer come as a run's folder is made: a panel that wrote back
     what it had read showed the run before for good, with the new one going on unseen.
     """
-    shown = context()
     with gr.Blocks() as page:
-        panel = run_panel.build(shown, prefix="train")
+        panel = run_panel.build(context(page), prefix="train")
     (newest,) = [event.fn for event in page.fns.values() if event.outputs == [panel]]
     assert newest is not None
     runs.forget()
