@@ -270,7 +270,7 @@ export class Combobox {
     const chips = this.#chosen.map((value) => {
       const text = this.#list.textOf(value);
       const label = `${this.#words?.remove ?? ""} ${text}`;
-      const button = make("button", { type: "button", "aria-label": label }, "×");
+      const button = make("button", { type: "button", "aria-label": label });
       button.addEventListener("click", () => {
         this.#remove(value);
         this.input.focus();

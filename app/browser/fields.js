@@ -12,7 +12,9 @@ import { make, setText } from "./dom.js";
 /** @typedef {import("./types").Remark} Remark */
 /** @typedef {import("./types").Words} Words */
 
-const WIDE = new Set(["area", "one", "several", "radio"]);
+const WIDE = new Set(["one", "several"]); // of two columns
+const LONG = 18; // letters that a choice of one column has room for
+const ROWS = new Set(["area", "radio"]); // which fill their row
 
 /**
  * @typedef {object} Setup
@@ -36,6 +38,7 @@ export class Field {
   #data;
   #words;
   #changed;
+  #isWide;
   #control;
   #label;
   #info;
@@ -58,7 +61,8 @@ export class Field {
     this.#line.id = `${id}-line`;
     const head = make("div", { class: "form-head" }, this.#label, this.#info, this.#dot);
     this.root = make("div", { id, class: `form-field form-${data.kind}` }, head);
-    if (WIDE.has(data.kind)) this.root.classList.add("form-wide");
+    this.#isWide = WIDE.has(data.kind) || data.choices.some(([, text]) => lengthOf(text) > LONG);
+    if (this.#isWide) this.root.classList.add("form-wide");
     if (data.kind === "bool") head.prepend(this.#control.root);
     else this.root.append(this.#control.root);
     this.root.append(this.#line);
@@ -82,6 +86,12 @@ export class Field {
   set value(raw) {
     if (JSON.stringify(raw) !== JSON.stringify(this.value)) this.#control.set(raw);
     this.#mark();
+  }
+
+  /** How many columns it takes; 0 where it fills a row, however many that has. */
+  get columns() {
+    if (ROWS.has(this.#data.kind)) return 0;
+    return this.#isWide ? 2 : 1;
   }
 
   focus() {
@@ -178,6 +188,14 @@ export class Field {
       .map((value) => texts.get(value) ?? value)
       .join(", ");
   }
+}
+
+/**
+ * The length of a text in Latin letters: a Chinese one is as wide as two.
+ * @param {string} text
+ */
+function lengthOf(text) {
+  return text.length + (text.match(/[\u2e80-\uffef]/g)?.length ?? 0);
 }
 
 /**

@@ -175,9 +175,21 @@ class Form {
     const field = this.#fields.get(name);
     if (!field) return;
     this.#values = { ...this.#values, [name]: field.value };
+    if (!this.#isJudge) this.#acquit(name);
     this.#forget();
     this.#follow();
     this.#remark();
+  }
+
+  /**
+   * What was said of a field of the bar is over: where no form that judges it is seen, nobody else
+   * would say so.
+   * @param {string} name
+   */
+  #acquit(name) {
+    if (!this.#judgement.ok) return;
+    const { [name]: _, ...fields } = this.#judgement.fields;
+    this.#judgement = { ...this.#judgement, fields };
   }
 
   /** What Defaults has changed is not taken back any more: something was changed since. */

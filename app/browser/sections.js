@@ -26,7 +26,9 @@ class Section {
     });
     const head = make("summary", { hidden: !data.title }, this.#title, this.#count);
     this.root = make("details", { id: `${prefix}group-${data.id}`, class: "form-section" }, head);
-    this.root.append(make("div", { class: "form-rows" }, ...rows));
+    const body = make("div", { class: "form-rows" }, ...rows);
+    body.style.setProperty("--columns", String(columnsOf(data.rows, fields)));
+    this.root.append(body);
     this.root.open = !data.closed;
   }
 
@@ -88,4 +90,16 @@ export class Sections {
     const section = this.#sections.find(({ root }) => root.contains(field.root));
     if (section) section.root.open = true;
   }
+}
+
+/**
+ * The columns of a section whose longest row leaves no gap at its end.
+ * @param {string[][]} rows
+ * @param {Map<string, Field>} fields
+ */
+function columnsOf(rows, fields) {
+  const widths = rows.map((names) =>
+    names.reduce((sum, name) => sum + (fields.get(name)?.columns ?? 0), 0),
+  );
+  return Math.max(1, ...widths);
 }

@@ -20,12 +20,16 @@ from backend.contract.base.files import read_json
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView
 
-WHAT = ("eval_dataset", "max_samples", "cutoff_len", "per_device_eval_batch_size")
-HOW = ("do_eval", "do_predict", "max_new_tokens", "do_sample", "temperature", "top_p")
+WHAT = ("eval_dataset", "max_samples")
+HOW = (
+    *("cutoff_len", "per_device_eval_batch_size", "max_new_tokens"),
+    *("do_eval", "do_predict", "do_sample"),
+    *("temperature", "top_p"),
+)
 MORE = ("top_k", "num_beams", "repetition_penalty", "dataset_dir", "seed")
 START = {"do_predict": True, "max_new_tokens": 512, "cutoff_len": 1024}
 SECTIONS = (
-    Section("what", "", WHAT, slot="first"),
+    Section("what", "", WHAT, slot="first", width=2),
     Section("how", "", HOW, slot="first", width=3),
     Section("generation", "group.generation", MORE, slot="first", closed=True, width=3),
 )

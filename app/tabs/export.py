@@ -17,13 +17,13 @@ FIELDS = (
     "export_dir",
     "export_dtype",
     "export_size",
-    "export_device",
-    "export_modelfile",
     "export_hub_model_id",
     "export_quantization_bit",
+    "export_modelfile",
     "export_quantization_dataset",
     "export_quantization_nsamples",
     "export_quantization_maxlen",
+    "export_device",
 )
 SECTIONS = (Section("what", "", (*FIELDS, EXTRA.name), slot="first", width=3),)
 

@@ -22,7 +22,8 @@ from backend.contract.base.problems import Problem, TuneboardError, errors
 
 Read = Callable[[str, str], tuple[Values, list[Problem]]]
 
-WHAT = ("stage", "dataset", "eval_dataset", "max_samples")
+WHAT = ("stage", "dataset")
+SAMPLES = ("eval_dataset", "max_samples", "val_size")
 HOW = (
     "learning_rate",
     "num_train_epochs",
@@ -31,7 +32,6 @@ HOW = (
     "gradient_accumulation_steps",
     "lr_scheduler_type",
     "bf16",
-    "val_size",
 )
 GROUPS = (
     "lora",
@@ -80,14 +80,15 @@ def _sections(bar: Form) -> list[Section]:
 
     With the three fields of the model bar, simple mode shows nine, and the name.
     """
-    drawn = {*bar.drawn, *WHAT, *HOW, *NOT_SHOWN}
+    drawn = {*bar.drawn, *WHAT, *SAMPLES, *HOW, *NOT_SHOWN}
     groups = [
         Section(group, f"group.{group}", names, closed=True, width=3)
         for group in GROUPS
         if (names := tuple(row.name for row in FIELDS.values() if _belongs(row, group, drawn)))
     ]
     return [
-        Section("what", "train.what", WHAT, slot="first", simple=WHAT[:2]),
+        Section("what", "train.what", WHAT, slot="first", simple=WHAT),
+        Section("samples", "", SAMPLES, slot="first"),
         Section("how", "train.how", HOW, simple=HOW[:4]),
         *groups,
         Section("name", "", (RUN_NAME.name,), width=1, simple=(RUN_NAME.name,)),

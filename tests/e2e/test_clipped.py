@@ -1,0 +1,118 @@
+"""No text of the page is cut off: every tab, two languages, a desk's screen and a phone's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from backend.contract.base.texts import t
+from tests.e2e.conftest import Server
+from tests.e2e.forms import show_all
+from tests.e2e.test_stage_forms import unfold_all
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+TABS = ("train", "data", "recipes", "evaluate", "chat", "export", "runs")
+SETTLE_MS = 700  # the tab is drawn, and has its first values
+# The texts that are seen, and those of them that something cuts off: a box too small that does not
+# scroll, a line clamp, an ellipsis, the edge of the page; of a control, any of its choices or its
+# hint.
+CLIPPED = """() => {
+  const pen = document.createElement("canvas").getContext("2d");
+  const width = (text, style) => {
+    pen.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+    return pen.measureText(text).width;
+  };
+  const room = (box, style) =>
+    box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  const isCut = (part, box) => {
+    const range = document.createRange();
+    range.selectNodeContents(part);
+    const text = range.getBoundingClientRect();
+    if (text.left < -1 || text.right > innerWidth + 1) return !scrolls(part);
+    for (let each = box; each && each !== document.body; each = each.parentElement) {
+      const style = getComputedStyle(each);
+      if (/auto|scroll/.test(style.overflowX + style.overflowY)) return false;
+      if (!/hidden|clip/.test(style.overflowX + style.overflowY)) continue;
+      const edge = each.getBoundingClientRect();
+      if (text.right > edge.right + 2 || text.bottom > edge.bottom + 4) return true;
+    }
+    return false;
+  };
+  const scrolls = (part) => {
+    for (let each = part; each; each = each.parentElement)
+      if (/auto|scroll/.test(getComputedStyle(each).overflowX)) return true;
+    return false;
+  };
+  let seen = 0;
+  const cut = [];
+  for (const element of document.querySelectorAll("body *")) {
+    if (!element.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+    const [box, style] = [element.getBoundingClientRect(), getComputedStyle(element)];
+    if (box.width < 3 || box.height < 3 || parseFloat(style.fontSize) === 0) continue;
+    if (element.closest(".sr-only, svg, option, noscript, style, script")) continue;
+    let text = "", isTooWide = false;
+    if (element instanceof HTMLSelectElement) {
+      const texts = [...element.options].map((option) => option.text);
+      text = texts.sort((one, other) => width(other, style) - width(one, style))[0] ?? "";
+    }
+    else if (element instanceof HTMLInputElement && !element.value) text = element.placeholder;
+    if (text) isTooWide = width(text, style) > room(element, style) + 1;
+    else {
+      text = [...element.childNodes].map((node) => (node.nodeType === 3 ? node.data : "")).join("");
+      if (text.trim()) isTooWide = isCut(element, element);
+    }
+    if (!text.trim()) continue;
+    seen += 1;
+    if (isTooWide) cut.push(`${element.closest("[id]")?.id}: ${text.trim().slice(0, 60)}`);
+  }
+  return { seen, cut };
+}"""
+
+
+def look(page: Page) -> Any:
+    """How many texts are seen, and which are cut off."""
+    return page.evaluate(CLIPPED)
+
+
+def open_tab(page: Page, name: str, lang: str) -> None:
+    """Open a tab; where there is no room for it, it is in the menu at the end of the row."""
+    tab = page.get_by_role("tab", name=t(f"tab.{name}", lang), exact=True)
+    if tab.count() and tab.first.is_visible():
+        tab.first.click()
+    else:
+        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-dropdown button", has_text=t(f"tab.{name}", lang)).click()
+    page.wait_for_timeout(SETTLE_MS)
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("lang", "locale"), [("en", "en-US"), ("zh", "zh-CN")])
+def test_no_text_is_cut_off(
+    open_page: Callable[..., Page], server: Server, lang: str, locale: str, width: int
+) -> None:
+    page = open_page(viewport={"width": width, "height": 1000}, locale=locale)
+    expect(page.locator("#mode")).to_contain_text(t("form.advanced", lang))
+    looks = {"simple": look(page)}
+    show_all(page)
+    unfold_all(page)
+    looks["advanced"] = look(page)
+    for name in TABS[1:]:
+        open_tab(page, name, lang)
+        looks[name] = look(page)
+    assert {name: each["cut"] for name, each in looks.items() if each["cut"]} == {}
+    assert looks["advanced"]["seen"] > 150
+    assert min(each["seen"] for each in looks.values()) > 10
+
+
+def test_a_text_that_is_cut_off_is_found(open_page: Callable[..., Page], server: Server) -> None:
+    """The twin: with a label too narrow, a choice too long, and a clamp."""
+    page = open_page()
+    for rule in (
+        "#learning_rate label { width: 30px; overflow: hidden; white-space: nowrap }",
+        "#stage select { width: 60px }",
+        "#missing { height: 8px; overflow: hidden }",
+    ):
+        page.add_style_tag(content=rule)
+    cut = [each.split(":")[0] for each in look(page)["cut"]]
+    assert {"learning_rate-label", "stage-control", "missing"} <= set(cut)
