@@ -6,6 +6,7 @@ import { follow } from "./clock.js";
 import { loadStyle, make, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
 import { askNews, subscribe } from "./news.js";
+import { openedRun, writeRun } from "./run_address.js";
 import { Charts } from "./run_charts.js";
 import { RunFeed } from "./run_feed.js";
 import { Figures } from "./run_figures.js";
@@ -13,6 +14,7 @@ import { Head } from "./run_head.js";
 import { Lines } from "./run_lines.js";
 import { Log } from "./run_log.js";
 import { Side } from "./run_side.js";
+import { onTab } from "./tabs.js";
 
 /** @typedef {import("./run_types").RunAnswer} Answer */
 /** @typedef {import("./run_types").Curves} Curves */
@@ -51,8 +53,9 @@ class Panel {
 
   /** @param {Mounted} mounted */
   constructor(mounted) {
-    const { element, data, watch } = mounted;
+    const { element, props, data, watch } = mounted;
     this.#mounted = mounted;
+    props.value ||= openedRun(element, data.saves);
     const choose = () => this.#choose();
     this.#parts = {
       none: make("p", { id: `${data.prefix}-none`, class: "run-none" }),
@@ -66,6 +69,7 @@ class Panel {
     this.#draw(element);
     watch("value", () => this.#open());
     onLanguage(element, () => this.#speak());
+    onTab(() => writeRun(element, data.saves, this.#run));
     subscribe("runs", (stamp) => this.#hear(stamp));
     new IntersectionObserver((entries) => this.#see(entries)).observe(element);
     this.#speak();
@@ -92,6 +96,7 @@ class Panel {
     this.#lines.clear();
     this.#curves = null;
     this.#hasEnded = false;
+    writeRun(this.#mounted.element, this.#mounted.data.saves, this.#run);
     this.#ask({ run: this.#run, lang: language(), series: this.#series });
   }
 

@@ -104,6 +104,8 @@ export interface View {
 export interface RunData {
   /** What the element ids begin with. */
   prefix: string;
+  /** The folder that holds the runs. */
+  saves: string;
   /** By language. */
   words: Record<string, Record<string, string>>;
 }

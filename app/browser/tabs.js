@@ -3,7 +3,7 @@
 
 import { write } from "./address.js";
 
-const FIRST = "train"; // open where the address names no other
+export const FIRST = "train"; // open where the address names no other
 const page = document.documentElement;
 
 /** @type {Set<() => void>} */
@@ -31,6 +31,7 @@ export function turn() {
   page.dataset.tab = tab;
   delete page.dataset.bar;
   write("tab", tab === FIRST ? "" : tab);
+  write("run", ""); // until the panel of this tab says it
   for (const act of listeners) act();
 }
 

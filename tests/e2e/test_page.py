@@ -176,6 +176,31 @@ def test_the_open_tab_stands_in_the_address(open_page: Callable[..., Page], serv
     expect(page.locator("#tab-recipes .chosen-model")).to_contain_text("saves/models/mine")
 
 
+def test_the_run_of_the_open_tab_stands_in_the_address(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """A link shows the run that it names, not the newest; one that leads elsewhere shows none."""
+    for name in ("first", "second"):
+        folder = home / "saves" / "tiny" / "lora" / name
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text('{"kind": "train", "arguments": {}}')
+        (folder / "exit.json").write_text('{"code": 0}')
+    page = open_page()
+    shown = page.locator(".run-name:visible")
+    expect(shown).to_have_text(re.compile("first|second"))
+    other = "second" if shown.inner_text() == "first" else "first"
+    for query, name in ((f"?run=saves/tiny/lora/{other}", other), ("?run=saves/../..", "")):
+        page.goto(f"{server.url}/{query}")
+        expect(page.locator("#command")).to_contain_text("--output_dir")
+        if name:
+            expect(shown).to_have_text(name)
+            expect(page).to_have_url(re.compile(f"run=saves(/|%2F)tiny(/|%2F)lora(/|%2F){name}$"))
+        else:
+            expect(shown).to_have_count(0)
+    page.get_by_role("tab", name="Chat", exact=True).click()
+    expect(page).not_to_have_url(re.compile("run="))
+
+
 def test_fields_of_other_methods_are_not_shown(
     open_page: Callable[..., Page], server: Server
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.form.component import make_component
+from app.form.component import make_call, make_component
 from app.form.values import check
 from app.i18n import languages, say
 from app.problems import describe, problem_lines
@@ -19,6 +19,7 @@ from app.tabs.run import resume_panel
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.fields import FIELDS
+from backend.contract.base.home import saves
 from backend.contract.base.problems import TuneboardError
 from backend.contract.launching import launch
 
@@ -58,6 +59,7 @@ CHART_WORDS = (
     "tokens_per_second",
     "train_loss",
 )
+TABS = {"eval": "evaluate", "vocab": "data"}  # where these tasks have their panels
 WITH_TRAININGS = ("train", "runs")  # panels that show trainings
 TEMPLATE = '<div class="run-top"></div>{}<div class="run-rest"></div>'
 
@@ -85,6 +87,7 @@ def build(context: Context, prefix: str = "train", *, none: str = "") -> Any:
         functions=[stop, resume, restart],
         elem_id=f"{prefix}-run",
         prefix=f"{prefix}-run",
+        saves=str(saves()),
         words={lang: say(keys, lang) for lang in languages()},
     )
     if with_trainings:
@@ -161,4 +164,5 @@ def _open_latest(panel: Any, task: str, context: Context) -> None:
         latest = None if name else runs.latest(task)
         return str(latest) if latest else gr.skip()
 
-    context.news.runs.change(find_latest, panel, panel, **QUIET)
+    named = make_call("run_address", "nameRun", TABS.get(task, task), str(saves()))
+    context.news.runs.change(find_latest, panel, panel, js=named, **QUIET)
