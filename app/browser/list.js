@@ -15,6 +15,8 @@ import { Row } from "./rows.js";
 /** @typedef {import("./types").ListView} View */
 /** @typedef {import("./types").Mounted<string, Data, Server>} Mounted */
 
+const COLUMN_PX = 120; // what a column needs on average
+
 /** @type {Map<string, { place: string, refresh?: () => void }>} where the things of a list lie */
 const places = new Map();
 
@@ -53,7 +55,7 @@ class List {
   constructor(mounted) {
     const { element, data, watch, server } = mounted;
     this.#mounted = mounted;
-    this.#parts = draw(element, data.prefix);
+    this.#parts = draw(element, data);
     const place = places.get(data.prefix)?.place ?? data.place;
     places.set(data.prefix, { place, refresh: () => this.#refresh() });
     this.#ask = askLatest(
@@ -68,6 +70,7 @@ class List {
     onLanguage(element, () => this.#refresh());
     watch("value", () => this.#follow());
     new IntersectionObserver(() => this.#askIfSeen()).observe(element);
+    new ResizeObserver(() => this.#fit()).observe(element);
   }
 
   /**
@@ -132,8 +135,9 @@ class List {
     setText(empty.words, isEmpty ? view.empty : "");
     setText(empty.begin, view.begin?.text ?? "");
     empty.begin.hidden = !view.begin;
-    empty.root.hidden = !isEmpty;
+    empty.root.hidden = !isEmpty || !view.empty;
     this.#filter();
+    this.#fit();
     this.#settle();
   }
 
@@ -155,6 +159,13 @@ class List {
     );
   }
 
+  /** Rows become cards where their columns have no room. */
+  #fit() {
+    const room = this.#mounted.element.clientWidth;
+    const columns = this.#view?.columns.length ?? 0;
+    this.#parts.table.classList.toggle("list-cards", room < columns * COLUMN_PX);
+  }
+
   #filter() {
     const { filter, input, table, body, none } = this.#parts;
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -164,7 +175,7 @@ class List {
       body,
       shown.map(({ root }) => root),
     );
-    filter.hidden = !all.length;
+    filter.hidden = !all.length || !this.#mounted.data.filtered;
     table.hidden = !shown.length;
     none.hidden = shown.length > 0 || !all.length;
     setText(none, none.hidden ? "" : (this.#view?.words.no_match ?? ""));
@@ -176,7 +187,9 @@ class List {
 
   /** @param {string} key */
   #choose(key) {
-    this.#mounted.props.value = key;
+    const { props, data, trigger } = this.#mounted;
+    props.value = key;
+    if (data.events_of_page.includes("choose")) trigger("choose");
     this.#say("");
     this.#mark();
   }
@@ -209,9 +222,9 @@ class List {
 
 /**
  * @param {HTMLElement} element
- * @param {string} prefix
+ * @param {Data} data
  */
-function draw(element, prefix) {
+function draw(element, { prefix, filtered }) {
   const input = make("input", { type: "search", autocomplete: "off", spellcheck: "false" });
   const filter = make("div", { id: `${prefix}filter`, class: "list-filter" }, input);
   const note = make("p", { id: `${prefix}note`, class: "list-note", role: "status" });
@@ -224,7 +237,7 @@ function draw(element, prefix) {
     root: make("div", { id: `${prefix}none`, class: "list-empty", hidden: true }),
   };
   empty.root.append(empty.words, empty.begin);
-  const scroll = make("div", { class: "list-scroll", tabindex: "-1" }, table);
+  const scroll = make("div", { class: filtered ? "list-scroll" : "list-scroll list-whole" }, table);
   const root = /** @type {HTMLElement} */ (element.querySelector(".list"));
   root.append(filter, note, scroll, none, empty.root);
   return { filter, input, note, table, head, body, none, empty };

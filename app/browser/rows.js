@@ -26,6 +26,7 @@ export class Row {
     this.#acts = acts;
     this.root.addEventListener("click", (event) => {
       const { target } = event;
+      if (this.#name.disabled) return;
       if (!(target instanceof Element) || !target.closest(".list-actions")) acts.choose();
     });
   }
@@ -46,6 +47,8 @@ export class Row {
     const now = JSON.stringify([data, view.columns, view.words.no]);
     if (now === this.#drawn) return;
     this.#drawn = now;
+    this.#name.disabled = data.fixed;
+    this.root.classList.toggle("list-fixed", data.fixed);
     this.text = data.cells
       .map((cell) => `${cell.text} ${cell.detail}`)
       .join(" ")

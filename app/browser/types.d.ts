@@ -200,6 +200,8 @@ export interface ListRow {
   key: string;
   cells: ListCell[];
   actions: ListAction[];
+  /** Whether it cannot be chosen. */
+  fixed: boolean;
 }
 
 export interface ListView {
@@ -229,6 +231,7 @@ export interface ListData {
   prefix: string;
   /** Whether the first row is chosen while none is. */
   first: boolean;
+  filtered: boolean;
   /** Actions that are events of the component; the server does the others. */
   events_of_page: string[];
   /** Where the things of the list lie at first. */

@@ -38,17 +38,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One thing of a list: `key` is what the component's value is once it is chosen."""
+    """One thing of a list: `key` is what the component's value is once it is chosen, which a
+    `fixed` one cannot be."""
 
     key: str
     cells: Sequence[Cell]
     actions: Sequence[Action] = ()
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
 class View:
     """What a list shows: titles of columns (a number's ends with its cells), rows, and what is
-    said instead where there is none, with the one action that helps."""
+    said instead where there is none ("" for nothing), with the one action that helps."""
 
     columns: Sequence[str]
     rows: Sequence[Row]
@@ -63,8 +65,9 @@ class Listing:
     key     what the ids of its elements begin with
     read    what it shows, from a question {"place"} and the language
     act     does what a row's action says, (name, key, question, lang), and tells it in words
-    events  actions that are events of the component instead
+    events  actions that are events of the component instead; "choose" tells a choice by a person
     first   whether the first row is chosen while none is
+    filtered  whether it can be filtered by words
     """
 
     def __init__(
@@ -75,14 +78,24 @@ class Listing:
         *,
         events: Sequence[str] = (),
         first: bool = False,
+        filtered: bool = True,
     ) -> None:
         self.key = key
         self.events = events
         self.first = first
+        self.filtered = filtered
         self._read = read
         self._act = act
 
-    def draw(self, label: str, elem_id: str, *, place: str = "", news: Sequence[str] = ()) -> Any:
+    def draw(
+        self,
+        label: str,
+        elem_id: str,
+        *,
+        value: str = "",
+        place: str = "",
+        news: Sequence[str] = (),
+    ) -> Any:
         """Draw it here; returns the component. `label` is the key of its name for those who do not
         see it, `place` where its things lie; it is read again after these parts of the news."""
 
@@ -95,12 +108,13 @@ class Listing:
         return make_component(
             "list",
             '<div class="list"></div>',
-            "",
+            value,
             events=self.events,
             functions=[read, act],
             elem_id=elem_id,
             prefix=f"{self.key}-",
             first=self.first,
+            filtered=self.filtered,
             events_of_page=[*self.events],
             place=place,
             news=[*news],

@@ -5,11 +5,13 @@ from typing import Any
 
 import gradio as gr
 
+from app.form.component import Question
+from app.form.listing import Cell, Listing, Row, View
 from app.form.values import display
 from app.i18n import Texts, t
 from app.problems import problem_lines
 from app.services.data.extra import BOX
-from app.services.runs import recipes
+from app.services.runs import recipes, run_text
 from app.tabs.data import dataset_preview
 from app.tabs.run import run_panel
 from app.tabs.shared import answer, message, model_bar
@@ -36,19 +38,12 @@ def build(context: Context) -> Any:
     dataset_preview.keep_fresh(context.news, gr.State("data"), form["data"])
     _wire_choice(context, form)
     _wire_start(context, form, side, panel)
-    _wire_group(context, side, panel)
+    _wire_group(side, panel)
     return panel
 
 
 def _form(texts: Texts) -> dict[str, Any]:
-    choice = texts.make(
-        gr.Dropdown,
-        {"label": "recipes.choice", "info": "recipes.choice_help"},
-        choices=recipes.choices("en"),
-        value=FIRST,
-        filterable=False,
-        elem_id="recipe",
-    )
+    choice = RECIPES.draw("recipes.choice", "recipe", value=FIRST)
     words = gr.Markdown(elem_id="recipe-text", latex_delimiters=[])
     boxes = []
     for start in range(0, MAX_DATA, 2):
@@ -96,25 +91,8 @@ def _side(texts: Texts) -> dict[str, Any]:
         show_line_numbers=False,
         elem_id="recipe-commands",
     )
-    group = texts.make(
-        gr.Dropdown,
-        {"label": "recipes.group", "info": "recipes.group_help"},
-        choices=[],
-        value=None,
-        elem_id="recipe-group",
-    )
-    table = texts.make(
-        gr.Dataframe,
-        {"label": "recipes.table"},
-        headers=_headers("en"),
-        type="array",
-        datatype="str",
-        interactive=False,
-        visible=False,
-        buttons=[],
-        elem_id="recipe-stages",
-        elem_classes=["listed", "picked"],
-    )
+    group = CHAINS.draw("recipes.group", "recipe-group", news=["runs", "steps"])
+    table = STAGES.draw("recipes.table", "recipe-stages", news=["runs", "steps"])
     return {
         "start": start,
         "answer": told,
@@ -123,10 +101,6 @@ def _side(texts: Texts) -> dict[str, Any]:
         "group": group,
         "table": table,
     }
-
-
-def _headers(lang: str) -> list[str]:
-    return [t(f"recipes.column.{name}", lang) for name in recipes.COLUMNS]
 
 
 def _wire_choice(context: Context, form: dict[str, Any]) -> None:
@@ -150,16 +124,13 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
         return [recipes.text(recipe, lang), *boxes, *[_hidden()] * (MAX_DATA - len(found))]
 
     given = {"inputs": [form["choice"], context.lang], "outputs": outputs, **QUIET}
-    form["choice"].input(lambda name, lang: show(name, lang, True), **given)
+    form["choice"].choose(lambda name, lang: show(name, lang, True), **given)
     boxes = {"choice": form["choice"], "name": form["name"], BOX: form["more"]}
     boxes |= {f"data{number}": box for number, box in enumerate(form["data"])}
     context.keeper.add("recipes", boxes, _with_data)
     again = {key: given[key] for key in ("inputs", "outputs")}
     context.keeper.then(fn=lambda name, lang: show(name, lang, False), **again)
     context.lang.change(lambda name, lang: show(name, lang, False), **given)
-    context.lang.change(
-        lambda lang: gr.update(choices=recipes.choices(lang)), context.lang, form["choice"], **QUIET
-    )
 
 
 def _with_data(boxes: dict[str, Any]) -> dict[str, Any]:
@@ -201,8 +172,7 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
             except TuneboardError as error:
                 errors = list(error.problems)
             else:
-                group = gr.update(choices=_groups(), value=folder)
-                return [group, folder, "", *answer.started()]
+                return [folder, folder, "", *answer.started()]
         return [*[gr.skip()] * 3, *answer.refused(errors, lang)]
 
     gr.on(
@@ -216,7 +186,7 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
     outputs = [side["group"], panel, form["name"], *side["answer"].outputs]
     side["answer"].hear()
     started = side["start"].click(start, inputs, outputs, api_visibility="private")
-    edits = [*(box.input for box in boxes), context.bar.box.change]
+    edits = [form["choice"].change, *(box.input for box in boxes[1:]), context.bar.box.change]
     side["answer"].wire(context, started, edits)
 
 
@@ -237,47 +207,51 @@ def _says(name: str, value: Any) -> bool:
     return value not in (None, "", []) and value != display(FIELDS[name], FIELDS[name].default)
 
 
-def _groups() -> list[tuple[str, str]]:
-    return [(view.name, str(view.path)) for view in recipes.groups()]
+def _wire_group(side: dict[str, Any], panel: Any) -> None:
+    """The stages of the chosen chain are listed; its run, or that of a stage, is shown."""
+    group, table = side["group"], side["table"]
+    group.change(None, group, None, js=STAGES.set_place(), **QUIET)
+    for listed in (group, table):
+        listed.change(lambda run: run or gr.skip(), listed, panel, **QUIET)
 
 
-def _wire_group(context: Context, side: dict[str, Any], panel: Any) -> None:
-    """The stages of the chosen chain, followed; a click on one opens its run."""
-    seen, news = gr.State(None), context.news
+def _list_recipes(_: Question, lang: str) -> View:
+    rows = [
+        Row(name, [Cell(title, detail=stages)]) for name, title, stages in recipes.choices(lang)
+    ]
+    return View([t("recipes.choice", lang)], rows, "")
 
-    def refresh(lang: str, group: str | None, shown: str, before: Any) -> list[Any]:
-        known = _groups()
-        place = recipes.find_group(group or (known[0][1] if known else None))
-        whole = str(place) if place else None
-        rows = recipes.rows(place, lang) if place else []
-        now = (lang, whole, known, rows)
-        if now == before:
-            return [gr.skip()] * 4
-        # What is shown is not written back: a start may be answered at the same time.
-        chosen = {} if group == whole else {"value": whole}
-        return [
-            gr.update(choices=known, **chosen),
-            gr.update(visible=bool(rows), value=rows, headers=_headers(lang)),
-            gr.skip() if shown or not whole else whole,
-            now,
-        ]
 
-    def pick(group: str | None, event: gr.SelectData) -> Any:
-        row = event.row_value or [""]
-        folder = recipes.find_group(group)
-        place = recipes.find_run(folder, str(row[0])) if folder else None
-        return gr.skip() if place is None else str(place)
+def _list_chains(_: Question, lang: str) -> View:
+    columns = [t(f"recipes.column.{name}", lang) for name in ("chain", "state", "steps")]
+    rows = [
+        Row(
+            str(view.path),
+            [
+                Cell(view.name, detail=run_text.moment(view.created)),
+                Cell(t(f"state.{view.state.value}", lang), tone=run_text.tone(view)),
+                Cell(run_text.steps(view)),
+            ],
+        )
+        for view in recipes.groups()
+    ]
+    return View(columns, rows, "", numbers=(2,))
 
-    def whole(group: str | None, shown: str) -> str:
-        return str(recipes.find_group(group) or shown)
 
-    gr.on(
-        [news.runs.change, news.steps.change, context.lang.change, side["group"].change],
-        refresh,
-        [context.lang, side["group"], panel, seen],
-        [side["group"], side["table"], panel, seen],
-        **QUIET,
-    )
-    group = [side["group"], panel]
-    side["group"].input(whole, group, panel, **QUIET)
-    side["table"].select(pick, side["group"], panel, **QUIET)
+def _list_stages(asked: Question, lang: str) -> View:
+    """The stages of the chain whose folder is the place of the list."""
+    folder = recipes.find_group(str(asked.get("place", "")))
+    columns = [t(f"recipes.column.{name}", lang) for name in ("stage", "state", "steps", "loss")]
+    rows = recipes.rows(folder, lang) if folder else []
+    return View(columns, [_stage(row) for row in rows], "", numbers=(2, 3))
+
+
+def _stage(row: recipes.StageRow) -> Row:
+    name = f"{row.number}. {row.name}" if row.number else row.name
+    cells = [Cell(name), Cell(row.state, tone=row.tone), Cell(row.steps), Cell(row.loss)]
+    return Row(row.run or row.number, cells, fixed=not row.run)
+
+
+RECIPES = Listing("recipe", _list_recipes, events=["choose"], filtered=False)
+CHAINS = Listing("chains", _list_chains, first=True, filtered=False)
+STAGES = Listing("stages", _list_stages, filtered=False)

@@ -22,6 +22,7 @@ from tests.e2e.forms import (
     fill,
     line,
     ready_form,
+    row_of,
     show_all,
     unfold,
 )
@@ -336,7 +337,7 @@ def test_a_reload_brings_the_form_back(open_page: Callable[..., Page], server: S
     expect(page.locator("#eval-command")).to_contain_text("--max_samples 7")
     page.get_by_role("tab", name="Recipes", exact=True).click()
     box(page, "recipe-more").fill("max_steps=1")
-    choose(page, "recipe", t("recipe.preference_dpo.title", "en"))
+    row_of(page, "recipe", t("recipe.preference_dpo.title", "en")).click()
     expect(page.locator("#recipe-commands")).to_contain_text("--stage dpo")
     choose(page, "recipe-data-1", "general_zh")
     expect(page.locator("#recipe-commands")).to_contain_text("general_zh")

@@ -10,7 +10,7 @@ from backend.contract.base.texts import t
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
 from tests.e2e.conftest import Server
-from tests.e2e.forms import box, choose, fill
+from tests.e2e.forms import box, fill, row_of
 from tests.e2e.test_tabs import open_tab
 from tests.failures.conftest import until
 
@@ -29,7 +29,7 @@ def test_a_recipe_runs_to_its_end(
     page = open_page()
     fill(page, "model_name_or_path", "saves/models/tiny")
     open_tab(page, "Recipes")
-    choose(page, "recipe", t("recipe.chat_pretrain_domain_sft.title", "en"))
+    row_of(page, "recipe", t("recipe.chat_pretrain_domain_sft.title", "en")).click()
     commands = page.locator("#recipe-commands")
     expect(commands).to_contain_text("--stage pt")
     page.locator("#recipe-more textarea").fill("max_steps=1\nmax_samples=4")

@@ -265,18 +265,17 @@ def test_the_table_of_a_group(home: Path) -> None:
     (plan.steps[0].folder / "exit.json").write_text('{"code": 0}')
     (plan.folder / "exit.json").write_text('{"code": 1}')
     rows = page.rows(plan.folder, "en")
-    assert [row[:3] for row in rows] == [
+    assert [[row.number, row.name, row.state] for row in rows] == [
         ["", "whole chain", "Failed"],
         ["1", "one", "Succeeded"],
         ["2", "two", "not started"],
         ["3", "out", "not started"],
     ]
     assert [view.path for view in page.groups()] == [plan.folder]
-    assert page.find_run(plan.folder, "1") == plan.steps[0].folder
-    assert page.find_run(plan.folder, "") == plan.folder
-    assert [page.find_run(plan.folder, number) for number in ("2", "0", "9", "x", "-1")] == [
-        None
-    ] * 5
+    assert [row.run for row in rows] == [str(plan.folder), str(plan.steps[0].folder), "", ""]
+    assert [row.tone for row in rows] == ["bad", "good", "quiet", "quiet"]
+    assert page.find_group(str(plan.folder)) == plan.folder
+    assert page.find_group(str(plan.steps[0].folder)) is None
 
 
 def test_every_button_of_a_run_does_something() -> None:

@@ -30,7 +30,22 @@ BAR = (
     "trust_remote_code",
     "flash_attn",
 )
-COLUMNS = ("number", "stage", "state", "steps", "loss")
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """A stage of a started chain, or the whole chain (whose number is ""), in words.
+
+    run  the folder of its run; "" where it has not begun
+    """
+
+    number: str
+    name: str
+    state: str
+    tone: str = "quiet"
+    steps: str = "–"
+    loss: str = "–"
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,9 +65,17 @@ def title(name: str, lang: str) -> str:
     return t(key, lang) if has(key) else name
 
 
-def choices(lang: str) -> list[tuple[str, str]]:
-    """(title, name) of every recipe."""
-    return [(title(name, lang), name) for name in recipes.list_recipes()]
+def choices(lang: str) -> list[tuple[str, str, str]]:
+    """(name, title, its stages in their order) of every recipe; no stages where its file cannot be
+    read."""
+    return [(name, title(name, lang), _list_stages(name)) for name in recipes.list_recipes()]
+
+
+def _list_stages(name: str) -> str:
+    try:
+        return " → ".join(stage.name for stage in recipes.read(name).stages)
+    except TuneboardError:
+        return ""
 
 
 def text(recipe: Recipe, lang: str) -> str:
@@ -130,7 +153,7 @@ def groups() -> list[RunView]:
     return [view for view in runs.snapshot() if view.task == launch.RECIPE]
 
 
-def find_group(folder: str | None) -> Path | None:
+def find_group(folder: str) -> Path | None:
     """The folder of a started chain; None for any other path in a request."""
     return next((view.path for view in groups() if str(view.path) == folder), None)
 
@@ -153,37 +176,27 @@ def stages(folder: Path) -> tuple[tuple[str, Path], ...]:
         return ()
 
 
-def rows(folder: Path, lang: str) -> list[list[str]]:
-    """The group and its stages as rows of COLUMNS."""
+def rows(folder: Path, lang: str) -> list[StageRow]:
+    """The whole chain in a group, and each of its stages."""
     group = runs.view(folder)
-    table = [["", t("recipes.whole", lang), *_cells(group, lang)]]
+    table = [_describe("", t("recipes.whole", lang), group, lang)]
     for number, (name, place) in enumerate(stages(folder), 1):
-        begun = (place / run_folder.RUN).is_file()
-        if begun:
-            table.append([str(number), name, *_cells(runs.view(place), lang)])
+        if (place / run_folder.RUN).is_file():
+            table.append(_describe(str(number), name, runs.view(place), lang))
         else:
             word = t("recipes.not_begun" if group.ended else "recipes.waiting", lang)
-            table.append([str(number), name, word, "–", "–"])
+            table.append(StageRow(str(number), name, word))
     return table
 
 
-def _cells(view: RunView, lang: str) -> list[str]:
+def _describe(number: str, name: str, view: RunView, lang: str) -> StageRow:
     loss = run_text.last_loss(runs.history(view.path).rows)
-    return [
+    return StageRow(
+        number,
+        name,
         t(f"state.{view.state.value}", lang),
+        run_text.tone(view),
         run_text.steps(view),
         "–" if loss is None else f"{loss:.4f}",
-    ]
-
-
-def find_run(folder: Path, number: str) -> Path | None:
-    """The run of a row in the table; None where it has not begun."""
-    runs_of_stages = stages(folder)
-    if not number:
-        return folder
-    place = (
-        runs_of_stages[int(number) - 1][1]
-        if number.isdigit() and 0 < int(number) <= len(runs_of_stages)
-        else None
+        str(view.path),
     )
-    return place if place and (place / run_folder.RUN).is_file() else None

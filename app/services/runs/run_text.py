@@ -10,7 +10,7 @@ from app.i18n import t
 from backend.contract.base import run_index
 from backend.contract.base.home import saves
 from backend.contract.base.metrics import Metrics
-from backend.contract.runs.run_folder import Checkpoint, RunView
+from backend.contract.runs.run_folder import Checkpoint, RunView, State
 
 
 def names(views: Sequence[RunView]) -> dict[Path, str]:
@@ -31,6 +31,21 @@ def names(views: Sequence[RunView]) -> dict[Path, str]:
         view.path: view.name if view.path in clear else f"{view.name} ({view.path})"
         for view in views
     }
+
+
+TONES = {
+    State.QUEUED: "quiet",
+    State.STARTING: "busy",
+    State.RUNNING: "busy",
+    State.STOPPING: "warn",
+    State.STOPPED: "quiet",
+    State.SUCCEEDED: "good",
+}
+
+
+def tone(view: RunView) -> str:
+    """The tone of a run's state in a list: busy, warn, quiet, good or bad."""
+    return TONES.get(view.state, "bad")
 
 
 def steps(view: RunView) -> str:

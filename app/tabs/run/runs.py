@@ -15,18 +15,10 @@ from app.tabs.run import run_panel
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.launching import launch
-from backend.contract.runs.run_folder import RunView, State
+from backend.contract.runs.run_folder import RunView
 
 COLUMNS = ("name", "state", "model", "steps", "loss", "created")
 NUMBERS = (3, 4)
-TONES = {
-    State.QUEUED: "quiet",
-    State.STARTING: "busy",
-    State.RUNNING: "busy",
-    State.STOPPING: "warn",
-    State.STOPPED: "quiet",
-    State.SUCCEEDED: "good",
-}
 ACTS: dict[str, Callable[[Path], object]] = {"stop": launch.stop, "resume": launch.resume}
 
 
@@ -69,7 +61,7 @@ def cells(view: RunView, name: str, lang: str) -> list[Cell]:
     loss = run_text.last_loss(runs.history(view.path).rows)
     return [
         Cell(name, detail=t(kind, lang) if has(kind) else view.task),
-        Cell(t(f"state.{view.state.value}", lang), tone=TONES.get(view.state, "bad")),
+        Cell(t(f"state.{view.state.value}", lang), tone=run_text.tone(view)),
         Cell(view.model, detail=view.method),
         Cell(run_text.steps(view)),
         Cell("–" if loss is None else f"{loss:.4f}"),
