@@ -25,7 +25,7 @@ from backend.contract.base.problems import Problem
 from backend.contract.base.texts import has, languages
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
-from backend.contract.runs.run_folder import RunView, State
+from backend.contract.runs.run_folder import Checkpoint, RunView, State
 
 LOSS = ("loss", "eval_loss")
 
@@ -292,6 +292,16 @@ def test_gpus_are_shown_while_a_run_goes_on(
     assert "80 GB" in machine["disk"]
     view["state"] = State.SUCCEEDED
     assert page.look()["machine"] is None
+
+
+def test_checkpoints_come_newest_first(
+    folder: Path, view: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = [Checkpoint(step, Path(f"checkpoint-{step}"), "bad") for step in (9, 10)]
+    monkeypatch.setattr(runs, "checkpoints", lambda path: points)
+    table = Page(folder).look()["points"]
+    assert table["title"] == "Checkpoints (2)"
+    assert table["rows"] == [["checkpoint-10", "–", "–"], ["checkpoint-9", "–", "–"]]
 
 
 def test_search_without_a_match_says_so(folder: Path, view: dict[str, Any]) -> None:

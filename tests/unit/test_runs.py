@@ -14,7 +14,6 @@ from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import Problem
 from backend.contract.base.texts import t
 from backend.contract.runs import run_folder, run_words
-from backend.contract.runs.checkpoints import Checkpoint
 from backend.contract.runs.run_folder import RunView, State
 
 
@@ -147,13 +146,6 @@ def test_names_stay_text_in_markdown() -> None:
     assert "\n" not in shown
     for mark in "<>*[]()#`$|":
         assert shown.count(mark) == shown.count("\\" + mark)
-
-
-def test_checkpoints_newest_first() -> None:
-    points = [Checkpoint(step, Path(f"checkpoint-{step}"), "bad") for step in (10, 9)]
-    lines = run_text.checkpoint_table(points, "en").split("\n")
-    assert "checkpoint\\-10" in lines[2]
-    assert len(lines) == 4
 
 
 def test_the_list_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

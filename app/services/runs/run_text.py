@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.i18n import t
 from backend.contract.base import run_index
 from backend.contract.base.home import saves
 from backend.contract.base.metrics import Metrics
-from backend.contract.runs.run_folder import Checkpoint, RunView, State
+from backend.contract.runs.run_folder import RunView, State
 
 
 def names(views: Sequence[RunView]) -> dict[Path, str]:
@@ -66,17 +65,6 @@ def moment(stamp: str) -> str:
 def last_loss(rows: Sequence[Metrics]) -> float | None:
     """The newest training loss, or None."""
     return next((row.loss for row in reversed(rows) if row.loss is not None), None)
-
-
-def checkpoint_table(points: Sequence[Checkpoint], lang: str) -> str:
-    """The checkpoints as a Markdown table, the newest first."""
-    names = ("name", "time", "eval_loss")
-    head = " | ".join(t(f"panel.checkpoint.{name}", lang) for name in names)
-    lines = [f"| {head} |", "|---|---|---:|"]
-    for point in sorted(points, key=lambda point: point.step, reverse=True):
-        loss = "–" if point.eval_loss is None else f"{point.eval_loss:.4f}"
-        lines.append(f"| {plain(point.path.name)} | {moment(point.created)} | {loss} |")
-    return "\n".join(lines)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
