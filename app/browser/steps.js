@@ -4,23 +4,25 @@
 import { loadStyle, make, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
 
-/** @typedef {import("./types").Path} Path */
-/** @typedef {import("./types").Mounted<Path, import("./types").StepsData, object>} Mounted */
+/** @typedef {import("./types").Mounted<string, import("./types").StepsData, object>} Mounted */
 
 /**
- * Draw the steps into a component of Gradio. The style sheet of the page shows the children whose
- * class names the open step.
+ * Draw the steps into a component of Gradio, whose value is the name of the chosen set. Which step
+ * is open is known here alone: an answer of the server on its way cannot undo a press. The style
+ * sheet of the page shows the children whose class names the open step.
  * @param {Mounted} mounted
  */
 export async function mount(mounted) {
   await loadStyle("list.css");
   const { element, props, data, trigger, watch } = mounted;
+  const [first, second] = data.steps;
+  let step = props.value ? second : first;
   const buttons = data.steps.map((name) => {
     const [number, text] = [make("span", { class: "step-number" }), make("span")];
     const button = make("button", { type: "button", "data-step": name }, number, text);
     button.addEventListener("click", () => {
       if (data.actions.includes(name)) trigger(name);
-      else props.value = { chosen: "", ...props.value, step: name };
+      else step = name;
       update();
     });
     return { name, button, number, text };
@@ -31,7 +33,7 @@ export async function mount(mounted) {
   element.querySelector(".list")?.append(nav, chosen);
 
   const update = () => {
-    const { step, chosen: name } = props.value ?? { step: data.steps[0], chosen: "" };
+    const name = props.value;
     const words = data.words[language()];
     element.dataset.step = step;
     nav.setAttribute("aria-label", words.label);
@@ -44,7 +46,11 @@ export async function mount(mounted) {
       else button.removeAttribute("aria-current");
     }
   };
-  watch("value", update);
+  watch("value", () => {
+    if (!props.value) step = first;
+    else if (step === first) step = second; // a set that is chosen is looked at
+    update();
+  });
   onLanguage(element, update);
   update();
 }

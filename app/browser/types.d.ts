@@ -271,11 +271,6 @@ export interface WorkData {
 }
 
 /** The open step, and the data set that the steps work on; "" for none. */
-export interface Path {
-  step: string;
-  chosen: string;
-}
-
 export interface StepsData {
   steps: string[];
   /** Steps that are events, as they lead elsewhere. */

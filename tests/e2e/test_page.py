@@ -71,26 +71,6 @@ def test_what_a_screen_reader_is_told_is_words(
     page.evaluate(say, "")
 
 
-def test_statuses_of_inputs_are_passed_over(open_page: Callable[..., Page], server: Server) -> None:
-    """Gradio would walk through all components for each of them at every event."""
-    page = open_page()
-    page.evaluate(
-        """() => {
-            const entries = Object.entries;
-            window.statuses = 0;
-            Object.entries = (object) => {
-                const all = entries(object);
-                const inputs = all.filter(([, one]) => one?.type === "input" && one.stream_state);
-                window.statuses += inputs.length;
-                return all;
-            };
-        }"""
-    )
-    box(page, "learning_rate").fill("3e-4")
-    expect(page.locator("#command")).to_contain_text("--learning_rate 0.0003")
-    assert page.evaluate("window.statuses") == 0
-
-
 def test_a_problem_stands_beside_its_field(
     open_page: Callable[..., Page], server: Server, home: Path
 ) -> None:

@@ -109,7 +109,7 @@ def test_the_page_works_under_a_path(
     page.on("response", lambda r: refused.append(r.url) if r.status >= 400 else None)
     assert page.evaluate("document.body.classList.contains('dark')") is False
     page.locator("#theme").click()  # our own script
-    assert page.evaluate("document.body.classList.contains('dark')") is True
+    expect(page.locator("body.dark")).to_be_visible()
 
     table = home / "mine.csv"
     table.write_text("q,a\n" + "How are you?,Very well.\n" * 20_000)

@@ -230,7 +230,7 @@ def test_a_run_from_a_terminal_appears(
         stderr=subprocess.DEVNULL,
     ) as terminal:
         cell = page.locator("#runs-table").get_by_text("from-terminal").locator("visible=true")
-        cell.first.click(timeout=20_000)
+        cell.first.click(timeout=60_000)
         expect(page.locator("#runs-run-name")).to_contain_text("from-terminal")
         done = re.compile(t("state.SUCCEEDED", "en"), re.IGNORECASE)
         expect(page.locator("#runs-run-state")).to_contain_text(done, timeout=60_000)

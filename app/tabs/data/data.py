@@ -56,7 +56,7 @@ def _steps() -> Any:
     return make_component(
         "steps",
         '<div class="list"></div>@children',
-        {"step": STEPS[0], "chosen": ""},
+        "",
         events=["train"],
         elem_id="data-steps",
         elem_classes="tuneboard-steps",
@@ -71,11 +71,5 @@ def _step(name: str) -> Any:
 
 
 def _wire_steps(steps: Any, dataset: Any) -> None:
-    """A set that is chosen is looked at, unless another step is open already."""
-
-    def follow(name: str | None, path: Any) -> Any:
-        step = path.get("step") if isinstance(path, dict) else ""
-        step = "look" if name and step in {"", STEPS[0]} else step if name else STEPS[0]
-        return gr.update(value={"step": step, "chosen": name or ""})
-
-    dataset.change(follow, [dataset, steps], steps, **QUIET)
+    """The steps know the set that is chosen."""
+    dataset.change(lambda name: name or "", dataset, steps, **QUIET)
