@@ -5,7 +5,17 @@ from typing import Any
 
 from backend.contract.base.texts import DEFAULT_LANGUAGE, has, languages, t
 
-__all__ = ["DEFAULT_LANGUAGE", "Texts", "choices", "from_header", "has", "languages", "t"]
+__all__ = [
+    "DEFAULT_LANGUAGE",
+    "Texts",
+    "choices",
+    "from_header",
+    "has",
+    "languages",
+    "pick_language",
+    "say_in_all",
+    "t",
+]
 
 
 def choices(field: str, values: Sequence[str]) -> list[tuple[str, str]]:
@@ -18,8 +28,13 @@ def translate_choices(pairs: Sequence[tuple[str, str]], lang: str) -> list[tuple
     return [(t(key, lang) if has(key) else value, value) for key, value in pairs]
 
 
+def pick_language(name: object) -> str:
+    """The language of this name if we ship it, else the default one."""
+    return str(name) if name in languages() else DEFAULT_LANGUAGE
+
+
 def from_header(accepted: str) -> str:
-    """The shipped language that an Accept-Language header prefers."""
+    """The pick_language language that an Accept-Language header prefers."""
     for part in accepted.split(","):
         name = part.split(";")[0].strip().split("-")[0].lower()
         if name in languages():
@@ -62,6 +77,11 @@ def say(keys: dict[str, Any], lang: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
     `choices` are (key, value) pairs, a mapping has a key for each of its names.
     """
     return {name: _translate(name, value, lang) for name, value in keys.items()}
+
+
+def say_in_all(keys: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The texts of these keys in each language, for a script that changes them by itself."""
+    return {lang: say(keys, lang) for lang in languages()}
 
 
 def _translate(name: str, value: Any, lang: str) -> Any:

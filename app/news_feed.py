@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from app.i18n import DEFAULT_LANGUAGE, languages
+from app.i18n import DEFAULT_LANGUAGE, pick_language
 from app.services.page import news
 from app.services.runs import hardware
 
@@ -21,9 +21,8 @@ Folders = Annotated[list[str] | None, Query(alias="folder", max_length=MOST_FOLD
 def tell_news(tab: str = "", lang: str = DEFAULT_LANGUAGE, folders: Folders = None) -> JSONResponse:
     """The stamps for the open tab, by their names in app.tabs.shared.clock, and `strip`, the line
     about the hardware."""
-    spoken = lang if lang in languages() else DEFAULT_LANGUAGE
     parts = {
-        "strip": hardware.strip(hardware.snapshot(), spoken),
+        "strip": hardware.strip(hardware.snapshot(), pick_language(lang)),
         "sets": news.sets(tuple(dict.fromkeys(folders or [])), files=tab == "data"),
         "runs": news.runs_and_states(),
     }

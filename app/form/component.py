@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.i18n import DEFAULT_LANGUAGE, languages
+from app.i18n import pick_language
 from app.problems import describe
 
 MOUNT = """const [events, data] = [%s, JSON.parse(%s)];
@@ -70,8 +70,7 @@ def answer(act: Callable[[Question, str], Question], asked: Any) -> Question:
     An error would be no rejection there (Gradio 6.31 answers nothing), so it is told.
     """
     question = asked if isinstance(asked, dict) else {}
-    lang = str(question.get("lang", ""))
-    lang = lang if lang in languages() else DEFAULT_LANGUAGE
+    lang = pick_language(question.get("lang"))
     try:
         return {"ok": True, **act(question, lang)}
     except Exception as error:  # noqa: BLE001 (an outermost edge)

@@ -6,7 +6,7 @@ import gradio as gr
 
 from app.form.component import make_component
 from app.form.form import Form
-from app.i18n import languages, say, t
+from app.i18n import say_in_all, t
 from app.tabs.data import (
     data_check,
     data_clean,
@@ -62,7 +62,7 @@ def _steps() -> Any:
         elem_classes="tuneboard-steps",
         steps=[*STEPS],
         actions=["train"],
-        words={lang: say(words, lang) for lang in languages()},
+        words=say_in_all(words),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.form.component import make_component
-from app.i18n import Texts, languages, say, t
+from app.i18n import Texts, say_in_all, t
 from app.services.runs import drafts
 from app.services.runs.drafts import Draft
 from app.tabs.data.data_view import SHOW_ROWS
@@ -39,7 +39,7 @@ def build(texts: Texts, lang: Any, dataset: Any, dataset_dir: Any) -> None:
             events=["act"],
             elem_id="edit-rows",
             prefix="edit-",
-            words={lang: say(words, lang) for lang in languages()},
+            words=say_in_all(words),
         )
     chosen = [lang, dataset, dataset_dir]
     box.act(_act, [box, *states, *chosen], [*states, box, dataset], **QUIET).then(

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.form.component import make_component
-from app.i18n import languages, say, t
+from app.i18n import say_in_all, t
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.child_process import Stopped
 from backend.contract.base.problems import TuneboardError
@@ -56,7 +56,7 @@ class Work:
             events=["start", "stop"],
             elem_id=f"{self.key}-work",
             prefix=f"{self.key}-",
-            words={lang: say(self.words, lang) for lang in languages()},
+            words=say_in_all(self.words),
         )
 
     def wire(self, begin: Callable[..., Task | str], inputs: list[Any], dataset: Any) -> None:

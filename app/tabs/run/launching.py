@@ -9,7 +9,7 @@ import gradio as gr
 from app.form.component import make_component
 from app.form.form import Form, Raw
 from app.form.schema import OwnField
-from app.i18n import languages, say, t
+from app.i18n import say_in_all, t
 from app.problems import problem_lines
 from app.tabs.shared.answer import is_over
 from app.tabs.shared.context import Context
@@ -54,7 +54,7 @@ class Launcher:
             form=self.form.key,
             prefix=self.form.prefix,
             panel=f"{self.form.key}-run",
-            words={lang: say(keys, lang) for lang in languages()},
+            words=say_in_all(keys),
         )
 
     def wire(self, run: Any) -> Any:

@@ -12,7 +12,7 @@ import gradio as gr
 
 from app.form.component import make_call, make_component
 from app.form.values import check
-from app.i18n import languages, say
+from app.i18n import languages, say_in_all
 from app.problems import describe, problem_lines
 from app.services.runs import fixes, runs
 from app.tabs.run import resume_panel
@@ -88,7 +88,7 @@ def build(context: Context, prefix: str = "train", *, none: str = "") -> Any:
         elem_id=f"{prefix}-run",
         prefix=f"{prefix}-run",
         saves=str(saves()),
-        words={lang: say(keys, lang) for lang in languages()},
+        words=say_in_all(keys),
     )
     if with_trainings:
         with panel:

@@ -5,10 +5,10 @@ Shared by the tabs that work with a model.
 
 from typing import Any
 
-from app.form.component import make_component
+from app.form.component import Question, answer, make_component
 from app.form.form import Form, Schemas
 from app.form.schema import Section
-from app.i18n import DEFAULT_LANGUAGE, languages, say, t
+from app.i18n import say_in_all, t
 from app.services.models import facts
 
 MAIN = ("model_name_or_path", "finetuning_type", "adapter_name_or_path")
@@ -60,15 +60,16 @@ def draw_chosen(bar: Form) -> None:
         "chosen_model",
         '<p class="chosen-model"></p>',
         form=bar.key,
-        words={lang: say(keys, lang) for lang in languages()},
+        words=say_in_all(keys),
     )
 
 
-def look_up(question: Any) -> dict[str, Any]:
+def look_up(asked: Any) -> Question:
     """What is known of a model in words, for {"model", "lang"}; no facts where nothing is."""
-    question = question if isinstance(question, dict) else {}
-    lang = str(question.get("lang", ""))
-    lang = lang if lang in languages() else DEFAULT_LANGUAGE
+    return answer(_look_up, asked)
+
+
+def _look_up(question: Question, lang: str) -> Question:
     known = facts.find(str(question.get("model", "")))
     words = facts.describe(known, lang) if known else []
-    return {"ok": True, "title": t("facts.title", lang), "facts": words}
+    return {"title": t("facts.title", lang), "facts": words}
