@@ -187,9 +187,9 @@ class List {
 
   /** @param {string} key */
   #choose(key) {
-    const { props, data, trigger } = this.#mounted;
+    const { props, events, trigger } = this.#mounted;
     props.value = key;
-    if (data.events_of_page.includes("choose")) trigger("choose");
+    if (events.includes("choose")) trigger("choose");
     this.#say("");
     this.#mark();
   }
@@ -199,8 +199,9 @@ class List {
    * @param {string} key
    */
   async #act(action, key) {
-    const { data, server, trigger } = this.#mounted;
-    if (data.events_of_page.includes(action.name)) {
+    const { events, server, trigger } = this.#mounted;
+    // the server does what is no event
+    if (events.includes(action.name)) {
       this.#choose(key);
       trigger(action.name);
       return;

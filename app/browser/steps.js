@@ -14,14 +14,15 @@ import { language, onLanguage } from "./language.js";
  */
 export async function mount(mounted) {
   await loadStyle("list.css");
-  const { element, props, data, trigger, watch } = mounted;
+  const { element, props, data, trigger, watch, events } = mounted;
   const [first, second] = data.steps;
   let step = props.value ? second : first;
   const buttons = data.steps.map((name) => {
     const [number, text] = [make("span", { class: "step-number" }), make("span")];
     const button = make("button", { type: "button", "data-step": name }, number, text);
     button.addEventListener("click", () => {
-      if (data.actions.includes(name)) trigger(name);
+      // an event leads elsewhere
+      if (events.includes(name)) trigger(name);
       else step = name;
       update();
     });

@@ -145,6 +145,8 @@ export interface Mounted<Value, Data, Functions = Server> {
   server: Functions;
   trigger(event: string, data?: object): void;
   watch(names: string | string[], act: () => void): void;
+  /** What it may trigger. */
+  events: string[];
 }
 
 export interface LaunchWords {
@@ -232,8 +234,6 @@ export interface ListData {
   /** Whether the first row is chosen while none is. */
   first: boolean;
   filtered: boolean;
-  /** Actions that are events of the component; the server does the others. */
-  events_of_page: string[];
   /** Where the things of the list lie at first. */
   place: string;
   /** The parts of the news after which it is read again. */
@@ -270,11 +270,8 @@ export interface WorkData {
   words: Record<string, { start: string; stop: string }>;
 }
 
-/** The open step, and the data set that the steps work on; "" for none. */
 export interface StepsData {
   steps: string[];
-  /** Steps that are events, as they lead elsewhere. */
-  actions: string[];
   /** By language: the texts of the steps; label, chosen and none are those of the path. */
   words: Record<string, Record<string, string>>;
 }

@@ -115,7 +115,6 @@ class Listing:
             prefix=f"{self.key}-",
             first=self.first,
             filtered=self.filtered,
-            events_of_page=[*self.events],
             place=place,
             news=[*news],
             label={lang: t(label, lang) for lang in languages()},

@@ -61,7 +61,6 @@ def _steps() -> Any:
         elem_id="data-steps",
         elem_classes="tuneboard-steps",
         steps=[*STEPS],
-        actions=["train"],
         words=say_in_all(words),
     )
 
