@@ -137,8 +137,10 @@ class Panel {
 
   /** Something has happened to a run: what was answered to a press may no longer be so. @param {string} stamp */
   #hear(stamp) {
+    const isFirst = !this.#stamp;
     if (stamp === this.#stamp) return;
     this.#stamp = stamp;
+    if (isFirst) return; // nothing has happened: it was not known yet
     this.#errors = {};
     this.#parts.head.answer("");
     this.#look();

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from backend.contract.arguments import arguments
 from backend.contract.base import metrics
@@ -176,6 +176,28 @@ def test_a_press_that_is_refused_says_why(
     zh = answer.inner_text()
     choose(page, "language", "English")
     expect(answer).not_to_have_text(zh)
+    expect(answer).to_contain_text("checkpoint-2")
+
+
+def test_the_first_news_is_no_reason_to_take_an_answer_back(
+    open_page: Callable[..., Page], server: Server, tiny_home: Path
+) -> None:
+    """A press before the page has heard of any run: the answer went with the first news."""
+    folder = _failed(tiny_home)
+    page = open_page().context.new_page()
+    held: list[Route] = []
+    page.route("**/own/news?*", lambda route: held.append(route))
+    page.goto(f"{server.url}?run=saves/tiny/lora/one")
+    resume = page.locator("#train-run-resume")
+    expect(page.locator("#train-run-state")).to_have_text(t("state.FAILED", "en"))
+    (folder / "checkpoint-2" / "state.json").write_text("torn")
+    resume.click()
+    answer = page.locator("#train-run-answer")
+    expect(answer).to_contain_text("checkpoint-2")
+    with page.expect_response("**/own/news?*"):
+        while held:
+            held.pop().continue_()
+    page.wait_for_timeout(QUIET_MS)
     expect(answer).to_contain_text("checkpoint-2")
 
 
