@@ -9,7 +9,6 @@ __all__ = [
     "DEFAULT_LANGUAGE",
     "Texts",
     "choices",
-    "from_header",
     "has",
     "languages",
     "pick_language",
@@ -31,15 +30,6 @@ def translate_choices(pairs: Sequence[tuple[str, str]], lang: str) -> list[tuple
 def pick_language(name: object) -> str:
     """The language of this name if we ship it, else the default one."""
     return str(name) if name in languages() else DEFAULT_LANGUAGE
-
-
-def from_header(accepted: str) -> str:
-    """The pick_language language that an Accept-Language header prefers."""
-    for part in accepted.split(","):
-        name = part.split(";")[0].strip().split("-")[0].lower()
-        if name in languages():
-            return name
-    return DEFAULT_LANGUAGE
 
 
 class Texts:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import gradio as gr
 
+from backend.contract.base.texts import languages
+
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans CJK SC", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "monospace")
 
@@ -29,5 +31,6 @@ THEME = gr.themes.Base(
 CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 # Without the link a browser requests /favicon.ico, which behind a proxy belongs to another server.
 HEAD = (
-    '<link rel="icon" href="favicon.ico"><script type="module" src="own/browser/theme.js"></script>'
+    f'<meta name="languages" content="{" ".join(languages())}"><link rel="icon" href="favicon.ico">'
+    '<script type="module" src="own/browser/theme.js"></script>'
 )

@@ -8,7 +8,7 @@ import gradio as gr
 from app.events import LANGUAGE_BOX
 from app.form.component import make_call, make_component
 from app.form.form import Form, Schemas
-from app.i18n import DEFAULT_LANGUAGE, Texts, from_header, languages, t
+from app.i18n import DEFAULT_LANGUAGE, Texts, languages, t
 from app.services.runs import runs
 from app.tabs import evaluate, export, recipes, train
 from app.tabs.chat import chat
@@ -141,17 +141,8 @@ def _wire_address(page: gr.Blocks, tabs: Any) -> None:
 
 def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> None:
     """Wire the choice of a language: all texts change first, other parts follow from `lang`."""
-    stored = gr.Textbox(visible=False)
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-
-    def first(stored_language: str, request: gr.Request) -> str:
-        return (
-            stored_language
-            if stored_language in languages()
-            else from_header(request.headers.get("accept-language", ""))
-        )
-
-    page.load(first, stored, chosen, js=make_call("language", "chosen"), **quiet)
+    page.load(None, None, chosen, js=make_call("language", "language"), **quiet)
     chosen.change(None, chosen, None, js=make_call("language", "speak"), **quiet)
     chosen.change(
         lambda name: [name, *texts.updates(name)], chosen, [lang, *texts.components], **quiet

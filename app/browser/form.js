@@ -30,8 +30,10 @@ const JUDGE_MS = 60;
  * @param {Mounted} mounted
  */
 export async function mount(mounted) {
+  const lang = language();
   const [schema] = await Promise.all([readSchema(mounted.data), loadStyle("form.css")]);
-  new Form(mounted, schema);
+  const form = new Form(mounted, schema);
+  if (lang !== language()) form.speak();
 }
 
 /**
@@ -139,7 +141,7 @@ class Form {
   #listen() {
     const { element, props, data, watch } = this.#mounted;
     watch("value", () => this.#fill(props.value ?? {}));
-    onLanguage(element, () => this.#speak());
+    onLanguage(element, () => this.speak());
     subscribe(data.form, element, (news) => this.#hear(news));
     if (data.bar) {
       subscribe(data.bar, element, (news) => {
@@ -376,7 +378,7 @@ class Form {
   }
 
   /** The texts in another language; what is typed, and where, stays. */
-  async #speak() {
+  async speak() {
     const lang = language();
     const schema = await readSchema(this.#mounted.data);
     if (lang !== language()) return;

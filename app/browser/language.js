@@ -7,10 +7,16 @@ const KEY = "tuneboard-language";
 
 /** @type {Set<{ owner: Element, act: () => void }>} */
 const listeners = new Set();
-let spoken = "en";
+let spoken = pick();
+document.documentElement.lang = spoken;
 
-/** The one that was chosen before in this browser, "" for none. */
-export const chosen = () => recall(KEY);
+/** What was chosen before in this browser, else the first of the browser's own that we speak. */
+function pick() {
+  const shipped = document.querySelector("meta[name=languages]")?.getAttribute("content");
+  const names = (shipped ?? "en").split(" "); // the default first
+  const wanted = [recall(KEY), ...navigator.languages.map((name) => name.split("-")[0])];
+  return wanted.find((name) => names.includes(name)) ?? names[0];
+}
 
 /**
  * Keep what a person has chosen.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from backend.contract.arguments.arguments import drop_defaults, from_argv, from_yaml
 from backend.contract.base.texts import t
@@ -48,6 +48,39 @@ def test_two_visitors_each_in_their_language(
     english.reload()
     expect(english.locator("#start")).to_have_text("开始训练")
     expect(chinese.locator("#missing")).to_contain_text("模型")
+
+
+def test_a_form_is_drawn_once_in_the_browsers_language(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """Not in English first, which a slow machine shows for seconds."""
+    first = open_page(locale="zh-TW")
+    page = first.context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda each: asked.append(each.url) if "own/form/" in each.url else None)
+    page.goto(server.url)
+    expect(page.locator("#learning_rate")).to_contain_text("学习率")
+    assert len(asked) >= 2
+    assert [url for url in asked if not url.endswith("?lang=zh")] == []
+    expect(page.locator("html")).to_have_attribute("lang", "zh")
+
+
+def test_a_language_chosen_while_a_form_is_on_its_way(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """The form stayed in the language that was spoken when it was asked for."""
+    page = open_page().context.new_page()
+    held: list[Route] = []
+    page.route("**/own/form/train?lang=en", lambda route: held.append(route))
+    page.goto(server.url)
+    expect(page.get_by_role("tab", name=t("tab.train"))).to_be_visible()
+    choose(page, "language", "中文")
+    expect(page.get_by_role("tab", name=t("tab.train", "zh"))).to_be_visible()
+    assert held
+    for route in held:
+        route.continue_()
+    expect(page.locator("#mode")).to_contain_text(t("form.advanced", "zh"))
+    expect(page.locator("#learning_rate")).to_contain_text("学习率")
 
 
 @pytest.mark.parametrize(("locale", "done"), [("en-US", "Done"), ("zh-CN", "完成"), ("fr", "Done")])
