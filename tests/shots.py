@@ -15,8 +15,7 @@ from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.texts import t
 from tests.bench import free_port
 from tests.e2e.conftest import FLAGS, Server
-from tests.e2e.forms import show_all
-from tests.e2e.test_page import choose
+from tests.e2e.forms import choose, show_all
 from tests.e2e.test_stage_forms import unfold_all
 
 TABS = ("train", "data", "recipes", "evaluate", "chat", "export", "runs")

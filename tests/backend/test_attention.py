@@ -40,12 +40,16 @@ def reference(query: Any, key: Any, value: Any, mask: torch.Tensor) -> torch.Ten
     return (weights @ value).transpose(1, 2)
 
 
-def states(heads: int, shared: int, length: int = LENGTH) -> tuple[torch.Tensor, ...]:
+States = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def states(heads: int, shared: int, length: int = LENGTH) -> States:
     torch.manual_seed(0)
-    return tuple(torch.randn(2, number, length, 8) for number in (heads, shared, shared))
+    query, key, value = (torch.randn(2, n, length, 8) for n in (heads, shared, shared))
+    return query, key, value
 
 
-def attend(inputs: tuple[torch.Tensor, ...], mask: torch.Tensor | None, **named: Any) -> Any:
+def attend(inputs: States, mask: torch.Tensor | None, **named: Any) -> Any:
     heads, shared = inputs[0].shape[1], inputs[1].shape[1]
     module = torch.nn.Module()
     module.num_key_value_groups = heads // shared

@@ -89,7 +89,7 @@ def test_a_model_of_modelscope(
 
     module = ModuleType("modelscope")
     module.snapshot_download = download  # type: ignore[attr-defined]
-    module.__spec__ = SimpleNamespace(name="modelscope")  # type: ignore[assignment]
+    module.__spec__ = SimpleNamespace(name="modelscope")
     monkeypatch.setitem(sys.modules, "modelscope", module)
     raw = {"model_name_or_path": "owner/tiny-of-modelscope", "hub_name": "modelscope"}
     values, _ = parse({**raw, "dataset": "x"}, "train")

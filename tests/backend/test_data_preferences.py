@@ -302,7 +302,7 @@ def test_inspection_shows_both_sides(workspace: Path, tiny_model_dir: Path) -> N
     (line,) = inspection.inspect_tokens(words)
     assert line["chosen_text"] == f"{ASKED}good<|im_end|>\n"
     assert line["rejected_text"] == f"{ASKED}bad<|im_end|>\n"
-    assert "".join(line["chosen_tokens"]) == line["chosen_text"]  # type: ignore[arg-type]
+    assert "".join(line["chosen_tokens"]) == line["chosen_text"]
     train = prepare_stage("dpo").train[0]
     for name in ("chosen_input_ids", "chosen_labels", "rejected_input_ids", "rejected_labels"):
         assert line[name] == train[name]

@@ -101,11 +101,11 @@ def test_a_validation_split_is_seeded_and_apart(workspace: Path, size: float, he
     assert first.train is not None
     assert first.evaluation is not None
     assert (len(first.train), len(first.evaluation)) == (20 - held, held)
-    assert first.evaluation["input_ids"] == again.evaluation["input_ids"]  # type: ignore[index]
+    assert first.evaluation["input_ids"] == again.evaluation["input_ids"]
     both = [*first.train["input_ids"], *first.evaluation["input_ids"]]
     assert len({tuple(ids) for ids in both}) == 20
     other = prepare_set(val_size=size, seed=8)
-    assert held == 20 or other.evaluation["input_ids"] != first.evaluation["input_ids"]  # type: ignore[index]
+    assert held == 20 or other.evaluation["input_ids"] != first.evaluation["input_ids"]
 
 
 def test_a_split_that_takes_all_is_refused(workspace: Path) -> None:

@@ -17,6 +17,7 @@ from backend.contract.runs import run_folder
 from backend.export import export, merging, new_folder
 from backend.model.tensors import dtype_of, layout
 from backend.running.failures import Stopped
+from backend.running.report import Report
 
 Exporter = Callable[..., Path]
 PROMPT = torch.tensor([[1, 20, 33, 47, 2, 60]])
@@ -269,7 +270,7 @@ def test_a_failure_or_stop_leaves_nothing(
     if where == "stop":
         (tmp_path / "run").mkdir()
         monkeypatch.setattr(
-            export.Report, "phase", lambda self, name: run_folder.request_stop(self.folder)
+            Report, "phase", lambda self, name: run_folder.request_stop(self.folder)
         )
     else:
         target = {"weights": (merging, "save_file"), "settings": (export, "_card")}[where]

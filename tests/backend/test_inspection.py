@@ -10,7 +10,7 @@ import pytest
 
 from backend.cli.commands import dispatch
 from backend.contract.base.problems import UsageError
-from backend.data import inspection, prepare, templates, tokenize
+from backend.data import inspection, prepare, row_range, templates, tokenize
 from backend.model import load
 from backend.running.report import Report
 from tests.backend.conftest import write_dataset
@@ -113,7 +113,7 @@ def test_a_row_far_inside_is_found_without_converting_the_others(
 
 
 def test_the_batches_of_kto_are_those_of_training() -> None:
-    assert inspection.row_range.TOGETHER == tokenize.BATCH
+    assert row_range.TOGETHER == tokenize.BATCH
 
 
 @pytest.mark.parametrize("rows", ["5", "a:b", ":3"])

@@ -54,7 +54,7 @@ CALL = {
         {"type": "function", "function": {"name": "clock", "arguments": {"zone": "巴黎"}}}
     ],
 }
-TOOLED = [
+TOOLED: list[dict[str, Any]] = [
     {"role": "user", "content": "time?"},
     CALL,
     {"role": "tool", "content": "12:00"},

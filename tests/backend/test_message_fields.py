@@ -11,6 +11,7 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.data import inspection, prepare, templates, tokens
+from backend.data.rendering import Template
 from backend.datafiles.values import number
 from backend.model import load
 from backend.running.report import Report
@@ -203,7 +204,7 @@ def test_every_template_that_writes_numbers_writes_their_digits() -> None:
     tokenizer.bos_token = "<|endoftext|>"
     written = 0
     for name, jinja in TRL.items():
-        template = templates.Template(tokenizer, jinja, Arguments())
+        template = Template(tokenizer, jinja, Arguments())
         if not template.knows_calls:
             continue
         text = template.render(talk)

@@ -35,10 +35,11 @@ SMALL: dict[str, Any] = {
     "pad_token_id": 0,
 }
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+LAYERS = ["sliding_attention", "full_attention"]
 MODELS = {
     "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SMALL)),
     "gemma3": lambda: Gemma3ForCausalLM(
-        Gemma3TextConfig(**SMALL, sliding_window=3, sliding_window_pattern=2)
+        Gemma3TextConfig(**SMALL, sliding_window=3, layer_types=LAYERS * 2)
     ),
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=16, n_layer=4, n_head=2)),
     "experts": lambda: Qwen3MoeForCausalLM(Qwen3MoeConfig(**SMALL, **EXPERTS)),

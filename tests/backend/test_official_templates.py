@@ -15,7 +15,7 @@ from backend.contract.models.template_names import NAMES
 from backend.data import builtin_templates, spans, templates, tokens
 from tests.backend.conftest import make_tokenizer
 from tests.official import __main__ as official
-from tests.official.cases import ASK, CASES, DONE, SUM, THINKS, TOOLS, WEATHER, call, result
+from tests.official.cases import ASK, CASES, DONE, SUM, THINKS, TOOLS, WEATHER, Case, call, result
 from tests.official.sources import SOURCES, WITHOUT_A_FILE, Source
 
 BYE = {"role": "assistant", "content": "Bye."}
@@ -102,9 +102,9 @@ def test_formats_without_a_file_of_a_model() -> None:
     for name, text in LITERAL.items():
         source = Source(names=(name,), file="", origin="", begin="<s>")
         jinja = official.named_jinja(name, source)
-        conversation = official.Case([SYSTEM, USER, BYE])
+        conversation = Case([SYSTEM, USER, BYE])
         assert official.render(jinja, conversation, source) == text
-        bare = official.render(jinja, official.Case([USER, BYE]), source) or ""
+        bare = official.render(jinja, Case([USER, BYE]), source) or ""
         assert DEFAULTS.get(name, "Hi") in bare
         assert "None" not in bare
 
@@ -149,7 +149,7 @@ def test_mistral_as_mistral_s_own_library_writes_it() -> None:
 def test_llama_3_2_has_the_day_on_which_it_is_asked() -> None:
     """trl 1.16.0, llama3_2.jinja: strftime_now where the renderer has it, as transformers does."""
     source = Source(names=("llama3.2",), file="", origin="")
-    text = official.render(official.named_jinja("llama3.2", source), official.Case([ASK]), source)
+    text = official.render(official.named_jinja("llama3.2", source), Case([ASK]), source)
     assert text is not None
     (day,) = re.findall(r"Today Date: (\d\d \w{3} \d{4})\n", text)
     assert day != "26 Jul 2024"
@@ -163,7 +163,7 @@ def test_calls_without_ids_are_written() -> None:
     source = Source(names=("mistral",), file="", origin="", begin="<s>")
     text = official.render(
         official.named_jinja("mistral", source),
-        official.Case([WEATHER, calls, answer], TOOLS),
+        Case([WEATHER, calls, answer], TOOLS),
         source,
     )
     assert text is not None

@@ -39,7 +39,7 @@ def speaker() -> Faulty:
 
 @pytest.fixture
 def client(speaker: Faulty) -> Iterator[Any]:
-    service = Service("org/tuned", lambda: speaker)  # type: ignore[arg-type,return-value]
+    service = Service("org/tuned", lambda: speaker)
     with listening(service) as address:
         assert until(lambda: service.state == "ready")
         made = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
@@ -328,7 +328,7 @@ def test_a_fault_in_a_stream_reaches_the_client(client: Any, speaker: Faulty) ->
 
 
 def test_a_wrong_key_is_a_401_and_too_large_a_body_a_413(speaker: Faulty) -> None:
-    service = Service("speaker", lambda: speaker)  # type: ignore[arg-type,return-value]
+    service = Service("speaker", lambda: speaker)
     with listening(service, key="right") as address:
         assert until(lambda: service.state == "ready")
         for key, wrong in (("wrong", openai.AuthenticationError), ("right", openai.APIStatusError)):
@@ -342,7 +342,7 @@ def test_a_wrong_key_is_a_401_and_too_large_a_body_a_413(speaker: Faulty) -> Non
 
 
 def test_too_many_requests_are_a_429() -> None:
-    service = Service("talker", Talker)  # type: ignore[arg-type]
+    service = Service("talker", Talker)
     with listening(service) as address:
         assert until(lambda: service.state == "ready")
         client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)

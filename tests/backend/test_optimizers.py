@@ -310,5 +310,5 @@ def test_one_process_only(workspace: Path, tiny_model_dir: Path) -> None:
     from types import SimpleNamespace
 
     with pytest.raises(UsageError) as caught:
-        optimizers._require_one_process(SimpleNamespace(world_size=2), "use_badam")  # type: ignore[arg-type]
+        optimizers._require_one_process(SimpleNamespace(world_size=2), "use_badam")
     assert "2" in caught.value.problems[0].text()

@@ -373,7 +373,7 @@ def test_tools_reach_the_template(tiny_model_dir: Path, tmp_path: Path) -> None:
             "weather Who are you?w=Rome<|im_end|>", add_special_tokens=False
         )
         assert body["usage"]["prompt_tokens"] == len(expected)
-        call["function"]["arguments"] = "{"  # type: ignore[index]
+        call["function"]["arguments"] = "{"
         answer = made.post(URL, json={"messages": messages})
         assert error_of(answer)["code"] == "bad_tool_arguments"
 

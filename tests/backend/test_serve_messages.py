@@ -16,7 +16,7 @@ CALLS = {"role": "assistant", "tool_calls": [TOOL_CALL, {**TOOL_CALL, "id": "b"}
 UNNAMED = {**CALLS, "tool_calls": [{"function": {"name": "f"}}] * 2}
 
 # role: (field, value): taken though Qwen3's template does not read it
-TAKEN = {
+TAKEN: dict[str, list[tuple[str, Any]]] = {
     "assistant": [
         *[(name, None) for name in ("refusal", "audio", "function_call", "name", "prefix")],
         *[("annotations", []), ("audio", {}), ("name", ""), ("prefix", False)],
@@ -28,7 +28,7 @@ TAKEN = {
     "user": [("name", None), ("annotations", None), ("tool_calls", []), ("id", "msg-2")],
     "system": [("name", ""), ("cache_control", {"type": "ephemeral"})],
 }
-UNREAD = {
+UNREAD: dict[str, list[tuple[str, Any]]] = {
     "assistant": [
         *[("name", "ann"), ("annotations", [{"type": "url_citation"}]), ("prefix", True)],
         *[("audio", {"id": "x"}), ("function_call", {"name": "f"}), ("tool_call_id", "a")],

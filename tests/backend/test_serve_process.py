@@ -90,7 +90,7 @@ def until(holds: Callable[[], bool], seconds: float = 5) -> bool:
 
 def test_a_client_that_leaves_a_stream_ends_the_generation() -> None:
     talker = Talker()
-    service = Service("talker", lambda: talker)  # type: ignore[arg-type,return-value]
+    service = Service("talker", lambda: talker)
     with listening(service) as address:
         assert until(lambda: service.state == "ready")
         body = {"messages": HELLO, "stream": True}
@@ -105,7 +105,7 @@ def test_a_client_that_leaves_a_stream_ends_the_generation() -> None:
 
 def test_a_client_that_gives_up_waiting_ends_the_generation() -> None:
     talker = Talker()
-    service = Service("talker", lambda: talker)  # type: ignore[arg-type,return-value]
+    service = Service("talker", lambda: talker)
     with listening(service) as address:
         assert until(lambda: service.state == "ready")
         with pytest.raises(httpx.ReadTimeout):
@@ -117,7 +117,7 @@ def test_a_client_that_gives_up_waiting_ends_the_generation() -> None:
 def test_open_answers_end_when_the_server_does() -> None:
     """`cancel` is what the server calls first when it is told to end."""
     talker = Talker()
-    service = Service("talker", lambda: talker)  # type: ignore[arg-type,return-value]
+    service = Service("talker", lambda: talker)
     with listening(service) as address:
         assert until(lambda: service.state == "ready")
         body = {"messages": HELLO, "stream": True}
@@ -131,7 +131,7 @@ def test_open_answers_end_when_the_server_does() -> None:
 
 def test_more_than_the_queue_holds_is_told_to_come_later() -> None:
     talker = Talker()
-    service = Service("talker", lambda: talker)  # type: ignore[arg-type,return-value]
+    service = Service("talker", lambda: talker)
     with listening(service) as address:
         assert until(lambda: service.state == "ready")
 
@@ -157,7 +157,7 @@ def test_while_the_model_loads_health_answers_and_requests_wait_outside() -> Non
         loaded.wait(10)
         return Talker()
 
-    service = Service("slow", load)  # type: ignore[arg-type]
+    service = Service("slow", load)
     with listening(service) as address:
         assert httpx.get(address + "/health").json()["status"] == "loading"
         for answer in (
@@ -217,6 +217,7 @@ def test_the_command_serves_until_it_is_ended(tiny_model_dir: Path, workspace: P
     finally:
         process.terminate()
         assert process.wait(10) in {0, -signal.SIGTERM}
+        assert process.stdout is not None
         process.stdout.close()
 
 

@@ -43,7 +43,7 @@ def speaker() -> Speaker:
 
 @pytest.fixture
 def client(speaker: Speaker) -> Iterator[TestClient]:
-    service = Service("speaker", lambda: speaker)  # type: ignore[arg-type,return-value]
+    service = Service("speaker", lambda: speaker)
     app = build(service, Sampling(), host="127.0.0.1", key=None)
     with TestClient(app, base_url="http://127.0.0.1:8000") as made:
         while made.get("/health").json()["status"] != "ready":

@@ -40,7 +40,7 @@ def test_what_is_learned(workspace: Path) -> None:
     everything = learned(workspace, CHAT, train_on_prompt=True)
     assert everything.startswith("user\nq1<|im_end|>\n<|im_start|>assistant\na1<|im_end|>")
     quiet = {"messages": [dict(turn) for turn in CHAT["messages"]]}
-    quiet["messages"][1]["train"] = False  # type: ignore[assignment]
+    quiet["messages"][1]["train"] = False
     assert learned(workspace, quiet) == "a2<|im_end|>"
     assert "a1" not in learned(workspace, quiet, train_on_prompt=True)
 

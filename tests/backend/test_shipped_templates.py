@@ -56,7 +56,7 @@ ASK = {"role": "user", "content": "Add one and three."}
 SAY = {"role": "assistant", "content": "It is 4."}
 SYSTEM = {"role": "system", "content": "Be brief."}
 THINKS = {**SAY, "reasoning_content": "Add the two."}
-CHATS = {
+CHATS: dict[str, list[dict[str, Any]]] = {
     "a question": [ASK],
     "system": [SYSTEM, ASK],
     "history": [ASK, SAY, {**ASK, "content": "And?"}],
@@ -212,7 +212,13 @@ def test_every_field_that_is_read_is_known() -> None:
     for name, jinja in ALL.items():
         fields, noted = reads(jinja).fields, set[str]()
         compiled = _compile_jinja_template(jinja)
-        for chat in (*CHATS.values(), TOOLED, [ASK, THINKS], [SYSTEM, ASK, {**SAY, **full}]):
+        chats: list[list[dict[str, Any]]] = [
+            *CHATS.values(),
+            TOOLED,
+            [ASK, THINKS],
+            [SYSTEM, ASK, {**SAY, **full}],
+        ]
+        for chat in chats:
             for parts in (False, True):
                 messages = [
                     Noting(

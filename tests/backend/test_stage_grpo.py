@@ -14,6 +14,7 @@ from backend.contract.base.problems import UsageError
 from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.stages import grpo
+from backend.training import rollouts, scoring
 from tests.backend.conftest import write_dataset
 from tests.backend.training import train_small
 
@@ -117,7 +118,7 @@ def test_a_step_is_the_same_however_it_is_cut(
             made.append(torch.randint(5, 400, (length,), generator=chance).tolist())
         return made
 
-    monkeypatch.setattr(grpo.rollouts, "generate", answers)
+    monkeypatch.setattr(rollouts, "generate", answers)
     result: list[Any] = []
     for batch, steps in ((4, 1), (1, 4)):
         cut = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": steps}
@@ -173,7 +174,7 @@ def test_a_stop_while_answers_are_drawn_loses_nothing(
 ) -> None:
     options = {**SMALL, "max_steps": 5}
     whole = train_small(workspace, tiny_model_dir, "whole", **options)
-    draw, calls = grpo.rollouts.generate, []
+    draw, calls = rollouts.generate, []
 
     def slow(model: Any, tokenizer: Any, *rest: Any) -> Any:
         calls.append(1)
@@ -182,7 +183,7 @@ def test_a_stop_while_answers_are_drawn_loses_nothing(
         return draw(model, tokenizer, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(grpo.rollouts, "generate", slow)
+        patch.setattr(rollouts, "generate", slow)
         with pytest.raises(Stopped):
             train_small(workspace, tiny_model_dir, "parts", **options)
     assert len(calls) == 6
@@ -198,13 +199,13 @@ def test_several_steps_on_the_same_answers(
     workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answers are drawn once in three steps; their rewards are not counted again."""
-    draw, calls = grpo.rollouts.generate, []
+    draw, calls = rollouts.generate, []
 
     def counted(*options: Any) -> Any:
         calls.append(1)
         return draw(*options)
 
-    monkeypatch.setattr(grpo.rollouts, "generate", counted)
+    monkeypatch.setattr(rollouts, "generate", counted)
     options = {**SMALL, "gradient_accumulation_steps": 1, "num_iterations": 3, "max_steps": 6}
     result = rows(train_small(workspace, tiny_model_dir, **options))
     assert len(calls) == 2
@@ -266,7 +267,7 @@ def test_a_reward_model_judges_question_and_answer(
         seen.extend(ids)
         return torch.tensor([-float(len(ids_of_answer)) for ids_of_answer in ids])
 
-    monkeypatch.setattr(grpo.scoring, "load", lambda *_: scorer)
+    monkeypatch.setattr(scoring, "load", lambda *_: scorer)
     options = {**SMALL, "reward_functions": "reward_model,length", "reward_weights": "0.5,1"}
     result = rows(train_small(workspace, tiny_model_dir, **options))
     assert len(seen) == 3 * 2 * 2 * 4  # steps, batches, questions, answers
@@ -281,7 +282,7 @@ def test_a_reward_that_is_no_number_is_named(
     workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nan = torch.tensor(float("nan"))
-    monkeypatch.setattr(grpo.scoring, "load", lambda *_: lambda ids: nan.repeat(len(ids)))
+    monkeypatch.setattr(scoring, "load", lambda *_: lambda ids: nan.repeat(len(ids)))
     with pytest.raises(UsageError) as caught:
         train_small(workspace, tiny_model_dir, **{**SMALL, "reward_functions": "reward_model"})
     problem = caught.value.problems[0]

@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,9 +20,8 @@ from backend.contract.preflight import preflight
 from backend.model import adapters, load, value_head
 from backend.running.failures import Stopped
 from backend.running.report import Report
-from backend.stages import ppo
 from backend.stages.ppo import PpoTrainer
-from backend.training import asking, rollouts, scoring
+from backend.training import rollouts, scoring
 from tests.backend.conftest import write_dataset
 from tests.backend.preferences import train_preferences
 from tests.backend.training import ROWS, small, train_small
@@ -368,7 +368,7 @@ def test_rounds_answer_each_question_once_an_epoch(
         drawn.extend(tuple(prompt) for prompt in prompts)
         return draw(model, tokenizer, prompts, *more)
 
-    monkeypatch.setattr(ppo.rollouts, "generate", counted)
+    monkeypatch.setattr(rollouts, "generate", counted)
     options = {
         "ppo_buffer_size": 3,
         "max_steps": None,
@@ -435,7 +435,7 @@ def test_a_busy_server_is_asked_again(
     serve: Callable[[Reply], str], tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(asking.time, "sleep", waited.append)
+    monkeypatch.setattr(time, "sleep", waited.append)
     asked: list[list[str]] = []
 
     def reply(texts: list[str]) -> tuple[int, Any]:
@@ -452,7 +452,7 @@ def test_a_server_that_is_not_there_ends_the_tries(
     tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(asking.time, "sleep", waited.append)
+    monkeypatch.setattr(time, "sleep", waited.append)
     scorer = scoring.ServerScorer("http://user:secret@127.0.0.1:9/score?key=1", tiny_tokenizer)
     with pytest.raises(TuneboardError) as caught:
         scorer([[5]])

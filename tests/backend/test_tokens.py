@@ -7,6 +7,7 @@ import pytest
 
 from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import UsageError
+from backend.contract.models.template_names import ALIASES
 from backend.data import builtin_templates, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
@@ -269,7 +270,7 @@ def test_a_model_without_the_template_s_end_token_ends_with_its_own() -> None:
     assert template.stop_ids == (template.tokenizer.eos_token_id,)
 
 
-@pytest.mark.parametrize("alias", [*builtin_templates.ALIASES, "LLAMA3", " chatml "])
+@pytest.mark.parametrize("alias", [*ALIASES, "LLAMA3", " chatml "])
 def test_other_names_mean_a_template(alias: str) -> None:
     assert load_template(alias).stop_ids
 

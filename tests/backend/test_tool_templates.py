@@ -286,7 +286,7 @@ BY_ID = """{%- for m in messages %}{{ m.content }}
 def test_calls_get_ids_where_a_template_needs_them() -> None:
     """Rows of most data sets and the page's chat have none; those of other servers do not fit."""
     calls = [{"type": "function", "function": {"name": n, "arguments": {}}} for n in "ab"]
-    named = [{"id": f"call_{call['function']['name']}", **call} for call in calls]  # type: ignore[index]
+    named = [{"id": f"call_{call['function']['name']}", **call} for call in calls]
     own = [{"id": f"abcdefgh{n}", **call} for n, call in enumerate(calls)]
     cases = [
         (STRICT, calls, ("", ""), "a {} call00000;b {} call00001;", "call00000", "call00001"),

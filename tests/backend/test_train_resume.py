@@ -32,11 +32,10 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def ask(step: int) -> None:
         def progress(self: Report, now: int, total: int, **extra: Any) -> None:
-            if now == step and self.stop_once:
+            if now == step:
                 (self.folder / "stop.json").write_text("{}")
 
         monkeypatch.setattr(Report, "progress", progress)
-        monkeypatch.setattr(Report, "stop_once", True, raising=False)
 
     return ask
 

@@ -161,7 +161,7 @@ def slow_class() -> type:
         def get_vocab(self) -> dict[str, int]:
             return {**self._ids, **self.added_tokens_encoder}
 
-        def _tokenize(self, text: str) -> list[str]:
+        def _tokenize(self, text: str, **kwargs: Any) -> list[str]:
             rest, pieces = "▁" + text.replace(" ", "▁"), []
             while rest:
                 fits = (n for n in range(6, 0, -1) if rest[:n] in self._ids)

@@ -134,7 +134,7 @@ def _is_sound(row: Field, raw: object) -> None:
         return
     assert type(value) is (int if row.kind == "int" else float)
     assert math.isfinite(value)
-    assert row.low <= value <= row.high  # type: ignore[operator]
+    assert row.low <= value <= row.high
     assert str(value) != "-0.0"
 
 

@@ -122,7 +122,7 @@ def test_a_lot_that_nobody_reads_holds_nobody_up(lines: str) -> None:
     """A pipe holds 64 KB; here 5 MB are said on the stream that is not followed."""
     other = "stdout" if lines == "stderr" else "stderr"
     code = f"import sys\nfor _ in range(50_000): sys.{other}.write('x' * 99 + '\\n')"
-    with Child(python(code), lines=lines) as child:  # type: ignore[arg-type]
+    with Child(python(code), lines=lines) as child:
         assert child.wait(30) == 0
         assert len(child.text()) == 5_000_000
         assert child.last_lines(2) == ["x" * 99] * 2

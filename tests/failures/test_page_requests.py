@@ -183,13 +183,13 @@ def test_the_names_in_a_registry_outside(page: Page, private: Path) -> None:
     link = page.home / "link"
     link.symlink_to(private.parent)
     up = os.path.relpath(private.parent, page.home)
-    for folder in ("mine", "link", up, str(private.parent)):
-        form = {"dataset_dir": folder}
+    for asked in ("mine", "link", up, str(private.parent)):
+        form = {"dataset_dir": asked}
         status, answer = page.answer(page.question("offers", kind="dataset", values=form))
-        assert (status, CANARY in answer) == (200, folder == "mine"), folder
+        assert (status, CANARY in answer) == (200, asked == "mine"), asked
         status, answer = page.judge(form | {"dataset": ["x"]})
         assert status == 200
-        assert ("--allowed-path" in answer) == (folder != "mine")
+        assert ("--allowed-path" in answer) == (asked != "mine")
 
 
 def test_an_upload_that_never_came(page: Page, private: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from backend.contract.base import processes
 from backend.contract.base.files import read_json
+from backend.contract.base.home import saves
 from backend.contract.base.problems import RunFolderError
 from backend.contract.launching import launch, recipes
 from backend.contract.launching.recipes import Plan
@@ -93,7 +94,7 @@ def test_the_stages_run_one_after_the_other(begin: Begin) -> None:
     assert [list(run.argv) for run in runs] == [list(step.command.argv) for step in plan.steps]
     assert [run.sequence for run in runs] == sorted({run.sequence for run in runs})
     assert "step 5" in (plan.folder / "log.txt").read_text()
-    shown = {view.path for view in run_folder.runs(launch.saves())}
+    shown = {view.path for view in run_folder.runs(saves())}
     assert shown == {plan.folder, *(step.folder for step in plan.steps)}
 
 

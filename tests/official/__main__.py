@@ -30,7 +30,7 @@ def render(jinja: str, case: Case, source: Source) -> str | None:
     """What a template writes, or None where it refuses the conversation."""
     thinking = {} if case.thinking is None else {"enable_thinking": case.thinking}
     try:
-        (text,), _ = render_jinja_template(
+        rendered: Any = render_jinja_template(
             conversations=[copy.deepcopy(case.messages)],
             tools=case.tools,
             chat_template=jinja,
@@ -42,7 +42,7 @@ def render(jinja: str, case: Case, source: Source) -> str | None:
         )
     except Exception:  # noqa: BLE001 (whatever a template written by others ends in)
         return None
-    return str(text)
+    return str(rendered[0][0])
 
 
 def named_jinja(name: str, source: Source) -> str:

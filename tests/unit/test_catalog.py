@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from app.form import offers, schema
+from app.form import offers
 from app.services.models import catalog
 from app.services.runs import runs
 from backend.contract.arguments.field import Field
+from backend.contract.arguments.fields import FIELDS
 from backend.contract.runs import run_folder
 from tests.unit.forms import train_form
 
@@ -113,7 +114,7 @@ def test_such_a_box_takes_anything_and_keeps_its_value(
     widget: str, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = Field(name="seed", kind=kind, default=None, group="data", optional=True, widget=widget)
-    monkeypatch.setitem(schema.FIELDS, "seed", row)
+    monkeypatch.setitem(FIELDS, "seed", row)
     form = train_form(["seed"], {"seed": "a/b,c"})
     assert form.schema("en")["fields"]["seed"]["kind"] == ("several" if kind == "list" else "one")
     assert form.values([form.start])[0]["seed"] == "a/b,c"

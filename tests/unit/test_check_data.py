@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from backend.contract.registry.dataset_info import Entry
-from backend.datafiles.check import FIRST, Checking, Report, check
+from backend.datafiles.check import Checking, Report, check
+from backend.datafiles.survey import FIRST
 
 GOOD = {"instruction": "q", "output": "a"}
 

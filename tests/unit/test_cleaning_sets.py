@@ -66,7 +66,7 @@ def test_a_split_is_both_sets_or_none(data: Path, monkeypatch: pytest.MonkeyPatc
             raise DiskFullError
         return real(name, *rest, **named)
 
-    monkeypatch.setattr(output.registry, "register", failing)
+    monkeypatch.setattr(registry, "register", failing)
     with pytest.raises(DiskFullError):
         split(Job("s", overwrite=True), ("new", "b"), 0.3, 1)
     assert everything(data) == before

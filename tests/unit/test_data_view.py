@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
     (tmp_path / "odd.json").write_text(json.dumps(ROWS))
     entry = {"odd": {"file_name": "odd.json", "formatting": "openai"}}
-    entry["odd"]["columns"] = {"messages": "messages"}  # type: ignore[assignment]
+    entry["odd"]["columns"] = {"messages": "messages"}
     (tmp_path / "dataset_info.json").write_text(json.dumps(entry))
     return {"dataset": "odd", "dataset_dir": str(tmp_path), "stage": "sft"}
 
@@ -234,5 +234,6 @@ def test_crash_silence_and_refusal_are_named() -> None:
 def test_a_visitor_who_leaves_ends_the_work() -> None:
     asked = inspection.ask({"do": "e"})
     next(asked)
+    assert isinstance(asked, Generator)
     asked.close()
     assert inspection._child is None

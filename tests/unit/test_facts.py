@@ -9,6 +9,7 @@ import pytest
 
 from app.services.models import facts
 from app.tabs.shared.model_bar import look_up
+from backend.contract.models import model_folder
 
 SHAPES = {"embed": (100, 8), "layer": (8, 8)}
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
@@ -89,13 +90,13 @@ def test_files_are_read_again_only_once_they_have_changed(
 ) -> None:
     folder = write_model(home / "m")
     reads: list[Path] = []
-    headers = facts.model_folder.headers
+    headers = model_folder.headers
 
     def count(path: Path, stem: str) -> Any:
         reads.append(path)
         return headers(path, stem)
 
-    monkeypatch.setattr(facts.model_folder, "headers", count)
+    monkeypatch.setattr(model_folder, "headers", count)
     assert find("m") == find("m")
     assert len(reads) == 1
     write_weights(folder / "model.safetensors", "F32", 4)

@@ -1,5 +1,6 @@
 """Files of arguments, as people and vandals write them (A-01): values or problems, no crash."""
 
+import os
 import random
 import subprocess
 import sys
@@ -186,7 +187,7 @@ def test_atomic_writes_replace_whole_or_not_at_all(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="No space"):
         files.write_atomic(file, "new")
     assert file.read_text() == "old"

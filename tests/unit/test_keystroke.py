@@ -103,4 +103,4 @@ def test_a_file_that_could_not_be_opened_is_tried_again(
 def test_nobody_can_change_what_others_read(launcher: Launcher, tmp_path: Path) -> None:
     assert adapter_base(tmp_path / "a") == "m"
     with pytest.raises(TypeError):
-        config(tmp_path / "m")["architectures"] = []  # type: ignore[index]
+        config(tmp_path / "m")["architectures"] = []

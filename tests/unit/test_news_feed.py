@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from app import news_feed
 from app.services.models import starter
 from app.services.page import news
+from app.services.runs import hardware
 from app.services.runs.timed_cache import TimedCache
 from app.tabs.shared.clock import STAMPS
 
@@ -20,8 +21,8 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
     monkeypatch.setattr(news, "_sets", TimedCache(news._look_at_sets, 0))
     monkeypatch.setattr(starter, "_child", None)
-    monkeypatch.setattr(news_feed.hardware, "snapshot", lambda: None)
-    monkeypatch.setattr(news_feed.hardware, "strip", lambda now, lang: f"in {lang}")
+    monkeypatch.setattr(hardware, "snapshot", lambda: None)
+    monkeypatch.setattr(hardware, "strip", lambda now, lang: f"in {lang}")
     api = FastAPI()
     api.include_router(news_feed.router)
     return TestClient(api)
@@ -90,7 +91,7 @@ def test_each_try_for_the_starter_model_is_news(
     stamps = set()
     for number in (1, 2):
         failed = starter.Progress(number, running=False, line="No route.", code=1)
-        monkeypatch.setattr(news.starter_model, "progress", lambda failed=failed: failed)
+        monkeypatch.setattr(starter, "progress", lambda failed=failed: failed)
         stamps.add(asked(client)["starter"])
     assert len(stamps) == 2
 

@@ -134,7 +134,7 @@ dataset: {dataset}
 template: qwen3_vl_nothink
 """
 PICTURES = {"file_name": "p.json", "formatting": "sharegpt"}
-PICTURES["columns"] = {"messages": "messages", "images": "images"}  # type: ignore[assignment]
+PICTURES["columns"] = {"messages": "messages", "images": "images"}
 
 
 def test_pictures_are_told_first_and_all_in_one_go(

@@ -10,7 +10,7 @@ import pytest
 from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
-from backend.contract.base import metrics, processes
+from backend.contract.base import files, metrics, processes
 from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import RunFolderError
 from backend.contract.base.texts import has
@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def values(**given: object) -> Values:
     chosen = {"model_name_or_path": "org/m", "dataset": "d", **given}
-    return {**arguments.defaults("train"), **chosen}  # type: ignore[dict-item]
+    return {**arguments.defaults("train"), **chosen}
 
 
 def made(path: Path, sequence: int = 0, **given: object) -> Path:
@@ -86,7 +86,7 @@ def test_a_failure_leaves_nothing(
     if empty_before:
         path.mkdir(parents=True)
     before = sorted(home.rglob("*"))
-    write, calls = run_folder.write_atomic, []
+    write, calls = files.write_atomic, []
 
     def failing(target: Path, content: str | bytes) -> None:
         calls.append(target)
@@ -140,7 +140,7 @@ def test_reading_never_raises(name: str, content: bytes | str | None, home: Path
     if content == "folder":
         (path / name).mkdir()
     elif content is not None:
-        (path / name).write_bytes(content)  # type: ignore[arg-type]
+        (path / name).write_bytes(content)
     view = read(path)
     assert view.state in State
     if view.reason:

@@ -59,7 +59,7 @@ def test_exit_json_decides(
     """Whatever else is there: other boots, living processes, a stop."""
     for launch, stop, lives in itertools.product(({}, LAUNCH), (False, True), (False, True)):
         facts = Facts(exit=row, launch=launch, problem=told, stop=stop, age=99)
-        found, why = state(facts, "another boot", lambda _, lives=lives: lives)  # type: ignore[misc]
+        found, why = state(facts, "another boot", lambda _, lives=lives: lives)
         assert found is expected
         assert (why.code if why else None) == reason
 

@@ -15,6 +15,7 @@ from backend.contract.base.problems import Problem
 from backend.contract.base.texts import t
 from backend.contract.runs import run_folder, run_words
 from backend.contract.runs.run_folder import RunView, State
+from backend.contract.runs.run_words import Progress
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +126,7 @@ def test_progress_in_words() -> None:
     again = Metrics(step=41, epoch=1.25, loss=1.0, tokens=9)  # learned from what was read before
     assert run_words.progress(view, [row, again], "en").words == words
     reading = _view(Path("/r"), rows=(4, 6), phase="tokenizing")
-    assert run_words.progress(reading, [], "en") == (pytest.approx(4 / 6), "row 4 / 6")
+    assert run_words.progress(reading, [], "en") == Progress(pytest.approx(4 / 6), "row 4 / 6")
     assert run_text.steps(view) == "40 / 96"
     assert run_text.steps(_view(Path("/r"), step=20)) == "20"
     assert run_text.steps(reading) == "–"

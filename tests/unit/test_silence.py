@@ -76,7 +76,7 @@ def test_a_clock_that_jumps_makes_no_silence(
     """R-13: the log seems a year old, or of tomorrow; what the run itself noted does not change."""
     (tmp_path / LOG).touch()
     real = time.time()
-    monkeypatch.setattr(silence.time, "time", lambda: real + jump)
+    monkeypatch.setattr(time, "time", lambda: real + jump)
     assert codes(tmp_path, status("training", 1.0, step=3, total=9)) == []
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import zstandard
 
 from app.services.data import datasets, upload_folder, uploads
 from backend import datafiles
+from backend.contract.base.home import data
 from backend.contract.base.problems import DataError, DiskFullError, UsageError
 from backend.contract.base.terminal_text import binary_size
 from backend.contract.registry import dataset_info
@@ -43,7 +44,7 @@ def refused(path: Path, name: str = "mine", **options: Any) -> str:
     """The code of the refusal, which leaves nothing."""
     with pytest.raises(DataError) as caught:
         uploads.take(path, name, **options)
-    assert list((uploads.data()).rglob("*")) == []
+    assert list(data().rglob("*")) == []
     assert all(one.text("zh") for one in caught.value.problems)
     return caught.value.problems[0].code
 
@@ -328,6 +329,7 @@ def test_a_check_runs_in_a_child_and_can_be_ended(home: Path) -> None:
         list(datasets.check_rows("nowhere", "data", "sft"))
     going = datasets.check_rows("data/x.jsonl", "data", "sft")
     next(going)
+    assert isinstance(going, Generator)
     going.close()
 
 

@@ -11,6 +11,6 @@ if "app" in sys.orig_argv:
         """What nobody expected."""
         raise KeyError("what was typed: CANARY")
 
-    presets.save = broken  # type: ignore[assignment]
-    datasets.check_rows = broken  # type: ignore[assignment]
-    offers._models = broken  # type: ignore[assignment]
+    presets.save = broken
+    datasets.check_rows = broken
+    offers._models = broken

@@ -10,5 +10,5 @@ import swanlab
 class SwanLabCallback(TrainerCallback):
     """Records each log."""
 
-    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
-        swanlab.record("log", step=state.global_step, loss=(logs or {}).get("loss"))
+    def on_log(self, args: Any, state: Any, control: Any, **logged: Any) -> None:
+        swanlab.record("log", step=state.global_step, loss=(logged.get("logs") or {}).get("loss"))
