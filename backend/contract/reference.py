@@ -1,4 +1,4 @@
-"""Write `--help` of each subcommand and docs/reference.md from the table of arguments.
+"""Write `--help` of each subcommand, docs/reference.md and typed.py from the table of arguments.
 
 python -m backend.contract.reference write|check: `check` exits with 1 where docs/reference.md or
 the typed arguments (typed.py) are stale.
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from backend.contract.arguments import typed_fields
 from backend.contract.arguments.arguments import fields_of, format_value, needs
 from backend.contract.arguments.field import Field
 from backend.contract.arguments.fields import FIELDS, GROUPS
@@ -18,6 +17,45 @@ from backend.contract.base.files import write_atomic
 from backend.contract.base.terminal_text import WIDTH, wrap
 from backend.contract.base.texts import DEFAULT_LANGUAGE, t
 from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME
+
+TYPED_FILE = "backend/contract/arguments/typed.py"
+TYPED_KINDS = {"bool": "bool", "int": "int", "float": "float"}  # all other kinds are text
+FILLED = {"lora_alpha": 16}  # None stands for a number that `resolve` fills in
+TYPED_HEAD = '''"""All arguments of all subcommands, typed. Written by backend.contract.reference.
+
+What an argument means, its limits, and where it applies stand in its field: see
+contract/arguments/fields.
+"""
+
+from dataclasses import dataclass
+
+from backend.contract.arguments.bag import Bag
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Arguments(Bag):
+    """One checked value for each field; what a subcommand does not take is at its default."""
+'''
+
+
+def typed_source() -> str:
+    """The text of typed.py."""
+    return TYPED_HEAD + "\n".join(line for group in GROUPS for line in _group(group)) + "\n"
+
+
+def _group(group: str) -> Iterator[str]:
+    yield f"\n    # {group}"
+    yield from (_attribute(field) for field in FIELDS.values() if field.group == group)
+
+
+def _attribute(field: Field) -> str:
+    kind = TYPED_KINDS.get(field.kind, "str")
+    if field.name in FILLED:
+        return f"    {field.name}: {kind} = {FILLED[field.name]}"
+    kind += " | None" if field.optional else ""
+    default = repr(field.default).replace("'", '"')
+    return f"    {field.name}: {kind} = {default}"
+
 
 FILE = "docs/reference.md"
 INDENT = " " * 6
@@ -137,7 +175,7 @@ def _limits(field: Field) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Write docs/reference.md and typed.py in the checkout, or check that both are fresh."""
-    files = {FILE: reference(), typed_fields.FILE: typed_fields.source()}
+    files = {FILE: reference(), TYPED_FILE: typed_source()}
     root = Path(__file__).resolve().parents[2]
     if list(argv) == ["write"]:
         for name, text in files.items():

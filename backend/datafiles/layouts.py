@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from backend.contract.arguments.stages import SCORED
+from backend.contract.arguments.fields.stages import SCORED
 from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import media, turns

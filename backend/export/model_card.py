@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from backend.contract.arguments.arguments import to_yaml
-from backend.contract.arguments.methods import is_adapter
+from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
 
 PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "tokenizers")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 
-from backend.contract.arguments.methods import SOFT_PROMPTS, is_adapter
+from backend.contract.arguments.fields.methods import SOFT_PROMPTS, is_adapter
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import make_readable, read_json
 from backend.contract.base.problems import ModelError, Problem, UsageError

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import Trainer, TrainingArguments
 
-from backend.contract.arguments.fields.optimizer import GALORE_8BIT
+from backend.contract.arguments.fields.training import GALORE_8BIT
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem, UsageError
 from backend.contract.registry.dataset_info import names

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig, TorchAoConfig
 
-from backend.contract.arguments.methods import QUANTIZABLE
+from backend.contract.arguments.fields.methods import QUANTIZABLE
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import ModelError, Problem
 from backend.contract.preflight.preflight import check_quantized

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from backend.contract.arguments.methods import is_adapter
+from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import ModelError, Problem, UsageError
 from backend.model import load

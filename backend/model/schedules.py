@@ -8,7 +8,7 @@ from typing import Any
 from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION, GreedyLR
 from transformers.trainer_utils import SchedulerType
 
-from backend.contract.arguments.fields.trainer import LOWER_IS_BETTER
+from backend.contract.arguments.fields.training import LOWER_IS_BETTER
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem, UsageError
 

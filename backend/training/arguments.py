@@ -13,7 +13,7 @@ from transformers import TrainingArguments
 from transformers.utils.import_utils import is_torch_tf32_available
 
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.stages import GROUPED
+from backend.contract.arguments.fields.stages import GROUPED
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem
 from backend.contract.registry.dataset_info import names

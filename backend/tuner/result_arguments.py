@@ -1,7 +1,7 @@
 """The arguments with which the result of a training is loaded for scores, chat and export."""
 
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.methods import is_adapter
+from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.base.home import relative
 from backend.contract.models.model_folder import ADAPTER_CONFIG, adapter_base, local
 from backend.contract.registry import dataset_info

@@ -8,8 +8,8 @@ import torch
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from backend.contract.arguments import methods
 from backend.contract.arguments.arguments import parse, resolve
+from backend.contract.arguments.fields import methods
 from backend.contract.base.problems import TuneboardError
 from backend.export import export
 from backend.model import load

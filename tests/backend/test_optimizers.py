@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from backend.contract.arguments.arguments import parse, resolve
-from backend.contract.arguments.fields.optimizer import OPTIMIZERS
+from backend.contract.arguments.fields.training import OPTIMIZERS
 from backend.contract.arguments.rules import check_rules
 from backend.contract.base import metrics
 from backend.contract.base.problems import UsageError

@@ -8,7 +8,7 @@ import pytest
 
 from backend.contract.arguments.arguments import resolve, validate
 from backend.contract.arguments.field import Values
-from backend.contract.arguments.fields.grpo import REWARDS
+from backend.contract.arguments.fields.stages import REWARDS
 from backend.contract.base.problems import Problem, UsageError
 from backend.contract.preflight import rewards
 from backend.training import reward_functions as functions

@@ -8,8 +8,8 @@ import pytest
 from transformers import Seq2SeqTrainingArguments
 
 from backend.contract.arguments.arguments import defaults, parse, resolve
-from backend.contract.arguments.fields import FIELDS, trainer
-from backend.contract.arguments.fields.trainer import METRICS
+from backend.contract.arguments.fields import FIELDS, training
+from backend.contract.arguments.fields.training import METRICS
 from backend.contract.arguments.rules import check_rules
 from backend.contract.base import metrics
 from backend.contract.base.problems import Problem, errors
@@ -62,7 +62,7 @@ def built(folder: Path, **given: Any) -> tuple[Any, list[tuple[str, str]]]:
 
 
 def test_each_setting_of_the_trainer_arrives(tmp_path: Path) -> None:
-    expected = {field.name for field in trainer.FIELDS if field.to} - {
+    expected = {field.name for field in training.TRAINER_FIELDS if field.to} - {
         "tf32",
         "ddp_backend",
     }  # see below

@@ -22,7 +22,7 @@ NO_NUMBERS = [math.nan, math.inf, "nan", "inf", "1e400", 10**400, True, "true"]
 
 
 def test_names_are_unique_and_the_table_is_whole() -> None:
-    count = sum(len(group.FIELDS) for group in _GROUPS)
+    count = sum(map(len, _GROUPS))
     assert len(FIELDS) == count > 100
 
 

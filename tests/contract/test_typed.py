@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.arguments import typed_fields
+from backend.contract import reference
 from backend.contract.arguments.arguments import defaults, parse, resolve
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
@@ -52,11 +52,11 @@ def test_a_misspelt_argument_and_a_wrong_type_are_errors_of_mypy(tmp_path: Path)
 
 def test_the_attributes_are_those_of_the_rows() -> None:
     """Stale? python -m backend.contract.reference write"""
-    written = (ROOT / typed_fields.FILE).read_text(encoding="utf-8")
-    assert written == typed_fields.source()
+    written = (ROOT / reference.TYPED_FILE).read_text(encoding="utf-8")
+    assert written == reference.typed_source()
     assert len(FIELDS) > 200
     for row in FIELDS.values():
-        filled = typed_fields.FILLED.get(row.name)
+        filled = reference.FILLED.get(row.name)
         assert getattr(Arguments(), row.name) == (filled or row.default), row.name
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from app.i18n import t
 from app.services.data import row_html
 from app.services.data.datasets import Candidate
+from backend.contract.arguments.fields.stages import DRAWING, SCORED
 from backend.contract.arguments.names import check_name, to_name
-from backend.contract.arguments.stages import DRAWING, SCORED
 from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.registry import dataset_info, registry
 from backend.datafiles.detect import STAGES, Proposal, entry_for

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from backend.contract.arguments.field import Field, FieldError, Value, Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.fields.generation import DRAWN
+from backend.contract.arguments.fields.serving import DRAWN
 from backend.contract.arguments.foreign import ALIASES, CHOICES, FOREIGN
 from backend.contract.arguments.foreign.spellings import CHOICE_HINTS, HINTS
 from backend.contract.arguments.rules import check_rules

@@ -1,10 +1,12 @@
-"""One argument of the table. Widgets, checks, command line, YAML and help all derive from it."""
+"""One argument of the table, and the maker of a group of them. Widgets, checks, command line,
+YAML and help all derive from it.
+"""
 
 import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from backend.contract.base.problems import Problem
 
@@ -224,3 +226,55 @@ def _quote(raw: object) -> str:
     """A value as a message quotes it: on one line, at most 80 characters."""
     text = (repr(raw) if isinstance(raw, str) else _plain(raw)) or "..."
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+class FieldGroup:
+    """Makes fields of a group; `when` and `common` hold for each field that does not set its own.
+
+    A field whose default is None is optional.
+    """
+
+    def __init__(self, group: str, when: When = (), **common: Any) -> None:
+        self._common: dict[str, Any] = {"group": group, "when": when, **common}
+
+    def field(
+        self, name: str, kind: Kind, default: Value, when: When | None = None, **more: Any
+    ) -> Field:
+        """A field of any kind."""
+        own = {} if when is None else {"when": when}
+        content = {"optional": default is None, **self._common, **own, **more}
+        return Field(name=name, kind=kind, default=default, **content)
+
+    def count(
+        self,
+        name: str,
+        default: int | None,
+        low: int,
+        high: int,
+        when: When | None = None,
+        **more: Any,
+    ) -> Field:
+        """A whole number from `low` to `high`."""
+        return self.field(name, "int", default, when, low=low, high=high, **more)
+
+    def number(
+        self,
+        name: str,
+        default: float | None,
+        low: float,
+        high: float,
+        when: When | None = None,
+        **more: Any,
+    ) -> Field:
+        """A number from `low` to `high`."""
+        return self.field(name, "float", default, when, low=low, high=high, **more)
+
+    def switch(self, name: str, when: When | None = None, **more: Any) -> Field:
+        """A switch that is off by default."""
+        return self.field(name, "bool", False, when, **more)
+
+    def choice(
+        self, name: str, choices: tuple[str, ...], when: When | None = None, **more: Any
+    ) -> Field:
+        """A choice whose default is the first."""
+        return self.field(name, "choice", choices[0], when, choices=choices, **more)

@@ -1,12 +1,11 @@
 """Rules across several arguments, as data: a rule is broken where all its conditions hold."""
 
 from backend.contract.arguments.field import Values
-from backend.contract.arguments.method_rules import METHOD_RULES
-from backend.contract.arguments.methods import ADAPTERS, QUANTIZABLE
+from backend.contract.arguments.fields.methods import ADAPTERS, QUANTIZABLE
+from backend.contract.arguments.fields.stages import DRAWING, REWARDED
 from backend.contract.arguments.rule import Condition, Rule
-from backend.contract.arguments.stages import DRAWING, REWARDED
 from backend.contract.arguments.trl_rules import TRL_RULES
-from backend.contract.arguments.tuning_rules import TUNING_RULES
+from backend.contract.arguments.tuning_rules import METHOD_RULES, TUNING_RULES
 from backend.contract.base.problems import Problem
 
 

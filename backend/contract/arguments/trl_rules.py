@@ -1,7 +1,7 @@
 """What does not work together with the stages that trl's own trainers carry."""
 
+from backend.contract.arguments.fields.stages import TRL
 from backend.contract.arguments.rule import Condition, Rule
-from backend.contract.arguments.stages import TRL
 
 DISTILLATION: Condition = ("stage", "is", "distillation")
 

@@ -12,10 +12,9 @@ from packaging.requirements import Requirement
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.fields.trainer import METRICS
-from backend.contract.arguments.fields.training import ZERO
+from backend.contract.arguments.fields.stages import TRL
+from backend.contract.arguments.fields.training import METRICS, ZERO
 from backend.contract.arguments.names import check_output_dir
-from backend.contract.arguments.stages import TRL
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base import boundary
 from backend.contract.base.files import read_json, read_mapping

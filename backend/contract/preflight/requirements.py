@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.contract.arguments.field import Value
-from backend.contract.arguments.fields.optimizer import GALORE_8BIT, OPTIMIZERS
+from backend.contract.arguments.fields.training import GALORE_8BIT, OPTIMIZERS
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem
 from backend.contract.models import devices

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.methods import is_adapter
+from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.addresses import is_address
 from backend.contract.base.problems import Problem

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.contract.arguments.field import Value
-from backend.contract.arguments.stages import SCORED
+from backend.contract.arguments.fields.stages import SCORED
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base import boundary, home
 from backend.contract.base.home import REGISTRY as REGISTRY

@@ -10,7 +10,7 @@ Every argument of a training has its kind here, which a test checks; docs/refere
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from backend.contract.arguments.stages import GROUPED
+from backend.contract.arguments.fields.stages import GROUPED
 from backend.contract.arguments.typed import Arguments
 
 Kind = Literal["taken", "kept", "refused"]

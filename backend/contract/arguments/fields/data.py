@@ -1,6 +1,6 @@
 """Data: which rows are used, how they become tokens, and which tokens are learned."""
 
-from backend.contract.arguments.field_group import FieldGroup
+from backend.contract.arguments.field import FieldGroup
 
 BOTH = ("train", "eval")
 READ = (*BOTH, "vocab")

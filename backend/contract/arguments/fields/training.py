@@ -1,6 +1,6 @@
-"""The training run: its length, learning rate, batches and precision."""
+"""The training run: length, learning rate, precision, optimisers, kernels, options of Trainer."""
 
-from backend.contract.arguments.field_group import FieldGroup
+from backend.contract.arguments.field import Field, FieldGroup, Kind, Value, When
 
 SCHEDULES = (
     "linear",
@@ -23,7 +23,7 @@ TRAINING = FieldGroup("training")
 EVALUATION = FieldGroup("evaluation")
 
 
-FIELDS = (
+TRAINING_FIELDS = (
     TRAINING.number("learning_rate", 5e-5, 0.0, 10.0, to="learning_rate"),
     TRAINING.number("num_train_epochs", 3.0, 0.0, 100_000.0, to="num_train_epochs"),
     TRAINING.count("per_device_train_batch_size", 2, 1, 1024, to="per_device_train_batch_size"),
@@ -47,4 +47,156 @@ FIELDS = (
     TRAINING.field("deepspeed", "path", None),
     TRAINING.field("do_train", "bool", None, widget="none"),
     EVALUATION.field("do_eval", "bool", True, tasks=("train", "eval"), widget="none"),
+)
+
+
+# transformers' names -> (module, what to install), or None where torch and transformers suffice.
+OPTIMIZERS: dict[str, tuple[str, str] | None] = {
+    **dict.fromkeys(("adamw_torch", "adamw_torch_fused", "adafactor"), None),
+    **dict.fromkeys(("sgd", "adagrad", "rmsprop"), None),
+    **dict.fromkeys(("adamw_torch_8bit", "adamw_torch_4bit"), ("torchao", "torchao")),
+    **dict.fromkeys(
+        (
+            *("adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit"),
+            *("ademamix", "ademamix_8bit", "paged_ademamix_8bit", "paged_ademamix_32bit"),
+            *("lion_8bit", "lion_32bit", "paged_lion_8bit", "paged_lion_32bit"),
+            *("rmsprop_bnb", "rmsprop_bnb_8bit", "rmsprop_bnb_32bit"),
+        ),
+        ("bitsandbytes", "bitsandbytes"),
+    ),
+    **dict.fromkeys(("lomo", "adalomo"), ("lomo_optim", "lomo-optim")),
+    "grokadamw": ("grokadamw", "grokadamw"),
+    **dict.fromkeys(
+        ("schedule_free_adamw", "schedule_free_radam", "schedule_free_sgd"),
+        ("schedulefree", "schedulefree"),
+    ),
+    "stable_adamw": ("optimi", "torch-optimi"),
+}
+# With these, GaLore takes its AdamW of 8 bit, which computes on a GPU only.
+GALORE_8BIT = ("adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit")
+OF_WHOLE: When = (("finetuning_type", ("full", "freeze")),)
+GALORE: When = (*OF_WHOLE, ("use_galore", (True,)))
+APOLLO: When = (*OF_WHOLE, ("use_apollo", (True,)))
+BADAM: When = (*OF_WHOLE, ("use_badam", (True,)))
+BY_LAYER: When = (*BADAM, ("badam_mode", ("layer",)))
+BY_RATIO: When = (*BADAM, ("badam_mode", ("ratio",)))
+OPTIMIZER = FieldGroup("optimizer")
+
+
+OPTIMIZER_FIELDS = (
+    OPTIMIZER.field("optim", "choice", "adamw_torch", choices=tuple(OPTIMIZERS), to="optim"),
+    OPTIMIZER.number("adam_beta1", 0.9, 0.0, 1.0, to="adam_beta1"),
+    OPTIMIZER.number("adam_beta2", 0.999, 0.0, 1.0, to="adam_beta2"),
+    OPTIMIZER.number("adam_epsilon", 1e-8, 0.0, 1.0, to="adam_epsilon"),
+    OPTIMIZER.switch("use_galore", OF_WHOLE),
+    OPTIMIZER.field("galore_target", "list", "all", GALORE),
+    OPTIMIZER.count("galore_rank", 16, 1, 1024, GALORE),
+    OPTIMIZER.count("galore_update_interval", 200, 1, 2048, GALORE),
+    OPTIMIZER.number("galore_scale", 2.0, 0.0, 100.0, GALORE),
+    OPTIMIZER.choice("galore_proj_type", ("std", "reverse_std", "right", "left", "full"), GALORE),
+    OPTIMIZER.switch("galore_layerwise", GALORE),
+    OPTIMIZER.switch("use_apollo", OF_WHOLE),
+    OPTIMIZER.field("apollo_target", "list", "all", APOLLO),
+    OPTIMIZER.count("apollo_rank", 16, 1, 1024, APOLLO),
+    OPTIMIZER.count("apollo_update_interval", 200, 1, 2048, APOLLO),
+    OPTIMIZER.number("apollo_scale", 32.0, 0.0, 100.0, APOLLO),
+    OPTIMIZER.choice("apollo_proj", ("random", "svd"), APOLLO),
+    OPTIMIZER.choice("apollo_proj_type", ("std", "right", "left"), APOLLO),
+    OPTIMIZER.choice("apollo_scale_type", ("channel", "tensor"), APOLLO),
+    OPTIMIZER.switch("apollo_layerwise", APOLLO),
+    OPTIMIZER.switch("apollo_scale_front", APOLLO),
+    OPTIMIZER.switch("use_badam", OF_WHOLE),
+    OPTIMIZER.choice("badam_mode", ("layer", "ratio"), BADAM),
+    OPTIMIZER.choice("badam_switch_mode", ("ascending", "descending", "random", "fixed"), BY_LAYER),
+    OPTIMIZER.count("badam_start_block", None, 0, 1023, BY_LAYER),
+    OPTIMIZER.count("badam_switch_interval", 50, 1, 1_000_000, BADAM),
+    OPTIMIZER.number("badam_update_ratio", 0.05, 0.0, 1.0, BY_RATIO),
+    OPTIMIZER.choice("badam_mask_mode", ("adjacent", "scatter"), BY_RATIO),
+    OPTIMIZER.switch("use_adam_mini", OF_WHOLE),
+    OPTIMIZER.switch("use_muon"),
+)
+
+
+TOKENS: When = (("stage", ("pt", "sft")),)  # stages whose loss is that of the next token
+SFT: When = (("stage", ("sft",)),)
+SPEED = FieldGroup("speed")
+
+
+SPEED_FIELDS = (
+    SPEED.switch("shift_attn"),
+    SPEED.switch("use_unsloth"),
+    SPEED.switch("use_reentrant_gc", (("disable_gradient_checkpointing", (False,)),)),
+    SPEED.switch("upcast_layernorm"),
+    SPEED.number("moe_aux_loss_coef", None, 0.0, 10.0, TOKENS),
+    SPEED.number("label_smoothing_factor", 0.0, 0.0, 0.999, TOKENS),
+    SPEED.switch("use_dft_loss", SFT),
+    SPEED.switch("use_eaft_loss", SFT),
+    SPEED.number("eaft_alpha", 1.0, 0.0, 10.0, (*SFT, ("use_eaft_loss", (True,)))),
+    SPEED.switch("use_asft_loss", SFT),
+    SPEED.number("asft_alpha", 0.1, 0.0, 10.0, (*SFT, ("use_asft_loss", (True,)))),
+)
+
+
+BOTH = ("train", "eval")
+# What an evaluation in training measures, by stage: the names that metric_for_best_model takes.
+OF_TOKENS = ("loss", "perplexity", "accuracy")
+OF_PAIRS = ("loss", "rewards/accuracies", "rewards/margins")
+METRICS = {
+    **dict.fromkeys(("pt", "sft"), OF_TOKENS),
+    **dict.fromkeys(("rm", "dpo"), OF_PAIRS),
+    "kto": ("loss", "rewards/chosen", "kl"),
+    **dict.fromkeys(("ppo", "grpo", "rloo"), ("loss", "reward")),
+    "online_dpo": OF_PAIRS,
+    "distillation": ("loss",),
+}
+LOWER_IS_BETTER = ("loss", "perplexity", "kl")
+
+
+def _row(name: str, kind: Kind, default: Value, group: str, **more: object) -> Field:
+    """A row that receives its value under the same name, unless `to` says otherwise."""
+    given: dict[str, object] = {"to": name, "optional": default is None, **more}
+    return Field(
+        name=name,
+        kind=kind,
+        default=default,
+        group=group,
+        widget="none",
+        **given,  # type: ignore[arg-type]
+    )
+
+
+def _count(name: str, group: str, high: int, low: int = 1) -> Field:
+    return _row(name, "int", None, group, low=low, high=high)
+
+
+TRAINER_FIELDS = (
+    _count("data_seed", "training", 2**31 - 1, low=0),
+    _row("full_determinism", "bool", False, "training"),
+    _row("use_cpu", "bool", False, "training", tasks=BOTH, to=""),
+    _row("tf32", "bool", None, "speed"),
+    _count("torch_empty_cache_steps", "speed", 10**9),
+    _row("dataloader_pin_memory", "bool", True, "data"),
+    _row("dataloader_persistent_workers", "bool", False, "data"),
+    _count("dataloader_prefetch_factor", "data", 1024),
+    _row("ddp_find_unused_parameters", "bool", None, "speed"),
+    _count("ddp_bucket_cap_mb", "speed", 10**6),
+    _row("ddp_broadcast_buffers", "bool", None, "speed"),
+    _row("ddp_static_graph", "bool", None, "speed"),
+    _row("ddp_backend", "choice", None, "speed", choices=("nccl", "gloo", "mpi", "ccl", "hccl")),
+    _row("metric_for_best_model", "text", None, "evaluation", to=""),
+    _row("greater_is_better", "bool", None, "evaluation", to=""),
+    _row("eval_on_start", "bool", False, "evaluation"),
+    _row("eval_delay", "float", 0.0, "evaluation", low=0.0, high=1e9),
+    _row("logging_strategy", "choice", "steps", "output", choices=("no", "steps", "epoch")),
+    _row("logging_first_step", "bool", False, "output"),
+    _row(
+        "log_level",
+        "choice",
+        "passive",
+        "output",
+        choices=("debug", "info", "warning", "error", "critical", "passive"),
+    ),
+    _row("trackio_bucket_id", "text", None, "tracking"),
+    _row("trackio_static_space_id", "text", None, "tracking"),
+    _row("hub_revision", "text", None, "tracking", when=(("push_to_hub", (True,)),), to=""),
 )
