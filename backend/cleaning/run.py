@@ -8,10 +8,8 @@ from itertools import islice
 
 from backend.cleaning import output
 from backend.cleaning.duplicates import fingerprint
-from backend.cleaning.normalize import normalize
-from backend.cleaning.output import Part
-from backend.cleaning.report import Report
-from backend.cleaning.rows import Item, Rows
+from backend.cleaning.output import Part, Report
+from backend.cleaning.rows import Item, Rows, normalize
 from backend.cleaning.steps import CleaningOptions, Count, Step, build
 from backend.contract.base.problems import DataError, Params, Problem
 

@@ -2,15 +2,70 @@
 
 A step takes some rows at a time and returns for each a Removal, or None where the row stays. Rows
 that one step removes are not passed to the next.
+
+A person's regular expression can take endless time (backtracking) and endless memory (repeats that
+are multiplied out); both are limited, so that neither brings the machine down.
 """
 
-from collections.abc import Callable, Sequence
+import resource
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import regex
 
 from backend.cleaning.duplicates import Index, fingerprint, signature
-from backend.cleaning.patterns import Pattern
-from backend.cleaning.rows import Item, Rows
-from backend.contract.base.problems import Params
+from backend.cleaning.rows import Item, Rows, texts
+from backend.contract.base.problems import DataError, Params, Problem, UsageError
+
+SECONDS = 2.0  # for a text
+ROOM = 512 * 1024**2  # bytes that compiling may take
+MISTAKES = (regex.error, ValueError, OverflowError, RecursionError, MemoryError)
+
+
+class Pattern:
+    """A regular expression that is searched in all texts of a row."""
+
+    def __init__(self, expression: str, option: str) -> None:
+        """option: the name of its command line option. Raises UsageError where it is invalid."""
+        self.expression = expression
+        self.option = option
+        self._compiled = _compile(expression, option)
+
+    def matches(self, item: Item) -> bool:
+        """Whether a text of the row matches. Raises DataError after SECONDS for one text."""
+        try:
+            return any(self._compiled.search(each, timeout=SECONDS) for each in texts(item.row))
+        except (TimeoutError, MemoryError):
+            params: Params = {"file": item.file, "line": item.line, "seconds": int(SECONDS)}
+            problem = Problem(code="clean_slow_pattern", field=self.option, params=params)
+            raise DataError(problem) from None
+
+
+def _compile(expression: str, option: str) -> Any:
+    try:
+        with _little_memory():
+            return regex.compile(expression)
+    except MISTAKES as error:
+        params = {"pattern": expression[:200], "reason": str(error)[:200] or type(error).__name__}
+        problem = Problem(code="clean_bad_pattern", field=option, params=params)
+        raise UsageError(problem) from None
+
+
+@contextmanager
+def _little_memory() -> Iterator[None]:
+    """Let this process grow by ROOM bytes at most inside the block; more is a MemoryError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limits = [each for each in (soft, hard) if each != resource.RLIM_INFINITY]
+    now = psutil.Process().memory_info().vms
+    resource.setrlimit(resource.RLIMIT_AS, (min([*limits, now + ROOM]), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
 
 NEAR = 0.8  # similarity from which on rows are taken for near duplicates
 # Reasons for which training finds no answer in a row.

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from backend.cleaning.report import Report
+from backend.cleaning.output import Report
 from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import CleaningOptions, Count
 from backend.cli.data_words import say_json

@@ -21,7 +21,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base import home
 from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry import dataset_info
-from backend.data import cache, fingerprint, packing, pool, tokenize, tokens
+from backend.data import cache, packing, tokenize, tokens
 from backend.data.examples import Example, ExampleBatch, Maker
 from backend.data.rendering import Template
 from backend.data.row_range import RowRange
@@ -127,7 +127,7 @@ def _measure_all(row_range: RowRange, maker: Maker, progress: Progress) -> Lengt
     batches = tokenize.batches(_number(source, account), tokenize.BATCH)
     parts: list[Lengths] = []
     done = 0
-    for made in pool.map_batches(maker, batches, workers):
+    for made in tokenize.map_batches(maker, batches, workers):
         parts.append(_lengths([made], made.rows, 0, -1, maker, True))
         done += made.rows
         progress(done, known)
@@ -258,7 +258,7 @@ def _packing(lengths: Array, limit: int, batch: int) -> dict[str, float]:
 
 
 def _key(row_range: RowRange, maker: Maker, exact: bool) -> str:
-    made_from = fingerprint.of(row_range if exact else _QuickSource(row_range), maker, 0)
+    made_from = cache.of(row_range if exact else _QuickSource(row_range), maker, 0)
     return cache.key(made_from)
 
 

@@ -14,9 +14,9 @@ from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem, UsageError
 from backend.contract.models import template_names
-from backend.data import template_fields, thoughts, toolcalls, turn_places
-from backend.data.digits import Digits, hide, show
+from backend.data import template_fields, template_input, toolcalls
 from backend.data.render_limit import RenderTimeoutError, limit_rendering
+from backend.data.template_input import Digits, hide, show
 from backend.datafiles.turns import THOUGHTS, Message
 
 Tools = list[dict[str, Any]] | None
@@ -187,7 +187,7 @@ class Template:
     @property
     def thinks_in_content(self) -> bool:
         """Whether the template knows thoughts only within the content."""
-        return not self.reads_thoughts and thoughts.END_THINK in self.jinja
+        return not self.reads_thoughts and template_input.END_THINK in self.jinja
 
     def ignores(self, field: str) -> bool:
         """Whether this field of a message has no effect, under any name that it may get."""
@@ -237,7 +237,7 @@ class Template:
         """
         if self.default_system and messages and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": self.default_system}, *messages]
-        messages = [thoughts.name_thought(message, self.reads) for message in messages]
+        messages = [template_input.name_thought(message, self.reads) for message in messages]
         if self.ignores("tool_call_id"):
             messages = toolcalls.sort_results_by_call(messages)
         if not self.knows_tools and toolcalls.uses_tools(messages, tools):
@@ -246,12 +246,12 @@ class Template:
         messages = toolcalls.set_call_ids(messages, self._ids)
         if self._as_texts:
             messages = toolcalls.write_arguments_as_text(messages)
-        if not self.knows_greeting and turn_places.greets(messages):
-            messages = turn_places.insert_empty_question(messages)
+        if not self.knows_greeting and template_input.greets(messages):
+            messages = template_input.insert_empty_question(messages)
         if not self.knows_system and len(messages) > 1 and messages[0]["role"] == "system":
-            messages = turn_places.move_system_to_question(messages)
-        if not self.knows_late_system and turn_places.has_late_system(messages):
-            messages = turn_places.move_late_systems(messages)
+            messages = template_input.move_system_to_question(messages)
+        if not self.knows_late_system and template_input.has_late_system(messages):
+            messages = template_input.move_late_systems(messages)
         return messages, tools
 
     def write(

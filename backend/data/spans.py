@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from backend.data import thoughts, turn_places
+from backend.data import template_input
 from backend.data.rendering import RENDER_ERRORS, Template, Tools
-from backend.data.thoughts import END_THINK, THINK
+from backend.data.template_input import END_THINK, THINK
 from backend.data.toolcalls import answer_text
 from backend.datafiles.turns import THOUGHTS, Message, RowError, find_thought
 
@@ -69,7 +69,7 @@ def _render_whole(template: Template, messages: list[Message], tools: Tools) -> 
     text = template.write(messages, tools)
     spans = []
     for index, message in enumerate(messages):
-        if message["role"] != "assistant" or index < turn_places.find_first_user(messages):
+        if message["role"] != "assistant" or index < template_input.find_first_user(messages):
             continue
         prompt = template.write(messages[:index], tools, True)
         if not text.startswith(prompt):
@@ -98,7 +98,7 @@ def _render_each_answer(
         if message.get("train") is False:
             continue
         if template.thinks_in_content:
-            message = thoughts.put_in_content(message)
+            message = template_input.put_in_content(message)
         prompt = template.write(messages[:index], tools, True)
         text = prompt + _render_answer(template, messages[:index], tools, (prompt, message))
         texts.append(
@@ -135,7 +135,7 @@ def _render_answer(
 
 
 def _other_forms(template: Template, message: Message) -> list[Message]:
-    bare = thoughts.remove_thought(message)
+    bare = template_input.remove_thought(message)
     if bare != message:
         return [bare]
     probe = {**message, **dict.fromkeys(THOUGHTS, PROBE)}

@@ -4,7 +4,7 @@ from typing import Any
 
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem, UsageError
-from backend.contract.models import template_names, trained_with
+from backend.contract.models import template_names
 from backend.data import builtin_templates
 from backend.data.rendering import RENDER_ERRORS, Template, Tools
 from backend.datafiles.turns import Message
@@ -52,7 +52,7 @@ def load(values: Arguments, tokenizer: Any) -> Template:
         raise UsageError(*unknown)
     name, folder = template_names.template_of(values), ""
     if name == template_names.AUTO:
-        name, folder = trained_with.read(values)
+        name, folder = template_names.read(values)
     own = own_template(tokenizer)
     notices: list[Problem] = []
     if name == template_names.AUTO and own:

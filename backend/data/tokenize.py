@@ -1,19 +1,75 @@
-"""Tokenise a data set in several processes, or load its examples from the cache."""
+"""Tokenise a data set in several processes, or load its examples from the cache.
+
+The processes work on batches in order, with a bounded queue and without hanging.
+"""
 
 import itertools
+import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from datasets import Dataset
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem
-from backend.data import cache, examples, fingerprint, pool, tokens
+from backend.contract.base.problems import DataError, Problem
+from backend.data import cache, examples, tokens
 from backend.data.examples import Maker, NumberedConversation
 from backend.data.rendering import Template
 from backend.data.sources import Account, RowCount, Source
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
+
+WAITING = 2  # batches for each worker that are read ahead
+
+_work: Callable[[Any], Any] | None = None  # of a worker process
+
+
+def map_batches(
+    work: Callable[[Batch], Result], batches: Iterable[Batch], workers: int
+) -> Iterator[Result]:
+    """Yield `work` of each batch, in order; with one worker it runs in this process.
+
+    Raises DataError where a worker process dies (killed for memory, crashed in a library).
+    """
+    if workers == 1:
+        yield from map(work, batches)
+        return
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive a fork
+    waiting: deque[Future[Result]] = deque()
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context(), initializer=_begin, initargs=(work,)
+    )
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(_do, batch))
+            if len(waiting) > WAITING * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        params = {"workers": workers}
+        raise DataError(
+            Problem(code="worker_died", field="preprocessing_num_workers", params=params)
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    global _work
+    _work = work
+
+
+def _do(batch: Any) -> Any:
+    assert _work is not None
+    return _work(batch)
+
 
 ROWS_A_WORKER = 2000  # below this a further process costs more than it brings
 BATCH = 1000  # the most rows that are tokenised at once
@@ -92,7 +148,7 @@ class Part:
 
 def tokenize_source(work: Preparation, source: Source) -> Part:
     """Tokenise a data set or load its examples; may have none. Raises DataError as Source does."""
-    key = cache.key(fingerprint.of(source, work.maker(), work.batch_size()))
+    key = cache.key(cache.of(source, work.maker(), work.batch_size()))
     rows, meta = cache.load_or_make(
         key,
         examples.features(work.stage),
@@ -129,7 +185,7 @@ def _tokenize_all(work: Preparation, source: Source, write: cache.Write) -> cach
     places: dict[int, tuple[str, int]] = {}
     done = 0
     numbered = batches(_number(source, places), work.batch_size())
-    for made in pool.map_batches(work.maker(), numbered, count_workers(work.values, total)):
+    for made in map_batches(work.maker(), numbered, count_workers(work.values, total)):
         write([{name: example[name] for name in names} for example in made.examples])
         for place, code in made.refused:
             account.refuse(code, *places[place])

@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.home import find
 from backend.contract.base.problems import DataError, Problem
-from backend.data import cache, examples, fingerprint, packing
+from backend.data import cache, examples, packing
 from backend.data.tokenize import Preparation
 
 TRAIN, VALIDATION = "train", "validation"
@@ -82,8 +82,8 @@ def _describe(work: Preparation) -> dict[str, Any]:
     return {
         "stage": work.stage,
         "cutoff_len": work.limit,
-        "tokenizer": cache.key(fingerprint.tokenizer(work.template.tokenizer)),
-        "template": cache.key(fingerprint.template(maker.template)),
+        "tokenizer": cache.key(cache.tokenizer(work.template.tokenizer)),
+        "template": cache.key(cache.template(maker.template)),
     }
 
 

@@ -16,8 +16,7 @@ from backend.contract.base import boundary
 from backend.contract.base.files import read_json
 from backend.contract.registry.dataset_info import SUFFIXES, kind
 from backend.datafiles import arrays, arrow, index, parquet, tables, values
-from backend.datafiles.errors import file_error
-from backend.datafiles.hostile import refuse_code, refuse_special
+from backend.datafiles.refusals import file_error, refuse_code, refuse_special
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
 
 COLUMNAR = {".parquet": parquet, ".arrow": arrow, ".feather": arrow}

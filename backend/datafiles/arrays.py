@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from backend.datafiles.compressed import Watch, open_unpacked
-from backend.datafiles.errors import excerpt, file_error
+from backend.datafiles.refusals import excerpt, file_error
 from backend.datafiles.text import BOM, MAX_LINE, Mark, decoder, not_utf8, refusal_error
 
 WINDOW = 64 * 1024  # bytes read at a time; doubled while a row does not fit

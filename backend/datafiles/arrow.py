@@ -9,8 +9,7 @@ from typing import Any, BinaryIO
 
 from backend.contract.base import boundary
 from backend.datafiles import arrow_values
-from backend.datafiles.errors import file_error
-from backend.datafiles.hostile import arrow_schema, refuse_pickled, refuse_pointer
+from backend.datafiles.refusals import arrow_schema, file_error, refuse_pickled, refuse_pointer
 
 
 def rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

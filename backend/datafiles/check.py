@@ -21,9 +21,9 @@ from backend.datafiles import arrays, formats, layouts, separators, tables, valu
 from backend.datafiles.compressed import Watch
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
-from backend.datafiles.errors import excerpt, file_error
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import Layout
+from backend.datafiles.refusals import excerpt, file_error
 from backend.datafiles.survey import FIRST, Place, Remark, Survey
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
 from backend.datafiles.turns import RowError

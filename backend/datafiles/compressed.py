@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 from backend.contract.base import boundary
 from backend.contract.registry.dataset_info import PACKED
-from backend.datafiles import hostile
-from backend.datafiles.errors import file_error
+from backend.datafiles import refusals
+from backend.datafiles.refusals import file_error
 
 CHUNK = 1024 * 1024  # bytes
 HEADER = 18  # bytes of the longest zstd frame header
@@ -50,7 +50,7 @@ def unpack(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
     import zstandard
 
     if packing == ".zst":
-        hostile.refuse_dense(file, file.stat().st_size, _read_announced_size(raw))
+        refusals.refuse_dense(file, file.stat().st_size, _read_announced_size(raw))
     try:
         content = gzip.GzipFile(fileobj=raw) if packing == ".gz" else _Zstandard(raw)
         with io.BufferedReader(_Bounded(file, content, raw), CHUNK) as stream:
@@ -104,7 +104,7 @@ class _Bounded(io.RawIOBase):
         """Raises DataError beyond the bounds."""
         count: int | None = self._content.readinto(target)
         self._unpacked += count or 0
-        hostile.refuse_dense(self._file, self._raw.tell(), self._unpacked)
+        refusals.refuse_dense(self._file, self._raw.tell(), self._unpacked)
         return count
 
 

@@ -13,16 +13,17 @@ from typing import Any
 from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry import dataset_info
 from backend.datafiles import formats, layouts, media, separators, turns
-from backend.datafiles.column_names import (
-    COLUMNS,
+from backend.datafiles.formats import Conversation
+from backend.datafiles.layouts import (
+    ALPACA,
     CONTENT_KEYS,
+    FUNCTIONS,
     ROLE_KEYS,
     ROLES,
+    USUAL,
     find_best,
     normalize_name,
 )
-from backend.datafiles.formats import Conversation
-from backend.datafiles.layouts import ALPACA, FUNCTIONS
 from backend.datafiles.samples import Sample
 from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
 from backend.datafiles.values import text_of
@@ -37,7 +38,7 @@ Row = Mapping[str, Any]
 Entry = dict[str, Any]
 Refusals = dict[str, list[int]]  # code of a reason -> numbers of rows, from 1
 # Names of columns that hold texts, whatever their values look like.
-SPOKEN = {word for key in ("prompt", "response", "chosen", "rejected") for word in COLUMNS[key]}
+SPOKEN = {word for key in ("prompt", "response", "chosen", "rejected") for word in USUAL[key]}
 # Numbers, booleans and dates, as every format writes them.
 bare = re.compile(
     r"[+-]?[\d.,]+(?:e[+-]?\d+)?|true|false|\d{4}-\d\d-\d\d(?:[T ].*)?", re.IGNORECASE
@@ -180,7 +181,7 @@ def _guesses(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
         yield from _guess_known(kind, rows)
     yield from _guess_by_lists(rows)
     yield from _guess_by_names(rows)
-    if find_best(_names(rows[:1]), COLUMNS["prompt"]):
+    if find_best(_names(rows[:1]), USUAL["prompt"]):
         yield from _guess_known("prompt", rows)
     yield from _guess_known("text", rows)
     yield from _guess_by_place(rows)
@@ -249,7 +250,7 @@ def _reason_code(kind: str, columns: Mapping[str, str]) -> str:
 def _guess_by_lists(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     """Yield guesses for a column of message lists with another name or other role names."""
     lists = [name for name in _names(rows) if _holds_messages(rows, name)]
-    column = find_best(lists, COLUMNS["messages"]) or next(iter(lists), "")
+    column = find_best(lists, USUAL["messages"]) or next(iter(lists), "")
     if not column:
         return
     values = [row[column] for row in rows if isinstance(row.get(column), list)]
@@ -268,7 +269,7 @@ def _guess_by_lists(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     if len(pair) == 2:
         both = {**columns, **pair}
         yield _Guess("preference", both, 0.85, "detect_preference", formatting, tags)
-    sure = 0.9 if find_best([column], COLUMNS["messages"]) else 0.75
+    sure = 0.9 if find_best([column], USUAL["messages"]) else 0.75
     yield _Guess("sft", columns, sure, "detect_messages", formatting, tags)
 
 
@@ -295,19 +296,19 @@ def _guess_by_names(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     texts = [name for name in _names(rows) if _is_text(rows, name)]
     pair = _pick(texts, ("chosen", "rejected"))
     rest = [name for name in texts if name not in pair.values()]
-    asked = find_best(rest, COLUMNS["prompt"])
+    asked = find_best(rest, USUAL["prompt"])
     if len(pair) == 2 and asked:
         columns = {"prompt": asked, **pair, **_pick_context(rows, asked, *pair.values())}
         yield _Guess("preference", columns, 0.85, "detect_preference")
-    answer = find_best(rest, COLUMNS["response"])
-    asked = find_best([name for name in rest if name != answer], COLUMNS["prompt"])
+    answer = find_best(rest, USUAL["response"])
+    asked = find_best([name for name in rest if name != answer], USUAL["prompt"])
     if asked and answer:
         columns = {"prompt": asked, "response": answer, **_pick_context(rows, asked, answer)}
         tag = _tag_column(rows, [n for n in _names(rows) if n not in {asked, answer}])
         if tag:
             yield _Guess("kto", {**columns, "kto_tag": tag}, 0.8, "detect_kto")
         yield _Guess("sft", columns, 0.9, "detect_columns")
-    text = find_best(texts, COLUMNS["text"])
+    text = find_best(texts, USUAL["text"])
     if text and not (asked and answer) and (len(texts) == 1 or not asked):
         yield _Guess("text", {"prompt": text}, 0.8, "detect_text")
 
@@ -336,7 +337,7 @@ def _pick(names: list[str], keys: tuple[str, ...]) -> dict[str, str]:
     """The best of these columns for each key; no column serves two keys."""
     columns: dict[str, str] = {}
     for key in keys:
-        name = find_best([each for each in names if each not in columns.values()], COLUMNS[key])
+        name = find_best([each for each in names if each not in columns.values()], USUAL[key])
         if name:
             columns[key] = name
     return columns
@@ -348,7 +349,7 @@ def _tag_column(rows: list[dict[str, Any]], names: list[str]) -> str:
     flags = [
         name for name in names if all(str(row.get(name)).strip().lower() in allowed for row in rows)
     ]
-    return find_best(flags, COLUMNS["kto_tag"])
+    return find_best(flags, USUAL["kto_tag"])
 
 
 def _is_text(rows: list[dict[str, Any]], name: str, share: float = ENOUGH) -> bool:

@@ -7,8 +7,7 @@ from typing import Any
 
 from backend.contract.base import boundary
 from backend.datafiles import arrow_values
-from backend.datafiles.errors import file_error
-from backend.datafiles.hostile import parquet_schema, refuse_pickled, refuse_pointer
+from backend.datafiles.refusals import file_error, parquet_schema, refuse_pickled, refuse_pointer
 
 BATCH = 256
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.datafiles import separators
-from backend.datafiles.errors import excerpt, file_error
+from backend.datafiles.refusals import excerpt, file_error
 from backend.datafiles.text import Lines, Mark, decoder, refusal_error
 
 END = f"end {secrets.token_hex(16)}"

@@ -11,8 +11,7 @@ from typing import Any
 from backend.contract.base.problems import DataError
 from backend.datafiles import values
 from backend.datafiles.compressed import Watch, open_unpacked
-from backend.datafiles.errors import excerpt, file_error
-from backend.datafiles.hostile import refuse_pointer
+from backend.datafiles.refusals import excerpt, file_error, refuse_pointer
 
 HEAD = 4096
 MAX_LINE = 256 * 1024 * 1024  # bytes of one row

@@ -12,7 +12,7 @@ from backend.contract.arguments.fields.methods import SOFT_PROMPTS, is_adapter
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import make_readable, read_json
 from backend.contract.base.problems import ModelError, Problem, UsageError
-from backend.contract.models import adapter_base
+from backend.contract.models import model_folder
 from backend.contract.models.model_folder import ADAPTER_CONFIG
 from backend.contract.registry.dataset_info import names
 from backend.model import (
@@ -197,7 +197,7 @@ def save(model: Any, folder: Path, values: Arguments, run: Path, state_dict: Any
     if head is not None:
         head.write(folder)
     if hasattr(model, "peft_config"):
-        adapter_base.write(folder, model.trained_on)
+        model_folder.write(folder, model.trained_on)
     if getattr(model, "is_loftq", False):
         loftq.mark(folder)
     derived = values.finetuning_type in {"adalora", *SOFT_PROMPTS}

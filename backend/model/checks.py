@@ -1,17 +1,71 @@
-"""Check the values of a task before torch is loaded, and report all problems at once."""
+"""Check the values and the data of a task before torch is loaded, and report all problems at once.
+
+Pictures, videos and sounds in the data sets come before any other problem. They cannot be learned
+yet. Arguments about them (image_max_pixels, say) are refused for the same reason, so the data,
+which is the cause, is reported first.
+"""
 
 import sys
 from collections.abc import Callable, Iterable
+from itertools import islice
 
+from backend import datafiles
 from backend.contract.arguments.arguments import check_parsed, report_ignored, resolve
 from backend.contract.arguments.field import Values
-from backend.contract.base.problems import ModelError, Problem, UsageError
+from backend.contract.arguments.typed import Arguments
+from backend.contract.base.problems import DataError, ModelError, Params, Problem, UsageError
 from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import t
 from backend.contract.preflight.preflight import check_paths
-from backend.contract.registry.dataset_info import MEDIA_PROBLEM
+from backend.contract.registry import dataset_info
+from backend.contract.registry.dataset_info import MEDIA_PROBLEM, Entry
 from backend.contract.runs import run_names
-from backend.datafiles import pictures
+from backend.datafiles import formats, layouts
+from backend.datafiles.turns import RowError
+
+ROWS = 20  # that are looked at in each set
+
+
+def picture_problems(values: Arguments, task: str) -> list[Problem]:
+    """Problems of the first ROWS rows of each set: an error where all of them hold pictures, a
+    notice where some do. Sets that cannot be read are skipped; reading them reports that."""
+    if task not in {"train", "eval"}:
+        return []
+    stage = values.stage
+    notices: list[Problem] = []
+    for argument in ("dataset", "eval_dataset"):
+        for name in dataset_info.names(getattr(values, argument)):
+            try:
+                entry = dataset_info.find(name, values.dataset_dir, argument)
+                problem = _problem(entry, stage, argument)
+            except DataError:
+                continue
+            notices += [problem] if problem else []
+    return notices
+
+
+def _problem(entry: Entry, stage: str, argument: str) -> Problem | None:
+    if entry.path is None:
+        return None
+    rows = list(islice(datafiles.rows(entry.path), ROWS))
+    place = (str(entry.path), rows[0][0])
+    read = formats.reader(layouts.layout(entry, rows[0][1], place, layouts.WANTED[stage]))
+    lines = [line for line, row in rows if _holds_media(read, row)]
+    if not lines:
+        return None
+    params: Params = {"name": entry.name, "file": str(entry.path), "line": lines[0]}
+    params = {**params, "count": len(lines), "rows": len(rows)}
+    some = len(lines) < len(rows)
+    return Problem(code="dataset_pictures", field=argument, params=params, notice=some)
+
+
+def _holds_media(read: formats.Read, row: layouts.Row) -> bool:
+    try:
+        read(row)
+    except RowError as error:
+        return error.code in {"row_media", "row_placeholder"}
+    return False
+
 
 OF_MODEL = {"model_name_or_path", "adapter_name_or_path"}
 
@@ -36,7 +90,7 @@ def check_values(
     all_problems += [
         problem for problem in check_paths(values, task) if problem.field not in wrong_fields
     ]
-    pictured = pictures.problems(resolve(values), task)
+    pictured = picture_problems(resolve(values), task)
     all_problems = [*pictured, *all_problems]
     all_problems.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
     errors = [problem for problem in all_problems if not problem.notice]

@@ -16,7 +16,7 @@ from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import read_json
 from backend.contract.base.problems import ModelError, Problem, UsageError
-from backend.contract.models import adapter_base, model_folder
+from backend.contract.models import model_folder
 from backend.contract.preflight.preflight import check_packages
 from backend.contract.preflight.requirements import quantization_of
 from backend.contract.registry.dataset_info import names
@@ -54,7 +54,7 @@ def model(values: Arguments, *, training: bool, vocabulary: int = 0) -> Any:
     if training:
         prepared = _trainable_model(values, folders, vocabulary)
         before = adapters.adapters_to_merge(folders, values)
-        prepared.trained_on = adapter_base.record(base_folder(values), before)
+        prepared.trained_on = model_folder.record(base_folder(values), before)
         return prepared
     tuned = adapters.apply(base_model(values), folders)
     return (tuned if is_quantized(values) else tuned.to(device())).eval()
@@ -129,7 +129,7 @@ def base_architecture(values: Arguments) -> Architecture:
 
 def base_notices(values: Arguments) -> list[Problem]:
     """A notice for each adapter that was trained on another base than this one."""
-    return adapter_base.notices(base_folder(values), base_name(values), adapter_folders(values))
+    return model_folder.notices(base_folder(values), base_name(values), adapter_folders(values))
 
 
 def frozen_notices(model: Any) -> list[Problem]:

@@ -17,7 +17,7 @@ from transformers import AutoConfig
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base import run_files
 from backend.contract.base.files import read_json
-from backend.contract.models import adapter_base, trained_with
+from backend.contract.models import model_folder, template_names
 from backend.contract.models.model_folder import ADAPTER_CONFIG, CONFIG
 from backend.contract.runs import checkpoints, position
 from backend.model import load
@@ -39,7 +39,7 @@ VOCAB_REPORT = "new_pieces.json"  # the measures of new pieces of the tokenizer
 LEGAL = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*")
 # Files of these kinds that are about a run, or that are written with the weights, are not copied.
 OTHERS = {
-    *(CONFIG, ADAPTER_CONFIG, GENERATION, trained_with.NAME, adapter_base.NAME),
+    *(CONFIG, ADAPTER_CONFIG, GENERATION, template_names.NAME, model_folder.NAME),
     *("quantized_base.json", VOCAB_REPORT),
     *(run_files.RUN, run_files.LAUNCH, run_files.STATUS, run_files.STOP, run_files.EXIT),
     *(run_files.PROBLEM, run_files.RESULTS, run_files.LOG, checkpoints.MANIFEST),
@@ -91,7 +91,7 @@ class SideFiles:
         `whole` is for a model with its config.json, not an adapter. Where the folders have been
         removed meanwhile, the tokenizer is written from memory.
         """
-        trained_with.write(folder, self.template)
+        template_names.write(folder, self.template)
         if not (self.source.is_dir() and self.base.is_dir()):
             self.tokenizer.save_pretrained(folder)
             return

@@ -20,7 +20,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import read_json, write_atomic
 from backend.contract.base.home import output, resource_folder
 from backend.contract.base.problems import DataError, ModelError, Params, Problem
-from backend.contract.models import trained_with
+from backend.contract.models import template_names
 from backend.contract.models.model_folder import CONFIG
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import names
@@ -34,7 +34,7 @@ from backend.model import full_model, load, new_rows, side_files
 from backend.model import vocabulary as tokens
 from backend.model.architecture import Architecture
 from backend.model.tensors import dtype_of
-from backend.pieces import alphabet, extending, learning, measures, texts
+from backend.pieces import alphabet, learning, texts
 from backend.pieces.learning import Learned
 from backend.running.report import Report
 
@@ -98,7 +98,7 @@ def _job(values: Arguments, report: Report) -> Job:
         params = {"kind": type(tokenizer).__name__}
         raise ModelError(Problem(code="vocab_kind", field=FIELD, params=params))
     known = learning.Pieces(fast, alphabet.of(json.loads(fast.to_str())))
-    if unread := extending.find_unread(tokenizer, known.alphabet):
+    if unread := learning.find_unread(tokenizer, known.alphabet):
         raise ModelError(Problem(code="vocab_unread", field=FIELD, params={"piece": unread}))
     target = output(str(values.export_dir))
     job = Job(values, report, base, load.base_architecture(values), tokenizer, known, target)
@@ -253,7 +253,7 @@ def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
 
 def _extend_tokenizer(job: Job, learned: Learned, ids: Mapping[str, int]) -> Tokenizer:
     added = job.tokenizer.get_added_vocab()
-    return extending.extend(job.tokenizer.backend_tokenizer, learned, ids, added)
+    return learning.extend(job.tokenizer.backend_tokenizer, learned, ids, added)
 
 
 def _write_tokenizer(job: Job, made: Path, learned: Learned, ids: Mapping[str, int]) -> None:
@@ -261,11 +261,11 @@ def _write_tokenizer(job: Job, made: Path, learned: Learned, ids: Mapping[str, i
 
     Raises ModelError where the tokenizer that comes of it is not the old one with new pieces.
     """
-    template, _ = trained_with.read(job.values)
+    template, _ = template_names.read(job.values)
     side_files.SideFiles.of(job.values, job.tokenizer, template, ()).write(made, whole=True)
-    if not (made / extending.TOKENIZER).is_file():
-        job.tokenizer.backend_tokenizer.save(str(made / extending.TOKENIZER))
-    removed = extending.write(made, learned, ids, job.tokenizer.get_added_vocab())
+    if not (made / learning.TOKENIZER).is_file():
+        job.tokenizer.backend_tokenizer.save(str(made / learning.TOKENIZER))
+    removed = learning.write(made, learned, ids, job.tokenizer.get_added_vocab())
     if removed:
         params: Params = {"files": ", ".join(removed)}
         job.report.notice(Problem(code="vocab_removed", params=params, notice=True))
@@ -301,10 +301,10 @@ def _figures(job: Job, made: Path, corpus: texts.Corpus, learned: Learned) -> di
         "new_merges": len(learned.merges),
         "vocabulary": len(after),
         "embedding_rows": _rows(job, made),
-        "held_out": measures.compare(job.tokenizer, after, corpus.held),
+        "held_out": texts.compare(job.tokenizer, after, corpus.held),
         "known": {
             "corpus": [Path(name).name for name in sets],
-            **measures.compare(job.tokenizer, after, sample),
+            **texts.compare(job.tokenizer, after, sample),
         },
         "pieces": [job.known.alphabet.text_of(piece) for piece in shown],
     }

@@ -19,7 +19,7 @@ from pathlib import Path
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import Problem, UsageError
-from backend.contract.models import adapter_base, model_folder, template_names, trained_with
+from backend.contract.models import model_folder, template_names
 from backend.contract.models.devices import gpus
 from backend.contract.models.model_folder import ADAPTER_CONFIG, is_hub_id, local
 from backend.contract.registry.dataset_info import names
@@ -107,7 +107,7 @@ def base_notices(values: Arguments) -> list[Problem]:
     base, adapter = _model(values)
     if not adapter or is_hub_id(base):
         return []
-    return adapter_base.notices(Path(base), base, [Path(adapter)])
+    return model_folder.notices(Path(base), base, [Path(adapter)])
 
 
 def _sglang_dtype(values: Arguments) -> str:
@@ -129,7 +129,7 @@ def _chat_template(values: Arguments, folder: Path) -> list[str]:
     """The option with a template file, where a template was chosen or used in training."""
     name = template_names.template_of(values)
     if name == template_names.AUTO:
-        name, _ = trained_with.read(values)
+        name, _ = template_names.read(values)
     if name == template_names.AUTO:
         return []
     from backend.data import templates  # transformers: seconds

@@ -21,10 +21,10 @@ from torch import Tensor
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.addresses import redact
 from backend.contract.base.problems import Problem, TuneboardError, UsageError
-from backend.contract.models import adapter_base
+from backend.contract.models import model_folder
 from backend.contract.models.model_folder import ADAPTER_CONFIG
-from backend.contract.preflight import reward_model
-from backend.contract.preflight.reward_model import FIELD
+from backend.contract.preflight import rewards
+from backend.contract.preflight.rewards import REWARD_MODEL
 from backend.model import adapters, value_head, vocabulary
 from backend.model import load as models
 from backend.model.other_model import OtherModel
@@ -36,7 +36,7 @@ from backend.training.batches import Collator
 Ids = Sequence[list[int]]
 
 POLICY, REWARD = "default", "reward"  # peft's names of the adapters on one base
-OTHER = OtherModel(FIELD, rest=FIELD)
+OTHER = OtherModel(REWARD_MODEL, rest=REWARD_MODEL)
 
 
 class Scorer(Protocol):
@@ -54,26 +54,26 @@ def load(values: Arguments, model: Any, tokenizer: Any) -> Scorer:
     if values.reward_model_type == "api":
         return ServerScorer(str(values.reward_model), tokenizer)
     size = values.per_device_train_batch_size
-    if reward_model.is_shared(values):
+    if rewards.is_shared(values):
         return SharedScorer(values, model, size)
     return ModelScorer(values, model, tokenizer, size)
 
 
 def base_notices(values: Arguments) -> list[Problem]:
     """A notice for each adapter of the reward model that was trained on something else."""
-    if not reward_model.is_needed(values) or values.reward_model_type == "api":
+    if not rewards.is_needed(values) or values.reward_model_type == "api":
         return []
-    if reward_model.is_shared(values):
+    if rewards.is_shared(values):
         folder = models.last_folder(values.replace(adapter_name_or_path=values.reward_model))
         if not (folder / ADAPTER_CONFIG).is_file():
             return []
         before = adapters.adapters_to_merge(models.adapter_folders(values), values)
         base, name = models.base_folder(values), models.base_name(values)
-        stack = adapter_base.notices(base, name, [*before, folder])
+        stack = model_folder.notices(base, name, [*before, folder])
         notices = [each for each in stack if each.params["adapter"] == str(folder)]
     else:
         notices = models.base_notices(OTHER.loading_arguments(values))
-    return [dataclasses.replace(problem, field=FIELD) for problem in notices]
+    return [dataclasses.replace(problem, field=REWARD_MODEL) for problem in notices]
 
 
 class ModelScorer:
@@ -86,10 +86,12 @@ class ModelScorer:
         differing = vocabulary.difference(tokenizer.get_vocab(), vocab)
         if differing:
             params = {"path": str(values.reward_model), **differing}
-            raise UsageError(Problem(code="reward_other_tokenizer", field=FIELD, params=params))
+            raise UsageError(
+                Problem(code="reward_other_tokenizer", field=REWARD_MODEL, params=params)
+            )
         self.model = OTHER.freeze(OTHER.load(values), values, policy.device)
         with OTHER.redirect_problems():
-            self.head = value_head.read(self.model, models.last_folder(arguments), FIELD)
+            self.head = value_head.read(self.model, models.last_folder(arguments), REWARD_MODEL)
         self.size = size
 
     def __call__(self, ids: Ids) -> Tensor:
@@ -105,11 +107,11 @@ class SharedScorer:
         with OTHER.redirect_problems():
             arguments = values.replace(adapter_name_or_path=values.reward_model)
             folder = models.last_folder(arguments)
-            problems = reward_model.check_shared(values, folder)
+            problems = rewards.check_shared(values, folder)
             if problems:
                 raise UsageError(*problems)
             adapters.attach_beside(policy, folder, REWARD)
-            self.head = value_head.read(policy, folder, FIELD)
+            self.head = value_head.read(policy, folder, REWARD_MODEL)
         self.model = policy
         self.size = size
 
@@ -159,12 +161,12 @@ class ServerScorer:
     def _request_error(self, error: httpx.HTTPError) -> TuneboardError:
         reason = asking.reason(error)
         params = {"url": redact(self.address), "reason": reason}
-        return TuneboardError(Problem(code="reward_api_failed", field=FIELD, params=params))
+        return TuneboardError(Problem(code="reward_api_failed", field=REWARD_MODEL, params=params))
 
     def _response_error(self, content: Any, wanted: int) -> TuneboardError:
         url, reason = redact(self.address), repr(content)[:120]
         params: dict[str, str | int] = {"url": url, "reason": reason, "wanted": wanted}
-        return TuneboardError(Problem(code="reward_api_wrong", field=FIELD, params=params))
+        return TuneboardError(Problem(code="reward_api_wrong", field=REWARD_MODEL, params=params))
 
 
 def _scores(model: Any, head: ValueHead, ids: Ids, size: int) -> Tensor:

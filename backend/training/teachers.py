@@ -14,13 +14,13 @@ import httpx
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.addresses import redact
 from backend.contract.base.problems import ModelError, Problem, TuneboardError, UsageError
-from backend.contract.preflight.teacher import FIELD, SERVER
+from backend.contract.preflight.rewards import SERVER, TEACHER
 from backend.model import load as models
 from backend.model import vocabulary
 from backend.model.other_model import OtherModel
 from backend.training import asking
 
-OTHER = OtherModel(FIELD, rest=FIELD)
+OTHER = OtherModel(TEACHER, rest=TEACHER)
 NUMBERED = "token_id:"  # how vLLM writes a token where it is asked for ids
 
 
@@ -36,7 +36,7 @@ def require_vocabulary(values: Arguments) -> None:
     differing = vocabulary.difference(vocab, teacher_vocab)
     if differing:
         params = {"path": values.teacher_model, **differing}
-        raise UsageError(Problem(code="teacher_other_tokenizer", field=FIELD, params=params))
+        raise UsageError(Problem(code="teacher_other_tokenizer", field=TEACHER, params=params))
     if not models.adapter_folders(teacher):  # these may bring rows along
         wanted = min(models.embedding_rows(values), _vocabulary_size(vocab))
         _require_rows(models.embedding_rows(teacher), wanted)
@@ -49,7 +49,7 @@ def _vocabulary_size(vocab: Mapping[str, int]) -> int:
 def _require_rows(rows: int, wanted: int) -> None:
     if rows < wanted:
         params = {"rows": rows, "wanted": wanted}
-        raise ModelError(Problem(code="teacher_vocabulary", field=FIELD, params=params))
+        raise ModelError(Problem(code="teacher_vocabulary", field=TEACHER, params=params))
 
 
 def require_server(values: Arguments) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from backend.contract.base.metrics import Metrics
 from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import DEFAULT_LANGUAGE, t
-from backend.contract.runs import run_words
+from backend.contract.runs import run_view
 from backend.contract.runs.run_folder import RunView
 
 LANGUAGE = DEFAULT_LANGUAGE
@@ -50,7 +50,7 @@ class Lines:
         for row in rows[min(self._shown, len(rows)) :]:
             say(_line(view, row), sys.stderr)
         self._shown = len(rows)
-        state = run_words.state(view, LANGUAGE)
+        state = run_view.describe_state(view, LANGUAGE)
         if state != self._state:
             self._state = state
             say(state, sys.stderr)
@@ -77,8 +77,8 @@ class Notebook:
 
 def page(view: RunView, rows: Sequence[Metrics]) -> str:
     """The HTML of a run; every text in it is escaped."""
-    share, words = run_words.progress(view, rows, LANGUAGE)
-    parts = [f"<b>{_escape(run_words.state(view, LANGUAGE))}</b> {_escape(words)}"]
+    share, words = run_view.progress(view, rows, LANGUAGE)
+    parts = [f"<b>{_escape(run_view.describe_state(view, LANGUAGE))}</b> {_escape(words)}"]
     if share is not None:
         parts.append(f'<progress value="{share:.4f}" max="1" style="width:24em"></progress>')
     columns = [name for name in METRICS if any(getattr(row, name) is not None for row in rows)]
@@ -100,7 +100,7 @@ def _line(view: RunView, row: Metrics) -> str:
     then = replace(view, step=row.step, rows=(0, 0))
     metrics = [f"{_title(name)} {_metric(row, name)}" for name in METRICS if _metric(row, name)]
     step = [] if view.total_steps else [f"{_title('step')} {row.step}"]
-    words = run_words.progress(then, [row], LANGUAGE).words
+    words = run_view.progress(then, [row], LANGUAGE).words
     return " · ".join(filter(None, [*step, words, *metrics]))
 
 

@@ -11,7 +11,7 @@ import pytest
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import DataError
-from backend.data import cache, examples, fingerprint, pool, prepare, templates, tokenize
+from backend.data import cache, examples, prepare, templates, tokenize
 from tests.backend.conftest import CHATML, make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told
 
@@ -65,8 +65,8 @@ def test_the_key_is_the_same_in_every_process() -> None:
     """
     for name in ("auto", "vicuna"):
         template = templates.load(resolve({**VALUES, "template": name}), make_tokenizer())
-        written = str(fingerprint.template(template))
-        assert dict(fingerprint.template(template))["jinja"] == template.jinja
+        written = str(cache.template(template))
+        assert dict(cache.template(template))["jinja"] == template.jinja
         for word in ("set({", " at 0x"):
             assert word not in written
 
@@ -183,16 +183,16 @@ def test_work_comes_back_in_order_and_is_read_ahead_a_little() -> None:
             taken += 1
             yield number
 
-    results = pool.map_batches(double, batches(), 2)
+    results = tokenize.map_batches(double, batches(), 2)
     assert next(results) == 0
-    assert taken <= 2 * pool.WAITING + 1
+    assert taken <= 2 * tokenize.WAITING + 1
     assert list(results) == [2 * number for number in range(1, 100)]
 
 
 def test_a_dead_worker_is_an_error_and_no_hang() -> None:
     began = time.monotonic()
     with pytest.raises(DataError) as caught:
-        list(pool.map_batches(die, range(20), 2))
+        list(tokenize.map_batches(die, range(20), 2))
     assert caught.value.problems[0].code == "worker_died"
     assert time.monotonic() - began < 20
     assert multiprocessing.active_children() == []

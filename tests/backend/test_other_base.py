@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import read_json
-from backend.contract.models import adapter_base
+from backend.contract.models import model_folder
 from backend.evaluation import evaluate
 from backend.export import export
 from backend.model import reference
@@ -106,7 +106,7 @@ def test_adapters_on_adapters(workspace: Path, tiny_model_dir: Path) -> None:
     third = train_small(
         workspace, tiny_model_dir, "third", adapter_name_or_path=f"{first},{second}"
     )
-    assert [len(read_json(each / adapter_base.NAME)["before"]) for each in (first, second)] == [
+    assert [len(read_json(each / model_folder.NAME)["before"]) for each in (first, second)] == [
         0,
         1,
     ]
@@ -163,7 +163,7 @@ def test_an_adapter_of_plain_peft_is_judged_by_its_name(
 ) -> None:
     """peft 0.21 writes base_model_name_or_path and no more."""
     adapter = train_small(workspace, tiny_model_dir, "first", max_steps=1)
-    (adapter / adapter_base.NAME).unlink()
+    (adapter / model_folder.NAME).unlink()
     config = adapter / "adapter_config.json"
     content = {**json.loads(config.read_text()), "base_model_name_or_path": "org/Llama-3-8B"}
     config.write_text(json.dumps(content))

@@ -208,8 +208,8 @@ def test_rewards_are_checked_before_a_launch(
     given: Values, code: str, field: str, workspace: Path
 ) -> None:
     values: Values = {"reward_functions": "exact_match", **given}
-    assert rewards.check(resolve(values)) == []  # of another stage
-    found = rewards.check(resolve({**values, "stage": "grpo"}))
+    assert rewards.check_functions(resolve(values)) == []  # of another stage
+    found = rewards.check_functions(resolve({**values, "stage": "grpo"}))
     assert [(one.code, one.field) for one in found] == [(code, field)]
     assert found[0].text("zh")
 

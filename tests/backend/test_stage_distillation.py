@@ -20,7 +20,7 @@ from transformers import (
 from backend.contract.arguments.arguments import defaults, resolve, to_argv
 from backend.contract.arguments.rules import check_rules
 from backend.contract.base.problems import ModelError, TuneboardError, UsageError
-from backend.contract.preflight.teacher import check
+from backend.contract.preflight.rewards import check_teacher
 from backend.model import load
 from tests.backend.conftest import make_teacher, write_dataset
 from tests.backend.training import assert_resumed_equals, record, train_small
@@ -253,12 +253,12 @@ def test_what_cannot_be_is_said_before_the_start(workspace: Path, tiny_model_dir
     }
     for code, case in wrong.items():
         assert code in [one.code for one in check_rules({**values, **case}, "train")], code
-    assert [one.code for one in check(resolve({**values, "teacher_server": "localhost:8000"}))] == [
-        "teacher_not_address"
-    ]
-    assert check(resolve({**values, **server})) == []
+    assert [
+        one.code for one in check_teacher(resolve({**values, "teacher_server": "localhost:8000"}))
+    ] == ["teacher_not_address"]
+    assert check_teacher(resolve({**values, **server})) == []
     (workspace / "none").mkdir()
-    assert check(resolve({**values, "teacher_model": str(workspace / "none")}))
+    assert check_teacher(resolve({**values, "teacher_model": str(workspace / "none")}))
     words = to_argv({**values, **server, "teacher_api_key": "sesame"}, "train")
     assert "sesame" not in " ".join(words)
     folder = make_teacher(tiny_model_dir, workspace / "words")

@@ -1,8 +1,7 @@
 """docs/templates.md: the named templates, what each is compared with, and where ours is another."""
 
 from backend.contract.models.template_names import ALIASES, BRINGS_ITS_OWN, NAMES
-from backend.data.builtin_templates import NAMED
-from backend.data.pieces import File
+from backend.data.builtin_templates import NAMED, File
 from tests.official.sources import SOURCES, WITHOUT_A_FILE
 
 HEAD = """# Named templates

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from backend.contract.base.files import read_json
-from backend.contract.models import adapter_base
+from backend.contract.models import model_folder
 
 
 def make_base(folder: Path, seed: int = 0, shards: int = 1) -> Path:
@@ -41,12 +41,12 @@ def make_adapter(folder: Path, base: object, before: tuple[Path, ...] = (), seed
     config = {"base_model_name_or_path": str(base), "peft_type": "LORA"}
     (folder / "adapter_config.json").write_text(json.dumps(config))
     if isinstance(base, Path):
-        adapter_base.write(folder, adapter_base.record(base, before))
+        model_folder.write(folder, model_folder.record(base, before))
     return folder
 
 
 def codes(base: Path, *adapters: Path, name: str = "") -> list[str]:
-    return [each.code for each in adapter_base.notices(base, name or str(base), adapters)]
+    return [each.code for each in model_folder.notices(base, name or str(base), adapters)]
 
 
 def test_other_weights_of_the_same_shapes_are_seen_and_a_moved_base_is_not(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_other_weights_of_the_same_shapes_are_seen_and_a_moved_base_is_not(tmp_p
     adapter = make_adapter(tmp_path / "adapter", base)
     other = make_base(tmp_path / "other", seed=1)
     assert codes(base, adapter) == []
-    notices = adapter_base.notices(other, str(other), [adapter])
+    notices = model_folder.notices(other, str(other), [adapter])
     assert [each.code for each in notices] == ["adapter_of_other_base"]
     assert notices[0].notice
     assert notices[0].field == "adapter_name_or_path"
@@ -75,9 +75,9 @@ def test_what_the_fingerprint_looks_at(tmp_path: Path) -> None:
         other = {name: each.copy() for name, each in weights.items()}
         other["layer.2"].reshape(-1)[place] += 1
         save_file(other, base / "model.safetensors")
-        return adapter_base.fingerprint(base, "model")
+        return model_folder.fingerprint(base, "model")
 
-    own = adapter_base.fingerprint(base, "model")
+    own = model_folder.fingerprint(base, "model")
     assert {place: changed(place) != own for place in (0, 500, 1000, 1999)} == {
         0: True,
         500: False,
@@ -134,7 +134,7 @@ def test_an_adapter_from_elsewhere_is_judged_by_the_name_of_its_base(
 def test_a_base_named_by_its_folder_is_compared_where_that_is_on_this_disk(tmp_path: Path) -> None:
     base = make_base(tmp_path / "base")
     adapter = make_adapter(tmp_path / "adapter", str(base))
-    assert not read_json(adapter / adapter_base.NAME)
+    assert not read_json(adapter / model_folder.NAME)
     shutil.copytree(base, tmp_path / "copy")
     assert codes(tmp_path / "copy", adapter) == []
     assert codes(make_base(tmp_path / "b" / "base", seed=1), adapter) == [

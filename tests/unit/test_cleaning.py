@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.cleaning import normalize
 from backend.cleaning.duplicates import Index, signature
-from backend.cleaning.rows import Item
+from backend.cleaning.rows import Item, normalize, normalize_text
 from backend.contract.base.problems import DataError
 from backend.contract.registry import registry
 from tests.unit.cleaning import ENTRY, LONG, ROWS, add, clean_set, ids, make_registry, read_set
@@ -149,9 +148,9 @@ def test_rows_without_readable_columns_can_be_cleaned_but_not_measured(data: Pat
     ],
 )
 def test_tidy(before: str, after: str) -> None:
-    assert normalize.normalize_text(before) == after
-    assert normalize.normalize({" k ": [before, 1, None]}) == {" k ": [after, 1, None]}
-    assert normalize.normalize_text(after) == after
+    assert normalize_text(before) == after
+    assert normalize({" k ": [before, 1, None]}) == {" k ": [after, 1, None]}
+    assert normalize_text(after) == after
 
 
 def test_tidied_rows_are_counted_and_stay(data: Path) -> None:

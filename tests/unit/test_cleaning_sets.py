@@ -14,7 +14,7 @@ import pytest
 
 from app.services.data import cleaning
 from backend.__main__ import main
-from backend.cleaning import output, patterns
+from backend.cleaning import output, steps
 from backend.cleaning.rows import Item, Rows
 from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import CleaningOptions
@@ -148,7 +148,7 @@ def test_a_bad_expression_is_a_clear_error(data: Path, bad: str) -> None:
 def test_a_catastrophic_expression_ends_in_time(
     data: Path, monkeypatch: pytest.MonkeyPatch, hostile: str
 ) -> None:
-    monkeypatch.setattr(patterns, "SECONDS", 0.5)
+    monkeypatch.setattr(steps, "SECONDS", 0.5)
     add(data, "s", [{"q": "a" * 100_000 + "!", "a": "b"}, {"q": "x", "a": "y"}])
     start = time.process_time()
     with pytest.raises(DataError) as caught:

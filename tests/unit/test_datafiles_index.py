@@ -14,7 +14,7 @@ import zstandard
 from backend import datafiles
 from backend.contract.base.problems import DataError
 from backend.contract.registry.dataset_info import Entry
-from backend.datafiles import compressed, hostile, index
+from backend.datafiles import compressed, index, refusals
 from backend.datafiles.check import check
 
 ROWS = [{"q": f'Frage {n} "ä", 问\n{n}', "a": "x" * (n % 90)} for n in range(3000)]
@@ -199,7 +199,7 @@ def test_what_unpacks_beyond_reason_is_refused_early(
 ) -> None:
     """More than 200 bytes for each packed one is no text (the densest gzip gives 1030, zstd
     30,000): refused after the first MB of them, where a zstd header says so before the first."""
-    monkeypatch.setattr(hostile, "HONEST", 4 * 1024**2)  # instead of 64 MB
+    monkeypatch.setattr(refusals, "HONEST", 4 * 1024**2)  # instead of 64 MB
     read: list[int] = []
     unpacked = compressed._Bounded.readinto
 

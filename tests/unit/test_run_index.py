@@ -10,7 +10,7 @@ import pytest
 from app.services.runs import runs
 from app.tabs.run import runs as tab
 from backend.cli.commands import dispatch
-from backend.contract.base import run_index
+from backend.contract.base import run_files
 from backend.contract.base.run_files import RUN
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
@@ -54,9 +54,9 @@ def test_places_that_a_look_through_saves_does_not_find(home: Path) -> None:
     ]
     assert listed(home) == [usual]
     for each in (usual, *others, others[0], others[0] / ".." / "r"):
-        run_index.add(saves, each)
+        run_files.add(saves, each)
     assert listed(home) == sorted([usual, *others])
-    content = (saves / run_index.FILE).read_text().splitlines()
+    content = (saves / run_files.FILE).read_text().splitlines()
     assert content == [str(others[0]), "out", *(str(e.relative_to(home)) for e in others[2:])]
     views = {view.path: view for view in run_folder.runs(saves)}
     assert (views[usual].model, views[usual].method) == ("m", "lora")
@@ -67,7 +67,7 @@ def test_a_working_folder_that_was_moved(home: Path, monkeypatch: pytest.MonkeyP
     """What lies inside is found again; what lies outside has stayed."""
     inside, outside = run_in(home / "out"), run_in(home.parent / "r")
     for each in (inside, outside):
-        run_index.add(home / "saves", each)
+        run_files.add(home / "saves", each)
     moved = home.rename(home.with_name("moved"))
     monkeypatch.setenv("TUNEBOARD_HOME", str(moved))
     assert listed(moved) == sorted([moved / "out", outside])
@@ -77,13 +77,13 @@ def test_a_removed_run_loses_its_place_and_a_disk_that_is_away_does_not(home: Pa
     saves, disk = home / "saves", home.parent / "disk"
     gone, away = run_in(home.parent / "gone"), run_in(disk / "away")
     for each in (gone, away):
-        run_index.add(saves, each)
+        run_files.add(saves, each)
     shutil.rmtree(gone)
     disk.rename(home.parent / "unplugged")
     assert listed(home) == []
     last = run_in(home.parent / "last")
-    run_index.add(saves, last)
-    assert (saves / run_index.FILE).read_text().split() == [str(away), str(last)]
+    run_files.add(saves, last)
+    assert (saves / run_files.FILE).read_text().split() == [str(away), str(last)]
     (home.parent / "unplugged").rename(disk)
     assert listed(home) == sorted([away, last])
 
@@ -104,9 +104,9 @@ def test_a_removed_run_loses_its_place_and_a_disk_that_is_away_does_not(home: Pa
 def test_a_register_that_is_torn_or_foreign(content: bytes, home: Path) -> None:
     """R-17: nothing is raised, and what is noted afterwards counts."""
     saves, run = home / "saves", run_in(home.parent / "r")
-    (saves / run_index.FILE).write_bytes(content)
+    (saves / run_files.FILE).write_bytes(content)
     assert listed(home) == []
-    run_index.add(saves, run)
+    run_files.add(saves, run)
     assert listed(home) == [run]
 
 
@@ -115,7 +115,7 @@ def test_what_is_no_run_is_passed_over(kind: str, home: Path) -> None:
     """A pipe in place of run.json would be waited on for ever."""
     place, good = home.parent / "place", run_in(home.parent / "good")
     for each in (run_in(place), good):
-        run_index.add(home / "saves", each)
+        run_files.add(home / "saves", each)
     (place / RUN).unlink()
     if kind == "folder":
         (place / RUN).mkdir()
@@ -137,8 +137,8 @@ def test_the_register_can_be_made_anew(home: Path, capsys: pytest.CaptureFixture
     run_in(root / ".trash" / "r")
     (root / "loop").symlink_to(root)
     for each in found:
-        run_index.add(home / "saves", each)
-    (home / "saves" / run_index.FILE).unlink()
+        run_files.add(home / "saves", each)
+    (home / "saves" / run_files.FILE).unlink()
     assert listed(home) == []
     assert dispatch(["runs", "find", str(root)]) == 0
     assert listed(home) == sorted(found)
@@ -154,7 +154,7 @@ def test_two_runs_of_one_name_are_told_apart_on_the_page(
     here, there = (run_in(each / "saves" / "base" / "full" / "r") for each in (home, home.parent))
     flat = run_in(home.parent / "flat")
     for each in (there, flat):
-        run_index.add(home / "saves", each)
+        run_files.add(home / "saves", each)
     views = run_folder.runs(home / "saves")
     assert len(views) == 3
     monkeypatch.setattr(runs, "snapshot", lambda: views)

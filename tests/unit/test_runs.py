@@ -13,9 +13,9 @@ from backend.contract.base import metrics
 from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import Problem
 from backend.contract.base.texts import t
-from backend.contract.runs import run_folder, run_words
+from backend.contract.runs import run_folder, run_view
 from backend.contract.runs.run_folder import RunView, State
-from backend.contract.runs.run_words import Progress
+from backend.contract.runs.run_view import Progress
 
 
 @pytest.fixture(autouse=True)
@@ -114,32 +114,32 @@ def test_only_a_log_of_a_run_can_be_downloaded(tmp_path: Path) -> None:
     [(0, "0:00"), (70.4, "1:10"), (3599.6, "1:00:00"), (90_000, "1 d 01:00"), (-1, "–")],
 )
 def test_duration(seconds: float, words: str) -> None:
-    assert run_words.duration(seconds) == words
+    assert run_view.duration(seconds) == words
 
 
 def test_progress_in_words() -> None:
     view = _view(Path("/r"), step=40, total_steps=96, eta=70.0, phase="training")
     row = Metrics(step=40, epoch=1.25, loss=1.0, tokens=9, tokens_per_second=236.2)
-    share, words = run_words.progress(view, [row, Metrics(step=40, eval_loss=2.0)], "en")
+    share, words = run_view.progress(view, [row, Metrics(step=40, eval_loss=2.0)], "en")
     assert share == pytest.approx(40 / 96)
     assert words == "step 40 / 96 · epoch 1.25 · 1:10 left · 236 tokens/s"
     again = Metrics(step=41, epoch=1.25, loss=1.0, tokens=9)  # learned from what was read before
-    assert run_words.progress(view, [row, again], "en").words == words
+    assert run_view.progress(view, [row, again], "en").words == words
     reading = _view(Path("/r"), rows=(4, 6), phase="tokenizing")
-    assert run_words.progress(reading, [], "en") == Progress(pytest.approx(4 / 6), "row 4 / 6")
+    assert run_view.progress(reading, [], "en") == Progress(pytest.approx(4 / 6), "row 4 / 6")
     assert run_text.steps(view) == "40 / 96"
     assert run_text.steps(_view(Path("/r"), step=20)) == "20"
     assert run_text.steps(reading) == "–"
-    assert "剩余 1:10" in run_words.progress(view, [row], "zh").words
-    assert run_words.progress(_view(Path("/r")), [], "en") == (None, "")
+    assert "剩余 1:10" in run_view.progress(view, [row], "zh").words
+    assert run_view.progress(_view(Path("/r")), [], "en") == (None, "")
 
 
 def test_every_state_has_words() -> None:
     for state in State:
         view = _view(Path("/r"), state=state, phase="training")
-        assert run_words.state(view, "en") != run_words.state(view, "zh")
-    assert run_words.state(_view(Path("/r"), phase="training"), "en") == "Running: training"
-    assert run_words.state(_view(Path("/r"), phase="x"), "en") == "Running"
+        assert run_view.describe_state(view, "en") != run_view.describe_state(view, "zh")
+    assert run_view.describe_state(_view(Path("/r"), phase="training"), "en") == "Running: training"
+    assert run_view.describe_state(_view(Path("/r"), phase="x"), "en") == "Running"
 
 
 def test_names_stay_text_in_markdown() -> None:

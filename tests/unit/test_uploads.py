@@ -159,7 +159,7 @@ def test_bombs_stop_before_they_fill_the_disk(
     home: Path, monkeypatch: pytest.MonkeyPatch, packing: str
 ) -> None:
     """S-35: the ratio ends it, long before the limit of 10 GB."""
-    monkeypatch.setattr("backend.datafiles.hostile.HONEST", 1024**2)
+    monkeypatch.setattr("backend.datafiles.refusals.HONEST", 1024**2)
     raw = bytes(20 * 1024**2)
     bomb = (
         gzip.compress(raw, mtime=0) if packing == "gz" else zstandard.ZstdCompressor().compress(raw)

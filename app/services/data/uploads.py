@@ -27,9 +27,9 @@ from backend.contract.base.problems import DataError, DiskFullError, Problem
 from backend.contract.base.terminal_text import binary_size
 from backend.contract.registry import registry
 from backend.contract.registry.dataset_info import PACKED, kind
-from backend.datafiles import hostile
+from backend.datafiles import refusals
 from backend.datafiles.compressed import unpack
-from backend.datafiles.errors import file_error
+from backend.datafiles.refusals import file_error
 from backend.datafiles.text import refuse_foreign
 
 CHUNK = 1024 * 1024  # bytes
@@ -184,7 +184,7 @@ def _inspect(copied: Path, source: Path, limit: int) -> None:
 
 def _inspect_parquet(file: Path, limit: int) -> None:
     rows, unpacked = datafiles.COLUMNAR[".parquet"].extent(file)
-    hostile.refuse_explosive(file, rows, unpacked, 4 * limit)
+    refusals.refuse_explosive(file, rows, unpacked, 4 * limit)
 
 
 @contextmanager

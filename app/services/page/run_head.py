@@ -11,7 +11,7 @@ from app.services.runs.hardware import Gpu
 from app.services.runs.runs import History
 from backend.contract.base.home import relative
 from backend.contract.base.problems import Problem
-from backend.contract.runs import run_folder, run_words
+from backend.contract.runs import run_folder, run_view
 from backend.contract.runs.run_folder import RunView, State
 
 ETA_FROM = 5  # steps: the first ones of a run are slower than those that follow
@@ -28,10 +28,10 @@ def build_head(view: RunView, lang: str) -> Json:
     train = view.task == "train"
     return {
         "name": view.name,
-        "state": run_words.state(view, lang),
+        "state": run_view.describe_state(view, lang),
         "kind": view.state.value.lower(),
         "ended": view.ended,
-        "share": run_words.progress(view, history.rows, lang).share,
+        "share": run_view.progress(view, history.rows, lang).share,
         "progress": " · ".join(_describe_progress(view, history, lang)),
         "tiles": _list_tiles(view, history, lang) if train else _list_times(view, lang),
         **_list_problems(view, lang),
@@ -70,26 +70,26 @@ def build_points(view: RunView, lang: str) -> Json:
 
 def _describe_progress(view: RunView, history: History, lang: str) -> list[str]:
     """Step of all steps and epoch; before the first step the time of the start."""
-    words = run_words.describe_position(view, history.rows, lang)
+    words = run_view.describe_position(view, history.rows, lang)
     if view.ended or view.step or view.elapsed is None:
         return words
     began = datetime.now() - timedelta(seconds=view.elapsed)
-    since = {"clock": f"{began:%H:%M}", "time": run_words.duration(view.elapsed)}
+    since = {"clock": f"{began:%H:%M}", "time": run_view.duration(view.elapsed)}
     return [*words, t("panel.since", lang, **since)]
 
 
 def _list_times(view: RunView, lang: str) -> list[Json]:
     """The time left, or the time that the run took."""
     if view.ended:
-        elapsed = [] if view.elapsed is None else [run_words.duration(view.elapsed)]
+        elapsed = [] if view.elapsed is None else [run_view.duration(view.elapsed)]
         return [_make_tile("took", text, lang) for text in elapsed]
     known = view.eta is not None and (view.rows[1] or view.step >= ETA_FROM)
-    return [_make_tile("left", run_words.duration(view.eta or 0) if known else DASH, lang)]
+    return [_make_tile("left", run_view.duration(view.eta or 0) if known else DASH, lang)]
 
 
 def _list_tiles(view: RunView, history: History, lang: str) -> list[Json]:
     """Time, speed, the newest loss, and the lowest loss with its step."""
-    pace = run_words.find_pace(history.rows)
+    pace = run_view.find_pace(history.rows)
     best, name = (history.best, "best") if history.best else (history.lowest, "lowest")
     note = t("panel.at_step", lang, step=f"{best[1]:,}") if best else ""
     return [

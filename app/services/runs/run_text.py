@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.contract.base import run_index
+from backend.contract.base import run_files
 from backend.contract.base.home import saves
 from backend.contract.base.metrics import Metrics
 from backend.contract.runs.run_folder import RunView, State
@@ -23,7 +23,7 @@ def names(views: Sequence[RunView]) -> dict[Path, str]:
     clear = {
         view.path
         for view, place in zip(views, triples, strict=True)
-        if run_index.is_standard(saves(), view.path)
+        if run_files.is_standard(saves(), view.path)
         or (view.path.parts[-3:] == place and counts[place] == 1)
     }
     return {

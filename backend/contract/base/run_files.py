@@ -1,16 +1,22 @@
-"""The files of a run folder by name, and the small operations on them that any process may do.
+"""The files of a run folder by name, and the index of the runs outside saves/<model>/<method>/.
 
 Each file has one writer (docs/architecture.md, "The run folder"). The supervisor uses this module,
 so it imports the standard library only.
+
+The index is saves/.places: a path on each line, relative to the working folder where it lies
+inside. A path that is missing, unreadable or no run is skipped; `find` rebuilds the index from the
+run folders. Only the process that holds the lock of launches writes it
+(backend.contract.launching.launch).
 """
 
 import fcntl
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from backend.contract.base import metrics, processes
-from backend.contract.base.files import dump, read_json
+from backend.contract.base.files import dump, read_json, write_atomic
 
 RUN = "run.json"
 ARGUMENTS = "args.yaml"
@@ -94,3 +100,72 @@ def take_lock(path: Path, seconds: float | None = 0.0) -> int | None:
             time.sleep(0.02)
         else:
             return handle
+
+
+FILE = ".places"
+MAX_BYTES = 1_000_000
+DEPTH = 6  # folders below the one that is searched
+NOT_RUNS = "models"  # folder of saves/ that holds base models and results of exports
+
+
+def list_runs(saves: Path) -> list[Path]:
+    """The run folders of the index that exist now, each once."""
+    return [place for place in _read(saves) if _is_run(place)]
+
+
+def add(saves: Path, folder: Path) -> None:
+    """Add a run to the index, unless it lies in its standard place in saves/.
+
+    Runs that were removed are dropped; one on a disk that is not mounted stays. Raises OSError.
+    """
+    folder = Path(os.path.normpath(folder))
+    if is_standard(saves, folder):
+        return
+    before = _read(saves)
+    paths = [each for each in before if _is_run(each) or not os.path.isdir(each.parent)]
+    if folder not in paths:
+        paths.append(folder)
+    if paths != before:
+        saves.mkdir(parents=True, exist_ok=True)
+        lines = "".join(f"{_format(each, saves)}\n" for each in paths)
+        write_atomic(saves / FILE, lines.encode("utf-8", "surrogateescape"))
+
+
+def find(folder: Path) -> Iterator[Path]:
+    """The run folders in `folder`, itself included; links and hidden folders are not followed."""
+    depth = len(folder.parts)
+    for place, names, files in os.walk(folder):
+        if RUN in files and _is_run(Path(place)):
+            yield Path(place)
+            names.clear()
+        deep = len(Path(place).parts) - depth >= DEPTH
+        names[:] = [] if deep else [name for name in names if not name.startswith(".")]
+
+
+def is_standard(saves: Path, folder: Path) -> bool:
+    """Whether a run folder is saves/<model>/<method>/<name>, which needs no entry."""
+    if not folder.is_relative_to(saves):
+        return False
+    parts = folder.relative_to(saves).parts
+    return len(parts) == 3 and parts[0] != NOT_RUNS and not any(p.startswith(".") for p in parts)
+
+
+def _read(saves: Path) -> list[Path]:
+    """Every path of the index, whether it exists or not. A torn line counts as a path."""
+    try:
+        with (saves / FILE).open("rb") as file:
+            content = file.read(MAX_BYTES)
+    except OSError:
+        return []
+    lines = content.decode("utf-8", "surrogateescape").split("\n")
+    paths = (saves.parent / line for line in lines if line.strip() and "\0" not in line)
+    return list(dict.fromkeys(paths))
+
+
+def _format(folder: Path, saves: Path) -> str:
+    inside = folder.is_relative_to(saves.parent)
+    return str(folder.relative_to(saves.parent) if inside else folder)
+
+
+def _is_run(folder: Path) -> bool:
+    return os.path.isfile(folder / RUN)

@@ -17,7 +17,7 @@ from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.names import check_output_dir, to_name
-from backend.contract.base import boundary, run_index
+from backend.contract.base import boundary, run_files
 from backend.contract.base.files import read_json, write_atomic
 from backend.contract.base.home import caller_environment, code_path, home, output, relative, saves
 from backend.contract.base.problems import Problem, RunFolderError
@@ -122,7 +122,7 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
         if view.task == "train":
             values = {**resumed_run.arguments_of(view)[0], resuming.FIELD: words[1]}
             resuming.require(values)
-        run_index.add(saves(), path)  # it may have been moved since it was started
+        run_files.add(saves(), path)  # it may have been moved since it was started
         (path / SUPERVISOR_LOG).touch()  # from here on the run is starting
         run_folder.archive(path)
         _supervise(path, env or {}, *words)
@@ -131,12 +131,12 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
 def find_runs(folder: Path) -> list[Path]:
     """Search a folder for runs that are not in the index, and add them to it."""
     with _one_at_a_time():
-        before = set(run_index.list_runs(saves()))
+        before = set(run_files.list_runs(saves()))
         unlisted = [
-            each for each in run_index.find(folder) if not run_index.is_standard(saves(), each)
+            each for each in run_files.find(folder) if not run_files.is_standard(saves(), each)
         ]
         for each in unlisted:
-            run_index.add(saves(), each)
+            run_files.add(saves(), each)
     return [each for each in unlisted if each not in before]
 
 
@@ -188,7 +188,7 @@ def _checkpoint(path: Path) -> Path:
 
 def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:
     """Start the supervisor of a new run; its folder is removed if that fails."""
-    run_index.add(saves(), folder)
+    run_files.add(saves(), folder)
     try:
         _supervise(folder, secrets)
     except RunFolderError:

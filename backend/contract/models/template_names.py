@@ -1,9 +1,19 @@
-"""The names that the argument `template` takes. The templates are in data/builtin_templates.py."""
+"""The names that the argument `template` takes, and the one that a result was trained with.
 
+The templates are in data/builtin_templates.py. A result keeps the chat template of its base for
+other programs; Tuneboard renders prompts with the template of the training, whose name stands in a
+small file beside the result and is read when the result is used.
+"""
+
+import json
 import re
+from pathlib import Path
 
 from backend.contract.arguments.typed import Arguments
+from backend.contract.base.files import read_json
 from backend.contract.base.problems import Problem
+from backend.contract.models.model_folder import local
+from backend.contract.registry.dataset_info import names
 
 AUTO = "auto"  # the model's own template
 NAMES = (
@@ -94,3 +104,26 @@ def _bare(name: str) -> str:
     """A name without punctuation, which people leave out or add. Names that differ in more are not
     suggested: they may mean the opposite, as qwen3_nothink and qwen3_think do."""
     return re.sub(r"[-_.\s]", "", name)
+
+
+NAME = "tuneboard.json"
+
+
+def write(folder: Path, template: str) -> None:
+    """Write the template beside a result; "auto" (the model's own) needs no file."""
+    if template == AUTO:
+        (folder / NAME).unlink(missing_ok=True)
+    else:
+        (folder / NAME).write_text(json.dumps({"template": template}) + "\n")
+
+
+def read(values: Arguments) -> tuple[str, str]:
+    """The template that the last adapter, else the model, was trained with, and the folder of this.
+
+    "auto" and "" where there is no file, or the template in it is not known.
+    """
+    last = [values.model_name_or_path or "", *names(values.adapter_name_or_path)]
+    folder = local(last[-1])
+    template = read_json(folder / NAME).get("template") if last[-1] else None
+    known = isinstance(template, str) and not check(template)
+    return (str(template), str(folder)) if known else (AUTO, "")

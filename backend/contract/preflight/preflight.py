@@ -23,7 +23,7 @@ from backend.contract.base.problems import Problem, UsageError
 from backend.contract.models import template_names
 from backend.contract.models.devices import gpus
 from backend.contract.models.model_folder import adapter_problems, local, model_problems
-from backend.contract.preflight import installation, requirements, reward_model, rewards, teacher
+from backend.contract.preflight import installation, requirements, rewards
 from backend.contract.preflight.installation import is_installed
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import names
@@ -109,7 +109,13 @@ def check_places(values: Values) -> list[Problem]:
 
 
 def _check_training(values: Arguments) -> list[Problem]:
-    checks = (rewards.check, reward_model.check, teacher.check, check_metric, check_new_tokens)
+    checks = (
+        rewards.check_functions,
+        rewards.check_reward_model,
+        rewards.check_teacher,
+        check_metric,
+        check_new_tokens,
+    )
     return [problem for check in checks for problem in check(values)]
 
 

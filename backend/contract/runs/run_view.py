@@ -1,18 +1,22 @@
-"""Read a run from its folder, as lists and panels show it.
+"""Read a run from its folder, as lists and panels show it; its state and progress in words.
 
 Nothing here raises for the content of a folder: torn and foreign content counts as absent.
 """
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.names import to_name
-from backend.contract.base import metrics, processes, run_index
+from backend.contract.base import metrics, processes, run_files
 from backend.contract.base.files import read_json
 from backend.contract.base.home import saves
+from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import Problem
 from backend.contract.base.processes import Process
 from backend.contract.base.run_files import (
@@ -26,6 +30,7 @@ from backend.contract.base.run_files import (
     SUPERVISOR_LOG,
     noted_exit_code,
 )
+from backend.contract.base.texts import has, t
 from backend.contract.runs import silence
 from backend.contract.runs.checkpoints import checkpoints
 from backend.contract.runs.states import Facts, State, state
@@ -127,8 +132,8 @@ def folders(root: Path) -> list[Path]:
     """The folders of all runs, in no order."""
     run_folders = [file.parent for file in root.glob("[!.]*/[!.]*/[!.]*/run.json")]
     return [
-        *(each for each in run_folders if run_index.is_standard(root, each)),
-        *run_index.list_runs(root),
+        *(each for each in run_folders if run_files.is_standard(root, each)),
+        *run_files.list_runs(root),
     ]
 
 
@@ -169,7 +174,7 @@ def _facts(path: Path) -> Facts:
 
 def _origin(path: Path, arguments: Mapping[str, object]) -> tuple[str, str]:
     """Model and method: from the folder's place in saves/, else from the run's arguments."""
-    if run_index.is_standard(saves(), path):
+    if run_files.is_standard(saves(), path):
         return path.parent.parent.name, path.parent.name
     model = str(arguments.get("model_name_or_path") or "")
     return to_name(model) if model else "", str(arguments.get("finetuning_type") or "")
@@ -210,3 +215,77 @@ def _whole(value: object) -> int:
 
 def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and value == value else None
+
+
+RECENT = 1000  # rows
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+class Progress(NamedTuple):
+    """The progress of a run: a share from 0 to 1 (None while unknown), and its description."""
+
+    share: float | None
+    words: str
+
+
+def describe_state(view: RunView, lang: str) -> str:
+    """The state, with the phase of a run that goes on: "Running: training"."""
+    word = t(f"state.{view.state.value}", lang)
+    phase = f"panel.phase.{view.phase}"
+    if view.state != State.RUNNING or not has(phase):
+        return word
+    return t("panel.state", lang, state=word, phase=t(phase, lang))
+
+
+def progress(view: RunView, rows: Sequence[Metrics], lang: str) -> Progress:
+    """Step of all steps (row of all rows while they are read), epoch, time left and speed."""
+    parts = describe_position(view, rows, lang)
+    if not view.ended and view.eta is not None:
+        parts.append(t("panel.left", lang, time=duration(view.eta)))
+    speed = find_pace(rows)
+    if speed:
+        parts.append(t("panel.speed", lang, speed=f"{speed:,.0f}"))
+    done, total = _count(view)
+    share = min(1.0, done / total) if total else None
+    return Progress(share, " · ".join(parts))
+
+
+def describe_position(view: RunView, rows: Sequence[Metrics], lang: str) -> list[str]:
+    """Step of all steps (row of all rows while they are read), and the epoch, where known."""
+    parts, key = [], "panel.rows" if view.rows[1] else "panel.step"
+    done, total = _count(view)
+    if total:
+        parts.append(t(key, lang, step=f"{done:,}", total=f"{total:,}"))
+    last = next((row for row in _list_newest(rows) if row.tokens is not None), None)
+    if last is not None and last.epoch is not None:
+        parts.append(t("panel.epoch", lang, epoch=f"{last.epoch:.2f}"))
+    return parts
+
+
+def find_pace(rows: Sequence[Metrics]) -> float | None:
+    """The newest measurement of tokens per second, or None."""
+    return next(
+        (row.tokens_per_second for row in _list_newest(rows) if row.tokens_per_second), None
+    )
+
+
+def _list_newest(rows: Sequence[Metrics]) -> Iterator[Metrics]:
+    """The rows from the newest on, as far back as what they say is of now."""
+    return islice(reversed(rows), RECENT)
+
+
+def _count(view: RunView) -> tuple[int, int]:
+    return view.rows if view.rows[1] else (view.step, view.total_steps)
+
+
+def duration(seconds: float) -> str:
+    """A duration in words of digits: 1:05, 2:03:04, 3 d 04:00."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "–"
+    rest = round(seconds)
+    days, rest = divmod(rest, DAY)
+    hours, rest = divmod(rest, HOUR)
+    minutes, rest = divmod(rest, MINUTE)
+    if days:
+        return f"{days} d {hours:02}:{minutes:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

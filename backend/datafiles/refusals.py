@@ -1,4 +1,4 @@
-"""Refuse files that must not be read: devices and pipes, code in data, decompression bombs.
+"""Errors of data files, and refusal of those that must not be read: devices, pickled code, bombs.
 
 Only file headers and the file system are looked at; a check takes milliseconds at any size.
 """
@@ -9,9 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.base import boundary
+from backend.contract.base.problems import DataError, Problem
 from backend.contract.base.terminal_text import binary_size
 from backend.contract.registry.dataset_info import SUFFIXES, kind
-from backend.datafiles.errors import file_error
+
+SHOWN = 200  # characters of a line that a message shows
+
+
+def file_error(code: str, file: Path, **params: str | int) -> DataError:
+    """The DataError with the text `problem.<code>` for this file."""
+    return DataError(Problem(code=code, params={"file": str(file), **params}))
+
+
+def excerpt(text: str) -> str:
+    """The text with unprintable characters escaped, cut to SHOWN characters."""
+    line = "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text[: SHOWN + 1])
+    return line if len(line) <= SHOWN else line[:SHOWN] + "…"
+
 
 SPECIAL = ("/proc", "/sys", "/dev")  # looks regular and may never end
 # Arrow's pickled types: old readers ran whatever was in them (CVE-2023-47248).
