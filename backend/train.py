@@ -15,7 +15,7 @@ from backend.contract.base.files import write_atomic
 from backend.contract.base.problems import Problem
 from backend.contract.runs import run_folder
 from backend.data import prepare, templates
-from backend.export import hub_push, model_card
+from backend.export import publishing
 from backend.model import adapters, load, reference, vocabulary
 from backend.model.side_files import SideFiles
 from backend.running import plots
@@ -124,14 +124,14 @@ def save(trainer: Any, folder: Path) -> None:
     rows, _ = metrics.read(folder / run_folder.METRICS, 0)
     if trainer.values.plot_loss:
         plots.draw_loss(rows, folder / plots.NAME)
-    model_card.write(folder, trainer.values, results, load.base_name(trainer.values))
+    publishing.write(folder, trainer.values, results, load.base_name(trainer.values))
 
 
 def _push(values: Arguments, folder: Path, report: Report) -> None:
     """The finished model to the hub. Raises TuneboardError where the hub does not take it."""
     report.phase("uploading")
     name, private = values.hub_model_id or folder.name, values.hub_private_repo
-    place = hub_push.push(
+    place = publishing.push(
         folder,
         str(name),
         "push_to_hub",

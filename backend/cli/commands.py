@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from backend.cli import data_words, run_words
+from backend.cli import command_words
 from backend.contract.base.command_parser import CommandParser, asks_for_help, example_lines
 from backend.contract.base.home import prepare
 from backend.contract.base.problems import Problem, UsageError
@@ -70,67 +70,69 @@ COMMANDS = {
     "recipe": Command(
         "backend.cli.recipe:run_recipe",
         "preference_dpo --dry-run",
-        run_words.add_recipe,
+        command_words.add_recipe,
         reads="both",
     ),
-    "recipe stop": Command("backend.cli.recipe:stop_group", "mine", run_words.add_group),
-    "recipe resume": Command("backend.cli.recipe:resume_group", "mine", run_words.add_group),
+    "recipe stop": Command("backend.cli.recipe:stop_group", "mine", command_words.add_group),
+    "recipe resume": Command("backend.cli.recipe:resume_group", "mine", command_words.add_group),
     "data": Command("", "check identity"),
-    "data list": _data("backend.cli.data_sets:list_sets", "--json", data_words.add_shared),
+    "data list": _data("backend.cli.data_sets:list_sets", "--json", command_words.add_shared),
     "data check": _data(
-        "backend.cli.data_sets:check_set", "identity --stage sft", data_words.add_check
+        "backend.cli.data_sets:check_set", "identity --stage sft", command_words.add_check
     ),
     "data preview": _data(
-        "backend.cli.data_sets:preview_set", "identity --rows 0:5", data_words.add_preview
+        "backend.cli.data_sets:preview_set", "identity --rows 0:5", command_words.add_preview
     ),
     "data register": _data(
         "backend.cli.data_register:register_set",
         "rows.csv --column prompt=question --column response=answer",
-        data_words.add_register,
+        command_words.add_register,
     ),
-    "data remove": _data("backend.cli.data_register:remove_set", "mine", data_words.add_remove),
+    "data remove": _data("backend.cli.data_register:remove_set", "mine", command_words.add_remove),
     "data stats": _data(
         "backend.data.inspection:stats_command",
         "--dataset identity --model_name_or_path MODEL",
-        data_words.add_stats,
+        command_words.add_stats,
         "both",
         worker=True,
     ),
     "data tokens": _data(
         "backend.data.inspection:tokens_command",
         "--dataset identity --model_name_or_path MODEL --rows 0:3",
-        data_words.add_tokens,
+        command_words.add_tokens,
         "both",
         worker=True,
     ),
     "data clean": _data(
         "backend.cli.data_clean:clean_set",
         "identity --into tidy --tidy --exact",
-        data_words.add_clean,
+        command_words.add_clean,
         "both",
     ),
     "data split": _data(
-        "backend.cli.data_clean:split_set", "identity --ratio 0.2", data_words.add_split
+        "backend.cli.data_clean:split_set", "identity --ratio 0.2", command_words.add_split
     ),
     "resume": Command(
         "backend.cli.terminal:resume",
         "first num_train_epochs=5",
-        run_words.add_resume,
+        command_words.add_resume,
         reads="both",
     ),
-    "runs": Command("backend.cli.terminal:list_runs", "--json", run_words.add_runs),
-    "runs stop": Command("backend.cli.terminal:stop_run", "first", run_words.add_run),
+    "runs": Command("backend.cli.terminal:list_runs", "--json", command_words.add_runs),
+    "runs stop": Command("backend.cli.terminal:stop_run", "first", command_words.add_run),
     "runs resume": Command(
         "backend.cli.terminal:resume",
         "first num_train_epochs=5",
-        run_words.add_resume,
+        command_words.add_resume,
         reads="both",
     ),
-    "runs find": Command("backend.cli.terminal:find_runs", "/mnt/old/saves", run_words.add_folder),
+    "runs find": Command(
+        "backend.cli.terminal:find_runs", "/mnt/old/saves", command_words.add_folder
+    ),
     "starter": Command(
         "backend.cli.starter:fetch_starter",
         "",
-        run_words.add_starter,
+        command_words.add_starter,
         prepares=True,
     ),
     "webui": Command("backend.cli.installed:open_page", reads="page"),

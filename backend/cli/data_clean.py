@@ -13,7 +13,7 @@ from typing import NoReturn
 from backend.cleaning.output import Report
 from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import CleaningOptions, Count
-from backend.cli.data_words import say_json
+from backend.cli.command_words import say_json
 from backend.contract.arguments.arguments import from_argv, resolve
 from backend.contract.base.problems import Problem, UsageError, errors
 from backend.contract.base.terminal_text import say

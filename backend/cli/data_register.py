@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from backend.cli.data_words import PLACES, say_json
+from backend.cli.command_words import PLACES, say_json
 from backend.contract.base.problems import DataError, Params, Problem, UsageError
 from backend.contract.base.terminal_text import say
 from backend.contract.base.texts import t

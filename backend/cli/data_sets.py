@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from backend import datafiles
-from backend.cli.data_words import say_json
+from backend.cli.command_words import say_json
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import DataError, Problem, UsageError
 from backend.contract.base.terminal_text import one_line, say

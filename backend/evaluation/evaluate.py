@@ -17,7 +17,7 @@ from backend.contract.base.problems import Problem, UsageError
 from backend.contract.runs import run_folder
 from backend.data import prepare, templates
 from backend.evaluation import scores
-from backend.model import load, soft_prompts, value_head
+from backend.model import adapter_starts, load, value_head
 from backend.model.generation import Sampling, context_length, end_ids, pad_id
 from backend.running.failures import Stopped
 from backend.running.report import Report, finite
@@ -147,7 +147,7 @@ class Predictor:
         torch.manual_seed(self._values.seed)
         began = time.monotonic()
         rows: dict[int, dict[str, str]] = {}
-        alone = soft_prompts.needs_single_rows(self._model)
+        alone = adapter_starts.needs_single_rows(self._model)
         size = 1 if alone else self._values.per_device_eval_batch_size
         lengths = [len(prompt.prompt_ids) for prompt in prompts]
         path = folder / PREDICTIONS

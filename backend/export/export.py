@@ -23,9 +23,9 @@ from backend.contract.models import model_folder
 from backend.contract.runs import run_folder
 from backend.data import templates
 from backend.data.rendering import Template
-from backend.export import gptq, hub_push, merging, model_card, modelfile
+from backend.export import gptq, merging, modelfile, publishing
 from backend.export.new_folder import gigabytes, new_model_folder, require_free, require_room
-from backend.model import adapters, full_model, load, side_files
+from backend.model import adapters, load, saved_weights, side_files
 from backend.model.architecture import Architecture
 from backend.model.tensors import dtype_of
 from backend.running.report import Report
@@ -85,7 +85,7 @@ def run(values: Arguments, folder: Path) -> None:
 
 def _push(plan: Plan, name: str, report: Report) -> None:
     report.phase("uploading")
-    place = hub_push.push(plan.target, name, "export_hub_model_id")
+    place = publishing.push(plan.target, name, "export_hub_model_id")
     report.notice(Problem(code="hub_pushed", params={"name": place}, notice=True))
 
 
@@ -159,7 +159,7 @@ def _merge_with_peft(
     model = model.to("cpu", plan.dtype or exact)
     model.config.dtype = plan.dtype or exact
     model.generation_config = GenerationConfig()  # the base's own is written in _write_settings
-    full_model.save(model, new_folder, dtype=plan.dtype, shard=options.shard)
+    saved_weights.save(model, new_folder, dtype=plan.dtype, shard=options.shard)
     options.progress(total, total)
 
 
@@ -202,7 +202,7 @@ def _write_settings(plan: Plan, values: Arguments, new_folder: Path, template: T
 
 def _card(plan: Plan, values: Arguments) -> str:
     """The text of the model card: what was merged into what, and how to load it."""
-    base = model_card.public_name(load.base_name(values))
+    base = publishing.public_name(load.base_name(values))
     head = {
         "base_model": base,
         "library_name": "transformers",

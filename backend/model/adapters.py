@@ -16,20 +16,16 @@ from backend.contract.models import model_folder
 from backend.contract.models.model_folder import ADAPTER_CONFIG
 from backend.contract.registry.dataset_info import names
 from backend.model import (
-    changed_base,
+    adapter_starts,
     freezing,
-    full_model,
     language,
-    llama_pro,
-    loftq,
     peft_methods,
-    soft_prompts,
-    trainable_state,
+    saved_weights,
     value_head,
 )
 from backend.model import vocabulary as tokens
-from backend.model.adalora import AdaLoraCallback
 from backend.model.device import training_precision
+from backend.model.peft_methods import AdaLoraCallback
 
 # peft_type in adapter_config.json -> finetuning_type
 PEFT_TYPES = {
@@ -65,7 +61,7 @@ def require_mergeable(folders: Sequence[Path]) -> None:
         if method in SOFT_PROMPTS:
             params = {**params, "method": method}
             code = "adapter_not_mergeable"
-        elif loftq.is_marked(folder):
+        elif adapter_starts.is_marked(folder):
             code = "loftq_not_mergeable"
         else:
             continue
@@ -85,15 +81,15 @@ def base_of(model: Any) -> Any:
 
 def attach(model: Any, folder: Path, *, training: bool = False) -> Any:
     """Put one adapter on a model. Raises ModelError where the adapter is for another model."""
-    loftq.require_quantized(model, folder)
+    adapter_starts.require_quantized(model, folder)
     with _wrap_load_errors(model, folder):
         tokens.resize_for_adapter(model, folder)
         if training and method_of(folder) in SOFT_PROMPTS:
-            return soft_prompts.continue_training(model, folder)
+            return adapter_starts.continue_training(model, folder)
         tuned = PeftModel.from_pretrained(
             model, str(folder), is_trainable=training, use_safetensors=True
         )
-    tuned.is_loftq = loftq.is_marked(folder)
+    tuned.is_loftq = adapter_starts.is_marked(folder)
     return tuned
 
 
@@ -102,7 +98,7 @@ def attach_beside(model: Any, folder: Path, name: str) -> None:
 
     Raises ModelError where it is for another model.
     """
-    loftq.require_quantized(model, folder)
+    adapter_starts.require_quantized(model, folder)
     training = model.training
     with _wrap_load_errors(model, folder):
         model.load_adapter(str(folder), name, is_trainable=False, use_safetensors=True)
@@ -137,7 +133,7 @@ def prepare(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
     elif method == "freeze":
         model = merge(model, folders)
         pro = values.use_llama_pro
-        chosen = llama_pro.expand(model, values) if pro else freezing.layers_to_train(model, values)
+        chosen = freezing.expand(model, values) if pro else freezing.layers_to_train(model, values)
         freezing.freeze(model, chosen, values)
     else:
         model = merge(model, folders)
@@ -161,11 +157,11 @@ def initialize(
     if method in {"prompt", "prefix"}:
         text = values.prompt_tuning_init_text or ""
         try:
-            soft_prompts.initialize(model, method, tokenize(text) if text else [])
+            adapter_starts.initialize_prompts(model, method, tokenize(text) if text else [])
         except (ValueError, AttributeError) as error:  # the model's cache has another shape
             raise _method_error(model, values, error) from error
     elif is_loftq(values):
-        loftq.initialize(model, base)
+        adapter_starts.initialize_loftq(model, base)
         model.is_loftq = True
 
 
@@ -184,38 +180,38 @@ def save(model: Any, folder: Path, values: Arguments, run: Path, state_dict: Any
     settings = getattr(model, "generation_config", None)
     if settings is not None and (settings.temperature, settings.top_p) != (None, None):
         settings.do_sample = True  # transformers refuses to write sampling numbers without it
-    converted = hasattr(model, "peft_config") and changed_base.converts(values)
+    converted = hasattr(model, "peft_config") and adapter_starts.converts(values)
     with value_head.without_head(model) as head:
         weights = value_head.drop_weights(state_dict)
         if converted:
-            changed_base.save(model, folder, run, state_dict)
+            adapter_starts.save(model, folder, run, state_dict)
         elif hasattr(model, "peft_config"):
             own = {"selected_adapters": ["default"], **tokens.save_options(model)}
             model.save_pretrained(folder, state_dict=weights, **own)
         else:
-            full_model.save(model, folder, weights)
+            saved_weights.save(model, folder, weights)
     if head is not None:
         head.write(folder)
     if hasattr(model, "peft_config"):
         model_folder.write(folder, model.trained_on)
     if getattr(model, "is_loftq", False):
-        loftq.mark(folder)
+        adapter_starts.mark(folder)
     derived = values.finetuning_type in {"adalora", *SOFT_PROMPTS}
     if folder != run and (converted or derived):
-        trainable_state.write(model, folder)
+        saved_weights.write_trainable(model, folder)
     make_readable(folder.rglob("*.safetensors"))
 
 
 def keep_start(model: Any, run: Path, values: Arguments) -> None:
     """Write the untrained adapter into the run's folder where conversion needs it at the end."""
-    if hasattr(model, "peft_config") and changed_base.converts(values):
-        changed_base.keep_start(model, run)
+    if hasattr(model, "peft_config") and adapter_starts.converts(values):
+        adapter_starts.keep_start(model, run)
 
 
 def notices(values: Arguments) -> list[Problem]:
     """Notices about settings that the fine-tuning method changes by itself."""
     problems = []
-    if changed_base.is_fast(values) and not values.pissa_convert:
+    if adapter_starts.is_fast(values) and not values.pissa_convert:
         problems.append(Problem(code="pissa_converted", field="pissa_convert", notice=True))
     if values.init_lora_weights == "olora":
         problems.append(Problem(code="olora_converted", field="init_lora_weights", notice=True))
@@ -265,8 +261,8 @@ def _prepare_adapter(model: Any, folders: Sequence[Path], values: Arguments) -> 
         _require_method(folders[-1], values)
         _require_known_tokens(model, folders[-1])
         return attach(model, folders[-1], training=True)
-    if values.use_llama_pro and not llama_pro.blocks(model):
-        raise UsageError(Problem(code="llama_pro_lora", field=llama_pro.FIELD))
+    if values.use_llama_pro and not freezing.blocks(model):
+        raise UsageError(Problem(code="llama_pro_lora", field=freezing.FIELD))
     config = peft_methods.config(model, values)
     tokens.train_rows(config, model, getattr(model, "new_tokens", []))
     try:

@@ -20,16 +20,7 @@ from backend.contract.models import model_folder
 from backend.contract.preflight.preflight import check_packages
 from backend.contract.preflight.requirements import quantization_of
 from backend.contract.registry.dataset_info import names
-from backend.model import (
-    adapters,
-    architecture,
-    attention,
-    hub,
-    language,
-    quantize,
-    s2_attention,
-    unsloth,
-)
+from backend.model import adapters, architecture, attention, hub, language, quantize, unsloth
 from backend.model import vocabulary as tokens
 from backend.model.architecture import Architecture
 from backend.model.device import device as device
@@ -72,7 +63,7 @@ def _trainable_model(values: Arguments, folders: list[Path], vocabulary: int) ->
     if values.moe_aux_loss_coef:
         attention.require_experts(base.config)
     if values.shift_attn:
-        s2_attention.apply(base, values.cutoff_len)
+        attention.apply(base, values.cutoff_len)
     if tokens.may_change(values):
         before, after = tokenizer(tokens.without_new_tokens(values)), tokenizer(values)
         base.new_tokens = tokens.grow(base, before, after, values, vocabulary)

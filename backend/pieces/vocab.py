@@ -30,7 +30,7 @@ from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
 from backend.datafiles.formats import Conversation
 from backend.export.new_folder import new_model_folder, require_free, require_room
-from backend.model import full_model, load, new_rows, side_files
+from backend.model import load, new_rows, saved_weights, side_files
 from backend.model import vocabulary as tokens
 from backend.model.architecture import Architecture
 from backend.model.tensors import dtype_of
@@ -210,7 +210,7 @@ def _write_weights(
     model.config.dtype = dtype
     # the base's own is written with the side files
     model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-    full_model.save(model, made)
+    saved_weights.save(model, made)
     return fitted
 
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from backend.model.reference import Reference
 from backend.training import preference
-from backend.training.preference import PairCollator
-from backend.training.row_mean import RowMeanTrainer
+from backend.training.preference import PairCollator, RowMeanTrainer
 
 WITHOUT_REFERENCE = ("orpo", "simpo")
 

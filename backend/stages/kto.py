@@ -13,9 +13,8 @@ from torch import Tensor
 from backend.contract.arguments.typed import Arguments
 from backend.model.reference import Reference, evaluation_mode
 from backend.training import preference
-from backend.training.metrics import Figures
-from backend.training.preference import JudgedCollator
-from backend.training.row_mean import RowMeanTrainer
+from backend.training.callback import Figures
+from backend.training.preference import JudgedCollator, RowMeanTrainer
 
 
 class JudgedFigures(Figures):

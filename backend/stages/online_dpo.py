@@ -10,8 +10,7 @@ from trl.experimental.online_dpo.online_dpo_trainer import OnlineDPOTrainer
 
 from backend.contract.arguments.typed import Arguments
 from backend.training import reward_functions
-from backend.training.trl_rewards import TrlRewarded
-from backend.training.trl_steps import OwnSteps
+from backend.training.trl_online import OwnSteps, TrlRewarded
 
 
 class OnlineDpoTrainer(OwnSteps, TrlRewarded, OnlineDPOTrainer):  # type: ignore[misc]  # untyped

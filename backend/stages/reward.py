@@ -13,8 +13,7 @@ from torch.nn import functional
 
 from backend.contract.arguments.typed import Arguments
 from backend.model import load, value_head
-from backend.training.preference import PairCollator, answer_ends
-from backend.training.row_mean import RowMeanTrainer
+from backend.training.preference import PairCollator, RowMeanTrainer, answer_ends
 
 
 class RewardTrainer(RowMeanTrainer):

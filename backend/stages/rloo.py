@@ -10,7 +10,7 @@ from trl.trainer.rloo_trainer import RLOOTrainer
 
 from backend.contract.arguments.typed import Arguments
 from backend.training import reward_functions
-from backend.training.trl_rewards import TrlRewarded
+from backend.training.trl_online import TrlRewarded
 
 
 class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not typed

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from backend.model.reference import Reference
-from backend.training import losses
+from backend.training import token_loss
 from backend.training.token_loss import TokenLossTrainer, logits_at_labels
 
 
@@ -28,4 +28,4 @@ class SftTrainer(TokenLossTrainer):
             return token_losses
         with self.reference.model() as before:
             expected, _ = logits_at_labels(before, inputs)
-        return token_losses + self.anchor * losses.kl(expected, logits)
+        return token_losses + self.anchor * token_loss.kl(expected, logits)

@@ -1,9 +1,9 @@
-"""Learning from preferences: log-probabilities of answers, and the losses that compare them.
+"""Learning from preferences: log-probabilities of answers, the losses that compare them, a Trainer.
 
 Pure functions. `chosen` and `rejected` are float tensors [pairs]; a reward is beta times the
 log-ratio of policy and reference, log pi(y|x) - log pi_ref(y|x) (Rafailov et al., "Direct
-Preference Optimization", arXiv 2305.18290). Each loss comes back one number a pair (or row), so
-that the mean over a whole step stays exact however the step is cut into batches.
+Preference Optimization", arXiv 2305.18290). Each loss comes back one number a pair (or row). The
+loss of the Trainer is their mean over a whole step, exact however the step is cut into batches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from backend.training.batches import IGNORED, Batch, Collator
 from backend.training.token_loss import logits_at_labels
+from backend.training.trainer import RunTrainer
 
 SIDES = ("chosen", "rejected")
 MODEL_INPUTS = ("input_ids", "attention_mask", "labels")
@@ -167,3 +168,51 @@ def _log_odds(logps: Tensor) -> Tensor:
     logps = logps.clamp(max=CERTAIN)
     rest = torch.where(logps > -0.7, torch.log(-torch.expm1(logps)), torch.log1p(-torch.exp(logps)))
     return logps - rest
+
+
+class RowMeanTrainer(RunTrainer):
+    """A stage that has one loss a row (or pair); its batches carry `rows`, how many they hold."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_accepts_loss_kwargs = True  # then the Trainer hands the rows of a whole step
+        self.own: int | None = None  # only so many rows of an evaluation batch count; None: all
+
+    def note(self, name: str, values: torch.Tensor, which: torch.Tensor | None = None) -> None:
+        """As RunTrainer's, of values [rows]; `which` (bool, [rows]) has the figure."""
+        counted = values[: self.own]
+        super().note(name, counted if which is None else counted[which[: self.own]])
+
+    def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
+        """The losses [rows] of one batch; the stage notes its figures here, too."""
+        raise NotImplementedError
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """A batch's part (scalar) of the mean over the rows of its step."""
+        losses = self.row_losses(model, inputs)
+        if num_items_in_batch is None:
+            loss = losses.mean()
+        else:  # averaged over processes again when gradients are joined
+            loss = losses.sum() / num_items_in_batch * self.accelerator.num_processes
+        return (loss, {}) if return_outputs else loss
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> torch.Tensor:
+        count = torch.tensor(sum(batch["rows"] for batch in batch_samples), device=device)
+        total: torch.Tensor = self.accelerator.gather(count).sum()
+        return total
+
+    def prediction_step(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
+        """Note the loss of each row of one evaluation batch."""
+        inputs = self._prepare_inputs(inputs)
+        self.own = self.own_rows(inputs["rows"])
+        with torch.no_grad(), self.compute_loss_context_manager():
+            losses = self.row_losses(model, inputs)
+        self.note("loss", losses)
+        self.own = None
+        return losses.mean(), None, None

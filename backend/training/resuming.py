@@ -31,8 +31,7 @@ from backend.data.streams import Stream
 from backend.running.report import Report
 from backend.training.arguments import world_size
 from backend.training.batches import LengthGrouped
-from backend.training.callback import ReportCallback
-from backend.training.metrics import Figures
+from backend.training.callback import Figures, ReportCallback
 
 # What follows from arguments in the groups of an optimizer; the rest is its state.
 GROUP_OPTIONS = ("initial_lr", "betas", "eps", "weight_decay")

@@ -27,8 +27,7 @@ from backend.contract.preflight import rewards
 from backend.contract.preflight.rewards import REWARD_MODEL
 from backend.model import adapters, value_head, vocabulary
 from backend.model import load as models
-from backend.model.other_model import OtherModel
-from backend.model.reference import evaluation_mode
+from backend.model.reference import OtherModel, evaluation_mode
 from backend.model.value_head import ValueHead
 from backend.training import asking
 from backend.training.batches import Collator

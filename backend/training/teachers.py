@@ -17,7 +17,7 @@ from backend.contract.base.problems import ModelError, Problem, TuneboardError, 
 from backend.contract.preflight.rewards import SERVER, TEACHER
 from backend.model import load as models
 from backend.model import vocabulary
-from backend.model.other_model import OtherModel
+from backend.model.reference import OtherModel
 from backend.training import asking
 
 OTHER = OtherModel(TEACHER, rest=TEACHER)

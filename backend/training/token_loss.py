@@ -2,19 +2,78 @@
 
 The output layer is the largest product of most steps and most positions carry no label, so hidden
 states are selected before it, not after (time -16 %, memory -10 % at a quarter of the tokens).
+
+Losses other than plain cross-entropy are pure functions. All take logits [n, vocabulary] of n
+learned tokens and targets [n], and return losses [n].
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from backend.training import losses
+from backend.contract.arguments.typed import Arguments
 from backend.training.batches import IGNORED
 from backend.training.trainer import RunTrainer
+
+TOP = 20  # EAFT measures the entropy of the most likely tokens only
+TokenLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def choose_loss(values: Arguments) -> TokenLoss:
+    """The loss that the arguments ask for (ASFT's anchor is added where the reference is)."""
+    if values.use_dft_loss or values.use_asft_loss:
+        return dft
+    if values.use_eaft_loss:
+        alpha = values.eaft_alpha
+        return lambda logits, targets: eaft(logits, targets, alpha)
+    smoothing = values.label_smoothing_factor
+    return lambda logits, targets: cross_entropy(logits, targets, smoothing)
+
+
+def cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor, smoothing: float = 0.0
+) -> torch.Tensor:
+    """-log p(target); with smoothing, that share of the target is spread over all tokens."""
+    return functional.cross_entropy(
+        logits.float(), targets, reduction="none", label_smoothing=smoothing
+    )
+
+
+def dft(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """-sg[p] log p with p = p(target): Wu et al., Dynamic Fine-Tuning, 2025 (arXiv 2508.05629).
+
+    sg[] lets no gradient through.
+    """
+    loss = cross_entropy(logits, targets)
+    return loss.detach().neg().exp() * loss
+
+
+def eaft(logits: torch.Tensor, targets: torch.Tensor, alpha: float = 1.0) -> torch.Tensor:
+    """-sg[H / ln K]^alpha log p(target), H the entropy of the K = 20 most likely tokens.
+
+    Diao et al., Entropy-Adaptive Fine-Tuning, 2026 (arXiv 2601.02151): where the model is sure
+    (H near 0), it learns little, whether it is right or not.
+    """
+    top = min(TOP, logits.shape[-1])
+    with torch.no_grad():
+        log_p = logits.float().topk(top, dim=-1).values.log_softmax(-1)
+        weights = (-(log_p.exp() * log_p).sum(-1) / math.log(top)).clamp(0.0, 1.0) ** alpha
+    return weights * cross_entropy(logits, targets)
+
+
+def kl(reference: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """KL(reference || model) of each token [n], from the logits [n, vocabulary] of both.
+
+    The anchor of ASFT, Zhu et al., "Anchored Supervised Fine-Tuning", 2025 (arXiv 2509.23753), in
+    the direction of its authors' program.
+    """
+    ours, theirs = logits.float().log_softmax(-1), reference.float().log_softmax(-1)
+    return functional.kl_div(ours, theirs, reduction="none", log_target=True).sum(-1)
+
 
 MAX_EXPONENT = 700.0  # the largest loss whose exponential is a float
 
@@ -25,7 +84,7 @@ class TokenLossTrainer(RunTrainer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_accepts_loss_kwargs = True  # the Trainer counts the labels of a whole step
-        self.token_loss = losses.choose_loss(self.values)
+        self.token_loss = choose_loss(self.values)
 
     def token_losses(
         self, _model: Any, _inputs: dict[str, Any], logits: torch.Tensor, targets: torch.Tensor

@@ -10,14 +10,13 @@ from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import make_readable
 from backend.contract.runs import position, run_folder
-from backend.model import adapters, full_model, optimizers, trainable_state, value_head
+from backend.model import adapters, optimizers, saved_weights, value_head
 from backend.model.side_files import SideFiles
 from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.training import checkpoints, tracking
 from backend.training.batches import Collator
-from backend.training.callback import ReportCallback
-from backend.training.metrics import Figures
+from backend.training.callback import Figures, ReportCallback
 from backend.training.resuming import ResumingTrainer
 
 
@@ -194,11 +193,11 @@ class RunTrainer(ResumingTrainer):
         Of a full model it would pass over tensors whose names in the file are not those in the
         model, with no more than a warning.
         """
-        if trainable_state.read(model, checkpoint):
+        if saved_weights.read_trainable(model, checkpoint):
             return True
         if hasattr(model, "peft_config") or self.is_deepspeed_enabled:
             return False
-        full_model.read(model, checkpoint)
+        saved_weights.read(model, checkpoint)
         return True
 
     def gather_weights(self) -> Any:

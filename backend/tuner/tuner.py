@@ -24,10 +24,9 @@ from backend.contract.preflight.model_server import ModelServer
 from backend.contract.runs import resumed_run, run_folder
 from backend.contract.runs.run_folder import State
 from backend.model.checks import check_values, print_problems
-from backend.tuner import chat_request, names, result_arguments, rows
+from backend.tuner import chat_request, names, results, rows
 from backend.tuner.following import follow
-from backend.tuner.metrics import require_measured, result_names
-from backend.tuner.results import Evaluation, TrainResult
+from backend.tuner.results import Evaluation, TrainResult, require_measured, result_names
 
 SETS = ("dataset", "eval_dataset")
 MODEL = {"model_name_or_path", "adapter_name_or_path"}
@@ -215,7 +214,7 @@ class Tuner:
         view = run_folder.read(self._run)
         if not view.ended:
             raise RunFolderError(Problem(code="run_going_on", params={"path": str(self._run)}))
-        return result_arguments.arguments_of(view)
+        return results.arguments_of(view)
 
     def _secrets(self) -> Values:
         return {name: str(value) for name, value in self._arguments.items() if _is_secret(name)}

@@ -14,7 +14,7 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base.problems import ModelError, UsageError
 from backend.contract.models import devices
 from backend.contract.preflight import preflight, requirements
-from backend.model import attention, device, load, s2_attention
+from backend.model import attention, device, load
 from tests.backend.training import small, train_small
 
 GROUP = 4
@@ -54,7 +54,7 @@ def attend(inputs: States, mask: torch.Tensor | None, **named: Any) -> Any:
     module = torch.nn.Module()
     module.num_key_value_groups = heads // shared
     module.train(named.pop("training", True))
-    attended, _ = s2_attention.forward(module, *inputs, mask, group=GROUP, **named)
+    attended, _ = attention.forward(module, *inputs, mask, group=GROUP, **named)
     return attended
 
 
@@ -137,7 +137,7 @@ def test_an_attention_of_its_own_cannot_be_shifted(tiny_model_dir: Path) -> None
     model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
     model.config.attn_logit_softcapping = 30.0
     with pytest.raises(ModelError) as caught:
-        s2_attention.apply(model, 64)
+        attention.apply(model, 64)
     assert caught.value.problems[0].code == "shift_attn_model"
 
 

@@ -15,7 +15,7 @@ from backend.contract.arguments.arguments import check_parsed, parse, resolve
 from backend.contract.arguments.fields.training import ZERO
 from backend.contract.arguments.typed import Arguments
 from backend.contract.preflight.preflight import check_deepspeed
-from backend.training import deepspeed
+from backend.training import arguments
 from tests.backend.conftest import write_dataset
 from tests.backend.training import ROWS, train_small
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("name", ZERO)
 def test_each_stage_has_a_config(name: str, tmp_path: Path) -> None:
-    found = deepspeed.arguments(resolve({"deepspeed": name}), tmp_path, writes=True)["deepspeed"]
+    found = arguments.arguments(resolve({"deepspeed": name}), tmp_path, writes=True)["deepspeed"]
     zero = found["zero_optimization"]
     assert zero["stage"] == int(name[0])
     assert ("offload_optimizer" in zero) == name.endswith("_offload")
@@ -38,9 +38,9 @@ def test_a_config_of_one_s_own_is_taken_as_it_is(tmp_path: Path) -> None:
     own = {"train_batch_size": "auto", "zero_optimization": {"stage": 1}}
     (tmp_path / "own.json").write_text(json.dumps(own))
     values = resolve({"deepspeed": str(tmp_path / "own.json")})
-    assert deepspeed.arguments(values, tmp_path, writes=False) == {"deepspeed": own}
+    assert arguments.arguments(values, tmp_path, writes=False) == {"deepspeed": own}
     assert not (tmp_path / "deepspeed.json").exists()
-    assert deepspeed.arguments(Arguments(), tmp_path, writes=True) == {}
+    assert arguments.arguments(Arguments(), tmp_path, writes=True) == {}
 
 
 @pytest.mark.parametrize("content", [None, "", "[1]", "{"])

@@ -11,7 +11,7 @@ from backend.contract.arguments.arguments import resolve
 from backend.contract.base import metrics
 from backend.contract.base.problems import ModelError
 from backend.model import load
-from backend.training import losses
+from backend.training import token_loss
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.training import ROWS, small, train_small
 
@@ -22,12 +22,12 @@ P = torch.tensor([4 / 6, 1 / 4, 1 / 3])
 
 
 def test_cross_entropy_by_hand() -> None:
-    assert torch.allclose(losses.cross_entropy(LOGITS, TARGETS), -P.log())
+    assert torch.allclose(token_loss.cross_entropy(LOGITS, TARGETS), -P.log())
 
 
 def test_label_smoothing_by_hand() -> None:
     """A share of 0.3 goes evenly to all three tokens: 0.8 to the target, 0.1 to each other."""
-    result = losses.cross_entropy(LOGITS, TARGETS, smoothing=0.3)
+    result = token_loss.cross_entropy(LOGITS, TARGETS, smoothing=0.3)
     first = -(0.8 * math.log(4 / 6) + 0.2 * math.log(1 / 6))
     second = -(0.8 * math.log(1 / 4) + 0.1 * math.log(1 / 4) + 0.1 * math.log(2 / 4))
     assert torch.allclose(result, torch.tensor([first, second, math.log(3)]))
@@ -36,7 +36,7 @@ def test_label_smoothing_by_hand() -> None:
 def test_dft_by_hand() -> None:
     """-p log p, and the gradient is that of -log p, scaled by p as if that were a constant."""
     logits = LOGITS.clone().requires_grad_()
-    result = losses.dft(logits, TARGETS)
+    result = token_loss.dft(logits, TARGETS)
     assert torch.allclose(result, -P * P.log())
     result[0].backward()
     # d(-log p0)/d logits = softmax - target = (-1/3, 1/6, 1/6), times p0 = 2/3
@@ -46,7 +46,7 @@ def test_dft_by_hand() -> None:
 def test_eaft_by_hand() -> None:
     """Three tokens at the most: entropies over ln 3, as weights without a gradient."""
     logits = LOGITS.clone().requires_grad_()
-    result = losses.eaft(logits, TARGETS)
+    result = token_loss.eaft(logits, TARGETS)
     first = -(4 / 6 * math.log(4 / 6) + 2 / 6 * math.log(1 / 6)) / math.log(3)
     second = -(1 / 2 * math.log(1 / 4) + 1 / 2 * math.log(1 / 2)) / math.log(3)
     weights = torch.tensor([first, second, 1.0])
@@ -54,39 +54,39 @@ def test_eaft_by_hand() -> None:
     result[0].backward()
     expected = first * torch.tensor([-1 / 3, 1 / 6, 1 / 6])
     assert torch.allclose(logits.grad[0], expected, atol=1e-6)
-    assert torch.allclose(losses.eaft(LOGITS, TARGETS, 2.0), -(weights**2) * P.log(), atol=1e-6)
-    assert torch.allclose(losses.eaft(LOGITS, TARGETS, 0.0), -P.log(), atol=1e-6)
+    assert torch.allclose(token_loss.eaft(LOGITS, TARGETS, 2.0), -(weights**2) * P.log(), atol=1e-6)
+    assert torch.allclose(token_loss.eaft(LOGITS, TARGETS, 0.0), -P.log(), atol=1e-6)
 
 
 def test_eaft_looks_at_the_twenty_most_likely() -> None:
     """Even among those the entropy is ln 20, whatever lies below: the weight is 1."""
     logits = torch.full((1, 50), -4.0)
     logits[0, :20] = 2.0
-    plain = losses.cross_entropy(logits, torch.tensor([3]))
-    assert torch.allclose(losses.eaft(logits, torch.tensor([3])), plain, atol=1e-5)
+    plain = token_loss.cross_entropy(logits, torch.tensor([3]))
+    assert torch.allclose(token_loss.eaft(logits, torch.tensor([3])), plain, atol=1e-5)
 
 
 def test_kl_by_hand() -> None:
     """From the reference to the model: sum of q (log q - log p)."""
     reference = torch.tensor([[2.0, 1.0, 1.0]]).log()
     expected = 0.5 * math.log(0.5 / (4 / 6)) + 0.5 * math.log(0.25 / (1 / 6))
-    assert losses.kl(reference, LOGITS[:1]).item() == pytest.approx(expected, abs=1e-6)
-    assert losses.kl(LOGITS, LOGITS).abs().max() < 1e-6
+    assert token_loss.kl(reference, LOGITS[:1]).item() == pytest.approx(expected, abs=1e-6)
+    assert token_loss.kl(LOGITS, LOGITS).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, losses.cross_entropy(LOGITS, TARGETS)),
-        ({"use_dft_loss": True}, losses.dft(LOGITS, TARGETS)),
-        ({"use_asft_loss": True}, losses.dft(LOGITS, TARGETS)),
-        ({"use_eaft_loss": True, "eaft_alpha": 3.0}, losses.eaft(LOGITS, TARGETS, 3.0)),
-        ({"label_smoothing_factor": 0.2}, losses.cross_entropy(LOGITS, TARGETS, 0.2)),
+        ({}, token_loss.cross_entropy(LOGITS, TARGETS)),
+        ({"use_dft_loss": True}, token_loss.dft(LOGITS, TARGETS)),
+        ({"use_asft_loss": True}, token_loss.dft(LOGITS, TARGETS)),
+        ({"use_eaft_loss": True, "eaft_alpha": 3.0}, token_loss.eaft(LOGITS, TARGETS, 3.0)),
+        ({"label_smoothing_factor": 0.2}, token_loss.cross_entropy(LOGITS, TARGETS, 0.2)),
     ],
     ids=str,
 )
 def test_the_arguments_choose(options: dict[str, Any], expected: torch.Tensor) -> None:
-    assert torch.equal(losses.choose_loss(resolve(options))(LOGITS, TARGETS), expected)
+    assert torch.equal(token_loss.choose_loss(resolve(options))(LOGITS, TARGETS), expected)
 
 
 def logged(folder: Path, name: str = "loss") -> list[float]:
@@ -135,7 +135,7 @@ def test_the_anchor_holds(workspace: Path, tiny_model_dir: Path) -> None:
     far = []
     for number, alpha in enumerate((0.0, 10.0)):
         folder = train_small(workspace, tiny_model_dir, str(number), asft_alpha=alpha, **common)
-        far.append(losses.kl(said(tiny_model_dir), said(folder)).mean().item())
+        far.append(token_loss.kl(said(tiny_model_dir), said(folder)).mean().item())
     assert 0 < far[1] < 0.7 * far[0]
 
 

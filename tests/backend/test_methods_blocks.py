@@ -20,7 +20,7 @@ from transformers import (
 
 from backend.contract.arguments.arguments import resolve
 from backend.contract.base.problems import ModelError, UsageError
-from backend.model import llama_pro, load
+from backend.model import freezing, load
 from tests.backend.training import small, train_small
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
@@ -57,7 +57,7 @@ def test_the_expanded_model_is_the_same_function(kind: str, tmp_path: Path) -> N
     torch.manual_seed(0)
     model = MODELS[kind]()
     before = logits(model)
-    assert llama_pro.expand(model, resolve({"freeze_trainable_layers": 2})) == [2, 5]
+    assert freezing.expand(model, resolve({"freeze_trainable_layers": 2})) == [2, 5]
     assert torch.allclose(logits(model), before, atol=1e-6)
     cached = model.generate(input_ids=IDS, max_new_tokens=4, do_sample=False, pad_token_id=0)
     plain = model.generate(
@@ -68,7 +68,7 @@ def test_the_expanded_model_is_the_same_function(kind: str, tmp_path: Path) -> N
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert loaded.config.num_hidden_layers == 6
     assert torch.allclose(logits(loaded), before, atol=1e-6)
-    assert llama_pro.expand(loaded, resolve({"freeze_trainable_layers": 2})) == [2, 5]
+    assert freezing.expand(loaded, resolve({"freeze_trainable_layers": 2})) == [2, 5]
 
 
 def test_a_model_that_would_change_is_refused() -> None:
@@ -77,13 +77,13 @@ def test_a_model_that_would_change_is_refused() -> None:
     for layer in model.model.layers:
         layer.mlp.register_forward_hook(lambda _module, _given, output: output + 1.0)
     with pytest.raises(ModelError) as error:
-        llama_pro.expand(model, resolve({"freeze_trainable_layers": 2}))
+        freezing.expand(model, resolve({"freeze_trainable_layers": 2}))
     assert error.value.problems[0].code == "llama_pro_unfit"
 
 
 def test_layers_that_do_not_divide_are_refused() -> None:
     with pytest.raises(UsageError) as error:
-        llama_pro.expand(MODELS["qwen3"](), resolve({"freeze_trainable_layers": 3}))
+        freezing.expand(MODELS["qwen3"](), resolve({"freeze_trainable_layers": 3}))
     assert error.value.problems[0].code == "llama_pro_layers"
 
 

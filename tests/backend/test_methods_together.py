@@ -20,7 +20,7 @@ from transformers import (
 from backend.contract.arguments.arguments import active_fields, resolve, validate
 from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.base.problems import TuneboardError
-from backend.model import load, peft_methods, trainable_state
+from backend.model import load, peft_methods, saved_weights
 from tests.backend.training import small, train_small
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
@@ -163,7 +163,7 @@ def test_adalora_remembers_what_mattered(workspace: Path, tiny_model_dir: Path) 
     options = {"finetuning_type": "adalora", "max_steps": 3, "save_steps": 2}
     folder = train_small(workspace, tiny_model_dir, **options)
     model = load.model(small(tiny_model_dir, finetuning_type="adalora"), training=True)
-    assert trainable_state.read(model, folder / "checkpoint-2")
+    assert saved_weights.read_trainable(model, folder / "checkpoint-2")
     scores = model.base_model.rankallocator.exp_avg_unc
     assert scores.keys()
     assert all(bool(each.any()) for name, each in scores.items() if "lora_E" in name)
@@ -172,7 +172,7 @@ def test_adalora_remembers_what_mattered(workspace: Path, tiny_model_dir: Path) 
 
 def test_adalora_pulls_its_factors_towards_orthogonal(tiny_model_dir: Path) -> None:
     """The gradient of the penalty is that of peft's own loss with labels."""
-    from backend.model.adalora import AdaLoraCallback
+    from backend.model.peft_methods import AdaLoraCallback
 
     model = load.model(small(tiny_model_dir, finetuning_type="adalora"), training=True)
     output = model(input_ids=IDS, labels=IDS)

@@ -17,7 +17,7 @@ from backend.contract.models import devices
 from backend.contract.preflight import preflight, requirements
 from backend.model import block_adam, load, optimizers
 from backend.model.block_adam import BlockAdam, RatioAdam
-from backend.model.joined_optimizer import JoinedOptimizer
+from backend.model.optimizers import JoinedOptimizer
 from backend.running.failures import Stopped
 from backend.running.report import Report
 from tests.backend.training import small, train_small

@@ -25,7 +25,7 @@ INHERITED = {
         "_determine_best_metric": "training/trainer",
         "_evaluate": "training/trainer",
         "_finalize_training": "training/resuming",
-        "_get_num_items_in_batch": "training/row_mean",
+        "_get_num_items_in_batch": "training/preference",
         "_get_train_sampler": "training/resuming training/rollout_trainer training/trl_run",
         "_globalstep_last_logged": "training/resuming",
         "_init_training_state": "training/resuming",
@@ -34,7 +34,7 @@ INHERITED = {
         "_load_callback_state": "training/resuming",
         "_load_from_checkpoint": "training/trainer",
         "_load_optimizer_and_scheduler": "training/resuming",
-        "_prepare_inputs": "stages/kto training/row_mean training/token_loss training/trl_steps",
+        "_prepare_inputs": "stages/kto training/preference training/token_loss training/trl_online",
         "_run_epoch": "training/resuming training/rollout_trainer training/trl_run",
         "_save": "training/trainer",
         "_save_checkpoint": "training/rollout_trainer training/trainer training/trl_run",
@@ -45,7 +45,7 @@ INHERITED = {
     },
     ONLINE: {
         "_generate": "stages/online_dpo training/trl_run",
-        "_tokenizer": "training/trl_rewards training/trl_run training/trl_steps",
+        "_tokenizer": "training/trl_online training/trl_run",
     },
     "trl.trainer.base_trainer._BaseTrainer": {"_send_telemetry": "training/trl_run"},
     DISTILLATION: {
@@ -61,9 +61,9 @@ INHERITED = {
     RLOO: {
         "_buffered_inputs": "training/trl_run",
         "_generate": "training/trl_run",
-        "_metrics": "stages/rloo training/trl_rewards training/trl_run",
+        "_metrics": "stages/rloo training/trl_online training/trl_run",
         "_step": "training/trl_run",
-        "_tokenizer": "training/trl_rewards training/trl_run",
+        "_tokenizer": "training/trl_online training/trl_run",
     },
 }
 
@@ -73,7 +73,7 @@ REACHED = {
     "transformers.training_args.TrainingArguments": {"_n_gpu": "backend/training/arguments"},
     "transformers.configuration_utils.PreTrainedConfig": {"_name_or_path": "backend/cli/starter"},
     "transformers.modeling_utils.PreTrainedModel": {
-        "_supports_attention_backend": "backend/model/s2_attention"
+        "_supports_attention_backend": "backend/model/attention"
     },
     "torch.optim.lr_scheduler.LambdaLR": {"_last_lr": "backend/training/resuming"},
 }

@@ -15,7 +15,7 @@ from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import TuneboardError, UsageError, errors
 from backend.contract.runs.run_folder import RunView, State
-from backend.tuner import Tuner, chat_request, display, metrics, names, result_arguments
+from backend.tuner import Tuner, chat_request, following, names, results
 from tests.unit.conftest import ROWS
 
 pytestmark = pytest.mark.usefixtures("tuner_home")
@@ -181,30 +181,30 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_metrics_by_the_names_that_people_use() -> None:
-    assert metrics.result_names("bleu") == {"predict_bleu-4": "bleu-4"}
-    assert list(metrics.result_names(("bleu", "rouge")).values()) == [
+    assert results.result_names("bleu") == {"predict_bleu-4": "bleu-4"}
+    assert list(results.result_names(("bleu", "rouge")).values()) == [
         "bleu-4",
         "rouge-1",
         "rouge-2",
         "rouge-l",
     ]
     for name in ("rougeL", "rouge_l", "ROUGE-L"):
-        assert metrics.result_names([name]) == {"predict_rouge-l": "rouge-l"}
-    assert metrics.result_names(["loss", "perplexity"]) == {
+        assert results.result_names([name]) == {"predict_rouge-l": "rouge-l"}
+    assert results.result_names(["loss", "perplexity"]) == {
         "eval_loss": "loss",
         "eval_perplexity": "perplexity",
     }
     for wrong, near in (("blue", "bleu"), ("rouge-3", "rouge-l"), ("losses", "loss")):
         with pytest.raises(UsageError) as caught:
-            metrics.result_names([wrong])
+            results.result_names([wrong])
         assert caught.value.problems[0].params["near"] == near
     for wrong in ("meteor", ""):
         with pytest.raises(UsageError):
-            metrics.result_names(wrong)
+            results.result_names(wrong)
     nothing: tuple[Any, ...] = ((), [], None, 7)
     for chosen in nothing:
         with pytest.raises(UsageError) as caught:
-            metrics.result_names(chosen)
+            results.result_names(chosen)
         assert f"metrics is {chosen}, but" in str(caught.value).replace("'", "")
         assert "bleu, bleu-4, rouge" in str(caught.value)
 
@@ -249,7 +249,7 @@ def test_a_notebook_shows_names_as_text() -> None:
     """A folder may be named like a tag; a notice is other people's text."""
     notice = dataset_problem("<script>alert(1)</script>")
     view = _view(Path("/<b>"), step=2, total_steps=4, eta=65, phase="training", notices=(notice,))
-    shown = display.page(
+    shown = following.page(
         view, [Metrics(step=2, loss=1.25, learning_rate=1e-4, epoch=0.5, tokens=9)]
     )
     assert "<script>" not in shown
@@ -280,7 +280,7 @@ def test_a_result_is_loaded_with_what_it_was_trained_over(
     (tuner_home / "first" / "adapter_config.json").write_text('{"base_model_name_or_path": "base"}')
     known: Values = {"model_name_or_path": "base", "finetuning_type": "lora", "stage": "dpo"}
     known = {**known, "cutoff_len": 99, "learning_rate": 0.1, "template": "qwen"}
-    used = result_arguments.arguments_of(_view(tuner_home / "run", arguments={**known, **options}))
+    used = results.arguments_of(_view(tuner_home / "run", arguments={**known, **options}))
     assert (used["model_name_or_path"], used["adapter_name_or_path"]) == (model, adapters)
     assert (used["cutoff_len"], used["template"], used["stage"]) == (99, "qwen", "sft")
     assert "learning_rate" not in used

@@ -1,7 +1,11 @@
-"""Write all weights of a model, and read them back.
+"""Write the weights of a model, and read them back: all of them, or those that learn.
 
-The files have the tensors of the base under the names of the base. Unchanged tensors keep the
+A whole model has the tensors of the base under the names of the base. Unchanged tensors keep the
 base's own bytes, and tensors that transformers does not load from the base are copied.
+
+Checkpoints whose adapter file is derived also hold the exact weights that learn: PiSSA and OLoRA
+are converted, AdaLoRA is cut to its ranks, soft prompts are computed by an encoder, and a resumed
+run needs the weights as they were in memory.
 """
 
 from collections.abc import Mapping
@@ -9,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
+from backend.contract.base.files import read_json
 from backend.model import tensors, value_head
 from backend.model.architecture import Architecture
 
@@ -86,3 +92,38 @@ def _unchanged_tensors(base: tensors.Layout, written: Mapping[str, Tensor]) -> W
         for name, weights in tensors.read(cast, base)
         if torch.equal(weights.to(written[name].dtype), written[name].cpu())
     }
+
+
+NAME = "learned.safetensors"
+SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # AdaLoRA's importance scores of each weight
+
+
+def write_trainable(model: Any, folder: Path) -> None:
+    """Write all parameters that learn, and AdaLoRA's scores, into a checkpoint."""
+    content = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    allocator = getattr(model.base_model, "rankallocator", None)
+    for kind in SCORES if allocator else ():
+        scores: dict[str, torch.Tensor] = getattr(allocator, kind)
+        content |= {f"{kind}/{name}": each for name, each in scores.items()}
+    save_file({name: each.detach().cpu().clone() for name, each in content.items()}, folder / NAME)
+
+
+def read_trainable(model: Any, folder: Path) -> bool:
+    """Load what `write` wrote into the model; False where the checkpoint has no such file."""
+    if not (folder / NAME).is_file():
+        return False
+    content = load_file(folder / NAME)
+    with torch.no_grad():
+        for name, each in model.named_parameters():
+            if name in content:
+                each.copy_(content[name])
+    allocator = getattr(model.base_model, "rankallocator", None)
+    if allocator:
+        for kind in SCORES:
+            scores = getattr(allocator, kind)
+            for name, each in model.base_model.model.named_parameters():
+                if f"{kind}/{name}" in content:
+                    scores[name] = content[f"{kind}/{name}"].to(each.device)
+        config = model.peft_config["default"]
+        config.rank_pattern = read_json(folder / "adapter_config.json").get("rank_pattern")
+    return True

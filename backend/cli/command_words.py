@@ -1,4 +1,4 @@
-"""The words of `tuneboard data ...`: the options of each command, and its answer as JSON."""
+"""The words of the commands on data, runs, recipes and the starter model: the options of each."""
 
 from backend.contract.base.command_parser import CommandParser
 from backend.contract.base.terminal_text import say
@@ -114,3 +114,41 @@ def say_json(content: object) -> None:
     from backend.datafiles import values
 
     say(values.dumps(content, indent=2, default=str))
+
+
+def add_runs(parser: CommandParser) -> None:
+    """The options of `runs`, the list."""
+    parser.add("--json", text="command.json", action="store_true")
+
+
+def add_run(parser: CommandParser) -> None:
+    """One run."""
+    parser.add("run", text="command.run", metavar="RUN")
+
+
+def add_resume(parser: CommandParser) -> None:
+    """The options of `resume`; what is to change is said in arguments of train."""
+    add_run(parser)
+    parser.add("--dry-run", "--dry_run", text="command.resume.dry_run", action="store_true")
+
+
+def add_folder(parser: CommandParser) -> None:
+    """The folder of `runs find`."""
+    parser.add("folder", metavar="FOLDER")
+
+
+def add_recipe(parser: CommandParser) -> None:
+    """The options of `recipe`; what its stages learn is said in arguments of train."""
+    parser.add("recipe", nargs="?", metavar="RECIPE")
+    parser.add("--name", metavar="GROUP")
+    parser.add("--dry-run", "--dry_run", action="store_true")
+
+
+def add_group(parser: CommandParser) -> None:
+    """One group of runs."""
+    parser.add("group", text="command.group", metavar="GROUP")
+
+
+def add_starter(parser: CommandParser) -> None:
+    """The options of `starter`."""
+    parser.add("--dir", metavar="DIR")
