@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect
 from backend.contract.base.texts import t
 from tests.e2e.conftest import STARTER, Server
 from tests.e2e.forms import box, choose, expect_ready, fill, show_all
-from tests.e2e.test_tabs import open_tab, say, settled
+from tests.e2e.test_chat_tab import say, settled
+from tests.e2e.test_tabs import open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.starter, pytest.mark.timeout(1500)]
 FINISHED = re.compile(t("state.SUCCEEDED", "en"), re.IGNORECASE)

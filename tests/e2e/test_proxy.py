@@ -18,9 +18,10 @@ from backend.contract.runs import run_folder
 from backend.contract.runs.states import State
 from tests.e2e.conftest import Server
 from tests.e2e.forms import box, chosen_in, show_all
+from tests.e2e.test_chat_tab import say, settled, stop
 from tests.e2e.test_data_tab import upload
 from tests.e2e.test_run_life import fill_form, in_state, only_run
-from tests.e2e.test_tabs import open_tab, say, settled, stop
+from tests.e2e.test_tabs import open_tab
 from tests.failures.conftest import free_port
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")

@@ -27,7 +27,8 @@ from tests.e2e.forms import (
     ready_form,
     show_all,
 )
-from tests.e2e.test_tabs import open_tab, say, with_tiny
+from tests.e2e.test_chat_tab import say
+from tests.e2e.test_tabs import open_tab, with_tiny
 from tests.failures.conftest import ended
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]

@@ -17,6 +17,7 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.field import Value, Values
 from backend.contract.base import processes
 from backend.contract.base.files import read_json
+from backend.contract.base.problems import RunFolderError
 from backend.contract.base.processes import Process
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
@@ -128,3 +129,8 @@ def begin(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
         return launch.start("train", values(**given))
 
     return start
+
+
+def first_code(error: pytest.ExceptionInfo[RunFolderError]) -> str:
+    """The code of the first problem of an error."""
+    return error.value.problems[0].code

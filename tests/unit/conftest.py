@@ -1,12 +1,17 @@
-"""What the tests of the Tuner share: a working folder with a registry, and runs not started."""
+"""What unit tests share: a working folder with a registry, runs not started, a run with steps."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from app.services.runs import hardware
+from app.services.runs.hardware import Snapshot
 from backend.contract.arguments.field import Values
+from backend.contract.base import metrics
+from backend.contract.base.metrics import Metrics
 from backend.contract.launching import launch
+from backend.contract.runs import run_folder
 
 ROWS = [{"prompt": "What is 1 plus 1?", "response": "2"}, {"prompt": "And 2?", "response": "3"}]
 
@@ -33,3 +38,17 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Values]]:
 
     monkeypatch.setattr(launch, "start", start)
     return calls
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run in saves/ of a fresh working folder, with three logged steps."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    monkeypatch.setattr(hardware, "snapshot", Snapshot)
+    path = tmp_path / "saves/model/lora/first"
+    path.mkdir(parents=True)
+    (path / run_folder.RUN).write_text("{}")
+    (path / run_folder.LOG).write_text("hello\nworld\n")
+    for step in (1, 2, 3):
+        metrics.append(path / run_folder.METRICS, Metrics(step=step, loss=1.0, tokens=step))
+    return path

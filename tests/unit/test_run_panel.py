@@ -5,25 +5,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
 
-from app.form.form import Form
-from app.i18n import Texts
 from app.services.page import run_feed
 from app.services.page.run_feed import Question
-from app.services.runs import curves, fixes, hardware, runs
+from app.services.runs import curves, hardware, runs
 from app.services.runs.hardware import Gpu, Snapshot
-from app.tabs.run import run_panel
-from app.tabs.shared import clock
-from app.tabs.shared.context import Context
-from app.tabs.shared.keeping import Keeper
 from backend.contract.arguments import arguments
 from backend.contract.base import metrics
 from backend.contract.base.metrics import Metrics
 from backend.contract.base.problems import Problem
 from backend.contract.base.texts import has, languages
-from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import Checkpoint, RunView, State
 
@@ -43,20 +35,6 @@ class Page:
         cursors = {name: answer[name]["cursor"] for name in ("metrics", "log") if name in answer}
         self.known |= {"stamp": answer["stamp"], **cursors}
         return {name: part for name, part in answer.items() if name != "stamp"}
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run in saves/ of a fresh working folder, with three logged steps."""
-    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    monkeypatch.setattr(hardware, "snapshot", Snapshot)
-    path = tmp_path / "saves/model/lora/first"
-    path.mkdir(parents=True)
-    (path / run_folder.RUN).write_text("{}")
-    (path / run_folder.LOG).write_text("hello\nworld\n")
-    for step in (1, 2, 3):
-        metrics.append(path / run_folder.METRICS, Metrics(step=step, loss=1.0, tokens=step))
-    return path
 
 
 @pytest.fixture
@@ -354,80 +332,3 @@ def test_names_are_gathered_as_rows_come(tmp_path: Path) -> None:
     for step in range(2, 40):
         metrics.append(tmp_path / run_folder.METRICS, Metrics(step=step, loss=1.0))
     assert runs.history(tmp_path).figures == ("other",)
-
-
-def context(page: gr.Blocks) -> Context:
-    """What a panel needs of the page around it."""
-    lang, texts = gr.Dropdown(choices=["en", "zh"], value="en"), Texts()
-    bar = Form("train", "bar", [])
-    return Context(texts, page, lang, bar, {}, None, clock.draw(), Keeper())
-
-
-def test_a_panel_is_one_component() -> None:
-    """Each with element ids of its own; without a form of arguments it brings nothing else."""
-    with gr.Blocks() as page:
-        shared = context(page)
-        before = len(page.blocks)
-        for prefix in ("eval", "export"):
-            run_panel.build(shared, prefix=prefix)
-    panels = [block for block in [*page.blocks.values()][before:] if block.elem_id]
-    assert [block.elem_id for block in panels] == ["eval-run", "export-run"]
-    assert len(page.blocks) - before <= 3, "Gradio may put something around"
-
-
-def test_news_leave_the_run_that_is_shown(folder: Path) -> None:
-    """News of runs fill an empty panel, and write nothing into one that shows a run.
-
-    Both the news of a start and its answer come as a run's folder is made: a panel that wrote back
-    what it had read showed the run before for good, with the new one going on unseen.
-    """
-    with gr.Blocks() as page:
-        panel = run_panel.build(context(page), prefix="train")
-    (newest,) = [event.fn for event in page.fns.values() if event.outputs == [panel]]
-    assert newest is not None
-    runs.forget()
-    assert newest("") == gr.skip(), "its run is no training"
-    (folder / run_folder.RUN).write_text(json.dumps({"kind": "train"}))
-    runs.forget()
-    assert newest("") == str(folder)
-    assert newest("saves/model/lora/other") == gr.skip()
-
-
-def test_a_refused_press_is_told_in_every_language(folder: Path) -> None:
-    """The page may change its language while the answer stands there."""
-    answer = run_panel.resume({"run": str(folder)})
-    assert not answer["ok"]
-    assert answer["errors"].keys() == set(languages())
-    assert len(set(answer["errors"].values())) == len(languages())
-
-
-def test_only_runs_that_the_page_lists_are_acted_on(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The folder comes from the browser, which may send any."""
-    stopped: list[Path] = []
-    monkeypatch.setattr(launch, "stop", stopped.append)
-    (tmp_path / "run.json").write_text("{}")
-    for name in ("", "/etc", str(tmp_path), f"{folder}/../../../..", "a\0b", f"{folder}x", None):
-        assert not run_panel.stop({"run": name})["ok"]
-        assert runs.find_folder(str(name)) is None
-    assert not run_panel.stop("nonsense")["ok"]
-    assert stopped == []
-    assert run_panel.stop({"run": str(folder)}) == {"ok": True, "run": str(folder)}
-    assert stopped == [folder]
-
-
-def test_a_new_start_takes_only_secrets_of_the_form(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[Any] = []
-
-    def restart(view: RunView, secrets: Any) -> Path:
-        given.append(secrets)
-        return view.path.with_name("second")
-
-    monkeypatch.setattr(fixes, "restart", restart)
-    values = {"hf_hub_token": "hf_x", "learning_rate": "1", "unheard_of": "x", "ms_hub_token": ""}
-    answer = run_panel.restart({"run": str(folder), "values": values})
-    assert answer == {"ok": True, "run": str(folder.with_name("second"))}
-    assert given == [{"hf_hub_token": "hf_x"}]

@@ -1,0 +1,284 @@
+"""Chat in Chromium, with the tiny model and the real backend."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from backend.contract.base.texts import t
+from tests.e2e.conftest import Server
+from tests.e2e.forms import box, fill, unfold
+from tests.e2e.test_tabs import open_tab, with_tiny
+from tests.failures.conftest import until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def home(tiny_home: Path) -> Path:
+    return tiny_home
+
+
+def children(home: Path) -> list[int]:
+    """The `tuneboard api` processes of this working folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ", "status"]):
+        words, env = process.info["cmdline"] or [], process.info["environ"] or {}
+        if "api" in words and env.get("TUNEBOARD_HOME") == str(home):
+            found.append(process.pid)
+    return found
+
+
+def settled(answer: Locator) -> str:
+    """The answer once it no longer grows."""
+    limit, before = time.monotonic() + 30, ""
+    while time.monotonic() < limit:
+        now = answer.inner_text()
+        if now and now == before:
+            return now
+        before = now
+        time.sleep(0.7)
+    raise AssertionError("the answer never ends")
+
+
+AS_IT_IS = "<b>bold</b> &amp;   spaces\n\n    indented\n**stars** $$x$$ <script>1</script>"
+
+
+def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> None:
+    """Load, ask, stop, ask again, clear, unload; unloading leaves no process behind."""
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    with_tiny(page, "Chat")
+    page.locator("#chat-load").click()
+    status = page.locator("#chat-status textarea, #chat-status input")
+    expect(status).to_have_value(re.compile("ready"), timeout=120_000)
+    assert len(children(home)) == 1
+    box(page, "chat-temperature").fill("1")  # greedy, the random model ends at once
+    box(page, "chat-seed").fill("1")
+    box(page, "chat-max_new_tokens").fill("12")
+    turns = page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")
+    say(page, "Who are you?")
+    expect(turns).to_have_count(1)
+    first = settled(turns.first)
+
+    again(page)
+    expect(turns).to_have_count(1)
+    assert settled(turns.first) == first
+
+    box(page, "chat-max_new_tokens").fill("1900")
+    say(page, "And now?")
+    expect(turns).to_have_count(2)
+    expect(turns.nth(1)).to_have_text(re.compile(".{20}", re.DOTALL))
+    stop(page)
+    assert len(settled(turns.nth(1))) < 3000  # 1900 tokens are more than 3500 characters
+
+    again(page)
+    expect(turns.nth(1)).to_have_text(re.compile(".{20}", re.DOTALL))
+    clear(page)  # in mid-answer
+    expect(turns).to_have_count(0)
+    clear_at_any_time(page)
+    box(page, "chat-max_new_tokens").fill("12")
+    say(page, "Who are you?")
+    expect(turns).to_have_count(1)
+    assert settled(turns.first) == first
+
+    keep_disliked(page, home, first)
+    say(page, AS_IT_IS)
+    expect(turns).to_have_count(2)
+    settled(turns.nth(1))
+    look_as_it_is(page)
+
+    page.locator("#chat-load").click()
+    expect(status).to_have_value(t("chat.none", "en"))
+    until(lambda: not children(home), 10)
+
+
+def clear_at_any_time(page: Page) -> None:
+    """Before an answer has begun, or just then: nothing of it comes after."""
+    for pause in (0, 100, 400):
+        say(page, "And now?")
+        page.wait_for_timeout(pause)
+        clear(page)
+        turns = page.locator("#chat-tuned .message")
+        expect(turns).to_have_count(0)
+        page.wait_for_timeout(1500)
+        expect(turns).to_have_count(0)
+
+
+def keep_disliked(page: Page, home: Path, answer: str) -> None:
+    """A judged answer is a row of a data set, once one is named."""
+    page.get_by_label("Like", exact=True).first.click()
+    note = page.locator("#chat-note textarea, #chat-note input")
+    expect(note).to_have_value(re.compile("name a data set"))
+    unfold(page, "keep")
+    box(page, "keep-name").fill("liked")
+    page.get_by_label("Dislike", exact=True).first.click()
+    expect(note).to_have_value(re.compile("row 1 of liked"))
+    row = json.loads((home / "data" / "liked" / "liked.jsonl").read_text())
+    assert [one["role"] for one in row["messages"]] == ["user", "assistant"]
+    assert row["messages"][1]["content"].strip() == answer.strip()
+    assert row["label"] is False
+
+
+def look_as_it_is(page: Page) -> None:
+    """The last question with every character, whatever was ticked between."""
+    asked = page.locator("#chat-tuned [data-testid=user] .md").last
+    for ticked in (True, False, True):
+        page.locator("#chat-escape input").set_checked(ticked)
+        expect(asked.locator("b")).to_have_count(0 if ticked else 1)
+        if ticked:
+            assert asked.locator("code").evaluate("each => each.textContent") == AS_IT_IS + "\n"
+            asked.hover()
+            asked.get_by_title("copy").click()
+            assert page.evaluate("navigator.clipboard.readText()") == AS_IT_IS
+
+
+def button(page: Page, name: str) -> Locator:
+    """The one button of the message box: Send, or Stop while an answer is written."""
+    return page.locator("#chat-message").get_by_role("button", name=t(f"chat.{name}", "en"))
+
+
+def say(page: Page, words: str) -> None:
+    page.locator("#chat-message textarea").fill(words)
+    button(page, "send").click()
+
+
+def stop(page: Page) -> None:
+    """Stop the answer: at once there is Send again."""
+    button(page, "stop").click()
+    expect(button(page, "send")).to_be_visible(timeout=5_000)
+    expect(button(page, "stop")).to_have_count(0)
+
+
+def again(page: Page) -> None:
+    page.locator("#chat-tuned").get_by_role("button", name="Retry").click()
+
+
+def clear(page: Page) -> None:
+    page.locator("#chat-tuned").get_by_role("button", name="Clear").click()
+
+
+def taken(page: Page) -> bool:
+    """Press Enter; whether what stands in its box was taken, as no answer is being written."""
+    page.locator("#chat-message textarea").press("Enter")
+    page.wait_for_timeout(1000)
+    return not page.locator("#chat-message textarea").input_value()
+
+
+def test_what_is_sent_while_an_answer_is_written_stays(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """It vanished; with the second column closed meanwhile, so did all that was sent afterwards."""
+    page = open_page()
+    with_tiny(page, "Chat")
+    status = page.locator("#chat-status textarea, #chat-status input")
+    note = page.locator("#chat-note textarea, #chat-note input")
+    column, message = page.locator("#chat-tuned"), page.locator("#chat-message textarea")
+    turns = column.locator(".message.bot, .bot.message")
+    box(page, "chat-temperature").fill("1")
+    box(page, "chat-max_new_tokens").fill("1900")
+    page.locator("#chat-side-by-side input").check()
+    say(page, "first question")  # which loads the model
+    expect(status).to_have_value(re.compile("Loading tiny since .*:"))
+    expect(column).to_contain_text("first question")
+    message.fill("second question")
+    message.press("Enter")
+    expect(note).to_have_value(t("chat.still_loading", "en"))
+    expect(status).to_have_value(re.compile("ready"), timeout=120_000)
+    expect(note).not_to_be_visible()
+    expect(column).to_contain_text("tiny")
+    expect(turns.first).to_have_text(re.compile(".{20}", re.DOTALL))
+    page.locator("#chat-side-by-side input").uncheck()
+    message.press("Enter")
+    expect(note).to_have_value(t("chat.busy", "en"))
+    page.wait_for_timeout(500)
+    expect(note).to_be_visible()
+    expect(message).to_have_value("second question")
+    stop(page)
+    expect(note).not_to_be_visible()
+    box(page, "chat-max_new_tokens").fill("8")
+    button(page, "send").click()
+    expect(message).to_have_value("")
+    expect(column).to_contain_text("second question")
+    expect(turns).to_have_count(2)
+    settled(turns.nth(1))
+    message.fill("third question")
+    until(lambda: taken(page), 60)  # on a slow machine the answer before may only pause
+    expect(column).to_contain_text("third question")
+    expect(turns).to_have_count(3)
+    settled(turns.nth(2))
+    message.fill("not yet sent")
+    page.wait_for_timeout(500)
+    page.reload()
+    open_tab(page, "Chat")
+    expect(column).to_contain_text("second question")
+    expect(turns).to_have_count(3)
+    expect(message).to_have_value("not yet sent")
+    page.locator("#chat-load").click()
+    expect(status).to_have_value(t("chat.none", "en"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1440, 700), (390, 844)])
+def test_the_message_box_is_in_view(
+    open_page: Callable[..., Page], server: Server, width: int, height: int
+) -> None:
+    """It lay below the fold at 900 px: the page had to be scrolled for each question."""
+    page = open_page(viewport={"width": width, "height": height})
+    turn_to(page, "Chat")
+    message, controls = page.locator("#chat-message textarea"), page.locator("#chat-settings")
+    for place in (0, 300):
+        page.evaluate("place => scrollTo(0, place)", place)
+        expect(message).to_be_in_viewport(ratio=1)
+        expect(button(page, "send")).to_be_in_viewport(ratio=1)
+    expect(controls).to_be_visible()
+    page.get_by_label(t("chat.settings", "en"), exact=True).uncheck()
+    expect(controls).to_be_hidden()
+
+
+def turn_to(page: Page, name: str) -> None:
+    """Open a tab that a narrow page has in the menu at the end of the row."""
+    tab = page.get_by_role("tab", name=name, exact=True).first
+    if tab.is_visible():
+        tab.click()
+        return
+    page.locator(".overflow-menu > button").click()
+    page.locator(".overflow-dropdown button", has_text=name).click()
+
+
+def test_what_cannot_be_answered_goes_back_into_its_box(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """A load that fails says why in the state, an answer that fails beside the box; neither is an
+    answer of the assistant, and the question is not lost."""
+    (home / "saves" / "models" / "broken").mkdir()
+    (home / "saves" / "models" / "broken" / "config.json").write_text('{"model_type": "llama"}')
+    page = open_page()
+    open_tab(page, "Chat")
+    status = page.locator("#chat-status textarea, #chat-status input")
+    note = page.locator("#chat-note textarea, #chat-note input")
+    message, shown = page.locator("#chat-message textarea"), page.locator("#chat-tuned .message")
+    expect(page.locator("#chat-tuned")).to_contain_text(t("chat.empty", "en"))
+    say(page, "Who are you?")
+    expect(status).to_have_value(re.compile("model", re.IGNORECASE))
+    expect(message).to_have_value("Who are you?")
+    fill(page, "model_name_or_path", "saves/models/broken")
+    button(page, "send").click()
+    expect(status).to_have_value(re.compile("no weights"), timeout=120_000)
+    expect(message).to_have_value("Who are you?")
+    expect(shown).to_have_count(0)
+    fill(page, "model_name_or_path", "saves/models/tiny")
+    box(page, "chat-max_new_tokens").fill("8")
+    box(page, "chat-seed").fill("x")
+    button(page, "send").click()
+    expect(note).to_have_value(re.compile("not a whole number"), timeout=120_000)
+    expect(message).to_have_value("Who are you?")
+    expect(shown).to_have_count(0)
+    box(page, "chat-seed").fill("1")
+    message.press("Shift+Enter")
+    message.press("Enter")
+    expect(page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")).to_have_count(1)
+    page.locator("#chat-load").click()
