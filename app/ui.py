@@ -120,7 +120,7 @@ def _wire_export(context: Context, exported: dict[str, Any]) -> None:
     """Wire the button that opens an exported folder in Chat."""
 
     def open_export(values: Any) -> list[Any]:
-        folder = str(exported["form"].held(values)["export_dir"])
+        folder = str(exported["form"].read_box(values)["export_dir"])
         return [gr.Tabs(selected="chat"), chat.open_run(folder)]
 
     outputs = [context.tabs, context.bar.box]

@@ -63,10 +63,10 @@ class Form:
         schemas[self.key] = self.schema
 
         def judge(asked: Any) -> dict[str, Any]:
-            return answer(self._judgement, asked)
+            return answer(self._answer_judgement, asked)
 
         def offers(asked: Any) -> dict[str, Any]:
-            return answer(_offers, asked)
+            return answer(_offer, asked)
 
         self.box = make_component(
             "form",
@@ -97,35 +97,35 @@ class Form:
         """The names of all fields that it draws itself."""
         return set(self.start)
 
-    def held(self, value: Any) -> Raw:
-        """What its own fields hold, from the value of its box; None before the browser has drawn
-        it."""
+    def read_box(self, value: Any) -> Raw:
+        """What its own fields hold, from the value of its box, which is None before the browser has
+        drawn it."""
         return {**self.start, **{n: each for n, each in check(value).items() if n in self.start}}
 
-    def raw(self, given: Sequence[Any]) -> Raw:
+    def raw(self, box_values: Sequence[Any]) -> Raw:
         """What all fields hold, from the values of `inputs`: those of the bar that this subcommand
         knows, and its own."""
-        values = self.held(given[-1])
+        values = self.read_box(box_values[-1])
         if self.bar is None:
             return values
-        shared = self.bar.held(given[0])
+        shared = self.bar.read_box(box_values[0])
         return {n: each for n, each in shared.items() if self.task in FIELDS[n].tasks} | values
 
     def values(
-        self, given: Sequence[Any], under: Values | None = None
+        self, box_values: Sequence[Any], under: Values | None = None
     ) -> tuple[Values, list[Problem]]:
         """Checked values of all arguments from the values of `inputs`, and every problem.
 
         A hidden field's value counts as the default; a wrong one is a problem all the same.
         Arguments without a field are as `under` says, else at their defaults.
         """
-        return self.parse(self.raw(given), under)
+        return self.parse(self.raw(box_values), under)
 
     def parse(self, raw: Raw, under: Values | None = None) -> tuple[Values, list[Problem]]:
         """Checked values of all arguments from what all fields hold, and every problem."""
         known = {name: value for name, value in raw.items() if name not in self.own}
-        held = {name: plain(value) for name, value in known.items() if name in FIELDS}
-        values, problems = merge({**(under or {}), **held}, str(raw.get(BOX) or ""), self.task)
+        arguments = {name: plain(value) for name, value in known.items() if name in FIELDS}
+        values, problems = merge({**(under or {}), **arguments}, str(raw.get(BOX) or ""), self.task)
         values, notices = run_names.replace_names(values)
         return values, problems + notices
 
@@ -155,14 +155,14 @@ class Form:
     def _display(self, values: Values) -> Raw:
         return {name: display(FIELDS[name], values[name]) for name in self.start if name in FIELDS}
 
-    def _judgement(self, asked: Raw, lang: str) -> dict[str, Any]:
+    def _answer_judgement(self, asked: Raw, lang: str) -> dict[str, Any]:
         if self.judge is None:
             return {"fields": {}}
         values = check(asked.get("values"))
         return self.judge(self.raw([values] * len(self.inputs)), lang)
 
 
-def _offers(asked: Raw, lang: str) -> dict[str, Any]:
+def _offer(asked: Raw, lang: str) -> dict[str, Any]:
     return {"groups": groups(str(asked.get("kind", "")), check(asked.get("values")), lang)}
 
 

@@ -141,12 +141,12 @@ def _mtime(folder: Path) -> float:
 def scores(folder: Path, lang: str) -> list[list[str]]:
     """The final figures of an evaluation, in the visitor's words."""
     rows = read_json(folder / run_folder.RESULTS)
-    found = []
+    figures = []
     for name, value in rows.items():
         if isinstance(value, int | float):
             key = f"score.{name}"
-            found.append([t(key, lang) if has(key) else name, f"{value:.4g}"])
-    return found
+            figures.append([t(key, lang) if has(key) else name, f"{value:.4g}"])
+    return figures
 
 
 def predictions(folder: Path, search: str, page: int) -> list[list[str]]:

@@ -152,7 +152,7 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
 
     def planned(given: Sequence[Any]) -> Any:
         name, group, more, *rest = given
-        return recipes.plan(chosen(name, group, more, rest[:-1], context.bar.held(rest[-1])))
+        return recipes.plan(chosen(name, group, more, rest[:-1], context.bar.read_box(rest[-1])))
 
     def preview(lang: str, *given: Any) -> list[Any]:
         plan, problems = planned(given)

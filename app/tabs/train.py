@@ -140,8 +140,8 @@ def _arguments_box(texts: Texts) -> dict[str, Any]:
 
 
 def _wire_arguments(context: Context, form: Form, box: dict[str, Any]) -> None:
-    def save(lang: str, name: str, *given: Any) -> list[Any]:
-        values, problems = form.values(given)
+    def save(lang: str, name: str, *box_values: Any) -> list[Any]:
+        values, problems = form.values(box_values)
         try:
             if errors(problems):
                 words = problem_lines(errors(problems), lang)

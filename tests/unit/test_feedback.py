@@ -99,10 +99,10 @@ def held(**given: str) -> Setting:
 def test_a_thumb_takes_the_conversation_up_to_its_answer(home: Path) -> None:
     history = [*HISTORY, {"role": "user", "content": "r"}, {"role": "assistant", "content": "b"}]
     event: Any = SimpleNamespace(index=1, liked=True)
-    chat_feedback._judged(held(), history, event)
+    chat_feedback._rate_answer(held(), history, event)
     assert rows(home)[0]["messages"] == [*ASKED, HISTORY[1]]
     with pytest.raises(TuneboardError) as raised:
-        chat_feedback._judged(
+        chat_feedback._rate_answer(
             held(kind="sft", name="good"), history, SimpleNamespace(index=1, liked=False)
         )
     assert code(raised) == "feedback_not_liked"
@@ -110,7 +110,7 @@ def test_a_thumb_takes_the_conversation_up_to_its_answer(home: Path) -> None:
 
 def test_a_choice_needs_two_answers_to_the_same_question(home: Path) -> None:
     other = [HISTORY[0], {"role": "assistant", "content": "b"}]
-    chat_feedback._preferred(held(), HISTORY, other)
+    chat_feedback._save_preference(held(), HISTORY, other)
     assert rows(home)[0]["chosen"] == HISTORY[1]
     longer = [*other, HISTORY[0], {"role": "assistant", "content": "c"}]
     for better, worse, wrong in (
@@ -119,13 +119,13 @@ def test_a_choice_needs_two_answers_to_the_same_question(home: Path) -> None:
         (HISTORY, HISTORY, "feedback_same"),
     ):
         with pytest.raises(TuneboardError) as raised:
-            chat_feedback._preferred(held(), better, worse)
+            chat_feedback._save_preference(held(), better, worse)
         assert code(raised) == wrong
 
 
 def test_a_thumb_taken_back_takes_its_row_out(home: Path) -> None:
     events: list[Any] = [SimpleNamespace(index=1, liked=liked) for liked in (True, "", "")]
-    said = [chat_feedback._judged(held(), HISTORY, event) for event in events]
+    said = [chat_feedback._rate_answer(held(), HISTORY, event) for event in events]
     assert said == [
         "Saved as row 1 of mine.",
         "Removed from mine.",
@@ -145,7 +145,7 @@ def test_what_is_no_answer_is_not_kept(home: Path, answer: str, wrong: str) -> N
     history = [HISTORY[0], {"role": "assistant", "content": answer}]
     event: Any = SimpleNamespace(index=1, liked=True)
     with pytest.raises(TuneboardError) as raised:
-        chat_feedback._judged(held(), history, event)
+        chat_feedback._rate_answer(held(), history, event)
     assert code(raised) == wrong
     assert list((home / "data").rglob("*.jsonl")) == []
 

@@ -111,10 +111,10 @@ class Answering:
             parts[side].clear(_clear, page, [*box, *shown], **QUIET)
 
     @in_turn("talk")
-    def _ask(self, *given: Any) -> list[Any]:
+    def _ask(self, *box_values: Any) -> list[Any]:
         """Put what is typed at the end of the conversation, and load the model where that is
         needed."""
-        page, (words, role, *values) = Page(*given[:5]), given[5:]
+        page, (words, role, *values) = Page(*box_values[:5]), box_values[5:]
         if page.talk.busy or not words.strip():
             return _refuse(page) if page.talk.busy else [gr.skip()] * 8
         conversation = page.read()
@@ -122,9 +122,9 @@ class Answering:
         return self._begin(page, conversation, values, {"value": ""})
 
     @in_turn("talk")
-    def _ask_again(self, *given: Any) -> list[Any]:
+    def _ask_again(self, *box_values: Any) -> list[Any]:
         """Take the last answers away, to be written anew."""
-        page, values = Page(*given[:5]), given[5:]
+        page, values = Page(*box_values[:5]), box_values[5:]
         if page.talk.busy:
             return _refuse(page)
         conversation = page.read()
@@ -142,9 +142,9 @@ class Answering:
         state = model_control.describe(page.lang)[:2]
         return [message, "user", *page.show(conversation), HIDDEN, *state]
 
-    def _answer(self, *given: Any) -> Iterator[list[Any]]:
+    def _answer(self, *box_values: Any) -> Iterator[list[Any]]:
         """Write the answers once the model is ready; nothing where none is asked for."""
-        page, (system, *sampling) = Page(*given[:5]), given[5:]
+        page, (system, *sampling) = Page(*box_values[:5]), box_values[5:]
         talk, conversation = page.talk, page.read()
         state = chat_client.status().state if talk.waits else ""
         if state in {"none", "failed"}:
@@ -180,14 +180,14 @@ def _refuse(page: Page) -> list[Any]:
     return [*[gr.skip()] * 5, _note(t(key, page.lang)), gr.skip(), gr.skip()]
 
 
-def _settle(*given: Any) -> list[Any]:
-    page, words = Page(*given[:5]), given[5]
+def _settle(*box_values: Any) -> list[Any]:
+    page, words = Page(*box_values[:5]), box_values[5]
     return page.settle(words)
 
 
 @in_turn("talk")
-def _stop(*given: Any) -> list[Any]:
-    page, words = Page(*given[:5]), given[5]
+def _stop(*box_values: Any) -> list[Any]:
+    page, words = Page(*box_values[:5]), box_values[5]
     was_busy, shown = page.talk.busy, [gr.skip()] * 3
     page.talk.stop()
     conversation = page.read()
@@ -198,8 +198,8 @@ def _stop(*given: Any) -> list[Any]:
 
 
 @in_turn("talk")
-def _clear(*given: Any) -> list[Any]:
-    page = Page(*given[:5])
+def _clear(*box_values: Any) -> list[Any]:
+    page = Page(*box_values[:5])
     page.talk.clear()
     return [gr.update(**page.buttons()), gr.skip(), *page.show(Conversation()), HIDDEN]
 
@@ -208,9 +208,9 @@ def _note(words: str) -> Any:
     return gr.update(visible=True, value=words)
 
 
-def _options(form: Form, seed: str, tools: str, *given: Any) -> dict[str, Any]:
+def _options(form: Form, seed: str, tools: str, *box_values: Any) -> dict[str, Any]:
     """How an answer is to be sampled, as the API takes it. Raises UsageError."""
-    values, problems = form.values(given)
+    values, problems = form.values(box_values)
     if errors(problems):
         raise UsageError(*errors(problems))
     return {

@@ -1,4 +1,4 @@
-"""Thumbs and choices in the Chat tab, kept as rows of a data set of the person's choice."""
+"""Thumbs and choices in the Chat tab, saved as rows of a data set of the person's choice."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -61,86 +61,93 @@ def draw_set(texts: Texts) -> dict[str, Any]:
 
 
 def wire(parts: dict[str, Any], lang: Any) -> None:
-    """The thumbs of both columns and the two buttons add, change and take out rows."""
+    """Let the thumbs of both columns and the two buttons add, change and remove rows."""
     names = ("set_name", "set_kind", "system", "tools")
     inputs = [parts["turns"], lang, *(parts[name] for name in names)]
 
     def thumb_in(side: str) -> Any:
-        def thumb(event: gr.LikeData, turns: str, *given: str) -> Any:
+        def thumb(event: gr.LikeData, turns: str, *box_values: str) -> Any:
             history = Conversation.read(turns).column(side)
-            return _told(Setting(*given), lambda held: _judged(held, history, event))
+            return _apply(
+                Setting(*box_values), lambda setting: _rate_answer(setting, history, event)
+            )
 
         return thumb
 
-    def choose(side: str, turns: str, *given: str) -> Any:
-        said = Conversation.read(turns)
-        pair = (said.tuned, said.base) if side == "tuned" else (said.base, said.tuned)
-        return _told(Setting(*given), lambda held: _preferred(held, *pair))
+    def choose(side: str, turns: str, *box_values: str) -> Any:
+        conversation = Conversation.read(turns)
+        pair = conversation.tuned, conversation.base
+        pair = pair if side == "tuned" else pair[::-1]
+        return _apply(Setting(*box_values), lambda setting: _save_preference(setting, *pair))
 
     for side in SIDES:
         parts[side].like(thumb_in(side), inputs, parts["note"], **QUIET)
         parts[f"prefer_{side}"].click(partial(choose, side), inputs, parts["note"], **QUIET)
 
 
-def _told(held: Setting, change: Any) -> Any:
-    """The note after a change of the set, or why there was none."""
+def _apply(setting: Setting, change: Any) -> Any:
+    """The note after a change of the data set, or why there was no change."""
     try:
-        if not (held.name or "").strip():
+        if not (setting.name or "").strip():
             raise UsageError(Problem(code="feedback_name"))
-        words = change(held)
+        words = change(setting)
     except TuneboardError as error:
-        words = problem_lines(error.problems, held.lang)
+        words = problem_lines(error.problems, setting.lang)
     return gr.update(visible=True, value=words)
 
 
-def _judged(held: Setting, history: History, event: gr.LikeData) -> str:
-    """Keep the answer that a thumb is on; a thumb taken back takes its row out."""
-    if held.kind == "preference":
+def _rate_answer(setting: Setting, history: History, event: gr.LikeData) -> str:
+    """Save the answer that was rated as a row; a thumb that is taken back removes the row again."""
+    if setting.kind == "preference":
         raise UsageError(Problem(code="feedback_choose"))
     place = event.index if isinstance(event.index, int) else event.index[0]
-    messages = _messages(held, history[: turn_at(history, place) + 1])
-    tools, name = chat_turns.parse_tools(held.tools), held.name.strip()
+    messages = _messages(setting, history[: turn_at(history, place) + 1])
+    tools, name = chat_turns.parse_tools(setting.tools), setting.name.strip()
     row = feedback.sft_row(messages, tools)
-    if held.kind == "kto":
+    if setting.kind == "kto":
         row = feedback.kto_row(messages, tools, event.liked is True)
     back = not isinstance(event.liked, bool)  # Gradio sends "" then
-    if back or (held.kind == "sft" and not event.liked):
-        if feedback.remove(name, held.kind, row):
-            return t("keep.dropped", held.lang, name=name)
+    if back or (setting.kind == "sft" and not event.liked):
+        if feedback.remove(name, setting.kind, row):
+            return t("keep.dropped", setting.lang, name=name)
         if back:
-            return t("keep.nothing", held.lang)
+            return t("keep.nothing", setting.lang)
         raise UsageError(Problem(code="feedback_not_liked"))
-    return _kept(held, held.kind, row)
+    return _save_row(setting, setting.kind, row)
 
 
-def _preferred(held: Setting, better: History, worse: History) -> str:
-    """Keep the last answers of both columns as a preference."""
+def _save_preference(setting: Setting, better: History, worse: History) -> str:
+    """Save the last answers of both columns as a preference."""
     if not better or not worse:
         raise UsageError(Problem(code="feedback_no_answers"))
-    *asked, chosen = _messages(held, better)
-    *other, rejected = _messages(held, worse)
-    if asked != other:
+    *question, chosen = _messages(setting, better)
+    *other_question, rejected = _messages(setting, worse)
+    if question != other_question:
         raise UsageError(Problem(code="feedback_apart"))
     if chosen == rejected:
         raise UsageError(Problem(code="feedback_same"))
-    row = feedback.preference_row(asked, chat_turns.parse_tools(held.tools), chosen, rejected)
-    return _kept(held, "preference", row)
+    row = feedback.preference_row(question, chat_turns.parse_tools(setting.tools), chosen, rejected)
+    return _save_row(setting, "preference", row)
 
 
-def _messages(held: Setting, history: History) -> list[Turn]:
-    """The conversation up to an answer. Raises DataError: there is none."""
+def _messages(setting: Setting, history: History) -> list[Turn]:
+    """The conversation up to its last answer. Raises DataError where there is no answer."""
     last = history[-1] if history else {"role": "", "content": ""}
     if last["role"] != "assistant" or not last["content"].strip():
         raise DataError(Problem(code="feedback_no_answer"))
     try:
-        return chat_turns.messages(history, held.system or "")
+        return chat_turns.messages(history, setting.system or "")
     except ValueError:  # a tool call that is no JSON
         raise DataError(Problem(code="feedback_unfit")) from None
 
 
-def _kept(held: Setting, kind: str, row: feedback.Row) -> str:
-    name = held.name.strip()
-    kept = feedback.save(name, kind, row)
+def _save_row(setting: Setting, kind: str, row: feedback.Row) -> str:
+    """Save a row and return the note about it."""
+    name = setting.name.strip()
+    saved = feedback.save(name, kind, row)
     return t(
-        "keep.replaced" if kept.replaced else "keep.kept", held.lang, row=kept.number, name=name
+        "keep.replaced" if saved.replaced else "keep.kept",
+        setting.lang,
+        row=saved.number,
+        name=name,
     )

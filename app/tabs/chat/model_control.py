@@ -41,10 +41,10 @@ def draw(context: Context) -> dict[str, Any]:
 def wire(context: Context, form: Form, parts: dict[str, Any]) -> None:
     """The button loads and ends the model; state and titles follow what becomes of it."""
 
-    def press(lang: str, *given: Any) -> list[Any]:
+    def press(lang: str, *box_values: Any) -> list[Any]:
         if chat_client.status().state in ACTIONS:
             chat_client.unload()
-        elif wrong := prepare(form, given):
+        elif wrong := prepare(form, box_values):
             return [gr.update(value=problem_lines(wrong, lang)), gr.skip(), gr.skip(), gr.skip()]
         return describe(lang)
 
@@ -53,10 +53,10 @@ def wire(context: Context, form: Form, parts: dict[str, Any]) -> None:
     gr.on([context.news.chat.change, context.lang.change], describe, context.lang, outputs, **QUIET)
 
 
-def prepare(form: Form, given: Sequence[Any]) -> list[Problem]:
+def prepare(form: Form, box_values: Sequence[Any]) -> list[Problem]:
     """Begin to load the chosen model unless it is loaded, or none is chosen and another one is
     loaded; what is in the way."""
-    values, problems = form.values(given)
+    values, problems = form.values(box_values)
     status = chat_client.status()
     if status.state in ACTIONS and not values["model_name_or_path"]:
         return []

@@ -19,7 +19,7 @@ def build(context: Context, form: Form, dataset: Any, folder: Any) -> None:
     work = Work("check", "sets.check")
     work.draw()
 
-    def begin(lang: str, name: str | None, place: str, held: Any) -> Task | str:
+    def begin(lang: str, name: str | None, place: str, box_value: Any) -> Task | str:
         if not name:
             return choose_first(lang)
         stop = Event()
@@ -30,7 +30,7 @@ def build(context: Context, form: Form, dataset: Any, folder: Any) -> None:
             return step, t("sets.checking", lang, name=name, share=f"{step:.0%}")
 
         return Task(
-            datasets.check_rows(name, place, str(form.held(held)["stage"]), stop),
+            datasets.check_rows(name, place, str(form.read_box(box_value)["stage"]), stop),
             stop,
             progress,
             lambda report: _tell(report, lang),

@@ -39,8 +39,8 @@ def build_clean(context: Context, dataset: Any, folder: Any) -> None:
     """Draw the step "Clean" and wire it to the boxes of the chosen set and of the registry."""
     form, work = _draw(context, "clean", CLEAN, "clean.intro", "clean.start")
 
-    def begin(lang: str, name: str | None, place: str, held: Any) -> Task | str:
-        values = form.held(held)
+    def begin(lang: str, name: str | None, place: str, box_value: Any) -> Task | str:
+        values = form.read_box(box_value)
         wish = {step: values[step] for step in STEPS}
         wish["near"] = wish["near"] if values["near_too"] else None
         if not name:
@@ -59,8 +59,8 @@ def build_split(context: Context, dataset: Any, folder: Any) -> None:
     """Draw the step "Split" and wire it."""
     form, work = _draw(context, "split", SPLIT, "split.intro", "split.start")
 
-    def begin(lang: str, name: str | None, place: str, held: Any) -> Task | str:
-        values = form.held(held)
+    def begin(lang: str, name: str | None, place: str, box_value: Any) -> Task | str:
+        values = form.read_box(box_value)
         if not name:
             return choose_first(lang)
         job = Job(name, place, bool(values["again"]))
@@ -99,9 +99,9 @@ def _propose(form: Form, dataset: Any, patterns: dict[str, str]) -> None:
     """New names that follow from the chosen set's; one that a person has typed stays."""
     before = gr.State(dict.fromkeys(patterns, ""))
 
-    def propose(name: str | None, proposed: dict[str, str], held: Any) -> list[Any]:
+    def propose(name: str | None, proposed: dict[str, str], box_value: Any) -> list[Any]:
         names = {field: pattern.format(name) if name else "" for field, pattern in patterns.items()}
-        values = form.held(held)
+        values = form.read_box(box_value)
         free = {each for each in names if values[each] in {"", proposed[each]}}
         return [names, change({each: names[each] for each in free})]
 

@@ -175,9 +175,11 @@ class Chosen:
     @classmethod
     def of(cls, form: Form, value: Any) -> "Chosen":
         """From the value of the form's box."""
-        held = form.held(value)
-        columns = {role: str(held[role]) for role in mapping.ROLES}
-        return cls(str(held["name"]).strip(), str(held["format"]), bool(held["ranking"]), columns)
+        fields = form.read_box(value)
+        columns = {role: str(fields[role]) for role in mapping.ROLES}
+        return cls(
+            str(fields["name"]).strip(), str(fields["format"]), bool(fields["ranking"]), columns
+        )
 
     def entry(self, coming: Candidate) -> dict[str, Any]:
         """The entry that it means for a file."""
@@ -276,10 +278,10 @@ def _wire_sources(parts: Parts, place: Place) -> None:
 def _wire_mapping(parts: Parts, place: Place) -> None:
     form, outputs = parts["columns"], _judged_parts(parts)
 
-    def change(lang: str, folder: str, coming: Candidate | None, held: Any) -> list[Any]:
+    def change(lang: str, folder: str, coming: Candidate | None, fields: Any) -> list[Any]:
         if coming is None:
             return [gr.skip()] * len(outputs)
-        return _judge(coming, Chosen.of(form, held), folder, lang)
+        return _judge(coming, Chosen.of(form, fields), folder, lang)
 
     gr.on(
         [form.box.change, place.lang.change],

@@ -54,9 +54,9 @@ def wire(context: Context, form: Form, parts: Parts, train: Form, presses: list[
     """Wire it; each of `presses` takes the chosen set to the Train tab."""
     dataset, folder = parts["dataset"], parts["folder"]
 
-    def read(given: Sequence[Any]) -> Values:
-        name, place, *held = given
-        raw = {**form.raw(held), "dataset": [name] if name else [], "dataset_dir": place}
+    def read(box_values: Sequence[Any]) -> Values:
+        name, place, *form_values = box_values
+        raw = {**form.raw(form_values), "dataset": [name] if name else [], "dataset_dir": place}
         return form.parse(raw)[0]
 
     source = data_view.Source([dataset, folder, *form.inputs], read)
@@ -109,9 +109,9 @@ def _wire_chosen(form: Form, parts: Parts) -> None:
     """Another set: a stage that can learn from it, its first rows."""
     dataset, folder, box = parts["dataset"], parts["folder"], form.box
 
-    def fit(name: str | None, place: str, held: Any) -> Any:
+    def fit(name: str | None, place: str, box_value: Any) -> Any:
         kind = set_list.kind(name, place) if name else ""
-        stage = str(form.held(held)["stage"])
+        stage = str(form.read_box(box_value)["stage"])
         return change({"stage": mapping.stage_for(kind, stage)} if kind else {})
 
     dataset.change(fit, [dataset, folder, box], box, **QUIET).then(
@@ -120,10 +120,10 @@ def _wire_chosen(form: Form, parts: Parts) -> None:
 
 
 def _wire_train(context: Context, train: Form, presses: list[Any], parts: Parts) -> None:
-    def take(name: str | None, place: str, held: Any) -> list[Any]:
+    def take(name: str | None, place: str, box_value: Any) -> list[Any]:
         if not name:
             return [gr.skip(), gr.skip()]
-        current = str(train.held(held)["stage"])
+        current = str(train.read_box(box_value)["stage"])
         stage = mapping.stage_for(set_list.kind(name, place), current)
         values = {"dataset": [name], "dataset_dir": place, "stage": stage}
         return [gr.Tabs(selected="train"), change(values)]

@@ -62,9 +62,9 @@ def _wire_report(context: Context, run: Any, report: Any, go_on: Any) -> None:
         stamp = f"{path}|{lang}|{changed}"
         if stamp == before:
             return [gr.skip()] * 3
-        found = new_words.report(folder, lang) if folder else ""
-        shown = {"visible": bool(found)}
-        return [gr.update(value=found, **shown), gr.update(**shown), stamp]
+        report_text = new_words.report(folder, lang) if folder else ""
+        shown = {"visible": bool(report_text)}
+        return [gr.update(value=report_text, **shown), gr.update(**shown), stamp]
 
     events = [context.news.runs.change, run.change, context.lang.change]
     gr.on(events, show, [run, context.lang, seen], [report, go_on, seen], **QUIET)

@@ -19,7 +19,7 @@ def build(texts: Texts) -> data_view.Parts:
 
 def wire(parts: data_view.Parts, form: Form, lang: Any) -> None:
     """Wire the look to the form that it stands in."""
-    source = data_view.Source(form.inputs, lambda given: form.values(given)[0])
+    source = data_view.Source(form.inputs, lambda box_values: form.values(box_values)[0])
     data_view.wire(parts, source, lang)
 
 

@@ -62,16 +62,16 @@ class Keeper:
     def wire(self, load: Callable[..., Any]) -> None:
         """Fill the boxes when the page is opened, which `load` hears, and keep them at each change
         from then on."""
-        held = gr.Textbox(visible=False)
+        storage = gr.Textbox(visible=False)
 
         def fill(text: str) -> list[Any]:
-            kept = _read(text)
-            filled = [group.fill(kept.get(name)) for name, group in self._groups.items()]
+            stored = _read(text)
+            filled = [group.fill(stored.get(name)) for name, group in self._groups.items()]
             return [update for updates in filled for update in updates]
 
         every = [box for group in self._groups.values() for box in group.boxes.values()]
         read = make_call("keeping", "read", [*self._groups])
-        event = load(fill, held, every, js=read, **QUIET)
+        event = load(fill, storage, every, js=read, **QUIET)
         event.then(None, None, None, js=make_call("keeping", "begin"), **QUIET)
         for following in self._next:
             event.then(**following, **QUIET)
@@ -97,7 +97,7 @@ def _fits(box: Any, value: Any) -> bool:
     if isinstance(box, gr.Slider | gr.Number):
         return isinstance(value, int | float)
     if isinstance(box, gr.Dropdown) and box.multiselect:
-        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return isinstance(value, list) and all(isinstance(name, str) for name in value)
     if isinstance(box, gr.Radio) or (isinstance(box, gr.Dropdown) and not box.allow_custom_value):
         return value in [choice for _, choice in box.choices]
     return isinstance(value, str)
