@@ -146,6 +146,35 @@ def test_mistral_as_mistral_s_own_library_writes_it() -> None:
         assert official.render(jinja, CASES["result"], source) == text
 
 
+def test_a_result_that_is_no_json_goes_in_quotes() -> None:
+    """mistral-common 1.13.1, its versions 3 and 3 tekken: results are JSON, so texts are in quotes.
+
+    The template wrote {"content": It's sunny., which is none.
+    """
+    source = Source(names=("mistral",), file="", origin="", begin="<s>")
+    wanted = {
+        'It\'s "sunny".\n城': '"It\'s \\"sunny\\".\\n城"',
+        "12:00": '"12:00"',
+        "nan": '"nan"',
+        "": '""',
+        '"': '"\\""',
+        '{"mm": 4}': '{"mm": 4}',
+        "[1, 2]": "[1, 2]",
+        '"sunny"': '"sunny"',
+        "-22": "-22",
+        "3.5": "3.5",
+        "true": "true",
+        "null": "null",
+    }
+    for name in ("mistral", "ministral"):
+        jinja = official.named_jinja(name, source)
+        for content, written in wanted.items():
+            answer = {"role": "tool", "content": content, "tool_call_id": "call00001"}
+            case = Case([WEATHER, call("", ("rain", {})), answer], TOOLS)
+            text = official.render(jinja, case, source) or ""
+            assert text.endswith(f'{{"content": {written}, "call_id": "call00001"}}[/TOOL_RESULTS]')
+
+
 def test_llama_3_2_has_the_day_on_which_it_is_asked() -> None:
     """trl 1.16.0, llama3_2.jinja: strftime_now where the renderer has it, as transformers does."""
     source = Source(names=("llama3.2",), file="", origin="")

@@ -25,6 +25,11 @@ LAST_QUESTION = (
     "the official file leaves the system text out unless a question comes last; ours writes it "
     "before the last question in any case, as mistral-common does"
 )
+TWO_RESULTS = ("results", "answer after results")
+RESULT_TEXT = (
+    "the official file writes a result that is no JSON as it is, into what is JSON otherwise; ours "
+    "puts it in quotes, as mistral-common 1.13.1 does (its InstructTokenizerV3)"
+)
 THOUGHT = (
     "the official file is made for asking and drops the thought of every answer; ours writes that "
     "of the answer to the last question, or the empty one"
@@ -234,14 +239,14 @@ SOURCES = (
         "mistral",
         **BOS,
         groups=TOOLED,
-        differs={LAST_QUESTION: ("two answers after a system text",)},
+        differs={LAST_QUESTION: ("two answers after a system text",), RESULT_TEXT: TWO_RESULTS},
     ),
     llama_cpp(
         "mistralai-Mistral-Nemo-Instruct-2407.jinja",
         "ministral",
         **BOS,
         groups=TOOLED,
-        differs={LAST_QUESTION: ("two answers after a system text",)},
+        differs={LAST_QUESTION: ("two answers after a system text",), RESULT_TEXT: TWO_RESULTS},
     ),
     ollama("mistral-small:24b", "mistral_small", **BOS),
     ollama(
