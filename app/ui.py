@@ -13,7 +13,7 @@ from app.services.runs import runs
 from app.tabs import evaluate, export, recipes, train
 from app.tabs.chat import chat
 from app.tabs.data import data
-from app.tabs.run import again_panel
+from app.tabs.run import resume_panel
 from app.tabs.run import runs as run_list
 from app.tabs.shared import clock, model_bar
 from app.tabs.shared.context import Context
@@ -58,7 +58,7 @@ def build(schemas: Schemas) -> gr.Blocks:
         panels = [trained, chained, listed.panel]
         _wire_results(context, panels, evaluated, exported["form"])
         _wire_export(context, exported)
-        again_panel.wire(context, form, [*panels, listed.table])
+        resume_panel.wire_again(context, form, [*panels, listed.table])
         _wire_language(page, texts, chosen, lang)
         clock.wire(news, page.load, tabs)
         _wire_address(page, tabs)

@@ -47,7 +47,7 @@ def test_a_mistake_is_told_with_its_number(
     choose_set(page, "identity")
     open_step(page, "check")
     page.locator("#check-start").click()
-    second = told(page, "zh", "app/tabs/data/data_check.py")
+    second = told(page, "zh", "app/tabs/data/data_steps.py")
     output = (home / "web.log").read_text()
     assert first != second
     for number in (first, second):

@@ -8,8 +8,7 @@ import gradio as gr
 import pytest
 
 from app.services.chat import chat_client
-from app.services.chat.conversation import Conversation
-from app.services.chat.talk import Talk
+from app.services.chat.conversation import Conversation, Talk
 from app.tabs.chat import answering, model_control
 from app.tabs.chat.answering import Answering
 from backend.contract.arguments.arguments import defaults

@@ -13,7 +13,7 @@ from typing import Any
 from app.i18n import has, t
 from app.services.page import run_head
 from app.services.runs import curves, runs, tail
-from app.services.runs.cursor import make_cursor, read_cursor
+from app.services.runs.tail import make_cursor, read_cursor
 from backend.contract.base import metrics
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from app.services.runs.cursor import read_before
+from app.services.runs.tail import read_before
 from app.services.runs.timed_cache import TimedCache
 from backend.contract.base import metrics
 from backend.contract.base.home import saves

@@ -1,16 +1,50 @@
-"""The end of a log file, safe to show: bounded, without escape sequences, secrets masked.
+"""The end of a log file, safe to show, and how far a browser has read a file that grows.
 
-The file on disk stays raw. The cost of reading does not depend on the length of the log.
+What is shown is bounded, without escape sequences, and secrets are masked; the file on disk stays
+raw. The cost of reading does not depend on the length of the log.
+
+A browser sends back a short text: the bytes that were read and a checksum of the last of them. So a
+file that was written anew meanwhile is told from one that has grown.
 """
 
 import os
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.services.runs.cursor import make_cursor, read_cursor
 from backend.contract.base import boundary
+
+CHECK_BYTES = 64
+FORM = re.compile(r"(\d{1,15})-([0-9a-f]{8})")
+
+
+def make_cursor(file: Path, offset: int) -> str:
+    """The cursor of whoever has read `offset` bytes of a file."""
+    return f"{offset}-{zlib.crc32(read_before(file, offset)):08x}"
+
+
+def read_cursor(file: Path, text: str) -> int | None:
+    """The bytes that a cursor says were read; None where it is of another file, or of none."""
+    match = FORM.fullmatch(text)
+    if match is None:
+        return None
+    offset = int(match[1])
+    if len(read_before(file, offset)) < min(offset, CHECK_BYTES):  # the file has become shorter
+        return None
+    return offset if make_cursor(file, offset) == text else None
+
+
+def read_before(file: Path, offset: int) -> bytes:
+    """The last bytes before `offset`; none where the file is not there."""
+    try:
+        with open(file, "rb", opener=boundary.open_own) as content:
+            content.seek(max(0, offset - CHECK_BYTES))
+            return content.read(min(offset, CHECK_BYTES))
+    except OSError:
+        return b""
+
 
 TAIL_BYTES = 64 * 1024
 SEARCH_BYTES = 1024 * 1024

@@ -15,8 +15,7 @@ from app.form.form import Form
 from app.i18n import t
 from app.problems import problem_lines
 from app.services.chat import chat_client, chat_turns
-from app.services.chat.conversation import SIDES, Conversation, sides
-from app.services.chat.talk import Talk
+from app.services.chat.conversation import SIDES, Conversation, Talk, sides
 from app.tabs.chat import columns, model_control
 from app.tabs.shared.context import Context, in_turn
 from app.tabs.shared.wiring import QUIET

@@ -1,4 +1,7 @@
-"""The part of a run panel that resumes with other arguments: what changes is shown first."""
+"""The parts of a run panel that go on from a training: resume it, or set it up again with a change.
+
+Before a resume with other arguments, what changes is shown first.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +15,9 @@ from app.form.form import Form, Schemas
 from app.form.schema import EXTRA, Section
 from app.i18n import Texts, say, t
 from app.problems import problem_lines
-from app.services.runs import run_text, runs
+from app.services.runs import fixes, run_text, runs
 from app.tabs.shared import message
+from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import check_parsed
 from backend.contract.arguments.field import Values
@@ -161,3 +165,19 @@ def shown(values: Values, problems: Sequence[Problem], lang: str) -> list[Any]:
 
 def _problem_box(problems: Sequence[Problem], lang: str) -> Any:
     return gr.update(visible=bool(problems), value=problem_lines(problems, lang))
+
+
+def wire_again(context: Context, form: Form, panels: Sequence[Any]) -> None:
+    """`again` of a panel fills the Train form with the run's arguments and the change."""
+
+    def fill(name: str) -> list[Any]:
+        folder = runs.find_folder(name)
+        if folder is None:
+            return [gr.skip()] * (len(form.inputs) + 1)
+        view = runs.view(folder)
+        values = {**fixes.arguments(view), **fixes.find_fix(view).changes}
+        return [gr.Tabs(selected="train"), *form.fill(values)]
+
+    outputs = [context.tabs, *form.inputs]
+    for panel in panels:
+        panel.again(fill, panel, outputs, api_visibility="private")
