@@ -1,5 +1,5 @@
 // @ts-check
-/** A press of a button of Gradio's, answered at once: updates of the button and the box below it. */
+/** A press of a button of Gradio's, answered at once: updates of the button, the box below it, and its offers. */
 
 import { language } from "./language.js";
 
@@ -11,12 +11,13 @@ const update = (changes) => ({ __type__: "update", ...changes });
  * @param {Record<string, string>} words  by language
  */
 export function hear(words) {
-  return [update({ interactive: false }), update({ value: words[language()], visible: true })];
+  const heard = update({ value: words[language()], visible: true });
+  return [update({ interactive: false }), heard, update({ visible: false })];
 }
 
 /** It has failed: it can be pressed again. */
 export function free() {
-  return [update({ interactive: true }), update({ visible: false })];
+  return [update({ interactive: true }), update({ visible: false }), update({ visible: false })];
 }
 
 /**
@@ -24,5 +25,6 @@ export function free() {
  * @param {string} id  the element id of the box
  */
 export function forget(id) {
-  return document.getElementById(id) ? update({ visible: false }) : update({});
+  const change = document.getElementById(id) ? update({ visible: false }) : update({});
+  return [change, change];
 }

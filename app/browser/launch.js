@@ -15,6 +15,7 @@ import { language, onLanguage } from "./language.js";
 
 const LOST_MS = 60_000; // after so long without an answer Start can be pressed again
 const COPIED_MS = 2000;
+const IDLE = { state: "idle", text: "", how: "", offers: false };
 
 /**
  * Draw a launch box into a component of Gradio.
@@ -42,6 +43,11 @@ class Launch {
     this.#mounted = mounted;
     this.#parts = draw(element, data.prefix);
     this.#parts.start.addEventListener("click", () => this.#press());
+    for (const offer of this.#parts.offers.children) {
+      offer.addEventListener("click", () =>
+        this.#start(/** @type {HTMLButtonElement} */ (offer).name),
+      );
+    }
     this.#parts.copy.addEventListener("click", () => this.#copy());
     onLanguage(element, () => this.#show());
     watch("value", () => this.#answer());
@@ -67,7 +73,7 @@ class Launch {
     this.#isAsked = true;
     this.#isWaiting = false;
     if (props.value?.state !== "refused") return;
-    props.value = { state: "idle", text: "" };
+    props.value = IDLE;
     this.#show();
   }
 
@@ -81,7 +87,7 @@ class Launch {
   }
 
   #decide() {
-    const { props, data, trigger } = this.#mounted;
+    const { data } = this.#mounted;
     if (this.#judgement?.ok && !this.#judgement.startable) {
       const name = this.#judgement.missing_field;
       this.#show();
@@ -90,7 +96,13 @@ class Launch {
       return;
     }
     this.#isPressed = false;
-    props.value = { state: "heard", text: "" };
+    this.#start("");
+  }
+
+  /** @param {string} how  "" at once, or an offer's name */
+  #start(how) {
+    const { props, trigger } = this.#mounted;
+    props.value = { ...IDLE, state: "heard", how };
     this.#answer();
     trigger("start");
   }
@@ -101,7 +113,7 @@ class Launch {
     clearTimeout(this.#timer);
     if (props.value?.state === "heard") {
       this.#timer = setTimeout(() => {
-        props.value = { state: "refused", text: this.#words.lost };
+        props.value = { ...IDLE, state: "refused", text: this.#words.lost };
         this.#show();
       }, LOST_MS);
     }
@@ -115,7 +127,7 @@ class Launch {
   #show() {
     const { value } = this.#mounted.props;
     const words = this.#words;
-    const { start, missing, answer, problems, command, copy } = this.#parts;
+    const { start, missing, answer, offers, problems, command, copy } = this.#parts;
     const judgement = this.#judgement?.ok ? this.#judgement : undefined;
     const isHeard = value?.state === "heard";
     start.disabled = isHeard;
@@ -124,6 +136,10 @@ class Launch {
     setText(missing, judgement ? judgement.missing : (this.#failure ?? ""));
     setText(answer, value?.text ?? "");
     answer.classList.toggle("launch-refused", value?.state === "refused");
+    offers.hidden = !value?.offers;
+    for (const offer of offers.querySelectorAll("button")) {
+      setText(offer, offer.name === "queue" ? words.queue : words.instead);
+    }
     const lines = this.#isPressed ? (judgement?.problems ?? []) : [];
     problems.list.replaceChildren(...lines.map((line) => make("li", {}, line)));
     problems.root.hidden = !lines.length;
@@ -165,6 +181,12 @@ function draw(element, prefix) {
   start.setAttribute("aria-describedby", missingId);
   const missing = make("p", { id: missingId, class: "launch-missing", role: "status" });
   const answer = make("p", { id: `${prefix}answer`, class: "launch-answer", role: "status" });
+  const offers = make("div", { class: "launch-offers", hidden: true });
+  for (const name of ["queue", "instead"]) {
+    offers.append(
+      make("button", { id: `${prefix}${name}`, type: "button", name, class: "launch-offer" }),
+    );
+  }
   const problems = {
     title: make("h4"),
     list: make("ul"),
@@ -181,8 +203,8 @@ function draw(element, prefix) {
   command.root.append(head, make("pre", { tabindex: "0" }, command.code));
   const first = make("div", { class: "launch-first" }, start, missing);
   const box = /** @type {HTMLElement} */ (element.querySelector(".launch"));
-  box.append(first, answer, problems.root, command.root);
-  return { start, missing, answer, problems, command, copy };
+  box.append(first, answer, offers, problems.root, command.root);
+  return { start, missing, answer, offers, problems, command, copy };
 }
 
 /**

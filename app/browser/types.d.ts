@@ -157,11 +157,18 @@ export interface LaunchWords {
   copy: string;
   copied: string;
   lost: string;
+  queue: string;
+  instead: string;
 }
 
 export interface LaunchState {
+  /** idle, heard, started or refused. */
   state: string;
   text: string;
+  /** How it is to be started: "" at once, "queue", or "instead" of the run in the way. */
+  how: string;
+  /** Whether those two help, as a run is in the way. */
+  offers: boolean;
 }
 
 export interface LaunchData {

@@ -1,6 +1,7 @@
 """The Recipes tab: choose a chain, its data sets, see its commands, start and follow it."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -18,7 +19,7 @@ from app.tabs.shared import answer, message, model_bar
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.problems import TuneboardError
+from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.launching import recipes as contract
 
 MAX_DATA = 6  # stages of one recipe with data sets that the page shows
@@ -163,12 +164,14 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
             gr.update(interactive=not errors),
         ]
 
-    def start(lang: str, *given: Any) -> list[Any]:
+    def start(how: str, lang: str, refused: Sequence[Problem], *given: Any) -> list[Any]:
         plan, problems = planned(given)
         errors = [problem for problem in problems if not problem.notice]
         if plan and not errors:
             try:
-                folder = str(recipes.start(plan))
+                folder = str(recipes.start(plan, queued=bool(how)))
+                if how == "instead":
+                    answer.stop_in_way(refused)
             except TuneboardError as error:
                 errors = list(error.problems)
             else:
@@ -185,9 +188,17 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
     )
     outputs = [side["group"], panel, form["name"], *side["answer"].outputs]
     side["answer"].hear()
-    started = side["start"].click(start, inputs, outputs, api_visibility="private")
     edits = [form["choice"].change, *(box.input for box in boxes[1:]), context.bar.box.change]
-    side["answer"].wire(context, started, edits)
+    starts = [
+        button.click(
+            partial(start, how),
+            [context.lang, side["answer"].problems, *inputs[1:]],
+            outputs,
+            api_visibility="private",
+        )
+        for how, button in {"": side["start"], **side["answer"].offers}.items()
+    ]
+    side["answer"].wire(context, starts, edits)
 
 
 def chosen(

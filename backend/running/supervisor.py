@@ -1,9 +1,10 @@
 """The parent of a run: starts the child, waits, stops it when asked, writes how it ended.
 
 `python -m backend.running.supervisor FOLDER [word ...]` starts the command of run.json and the
-words after it. `... FOLDER --adopt` watches a child whose supervisor was killed. Standard library
-and psutil only, so that little can fail: it goes on when the page, the terminal or the launcher is
-gone.
+words after it. `... FOLDER --adopt` watches a child whose supervisor was killed, and
+`... FOLDER --queue OTHER...` starts the command once the runs in the other folders have ended.
+Standard library and psutil only, so that little can fail: it goes on when the page, the terminal or
+the launcher is gone.
 """
 
 import contextlib
@@ -16,12 +17,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base import processes
 from backend.contract.base.files import dump, read_json, write_atomic
 from backend.contract.base.home import home
+from backend.contract.base.problems import STOPPED_EXIT
 from backend.contract.base.processes import Process
 from backend.contract.base.run_files import (
     EXIT,
@@ -34,6 +37,7 @@ from backend.contract.base.run_files import (
     take_lock,
 )
 from backend.contract.models import devices
+from backend.running import queue
 
 POLL_SECONDS = 0.2
 LOCK_SECONDS = 5.0  # a supervisor before us may still be on its way out
@@ -61,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: _stop(folder))
     if words == ["--adopt"]:
         adopt(folder)
+    elif words[:1] == ["--queue"]:
+        supervise_later(folder, [Path(word) for word in words[1:]])
     else:
         supervise(folder, words)
     return 0
@@ -85,6 +91,20 @@ def supervise(folder: Path, words: list[str]) -> None:
     # The child is still a zombie: its group's number cannot be anyone else's yet.
     processes.kill_family(leader, token, os.getpid())
     _record(folder, began, code=child.wait(), oom=_oom_kills() > killed)
+
+
+def supervise_later(folder: Path, before: list[Path]) -> None:
+    """Start the run's command once the runs `before` have ended; a stop ends it before its turn."""
+    began = processes.uptime()
+
+    def note(left: Sequence[Path]) -> None:
+        row = {"waits_for": [str(path) for path in left], "uptime": began}
+        write_atomic(folder / LAUNCH, dump({**row, **_own_place()}))
+
+    if queue.wait_for_turn(folder, before, note):
+        supervise(folder, [])
+    else:
+        _record(folder, began, code=STOPPED_EXIT)
 
 
 def _start(folder: Path, words: list[str], token: str) -> subprocess.Popen[bytes] | int:
@@ -181,13 +201,14 @@ def _program(run: dict[str, object]) -> list[str]:
 
 
 def _write_launch(folder: Path, leader: Process, began: float) -> None:
-    row = {
-        "supervisor": processes.identify(os.getpid()).to_json(),
-        "child": leader.to_json(),
-        "boot_id": processes.boot_id(),
-        "uptime": began,
-    }
+    row = {"child": leader.to_json(), "uptime": began, **_own_place()}
     write_atomic(folder / LAUNCH, dump(row))
+
+
+def _own_place() -> dict[str, object]:
+    """Who watches the run, and since which start of the machine its process ids count."""
+    supervisor = processes.identify(os.getpid()).to_json()
+    return {"supervisor": supervisor, "boot_id": processes.boot_id()}
 
 
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:

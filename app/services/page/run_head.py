@@ -74,8 +74,9 @@ def _describe_progress(view: RunView, history: History, lang: str) -> list[str]:
     if view.ended or view.step or view.elapsed is None:
         return words
     began = datetime.now() - timedelta(seconds=view.elapsed)
+    key = "panel.queued" if view.state is State.QUEUED else "panel.since"
     since = {"clock": f"{began:%H:%M}", "time": run_view.duration(view.elapsed)}
-    return [*words, t("panel.since", lang, **since)]
+    return [*words, t(key, lang, **since)]
 
 
 def _list_times(view: RunView, lang: str) -> list[Json]:
@@ -126,7 +127,7 @@ def _list_buttons(view: RunView, fix: fixes.Fix, lang: str) -> list[Json]:
     result = view.state in {State.SUCCEEDED, State.STOPPED} and catalog.is_usable(view.path)
     texts = {
         "restart": _name_restart(fix, lang) if fix.changes else "",
-        "stop": "" if view.ended else t("panel.stop", lang),
+        "stop": "" if view.ended else t(run_text.stop_key(view), lang),
         "resume": t("panel.resume", lang) if runs.is_resumable(view) else "",
         **{
             name: t(f"panel.{name}", lang) if train and result else ""

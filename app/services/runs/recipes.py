@@ -141,9 +141,11 @@ def commands(chain: Plan) -> str:
     return "\n\n".join(step.command.shell() for step in chain.steps)
 
 
-def start(chain: Plan) -> Path:
-    """Start the chain and return the group's folder. Raises RunFolderError."""
-    launch.start_recipe(chain.folder, chain.text(), chain.command, exclusive=True)
+def start(chain: Plan, *, queued: bool = False) -> Path:
+    """Start the chain, or put it into the queue, and return the group's folder. Raises
+    RunFolderError."""
+    text, command = chain.text(), chain.command
+    launch.start_recipe(chain.folder, text, command, exclusive=not queued, queued=queued)
     runs.forget()
     return chain.folder
 

@@ -47,6 +47,11 @@ def tone(view: RunView) -> str:
     return TONES.get(view.state, "bad")
 
 
+def stop_key(view: RunView) -> str:
+    """The key of what ends a run: one that waits in the queue has done nothing to stop."""
+    return "panel.cancel" if view.state is State.QUEUED else "panel.stop"
+
+
 def steps(view: RunView) -> str:
     """The steps done and all steps, as far as known: "20 / 40", "20" or a dash."""
     if view.total_steps:

@@ -66,11 +66,16 @@ def is_any_going() -> bool:
 
 
 def latest(task: str) -> Path | None:
-    """The run of this task to show first: the newest that goes on, else the newest."""
+    """The run of this task to show first: the newest that goes on and does not wait in the queue,
+    else the newest that waits, else the newest."""
     views = [view for view in snapshot() if view.task == task]
     if not views:
         return None
-    return max(views, key=lambda view: (not view.ended, view.sequence)).path
+    return max(views, key=_rank).path
+
+
+def _rank(view: RunView) -> tuple[bool, bool, int]:
+    return not view.ended, view.state is not State.QUEUED, view.sequence
 
 
 Low = tuple[float, int]

@@ -9,9 +9,10 @@ import gradio as gr
 from app.form.component import make_component
 from app.form.form import Form, Raw
 from app.form.schema import OwnField
+from app.form.values import check
 from app.i18n import say_in_all, t
 from app.problems import problem_lines
-from app.tabs.shared.answer import is_over
+from app.tabs.shared.answer import is_over, offers_queue, stop_in_way
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import check_parsed, resolve
@@ -23,7 +24,7 @@ from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import run_folder
 
-IDLE = {"state": "idle", "text": ""}
+IDLE = {"state": "idle", "text": "", "how": "", "offers": False}
 RUN_NAME = OwnField("run_name", "text", "train.run_name", "train.run_name_help")
 
 
@@ -42,7 +43,10 @@ class Launcher:
             "start": f"start.{self.task}",
             **{
                 name: f"start.{name}"
-                for name in ("heard", "problems", "command", "copy", "copied", "lost")
+                for name in (
+                    *("heard", "problems", "command", "copy", "copied", "lost"),
+                    *("queue", "instead"),
+                )
             },
         }
         self.box = make_component(
@@ -64,7 +68,7 @@ class Launcher:
         context = self.context
         started = self.box.start(
             self._start,
-            [context.lang, *self.form.inputs],
+            [context.lang, self.box, refused, *self.form.inputs],
             [run, self.box, refused],
             **QUIET,
         )
@@ -101,13 +105,18 @@ class Launcher:
             "put": put,
         }
 
-    def _start(self, lang: str, *given: Any) -> list[Any]:
+    def _start(self, lang: str, box: Any, refused: Sequence[Problem], *given: Any) -> list[Any]:
+        """Start a run; how, the box says: at once, in the queue, or instead of the one in the way,
+        which is asked to stop."""
+        how = str(check(box).get("how", ""))
         values, problems = self.judge(self.form.raw(given))
         wrong = errors(problems)
         if not wrong:
             try:
-                folder = launch.start(self.task, values, exclusive=True)
-                return [str(folder), gr.update(value={"state": "started", "text": ""}), ()]
+                folder = launch.start(self.task, values, exclusive=not how, queued=bool(how))
+                if how == "instead":
+                    stop_in_way(refused)
+                return [str(folder), gr.update(value={**IDLE, "state": "started"}), ()]
             except TuneboardError as error:
                 wrong = list(error.problems)
         return [gr.skip(), _refused(wrong, lang), tuple(wrong)]
@@ -149,7 +158,8 @@ def _answer_again(lang: str, problems: Sequence[Problem]) -> list[Any]:
 
 
 def _refused(problems: Sequence[Problem], lang: str) -> Any:
-    return gr.update(value={"state": "refused", "text": problem_lines(problems, lang)})
+    words = {"state": "refused", "text": problem_lines(problems, lang)}
+    return gr.update(value={**IDLE, **words, "offers": offers_queue(problems)})
 
 
 def new_name(task: str) -> str:

@@ -43,8 +43,11 @@ WORDS = (
 )
 CHART_WORDS = (
     "best",
+    "checkpoints",
+    "disk_free",
     "eval_loss",
     "grad_norm",
+    "kind.disk",
     "kind.loss",
     "kind.memory",
     "kind.norm",

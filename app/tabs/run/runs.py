@@ -75,7 +75,8 @@ def actions(view: RunView, lang: str) -> list[Action]:
     if view.ended and view.task == "train":
         names = ["resume"] if runs.is_resumable(view) else []
         names.append("again")
-    return [Action(name, t(f"panel.{name}", lang)) for name in names]
+    keys = {"stop": run_text.stop_key(view)}
+    return [Action(name, t(keys.get(name, f"panel.{name}"), lang)) for name in names]
 
 
 def act(name: str, key: str, _: Question, lang: str) -> str:

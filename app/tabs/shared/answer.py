@@ -17,23 +17,29 @@ from app.services.runs import runs
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
+from backend.contract.base.home import home
 from backend.contract.base.problems import Problem
+from backend.contract.launching import launch
 
 IN_WAY = "run_in_way"
+OFFERS = ("queue", "instead")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The button, the box beside it, and the problems that the box tells."""
+    """The button, the box beside it, what may be done where a run is in the way (the row of the
+    offers "queue" and "instead"), and the problems that the box tells."""
 
     button: Any
     box: Any
+    row: Any
+    offers: dict[str, Any]
     problems: Any
 
     @property
     def outputs(self) -> list[Any]:
         """What `started` and `refused` fill."""
-        return [self.button, self.box, self.problems]
+        return [self.button, self.box, self.row, self.problems]
 
     def hear(self) -> None:
         """Say at once, in the browser, that a press was heard. To be called before the event of the
@@ -41,34 +47,58 @@ class Answer:
         """
         words = {lang: t("start.heard", lang) for lang in languages()}
         heard = make_call("answer", "hear", words)
-        self.button.click(None, None, [self.button, self.box], js=heard, **QUIET)
+        for button in (self.button, *self.offers.values()):
+            button.click(None, None, [self.button, self.box, self.row], js=heard, **QUIET)
 
-    def wire(self, context: Context, start: Any, edits: Sequence[Any] = ()) -> None:
-        """`start` is the event of the start, `edits` are those that make its answer obsolete."""
-        start.failure(None, None, [self.button, self.box], js=make_call("answer", "free"), **QUIET)
-        if edits:
-            forget = make_call("answer", "forget", self.box.elem_id)
-            gr.on([*edits], None, None, self.box, js=forget, **QUIET)
+    def wire(self, context: Context, starts: Sequence[Any], edits: Sequence[Any]) -> None:
+        """`starts` are the events of the start, `edits` those that make its answer obsolete."""
+        parts = [self.button, self.box, self.row]
+        for start in starts:
+            start.failure(None, None, parts, js=make_call("answer", "free"), **QUIET)
+        forget = make_call("answer", "forget", self.box.elem_id)
+        gr.on([*edits], None, None, [self.box, self.row], js=forget, **QUIET)
         gr.on(
             [context.news.runs.change, context.lang.change],
             self._again,
             [context.lang, self.problems],
-            [self.box, self.problems],
+            [self.box, self.row, self.problems],
             **QUIET,
         )
 
     def _again(self, lang: str, problems: Sequence[Problem]) -> list[Any]:
         """The answer in another language; it goes once the run that was in the way has ended."""
         if not problems:
-            return [gr.skip(), gr.skip()]
+            return [gr.skip()] * 3
         if is_over(problems):
-            return [gr.update(visible=False), ()]
-        return [gr.update(value=problem_lines(problems, lang)), gr.skip()]
+            return [gr.update(visible=False), gr.update(visible=False), ()]
+        return [gr.update(value=problem_lines(problems, lang)), gr.skip(), gr.skip()]
 
 
 def draw(texts: Texts, button: Any, elem_id: str) -> Answer:
-    """Draw the box below a start button."""
-    return Answer(button, message.problem(texts, elem_id, "answer"), gr.State(()))
+    """Draw the box below a start button, and the offers below that."""
+    box = message.problem(texts, elem_id, "answer")
+    with gr.Row(visible=False, elem_classes="offers") as row:
+        offers = {
+            name: texts.make(
+                gr.Button, {"value": f"start.{name}"}, size="sm", elem_id=f"{elem_id}-{name}"
+            )
+            for name in OFFERS
+        }
+    return Answer(button, box, row, offers, gr.State(()))
+
+
+def offers_queue(problems: Sequence[Problem]) -> bool:
+    """Whether what refused a start ends by itself, so that the start may wait for it."""
+    return any(problem.code == IN_WAY for problem in problems)
+
+
+def stop_in_way(problems: Sequence[Problem]) -> None:
+    """Ask the run that was in the way of a start to save and end."""
+    for problem in problems:
+        folder = runs.find_folder(str(home() / str(problem.params.get("run", ""))))
+        if problem.code == IN_WAY and folder:
+            launch.stop(folder)
+    runs.forget()
 
 
 def is_over(problems: Sequence[Problem]) -> bool:
@@ -78,10 +108,12 @@ def is_over(problems: Sequence[Problem]) -> bool:
 
 def started() -> list[Any]:
     """Values of an answer's outputs: it was started."""
-    return [gr.update(interactive=True), gr.update(visible=False, value=""), ()]
+    hidden = gr.update(visible=False)
+    return [gr.update(interactive=True), gr.update(visible=False, value=""), hidden, ()]
 
 
 def refused(problems: Sequence[Problem], lang: str) -> list[Any]:
     """Values of an answer's outputs: it was not started, for these reasons."""
     words = gr.update(visible=True, value=problem_lines(problems, lang))
-    return [gr.update(interactive=True), words, tuple(problems)]
+    offers = gr.update(visible=offers_queue(problems))
+    return [gr.update(interactive=True), words, offers, tuple(problems)]

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from backend.contract.base.run_files import ARGUMENTS, RUN, SUPERVISOR_LOG, requ
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import resumed_run, resuming, run_folder
 from backend.contract.runs.run_view import RunView
+from backend.contract.runs.states import State
 
 LOCK = ".launch.lock"  # its content is the number of the last run
 PRIVATE = (
@@ -45,13 +46,19 @@ def stops_with_page() -> bool:
 
 
 def start(
-    task: str, values: Values, env: Mapping[str, str] | None = None, *, exclusive: bool = False
+    task: str,
+    values: Values,
+    env: Mapping[str, str] | None = None,
+    *,
+    exclusive: bool = False,
+    queued: bool = False,
 ) -> Path:
     """Make the run's folder, start its supervisor, and return the folder.
 
-    `env` holds the secrets. Raises RunFolderError where the folder cannot be made or is in use,
-    and, with `exclusive`, "run_in_way" while another run goes on; UsageError where a training
-    cannot be resumed so, or there is nothing left to do.
+    `env` holds the secrets. A `queued` run begins once all that go on now have ended. Raises
+    RunFolderError where the folder cannot be made or is in use, and, with `exclusive`, "run_in_way"
+    while another run goes on; UsageError where a training cannot be resumed so, or there is nothing
+    left to do.
     """
     chosen = resolve(values).output_dir
     problem = check_output_dir(chosen) if chosen else None
@@ -60,29 +67,33 @@ def start(
     if task == "train":
         values = resuming.require_checkpoint(values)
     with _one_at_a_time() as sequence:
+        going = list_going() if exclusive or queued else []
         if exclusive:
-            _require_free()
+            _require_free(going)
         folder = output(chosen) if chosen else free_folder(default_output_dir(values, task))
         if "output_dir" in values and not chosen:
             values = {**values, "output_dir": relative(folder)}
         command = Command.build(task, values)
         command = replace(command, env={**command.env, **(env or {})})
         run_folder.create(folder, task=task, values=values, command=command, sequence=sequence)
-        _supervise_new(folder, command.env)
+        _supervise_new(folder, command.env, going if queued else ())
     return folder
 
 
-def start_recipe(folder: Path, recipe: str, command: Command, *, exclusive: bool = False) -> None:
+def start_recipe(
+    folder: Path, recipe: str, command: Command, *, exclusive: bool = False, queued: bool = False
+) -> None:
     """Make the folder of a group of runs, with its recipe as args.yaml, and start its supervisor.
 
     Raises as `start` does.
     """
     with _one_at_a_time() as sequence:
+        going = list_going() if exclusive or queued else []
         if exclusive:
-            _require_free()
+            _require_free(going)
         run_folder.create(folder, task=RECIPE, values={}, command=command, sequence=sequence)
         write_atomic(folder / ARGUMENTS, recipe)
-        _supervise_new(folder, command.env)
+        _supervise_new(folder, command.env, going if queued else ())
 
 
 def stop(path: Path, grace: float | None = None) -> bool:
@@ -161,8 +172,14 @@ def free_folder(folder: Path) -> Path:
     return free
 
 
-def _require_free() -> None:
+def list_going() -> list[RunView]:
+    """The runs that have not ended: those in the queue last, and the oldest first, so that a recipe
+    comes before the run of its stage."""
     going = [view for view in run_folder.runs(saves()) if not view.ended]
+    return sorted(going, key=lambda view: (view.state is State.QUEUED, view.sequence))
+
+
+def _require_free(going: Sequence[RunView]) -> None:
     if going:
         raise RunFolderError(Problem(code="run_in_way", params={"run": relative(going[0].path)}))
 
@@ -186,11 +203,13 @@ def _checkpoint(path: Path) -> Path:
     return checkpoint
 
 
-def _supervise_new(folder: Path, secrets: Mapping[str, str]) -> None:
-    """Start the supervisor of a new run; its folder is removed if that fails."""
+def _supervise_new(folder: Path, secrets: Mapping[str, str], before: Sequence[RunView]) -> None:
+    """Start the supervisor of a new run, which waits for those before it; its folder is removed if
+    that fails."""
+    words = ["--queue", *(str(view.path) for view in before)] if before else []
     run_files.add(saves(), folder)
     try:
-        _supervise(folder, secrets)
+        _supervise(folder, secrets, *words)
     except RunFolderError:
         run_folder.remove(folder)
         raise

@@ -4,6 +4,7 @@ import enum
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from backend.contract.base.problems import STOPPED_EXIT, OutOfMemoryError, Problem
 from backend.contract.base.processes import Process
@@ -72,6 +73,8 @@ def state(
         if abs(facts.age) < START_SECONDS:
             return State.STARTING, None
         return State.FAILED, Problem(code="run_never_started")
+    if "waits_for" in facts.launch:
+        return _judge_queued(facts, boot_id, alive)
     if facts.launch.get("boot_id") != boot_id:
         if facts.noted_exit_code is not None:
             return _judge_unwatched(facts, stopped=facts.stop)
@@ -82,6 +85,21 @@ def state(
     if _lives(facts.launch.get("child"), alive):
         return going, Problem(code="run_unsupervised", notice=True)
     return _judge_unwatched(facts, stopped=facts.stop)
+
+
+def _judge_queued(
+    facts: Facts, boot_id: str, alive: Callable[[Process], bool]
+) -> tuple[State, Problem | None]:
+    """The state of a run before its turn: only its supervisor is there."""
+    same_boot = facts.launch.get("boot_id") == boot_id
+    if same_boot and _lives(facts.launch.get("supervisor"), alive):
+        if facts.stop:
+            return State.STOPPING, None
+        waits_for = facts.launch["waits_for"]
+        names = [str(each) for each in waits_for] if isinstance(waits_for, list) else []
+        params = {"runs": ", ".join(PurePath(name).name for name in names)}
+        return State.QUEUED, Problem(code="run_waits", params=params, notice=True)
+    return (State.STOPPED, None) if facts.stop else (State.LOST, Problem(code="queue_lost"))
 
 
 def _judge_unwatched(facts: Facts, *, stopped: bool) -> tuple[State, Problem | None]:
