@@ -31,7 +31,15 @@ const KINDS = {
     from: "tozero",
   },
   memory: { series: ["memory"], color: BLUE, title: "chart.memory", from: "tozero" },
+  disk: {
+    series: ["disk_free", "checkpoints"],
+    color: BLUE,
+    title: "chart.disk_free",
+    from: "tozero",
+  },
 };
+const TOP = [0.58, 1]; // the shares of the plot's height where two lines have a scale each
+const BOTTOM = [0, 0.42];
 /** @typedef {keyof typeof KINDS} Kind */
 
 export class Charts {
@@ -95,21 +103,34 @@ export class Charts {
     if (isEmpty) return;
     const { title, from } = KINDS[this.#kind];
     const type = this.#logAxis.checked ? "log" : "linear";
-    const traces = this.#kind === "loss" ? loss(lines, words) : this.#single(lines, words);
+    const traces = this.#trace(lines, words);
     const isNamed = traces.length > 1;
+    const isSplit = this.#kind === "disk";
+    const axis = { type, rangemode: from };
     this.#plot.draw(traces, {
       height: HEIGHT,
       margin: { l: 52, r: 10, t: isNamed ? 26 : 10, b: 38 },
       legend: LEGEND,
       showlegend: isNamed,
-      xaxis: stepAxis(words["chart.step"]),
-      yaxis: valueAxis(words[title], {
-        type,
-        rangemode: from,
+      xaxis: stepAxis(words["chart.step"], isSplit ? { anchor: "y2" } : {}),
+      yaxis: valueAxis(isSplit ? "GB" : words[title], {
+        ...axis,
         ...(this.#kind === "rate" ? { tickformat: ".1e" } : {}),
+        ...(isSplit ? { domain: TOP, nticks: 4 } : {}),
       }),
+      ...(isSplit ? { yaxis2: valueAxis("GB", { ...axis, domain: BOTTOM, nticks: 4 }) } : {}),
       uirevision: `${this.#kind} ${type} ${run}`,
     });
+  }
+
+  /**
+   * @param {Lines} lines
+   * @param {Words} words
+   */
+  #trace(lines, words) {
+    if (this.#kind === "loss") return loss(lines, words);
+    if (this.#kind === "disk") return disk(lines, words);
+    return this.#single(lines, words);
   }
 
   /**
@@ -159,6 +180,20 @@ function loss(lines, words) {
     traces.push(Object.assign(marks, { mode: "markers", marker, hovertemplate: marks.name }));
   }
   return traces;
+}
+
+/**
+ * What is free of the run's disk, and, on a scale of its own, what its checkpoints take.
+ * @param {Lines} lines
+ * @param {Words} words
+ */
+function disk(lines, words) {
+  const free = trace(lines.points("disk_free"), words["chart.disk_free"], BLUE);
+  const points = trace(lines.points("checkpoints"), words["chart.checkpoints"], ORANGE);
+  return [
+    { ...free, fill: "tozeroy" },
+    { ...points, fill: "tozeroy", yaxis: "y2" },
+  ];
 }
 
 /**

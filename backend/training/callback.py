@@ -17,6 +17,7 @@ from backend.contract.base.metrics import NAMES, Metrics
 from backend.contract.base.problems import Problem, TuneboardError
 from backend.running.failures import Stopped
 from backend.running.report import Report, finite
+from backend.training import disk
 
 
 class Figures:
@@ -170,6 +171,8 @@ class ReportCallback(TrainerCallback):
             tokens=seen,
             tokens_per_second=pace,
             memory=memory(),
+            disk_free=disk.free_bytes(self.report.folder),
+            checkpoints=disk.checkpoint_bytes(self.report.folder),
             time=self.seconds(),
             more=stage_metrics(logs),
         )

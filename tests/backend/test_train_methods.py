@@ -175,6 +175,9 @@ def test_what_a_run_leaves(workspace: Path, tiny_model_dir: Path) -> None:
     assert last.tokens
     assert last.tokens_per_second
     assert last.memory
+    assert last.disk_free
+    before_the_save = rows[0].checkpoints
+    assert before_the_save == 0
     results = json.loads((folder / "all_results.json").read_text())
     assert results["tokens"] == last.tokens
     assert results["perplexity"] == pytest.approx(

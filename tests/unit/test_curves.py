@@ -30,6 +30,8 @@ def _rows(count: int) -> list[Metrics]:
                 tokens=step,
                 tokens_per_second=200.0,
                 memory=3 * 2**30,
+                disk_free=80 * 10**9 - step,
+                checkpoints=step // 1000 * 10**9,
             )
         )
         if step % 100 == 0:

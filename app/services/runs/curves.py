@@ -39,7 +39,7 @@ EVAL = "eval_"
 MAX_POINTS = 2000
 SMOOTH_FROM = 12  # fewer points are drawn as they are
 GROWTH = 1.5  # a line that has grown so many times is smoothed anew
-GIB = 2**30
+GIB, GB = 2**30, 10**9  # bytes; disks are sold and shown in the latter
 
 Read = Callable[[Metrics], float | None]
 
@@ -131,6 +131,8 @@ SERIES: dict[str, Read] = {
     "grad_norm": lambda row: row.grad_norm,
     "tokens_per_second": lambda row: row.tokens_per_second,
     "memory": lambda row: None if row.memory is None else row.memory / GIB,
+    "disk_free": lambda row: None if row.disk_free is None else row.disk_free / GB,
+    "checkpoints": lambda row: None if row.checkpoints is None else row.checkpoints / GB,
 }
 
 

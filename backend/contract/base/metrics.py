@@ -26,6 +26,8 @@ class Metrics:
     tokens: int | None = None  # processed since the start of the run, padding not counted
     tokens_per_second: float | None = None
     memory: int | None = None  # bytes: peak of the GPU, else resident memory of the process
+    disk_free: int | None = None  # bytes of the disk that holds the run
+    checkpoints: int | None = None  # bytes that the checkpoints of the run take
     time: float | None = None  # seconds of training since the start of the run
     more: Mapping[str, float] = field(default_factory=dict)  # of one stage, such as kl
 
