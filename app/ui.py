@@ -119,13 +119,15 @@ def _wire_results(context: Context, panels: list[Any], evaluated: Form, exported
 def _wire_export(context: Context, exported: dict[str, Any]) -> None:
     """Wire the button that opens an exported folder in Chat."""
 
-    def open_export(values: Any) -> list[Any]:
-        folder = str(exported["form"].read_box(values)["export_dir"])
-        return [gr.Tabs(selected="chat"), chat.open_run(folder)]
+    def open_export(run: str, values: Any) -> list[Any]:
+        """The folder of the shown export; without one, the folder in the form."""
+        path = runs.find_folder(run) if run else None
+        known = runs.view(path).arguments if path else exported["form"].read_box(values)
+        return [gr.Tabs(selected="chat"), chat.open_run(str(known["export_dir"]))]
 
     outputs = [context.tabs, context.bar.box]
     box = exported["form"].box
-    exported["open"].click(open_export, box, outputs, api_visibility="private")
+    exported["open"].click(open_export, [exported["panel"], box], outputs, api_visibility="private")
 
 
 def _wire_address(page: gr.Blocks, tabs: Any) -> None:

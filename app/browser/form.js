@@ -308,7 +308,7 @@ class Form {
   }
 
   #question() {
-    return { values: this.#all(), lang: language() };
+    return { values: this.#all(), put: this.#put, lang: language() };
   }
 
   /** The values without those that nobody typed. */
@@ -318,17 +318,19 @@ class Form {
   }
 
   /**
-   * Put values into fields in which nothing is typed.
+   * Put values into fields in which nothing is typed: into empty ones, and in place of others that
+   * were put there.
    * @param {Values} values
    */
   #suggest(values) {
-    const empty = Object.entries(values).filter(([name]) => {
+    const fresh = Object.entries(values).filter(([name, value]) => {
       const isEdited = this.#fields.get(name)?.root.contains(document.activeElement);
-      return this.#values[name] === "" && !isEdited;
+      const held = this.#values[name];
+      return (held === "" || held === this.#put[name]) && held !== value && !isEdited;
     });
-    if (!empty.length) return;
-    this.#put = { ...this.#put, ...Object.fromEntries(empty) };
-    this.#values = { ...this.#values, ...Object.fromEntries(empty) };
+    if (!fresh.length) return;
+    this.#put = { ...this.#put, ...Object.fromEntries(fresh) };
+    this.#values = { ...this.#values, ...Object.fromEntries(fresh) };
     this.#mounted.props.value = { ...this.#values };
     this.#show();
   }

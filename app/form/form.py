@@ -22,6 +22,7 @@ from backend.contract.runs import run_names
 
 TEMPLATE = '<div class="form-first"></div>{}<div class="form-rest"></div>'
 UNPREFIXED = {"bar", "train"}
+FOLLOWING = {"export": ("export_dir",)}  # fields whose suggested value follows from others
 IN_ADDRESS = {"train": ["stage"]}  # fields whose values stand in the address of the page
 
 Raw = dict[str, Any]
@@ -158,8 +159,11 @@ class Form:
     def _answer_judgement(self, asked: Raw, lang: str) -> dict[str, Any]:
         if self.judge is None:
             return {"fields": {}}
-        values = check(asked.get("values"))
-        return self.judge(self.raw([values] * len(self.inputs)), lang)
+        values, put = check(asked.get("values")), check(asked.get("put"))
+        raw = self.raw([values] * len(self.inputs))
+        following = [name for name in FOLLOWING.get(self.key, ()) if name in put]
+        anew = {name: "" for name in following if raw.get(name) == put[name]}
+        return self.judge({**raw, **anew}, lang)
 
 
 def _offer(asked: Raw, lang: str) -> dict[str, Any]:

@@ -1,16 +1,20 @@
 """The Export tab: one folder with merged weights, tokenizer, template and Modelfile."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.form.form import Form, change
+from app.form.form import Form, Raw, change
 from app.form.schema import EXTRA, Section
 from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
-from backend.contract.base.home import relative, saves
+from backend.contract.arguments.names import to_name
+from backend.contract.base.home import home, relative, saves
 from backend.contract.launching import launch
+from backend.contract.registry.dataset_info import names
+from backend.contract.runs.checkpoints import FOLDER
 from backend.contract.runs.run_folder import RunView
 
 FIELDS = (
@@ -37,13 +41,31 @@ def build(context: Context) -> dict[str, Any]:
             form.draw(context.schemas)
             chat = texts.make(gr.Button, {"value": "export.open"}, elem_id="export-open")
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
-            launcher = Launcher("export", form, context)
+            launcher = Launcher("export", form, context, suggest)
             launcher.draw()
             panel = run_panel.build(context, prefix="export")
     launcher.wire(panel)
     return {"panel": panel, "open": chat, "form": form}
 
 
-def fill(view: RunView) -> Any:
-    """The update of the form that exports a training, into a folder of its name."""
-    return change({"export_dir": relative(launch.free_folder(saves() / "models" / view.name))})
+def suggest(raw: Raw) -> Raw:
+    """A new folder with the name of what is exported: that of the adapter's run, or the model's."""
+    if raw.get("export_dir"):
+        return {}
+    held = raw.get("adapter_name_or_path") or []
+    adapters = held if isinstance(held, list) else names(str(held))
+    model = str(raw.get("model_name_or_path") or "")
+    source = Path(adapters[-1] if adapters else model)
+    is_point = FOLDER.fullmatch(source.name) is not None
+    name = f"{source.parent.name}-{source.name}" if is_point else source.name
+    if not name:
+        return {}
+    folder = saves() / "models" / to_name(name)
+    if home() / source == folder:
+        folder = folder.with_name(f"{folder.name}-export")
+    return {"export_dir": relative(launch.free_folder(folder))}
+
+
+def fill(_: RunView) -> Any:
+    """The update of the form that exports a training, into the folder that is suggested for it."""
+    return change({"export_dir": ""})

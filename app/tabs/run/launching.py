@@ -1,7 +1,7 @@
 """Start, problems and the live command: the same for Train, Evaluate, Export and New words."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -24,6 +24,7 @@ from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import run_folder
 
+Suggest = Callable[[Raw], Raw]
 IDLE = {"state": "idle", "text": "", "how": "", "offers": False}
 RUN_NAME = OwnField("run_name", "text", "train.run_name", "train.run_name_help")
 
@@ -31,10 +32,14 @@ RUN_NAME = OwnField("run_name", "text", "train.run_name", "train.run_name_help")
 class Launcher:
     """The side column's upper part of one tab; `draw` it, then `wire` it to a run box."""
 
-    def __init__(self, task: str, form: Form, context: Context) -> None:
+    def __init__(
+        self, task: str, form: Form, context: Context, suggest: Suggest | None = None
+    ) -> None:
+        """`suggest` makes values for fields in which nothing was typed from what the form holds."""
         self.task = task
         self.form = form
         self.context = context
+        self.suggest = suggest or self._suggest_name
         self.box: Any = None
 
     def draw(self) -> None:
@@ -83,15 +88,17 @@ class Launcher:
 
     def judgement(self, raw: Raw, lang: str) -> dict[str, Any]:
         """What the browser shows of a form: problems by field, the command, what is missing."""
-        name = RUN_NAME.name
-        put = {name: raw.get(name) or new_name(self.task)} if name in self.form.own else {}
+        put = self.suggest(raw)
         values, problems = self.judge({**raw, **put})
         wrong = errors(problems)
         first = wrong[0] if wrong else None
-        folder = t("train.folder", lang, folder=values["output_dir"]) if put else ""
+        named = [RUN_NAME.name] if RUN_NAME.name in put else []
         return {
             "fields": {
-                **{own: _remark(folder, notice=True) for own in put},
+                **{
+                    name: _remark(t("train.folder", lang, folder=values["output_dir"]), notice=True)
+                    for name in named
+                },
                 **{
                     problem.field: _remark(problem.text(lang), notice=problem.notice)
                     for problem in reversed(problems)
@@ -109,7 +116,8 @@ class Launcher:
         """Start a run; how, the box says: at once, in the queue, or instead of the one in the way,
         which is asked to stop."""
         how = str(check(box).get("how", ""))
-        values, problems = self.judge(self.form.raw(given))
+        raw = self.form.raw(given)
+        values, problems = self.judge({**raw, **self.suggest(raw)})
         wrong = errors(problems)
         if not wrong:
             try:
@@ -135,6 +143,11 @@ class Launcher:
         return values, problems + [
             problem for problem in check_paths(values, self.task) if problem.field not in wrong
         ]
+
+    def _suggest_name(self, raw: Raw) -> Raw:
+        """The name of the run, where the form asks for one."""
+        name = RUN_NAME.name
+        return {name: raw.get(name) or new_name(self.task)} if name in self.form.own else {}
 
     def _output_dir(self, values: Values, run_name: str) -> str:
         """saves/<model name>/<method>/<run name>, relative to the working folder."""
