@@ -32,5 +32,6 @@ CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 # Without the link a browser requests /favicon.ico, which behind a proxy belongs to another server.
 HEAD = (
     f'<meta name="languages" content="{" ".join(languages())}"><link rel="icon" href="favicon.ico">'
+    '<link rel="stylesheet" href="own/browser/scale.css">'
     '<script type="module" src="own/browser/theme.js"></script>'
 )

@@ -203,8 +203,24 @@ function draw(element, prefix) {
   command.root.append(head, make("pre", { tabindex: "0" }, command.code));
   const first = make("div", { class: "launch-first" }, start, missing);
   const box = /** @type {HTMLElement} */ (element.querySelector(".launch"));
-  box.append(first, answer, offers, problems.root, command.root);
+  const bar = make("div", { class: "launch-bar" }, first, answer, offers);
+  box.append(bar, problems.root, command.root);
+  new ResizeObserver(() => leaveRoom(bar)).observe(bar);
   return { start, missing, answer, offers, problems, command, copy };
+}
+
+/** @type {Map<HTMLElement, number>} */
+const heights = new Map();
+
+/**
+ * The page ends below the bar that a phone shows over it: of several only that of the open tab has a
+ * height.
+ * @param {HTMLElement} bar
+ */
+function leaveRoom(bar) {
+  heights.set(bar, bar.offsetHeight);
+  const height = Math.max(...heights.values());
+  document.documentElement.style.setProperty("--start-height", `${height}px`);
 }
 
 /**

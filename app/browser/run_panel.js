@@ -199,6 +199,7 @@ class Panel {
     this.#parts.charts.root.hidden = !curves;
     this.#parts.figures.setFigures(curves?.figures ?? []);
     if (this.#series.join() !== before) this.#ask({ series: this.#series });
+    this.#plotSoon(true); // of a run without a row, what the one before has left would stand there
   }
 
   /** Other curves are to be shown, or on another scale. */

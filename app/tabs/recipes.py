@@ -77,10 +77,11 @@ def _data_box(number: int) -> Any:
 
 
 def _side(texts: Texts) -> dict[str, Any]:
-    start = texts.make(
-        gr.Button, {"value": "recipes.start"}, variant="primary", elem_id="recipe-start"
-    )
-    told = answer.draw(texts, start, "recipe-answer")
+    with gr.Column(elem_classes="start-bar"):
+        start = texts.make(
+            gr.Button, {"value": "recipes.start"}, variant="primary", elem_id="recipe-start"
+        )
+        told = answer.draw(texts, start, "recipe-answer")
     problems = message.start_problems(texts, "recipe-problems")
     commands = texts.make(
         gr.Code,

@@ -54,6 +54,7 @@ def test_a_refused_start_joins_the_queue_and_is_cancelled(
     expect(page.locator("#train-run-name")).to_contain_text(second.name)
     expect(page.locator("#train-run-notices")).to_contain_text(first.name)
     expect(page.locator("#train-run-stop")).to_have_text(t("panel.cancel", "en"))
+    expect(page.locator("#train-run-chart")).not_to_be_visible()
     expect(page.locator("#answer")).not_to_be_visible()
     expect(page.locator("#queue")).not_to_be_visible()
     server.kill()

@@ -25,13 +25,13 @@ Json = dict[str, Any]
 def build_head(view: RunView, lang: str) -> Json:
     """The state, progress, figures, problems and buttons of a run."""
     history, fix = runs.history(view.path), fixes.find_fix(view)
-    train = view.task == "train"
+    train, queued = view.task == "train", view.state is State.QUEUED
     return {
         "name": view.name,
         "state": run_view.describe_state(view, lang),
         "kind": view.state.value.lower(),
         "ended": view.ended,
-        "share": run_view.progress(view, history.rows, lang).share,
+        "share": 0.0 if queued else run_view.progress(view, history.rows, lang).share,
         "progress": " · ".join(_describe_progress(view, history, lang)),
         "tiles": _list_tiles(view, history, lang) if train else _list_times(view, lang),
         **_list_problems(view, lang),
