@@ -10,7 +10,7 @@ from app import ui
 from app.form.form import Form, Schemas
 from app.form.schema import Section
 from app.tabs.run import launching
-from app.tabs.run.launching import Launcher
+from app.tabs.run.launching import IDLE, Launcher
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.launching import launch
 from tests.unit.forms import ON_THE_PAGE, filled, launcher_of, train_form
@@ -105,7 +105,7 @@ def test_a_forged_run_name_starts_nothing(
 ) -> None:
     """F-01: no folder is made, the page says why."""
     monkeypatch.setattr(launch, "start", lambda *a, **k: pytest.fail("launched"))
-    _, answer, refused = launcher._start("en", filled(launcher, run_name=name))
+    _, answer, refused = launcher._start("en", IDLE, (), filled(launcher, run_name=name))
     assert answer["value"]["state"] == "refused"
     assert answer["value"]["text"]
     assert refused
