@@ -55,7 +55,7 @@ def test_a_suggestion_follows_the_model_until_something_is_typed() -> None:
     values = {"model_name_or_path": "org/new", "export_dir": "saves/models/old"}
 
     def put(**known: str) -> object:
-        judgement = launcher.form._judgement({"values": values, "put": known}, "en")
+        judgement = launcher.form._answer_judgement({"values": values, "put": known}, "en")
         command = judgement["command"]
         return judgement["put"], "saves/models/new" in command, "saves/models/old" in command
 
