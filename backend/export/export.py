@@ -19,12 +19,13 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import read_json, write_atomic
 from backend.contract.base.home import output
 from backend.contract.base.problems import ModelError, Problem, UsageError
+from backend.contract.base.terminal_text import decimal_size
 from backend.contract.models import model_folder
 from backend.contract.runs import run_folder
 from backend.data import templates
 from backend.data.rendering import Template
 from backend.export import gptq, merging, modelfile, publishing
-from backend.export.new_folder import gigabytes, new_model_folder, require_free, require_room
+from backend.export.new_folder import new_model_folder, require_free, require_room
 from backend.model import adapters, load, saved_weights, side_files
 from backend.model.architecture import Architecture
 from backend.model.tensors import dtype_of
@@ -77,7 +78,7 @@ def run(values: Arguments, folder: Path) -> None:
     size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
     figures = {"bytes": size, "seconds": time.monotonic() - began}
     write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
-    params = {"path": str(plan.target), "size": gigabytes(size)}
+    params = {"path": str(plan.target), "size": decimal_size(size)}
     report.notice(Problem(code="exported", params=params, notice=True))
     if values.export_hub_model_id:
         _push(plan, str(values.export_hub_model_id), report)

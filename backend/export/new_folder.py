@@ -10,6 +10,7 @@ from pathlib import Path
 from backend.contract.arguments.typed import Arguments
 from backend.contract.base.files import make_readable, sync_folder
 from backend.contract.base.problems import DiskFullError, Problem, TuneboardError, UsageError
+from backend.contract.base.terminal_text import decimal_size
 from backend.contract.preflight import preflight
 from backend.running.failures import is_disk_full
 
@@ -98,16 +99,11 @@ def _explain(error: OSError, target: Path, size: int) -> TuneboardError:
     return UsageError(Problem(code="export_not_written", field=FIELD, params=params))
 
 
-def gigabytes(size: int) -> str:
-    """A size in bytes as text in units of 10^9 bytes."""
-    return f"{size / 1e9:.2f} GB"
-
-
 def _full(target: Path, size: int) -> DiskFullError:
     params = {
         "path": str(target),
-        "needed": gigabytes(size + SMALL_FILES),
-        "free": gigabytes(_free(target)),
+        "needed": decimal_size(size + SMALL_FILES),
+        "free": decimal_size(_free(target)),
     }
     return DiskFullError(Problem(code="export_disk_full", field=FIELD, params=params))
 

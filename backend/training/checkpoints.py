@@ -13,6 +13,7 @@ from typing import Any
 from backend.contract.arguments.field import Value
 from backend.contract.base.home import describe_places
 from backend.contract.base.problems import DiskFullError, Problem, UsageError
+from backend.contract.base.terminal_text import decimal_size
 from backend.contract.models.model_folder import local
 from backend.contract.runs import run_folder
 from backend.contract.runs.checkpoints import TRAINER_STATE, check_newer, is_resumable, newest_whole
@@ -143,10 +144,9 @@ def _usage_error(code: str, path: str) -> UsageError:
 
 def _disk_full_error(folder: Path, needed: int) -> DiskFullError:
     free = shutil.disk_usage(folder).free
-    params = {"path": str(folder), "needed": megabytes(needed * MARGIN), "free": megabytes(free)}
+    params = {
+        "path": str(folder),
+        "needed": decimal_size(needed * MARGIN),
+        "free": decimal_size(free),
+    }
     return DiskFullError(Problem(code="disk_full", field="output_dir", params=params))
-
-
-def megabytes(count: float) -> str:
-    """Write a number of bytes in MB, or in GB from 1e9 on."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

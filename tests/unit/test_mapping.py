@@ -84,11 +84,3 @@ def test_the_table_says_what_is_wrong(home: Path) -> None:
     assert set_list.count_rows("good", "data") == "2"
     assert set_list.kind("good", "data") == "sft"
     assert set_list.registry_problem("nowhere", "en")
-
-
-@pytest.mark.parametrize(
-    ("size", "shown"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (13_015, "13.0 kB"), (5 * 10**12, "5,000.0 GB")],
-)
-def test_sizes(size: int, shown: str) -> None:
-    assert set_list.format_size(size) == shown

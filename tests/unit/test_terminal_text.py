@@ -8,7 +8,7 @@ import pytest
 from app.services.data import set_list
 from backend.__main__ import main
 from backend.contract.base.problems import Problem
-from backend.contract.base.terminal_text import escape, one_line
+from backend.contract.base.terminal_text import decimal_size, escape, one_line
 
 HOSTILE = "a\x1b[31m\u202egnp\x9b2K\n\tb\u2066"
 ESCAPED = "a\\u001b[31m\\u202egnp\\u009b2K\\n\\tb\\u2066"
@@ -29,6 +29,14 @@ def test_only_what_cannot_be_seen_is_escaped() -> None:
         assert escape(text) == text
     assert one_line(HOSTILE) == ESCAPED
     assert json.loads(f'"{escape(chr(0x202E) + chr(0x9B))}"') == "\u202e\x9b"
+
+
+def test_a_number_of_bytes_has_one_writing() -> None:
+    """The page, a full disk and an export each wrote the same file in another way: 0.05 GB beside
+    50.0 MB beside 50 MB."""
+    sizes = {0: "0 B", 999: "999 B", 1000: "1 kB", 13_015: "13 kB", 999_600: "1 MB"}
+    sizes |= {538_093_056: "538 MB", 3_087_000_000: "3.09 GB", 5 * 10**12: "5 TB"}
+    assert {size: decimal_size(size) for size in sizes} == sizes
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,12 @@ from app.services.data import mapping, row_html
 from backend import datafiles
 from backend.contract.base.home import home
 from backend.contract.base.problems import Problem, TuneboardError
-from backend.contract.base.terminal_text import one_line
+from backend.contract.base.terminal_text import decimal_size, one_line
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
 from backend.datafiles import entering
 
 FINDING_COLUMNS = ("count", "level", "what", "rows")
-UNITS = ("B", "kB", "MB", "GB")
 Table = list[list[str]]
 
 
@@ -126,21 +125,11 @@ def findings(result: Mapping[str, Any], lang: str) -> Table:
     return [_finding(finding, lang) for finding in ordered]
 
 
-def format_size(size: int) -> str:
-    """A number of bytes as people read it: 512 B, 1.4 MB."""
-    number, unit = float(size), UNITS[0]
-    for unit in UNITS:
-        if number < 1000 or unit == UNITS[-1]:
-            break
-        number /= 1000
-    return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
-
-
 def _describe(entry: Entry, lang: str) -> Set:
     size, problems = "–", list(entry.problems)
     if entry.path is not None and not problems:
         try:
-            size = format_size(_bytes(entry))
+            size = decimal_size(_bytes(entry))
         except TuneboardError as error:
             problems = list(error.problems)
         except FileNotFoundError:  # removed since it was listed; the next list shows that

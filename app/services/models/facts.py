@@ -16,6 +16,7 @@ from app.i18n import t
 from app.services.models.catalog import catalog
 from backend.contract.base import boundary
 from backend.contract.base.files import parse_mapping, read_json
+from backend.contract.base.terminal_text import decimal_size
 from backend.contract.models import model_folder
 from backend.contract.preflight.requirements import quantization_of
 
@@ -198,7 +199,7 @@ def describe(facts: Facts, lang: str) -> list[tuple[str, str]]:
         "parameters": _count(facts.parameters),
         "layers": "" if facts.layers is None else str(facts.layers),
         "context": "" if facts.context is None else t("facts.tokens", lang, n=f"{facts.context:,}"),
-        "size": _size(facts.size),
+        "size": "" if facts.size is None else decimal_size(facts.size),
         "dtype": facts.dtype,
         "licence": facts.licence,
     }
@@ -224,9 +225,3 @@ def _count(count: int | None) -> str:
     if count is None:
         return ""
     return f"{count / 1e9:.3g}B" if count >= 1e9 else f"{count / 1e6:.3g}M"
-
-
-def _size(size: int | None) -> str:
-    if size is None:
-        return ""
-    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"

@@ -36,6 +36,15 @@ def binary_size(count: int) -> str:
     return f"{number:.4g} {units[0]}"
 
 
+def decimal_size(count: float) -> str:
+    """A number of bytes as people read it, with three digits in steps of 1000: 512 B, 1.36 MB."""
+    number, units = float(f"{count:.3g}"), ["B", "kB", "MB", "GB", "TB"]
+    while number >= 1000 and len(units) > 1:
+        number /= 1000
+        units.pop(0)
+    return f"{number:.3g} {units[0]}"
+
+
 def say(text: str, stream: TextIO | None = None) -> None:
     """Write a line, or several, to the terminal; to standard output by default."""
     out = stream or sys.stdout
