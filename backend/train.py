@@ -67,7 +67,8 @@ def run(values: Arguments, folder: Path) -> None:
     arguments.assert_group(args)
     report.phase("loading")
     set_seed(args.seed)
-    model = load.model(values, training=True, vocabulary=len(tokenizer))
+    rows = vocabulary.rows_needed(tokenizer.get_vocab())
+    model = load.model(values, training=True, vocabulary=rows)
     arguments.fit_model(args, model, report)
     for notice in load.frozen_notices(model) + vocabulary.missing_row_notices(model, tokenizer):
         report.notice(notice)

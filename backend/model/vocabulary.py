@@ -29,16 +29,24 @@ WEIGHTS = "adapter_model.safetensors"
 def extend(tokenizer: Any, values: Arguments) -> None:
     """Add the new tokens of the arguments to the tokenizer, unless it has them.
 
-    Raises UsageError where the file of described tokens is not valid.
+    Raises UsageError where the file of described tokens is not valid, or where a new token would
+    get the id of another piece.
     """
     known = tokenizer.get_vocab()
     special = [*names(values.add_special_tokens), *_described_tokens(values)]
+    special = [each for each in special if each not in known]
     fresh = [each for each in names(values.add_tokens) if each not in known]
     tokenizer.add_tokens(fresh)
     tokenizer.add_tokens(
-        [AddedToken(each, special=True, normalized=False) for each in special if each not in known],
+        [AddedToken(each, special=True, normalized=False) for each in special],
         special_tokens=True,
     )
+    _require_own_ids(tokenizer, known, [*fresh, *special])
+
+
+def rows_needed(vocab: Mapping[str, int]) -> int:
+    """The number of rows that a vocabulary needs: ids may have gaps, so its length can be less."""
+    return max(vocab.values()) + 1
 
 
 def grow(model: Any, before: Any, after: Any, values: Arguments, size: int) -> list[int]:
@@ -48,7 +56,7 @@ def grow(model: Any, before: Any, after: Any, values: Arguments, size: int) -> l
     number of rows.
     """
     rows = len(model.get_input_embeddings().weight)
-    total = max(size, len(after))
+    total = max(size, rows_needed(after.get_vocab()))
     resize(model, total)
     known = before.get_vocab()
     texts = {each: each for each in [*names(values.add_tokens), *names(values.add_special_tokens)]}
@@ -203,6 +211,20 @@ def _initialize_rows(model: Any, number: int, pieces: list[int]) -> None:
     with torch.no_grad():
         for weights in tables(model).values():
             weights[number] = weights[pieces].float().mean(0).to(weights.dtype)
+
+
+def _require_own_ids(tokenizer: Any, known: Mapping[str, int], new: Sequence[str]) -> None:
+    """Raise UsageError where a new token has got the id of a piece.
+
+    tokenizers 0.23.3 (add_tokens) counts on from the number of pieces, not from their largest id,
+    so where ids have gaps it may meet one that is taken.
+    """
+    pieces = {number: piece for piece, number in known.items()}
+    for token in new:
+        number = tokenizer.convert_tokens_to_ids(token)
+        if number in pieces:
+            params: Params = {"token": token[:80], "id": number, "other": pieces[number][:80]}
+            raise UsageError(Problem(code="new_token_id", field="add_tokens", params=params))
 
 
 def _described_tokens(values: Arguments) -> dict[str, str]:

@@ -4,7 +4,7 @@ log-probabilities."""
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -38,12 +38,8 @@ def require_vocabulary(values: Arguments) -> None:
         params = {"path": values.teacher_model, **differing}
         raise UsageError(Problem(code="teacher_other_tokenizer", field=TEACHER, params=params))
     if not models.adapter_folders(teacher):  # these may bring rows along
-        wanted = min(models.embedding_rows(values), _vocabulary_size(vocab))
+        wanted = min(models.embedding_rows(values), vocabulary.rows_needed(vocab))
         _require_rows(models.embedding_rows(teacher), wanted)
-
-
-def _vocabulary_size(vocab: Mapping[str, int]) -> int:
-    return max(vocab.values()) + 1
 
 
 def _require_rows(rows: int, wanted: int) -> None:
@@ -70,7 +66,7 @@ def load(values: Arguments, student: Any) -> Any:
     model = OTHER.load(values)
     rows = count_rows(model)
     wanted = count_rows(student)
-    _require_rows(rows, min(wanted, _vocabulary_size(models.tokenizer(values).get_vocab())))
+    _require_rows(rows, min(wanted, vocabulary.rows_needed(models.tokenizer(values).get_vocab())))
     if rows > wanted:
         model.resize_token_embeddings(wanted)
     model.config.get_text_config().vocab_size = wanted  # else trl refuses a teacher of fewer rows

@@ -107,6 +107,43 @@ def test_tokens_beyond_the_rows_of_the_model_are_told(tiny_model_dir: Path) -> N
         model(input_ids=torch.tensor([[rows]]))
 
 
+def with_far_piece(source: Path, folder: Path, distance: int, *, special: bool) -> Path:
+    """A copy of the tiny model with a piece whose id is `distance` beyond its last one."""
+    shutil.copytree(source, folder)
+    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    number = max(content["model"]["vocab"].values()) + distance
+    content["model"]["vocab"]["<far>"] = number
+    if special:
+        content["added_tokens"].append(
+            content["added_tokens"][-1] | {"id": number, "content": "<far>"}
+        )
+    (folder / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.resize_token_embeddings(number + 1, mean_resizing=False)
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_new_tokens_have_rows_where_ids_have_gaps(tiny_model_dir: Path, workspace: Path) -> None:
+    """As in tokenizers made of o200k: the rows were counted by the tokens, which are fewer."""
+    folder = with_far_piece(tiny_model_dir, workspace / "gap", 80, special=True)
+    values = small(folder, finetuning_type="full", **NEW)
+    tokenizer = load.tokenizer(values)
+    number = tokenizer.convert_tokens_to_ids("plumbus")
+    assert number > len(tokenizer)
+    model = load.model(values, training=True, vocabulary=len(tokenizer))
+    assert len(model.get_input_embeddings().weight) > number
+
+
+def test_a_new_token_takes_no_other_s_id(tiny_model_dir: Path, workspace: Path) -> None:
+    """tokenizers 0.23.3 gives the first new token the number of pieces as its id, taken or not."""
+    folder = with_far_piece(tiny_model_dir, workspace / "gap", 2, special=False)
+    with pytest.raises(UsageError) as error:
+        load.tokenizer(small(folder, add_tokens="plumbus"))
+    (problem,) = error.value.problems
+    assert (problem.code, problem.params["other"]) == ("new_token_id", "<far>")
+
+
 def test_a_described_token_begins_as_its_description(tiny_model_dir: Path, workspace: Path) -> None:
     file = workspace / "new.yaml"
     file.write_text('"<weather>": the weather is fine\n"<capital>": the capital of France\n')
