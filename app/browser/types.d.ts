@@ -298,3 +298,57 @@ export interface EditorData {
   /** By language. */
   words: Record<string, Record<string, string>>;
 }
+
+/** An element that Python describes: its tag and classes ("div.seen-row"), and what is inside. */
+export interface Tree {
+  kind: string;
+  inside: (Tree | string)[];
+  marks: { title?: string; open?: boolean };
+}
+
+/** Which rows of a data set are asked for: the view, the number of the first row (from 0), and
+ * words that they must hold. */
+export interface RowsQuery {
+  view: string;
+  first: number;
+  words: string;
+}
+
+/** What Python shows (`version` tells its answers apart). */
+export interface RowsShown {
+  /** The position in words, or with `wrong` why nothing is shown. */
+  where: string;
+  wrong: boolean;
+  rows: Tree[];
+  /** The number of the row that Next begins with. */
+  onward: number;
+  version: number;
+}
+
+export type RowsValue = RowsQuery & { lang?: string; shown?: RowsShown };
+
+export interface RowsData {
+  prefix: string;
+  /** The form whose data set it shows; "" where Python says which. */
+  form: string;
+  views: string[];
+  /** How many rows are on a page. */
+  page: number;
+  /** By language. */
+  words: Record<string, Record<string, string>>;
+}
+
+export interface LengthsValue {
+  exact?: boolean;
+  lang?: string;
+  /** Whether it is still measured. */
+  busy?: boolean;
+  said?: Tree[];
+  figure?: { traces: object[]; layout: object };
+}
+
+export interface LengthsData {
+  prefix: string;
+  /** By language. */
+  words: Record<string, Record<string, string>>;
+}

@@ -9,6 +9,9 @@ import { language, onLanguage } from "./language.js";
 /** @typedef {import("./types").WorkItem} Item */
 /** @typedef {import("./types").WorkTable} Table */
 
+/** @type {State} */
+const IDLE = { state: "idle" };
+
 /**
  * Draw it into a component of Gradio.
  * @param {Mounted} mounted
@@ -26,6 +29,19 @@ export async function mount(mounted) {
   watch("value", update);
   onLanguage(element, update);
   update();
+}
+
+/**
+ * The state after another set was chosen: what was said of the one before goes, work goes on.
+ * @param {State | null} state
+ */
+export function forget(state) {
+  return [state?.state === "busy" ? state : IDLE];
+}
+
+/** The state after a start that has failed: it can be pressed again. */
+export function free() {
+  return [IDLE];
 }
 
 /**

@@ -62,14 +62,14 @@ def build(context: Context) -> tuple[Any, Form]:
         with gr.Column(scale=3, min_width=320):
             card = try_it.build(texts, context.page)
             with form.draw(context.schemas, inside=True):
-                looked = dataset_preview.build(texts)
+                looked = dataset_preview.build(texts, form)
             saved = _arguments_box(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("train", form, context)
             launcher.draw()
             panel = run_panel.build(context, prefix="train")
     launcher.wire(panel)
-    dataset_preview.wire(looked, form, context.lang)
+    dataset_preview.wire(looked, form)
     _wire_arguments(context, form, saved)
     try_it.wire(card, context, form)
     return panel, form

@@ -47,7 +47,7 @@ def build(texts: Texts, page: gr.Blocks) -> Card:
         texts.add(gr.Markdown(t("try.text"), elem_classes="card-text"), value="try.text")
         fill = texts.make(gr.Button, {"value": "try.fill"}, elem_id="try-fill", variant="primary")
         note = message.note(texts, "try-note")
-    with gr.Row(visible=False, elem_id="try-left", elem_classes="seen-buttons") as left:
+    with gr.Row(visible=False, elem_id="try-left", elem_classes="small-buttons") as left:
         left_note = gr.Markdown(elem_id="try-left-note", elem_classes="quiet", latex_delimiters=[])
         reset, keep = (
             texts.make(gr.Button, {"value": f"try.{name}"}, size="sm", elem_id=f"try-{name}")

@@ -1,6 +1,8 @@
 """What the page's scripts must not do to the browser or to Gradio, nor Python in place of them."""
 
+import ast
 import re
+from pathlib import Path
 
 from tests.contract.source import ROOT
 
@@ -14,12 +16,12 @@ FORBIDDEN = {
     "text as markup": r"\.(innerHTML|outerHTML)\s*=|insertAdjacentHTML",
 }
 JAVASCRIPT = re.compile(r"""\bjs=\s*f?["']|=>\s*[{\[]|\bdocument\.query""")
+HTML = re.compile(r"\bgr\.HTML\(|\bjs_on_load=")
 PRIVATE = re.compile(
     r"gr\.context\.|\bprocess_api\s*=|\._queue\b|\bGradioMultiPartParser\b|route_utils"
 )
+CALLS = {"make_call", "LISTING.set_place", "STAGES.set_place"}
 MOUNTS = "app/form/component.py"  # the one place with a line of JavaScript
-# Still to go, with the rows that are Gradio's.
-OLD_PYTHON = "app/tabs/data/"
 
 
 def lines(suffix: str) -> dict[str, str]:
@@ -30,6 +32,25 @@ def lines(suffix: str) -> dict[str, str]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if not line.lstrip().startswith(("//", "*", "/*", "#"))
     }
+
+
+def scripts_of(path: Path) -> list[str]:
+    """What stands in a source as `js` of an event: the functions that make it, else the code.
+
+    A name stands for what is bound to it in the same file.
+    """
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    bound = {
+        target.id: node.value
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    calls = (node for node in nodes if isinstance(node, ast.Call))
+    given = [each.value for node in calls for each in node.keywords if each.arg == "js"]
+    values = [bound.get(each.id, each) if isinstance(each, ast.Name) else each for each in given]
+    return [ast.unparse(value.func if isinstance(value, ast.Call) else value) for value in values]
 
 
 def uses(pattern: str | re.Pattern[str], suffix: str, *allowed: str) -> list[str]:
@@ -65,8 +86,23 @@ def test_the_patterns_see_what_they_stand_for() -> None:
 
 def test_python_writes_no_javascript() -> None:
     assert len(lines(".py")) > 5000
-    found = uses(JAVASCRIPT, ".py", MOUNTS)
-    assert [place for place in found if not place.startswith(OLD_PYTHON)] == []
+    assert uses(JAVASCRIPT, ".py", MOUNTS) == []
+    assert uses(HTML, ".py", MOUNTS) == []
+
+
+def test_an_event_runs_nothing_but_a_function_of_a_module() -> None:
+    """What an event takes as `js` is made by make_call, or by a method that does so."""
+    scripts = [script for path in sorted(APP.rglob("*.py")) for script in scripts_of(path)]
+    assert len(scripts) > 12
+    assert [script for script in scripts if script not in CALLS] == []
+
+
+def test_a_script_of_an_event_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "tab.py"
+    path.write_text("START = '() => 1'\nmine = make_call('a', 'b')\nbox.click(f, js=START)\n")
+    assert scripts_of(path) == ["'() => 1'"]
+    path.write_text("mine = make_call('a', 'b')\nbox.click(f, js=mine)\nbox.input(js=data.SHOW)\n")
+    assert scripts_of(path) == ["make_call", "data.SHOW"]
 
 
 def test_python_touches_nothing_private_of_gradio() -> None:

@@ -1,5 +1,6 @@
 """From a spreadsheet on a person's disk to a running fine-tune, without terminal or editor."""
 
+import html
 import json
 import re
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.services.data import row_html
+from app.services.data import row_tree
 from backend.contract.base.texts import t
 from backend.contract.runs.states import State
 from backend.datafiles.formats import Conversation
@@ -49,6 +50,15 @@ def home(tiny_home: Path) -> Path:
     return tiny_home
 
 
+def markup(node: str | row_tree.Element) -> str:
+    """A tree of elements as HTML."""
+    if isinstance(node, str):
+        return html.escape(node)
+    tag, *classes = node["kind"].split(".")
+    inside = "".join(map(markup, node["inside"]))
+    return f"<{tag} class='{' '.join(classes)}'>{inside}</{tag}>"
+
+
 def test_a_rejected_answer_is_not_green(browser: Browser) -> None:
     """Green is what is learned to be said: the worse answer of a pair, and an undesirable one, as
     bubbles and as tokens, stand on another ground, in both schemes."""
@@ -59,18 +69,17 @@ def test_a_rejected_answer_is_not_green(browser: Browser) -> None:
     ]
     piece = [["n", [7], True]]
     drawn = [
-        *(row_html.conversation(1, row, "en") for row in (pair, *judged)),
-        row_html.token_row(
+        *(row_tree.conversation(1, row, "en") for row in (pair, *judged)),
+        row_tree.token_row(
             {"row": 1, "chosen_pieces": piece, "rejected_pieces": piece}, NONE, "en"
         ),
-        row_html.token_row({"row": 1, "pieces": piece, "desirable": False}, NONE, "en"),
+        row_tree.token_row({"row": 1, "pieces": piece, "desirable": False}, NONE, "en"),
     ]
-    style = (ROOT / "app" / "style.css").read_text(encoding="utf-8")
+    style = (ROOT / "app" / "browser" / "seen.css").read_text(encoding="utf-8")
+    rows = "".join(map(markup, drawn))
     page = browser.new_page()
     for scheme in ("", "dark"):
-        page.set_content(
-            f"<style>{style}</style><body class='{scheme}'><div class='seen'>{''.join(drawn)}"
-        )
+        page.set_content(f"<style>{style}</style><body class='{scheme}'><div class='seen'>{rows}")
         grounds = page.locator(".bubble-assistant, .tk.on").evaluate_all(
             "found => found.map(one => getComputedStyle(one).backgroundColor)"
         )

@@ -14,6 +14,7 @@ from backend.contract.base.texts import t
 from tests.e2e.conftest import ROOT, Server, keys_in, words_of
 from tests.e2e.forms import (
     box,
+    chips,
     choose,
     command_of,
     expect_ready,
@@ -92,7 +93,6 @@ def test_what_a_screen_reader_is_told_is_words(
     page = open_page(locale=locale)
     choose(page, "dataset", "identity")
     unfold(page, "preview")
-    page.locator("#preview-show").click()
     expect(page.locator("#preview-rows")).to_contain_text("Who are you?")
     page.locator("#preview-next").click()
     expect(page.locator(".sr-only[role=status]").filter(has_text=done)).not_to_have_count(0)
@@ -287,14 +287,21 @@ def test_the_data_is_shown_page_by_page(open_page: Callable[..., Page], server: 
     page = open_page()
     choose(page, "dataset", "identity")
     unfold(page, "preview")
-    page.locator("#preview-show").click()
     rows = json.loads((ROOT / "data" / "identity.json").read_text(encoding="utf-8"))
-    where = page.locator("#preview-where input, #preview-where textarea")
-    expect(where).to_have_value(re.compile("1 to 5"))
+    where = page.locator("#preview-where")
+    expect(where).to_contain_text("1 to 5")
     expect(page.locator("#preview-rows")).to_contain_text(rows[0]["instruction"])
     page.locator("#preview-next").click()
-    expect(where).to_have_value(re.compile("6 to 10"))
+    expect(where).to_contain_text("6 to 10")
     expect(page.locator("#preview-rows")).to_contain_text(rows[5]["instruction"])
+    box(page, "preview-search").fill(rows[-1]["instruction"])
+    box(page, "preview-search").press("Enter")
+    expect(page.locator("#preview-rows")).to_contain_text(rows[-1]["instruction"])
+    choose(page, "dataset", "general_en")  # the first one stays the one that is looked at
+    chips(page, "dataset").first.get_by_role("button").click()
+    first = json.loads((ROOT / "data" / "general_en.json").read_text(encoding="utf-8"))[0]
+    expect(page.locator("#preview-rows")).to_contain_text(first["instruction"])
+    expect(box(page, "preview-search")).to_have_value("")
 
 
 def test_light_and_dark(open_page: Callable[..., Page], server: Server) -> None:

@@ -163,8 +163,8 @@ def test_a_registry_that_leads_out(page: Page, private: Path) -> None:
     try:
         for name in ("identity", *names):
             form = {"dataset": [name]}
-            typed = {"train-form": form, "preview-jump": "", "preview-search": ""}
-            look = page.event("click", "preview-show", typed)
+            typed = {"train-form": form, "preview-look": {"view": "raw"}}
+            look = page.event("look", "preview-look", typed)
             for status, answer in (page.judge(form), page.send(look)):
                 assert status == 200
                 assert CANARY not in answer

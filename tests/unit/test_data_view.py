@@ -6,16 +6,18 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.services.data import inspection, length_chart, row_html, rows_view
+from app.services.data import inspection, length_chart, row_tree, rows_view
 from app.services.data.rows_view import Query
 from backend.contract.base.problems import ModelError, TuneboardError
+from tests.architecture import SCRIPTS
 
+TREE = SCRIPTS / "tree.js"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> ${alert(3)} {{value}}"
 ROWS: list[dict[str, Any]] = [
     {
@@ -57,21 +59,39 @@ def values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {"dataset": "odd", "dataset_dir": str(tmp_path), "stage": "sft"}
 
 
-def harmless(drawn: str) -> bool:
-    """Whether nothing of the data became markup, a formula, or a block of Markdown."""
-    tags = {name.lower() for name in re.findall(r"<\s*([a-zA-Z]+)", drawn)}
-    ours = {"div", "pre", "span", "details", "summary", "b", "i"}
-    return tags <= ours and not set("$\n") & set(drawn) and "onerror=alert" in drawn
+def elements(nodes: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """All elements of trees."""
+    for node in nodes:
+        if isinstance(node, dict):
+            yield node
+            yield from elements(node["inside"])
+
+
+def text_of(nodes: Sequence[Any]) -> str:
+    """The text of trees, as it is read."""
+    return "".join(node if isinstance(node, str) else text_of(node["inside"]) for node in nodes)
+
+
+def harmless(nodes: Sequence[Any]) -> bool:
+    """Whether nothing of the data became an element or an attribute, and its text is there."""
+    ours = set(re.findall(r'"(\w+)"', TREE.read_text().split("TAGS = ")[1].split(";")[0]))
+    assert len(ours) > 7
+    every = list(elements(nodes))
+    kinds = "".join(each["kind"] for each in every)
+    marks = {name for each in every for name in each["marks"]}
+    tags = {each["kind"].partition(".")[0] for each in every}
+    is_text = HOSTILE in text_of(nodes)
+    return is_text and tags <= ours and marks <= {"title", "open"} and "alert" not in kinds
 
 
 @pytest.mark.parametrize("view", ["raw", "conversation"])
 def test_nothing_in_the_data_becomes_markup(values: dict[str, Any], view: str) -> None:
     """X-01: scripts, event handlers and template marks are shown as text."""
     found = rows_view.look(values, Query(view), "en")
-    assert harmless(found.html)
-    assert "&lt;script&gt;" in found.html
+    assert harmless(found.rows)
     if view == "conversation":
-        assert "&lt;b&gt;</b>" in found.html, "the tool call is shown"
+        names = [each["inside"] for each in elements(found.rows) if each["kind"] == "b"]
+        assert names == [["look<b>"]], "the tool call is shown"
 
 
 def test_tokens_are_escaped_and_marked(
@@ -87,12 +107,13 @@ def test_tokens_are_escaped_and_marked(
     answer = {"lines": [line, refused], "special": [1], "total": 12, "notices": [notice]}
     monkeypatch.setattr(inspection, "tokens", lambda *_: answer)
     found = rows_view.look({**values, "model_name_or_path": "m"}, Query("tokens"), "en")
-    assert harmless(found.html)
-    assert '<span class="tk sp" title="1 · not learned">' in found.html
-    assert '<span class="tk on" title="7, 8 · learned">' in found.html
-    assert "↵</i>&#10;" in found.html
-    assert "4 tokens, 3 of them learned" in found.html
-    assert "roles are out of order" in found.html
+    assert harmless(found.rows)
+    kinds = [(each["kind"], each["marks"].get("title")) for each in elements(found.rows)]
+    assert ("span.tk.sp", "1 · not learned") in kinds
+    assert ("span.tk.on", "7, 8 · learned") in kinds
+    assert "a↵\n" in text_of(found.rows)
+    assert "4 tokens, 3 of them learned" in text_of(found.rows)
+    assert "roles are out of order" in text_of(found.rows)
 
 
 def test_pages_and_the_end(values: dict[str, Any]) -> None:
@@ -105,35 +126,38 @@ def test_pages_and_the_end(values: dict[str, Any]) -> None:
 
 def test_search_goes_on(values: dict[str, Any]) -> None:
     first = rows_view.look(values, Query("conversation", 0, "ANSWER"), "en")
-    assert first.html.count("seen-row") == 5
+    assert len(first.rows) == 5
     second = rows_view.look(values, Query("conversation", first.onward, "ANSWER"), "en")
-    assert "answer 11" in second.html
-    assert "answer 3" not in second.html
-    assert not rows_view.look(values, Query("raw", 0, "nowhere"), "en").html
+    assert "answer 11" in text_of(second.rows)
+    assert "answer 3" not in text_of(second.rows)
+    assert not rows_view.look(values, Query("raw", 0, "nowhere"), "en").rows
 
 
 def test_a_refused_row_stays_with_its_reason(values: dict[str, Any]) -> None:
     found = rows_view.look({**values, "strict_turns": True}, Query("conversation"), "en")
-    assert found.html.count("seen-row") == 5
-    assert "roles are out of order" in found.html
-    assert "do not end with an answer" in rows_view.look(values, Query("conversation"), "en").html
+    assert sum(each["kind"] == "div.seen-row" for each in found.rows) == 5
+    assert "roles are out of order" in text_of(found.rows)
+    lenient = rows_view.look(values, Query("conversation"), "en")
+    assert "do not end with an answer" in text_of(lenient.rows)
 
 
 def test_what_was_mended_in_a_row_is_told(values: dict[str, Any], tmp_path: Path) -> None:
     row = {"messages": [*ROWS[1]["messages"], {"role": "assistant", "content": "both"}]}
     (tmp_path / "odd.json").write_text(json.dumps([row]))
     found = rows_view.look(values, Query("conversation"), "en")
-    assert "turns of one role follow each other" in found.html
-    assert "q&#10;&#10;again" in found.html
+    assert "turns of one role follow each other" in text_of(found.rows)
+    assert "q\n\nagain" in text_of(found.rows)
 
 
 def test_what_is_missing_is_said(values: dict[str, Any]) -> None:
-    assert "Choose a model" in rows_view.look(values, Query("tokens"), "en").where
-    assert "Choose a data set" in rows_view.look({}, Query("raw"), "en").where
+    no_model = rows_view.look(values, Query("tokens"), "en")
+    assert ("Choose a model" in no_model.where, no_model.wrong) == (True, True)
+    no_set = rows_view.look({}, Query("raw"), "en")
+    assert ("Choose a data set" in no_set.where, no_set.wrong) == (True, False)
 
 
 def test_hidden_characters_are_named() -> None:
-    assert row_html.escape("a\u202eb\u200b\ud800") == "a\u27e8U+202E\u27e9b\u27e8U+200B\u27e9?"
+    assert row_tree.show_hidden("a\u202eb\u200b\ud800") == "a\u27e8U+202E\u27e9b\u27e8U+200B\u27e9?"
 
 
 def test_the_chart_has_the_cutoff_line() -> None:
@@ -156,9 +180,9 @@ def test_the_chart_has_the_cutoff_line() -> None:
         "padding": {"batch_size": 2, "random": 0.25, "grouped": 0.1},
         "packing": None,
     }
-    figure = json.loads(length_chart.figure(found, "en"))
+    figure = length_chart.figure(found, "en")
     assert figure["layout"]["shapes"][0]["x0"] == 12
-    assert [trace["y"] for trace in figure["data"]] == [[3, 0, 0], [2, 1, 0], [1, 2, 0]]
+    assert [trace["y"] for trace in figure["traces"]] == [[3, 0, 0], [2, 1, 0], [1, 2, 0]]
     said = "\n".join(length_chart.words(found, "en"))
     assert "2 examples are cut (66.7%), 6 tokens are lost (20.0%)" in said
     assert "25.0%" in said

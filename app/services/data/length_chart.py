@@ -1,6 +1,5 @@
-"""The token lengths of a data set: a histogram with the cutoff as Plotly JSON, and as text."""
+"""The token lengths of a data set: a histogram with the cutoff for Plotly, and as text."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,27 +7,20 @@ from app.i18n import t
 
 HEIGHT = 280
 BLUE, ORANGE, GREEN, RED = "#3b8fd9", "#d96c00", "#0a9b74", "#d1495b"  # for colour-blind eyes
-LOOK = {
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {"family": "inherit", "size": 12, "color": "#767676"},
-    "hovermode": "x unified",
-}
 LEGEND = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
 COLORS = {"prompt": (ORANGE, "dot"), "answer": (GREEN, "dash"), "total": (BLUE, "solid")}
 
 Stats = Mapping[str, Any]
 
 
-def figure(stats: Stats, lang: str) -> str:
-    """The histogram as Plotly JSON."""
+def figure(stats: Stats, lang: str) -> dict[str, Any]:
+    """The histogram as traces and a layout of Plotly, whose look app/browser/plot.js adds."""
     axis = {"zeroline": False, "automargin": True, "ticks": "", "fixedrange": True}
     limit = stats["cutoff"]["cutoff_len"]
     edges = stats["histogram"]["edges"]
     layout: dict[str, Any] = {
         "height": HEIGHT,
         "margin": {"l": 52, "r": 10, "t": 40, "b": 38},
-        **LOOK,
         "legend": LEGEND,
         "xaxis": {**axis, "title": {"text": t("seen.tokens_a_row", lang), "standoff": 6}},
         "yaxis": {**axis, "title": {"text": t("seen.rows", lang), "standoff": 4}},
@@ -40,9 +32,7 @@ def figure(stats: Stats, lang: str) -> str:
         at = {"x": limit, "y": 1, "yref": "paper", "showarrow": False, "xanchor": "right"}
         layout["annotations"] = [{**at, "text": f"cutoff_len {limit} "}]
     traces = [_steps(kind, stats["histogram"], lang) for kind in COLORS]
-    config = {"displaylogo": False, "displayModeBar": False}
-    plot = {"data": traces, "layout": layout, "config": config}
-    return json.dumps(plot, ensure_ascii=False, separators=(",", ":"))
+    return {"traces": traces, "layout": layout}
 
 
 def _steps(kind: str, histogram: Mapping[str, Any], lang: str) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from app.i18n import t
-from app.services.data import row_html
+from app.services.data import row_tree
 from app.services.data.datasets import Candidate
+from app.services.data.row_tree import Element
 from backend.contract.arguments.fields.stages import DRAWING, SCORED
 from backend.contract.arguments.names import check_name, to_name
 from backend.contract.base.problems import Problem, TuneboardError
@@ -72,25 +73,25 @@ def is_usable(first_row: Example) -> bool:
     return first_row.problem is None or first_row.problem.code not in UNUSABLE
 
 
-def draw_example(first_row: Example, kind: str, lang: str) -> str:
-    """The first row as HTML: a conversation, or its problem."""
+def draw_example(first_row: Example, kind: str, lang: str) -> list[Element]:
+    """The first row as trees of elements: a conversation, or its problem."""
     if first_row.conversation is None:
-        return row_html.refusal(
-            0, describe_problem(first_row.problem, lang) if first_row.problem else "", lang
-        )
+        reason = describe_problem(first_row.problem, lang) if first_row.problem else ""
+        return [row_tree.refusal(0, reason, lang)]
     stages = ", ".join(LEARNERS[kind])
     learned_as = t("bring.learned_as", lang, kind=t(f"sets.kind.{kind}", lang), stages=stages)
-    return row_html.note(learned_as) + row_html.conversation(0, first_row.conversation, lang)
+    conversation = row_tree.conversation(0, first_row.conversation, lang)
+    return [row_tree.note(learned_as), conversation]
 
 
-def reasons(proposal: Proposal, lang: str) -> str:
-    """The proposed kind of the data and the reasons for it, as HTML."""
+def reasons(proposal: Proposal, lang: str) -> Element:
+    """The proposed kind of the data and the reasons for it."""
     first = t("bring.found_nothing", lang)
     if proposal.kind:
         sure, words = round(proposal.confidence * 100), t(f"sets.kind.{proposal.kind}", lang)
         first = t("bring.found", lang, kind=words, confidence=sure)
     sentences = " ".join([first, *(describe_problem(reason, lang) for reason in proposal.reasons)])
-    return row_html.note(sentences)
+    return row_tree.note(sentences)
 
 
 def describe_problem(problem: Problem, lang: str) -> str:

@@ -3,14 +3,15 @@
 Raw rows and conversations are read here (backend.datafiles is light); tokens come from a child.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from app.i18n import t
-from app.services.data import inspection, row_html
+from app.services.data import inspection, row_tree
+from app.services.data.row_tree import Element
 from backend import datafiles
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Values
@@ -39,11 +40,13 @@ class Query:
 
 @dataclass(frozen=True)
 class View:
-    """The answer: the position in words, the rows as HTML, and the number of the next row."""
+    """The answer: the position in words, or with `wrong` why there is none; the rows as trees of
+    elements, and the number of the next row."""
 
     where: str
-    html: str = ""
+    rows: Sequence[Element] = ()
     onward: int = 0
+    wrong: bool = False
 
 
 def look(values: Values, query: Query, lang: str) -> View:
@@ -55,7 +58,7 @@ def look(values: Values, query: Query, lang: str) -> View:
         return _look({**values, "dataset": chosen[0]}, chosen[0], query, lang)
     except TuneboardError as error:
         texts = [problem.text(lang) for problem in error.problems]
-        return View("\n".join(texts), "".join(map(row_html.note, texts)), query.first)
+        return View("\n".join(texts), onward=query.first, wrong=True)
 
 
 def _look(values: Values, name: str, query: Query, lang: str) -> View:
@@ -67,12 +70,12 @@ def _look(values: Values, name: str, query: Query, lang: str) -> View:
         return View(t("preview.on_hub", lang, name=name))
     where, rows, onward = _find_rows(entry.path, name, query, lang)
     if not rows:
-        return View(where, "", onward)
+        return View(where, onward=onward)
     if query.view == "tokens":
         return View(where, _tokens(values, rows, query, lang), onward)
     if query.view == "conversation":
         return View(where, _conversations(entry, rows, arguments, lang), onward)
-    return View(where, row_html.raw([(hit.number, hit.row) for hit in rows], lang), onward)
+    return View(where, row_tree.raw([(hit.number, hit.row) for hit in rows], lang), onward)
 
 
 def _find_rows(path: Path, name: str, query: Query, lang: str) -> tuple[str, Rows, int]:
@@ -100,7 +103,9 @@ def _find_rows(path: Path, name: str, query: Query, lang: str) -> tuple[str, Row
     return where, numbered, first if at_end else last
 
 
-def _conversations(entry: dataset_info.Entry, rows: Rows, values: Arguments, lang: str) -> str:
+def _conversations(
+    entry: dataset_info.Entry, rows: Rows, values: Arguments, lang: str
+) -> list[Element]:
     assert entry.path is not None
     first = rows[0].row if rows[0].number == 0 else datafiles.page(entry.path, 0, 1).rows[0]
     place = (str(entry.path), 1)
@@ -111,16 +116,16 @@ def _conversations(entry: dataset_info.Entry, rows: Rows, values: Arguments, lan
         params: Params = {"file": place[0], "line": line, "count": 1}
         try:
             conversation = read(row)
-            parts.append(row_html.conversation(number, conversation, lang))
+            parts.append(row_tree.conversation(number, conversation, lang))
             texts = [Problem(code=note, params=params).text(lang) for note in conversation.notes]
-            parts += map(row_html.note, texts)
+            parts += map(row_tree.note, texts)
         except RowError as error:
             refused = Problem(code=error.code, params=params).text(lang)
-            parts.append(row_html.refusal(number, refused, lang))
-    return "".join(parts)
+            parts.append(row_tree.refusal(number, refused, lang))
+    return parts
 
 
-def _tokens(values: Values, rows: Rows, query: Query, lang: str) -> str:
+def _tokens(values: Values, rows: Rows, query: Query, lang: str) -> list[Element]:
     """The tokens of these rows. Rows of a search are requested one by one."""
     require_rows(resolve(values))
     values = _plain(values)
@@ -141,8 +146,8 @@ def _hub(values: Values, name: str, query: Query, lang: str) -> View:
 
 def _draw_tokens(
     answers: list[inspection.Message], lang: str, lines: Mapping[int, int] | None = None
-) -> str:
-    """The tokens as HTML. `lines` maps a row's number to its line in the file."""
+) -> list[Element]:
+    """The tokens as trees. `lines` maps a row's number to its line in the file."""
     texts: dict[str, None] = {}
     parts = []
     for answer in answers:
@@ -155,10 +160,10 @@ def _draw_tokens(
                     problem = replace(
                         problem, params={**problem.params, "line": lines.get(number, 0)}
                     )
-                parts.append(row_html.refusal(number, problem.text(lang), lang))
+                parts.append(row_tree.refusal(number, problem.text(lang), lang))
             else:
-                parts.append(row_html.token_row(line, special, lang))
-    return "".join([*map(row_html.note, texts), row_html.legend(lang), *parts])
+                parts.append(row_tree.token_row(line, special, lang))
+    return [*map(row_tree.note, texts), row_tree.legend(lang), *parts]
 
 
 def notices(answer: inspection.Message, lang: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.i18n import DEFAULT_LANGUAGE, t
-from app.services.data import mapping, row_html
+from app.services.data import mapping, row_tree
 from backend import datafiles
 from backend.contract.base.home import home
 from backend.contract.base.problems import Problem, TuneboardError
@@ -180,7 +180,7 @@ def _finding(finding: Mapping[str, Any], lang: str) -> list[str]:
     if "file" in params:
         params["file"] = Path(str(params["file"])).name
     pairs = zip(finding["rows"], finding["lines"], strict=True)
-    rows = ", ".join(row_html.place(row, line, lang) for row, line in pairs)
+    rows = ", ".join(row_tree.place(row, line, lang) for row, line in pairs)
     more = " …" if finding["count"] > len(finding["rows"]) else ""
     what = Problem(code=finding["code"], params=params).text(lang)
     return [f"{finding['count']:,}", t(f"sets.level.{finding['level']}", lang), what, rows + more]

@@ -9,8 +9,9 @@ import gradio as gr
 from app.form.form import Form
 from app.form.schema import OwnField, Section
 from app.i18n import Texts, t
-from app.services.data import datasets, mapping, row_html, upload_folder, uploads
+from app.services.data import datasets, mapping, row_tree, upload_folder, uploads
 from app.services.data.datasets import Candidate
+from app.tabs.data.data_view import make_tree, tree
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
@@ -19,7 +20,6 @@ from backend.contract.base.problems import TuneboardError
 from backend.contract.registry.dataset_info import HUBS
 
 SOURCES = ("upload", "path", "hub")
-POLL_S = 0.25
 
 CHAT = ("sharegpt", "openai")
 COLUMNS = "columns"  # a field that is not seen: the columns of the file
@@ -104,7 +104,7 @@ def draw(context: Context) -> Parts:
     _draw_sources(texts, parts)
     parts["problem"] = message.problem(texts, "bring-problem")
     _draw_mapping(context, parts)
-    parts["notice"] = gr.Markdown(visible=False, elem_id="bring-notice", elem_classes="seen")
+    parts["notice"] = make_tree("bring-notice")
     return parts
 
 
@@ -155,11 +155,11 @@ def _draw_mapping(context: Context, parts: Parts) -> None:
     texts = context.texts
     with gr.Row(visible=False, elem_classes="columns", elem_id="bring-details") as parts["details"]:
         with gr.Column(scale=3, min_width=320):
-            parts["found"] = gr.Markdown(elem_id="bring-found", elem_classes="seen")
+            parts["found"] = make_tree("bring-found")
             parts["columns"] = form = Form("train", "columns", SECTIONS, own=OWN)
             form.draw(context.schemas)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
-            parts["example"] = gr.Markdown(elem_id="bring-example", elem_classes="seen")
+            parts["example"] = make_tree("bring-example")
             parts["register"] = _register_button(texts, "bring-register")
 
 
@@ -193,8 +193,8 @@ def _judge(coming: Candidate, chosen: Chosen, folder: str, lang: str) -> list[Up
     bad_name = mapping.name_problem(chosen.name, folder, lang)
     found = mapping.reasons(coming.proposal, lang)
     return [
-        gr.update(value=found + (row_html.note(f"⚠ {bad_name}") if bad_name else "")),
-        gr.update(value=mapping.draw_example(one, mapping.kind(coming.proposal, entry), lang)),
+        tree(found, *([row_tree.wrong(bad_name)] if bad_name else [])),
+        tree(*mapping.draw_example(one, mapping.kind(coming.proposal, entry), lang)),
         gr.update(interactive=not bad_name and mapping.is_usable(one)),
     ]
 
@@ -231,9 +231,9 @@ def _wire_sources(parts: Parts, place: Place) -> None:
             coming = datasets.accept_upload(path) if upload else datasets.accept_file(path, None)
         except TuneboardError as error:
             _discard(path)
-            return [None, problem(error, lang), hidden(), hidden(), None, *skipped]
+            return [None, problem(error, lang), hidden(), tree(), None, *skipped]
         filled = _propose(coming, name, folder, lang)
-        return [coming, hidden(), gr.update(visible=True), hidden(), gr.skip(), *filled]
+        return [coming, hidden(), gr.update(visible=True), tree(), gr.skip(), *filled]
 
     def uploaded(
         lang: str, folder: str, before: Candidate | None, file: dict[str, Any] | None
@@ -252,7 +252,7 @@ def _wire_sources(parts: Parts, place: Place) -> None:
 
     def closed(before: Candidate | None) -> list[Any]:
         _drop(before)
-        return [None, hidden(), hidden(), hidden(), None, *skipped]
+        return [None, hidden(), hidden(), tree(), None, *skipped]
 
     def switched(source: str, before: Candidate | None) -> list[Any]:
         return [*closed(before), *(gr.update(visible=source == name) for name in SOURCES)]

@@ -7,9 +7,10 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import t
-from app.services.data import datasets, mapping, row_html
+from app.services.data import datasets, mapping, row_tree
 from app.services.data.datasets import Candidate
 from app.tabs.data.data_in import Chosen, Parts, Place, hidden, problem
+from app.tabs.data.data_view import tree
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import TuneboardError
 
@@ -88,18 +89,18 @@ def _wire_hub(parts: Parts, place: Place) -> None:
 
 def _busy(words: str) -> list[Any]:
     off = gr.update(interactive=False)
-    notice = gr.update(value=row_html.note(words), visible=True)
+    notice = tree(row_tree.note(words))
     return [gr.skip(), hidden(), *[gr.skip()] * 4, off, off, notice, gr.skip()]
 
 
 def _refused(error: TuneboardError, lang: str) -> list[Any]:
     """Nothing has changed but that it is said."""
     on = gr.update(interactive=True)
-    return [gr.skip(), problem(error, lang), *[gr.skip()] * 4, on, on, hidden(), gr.skip()]
+    return [gr.skip(), problem(error, lang), *[gr.skip()] * 4, on, on, tree(), gr.skip()]
 
 
 def _registered(name: str) -> list[Any]:
     """The form is closed, the set is chosen, which opens it to be looked at."""
     on = gr.update(interactive=True)
     closed = [None, hidden(), hidden(), None, "", ""]
-    return [*closed, on, on, hidden(), gr.update(value=name)]
+    return [*closed, on, on, tree(), gr.update(value=name)]

@@ -11,7 +11,6 @@ from app.form.component import make_component
 from app.i18n import Texts, say_in_all, t
 from app.services.runs import drafts
 from app.services.runs.drafts import Draft
-from app.tabs.data.data_view import SHOW_ROWS
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import DataError, Problem, TuneboardError
 
@@ -42,9 +41,7 @@ def build(texts: Texts, lang: Any, dataset: Any, dataset_dir: Any) -> None:
             words=say_in_all(words),
         )
     chosen = [lang, dataset, dataset_dir]
-    box.act(_act, [box, *states, *chosen], [*states, box, dataset], **QUIET).then(
-        None, None, None, js=SHOW_ROWS
-    )
+    box.act(_act, [box, *states, *chosen], [*states, box, dataset], **QUIET)
     dataset.change(_leave, [box, *states, *chosen], [*states, box], **QUIET)
 
 

@@ -11,7 +11,7 @@ from app.form.listing import Action, Cell, Listing, Row, View
 from app.form.schema import Section
 from app.i18n import t
 from app.services.data import mapping, set_list
-from app.tabs.data import data_view
+from app.tabs.data.data_view import DataView, Source
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.field import Values
@@ -36,7 +36,8 @@ def draw_look(context: Context, dataset: Any) -> tuple[Form, Parts]:
     """Draw the rows of the chosen set; the form of how they are read, and other components."""
     texts = context.texts
     form = Form("train", "data", SECTIONS, bar=context.bar)
-    parts: Parts = {"dataset": dataset, "view": data_view.draw(texts, "data")}
+    view = DataView("data").draw(context.bar)
+    parts: Parts = {"dataset": dataset, "view": view}
     how = texts.make(gr.Accordion, {"label": "sets.settings"}, open=False, elem_id="sets-how")
     with how:
         form.draw(context.schemas)
@@ -47,24 +48,29 @@ def draw_look(context: Context, dataset: Any) -> tuple[Form, Parts]:
             max_lines=1,
             elem_id="data-dataset_dir",
         )
+    parts["source"] = _source(form, parts)
+    view.wire(parts["source"])
     return form, parts
 
 
-def wire(context: Context, form: Form, parts: Parts, train: Form, presses: list[Any]) -> None:
-    """Wire it; each of `presses` takes the chosen set to the Train tab."""
-    dataset, folder = parts["dataset"], parts["folder"]
+def _source(form: Form, parts: Parts) -> Source:
+    """The chosen set, and how it is read."""
 
     def read(box_values: Sequence[Any]) -> Values:
         name, place, *form_values = box_values
         raw = {**form.raw(form_values), "dataset": [name] if name else [], "dataset_dir": place}
         return form.parse(raw)[0]
 
-    source = data_view.Source([dataset, folder, *form.inputs], read)
-    data_view.wire(parts["view"], source, context.lang)
+    return Source([parts["dataset"], parts["folder"], *form.inputs], read)
+
+
+def wire(context: Context, form: Form, parts: Parts, train: Form, presses: list[Any]) -> None:
+    """Wire it; each of `presses` takes the chosen set to the Train tab."""
+    dataset, folder = parts["dataset"], parts["folder"]
     context.keeper.add("data", {"dataset": dataset, "dataset_dir": folder})
     context.news.folders.append(folder)
     folder.change(None, folder, None, js=LISTING.set_place(), **QUIET)
-    _wire_chosen(form, parts)
+    _wire_chosen(form, parts, context.lang)
     _wire_train(context, train, presses, parts)
 
 
@@ -105,7 +111,7 @@ def _remove(action: str, name: str, asked: Question, lang: str) -> str:
 LISTING = Listing("sets", _list_sets, _remove, events=["train"])
 
 
-def _wire_chosen(form: Form, parts: Parts) -> None:
+def _wire_chosen(form: Form, parts: Parts, lang: Any) -> None:
     """Another set: a stage that can learn from it, its first rows."""
     dataset, folder, box = parts["dataset"], parts["folder"], form.box
 
@@ -114,9 +120,8 @@ def _wire_chosen(form: Form, parts: Parts) -> None:
         stage = str(form.read_box(box_value)["stage"])
         return change({"stage": mapping.stage_for(kind, stage)} if kind else {})
 
-    dataset.change(fit, [dataset, folder, box], box, **QUIET).then(
-        None, None, None, js=data_view.SHOW_ROWS
-    )
+    fitted = dataset.change(fit, [dataset, folder, box], box, **QUIET)
+    parts["view"].follow(fitted, parts["source"], lang)
 
 
 def _wire_train(context: Context, train: Form, presses: list[Any], parts: Parts) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.form.component import make_call
 from app.form.form import Form, change
 from app.form.schema import OwnField, Section
 from app.i18n import t
@@ -16,9 +17,6 @@ from app.services.data.cleaning import STEPS, Job
 from app.tabs.data.data_work import Task, Work, choose_first
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
-
-# In the browser: what a press since then has answered must not go with it.
-FORGET = "(_, work) => [work?.state === 'busy' ? work : {state: 'idle'}]"
 
 
 def build_check(context: Context, form: Form, dataset: Any, folder: Any) -> None:
@@ -44,7 +42,8 @@ def build_check(context: Context, form: Form, dataset: Any, folder: Any) -> None
         )
 
     work.wire(begin, [context.lang, dataset, folder, form.box], dataset)
-    dataset.change(None, [dataset, work.box], work.box, js=FORGET, **QUIET)
+    forget = make_call("work", "forget")
+    dataset.change(None, work.box, work.box, js=forget, **QUIET)
 
 
 def _tell(report: dict[str, Any], lang: str) -> dict[str, Any]:

@@ -1,27 +1,34 @@
 """Looking at a data set: rows as they are, as conversations, as tokens; and how long they are.
 
-`draw` places it, `wire` ties it to a form: the Train tab and the Data tab both do.
+Two components, placed by `draw` and tied by `wire` to a form, on the Train tab and the Data tab.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import gradio as gr
-from gradio.components.plot import PlotData
 
-from app.i18n import Texts, t
-from app.services.data import inspection, length_chart, row_html, rows_view
-from app.services.data.rows_view import PAGE, Query
+from app.form.component import make_call, make_component
+from app.form.form import Form
+from app.i18n import pick_language, say_in_all, t
+from app.services.data import inspection, length_chart, row_tree, rows_view
+from app.services.data.rows_view import PAGE, VIEWS, Query
+from app.tabs.shared.model_bar import draw_chosen
+from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.field import Values
 from backend.contract.base.problems import TuneboardError
 
-SHOW_ROWS = "() => { document.querySelector('#data-show')?.click(); }"  # of the Data tab
-VIEW_TEXTS = [(f"seen.view.{name}", name) for name in rows_view.VIEWS]
+TEMPLATE = '<div class="list"></div>'
+ROWS_WORDS = {
+    **{f"view.{name}": f"seen.view.{name}" for name in VIEWS},
+    **{name: f"seen.{name}" for name in ("view", "jump", "search", "search_hint")},
+    **{name: f"preview.{name}" for name in ("show", "previous", "next")},
+}
+LENGTHS_WORDS = {name: f"seen.{name}" for name in ("lengths", "exact", "chart")}
 
-
-Parts = dict[str, Any]
+Update = Any
 
 
 @dataclass(frozen=True)
@@ -32,138 +39,125 @@ class Source:
     read: Callable[[Sequence[Any]], Values]
 
 
-def draw(texts: Texts, prefix: str) -> Parts:
-    """Draw the fragment; its components by name, for `wire`."""
-    parts: Parts = {}
-    with gr.Row(elem_classes="seen-bar"):
-        parts["view"] = texts.make(
-            gr.Radio,
-            {"label": "seen.view", "choices": VIEW_TEXTS},
-            value="raw",
-            elem_id=f"{prefix}-view",
-            elem_classes="seen-view",
+class DataView:
+    """The rows of the first chosen set, and a measurement of their lengths.
+
+    prefix  what the ids of its elements begin with
+    form    the form whose data set is shown as soon as it is another one; "" where `follow` says so
+    """
+
+    def __init__(self, prefix: str, form: str = "") -> None:
+        self.prefix = prefix
+        self.form = form
+        self.rows: Any = None
+        self.lengths: Any = None
+
+    def draw(self, bar: Form | None = None) -> "DataView":
+        """Draw it here, with the model of `bar`, which tokens and lengths are measured with, in one
+        line where the bar is not seen."""
+        self.rows = make_component(
+            "rows_view",
+            TEMPLATE,
+            {},
+            events=["look"],
+            elem_id=f"{self.prefix}-look",
+            prefix=f"{self.prefix}-",
+            form=self.form,
+            views=[*VIEWS],
+            page=PAGE,
+            words=say_in_all(ROWS_WORDS),
         )
-        parts["jump"] = _box(texts, "seen.jump", f"{prefix}-jump", min_width=110)
-        parts["search"] = _box(
-            texts, "seen.search", f"{prefix}-search", placeholder="seen.search_hint"
+        if bar is not None:
+            draw_chosen(bar)
+        self.lengths = make_component(
+            "lengths",
+            TEMPLATE,
+            {},
+            events=["measure"],
+            elem_id=f"{self.prefix}-lengths",
+            prefix=f"{self.prefix}-",
+            words=say_in_all(LENGTHS_WORDS),
         )
-    with gr.Row(elem_classes="seen-buttons"):
-        for name in ("show", "previous", "next"):
-            parts[name] = texts.make(
-                gr.Button, {"value": f"preview.{name}"}, size="sm", elem_id=f"{prefix}-{name}"
-            )
-    parts["where"] = texts.make(
-        gr.Textbox,
-        {"label": "label.rows"},
-        show_label=False,
-        interactive=False,
-        container=False,
-        visible=False,
-        max_lines=4,
-        elem_id=f"{prefix}-where",
-        elem_classes="seen-where",
-    )
-    parts["rows"] = gr.Markdown(elem_id=f"{prefix}-rows", elem_classes="seen")
-    _draw_lengths(texts, prefix, parts)
-    return parts
+        return self
 
+    def wire(self, source: Source) -> None:
+        """Wire it to where the arguments come from that decide on tokens: dataset, dataset_dir,
+        model, template, stage, cutoff_len, packing, batch size."""
 
-def wire(parts: Parts, source: Source, lang: Any) -> None:
-    """Wire it to where the arguments come from that decide on tokens: dataset, dataset_dir, model,
-    template, stage, cutoff_len, packing, batch size."""
-    _wire_rows(source, lang, parts)
-    _wire_lengths(source, lang, parts)
+        def look(asked: Any, *given: Any) -> Update:
+            return _look(source.read(given), asked)
 
+        def measure(asked: Any, *given: Any) -> Iterator[Update]:
+            yield from _measure(source.read(given), asked)
 
-def _box(texts: Texts, label: str, elem_id: str, placeholder: str = "", **given: Any) -> Any:
-    keys = {"label": label, **({"placeholder": placeholder} if placeholder else {})}
-    return texts.make(gr.Textbox, keys, max_lines=1, elem_id=elem_id, **given)
-
-
-def _draw_lengths(texts: Texts, prefix: str, parts: Parts) -> None:
-    with gr.Row(elem_classes="seen-buttons"):
-        parts["measure"] = texts.make(
-            gr.Button, {"value": "seen.lengths"}, size="sm", elem_id=f"{prefix}-measure"
+        inputs = [self.rows, *source.inputs]
+        self.rows.look(look, inputs, self.rows, trigger_mode="always_last", **QUIET)
+        measured = self.lengths.measure(
+            measure, [self.lengths, *source.inputs], self.lengths, **QUIET
         )
-        parts["exact"] = texts.make(
-            gr.Checkbox, {"label": "seen.exact"}, container=False, elem_id=f"{prefix}-exact"
-        )
-    parts["chart"] = texts.make(
-        gr.Plot,
-        {"label": "seen.chart"},
-        show_label=False,
-        container=False,
-        visible=False,
-        elem_id=f"{prefix}-chart",
-        elem_classes="run-chart seen-chart",
-    )
-    parts["words"] = gr.Markdown(elem_id=f"{prefix}-words", elem_classes="seen")
+        measured.failure(None, None, self.lengths, js=make_call("lengths", "free"), **QUIET)
+
+    def follow(self, event: Any, source: Source, lang: Any) -> None:
+        """Show the first rows after this event, in the view that is open."""
+
+        def show(lang: str, shown: Any, *given: Any) -> Update:
+            view = _query(shown).view
+            return _look(source.read(given), {"view": view, "lang": lang})
+
+        event.then(show, [lang, self.rows, *source.inputs], self.rows, **QUIET)
 
 
-def _wire_rows(source: Source, lang: Any, parts: Parts) -> None:
-    """The place is remembered for the page: [first, onward]."""
-    place = gr.State((0, 0))
-
-    def draw(
-        step: str, lang: str, view: str, jump: str, words: str, at: tuple[int, int], *given: Any
-    ) -> list[Any]:
-        first = _first(step, jump, words.strip(), at)
-        found = rows_view.look(source.read(given), Query(view, first, words.strip()), lang)
-        return [gr.update(value=found.where, visible=True), found.html, (first, found.onward)]
-
-    inputs = [lang, parts["view"], parts["jump"], parts["search"], place, *source.inputs]
-    outputs = [parts["where"], parts["rows"], place]
-    wire = {
-        "show": parts["show"].click,
-        "previous": parts["previous"].click,
-        "next": parts["next"].click,
-        "jump": parts["jump"].submit,
-        "search": parts["search"].submit,
-        "view": parts["view"].input,
-    }
-    for step, listen in wire.items():
-        listen(partial(draw, step), inputs, outputs, api_visibility="private")
+def make_tree(elem_id: str) -> Any:
+    """A component that shows trees of elements (app/services/data/row_tree.py)."""
+    return make_component("tree", '<div class="seen"></div>', {}, elem_id=elem_id)
 
 
-def _first(step: str, jump: str, words: str, at: tuple[int, int]) -> int:
-    """The number of the row that is shown first."""
-    number = int(jump.replace(",", "")) - 1 if jump.replace(",", "").strip().isdecimal() else 0
-    if step == "next":
-        return at[1]
-    if step == "previous":
-        return 0 if words else max(0, at[0] - PAGE)
-    if step == "view":
-        return at[0]
-    if step == "jump":
-        return max(0, number)
-    return 0
+def tree(*elements: row_tree.Element) -> Update:
+    """The update of such a component; nothing is seen of it without elements."""
+    return gr.update(value={"inside": [*elements]})
 
 
-def _wire_lengths(source: Source, lang: Any, parts: Parts) -> None:
-    def measure(lang: str, exact: bool, *given: Any) -> Iterator[list[Any]]:
-        try:
-            for message in inspection.stats(rows_view.measurable(source.read(given)), exact):
-                yield _measured(message, lang)
-        except TuneboardError as error:
-            said = "".join(row_html.note(problem.text(lang)) for problem in error.problems)
-            yield [gr.update(visible=False), said]
-
-    parts["measure"].click(
-        measure,
-        [lang, parts["exact"], *source.inputs],
-        [parts["chart"], parts["words"]],
-        api_visibility="private",
+def _query(asked: Any) -> Query:
+    """What the browser asks for; the first rows as they are where it has not asked yet."""
+    held = asked if isinstance(asked, dict) else {}
+    view, first = held.get("view"), held.get("first")
+    return Query(
+        view if view in VIEWS else VIEWS[0],
+        max(0, first) if isinstance(first, int) else 0,
+        str(held.get("words") or "").strip(),
     )
 
 
-def _measured(message: inspection.Message, lang: str) -> list[Any]:
-    """Updates of chart and words: how far it is, or the result."""
+def _look(values: Values, asked: Any) -> Update:
+    """What the component shows, with a number that tells this answer from all others."""
+    query = _query(asked)
+    shown = asdict(rows_view.look(values, query, _language(asked)))
+    return gr.update(value={**asdict(query), "shown": {**shown, "version": time.monotonic()}})
+
+
+def _measure(values: Values, asked: Any) -> Iterator[Update]:
+    lang = _language(asked)
+    is_exact = bool(isinstance(asked, dict) and asked.get("exact"))
+    try:
+        for message in inspection.stats(rows_view.measurable(values), is_exact):
+            yield gr.update(value=_measured(message, lang))
+    except TuneboardError as error:
+        problems = [row_tree.wrong(problem.text(lang)) for problem in error.problems]
+        yield gr.update(value={"said": problems})
+
+
+def _measured(message: inspection.Message, lang: str) -> dict[str, Any]:
+    """How far the measurement is, or its result: a chart, and what it says."""
     if "progress" in message:
         done, whole = message["progress"]
         of = f"{whole:,}" if whole else "?"
-        return [gr.skip(), row_html.note(t("seen.measuring", lang, done=f"{done:,}", of=of))]
+        words = t("seen.measuring", lang, done=f"{done:,}", of=of)
+        return {"busy": True, "said": [row_tree.note(words)]}
     found = message["answer"]
-    plot = PlotData(type="plotly", plot=length_chart.figure(found, lang))
-    notes = "".join(map(row_html.note, rows_view.notices(found, lang)))
-    lines = "".join(f"<li>{row_html.escape(line)}</li>" for line in length_chart.words(found, lang))
-    return [gr.update(visible=True, value=plot), f"{notes}<ul>{lines}</ul>"]
+    notes = [row_tree.note(notice) for notice in rows_view.notices(found, lang)]
+    points = row_tree.points(length_chart.words(found, lang))
+    return {"figure": length_chart.figure(found, lang), "said": [*notes, points]}
+
+
+def _language(asked: Any) -> str:
+    return pick_language(asked.get("lang") if isinstance(asked, dict) else None)

@@ -33,12 +33,10 @@ def build(context: Context, train: Form) -> None:
         gr.Row(elem_classes="columns"),
     ):
         with gr.Column(scale=3, min_width=320):
-            texts.add(gr.Markdown(t("words.intro"), elem_classes="seen"), value="words.intro")
+            texts.add(gr.Markdown(t("words.intro"), elem_classes="quiet"), value="words.intro")
             model_bar.draw_chosen(context.bar)
             form.draw(context.schemas)
-            report = gr.Markdown(
-                visible=False, elem_id="words-report", elem_classes=["seen", "run-points"]
-            )
+            report = gr.Markdown(visible=False, elem_id="words-report", elem_classes=["run-points"])
             go_on = texts.make(
                 gr.Button, {"value": "words.pretrain"}, visible=False, elem_id="words-pretrain"
             )

@@ -7,14 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from app.form.component import make_component
+from app.form.component import make_call, make_component
 from app.i18n import say_in_all, t
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.child_process import Stopped
 from backend.contract.base.problems import TuneboardError
 
 IDLE = {"state": "idle"}
-FREE = f"() => [{{__type__: 'update', value: {{state: '{IDLE['state']}'}}}}]"
 
 Update = Any
 
@@ -73,7 +72,7 @@ class Work:
             yield from _follow(task, str(given[0]))
 
         started = self.box.start(work, inputs, [self.box, dataset, going], **QUIET)
-        started.failure(None, None, self.box, js=FREE, **QUIET)
+        started.failure(None, None, self.box, js=make_call("work", "free"), **QUIET)
         # The end of the child ends the bar, too: two events that write it would race each other.
         self.box.stop(lambda stop: stop and stop.set(), going, None, **QUIET)
 

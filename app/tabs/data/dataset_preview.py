@@ -7,20 +7,19 @@ import gradio as gr
 from app.form.form import Form
 from app.form.offers import datasets
 from app.i18n import Texts
-from app.tabs.data import data_view
+from app.tabs.data.data_view import DataView, Source
 from app.tabs.shared.clock import News
 
 
-def build(texts: Texts) -> data_view.Parts:
-    """Draw the look at the data of a form; returns what `wire` wants."""
+def build(texts: Texts, form: Form) -> DataView:
+    """Draw the look at the data of a form, in it."""
     with texts.make(gr.Accordion, {"label": "preview.title"}, open=False, elem_id="preview"):
-        return data_view.draw(texts, "preview")
+        return DataView("preview", form.key).draw()
 
 
-def wire(parts: data_view.Parts, form: Form, lang: Any) -> None:
+def wire(view: DataView, form: Form) -> None:
     """Wire the look to the form that it stands in."""
-    source = data_view.Source(form.inputs, lambda box_values: form.values(box_values)[0])
-    data_view.wire(parts, source, lang)
+    view.wire(Source(form.inputs, lambda box_values: form.values(box_values)[0]))
 
 
 def keep_fresh(news: News, dataset_dir: Any, boxes: list[Any]) -> None:
