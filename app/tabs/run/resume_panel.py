@@ -10,13 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.form.component import make_call
+from app.form.component import make_call, make_component
 from app.form.form import Form, Schemas
 from app.form.schema import EXTRA, Section
-from app.i18n import Texts, say, t
+from app.i18n import Texts, say, say_in_all, t
 from app.problems import problem_lines
-from app.services.runs import fixes, run_text, runs
-from app.tabs.shared import message
+from app.services.runs import fixes, runs
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import check_parsed
@@ -35,18 +34,22 @@ FIELDS = (
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
 )
+TONES = {"taken": "good", "kept": "quiet", "refused": "bad"}
+WORDS = {
+    **{name: f"resume.column.{name}" for name in ("name", "then", "now", "kind")},
+    "button": "panel.resume_so",
+}
 SECTIONS = (Section("with", "", (*FIELDS, EXTRA.name), slot="first", width=2),)
 
 
 @dataclass(frozen=True)
 class ResumePanel:
-    """The box with its form, the table of what changes, what is wrong, and the button."""
+    """The box with its form, the component with what changes and the button, and the run whose
+    arguments the form holds."""
 
     box: Any
     form: Form
-    table: Any
-    problem: Any
-    button: Any
+    changes: Any
     filled: Any
 
     def wire(self, panel: Any, lang: Any) -> None:
@@ -55,49 +58,48 @@ class ResumePanel:
         It is filled when it is opened for a run the first time: Gradio loses what is put into
         boxes of an accordion that was never open. Another run closes it.
         """
-        answers = [self.table, self.problem, self.button]
         panel.change(lambda: (gr.update(open=False), ""), None, [self.box, self.filled], **QUIET)
-        outputs = [self.filled, self.form.box, *answers]
+        outputs = [self.filled, self.form.box, self.changes]
         self.box.expand(self._fill, [panel, self.filled, lang], outputs, **QUIET)
         inputs = [panel, lang, self.form.box]
         gr.on(
             [lang.change, self.form.box.change],
             self._judge,
             [self.filled, *inputs],
-            answers,
+            self.changes,
             trigger_mode="always_last",
             **QUIET,
         )
-        outputs = [self.box, self.problem, self.filled]
-        self.button.click(self._resume, inputs, outputs, **QUIET).then(
+        outputs = [self.box, self.changes, self.filled]
+        self.changes.resume(self._resume, inputs, outputs, **QUIET).then(
             None, None, None, js=make_call("news", "askNews"), **QUIET
         )
 
     def _fill(self, path: str, filled: str, lang: str) -> list[Any]:
         folder = runs.find_folder(path) if path and path != filled else None
         if folder is None:
-            return [gr.skip()] * 5
-        values, _ = resumed_run.arguments_of(runs.view(folder))
-        return [path, self.form.show(values), *shown(values, [], lang)]
-
-    def _judge(self, filled: str, path: str, lang: str, *given: Any) -> list[Any]:
-        if not path or path != filled:  # the boxes do not hold its arguments yet
             return [gr.skip()] * 3
+        values, _ = resumed_run.arguments_of(runs.view(folder))
+        return [path, self.form.show(values), shown(values, [], lang)]
+
+    def _judge(self, filled: str, path: str, lang: str, *given: Any) -> Any:
+        if not path or path != filled:  # the boxes do not hold its arguments yet
+            return gr.skip()
         return shown(*self._values(path, given), lang)
 
     def _resume(self, path: str, lang: str, *given: Any) -> list[Any]:
         if runs.find_folder(path) is None:
             return [gr.skip()] * 3
         values, problems = self._values(path, given)
-        wrong = errors(problems)
-        if not wrong:
+        if not errors(problems):
             try:
                 launch.resume(Path(path), values=values)
             except TuneboardError as error:
-                wrong = list(error.problems)
+                problems = list(error.problems)
         runs.forget()
-        box, filled = (gr.skip(), gr.skip()) if wrong else (gr.update(open=False), "")
-        return [box, _problem_box(wrong, lang), filled]
+        if errors(problems):
+            return [gr.skip(), shown(values, problems, lang), gr.skip()]
+        return [gr.update(open=False), gr.update(value={}), ""]
 
     def _values(self, path: str, given: Sequence[Any]) -> tuple[Values, list[Problem]]:
         """The run's arguments under those that the form holds, and what is wrong with them."""
@@ -122,49 +124,60 @@ def draw(texts: Texts, schemas: Schemas, prefix: str) -> ResumePanel:
     )
     with texts.add(box, label="panel.resume_with"):
         form.draw(schemas)
-        table = gr.Markdown(
-            elem_id=f"{prefix}-run-changes",
-            elem_classes=["run-points", "run-changes"],
-            latex_delimiters=[],
+        changes = make_component(
+            "resume",
+            '<div class="list"></div>',
+            {},
+            events=["resume"],
+            elem_id=f"{prefix}-run-resume-changes",
+            prefix=prefix,
+            words=say_in_all(WORDS),
         )
-        problem = message.problem(texts, f"{prefix}-run-resume-problem")
-        button = texts.make(
-            gr.Button,
-            {"value": "panel.resume_so"},
-            variant="primary",
-            interactive=False,
-            elem_id=f"{prefix}-run-resume-so",
-        )
-    return ResumePanel(box, form, table, problem, button, gr.State(""))
+    return ResumePanel(box, form, changes, gr.State(""))
 
 
-def shown(values: Values, problems: Sequence[Problem], lang: str) -> list[Any]:
-    """The table, what is wrong, and the button: something must be changed, and left to do.
+def shown(values: Values, problems: Sequence[Problem], lang: str) -> Any:
+    """What changes, what is wrong, and whether the button can be pressed.
 
-    Why a change is refused stands in the table.
+    Something must be changed, and left to do. Why a change is refused stands beside it.
     """
-    found = resuming.resumption(values)
+    resumption = resuming.resumption(values)
     wrong = errors(problems)
-    if found is None:
-        return ["", _problem_box(wrong, lang), gr.update(interactive=False)]
-    lines = [*(each.text(lang) for each in found.damage), found.place(found.checkpoint.name, lang)]
-    words = [run_text.plain(line) for line in lines]
-    refused = [each.problem() for each in found.changes if each.kind == "refused"]
-    in_words = refused if found.changes else found.problems()
+    if resumption is None:
+        return _update(wrong=_lines(wrong, lang))
+    changes = resumption.changes
+    lines = [each.text(lang) for each in resumption.damage]
+    lines.append(resumption.place(resumption.checkpoint.name, lang))
+    refused = [each.problem() for each in changes if each.kind == "refused"]
+    in_words = refused if changes else resumption.problems()
     unsaid = [problem for problem in wrong if problem not in in_words]
-    if found.changes:
-        words.append(run_text.table(found.rows(lang)))
-    elif not unsaid:
-        words.append(t("resume.give_more" if found.nothing_left else "resume.unchanged", lang))
-    return [
-        "\n\n".join(words),
-        _problem_box(unsaid, lang),
-        gr.update(interactive=bool(found.changes) and not wrong),
-    ]
+    if not changes and not unsaid:
+        lines.append(t("resume.give_more" if resumption.nothing_left else "resume.unchanged", lang))
+    return _update(
+        lines=lines,
+        changes=[_row(change, lang) for change in changes],
+        wrong=_lines(unsaid, lang),
+        ready=bool(changes) and not wrong,
+    )
 
 
-def _problem_box(problems: Sequence[Problem], lang: str) -> Any:
-    return gr.update(visible=bool(problems), value=problem_lines(problems, lang))
+def _row(change: resuming.Change, lang: str) -> dict[str, str]:
+    return {
+        "name": change.name,
+        "then": change.then,
+        "now": change.now,
+        "kind": t(f"resume.kind.{change.kind}", lang),
+        "tone": TONES[change.kind],
+        "text": change.text(lang),
+    }
+
+
+def _lines(problems: Sequence[Problem], lang: str) -> list[str]:
+    return [problem_lines([problem], lang) for problem in problems]
+
+
+def _update(**value: Any) -> Any:
+    return gr.update(value=value)
 
 
 def wire_again(context: Context, form: Form, panels: Sequence[Any]) -> None:
