@@ -44,6 +44,24 @@ export function speak(name) {
 }
 
 /**
+ * A time as the language and the zone of the visitor write it, without the year where it is this
+ * one; "–" for what is no time.
+ * @param {string} iso
+ */
+export function writeTime(iso) {
+  const time = new Date(iso);
+  if (Number.isNaN(time.valueOf())) return "–";
+  const isThisYear = time.getFullYear() === new Date().getFullYear();
+  return new Intl.DateTimeFormat(spoken, {
+    year: isThisYear ? undefined : "numeric",
+    month: "short",
+    day: "numeric",
+    hour: "numeric",
+    minute: "2-digit",
+  }).format(time);
+}
+
+/**
  * Do something each time the language has changed.
  * @param {Element} owner  while this element is in the page
  * @param {() => void} act

@@ -2,6 +2,7 @@
 /** A row of a list: its cells, its actions, and the question before one that cannot be undone. */
 
 import { make, setText } from "./dom.js";
+import { writeTime } from "./language.js";
 
 /** @typedef {import("./types").ListAction} Action */
 /** @typedef {import("./types").ListCell} Cell */
@@ -50,7 +51,7 @@ export class Row {
     this.#name.disabled = data.fixed;
     this.root.classList.toggle("list-fixed", data.fixed);
     this.text = data.cells
-      .map((cell) => `${cell.text} ${cell.detail}`)
+      .flatMap((cell) => readCell(cell))
       .join(" ")
       .toLowerCase();
     const cells = data.cells.map((cell, at) => this.#cell(cell, at, view));
@@ -67,17 +68,18 @@ export class Row {
    * @param {View} view
    */
   #cell(cell, at, view) {
-    const kind = view.numbers.includes(at) ? "list-number" : "";
+    const kind = view.numbers.includes(at) ? "list-number" : cell.time ? "list-time" : "";
     const box = make("td", { class: kind, "data-title": view.columns[at] });
+    const [text, detail] = readCell(cell);
     if (at === 0) {
-      setText(this.#name, cell.text);
+      setText(this.#name, text);
       box.append(this.#name);
     } else if (cell.tone) {
-      box.append(make("span", { class: `list-pill list-${cell.tone}` }, cell.text));
+      box.append(make("span", { class: `list-pill list-${cell.tone}` }, text));
     } else {
-      box.append(cell.text);
+      box.append(text);
     }
-    if (cell.detail) box.append(make("div", { class: "list-detail" }, cell.detail));
+    if (detail) box.append(make("div", { class: "list-detail" }, detail));
     return box;
   }
 
@@ -122,6 +124,15 @@ export class Row {
     place.replaceChildren(make("p", { class: "list-question" }, action.question), yes, no);
     no.focus();
   }
+}
+
+/**
+ * What stands in a cell, and below that in smaller type.
+ * @param {Cell} cell
+ */
+function readCell({ text, detail, time }) {
+  const words = time ? writeTime(time) : "";
+  return text ? [text, detail || words] : [words, detail];
 }
 
 /**

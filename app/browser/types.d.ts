@@ -198,11 +198,12 @@ export interface ListAction {
   confirm: string;
 }
 
-/** A text, what stands below it, and the tone that makes it a pill; "" for none. */
+/** A text, what stands below it, the tone that makes it a pill, and an ISO time; "" for none. */
 export interface ListCell {
   text: string;
   detail: string;
   tone: string;
+  time: string;
 }
 
 export interface ListRow {
@@ -350,5 +351,29 @@ export interface LengthsValue {
 export interface LengthsData {
   prefix: string;
   /** By language. */
+  words: Record<string, Record<string, string>>;
+}
+
+/** An argument that differs from the run's: what happens to it (`text`), and how that is marked. */
+export interface Change {
+  name: string;
+  then: string;
+  now: string;
+  kind: string;
+  tone: string;
+  text: string;
+}
+
+export interface ResumeValue {
+  lines?: string[];
+  changes?: Change[];
+  wrong?: string[];
+  /** Whether the button can be pressed. */
+  ready?: boolean;
+}
+
+export interface ResumeData {
+  prefix: string;
+  /** By language: the button, and the titles of the table. */
   words: Record<string, Record<string, string>>;
 }

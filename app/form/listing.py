@@ -29,11 +29,16 @@ class Action:
 
 @dataclass(frozen=True)
 class Cell:
-    """A text in a row; `detail` stands below it in smaller type, `tone` makes it a pill."""
+    """A text in a row; `detail` stands below it in smaller type, `tone` makes it a pill.
+
+    `time` is an ISO time, which the browser writes as the visitor's language and zone do: below the
+    text, or in its place where there is none.
+    """
 
     text: str
     detail: str = ""
     tone: str = ""
+    time: str = ""
 
 
 @dataclass(frozen=True)

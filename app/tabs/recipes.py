@@ -240,7 +240,7 @@ def _list_chains(_: Question, lang: str) -> View:
         Row(
             str(view.path),
             [
-                Cell(view.name, detail=run_text.moment(view.created)),
+                Cell(view.name, time=view.created),
                 Cell(t(f"state.{view.state.value}", lang), tone=run_text.tone(view)),
                 Cell(run_text.steps(view)),
             ],

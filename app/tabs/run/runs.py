@@ -65,7 +65,7 @@ def cells(view: RunView, name: str, lang: str) -> list[Cell]:
         Cell(view.model, detail=view.method),
         Cell(run_text.steps(view)),
         Cell("–" if loss is None else f"{loss:.4f}"),
-        Cell(run_text.moment(view.created)),
+        Cell("", time=view.created),
     ]
 
 
