@@ -15,8 +15,6 @@ import { Row } from "./rows.js";
 /** @typedef {import("./types").ListView} View */
 /** @typedef {import("./types").Mounted<string, Data, Server>} Mounted */
 
-const COLUMN_PX = 120; // what a column needs on average
-
 /** @type {Map<string, { place: string, refresh?: () => void }>} where the things of a list lie */
 const places = new Map();
 
@@ -50,6 +48,7 @@ class List {
   #view;
   #ask;
   #isDue = true; // whether it is to be read once it is seen
+  #isHidden = true; // whether the chosen row may be out of sight
 
   /** @param {Mounted} mounted */
   constructor(mounted) {
@@ -106,6 +105,20 @@ class List {
     const { value } = this.#mounted.props;
     if (value && !this.#rows.has(value)) this.#refresh();
     this.#mark();
+    this.#isHidden = true;
+    this.#reveal();
+  }
+
+  /** Bring the chosen row into sight inside the list; the page itself stays where it is. */
+  #reveal() {
+    const { scroll, head } = this.#parts;
+    const row = this.#rows.get(this.#mounted.props.value ?? "")?.root;
+    if (!this.#isHidden || !row?.isConnected) return;
+    this.#isHidden = false;
+    const [inside, outside] = [row.getBoundingClientRect(), scroll.getBoundingClientRect()];
+    const top = outside.top + head.getBoundingClientRect().height;
+    if (inside.top < top) scroll.scrollTop += inside.top - top;
+    else if (inside.bottom > outside.bottom) scroll.scrollTop += inside.bottom - outside.bottom;
   }
 
   /** @param {View | Failure | undefined} answer */
@@ -139,6 +152,7 @@ class List {
     this.#filter();
     this.#fit();
     this.#settle();
+    this.#reveal();
   }
 
   /** A choice of what is gone ends; where one is always chosen, it is the first. */
@@ -161,9 +175,11 @@ class List {
 
   /** Rows become cards where their columns have no room. */
   #fit() {
-    const room = this.#mounted.element.clientWidth;
-    const columns = this.#view?.columns.length ?? 0;
-    this.#parts.table.classList.toggle("list-cards", room < columns * COLUMN_PX);
+    const { table, scroll } = this.#parts;
+    const { scrollTop } = scroll;
+    table.classList.remove("list-cards");
+    table.classList.toggle("list-cards", table.offsetWidth > scroll.clientWidth);
+    scroll.scrollTop = scrollTop;
   }
 
   #filter() {
@@ -241,7 +257,7 @@ function draw(element, { prefix, filtered }) {
   const scroll = make("div", { class: filtered ? "list-scroll" : "list-scroll list-whole" }, table);
   const root = /** @type {HTMLElement} */ (element.querySelector(".list"));
   root.append(filter, note, scroll, none, empty.root);
-  return { filter, input, note, table, head, body, none, empty };
+  return { filter, input, note, scroll, table, head, body, none, empty };
 }
 
 /**

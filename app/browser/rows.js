@@ -68,7 +68,7 @@ export class Row {
    * @param {View} view
    */
   #cell(cell, at, view) {
-    const kind = view.numbers.includes(at) ? "list-number" : cell.time ? "list-time" : "";
+    const kind = view.numbers.includes(at) ? "list-number" : "";
     const box = make("td", { class: kind, "data-title": view.columns[at] });
     const [text, detail] = readCell(cell);
     if (at === 0) {
@@ -131,8 +131,7 @@ export class Row {
  * @param {Cell} cell
  */
 function readCell({ text, detail, time }) {
-  const words = time ? writeTime(time) : "";
-  return text ? [text, detail || words] : [words, detail];
+  return [text, [detail, time && writeTime(time)].filter(Boolean).join(" · ")];
 }
 
 /**

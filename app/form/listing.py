@@ -31,8 +31,8 @@ class Action:
 class Cell:
     """A text in a row; `detail` stands below it in smaller type, `tone` makes it a pill.
 
-    `time` is an ISO time, which the browser writes as the visitor's language and zone do: below the
-    text, or in its place where there is none.
+    `time` is an ISO time, which the browser writes behind the detail, as the visitor's language and
+    zone do.
     """
 
     text: str

@@ -17,7 +17,7 @@ from app.tabs.shared.wiring import QUIET
 from backend.contract.launching import launch
 from backend.contract.runs.run_folder import RunView
 
-COLUMNS = ("name", "state", "model", "steps", "loss", "created")
+COLUMNS = ("name", "state", "model", "steps", "loss")
 NUMBERS = (3, 4)
 ACTS: dict[str, Callable[[Path], object]] = {"stop": launch.stop, "resume": launch.resume}
 
@@ -60,12 +60,11 @@ def cells(view: RunView, name: str, lang: str) -> list[Cell]:
     kind = f"runs.kind.{view.task}"
     loss = run_text.last_loss(runs.history(view.path).rows)
     return [
-        Cell(name, detail=t(kind, lang) if has(kind) else view.task),
+        Cell(name, detail=t(kind, lang) if has(kind) else view.task, time=view.created),
         Cell(t(f"state.{view.state.value}", lang), tone=run_text.tone(view)),
         Cell(view.model, detail=view.method),
         Cell(run_text.steps(view)),
         Cell("–" if loss is None else f"{loss:.4f}"),
-        Cell("", time=view.created),
     ]
 
 
