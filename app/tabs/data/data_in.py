@@ -12,7 +12,6 @@ from app.i18n import Texts, t
 from app.services.data import datasets, mapping, row_tree, upload_folder, uploads
 from app.services.data.datasets import Candidate
 from app.tabs.data.data_view import make_tree, tree
-from app.tabs.shared import message
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.home import find
@@ -102,9 +101,9 @@ def draw(context: Context) -> Parts:
         elem_id="bring-source",
     )
     _draw_sources(texts, parts)
-    parts["problem"] = message.problem(texts, "bring-problem")
+    parts["problem"] = make_tree("bring-problem", spoken=True)
     _draw_mapping(context, parts)
-    parts["notice"] = make_tree("bring-notice")
+    parts["notice"] = make_tree("bring-notice", spoken=True)
     return parts
 
 
@@ -233,7 +232,7 @@ def _wire_sources(parts: Parts, place: Place) -> None:
             _discard(path)
             return [None, problem(error, lang), hidden(), tree(), None, *skipped]
         filled = _propose(coming, name, folder, lang)
-        return [coming, hidden(), gr.update(visible=True), tree(), gr.skip(), *filled]
+        return [coming, tree(), gr.update(visible=True), tree(), gr.skip(), *filled]
 
     def uploaded(
         lang: str, folder: str, before: Candidate | None, file: dict[str, Any] | None
@@ -252,7 +251,7 @@ def _wire_sources(parts: Parts, place: Place) -> None:
 
     def closed(before: Candidate | None) -> list[Any]:
         _drop(before)
-        return [None, hidden(), hidden(), tree(), None, *skipped]
+        return [None, tree(), hidden(), tree(), None, *skipped]
 
     def switched(source: str, before: Candidate | None) -> list[Any]:
         return [*closed(before), *(gr.update(visible=source == name) for name in SOURCES)]
@@ -295,9 +294,7 @@ def _wire_mapping(parts: Parts, place: Place) -> None:
 
 def problem(error: TuneboardError, lang: str) -> Update:
     """What is wrong, shown."""
-    said = "\n".join(mapping.describe_problem(one, lang) for one in error.problems)
-    update: Update = gr.update(visible=True, value=said)
-    return update
+    return tree(*(row_tree.wrong(mapping.describe_problem(each, lang)) for each in error.problems))
 
 
 def hidden() -> Update:

@@ -90,7 +90,7 @@ def _wire_hub(parts: Parts, place: Place) -> None:
 def _busy(words: str) -> list[Any]:
     off = gr.update(interactive=False)
     notice = tree(row_tree.note(words))
-    return [gr.skip(), hidden(), *[gr.skip()] * 4, off, off, notice, gr.skip()]
+    return [gr.skip(), tree(), *[gr.skip()] * 4, off, off, notice, gr.skip()]
 
 
 def _refused(error: TuneboardError, lang: str) -> list[Any]:
@@ -102,5 +102,5 @@ def _refused(error: TuneboardError, lang: str) -> list[Any]:
 def _registered(name: str) -> list[Any]:
     """The form is closed, the set is chosen, which opens it to be looked at."""
     on = gr.update(interactive=True)
-    closed = [None, hidden(), hidden(), None, "", ""]
+    closed = [None, tree(), hidden(), None, "", ""]
     return [*closed, on, on, tree(), gr.update(value=name)]

@@ -20,6 +20,7 @@ from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.field import Values
 from backend.contract.base.problems import TuneboardError
 
+SPOKEN = ' role="status"'
 TEMPLATE = '<div class="list"></div>'
 ROWS_WORDS = {
     **{f"view.{name}": f"seen.view.{name}" for name in VIEWS},
@@ -107,9 +108,11 @@ class DataView:
         event.then(show, [lang, self.rows, *source.inputs], self.rows, **QUIET)
 
 
-def make_tree(elem_id: str) -> Any:
-    """A component that shows trees of elements (app/services/data/row_tree.py)."""
-    return make_component("tree", '<div class="seen"></div>', {}, elem_id=elem_id)
+def make_tree(elem_id: str, *, spoken: bool = False) -> Any:
+    """A component that shows trees of elements (app/services/data/row_tree.py); what is `spoken` is
+    read out by a screen reader once it is there."""
+    template = f'<div class="seen"{SPOKEN if spoken else ""}></div>'
+    return make_component("tree", template, {}, elem_id=elem_id)
 
 
 def tree(*elements: row_tree.Element) -> Update:
