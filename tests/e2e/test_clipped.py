@@ -1,6 +1,8 @@
 """No text of the page is cut off: every tab, two languages, a desk's screen and a phone's."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from backend.contract.base.texts import t
 from tests.e2e.conftest import Server
-from tests.e2e.forms import show_all
+from tests.e2e.forms import row_of, show_all
 from tests.e2e.test_stage_forms import unfold_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -116,3 +118,29 @@ def test_a_text_that_is_cut_off_is_found(open_page: Callable[..., Page], server:
         page.add_style_tag(content=rule)
     cut = [each.split(":")[0] for each in look(page)["cut"]]
     assert {"learning_rate-label", "stage-control", "missing"} <= set(cut)
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_row_has_room_for_its_actions(
+    open_page: Callable[..., Page], server: Server, home: Path, width: int
+) -> None:
+    """A time that could not break pushed the buttons of a run out of the list; its name may be of
+    any length. The time is written as the visitor's language does."""
+    arguments = {"model_name_or_path": "saves/models/SmolLM2-135M-Instruct"}
+    for number, name in enumerate(("short", "of-many-parts-" * 9, "x" * 120)):
+        folder = home / "saves" / "SmolLM2-135M-Instruct" / "lora" / name
+        folder.mkdir(parents=True)
+        record = {"kind": "train", "arguments": arguments, "sequence": number, "token": "x"}
+        record |= {"created": "2020-11-22T10:00:00+00:00", "argv": []}
+        (folder / "run.json").write_text(json.dumps(record))
+        (folder / "exit.json").write_text(json.dumps({"code": 1, "seconds": 1}))
+    page = open_page(viewport={"width": width, "height": 1000}, timezone_id="Asia/Tokyo")
+    open_tab(page, "runs", "en")
+    expect(page.locator("#runs-table .list-row")).to_have_count(3)
+    expect(row_of(page, "runs-table", "short")).to_contain_text("Nov 22, 2020, 7:00 PM")
+    inside = page.locator("#runs-table .list-scroll").evaluate(
+        """list => [...list.querySelectorAll(".list-actions button, .list-detail, .list-pill")].map(
+        each => each.getBoundingClientRect().right <= list.getBoundingClientRect().right)"""
+    )
+    assert len(inside) >= 9
+    assert all(inside)
