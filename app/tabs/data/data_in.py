@@ -294,7 +294,9 @@ def _wire_mapping(parts: Parts, place: Place) -> None:
 
 def problem(error: TuneboardError, lang: str) -> Update:
     """What is wrong, shown."""
-    return tree(*(row_tree.wrong(mapping.describe_problem(each, lang)) for each in error.problems))
+    texts = (mapping.describe_problem(each, lang) for each in error.problems)
+    update: Update = tree(*map(row_tree.wrong, texts))
+    return update
 
 
 def hidden() -> Update:
