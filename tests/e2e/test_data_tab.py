@@ -339,6 +339,24 @@ def test_start_is_in_sight_on_a_phone(open_page: Callable[..., Page], server: Se
     expect(page.locator("#start")).to_be_in_viewport(ratio=1)
 
 
+def test_register_is_near_the_file_on_a_phone(
+    open_page: Callable[..., Page], server: Server, tmp_path: Path
+) -> None:
+    """It lay 2,378 px down, below nine lists of columns that were right already."""
+    table = tmp_path / "table.csv"
+    table.write_text("q,a\nWho?,Me.\n")
+    page = open_page(viewport={"width": 390, "height": 844})
+    open_tab(page, "Data")
+    upload(page, table)
+    expect(page.locator("#bring-example")).to_contain_text("Me.")
+    register, name = (page.locator(f"#{each}") for each in ("bring-register", "columns-name"))
+    expect(name).to_be_visible()
+    above, below = register.bounding_box(), name.bounding_box()
+    assert above is not None
+    assert below is not None
+    assert above["y"] < below["y"]
+
+
 def test_a_row_is_known_by_its_number(
     open_page: Callable[..., Page], server: Server, home: Path
 ) -> None:
