@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from backend.running.report import Report
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -114,3 +116,17 @@ def write_dataset(home: Path, name: str, rows: list[Any], **entry: object) -> Pa
     known[name] = {"file_name": path.name, **entry}
     registry.write_text(json.dumps(known))
     return path
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Ask for a stop when a step is reached, as the page does: by stop.json."""
+
+    def ask(step: int) -> None:
+        def progress(self: Report, now: int, _total: int, **_: Any) -> None:
+            if now == step:
+                (self.folder / "stop.json").write_text("{}")
+
+        monkeypatch.setattr(Report, "progress", progress)
+
+    return ask

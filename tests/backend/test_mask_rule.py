@@ -18,6 +18,7 @@ from backend.data import builtin_templates, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError
 from tests.backend.conftest import make_tokenizer
+from tests.backend.test_tokens import learned_runs
 
 FOLDER = Path(str(importlib.util.find_spec("trl").origin)).parent / "chat_templates"  # type: ignore[union-attr]
 SHIPPED = {
@@ -85,18 +86,6 @@ def encode_chat(
 ) -> list[tuple[tokens.Encoded, spans.RenderedText]]:
     written = spans.render_conversation(template, messages, tools)
     return list(zip(tokens.encode(written, template, POLICY), written, strict=True))
-
-
-def learned_runs(template: Template, example: tokens.Encoded) -> list[str]:
-    """The text of each run of learned tokens."""
-    runs: list[list[int]] = []
-    before = tokens.IGNORED
-    for index, label in zip(example.ids, example.labels, strict=True):
-        assert label in {index, tokens.IGNORED}
-        if label != tokens.IGNORED:
-            runs[-1:] = [[*runs[-1], label]] if before != tokens.IGNORED else [*runs[-1:], [label]]
-        before = label
-    return [template.tokenizer.decode(run) for run in runs]
 
 
 def render_prompt(

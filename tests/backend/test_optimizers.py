@@ -19,7 +19,6 @@ from backend.model import block_adam, load, optimizers
 from backend.model.block_adam import BlockAdam, RatioAdam
 from backend.model.optimizers import JoinedOptimizer
 from backend.running.failures import Stopped
-from backend.running.report import Report
 from tests.backend.training import small, train_small
 
 ON_GPU = {"adalomo"}
@@ -79,20 +78,6 @@ def test_each_name_trains(
     options |= ONE_BY_ONE if name == "lomo" else {}
     folder = train_small(workspace, tiny_model_dir, optim=name, **options)
     assert len(changed(folder, tiny_model_dir)) > 10
-
-
-@pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Ask for a stop when a step is reached, as the page does: by stop.json."""
-
-    def ask(step: int) -> None:
-        def progress(self: Report, now: int, _total: int, **_: Any) -> None:
-            if now == step:
-                (self.folder / "stop.json").write_text("{}")
-
-        monkeypatch.setattr(Report, "progress", progress)
-
-    return ask
 
 
 @pytest.mark.parametrize("kind", SPECIAL)

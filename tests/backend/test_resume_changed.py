@@ -16,7 +16,6 @@ import torch
 from backend.contract.base import metrics
 from backend.contract.runs.position import Position
 from backend.running.failures import Stopped
-from backend.running.report import Report
 from backend.training.trainer import RunTrainer
 from tests.backend.conftest import write_dataset
 from tests.backend.training import ROWS, train_small
@@ -49,28 +48,14 @@ def learned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Row]]:
     return seen
 
 
-@pytest.fixture
-def until(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Ask for a stop at a step."""
-
-    def at(step: int) -> None:
-        def progress(self: Report, now: int, _total: int, **_extra: Any) -> None:
-            if now == step:
-                (self.folder / "stop.json").write_text("{}")
-
-        monkeypatch.setattr(Report, "progress", progress)
-
-    return at
-
-
-def stopped(home: Path, model: Path, until: Any, step: int, **given: Any) -> Path:
+def stopped(home: Path, model: Path, stop_at: Any, step: int, **given: Any) -> Path:
     """A run that ended at a step, with a checkpoint."""
-    until(step)
+    stop_at(step)
     with pytest.raises(Stopped):
         train_small(home, model, "parts", **{**GIVEN, **given})
     folder = home / "saves" / "parts"
     (folder / "stop.json").unlink()
-    until(-1)
+    stop_at(-1)
     return folder
 
 
@@ -115,7 +100,7 @@ def test_each_row_of_an_epoch_is_seen_once(
     workspace: Path,
     tiny_model_dir: Path,
     learned: list[tuple[int, Row]],
-    until: Any,
+    stop_at: Any,
 ) -> None:
     """Whatever the batches were, are, and how the rows are ordered; the rest of the epoch comes in
     the order that it would have had."""
@@ -123,7 +108,7 @@ def test_each_row_of_an_epoch_is_seen_once(
     order = [row for _, row in learned]
     assert len(order) == 30
     learned.clear()
-    stopped(workspace, tiny_model_dir, until, step, **given)
+    stopped(workspace, tiny_model_dir, stop_at, step, **given)
     folder = resumed(workspace, tiny_model_dir, **{**given, **changes})
     epochs = float(changes.get("num_train_epochs", 3))
     by_epoch = [[row for epoch, row in learned if epoch == each] for each in range(3)]
@@ -145,12 +130,12 @@ def test_each_row_of_an_epoch_is_seen_once(
 
 
 def test_a_changed_run_is_resumed_to_the_bit(
-    workspace: Path, tiny_model_dir: Path, learned: list[tuple[int, Row]], until: Any
+    workspace: Path, tiny_model_dir: Path, learned: list[tuple[int, Row]], stop_at: Any
 ) -> None:
     """Batches of 4, then of 2, then stopped once more and resumed with nothing changed: the same
     rows, losses, rates and epochs as without the second stop; and changed a second time."""
     finer = {"per_device_train_batch_size": 2, "lora_dropout": 0.1}
-    stopped(workspace, tiny_model_dir, until, 3, lora_dropout=0.1)
+    stopped(workspace, tiny_model_dir, stop_at, 3, lora_dropout=0.1)
     twin = workspace / "saves" / "parts"
     kept = shutil.copytree(twin, workspace / "saves" / "kept")
     whole = curve(resumed(workspace, tiny_model_dir, **finer))
@@ -158,11 +143,11 @@ def test_a_changed_run_is_resumed_to_the_bit(
     shutil.rmtree(twin)
     kept.rename(twin)
     learned[:] = learned[:12]
-    until(8)
+    stop_at(8)
     with pytest.raises(Stopped):
         resumed(workspace, tiny_model_dir, **finer)
     (twin / "stop.json").unlink()
-    until(-1)
+    stop_at(-1)
     place = Position.of(twin / "checkpoint-8")
     assert place is not None
     assert (place.begun, place.rows, place.batches, place.base) == (12, 22, 5, 3)
@@ -192,7 +177,7 @@ def test_each_row_once_whatever_a_row_is(
     workspace: Path,
     tiny_model_dir: Path,
     learned: list[tuple[int, Row]],
-    until: Any,
+    stop_at: Any,
 ) -> None:
     """Packed rows, blocks of text, sets in turns, some rows held back for evaluation."""
     write_dataset(workspace, "sums", ROWS)
@@ -205,21 +190,21 @@ def test_each_row_once_whatever_a_row_is(
     order = Counter((row for _, row in learned))
     assert sum(order.values()) > 6
     learned.clear()
-    stopped(workspace, tiny_model_dir, until, 2, **more)
+    stopped(workspace, tiny_model_dir, stop_at, 2, **more)
     resumed(workspace, tiny_model_dir, **{**more, "per_device_train_batch_size": 2})
     for number in range(2):
         assert Counter((row for epoch, row in learned if epoch == number)) == order
 
 
 def test_a_stream_goes_on_at_its_row(
-    workspace: Path, tiny_model_dir: Path, learned: list[tuple[int, Row]], until: Any
+    workspace: Path, tiny_model_dir: Path, learned: list[tuple[int, Row]], stop_at: Any
 ) -> None:
     """It has no epochs: what comes is what would have come, in batches of another size."""
     given = {"streaming": True, "max_steps": 20, "buffer_size": 8, "group_by_length": False}
     train_small(workspace, tiny_model_dir, "whole", **{**GIVEN, **given})
     order = [row for _, row in learned]
     learned.clear()
-    stopped(workspace, tiny_model_dir, until, 3, **given)
+    stopped(workspace, tiny_model_dir, stop_at, 3, **given)
     changes: dict[str, Any] = {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 2}
     changes |= {"max_steps": 11, "save_strategy": "steps"}
     folder = resumed(workspace, tiny_model_dir, **{**given, **changes})
@@ -248,12 +233,12 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[list[dict[str, Any]]]:
 
 
 def test_what_is_given_to_the_optimizer_is_taken_up(
-    workspace: Path, tiny_model_dir: Path, until: Any, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, tiny_model_dir: Path, stop_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Learning rate, schedule, warm-up, decay and betas, in every group of LoRA+; and its moments
     are those of the checkpoint."""
     given = {"loraplus_lr_ratio": 4.0, "weight_decay": 0.1, "num_train_epochs": 1}
-    stopped(workspace, tiny_model_dir, until, 3, **given)
+    stopped(workspace, tiny_model_dir, stop_at, 3, **given)
     seen = groups(monkeypatch)
     changes = {
         "learning_rate": 1e-5,
@@ -292,13 +277,13 @@ def test_a_finished_run_with_more_epochs_begins_at_the_right_rate(
 
 
 def test_intervals_and_patience_are_those_that_are_given_now(
-    workspace: Path, tiny_model_dir: Path, until: Any
+    workspace: Path, tiny_model_dir: Path, stop_at: Any
 ) -> None:
     """transformers 5.23 keeps those of the checkpoint's trainer_state.json, with a warning."""
     # at a rate of 0 no evaluation is better, so that patience 1 ends the run with the first
     given = {"val_size": 6, "eval_steps": 2, "save_strategy": "steps", "save_steps": 2}
     given |= {"early_stopping_steps": 9}
-    stopped(workspace, tiny_model_dir, until, 4, **given)
+    stopped(workspace, tiny_model_dir, stop_at, 4, **given)
     changes = {"eval_steps": 3, "save_steps": 3, "logging_steps": 2, "num_train_epochs": 4}
     changes |= {"early_stopping_steps": 1, "learning_rate": 0.0, "load_best_model_at_end": False}
     folder = resumed(workspace, tiny_model_dir, **{**given, **changes})
@@ -330,11 +315,11 @@ def test_a_run_that_was_killed_while_it_saved_its_result_is_finished(
 
 
 def test_other_rows_begin_the_epoch_again(
-    workspace: Path, tiny_model_dir: Path, learned: list[tuple[int, Row]], until: Any
+    workspace: Path, tiny_model_dir: Path, learned: list[tuple[int, Row]], stop_at: Any
 ) -> None:
     """A row fewer or another set: no place in the epoch holds, which is said; as many rows with
     another text: the run goes on at its place."""
-    folder = stopped(workspace, tiny_model_dir, until, 3, num_train_epochs=1)
+    folder = stopped(workspace, tiny_model_dir, stop_at, 3, num_train_epochs=1)
     kept = shutil.copytree(folder, workspace / "saves" / "kept")
 
     def rows_of(**given: Any) -> int:
@@ -364,10 +349,10 @@ def test_other_rows_begin_the_epoch_again(
 
 
 def test_a_checkpoint_that_does_not_say_where_it_lies(
-    workspace: Path, tiny_model_dir: Path, learned: list[tuple[int, Row]], until: Any
+    workspace: Path, tiny_model_dir: Path, learned: list[tuple[int, Row]], stop_at: Any
 ) -> None:
     """One of another program: the Trainer's own count of steps, as before."""
-    folder = stopped(workspace, tiny_model_dir, until, 3, num_train_epochs=1)
+    folder = stopped(workspace, tiny_model_dir, stop_at, 3, num_train_epochs=1)
     point = folder / "checkpoint-3"
     for name in ("progress.json", "manifest.json"):
         (point / name).unlink()

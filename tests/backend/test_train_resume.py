@@ -26,20 +26,6 @@ def curve(folder: Path) -> list[tuple[Any, ...]]:
     return [tuple(getattr(row, name) for name in CURVE) for row in rows]
 
 
-@pytest.fixture
-def stop_at(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Ask for a stop when a step is reached, as the page does: by stop.json."""
-
-    def ask(step: int) -> None:
-        def progress(self: Report, now: int, total: int, **extra: Any) -> None:
-            if now == step:
-                (self.folder / "stop.json").write_text("{}")
-
-        monkeypatch.setattr(Report, "progress", progress)
-
-    return ask
-
-
 @pytest.mark.parametrize("step", [1, 5, 6, 11])
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_resumed_equals_uninterrupted(
