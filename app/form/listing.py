@@ -108,7 +108,7 @@ class Listing:
             return answer(self._view, asked)
 
         def act(asked: Any) -> Question:
-            return answer(self._done, asked)
+            return answer(self._answer_action, asked)
 
         return make_component(
             "list",
@@ -133,6 +133,6 @@ class Listing:
         words = {name: t(f"list.{name}", lang) for name in WORDS}
         return {**asdict(self._read(asked, lang)), "words": words}
 
-    def _done(self, asked: Question, lang: str) -> Question:
+    def _answer_action(self, asked: Question, lang: str) -> Question:
         name, key = str(asked.get("action", "")), str(asked.get("key", ""))
         return {"text": self._act(name, key, asked, lang) if self._act else ""}

@@ -141,9 +141,9 @@ def _draw_sources(texts: Texts, parts: Parts) -> None:
         parts["hub_register"] = _register_button(texts, "bring-hub_register")
 
 
-def _box(texts: Texts, name: str, **given: Any) -> Any:
+def _box(texts: Texts, name: str, **more: Any) -> Any:
     keys = {"label": f"bring.{name}", "info": f"bring.{name}_help"}
-    return texts.make(gr.Textbox, keys, max_lines=1, **{"elem_id": f"bring-{name}", **given})
+    return texts.make(gr.Textbox, keys, max_lines=1, **{"elem_id": f"bring-{name}", **more})
 
 
 def _register_button(texts: Texts, elem_id: str) -> Any:
@@ -163,7 +163,7 @@ def _draw_mapping(context: Context, parts: Parts) -> None:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Description:
     """What the mapping form holds."""
 
     name: str
@@ -172,7 +172,7 @@ class Chosen:
     columns: dict[str, str]
 
     @classmethod
-    def of(cls, form: Form, value: Any) -> "Chosen":
+    def of(cls, form: Form, value: Any) -> "Description":
         """From the value of the form's box."""
         fields = form.read_box(value)
         columns = {role: str(fields[role]) for role in mapping.ROLES}
@@ -180,107 +180,114 @@ class Chosen:
             str(fields["name"]).strip(), str(fields["format"]), bool(fields["ranking"]), columns
         )
 
-    def entry(self, coming: Candidate) -> dict[str, Any]:
-        """The entry that it means for a file."""
-        return mapping.entry(coming.proposal, self.formatting, self.ranking, self.columns)
+    def entry(self, candidate: Candidate) -> dict[str, Any]:
+        """The entry of the registry that it means for a file."""
+        return mapping.entry(candidate.proposal, self.formatting, self.ranking, self.columns)
 
 
-def _judge(coming: Candidate, chosen: Chosen, folder: str, lang: str) -> list[Update]:
-    """Updates of what was found, the example and Register."""
-    entry = chosen.entry(coming)
-    one = mapping.example(coming, entry)
-    bad_name = mapping.name_problem(chosen.name, folder, lang)
-    found = mapping.reasons(coming.proposal, lang)
+def _judge(candidate: Candidate, description: Description, folder: str, lang: str) -> list[Update]:
+    """Updates of the reasons for the proposal, of the example, and of Register."""
+    entry = description.entry(candidate)
+    example = mapping.example(candidate, entry)
+    bad_name = mapping.name_problem(description.name, folder, lang)
+    reasons = mapping.reasons(candidate.proposal, lang)
     return [
-        tree(found, *([row_tree.wrong(bad_name)] if bad_name else [])),
-        tree(*mapping.draw_example(one, mapping.kind(coming.proposal, entry), lang)),
-        gr.update(interactive=not bad_name and mapping.is_usable(one)),
+        tree(reasons, *([row_tree.wrong(bad_name)] if bad_name else [])),
+        tree(*mapping.draw_example(example, mapping.kind(candidate.proposal, entry), lang)),
+        gr.update(interactive=not bad_name and mapping.is_usable(example)),
     ]
 
 
-def _judged_parts(parts: Parts) -> list[Any]:
+def _pick_judged(parts: Parts) -> list[Any]:
+    """The components that `_judge` updates."""
     return [parts[name] for name in ("found", "example", "register")]
 
 
-def _propose(coming: Candidate, suggested: str, folder: str, lang: str) -> list[Update]:
-    """The form filled with what was proposed, and judged."""
-    entry = coming.proposal.entry
-    chosen = Chosen(
+def _propose(candidate: Candidate, suggested: str, folder: str, lang: str) -> list[Update]:
+    """Updates that fill the form with the proposal, and what is said of that."""
+    entry = candidate.proposal.entry
+    description = Description(
         mapping.free_name(suggested, folder),
         str(entry.get("formatting", "alpaca")),
         bool(entry.get("ranking")),
-        coming.proposal.columns,
+        candidate.proposal.columns,
     )
-    values = {"name": chosen.name, "format": chosen.formatting, "ranking": chosen.ranking}
-    columns = {role: chosen.columns.get(role, "") for role in mapping.ROLES}
-    filled = gr.update(value={**values, **columns, COLUMNS: coming.columns})
-    return [filled, *_judge(coming, chosen, folder, lang)]
+    values = {
+        "name": description.name,
+        "format": description.formatting,
+        "ranking": description.ranking,
+    }
+    columns = {role: description.columns.get(role, "") for role in mapping.ROLES}
+    update = gr.update(value={**values, **columns, COLUMNS: candidate.columns})
+    return [update, *_judge(candidate, description, folder, lang)]
 
 
 def _wire_sources(parts: Parts, place: Place) -> None:
     outputs = [
         *(parts[name] for name in ("coming", "problem", "details", "notice", "file")),
         parts["columns"].box,
-        *_judged_parts(parts),
+        *_pick_judged(parts),
     ]
-    skipped = [gr.skip()] * (1 + len(_judged_parts(parts)))
+    skipped = [gr.skip()] * (1 + len(_pick_judged(parts)))
 
-    def opened(path: Path, name: str, lang: str, folder: str, *, upload: bool) -> list[Any]:
+    def open_file(path: Path, name: str, lang: str, folder: str, *, upload: bool) -> list[Any]:
         try:
-            coming = datasets.accept_upload(path) if upload else datasets.accept_file(path, None)
+            candidate = datasets.accept_upload(path) if upload else datasets.accept_file(path, None)
         except TuneboardError as error:
             _discard(path)
-            return [None, problem(error, lang), hidden(), tree(), None, *skipped]
-        filled = _propose(coming, name, folder, lang)
-        return [coming, tree(), gr.update(visible=True), tree(), gr.skip(), *filled]
+            return [None, show_problem(error, lang), hide(), tree(), None, *skipped]
+        update = _propose(candidate, name, folder, lang)
+        return [candidate, tree(), gr.update(visible=True), tree(), gr.skip(), *update]
 
-    def uploaded(
+    def take_upload(
         lang: str, folder: str, before: Candidate | None, file: dict[str, Any] | None
     ) -> list[Any]:
         _drop(before)
         if file is None:
-            return closed(None)
+            return close(None)
         path = str(file["path"])
         name = str(file.get("orig_name") or path)
-        return opened(Path(path), name, lang, folder, upload=True)
+        return open_file(Path(path), name, lang, folder, upload=True)
 
-    def named(lang: str, folder: str, before: Candidate | None, given: str) -> list[Any]:
+    def take_path(lang: str, folder: str, before: Candidate | None, typed: str) -> list[Any]:
         _drop(before)
-        path = find(given.strip())
-        return opened(path, path.name, lang, folder, upload=False)
+        path = find(typed.strip())
+        return open_file(path, path.name, lang, folder, upload=False)
 
-    def closed(before: Candidate | None) -> list[Any]:
+    def close(before: Candidate | None) -> list[Any]:
         _drop(before)
-        return [None, tree(), hidden(), tree(), None, *skipped]
+        return [None, tree(), hide(), tree(), None, *skipped]
 
-    def switched(source: str, before: Candidate | None) -> list[Any]:
-        return [*closed(before), *(gr.update(visible=source == name) for name in SOURCES)]
+    def switch_source(source: str, before: Candidate | None) -> list[Any]:
+        return [*close(before), *(gr.update(visible=source == name) for name in SOURCES)]
 
     inputs = [place.lang, place.dataset_dir, parts["coming"]]
     quiet = {"api_visibility": "private"}
     # As it came, with the name that it had: a component's own way makes another, empty file of an
     # empty one, and Gradio makes each component anew that an event leaves as it is.
-    given = [*inputs, parts["file"]]
-    parts["file"].upload(uploaded, given, outputs, preprocess=False, **quiet)
-    parts["file"].clear(closed, parts["coming"], outputs, **quiet)
+    with_file = [*inputs, parts["file"]]
+    parts["file"].upload(take_upload, with_file, outputs, preprocess=False, **quiet)
+    parts["file"].clear(close, parts["coming"], outputs, **quiet)
     gr.on(
         [parts["look"].click, parts["path"].submit],
-        named,
+        take_path,
         [*inputs, parts["path"]],
         outputs,
         **quiet,
     )
     boxes = [parts["upload"], parts["path_box"], parts["hub_box"]]
-    parts["source"].input(switched, [parts["source"], parts["coming"]], [*outputs, *boxes], **QUIET)
+    parts["source"].input(
+        switch_source, [parts["source"], parts["coming"]], [*outputs, *boxes], **QUIET
+    )
 
 
 def _wire_mapping(parts: Parts, place: Place) -> None:
-    form, outputs = parts["columns"], _judged_parts(parts)
+    form, outputs = parts["columns"], _pick_judged(parts)
 
-    def change(lang: str, folder: str, coming: Candidate | None, fields: Any) -> list[Any]:
-        if coming is None:
+    def change(lang: str, folder: str, candidate: Candidate | None, fields: Any) -> list[Any]:
+        if candidate is None:
             return [gr.skip()] * len(outputs)
-        return _judge(coming, Chosen.of(form, fields), folder, lang)
+        return _judge(candidate, Description.of(form, fields), folder, lang)
 
     gr.on(
         [form.box.change, place.lang.change],
@@ -292,21 +299,21 @@ def _wire_mapping(parts: Parts, place: Place) -> None:
     )
 
 
-def problem(error: TuneboardError, lang: str) -> Update:
-    """What is wrong, shown."""
+def show_problem(error: TuneboardError, lang: str) -> Update:
+    """The update of a component that then shows what is wrong."""
     texts = (mapping.describe_problem(each, lang) for each in error.problems)
     update: Update = tree(*map(row_tree.wrong, texts))
     return update
 
 
-def hidden() -> Update:
-    """A component that goes."""
+def hide() -> Update:
+    """The update of a component that is then not seen."""
     update: Update = gr.update(visible=False)
     return update
 
 
 def _inside(path: Path) -> Path | None:
-    """The inbox, where the path is an upload."""
+    """The folder of uploads, where the path is one."""
     folder = upload_folder.folder()
     return folder if folder is not None and path.is_relative_to(folder) else None
 
@@ -317,7 +324,7 @@ def _discard(path: Path) -> None:
         uploads.discard(path, folder)
 
 
-def _drop(coming: Candidate | None) -> None:
-    """An upload that another one, or nothing, takes the place of."""
-    if coming is not None:
-        _discard(coming.path)
+def _drop(candidate: Candidate | None) -> None:
+    """Remove an upload whose place another one, or nothing, takes."""
+    if candidate is not None:
+        _discard(candidate.path)

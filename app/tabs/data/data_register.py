@@ -9,7 +9,7 @@ import gradio as gr
 from app.i18n import t
 from app.services.data import datasets, mapping, row_tree
 from app.services.data.datasets import Candidate
-from app.tabs.data.data_in import Chosen, Parts, Place, hidden, problem
+from app.tabs.data.data_in import Description, Parts, Place, hide, show_problem
 from app.tabs.data.data_view import tree
 from app.tabs.shared.wiring import QUIET
 from backend.contract.base.problems import TuneboardError
@@ -24,7 +24,7 @@ def wire(parts: Parts, place: Place) -> None:
 
 
 def _ending(parts: Parts, place: Place) -> list[Any]:
-    """What a registration changes."""
+    """The components that a registration changes."""
     names = ("coming", "problem", "details", "file", "path", "hub_id", "register", "hub_register")
     return [*(parts[name] for name in (*names, "notice")), place.dataset]
 
@@ -33,26 +33,28 @@ def _wire_form(parts: Parts, place: Place) -> None:
     form = parts["columns"]
 
     def register(
-        lang: str, folder: str, coming: Candidate | None, held: Any
+        lang: str, folder: str, candidate: Candidate | None, fields: Any
     ) -> Iterator[list[Any]]:
-        if coming is None:
+        if candidate is None:
             return
-        chosen, share = Chosen.of(form, held), [0.0]
-        entry = chosen.entry(coming)
+        description, share = Description.of(form, fields), [0.0]
+        entry = description.entry(candidate)
 
-        def told(done: float) -> None:
+        def note_share(done: float) -> None:
             share[0] = done
 
         with ThreadPoolExecutor(1) as pool:
-            job = pool.submit(datasets.enter, chosen.name, coming, entry, folder, told)
+            job = pool.submit(
+                datasets.enter, description.name, candidate, entry, folder, note_share
+            )
             while not wait([job], POLL_S).done:
                 yield _busy(t("bring.copying", lang, share=f"{share[0]:.0%}"))
         try:
             job.result()
         except TuneboardError as error:
-            yield _refused(error, lang)
+            yield _show_refusal(error, lang)
         else:
-            yield _registered(chosen.name)
+            yield _show_success(description.name)
 
     parts["register"].click(
         register,
@@ -74,9 +76,9 @@ def _wire_hub(parts: Parts, place: Place) -> None:
         try:
             datasets.register_hub(name, hub_id, hub, folder)
         except TuneboardError as error:
-            yield _refused(error, lang)
+            yield _show_refusal(error, lang)
         else:
-            yield _registered(name)
+            yield _show_success(name)
 
     parts["hub_id"].input(suggest, [parts["hub_id"], place.dataset_dir], parts["hub_name"], **QUIET)
     parts["hub_register"].click(
@@ -93,14 +95,14 @@ def _busy(words: str) -> list[Any]:
     return [gr.skip(), tree(), *[gr.skip()] * 4, off, off, notice, gr.skip()]
 
 
-def _refused(error: TuneboardError, lang: str) -> list[Any]:
-    """Nothing has changed but that it is said."""
+def _show_refusal(error: TuneboardError, lang: str) -> list[Any]:
+    """Updates that say why nothing was registered, and leave the form as it is."""
     on = gr.update(interactive=True)
-    return [gr.skip(), problem(error, lang), *[gr.skip()] * 4, on, on, tree(), gr.skip()]
+    return [gr.skip(), show_problem(error, lang), *[gr.skip()] * 4, on, on, tree(), gr.skip()]
 
 
-def _registered(name: str) -> list[Any]:
-    """The form is closed, the set is chosen, which opens it to be looked at."""
+def _show_success(name: str) -> list[Any]:
+    """Updates that close the form and choose the new set, which opens it to be looked at."""
     on = gr.update(interactive=True)
-    closed = [None, tree(), hidden(), None, "", ""]
-    return [*closed, on, on, tree(), gr.update(value=name)]
+    cleared = [None, tree(), hide(), None, "", ""]
+    return [*cleared, on, on, tree(), gr.update(value=name)]

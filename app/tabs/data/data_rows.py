@@ -71,22 +71,22 @@ def _values(typed: dict[str, Any]) -> list[str]:
 
 def _open(left: Left, lang: str, name: str | None, folder: str) -> list[Update]:
     if not name:
-        return [None, left, _closed(t("sets.choose", lang))]
+        return [None, left, _close(t("sets.choose", lang))]
     rest = {key: value for key, value in left.items() if key != (name, folder)}
     try:
         edited = left.get((name, folder)) or (drafts.open_draft(name, folder), 0)
         return [edited, rest, _show(edited, lang)]
     except TuneboardError as error:
-        return [None, left, _closed(_words(error, lang))]
+        return [None, left, _close(_words(error, lang))]
 
 
 def _save(edited: Edited, left: Left, values: Sequence[str], into: str, lang: str) -> list[Update]:
     draft, at = edited
-    drafts.change(draft, at, _named(draft, values))
+    drafts.change(draft, at, _by_column(draft, values))
     if not draft.touched:
         return [edited, left, _note(t("edit.untouched", lang), edited, values), gr.skip()]
     name = drafts.save(draft, into)
-    return [None, left, _closed(t("edit.saved", lang, name=name)), gr.update(value=name)]
+    return [None, left, _close(t("edit.saved", lang, name=name)), gr.update(value=name)]
 
 
 def _leave(
@@ -101,11 +101,11 @@ def _leave(
     typed = asked if isinstance(asked, dict) else {}
     if typed.get("at") == str(at + 1):
         with suppress(TuneboardError):  # a row that could not be learned is left as it was
-            drafts.change(draft, at, _named(draft, _values(typed)))
+            drafts.change(draft, at, _by_column(draft, _values(typed)))
     if not draft.touched:
-        return [None, left, _closed("")]
+        return [None, left, _close("")]
     words = t("edit.left", lang, name=draft.entry.name)
-    return [None, {**left, place: edited}, _closed(words)]
+    return [None, {**left, place: edited}, _close(words)]
 
 
 def _edit(act: str, edited: Edited, row: str, values: Sequence[str]) -> Edited:
@@ -115,17 +115,17 @@ def _edit(act: str, edited: Edited, row: str, values: Sequence[str]) -> Edited:
     be: then nothing has changed.
     """
     draft, at = edited
-    row, named = row.replace(",", "").strip(), _named(draft, values)
+    row, cells = row.replace(",", "").strip(), _by_column(draft, values)
     match act:
         case "delete":
             drafts.delete(draft, at)
         case "add":
-            return draft, drafts.add(draft, named)
+            return draft, drafts.add(draft, cells)
         case "undo":
             fresh = drafts.open_draft(draft.entry.name, draft.dataset_dir)
             return fresh, min(at, len(fresh.rows) - 1)
         case _:
-            drafts.change(draft, at, named)
+            drafts.change(draft, at, cells)
     wanted = {"previous": at - 1, "next": at + 1, "jump": int(row) - 1 if row.isdecimal() else at}
     return draft, min(max(0, wanted.get(act, at)), len(draft.rows) - 1)
 
@@ -137,8 +137,8 @@ def _columns(draft: Draft) -> list[str]:
     return draft.columns
 
 
-def _named(draft: Draft, given: Sequence[str]) -> dict[str, str]:
-    return dict(zip(_columns(draft), given, strict=False))
+def _by_column(draft: Draft, texts: Sequence[str]) -> dict[str, str]:
+    return dict(zip(_columns(draft), texts, strict=False))
 
 
 def _show(edited: Edited, lang: str) -> Update:
@@ -157,7 +157,7 @@ def _note(words: str, edited: Edited, values: Sequence[str]) -> Update:
     return _update(shown)
 
 
-def _closed(words: str) -> Update:
+def _close(words: str) -> Update:
     return _update({"note": words, "row": "", "columns": [], "values": []})
 
 

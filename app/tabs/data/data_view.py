@@ -85,11 +85,11 @@ class DataView:
         """Wire it to where the arguments come from that decide on tokens: dataset, dataset_dir,
         model, template, stage, cutoff_len, packing, batch size."""
 
-        def look(asked: Any, *given: Any) -> Update:
-            return _look(source.read(given), asked)
+        def look(asked: Any, *box_values: Any) -> Update:
+            return _look(source.read(box_values), asked)
 
-        def measure(asked: Any, *given: Any) -> Iterator[Update]:
-            yield from _measure(source.read(given), asked)
+        def measure(asked: Any, *box_values: Any) -> Iterator[Update]:
+            yield from _measure(source.read(box_values), asked)
 
         inputs = [self.rows, *source.inputs]
         self.rows.look(look, inputs, self.rows, trigger_mode="always_last", **QUIET)
@@ -101,9 +101,9 @@ class DataView:
     def follow(self, event: Any, source: Source, lang: Any) -> None:
         """Show the first rows after this event, in the view that is open."""
 
-        def show(lang: str, shown: Any, *given: Any) -> Update:
+        def show(lang: str, shown: Any, *box_values: Any) -> Update:
             view = _query(shown).view
-            return _look(source.read(given), {"view": view, "lang": lang})
+            return _look(source.read(box_values), {"view": view, "lang": lang})
 
         event.then(show, [lang, self.rows, *source.inputs], self.rows, **QUIET)
 
@@ -122,12 +122,12 @@ def tree(*elements: row_tree.Element) -> Update:
 
 def _query(asked: Any) -> Query:
     """What the browser asks for; the first rows as they are where it has not asked yet."""
-    held = asked if isinstance(asked, dict) else {}
-    view, first = held.get("view"), held.get("first")
+    question = asked if isinstance(asked, dict) else {}
+    view, first = question.get("view"), question.get("first")
     return Query(
         view if view in VIEWS else VIEWS[0],
         max(0, first) if isinstance(first, int) else 0,
-        str(held.get("words") or "").strip(),
+        str(question.get("words") or "").strip(),
     )
 
 
@@ -143,23 +143,23 @@ def _measure(values: Values, asked: Any) -> Iterator[Update]:
     is_exact = bool(isinstance(asked, dict) and asked.get("exact"))
     try:
         for message in inspection.stats(rows_view.measurable(values), is_exact):
-            yield gr.update(value=_measured(message, lang))
+            yield gr.update(value=_describe(message, lang))
     except TuneboardError as error:
         problems = [row_tree.wrong(problem.text(lang)) for problem in error.problems]
         yield gr.update(value={"said": problems})
 
 
-def _measured(message: inspection.Message, lang: str) -> dict[str, Any]:
+def _describe(message: inspection.Message, lang: str) -> dict[str, Any]:
     """How far the measurement is, or its result: a chart, and what it says."""
     if "progress" in message:
         done, whole = message["progress"]
         of = f"{whole:,}" if whole else "?"
         words = t("seen.measuring", lang, done=f"{done:,}", of=of)
         return {"busy": True, "said": [row_tree.note(words)]}
-    found = message["answer"]
-    notes = [row_tree.note(notice) for notice in rows_view.notices(found, lang)]
-    points = row_tree.points(length_chart.words(found, lang))
-    return {"figure": length_chart.figure(found, lang), "said": [*notes, points]}
+    lengths = message["answer"]
+    notes = [row_tree.note(notice) for notice in rows_view.notices(lengths, lang)]
+    points = row_tree.points(length_chart.words(lengths, lang))
+    return {"figure": length_chart.figure(lengths, lang), "said": [*notes, points]}
 
 
 def _language(asked: Any) -> str:

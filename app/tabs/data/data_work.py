@@ -63,13 +63,13 @@ class Work:
         that was made is chosen in `dataset`. Leaving the page ends the work, too."""
         going = gr.State(None)  # what stops the work
 
-        def work(*given: Any) -> Iterator[list[Update]]:
-            task = begin(*given)
+        def work(*box_values: Any) -> Iterator[list[Update]]:
+            task = begin(*box_values)
             if isinstance(task, str):
-                yield [_ended(lines=[task]), gr.skip(), None]
+                yield [_end(lines=[task]), gr.skip(), None]
                 return
             yield [_busy(None, ""), gr.skip(), task.stop]
-            yield from _follow(task, str(given[0]))
+            yield from _follow(task, str(box_values[0]))
 
         started = self.box.start(work, inputs, [self.box, dataset, going], **QUIET)
         started.failure(None, None, self.box, js=make_call("work", "free"), **QUIET)
@@ -85,19 +85,19 @@ def _follow(task: Task, lang: str) -> Iterator[list[Update]]:
                 yield [_busy(*progress), gr.skip(), gr.skip()]
                 continue
             made = gr.update(value=task.made(step)) if task.made else gr.skip()
-            yield [_ended(**task.report(step)), made, None]
+            yield [_end(**task.report(step)), made, None]
     except Stopped:
-        yield [_ended(lines=[task.stopped] if task.stopped else []), gr.skip(), None]
+        yield [_end(lines=[task.stopped] if task.stopped else []), gr.skip(), None]
     except TuneboardError as error:
         lines = [problem.text(lang) for problem in error.problems]
-        yield [_ended(lines=lines), gr.skip(), None]
+        yield [_end(lines=lines), gr.skip(), None]
 
 
 def _busy(share: float | None, text: str) -> Update:
     return gr.update(value={"state": "busy", "share": share, "text": text})
 
 
-def _ended(**report: Any) -> Update:
+def _end(**report: Any) -> Update:
     return gr.update(value={"state": "ended", **report})
 
 

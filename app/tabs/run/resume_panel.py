@@ -80,17 +80,17 @@ class ResumePanel:
         if folder is None:
             return [gr.skip()] * 3
         values, _ = resumed_run.arguments_of(runs.view(folder))
-        return [path, self.form.show(values), shown(values, [], lang)]
+        return [path, self.form.show(values), describe(values, [], lang)]
 
-    def _judge(self, filled: str, path: str, lang: str, *given: Any) -> Any:
+    def _judge(self, filled: str, path: str, lang: str, *box_values: Any) -> Any:
         if not path or path != filled:  # the boxes do not hold its arguments yet
             return gr.skip()
-        return shown(*self._values(path, given), lang)
+        return describe(*self._values(path, box_values), lang)
 
-    def _resume(self, path: str, lang: str, *given: Any) -> list[Any]:
+    def _resume(self, path: str, lang: str, *box_values: Any) -> list[Any]:
         if runs.find_folder(path) is None:
             return [gr.skip()] * 3
-        values, problems = self._values(path, given)
+        values, problems = self._values(path, box_values)
         if not errors(problems):
             try:
                 launch.resume(Path(path), values=values)
@@ -98,13 +98,13 @@ class ResumePanel:
                 problems = list(error.problems)
         runs.forget()
         if errors(problems):
-            return [gr.skip(), shown(values, problems, lang), gr.skip()]
+            return [gr.skip(), describe(values, problems, lang), gr.skip()]
         return [gr.update(open=False), gr.update(value={}), ""]
 
-    def _values(self, path: str, given: Sequence[Any]) -> tuple[Values, list[Problem]]:
+    def _values(self, path: str, box_values: Sequence[Any]) -> tuple[Values, list[Problem]]:
         """The run's arguments under those that the form holds, and what is wrong with them."""
         before, _ = resumed_run.arguments_of(runs.view(Path(path)))
-        values, problems = self.form.values(given, before)
+        values, problems = self.form.values(box_values, before)
         values, elsewhere = resumed_run.in_own_folder(values, Path(path))
         problems = check_parsed(values, [*problems, *elsewhere], "train")
         wrong = {problem.field for problem in errors(problems)}
@@ -136,7 +136,7 @@ def draw(texts: Texts, schemas: Schemas, prefix: str) -> ResumePanel:
     return ResumePanel(box, form, changes, gr.State(""))
 
 
-def shown(values: Values, problems: Sequence[Problem], lang: str) -> Any:
+def describe(values: Values, problems: Sequence[Problem], lang: str) -> Any:
     """What changes, what is wrong, and whether the button can be pressed.
 
     Something must be changed, and left to do. Why a change is refused stands beside it.
