@@ -13,6 +13,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app import events, news_feed, run_feed
+from app.first_scripts import add_first
+from app.form.component import data_of
 from app.form.form import Schemas
 from app.guard import Guard
 from app.i18n import DEFAULT_LANGUAGE, languages, t
@@ -21,6 +23,7 @@ from app.requests import Requests
 from app.services.data import upload_folder
 from app.settings import Settings
 from app.ui import CSS, HEAD, THEME, build
+from app.unchanging import Unchanging
 from backend.contract.base.home import data, saves
 from backend.contract.base.problems import Problem, UsageError
 from backend.contract.base.slow_clients import TimedProtocol
@@ -36,6 +39,8 @@ class Modules(StaticFiles):
         """The file, or 304 where the browser has it already."""
         response = super().file_response(*args, **options)
         response.headers["cache-control"] = "no-cache"
+        if response.media_type == "application/javascript":  # the name that Gradio gives them
+            response.headers["content-type"] = "text/javascript; charset=utf-8"
         return response
 
 
@@ -60,6 +65,10 @@ def build_app(settings: Settings) -> ASGIApp:
             return Response(status_code=404)
         return JSONResponse(schemas[name](lang))
 
+    @api.get("/own/components.json")
+    def own_components() -> Response:
+        return JSONResponse(data_of(blocks))
+
     blocks.has_launched = True  # not set by mounting; without it any path passes as an upload
     events.prepare(blocks)
     blocks.queue(max_size=256, default_concurrency_limit=16, api_open=False)
@@ -83,8 +92,19 @@ def build_app(settings: Settings) -> ASGIApp:
         head=HEAD,
         i18n=missing_words(),
     )
+    drop_descriptions(blocks)
     checked = Requests(api, blocks)
-    return Guard(Intake(checked, settings.max_upload, upload_folder.folder), settings)
+    intake = Intake(checked, settings.max_upload, upload_folder.folder)
+    return Guard(Unchanging(intake, add_first), settings)
+
+
+def drop_descriptions(blocks: gr.Blocks) -> None:
+    """Take the components' descriptions for clients of an API, which the page does not offer, out
+    of what each browser gets: 49 kB."""
+    assert all(event.api_visibility == "private" for event in blocks.fns.values())
+    for component in blocks.config["components"]:
+        for name in ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs"):
+            component.pop(name, None)
 
 
 def missing_words() -> gr.I18n:

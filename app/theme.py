@@ -4,8 +4,6 @@ from pathlib import Path
 
 import gradio as gr
 
-from backend.contract.base.texts import languages
-
 _FONTS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans CJK SC", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "monospace")
 
@@ -29,9 +27,8 @@ THEME = gr.themes.Base(
     input_placeholder_color_dark="*neutral_300",
 )
 CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-# Without the link a browser requests /favicon.ico, which behind a proxy belongs to another server.
+# Gradio sets light or dark when it is loaded, and adds this after that.
 HEAD = (
-    f'<meta name="languages" content="{" ".join(languages())}"><link rel="icon" href="favicon.ico">'
     '<link rel="stylesheet" href="own/browser/scale.css">'
     '<script type="module" src="own/browser/theme.js"></script>'
 )

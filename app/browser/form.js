@@ -2,7 +2,7 @@
 /** The form of a tab: drawn from a schema, judged by the server after each change. */
 
 import { openedFields, writeFields } from "./address.js";
-import { askLatest, debounce, readJson } from "./asking.js";
+import { askLatest, debounce } from "./asking.js";
 import { publish, subscribe, valuesOf } from "./channel.js";
 import { applies } from "./conditions.js";
 import { loadStyle } from "./dom.js";
@@ -10,6 +10,7 @@ import { Field } from "./fields.js";
 import { Help } from "./help.js";
 import { language, onLanguage } from "./language.js";
 import { Modes } from "./modes.js";
+import { readSchema } from "./schemas.js";
 import { Sections } from "./sections.js";
 import { keep, restore } from "./store.js";
 import { showBar } from "./tabs.js";
@@ -23,7 +24,7 @@ import { showBar } from "./tabs.js";
 /** @typedef {import("./types").Values} Values */
 /** @typedef {import("./types").Mounted<Values, Data>} Mounted */
 
-const JUDGE_MS = 60;
+const JUDGE_MS = 25; // less than between two letters; a paste or a choice comes at once
 
 /**
  * Draw a form into a component of Gradio.
@@ -31,17 +32,10 @@ const JUDGE_MS = 60;
  */
 export async function mount(mounted) {
   const lang = language();
-  const [schema] = await Promise.all([readSchema(mounted.data), loadStyle("form.css")]);
+  const [schema] = await Promise.all([readSchema(mounted.data.schema), loadStyle("form.css")]);
   const form = new Form(mounted, schema);
   if (lang !== language()) form.speak();
 }
-
-/**
- * The schema in the page's language.
- * @param {Data} data
- * @returns {Promise<Schema>}
- */
-const readSchema = ({ schema }) => readJson(`${schema}?lang=${encodeURIComponent(language())}`);
 
 class Form {
   #mounted;
@@ -382,7 +376,7 @@ class Form {
   /** The texts in another language; what is typed, and where, stays. */
   async speak() {
     const lang = language();
-    const schema = await readSchema(this.#mounted.data);
+    const schema = await readSchema(this.#mounted.data.schema);
     if (lang !== language()) return;
     this.#schema = schema;
     this.#help.hide();

@@ -10,10 +10,15 @@ const listeners = new Set();
 let spoken = pick();
 document.documentElement.lang = spoken;
 
+/** Those that we speak, the default first. */
+function languages() {
+  const shipped = document.querySelector("meta[name=languages]")?.getAttribute("content");
+  return (shipped ?? "en").split(" ");
+}
+
 /** What was chosen before in this browser, else the first of the browser's own that we speak. */
 function pick() {
-  const shipped = document.querySelector("meta[name=languages]")?.getAttribute("content");
-  const names = (shipped ?? "en").split(" "); // the default first
+  const names = languages();
   const wanted = [recall(KEY), ...navigator.languages.map((name) => name.split("-")[0])];
   return wanted.find((name) => names.includes(name)) ?? names[0];
 }

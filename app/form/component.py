@@ -1,5 +1,6 @@
 """Components that scripts of app/browser draw from native elements, and calls of such scripts."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,16 +10,17 @@ import gradio as gr
 from app.i18n import pick_language
 from app.problems import describe
 
-MOUNT = """const [events, data] = [%s, JSON.parse(%s)];
-import(new URL("own/browser/%s.js", document.baseURI).href).then(
-  (module) => module.mount({element, props, data, server, trigger, watch, events})
-);"""
+MOUNT = (
+    'import(new URL("own/browser/mount.js", document.baseURI).href).then(({mount}) => '
+    "mount(%s, {element, props, server, trigger, watch, events: %s}));"
+)
 CALL = (
     '(...values) => import(new URL("own/browser/%s.js", document.baseURI).href)'
     ".then((module) => module.%s(...%s, ...values))"
 )
 CODE = ("${", "{{")  # what Gradio runs in a template
 LOOK = ("elem_id", "visible")
+DATA = "own_data"  # the attribute of a component that holds what its script is told
 
 Question = dict[str, Any]
 
@@ -46,15 +48,30 @@ def make_component(
     """
     data = {name: each for name, each in more.items() if name not in LOOK}
     assert not any(mark in template for mark in CODE)
-    return gr.HTML(
+    place = _place(data)
+    component = gr.HTML(
         value,
         html_template=template,
-        js_on_load=MOUNT % ([*events], json.dumps(json.dumps(data)), script),
+        js_on_load=MOUNT % (json.dumps([script, place]), [*events]),
         apply_default_css=False,
         elem_classes=["own", *elem_classes.split()],
         server_functions=list(functions) if functions else None,
         **{name: each for name, each in more.items() if name in LOOK},
     )
+    vars(component)[DATA] = {place: data}
+    return component
+
+
+def _place(data: Question) -> str:
+    """Where a script finds what it is told, which is the same for all that are told the same."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def data_of(blocks: gr.Blocks) -> Question:
+    """What the scripts of a page's components are told, as app/browser/mount.js reads it: in one
+    answer, as it would be a third of the page with each of them."""
+    parts = [vars(block).get(DATA, {}) for block in blocks.blocks.values()]
+    return {place: data for part in parts for place, data in part.items()}
 
 
 def make_call(script: str, function: str, *constants: Any) -> str:

@@ -12,7 +12,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from app.form.component import make_call, make_component
+from app.form.component import data_of, make_call, make_component
 from app.form.form import change
 from app.server import Modules
 from app.theme import THEME
@@ -280,7 +280,13 @@ class FormPage:
         def schema(name: str, lang: str) -> dict[str, Any]:
             return translate(BAR if name == "bar" else self.schema, lang)
 
-        gr.mount_gradio_app(api, self.build(), path="/", theme=THEME, ssr_mode=False)
+        blocks = self.build()
+
+        @api.get("/own/components.json")
+        def components() -> dict[str, Any]:
+            return data_of(blocks)
+
+        gr.mount_gradio_app(api, blocks, path="/", theme=THEME, ssr_mode=False)
         config = uvicorn.Config(api, port=self.port, log_level="warning")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)

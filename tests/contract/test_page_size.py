@@ -1,0 +1,64 @@
+"""How large the page is when it is opened. What is counted here does not depend on the machine."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.first_scripts import FOLDER, modules
+from app.server import build_app
+from app.settings import Settings
+from tests.architecture import SCRIPTS
+
+MOST_BYTES = 250_000  # of the first HTML, as it is sent to those who cannot read compressed texts
+MOST_COMPONENTS = 250
+MOST_EVENTS = 145
+# What an event sends of the page: a form is one value.
+MOST_INPUTS = 11
+
+
+@pytest.fixture(scope="module")
+def client() -> TestClient:
+    return TestClient(build_app(Settings()), base_url="http://127.0.0.1:7860")
+
+
+def config(client: TestClient) -> dict[str, list[dict[str, list[int]]]]:
+    page = client.get("/").text
+    found = re.search(r"window\.gradio_config = (.*?);</script>", page)
+    assert found is not None
+    return dict(json.loads(found[1]))
+
+
+def test_the_first_answer_is_small(client: TestClient) -> None:
+    """It was 712 kB, and 350 kB with what Gradio tells clients of an API."""
+    size = len(client.get("/", headers={"accept-encoding": "identity"}).content)
+    assert 100_000 < size <= MOST_BYTES
+
+
+def test_the_page_has_few_components_and_events(client: TestClient) -> None:
+    """A browser walks through all of them for each update: it was 972, with 504 events."""
+    page = config(client)
+    assert 100 < len(page["components"]) <= MOST_COMPONENTS
+    assert 50 < len(page["dependencies"]) <= MOST_EVENTS
+    assert max(len(event["inputs"]) for event in page["dependencies"]) <= MOST_INPUTS
+
+
+def test_what_scripts_are_told_is_there_for_each_component(client: TestClient) -> None:
+    told = client.get("/own/components.json").json()
+    places = re.findall(r"mount\(\[..\w+.., ..(\w+)..\]", json.dumps(config(client)))
+    assert len(places) > 30
+    assert set(places) <= set(told)
+
+
+def test_the_scripts_of_the_first_tab_are_fetched_with_the_page(client: TestClient) -> None:
+    """One after another, as they import each other, they came a second later."""
+    page = client.get("/").text
+    fetched = re.findall(r'rel="modulepreload" href="own/browser/([\w.]+)"', page)
+    assert fetched == modules()
+    for name in fetched:
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        imported = re.findall(r'from "\./([\w.]+)";', text)
+        assert set(imported) <= set(fetched), name
+    assert len(fetched) < len([*Path(SCRIPTS).glob("*.js")])  # not those of other tabs
