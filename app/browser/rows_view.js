@@ -1,7 +1,7 @@
 // @ts-check
 /** Rows of a data set, a page at a time: searched, and shown in one of several views. */
 
-import { subscribe } from "./channel.js";
+import { subscribe, valuesOf } from "./channel.js";
 import { loadStyle, make, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
 import { subscribe as onNews } from "./news.js";
@@ -39,7 +39,10 @@ class RowsView {
     this.#query = { view: data.views[0], first: 0, words: "" };
     this.#parts = draw(element, data);
     this.#listen();
-    if (data.form) subscribe(data.form, element, (news) => this.#hear(news));
+    if (data.form) {
+      subscribe(data.form, element, (news) => this.#hear(news));
+      this.#hear({ kind: "values", values: valuesOf(data.form) }); // it may be drawn long after the form
+    }
     let stamp = "";
     onNews("sets", (text) => {
       if (stamp && stamp !== text) this.#renew();
