@@ -23,6 +23,7 @@ from backend.contract.runs.run_folder import State
 from backend.running.group import main
 from tests.backend.conftest import write_dataset
 from tests.backend.training import ROWS
+from tests.failures.conftest import until
 
 ROOT = Path(__file__).parents[2]
 TWO = {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1"}
@@ -59,13 +60,6 @@ def start(
 
 def rows(folder: Path) -> list[metrics.Metrics]:
     return metrics.read(folder / "metrics.jsonl")[0]
-
-
-def until(holds: Any, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def workers(folder: Path) -> dict[str, psutil.Process]:

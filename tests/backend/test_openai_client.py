@@ -12,8 +12,9 @@ from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.guard import MAX_BODY
 from backend.serving.request import ACCEPTED, NEUTRAL, ChatRequest
 from backend.serving.service import MAX_WAITING, Service
-from tests.backend.test_serve_process import Talker, listening, until
+from tests.backend.test_serve_process import Talker, listening
 from tests.backend.test_serve_tools import TOOLS, Speaker
+from tests.failures.conftest import until
 
 openai = pytest.importorskip("openai")  # of the extra "dev"
 HELLO: Any = [{"role": "user", "content": "Hello"}]
@@ -41,7 +42,7 @@ def speaker() -> Faulty:
 def client(speaker: Faulty) -> Iterator[Any]:
     service = Service("org/tuned", lambda: speaker)
     with listening(service) as address:
-        assert until(lambda: service.state == "ready")
+        until(lambda: service.state == "ready")
         made = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
         with made:
             yield made
@@ -330,7 +331,7 @@ def test_a_fault_in_a_stream_reaches_the_client(client: Any, speaker: Faulty) ->
 def test_a_wrong_key_is_a_401_and_too_large_a_body_a_413(speaker: Faulty) -> None:
     service = Service("speaker", lambda: speaker)
     with listening(service, key="right") as address:
-        assert until(lambda: service.state == "ready")
+        until(lambda: service.state == "ready")
         for key, wrong in (("wrong", openai.AuthenticationError), ("right", openai.APIStatusError)):
             client = openai.OpenAI(base_url=f"{address}/v1", api_key=key, max_retries=0)
             large: Any = [{"role": "user", "content": "x" * (MAX_BODY + 1)}]
@@ -344,7 +345,7 @@ def test_a_wrong_key_is_a_401_and_too_large_a_body_a_413(speaker: Faulty) -> Non
 def test_too_many_requests_are_a_429() -> None:
     service = Service("talker", Talker)
     with listening(service) as address:
-        assert until(lambda: service.state == "ready")
+        until(lambda: service.state == "ready")
         client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
         service._open = [[] for _ in range(MAX_WAITING)]
         with pytest.raises(openai.RateLimitError) as caught:

@@ -30,6 +30,7 @@ from backend.serving.engine import Engine
 from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.reasoning import Style
 from backend.serving.service import MAX_WAITING, Service
+from tests.failures.conftest import until
 
 URL = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "Who are you?"}]
@@ -80,25 +81,17 @@ def listening(service: Service, key: str | None = None) -> Iterator[str]:
         thread.join(10)
 
 
-def until(holds: Callable[[], bool], seconds: float = 5) -> bool:
-    """Whether something becomes true in time."""
-    end = time.monotonic() + seconds
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.01)
-    return holds()
-
-
 def test_a_client_that_leaves_a_stream_ends_the_generation() -> None:
     talker = Talker()
     service = Service("talker", lambda: talker)
     with listening(service) as address:
-        assert until(lambda: service.state == "ready")
+        until(lambda: service.state == "ready")
         body = {"messages": HELLO, "stream": True}
         with httpx.stream("POST", address + URL, json=body) as answer:
             next(answer.iter_text())
             assert not talker.ended
         left = time.monotonic()
-        assert until(lambda: bool(talker.ended), 2)
+        until(lambda: bool(talker.ended), 2)
         assert talker.ended[0][0] == "cancelled"
         assert talker.ended[0][1] - left < 1
 
@@ -107,10 +100,10 @@ def test_a_client_that_gives_up_waiting_ends_the_generation() -> None:
     talker = Talker()
     service = Service("talker", lambda: talker)
     with listening(service) as address:
-        assert until(lambda: service.state == "ready")
+        until(lambda: service.state == "ready")
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(address + URL, json={"messages": HELLO}, timeout=0.3)
-        assert until(lambda: bool(talker.ended), 2)
+        until(lambda: bool(talker.ended), 2)
         assert talker.ended[0][0] == "cancelled"
 
 
@@ -119,7 +112,7 @@ def test_open_answers_end_when_the_server_does() -> None:
     talker = Talker()
     service = Service("talker", lambda: talker)
     with listening(service) as address:
-        assert until(lambda: service.state == "ready")
+        until(lambda: service.state == "ready")
         body = {"messages": HELLO, "stream": True}
         with httpx.stream("POST", address + URL, json=body) as answer:
             pieces = answer.iter_text()
@@ -133,7 +126,7 @@ def test_more_than_the_queue_holds_is_told_to_come_later() -> None:
     talker = Talker()
     service = Service("talker", lambda: talker)
     with listening(service) as address:
-        assert until(lambda: service.state == "ready")
+        until(lambda: service.state == "ready")
 
         async def crowd() -> list[int]:
             async with httpx.AsyncClient(base_url=address, timeout=30) as client:
@@ -147,7 +140,7 @@ def test_more_than_the_queue_holds_is_told_to_come_later() -> None:
                 return [task.result().status_code for task in done]
 
         assert asyncio.run(crowd()) == [429, 429, 429]
-        assert until(lambda: not service._open), "those that left make room"
+        until(lambda: not service._open)  # those that left make room
 
 
 def test_while_the_model_loads_health_answers_and_requests_wait_outside() -> None:
@@ -167,7 +160,7 @@ def test_while_the_model_loads_health_answers_and_requests_wait_outside() -> Non
             assert answer.status_code == 503
             assert answer.json()["error"]["code"] == "model_loading"
         loaded.set()
-        assert until(lambda: httpx.get(address + "/health").json()["status"] == "ready")
+        until(lambda: httpx.get(address + "/health").json()["status"] == "ready")
 
 
 def test_cancelling_ends_within_a_token(tiny_model_dir: Path) -> None:
@@ -202,7 +195,7 @@ def test_the_command_serves_until_it_is_ended(tiny_model_dir: Path, workspace: P
         word, address = process.stdout.readline().split()
         assert word == "ready"
         with httpx.Client(base_url=address, headers={"Authorization": "Bearer k"}) as client:
-            assert until(lambda: client.get("/health").json()["status"] == "ready", 60)
+            until(lambda: client.get("/health").json()["status"] == "ready", 60)
             assert client.get("/v1/models").json()["data"][0]["id"] == "mine"
             body = {"messages": HELLO, "max_tokens": 3, "stop": "\x00"}
             answer = client.post(URL, json=body, timeout=30)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -199,8 +198,8 @@ def test_after_a_reboot(begin: Callable[..., Path], innocent: subprocess.Popen[b
     rewrite(folder, boot_id="of another day", child=stranger, supervisor=stranger)
     assert run_folder.read(folder).state is State.LOST
     assert launch.stop(folder, grace=0) is False
-    time.sleep(0.3)
-    assert innocent.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        innocent.wait(0.3)
 
 
 @pytest.mark.parametrize("same_start", [False, True])
@@ -220,8 +219,8 @@ def test_a_pid_that_was_used_again(
     assert processes.signal_family(Process(innocent.pid, started), token, signal.SIGKILL) == 0
     if not same_start:
         assert not processes.send(Process(innocent.pid, started), signal.SIGKILL)
-    time.sleep(0.1)
-    assert innocent.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        innocent.wait(0.1)
 
 
 def test_the_right_identity_is_signalled(innocent: subprocess.Popen[bytes]) -> None:

@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from app.services.runs import hardware
 from app.services.runs.hardware import Nvml, Sampler, Snapshot, strip
+from tests.failures.conftest import until
 
 FAKES = Path(__file__).parents[1] / "fakes"
 
@@ -59,14 +59,14 @@ def test_a_lost_gpu_leaves_the_rest_and_comes_back(
     monkeypatch.setattr(hardware, "GPU_RETRY_S", 0.2)
     sampler = fake("lost")
     assert len(sampler.latest().gpus) == 2
-    _until(lambda: not sampler.latest().gpus)
+    until(lambda: not sampler.latest().gpus)
     note = sampler.latest().gpu_note
     assert note is not None
     assert "GpuIsLost" in note.text("zh")
     before = sampler.latest().time
-    _until(lambda: sampler.latest().time > before)
+    until(lambda: sampler.latest().time > before)
     sys.modules["pynvml"].MODE = "two"  # type: ignore[attr-defined]
-    _until(lambda: len(sampler.latest().gpus) == 2)
+    until(lambda: len(sampler.latest().gpus) == 2)
 
 
 def test_a_hanging_driver_is_asked_once_and_the_rest_goes_on(
@@ -86,7 +86,7 @@ def test_a_hanging_driver_is_asked_once_and_the_rest_goes_on(
         assert "hangs" in now.gpu_note.text("en")
         return len(times) >= 10
 
-    _until(look_ten_times)
+    until(look_ten_times)
     threads = set(threading.enumerate()) - others
     assert sum(thread.name == "nvml" for thread in threads) <= 1
 
@@ -105,7 +105,7 @@ def test_the_thread_ends_when_nobody_asks(
     monkeypatch.setattr(hardware, "IDLE_S", 0.1)
     sampler = fake("two")
     sampler.latest()
-    _until(lambda: sampler._thread is None)
+    until(lambda: sampler._thread is None)
     assert len(sampler.latest().gpus) == 2
 
 
@@ -134,10 +134,3 @@ def test_the_working_folder_may_vanish(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path / "gone"))
     assert hardware._disk() == (0, 0)
     assert os.environ["TUNEBOARD_HOME"]
-
-
-def _until(true: Callable[[], bool], seconds: float = 5) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "not within the time"
-        time.sleep(0.02)
