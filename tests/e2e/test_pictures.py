@@ -1,0 +1,53 @@
+"""The page looks as in the pictures of tests/pictures, which show what a change of it does."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser
+
+from tests import pictures
+from tests.e2e.conftest import Server
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+MOST_BYTES = 1_500_000
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TZ", "UTC")
+    return tmp_path
+
+
+def test_the_page_looks_as_in_the_pictures(browser: Browser, server: Server, home: Path) -> None:
+    """A change that is meant is written with `python -m tests.pictures write`; what was seen here
+    lies in the test's folder."""
+    kept = {path.stem: path for path in pictures.FOLDER.glob("*.png")}
+    seen = dict(pictures.take(browser, server))
+    assert set(seen) == set(kept)
+    assert len(seen) == 4 * (len(pictures.EMPTY) + len(pictures.RUNS) + 1)
+    for name, image in seen.items():
+        image.save(home / f"{name}.png")
+    shares = {
+        name: pictures.difference(image, Image.open(kept[name])) for name, image in seen.items()
+    }
+    assert {n: share for n, share in shares.items() if share > pictures.TOLERANCE} == {}
+
+
+def test_what_moves_is_seen(browser: Browser, server: Server) -> None:
+    """The twin: a distance that has grown by 8 px, and another colour of one button."""
+    ready = pictures.EMPTY["train"]
+    for style in (
+        "body .form-rows { padding-top: 8px; }",
+        "body .launch-start { background: #804000 !important; }",
+    ):
+        with pictures.open_page(browser, server.url, style) as page:
+            for name, image in pictures.look_at(page, "train_empty", ready):
+                kept = Image.open(pictures.FOLDER / f"{name}.png")
+                assert pictures.difference(image, kept) > pictures.TOLERANCE, name
+
+
+def test_the_pictures_are_small() -> None:
+    files = list(pictures.FOLDER.glob("*.png"))
+    assert files
+    assert sum(file.stat().st_size for file in files) < MOST_BYTES
