@@ -1,4 +1,5 @@
-"""Benchmarks: `python -m tests.bench start|page|tryit|data|stream|readers|tokenise|ppo|vocab`.
+"""Benchmarks: `python -m tests.bench start|page|tryit|data|stream|readers|tokenise|ppo|vocab|
+vocab_small`.
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
 page: the page in Chromium: its size, how soon it is usable, answers of the form, idle cost.
@@ -8,7 +9,8 @@ stream: memory and pace of a run's data, prepared and streamed, at 1, 10 and 100
 readers: reading a JSON file of 200 MB, against json.load and datasets.load_dataset.
 tokenise: our pool and cache of tokenised rows, against datasets.map.
 ppo: peak memory of PPO with a shared base, against SFT of the same LoRA.
-vocab: new pieces for Chinese, and pre-training with them, against the old vocabulary.
+vocab: new pieces for Chinese, and pre-training with them, against the old vocabulary, of reviews.
+vocab_small: the same of a tenth as much text.
 """
 
 import os
@@ -33,7 +35,7 @@ from tests.bench_ppo import ppo
 from tests.bench_readers import readers
 from tests.bench_stream import stream
 from tests.bench_tokenise import tokenise
-from tests.bench_vocab import vocab
+from tests.bench_vocab import vocab, vocab_small
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 5
@@ -139,6 +141,7 @@ BENCHES = {
     "tokenise": tokenise,
     "ppo": ppo,
     "vocab": vocab,
+    "vocab_small": vocab_small,
 }
 
 if __name__ == "__main__":
