@@ -21,7 +21,7 @@ $(STARTER):
 
 test: $(TESTED) browser check
 	$(BIN)/python -m pytest tests/backend -n auto --dist loadfile
-	$(BIN)/python -m pytest tests/failures tests/e2e -m 'not starter' -n auto --dist loadfile
+	$(BIN)/python -m pytest tests/failures tests/e2e -m 'not starter and not pictures' -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/e2e -m starter
 
 check: $(TESTED) $(NODE)

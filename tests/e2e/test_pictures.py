@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 from tests import pictures
 from tests.e2e.conftest import Server
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.pictures, pytest.mark.timeout(900)]
 MOST_BYTES = 1_500_000
 
 
