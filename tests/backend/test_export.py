@@ -255,7 +255,7 @@ def test_a_full_disk_is_said_with_numbers_before_anything_is_written(
     with pytest.raises(TuneboardError) as error:
         run()
     assert code(error) == "export_disk_full"
-    assert "0.05 GB" in str(error.value)
+    assert "50.1 MB" in str(error.value)
     assert "10 MB" in str(error.value)
     assert not (tmp_path / "out").exists()
 

@@ -193,10 +193,10 @@ def test_a_hub_that_never_answers_is_named_within_15_s(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         code = (
-            "import sys, time; from pathlib import Path; from backend.export import hub_push\n"
+            "import sys, time; from pathlib import Path; from backend.export import publishing\n"
             "from backend.contract.base.problems import TuneboardError\n"
             "began = time.monotonic()\n"
-            "try: hub_push.push(Path(sys.argv[1]), 'a/b', 'push_to_hub')\n"
+            "try: publishing.push(Path(sys.argv[1]), 'a/b', 'push_to_hub')\n"
             "except TuneboardError as error: print(error.problems[0].code)\n"
             "print(time.monotonic() - began)"
         )
