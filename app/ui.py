@@ -144,7 +144,7 @@ def _wire_address(page: gr.Blocks, tabs: Any) -> None:
 def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> None:
     """Wire the choice of a language: all texts change first, other parts follow from `lang`."""
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    page.load(None, None, chosen, js=make_call("language", "language"), **quiet)
+    page.load(None, None, chosen, js=make_call("language", "claim"), **quiet)
     chosen.change(None, chosen, None, js=make_call("language", "speak"), **quiet)
     chosen.change(
         lambda name: [name, *texts.updates(name)], chosen, [lang, *texts.components], **quiet

@@ -8,7 +8,6 @@ const KEY = "tuneboard-language";
 /** @type {Set<{ owner: Element, act: () => void }>} */
 const listeners = new Set();
 let spoken = pick();
-document.documentElement.lang = spoken;
 
 /** Those that we speak, the default first. */
 function languages() {
@@ -33,6 +32,12 @@ export function choose(name) {
 
 /** Its name, as "zh". */
 export const language = () => spoken;
+
+/** Its name, once Gradio has said in the page that it is the browser's own. */
+export function claim() {
+  document.documentElement.lang = spoken;
+  return spoken;
+}
 
 /**
  * Speak a language from now on.
