@@ -9,6 +9,8 @@ from tests.e2e.form.conftest import Open, box, chips, last_values, load
 from tests.e2e.form_page import FormPage
 from tests.failures.conftest import until
 
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
 
 def test_what_differs_is_marked_and_put_back(open_form: Open, form: FormPage) -> None:
     page = open_form()
