@@ -84,11 +84,17 @@ def ended(folder: Path, seconds: float = 20.0) -> RunView:
 
 
 def running(folder: Path, step: int = 1) -> RunView:
-    """The run once its child has reached a step."""
-    until(lambda: run_folder.read(folder).step >= step)
-    view = run_folder.read(folder)
-    assert view.state is State.RUNNING
-    return view
+    """The run once its child has reached a step and its supervisor has written down who runs.
+
+    A child that does next to nothing before its first step may be ahead of its supervisor.
+    """
+
+    def view() -> RunView | None:
+        view = run_folder.read(folder)
+        return view if view.step >= step and view.state is State.RUNNING else None
+
+    until(view)
+    return run_folder.read(folder)
 
 
 def process(folder: Path, who: str) -> Process:
