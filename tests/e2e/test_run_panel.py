@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from backend.contract.arguments import arguments
 from backend.contract.base import metrics
@@ -199,6 +199,23 @@ def test_the_first_news_is_no_reason_to_take_an_answer_back(
             held.pop().continue_()
     page.wait_for_timeout(QUIET_MS)
     expect(answer).to_contain_text("checkpoint-2")
+
+
+@pytest.mark.parametrize(("width", "columns"), [(720, 4), (366, 2)])
+def test_tiles_stand_in_equal_rows(browser: Browser, width: int, columns: int) -> None:
+    """On a phone three stood in a row, and the fourth below them."""
+    style = (ROOT / "app" / "browser" / "run.css").read_text(encoding="utf-8")
+    tiles = "<div><dt>Tokens/s</dt><dd>236</dd><dd class=run-quiet></dd></div>" * 4
+    page = browser.new_page()
+    page.set_content(
+        f"<style>{style}</style><div style='width: {width}px'><div class='run-top'>"
+        f"<dl class='run-tiles'>{tiles}</dl></div></div>"
+    )
+    tops = page.locator(".run-tiles > div").evaluate_all(
+        "tiles => tiles.map(tile => tile.getBoundingClientRect().top)"
+    )
+    assert [tops.count(top) for top in sorted(set(tops))] == [columns] * (4 // columns)
+    page.close()
 
 
 def _failed(home: Path) -> Path:
