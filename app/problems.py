@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.i18n import has, t
+from app.i18n import has, languages, t
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.problems import Problem, TuneboardError
 
@@ -35,13 +35,19 @@ def describe(error: Exception, lang: str) -> tuple[str, str]:
     An unexpected error gets a number, under which the server's output has the traceback. The text
     holds no value of a form, only the type of the error and its place.
     """
+    title = "page.refused" if isinstance(error, TuneboardError) else "page.error_title"
+    return t(title, lang), describe_in_all(error)[lang]
+
+
+def describe_in_all(error: Exception) -> dict[str, str]:
+    """The text of such an error in each language, as the page may change its own while it shows
+    it."""
     if isinstance(error, TuneboardError):
-        return t("page.refused", lang), problem_lines(error.problems, lang)
+        return {lang: problem_lines(error.problems, lang) for lang in languages()}
     number = secrets.token_hex(4)
     logger.error("error %s of the page", number, exc_info=error)
-    kind, place = type(error).__name__, _place(error)
-    words = t("page.error", lang, number=number, kind=kind, place=place)
-    return t("page.error_title", lang), words
+    params = {"number": number, "kind": type(error).__name__, "place": _place(error)}
+    return {lang: t("page.error", lang, **params) for lang in languages()}
 
 
 def _place(error: Exception) -> str:

@@ -370,7 +370,7 @@ class Form {
   async #offers(kind) {
     const answer = await this.#mounted.server.offers({ kind, ...this.#question() });
     if (answer?.ok) return answer.groups;
-    throw new Error(answer?.error || this.#schema.words.unchecked);
+    throw new Error(answer?.errors?.[language()] || this.#schema.words.unchecked);
   }
 
   /** The texts in another language; what is typed, and where, stays. */

@@ -157,7 +157,7 @@ class Launch {
 
   /** Why the values could not be judged. */
   get #failure() {
-    return this.#judgement?.ok === false ? this.#judgement.error : undefined;
+    return this.#judgement?.ok === false ? this.#judgement.errors?.[language()] : undefined;
   }
 
   async #copy() {

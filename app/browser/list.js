@@ -124,7 +124,7 @@ class List {
   /** @param {View | Failure | undefined} answer */
   #take(answer) {
     if (!answer?.ok) {
-      this.#say(answer?.error ?? this.#view?.words.unread ?? "", true);
+      this.#say(answer?.errors?.[language()] ?? this.#view?.words.unread ?? "", true);
       return;
     }
     this.#view = answer;
@@ -223,7 +223,7 @@ class List {
       return;
     }
     const answer = await server.act({ ...this.#question(), action: action.name, key });
-    this.#say(answer?.ok ? answer.text : (answer?.error ?? ""), !answer?.ok);
+    this.#say(answer?.ok ? answer.text : (answer?.errors?.[language()] ?? ""), !answer?.ok);
     this.#refresh();
   }
 

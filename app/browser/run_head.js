@@ -10,6 +10,8 @@ import { make, setText } from "./dom.js";
 /** @typedef {Record<string, string>} Words */
 
 const PERCENT = 100;
+const OFFERS = ["queue", "instead"]; // what a refused start can do instead
+const OFFERED = "restart"; // the button whose press it is
 
 export class Head {
   root;
@@ -25,16 +27,28 @@ export class Head {
   #copy = make("button", { type: "button", class: "run-button run-small" });
   #buttons = make("div", { class: "run-buttons" });
   #answer = make("p", { class: "run-answer", role: "status", hidden: true });
+  #offers = make("div", { class: "run-buttons", hidden: true });
   #press;
   /** @type {Button[]} */
   #shown = [];
 
   /**
    * @param {string} prefix  of the element ids
-   * @param {(name: string) => void} press
+   * @param {(name: string, how: string) => void} press  `how` is the name of an offer; "" without
    */
   constructor(prefix, press) {
     this.#press = press;
+    for (const how of OFFERS) {
+      const id = `${prefix}-${how}`;
+      const offer = make("button", {
+        type: "button",
+        id,
+        name: how,
+        class: "run-button run-small",
+      });
+      offer.addEventListener("click", () => this.#press(OFFERED, how));
+      this.#offers.append(offer);
+    }
     const named = { name: this.#name, state: this.#state, progress: this.#progress };
     const boxes = { problem: this.#problem.root, notices: this.#notices.root };
     const others = { figures: this.#position, safe: this.#safe, answer: this.#answer };
@@ -47,7 +61,7 @@ export class Head {
     const first = make("div", { class: "run-head" }, this.#name, this.#state);
     this.root = make("div", { class: "run-part" }, first, this.#progress, this.#position);
     this.root.append(this.#tiles, this.#safe, this.#problem.root, this.#notices.root);
-    this.root.append(this.#cure.root, this.#buttons, this.#answer);
+    this.root.append(this.#cure.root, this.#buttons, this.#answer, this.#offers);
     this.#buttons.dataset.prefix = prefix;
   }
 
@@ -59,6 +73,7 @@ export class Head {
     setText(this.#notices.title, words.notices);
     setText(this.#cure.title, words.cure);
     setText(this.#copy, words.copy);
+    for (const offer of this.#offers.querySelectorAll("button")) setText(offer, words[offer.name]);
   }
 
   /** @param {HeadData} head */
@@ -81,10 +96,15 @@ export class Head {
     for (const button of buttons) button.disabled ||= button.name === name;
   }
 
-  /** Why what was asked for was not done. @param {string} text */
-  answer(text) {
+  /**
+   * Why what was asked for was not done, and whether it may wait for its turn.
+   * @param {string} text
+   * @param {boolean} [isOffered]
+   */
+  answer(text, isOffered = false) {
     setText(this.#answer, text);
     this.#answer.hidden = !text;
+    this.#offers.hidden = !isOffered;
   }
 
   /** Without a share the bar says that something goes on. @param {HeadData} head */
@@ -135,7 +155,7 @@ export class Head {
   #makeButton(name) {
     const id = `${this.#buttons.dataset.prefix}-${name}`;
     const button = make("button", { type: "button", id, name, class: "run-button" });
-    button.addEventListener("click", () => this.#press(name));
+    button.addEventListener("click", () => this.#press(name, ""));
     return button;
   }
 }

@@ -19,6 +19,7 @@ import { onTab } from "./tabs.js";
 /** @typedef {import("./run_types").RunAnswer} Answer */
 /** @typedef {import("./run_types").Curves} Curves */
 /** @typedef {import("./run_types").RunData} Data */
+/** @typedef {import("./run_types").RunRefusal} Refusal */
 /** @typedef {import("./run_types").RunServer} Server */
 /** @typedef {import("./types").Mounted<string, Data, Server>} Mounted */
 
@@ -48,8 +49,8 @@ class Panel {
   #drawnAt = 0;
   #timer = 0;
   #stamp = "";
-  /** @type {Record<string, string>} Why a press came to nothing, by language. */
-  #errors = {};
+  /** @type {Refusal | undefined} Why the last press came to nothing. */
+  #refusal;
 
   /** @param {Mounted} mounted */
   constructor(mounted) {
@@ -60,7 +61,7 @@ class Panel {
     this.#parts = {
       none: make("p", { id: `${data.prefix}-none`, class: "run-none" }),
       lost: make("p", { class: "run-box run-lost", role: "status", hidden: true }),
-      head: new Head(data.prefix, (name) => this.#press(name)),
+      head: new Head(data.prefix, (name, how) => this.#press(name, how)),
       charts: new Charts(data.prefix, choose),
       figures: new Figures(data.prefix, choose),
       log: new Log(data.prefix, (search) => this.#ask({ search })),
@@ -90,8 +91,7 @@ class Panel {
   /** Another run is to be shown, or none. */
   #open() {
     this.#show(false);
-    this.#errors = {};
-    this.#parts.head.answer("");
+    this.#refuse(undefined);
     this.#parts.log.clear();
     this.#lines.clear();
     this.#curves = null;
@@ -105,7 +105,7 @@ class Panel {
     setText(none, this.#words.none);
     setText(lost, this.#words.lost);
     for (const part of Object.values(drawn)) part.setWords(this.#words);
-    this.#parts.head.answer(this.#errors[language()] ?? "");
+    this.#refuse(this.#refusal);
     this.#feed.show({ lang: language() });
     if (this.#mounted.element.checkVisibility()) this.#feed.look(); // above or below what is seen, too
     this.#plot();
@@ -141,8 +141,7 @@ class Panel {
     if (stamp === this.#stamp) return;
     this.#stamp = stamp;
     if (isFirst) return; // nothing has happened: it was not known yet
-    this.#errors = {};
-    this.#parts.head.answer("");
+    this.#refuse(undefined);
     this.#look();
   }
 
@@ -234,20 +233,22 @@ class Panel {
     none.parentElement?.classList.toggle("run-resumable", isResumable);
   }
 
-  /** @param {string} name */
-  async #press(name) {
+  /**
+   * @param {string} name
+   * @param {string} how  the name of an offer of the last answer; "" without
+   */
+  async #press(name, how) {
     if (!ACTS.includes(name)) return this.#mounted.trigger(name);
     const { head } = this.#parts;
-    head.answer("");
+    const in_way = this.#refusal?.in_way ?? [];
+    this.#refuse(undefined);
     head.wait(name);
     const values = name === "restart" ? { ...valuesOf("bar"), ...valuesOf("train") } : {};
-    const answer = await this.#mounted.server[/** @type {keyof Server} */ (name)]({
-      run: this.#run,
-      values,
-    });
+    const press = { run: this.#run, values, how, in_way };
+    const answer = await this.#mounted.server[/** @type {keyof Server} */ (name)](press);
     head.release();
     if (answer?.ok) this.#turnTo(answer.run);
-    else this.#refuse(answer?.errors ?? {});
+    else this.#refuse(answer ?? { ok: false });
     askNews();
   }
 
@@ -262,9 +263,10 @@ class Panel {
     this.#open();
   }
 
-  /** @param {Record<string, string>} errors */
-  #refuse(errors) {
-    this.#errors = errors;
-    this.#parts.head.answer(errors[language()] ?? this.#words.lost);
+  /** Say why the last press came to nothing; nothing where there is no reason. @param {Refusal | undefined} refusal */
+  #refuse(refusal) {
+    this.#refusal = refusal;
+    const text = refusal ? (refusal.errors?.[language()] ?? this.#words.lost) : "";
+    this.#parts.head.answer(text, Boolean(refusal?.in_way?.length));
   }
 }

@@ -110,13 +110,18 @@ export interface RunData {
   words: Record<string, Record<string, string>>;
 }
 
-/** What a press asks for: the run's folder, and for a new start what the form of Train holds. */
+/** What a press asks for: the run's folder; for a new start also what the form of Train holds, how
+ * it starts ("" at once, or an offer's name), and the runs that the last answer named. */
 export interface RunPress {
   run: string;
   values: import("./types").Values;
+  how: string;
+  in_way: string[];
 }
 
-export type RunPressed = { ok: true; run: string } | { ok: false; errors: Record<string, string> };
+/** Why a press came to nothing, and the runs that were in the way of a new start. */
+export type RunRefusal = import("./types").Failure & { in_way?: string[] };
+export type RunPressed = { ok: true; run: string } | RunRefusal;
 
 /** Functions of the server; an error that they do not tell is `undefined`. */
 export type RunServer = Record<

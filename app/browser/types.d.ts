@@ -87,9 +87,10 @@ export interface Judgement {
   put?: Values;
 }
 
+/** By language, why nothing came of it. */
 export interface Failure {
   ok: false;
-  error?: string;
+  errors?: Record<string, string>;
 }
 
 export interface Group {

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import pick_language
-from app.problems import describe
+from app.problems import describe_in_all
 
 MOUNT = (
     'import(new URL("own/browser/mount.js", document.baseURI).href).then(({mount}) => '
@@ -82,7 +82,7 @@ def make_call(script: str, function: str, *constants: Any) -> str:
 
 def answer(act: Callable[[Question, str], Question], asked: Any) -> Question:
     """What a script gets that has asked `asked`, {"lang", ...}: what `act` makes of the question
-    and the language.
+    and the language, {"ok": True, ...}.
 
     An error would be no rejection there (Gradio 6.31 answers nothing), so it is told.
     """
@@ -91,4 +91,9 @@ def answer(act: Callable[[Question, str], Question], asked: Any) -> Question:
     try:
         return {"ok": True, **act(question, lang)}
     except Exception as error:  # noqa: BLE001 (an outermost edge)
-        return {"ok": False, "error": describe(error, lang)[1]}
+        return refuse(error)
+
+
+def refuse(error: Exception) -> Question:
+    """The answer that tells an error; the page may change its language while it stands there."""
+    return {"ok": False, "errors": describe_in_all(error)}

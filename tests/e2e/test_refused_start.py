@@ -1,11 +1,13 @@
 """A Start that was refused, as another run goes on, offers the queue, or that run's stop."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from backend.contract.base.home import relative
 from backend.contract.base.texts import t
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
@@ -80,6 +82,36 @@ def test_a_refused_start_takes_the_place_of_the_other(
     expect(page.locator("#train-run-name")).to_contain_text(second.name)
     in_state(page, State.RUNNING)
     assert run_folder.read(first).state is State.STOPPED
+
+
+@pytest.mark.parametrize("how", ["queue", "instead"])
+def test_a_refused_new_start_is_offered_the_same(
+    open_page: Callable[..., Page], server: Server, home: Path, how: str
+) -> None:
+    """A training that ran out of memory is started again from its panel, with what helps, while
+    another goes on."""
+    page = open_page()
+    fill_form(page)
+    page.locator("#start").click()
+    in_state(page, State.RUNNING)
+    first = only_run(home)
+    row = json.loads((first / run_folder.RUN).read_text())
+    failed = first.with_name("failed")
+    failed.mkdir()
+    arguments = {**row["arguments"], "output_dir": relative(failed)}
+    (failed / run_folder.RUN).write_text(json.dumps({**row, "arguments": arguments}))
+    (failed / run_folder.EXIT).write_text(json.dumps({"code": 5, "seconds": 1}))
+    page.goto(f"{server.url}/?tab=train&run={relative(failed)}")
+    in_state(page, State.OUT_OF_MEMORY)
+    page.locator("#train-run-restart").click()
+    expect(page.locator("#train-run-answer")).to_contain_text(first.name)
+    page.locator(f"#train-run-{how}").click()
+    in_state(page, State.QUEUED if how == "queue" else State.RUNNING)
+    expect(page.locator("#train-run-name")).to_contain_text("failed")
+    expect(page.locator("#train-run-answer")).not_to_be_visible()
+    expect(page.locator(f"#train-run-{how}")).not_to_be_visible()
+    state = run_folder.read(first).state
+    assert state is (State.RUNNING if how == "queue" else State.STOPPED)
 
 
 def test_a_refused_recipe_joins_the_queue(

@@ -1,6 +1,8 @@
 """The component of a run's panel: what it draws, when it changes its run, what a press may do."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from app.tabs.run import run_panel
 from app.tabs.shared import clock
 from app.tabs.shared.context import Context
 from app.tabs.shared.keeping import Keeper
+from backend.contract.base.home import relative
+from backend.contract.base.problems import Problem, RunFolderError
 from backend.contract.base.texts import languages
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
@@ -65,6 +69,48 @@ def test_a_refused_press_is_told_in_every_language(folder: Path) -> None:
     assert len(set(answer["errors"].values())) == len(languages())
 
 
+def test_a_new_start_beside_a_run_is_offered_the_queue(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As beside Start: it was refused without a word on how it can go on, and the run in the way is
+    stopped only where the page lists it."""
+    waits: list[bool] = []
+    stopped: list[Path] = []
+    going = folder.with_name("going")
+    shutil.copytree(folder, going)
+    in_way = Problem(code="run_in_way", params={"run": relative(going)})
+
+    def restart(view: RunView, secrets: Any, *, queued: bool) -> Path:
+        waits.append(queued)
+        if not queued:
+            raise RunFolderError(in_way)
+        return view.path
+
+    monkeypatch.setattr(fixes, "restart", restart)
+    monkeypatch.setattr(launch, "stop", stopped.append)
+    runs.forget()
+    refused = run_panel.restart({"run": str(folder), "how": ""})
+    assert (refused["ok"], refused["in_way"]) == (False, [relative(going)])
+    assert all(relative(going) in text for text in refused["errors"].values())
+    press = {"run": str(folder), "in_way": [*refused["in_way"], str(tmp_path), "/etc"]}
+    assert run_panel.restart({**press, "how": "queue"}) == {"ok": True, "run": str(folder)}
+    assert stopped == []
+    assert run_panel.restart({**press, "how": "instead"})["ok"]
+    assert stopped == [going]
+    assert waits == [False, True, True]
+
+
+def test_an_error_has_one_number_in_every_language(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under which the server's output has it."""
+    monkeypatch.setattr(launch, "stop", lambda _: 1 / 0)
+    errors = run_panel.stop({"run": str(folder)})["errors"]
+    numbers = {re.findall(r"\b[0-9a-f]{8}\b", text)[0] for text in errors.values()}
+    assert len(errors) == len(languages())
+    assert len(numbers) == 1
+
+
 def test_only_runs_that_the_page_lists_are_acted_on(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,7 +132,8 @@ def test_a_new_start_takes_only_secrets_of_the_form(
 ) -> None:
     given: list[Any] = []
 
-    def restart(view: RunView, secrets: Any) -> Path:
+    def restart(view: RunView, secrets: Any, *, queued: bool) -> Path:
+        assert not queued
         given.append(secrets)
         return view.path.with_name("second")
 

@@ -49,11 +49,12 @@ def arguments(view: RunView) -> Values:
     return parse(known, "train")[0]
 
 
-def restart(view: RunView, secrets: Values) -> Path:
+def restart(view: RunView, secrets: Values, *, queued: bool = False) -> Path:
     """Start a failed training again with its fix, and return the folder of the new run.
 
-    It has the name of a run without result, else the name with a number after it. Raises UsageError
-    with all problems, and what `launch.start` raises.
+    It has the name of a run without result, else the name with a number after it. A `queued` one
+    waits for the runs that go on, another is refused while one does. Raises UsageError with all
+    problems, and what `launch.start` raises.
     """
     values = {**arguments(view), **secrets, **find_fix(view).changes}
     bare = run_folder.is_without_result(view.path)
@@ -61,7 +62,7 @@ def restart(view: RunView, secrets: Values) -> Path:
     problems = [*check_parsed(values, [], view.task), *check_paths(values, view.task)]
     if errors(problems):
         raise UsageError(*errors(problems))
-    return launch.start(view.task, values, exclusive=True)
+    return launch.start(view.task, values, exclusive=not queued, queued=queued)
 
 
 def find_fix(view: RunView) -> Fix:

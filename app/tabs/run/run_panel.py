@@ -4,23 +4,22 @@ The browser asks GET own/run for what there is to see, and functions of the comp
 be done with the run. Its events open other tabs.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app.form.component import make_call, make_component
+from app.form.component import Question, answer, make_call, make_component, refuse
 from app.form.values import check
-from app.i18n import languages, say_in_all
-from app.problems import describe, problem_lines
+from app.i18n import say_in_all
 from app.services.runs import fixes, runs
 from app.tabs.run import resume_panel
+from app.tabs.shared.answer import OFFERS, runs_in_way, stop_runs
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.base.home import saves
-from backend.contract.base.problems import TuneboardError
+from backend.contract.base.problems import Problem, RunFolderError
 from backend.contract.launching import launch
 
 EVENTS = ("again", "chat", "evaluate", "export")
@@ -66,8 +65,6 @@ TABS = {"eval": "evaluate", "vocab": "data"}  # where these tasks have their pan
 WITH_TRAININGS = ("train", "runs")  # panels that show trainings
 TEMPLATE = '<div class="run-top"></div>{}<div class="run-rest"></div>'
 
-Act = Callable[[Path, Mapping[str, Any]], Path]
-
 
 def build(context: Context, prefix: str = "train", *, none: str = "") -> Any:
     """Draw a panel and wire it; returns the component. Its value is the folder of the run ("" for
@@ -80,6 +77,7 @@ def build(context: Context, prefix: str = "train", *, none: str = "") -> Any:
         "none": none or "panel.none",
         **{name: f"panel.{name}" for name in WORDS},
         **{f"chart.{name}": f"chart.{name}" for name in CHART_WORDS},
+        **{name: f"start.{name}" for name in OFFERS},
     }
     with_trainings = prefix in WITH_TRAININGS
     panel = make_component(
@@ -102,60 +100,63 @@ def build(context: Context, prefix: str = "train", *, none: str = "") -> Any:
     return panel
 
 
-def stop(asked: Any) -> dict[str, Any]:
+def stop(asked: Any) -> Question:
     """Ask the run to save and end."""
-    return _answer(asked, _stop)
+    return answer(_stop, asked)
 
 
-def resume(asked: Any) -> dict[str, Any]:
+def resume(asked: Any) -> Question:
     """Let the run go on from its last checkpoint."""
-    return _answer(asked, _resume)
+    return answer(_resume, asked)
 
 
-def restart(asked: Any) -> dict[str, Any]:
-    """Start a training that has failed again, with what helps; the answer names the new run. The
-    secrets are those that the form of Train holds, as no run keeps them."""
-    return _answer(asked, _restart)
+def restart(asked: Any) -> Question:
+    """Start a training that has failed again, with what helps; the answer names the new run, or the
+    runs that are in its way. `how` it starts is as beside Start: at once, in the queue, or instead
+    of those. The secrets are those that the form of Train holds, as no run keeps them."""
+    return answer(_restart, asked)
 
 
-def _stop(folder: Path, _: Mapping[str, Any]) -> Path:
+def _stop(question: Question, _: str) -> Question:
+    folder = _find(question)
     launch.stop(folder)
-    return folder
+    return _name(folder)
 
 
-def _resume(folder: Path, _: Mapping[str, Any]) -> Path:
+def _resume(question: Question, _: str) -> Question:
+    folder = _find(question)
     launch.resume(folder)
+    return _name(folder)
+
+
+def _restart(question: Question, _: str) -> Question:
+    how, values = str(question.get("how", "")), check(question.get("values"))
+    held = {name: value for name, value in values.items() if name in FIELDS and value}
+    secrets = {name: str(value) for name, value in held.items() if FIELDS[name].secret}
+    try:
+        folder = fixes.restart(runs.view(_find(question)), secrets, queued=bool(how))
+    except RunFolderError as error:
+        return {**refuse(error), "in_way": runs_in_way(error.problems)}
+    if how == "instead":
+        names = question.get("in_way")
+        stop_runs(str(name) for name in (names if isinstance(names, list) else []))
+    return _name(folder)
+
+
+def _find(question: Question) -> Path:
+    """The folder of the run that a press is about. Raises RunFolderError where the page lists no
+    such run."""
+    path = str(question.get("run", ""))
+    folder = runs.find_folder(path)
+    if folder is None:
+        raise RunFolderError(Problem(code="no_such_run", params={"path": path}))
     return folder
 
 
-def _restart(folder: Path, held: Mapping[str, Any]) -> Path:
-    known = {name: value for name, value in held.items() if name in FIELDS and value}
-    secrets = {name: str(value) for name, value in known.items() if FIELDS[name].secret}
-    return fixes.restart(runs.view(folder), secrets)
-
-
-def _answer(asked: Any, act: Act) -> dict[str, Any]:
-    """The answer to a press, {"run", "values"}: {"ok", "run"}, or why not in every language.
-
-    An error would be no rejection in the browser (Gradio 6.31 answers nothing), so it is told.
-    """
-    asked = check(asked)
-    folder = runs.find_folder(str(asked.get("run", "")))
-    if folder is None:
-        return {"ok": False, "errors": {}}
-    try:
-        place = act(folder, check(asked.get("values")))
-    except TuneboardError as error:
-        problems = error.problems
-        return {
-            "ok": False,
-            "errors": {lang: problem_lines(problems, lang) for lang in languages()},
-        }
-    except Exception as error:  # noqa: BLE001 (an outermost edge)
-        return {"ok": False, "errors": {lang: describe(error, lang)[1] for lang in languages()}}
-    finally:
-        runs.forget()
-    return {"ok": True, "run": str(place)}
+def _name(folder: Path) -> Question:
+    """The answer that names the run which is to be shown."""
+    runs.forget()
+    return {"run": str(folder)}
 
 
 def _open_latest(panel: Any, task: str, context: Context) -> None:

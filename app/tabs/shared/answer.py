@@ -4,7 +4,7 @@ A press is heard at once, in the browser; the answer stays until the next press,
 form, or until what it says is no longer so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,14 +89,24 @@ def draw(texts: Texts, button: Any, elem_id: str) -> Answer:
 
 def offers_queue(problems: Sequence[Problem]) -> bool:
     """Whether what refused a start ends by itself, so that the start may wait for it."""
-    return any(problem.code == IN_WAY for problem in problems)
+    return bool(runs_in_way(problems))
+
+
+def runs_in_way(problems: Sequence[Problem]) -> list[str]:
+    """The runs that were in the way of a start, as the problems name them."""
+    return [str(problem.params["run"]) for problem in problems if problem.code == IN_WAY]
 
 
 def stop_in_way(problems: Sequence[Problem]) -> None:
     """Ask the run that was in the way of a start to save and end."""
-    for problem in problems:
-        folder = runs.find_folder(str(home() / str(problem.params.get("run", ""))))
-        if problem.code == IN_WAY and folder:
+    stop_runs(runs_in_way(problems))
+
+
+def stop_runs(names: Iterable[str]) -> None:
+    """Ask the runs of these names to save and end; other folders are left alone."""
+    for name in names:
+        folder = runs.find_folder(str(home() / name))
+        if folder:
             launch.stop(folder)
     runs.forget()
 
