@@ -1,6 +1,7 @@
-"""What a browser is told to fetch with the page: the scripts of the first tab.
+"""What a browser is told to fetch with the page: its style sheets, the scripts of the first tab.
 
-Gradio loads a component's script when it draws it, and its imports one after another.
+Gradio loads a component's script when it draws it, and its imports one after another. A style sheet
+that it gets as `css` it writes anew (6.31), and loses rules: findings/gradio_css_loses_rules.sh.
 """
 
 import html
@@ -11,6 +12,7 @@ from pathlib import Path
 from backend.contract.base.texts import languages
 
 FOLDER = Path(__file__).with_name("browser")
+STYLES = ("scale.css", "page.css")
 BEGIN = "begin.js"  # run at once
 FIRST = (
     "mount.js",
@@ -37,6 +39,8 @@ def tags() -> Iterator[str]:
     proxy belongs to another server."""
     yield f'<meta name="languages" content="{html.escape(" ".join(languages()))}">'
     yield '<link rel="icon" href="favicon.ico">'
+    for name in STYLES:
+        yield f'<link rel="stylesheet" href="own/browser/{name}">'
     yield f'<script type="module" src="own/browser/{BEGIN}"></script>'
     for name in modules():
         yield f'<link rel="modulepreload" href="own/browser/{name}">'

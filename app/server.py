@@ -22,7 +22,7 @@ from app.intake import Intake
 from app.requests import Requests
 from app.services.data import upload_folder
 from app.settings import Settings
-from app.ui import CSS, HEAD, THEME, build
+from app.ui import HEAD, THEME, build
 from app.unchanging import Unchanging
 from backend.contract.base.home import data, saves
 from backend.contract.base.problems import Problem, UsageError
@@ -88,7 +88,6 @@ def build_app(settings: Settings) -> ASGIApp:
         pwa=False,
         footer_links=[],
         theme=THEME,
-        css=CSS,
         head=HEAD,
         i18n=missing_words(),
     )

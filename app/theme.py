@@ -1,6 +1,4 @@
-"""The look of the page: Gradio's base theme, system fonts (no downloads), a style sheet."""
-
-from pathlib import Path
+"""The look of the page: Gradio's base theme, system fonts (no downloads)."""
 
 import gradio as gr
 
@@ -26,9 +24,5 @@ THEME = gr.themes.Base(
     input_placeholder_color="*neutral_600",
     input_placeholder_color_dark="*neutral_300",
 )
-CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 # Gradio sets light or dark when it is loaded, and adds this after that.
-HEAD = (
-    '<link rel="stylesheet" href="own/browser/scale.css">'
-    '<script type="module" src="own/browser/theme.js"></script>'
-)
+HEAD = '<script type="module" src="own/browser/theme.js"></script>'

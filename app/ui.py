@@ -18,10 +18,10 @@ from app.tabs.run import runs as run_list
 from app.tabs.shared import clock, model_bar
 from app.tabs.shared.context import Context
 from app.tabs.shared.keeping import Keeper
-from app.theme import CSS, HEAD, THEME
+from app.theme import HEAD, THEME
 from backend.contract.runs.run_folder import RunView
 
-__all__ = ["CSS", "HEAD", "THEME", "build"]
+__all__ = ["HEAD", "THEME", "build"]
 
 TABS = {"train", "data", "recipes", "evaluate", "chat", "export", "runs"}
 LANGUAGE_NAMES = {"en": "English", "zh": "中文"}

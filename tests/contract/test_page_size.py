@@ -53,6 +53,16 @@ def test_what_scripts_are_told_is_there_for_each_component(client: TestClient) -
     assert set(places) <= set(told)
 
 
+def test_the_style_sheets_of_the_page_come_with_it(client: TestClient) -> None:
+    """Before anything is drawn, and as they are written."""
+    page = client.get("/").text
+    sheets = re.findall(r'rel="stylesheet" href="own/browser/([\w.]+)"', page)
+    assert sheets == ["scale.css", "page.css"]
+    for name in sheets:
+        served = client.get(f"/own/browser/{name}").text
+        assert served == (FOLDER / name).read_text(encoding="utf-8")
+
+
 def test_the_scripts_of_the_first_tab_are_fetched_with_the_page(client: TestClient) -> None:
     """One after another, as they import each other, they came a second later."""
     page = client.get("/").text

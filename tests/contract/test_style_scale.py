@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCALE = ROOT / "app" / "browser" / "scale.css"
-SHEETS = [ROOT / "app" / "style.css", *sorted((ROOT / "app" / "browser").glob("*.css"))]
+SHEETS = sorted((ROOT / "app" / "browser").glob("*.css"))
 SIZE = re.compile(r"[^-\w]font(?:-size)?:\s*([^;}]+)")
 ON_SCALE = re.compile(r"(var\(--type-\w+\)(/[\d.]+ .*)?|inherit|0|0\.\d+em)( !important)?")
 DISTANCE = re.compile(r"[^-\w](?:padding|margin|gap|row-gap|column-gap)[a-z-]*:\s*([^;}]+)")

@@ -29,11 +29,29 @@ from tests.e2e.forms import (
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+# How a box with problems gets its height, which a rule within @supports says.
+SIZING = """() => {
+  const [box, text] = [document.createElement("div"), document.createElement("textarea")];
+  box.className = "problems";
+  box.append(text);
+  document.querySelector(".contain").append(box);
+  const sizing = getComputedStyle(text).fieldSizing;
+  box.remove();
+  return sizing;
+}"""
 
 
 @pytest.fixture
 def home(tiny_home: Path) -> Path:
     return tiny_home
+
+
+def test_no_rule_of_the_page_is_lost(open_page: Callable[..., Page], server: Server) -> None:
+    """Gradio writes the style sheet anew that it is given: rules within @supports, and lists of
+    selectors within @media, were gone."""
+    page = open_page()
+    assert page.evaluate(SIZING) == "content"
+    assert page.evaluate("window.gradio_config.css") in {None, ""}
 
 
 def test_two_visitors_each_in_their_language(
