@@ -20,13 +20,13 @@ from app.settings import (
     switch,
     upload_limit,
 )
-from backend.contract.base import boundary
-from backend.contract.base.command_parser import CommandParser
-from backend.contract.base.home import prepare, saves
-from backend.contract.base.problems import Problem, TuneboardError, UsageError
-from backend.contract.base.texts import DEFAULT_LANGUAGE, t
+from backend.contract.folders.home import prepare, saves
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
+from backend.contract.system import boundary
+from backend.contract.texts.command_parser import CommandParser
+from backend.contract.texts.locales import DEFAULT_LANGUAGE, t
+from backend.contract.texts.problems import Problem, TuneboardError, UsageError
 
 POLL_SECONDS = 0.2
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend.contract.base.texts import languages
+from backend.contract.texts.locales import languages
 
 FOLDER = Path(__file__).with_name("browser")
 STYLES = ("scale.css", "page.css")

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.attempts import Attempts, Try, origin
 from app.settings import Settings
-from backend.contract.base.addresses import host_name, is_loopback
+from backend.contract.system.addresses import host_name, is_loopback
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 OPEN_PATHS = {"/healthz"}

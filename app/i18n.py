@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.contract.base.texts import DEFAULT_LANGUAGE, has, languages, t
+from backend.contract.texts.locales import DEFAULT_LANGUAGE, has, languages, t
 
 __all__ = [
     "DEFAULT_LANGUAGE",

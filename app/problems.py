@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.i18n import has, languages, t
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.problems import Problem, TuneboardError
+from backend.contract.texts.problems import Problem, TuneboardError
 
 ROOT = Path(__file__).parents[1]
 

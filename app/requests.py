@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.services.data import upload_folder
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 
 Refusal = tuple[int, str]
 

@@ -13,20 +13,20 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app import events, news_feed, run_feed
+from app.body_limit import BodyLimit
+from app.cached_responses import CachedResponses
 from app.first_scripts import add_first
 from app.form.component import data_of
 from app.form.form import Schemas
 from app.guard import Guard
 from app.i18n import DEFAULT_LANGUAGE, languages, t
-from app.intake import Intake
 from app.requests import Requests
 from app.services.data import upload_folder
 from app.settings import Settings
 from app.ui import HEAD, THEME, build
-from app.unchanging import Unchanging
-from backend.contract.base.home import data, saves
-from backend.contract.base.problems import Problem, UsageError
-from backend.contract.base.slow_clients import TimedProtocol
+from backend.contract.folders.home import data, saves
+from backend.contract.system.slow_clients import TimedProtocol
+from backend.contract.texts.problems import Problem, UsageError
 
 LOCALES = {"en": ("en",), "zh": ("zh-CN", "zh-TW")}  # ours -> Gradio's; others fall back on en
 
@@ -93,8 +93,8 @@ def build_app(settings: Settings) -> ASGIApp:
     )
     drop_descriptions(blocks)
     checked = Requests(api, blocks)
-    intake = Intake(checked, settings.max_upload, upload_folder.folder)
-    return Guard(Unchanging(intake, add_first), settings)
+    limited = BodyLimit(checked, settings.max_upload, upload_folder.folder)
+    return Guard(CachedResponses(limited, add_first), settings)
 
 
 def drop_descriptions(blocks: gr.Blocks) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.attempts import Network
-from backend.contract.base.addresses import EVERY, is_loopback
-from backend.contract.base.problems import Problem, UsageError
 from backend.contract.launching.launch import OFF, STOP_RUNS
+from backend.contract.system.addresses import EVERY, is_loopback
+from backend.contract.texts.problems import Problem, UsageError
 
 GIB = 1024**3
 LOGIN, LOGIN_FILE = "TUNEBOARD_LOGIN", "TUNEBOARD_LOGIN_FILE"

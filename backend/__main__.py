@@ -8,7 +8,7 @@ import logging
 import sys
 
 from backend.cli.commands import dispatch
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 
 # Libraries that warn, whenever they are imported, of what this machine lacks, asked for or not.
 UNASKED = ("torchao", "bitsandbytes.backends", "torch.utils._pytree")

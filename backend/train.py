@@ -10,10 +10,9 @@ from typing import Any
 from transformers import set_seed
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import metrics
-from backend.contract.base.files import write_atomic
-from backend.contract.base.problems import Problem
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
+from backend.contract.system.files import write_atomic
+from backend.contract.texts.problems import Problem
 from backend.data import prepare, templates
 from backend.export import publishing
 from backend.model import adapters, load, reference, vocabulary

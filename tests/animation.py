@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from app.services.models.catalog import STARTER
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 from tests.bench import free_port
 from tests.e2e.conftest import FLAGS, Server
 from tests.e2e.forms import expect_ready

@@ -29,7 +29,7 @@ import psutil
 from app.services.models.catalog import STARTER
 from app.services.page.presets import TRY_IT
 from backend.contract.arguments.command import Command
-from backend.contract.base import metrics
+from backend.contract.runs import metrics
 from tests import bench_data, bench_page
 from tests.bench_ppo import ppo
 from tests.bench_readers import readers

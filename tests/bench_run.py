@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 import psutil
 
 from backend.contract.arguments import arguments
-from backend.contract.base import metrics, processes
-from backend.contract.base.metrics import Metrics
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
+from backend.contract.runs.metrics import Metrics
+from backend.contract.system import processes
 from tests.e2e.conftest import Server
 
 ROWS = 100_000

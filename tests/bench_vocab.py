@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app.services.models.catalog import STARTER
-from backend.contract.base.home import resource_folder
+from backend.contract.folders.home import resource_folder
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "saves" / "models" / STARTER

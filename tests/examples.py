@@ -23,8 +23,8 @@ from pathlib import Path
 import yaml
 
 from backend.cli.tasks import parse_values
-from backend.contract.base.home import prepare
-from backend.contract.base.problems import TuneboardError
+from backend.contract.folders.home import prepare
+from backend.contract.texts.problems import TuneboardError
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "examples.md"

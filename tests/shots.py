@@ -12,7 +12,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect, sync_playwright
 
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 from tests.bench import free_port
 from tests.e2e.conftest import FLAGS, Server
 from tests.e2e.forms import choose, show_all

@@ -10,15 +10,15 @@ from typing import Any
 import gradio as gr
 
 from app.form.component import answer, make_component
+from app.form.extra_arguments import BOX, merge, to_text
 from app.form.offers import groups
 from app.form.schema import OwnField, Section, schema, start_values
 from app.form.values import check, display, plain
-from app.services.data.extra import BOX, merge, to_text
 from backend.contract.arguments.arguments import defaults, drop_defaults
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.problems import Problem
 from backend.contract.runs import run_names
+from backend.contract.texts.problems import Problem
 
 TEMPLATE = '<div class="form-first"></div>{}<div class="form-rest"></div>'
 UNPREFIXED = {"bar", "train"}

@@ -5,9 +5,9 @@ from typing import Any
 
 from app.i18n import t
 from app.services.models import catalog
-from backend.contract.base.problems import TuneboardError
 from backend.contract.models.template_names import OFFERED
 from backend.contract.registry import dataset_info
+from backend.contract.texts.problems import TuneboardError
 
 Group = dict[str, Any]
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.form.extra_arguments import BOX
 from app.form.values import display, offers_names, options
 from app.i18n import choices, has, t, translate_choices
-from app.services.data.extra import BOX
 from backend.contract.arguments.field import Field
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.foreign import ALIASES

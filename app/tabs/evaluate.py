@@ -15,10 +15,10 @@ from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base import boundary
-from backend.contract.base.files import read_json
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView
+from backend.contract.system import boundary
+from backend.contract.system.files import read_json
 
 WHAT = ("eval_dataset", "max_samples")
 HOW = (

@@ -11,7 +11,7 @@ from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
 from backend.contract.arguments.names import to_name
-from backend.contract.base.home import home, relative, saves
+from backend.contract.folders.home import home, relative, saves
 from backend.contract.launching import launch
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs.checkpoints import FOLDER

@@ -7,11 +7,11 @@ from typing import Any
 import gradio as gr
 
 from app.form.component import Question
+from app.form.extra_arguments import BOX
 from app.form.listing import Cell, Listing, Row, View
 from app.form.values import display
 from app.i18n import Texts, t
 from app.problems import problem_lines
-from app.services.data.extra import BOX
 from app.services.runs import recipes, run_text
 from app.tabs.data import dataset_preview
 from app.tabs.run import run_panel
@@ -19,8 +19,8 @@ from app.tabs.shared import answer, message, model_bar
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.launching import recipes as contract
+from backend.contract.texts.problems import Problem, TuneboardError
 
 MAX_DATA = 6  # stages of one recipe with data sets that the page shows
 FIRST = "chat_domain_sft"

@@ -18,7 +18,7 @@ from app.tabs.shared import message
 from app.tabs.shared.context import Context
 from backend.contract.arguments.field import Field, Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.problems import Problem, TuneboardError, errors
+from backend.contract.texts.problems import Problem, TuneboardError, errors
 
 Read = Callable[[str, str], tuple[Values, list[Problem]]]
 

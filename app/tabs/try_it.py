@@ -20,7 +20,7 @@ from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import format_value
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.home import saves
+from backend.contract.folders.home import saves
 
 CHOSEN = ("model_name_or_path", "finetuning_type")  # what the other values were chosen for
 

@@ -15,12 +15,12 @@ from typing import IO, Any
 
 from backend.cleaning.rows import Item
 from backend.cleaning.steps import Removal
-from backend.contract.base import boundary
-from backend.contract.base.files import dump, make_readable, sync_folder, write_atomic
-from backend.contract.base.problems import DataError, DiskFullError, Params, Problem
-from backend.contract.base.texts import t
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import REGISTRY, folder_of
+from backend.contract.system import boundary
+from backend.contract.system.files import dump, make_readable, sync_folder, write_atomic
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import DataError, DiskFullError, Params, Problem
 from backend.datafiles import entering, values
 from backend.datafiles.refusals import file_error
 from backend.export.new_folder import scratch

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract.base import boundary
-from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry import dataset_info
+from backend.contract.system import boundary
+from backend.contract.texts.problems import DataError, Problem
 from backend.datafiles import formats, layouts
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set

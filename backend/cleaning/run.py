@@ -11,7 +11,7 @@ from backend.cleaning.duplicates import fingerprint
 from backend.cleaning.output import Part, Report
 from backend.cleaning.rows import Item, Rows, normalize
 from backend.cleaning.steps import CleaningOptions, Count, Step, build
-from backend.contract.base.problems import DataError, Params, Problem
+from backend.contract.texts.problems import DataError, Params, Problem
 
 BATCH = 256  # rows that pass the steps together
 TELL_S = 0.2

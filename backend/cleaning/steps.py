@@ -18,7 +18,7 @@ import regex
 
 from backend.cleaning.duplicates import Index, fingerprint, signature
 from backend.cleaning.rows import Item, Rows, texts
-from backend.contract.base.problems import DataError, Params, Problem, UsageError
+from backend.contract.texts.problems import DataError, Params, Problem, UsageError
 
 SECONDS = 2.0  # for a text
 ROOM = 512 * 1024**2  # bytes that compiling may take

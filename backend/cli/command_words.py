@@ -1,7 +1,7 @@
 """The words of the commands on data, runs, recipes and the starter model: the options of each."""
 
-from backend.contract.base.command_parser import CommandParser
-from backend.contract.base.terminal_text import say
+from backend.contract.texts.command_parser import CommandParser
+from backend.contract.texts.terminal_text import say
 
 PLACES = ("subset", "split", "folder")  # of a set on a hub
 RATIO = 0.1

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backend.cli import command_words
-from backend.contract.base.command_parser import CommandParser, asks_for_help, example_lines
-from backend.contract.base.home import prepare
-from backend.contract.base.problems import Problem, UsageError
-from backend.contract.base.terminal_text import say
-from backend.contract.base.texts import DEFAULT_LANGUAGE, t
+from backend.contract.folders.home import prepare
+from backend.contract.texts.command_parser import CommandParser, asks_for_help, example_lines
+from backend.contract.texts.locales import DEFAULT_LANGUAGE, t
+from backend.contract.texts.problems import Problem, UsageError
+from backend.contract.texts.terminal_text import say
 
 # Who reads the words: our parser alone; it and, what it does not know, the argument table; the
 # table alone; the page, which is another process.

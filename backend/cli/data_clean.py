@@ -15,12 +15,12 @@ from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import CleaningOptions, Count
 from backend.cli.command_words import say_json
 from backend.contract.arguments.arguments import from_argv, resolve
-from backend.contract.base.problems import Problem, UsageError, errors
-from backend.contract.base.terminal_text import say
-from backend.contract.base.texts import t
 from backend.contract.preflight import installation
 from backend.contract.registry.dataset_info import SUFFIXES, kind
 from backend.contract.runs import run_names
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import Problem, UsageError, errors
+from backend.contract.texts.terminal_text import say
 
 
 def clean_set(options: Namespace) -> int:

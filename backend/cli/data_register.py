@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from backend.cli.command_words import PLACES, say_json
-from backend.contract.base.problems import DataError, Params, Problem, UsageError
-from backend.contract.base.terminal_text import say
-from backend.contract.base.texts import t
 from backend.contract.registry import registry
 from backend.contract.registry.dataset_info import HUBS
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import DataError, Params, Problem, UsageError
+from backend.contract.texts.terminal_text import say
 from backend.datafiles import entering
 from backend.datafiles.detect import Entry, Proposal, entry_for
 from backend.datafiles.entering import Example

@@ -8,11 +8,11 @@ from pathlib import Path
 from backend import datafiles
 from backend.cli.command_words import say_json
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import DataError, Problem, UsageError
-from backend.contract.base.terminal_text import one_line, say
-from backend.contract.base.texts import t
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import DataError, Problem, UsageError
+from backend.contract.texts.terminal_text import one_line, say
 from backend.datafiles import index, values
 from backend.datafiles.check import Checking, Progress, Report, check
 

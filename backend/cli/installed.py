@@ -6,9 +6,9 @@ import sys
 from argparse import Namespace
 from importlib.metadata import PackageNotFoundError, version
 
-from backend.contract.base.home import home
-from backend.contract.base.terminal_text import say
+from backend.contract.folders.home import home
 from backend.contract.preflight import installation
+from backend.contract.texts.terminal_text import say
 
 PACKAGES = (
     "tuneboard",

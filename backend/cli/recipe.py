@@ -13,23 +13,23 @@ from pathlib import Path
 
 from backend.cli.terminal import copy_log, follow, stop
 from backend.contract.arguments.arguments import check_parsed, parse_pairs
-from backend.contract.base.files import dump, write_atomic
-from backend.contract.base.home import prepare, saves
-from backend.contract.base.problems import (
-    Problem,
-    RunFolderError,
-    TuneboardError,
-    UsageError,
-    errors,
-)
-from backend.contract.base.terminal_text import say
-from backend.contract.base.texts import has, t
+from backend.contract.folders.home import prepare, saves
 from backend.contract.launching import launch, recipes
 from backend.contract.launching.launch import RECIPES
 from backend.contract.launching.recipes import Plan, Step
 from backend.contract.models.model_folder import local
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView, State
+from backend.contract.system.files import dump, write_atomic
+from backend.contract.texts.locales import has, t
+from backend.contract.texts.problems import (
+    Problem,
+    RunFolderError,
+    TuneboardError,
+    UsageError,
+    errors,
+)
+from backend.contract.texts.terminal_text import say
 from backend.running.failures import Stopped, run_worker
 
 POLL_S = 0.2

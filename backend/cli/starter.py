@@ -19,12 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from backend.contract.base.child_process import Child, command, environment
-from backend.contract.base.home import output, saves
-from backend.contract.base.problems import DiskFullError, ModelError, Problem, TuneboardError
-from backend.contract.base.texts import t
+from backend.contract.folders.home import output, saves
 from backend.contract.models.model_folder import local, model_problems
 from backend.contract.preflight import installation
+from backend.contract.system.child_process import Child, command, environment
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import DiskFullError, ModelError, Problem, TuneboardError
 from backend.export.new_folder import publish, scratch
 from backend.running.failures import is_disk_full
 

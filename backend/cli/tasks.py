@@ -10,7 +10,7 @@ from backend.cli.terminal import follow, log_size, print_resumption
 from backend.contract.arguments.arguments import as_evaluation, from_argv, only_evaluates, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.home import output, prepare
+from backend.contract.folders.home import output, prepare
 from backend.contract.launching import launch
 from backend.contract.runs import resuming, run_folder
 from backend.model.checks import check_values, print_problems
@@ -21,7 +21,7 @@ WORKERS = {
     "train": "backend.train",
     "eval": "backend.evaluation.evaluate",
     "export": "backend.export.export",
-    "vocab": "backend.pieces.vocab",
+    "vocab": "backend.vocabulary.vocab",
 }
 SERVERS = {"chat": "chat_in_terminal", "api": "run"}
 

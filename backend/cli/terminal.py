@@ -10,16 +10,16 @@ from typing import TextIO
 
 from backend.contract.arguments.arguments import check_parsed, parse_pairs
 from backend.contract.arguments.field import Values
-from backend.contract.base.home import describe_places, relative, saves
-from backend.contract.base.problems import Problem, RunFolderError, UsageError
-from backend.contract.base.terminal_text import one_line, say
-from backend.contract.base.texts import t
+from backend.contract.folders.home import describe_places, relative, saves
 from backend.contract.launching import launch
 from backend.contract.models.model_folder import local
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import resumed_run, resuming, run_folder, run_names
 from backend.contract.runs.checkpoints import FOLDER
 from backend.contract.runs.run_folder import RunView
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import Problem, RunFolderError, UsageError
+from backend.contract.texts.terminal_text import one_line, say
 
 POLL_S = 0.2
 
@@ -34,14 +34,14 @@ def follow(folder: Path, offset: int = 0) -> int:
     if launch.stops_with_page():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     log, asked = folder / run_folder.LOG, False
-    silence = ""
+    stall = ""
     while True:
         try:
             view = run_folder.read(folder)
             offset = copy_log(log, offset)
             if view.ended:
                 return _report_end(folder)
-            silence = _report_silence(view, silence)
+            stall = _report_stall(view, stall)
             time.sleep(POLL_S)
         except KeyboardInterrupt:
             if asked:
@@ -52,13 +52,13 @@ def follow(folder: Path, offset: int = 0) -> int:
             say(t("cli.stopping"), sys.stderr)
 
 
-def _report_silence(view: RunView, before: str) -> str:
-    """Say once, with each silence, that the run stands still; returns the code of what was said."""
-    codes = {each.code for each in view.silence}
-    if view.silence and before not in codes:
-        for notice in view.silence:
+def _report_stall(view: RunView, before: str) -> str:
+    """Print once in each stall that the run stands still, and return the code of that notice."""
+    codes = {each.code for each in view.stalls}
+    if view.stalls and before not in codes:
+        for notice in view.stalls:
             say(notice.text(), sys.stderr)
-    return view.silence[0].code if view.silence else ""
+    return view.stalls[0].code if view.stalls else ""
 
 
 def log_size(folder: Path) -> int:
@@ -146,7 +146,7 @@ def list_runs(options: Namespace) -> int:
     for view in views:
         place = one_line(str(view.path))
         say(f"{view.state.value:14} {view.step:>6}/{view.total_steps or '?':<6} {place}")
-        for notice in view.silence:
+        for notice in view.stalls:
             say(f"{'':15}{notice.text()}")
     if not views:
         say(t("cli.no_runs", folder=str(saves())))
@@ -208,6 +208,6 @@ def _row(view: RunView) -> dict[str, object]:
         "reason": view.reason.text() if view.reason else None,
         "step": view.step,
         "total_steps": view.total_steps or None,
-        "silence": " ".join(notice.text() for notice in view.silence) or None,
+        "silence": " ".join(notice.text() for notice in view.stalls) or None,
         "created": view.created,
     }

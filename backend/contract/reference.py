@@ -13,10 +13,10 @@ from backend.contract.arguments.field import Field
 from backend.contract.arguments.fields import FIELDS, GROUPS
 from backend.contract.arguments.foreign import ALIASES, FOREIGN
 from backend.contract.arguments.foreign.answer import Foreign
-from backend.contract.base.files import write_atomic
-from backend.contract.base.terminal_text import WIDTH, wrap
-from backend.contract.base.texts import DEFAULT_LANGUAGE, t
 from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME
+from backend.contract.system.files import write_atomic
+from backend.contract.texts.locales import DEFAULT_LANGUAGE, t
+from backend.contract.texts.terminal_text import WIDTH, wrap
 
 TYPED_FILE = "backend/contract/arguments/typed.py"
 TYPED_KINDS = {"bool": "bool", "int": "int", "float": "float"}  # all other kinds are text

@@ -18,7 +18,7 @@ import transformers
 from datasets import Dataset, Features
 from filelock import FileLock
 
-from backend.contract.base import home
+from backend.contract.folders import home
 from backend.data.examples import Maker
 from backend.data.rendering import Template
 from backend.data.sources import PLACEHOLDERS, Source

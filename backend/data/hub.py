@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import DataError, Problem
 from backend.contract.models.model_folder import local
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.texts.problems import DataError, Problem
 from backend.data import hub_files
 from backend.data.hub_files import HubFiles, name_as_registered, unreachable
 from backend.running.deadline import answers_in_time, retry

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract.base import boundary
-from backend.contract.base.files import dump, read_json, write_atomic
-from backend.contract.base.home import saves
-from backend.contract.base.problems import DataError, Params, Problem
+from backend.contract.folders.home import saves
 from backend.contract.registry.dataset_info import SUFFIXES, Entry, kind
+from backend.contract.system import boundary
+from backend.contract.system.files import dump, read_json, write_atomic
+from backend.contract.texts.problems import DataError, Params, Problem
 from backend.running.deadline import retry
 from backend.running.failures import is_disk_full
 

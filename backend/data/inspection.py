@@ -21,11 +21,11 @@ from typing import Any, TextIO
 
 from backend.contract.arguments.arguments import from_argv, parse, resolve
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, TuneboardError, UsageError, errors
-from backend.contract.base.terminal_text import say
-from backend.contract.base.texts import t
 from backend.contract.preflight.preflight import require_rows
 from backend.contract.runs import run_names
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import Problem, TuneboardError, UsageError, errors
+from backend.contract.texts.terminal_text import say
 from backend.data import lengths, row_range, template_check, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.values import dumps

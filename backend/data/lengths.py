@@ -18,9 +18,9 @@ import numpy as np
 
 from backend import datafiles
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import home
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.folders import home
 from backend.contract.registry import dataset_info
+from backend.contract.texts.problems import DataError, Problem
 from backend.data import cache, packing, tokenize, tokens
 from backend.data.examples import Example, ExampleBatch, Maker
 from backend.data.rendering import Template

@@ -11,8 +11,8 @@ import numpy as np
 from datasets import Dataset
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry import dataset_info
+from backend.contract.texts.problems import DataError, Problem
 from backend.data import (
     cache,
     examples,

@@ -12,8 +12,8 @@ import jinja2
 
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
 from backend.contract.models import template_names
+from backend.contract.texts.problems import Problem, UsageError
 from backend.data import template_fields, template_input, toolcalls
 from backend.data.render_limit import RenderTimeoutError, limit_rendering
 from backend.data.template_input import Digits, hide, show

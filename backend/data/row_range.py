@@ -11,8 +11,8 @@ from typing import Any
 
 from backend import datafiles
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import DataError, Params, Problem
 from backend.contract.registry import dataset_info
+from backend.contract.texts.problems import DataError, Params, Problem
 from backend.data import packing, tokens
 from backend.data.examples import Example, Maker
 from backend.data.rendering import Template

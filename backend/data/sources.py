@@ -10,10 +10,10 @@ from typing import Any
 
 from backend import datafiles
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import boundary
-from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.system import boundary
+from backend.contract.texts.problems import DataError, Problem
 from backend.data import hub
 from backend.datafiles import formats, layouts
 from backend.datafiles.formats import Conversation

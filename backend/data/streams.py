@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.texts.problems import DataError, Problem
 from backend.data import examples, mixing, packing, sources
 from backend.data.mixing import Mix
 from backend.data.sources import Account, Source

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
+from backend.contract.texts.problems import Problem, UsageError
 from backend.data.examples import Example
 from backend.data.rendering import Template
 from backend.data.spans import render_conversation

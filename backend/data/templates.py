@@ -3,8 +3,8 @@
 from typing import Any
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
 from backend.contract.models import template_names
+from backend.contract.texts.problems import Problem, UsageError
 from backend.data import builtin_templates
 from backend.data.rendering import RENDER_ERRORS, Template, Tools
 from backend.datafiles.turns import Message

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from datasets import Dataset
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.texts.problems import DataError, Problem
 from backend.data import cache, examples, tokens
 from backend.data.examples import Maker, NumberedConversation
 from backend.data.rendering import Template

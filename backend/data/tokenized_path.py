@@ -12,8 +12,8 @@ import datasets
 from datasets import Dataset, DatasetDict
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.home import find
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.folders.home import find
+from backend.contract.texts.problems import DataError, Problem
 from backend.data import cache, examples, packing
 from backend.data.tokenize import Preparation
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backend.contract.base import boundary
-from backend.contract.base.files import read_json
 from backend.contract.registry.dataset_info import SUFFIXES, kind
+from backend.contract.system import boundary
+from backend.contract.system.files import read_json
 from backend.datafiles import arrays, arrow, index, parquet, tables, values
 from backend.datafiles.refusals import file_error, refuse_code, refuse_special
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array

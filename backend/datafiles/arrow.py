@@ -7,7 +7,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.contract.base import boundary
+from backend.contract.system import boundary
 from backend.datafiles import arrow_values
 from backend.datafiles.refusals import arrow_schema, file_error, refuse_pickled, refuse_pointer
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry.dataset_info import PACKED, Entry, kind
+from backend.contract.texts.problems import DataError, Problem
 from backend.datafiles import arrays, formats, layouts, separators, tables, values
 from backend.datafiles.compressed import Watch
 from backend.datafiles.detect import STAGES

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.contract.base import boundary
 from backend.contract.registry.dataset_info import PACKED
+from backend.contract.system import boundary
 from backend.datafiles import refusals
 from backend.datafiles.refusals import file_error
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry import dataset_info
+from backend.contract.texts.problems import DataError, Problem
 from backend.datafiles import formats, layouts, media, separators, turns
 from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import (

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.arguments.field import Value
-from backend.contract.base.home import describe_places, find
-from backend.contract.base.problems import DataError, Params, Problem
+from backend.contract.folders.home import describe_places, find
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import folder_of
+from backend.contract.texts.problems import DataError, Params, Problem
 from backend.datafiles import detect, values
 from backend.datafiles.detect import Entry, Proposal
 from backend.datafiles.formats import Conversation

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backend.contract.base.files import read_json, write_atomic
-from backend.contract.base.home import saves
-from backend.contract.base.problems import TuneboardError
-from backend.contract.base.run_files import take_lock
+from backend.contract.folders.home import saves
 from backend.contract.registry.dataset_info import TEXTS, kind
+from backend.contract.system.files import read_json, take_lock, write_atomic
+from backend.contract.texts.problems import TuneboardError
 from backend.datafiles import arrays, tables
 from backend.datafiles.text import Lines, Mark, starts_array
 

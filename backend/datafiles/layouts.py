@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from backend.contract.arguments.fields.stages import SCORED
-from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.texts.problems import DataError, Problem
 from backend.datafiles import media, turns
 from backend.datafiles.turns import Message, RowError
 

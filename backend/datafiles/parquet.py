@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.contract.base import boundary
+from backend.contract.system import boundary
 from backend.datafiles import arrow_values
 from backend.datafiles.refusals import file_error, parquet_schema, refuse_pickled, refuse_pointer
 

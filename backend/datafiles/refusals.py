@@ -8,10 +8,10 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from backend.contract.base import boundary
-from backend.contract.base.problems import DataError, Problem
-from backend.contract.base.terminal_text import binary_size
 from backend.contract.registry.dataset_info import SUFFIXES, kind
+from backend.contract.system import boundary
+from backend.contract.texts.problems import DataError, Problem
+from backend.contract.texts.terminal_text import binary_size
 
 SHOWN = 200  # characters of a line that a message shows
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.texts.problems import DataError, Problem
 from backend.datafiles import separators
 
 FIRST = 100  # rows that are looked at

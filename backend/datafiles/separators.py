@@ -19,8 +19,8 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from backend.contract.base.problems import Params, Problem
 from backend.contract.registry.dataset_info import kind
+from backend.contract.texts.problems import Params, Problem
 from backend.datafiles.text import MAX_LINE, Lines, Mark
 
 USUAL = {".csv": ",", ".tsv": "\t"}

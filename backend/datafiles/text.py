@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.contract.base.problems import DataError
+from backend.contract.texts.problems import DataError
 from backend.datafiles import values
 from backend.datafiles.compressed import Watch, open_unpacked
 from backend.datafiles.refusals import excerpt, file_error, refuse_pointer

@@ -12,9 +12,9 @@ from torch.nn import functional
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import write_atomic
-from backend.contract.base.problems import Problem, UsageError
 from backend.contract.runs import run_folder
+from backend.contract.system.files import write_atomic
+from backend.contract.texts.problems import Problem, UsageError
 from backend.data import prepare, templates
 from backend.evaluation import scores
 from backend.model import adapter_starts, load, value_head

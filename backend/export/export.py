@@ -16,12 +16,12 @@ import yaml
 from transformers import AutoConfig, GenerationConfig
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import read_json, write_atomic
-from backend.contract.base.home import output
-from backend.contract.base.problems import ModelError, Problem, UsageError
-from backend.contract.base.terminal_text import decimal_size
+from backend.contract.folders.home import output
 from backend.contract.models import model_folder
 from backend.contract.runs import run_folder
+from backend.contract.system.files import read_json, write_atomic
+from backend.contract.texts.problems import ModelError, Problem, UsageError
+from backend.contract.texts.terminal_text import decimal_size
 from backend.data import templates
 from backend.data.rendering import Template
 from backend.export import gptq, merging, modelfile, publishing

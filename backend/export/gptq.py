@@ -15,8 +15,8 @@ import torch
 
 from backend import datafiles
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import DataError, Problem
 from backend.contract.models.model_folder import local
+from backend.contract.texts.problems import DataError, Problem
 from backend.model.device import device
 from backend.model.tensors import layout
 

@@ -15,7 +15,7 @@ import torch
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 
-from backend.contract.base.files import read_json
+from backend.contract.system.files import read_json
 from backend.model.tensors import WEIGHTS, Layout, read
 
 ADAPTER = "adapter_model.safetensors"

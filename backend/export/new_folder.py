@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import make_readable, sync_folder
-from backend.contract.base.problems import DiskFullError, Problem, TuneboardError, UsageError
-from backend.contract.base.terminal_text import decimal_size
 from backend.contract.preflight import preflight
+from backend.contract.system.files import make_readable, sync_folder
+from backend.contract.texts.problems import DiskFullError, Problem, TuneboardError, UsageError
+from backend.contract.texts.terminal_text import decimal_size
 from backend.running.failures import is_disk_full
 
 FIELD = "export_dir"  # the argument that names such a folder

@@ -14,8 +14,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from backend.contract.arguments.arguments import to_yaml
 from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.runs import run_folder
+from backend.contract.texts.problems import Problem, TuneboardError
 from backend.running.deadline import answers_in_time
 
 PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "tokenizers")

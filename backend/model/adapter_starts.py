@@ -24,7 +24,7 @@ from peft.tuners.cartridge.utils import initialize_kv_prefix_from_past_key_value
 from safetensors.torch import load_file, save_file
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import ModelError, Problem
+from backend.contract.texts.problems import ModelError, Problem
 from backend.model import tensors
 from backend.model.architecture import Architecture
 

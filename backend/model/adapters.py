@@ -10,11 +10,11 @@ from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 
 from backend.contract.arguments.fields.methods import SOFT_PROMPTS, is_adapter
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import make_readable, read_json
-from backend.contract.base.problems import ModelError, Problem, UsageError
 from backend.contract.models import model_folder
 from backend.contract.models.model_folder import ADAPTER_CONFIG
 from backend.contract.registry.dataset_info import names
+from backend.contract.system.files import make_readable, read_json
+from backend.contract.texts.problems import ModelError, Problem, UsageError
 from backend.model import (
     adapter_starts,
     freezing,

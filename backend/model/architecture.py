@@ -26,9 +26,9 @@ from transformers.models.auto.modeling_auto import (
 )
 from transformers.utils import logging
 
-from backend.contract.base.files import read_json
-from backend.contract.base.problems import ModelError, Problem
 from backend.contract.preflight.requirements import quantization_of
+from backend.contract.system.files import read_json
+from backend.contract.texts.problems import ModelError, Problem
 from backend.model import language
 from backend.model.tensors import Layout, layout
 

@@ -17,7 +17,7 @@ from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_f
 from transformers.masking_utils import sdpa_mask
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import ModelError, Problem
+from backend.contract.texts.problems import ModelError, Problem
 
 GROUPS = 4  # in a text of the cutoff length
 

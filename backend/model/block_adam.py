@@ -13,7 +13,7 @@ from transformers import TrainingArguments
 
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
+from backend.contract.texts.problems import Problem, UsageError
 from backend.model.freezing import layers
 
 Parameters = list[torch.nn.Parameter]

@@ -13,13 +13,13 @@ from backend import datafiles
 from backend.contract.arguments.arguments import check_parsed, report_ignored, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import DataError, ModelError, Params, Problem, UsageError
-from backend.contract.base.terminal_text import say
-from backend.contract.base.texts import t
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import MEDIA_PROBLEM, Entry
 from backend.contract.runs import run_names
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import DataError, ModelError, Params, Problem, UsageError
+from backend.contract.texts.terminal_text import say
 from backend.datafiles import formats, layouts
 from backend.datafiles.turns import RowError
 

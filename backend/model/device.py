@@ -7,7 +7,7 @@ import torch
 
 from backend.contract.arguments.field import TRUE
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem
+from backend.contract.texts.problems import Problem
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import ModelError, Problem, UsageError
 from backend.contract.registry.dataset_info import names
+from backend.contract.texts.problems import ModelError, Problem, UsageError
 from backend.model import language
 
 

@@ -16,10 +16,10 @@ from huggingface_hub.errors import (
 
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import boundary
-from backend.contract.base.problems import ModelError, Problem
 from backend.contract.models.model_folder import local
 from backend.contract.runs.run_names import describe_places
+from backend.contract.system import boundary
+from backend.contract.texts.problems import ModelError, Problem
 from backend.running.deadline import answers_in_time, retry
 
 DEADLINE = 12.0  # seconds until the hub must have answered once

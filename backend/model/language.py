@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-from backend.contract.base.problems import ModelError, Problem
+from backend.contract.texts.problems import ModelError, Problem
 
 FIELD = "model_name_or_path"
 IDS = ((1, 2, 3, 4), (1, 2, 3, 5))  # two short texts that differ in their last token

@@ -14,12 +14,12 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import read_json
-from backend.contract.base.problems import ModelError, Problem, UsageError
 from backend.contract.models import model_folder
 from backend.contract.preflight.preflight import check_packages
 from backend.contract.preflight.requirements import quantization_of
 from backend.contract.registry.dataset_info import names
+from backend.contract.system.files import read_json
+from backend.contract.texts.problems import ModelError, Problem, UsageError
 from backend.model import adapters, architecture, attention, hub, language, quantize, unsloth
 from backend.model import vocabulary as tokens
 from backend.model.architecture import Architecture

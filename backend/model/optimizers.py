@@ -12,8 +12,8 @@ from transformers import Trainer, TrainingArguments
 
 from backend.contract.arguments.fields.training import GALORE_8BIT
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
 from backend.contract.registry.dataset_info import names
+from backend.contract.texts.problems import Problem, UsageError
 from backend.model import block_adam
 
 

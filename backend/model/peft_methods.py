@@ -28,8 +28,8 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
 from backend.contract.registry.dataset_info import names
+from backend.contract.texts.problems import Problem, UsageError
 from backend.model import freezing, language
 from backend.model.freezing import layers
 

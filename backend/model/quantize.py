@@ -8,9 +8,9 @@ from transformers import BitsAndBytesConfig, TorchAoConfig
 
 from backend.contract.arguments.fields.methods import QUANTIZABLE
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import ModelError, Problem
 from backend.contract.preflight.preflight import check_quantized
 from backend.contract.preflight.requirements import quantization_of
+from backend.contract.texts.problems import ModelError, Problem
 
 FIELD = "model_name_or_path"
 PACKED_ROWS = 32

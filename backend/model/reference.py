@@ -14,7 +14,7 @@ import torch
 
 from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import ModelError, Problem, UsageError
+from backend.contract.texts.problems import ModelError, Problem, UsageError
 from backend.model import adapters, load
 from backend.model.device import training_precision
 

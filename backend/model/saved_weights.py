@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
-from backend.contract.base.files import read_json
+from backend.contract.system.files import read_json
 from backend.model import tensors, value_head
 from backend.model.architecture import Architecture
 

@@ -10,7 +10,7 @@ from transformers.trainer_utils import SchedulerType
 
 from backend.contract.arguments.fields.training import LOWER_IS_BETTER
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
+from backend.contract.texts.problems import Problem, UsageError
 
 FIELD = "lr_scheduler_kwargs"
 MINIMUM = 0.1  # of the learning rate, where a schedule falls to a minimum

@@ -15,11 +15,10 @@ from typing import Any
 from transformers import AutoConfig
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import run_files
-from backend.contract.base.files import read_json
 from backend.contract.models import model_folder, template_names
 from backend.contract.models.model_folder import ADAPTER_CONFIG, CONFIG
-from backend.contract.runs import checkpoints, position
+from backend.contract.runs import checkpoints, position, run_files
+from backend.contract.system.files import read_json
 from backend.model import load
 from backend.model import vocabulary as tokens
 

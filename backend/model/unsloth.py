@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
 from backend.contract.registry.dataset_info import names
+from backend.contract.texts.problems import Problem, UsageError
 from backend.model.device import training_precision
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from backend.contract.base.problems import ModelError, Problem
 from backend.contract.models.model_folder import VALUE_HEAD
+from backend.contract.texts.problems import ModelError, Problem
 
 ATTRIBUTE = "value_head"
 KEYS = {"weight": "v_head.summary.weight", "bias": "v_head.summary.bias"}

@@ -13,11 +13,11 @@ from safetensors import safe_open
 from transformers import AddedToken
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import read_json, read_mapping
-from backend.contract.base.problems import Params, Problem, UsageError
 from backend.contract.models.model_folder import ADAPTER_CONFIG
 from backend.contract.preflight.preflight import check_new_tokens
 from backend.contract.registry.dataset_info import names
+from backend.contract.system.files import read_json, read_mapping
+from backend.contract.texts.problems import Params, Problem, UsageError
 from backend.model import language
 
 DESCRIBED = "new_special_tokens_config"

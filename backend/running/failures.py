@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import read_json, write_atomic
-from backend.contract.base.problems import (
+from backend.contract.runs import memory, run_folder
+from backend.contract.runs.states import DONE
+from backend.contract.system.files import read_json, write_atomic
+from backend.contract.texts.problems import (
     STOPPED_EXIT,
     DiskFullError,
     OutOfMemoryError,
     Problem,
     TuneboardError,
 )
-from backend.contract.runs import memory, run_folder
-from backend.contract.runs.states import DONE
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FULL_TEXT = re.compile(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.contract.base.metrics import Metrics
+from backend.contract.runs.metrics import Metrics
 
 NAME = "training_loss.png"
 SMOOTHING = 0.8  # share of the former value in the smoothed curve

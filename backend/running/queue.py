@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from backend.contract.base.run_files import STOP
+from backend.contract.runs.run_files import STOP
 from backend.contract.runs.run_view import read
 
 POLL_SECONDS = 0.5

@@ -10,11 +10,11 @@ import os
 import time
 from pathlib import Path
 
-from backend.contract.base import metrics, processes
-from backend.contract.base.files import write_atomic
-from backend.contract.base.metrics import Metrics
-from backend.contract.base.problems import Problem
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
+from backend.contract.runs.metrics import Metrics
+from backend.contract.system import processes
+from backend.contract.system.files import write_atomic
+from backend.contract.texts.problems import Problem
 from backend.running.failures import Stopped
 
 STOPPABLE = {"loading", "tokenizing", "fitting", "exporting"}  # nothing is lost by ending here

@@ -21,12 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import processes
-from backend.contract.base.files import dump, read_json, write_atomic
-from backend.contract.base.home import home
-from backend.contract.base.problems import STOPPED_EXIT
-from backend.contract.base.processes import Process
-from backend.contract.base.run_files import (
+from backend.contract.folders.home import home
+from backend.contract.models import devices
+from backend.contract.runs.run_files import (
     EXIT,
     LAUNCH,
     LOCK,
@@ -34,9 +31,11 @@ from backend.contract.base.run_files import (
     RUN,
     STOP,
     request_stop,
-    take_lock,
 )
-from backend.contract.models import devices
+from backend.contract.system import processes
+from backend.contract.system.files import dump, read_json, take_lock, write_atomic
+from backend.contract.system.processes import Process
+from backend.contract.texts.problems import STOPPED_EXIT
 from backend.running import queue
 
 POLL_SECONDS = 0.2

@@ -15,8 +15,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from backend.contract.base.problems import DataError, TuneboardError, UsageError
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import DataError, TuneboardError, UsageError
 from backend.model.generation import Sampling
 from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.guard import MAX_BODY, Guard

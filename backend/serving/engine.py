@@ -10,7 +10,7 @@ from peft import PeftModel
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
+from backend.contract.texts.problems import Problem, UsageError
 from backend.data import templates
 from backend.model import load
 from backend.model.generation import Sampling, context_length, end_ids, pad_id

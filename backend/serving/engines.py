@@ -18,11 +18,11 @@ from pathlib import Path
 
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
 from backend.contract.models import model_folder, template_names
 from backend.contract.models.devices import gpus
 from backend.contract.models.model_folder import ADAPTER_CONFIG, is_hub_id, local
 from backend.contract.registry.dataset_info import names
+from backend.contract.texts.problems import Problem, UsageError
 
 BASE = "base"
 # Switches off their usage statistics.

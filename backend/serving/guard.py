@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from backend.contract.base.addresses import EVERY, host_name, is_loopback
+from backend.contract.system.addresses import EVERY, host_name, is_loopback
 from backend.serving.protocol import ApiError
 
 MAX_BODY = 10 * 1024 * 1024

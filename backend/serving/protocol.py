@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 from backend.serving.reasoning import Piece
 
 Json = dict[str, Any]

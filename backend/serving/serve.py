@@ -16,10 +16,10 @@ import uvicorn
 from backend.contract.arguments.field import FieldError, Value
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.addresses import is_loopback
-from backend.contract.base.problems import Problem, UsageError
-from backend.contract.base.slow_clients import TimedProtocol
-from backend.contract.base.texts import t
+from backend.contract.system.addresses import is_loopback
+from backend.contract.system.slow_clients import TimedProtocol
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import Problem, UsageError
 from backend.model.generation import Sampling
 from backend.serving import engines
 from backend.serving.app import build

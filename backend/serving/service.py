@@ -9,7 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, TuneboardError
+from backend.contract.texts.problems import Problem, TuneboardError
 from backend.running.failures import explain
 from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.protocol import ApiError

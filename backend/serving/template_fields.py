@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend.contract.base.problems import Problem, UsageError
+from backend.contract.texts.problems import Problem, UsageError
 from backend.data.rendering import SWITCHES, Template
 from backend.datafiles.turns import THOUGHTS
 from backend.serving.generation_request import SHOWN, Message

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem
+from backend.contract.texts.problems import Problem
 from backend.model.reference import Reference, evaluation_mode
 from backend.running.report import Report
 from backend.training import grpo_math, reward_functions, rollouts, scoring

@@ -22,12 +22,12 @@ from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.fields.stages import GROUPED
 from backend.contract.arguments.fields.training import ZERO
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import boundary
-from backend.contract.base.files import write_atomic
-from backend.contract.base.problems import Problem
 from backend.contract.models.model_folder import local
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs.resuming import cut_of
+from backend.contract.system import boundary
+from backend.contract.system.files import write_atomic
+from backend.contract.texts.problems import Problem
 from backend.model import adapters, optimizers, schedules
 from backend.model.device import device, training_precision
 from backend.running.report import Report

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from backend.contract.base.addresses import is_loopback
+from backend.contract.system.addresses import is_loopback
 
 TIMEOUT = 60.0  # seconds for one request
 WAITS = (1.0, 3.0, 9.0)  # seconds before each further try

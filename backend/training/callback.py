@@ -13,8 +13,8 @@ import psutil
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from backend.contract.base.metrics import NAMES, Metrics
-from backend.contract.base.problems import Problem, TuneboardError
+from backend.contract.runs.metrics import NAMES, Metrics
+from backend.contract.texts.problems import Problem, TuneboardError
 from backend.running.failures import Stopped
 from backend.running.report import Report, finite
 from backend.training import disk

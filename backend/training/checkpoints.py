@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.arguments.field import Value
-from backend.contract.base.home import describe_places
-from backend.contract.base.problems import DiskFullError, Problem, UsageError
-from backend.contract.base.terminal_text import decimal_size
+from backend.contract.folders.home import describe_places
 from backend.contract.models.model_folder import local
 from backend.contract.runs import run_folder
 from backend.contract.runs.checkpoints import TRAINER_STATE, check_newer, is_resumable, newest_whole
+from backend.contract.texts.problems import DiskFullError, Problem, UsageError
+from backend.contract.texts.terminal_text import decimal_size
 from backend.running.failures import is_disk_full
 from backend.running.report import Report
 

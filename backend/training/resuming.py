@@ -23,10 +23,10 @@ from transformers.trainer_callback import EarlyStoppingCallback
 
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem
 from backend.contract.runs import resuming
 from backend.contract.runs.position import PROGRESS, Cut, Position
 from backend.contract.runs.resume_kinds import begins_again, packs_rows
+from backend.contract.texts.problems import Problem
 from backend.data.streams import Stream
 from backend.running.report import Report
 from backend.training.arguments import world_size

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, UsageError
 from backend.contract.models.model_folder import local
 from backend.contract.registry.dataset_info import names
+from backend.contract.texts.problems import Problem, UsageError
 
 Texts = Sequence[str]
 AnswerReward = Callable[[str, str, str], float]

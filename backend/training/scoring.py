@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.addresses import redact
-from backend.contract.base.problems import Problem, TuneboardError, UsageError
 from backend.contract.models import model_folder
 from backend.contract.models.model_folder import ADAPTER_CONFIG
 from backend.contract.preflight import rewards
 from backend.contract.preflight.rewards import REWARD_MODEL
+from backend.contract.system.addresses import redact
+from backend.contract.texts.problems import Problem, TuneboardError, UsageError
 from backend.model import adapters, value_head, vocabulary
 from backend.model import load as models
 from backend.model.reference import OtherModel, evaluation_mode

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.addresses import redact
-from backend.contract.base.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.contract.preflight.rewards import SERVER, TEACHER
+from backend.contract.system.addresses import redact
+from backend.contract.texts.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.model import load as models
 from backend.model import vocabulary
 from backend.model.reference import OtherModel

@@ -6,8 +6,8 @@ from typing import Any
 
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.models.model_folder import local
+from backend.contract.texts.problems import Problem, TuneboardError
 
 MODES = {"cloud": "online", "local": "local"}  # the package's words since 0.8
 

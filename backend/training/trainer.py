@@ -8,8 +8,8 @@ from transformers import TrainingArguments
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import make_readable
 from backend.contract.runs import position, run_folder
+from backend.contract.system.files import make_readable
 from backend.model import adapters, optimizers, saved_weights, value_head
 from backend.model.side_files import SideFiles
 from backend.running.failures import Stopped

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from backend.contract.arguments.arguments import canonical_name, parse, resolve
-from backend.contract.base.problems import ModelError, Problem, UsageError, errors
 from backend.contract.preflight.model_server import ModelServer
+from backend.contract.texts.problems import ModelError, Problem, UsageError, errors
 from backend.model.checks import print_problems
 from backend.tuner import names
 

@@ -11,9 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from backend.contract.base import metrics
-from backend.contract.base.metrics import Metrics
-from backend.contract.base.problems import (
+from backend.contract.launching import launch
+from backend.contract.runs import metrics, run_folder, run_view
+from backend.contract.runs.metrics import Metrics
+from backend.contract.runs.run_folder import METRICS, RunView, State
+from backend.contract.texts.locales import DEFAULT_LANGUAGE, t
+from backend.contract.texts.problems import (
     DataError,
     DiskFullError,
     ModelError,
@@ -23,11 +26,7 @@ from backend.contract.base.problems import (
     TuneboardError,
     UsageError,
 )
-from backend.contract.base.terminal_text import say
-from backend.contract.base.texts import DEFAULT_LANGUAGE, t
-from backend.contract.launching import launch
-from backend.contract.runs import run_folder, run_view
-from backend.contract.runs.run_folder import METRICS, RunView, State
+from backend.contract.texts.terminal_text import say
 
 LANGUAGE = DEFAULT_LANGUAGE
 COLUMNS = ("loss", "eval_loss", "learning_rate")
@@ -60,7 +59,7 @@ class Lines:
         """Print what is new since the last call; the first call prints the folder."""
         if not self._state:
             say(t("cli.run_folder", folder=str(view.path)), sys.stderr)
-        for notice in (*view.notices, *view.silence):
+        for notice in (*view.notices, *view.stalls):
             if notice.text() not in self._printed:
                 self._printed.add(notice.text())
                 say(f"{t('cli.notice')}: {notice.text()}", sys.stderr)
@@ -107,7 +106,7 @@ def page(view: RunView, rows: Sequence[Metrics]) -> str:
             for row in rows[-SHOWN:]
         ]
         parts.append(f"<table>{''.join(lines)}</table>")
-    parts += [_escape(notice.text()) for notice in (*view.notices, *view.silence)]
+    parts += [_escape(notice.text()) for notice in (*view.notices, *view.stalls)]
     parts.append(_escape(t("cli.run_folder", LANGUAGE, folder=str(view.path))))
     return "".join(f"<div>{part}</div>" for part in parts)
 

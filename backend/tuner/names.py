@@ -14,7 +14,7 @@ from backend.contract.arguments.field import FALSE, TRUE, Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.foreign import FOREIGN
 from backend.contract.arguments.foreign.spellings import HINTS
-from backend.contract.base.problems import Problem, UsageError
+from backend.contract.texts.problems import Problem, UsageError
 
 TASKS = ("train", "eval", "chat", "api", "export")
 # Other names -> the argument of the table.

@@ -12,14 +12,13 @@ from pathlib import Path
 from backend.contract.arguments.arguments import suggest
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.fields.methods import is_adapter
-from backend.contract.base import metrics
-from backend.contract.base.files import read_json
-from backend.contract.base.home import relative
-from backend.contract.base.problems import Problem, UsageError
+from backend.contract.folders.home import relative
 from backend.contract.models.model_folder import ADAPTER_CONFIG, adapter_base, local
 from backend.contract.registry import dataset_info
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
 from backend.contract.runs.run_folder import METRICS, RESULTS, RunView
+from backend.contract.system.files import read_json
+from backend.contract.texts.problems import Problem, UsageError
 
 ROUGE = {f"predict_rouge-{kind}": f"rouge-{kind}" for kind in ("1", "2", "l")}
 # Name of a metric -> names in all_results.json -> names in an Evaluation.

@@ -14,11 +14,11 @@ from typing import Any
 
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.names import to_name
-from backend.contract.base.files import write_atomic
-from backend.contract.base.home import find, relative
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.folders.home import find, relative
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import ONLINE, REMOTE, folder_of
+from backend.contract.system.files import write_atomic
+from backend.contract.texts.problems import DataError, Problem
 from backend.datafiles import entering, layouts
 from backend.datafiles.samples import Sample, sample
 from backend.model.checks import print_problems

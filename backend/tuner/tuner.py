@@ -11,18 +11,18 @@ from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.home import output, prepare
-from backend.contract.base.problems import (
+from backend.contract.folders.home import output, prepare
+from backend.contract.launching import launch
+from backend.contract.preflight.model_server import ModelServer
+from backend.contract.runs import resumed_run, run_folder
+from backend.contract.runs.run_folder import State
+from backend.contract.texts.problems import (
     Problem,
     RunFolderError,
     TuneboardError,
     UsageError,
     errors,
 )
-from backend.contract.launching import launch
-from backend.contract.preflight.model_server import ModelServer
-from backend.contract.runs import resumed_run, run_folder
-from backend.contract.runs.run_folder import State
 from backend.model.checks import check_values, print_problems
 from backend.tuner import chat_request, names, results, rows
 from backend.tuner.following import follow

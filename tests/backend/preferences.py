@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from backend.contract.base import metrics
+from backend.contract.runs import metrics
 from backend.data import prepare, templates
 from backend.model import load
 from backend.running.report import Report

@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.contract.arguments.arguments import defaults, resolve
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import ModelError, UsageError
 from backend.contract.models import devices
 from backend.contract.preflight import preflight, requirements
+from backend.contract.texts.problems import ModelError, UsageError
 from backend.model import attention, device, load
 from tests.backend.training import small, train_small
 

@@ -9,8 +9,7 @@ import pytest
 
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base import metrics
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
 from backend.export import export
 from backend.model import load
 from backend.model.generation import Sampling

@@ -10,7 +10,7 @@ import pytest
 
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import DataError
+from backend.contract.texts.problems import DataError
 from backend.data import cache, examples, prepare, templates, tokenize
 from tests.backend.conftest import CHATML, make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import DataError
+from backend.contract.texts.problems import DataError
 from backend.data import hub, sources
 from tests.backend.conftest import write_dataset
 

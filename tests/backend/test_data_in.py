@@ -15,8 +15,8 @@ from backend import datafiles
 from backend.__main__ import main
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import DataError
 from backend.contract.registry import dataset_info, registry
+from backend.contract.texts.problems import DataError
 from backend.data import hub, sources
 from backend.datafiles import detect, samples
 from tests.fakes.registry import LOCAL, write

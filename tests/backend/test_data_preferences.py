@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import DataError
 from backend.contract.registry import dataset_info
+from backend.contract.texts.problems import DataError
 from backend.data import inspection, prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told

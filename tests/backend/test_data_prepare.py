@@ -8,7 +8,7 @@ import pytest
 
 from backend.cli.commands import dispatch
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.texts.problems import DataError, Problem
 from backend.data import packing, prepare, templates, tokenize
 from backend.running.report import Report
 from tests.backend.conftest import make_tokenizer, write_dataset

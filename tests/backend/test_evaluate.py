@@ -9,8 +9,8 @@ import pytest
 
 from backend.contract.arguments import arguments
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import UsageError
 from backend.contract.runs import run_folder
+from backend.contract.texts.problems import UsageError
 from backend.data import prepare, templates
 from backend.evaluation import evaluate
 from backend.model import load

@@ -12,8 +12,8 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.contract.arguments.arguments import parse, resolve
-from backend.contract.base.problems import TuneboardError
 from backend.contract.runs import run_folder
+from backend.contract.texts.problems import TuneboardError
 from backend.export import export, merging, new_folder
 from backend.model.tensors import dtype_of, layout
 from backend.running.failures import Stopped

@@ -16,10 +16,10 @@ import torch
 from backend.contract.arguments.arguments import check_parsed, parse, resolve
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import DataError, UsageError
 from backend.contract.models import model_folder
 from backend.contract.preflight.preflight import check_export, check_packages
 from backend.contract.runs import run_folder
+from backend.contract.texts.problems import DataError, UsageError
 from backend.export import export, gptq
 from tests.fakes.hub import serving
 

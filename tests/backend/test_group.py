@@ -15,10 +15,9 @@ from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base import metrics, run_files
 from backend.contract.launching import launch
 from backend.contract.models.devices import group
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_files, run_folder
 from backend.contract.runs.run_folder import State
 from backend.running.group import main
 from tests.backend.conftest import write_dataset

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import UsageError
+from backend.contract.texts.problems import UsageError
 from backend.data import templates
 from backend.data.render_limit import RenderTimeoutError, limit_rendering
 from tests.backend.conftest import CHATML, make_tokenizer

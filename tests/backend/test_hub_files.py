@@ -26,7 +26,7 @@ ASK = """
 import json, sys
 from backend.contract.registry.registry import dataset_info
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import DataError
+from backend.contract.texts.problems import DataError
 from backend.data import sources
 
 asked = []

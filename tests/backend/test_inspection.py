@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backend.cli.commands import dispatch
-from backend.contract.base.problems import UsageError
+from backend.contract.texts.problems import UsageError
 from backend.data import inspection, prepare, row_range, templates, tokenize
 from backend.model import load
 from backend.running.report import Report

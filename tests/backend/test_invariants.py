@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from backend.contract.base import metrics
+from backend.contract.runs import metrics
 from tests.backend.conftest import write_dataset
 from tests.backend.training import ROWS
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import DataError
+from backend.contract.texts.problems import DataError
 from backend.data import lengths, templates
 from backend.data.lengths import Lengths
 from tests.backend.conftest import make_tokenizer, write_dataset

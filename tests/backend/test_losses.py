@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base import metrics
-from backend.contract.base.problems import ModelError
+from backend.contract.runs import metrics
+from backend.contract.texts.problems import ModelError
 from backend.model import load
 from backend.training import token_loss
 from tests.backend.conftest import make_tokenizer, write_dataset

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.fields import methods
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 from backend.export import export
 from backend.model import load
 from tests.backend.training import small, train_small

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import ModelError, UsageError
+from backend.contract.texts.problems import ModelError, UsageError
 from backend.model import freezing, load
 from tests.backend.training import small, train_small
 

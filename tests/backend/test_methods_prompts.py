@@ -58,7 +58,7 @@ def test_the_loss_falls(method: str, workspace: Path, tiny_model_dir: Path) -> N
         gradient_accumulation_steps=1,
         plot_loss=False,
     )
-    from backend.contract.base import metrics
+    from backend.contract.runs import metrics
 
     losses = [row.loss for row in metrics.read(folder / "metrics.jsonl")[0] if row.loss]
     assert len(losses) == 12

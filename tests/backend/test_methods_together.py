@@ -19,7 +19,7 @@ from transformers import (
 
 from backend.contract.arguments.arguments import active_fields, resolve, validate
 from backend.contract.arguments.fields.methods import is_adapter
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 from backend.model import load, peft_methods, saved_weights
 from tests.backend.training import small, train_small
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import ModelError, TuneboardError, UsageError
 from backend.contract.preflight import preflight, requirements
 from backend.contract.runs import run_names
+from backend.contract.texts.problems import ModelError, TuneboardError, UsageError
 from backend.model import device, hub, load
 from backend.model.reference import Reference
 from backend.training import scoring, teachers

@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.fields.training import OPTIMIZERS
 from backend.contract.arguments.rules import check_rules
-from backend.contract.base import metrics
-from backend.contract.base.problems import UsageError
 from backend.contract.models import devices
 from backend.contract.preflight import preflight, requirements
+from backend.contract.runs import metrics
+from backend.contract.texts.problems import UsageError
 from backend.model import block_adam, load, optimizers
 from backend.model.block_adam import BlockAdam, RatioAdam
 from backend.model.optimizers import JoinedOptimizer

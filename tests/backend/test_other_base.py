@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import read_json
 from backend.contract.models import model_folder
+from backend.contract.system.files import read_json
 from backend.evaluation import evaluate
 from backend.export import export
 from backend.model import reference

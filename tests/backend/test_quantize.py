@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from backend.contract.arguments.arguments import defaults, resolve
 from backend.contract.arguments.rules import check_rules
-from backend.contract.base.problems import ModelError
 from backend.contract.models import devices
 from backend.contract.preflight import preflight, requirements
+from backend.contract.texts.problems import ModelError
 from backend.model import load
 from tests.backend.training import small, train_small
 

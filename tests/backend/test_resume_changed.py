@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from backend.contract.base import metrics
+from backend.contract.runs import metrics
 from backend.contract.runs.position import Position
 from backend.running.failures import Stopped
 from backend.training.trainer import RunTrainer

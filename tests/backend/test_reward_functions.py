@@ -9,8 +9,8 @@ import pytest
 from backend.contract.arguments.arguments import resolve, validate
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields.stages import REWARDS
-from backend.contract.base.problems import Problem, UsageError
 from backend.contract.preflight import rewards
+from backend.contract.texts.problems import Problem, UsageError
 from backend.training import reward_functions as functions
 
 NEVER: list[str] = []  # notices that nothing should make

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 from backend.training import scoring
 from tests.backend.test_stage_ppo import SMALL, rows
 from tests.backend.training import train_small

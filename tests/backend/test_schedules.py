@@ -10,8 +10,8 @@ import pytest
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.fields.training import SCHEDULES
 from backend.contract.arguments.rules import check_rules
-from backend.contract.base import metrics
-from backend.contract.base.problems import UsageError
+from backend.contract.runs import metrics
+from backend.contract.texts.problems import UsageError
 from backend.model import schedules
 from backend.running.failures import Stopped
 from tests.backend.training import train_small

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.contract.arguments.arguments import parse, resolve
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 from backend.export import export
 from backend.model import language, load
 from backend.running.failures import Stopped

@@ -22,7 +22,7 @@ import uvicorn
 from backend.contract.arguments import arguments
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import UsageError
+from backend.contract.texts.problems import UsageError
 from backend.model.generation import Sampling
 from backend.serving import serve
 from backend.serving.app import build

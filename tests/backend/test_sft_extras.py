@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from backend.contract.arguments.arguments import parse, report_ignored, resolve
-from backend.contract.base import metrics
+from backend.contract.runs import metrics
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told

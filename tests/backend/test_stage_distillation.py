@@ -19,8 +19,8 @@ from transformers import (
 
 from backend.contract.arguments.arguments import defaults, resolve, to_argv
 from backend.contract.arguments.rules import check_rules
-from backend.contract.base.problems import ModelError, TuneboardError, UsageError
 from backend.contract.preflight.rewards import check_teacher
+from backend.contract.texts.problems import ModelError, TuneboardError, UsageError
 from backend.model import load
 from tests.backend.conftest import make_teacher, write_dataset
 from tests.backend.training import assert_resumed_equals, record, train_small

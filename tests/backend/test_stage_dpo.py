@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from backend.contract.arguments.arguments import validate
-from backend.contract.base import metrics
-from backend.contract.base.problems import ModelError
 from backend.contract.preflight import preflight
+from backend.contract.runs import metrics
+from backend.contract.texts.problems import ModelError
 from backend.training import preference
 from tests.backend.preferences import (
     arguments,

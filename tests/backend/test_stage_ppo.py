@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from backend import train
-from backend.contract.base import metrics
-from backend.contract.base.problems import TuneboardError
 from backend.contract.preflight import preflight
+from backend.contract.runs import metrics
+from backend.contract.texts.problems import TuneboardError
 from backend.model import adapters, load, value_head
 from backend.running.failures import Stopped
 from backend.running.report import Report

@@ -8,8 +8,8 @@ import pytest
 
 from backend.contract.arguments.arguments import defaults, resolve
 from backend.contract.arguments.rules import check_rules
-from backend.contract.base.problems import UsageError
 from backend.contract.preflight.preflight import check_packages
+from backend.contract.texts.problems import UsageError
 from backend.running.failures import Stopped
 from backend.training import scoring
 from tests.backend.conftest import write_dataset

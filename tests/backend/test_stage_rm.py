@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from backend.contract.arguments import arguments
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base import metrics
-from backend.contract.base.problems import ModelError
+from backend.contract.runs import metrics
+from backend.contract.texts.problems import ModelError
 from backend.evaluation import evaluate
 from backend.model import load, value_head
 from backend.running.failures import Stopped

@@ -9,9 +9,9 @@ import pytest
 
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.rules import check_rules
-from backend.contract.base import metrics
-from backend.contract.base.problems import DataError
 from backend.contract.registry import dataset_info
+from backend.contract.runs import metrics
+from backend.contract.texts.problems import DataError
 from backend.data import prepare, templates
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.test_data_prepare import VALUES, Told

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import UsageError
 from backend.contract.models.template_names import ALIASES
+from backend.contract.texts.problems import UsageError
 from backend.data import builtin_templates, spans, templates, tokens
 from backend.data.rendering import Template
 from backend.datafiles.turns import RowError

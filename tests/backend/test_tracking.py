@@ -194,7 +194,7 @@ def test_a_hub_that_never_answers_is_named_within_15_s(
         silent.listen()
         code = (
             "import sys, time; from pathlib import Path; from backend.export import publishing\n"
-            "from backend.contract.base.problems import TuneboardError\n"
+            "from backend.contract.texts.problems import TuneboardError\n"
             "began = time.monotonic()\n"
             "try: publishing.push(Path(sys.argv[1]), 'a/b', 'push_to_hub')\n"
             "except TuneboardError as error: print(error.problems[0].code)\n"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
-from backend.contract.base import metrics
+from backend.contract.runs import metrics
 from backend.training.batches import IGNORED, Collator, LengthGrouped
 from backend.training.token_loss import logits_at_labels
 from tests.backend.training import train_small

@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.__main__ import main
-from backend.contract.base import metrics
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
 from tests.backend.conftest import make_tokenizer, write_dataset
 from tests.backend.training import ROWS, train_small
 

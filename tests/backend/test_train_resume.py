@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend.contract.base import metrics
-from backend.contract.base.problems import DiskFullError, TuneboardError, UsageError
+from backend.contract.runs import metrics
+from backend.contract.texts.problems import DiskFullError, TuneboardError, UsageError
 from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.training.callback import ReportCallback

@@ -11,9 +11,9 @@ from backend.contract.arguments.arguments import defaults, parse, resolve
 from backend.contract.arguments.fields import FIELDS, training
 from backend.contract.arguments.fields.training import METRICS
 from backend.contract.arguments.rules import check_rules
-from backend.contract.base import metrics
-from backend.contract.base.problems import Problem, errors
 from backend.contract.preflight.preflight import check_metric
+from backend.contract.runs import metrics
+from backend.contract.texts.problems import Problem, errors
 from backend.model.schedules import best_model_arguments
 from backend.training import arguments
 from tests.backend.training import train_small

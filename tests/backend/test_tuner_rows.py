@@ -8,7 +8,7 @@ import datasets
 import torch
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from backend.contract.base.home import find
+from backend.contract.folders.home import find
 from backend.tuner import rows
 
 ROWS = [{"prompt": "What is 1 plus 1?", "response": "2"}, {"prompt": "And 2?", "response": "3"}]

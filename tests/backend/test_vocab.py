@@ -12,9 +12,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.field import Values
-from backend.contract.base.home import resource_folder
-from backend.contract.base.problems import DataError, ModelError, TuneboardError, UsageError, errors
-from backend.pieces import vocab
+from backend.contract.folders.home import resource_folder
+from backend.contract.texts.problems import (
+    DataError,
+    ModelError,
+    TuneboardError,
+    UsageError,
+    errors,
+)
+from backend.vocabulary import vocab
 from tests.backend import tokenizer_kinds
 from tests.backend.conftest import write_dataset
 from tests.backend.training import train_small

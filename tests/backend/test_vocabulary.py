@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.contract.arguments.arguments import defaults, resolve
-from backend.contract.base.problems import UsageError
+from backend.contract.texts.problems import UsageError
 from backend.export import export
 from backend.model import load, vocabulary
 from tests.backend.conftest import write_dataset

@@ -8,8 +8,8 @@ import pytest
 
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import metrics
-from backend.contract.base.problems import errors
+from backend.contract.runs import metrics
+from backend.contract.texts.problems import errors
 from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.train import run

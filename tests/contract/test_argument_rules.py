@@ -8,7 +8,7 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.rules import check_rules
-from backend.contract.base.problems import errors
+from backend.contract.texts.problems import errors
 
 # What LLaMA-Factory's example extras/nlg_eval says, and a few settings of training more.
 PREDICTS = """

@@ -15,7 +15,7 @@ from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Field, Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.rules import check_rules
-from backend.contract.base.problems import errors
+from backend.contract.texts.problems import errors
 from tests.contract.strategies import TASKS, cases
 
 ROUND_TRIP = settings(

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from app.settings import LOGIN_FILE, from_environment
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")

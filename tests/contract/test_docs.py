@@ -15,8 +15,8 @@ from app.__main__ import options
 from backend.cli.commands import COMMANDS, split_words
 from backend.cli.commands import parse as parse_words
 from backend.contract.arguments.arguments import check_parsed, from_argv, parse, parse_pairs
-from backend.contract.base.problems import Problem, UsageError, errors
 from backend.contract.launching import recipes
+from backend.contract.texts.problems import Problem, UsageError, errors
 from tests.contract.strategies import TASKS
 
 ROOT = Path(__file__).parents[2]

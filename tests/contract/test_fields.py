@@ -10,7 +10,7 @@ from backend.contract.arguments.arguments import fields_of
 from backend.contract.arguments.field import MAX_TEXT, Field, FieldError, Value
 from backend.contract.arguments.fields import _GROUPS, FIELDS
 from backend.contract.arguments.rules import RULES
-from backend.contract.base.problems import Problem
+from backend.contract.texts.problems import Problem
 from tests.contract.strategies import TASKS
 from tests.loops import check_each
 

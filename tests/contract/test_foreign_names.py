@@ -12,8 +12,8 @@ from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.foreign import ALIASES, FOREIGN, llamafactory, trainer
 from backend.contract.arguments.foreign.spellings import CHOICE_HINTS, HINTS
-from backend.contract.base.problems import Problem, errors
-from backend.contract.base.texts import has, languages
+from backend.contract.texts.locales import has, languages
+from backend.contract.texts.problems import Problem, errors
 from tests.contract.foreign_names import LLAMAFACTORY, TRANSFORMERS_BEFORE
 from tests.contract.strategies import TASKS
 

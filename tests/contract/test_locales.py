@@ -11,8 +11,8 @@ import pytest
 from backend.contract.arguments.field import Field
 from backend.contract.arguments.fields import FIELDS, GROUPS
 from backend.contract.arguments.rules import RULES
-from backend.contract.base.problems import Problem
-from backend.contract.base.texts import has, languages, t
+from backend.contract.texts.locales import has, languages, t
+from backend.contract.texts.problems import Problem
 from tests.contract.source import (
     ROOT,
     called,

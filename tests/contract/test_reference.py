@@ -10,7 +10,7 @@ from backend.contract import reference
 from backend.contract.arguments.arguments import fields_of
 from backend.contract.arguments.fields import FIELDS, GROUPS
 from backend.contract.arguments.foreign import ALIASES, FOREIGN
-from backend.contract.base.texts import languages, t
+from backend.contract.texts.locales import languages, t
 from tests.contract.strategies import TASKS
 
 ROOT = Path(__file__).parents[2]

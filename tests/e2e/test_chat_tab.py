@@ -10,7 +10,7 @@ import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
 from tests.e2e.forms import box, fill, unfold
 from tests.e2e.test_tabs import open_tab, with_tiny

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.services.data import row_tree
-from backend.contract.base.texts import t
 from backend.contract.runs.states import State
+from backend.contract.texts.locales import t
 from backend.datafiles.formats import Conversation
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.forms import (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.forms import box, choose, choose_set, fill, open_step, ready_form, unfold
 from tests.e2e.test_tabs import open_tab

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 from tests.e2e.forms import box, choose, expect_ready, expect_unready, fill, show_all, unfold
 from tests.e2e.test_tabs import FINISHED, open_tab
 

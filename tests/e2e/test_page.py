@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from backend.contract.arguments.arguments import drop_defaults, from_argv, from_yaml
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 from tests.e2e.conftest import ROOT, Server, keys_in, words_of
 from tests.e2e.forms import (
     box,

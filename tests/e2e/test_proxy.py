@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.services.runs import tail
-from backend.contract.base.texts import t
 from backend.contract.runs import run_folder
 from backend.contract.runs.states import State
+from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
 from tests.e2e.forms import box, chosen_in, show_all
 from tests.e2e.test_chat_tab import say, settled, stop

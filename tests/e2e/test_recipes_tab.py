@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend.contract.base.texts import t
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
 from tests.e2e.forms import box, fill, row_of
 from tests.e2e.test_tabs import open_tab

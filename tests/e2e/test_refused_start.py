@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend.contract.base.home import relative
-from backend.contract.base.texts import t
+from backend.contract.folders.home import relative
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
 from tests.e2e.forms import box, fill, row_of
 from tests.e2e.test_run_life import fill_form, in_state, only_run, runs_of

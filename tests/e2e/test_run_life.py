@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from backend.contract.base import metrics
-from backend.contract.base.home import prepare
-from backend.contract.base.texts import t
-from backend.contract.runs import run_folder
+from backend.contract.folders.home import prepare
+from backend.contract.runs import metrics, run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.texts.locales import t
 from tests.backend.conftest import write_dataset
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.forms import box, choose, command_of, expect_ready, fill, show_all, unfold

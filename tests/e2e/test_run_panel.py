@@ -9,12 +9,11 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from backend.contract.arguments import arguments
-from backend.contract.base import metrics
-from backend.contract.base.metrics import Metrics
-from backend.contract.base.problems import Problem
-from backend.contract.base.texts import t
 from backend.contract.launching import launch
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
+from backend.contract.runs.metrics import Metrics
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import Problem
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.forms import box, chips, choose
 from tests.e2e.test_requests import HIDE

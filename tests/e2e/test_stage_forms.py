@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from backend.contract.arguments.arguments import active_fields, defaults, fields_of
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
 from tests.e2e.forms import choose, show_all
 from tests.failures.conftest import until

@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backend.contract.arguments import arguments
-from backend.contract.base.texts import t
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.texts.locales import t
 from tests.e2e.conftest import ROOT, Server
 from tests.e2e.forms import box, chips, choose, chosen_in, fill, row_of
 from tests.failures.conftest import ended, fake

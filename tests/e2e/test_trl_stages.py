@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend.contract.base import metrics
-from backend.contract.base.texts import t
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.texts.locales import t
 from tests.backend.conftest import make_teacher
 from tests.e2e.conftest import Server
 from tests.e2e.forms import (

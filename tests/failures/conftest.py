@@ -15,13 +15,13 @@ import pytest
 
 from backend.contract.arguments import arguments
 from backend.contract.arguments.field import Value, Values
-from backend.contract.base import processes
-from backend.contract.base.files import read_json
-from backend.contract.base.problems import RunFolderError
-from backend.contract.base.processes import Process
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView, State
+from backend.contract.system import processes
+from backend.contract.system.files import read_json
+from backend.contract.system.processes import Process
+from backend.contract.texts.problems import RunFolderError
 
 TRAINER = Path(__file__).parents[1] / "fakes" / "trainer.py"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base import processes
-from backend.contract.base.files import read_json
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.system import processes
+from backend.contract.system.files import read_json
 from tests.failures.conftest import ended, members, process, running, values
 
 HARMLESS = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}

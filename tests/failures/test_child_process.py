@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base import child_process, processes
-from backend.contract.base.child_process import Child, Outcome, Stopped, environment, follow, run
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.system import child_process, processes
+from backend.contract.system.child_process import Child, Outcome, Stopped, environment, follow, run
+from backend.contract.texts.problems import DataError, Problem
 from tests.failures.conftest import until
 
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -228,7 +228,7 @@ def test_a_child_ends_with_us_unless_it_has_a_log(tmp_path: Path, stays: bool) -
     code = f"""
 import sys
 from pathlib import Path
-from backend.contract.base.child_process import Child
+from backend.contract.system.child_process import Child
 log = Path({str(log)!r}) if {stays} else None
 sleeper = "import time; print('here', flush=True); time.sleep(60)"
 child = Child([sys.executable, "-c", sleeper], log=log)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base.problems import DiskFullError
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.texts.problems import DiskFullError
 from backend.training import checkpoints
 from tests.backend.conftest import tiny_model_dir, tiny_tokenizer, write_dataset  # noqa: F401
 from tests.backend.training import ROWS, train_small

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base import metrics
-from backend.contract.base.home import saves
-from backend.contract.runs import run_folder, states
+from backend.contract.folders.home import saves
+from backend.contract.runs import metrics, run_folder, states
 from backend.contract.runs.run_folder import State
 from tests.failures.conftest import ended, fake, process, running, until
 
@@ -23,7 +22,7 @@ import subprocess, sys, time
 from backend.contract.arguments import arguments
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
-from backend.contract.base.home import saves
+from backend.contract.folders.home import saves
 bystander = subprocess.Popen(["sleep", "60"])
 if sys.argv[1] == "start":
     given = {"model_name_or_path": "org/model", "dataset": "identity"}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base.files import read_json
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.system.files import read_json
 from tests.backend.conftest import tiny_model_dir, tiny_tokenizer, write_dataset  # noqa: F401
 from tests.backend.training import ROWS
 

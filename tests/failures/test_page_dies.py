@@ -12,11 +12,10 @@ from urllib.parse import quote
 
 import pytest
 
-from backend.contract.base import metrics
-from backend.contract.base.home import saves
-from backend.contract.base.texts import t
-from backend.contract.runs import run_folder
+from backend.contract.folders.home import saves
+from backend.contract.runs import metrics, run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.texts.locales import t
 from tests.failures.conftest import ended, free_port, process, running
 
 ROOT = Path(__file__).parents[2]

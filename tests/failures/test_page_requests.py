@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.base import boundary
+from backend.contract.system import boundary
 from tests.failures.conftest import process, running, serving
 
 CANARY = "canary of another person"

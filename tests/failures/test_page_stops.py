@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base import processes
-from backend.contract.base.problems import STOPPED_EXIT
-from backend.contract.base.texts import t
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.system import processes
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import STOPPED_EXIT
 from tests.failures.conftest import ended, fake, free_port, members, process, running, until
 
 ROOT = Path(__file__).parents[2]

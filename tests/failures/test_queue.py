@@ -5,12 +5,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from backend.contract.base import processes
-from backend.contract.base.files import read_json
-from backend.contract.base.home import saves
+from backend.contract.folders.home import saves
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.system import processes
+from backend.contract.system.files import read_json
 from tests.failures.conftest import ended, process, running, until, values
 
 Begin = Callable[..., Path]

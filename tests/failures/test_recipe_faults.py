@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base import processes
-from backend.contract.base.files import read_json
-from backend.contract.base.home import saves
-from backend.contract.base.problems import RunFolderError
+from backend.contract.folders.home import saves
 from backend.contract.launching import launch, recipes
 from backend.contract.launching.recipes import Plan
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.system import processes
+from backend.contract.system.files import read_json
+from backend.contract.texts.problems import RunFolderError
 from tests.failures.conftest import ended, process, until
 
 CHAIN = Path(__file__).parents[1] / "fakes" / "chain.py"

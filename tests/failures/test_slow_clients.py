@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from backend.contract.base.slow_clients import TimedProtocol
+from backend.contract.system.slow_clients import TimedProtocol
 from backend.serving.serve import ApiProtocol
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n"

@@ -17,12 +17,12 @@ from backend.__main__ import main
 from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.files import read_json
-from backend.contract.base.home import saves
-from backend.contract.base.problems import RunFolderError
+from backend.contract.folders.home import saves
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.system.files import read_json
+from backend.contract.texts.problems import RunFolderError
 from tests.failures.conftest import ended, first_code, running, values
 
 REPORT = """

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base import processes
-from backend.contract.base.files import read_json
-from backend.contract.base.processes import Process
 from backend.contract.launching import launch
-from backend.contract.runs import run_folder, silence
+from backend.contract.runs import run_folder, stalls
 from backend.contract.runs.run_folder import State
+from backend.contract.system import processes
+from backend.contract.system.files import read_json
+from backend.contract.system.processes import Process
 from tests.failures.conftest import ended, members, process, running, until
 
 
@@ -161,19 +161,19 @@ def test_a_process_that_stands_still_is_said_to(
     folder = begin("--steps 200 --sleep 0.02")
     running(folder, step=2)
     child = process(folder, "child")
-    assert run_folder.read(folder).silence == ()
-    monkeypatch.setattr(silence, "PAUSED_SECONDS", 0.2)
+    assert run_folder.read(folder).stalls == ()
+    monkeypatch.setattr(stalls, "PAUSED_SECONDS", 0.2)
     assert processes.send(child, signal.SIGSTOP)
-    until(lambda: run_folder.read(folder).silence)
+    until(lambda: run_folder.read(folder).stalls)
     view = run_folder.read(folder)
     assert view.state is State.RUNNING
-    assert [each.code for each in view.silence] == ["run_silent_training", "run_paused"]
-    assert view.silence[0].params["step"] == view.step
-    assert view.silence[0].params["total"] == 200
-    assert view.silence[1].params["pid"] == child.pid
+    assert [each.code for each in view.stalls] == ["run_silent_training", "run_paused"]
+    assert view.stalls[0].params["step"] == view.step
+    assert view.stalls[0].params["total"] == 200
+    assert view.stalls[1].params["pid"] == child.pid
     assert processes.send(child, signal.SIGCONT)
-    until(lambda: not run_folder.read(folder).silence)
-    assert ended(folder).silence == ()
+    until(lambda: not run_folder.read(folder).stalls)
+    assert ended(folder).stalls == ()
 
 
 @pytest.mark.parametrize("options", ["", "--ignore-stop --sigterm ignore --grandchild"])

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base.files import read_json
-from backend.contract.base.home import saves
-from backend.contract.base.problems import (
+from backend.contract.folders.home import saves
+from backend.contract.runs import run_folder
+from backend.contract.runs.run_folder import RunView, State
+from backend.contract.system.files import read_json
+from backend.contract.texts.problems import (
     DataError,
     ModelError,
     OutOfMemoryError,
     RunFolderError,
     TuneboardError,
 )
-from backend.contract.runs import run_folder
-from backend.contract.runs.run_folder import RunView, State
 from backend.tuner import TrainResult, Tuner
 from tests.failures.conftest import ended, fake, running, until
 

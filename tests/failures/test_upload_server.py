@@ -67,7 +67,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page with a limit of 1 MB and a short patience."""
     home = tmp_path_factory.mktemp("home")
     program = (
-        "import sys, app.intake; app.intake.IDLE_S = 1.0\n"
+        "import sys, app.body_limit; app.body_limit.IDLE_S = 1.0\n"
         "from app import server; server.TimedProtocol.header_s = 2.0\n"
         "from app.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
@@ -177,7 +177,7 @@ def test_a_dead_page_s_uploads_go_at_the_next_start(tmp_path: Path) -> None:
 def test_a_packed_bomb_stops_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """S-35: 1 GB of zeros from 1 MB."""
     from app.services.data import uploads
-    from backend.contract.base.problems import DataError
+    from backend.contract.texts.problems import DataError
 
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
     bomb = tmp_path / "a.jsonl.gz"

@@ -10,7 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from backend.contract.base.home import home
+from backend.contract.folders.home import home
 
 TRAINER = Path(__file__).with_name("trainer.py")
 

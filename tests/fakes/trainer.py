@@ -13,10 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from backend.contract.base import metrics
-from backend.contract.base.files import read_json, write_atomic
-from backend.contract.base.problems import STOPPED_EXIT, Problem
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
+from backend.contract.system.files import read_json, write_atomic
+from backend.contract.texts.problems import STOPPED_EXIT, Problem
 
 
 def arguments() -> argparse.Namespace:

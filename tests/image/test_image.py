@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from backend.contract.base.files import read_json
-from backend.contract.base.texts import t
 from backend.contract.runs import run_folder
 from backend.contract.runs.states import State
+from backend.contract.system.files import read_json
+from backend.contract.texts.locales import t
 from tests.e2e.test_run_life import fill_form, in_state, runs_of
 from tests.e2e.test_tabs import open_tab
 from tests.failures.conftest import free_port, until

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 from tests.matrix import shrink
 
 STEPS = ("build", "train", "reload", "merge", "chat")

@@ -18,9 +18,9 @@ from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from backend.contract.arguments.arguments import defaults
-from backend.contract.base import metrics, processes
-from backend.contract.base.metrics import Metrics
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
+from backend.contract.runs.metrics import Metrics
+from backend.contract.system import processes
 from tests.e2e.conftest import Server
 
 FOLDER = Path(__file__).parent

@@ -8,10 +8,9 @@ import pytest
 from app.services.runs import hardware
 from app.services.runs.hardware import Snapshot
 from backend.contract.arguments.field import Values
-from backend.contract.base import metrics
-from backend.contract.base.metrics import Metrics
 from backend.contract.launching import launch
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
+from backend.contract.runs.metrics import Metrics
 
 ROWS = [{"prompt": "What is 1 plus 1?", "response": "2"}, {"prompt": "And 2?", "response": "3"}]
 

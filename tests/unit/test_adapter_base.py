@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from backend.contract.base.files import read_json
 from backend.contract.models import model_folder
+from backend.contract.system.files import read_json
 
 
 def make_base(folder: Path, seed: int = 0, shards: int = 1) -> Path:

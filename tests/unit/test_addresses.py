@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.contract.base.addresses import host_name, is_loopback
+from backend.contract.system.addresses import host_name, is_loopback
 
 
 @pytest.mark.parametrize(

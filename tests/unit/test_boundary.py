@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from app.services.data import datasets, upload_folder, uploads
+from app.services.data import datasets, drafts, upload_folder, uploads
 from app.services.page import presets
-from app.services.runs import drafts, recipes
+from app.services.runs import recipes
 from app.services.runs.recipes import Selection
 from backend import datafiles
 from backend.contract.arguments import arguments
-from backend.contract.base import boundary
-from backend.contract.base.files import read_mapping
-from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.registry import dataset_info, registry
+from backend.contract.system import boundary
+from backend.contract.system.files import read_mapping
+from backend.contract.texts.problems import Problem, TuneboardError
 
 CANARY = "canary of another person's file"
 ROW = {"instruction": "Say hello.", "input": "", "output": CANARY}

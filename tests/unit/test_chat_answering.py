@@ -12,8 +12,8 @@ from app.services.chat.conversation import Conversation, Talk
 from app.tabs.chat import answering, model_control
 from app.tabs.chat.answering import Answering
 from backend.contract.arguments.arguments import defaults
-from backend.contract.base.problems import ModelError, Problem
 from backend.contract.preflight.model_server import Status
+from backend.contract.texts.problems import ModelError, Problem
 
 VALUES = {**defaults("api"), "model_name_or_path": "saves/models/tiny"}
 

@@ -7,8 +7,8 @@ import pytest
 
 from app.services.chat import chat_client, chat_turns
 from app.tabs.chat import settings
-from backend.contract.base.problems import UsageError
 from backend.contract.preflight.model_server import deltas_of
+from backend.contract.texts.problems import UsageError
 
 CALL = {"function": {"name": "weather", "arguments": '{"city": "巴黎"}'}}
 

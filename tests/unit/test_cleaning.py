@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from backend.cleaning.duplicates import Index, signature
 from backend.cleaning.rows import Item, normalize, normalize_text
-from backend.contract.base.problems import DataError
 from backend.contract.registry import registry
+from backend.contract.texts.problems import DataError
 from tests.unit.cleaning import ENTRY, LONG, ROWS, add, clean_set, ids, make_registry, read_set
 
 

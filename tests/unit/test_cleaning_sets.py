@@ -18,8 +18,8 @@ from backend.cleaning import output, steps
 from backend.cleaning.rows import Item, Rows
 from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import CleaningOptions
-from backend.contract.base.problems import DataError, DiskFullError, TuneboardError, UsageError
 from backend.contract.registry import dataset_info, registry
+from backend.contract.texts.problems import DataError, DiskFullError, TuneboardError, UsageError
 from tests.unit.cleaning import (
     ROWS,
     add,

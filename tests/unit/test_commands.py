@@ -15,9 +15,9 @@ from app.__main__ import webui_parser
 from backend.__main__ import main
 from backend.cli.commands import COMMANDS, help_of, inner_commands, parse, parser_of, split_words
 from backend.contract.arguments.arguments import fields_of, from_argv
-from backend.contract.base.command_parser import CommandParser
-from backend.contract.base.problems import UsageError
-from backend.contract.base.texts import languages, t
+from backend.contract.texts.command_parser import CommandParser
+from backend.contract.texts.locales import languages, t
+from backend.contract.texts.problems import UsageError
 from tests.contract.strategies import TASKS
 from tests.contract.test_reference import columns
 
@@ -217,7 +217,7 @@ def test_no_text_of_a_command_is_left_over(monkeypatch: pytest.MonkeyPatch) -> N
         asked.add(key)
         return t(key, *given, **params)
 
-    for module in ("backend.cli.commands", "backend.contract.base.command_parser"):
+    for module in ("backend.cli.commands", "backend.contract.texts.command_parser"):
         monkeypatch.setattr(f"{module}.t", recorded)
     for name in COMMANDS:
         shown_help(name)

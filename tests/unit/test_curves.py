@@ -11,7 +11,7 @@ import pytest
 
 from app.services.runs import curves
 from app.services.runs.curves import MAX_POINTS, SERIES, Line, read_column, smooth, thin
-from backend.contract.base.metrics import Metrics
+from backend.contract.runs.metrics import Metrics
 
 PAIRS = ("rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies")
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from app.services.data import datasets, uploads
 from backend import datafiles
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import TuneboardError
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.texts.problems import TuneboardError
 from backend.data import sources
 from backend.datafiles.check import Checking, check
 from backend.datafiles.layouts import WANTED

@@ -14,7 +14,7 @@ import pytest
 
 from app.services.data import inspection, length_chart, row_tree, rows_view
 from app.services.data.rows_view import Query
-from backend.contract.base.problems import ModelError, TuneboardError
+from backend.contract.texts.problems import ModelError, TuneboardError
 from tests.architecture import SCRIPTS
 
 TREE = SCRIPTS / "tree.js"

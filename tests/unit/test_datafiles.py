@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from backend import datafiles
-from backend.contract.base.problems import DataError, Problem
 from backend.contract.registry.dataset_info import SUFFIXES, Entry, kind
+from backend.contract.texts.problems import DataError, Problem
 from backend.datafiles import arrays, separators
 from backend.datafiles.check import Checking, check
 

@@ -12,8 +12,8 @@ import pytest
 import zstandard
 
 from backend import datafiles
-from backend.contract.base.problems import DataError
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.texts.problems import DataError
 from backend.datafiles import compressed, index, refusals
 from backend.datafiles.check import check
 

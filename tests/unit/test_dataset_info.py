@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from backend.contract.arguments.arguments import resolve
-from backend.contract.base.problems import DataError
 from backend.contract.registry import dataset_info
+from backend.contract.texts.problems import DataError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract.base.problems import DataError
+from backend.contract.texts.problems import DataError
 from backend.datafiles import detect, entering, samples
 from backend.datafiles.detect import Proposal, entry_for, propose
 from backend.datafiles.samples import Sample

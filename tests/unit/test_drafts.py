@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.services.runs import drafts
+from app.services.data import drafts
 from app.tabs.data import data_rows
-from backend.contract.base.problems import TuneboardError
 from backend.contract.registry import dataset_info, registry
+from backend.contract.texts.problems import TuneboardError
 
 DAY = datetime.date(2026, 11, 23)
 ROWS: list[dict[str, Any]] = [

@@ -14,7 +14,7 @@ from gradio.state_holder import SessionState
 
 from app import events
 from app.tabs.shared.context import in_turn
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 
 Ask = Callable[..., Any]
 

@@ -6,7 +6,7 @@ import pytest
 
 from backend.__main__ import main
 from backend.cli.commands import COMMANDS
-from backend.contract.base.problems import ModelError, UsageError
+from backend.contract.texts.problems import ModelError, UsageError
 
 
 @pytest.fixture(autouse=True)

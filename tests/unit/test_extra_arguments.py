@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from app.services.data import extra
+from app.form import extra_arguments
 from app.tabs.run import launching
 from app.tabs.run.launching import Launcher
 from backend.contract.arguments.arguments import from_argv
@@ -26,7 +26,7 @@ BASE = {"model_name_or_path": "saves/models/m", "dataset": "identity"}
     ],
 )
 def test_json_and_lines_are_read(text: str, found: dict[str, object]) -> None:
-    assert extra.read(text) == (found, [])
+    assert extra_arguments.read(text) == (found, [])
 
 
 @pytest.mark.parametrize(
@@ -45,17 +45,17 @@ def test_json_and_lines_are_read(text: str, found: dict[str, object]) -> None:
     ],
 )
 def test_what_is_wrong_is_said_at_the_box(text: str, code: str | None, words: str) -> None:
-    _, problems = extra.merge(BASE, text, "train")
+    _, problems = extra_arguments.merge(BASE, text, "train")
     assert problems
-    assert {problem.field for problem in problems} == {extra.BOX}
+    assert {problem.field for problem in problems} == {extra_arguments.BOX}
     assert code is None or problems[0].code == code
     assert words in problems[0].text()
 
 
 def test_what_has_no_effect_is_said_at_the_box() -> None:
-    values, problems = extra.merge(BASE, "freeze_trainable_layers=3", "train")
+    values, problems = extra_arguments.merge(BASE, "freeze_trainable_layers=3", "train")
     assert [(each.field, each.code, each.notice) for each in problems] == [
-        (extra.BOX, "does_not_apply", True)
+        (extra_arguments.BOX, "does_not_apply", True)
     ]
     assert values["freeze_trainable_layers"] == 3
 

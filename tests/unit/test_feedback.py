@@ -11,8 +11,8 @@ import pytest
 from app.services.chat import feedback
 from app.tabs.chat import chat_feedback
 from app.tabs.chat.chat_feedback import Setting
-from backend.contract.base.problems import TuneboardError
 from backend.contract.registry import dataset_info, registry
+from backend.contract.texts.problems import TuneboardError
 
 ASKED = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "q"}]
 ANSWER = {"role": "assistant", "content": "<think>x</think>a"}

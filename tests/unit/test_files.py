@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from backend.contract.arguments import arguments
-from backend.contract.base import files
-from backend.contract.base.problems import Problem
+from backend.contract.system import files
+from backend.contract.texts.problems import Problem
 
 VALID = """\
 model_name_or_path: saves/models/SmolLM2-135M-Instruct

@@ -12,7 +12,7 @@ from app.__main__ import options
 from app.guard import Guard
 from app.server import check
 from app.settings import Settings
-from backend.contract.base.problems import UsageError
+from backend.contract.texts.problems import UsageError
 
 OPEN = Settings()
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.services.data import datasets, mapping, set_list
-from backend.contract.base.texts import t
 from backend.contract.registry import registry
+from backend.contract.texts.locales import t
 
 
 @pytest.fixture(autouse=True)

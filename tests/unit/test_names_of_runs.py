@@ -12,12 +12,12 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.home import caller_environment
-from backend.contract.base.problems import TuneboardError
+from backend.contract.folders.home import caller_environment
 from backend.contract.launching import recipes
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import run_names
 from backend.contract.runs.checkpoints import write_manifest
+from backend.contract.texts.problems import TuneboardError
 
 
 @pytest.fixture(autouse=True)

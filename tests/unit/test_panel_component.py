@@ -16,12 +16,12 @@ from app.tabs.run import run_panel
 from app.tabs.shared import clock
 from app.tabs.shared.context import Context
 from app.tabs.shared.keeping import Keeper
-from backend.contract.base.home import relative
-from backend.contract.base.problems import Problem, RunFolderError
-from backend.contract.base.texts import languages
+from backend.contract.folders.home import relative
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView
+from backend.contract.texts.locales import languages
+from backend.contract.texts.problems import Problem, RunFolderError
 
 
 def context(page: gr.Blocks) -> Context:

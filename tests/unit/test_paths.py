@@ -13,8 +13,7 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.home import data, describe_places, output, prepare, search_paths
-from backend.contract.base.problems import DataError, TuneboardError
+from backend.contract.folders.home import data, describe_places, output, prepare, search_paths
 from backend.contract.launching import recipes
 from backend.contract.models.model_folder import local
 from backend.contract.preflight.preflight import check_paths
@@ -22,6 +21,7 @@ from backend.contract.registry import registry
 from backend.contract.registry.dataset_info import REGISTRY, find, folder_of
 from backend.contract.runs import run_names
 from backend.contract.runs.paths import ADAPTERS, OUTPUTS, SETS
+from backend.contract.texts.problems import DataError, TuneboardError
 from backend.datafiles import entering
 from tests.unit.forms import filled, launcher_of, train_form
 

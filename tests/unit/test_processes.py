@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.contract.base import processes
-from backend.contract.base.processes import TOKEN, Process
+from backend.contract.system import processes
+from backend.contract.system.processes import TOKEN, Process
 
 BEGIN = "import sys; print('begun', flush=True); "
 WAIT = "sys.stdin.read()"
@@ -130,7 +130,8 @@ def test_signals_without_a_handle(
 def test_psutil_comes_with_the_first_question() -> None:
     """`tuneboard --help` starts without it; a process that is asked about brings it in."""
     probe = (
-        "import sys; from backend.contract.base import processes; {}print('psutil' in sys.modules)"
+        "import sys; from backend.contract.system import processes; {}"
+        "print('psutil' in sys.modules)"
     )
     answers = [
         subprocess.run(

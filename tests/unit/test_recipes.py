@@ -12,10 +12,10 @@ from app.tabs.recipes import chosen
 from app.tabs.run.run_panel import EVENTS
 from backend.cli.commands import dispatch
 from backend.contract.arguments.arguments import from_argv
-from backend.contract.base.home import prepare
-from backend.contract.base.problems import UsageError
+from backend.contract.folders.home import prepare
 from backend.contract.launching import recipes
 from backend.contract.launching.recipes import Plan
+from backend.contract.texts.problems import UsageError
 
 CHAIN = """
 base: {model_name_or_path: org/model, dataset: identity, learning_rate: 1.0e-3, lora_rank: 4}

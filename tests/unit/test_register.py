@@ -9,7 +9,7 @@ from unittest.mock import ANY
 import pytest
 
 from backend.__main__ import main
-from backend.contract.base.problems import DataError
+from backend.contract.texts.problems import DataError
 from backend.datafiles import samples
 
 GOOD = {"instruction": "q", "output": "a"}

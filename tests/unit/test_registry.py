@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from backend.contract.base.problems import DataError, DiskFullError
 from backend.contract.registry import dataset_info, registry
+from backend.contract.texts.problems import DataError, DiskFullError
 
 ENTRY = {"file_name": "a.json"}
 
@@ -193,7 +193,7 @@ def test_a_full_disk_is_named_and_the_old_registry_stays(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("backend.contract.base.files.os.fsync", full)
+    monkeypatch.setattr("backend.contract.system.files.os.fsync", full)
     with pytest.raises(DiskFullError):
         registry.register("b", ENTRY, "data")
     assert (data / "dataset_info.json").read_bytes() == before

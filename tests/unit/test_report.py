@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base import metrics
-from backend.contract.base.metrics import Metrics
-from backend.contract.base.problems import Problem
+from backend.contract.runs import metrics
+from backend.contract.runs.metrics import Metrics
+from backend.contract.texts.problems import Problem
 from backend.running.failures import Stopped
 from backend.running.report import Report
 

@@ -11,8 +11,8 @@ import pytest
 
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import run_files
-from backend.contract.base.problems import STOPPED_EXIT, DataError, Problem
+from backend.contract.runs import run_files
+from backend.contract.texts.problems import STOPPED_EXIT, DataError, Problem
 from backend.running.failures import Stopped, explain, run_worker
 
 

@@ -12,7 +12,7 @@ from app.services.runs import runs
 from app.tabs.run import resume_panel
 from app.tabs.run.resume_panel import ResumePanel
 from backend.contract.arguments.field import Value
-from backend.contract.base.home import prepare
+from backend.contract.folders.home import prepare
 from backend.contract.launching import launch
 from backend.contract.runs.position import Position
 from tests.unit.resuming import newer_checkpoint, run

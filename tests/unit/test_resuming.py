@@ -9,12 +9,12 @@ from backend.cli.commands import dispatch
 from backend.cli.terminal import print_resumption
 from backend.contract.arguments.arguments import fields_of, resolve
 from backend.contract.arguments.field import Values
-from backend.contract.base.problems import TuneboardError
-from backend.contract.base.texts import has
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import resuming, run_folder
 from backend.contract.runs.position import Position
 from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME, draws_in_rounds
+from backend.contract.texts.locales import has
+from backend.contract.texts.problems import TuneboardError
 from tests.unit.resuming import (
     going_on,
     kinds,

@@ -9,11 +9,11 @@ import pytest
 from backend.cli.commands import dispatch
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Value, Values
-from backend.contract.base.problems import RunFolderError, TuneboardError
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import checkpoints, position, resuming, run_folder
 from backend.contract.runs.position import Position
 from backend.contract.runs.resume_kinds import LAUNCH
+from backend.contract.texts.problems import RunFolderError, TuneboardError
 from tests.unit.resuming import (
     PLACE,
     going_on,

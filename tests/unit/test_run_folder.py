@@ -10,12 +10,12 @@ import pytest
 from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
-from backend.contract.base import files, metrics, processes
-from backend.contract.base.metrics import Metrics
-from backend.contract.base.problems import RunFolderError
-from backend.contract.base.texts import has
-from backend.contract.runs import checkpoints, run_folder
+from backend.contract.runs import checkpoints, metrics, run_folder
+from backend.contract.runs.metrics import Metrics
 from backend.contract.runs.run_folder import State, read, request_stop, runs
+from backend.contract.system import files, processes
+from backend.contract.texts.locales import has
+from backend.contract.texts.problems import RunFolderError
 
 FILES = ("run.json", "launch.json", "status.json", "exit.json", "problem.json", "stop.json")
 

@@ -10,10 +10,9 @@ import pytest
 from app.services.runs import runs
 from app.tabs.run import runs as tab
 from backend.cli.commands import dispatch
-from backend.contract.base import run_files
-from backend.contract.base.run_files import RUN
 from backend.contract.launching import launch
-from backend.contract.runs import run_folder
+from backend.contract.runs import run_files, run_folder
+from backend.contract.runs.run_files import RUN
 
 
 @pytest.fixture(autouse=True)

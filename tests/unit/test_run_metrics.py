@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base import metrics
-from backend.contract.base.metrics import Metrics
+from backend.contract.runs import metrics
+from backend.contract.runs.metrics import Metrics
 
 
 def test_rows_come_back(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.contract.arguments.names import check_name, check_output_dir, to_name
-from backend.contract.base.home import saves
-from backend.contract.base.texts import has
+from backend.contract.folders.home import saves
 from backend.contract.launching import launch
+from backend.contract.texts.locales import has
 from tests.loops import check_each
 
 BAD = [

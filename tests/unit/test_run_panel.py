@@ -12,12 +12,11 @@ from app.services.page.run_feed import Question
 from app.services.runs import curves, hardware, runs
 from app.services.runs.hardware import Gpu, Snapshot
 from backend.contract.arguments import arguments
-from backend.contract.base import metrics
-from backend.contract.base.metrics import Metrics
-from backend.contract.base.problems import Problem
-from backend.contract.base.texts import has, languages
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
+from backend.contract.runs.metrics import Metrics
 from backend.contract.runs.run_folder import Checkpoint, RunView, State
+from backend.contract.texts.locales import has, languages
+from backend.contract.texts.problems import Problem
 
 LOSS = ("loss", "eval_loss")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from backend.contract.base.problems import Problem
-from backend.contract.base.processes import Process
-from backend.contract.base.texts import has
 from backend.contract.runs.states import GOING, Facts, State, state
+from backend.contract.system.processes import Process
+from backend.contract.texts.locales import has
+from backend.contract.texts.problems import Problem
 
 BOOT = "this boot"
 SUPERVISOR, CHILD = Process(10, 1), Process(11, 1)

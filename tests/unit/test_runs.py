@@ -9,13 +9,12 @@ import pytest
 from app.services.runs import run_text, runs
 from app.tabs.run import runs as tab
 from app.tabs.run.runs import act, list_runs
-from backend.contract.base import metrics
-from backend.contract.base.metrics import Metrics
-from backend.contract.base.problems import Problem
-from backend.contract.base.texts import t
-from backend.contract.runs import run_folder, run_view
+from backend.contract.runs import metrics, run_folder, run_view
+from backend.contract.runs.metrics import Metrics
 from backend.contract.runs.run_folder import RunView, State
 from backend.contract.runs.run_view import Progress
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import Problem
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import pytest
 
 from backend import datafiles
 from backend.__main__ import main
-from backend.contract.base.problems import DataError
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.texts.problems import DataError
 from backend.datafiles import detect, index, samples, separators, tables
 from backend.datafiles.check import check
 from backend.datafiles.text import Lines

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from backend.cli import starter
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 
 PIP = """
 import os, pathlib, shutil, sys

@@ -7,8 +7,8 @@ import pytest
 
 from app.services.data import set_list
 from backend.__main__ import main
-from backend.contract.base.problems import Problem
-from backend.contract.base.terminal_text import decimal_size, escape, one_line
+from backend.contract.texts.problems import Problem
+from backend.contract.texts.terminal_text import decimal_size, escape, one_line
 
 HOSTILE = "a\x1b[31m\u202egnp\x9b2K\n\tb\u2066"
 ESCAPED = "a\\u001b[31m\\u202egnp\\u009b2K\\n\\tb\\u2066"

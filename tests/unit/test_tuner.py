@@ -12,9 +12,9 @@ import pytest
 from backend.contract.arguments.arguments import parse
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.metrics import Metrics
-from backend.contract.base.problems import TuneboardError, UsageError, errors
+from backend.contract.runs.metrics import Metrics
 from backend.contract.runs.run_folder import RunView, State
+from backend.contract.texts.problems import TuneboardError, UsageError, errors
 from backend.tuner import Tuner, chat_request, following, names, results
 from tests.unit.conftest import ROWS
 
@@ -295,7 +295,7 @@ def _view(path: Path, **options: Any) -> RunView:
 
 def dataset_problem(name: str) -> Any:
     """A notice with a name in it."""
-    from backend.contract.base.problems import Problem
+    from backend.contract.texts.problems import Problem
 
     return Problem(code="dataset_unknown", params={"name": name, "path": "p"}, notice=True)
 

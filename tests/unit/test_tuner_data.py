@@ -8,8 +8,8 @@ import numpy
 import pytest
 
 from backend.contract.arguments.field import Values
-from backend.contract.base.problems import DataError, UsageError
 from backend.contract.registry import dataset_info
+from backend.contract.texts.problems import DataError, UsageError
 from backend.tuner import Tuner, rows
 from tests.unit.conftest import ROWS
 

@@ -17,10 +17,10 @@ import zstandard
 
 from app.services.data import datasets, upload_folder, uploads
 from backend import datafiles
-from backend.contract.base.home import data
-from backend.contract.base.problems import DataError, DiskFullError, UsageError
-from backend.contract.base.terminal_text import binary_size
+from backend.contract.folders.home import data
 from backend.contract.registry import dataset_info
+from backend.contract.texts.problems import DataError, DiskFullError, UsageError
+from backend.contract.texts.terminal_text import binary_size
 
 ROWS = b'{"q": "a", "a": "b"}\n' * 3
 

@@ -12,8 +12,8 @@ from app.services.chat import chat_turns
 from backend.contract.arguments.arguments import defaults, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
-from backend.contract.base.problems import ModelError, Problem
 from backend.contract.preflight.model_server import ModelServer, Status
+from backend.contract.texts.problems import ModelError, Problem
 
 SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty")
 

@@ -16,12 +16,11 @@ from typing import Any
 
 from app.services.chat.chat_turns import Turn
 from backend.contract.arguments.names import check_name
-from backend.contract.base.files import make_readable, write_atomic
-from backend.contract.base.home import data
-from backend.contract.base.problems import DataError, DiskFullError, Problem, TuneboardError
-from backend.contract.base.run_files import take_lock
+from backend.contract.folders.home import data
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import REGISTRY
+from backend.contract.system.files import make_readable, take_lock, write_atomic
+from backend.contract.texts.problems import DataError, DiskFullError, Problem, TuneboardError
 from backend.datafiles import formats, layouts, turns
 
 KINDS = ("sft", "kto", "preference")

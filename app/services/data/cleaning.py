@@ -7,8 +7,8 @@ from threading import Event
 from typing import Any
 
 from app.i18n import t
-from backend.contract.base import child_process
-from backend.contract.base.problems import DataError, Params, Problem, UsageError
+from backend.contract.system import child_process
+from backend.contract.texts.problems import DataError, Params, Problem, UsageError
 
 Progress = tuple[int, int] | list[dict[str, Any]]
 # Options of `tuneboard data clean` in the order of the page.

@@ -12,10 +12,10 @@ from typing import Any
 
 from app.services.data import upload_folder, uploads
 from app.services.data.uploads import Progress
-from backend.contract.base import child_process
-from backend.contract.base.problems import DataError, Problem, TuneboardError
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.system import child_process
+from backend.contract.texts.problems import DataError, Problem, TuneboardError
 from backend.datafiles import detect, entering, samples
 from backend.datafiles.detect import Proposal, entry_for
 from backend.datafiles.entering import Example, example, kind_of

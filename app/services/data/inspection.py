@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import Any
 
 from backend.contract.arguments.field import Values
-from backend.contract.base.child_process import Child, command, environment
-from backend.contract.base.problems import ModelError, Problem, TuneboardError
 from backend.contract.preflight import installation
+from backend.contract.system.child_process import Child, command, environment
+from backend.contract.texts.problems import ModelError, Problem, TuneboardError
 
 SILENCE_S = 120.0  # without a line from the child
 WAIT_S = 60.0  # for the request of another visitor

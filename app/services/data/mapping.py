@@ -10,8 +10,8 @@ from app.services.data.datasets import Candidate
 from app.services.data.row_tree import Element
 from backend.contract.arguments.fields.stages import DRAWING, SCORED
 from backend.contract.arguments.names import check_name, to_name
-from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.registry import dataset_info, registry
+from backend.contract.texts.problems import Problem, TuneboardError
 from backend.datafiles.detect import STAGES, Proposal, entry_for
 from backend.datafiles.entering import Example, kind_of
 

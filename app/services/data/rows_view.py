@@ -16,9 +16,9 @@ from backend import datafiles
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Params, Problem, TuneboardError
 from backend.contract.preflight.preflight import require_rows
 from backend.contract.registry import dataset_info
+from backend.contract.texts.problems import Params, Problem, TuneboardError
 from backend.datafiles import formats, layouts
 from backend.datafiles.turns import RowError
 

@@ -9,11 +9,11 @@ from typing import Any
 from app.i18n import DEFAULT_LANGUAGE, t
 from app.services.data import mapping, row_tree
 from backend import datafiles
-from backend.contract.base.home import home
-from backend.contract.base.problems import Problem, TuneboardError
-from backend.contract.base.terminal_text import decimal_size, one_line
+from backend.contract.folders.home import home
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.texts.problems import Problem, TuneboardError
+from backend.contract.texts.terminal_text import decimal_size, one_line
 from backend.datafiles import entering
 
 FINDING_COLUMNS = ("count", "level", "what", "rows")

@@ -7,9 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.contract.base import boundary
-from backend.contract.base.home import home
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.folders.home import home
+from backend.contract.system import boundary
+from backend.contract.texts.problems import DataError, Problem
 
 VARIABLE = "GRADIO_TEMP_DIR"  # the variable in which Gradio looks for the folder
 

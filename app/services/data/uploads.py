@@ -21,12 +21,12 @@ from app.services.data.upload_folder import remove_unlocked
 from app.settings import upload_limit
 from backend import datafiles
 from backend.contract.arguments.names import check_name
-from backend.contract.base import boundary
-from backend.contract.base.home import data
-from backend.contract.base.problems import DataError, DiskFullError, Problem
-from backend.contract.base.terminal_text import binary_size
+from backend.contract.folders.home import data
 from backend.contract.registry import registry
 from backend.contract.registry.dataset_info import PACKED, kind
+from backend.contract.system import boundary
+from backend.contract.texts.problems import DataError, DiskFullError, Problem
+from backend.contract.texts.terminal_text import binary_size
 from backend.datafiles import refusals
 from backend.datafiles.compressed import unpack
 from backend.datafiles.refusals import file_error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import backend
 from app.services.runs import runs
-from backend.contract.base.home import home, output, relative, saves
+from backend.contract.folders.home import home, output, relative, saves
 from backend.contract.runs.run_folder import State
 
 LOCAL_FOLDERS = ("saves/models", "models")

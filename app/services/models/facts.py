@@ -14,11 +14,11 @@ from typing import Any
 
 from app.i18n import t
 from app.services.models.catalog import catalog
-from backend.contract.base import boundary
-from backend.contract.base.files import parse_mapping, read_json
-from backend.contract.base.terminal_text import decimal_size
 from backend.contract.models import model_folder
 from backend.contract.preflight.requirements import quantization_of
+from backend.contract.system import boundary
+from backend.contract.system.files import parse_mapping, read_json
+from backend.contract.texts.terminal_text import decimal_size
 
 CARD, TEMPLATE, TOKENIZER = "README.md", "chat_template.jinja", "tokenizer_config.json"
 LEGACY_TEMPLATE = "chat_template.json"

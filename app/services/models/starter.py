@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from backend.contract.base.child_process import Child, command
-from backend.contract.base.home import saves
+from backend.contract.folders.home import saves
+from backend.contract.system.child_process import Child, command
 
 LOG = ".starter.log"
 WIDTH = 200  # characters of its last line

@@ -11,7 +11,7 @@ from app.services.data import set_list
 from app.services.models import starter as starter_model
 from app.services.runs import runs
 from app.services.runs.timed_cache import TimedCache
-from backend.contract.base.home import home
+from backend.contract.folders.home import home
 
 SETS_S = 2.0
 

@@ -6,11 +6,11 @@ from app.services.data import upload_folder
 from app.services.models.catalog import STARTER
 from backend.contract.arguments import arguments
 from backend.contract.arguments.field import Values
-from backend.contract.base import boundary
-from backend.contract.base.files import write_atomic
-from backend.contract.base.home import saves
-from backend.contract.base.problems import Problem, UsageError, errors
+from backend.contract.folders.home import saves
 from backend.contract.runs.run_folder import check_name
+from backend.contract.system import boundary
+from backend.contract.system.files import write_atomic
+from backend.contract.texts.problems import Problem, UsageError, errors
 
 # A run of about a minute on two cores that teaches a name; measured, see README "First fine-tune".
 TRY_IT: Values = {

@@ -14,8 +14,7 @@ from app.i18n import has, t
 from app.services.page import run_head
 from app.services.runs import curves, runs, tail
 from app.services.runs.tail import make_cursor, read_cursor
-from backend.contract.base import metrics
-from backend.contract.runs import run_folder
+from backend.contract.runs import metrics, run_folder
 from backend.contract.runs.run_folder import RunView
 
 NEW_BYTES = 16 * 1024  # of metrics.jsonl: of more the lines are sent anew, thinned

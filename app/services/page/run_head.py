@@ -9,10 +9,10 @@ from app.services.models import catalog
 from app.services.runs import fixes, hardware, run_text, runs
 from app.services.runs.hardware import Gpu
 from app.services.runs.runs import History
-from backend.contract.base.home import relative
-from backend.contract.base.problems import Problem
+from backend.contract.folders.home import relative
 from backend.contract.runs import run_folder, run_view
 from backend.contract.runs.run_folder import RunView, State
+from backend.contract.texts.problems import Problem
 
 ETA_FROM = 5  # steps: the first ones of a run are slower than those that follow
 DASH = "–"
@@ -111,7 +111,7 @@ def _list_problems(view: RunView, lang: str) -> Json:
     resumption = run_folder.resumption(view)
     notices = [
         *(problem for problem in problems if problem.notice),
-        *view.silence,
+        *view.stalls,
         *([resumption] if resumption else []),
         *view.notices,
     ]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from backend.contract.base.metrics import Metrics
+from backend.contract.runs.metrics import Metrics
 
 # The figures of the stages that have an explanation, what matters most first.
 KNOWN = (

@@ -9,14 +9,14 @@ from backend.contract.arguments.arguments import check_parsed, format_value, par
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.home import relative
-from backend.contract.base.problems import Problem, TuneboardError, UsageError, errors
+from backend.contract.folders.home import relative
 from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs import memory, run_folder
 from backend.contract.runs.run_folder import RunView, State
+from backend.contract.texts.problems import Problem, TuneboardError, UsageError, errors
 
 SETS = ("dataset", "eval_dataset")
 OF_THIS_RUN = {"output_dir", "overwrite_output_dir", "resume_from_checkpoint"}

@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 
 from app.i18n import t
-from backend.contract.base.home import home
-from backend.contract.base.problems import Problem
+from backend.contract.folders.home import home
+from backend.contract.texts.problems import Problem
 
 PERIOD_S = 1.0
 IDLE_S = 30.0  # without a request for so long the thread ends

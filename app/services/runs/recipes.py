@@ -10,12 +10,12 @@ from app.i18n import has, t
 from app.services.runs import run_text, runs
 from backend.contract.arguments.arguments import format_value, parse, parse_pairs, resolve
 from backend.contract.arguments.field import Values
-from backend.contract.base.problems import Problem, TuneboardError
 from backend.contract.launching import launch, recipes
 from backend.contract.launching.recipes import Plan, Recipe, Stage
 from backend.contract.registry.dataset_info import names as listed
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView
+from backend.contract.texts.problems import Problem, TuneboardError
 
 # Arguments that the model bar sets for every stage; the others are the recipe's.
 BAR = (

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.contract.base import run_files
-from backend.contract.base.home import saves
-from backend.contract.base.metrics import Metrics
+from backend.contract.folders.home import saves
+from backend.contract.runs import run_files
+from backend.contract.runs.metrics import Metrics
 from backend.contract.runs.run_folder import RunView, State
 
 

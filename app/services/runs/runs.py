@@ -11,11 +11,10 @@ from urllib.parse import quote
 
 from app.services.runs.tail import read_before
 from app.services.runs.timed_cache import TimedCache
-from backend.contract.base import metrics
-from backend.contract.base.home import saves
-from backend.contract.base.metrics import Metrics
+from backend.contract.folders.home import saves
 from backend.contract.launching.launch import RECIPE
-from backend.contract.runs import run_folder, run_view
+from backend.contract.runs import metrics, run_folder, run_view
+from backend.contract.runs.metrics import Metrics
 from backend.contract.runs.run_folder import Checkpoint, RunView, State
 
 FRESH_S = 1.0

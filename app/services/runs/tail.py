@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.contract.base import boundary
+from backend.contract.system import boundary
 
 CHECK_BYTES = 64
 FORM = re.compile(r"(\d{1,15})-([0-9a-f]{8})")

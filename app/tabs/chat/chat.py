@@ -14,9 +14,9 @@ from app.tabs.chat.answering import Answering
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
-from backend.contract.base import boundary
-from backend.contract.base.home import home, relative
+from backend.contract.folders.home import home, relative
 from backend.contract.models.model_folder import adapter_base
+from backend.contract.system import boundary
 
 
 def build(context: Context) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from app.services.chat.chat_turns import Turn
 from app.services.chat.conversation import SIDES, Conversation
 from app.tabs.chat.columns import turn_at
 from app.tabs.shared.wiring import QUIET
-from backend.contract.base.problems import DataError, Problem, TuneboardError, UsageError
+from backend.contract.texts.problems import DataError, Problem, TuneboardError, UsageError
 
 KINDS = [(f"keep.kind.{kind}", kind) for kind in ("kto", "sft", "preference")]
 History = list[Turn]

@@ -13,9 +13,9 @@ from app.services.chat import chat_client
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import check_parsed
-from backend.contract.base.problems import Problem, errors
 from backend.contract.preflight.model_server import Status
 from backend.contract.preflight.preflight import check_paths
+from backend.contract.texts.problems import Problem, errors
 
 STATES = {"loading": "loading_since"}  # whose text has another name
 ACTIONS = {"loading": "cancel", "ready": "unload"}  # what the button does; else it loads

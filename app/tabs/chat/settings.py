@@ -11,7 +11,7 @@ from app.services.chat import chat_turns
 from app.services.chat.chat_client import SAMPLING
 from app.tabs.chat import chat_feedback
 from app.tabs.shared.context import Context
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 
 ENGINE = ("infer_dtype", "infer_backend", "skip_special_tokens")
 START = {"max_new_tokens": 512}

@@ -7,7 +7,7 @@ import gradio as gr
 from app.form.component import make_component
 from app.form.form import Form
 from app.i18n import say_in_all, t
-from app.tabs.data import data_in, data_register, data_rows, data_sets, data_steps, data_words
+from app.tabs.data import data_in, data_register, data_rows, data_sets, data_steps, data_vocabulary
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 
@@ -33,7 +33,7 @@ def build(context: Context, train: Form) -> None:
             data_steps.build_clean(context, dataset, folder)
         with _step("split"):
             data_steps.build_split(context, dataset, folder)
-    data_words.build(context, train)
+    data_vocabulary.build(context, train)
     place = data_in.Place(texts, context.lang, folder, dataset)
     data_in.wire(brought, place)
     data_register.wire(brought, place)

@@ -14,9 +14,9 @@ from app.services.data.datasets import Candidate
 from app.tabs.data.data_view import make_tree, tree
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
-from backend.contract.base.home import find
-from backend.contract.base.problems import TuneboardError
+from backend.contract.folders.home import find
 from backend.contract.registry.dataset_info import HUBS
+from backend.contract.texts.problems import TuneboardError
 
 SOURCES = ("upload", "path", "hub")
 

@@ -12,7 +12,7 @@ from app.services.data.datasets import Candidate
 from app.tabs.data.data_in import Description, Parts, Place, hide, show_problem
 from app.tabs.data.data_view import tree
 from app.tabs.shared.wiring import QUIET
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 
 POLL_S = 0.25
 

@@ -9,10 +9,10 @@ import gradio as gr
 
 from app.form.component import make_component
 from app.i18n import Texts, say_in_all, t
-from app.services.runs import drafts
-from app.services.runs.drafts import Draft
+from app.services.data import drafts
+from app.services.data.drafts import Draft
 from app.tabs.shared.wiring import QUIET
-from backend.contract.base.problems import DataError, Problem, TuneboardError
+from backend.contract.texts.problems import DataError, Problem, TuneboardError
 
 BOXES = 8  # columns that are edited each in a box of its own
 WORDS = (

@@ -18,7 +18,7 @@ from app.services.data.rows_view import PAGE, VIEWS, Query
 from app.tabs.shared.model_bar import draw_chosen
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.field import Values
-from backend.contract.base.problems import TuneboardError
+from backend.contract.texts.problems import TuneboardError
 
 SPOKEN = ' role="status"'
 TEMPLATE = '<div class="list"></div>'

@@ -10,8 +10,8 @@ import gradio as gr
 from app.form.component import make_call, make_component
 from app.i18n import say_in_all, t
 from app.tabs.shared.wiring import QUIET
-from backend.contract.base.child_process import Stopped
-from backend.contract.base.problems import TuneboardError
+from backend.contract.system.child_process import Stopped
+from backend.contract.texts.problems import TuneboardError
 
 IDLE = {"state": "idle"}
 

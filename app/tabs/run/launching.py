@@ -18,11 +18,11 @@ from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import check_parsed, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
-from backend.contract.base.home import home
-from backend.contract.base.problems import Problem, TuneboardError, errors
+from backend.contract.folders.home import home
 from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import run_folder
+from backend.contract.texts.problems import Problem, TuneboardError, errors
 
 Suggest = Callable[[Raw], Raw]
 IDLE = {"state": "idle", "text": "", "how": "", "offers": False}

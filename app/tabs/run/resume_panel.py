@@ -20,10 +20,10 @@ from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import check_parsed
 from backend.contract.arguments.field import Values
-from backend.contract.base.problems import Problem, TuneboardError, errors
 from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import resumed_run, resuming
+from backend.contract.texts.problems import Problem, TuneboardError, errors
 
 # What people change most; the box for further arguments takes all others.
 FIELDS = (

@@ -18,9 +18,9 @@ from app.tabs.shared.answer import OFFERS, runs_in_way, stop_runs
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.home import saves
-from backend.contract.base.problems import Problem, RunFolderError
+from backend.contract.folders.home import saves
 from backend.contract.launching import launch
+from backend.contract.texts.problems import Problem, RunFolderError
 
 EVENTS = ("again", "chat", "evaluate", "export")
 WORDS = (

@@ -17,9 +17,9 @@ from app.services.runs import runs
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
-from backend.contract.base.home import home
-from backend.contract.base.problems import Problem
+from backend.contract.folders.home import home
 from backend.contract.launching import launch
+from backend.contract.texts.problems import Problem
 
 IN_WAY = "run_in_way"
 OFFERS = ("queue", "instead")

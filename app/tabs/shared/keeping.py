@@ -12,8 +12,8 @@ from typing import Any
 import gradio as gr
 
 from app.form.component import make_call
+from app.form.extra_arguments import BOX
 from app.form.schema import SECRETS
-from app.services.data.extra import BOX
 from app.tabs.shared.wiring import QUIET
 
 FREE = [BOX, *SECRETS]  # the box in which one may be typed, and what it must not name

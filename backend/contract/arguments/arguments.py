@@ -16,8 +16,8 @@ from backend.contract.arguments.foreign import ALIASES, CHOICES, FOREIGN
 from backend.contract.arguments.foreign.spellings import CHOICE_HINTS, HINTS
 from backend.contract.arguments.rules import check_rules
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import Located, read_mapping, write_mapping
-from backend.contract.base.problems import Params, Problem
+from backend.contract.system.files import Located, read_mapping, write_mapping
+from backend.contract.texts.problems import Params, Problem
 
 MAX_PROBLEMS = 100
 

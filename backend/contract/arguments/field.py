@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from backend.contract.base.problems import Problem
+from backend.contract.texts.problems import Problem
 
 Value = bool | int | float | str | None
 Values = Mapping[str, Value]

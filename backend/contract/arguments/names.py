@@ -7,7 +7,7 @@ in a list of adapters (joined by commas) and on a screen.
 import re
 from pathlib import Path
 
-from backend.contract.base.problems import Problem
+from backend.contract.texts.problems import Problem
 
 MAX_NAME = 128  # bytes of UTF-8
 MAX_PART = 255  # bytes, what Linux and macOS file systems take

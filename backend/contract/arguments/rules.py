@@ -6,7 +6,7 @@ from backend.contract.arguments.fields.stages import DRAWING, REWARDED
 from backend.contract.arguments.rule import Condition, Rule
 from backend.contract.arguments.trl_rules import TRL_RULES
 from backend.contract.arguments.tuning_rules import METHOD_RULES, TUNING_RULES
-from backend.contract.base.problems import Problem
+from backend.contract.texts.problems import Problem
 
 
 def check_rules(values: Values, task: str) -> list[Problem]:

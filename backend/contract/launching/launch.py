@@ -17,15 +17,22 @@ from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.names import check_output_dir, to_name
-from backend.contract.base import boundary, run_files
-from backend.contract.base.files import read_json, write_atomic
-from backend.contract.base.home import caller_environment, code_path, home, output, relative, saves
-from backend.contract.base.problems import Problem, RunFolderError
-from backend.contract.base.run_files import ARGUMENTS, RUN, SUPERVISOR_LOG, request_stop, take_lock
+from backend.contract.folders.home import (
+    caller_environment,
+    code_path,
+    home,
+    output,
+    relative,
+    saves,
+)
 from backend.contract.preflight.preflight import check_paths
-from backend.contract.runs import resumed_run, resuming, run_folder
+from backend.contract.runs import resumed_run, resuming, run_files, run_folder
+from backend.contract.runs.run_files import ARGUMENTS, RUN, SUPERVISOR_LOG, request_stop
 from backend.contract.runs.run_view import RunView
 from backend.contract.runs.states import State
+from backend.contract.system import boundary
+from backend.contract.system.files import read_json, take_lock, write_atomic
+from backend.contract.texts.problems import Problem, RunFolderError
 
 LOCK = ".launch.lock"  # its content is the number of the last run
 PRIVATE = (

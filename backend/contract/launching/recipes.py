@@ -36,13 +36,13 @@ from backend.contract.arguments.command import PROGRAM, Command
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.names import check_name, to_name
-from backend.contract.base.files import read_mapping, write_mapping
-from backend.contract.base.home import data, relative, resource_folder, saves
-from backend.contract.base.problems import Problem, UsageError
+from backend.contract.folders.home import data, relative, resource_folder, saves
 from backend.contract.launching.launch import RECIPES, default_output_dir
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import run_names
 from backend.contract.runs.run_folder import is_without_result
+from backend.contract.system.files import read_mapping, write_mapping
+from backend.contract.texts.problems import Problem, UsageError
 
 FOLDER = "recipes"  # in data/
 # Key of a stage -> the argument that receives the earlier stage's folder.

@@ -19,10 +19,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from backend.contract.base import boundary
-from backend.contract.base.files import dump, read_json, write_atomic
-from backend.contract.base.home import describe_places, find
-from backend.contract.base.problems import Problem
+from backend.contract.folders.home import describe_places, find
+from backend.contract.system import boundary
+from backend.contract.system.files import dump, read_json, write_atomic
+from backend.contract.texts.problems import Problem
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"

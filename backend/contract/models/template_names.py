@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import read_json
-from backend.contract.base.problems import Problem
 from backend.contract.models.model_folder import local
 from backend.contract.registry.dataset_info import names
+from backend.contract.system.files import read_json
+from backend.contract.texts.problems import Problem
 
 AUTO = "auto"  # the model's own template
 NAMES = (

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from backend.contract.base.problems import Problem, UsageError
+from backend.contract.texts.problems import Problem, UsageError
 
 PAGE = ("gradio",)
 WORKER = ("torch", "transformers", "peft", "datasets", "accelerate", "safetensors")

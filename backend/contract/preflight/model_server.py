@@ -19,8 +19,8 @@ import httpx
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
-from backend.contract.base.child_process import Child, command, environment
-from backend.contract.base.problems import ModelError, Problem
+from backend.contract.system.child_process import Child, command, environment
+from backend.contract.texts.problems import ModelError, Problem
 
 TIMEOUT = httpx.Timeout(10, read=None)
 KILL_AFTER_S = 5

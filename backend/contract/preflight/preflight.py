@@ -16,10 +16,7 @@ from backend.contract.arguments.fields.stages import TRL
 from backend.contract.arguments.fields.training import METRICS, ZERO
 from backend.contract.arguments.names import check_output_dir
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import boundary
-from backend.contract.base.files import read_json, read_mapping
-from backend.contract.base.home import data, describe_places, output
-from backend.contract.base.problems import Problem, UsageError
+from backend.contract.folders.home import data, describe_places, output
 from backend.contract.models import template_names
 from backend.contract.models.devices import gpus
 from backend.contract.models.model_folder import adapter_problems, local, model_problems
@@ -28,6 +25,9 @@ from backend.contract.preflight.installation import is_installed
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs import resuming, run_names
+from backend.contract.system import boundary
+from backend.contract.system.files import read_json, read_mapping
+from backend.contract.texts.problems import Problem, UsageError
 
 # Tracking services as report_to names them -> the package that each needs.
 TRACKERS = {

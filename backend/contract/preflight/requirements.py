@@ -9,10 +9,10 @@ from pathlib import Path
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.fields.training import GALORE_8BIT, OPTIMIZERS
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Problem
 from backend.contract.models import devices
 from backend.contract.models.model_folder import config
 from backend.contract.preflight.installation import is_installed
+from backend.contract.texts.problems import Problem
 
 # (argument, values) that use kernels for GPUs only
 GPU_ONLY: tuple[tuple[str, tuple[Value, ...]], ...] = (

@@ -5,9 +5,7 @@ from pathlib import Path
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.addresses import is_address
-from backend.contract.base.home import describe_places
-from backend.contract.base.problems import Params, Problem
+from backend.contract.folders.home import describe_places
 from backend.contract.models.model_folder import (
     ADAPTER_CONFIG,
     CONFIG,
@@ -20,6 +18,8 @@ from backend.contract.models.model_folder import (
     model_problems,
 )
 from backend.contract.registry.dataset_info import names
+from backend.contract.system.addresses import is_address
+from backend.contract.texts.problems import Params, Problem
 
 REWARD_MODEL = "reward_model"
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.fields.stages import SCORED
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import boundary, home
-from backend.contract.base.home import REGISTRY as REGISTRY
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.folders import home
+from backend.contract.folders.home import REGISTRY as REGISTRY
+from backend.contract.system import boundary
+from backend.contract.texts.problems import DataError, Problem
 
 ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
 REMOTE = "REMOTE:"  # as dataset_dir, before the id of a repository that holds a registry

@@ -13,13 +13,12 @@ from pathlib import Path
 
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.names import check_name
-from backend.contract.base import boundary
-from backend.contract.base.files import write_atomic
-from backend.contract.base.home import describe_places
-from backend.contract.base.problems import DataError, DiskFullError, Problem
-from backend.contract.base.run_files import take_lock
+from backend.contract.folders.home import describe_places
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import REGISTRY, Entry, folder_of
+from backend.contract.system import boundary
+from backend.contract.system.files import take_lock, write_atomic
+from backend.contract.texts.problems import DataError, DiskFullError, Problem
 
 LOCK = f".{REGISTRY}.lock"
 WAIT_S = 30.0

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from backend.contract.base.files import dump, read_json, write_atomic
-from backend.contract.base.problems import Problem, RunFolderError
+from backend.contract.system.files import dump, read_json, write_atomic
+from backend.contract.texts.problems import Problem, RunFolderError
 
 MANIFEST = "manifest.json"
 FOLDER = re.compile(r"checkpoint-(\d{1,12})")

@@ -2,7 +2,7 @@
 
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.problems import Params, Problem
+from backend.contract.texts.problems import Params, Problem
 
 SHORTEST = 128  # tokens; a shorter cutoff hardly saves memory
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.fields.training import ZERO
-from backend.contract.base.home import data, find, output
+from backend.contract.folders.home import data, find, output
 from backend.contract.registry.dataset_info import is_path, names
 
 OUTPUTS = {"output_dir", "export_dir"}  # where results are written, see home.output

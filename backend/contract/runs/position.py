@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from backend.contract.base.files import read_json
+from backend.contract.system.files import read_json
 
 PROGRESS = "progress.json"  # in a checkpoint: the state that TrainerState does not hold
 DIGITS = 9  # of a number of steps: 1.1 epochs of 10 steps are 11 steps, not 12

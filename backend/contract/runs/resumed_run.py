@@ -10,13 +10,13 @@ from pathlib import Path
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.home import output, relative
-from backend.contract.base.problems import Problem, RunFolderError
-from backend.contract.base.run_files import ARGUMENTS
+from backend.contract.folders.home import output, relative
 from backend.contract.models.model_folder import local
 from backend.contract.runs.checkpoints import FOLDER, MANIFEST, verify
 from backend.contract.runs.resuming import FIELD, NEWEST, checkpoint_of
+from backend.contract.runs.run_files import ARGUMENTS
 from backend.contract.runs.run_view import RunView
+from backend.contract.texts.problems import Problem, RunFolderError
 
 
 def arguments_of(

@@ -19,11 +19,7 @@ from backend.contract.arguments.arguments import (
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import read_json
-from backend.contract.base.home import describe_places, output, relative
-from backend.contract.base.problems import Problem, RunFolderError, UsageError
-from backend.contract.base.run_files import RUN
-from backend.contract.base.texts import t
+from backend.contract.folders.home import describe_places, output, relative
 from backend.contract.models import devices
 from backend.contract.models.model_folder import adapter_config, is_hub_id, local
 from backend.contract.registry.dataset_info import names
@@ -31,9 +27,13 @@ from backend.contract.runs import position
 from backend.contract.runs.checkpoints import FOLDER, MANIFEST, is_resumable, newest_whole, verify
 from backend.contract.runs.position import Cut, Position
 from backend.contract.runs.resume_kinds import DEVICES, LAUNCH, Kind, begins_again, on_resume
+from backend.contract.runs.run_files import RUN
 from backend.contract.runs.run_names import NAMING
 from backend.contract.runs.run_view import read
 from backend.contract.runs.states import State
+from backend.contract.system.files import read_json
+from backend.contract.texts.locales import t
+from backend.contract.texts.problems import Problem, RunFolderError, UsageError
 
 FIELD = "resume_from_checkpoint"
 NEWEST = ("true", "auto")

@@ -20,10 +20,16 @@ from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.names import check_name, check_output_dir
-from backend.contract.base.files import dump, read_json, write_atomic
-from backend.contract.base.home import home, saves
-from backend.contract.base.problems import Problem, RunFolderError
-from backend.contract.base.run_files import (
+from backend.contract.folders.home import home, saves
+from backend.contract.runs.checkpoints import (
+    MANIFEST,
+    Checkpoint,
+    checkpoints,
+    find_damaged,
+    verify,
+    write_manifest,
+)
+from backend.contract.runs.run_files import (
     ARGUMENTS,
     ATTEMPTS,
     COMMAND,
@@ -42,16 +48,10 @@ from backend.contract.base.run_files import (
     exit_code,
     request_stop,
 )
-from backend.contract.runs.checkpoints import (
-    MANIFEST,
-    Checkpoint,
-    checkpoints,
-    find_damaged,
-    verify,
-    write_manifest,
-)
 from backend.contract.runs.run_view import RunView, read, resumption, runs
 from backend.contract.runs.states import State
+from backend.contract.system.files import dump, read_json, write_atomic
+from backend.contract.texts.problems import Problem, RunFolderError
 
 __all__ = [
     "ARGUMENTS",

@@ -15,16 +15,16 @@ from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.names import to_name
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base import home
-from backend.contract.base.files import read_json
-from backend.contract.base.home import relative, saves
-from backend.contract.base.problems import Problem
-from backend.contract.base.run_files import RUN
+from backend.contract.folders import home
+from backend.contract.folders.home import relative, saves
 from backend.contract.models.model_folder import ADAPTER_CONFIG, CONFIG, local
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs.checkpoints import FOLDER, MANIFEST, TRAINER_STATE, checkpoints
 from backend.contract.runs.paths import ADAPTERS, make_absolute
+from backend.contract.runs.run_files import RUN
 from backend.contract.runs.run_view import folders
+from backend.contract.system.files import read_json
+from backend.contract.texts.problems import Problem
 
 MODELS = ("model_name_or_path", "ref_model", "teacher_model")
 REWARD = "reward_model"

@@ -13,13 +13,11 @@ from typing import NamedTuple
 
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.names import to_name
-from backend.contract.base import metrics, processes, run_files
-from backend.contract.base.files import read_json
-from backend.contract.base.home import saves
-from backend.contract.base.metrics import Metrics
-from backend.contract.base.problems import Problem
-from backend.contract.base.processes import Process
-from backend.contract.base.run_files import (
+from backend.contract.folders.home import saves
+from backend.contract.runs import metrics, run_files, stalls
+from backend.contract.runs.checkpoints import checkpoints
+from backend.contract.runs.metrics import Metrics
+from backend.contract.runs.run_files import (
     EXIT,
     LAUNCH,
     METRICS,
@@ -30,10 +28,12 @@ from backend.contract.base.run_files import (
     SUPERVISOR_LOG,
     noted_exit_code,
 )
-from backend.contract.base.texts import has, t
-from backend.contract.runs import silence
-from backend.contract.runs.checkpoints import checkpoints
 from backend.contract.runs.states import Facts, State, state
+from backend.contract.system import processes
+from backend.contract.system.files import read_json
+from backend.contract.system.processes import Process
+from backend.contract.texts.locales import has, t
+from backend.contract.texts.problems import Problem
 
 READING = {"loading", "tokenizing"}  # phases before the first step, which count rows
 
@@ -59,7 +59,7 @@ class RunView:
     elapsed: float | None = None  # seconds since the launch, or of the whole run once it has ended
     phase: str = ""
     notices: tuple[Problem, ...] = ()
-    silence: tuple[Problem, ...] = ()  # notices where a run has given no sign of life for long
+    stalls: tuple[Problem, ...] = ()  # notices where a run has given no sign of life for long
     arguments: Values = field(default_factory=dict)
     argv: tuple[str, ...] = ()
 
@@ -103,7 +103,7 @@ def read(path: Path) -> RunView:
         elapsed=_elapsed_seconds(path, ended=where.ended),
         phase=str(status.get("phase", "")),
         notices=(*_problems(row, "notices"), *_problems(status, "notices")),
-        silence=_silence(path, status, token, where),
+        stalls=_find_stalls(path, status, token, where),
         arguments=arguments if isinstance(arguments, dict) else {},
         argv=tuple(map(str, argv)) if isinstance(argv, list) else (),
     )
@@ -180,12 +180,12 @@ def _origin(path: Path, arguments: Mapping[str, object]) -> tuple[str, str]:
     return to_name(model) if model else "", str(arguments.get("finetuning_type") or "")
 
 
-def _silence(
+def _find_stalls(
     path: Path, status: Mapping[str, object], token: str, where: State
 ) -> tuple[Problem, ...]:
     if where not in {State.RUNNING, State.STOPPING}:
         return ()
-    return silence.notices(path, status, read_json(path / LAUNCH), token)
+    return stalls.notices(path, status, read_json(path / LAUNCH), token)
 
 
 def _elapsed_seconds(path: Path, *, ended: bool) -> float | None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from backend.contract.base.problems import STOPPED_EXIT, OutOfMemoryError, Problem
-from backend.contract.base.processes import Process
+from backend.contract.system.processes import Process
+from backend.contract.texts.problems import STOPPED_EXIT, OutOfMemoryError, Problem
 
 START_SECONDS = 10.0  # without launch.json after this time the supervisor did not start
 CODES = {

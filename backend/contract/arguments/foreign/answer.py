@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backend.contract.arguments.field import NONE, Field, FieldError, Kind, Value, Values
-from backend.contract.base.problems import Params, Problem
+from backend.contract.texts.problems import Params, Problem
 
 DONE = "no_effect_done"  # the value asks for what is done anyway
 

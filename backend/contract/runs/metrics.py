@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.contract.base import boundary
+from backend.contract.system import boundary
 
 TAIL_BYTES = 8192
 

@@ -4,7 +4,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from backend.contract.base.home import resource_folder
+from backend.contract.folders.home import resource_folder
 
 DEFAULT_LANGUAGE = "en"
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
-from backend.contract.base import boundary
-from backend.contract.base.files import write_atomic
-from backend.contract.base.home import data
-from backend.contract.base.problems import DataError, DiskFullError, Params, Problem
+from backend.contract.folders.home import data
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.system import boundary
+from backend.contract.system.files import write_atomic
+from backend.contract.texts.problems import DataError, DiskFullError, Params, Problem
 from backend.datafiles import entering, formats, layouts, values
 from backend.datafiles.detect import STAGES
 from backend.datafiles.turns import RowError

@@ -13,8 +13,8 @@ from backend.contract.arguments.arguments import (
     report_ignored,
 )
 from backend.contract.arguments.field import Values
-from backend.contract.base.files import parse_mapping
-from backend.contract.base.problems import Problem
+from backend.contract.system.files import parse_mapping
+from backend.contract.texts.problems import Problem
 
 BOX = "extra_args"
 

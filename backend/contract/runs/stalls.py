@@ -10,10 +10,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from backend.contract.base import metrics, processes
-from backend.contract.base.problems import Problem
-from backend.contract.base.processes import Process
-from backend.contract.base.run_files import LOG, METRICS
+from backend.contract.runs import metrics
+from backend.contract.runs.run_files import LOG, METRICS
+from backend.contract.system import processes
+from backend.contract.system.processes import Process
+from backend.contract.texts.problems import Problem
 
 SILENT_SECONDS = 300.0  # a notice comes after so long without a sign of life
 SLOW_STEPS = 5  # where steps are slow, the notice waits for the time of so many steps
@@ -30,7 +31,7 @@ CODES = {
 def notices(
     path: Path, status: Mapping[str, object], launch: Mapping[str, object], token: str
 ) -> tuple[Problem, ...]:
-    """The notices about the silence of a run whose child lives; () while it gives signs of life."""
+    """The notices about the stall of a run whose child lives; () while it gives signs of life."""
     silent = seconds(path, status, launch)
     if silent < PAUSED_SECONDS:
         return ()

@@ -6,8 +6,8 @@ from typing import Any
 
 from app.i18n import t
 from app.services.runs import run_text
-from backend.contract.base.files import read_json
 from backend.contract.runs import run_folder
+from backend.contract.system.files import read_json
 
 MEASURED = ("held_out", "known")
 ROWS = ("texts", "before", "after", "gain", "unchanged")

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, TypeVar
 
-from backend.contract.base.home import caller_environment, code_path, home
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.folders.home import caller_environment, code_path, home
+from backend.contract.texts.problems import DataError, Problem
 
 GRACE_S = 10.0  # from SIGTERM to SIGKILL, time for the child to clean up
 TICK_S = 0.2  # how often a wait checks whether the child has ended

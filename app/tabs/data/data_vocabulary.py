@@ -7,14 +7,14 @@ import gradio as gr
 from app.form.form import Form, change
 from app.form.schema import Section
 from app.i18n import t
-from app.services.data import new_words
+from app.services.data import vocabulary
 from app.services.runs import runs
 from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared import model_bar
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
-from backend.contract.base.home import output, relative
+from backend.contract.folders.home import output, relative
 from backend.contract.runs import run_folder
 
 SECTIONS = (
@@ -60,7 +60,7 @@ def _wire_report(context: Context, run: Any, report: Any, go_on: Any) -> None:
         stamp = f"{path}|{lang}|{changed}"
         if stamp == before:
             return [gr.skip()] * 3
-        report_text = new_words.report(folder, lang) if folder else ""
+        report_text = vocabulary.report(folder, lang) if folder else ""
         shown = {"visible": bool(report_text)}
         return [gr.update(value=report_text, **shown), gr.update(**shown), stamp]
 

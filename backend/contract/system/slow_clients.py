@@ -10,7 +10,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
 
 
 class TimedProtocol(H11Protocol):

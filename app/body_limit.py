@@ -30,7 +30,7 @@ FAILED: Refusal = (500, "The upload failed.")
 NO_FORM_ERRORS = (FormParserError, AttributeError, LookupError, TypeError)
 
 
-class Intake:
+class BodyLimit:
     """Passes requests with small enough bodies, and refuses others with 4xx or 507."""
 
     def __init__(self, app: ASGIApp, max_upload: int, folder: Callable[[], Path | None]) -> None:

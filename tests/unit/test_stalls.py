@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.contract.base import metrics, processes
-from backend.contract.base.metrics import Metrics
-from backend.contract.base.run_files import LOG, METRICS
-from backend.contract.base.texts import has
-from backend.contract.runs import silence
+from backend.contract.runs import metrics, stalls
+from backend.contract.runs.metrics import Metrics
+from backend.contract.runs.run_files import LOG, METRICS
+from backend.contract.system import processes
+from backend.contract.texts.locales import has
 
 
 def status(phase: str, ago: float, **more: object) -> dict[str, object]:
@@ -20,7 +20,7 @@ def status(phase: str, ago: float, **more: object) -> dict[str, object]:
 
 def codes(folder: Path, row: dict[str, object]) -> list[str]:
     """What is said where no process is looked at."""
-    found = silence.notices(folder, row, {"uptime": processes.uptime() - 10_000}, "token")
+    found = stalls.notices(folder, row, {"uptime": processes.uptime() - 10_000}, "token")
     assert all(each.notice for each in found)
     return [each.code for each in found]
 
@@ -42,7 +42,7 @@ def test_after_five_minutes(phase: str, step: int, code: str, tmp_path: Path) ->
     assert codes(tmp_path, status(phase, 299, step=step, total=40)) == []
     assert codes(tmp_path, status(phase, 301, step=step, total=40)) == [code]
     row = status(phase, 600, step=step, total=40)
-    said = silence.notices(tmp_path, row, {}, "token")[0]
+    said = stalls.notices(tmp_path, row, {}, "token")[0]
     assert has(f"problem.{code}")
     for lang in ("en", "zh"):
         assert "10 min" in said.text(lang)
@@ -84,5 +84,5 @@ def test_a_run_of_before_is_judged_by_its_launch(tmp_path: Path) -> None:
     """A status.json that notes no time, or a torn one: the launch is the last that is known."""
     torn = json.loads("{}")
     launch: dict[str, object] = {"uptime": processes.uptime() - 400}
-    assert [each.code for each in silence.notices(tmp_path, torn, launch, "t")] == ["run_silent"]
-    assert silence.notices(tmp_path, torn, {}, "t") == ()
+    assert [each.code for each in stalls.notices(tmp_path, torn, launch, "t")] == ["run_silent"]
+    assert stalls.notices(tmp_path, torn, {}, "t") == ()

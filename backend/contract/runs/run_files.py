@@ -9,14 +9,13 @@ run folders. Only the process that holds the lock of launches writes it
 (backend.contract.launching.launch).
 """
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend.contract.base import metrics, processes
-from backend.contract.base.files import dump, read_json, write_atomic
+from backend.contract.runs import metrics
+from backend.contract.system import processes
+from backend.contract.system.files import dump, read_json, write_atomic
 
 RUN = "run.json"
 ARGUMENTS = "args.yaml"
@@ -81,25 +80,6 @@ def noted_exit_code(path: Path) -> int | None:
     """
     code = read_json(path / STATUS).get("exit_code")
     return code if type(code) is int else None
-
-
-def take_lock(path: Path, seconds: float | None = 0.0) -> int | None:
-    """Lock a file until the descriptor is closed or this process ends; children do not inherit it.
-
-    Waits `seconds` (None: without limit) for the lock, then returns None.
-    """
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    limit = float("inf") if seconds is None else time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= limit:
-                os.close(handle)
-                return None
-            time.sleep(0.02)
-        else:
-            return handle
 
 
 FILE = ".places"

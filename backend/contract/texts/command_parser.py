@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from backend.contract.base.problems import Problem, UsageError
-from backend.contract.base.terminal_text import WIDTH, wrap
-from backend.contract.base.texts import DEFAULT_LANGUAGE, has, t
+from backend.contract.texts.locales import DEFAULT_LANGUAGE, has, t
+from backend.contract.texts.problems import Problem, UsageError
+from backend.contract.texts.terminal_text import WIDTH, wrap
 
 INDENT = 6  # columns before the text of an argument, which stands below its name
 HELP = ("-h", "--help")

@@ -17,8 +17,8 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
-from backend.contract.base.home import data, home, resource_folder, saves, search_paths
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.folders.home import data, home, resource_folder, saves, search_paths
+from backend.contract.texts.problems import DataError, Problem
 
 CODE = "path_outside"  # of the problem
 VARIABLE = "TUNEBOARD_ROOTS"  # the allowed folders as a JSON list of real paths

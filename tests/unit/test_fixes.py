@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from app.services.data import extra
+from app.form import extra_arguments
 from app.services.runs import fixes
 from backend.contract.arguments.arguments import defaults, drop_defaults, parse
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.base.problems import Problem
 from backend.contract.runs.run_folder import RunView, State
+from backend.contract.texts.problems import Problem
 from tests.unit.forms import train_form
 
 GIVEN = {
@@ -176,6 +176,9 @@ def test_the_form_gives_back_the_run_s_arguments() -> None:
 
 
 def test_values_as_the_box_takes_them() -> None:
-    assert extra.to_text({}) == ""
-    assert extra.to_text({"seed": 7, "fp16": True}) == "seed=7\nfp16=true"
-    assert extra.read(extra.to_text({"default_system": "a\nb"})) == ({"default_system": "a\nb"}, [])
+    assert extra_arguments.to_text({}) == ""
+    assert extra_arguments.to_text({"seed": 7, "fp16": True}) == "seed=7\nfp16=true"
+    assert extra_arguments.read(extra_arguments.to_text({"default_system": "a\nb"})) == (
+        {"default_system": "a\nb"},
+        [],
+    )

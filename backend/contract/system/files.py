@@ -1,16 +1,18 @@
-"""Read and write small files: YAML and JSON mappings with line numbers, atomic writes."""
+"""Read, write and lock small files: YAML and JSON mappings with line numbers, atomic writes."""
 
+import fcntl
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import yaml
 
-from backend.contract.base import boundary
-from backend.contract.base.home import describe_places, find
-from backend.contract.base.problems import DataError, Problem
+from backend.contract.folders.home import describe_places, find
+from backend.contract.system import boundary
+from backend.contract.texts.problems import DataError, Problem
 
 MAX_BYTES = 256 * 1024  # about two seconds of parsing at worst
 MAX_DEPTH = 50
@@ -212,3 +214,22 @@ def dump(content: object) -> bytes:
 
 def _file_problem(code: str, file: str, **params: str | int | float) -> Problem:
     return Problem(code=code, params={"file": file, **params})
+
+
+def take_lock(path: Path, seconds: float | None = 0.0) -> int | None:
+    """Lock a file until the descriptor is closed or this process ends; children do not inherit it.
+
+    Waits `seconds` (None: without limit) for the lock, then returns None.
+    """
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    limit = float("inf") if seconds is None else time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= limit:
+                os.close(handle)
+                return None
+            time.sleep(0.02)
+        else:
+            return handle

@@ -23,8 +23,8 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-from backend.contract.base.files import read_json
-from backend.pieces.alphabet import Alphabet, is_whole
+from backend.contract.system.files import read_json
+from backend.vocabulary.alphabet import Alphabet, is_whole
 
 COVERAGE = 0.9995  # of the occurrences of split characters; sentencepiece's character_coverage
 SHARE = 0.5

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from backend.contract.base.problems import ModelError, Problem
+from backend.contract.texts.problems import ModelError, Problem
 
 FIELD = "model_name_or_path"
 CUT = "unexpected end of data"

@@ -17,26 +17,26 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from backend.contract.arguments.typed import Arguments
-from backend.contract.base.files import read_json, write_atomic
-from backend.contract.base.home import output, resource_folder
-from backend.contract.base.problems import DataError, ModelError, Params, Problem
+from backend.contract.folders.home import output, resource_folder
 from backend.contract.models import template_names
 from backend.contract.models.model_folder import CONFIG
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs import run_folder
+from backend.contract.system.files import read_json, write_atomic
+from backend.contract.texts.problems import DataError, ModelError, Params, Problem
 from backend.data import sources
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
 from backend.datafiles.formats import Conversation
 from backend.export.new_folder import new_model_folder, require_free, require_room
-from backend.model import load, new_rows, saved_weights, side_files
+from backend.model import load, saved_weights, side_files, token_rows
 from backend.model import vocabulary as tokens
 from backend.model.architecture import Architecture
 from backend.model.tensors import dtype_of
-from backend.pieces import alphabet, learning, texts
-from backend.pieces.learning import Learned
 from backend.running.report import Report
+from backend.vocabulary import alphabet, learning, texts
+from backend.vocabulary.learning import Learned
 
 FIELD = "model_name_or_path"
 FOR_KNOWN = "known_dataset"
@@ -201,7 +201,7 @@ def _write_weights(
     job.report.phase("loading")
     dtype = dtype_of(job.architecture.tensors)
     model = load.base_model(job.values, dtype=dtype)
-    pieces = new_rows.Pieces({ids[each]: old for each, old in learned.pieces.items()})
+    pieces = token_rows.Pieces({ids[each]: old for each, old in learned.pieces.items()})
     fitted = {}
     if job.values.fit_steps:
         fitted = _fit(job, model, pieces, corpus, _extend_tokenizer(job, learned, ids))
@@ -215,7 +215,7 @@ def _write_weights(
 
 
 def _fit(
-    job: Job, model: Any, pieces: new_rows.Pieces, corpus: texts.Corpus, new_tokenizer: Tokenizer
+    job: Job, model: Any, pieces: token_rows.Pieces, corpus: texts.Corpus, new_tokenizer: Tokenizer
 ) -> dict[str, float]:
     """Put new rows into the model and fit them on texts of the corpus.
 
@@ -224,10 +224,10 @@ def _fit(
     """
     job.report.phase("fitting")
     sample = [_ids(new_tokenizer, text) for text in corpus.sample]
-    with new_rows.placed(model):
+    with token_rows.placed(model):
         before = _perplexity(model, job.tokenizer.backend_tokenizer, corpus.held)
         tokens.append(model, pieces.old)
-        new_rows.fit(model, pieces, sample, job.values.fit_steps, job.report.progress)
+        token_rows.fit(model, pieces, sample, job.values.fit_steps, job.report.progress)
         return {
             "perplexity_before": before,
             "perplexity_after": _perplexity(model, new_tokenizer, corpus.held),
@@ -235,10 +235,10 @@ def _fit(
 
 
 def _perplexity(model: Any, tokenizer: Tokenizer, held: Sequence[str]) -> float:
-    most = min(MEASURED, new_rows.positions(model) // 4 - 1)  # a character has at most four bytes
+    most = min(MEASURED, token_rows.positions(model) // 4 - 1)  # a character has at most four bytes
     sample = [text[:most] for text in held[:MOST_MEASURED]]
     ids = [_ids(tokenizer, text) for text in sample]
-    return new_rows.perplexity(model, ids, sum(map(len, sample)))
+    return token_rows.perplexity(model, ids, sum(map(len, sample)))
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:

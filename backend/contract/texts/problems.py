@@ -17,8 +17,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from backend.contract.base.terminal_text import escape, one_line
-from backend.contract.base.texts import t
+from backend.contract.texts.locales import t
+from backend.contract.texts.terminal_text import escape, one_line
 
 STOPPED_EXIT = 20
 NAMES = {"file", "path", "folder", "name", "near", "other"}  # parameters that are names

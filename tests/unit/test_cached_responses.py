@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from app.unchanging import Unchanging
+from app.cached_responses import CachedResponses
 
 LONG = "a text that is worth compressing. " * 100
 
@@ -39,7 +39,7 @@ def application() -> Application:
 
 @pytest.fixture
 def client(application: Application) -> TestClient:
-    return TestClient(Unchanging(application, lambda page: page.replace(b"/ ", b"edited ", 1)))
+    return TestClient(CachedResponses(application, lambda page: page.replace(b"/ ", b"edited ", 1)))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_failures_and_cookies_are_not_remembered(
 def test_many_addresses_do_not_fill_the_memory(
     client: TestClient, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.unchanging.MOST_BYTES", 2 * len(LONG))
+    monkeypatch.setattr("app.cached_responses.MOST_BYTES", 2 * len(LONG))
     for name in ("a", "b", "a", "c"):
         client.get(f"/assets/{name}.js", headers={"accept-encoding": "identity"})
     assert application.asked["/assets/a.js"] == 2

@@ -37,7 +37,7 @@ class Answer:
     keeping: str
 
 
-class Unchanging:
+class CachedResponses:
     """Passes requests on, and remembers the answers that do not change."""
 
     def __init__(self, app: ASGIApp, edit: Callable[[bytes], bytes]) -> None:

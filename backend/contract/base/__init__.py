@@ -1,1 +1,0 @@
-"""What everything stands on: the working folder, files, problems, texts, processes."""
