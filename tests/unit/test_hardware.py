@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.services.runs import hardware
-from app.services.runs.hardware import Nvml, Sampler, Snapshot, strip
+from app.services.runs.hardware import Sampler, Snapshot, strip
+from backend.contract.models import gpus
+from backend.contract.models.gpus import Nvml
 from tests.failures.conftest import until
 
 FAKES = Path(__file__).parents[1] / "fakes"
@@ -56,7 +58,7 @@ def test_a_forbidden_driver_is_named(fake: Callable[[str], Sampler]) -> None:
 def test_a_lost_gpu_leaves_the_rest_and_comes_back(
     fake: Callable[[str], Sampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "GPU_RETRY_S", 0.2)
+    monkeypatch.setattr(gpus, "GPU_RETRY_S", 0.2)
     sampler = fake("lost")
     assert len(sampler.latest().gpus) == 2
     until(lambda: not sampler.latest().gpus)
@@ -72,7 +74,7 @@ def test_a_lost_gpu_leaves_the_rest_and_comes_back(
 def test_a_hanging_driver_is_asked_once_and_the_rest_goes_on(
     fake: Callable[[str], Sampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "GPU_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(gpus, "GPU_TIMEOUT_S", 0.1)
     monkeypatch.setenv("FAKE_NVML_HANG", "3")
     others = set(threading.enumerate())  # the thread of an earlier sampler may not have ended
     sampler = fake("hang")

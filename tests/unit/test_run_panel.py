@@ -10,8 +10,9 @@ import pytest
 from app.services.page import run_feed
 from app.services.page.run_feed import Question
 from app.services.runs import curves, hardware, runs
-from app.services.runs.hardware import Gpu, Snapshot
+from app.services.runs.hardware import Snapshot
 from backend.contract.arguments import arguments
+from backend.contract.models.gpus import Gpu
 from backend.contract.runs import metrics, run_folder
 from backend.contract.runs.metrics import Metrics
 from backend.contract.runs.run_folder import Checkpoint, RunView, State

@@ -7,9 +7,9 @@ from typing import Any
 from app.i18n import t
 from app.services.models import catalog
 from app.services.runs import fixes, hardware, run_text, runs
-from app.services.runs.hardware import Gpu
 from app.services.runs.runs import History
 from backend.contract.folders.home import relative
+from backend.contract.models.gpus import Gpu
 from backend.contract.runs import run_folder, run_view
 from backend.contract.runs.run_folder import RunView, State
 from backend.contract.texts.problems import Problem
