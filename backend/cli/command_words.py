@@ -15,6 +15,12 @@ def add_shared(parser: CommandParser) -> None:
     parser.add_hidden("--progress")
 
 
+def add_estimate(parser: CommandParser) -> None:
+    """The options of `estimate`."""
+    parser.add("--exact", action="store_true")
+    parser.add("--json", text="command.json", action="store_true")
+
+
 def add_check(parser: CommandParser) -> None:
     """The options of `data check`."""
     from backend.datafiles.check import LONG

@@ -67,6 +67,13 @@ COMMANDS = {
     "vocab": _task("run_task", "run.yaml"),
     "chat": _task("serve_task", "--adapter_name_or_path first"),
     "api": _task("serve_task", "--adapter_name_or_path first --port 8001"),
+    "estimate": Command(
+        "backend.estimate.command:estimate_command",
+        "--model_name_or_path MODEL --cutoff_len 1024",
+        command_words.add_estimate,
+        reads="both",
+        worker=True,
+    ),
     "recipe": Command(
         "backend.cli.recipe:run_recipe",
         "preference_dpo --dry-run",

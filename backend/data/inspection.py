@@ -54,7 +54,7 @@ Progress = Callable[[int, int], None]
 def tokens_command(options: Namespace) -> int:
     """Run `tuneboard data tokens ... [--rows 0:3] [--json]`. Raises TuneboardError."""
     first, last = _span(options.rows)
-    values = _values(options.more)
+    values = read_values(options.more)
     opened = _open_template(values)
     lines, notices = _inspect_rows(values, opened, first, last - first)
     for line in lines:
@@ -68,7 +68,7 @@ def tokens_command(options: Namespace) -> int:
 
 def stats_command(options: Namespace) -> int:
     """Run `tuneboard data stats ... [--exact] [--json]`. Raises TuneboardError."""
-    values = _values(options.more)
+    values = read_values(options.more)
     progress: Progress = _progress if sys.stderr.isatty() else lambda *_: None
     figures, notices = _stats(values, _open_template(values), options.exact, progress)
     if options.json:
@@ -84,11 +84,12 @@ def stats_command(options: Namespace) -> int:
 def inspect_tokens(words: list[str], rows: str = "0:3") -> list[dict[str, Any]]:
     """The lines of `tokens` for rows first:last of the data sets. Raises TuneboardError."""
     first, last = _span(rows)
-    values = _values(words)
+    values = read_values(words)
     return _inspect_rows(values, _open_template(values), first, last - first)[0]
 
 
-def _values(words: list[str]) -> Arguments:
+def read_values(words: list[str]) -> Arguments:
+    """The values that words ask for, as those of a training. Raises UsageError."""
     values, problems = from_argv(words, "train")
     if errors(problems):
         raise UsageError(*errors(problems))

@@ -121,6 +121,7 @@ IMPLEMENTATIONS = {
     "fa2": "flash_attention_2",
     "fa3": "flash_attention_3",
 }
+HERE = ("eager", "sdpa")  # those that torch alone computes
 
 
 def implementation(values: Arguments) -> str | None:

@@ -110,6 +110,23 @@ def base_model(values: Arguments, *, training: bool = False, dtype: Any = None) 
     return loaded
 
 
+def empty_model(values: Arguments, *, dtype: Any = None) -> Any:
+    """The model without adapters on the device "meta": with shapes, and without a weight.
+
+    `dtype` None takes that of training. Raises ModelError as loading does.
+    """
+    known, config = base_architecture(values), _config(values)
+    attention.scale_positions(config, values)
+    with torch.device("meta"):
+        empty = known.kind(config)
+    name = attention.implementation(values)
+    if name in attention.HERE:  # the others need packages that only a GPU has a use for
+        empty.set_attn_implementation(name)
+    empty.name_or_path = base_name(values)
+    empty.architecture = known
+    return empty.to(dtype or _training_dtype(values))
+
+
 def base_architecture(values: Arguments) -> Architecture:
     """The architecture of the base model. Raises ModelError where a part of it would be lost."""
     folder = base_folder(values)

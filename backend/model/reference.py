@@ -94,8 +94,7 @@ class Reference:
         self.policy = policy
         self.other: Any = None
         self.start: dict[str, torch.Tensor] = {}
-        neutral = _starts_neutral(values)
-        other = any(getattr(values, name) for name in OTHER.arguments)
+        neutral, other = starts_neutral(values), is_other(values)
         if (other or not neutral) and any(hasattr(each, "ds_id") for each in policy.parameters()):
             raise UsageError(Problem(code="reference_and_zero3", field="deepspeed"))
         if other:
@@ -147,7 +146,12 @@ def evaluation_mode(model: Any) -> Iterator[None]:
         model.train(training)
 
 
-def _starts_neutral(values: Arguments) -> bool:
+def is_other(values: Arguments) -> bool:
+    """Whether the arguments name a reference of their own."""
+    return any(getattr(values, name) for name in OTHER.arguments)
+
+
+def starts_neutral(values: Arguments) -> bool:
     """Whether the adapter is new and changes nothing before training."""
     continued = load.adapter_folders(values) and not values.create_new_adapter
     shifted = values.pissa_init or values.init_lora_weights in {"olora", "loftq"}

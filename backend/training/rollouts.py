@@ -65,9 +65,7 @@ def logprobs(model: Any, prompts: Ids, answers: Ids, temperature: float = 1.0) -
     """
     batch = _batch(model, prompts, answers)
     logits, targets = logits_at_labels(model, batch)
-    token_logprobs = -functional.cross_entropy(
-        logits.float() / temperature, targets, reduction="none"
-    )
+    token_logprobs = target_logprobs(logits.float() / temperature, targets)
     return _scatter(token_logprobs, mask_of(answers, token_logprobs.device))
 
 
@@ -83,14 +81,23 @@ def forward(model: Any, prompts: Ids, answers: Ids, temperature: float = 1.0) ->
     with value_head.capture_states(model, places) as states:
         logits, targets = logits_at_labels(model, batch)
     scaled = logits.float() / temperature
-    token_logprobs = -functional.cross_entropy(scaled, targets, reduction="none")
-    with torch.no_grad():
-        likely = torch.log_softmax(scaled, -1)
-        entropy = -(likely.exp() * likely).sum(-1)
+    token_logprobs, entropy = target_logprobs(scaled, targets), entropies(scaled)
     mask = mask_of(answers, token_logprobs.device)
     return TokenOutputs(
         *(_scatter(each, mask) for each in (token_logprobs, head(states[0]), entropy))
     )
+
+
+def target_logprobs(logits: Tensor, targets: Tensor) -> Tensor:
+    """The log-probability [n] of each target [n] under its logits [n, vocabulary]."""
+    return -functional.cross_entropy(logits, targets, reduction="none")
+
+
+@torch.no_grad()
+def entropies(logits: Tensor) -> Tensor:
+    """The entropy (nats) of each row of logits [n, vocabulary], without gradient."""
+    likely = torch.log_softmax(logits, -1)
+    return -(likely.exp() * likely).sum(-1)
 
 
 def mask_of(answers: Ids, device: Any = "cpu") -> Tensor:

@@ -31,7 +31,7 @@ def words(workspace: Path, tiny_model_dir: Path) -> list[str]:
 
 def prepare_same(words: list[str], home: Path) -> Any:
     """What training eats with the same words."""
-    values = inspection._values(words)
+    values = inspection.read_values(words)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
     return prepare.prepare_training(values, tokenizer, template, Report(home)).train

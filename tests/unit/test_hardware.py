@@ -123,7 +123,7 @@ def test_one_thread_for_all_pages(fake: Callable[[str], Sampler]) -> None:
 
 
 def test_strip_in_words() -> None:
-    gpu = hardware.Gpu(index=0, name="RTX", used=int(12.3 * 2**30), total=24 * 2**30, load=87)
+    gpu = gpus.Gpu(index=0, name="RTX", used=int(12.3 * 2**30), total=24 * 2**30, load=87)
     now = Snapshot(
         gpus=(gpu,), cpu=40.2, ram_used=int(6.1 * 2**30), ram_total=24 * 2**30, disk_free=int(80e9)
     )

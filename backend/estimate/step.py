@@ -1,0 +1,103 @@
+"""The segments of a training step: one forward and backward pass of a model without weights.
+
+Each kind of layer is computed once, as the others of its kind take the same.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend.contract.arguments.typed import Arguments
+from backend.estimate import losses, skeleton
+from backend.estimate.kernels import MetaKernels
+from backend.estimate.timeline import HEAD, START, Passes, Segment
+from backend.estimate.tracker import Tracker
+from backend.estimate.workload import Workload
+from backend.model import adapters
+
+
+def measure(
+    model: Any, names: Sequence[str], values: Arguments, work: Workload
+) -> dict[str, Passes]:
+    """The segments of each part of a step; `names` are the kinds of the model's layers.
+
+    Layers of the same kind are taken out of the model.
+    """
+    chosen = [names.index(name) for name in dict.fromkeys(names)]
+    skeleton.shorten(model, chosen)
+    if uses_checkpointing(model, values):
+        again = {"context_fn": lambda: (nullcontext(), MetaKernels(masked=work.masked))}
+        model.activation_checkpointing_enable({"use_reentrant": False, **again})
+    learned = [each for each in model.parameters() if each.requires_grad]
+    if values.gradient_accumulation_steps > 1:  # the gradients are there from the first batch on
+        for each in learned:
+            each.grad = torch.empty_like(each)
+    grads = [each.grad for each in learned if each.grad is not None]
+    known = (*model.parameters(), *model.buffers(), *grads)
+    parts = [names[index] for index in chosen]
+    with MetaKernels(masked=work.masked), Tracker(known) as tracker:
+        return _Stopwatch(model, parts, tracker).run(lambda: losses.compute(model, values, work))
+
+
+def uses_checkpointing(model: Any, values: Arguments) -> bool:
+    """Whether the layers are computed again in the backward pass instead of being kept."""
+    asked = adapters.allows_checkpointing(values) and not values.disable_gradient_checkpointing
+    return asked and bool(adapters.base_of(model).supports_gradient_checkpointing)
+
+
+class _Stopwatch:
+    """Ends a segment wherever a pass leaves a layer."""
+
+    def __init__(self, model: Any, parts: Sequence[str], tracker: Tracker) -> None:
+        self.model, self.tracker = model, tracker
+        self.order = [START, *parts, HEAD]
+        self.forward: dict[str, Segment] = {}
+        self.backward: dict[str, Segment] = {}
+        self.learned = [each for each in model.parameters() if each.requires_grad]
+        self.reached = len(self.order)  # the first part that a gradient gets to
+        self.before = self._gradients()
+
+    def run(self, compute: Callable[[], Tensor]) -> dict[str, Passes]:
+        """The segments of both passes."""
+        hooks = [
+            layer.register_forward_pre_hook(self._enter(place), with_kwargs=True)
+            for place, layer in enumerate(skeleton.layers_of(self.model))
+        ]
+        last = skeleton.layers_of(self.model)[-1]
+        hooks.append(last.register_forward_hook(self._leave))
+        loss = compute()
+        self.forward[HEAD] = self.tracker.lap()
+        for hook in hooks:
+            hook.remove()
+        loss.backward()
+        self._end_backward(self.order[self.reached - 1])
+        return {name: Passes(self.forward[name], self.backward.get(name)) for name in self.order}
+
+    def _enter(self, place: int) -> Callable[..., None]:
+        def hook(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self.forward[self.order[place]] = self.tracker.lap()
+            self._watch(args[0] if args else kwargs["hidden_states"], place + 1)
+
+        return hook
+
+    def _leave(self, _: Any, __: Any, output: Any) -> None:
+        self.forward[self.order[-2]] = self.tracker.lap()
+        self._watch(output[0] if isinstance(output, tuple) else output, len(self.order) - 1)
+
+    def _watch(self, states: Tensor, place: int) -> None:
+        """End the segment of the part at `place` when the gradient of what enters it is there."""
+        if states.requires_grad:
+            self.reached = min(self.reached, place)
+            states.register_hook(lambda _: self._end_backward(self.order[place]))
+
+    def _end_backward(self, name: str) -> None:
+        now = self._gradients()
+        self.backward[name] = self.tracker.lap(now - self.before)
+        self.before = now
+
+    def _gradients(self) -> int:
+        grads = [each.grad for each in self.learned if each.grad is not None]
+        return sum(each.numel() * each.element_size() for each in grads)

@@ -1,0 +1,197 @@
+"""The estimate of a training's memory: figures that can be computed by hand, and real tensors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from backend.__main__ import main
+from backend.contract.texts.problems import UsageError
+from backend.data.lengths import Lengths
+from backend.estimate import losses, optimizer_states, skeleton, step, timeline, workload
+from backend.estimate.estimate import Estimate, estimate
+from backend.estimate.kernels import MetaKernels
+from backend.estimate.tracker import Tracker
+from backend.estimate.workload import Workload
+from backend.model.freezing import layers
+from tests.backend.conftest import make_tokenizer
+from tests.backend.training import small
+
+# The tiny model: 2 layers of width 32 with 4 heads (2 for keys and values), an MLP of 64.
+HIDDEN, MLP, LAYERS = 32, 64, 2
+LINEAR = [(32, 32), (32, 16), (32, 16), (32, 32), (32, 64), (32, 64), (64, 32)]
+
+
+def of(model: Path, **options: Any) -> Estimate:
+    return estimate(small(model, **{"gradient_accumulation_steps": 1, **options}))
+
+
+def vocabulary(model: Path) -> int:
+    return int(json.loads((model / "config.json").read_text())["vocab_size"])
+
+
+def test_weights_gradients_and_moments_of_all_weights(tiny_model_dir: Path) -> None:
+    in_layers = sum(first * second for first, second in LINEAR) + 2 * HIDDEN
+    count = vocabulary(tiny_model_dir) * HIDDEN + LAYERS * in_layers + HIDDEN
+    figures = of(tiny_model_dir, finetuning_type="full", gradient_accumulation_steps=2)
+    assert (figures.learned, figures.all) == (count, count)
+    buffers = 2 * 4 * 4  # the frequencies of the positions, as they are and as they began
+    assert figures.parts["weights"] == 4 * count + buffers
+    assert figures.parts["optimizer"] == 8 * count
+    assert figures.parts["gradients"] == 4 * count
+
+
+def test_an_adapter_learns_rank_times_inputs_and_outputs(tiny_model_dir: Path) -> None:
+    figures = of(tiny_model_dir, lora_rank=4)
+    assert figures.learned == LAYERS * 4 * sum(sum(pair) for pair in LINEAR)
+    assert figures.parts["optimizer"] == 8 * figures.learned
+
+
+def test_four_bits_and_a_scale_for_each_64_numbers(tiny_model_dir: Path) -> None:
+    figures = of(tiny_model_dir, quantization_bit="4", double_quantization=False)
+    numbers = LAYERS * sum(first * second for first, second in LINEAR)
+    assert figures.parts["quantized"] == numbers // 2 + 4 * numbers // 64
+
+
+def test_a_reward_model_has_no_logits(tiny_model_dir: Path) -> None:
+    figures = of(tiny_model_dir, stage="rm")
+    assert figures.workload == Workload(rows=4, length=128, learned=0, masked=True)
+    assert figures.parts.get("logits", 0) < 4 * 4 * 128
+
+
+def test_dpo_keeps_a_copy_of_what_learns_unless_an_adapter_is_new(tiny_model_dir: Path) -> None:
+    whole = of(tiny_model_dir, stage="dpo", finetuning_type="full")
+    assert whole.parts["copies"] == 4 * whole.learned
+    assert "copies" not in of(tiny_model_dir, stage="dpo").parts
+    simpo = of(tiny_model_dir, stage="dpo", finetuning_type="full", pref_loss="simpo")
+    assert "copies" not in simpo.parts
+
+
+def test_checkpointing_keeps_the_input_of_each_layer(tiny_model_dir: Path) -> None:
+    with_it = of(tiny_model_dir, stage="pt", per_device_train_batch_size=3)
+    without = of(
+        tiny_model_dir,
+        stage="pt",
+        per_device_train_batch_size=3,
+        disable_gradient_checkpointing=True,
+    )
+    assert with_it.parts["activations"] < without.parts["activations"]
+    assert with_it.parts["logits"] == pytest.approx(without.parts["logits"], rel=0.05)
+
+
+def test_scores_of_eager_attention_are_kept(tiny_model_dir: Path) -> None:
+    sizes = {
+        kind: of(
+            tiny_model_dir, flash_attn=kind, stage="pt", disable_gradient_checkpointing=True
+        ).parts["activations"]
+        for kind in ("sdpa", "disabled")
+    }
+    scores = 2 * 4 * 128 * 128 * 4  # rows, heads, length x length, float32
+    assert sizes["disabled"] - sizes["sdpa"] > LAYERS * scores
+
+
+def test_the_longest_rows_of_the_data_make_the_batch(tiny_model_dir: Path) -> None:
+    import numpy as np
+
+    prompt, answer = np.array([10, 40, 5, 7]), np.array([6, 20, 30, 3])
+    lengths = Lengths(prompt, answer, 4, 0, 4, True)
+    values = small(tiny_model_dir, per_device_train_batch_size=2)
+    assert workload.plan(values, lengths) == Workload(2, 60, 50, True)
+    assert workload.plan(values).length == 128
+    assert workload.plan(small(tiny_model_dir, stage="pt")).masked is False
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "gpt2", "gemma3_text", "phi3", "gpt_neox"])
+def test_tensors_without_data_take_what_real_ones_take(kind: str, masked: bool) -> None:
+    """The most that a step keeps, in bytes: on the device "meta" and on the processor."""
+    from tests.matrix import shrink
+
+    config = shrink.shrunk(kind, make_tokenizer())
+    work = Workload(rows=2, length=48, learned=94, masked=masked)
+    tops = {}
+    for device in ("meta", "cpu"):
+        with torch.device(device):
+            model = AutoModelForCausalLM.from_config(config).train()
+        tops[device] = _top(model, work, device)
+    assert tops["meta"] == pytest.approx(tops["cpu"], rel=0.02)
+
+
+def _top(model: Any, work: Workload, device: str) -> int:
+    ids = torch.zeros(work.rows, work.length, dtype=torch.int64, device=device)
+    mask = torch.ones_like(ids)
+    if work.masked and device == "cpu":
+        mask[0, -1] = 0
+    known = (*model.parameters(), *model.buffers(), ids, mask)
+    with MetaKernels(masked=work.masked), Tracker(known) as tracker:
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        logits.logsumexp(-1).sum().backward()
+    return tracker.top
+
+
+def test_a_layer_of_each_kind_stands_for_all(tiny_model_dir: Path) -> None:
+    """The unfolded segments of one layer give what all layers give, computed in full."""
+    values = small(
+        tiny_model_dir, finetuning_type="full", disable_gradient_checkpointing=True, stage="pt"
+    )
+    work = workload.plan(values)
+    model = skeleton.build(values)
+    names = skeleton.kinds(model)
+    known = (*model.parameters(), *model.buffers())
+    model.zero_grad()
+    with MetaKernels(masked=False), Tracker(known) as tracker:
+        losses.compute(model, values, work).backward()
+    parts = step.measure(model, names, values.replace(gradient_accumulation_steps=1), work)
+    assert len(layers(model)[1]) == 1
+    unfolded = timeline.fullest(timeline.unfold(parts, names)).total
+    assert unfolded == pytest.approx(tracker.top, rel=0.01)
+
+
+OPTIMIZERS = ("adamw_torch", "sgd", "adagrad", "rmsprop", "adafactor", "stable_adamw")
+
+
+@pytest.mark.parametrize("name", [*OPTIMIZERS, "schedule_free_adamw"])
+def test_states_of_optimizers_are_as_large_as_said(name: str, tiny_model_dir: Path) -> None:
+    from transformers import Trainer, TrainingArguments
+
+    values = small(tiny_model_dir, optim=name, finetuning_type="full")
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tiny_model_dir))
+    args = TrainingArguments(output_dir="none", optim=name, use_cpu=True, report_to="none")
+    make, options = Trainer.get_optimizer_cls_and_kwargs(args, model)
+    optimizer = make(model.parameters(), **options)
+    for weights in model.parameters():
+        weights.grad = torch.ones_like(weights)
+    if hasattr(optimizer, "train"):
+        optimizer.train()
+    optimizer.step()
+    states = sum(
+        each.numel() * each.element_size()
+        for state in optimizer.state.values()
+        for each in state.values()
+        if isinstance(each, torch.Tensor)
+    )
+    expected = optimizer_states.size(values, skeleton.weigh(model, values))
+    assert states == pytest.approx(expected, rel=0.02, abs=400)
+
+
+def test_what_is_not_known_is_refused_by_name(tiny_model_dir: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        of(tiny_model_dir, use_llama_pro=True, finetuning_type="freeze")
+    assert caught.value.problems[0].code == "estimate_unknown"
+
+
+def test_the_command_prints_parts_and_what_is_free(
+    tiny_model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["estimate", "--model_name_or_path", str(tiny_model_dir), "--cutoff_len", "64"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "weights" in shown
+    assert "RAM" in shown
+    assert main([*words, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["total"] == sum(figures["parts"].values())
+    assert figures["places"][0]["free"] > 0
