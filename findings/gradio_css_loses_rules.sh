@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # gradio 6.31.0, launch(css=...); read in Chromium with playwright 1.65.2.
 # Guess: CSS that a browser takes from a <style> holds on the page, too.
-# Seen: the page writes the rules anew, each selector with .gradio-container before it. It splits
-#   selectors at commas, those within :is() too, and of rules within @media it keeps no other
-#   writing, so that there lists in :is() are lost, and rules for .gradio-container itself.
-#   @supports, @container and @layer are lost with all that is in them.
+# Seen: the page writes the rules anew, each selector with .gradio-container before it, which it
+#   splits at commas, those within :has() too. Of rules within @media it keeps no other writing, so
+#   that there such lists are lost, and rules for .gradio-container itself. @supports, @container
+#   and @layer are lost with all that is in them.
 # Output:
 #   rule                                as css=   in <style>
 #   .probe                              holds     holds
-#   :is(.probe, .other)                 holds     holds
+#   .box:has(> .other, > .probe)        holds     holds
 #   @media .probe                       holds     holds
-#   @media :is(.probe, .other)          lost      holds
+#   @media .box:has(> .other, > .probe) lost      holds
 #   @media .gradio-container            lost      holds
 #   @supports .probe                    lost      holds
 #   @layer .probe                       lost      holds
@@ -31,9 +31,11 @@ from playwright.sync_api import sync_playwright
 
 RULES = {
     ".probe": ".probe { --r0: 1 }",
-    ":is(.probe, .other)": ":is(.probe, .other) { --r1: 1 }",
+    ".box:has(> .other, > .probe)": ".box:has(> .other, > .probe) { --r1: 1 }",
     "@media .probe": "@media (min-width: 1px) { .probe { --r2: 1 } }",
-    "@media :is(.probe, .other)": "@media (min-width: 1px) { :is(.probe, .other) { --r3: 1 } }",
+    "@media .box:has(> .other, > .probe)": (
+        "@media (min-width: 1px) { .box:has(> .other, > .probe) { --r3: 1 } }"
+    ),
     "@media .gradio-container": "@media (min-width: 1px) { .gradio-container { --r4: 1 } }",
     "@supports .probe": "@supports (color: red) { .probe { --r5: 1 } }",
     "@layer .probe": "@layer one { .probe { --r6: 1 } }",
@@ -42,14 +44,14 @@ READ = """element => [...Array(7).keys()].map(
   at => getComputedStyle(element).getPropertyValue(`--r${at}`) === "1")"""
 sheet = "\n".join(RULES.values())
 with gr.Blocks() as page:
-    gr.HTML('<p class="probe">text</p>')
+    gr.HTML('<div class="box"><p class="probe">text</p></div>')
 seen = {}
 with sync_playwright() as play:
     browser = play.chromium.launch(executable_path=sys.argv[1], args=["--no-sandbox"])
     for place, look in {"as css=": {"css": sheet}, "in <style>": {}}.items():
         _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **look)
         opened = browser.new_page()
-        opened.goto(address)
+        opened.goto(address, timeout=120_000)
         probe = opened.locator(".probe")
         probe.wait_for(timeout=120_000)
         if not look:

@@ -47,8 +47,8 @@ def home(tiny_home: Path) -> Path:
 
 
 def test_no_rule_of_the_page_is_lost(open_page: Callable[..., Page], server: Server) -> None:
-    """Gradio writes the style sheet anew that it is given: rules within @supports, and lists of
-    selectors within @media, were gone."""
+    """Gradio writes the style sheet anew that it is given: rules within @supports were
+    gone, and some within @media."""
     page = open_page()
     assert page.evaluate(SIZING) == "content"
     assert page.evaluate("window.gradio_config.css") in {None, ""}
