@@ -1,15 +1,18 @@
 """The texts of the page: which property of which component shows which key."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from backend.contract.texts.locales import DEFAULT_LANGUAGE, has, languages, t
+
+Said = TypeVar("Said")
 
 __all__ = [
     "DEFAULT_LANGUAGE",
     "Texts",
     "choices",
     "has",
+    "in_all",
     "languages",
     "pick_language",
     "say_in_all",
@@ -69,9 +72,14 @@ def say(keys: dict[str, Any], lang: str = DEFAULT_LANGUAGE) -> dict[str, Any]:
     return {name: _translate(name, value, lang) for name, value in keys.items()}
 
 
+def in_all(say_one: Callable[[str], Said]) -> dict[str, Said]:
+    """What is said in each language, for what stays on a page that may change its own."""
+    return {lang: say_one(lang) for lang in languages()}
+
+
 def say_in_all(keys: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The texts of these keys in each language, for a script that changes them by itself."""
-    return {lang: say(keys, lang) for lang in languages()}
+    return in_all(lambda lang: say(keys, lang))
 
 
 def _translate(name: str, value: Any, lang: str) -> Any:

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.i18n import has, languages, t
+from app.i18n import has, in_all, t
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.texts.problems import Problem, TuneboardError
 
@@ -43,11 +43,12 @@ def describe_in_all(error: Exception) -> dict[str, str]:
     """The text of such an error in each language, as the page may change its own while it shows
     it."""
     if isinstance(error, TuneboardError):
-        return {lang: problem_lines(error.problems, lang) for lang in languages()}
+        problems = error.problems
+        return in_all(lambda lang: problem_lines(problems, lang))
     number = secrets.token_hex(4)
     logger.error("error %s of the page", number, exc_info=error)
     params = {"number": number, "kind": type(error).__name__, "place": _place(error)}
-    return {lang: t("page.error", lang, **params) for lang in languages()}
+    return in_all(lambda lang: t("page.error", lang, **params))
 
 
 def _place(error: Exception) -> str:

@@ -85,8 +85,9 @@ class Editor {
     setText(into.help, words.into_help);
     setText(save, words.save);
     for (const { name, button } of acts) setText(button, words[name]);
-    setText(note, shown?.note ?? "");
-    note.hidden = !shown?.note;
+    const text = shown?.note[language()] ?? "";
+    setText(note, text);
+    note.hidden = !text;
     form.hidden = !shown?.columns.length;
   }
 

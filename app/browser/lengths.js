@@ -20,7 +20,7 @@ export async function mount({ element, props, data, trigger, watch }) {
   const plot = new Plot(parts.chart);
   parts.measure.addEventListener("click", () => {
     parts.measure.disabled = true;
-    props.value = { exact: parts.exact.checked, lang: language() };
+    props.value = { exact: parts.exact.checked };
     trigger("measure");
   });
   const say = () => {
@@ -29,22 +29,27 @@ export async function mount({ element, props, data, trigger, watch }) {
     setText(parts.exactWords, words.exact);
     parts.chart.setAttribute("aria-label", words.chart);
   };
-  watch("value", () => {
-    const { said, busy, figure } = props.value ?? {};
-    if (!said) return;
+  const update = () => {
+    const { words, busy } = props.value ?? {};
+    if (!words) return;
+    const { said = [], figure } = words[language()] ?? {};
     parts.measure.disabled = Boolean(busy);
     grow(parts.said, said);
     if (busy) return;
     parts.chart.hidden = !figure;
     if (figure) plot.draw(figure.traces, figure.layout);
+  };
+  watch("value", update);
+  onLanguage(element, () => {
+    say();
+    update();
   });
-  onLanguage(element, say);
   say();
 }
 
 /** The value after a measurement that has failed: it can be asked for again. */
 export function free() {
-  return [{ said: [] }];
+  return [{ words: {} }];
 }
 
 /**

@@ -47,6 +47,8 @@ class List {
   /** @type {View | undefined} */
   #view;
   #ask;
+  /** @type {Record<string, string>} What was said to the last action, by language. */
+  #words = {};
   #isDue = true; // whether it is to be read once it is seen
   #isHidden = true; // whether the chosen row may be out of sight
 
@@ -66,7 +68,10 @@ class List {
       if (this.#view?.begin) mounted.trigger(this.#view.begin.name);
     });
     for (const name of data.news) this.#hear(name);
-    onLanguage(element, () => this.#refresh());
+    onLanguage(element, () => {
+      setText(this.#parts.note, this.#words[language()] ?? "");
+      this.#refresh();
+    });
     watch("value", () => this.#follow());
     new IntersectionObserver(() => this.#askIfSeen()).observe(element);
     new ResizeObserver(() => this.#fit()).observe(element);
@@ -223,7 +228,8 @@ class List {
       return;
     }
     const answer = await server.act({ ...this.#question(), action: action.name, key });
-    this.#say(answer?.ok ? answer.text : (answer?.errors?.[language()] ?? ""), !answer?.ok);
+    this.#words = (answer?.ok ? answer.words : answer?.errors) ?? {};
+    this.#say(this.#words[language()] ?? "", !answer?.ok);
     this.#refresh();
   }
 

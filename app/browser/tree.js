@@ -2,21 +2,23 @@
 /** Elements that Python describes as data (app/services/data/row_tree.py): every text is a text. */
 
 import { loadStyle, make } from "./dom.js";
+import { language, onLanguage } from "./language.js";
 
 /** @typedef {import("./types").Tree} Tree */
-/** @typedef {import("./types").Mounted<{ inside?: Tree[] }, object, object>} Mounted */
+/** @typedef {import("./types").Mounted<{ inside?: Record<string, Tree[]> }, object>} Mounted */
 
 const TAGS = new Set(["b", "details", "div", "i", "li", "pre", "span", "summary", "ul"]);
 
 /**
- * Show trees in a component of Gradio, whose value they are.
+ * Show trees in a component of Gradio, whose value they are, by language.
  * @param {Mounted} mounted
  */
 export async function mount({ element, props, watch }) {
   await loadStyle("seen.css");
   const root = /** @type {HTMLElement} */ (element.querySelector(".seen"));
-  const update = () => grow(root, props.value?.inside ?? []);
+  const update = () => grow(root, props.value?.inside?.[language()] ?? []);
   watch("value", update);
+  onLanguage(element, update);
   update();
 }
 

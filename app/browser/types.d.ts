@@ -235,7 +235,7 @@ export interface ListServer {
   read(question: ListQuestion): Promise<ListView | Failure | undefined>;
   act(
     question: ListQuestion & { action: string; key: string },
-  ): Promise<{ ok: true; text: string } | Failure | undefined>;
+  ): Promise<{ ok: true; words: Record<string, string> } | Failure | undefined>;
 }
 
 export interface ListData {
@@ -267,7 +267,13 @@ export interface WorkState {
   state: "idle" | "busy" | "ended";
   /** How far it is, from 0 to 1; null where that is not known. */
   share?: number | null;
-  text?: string;
+  /** How far it is in words, by language. */
+  words?: Record<string, string>;
+  /** What came of it, by language. */
+  report?: Record<string, WorkReport>;
+}
+
+export interface WorkReport {
   lines?: string[];
   items?: WorkItem[];
   table?: WorkTable | null;
@@ -287,7 +293,14 @@ export interface StepsData {
 
 /** What Python shows (`version` tells its answers apart), and what was typed since. */
 export interface Edited {
-  shown?: { note: string; row: string; columns: string[]; values: string[]; version: number };
+  shown?: {
+    /** By language. */
+    note: Record<string, string>;
+    row: string;
+    columns: string[];
+    values: string[];
+    version: number;
+  };
   act?: string;
   at?: string;
   row?: string;
@@ -342,11 +355,10 @@ export interface RowsData {
 
 export interface LengthsValue {
   exact?: boolean;
-  lang?: string;
   /** Whether it is still measured. */
   busy?: boolean;
-  said?: Tree[];
-  figure?: { traces: object[]; layout: object };
+  /** By language. */
+  words?: Record<string, { said?: Tree[]; figure?: { traces: object[]; layout: object } }>;
 }
 
 export interface LengthsData {

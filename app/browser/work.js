@@ -75,11 +75,11 @@ function show(parts, value, words) {
   if (parts.stop.hidden !== !isBusy) parts.stop.disabled = false;
   parts.stop.hidden = !isBusy;
   parts.progress.hidden = !isBusy;
-  if (isBusy) showProgress(parts, value.share ?? null, value.text ?? "");
-  const [lines, items] = isEnded ? [value.lines ?? [], value.items ?? []] : [[], []];
+  if (isBusy) showProgress(parts, value.share ?? null, value.words?.[language()] ?? "");
+  const report = isEnded ? value.report?.[language()] : undefined;
+  const { lines = [], items = [], table } = report ?? {};
   parts.said.replaceChildren(...lines.map((line) => make("p", {}, line)));
   if (items.length) parts.said.append(make("ul", {}, ...items.map(makeItem)));
-  const table = isEnded ? value.table : null;
   parts.found.hidden = !table?.rows.length;
   parts.found.replaceChildren(...(table ? makeTable(table) : []));
 }

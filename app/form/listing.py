@@ -10,7 +10,7 @@ from app.i18n import languages, t
 WORDS = ("filter", "no_match", "no", "unread")
 
 Read = Callable[[Question, str], "View"]
-Act = Callable[[str, str, Question, str], str]
+Act = Callable[[str, str, Question], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Listing:
 
     key     what the ids of its elements begin with
     read    what it shows, from a question {"place"} and the language
-    act     does what a row's action says, (name, key, question, lang), and tells it in words
+    act     does what a row's action says, (name, key, question), and tells it in words by language
     events  actions that are events of the component instead; "choose" tells a choice by a person
     first   whether the first row is chosen while none is
     filtered  whether it can be filtered by words
@@ -133,6 +133,6 @@ class Listing:
         words = {name: t(f"list.{name}", lang) for name in WORDS}
         return {**asdict(self._read(asked, lang)), "words": words}
 
-    def _answer_action(self, asked: Question, lang: str) -> Question:
+    def _answer_action(self, asked: Question, _: str) -> Question:
         name, key = str(asked.get("action", "")), str(asked.get("key", ""))
-        return {"text": self._act(name, key, asked, lang) if self._act else ""}
+        return {"words": self._act(name, key, asked) if self._act else {}}

@@ -167,8 +167,8 @@ def test_the_list_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (going.path / run_folder.RUN).write_text("{}")
     stopped: list[Path] = []
     monkeypatch.setitem(tab.ACTS, "stop", stopped.append)
-    act("stop", first.key, {}, "en")
-    assert act("stop", str(tmp_path), {}, "en") == t("runs.gone", "en")
+    act("stop", first.key, {})
+    assert act("stop", str(tmp_path), {})["en"] == t("runs.gone", "en")
     assert stopped == [going.path]
 
 

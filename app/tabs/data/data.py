@@ -26,15 +26,15 @@ def build(context: Context, train: Form) -> None:
         with _step("look"):
             form, looked = data_sets.draw_look(context, dataset)
             folder = looked["folder"]
-            data_rows.build(texts, context.lang, dataset, folder)
+            data_rows.build(texts, dataset, folder)
         with _step("check"):
-            data_steps.build_check(context, form, dataset, folder)
+            data_steps.build_check(form, dataset, folder)
         with _step("clean"):
             data_steps.build_clean(context, dataset, folder)
         with _step("split"):
             data_steps.build_split(context, dataset, folder)
     data_vocabulary.build(context, train)
-    place = data_in.Place(texts, context.lang, folder, dataset)
+    place = data_in.Place(folder, dataset)
     data_in.wire(brought, place)
     data_register.wire(brought, place)
     presses = [dataset.train, steps.train]

@@ -1,6 +1,7 @@
 """Getting data in: an upload, a path of this machine or a hub's set; what its columns are."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import gradio as gr
 
 from app.form.form import Form
 from app.form.schema import OwnField, Section
-from app.i18n import Texts, t
+from app.i18n import Texts, in_all, t
 from app.services.data import datasets, mapping, row_tree, upload_folder, uploads
 from app.services.data.datasets import Candidate
 from app.tabs.data.data_view import make_tree, tree
@@ -78,10 +79,8 @@ Update = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """What the tab shares: texts, the language box, dataset_dir, and the list of sets."""
+    """What the tab shares: dataset_dir, and the list of sets."""
 
-    texts: Texts
-    lang: Any
     dataset_dir: Any
     dataset: Any
 
@@ -185,16 +184,16 @@ class Description:
         return mapping.entry(candidate.proposal, self.formatting, self.ranking, self.columns)
 
 
-def _judge(candidate: Candidate, description: Description, folder: str, lang: str) -> list[Update]:
+def _judge(candidate: Candidate, description: Description, folder: str) -> list[Update]:
     """Updates of the reasons for the proposal, of the example, and of Register."""
     entry = description.entry(candidate)
-    example = mapping.example(candidate, entry)
-    bad_name = mapping.name_problem(description.name, folder, lang)
-    reasons = mapping.reasons(candidate.proposal, lang)
+    example, kind = mapping.example(candidate, entry), mapping.kind(candidate.proposal, entry)
+    bad_names = in_all(partial(mapping.name_problem, description.name, folder))
+    wrong = {lang: [row_tree.wrong(text)] for lang, text in bad_names.items() if text}
     return [
-        tree(reasons, *([row_tree.wrong(bad_name)] if bad_name else [])),
-        tree(*mapping.draw_example(example, mapping.kind(candidate.proposal, entry), lang)),
-        gr.update(interactive=not bad_name and mapping.is_usable(example)),
+        tree(lambda lang: [mapping.reasons(candidate.proposal, lang), *wrong.get(lang, [])]),
+        tree(lambda lang: [*mapping.draw_example(example, kind, lang)]),
+        gr.update(interactive=not wrong and mapping.is_usable(example)),
     ]
 
 
@@ -203,7 +202,7 @@ def _pick_judged(parts: Parts) -> list[Any]:
     return [parts[name] for name in ("found", "example", "register")]
 
 
-def _propose(candidate: Candidate, suggested: str, folder: str, lang: str) -> list[Update]:
+def _propose(candidate: Candidate, suggested: str, folder: str) -> list[Update]:
     """Updates that fill the form with the proposal, and what is said of that."""
     entry = candidate.proposal.entry
     description = Description(
@@ -219,7 +218,7 @@ def _propose(candidate: Candidate, suggested: str, folder: str, lang: str) -> li
     }
     columns = {role: description.columns.get(role, "") for role in mapping.ROLES}
     update = gr.update(value={**values, **columns, COLUMNS: candidate.columns})
-    return [update, *_judge(candidate, description, folder, lang)]
+    return [update, *_judge(candidate, description, folder)]
 
 
 def _wire_sources(parts: Parts, place: Place) -> None:
@@ -230,29 +229,29 @@ def _wire_sources(parts: Parts, place: Place) -> None:
     ]
     skipped = [gr.skip()] * (1 + len(_pick_judged(parts)))
 
-    def open_file(path: Path, name: str, lang: str, folder: str, *, upload: bool) -> list[Any]:
+    def open_file(path: Path, name: str, folder: str, *, upload: bool) -> list[Any]:
         try:
             candidate = datasets.accept_upload(path) if upload else datasets.accept_file(path, None)
         except TuneboardError as error:
             _discard(path)
-            return [None, show_problem(error, lang), hide(), tree(), None, *skipped]
-        update = _propose(candidate, name, folder, lang)
+            return [None, show_problem(error), hide(), tree(), None, *skipped]
+        update = _propose(candidate, name, folder)
         return [candidate, tree(), gr.update(visible=True), tree(), gr.skip(), *update]
 
     def take_upload(
-        lang: str, folder: str, before: Candidate | None, file: dict[str, Any] | None
+        folder: str, before: Candidate | None, file: dict[str, Any] | None
     ) -> list[Any]:
         _drop(before)
         if file is None:
             return close(None)
         path = str(file["path"])
         name = str(file.get("orig_name") or path)
-        return open_file(Path(path), name, lang, folder, upload=True)
+        return open_file(Path(path), name, folder, upload=True)
 
-    def take_path(lang: str, folder: str, before: Candidate | None, typed: str) -> list[Any]:
+    def take_path(folder: str, before: Candidate | None, typed: str) -> list[Any]:
         _drop(before)
         path = find(typed.strip())
-        return open_file(path, path.name, lang, folder, upload=False)
+        return open_file(path, path.name, folder, upload=False)
 
     def close(before: Candidate | None) -> list[Any]:
         _drop(before)
@@ -261,7 +260,7 @@ def _wire_sources(parts: Parts, place: Place) -> None:
     def switch_source(source: str, before: Candidate | None) -> list[Any]:
         return [*close(before), *(gr.update(visible=source == name) for name in SOURCES)]
 
-    inputs = [place.lang, place.dataset_dir, parts["coming"]]
+    inputs = [place.dataset_dir, parts["coming"]]
     quiet = {"api_visibility": "private"}
     # As it came, with the name that it had: a component's own way makes another, empty file of an
     # empty one, and Gradio makes each component anew that an event leaves as it is.
@@ -284,25 +283,28 @@ def _wire_sources(parts: Parts, place: Place) -> None:
 def _wire_mapping(parts: Parts, place: Place) -> None:
     form, outputs = parts["columns"], _pick_judged(parts)
 
-    def change(lang: str, folder: str, candidate: Candidate | None, fields: Any) -> list[Any]:
+    def change(folder: str, candidate: Candidate | None, fields: Any) -> list[Any]:
         if candidate is None:
             return [gr.skip()] * len(outputs)
-        return _judge(candidate, Description.of(form, fields), folder, lang)
+        return _judge(candidate, Description.of(form, fields), folder)
 
-    gr.on(
-        [form.box.change, place.lang.change],
+    form.box.change(
         change,
-        [place.lang, place.dataset_dir, parts["coming"], form.box],
+        [place.dataset_dir, parts["coming"], form.box],
         outputs,
         trigger_mode="always_last",
         **QUIET,
     )
 
 
-def show_problem(error: TuneboardError, lang: str) -> Update:
+def show_problem(error: TuneboardError) -> Update:
     """The update of a component that then shows what is wrong."""
-    texts = (mapping.describe_problem(each, lang) for each in error.problems)
-    update: Update = tree(*map(row_tree.wrong, texts))
+    problems = error.problems
+
+    def describe(lang: str) -> list[row_tree.Element]:
+        return [row_tree.wrong(mapping.describe_problem(each, lang)) for each in problems]
+
+    update: Update = tree(describe)
     return update
 
 

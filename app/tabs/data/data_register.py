@@ -32,9 +32,7 @@ def _ending(parts: Parts, place: Place) -> list[Any]:
 def _wire_form(parts: Parts, place: Place) -> None:
     form = parts["columns"]
 
-    def register(
-        lang: str, folder: str, candidate: Candidate | None, fields: Any
-    ) -> Iterator[list[Any]]:
+    def register(folder: str, candidate: Candidate | None, fields: Any) -> Iterator[list[Any]]:
         if candidate is None:
             return
         description, share = Description.of(form, fields), [0.0]
@@ -48,17 +46,17 @@ def _wire_form(parts: Parts, place: Place) -> None:
                 datasets.enter, description.name, candidate, entry, folder, note_share
             )
             while not wait([job], POLL_S).done:
-                yield _busy(t("bring.copying", lang, share=f"{share[0]:.0%}"))
+                yield _busy("bring.copying", share=f"{share[0]:.0%}")
         try:
             job.result()
         except TuneboardError as error:
-            yield _show_refusal(error, lang)
+            yield _show_refusal(error)
         else:
             yield _show_success(description.name)
 
     parts["register"].click(
         register,
-        [place.lang, place.dataset_dir, parts["coming"], form.box],
+        [place.dataset_dir, parts["coming"], form.box],
         _ending(parts, place),
         **QUIET,
     )
@@ -68,37 +66,38 @@ def _wire_hub(parts: Parts, place: Place) -> None:
     def suggest(hub_id: str, folder: str) -> str:
         return mapping.free_name(hub_id.strip(), folder) if hub_id.strip() else ""
 
-    def register(lang: str, folder: str, hub_id: str, hub: str, name: str) -> Iterator[list[Any]]:
+    def register(folder: str, hub_id: str, hub: str, name: str) -> Iterator[list[Any]]:
         hub_id, name = hub_id.strip(), name.strip()
         if not hub_id:
             return
-        yield _busy(t("bring.asking", lang, name=hub_id))
+        yield _busy("bring.asking", name=hub_id)
         try:
             datasets.register_hub(name, hub_id, hub, folder)
         except TuneboardError as error:
-            yield _show_refusal(error, lang)
+            yield _show_refusal(error)
         else:
             yield _show_success(name)
 
     parts["hub_id"].input(suggest, [parts["hub_id"], place.dataset_dir], parts["hub_name"], **QUIET)
     parts["hub_register"].click(
         register,
-        [place.lang, place.dataset_dir, parts["hub_id"], parts["hub"], parts["hub_name"]],
+        [place.dataset_dir, parts["hub_id"], parts["hub"], parts["hub_name"]],
         _ending(parts, place),
         **QUIET,
     )
 
 
-def _busy(words: str) -> list[Any]:
+def _busy(key: str, **params: str) -> list[Any]:
+    """Updates that say what goes on."""
     off = gr.update(interactive=False)
-    notice = tree(row_tree.note(words))
+    notice = tree(lambda lang: [row_tree.note(t(key, lang, **params))])
     return [gr.skip(), tree(), *[gr.skip()] * 4, off, off, notice, gr.skip()]
 
 
-def _show_refusal(error: TuneboardError, lang: str) -> list[Any]:
+def _show_refusal(error: TuneboardError) -> list[Any]:
     """Updates that say why nothing was registered, and leave the form as it is."""
     on = gr.update(interactive=True)
-    return [gr.skip(), show_problem(error, lang), *[gr.skip()] * 4, on, on, tree(), gr.skip()]
+    return [gr.skip(), show_problem(error), *[gr.skip()] * 4, on, on, tree(), gr.skip()]
 
 
 def _show_success(name: str) -> list[Any]:

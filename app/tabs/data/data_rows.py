@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 
 from app.form.component import make_component
-from app.i18n import Texts, say_in_all, t
+from app.i18n import Texts, in_all, say_in_all, t
 from app.services.data import drafts
 from app.services.data.drafts import Draft
+from app.tabs.data.data_work import Words, say
 from app.tabs.shared.wiring import QUIET
 from backend.contract.texts.problems import DataError, Problem, TuneboardError
 
@@ -25,7 +26,7 @@ Left = dict[tuple[str, str], Edited]  # by set and registry: what was not saved
 Update = Any
 
 
-def build(texts: Texts, lang: Any, dataset: Any, dataset_dir: Any) -> None:
+def build(texts: Texts, dataset: Any, dataset_dir: Any) -> None:
     """Draw it and wire it to the boxes of the chosen set and of the registry's folder."""
     states = [gr.State(None), gr.State({})]  # what is edited, what was left
     with texts.make(gr.Accordion, {"label": "edit.title"}, open=False, elem_id="edit"):
@@ -40,28 +41,28 @@ def build(texts: Texts, lang: Any, dataset: Any, dataset_dir: Any) -> None:
             prefix="edit-",
             words=say_in_all(words),
         )
-    chosen = [lang, dataset, dataset_dir]
+    chosen = [dataset, dataset_dir]
     box.act(_act, [box, *states, *chosen], [*states, box, dataset], **QUIET)
     dataset.change(_leave, [box, *states, *chosen], [*states, box], **QUIET)
 
 
 def _act(
-    asked: Any, edited: Edited | None, left: Left, lang: str, name: str | None, folder: str
+    asked: Any, edited: Edited | None, left: Left, name: str | None, folder: str
 ) -> list[Update]:
     """New values of what is edited, what was left, the component, the chosen set."""
     typed = asked if isinstance(asked, dict) else {}
     act, values = str(typed.get("act", "")), _values(typed)
     if act == "open":
-        return [*_open(left, lang, name, folder), gr.skip()]
+        return [*_open(left, name, folder), gr.skip()]
     if edited is None:
         return [gr.skip()] * 4
     try:
         if act == "save":
-            return _save(edited, left, values, str(typed.get("into", "")), lang)
+            return _save(edited, left, values, str(typed.get("into", "")))
         edited = _edit(act, edited, str(typed.get("row", "")), values)
     except TuneboardError as error:
-        return [edited, left, _note(_words(error, lang, edited[1]), edited, values), gr.skip()]
-    return [edited, left, _show(edited, lang), gr.skip()]
+        return [edited, left, _note(_words(error, edited[1]), edited, values), gr.skip()]
+    return [edited, left, _show(edited), gr.skip()]
 
 
 def _values(typed: dict[str, Any]) -> list[str]:
@@ -69,28 +70,28 @@ def _values(typed: dict[str, Any]) -> list[str]:
     return [str(value) for value in values] if isinstance(values, list) else []
 
 
-def _open(left: Left, lang: str, name: str | None, folder: str) -> list[Update]:
+def _open(left: Left, name: str | None, folder: str) -> list[Update]:
     if not name:
-        return [None, left, _close(t("sets.choose", lang))]
+        return [None, left, _close(say("sets.choose"))]
     rest = {key: value for key, value in left.items() if key != (name, folder)}
     try:
         edited = left.get((name, folder)) or (drafts.open_draft(name, folder), 0)
-        return [edited, rest, _show(edited, lang)]
+        return [edited, rest, _show(edited)]
     except TuneboardError as error:
-        return [None, left, _close(_words(error, lang))]
+        return [None, left, _close(_words(error))]
 
 
-def _save(edited: Edited, left: Left, values: Sequence[str], into: str, lang: str) -> list[Update]:
+def _save(edited: Edited, left: Left, values: Sequence[str], into: str) -> list[Update]:
     draft, at = edited
     drafts.change(draft, at, _by_column(draft, values))
     if not draft.touched:
-        return [edited, left, _note(t("edit.untouched", lang), edited, values), gr.skip()]
+        return [edited, left, _note(say("edit.untouched"), edited, values), gr.skip()]
     name = drafts.save(draft, into)
-    return [None, left, _close(t("edit.saved", lang, name=name)), gr.update(value=name)]
+    return [None, left, _close(say("edit.saved", name=name)), gr.update(value=name)]
 
 
 def _leave(
-    asked: Any, edited: Edited | None, left: Left, lang: str, name: str | None, folder: str
+    asked: Any, edited: Edited | None, left: Left, name: str | None, folder: str
 ) -> list[Update]:
     """Another set is chosen: what was not saved is put by, and said."""
     place = (edited[0].entry.name, edited[0].dataset_dir) if edited else None
@@ -103,8 +104,8 @@ def _leave(
         with suppress(TuneboardError):  # a row that could not be learned is left as it was
             drafts.change(draft, at, _by_column(draft, _values(typed)))
     if not draft.touched:
-        return [None, left, _close("")]
-    words = t("edit.left", lang, name=draft.entry.name)
+        return [None, left, _close({})]
+    words = say("edit.left", name=draft.entry.name)
     return [None, {**left, place: edited}, _close(words)]
 
 
@@ -141,32 +142,38 @@ def _by_column(draft: Draft, texts: Sequence[str]) -> dict[str, str]:
     return dict(zip(_columns(draft), texts, strict=False))
 
 
-def _show(edited: Edited, lang: str) -> Update:
+def _show(edited: Edited) -> Update:
     """The row, and how far the draft differs from the set."""
     draft, at = edited
     counts = {"changed": len(draft.changed), "deleted": len(draft.deleted), "added": draft.added}
-    words = t("edit.state", lang, row=at + 1, rows=len(draft.rows), **counts)
+    words = say("edit.state", row=at + 1, rows=len(draft.rows), **counts)
     if at in draft.deleted:
-        words += " " + t("edit.is_deleted", lang)
+        words = in_all(lambda lang: f"{words[lang]} {t('edit.is_deleted', lang)}")
     return _note(words, edited, drafts.texts(draft.rows[at], _columns(draft)))
 
 
-def _note(words: str, edited: Edited, values: Sequence[str]) -> Update:
+def _note(words: Words, edited: Edited, values: Sequence[str]) -> Update:
     draft, at = edited
     shown = {"note": words, "row": str(at + 1), "columns": _columns(draft), "values": [*values]}
     return _update(shown)
 
 
-def _close(words: str) -> Update:
+def _close(words: Words) -> Update:
     return _update({"note": words, "row": "", "columns": [], "values": []})
 
 
 def _update(shown: dict[str, Any]) -> Update:
-    """What the component shows, with a number that tells this answer from all others."""
+    """What the component shows, its note by language, and a number that tells this answer from all
+    others."""
     return gr.update(value={"shown": {**shown, "version": time.monotonic()}})
 
 
-def _words(error: TuneboardError, lang: str, at: int | None = None) -> str:
+def _words(error: TuneboardError, at: int | None = None) -> Words:
     """What is wrong, with the row that is shown, as its line in the file may be another number."""
-    row = "" if at is None else t("seen.row", lang, row=f"{at + 1:,}") + ": "
-    return "\n".join(row + problem.text(lang) for problem in error.problems)
+    problems = error.problems
+
+    def describe(lang: str) -> str:
+        row = "" if at is None else t("seen.row", lang, row=f"{at + 1:,}") + ": "
+        return "\n".join(row + problem.text(lang) for problem in problems)
+
+    return in_all(describe)

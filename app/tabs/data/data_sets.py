@@ -9,7 +9,7 @@ from app.form.component import Question
 from app.form.form import Form, change
 from app.form.listing import Action, Cell, Listing, Row, View
 from app.form.schema import Section
-from app.i18n import t
+from app.i18n import in_all, t
 from app.services.data import mapping, set_list
 from app.tabs.data.data_view import DataView, Source
 from app.tabs.shared.context import Context
@@ -101,11 +101,11 @@ def _row(each: set_list.Set, place: str, lang: str) -> Row:
     )
 
 
-def _remove(action: str, name: str, asked: Question, lang: str) -> str:
+def _remove(action: str, name: str, asked: Question) -> dict[str, str]:
     """Take a set out of the registry; its files stay. Raises TuneboardError."""
     assert action == "remove"
     registry.remove(name, str(asked.get("place", "")))
-    return t("sets.removed", lang, name=name)
+    return in_all(lambda lang: t("sets.removed", lang, name=name))
 
 
 LISTING = Listing("sets", _list_sets, _remove, events=["train"])

@@ -14,34 +14,34 @@ from app.form.schema import OwnField, Section
 from app.i18n import t
 from app.services.data import cleaning, datasets, set_list
 from app.services.data.cleaning import STEPS, Job
-from app.tabs.data.data_work import Task, Work, choose_first
+from app.tabs.data.data_work import Task, Words, Work, say
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 
 
-def build_check(context: Context, form: Form, dataset: Any, folder: Any) -> None:
+def build_check(form: Form, dataset: Any, folder: Any) -> None:
     """Draw it and wire it to the chosen set; `form` says how rows are read."""
     work = Work("check", "sets.check")
     work.draw()
 
-    def begin(lang: str, name: str | None, place: str, box_value: Any) -> Task | str:
+    def begin(name: str | None, place: str, box_value: Any) -> Task | Words:
         if not name:
-            return choose_first(lang)
+            return say("sets.choose")
         stop = Event()
 
-        def progress(step: Any) -> tuple[float, str] | None:
+        def progress(step: Any) -> tuple[float, Words] | None:
             if not isinstance(step, float):
                 return None
-            return step, t("sets.checking", lang, name=name, share=f"{step:.0%}")
+            return step, say("sets.checking", name=name, share=f"{step:.0%}")
 
         return Task(
             datasets.check_rows(name, place, str(form.read_box(box_value)["stage"]), stop),
             stop,
             progress,
-            lambda report: _tell(report, lang),
+            _tell,
         )
 
-    work.wire(begin, [context.lang, dataset, folder, form.box], dataset)
+    work.wire(begin, [dataset, folder, form.box], dataset)
     forget = make_call("work", "forget")
     dataset.change(None, work.box, work.box, js=forget, **QUIET)
 
@@ -78,19 +78,19 @@ def build_clean(context: Context, dataset: Any, folder: Any) -> None:
     """Draw the step "Clean" and wire it to the boxes of the chosen set and of the registry."""
     form, work = _draw(context, "clean", CLEAN, "clean.intro", "clean.start")
 
-    def begin(lang: str, name: str | None, place: str, box_value: Any) -> Task | str:
+    def begin(name: str | None, place: str, box_value: Any) -> Task | Words:
         values = form.read_box(box_value)
         wish = {step: values[step] for step in STEPS}
         wish["near"] = wish["near"] if values["near_too"] else None
         if not name:
-            return choose_first(lang)
+            return say("sets.choose")
         if not cleaning.has_steps(wish):
-            return t("clean.choose_step", lang)
+            return say("clean.choose_step")
         job = Job(name, place, bool(values["overwrite"]))
         steps = cleaning.clean(job, values["into"].strip(), wish, values["model"].strip())
-        return _task(job, steps, lang)
+        return _task(job, steps)
 
-    work.wire(begin, [context.lang, dataset, folder, form.box], dataset)
+    work.wire(begin, [dataset, folder, form.box], dataset)
     _propose(form, dataset, {"into": "{}_clean"})
 
 
@@ -98,15 +98,15 @@ def build_split(context: Context, dataset: Any, folder: Any) -> None:
     """Draw the step "Split" and wire it."""
     form, work = _draw(context, "split", SPLIT, "split.intro", "split.start")
 
-    def begin(lang: str, name: str | None, place: str, box_value: Any) -> Task | str:
+    def begin(name: str | None, place: str, box_value: Any) -> Task | Words:
         values = form.read_box(box_value)
         if not name:
-            return choose_first(lang)
+            return say("sets.choose")
         job = Job(name, place, bool(values["again"]))
         names = (values["first"].strip(), values["second"].strip())
-        return _task(job, cleaning.split(job, names, values["ratio"], values["seed"]), lang)
+        return _task(job, cleaning.split(job, names, values["ratio"], values["seed"]))
 
-    work.wire(begin, [context.lang, dataset, folder, form.box], dataset)
+    work.wire(begin, [dataset, folder, form.box], dataset)
     _propose(form, dataset, {"first": "{}_train", "second": "{}_test"})
 
 
@@ -147,19 +147,19 @@ def _propose(form: Form, dataset: Any, patterns: dict[str, str]) -> None:
     dataset.change(propose, [dataset, before, form.box], [before, form.box], **QUIET)
 
 
-def _task(job: Job, steps: Any, lang: str) -> Task:
-    def progress(step: Any) -> tuple[float | None, str] | None:
+def _task(job: Job, steps: Any) -> Task:
+    def progress(step: Any) -> tuple[float | None, Words] | None:
         if not isinstance(step, tuple):
             return None
         done, total = step
         words = {"name": job.name, "done": f"{done:,}", "of": f"{total:,}" if total else "?"}
-        return done / total if total else None, t("clean.working", lang, **words)
+        return done / total if total else None, say("clean.working", **words)
 
     return Task(
         steps,
         job.stop,
         progress,
-        lambda reports: cleaning.report(reports, lang),
+        cleaning.report,
         lambda reports: str(reports[0]["name"]),
-        t("clean.stopped", lang),
+        say("clean.stopped"),
     )

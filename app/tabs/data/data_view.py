@@ -6,13 +6,14 @@ Two components, placed by `draw` and tied by `wire` to a form, on the Train tab 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from app.form.component import make_call, make_component
 from app.form.form import Form
-from app.i18n import pick_language, say_in_all, t
+from app.i18n import in_all, pick_language, say_in_all, t
 from app.services.data import inspection, length_chart, row_tree, rows_view
 from app.services.data.rows_view import PAGE, VIEWS, Query
 from app.tabs.shared.model_bar import draw_chosen
@@ -30,6 +31,7 @@ ROWS_WORDS = {
 LENGTHS_WORDS = {name: f"seen.{name}" for name in ("lengths", "exact", "chart")}
 
 Update = Any
+Describe = Callable[[str], list[row_tree.Element]]
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,10 @@ def make_tree(elem_id: str, *, spoken: bool = False) -> Any:
     return make_component("tree", template, {}, elem_id=elem_id)
 
 
-def tree(*elements: row_tree.Element) -> Update:
-    """The update of such a component; nothing is seen of it without elements."""
-    return gr.update(value={"inside": [*elements]})
+def tree(describe: Describe | None = None) -> Update:
+    """The update of such a component, with what `describe` makes of each language; nothing is seen
+    of it without."""
+    return gr.update(value={"inside": in_all(describe) if describe else {}})
 
 
 def _query(asked: Any) -> Query:
@@ -139,14 +142,14 @@ def _look(values: Values, asked: Any) -> Update:
 
 
 def _measure(values: Values, asked: Any) -> Iterator[Update]:
-    lang = _language(asked)
+    """How far the measurement is, and its result: in every language, as it stays there."""
     is_exact = bool(isinstance(asked, dict) and asked.get("exact"))
     try:
         for message in inspection.stats(rows_view.measurable(values), is_exact):
-            yield gr.update(value=_describe(message, lang))
+            words = in_all(partial(_describe, message))
+            yield gr.update(value={"busy": "progress" in message, "words": words})
     except TuneboardError as error:
-        problems = [row_tree.wrong(problem.text(lang)) for problem in error.problems]
-        yield gr.update(value={"said": problems})
+        yield gr.update(value={"words": in_all(partial(_refuse, error))})
 
 
 def _describe(message: inspection.Message, lang: str) -> dict[str, Any]:
@@ -155,11 +158,15 @@ def _describe(message: inspection.Message, lang: str) -> dict[str, Any]:
         done, whole = message["progress"]
         of = f"{whole:,}" if whole else "?"
         words = t("seen.measuring", lang, done=f"{done:,}", of=of)
-        return {"busy": True, "said": [row_tree.note(words)]}
+        return {"said": [row_tree.note(words)]}
     lengths = message["answer"]
     notes = [row_tree.note(notice) for notice in rows_view.notices(lengths, lang)]
     points = row_tree.points(length_chart.words(lengths, lang))
     return {"figure": length_chart.figure(lengths, lang), "said": [*notes, points]}
+
+
+def _refuse(error: TuneboardError, lang: str) -> dict[str, Any]:
+    return {"said": [row_tree.wrong(problem.text(lang)) for problem in error.problems]}
 
 
 def _language(asked: Any) -> str:

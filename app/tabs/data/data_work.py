@@ -1,14 +1,15 @@
 """Work on a data set by a child process: Start, how far it is, Stop, what came of it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Any
 
 import gradio as gr
 
 from app.form.component import make_call, make_component
-from app.i18n import say_in_all, t
+from app.i18n import in_all, say_in_all, t
 from app.tabs.shared.wiring import QUIET
 from backend.contract.system.child_process import Stopped
 from backend.contract.texts.problems import TuneboardError
@@ -16,6 +17,7 @@ from backend.contract.texts.problems import TuneboardError
 IDLE = {"state": "idle"}
 
 Update = Any
+Words = dict[str, str]  # by language
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,17 @@ class Task:
     steps     how far it is, again and again, and at last the result
     progress  the share that is done (0 to 1; None where it is not known) and words for it, of
               a step; None for the result
-    report    what a result shows: lines, items, table
+    report    what a result shows in a language: lines, items, table
     made      the name of the set that a result has made, where it makes one
     stopped   what is said once it was stopped
     """
 
     steps: Iterator[Any]
     stop: Event
-    progress: Callable[[Any], tuple[float | None, str] | None]
-    report: Callable[[Any], dict[str, Any]]
+    progress: Callable[[Any], tuple[float | None, Words] | None]
+    report: Callable[[Any, str], dict[str, Any]]
     made: Callable[[Any], str] | None = None
-    stopped: str = ""
+    stopped: Words = field(default_factory=dict)
 
 
 class Work:
@@ -58,18 +60,18 @@ class Work:
             words=say_in_all(self.words),
         )
 
-    def wire(self, begin: Callable[..., Task | str], inputs: list[Any], dataset: Any) -> None:
+    def wire(self, begin: Callable[..., Task | Words], inputs: list[Any], dataset: Any) -> None:
         """`begin` makes the task from the values of `inputs`, or says why there is none; a set
         that was made is chosen in `dataset`. Leaving the page ends the work, too."""
         going = gr.State(None)  # what stops the work
 
         def work(*box_values: Any) -> Iterator[list[Update]]:
             task = begin(*box_values)
-            if isinstance(task, str):
-                yield [_end(lines=[task]), gr.skip(), None]
+            if not isinstance(task, Task):
+                yield [_end(_list_lines(task)), gr.skip(), None]
                 return
-            yield [_busy(None, ""), gr.skip(), task.stop]
-            yield from _follow(task, str(box_values[0]))
+            yield [_busy(None, {}), gr.skip(), task.stop]
+            yield from _follow(task)
 
         started = self.box.start(work, inputs, [self.box, dataset, going], **QUIET)
         started.failure(None, None, self.box, js=make_call("work", "free"), **QUIET)
@@ -77,7 +79,7 @@ class Work:
         self.box.stop(lambda stop: stop and stop.set(), going, None, **QUIET)
 
 
-def _follow(task: Task, lang: str) -> Iterator[list[Update]]:
+def _follow(task: Task) -> Iterator[list[Update]]:
     try:
         for step in task.steps:
             progress = task.progress(step)
@@ -85,22 +87,28 @@ def _follow(task: Task, lang: str) -> Iterator[list[Update]]:
                 yield [_busy(*progress), gr.skip(), gr.skip()]
                 continue
             made = gr.update(value=task.made(step)) if task.made else gr.skip()
-            yield [_end(**task.report(step)), made, None]
+            yield [_end(in_all(partial(task.report, step))), made, None]
     except Stopped:
-        yield [_end(lines=[task.stopped] if task.stopped else []), gr.skip(), None]
+        yield [_end(_list_lines(task.stopped)), gr.skip(), None]
     except TuneboardError as error:
-        lines = [problem.text(lang) for problem in error.problems]
-        yield [_end(lines=lines), gr.skip(), None]
+        problems = error.problems
+        lines = in_all(lambda lang: {"lines": [problem.text(lang) for problem in problems]})
+        yield [_end(lines), gr.skip(), None]
 
 
-def _busy(share: float | None, text: str) -> Update:
-    return gr.update(value={"state": "busy", "share": share, "text": text})
+def _busy(share: float | None, words: Words) -> Update:
+    return gr.update(value={"state": "busy", "share": share, "words": words})
 
 
-def _end(**report: Any) -> Update:
-    return gr.update(value={"state": "ended", **report})
+def _end(report: dict[str, Any]) -> Update:
+    """What came of it, by language: the page may change its own while it stands there."""
+    return gr.update(value={"state": "ended", "report": report})
 
 
-def choose_first(lang: str) -> str:
-    """What is said where no set is chosen."""
-    return t("sets.choose", lang)
+def _list_lines(words: Words) -> dict[str, Any]:
+    return {lang: {"lines": [text]} for lang, text in words.items()}
+
+
+def say(key: str, **params: Any) -> Words:
+    """A text in every language."""
+    return in_all(lambda lang: t(key, lang, **params))

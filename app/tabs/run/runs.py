@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.form.component import Question
 from app.form.listing import Action, Cell, Listing, Row, View
-from app.i18n import has, t
+from app.i18n import has, in_all, t
 from app.services.runs import run_text, runs
 from app.tabs.run import run_panel
 from app.tabs.shared.context import Context
@@ -78,14 +78,14 @@ def actions(view: RunView, lang: str) -> list[Action]:
     return [Action(name, t(keys.get(name, f"panel.{name}"), lang)) for name in names]
 
 
-def act(name: str, key: str, _: Question, lang: str) -> str:
+def act(name: str, key: str, _: Question) -> dict[str, str]:
     """Stop or resume a run that is listed. Raises TuneboardError."""
     path = runs.find_folder(key)
     if path is None:
-        return t("runs.gone", lang)
+        return in_all(lambda lang: t("runs.gone", lang))
     ACTS[name](path)
     runs.forget()
-    return ""
+    return {}
 
 
 def _wire(context: Context, tab: RunsTab) -> None:
