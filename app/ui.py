@@ -44,7 +44,7 @@ def build(schemas: Schemas) -> gr.Blocks:
             with _tab(texts, "train"):
                 trained, form = train.build(context)
             with _tab(texts, "data"):
-                data.build(context, form)
+                wire_test_half = data.build(context, form)
             with _tab(texts, "recipes"):
                 chained = recipes.build(context)
             with _tab(texts, "evaluate"):
@@ -56,6 +56,7 @@ def build(schemas: Schemas) -> gr.Blocks:
             with _tab(texts, "runs"):
                 listed = run_list.build(context)
         panels = [trained, chained, listed.panel]
+        wire_test_half(evaluated)
         _wire_results(context, panels, evaluated, exported["form"])
         _wire_export(context, exported)
         resume_panel.wire_again(context, form, [*panels, listed.table])

@@ -277,7 +277,8 @@ def test_what_was_made_is_what_is_chosen(
     open_page: Callable[..., Page], server: Server, home: Path
 ) -> None:
     """A cleaned set is the one that Split splits, and its larger part the one to train with, with
-    Start in sight; the raw one stayed chosen below the words "Remove duplicates first"."""
+    Start in sight; the raw one stayed chosen below the words "Remove duplicates first". The smaller
+    part is what is measured on, while training and on Evaluate, but for no other set."""
     page = open_page()
     open_tab(page, "Data")
     choose_set(page, "identity")
@@ -298,6 +299,13 @@ def test_what_was_made_is_what_is_chosen(
     expect(chips(page, "dataset")).to_contain_text(["tidy_train"])
     expect(page.locator("#start")).to_be_in_viewport()
     assert page.evaluate("scrollY") == 0
+    expect(chips(page, "eval_dataset")).to_contain_text(["tidy_test"])
+    open_tab(page, "Evaluate")
+    expect(chips(page, "eval-eval_dataset")).to_contain_text(["tidy_test"])
+    open_tab(page, "Data")
+    row_of(page, "sets-list", "general_en").locator("[data-action=train]").click()
+    expect(chips(page, "dataset")).to_contain_text(["general_en"])
+    expect(chips(page, "eval_dataset")).to_have_count(0)
 
 
 def test_a_stopped_work_leaves_no_bar(

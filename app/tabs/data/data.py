@@ -1,5 +1,7 @@
 """The Data tab: what sets there are, and the path of one from a file to a training."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -9,14 +11,14 @@ from app.form.form import Form
 from app.i18n import say_in_all, t
 from app.tabs.data import data_in, data_register, data_rows, data_sets, data_steps, data_vocabulary
 from app.tabs.shared.context import Context
-from app.tabs.shared.wiring import QUIET
 
 STEPS = ("bring", "look", "check", "clean", "split", "train")
 WORDS = (*STEPS, "label", "chosen", "none")
 
 
-def build(context: Context, train: Form) -> None:
-    """Draw the tab and wire it; `train`: the form of the Train tab, which takes a set over."""
+def build(context: Context, train: Form) -> Callable[[Form], None]:
+    """Draw the tab and wire it; `train`: the form of the Train tab, which takes a set over. What is
+    returned wires the form of the Evaluate tab, which takes over the test half of a split."""
     texts = context.texts
     texts.add(gr.Markdown(t("sets.title"), elem_classes="heading"), value="sets.title")
     dataset = data_sets.draw_list()
@@ -32,14 +34,13 @@ def build(context: Context, train: Form) -> None:
         with _step("clean"):
             data_steps.build_clean(context, dataset, folder)
         with _step("split"):
-            data_steps.build_split(context, dataset, folder)
+            split = data_steps.build_split(context, dataset, folder)
     data_vocabulary.build(context, train)
     place = data_in.Place(folder, dataset)
     data_in.wire(brought, place)
     data_register.wire(brought, place)
-    presses = [dataset.train, steps.train]
-    data_sets.wire(context, form, looked, train, presses)
-    _wire_steps(steps, dataset)
+    data_sets.wire(context, form, {**looked, "steps": steps}, train)
+    return partial(data_sets.wire_test_half, split, dataset, folder)
 
 
 def _steps() -> Any:
@@ -59,8 +60,3 @@ def _steps() -> Any:
 
 def _step(name: str) -> Any:
     return gr.Column(elem_id=f"step-{name}", elem_classes=["step", f"step-{name}"])
-
-
-def _wire_steps(steps: Any, dataset: Any) -> None:
-    """The steps know the set that is chosen."""
-    dataset.change(lambda name: name or "", dataset, steps, **QUIET)

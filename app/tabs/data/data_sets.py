@@ -10,7 +10,7 @@ from app.form.form import Form, change
 from app.form.listing import Action, Cell, Listing, Row, View
 from app.form.schema import Section
 from app.i18n import in_all, t
-from app.services.data import mapping, set_list
+from app.services.data import halves, mapping, set_list
 from app.tabs.data.data_view import DataView, Source
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
@@ -64,14 +64,14 @@ def _source(form: Form, parts: Parts) -> Source:
     return Source([parts["dataset"], parts["folder"], *form.inputs], read)
 
 
-def wire(context: Context, form: Form, parts: Parts, train: Form, presses: list[Any]) -> None:
-    """Wire it; each of `presses` takes the chosen set to the Train tab."""
+def wire(context: Context, form: Form, parts: Parts, train: Form) -> None:
+    """Wire it, with the steps of its path in `parts`; Train takes the chosen set over."""
     dataset, folder = parts["dataset"], parts["folder"]
     context.keeper.add("data", {"dataset": dataset, "dataset_dir": folder})
     context.news.folders.append(folder)
     folder.change(None, folder, None, js=LISTING.set_place(), **QUIET)
     _wire_chosen(form, parts, context.lang)
-    _wire_train(context, train, presses, parts)
+    _wire_train(context, train, parts)
 
 
 def _list_sets(asked: Question, lang: str) -> View:
@@ -112,31 +112,47 @@ LISTING = Listing("sets", _list_sets, _remove, events=["train"])
 
 
 def _wire_chosen(form: Form, parts: Parts, lang: Any) -> None:
-    """Another set: a stage that can learn from it, its first rows."""
+    """Another set: a stage that can learn from it, the path of its steps, its first rows."""
     dataset, folder, box = parts["dataset"], parts["folder"], form.box
 
-    def fit(name: str | None, place: str, box_value: Any) -> Any:
+    def fit(name: str | None, place: str, box_value: Any) -> list[Any]:
         kind = set_list.kind(name, place) if name else ""
         stage = str(form.read_box(box_value)["stage"])
-        return change({"stage": mapping.stage_for(kind, stage)} if kind else {})
+        return [change({"stage": mapping.stage_for(kind, stage)} if kind else {}), name or ""]
 
-    fitted = dataset.change(fit, [dataset, folder, box], box, **QUIET)
+    fitted = dataset.change(fit, [dataset, folder, box], [box, parts["steps"]], **QUIET)
     parts["view"].follow(fitted, parts["source"], lang)
 
 
-def _wire_train(context: Context, train: Form, presses: list[Any], parts: Parts) -> None:
-    def take(name: str | None, place: str, box_value: Any) -> list[Any]:
-        if not name:
-            return [gr.skip(), gr.skip()]
-        current = str(train.read_box(box_value)["stage"])
-        stage = mapping.stage_for(set_list.kind(name, place), current)
-        values = {"dataset": [name], "dataset_dir": place, "stage": stage}
-        return [gr.Tabs(selected="train"), change(values)]
+def _wire_train(context: Context, train: Form, parts: Parts) -> None:
+    """The chosen set is what is learned from, and the test half of its split what is measured on:
+    one that was put there for another set goes, one that a person has chosen stays."""
+    proposed = gr.State("")
 
-    for press in presses:
+    def take(name: str | None, place: str, before: str, box_value: Any) -> list[Any]:
+        if not name:
+            return [gr.skip()] * 3
+        held, half = train.read_box(box_value), halves.find_test_half(name, place)
+        stage = mapping.stage_for(set_list.kind(name, place), str(held["stage"]))
+        values = {"dataset": [name], "dataset_dir": place, "stage": stage}
+        if half or held["eval_dataset"] == [before]:
+            values["eval_dataset"] = [half] if half else []
+        return [gr.Tabs(selected="train"), half, change(values)]
+
+    for press in (parts["dataset"].train, parts["steps"].train):
         press(
             take,
-            [parts["dataset"], parts["folder"], train.box],
-            [context.tabs, train.box],
+            [parts["dataset"], parts["folder"], proposed, train.box],
+            [context.tabs, proposed, train.box],
             **QUIET,
         )
+
+
+def wire_test_half(split: Any, dataset: Any, folder: Any, evaluated: Form) -> None:
+    """The test half of a split is what Evaluate measures on next."""
+
+    def propose(name: str | None, place: str) -> Any:
+        half = halves.find_test_half(name, place) if name else ""
+        return change({"eval_dataset": [half], "dataset_dir": place} if half else {})
+
+    split.success(propose, [dataset, folder], evaluated.box, **QUIET)

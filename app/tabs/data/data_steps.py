@@ -94,8 +94,8 @@ def build_clean(context: Context, dataset: Any, folder: Any) -> None:
     _propose(form, dataset, {"into": "{}_clean"})
 
 
-def build_split(context: Context, dataset: Any, folder: Any) -> None:
-    """Draw the step "Split" and wire it."""
+def build_split(context: Context, dataset: Any, folder: Any) -> Any:
+    """Draw the step "Split" and wire it; returns the event of its Start."""
     form, work = _draw(context, "split", SPLIT, "split.intro", "split.start")
 
     def begin(name: str | None, place: str, box_value: Any) -> Task | Words:
@@ -106,8 +106,9 @@ def build_split(context: Context, dataset: Any, folder: Any) -> None:
         names = (values["first"].strip(), values["second"].strip())
         return _task(job, cleaning.split(job, names, values["ratio"], values["seed"]))
 
-    work.wire(begin, [dataset, folder, form.box], dataset)
+    started = work.wire(begin, [dataset, folder, form.box], dataset)
     _propose(form, dataset, {"first": "{}_train", "second": "{}_test"})
+    return started
 
 
 def _draw(

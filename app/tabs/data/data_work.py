@@ -60,9 +60,10 @@ class Work:
             words=say_in_all(self.words),
         )
 
-    def wire(self, begin: Callable[..., Task | Words], inputs: list[Any], dataset: Any) -> None:
+    def wire(self, begin: Callable[..., Task | Words], inputs: list[Any], dataset: Any) -> Any:
         """`begin` makes the task from the values of `inputs`, or says why there is none; a set
-        that was made is chosen in `dataset`. Leaving the page ends the work, too."""
+        that was made is chosen in `dataset`. Leaving the page ends the work, too. Returns the event
+        of Start."""
         going = gr.State(None)  # what stops the work
 
         def work(*box_values: Any) -> Iterator[list[Update]]:
@@ -77,6 +78,7 @@ class Work:
         started.failure(None, None, self.box, js=make_call("work", "free"), **QUIET)
         # The end of the child ends the bar, too: two events that write it would race each other.
         self.box.stop(lambda stop: stop and stop.set(), going, None, **QUIET)
+        return started
 
 
 def _follow(task: Task) -> Iterator[list[Update]]:
