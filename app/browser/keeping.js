@@ -25,6 +25,19 @@ export function read(names) {
 }
 
 /**
+ * What is kept of one box; "" where that is no text.
+ * @param {[string, string]} place  the name, and the key of the box
+ */
+export function recallOne([name, key]) {
+  try {
+    const value = JSON.parse(recall(keyOf(name), isBrief(name)) || "{}")?.[key];
+    return typeof value === "string" ? value : "";
+  } catch {
+    return "";
+  }
+}
+
+/**
  * Keep the values of some boxes under a name.
  * @param {string} name
  * @param {string[]} keys  of the boxes, in the order of the values

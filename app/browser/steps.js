@@ -2,6 +2,7 @@
 /** The path of a data set: numbered steps, of which one is open; its parts are the children. */
 
 import { loadStyle, make, setText } from "./dom.js";
+import { recallOne } from "./keeping.js";
 import { language, onLanguage } from "./language.js";
 
 /** @typedef {import("./types").Mounted<string, import("./types").StepsData, object>} Mounted */
@@ -33,6 +34,15 @@ export async function mount(mounted) {
   const chosen = make("p", { class: "steps-chosen" });
   element.querySelector(".list")?.append(nav, chosen);
 
+  // What was chosen before comes late on a slow machine: it leaves what is begun meanwhile.
+  let kept = recallOne(data.kept);
+  let isBegun = false;
+  for (const event of ["pointerdown", "keydown", "input", "drop"]) {
+    element.addEventListener(event, () => {
+      isBegun = true;
+    });
+  }
+
   const update = () => {
     const name = props.value;
     const words = data.words[language()];
@@ -49,7 +59,8 @@ export async function mount(mounted) {
   };
   watch("value", () => {
     if (!props.value) step = first;
-    else if (step === first) step = second; // a set that is chosen is looked at
+    else if (step === first && !(isBegun && props.value === kept)) step = second; // to look at it
+    if (props.value) kept = "";
     update();
   });
   onLanguage(element, update);

@@ -287,6 +287,8 @@ export interface WorkData {
 
 export interface StepsData {
   steps: string[];
+  /** Where this browser keeps the name of the set. */
+  kept: [string, string];
   /** By language: the texts of the steps; label, chosen and none are those of the path. */
   words: Record<string, Record<string, string>>;
 }

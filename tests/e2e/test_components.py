@@ -31,6 +31,7 @@ MOUNT = """async ([script, data, value]) => {
   };
 }"""
 SPEAK = "async (lang) => (await import('/own/browser/language.js')).speak(lang)"
+KEEP = "([name, value]) => localStorage.setItem(name, JSON.stringify(value))"
 
 
 @pytest.fixture
@@ -86,3 +87,22 @@ def test_what_a_work_says_follows_the_language(page: Page) -> None:
         for lang in ("zh", "en"):
             page.evaluate(SPEAK, lang)
             expect(page.locator("#place")).to_contain_text(words[lang])
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_set_that_comes_back_late_leaves_what_is_begun(page: Page, begun: bool) -> None:
+    """On a slow machine the set of the last visit came seconds after the page, and closed the step
+    in which a file was being brought in. A set that is made or chosen is looked at all the same."""
+    page.evaluate(KEEP, ["tuneboard-data", {"dataset": "old", "dataset_dir": "data"}])
+    steps = ["bring", "look", "train"]
+    words = (*steps, "label", "chosen", "none")
+    mount(page, "steps", words, "", steps=steps, kept=["data", "dataset"])
+    place = page.locator("#place")
+    expect(place).to_have_attribute("data-step", "bring")
+    if begun:
+        place.dispatch_event("pointerdown")
+    send(page, "old")
+    expect(place).to_have_attribute("data-step", "bring" if begun else "look")
+    expect(place).to_contain_text("old")
+    send(page, "mine")
+    expect(place).to_have_attribute("data-step", "look")

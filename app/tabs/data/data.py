@@ -54,6 +54,7 @@ def _steps() -> Any:
         elem_id="data-steps",
         elem_classes="tuneboard-steps",
         steps=[*STEPS],
+        kept=["data", "dataset"],
         words=say_in_all(words),
     )
 
