@@ -19,7 +19,8 @@ def problem(texts: Texts, elem_id: str, *classes: str) -> Any:
 
 
 def start_problems(texts: Texts, elem_id: str) -> Any:
-    """The box above a command for what keeps it from being started; its label is seen."""
+    """The box above a command for what keeps it from being started; its label is seen. It is no
+    answer to anything that was done, so it is not red."""
     return texts.make(
         gr.Textbox,
         {"label": "start.problems"},
@@ -28,7 +29,7 @@ def start_problems(texts: Texts, elem_id: str) -> Any:
         lines=1,
         max_lines=8,
         elem_id=elem_id,
-        elem_classes="problems",
+        elem_classes=["problems", "missing"],
     )
 
 
