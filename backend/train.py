@@ -109,7 +109,7 @@ def stage_trainer(stage: str) -> Any:
 
 
 def save(trainer: Any, folder: Path) -> None:
-    """The final model in the folder's root, with figures, picture and model card."""
+    """The final model in the folder's root, with metrics, picture and model card."""
     trainer.report.phase("saving")
     weights = trainer.gather_weights()
     if not trainer.is_world_process_zero():
@@ -119,7 +119,7 @@ def save(trainer: Any, folder: Path) -> None:
         adapters.save(model, folder, trainer.values, folder, weights)
         trainer.side_files.write(folder, whole=not hasattr(model, "peft_config"))
         trainer.extra_files(folder)
-    results = figures(trainer)
+    results = final_metrics(trainer)
     write_atomic(folder / run_folder.RESULTS, json.dumps(results, indent=2))
     rows, _ = metrics.read(folder / run_folder.METRICS, 0)
     if trainer.values.plot_loss:
@@ -141,7 +141,7 @@ def _push(values: Arguments, folder: Path, report: Report) -> None:
     report.notice(Problem(code="hub_pushed", params={"name": place}, notice=True))
 
 
-def figures(trainer: Any) -> dict[str, float]:
+def final_metrics(trainer: Any) -> dict[str, float]:
     """What all_results.json says: losses, time in seconds, tokens, sizes."""
     state, seconds = trainer.state, trainer.report_callback.seconds()
     learned, total = adapters.parameter_counts(trainer.model)
@@ -170,7 +170,7 @@ def figures(trainer: Any) -> dict[str, float]:
     for name in ("train_loss", "eval_loss", "perplexity"):
         if name in results and not math.isfinite(results[name]):
             trainer.report.notice(
-                Problem(code="figure_not_finite", params={"name": name}, notice=True)
+                Problem(code="metric_not_finite", params={"name": name}, notice=True)
             )
             del results[name]
     return results

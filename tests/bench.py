@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m tests.bench start|page|tryit|data|stream|readers|tokenise|ppo|vocab|
+"""Benchmarks: `python -m tests.bench start|page|tryit|data|stream|readers|tokenize|ppo|vocab|
 vocab_small`.
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
@@ -7,7 +7,7 @@ tryit: the run that the Try-it card starts, from launch to end.
 data: pages of data files of a gigabyte, or of as many as are named.
 stream: memory and pace of a run's data, prepared and streamed, at 1, 10 and 100 times the rows.
 readers: reading a JSON file of 200 MB, against json.load and datasets.load_dataset.
-tokenise: our pool and cache of tokenised rows, against datasets.map.
+tokenize: our pool and cache of tokenized rows, against datasets.map.
 ppo: peak memory of PPO with a shared base, against SFT of the same LoRA.
 vocab: new pieces for Chinese, and pre-training with them, against the old vocabulary, of reviews.
 vocab_small: the same of a tenth as much text.
@@ -34,7 +34,7 @@ from tests import bench_data, bench_page
 from tests.bench_ppo import ppo
 from tests.bench_readers import readers
 from tests.bench_stream import stream
-from tests.bench_tokenise import tokenise
+from tests.bench_tokenize import tokenize
 from tests.bench_vocab import vocab, vocab_small
 
 ROOT = Path(__file__).parents[1]
@@ -138,7 +138,7 @@ BENCHES = {
     "data": bench_data.run,
     "stream": stream,
     "readers": readers,
-    "tokenise": tokenise,
+    "tokenize": tokenize,
     "ppo": ppo,
     "vocab": vocab,
     "vocab_small": vocab_small,

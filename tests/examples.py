@@ -111,7 +111,7 @@ class Examples:
         return {**found, "dataset": "identity"} if unknown else found
 
     def _model(self, model: str, name: str) -> str:
-        """The tiny folder that stands for a model: of its family, quantised as it is."""
+        """The tiny folder that stands for a model: of its family, quantized as it is."""
         method = next((kind for mark, kind in QUANTIZED.items() if mark in model), "")
         return str(self.work / "models" / (method or self._family(model, name)))
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** The head of a run's panel: state, progress, figures, what went wrong, and what can be done. */
+/** The head of a run's panel: state, progress, numbers, what went wrong, and what can be done. */
 
 import { copyText } from "./clipboard.js";
 import { make, setText } from "./dom.js";
@@ -23,7 +23,7 @@ export class Head {
   #safe = make("p", { class: "run-safe run-quiet" });
   #problem = makeBox("run-problem");
   #notices = makeBox("run-notices");
-  #cure = makeBox("run-cure");
+  #fix = makeBox("run-fix");
   #copy = make("button", { type: "button", class: "run-button run-small" });
   #buttons = make("div", { class: "run-buttons" });
   #answer = make("p", { class: "run-answer", role: "status", hidden: true });
@@ -51,17 +51,17 @@ export class Head {
     }
     const named = { name: this.#name, state: this.#state, progress: this.#progress };
     const boxes = { problem: this.#problem.root, notices: this.#notices.root };
-    const others = { figures: this.#position, safe: this.#safe, answer: this.#answer };
-    const cure = { cure: this.#cure.root, tiles: this.#tiles };
-    for (const [id, part] of Object.entries({ ...named, ...boxes, ...others, ...cure })) {
+    const others = { position: this.#position, safe: this.#safe, answer: this.#answer };
+    const fix = { fix: this.#fix.root, tiles: this.#tiles };
+    for (const [id, part] of Object.entries({ ...named, ...boxes, ...others, ...fix })) {
       part.id = `${prefix}-${id}`;
     }
-    this.#copy.addEventListener("click", () => copyText(this.#cure.text));
-    this.#cure.root.append(this.#copy);
+    this.#copy.addEventListener("click", () => copyText(this.#fix.text));
+    this.#fix.root.append(this.#copy);
     const first = make("div", { class: "run-head" }, this.#name, this.#state);
     this.root = make("div", { class: "run-part" }, first, this.#progress, this.#position);
     this.root.append(this.#tiles, this.#safe, this.#problem.root, this.#notices.root);
-    this.root.append(this.#cure.root, this.#buttons, this.#answer, this.#offers);
+    this.root.append(this.#fix.root, this.#buttons, this.#answer, this.#offers);
     this.#buttons.dataset.prefix = prefix;
   }
 
@@ -71,7 +71,7 @@ export class Head {
     setText(this.#safe, words.safe);
     setText(this.#problem.title, words.problem);
     setText(this.#notices.title, words.notices);
-    setText(this.#cure.title, words.cure);
+    setText(this.#fix.title, words.fix);
     setText(this.#copy, words.copy);
     for (const offer of this.#offers.querySelectorAll("button")) setText(offer, words[offer.name]);
   }
@@ -86,7 +86,7 @@ export class Head {
     this.#safe.hidden = head.ended;
     this.#problem.show(head.problem);
     this.#notices.show(head.notices);
-    this.#cure.show(head.cure);
+    this.#fix.show(head.fix);
     this.#showButtons(head.buttons);
   }
 

@@ -9,10 +9,10 @@ import { askNews, subscribe } from "./news.js";
 import { openedRun, writeRun } from "./run_address.js";
 import { Charts } from "./run_charts.js";
 import { RunFeed } from "./run_feed.js";
-import { Figures } from "./run_figures.js";
 import { Head } from "./run_head.js";
 import { Lines } from "./run_lines.js";
 import { Log } from "./run_log.js";
+import { StageMetrics } from "./run_metrics.js";
 import { Side } from "./run_side.js";
 import { onTab } from "./tabs.js";
 
@@ -63,7 +63,7 @@ class Panel {
       lost: make("p", { class: "run-box run-lost", role: "status", hidden: true }),
       head: new Head(data.prefix, (name, how) => this.#press(name, how)),
       charts: new Charts(data.prefix, choose),
-      figures: new Figures(data.prefix, choose),
+      metrics: new StageMetrics(data.prefix, choose),
       log: new Log(data.prefix, (search) => this.#ask({ search })),
       side: new Side(data.prefix),
     };
@@ -79,12 +79,12 @@ class Panel {
 
   /** @param {HTMLElement} element */
   #draw(element) {
-    const { none, lost, head, charts, figures, log, side } = this.#parts;
+    const { none, lost, head, charts, metrics, log, side } = this.#parts;
     const [top, rest] = [".run-top", ".run-rest"].map(
       (name) => /** @type {HTMLElement} */ (element.querySelector(name)),
     );
     top.append(none, lost, head.root);
-    rest.append(charts.root, figures.root, side.machine, log.root, side.points, side.files);
+    rest.append(charts.root, metrics.root, side.machine, log.root, side.points, side.files);
     rest.id = `${this.#mounted.data.prefix}-body`;
   }
 
@@ -120,7 +120,7 @@ class Panel {
   }
 
   get #series() {
-    return this.#curves ? [...this.#parts.charts.series, ...this.#parts.figures.series] : [];
+    return this.#curves ? [...this.#parts.charts.series, ...this.#parts.metrics.series] : [];
   }
 
   /** @param {Partial<import("./run_types").View>} view */
@@ -196,7 +196,7 @@ class Panel {
     const before = this.#series.join();
     this.#curves = curves;
     this.#parts.charts.root.hidden = !curves;
-    this.#parts.figures.setFigures(curves?.figures ?? []);
+    this.#parts.metrics.setMetrics(curves?.metrics ?? []);
     if (this.#series.join() !== before) this.#ask({ series: this.#series });
     this.#plotSoon(true); // of a run without a row, what the one before has left would stand there
   }
@@ -217,7 +217,7 @@ class Panel {
     if (!this.#curves) return;
     this.#drawnAt = Date.now();
     this.#parts.charts.draw(this.#lines, this.#words, this.#run, this.#curves.empty);
-    this.#parts.figures.draw(this.#lines, this.#words, this.#run);
+    this.#parts.metrics.draw(this.#lines, this.#words, this.#run);
   }
 
   /**

@@ -25,7 +25,7 @@ export interface Head {
   tiles: Tile[];
   problem: string;
   notices: string;
-  cure: string;
+  fix: string;
   buttons: RunButton[];
   /** Whether it can go on with other arguments. */
   resumable: boolean;
@@ -42,7 +42,7 @@ export interface Table {
 export type Machine = Table & { disk: string };
 export type Points = Table & { title: string };
 
-export interface Figure {
+export interface Metric {
   name: string;
   meaning: string;
 }
@@ -50,7 +50,7 @@ export interface Figure {
 export interface Curves {
   /** What is said before the first point. */
   empty: string;
-  figures: Figure[];
+  metrics: Metric[];
 }
 
 /** Steps and values; null where a line has a gap. */

@@ -139,14 +139,14 @@ def _mtime(folder: Path) -> float:
 
 
 def scores(folder: Path, lang: str) -> list[list[str]]:
-    """The final figures of an evaluation, in the visitor's words."""
-    rows = read_json(folder / run_folder.RESULTS)
-    figures = []
-    for name, value in rows.items():
+    """The final metrics of an evaluation, in the visitor's words."""
+    results = read_json(folder / run_folder.RESULTS)
+    rows = []
+    for name, value in results.items():
         if isinstance(value, int | float):
             key = f"score.{name}"
-            figures.append([t(key, lang) if has(key) else name, f"{value:.4g}"])
-    return figures
+            rows.append([t(key, lang) if has(key) else name, f"{value:.4g}"])
+    return rows
 
 
 def predictions(folder: Path, search: str, page: int) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""Cache of tokenised examples on the disk, memory-mapped, found by a key of all they depend on.
+"""Cache of tokenized examples on the disk, memory-mapped, found by a key of all they depend on.
 
 saves/.cache/tokens/<key>/ holds rows.arrow and account.json. Deleting it costs only time; the
 folders used longest ago are removed when all together pass LIMIT bytes.

@@ -87,7 +87,7 @@ class Maker:
     def __call__(self, rows: Sequence[NumberedConversation]) -> ExampleBatch:
         """Make the examples of some rows, in their order: none, one or several for each row.
 
-        All texts are tokenised in one call, which a fast tokenizer spreads over the cores.
+        All texts are tokenized in one call, which a fast tokenizer spreads over the cores.
         """
         made = ExampleBatch(len(rows))
         texts: list[RenderedText] = []
@@ -118,7 +118,7 @@ class Maker:
         return made
 
     def _uncut(self) -> Policy:
-        """The policy for tokenising, without a cut; examples are cut afterwards."""
+        """The policy for tokenizing, without a cut; examples are cut afterwards."""
         everything = WANTED[self.stage] == "text" or self.policy.train_on_prompt
         return replace(self.policy, cutoff_len=sys.maxsize, train_on_prompt=everything)
 
@@ -172,7 +172,7 @@ class Maker:
         )[-1]
 
     def _examples(self, conversation: Conversation, parts: list[Encoded]) -> list[Example]:
-        """Make the examples of a row from its tokenised texts, within the cutoff length."""
+        """Make the examples of a row from its tokenized texts, within the cutoff length."""
         wanted, limit = WANTED[self.stage], self.policy.cutoff_len
         if wanted == "text":
             return [_example(piece) for piece in _pieces(parts[0], limit)]

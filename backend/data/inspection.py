@@ -70,12 +70,12 @@ def stats_command(options: Namespace) -> int:
     """Run `tuneboard data stats ... [--exact] [--json]`. Raises TuneboardError."""
     values = read_values(options.more)
     progress: Progress = _progress if sys.stderr.isatty() else lambda *_: None
-    figures, notices = _stats(values, _open_template(values), options.exact, progress)
+    counts, notices = _stats(values, _open_template(values), options.exact, progress)
     if options.json:
         notes = [problem.text() for problem in notices]
-        say(json.dumps({**figures, "notices": notes}, ensure_ascii=False, indent=2))
+        say(json.dumps({**counts, "notices": notes}, ensure_ascii=False, indent=2))
         return 0
-    for line in in_words(figures):
+    for line in in_words(counts):
         say(line)
     _notify(notices)
     return 0
@@ -119,11 +119,11 @@ def _stats(
     values: Arguments, opened: LoadedTemplate, exact: bool, progress: Progress
 ) -> tuple[dict[str, Any], list[Problem]]:
     template, own = opened
-    figures = lengths.stats(lengths.measure(values, template, exact, progress), values)
+    counts = lengths.stats(lengths.measure(values, template, exact, progress), values)
     seen = row_range.inspect_rows(
         values.replace(packing=False, neat_packing=False), template, 0, CHECKED
     )
-    return figures, template_check.check(template, own, values, seen.conversations, seen.examples)
+    return counts, template_check.check(template, own, values, seen.conversations, seen.examples)
 
 
 def serve() -> int:
@@ -263,15 +263,19 @@ def _brackets(line: Mapping[str, Any], side: str, tokenizer: Any) -> str:
     return "".join(parts)
 
 
-def in_words(figures: Mapping[str, Any]) -> list[str]:
+def in_words(counts: Mapping[str, Any]) -> list[str]:
     """The results of `stats` as lines for the terminal."""
-    whole = figures["of"] if figures["of"] is not None else "?"
-    lines = [t("inspection.stats.rows", rows=figures["rows"], of=whole, tokens=figures["tokens"])]
+    whole = counts["of"] if counts["of"] is not None else "?"
+    lines = [t("inspection.stats.rows", rows=counts["rows"], of=whole, tokens=counts["tokens"])]
     lines += [
-        t("inspection.stats.lengths", kind=t(f"inspection.kind.{kind}"), **figures["lengths"][kind])
+        t(
+            "inspection.stats.lengths",
+            kind=t(f"inspection.kind.{kind}"),
+            **counts["lengths"][kind],
+        )
         for kind in lengths.KINDS
     ]
-    cut, pad = figures["cutoff"], figures["padding"]
+    cut, pad = counts["cutoff"], counts["padding"]
     shares = {"rows": f"{cut['share_cut']:.1%}", "tokens": f"{cut['share_lost']:.1%}"}
     lines.append(
         t(
@@ -284,7 +288,7 @@ def in_words(figures: Mapping[str, Any]) -> list[str]:
     )
     paddings = {"random": f"{pad['random']:.1%}", "grouped": f"{pad['grouped']:.1%}"}
     lines.append(t("inspection.stats.padding", batch=pad["batch_size"], **paddings))
-    packed = figures["packing"]
+    packed = counts["packing"]
     if packed:
         filled, saved = f"{packed['filled']:.1%}", f"{packed['saved']:.1%}"
         count = packed["sequences"]

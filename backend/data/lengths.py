@@ -144,10 +144,10 @@ def _number(source: Source, account: Account) -> Iterator[tuple[int, Any]]:
 def _lengths(
     made: list[ExampleBatch], rows: int, refused: int, whole: int, maker: Maker, exact: bool
 ) -> Lengths:
-    figures = [
+    counts = [
         _count_tokens(example, WANTED[maker.stage]) for each in made for example in each.examples
     ]
-    table = np.asarray(figures, dtype=np.int32).reshape(-1, 2)
+    table = np.asarray(counts, dtype=np.int32).reshape(-1, 2)
     refused += sum(len(each.refused) for each in made)
     return Lengths(table[:, 0], table[:, 1], rows, refused, whole, exact)
 
@@ -300,10 +300,10 @@ def _load(file: Path) -> Lengths | None:
 
 
 def _save(file: Path, lengths: Lengths) -> None:
-    figures = [lengths.rows, lengths.refused, lengths.whole, int(lengths.exact)]
+    totals = [lengths.rows, lengths.refused, lengths.whole, int(lengths.exact)]
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{os.getpid()}-{file.name}")
-    np.savez(part, prompt=lengths.prompt, answer=lengths.answer, figures=np.asarray(figures))
+    np.savez(part, prompt=lengths.prompt, answer=lengths.answer, figures=np.asarray(totals))
     part.replace(file)
     _trim(file.parent.glob("*.npz"))
 

@@ -245,13 +245,13 @@ def _read_columns(rows: Dataset, *names: str) -> dict[str, np.ndarray]:
 
 
 def _summarize(part: Part) -> dict[str, Any]:
-    figures = _read_columns(part.rows, "length", "learned", "cut")
+    columns = _read_columns(part.rows, "length", "learned", "cut")
     return {
         "rows": part.total,
         "examples": len(part.rows),
-        "cut": int(figures["cut"].sum()),
-        "tokens": int(figures["length"].sum(dtype=np.int64)),
-        "learned_tokens": int(figures["learned"].sum(dtype=np.int64)),
+        "cut": int(columns["cut"].sum()),
+        "tokens": int(columns["length"].sum(dtype=np.int64)),
+        "learned_tokens": int(columns["learned"].sum(dtype=np.int64)),
         "refused": [_describe_refusal(counted) for counted in part.refused],
     }
 
@@ -268,8 +268,8 @@ def _describe_refusal(counted: RowCount) -> dict[str, str | int]:
 def _notices(part: Part, summary: dict[str, Any], work: Preparation) -> list[Problem]:
     notices = [counted.problem() for counted in (*part.mended, *part.refused)]
     if WANTED[work.stage] == "answer" and summary["examples"] > part.total:
-        figures = {"rows": part.total, "examples": summary["examples"]}
-        notices.append(Problem(code="rows_in_examples", params=figures, notice=True))
+        params = {"rows": part.total, "examples": summary["examples"]}
+        notices.append(Problem(code="rows_in_examples", params=params, notice=True))
     if summary["cut"]:
         params = {"count": summary["cut"], "limit": work.limit}
         code = SHORTENED.get(WANTED[work.stage], "rows_cut")

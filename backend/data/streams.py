@@ -20,7 +20,7 @@ from backend.data.mixing import Mix
 from backend.data.sources import Account, Source
 from backend.data.tokenize import Part, Preparation, batches
 
-ROWS = 64  # tokenised at once
+ROWS = 64  # tokenized at once
 PACKED = 1000  # examples that are packed together
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Tokenise a data set in several processes, or load its examples from the cache.
+"""Tokenize a data set in several processes, or load its examples from the cache.
 
 The processes work on batches in order, with a bounded queue and without hanging.
 """
@@ -72,7 +72,7 @@ def _do(batch: Any) -> Any:
 
 
 ROWS_A_WORKER = 2000  # below this a further process costs more than it brings
-BATCH = 1000  # the most rows that are tokenised at once
+BATCH = 1000  # the most rows that are tokenized at once
 TELL_EVERY = 10_000  # rows
 LEAST = 16  # rows; KTO pairs a prompt with the answer of another row of its batch
 
@@ -126,7 +126,7 @@ class Preparation:
         return Maker(self.stage, self.template, tokens.Policy.of(self.values))
 
     def batch_size(self) -> int:
-        """How many rows are tokenised at once."""
+        """How many rows are tokenized at once."""
         wanted = self.values.preprocessing_batch_size
         return max(LEAST, min(wanted, BATCH))
 
@@ -147,7 +147,7 @@ class Part:
 
 
 def tokenize_source(work: Preparation, source: Source) -> Part:
-    """Tokenise a data set or load its examples; may have none. Raises DataError as Source does."""
+    """Tokenize a data set or load its examples; may have none. Raises DataError as Source does."""
     key = cache.key(cache.of(source, work.maker(), work.batch_size()))
     rows, meta = cache.load_or_make(
         key,
@@ -171,9 +171,9 @@ def batches(
 
 
 def _tokenize_all(work: Preparation, source: Source, write: cache.Write) -> cache.Meta:
-    """Tokenise and write every example, and return the account of rows that were left out.
+    """Tokenize and write every example, and return the account of rows that were left out.
 
-    The rows are read twice, the first time without tokenising, so that a broken one stops the run
+    The rows are read twice, the first time without tokenizing, so that a broken one stops the run
     before the work.
     """
     account = Account()

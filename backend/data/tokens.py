@@ -1,11 +1,11 @@
 """Encode texts as token ids and labels.
 
-The whole text is tokenised at once and the tokenizer's own offsets say which tokens belong to an
+The whole text is tokenized at once and the tokenizer's own offsets say which tokens belong to an
 answer, so the ids are those that any other program gets for the text.
 
-Ids of an answer continue those of its prompt. A prompt is tokenised as one text, as every server
+Ids of an answer continue those of its prompt. A prompt is tokenized as one text, as every server
 does. Where a tokenizer would join its end with the answer's begin (two line breaks, say) the answer
-is tokenised apart, because in use the model continues ids that end with the prompt. Such an answer
+is tokenized apart, because in use the model continues ids that end with the prompt. Such an answer
 in the middle of a conversation ends its example; the next example begins with the prompt of the
 answers after it.
 """
@@ -19,7 +19,7 @@ from backend.data.rendering import Template
 from backend.data.spans import RenderedText
 
 IGNORED = -100
-ANCHORS = ("\n", "a")  # what may stand in front of an answer while it is tokenised
+ANCHORS = ("\n", "a")  # what may stand in front of an answer while it is tokenized
 NEAR = 8  # tokens or characters that are enough to see how a text goes on
 
 Ids = list[int]
@@ -29,7 +29,7 @@ Offsets = list[tuple[int, int]]  # of each token the characters that it covers: 
 class Heads:
     """The ids of prompt ends, to check whether the ids of a whole text begin with its prompt's.
 
-    A text is tokenised part by part between its special tokens, so it is enough to compare the
+    A text is tokenized part by part between its special tokens, so it is enough to compare the
     prompt's end, from its last special token on; different ends are few.
     """
 
@@ -48,7 +48,7 @@ class Heads:
         return 0
 
     def learn(self, heads: Iterable[str]) -> None:
-        """Tokenise the ends that are not known yet, all in one call."""
+        """Tokenize the ends that are not known yet, all in one call."""
         fresh = [head for head in dict.fromkeys(heads) if head not in self._known]
         if fresh:
             self._known.update(zip(fresh, ids_of(self._tokenizer, fresh), strict=True))
@@ -64,7 +64,7 @@ def ids_of(tokenizer: Any, texts: Sequence[str]) -> list[Ids]:
 
 
 def encode_apart(tokenizer: Any, text: RenderedText, on_prompt: bool) -> Iterator[tuple[Ids, Ids]]:
-    """Yield ids and labels of a text whose answers are tokenised apart from their prompts.
+    """Yield ids and labels of a text whose answers are tokenized apart from their prompts.
 
     on_prompt: everything that is no answer is learned, too.
     """
@@ -157,22 +157,22 @@ def encode(texts: list[RenderedText], template: Template, policy: Policy) -> lis
     """Encode each text with its labels, cut at the end to policy.cutoff_len tokens: one example,
     or several where a later prompt does not begin with the ids of the answers before it."""
     tokenizer = template.tokenizer
-    labelled: list[tuple[int, LabelledIds]] = []
+    labeled: list[tuple[int, LabelledIds]] = []
     if tokenizer.is_fast:
-        labelled = list(_encode_whole(texts, tokenizer, policy))
-    whole = {number for number, _ in labelled}
+        labeled = list(_encode_whole(texts, tokenizer, policy))
+    whole = {number for number, _ in labeled}
     for number, text in enumerate(texts):
         if number not in whole:
             rows = encode_apart(tokenizer, text, policy.train_on_prompt)
-            labelled += [(number, row) for row in rows]
-    labelled.sort(key=lambda each: each[0])
-    return [cut(Encoded(*row, text=number), policy.cutoff_len) for number, row in labelled]
+            labeled += [(number, row) for row in rows]
+    labeled.sort(key=lambda each: each[0])
+    return [cut(Encoded(*row, text=number), policy.cutoff_len) for number, row in labeled]
 
 
 def _encode_whole(
     texts: list[RenderedText], tokenizer: Any, policy: Policy
 ) -> Iterator[tuple[int, LabelledIds]]:
-    """Yield number, ids and labels of the texts that can be tokenised at once."""
+    """Yield number, ids and labels of the texts that can be tokenized at once."""
     if not texts:
         return
     encodings = tokenizer(

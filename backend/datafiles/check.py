@@ -287,7 +287,7 @@ class _File:
 
     @cached_property
     def _watch(self) -> Watch | None:
-        """Progress of a packed file, whose offsets differ from those in its content; else None."""
+        """Progress of a compressed file, whose offsets differ from its content's; else None."""
         return self.meter.now if self.path.suffix.lower() in PACKED else None
 
     def _at(self, mark: Mark) -> None:

@@ -15,7 +15,7 @@ from backend.datafiles.refusals import file_error
 
 CHUNK = 1024 * 1024  # bytes
 HEADER = 18  # bytes of the longest zstd frame header
-PIECE = 1024  # packed bytes unpacked at a time: at zstd's densest they become 32 MB
+PIECE = 1024  # compressed bytes read at a time: at zstd's densest they become 32 MB
 
 
 Watch = Callable[[int], None]
@@ -40,7 +40,7 @@ def open_unpacked(file: Path, offset: int = 0, watch: Watch | None = None) -> It
 def unpack(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
     """Open the content of an open file, unpacked where its name ends in .gz or .zst.
 
-    Raises DataError where the file is not packed so, is broken or cut, or unpacks beyond
+    Raises DataError where the file is not compressed so, is broken or cut, or decompresses beyond
     hostile.RATIO or hostile.MOST (at once where its header says so, else while reading).
     """
     packing = file.suffix.lower()
@@ -56,7 +56,7 @@ def unpack(file: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
         with io.BufferedReader(_Bounded(file, content, raw), CHUNK) as stream:
             yield stream
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
-        raise file_error("file_packed_broken", file, reason=str(error)[:200]) from None
+        raise file_error("file_compressed_broken", file, reason=str(error)[:200]) from None
 
 
 def _read_announced_size(raw: BinaryIO) -> int:
@@ -88,13 +88,13 @@ class _Watched(io.FileIO):
 
 
 class _Bounded(io.RawIOBase):
-    """Unpacked bytes that end with an error where they are too many for the packed ones."""
+    """Decompressed bytes; reading them fails where they are too many for the compressed ones."""
 
     def __init__(self, file: Path, content: Any, raw: BinaryIO) -> None:
         self._file = file
         self._content = content
         self._raw = raw
-        self._unpacked = 0
+        self._decompressed = 0
 
     def readable(self) -> bool:
         """Always."""
@@ -103,8 +103,8 @@ class _Bounded(io.RawIOBase):
     def readinto(self, target: Any) -> int | None:
         """Raises DataError beyond the bounds."""
         count: int | None = self._content.readinto(target)
-        self._unpacked += count or 0
-        refusals.refuse_dense(self._file, self._raw.tell(), self._unpacked)
+        self._decompressed += count or 0
+        refusals.refuse_dense(self._file, self._raw.tell(), self._decompressed)
         return count
 
 
@@ -114,7 +114,7 @@ class _Zstandard(io.RawIOBase):
     def __init__(self, raw: BinaryIO) -> None:
         self._raw = raw
         self._frame: Any = None
-        self._packed = b""
+        self._compressed = b""
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
@@ -123,25 +123,25 @@ class _Zstandard(io.RawIOBase):
     def readinto(self, target: Any) -> int:
         """Raises EOFError where the last frame is not whole."""
         while not self._ready:
-            packed = self._packed or self._raw.read(PIECE)
-            if not packed:
+            compressed = self._compressed or self._raw.read(PIECE)
+            if not compressed:
                 if self._frame is not None:
                     raise EOFError("the last frame is cut off")
                 return 0
-            self._unpack(packed)
+            self._decompress(compressed)
         size = min(len(target), len(self._ready))
         target[:size] = self._ready[:size]
         self._ready = self._ready[size:]
         return size
 
-    def _unpack(self, packed: bytes) -> None:
+    def _decompress(self, compressed: bytes) -> None:
         import zstandard
 
         if self._frame is None:
             self._frame = zstandard.ZstdDecompressor().decompressobj()
-        self._ready, self._packed = memoryview(self._frame.decompress(packed)), b""
+        self._ready, self._compressed = memoryview(self._frame.decompress(compressed)), b""
         if self._frame.eof:
-            self._packed, self._frame = self._frame.unused_data, None
+            self._compressed, self._frame = self._frame.unused_data, None
 
 
 def _skip(stream: BinaryIO, offset: int) -> BinaryIO:

@@ -1,6 +1,6 @@
 """Find pictures, videos and sounds in rows, which are not learned yet: columns and placeholders.
 
-They are recognised by: a column of the entry's or of a usual name that is not empty; a column
+They are recognized by: a column of the entry's or of a usual name that is not empty; a column
 whose name speaks of media and whose value is a file name, an address or the bytes of one; the
 bytes of a picture or sound under any name; a placeholder in a user's turn.
 

@@ -39,7 +39,7 @@ JOINED = ("user", "assistant", "system")
 
 
 def join(messages: list[Message]) -> tuple[list[Message], Notes]:
-    """Drop system texts that are null and join neighbouring turns of one role, in a conversation
+    """Drop system texts that are null and join neighboring turns of one role, in a conversation
     or a part of one; also returns the codes of what was done.
 
     Raises RowError where two turns cannot be joined.

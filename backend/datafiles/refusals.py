@@ -30,9 +30,9 @@ def excerpt(text: str) -> str:
 SPECIAL = ("/proc", "/sys", "/dev")  # looks regular and may never end
 # Arrow's pickled types: old readers ran whatever was in them (CVE-2023-47248).
 PICKLED = b"arrow.py_extension_type"
-RATIO = 200  # unpacked bytes for each packed one that no honest text reaches
+RATIO = 200  # decompressed bytes for each compressed byte; no honest text reaches it
 HONEST = 64 * 1024**2  # unpacked bytes up to which any ratio is harmless
-MOST = 1024**4  # unpacked bytes of one packed text file
+MOST = 1024**4  # decompressed bytes of one compressed text file
 HEAD = 16 * 1024**2  # bytes of an Arrow schema that are looked at
 ROWS_A_BYTE = 200
 POINTER = b"version https://git-lfs.github.com/spec/v1"  # first line, by Git LFS's docs/spec.md
@@ -90,19 +90,21 @@ def arrow_schema(file: Path) -> bytes:
         return stream.read(min(size, HEAD))
 
 
-def refuse_explosive(file: Path, rows: int, unpacked: int, limit: int) -> None:
-    """Raises DataError where a packed file would grow beyond reason.
+def refuse_explosive(file: Path, rows: int, decompressed: int, limit: int) -> None:
+    """Refuse a compressed file that would grow beyond reason. Raises DataError.
 
-    `rows` and `unpacked` (bytes) are what its header says; `limit`: bytes allowed in any case.
+    `rows` and `decompressed` (bytes) are what its header says; `limit`: bytes allowed in any case.
     """
     size = file.stat().st_size
     if rows > size * ROWS_A_BYTE:
         raise file_error("file_explodes", file, limit=binary_size(limit), ratio=RATIO)
-    refuse_dense(file, size, unpacked, limit)
+    refuse_dense(file, size, decompressed, limit)
 
 
-def refuse_dense(file: Path, packed: int, unpacked: int, limit: int = MOST) -> None:
-    """Raises DataError where so many unpacked bytes come from so few packed ones that it must be
-    a trap, or where they are more than `limit`."""
-    if unpacked > limit or (unpacked > HONEST and unpacked > RATIO * max(1, packed)):
+def refuse_dense(file: Path, compressed: int, decompressed: int, limit: int = MOST) -> None:
+    """Refuse a file that decompresses to more than `limit` bytes, or to more than HONEST bytes and
+    RATIO times its compressed size, as only a decompression bomb does. Raises DataError."""
+    if decompressed > limit or (
+        decompressed > HONEST and decompressed > RATIO * max(1, compressed)
+    ):
         raise file_error("file_explodes", file, limit=binary_size(limit), ratio=RATIO)

@@ -1,4 +1,4 @@
-"""Bytes that optimisers keep for the weights that learn, and need for a moment in their step."""
+"""Bytes that optimizers keep for the weights that learn, and need for a moment in their step."""
 
 import math
 from collections.abc import Sequence

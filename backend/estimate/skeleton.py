@@ -18,7 +18,7 @@ class Weights:
     """The weights of a model in bytes, and the shapes of those that learn.
 
     quantized  the part of `frozen` that is kept with 8 or 4 bits
-    unpacked   bytes of the largest quantised weight in the dtype of arithmetic
+    unpacked   bytes of the largest quantized weight in the dtype of arithmetic
     """
 
     frozen: int
@@ -138,7 +138,7 @@ def _is_output(model: Any, weights: Tensor) -> bool:
 
 
 def _packed(model: Any, values: Arguments) -> set[int]:
-    """Identities of the weights that quantisation packs: linear layers but the output layer."""
+    """Identities of the weights that quantization packs: linear layers but the output layer."""
     if not values.quantization_bit:
         return set()
     base = adapters.base_of(model)
@@ -151,7 +151,7 @@ def _packed(model: Any, values: Arguments) -> set[int]:
 
 
 BLOCK = 64  # numbers that share a scale in bitsandbytes' 4 bits
-OUTER_BLOCK = 256  # scales that share a scale where they are quantised, too
+OUTER_BLOCK = 256  # scales that share a scale where they are quantized, too
 
 
 def _packed_size(weights: Tensor, values: Arguments) -> int:

@@ -99,14 +99,14 @@ def _preferences(model: Any, rows: Any, pad_id: int, values: Arguments, report: 
             rewards = value_head.values_at(model, head, ids, mask, answer_ends(inputs["labels"]))
         batch_rewards.append(torch.stack(rewards.chunk(2)).cpu())
     chosen, rejected = torch.cat(batch_rewards, dim=1)
-    figures = {
+    metrics = {
         "eval_loss": -functional.logsigmoid(chosen - rejected),
         "eval_rewards/chosen": chosen,
         "eval_rewards/rejected": rejected,
         "eval_rewards/margins": chosen - rejected,
         "eval_rewards/accuracies": (chosen > rejected).float(),
     }
-    means = {name: finite(each.mean().item()) for name, each in figures.items()}
+    means = {name: finite(each.mean().item()) for name, each in metrics.items()}
     return {**means, **_speed("eval", len(rows), began)}
 
 

@@ -1,1 +1,1 @@
-"""Results for use elsewhere: merged weights, quantised weights, model cards, uploads."""
+"""Results for use elsewhere: merged weights, quantized weights, model cards, uploads."""

@@ -76,8 +76,8 @@ def run(values: Arguments, folder: Path) -> None:
         report.phase("saving")
         _write_settings(plan, values, new_folder, template)
     size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
-    figures = {"bytes": size, "seconds": time.monotonic() - began}
-    write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2))
+    results = {"bytes": size, "seconds": time.monotonic() - began}
+    write_atomic(folder / run_folder.RESULTS, json.dumps(results, indent=2))
     params = {"path": str(plan.target), "size": decimal_size(size)}
     report.notice(Problem(code="exported", params=params, notice=True))
     if values.export_hub_model_id:

@@ -25,7 +25,7 @@ GROUPS = (128, 64, 32)  # weights that share a scale; it must divide the width o
 
 
 def quantize(base: Path, new_folder: Path, tokenizer: Any, values: Arguments) -> None:
-    """Write the quantised model of the folder `base` into `new_folder`.
+    """Write the quantized model of the folder `base` into `new_folder`.
 
     Raises DataError where the sample texts are empty.
     """

@@ -65,7 +65,7 @@ def _evaluation_data(values: Arguments) -> str:
 
 def _table(results: Mapping[str, float]) -> str:
     rows = [f"| {name} | {number:.6g} |" for name, number in results.items()]
-    return "\n".join(["| figure | value |", "|---|---|", *rows])
+    return "\n".join(["| metric | value |", "|---|---|", *rows])
 
 
 def _code(values: Arguments) -> str:

@@ -1,1 +1,1 @@
-"""Models: loading, adapters, quantisation, optimisers, devices."""
+"""Models: loading, adapters, quantization, optimizers, devices."""

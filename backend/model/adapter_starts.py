@@ -4,9 +4,9 @@ PiSSA and OLoRA are LoRA that starts as a part of the base weights, which is tak
 (Meng et al., "PiSSA", 2024; Buyukakyuz, "OLoRA", 2024). The saved adapter is plain LoRA over the
 unchanged base: W - s B0 A0 + s B A = W + s [B, -B0] [A; A0], of twice the rank.
 
-LoftQ starts as a correction of the error of 4-bit quantisation (Li et al., "LoftQ:
-LoRA-Fine-Tuning-Aware Quantization", 2023), with an unchanged quantised base (one step of its
-iteration). A file in the adapter's folder marks that it fits the quantised model only.
+LoftQ starts as a correction of the error of 4-bit quantization (Li et al., "LoftQ:
+LoRA-Fine-Tuning-Aware Quantization", 2023), with an unchanged quantized base (one step of its
+iteration). A file in the adapter's folder marks that it fits the quantized model only.
 
 Prompt and prefix tuning start from real tokens, as random numbers spoil every answer: Lester et
 al., "The Power of Scale for Parameter-Efficient Prompt Tuning", 2021 (vocabulary and text as a
@@ -90,7 +90,7 @@ MARK = "quantized_base.json"  # the file that marks such an adapter folder
 
 
 def initialize_loftq(model: Any, base: Path) -> None:
-    """Set the new adapter to the best low-rank approximation of the quantisation error of `base`.
+    """Set the new adapter to the best low-rank approximation of the quantization error of `base`.
 
     s B A is the truncated singular value decomposition of W - Q. Raises ModelError where the
     folder has no weights under the name of a layer.
@@ -120,12 +120,12 @@ def _tensor(key: str, known: Architecture, base: Path) -> torch.Tensor:
 
 
 def mark(folder: Path) -> None:
-    """Mark in the adapter's folder that it fits the quantised base only."""
+    """Mark in the adapter's folder that it fits the quantized base only."""
     (folder / MARK).write_text(json.dumps({"quantization_bit": 4}) + "\n")
 
 
 def require_quantized(model: Any, folder: Path) -> None:
-    """Raise ModelError where such an adapter meets a model that is not quantised to 4 bits."""
+    """Raise ModelError where such an adapter meets a model that is not quantized to 4 bits."""
     quantization = getattr(model.config, "quantization_config", None)
     if is_marked(folder) and not getattr(quantization, "load_in_4bit", False):
         params = {"path": str(folder)}
@@ -135,12 +135,12 @@ def require_quantized(model: Any, folder: Path) -> None:
 
 
 def is_marked(folder: Path) -> bool:
-    """Whether an adapter folder is marked as one for the quantised base only."""
+    """Whether an adapter folder is marked as one for the quantized base only."""
     return (folder / MARK).is_file()
 
 
 def initialize_prompts(model: Any, method: str, ids: list[int]) -> None:
-    """Initialise with the tokens `ids`, repeated or cut to fit, or with random ones for []."""
+    """Initialize with the tokens `ids`, repeated or cut to fit, or with random ones for []."""
     count = model.peft_config["default"].num_virtual_tokens
     words = model.get_base_model().get_input_embeddings()
     drawn = torch.randint(0, words.weight.shape[0], (count,)).tolist()

@@ -227,7 +227,7 @@ def allows_checkpointing(values: Arguments) -> bool:
 
 
 def is_loftq(values: Arguments) -> bool:
-    """Whether a new adapter starts with LoftQ, from the error of quantisation."""
+    """Whether a new adapter starts with LoftQ, from the error of quantization."""
     lora = values.finetuning_type == "lora"
     return lora and values.init_lora_weights == "loftq"
 

@@ -67,7 +67,7 @@ def detect(folder: Path, *, trust: bool) -> Architecture:
     """The architecture of a model folder; `trust` lets code of the folder define the class.
 
     Raises ModelError where no class generates text from this folder, or where that class would
-    lose tensors or initialise some at random. Folders with quantised weights, or with a class of
+    lose tensors or initialize some at random. Folders with quantized weights, or with a class of
     their own, are not compared tensor by tensor.
     """
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)

@@ -130,7 +130,7 @@ def implementation(values: Arguments) -> str | None:
 
 
 def upcast_norms(model: Any) -> None:
-    """Keep the normalisation layers in float32, whatever the dtype of the others."""
+    """Keep the normalization layers in float32, whatever the dtype of the others."""
     for part in model.modules():
         if "norm" in type(part).__name__.lower():
             part.float()

@@ -84,7 +84,7 @@ def _require_packages(values: Arguments) -> None:
 
 
 def base_model(values: Arguments, *, training: bool = False, dtype: Any = None) -> Any:
-    """Load the model without adapters, on the CPU unless it is quantised.
+    """Load the model without adapters, on the CPU unless it is quantized.
 
     `dtype` None takes that of training or of answering.
     """
@@ -234,7 +234,7 @@ def _ids(text: str, values: Arguments) -> list[int]:
 
 
 def is_quantized(values: Arguments) -> bool:
-    """Whether the model is quantised in loading, or its weights are quantised already."""
+    """Whether the model is quantized in loading, or its weights are quantized already."""
     return bool(values.quantization_bit or quantization_of(base_folder(values)))
 
 

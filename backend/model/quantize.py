@@ -1,4 +1,4 @@
-"""Quantise a model in loading with bitsandbytes or torchao; check folders quantised already."""
+"""Quantize a model in loading with bitsandbytes or torchao; check folders quantized already."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ PACKED_ROWS = 32
 
 
 def config(values: Arguments, compute: torch.dtype) -> Any:
-    """The quantisation config for the values, or None; `compute` is the dtype of arithmetic."""
+    """The quantization config for the values, or None; `compute` is the dtype of arithmetic."""
     bits = values.quantization_bit
     if bits and values.quantization_method == "torchao":
         from torchao.quantization import Int8WeightOnlyConfig
@@ -50,7 +50,7 @@ def keep_unpacked(model: Any, *, training: bool) -> None:
 
 
 def require_loadable(folder: Path, values: Arguments, *, training: bool) -> None:
-    """Raise ModelError where the quantised weights of a folder cannot be loaded or trained."""
+    """Raise ModelError where the quantized weights of a folder cannot be loaded or trained."""
     problems = check_quantized(folder, values)
     if problems:
         raise ModelError(*problems)

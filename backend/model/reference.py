@@ -70,7 +70,7 @@ class OtherModel:
             return adapters.apply(base, load.adapter_folders(own_values))
 
     def freeze(self, model: Any, values: Arguments, place: torch.device) -> Any:
-        """Freeze the model and move it to the device `place`; a quantised one is there already."""
+        """Freeze the model and move it to the device `place`; a quantized one is there already."""
         placed = model if load.is_quantized(self.loading_arguments(values)) else model.to(place)
         return placed.requires_grad_(requires_grad=False).eval()
 
@@ -84,7 +84,7 @@ class Reference:
     Raises ModelError where that model cannot be loaded, and UsageError where ZeRO 3 shards the
     weights.
 
-    another model   where ref_model, its adapters or its quantisation are given
+    another model   where ref_model, its adapters or its quantization are given
     adapters off    where a new adapter changes nothing at its start
     a copy          of the weights that learn (all, some layers, a continued adapter), which
                     replaces them while the reference computes

@@ -1,6 +1,6 @@
 """The outermost edge of a worker process: exception -> Problem, problem.json, log and exit code.
 
-No torch in here: its errors are recognised by name and text.
+No torch in here: its errors are recognized by name and text.
 """
 
 import errno

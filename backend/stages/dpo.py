@@ -1,4 +1,4 @@
-"""Preference optimisation on pairs: DPO and its kin (pref_loss).
+"""Preference optimization on pairs: DPO and its kin (pref_loss).
 
 Rewards, margins and accuracies are named as in the papers; losses lie in training.preference.
 """

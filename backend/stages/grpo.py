@@ -100,7 +100,7 @@ class GrpoTrainer(RolloutTrainer):
             batch["tokens"] = int(mask.sum()) + sum(map(len, batch["prompts"]))
 
     def score_answers(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
-        """Weighted rewards, [n], on the device, with the figures of each function."""
+        """Weighted rewards, [n], on the device, with the metrics of each function."""
         texts = (
             [reward_functions.last_question(row["messages"]) for row in rows],
             [self.text(ids) for ids in answers],

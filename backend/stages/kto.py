@@ -13,11 +13,11 @@ from torch import Tensor
 from backend.contract.arguments.typed import Arguments
 from backend.model.reference import Reference, evaluation_mode
 from backend.training import preference
-from backend.training.callback import Figures
+from backend.training.callback import MetricMeans
 from backend.training.preference import JudgedCollator, RowMeanTrainer
 
 
-class JudgedFigures(Figures):
+class JudgedMeans(MetricMeans):
     """Metrics whose margin is that of the means, since good and bad answers come one by one."""
 
     def take(self, accelerator: Any, prefix: str = "") -> dict[str, float]:
@@ -42,7 +42,7 @@ class KtoTrainer(RowMeanTrainer):
 
     def __init__(self, values: Arguments, **kwargs: Any) -> None:
         super().__init__(values=values.replace(group_by_length=False), **kwargs)
-        self.figures, self.eval_figures = JudgedFigures(), JudgedFigures()
+        self.means, self.eval_means = JudgedMeans(), JudgedMeans()
         self.beta = self.values.pref_beta
         self.reference = Reference(self.model, self.values, len(self.processing_class))
 

@@ -22,7 +22,7 @@ from backend.training import ppo_math, rollouts, scoring
 from backend.training.ppo_math import KlControl, Moments
 from backend.training.rollout_trainer import Batch, Ids, RolloutTrainer, Row
 
-TOKEN_FIGURES = ("old", "values", "advantages", "returns")  # of each token, when it was drawn
+TOKEN_VALUES = ("old", "values", "advantages", "returns")  # of each token, when it was drawn
 
 
 class PpoTrainer(RolloutTrainer):
@@ -42,7 +42,7 @@ class PpoTrainer(RolloutTrainer):
         self.scorer = scoring.load(values, self.model, self.processing_class)
         self.control_kl = KlControl(values.ppo_kl_coef, values.ppo_target)
         self.moments = Moments()
-        self.round: list[Row] = []  # prompt, answer and TOKEN_FIGURES of each answer
+        self.round: list[Row] = []  # prompt, answer and TOKEN_VALUES of each answer
 
     @classmethod
     def prepare_model(cls, model: Any, values: Arguments) -> Any:
@@ -62,7 +62,7 @@ class PpoTrainer(RolloutTrainer):
             _pad_batches([batch[name] for batch in rollout_batches], mask)
             for name in ("old", "values", "start")
         )
-        figures = {
+        by_name = {
             "old": old,
             "values": values,
             **self._advantages(scores, old - start, values, mask),
@@ -71,7 +71,7 @@ class PpoTrainer(RolloutTrainer):
             {
                 "prompt": prompts[place],
                 "answer": answers[place],
-                **{name: figures[name][place, : len(answers[place])] for name in TOKEN_FIGURES},
+                **{name: by_name[name][place, : len(answers[place])] for name in TOKEN_VALUES},
             }
             for place in range(len(answers))
         ]
@@ -93,7 +93,7 @@ class PpoTrainer(RolloutTrainer):
         }
 
     def score_answers(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
-        """The scores of answers, [n] on the device, with their figures."""
+        """The scores of answers, [n] on the device, with their metrics."""
         del rows
         texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
         with self.compute_loss_context_manager():
@@ -180,7 +180,7 @@ class PpoTrainer(RolloutTrainer):
 
 
 def _pad_batches(parts: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """Figures of several batches as those of one, padded with 0 to the shape of the mask."""
+    """Values of several batches as those of one, padded with 0 to the shape of the mask."""
     rows = [row for part in parts for row in part]
     padded = torch.zeros(mask.shape, device=mask.device)
     for place, row in enumerate(rows):
@@ -199,6 +199,6 @@ def _batch(rows: Sequence[Row], tokens: float) -> Batch:
         "weights": rollouts.mask_of(answers).float() / tokens,
         **{
             name: pad_sequence([row[name] for row in rows], batch_first=True)
-            for name in TOKEN_FIGURES
+            for name in TOKEN_VALUES
         },
     }

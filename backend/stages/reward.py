@@ -1,4 +1,4 @@
-"""Reward modelling: a model with a value head learns which of two answers people prefer.
+"""Reward modeling: a model with a value head learns which of two answers people prefer.
 
 Ouyang et al., "Training language models to follow instructions with human feedback",
 arXiv:2203.02155, eq. 1, with one pair a question.

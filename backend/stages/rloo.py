@@ -50,7 +50,7 @@ class RlooTrainer(TrlRewarded, RLOOTrainer):  # type: ignore[misc]  # trl is not
         """Log as trl does; an evaluation's loss is the negative mean reward of its questions."""
         if "eval_loss" in logs:
             reward = sum(
-                weight * self.eval_figures.mean(f"rewards/{name}", self.accelerator)
+                weight * self.eval_means.mean(f"rewards/{name}", self.accelerator)
                 for name, weight in self.rewards.weights.items()
             )
             self._metrics["eval"]["reward"] = [reward]

@@ -41,7 +41,7 @@ class Collator:
 
 
 class LengthGrouped(Sampler[int]):
-    """Random order in which neighbours are of like length; the same for the same seed and epoch.
+    """Random order in which neighbors are of like length; the same for the same seed and epoch.
 
     transformers' own draws from the global random state, so that a resumed run would see another
     order than an uninterrupted one.

@@ -1,6 +1,6 @@
 """The Trainer's callback that reports metrics, progress and phases, and hands a stop to it.
 
-Figures that a stage notes batch by batch are averaged when a row is logged.
+Metrics that a stage notes batch by batch are averaged when a row is logged.
 """
 
 import logging
@@ -20,8 +20,8 @@ from backend.running.report import Report, finite
 from backend.training import disk
 
 
-class Figures:
-    """Means of named figures since the last `take`, over all processes."""
+class MetricMeans:
+    """Means of named metrics since the last `take`, over all processes."""
 
     def __init__(self) -> None:
         self.sums: dict[str, torch.Tensor] = {}  # name -> float64 [sum, count] on the CPU
@@ -33,7 +33,7 @@ class Figures:
         self.sums[name] = self.sums[name] + row if name in self.sums else row
 
     def mean(self, name: str, accelerator: Any) -> float:
-        """The mean of a figure since the last `take`, over all processes; 0 without elements."""
+        """The mean of a metric since the last `take`, over all processes; 0 without elements."""
         row = self.sums.get(name, torch.zeros(2, dtype=torch.float64))
         total, count = self._sum(row, accelerator)
         return total / max(count, 1.0)
@@ -50,7 +50,7 @@ class Figures:
 
     @staticmethod
     def _sum(row: torch.Tensor, accelerator: Any) -> tuple[float, float]:
-        """Sum and count of a figure over all processes."""
+        """Sum and count of a metric over all processes."""
         if accelerator.num_processes > 1:
             row = accelerator.gather(row.float().to(accelerator.device)[None]).sum(0)
         total, count = row.tolist()

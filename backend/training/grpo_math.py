@@ -16,7 +16,7 @@ def advantages(
     Answers to one question lie together, `group` of them. `scale`: "group" divides by the spread
     (standard deviation, n - 1) of the group, "batch" by that of all rewards of the step, which
     `everywhere` brings together from all processes, "none" not at all (arXiv:2503.20783: division
-    by the group's spread favours questions that are nearly always or nearly never answered).
+    by the group's spread favors questions that are nearly always or nearly never answered).
     """
     rows = rewards.view(-1, group)
     centred = rows - rows.mean(1, keepdim=True)
@@ -52,7 +52,7 @@ def weights(mask: Tensor, loss: str, step: tuple[int, int], longest: int) -> Ten
 
 
 def policy_loss(new: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-    """The clipped objective (PPO, arXiv:1707.06347, eq. 7) of each token, to be minimised; [n, t].
+    """The clipped objective (PPO, arXiv:1707.06347, eq. 7) of each token, to be minimized; [n, t].
 
     new, old   log-probabilities of the tokens now and when they were drawn, [n, t]
     advantage  [n]

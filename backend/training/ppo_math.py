@@ -39,7 +39,7 @@ def token_rewards(scores: Tensor, distance: Tensor, mask: Tensor, coefficient: f
 def gae(
     rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float
 ) -> tuple[Tensor, Tensor]:
-    """Advantages and returns: generalised advantage estimation (Schulman et al., arXiv:1506.02438).
+    """Advantages and returns: generalized advantage estimation (Schulman et al., arXiv:1506.02438).
 
         delta_t = r_t + gamma * V_{t+1} - V_t            (V is 0 behind the end)
         A_t     = delta_t + gamma * lam * A_{t+1}        (eq. 16, as a recursion)
@@ -72,7 +72,7 @@ def whiten(
 
 
 def policy_loss(new: Tensor, old: Tensor, advantages: Tensor, clip: float) -> Tensor:
-    """The clipped objective, to be minimised (Schulman et al., arXiv:1707.06347, eq. 7), [n, t].
+    """The clipped objective, to be minimized (Schulman et al., arXiv:1707.06347, eq. 7), [n, t].
 
     new, old  log-probabilities of the tokens now and when they were drawn
     """

@@ -179,12 +179,12 @@ class RowMeanTrainer(RunTrainer):
         self.own: int | None = None  # only so many rows of an evaluation batch count; None: all
 
     def note(self, name: str, values: torch.Tensor, which: torch.Tensor | None = None) -> None:
-        """As RunTrainer's, of values [rows]; `which` (bool, [rows]) has the figure."""
+        """As RunTrainer's, of values [rows]; `which` (bool, [rows]) has the metric."""
         counted = values[: self.own]
         super().note(name, counted if which is None else counted[which[: self.own]])
 
     def row_losses(self, model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
-        """The losses [rows] of one batch; the stage notes its figures here, too."""
+        """The losses [rows] of one batch; the stage notes its metrics here, too."""
         raise NotImplementedError
 
     def compute_loss(

@@ -31,7 +31,7 @@ from backend.data.streams import Stream
 from backend.running.report import Report
 from backend.training.arguments import world_size
 from backend.training.batches import LengthGrouped
-from backend.training.callback import Figures, ReportCallback
+from backend.training.callback import MetricMeans, ReportCallback
 
 # What follows from arguments in the groups of an optimizer; the rest is its state.
 GROUP_OPTIONS = ("initial_lr", "betas", "eps", "weight_decay")
@@ -119,7 +119,7 @@ class ResumingTrainer(Trainer):
 
     values: Arguments
     report_callback: ReportCallback
-    figures: Figures
+    means: MetricMeans
     optimizer: Any
     model: nn.Module
     processing_class: PreTrainedTokenizerBase
@@ -307,7 +307,7 @@ class ResumingTrainer(Trainer):
             "seconds": self.report_callback.seconds(),
             "busy": self.report_callback.busy,
             "tokens": self.report_callback.tokens,
-            "figures": self.figures.state(),
+            "figures": self.means.state(),
             "position": self.position().to_json(),
             "arguments": self.arguments,
         }
@@ -328,10 +328,10 @@ class ResumingTrainer(Trainer):
         self._initial_global_step = 0
         self.report_callback.elapsed, self.report_callback.busy = row["seconds"], row["busy"]
         self.report_callback.tokens = int(row["tokens"])
-        self.figures.restore(row.get("figures", {}))
+        self.means.restore(row.get("figures", {}))
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
-        """As the Trainer's; also where there was no step left, the figures are those of the run."""
+        """As the Trainer's; also where there was no step left, the metrics are those of the run."""
         self.take_up_progress()
         return super()._finalize_training(*args, **kwargs)
 

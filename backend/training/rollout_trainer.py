@@ -32,7 +32,7 @@ Row = dict[str, Any]
 Batch = dict[str, Any]
 Ids = list[list[int]]
 
-PRIME = 1_000_003  # keeps the draws of neighbouring seeds apart
+PRIME = 1_000_003  # keeps the draws of neighboring seeds apart
 SHOWN = 200  # characters of an answer in the log
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class RolloutTrainer(RunTrainer):
         raise NotImplementedError
 
     def score_answers(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
-        """The rewards of answers to these rows, [n] on the device, with their figures."""
+        """The rewards of answers to these rows, [n] on the device, with their metrics."""
         raise NotImplementedError
 
     def round_state(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class RolloutTrainer(RunTrainer):
         self.taken = wanted
         if step == 0:
             start = time.monotonic()
-            self.model.train()  # figures are those of the training, also after an evaluation
+            self.model.train()  # metrics are those of the training, also after an evaluation
             with self._seed_draws(self.state.global_step):
                 self.draw([batch["rows"] for batch in batches])
             self.report_callback.busy += time.monotonic() - start
@@ -130,7 +130,7 @@ class RolloutTrainer(RunTrainer):
         return answers
 
     def note_answers(self, answers: Ids, rewards: Tensor) -> None:
-        """The figures of drawn answers, and one of them in the log."""
+        """The metrics of drawn answers, and one of them in the log."""
         self.note("reward", rewards)
         self.note("completion_length", torch.tensor([float(len(ids)) for ids in answers]))
         cut = [float(not ids or ids[-1] not in self.ends) for ids in answers]

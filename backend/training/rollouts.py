@@ -133,7 +133,7 @@ def to_end(ids: list[int], stop_ids: Sequence[int]) -> list[int]:
 
 
 def _batch(model: Any, prompts: Ids, answers: Ids) -> dict[str, Tensor]:
-    """Prompts with their answers on the model's device; the answers are labelled."""
+    """Prompts with their answers on the model's device; the answers are labeled."""
     rows = [
         {"input_ids": [*prompt, *answer], "labels": [IGNORED] * len(prompt) + list(answer)}
         for prompt, answer in zip(prompts, answers, strict=True)

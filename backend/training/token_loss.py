@@ -135,7 +135,7 @@ class TokenLossTrainer(RunTrainer):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """As RunTrainer's, with the perplexity of an evaluation."""
         if "eval_loss" in logs:
-            loss = self.eval_figures.mean("loss", self.accelerator)
+            loss = self.eval_means.mean("loss", self.accelerator)
             logs["eval_perplexity"] = math.exp(min(loss, MAX_EXPONENT))
         super().log(logs, *args, **kwargs)
 
@@ -171,7 +171,7 @@ def _select_positions(model: Any, places: torch.Tensor) -> Iterator[None]:
     """Within it, the output layer sees only the hidden states at `places`, bool [rows, length].
 
     A hook on the layer, so that what a model does after it (soft-capping, scaling) and what wraps
-    the model (DDP, peft, quantisation) need no special case.
+    the model (DDP, peft, quantization) need no special case.
     """
     inner = getattr(model, "module", model)
     head = inner.get_output_embeddings() if hasattr(inner, "get_output_embeddings") else None

@@ -16,7 +16,7 @@ from backend.running.failures import Stopped
 from backend.running.report import Report
 from backend.training import checkpoints, tracking
 from backend.training.batches import Collator
-from backend.training.callback import Figures, ReportCallback
+from backend.training.callback import MetricMeans, ReportCallback
 from backend.training.resuming import ResumingTrainer
 
 
@@ -24,7 +24,7 @@ class RunTrainer(ResumingTrainer):
     """A Trainer that writes a run folder; each stage derives from it.
 
     A stage may override `prepare_model`, `collator` and `extra_files`, and calls `note` for the
-    figures of its own that belong into metrics.jsonl. The figure "loss" of an evaluation takes the
+    metrics of its own that belong into metrics.jsonl. The metric "loss" of an evaluation takes the
     place of the Trainer's, which is a mean over batches, however many tokens or rows each has.
     """
 
@@ -41,7 +41,7 @@ class RunTrainer(ResumingTrainer):
             callbacks.append(EarlyStoppingCallback(int(patience)))
         callbacks += adapters.callbacks(kwargs["model"])
         tokenizer = kwargs["processing_class"]
-        self.figures, self.eval_figures = Figures(), Figures()
+        self.means, self.eval_means = MetricMeans(), MetricMeans()
         collator = self.collator(tokenizer)
         if collator is not None:
             kwargs["data_collator"] = collator
@@ -86,15 +86,15 @@ class RunTrainer(ResumingTrainer):
         return max(0, int(state.remainder) - self.args.process_index * rows)
 
     def note(self, name: str, values: torch.Tensor) -> None:
-        """Add to the mean of a figure in the next logged row (or evaluation)."""
-        (self.figures if self.model.training else self.eval_figures).note(name, values)
+        """Add to the mean of a metric in the next logged row (or evaluation)."""
+        (self.means if self.model.training else self.eval_means).note(name, values)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """As the Trainer's, with the noted figures in the row of a loss or of an evaluation."""
+        """As the Trainer's, with the noted metrics in the row of a loss or of an evaluation."""
         if "loss" in logs:
-            logs = {**logs, **self.figures.take(self.accelerator)}
+            logs = {**logs, **self.means.take(self.accelerator)}
         elif "eval_loss" in logs:  # in place: metric_for_best_model looks among them
-            logs |= self.eval_figures.take(self.accelerator, "eval_")
+            logs |= self.eval_means.take(self.accelerator, "eval_")
         super().log(logs, *args, **kwargs)
 
     def run(self, checkpoint: Path | None) -> None:
@@ -124,14 +124,14 @@ class RunTrainer(ResumingTrainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """As the Trainer's, but the random state stays: training goes on as if not evaluated."""
         self.report.phase("evaluating")
-        self.eval_figures.restore({})  # an evaluation that a stop broke off has left its own
+        self.eval_means.restore({})  # an evaluation that a stop broke off has left its own
         with torch.random.fork_rng():
             metrics: dict[str, float] = super().evaluate(*args, **kwargs)
         self.report.phase("training")
         return metrics
 
     def _evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """As the Trainer's; a stop meanwhile ends it without figures, and the run is saved."""
+        """As the Trainer's; a stop meanwhile ends it without metrics, and the run is saved."""
         try:
             metrics: dict[str, float] = super()._evaluate(*args, **kwargs)
         except Stopped:

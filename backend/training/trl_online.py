@@ -1,7 +1,7 @@
 """Trainers of trl that draw answers and learn from their rewards: RLOO, online DPO.
 
 They call our reward functions and reward models. A trainer whose step is all in one (online DPO and
-its kin) knows no evaluation, notes its figures in `stats`, calls `accelerator.backward` itself, and
+its kin) knows no evaluation, notes its metrics in `stats`, calls `accelerator.backward` itself, and
 is given a model as its reference.
 """
 
@@ -44,9 +44,9 @@ class TrlRewarded(TrlRun):
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """As trl's; the rewards of each function are means over answers, noted here."""
-        figures = self._metrics["eval" if "eval_loss" in logs else "train"]
+        metrics = self._metrics["eval" if "eval_loss" in logs else "train"]
         for name in self.rewards.weights:
-            figures.pop(f"rewards/{name}/mean", None)
+            metrics.pop(f"rewards/{name}/mean", None)
         super().log(logs, *args, **kwargs)
 
     def _reward(self, name: str) -> Reward:
@@ -100,18 +100,18 @@ class OwnSteps(TrlRun):
             return super().training_step(*args, **kwargs)
 
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
-        """As a step of training that learns nothing; its figures are those of the evaluation."""
+        """As a step of training that learns nothing; its metrics are those of the evaluation."""
         stats, self.stats = self.stats, {name: [] for name in self.stats}
-        self.figures, self.eval_figures = self.eval_figures, self.figures
+        self.means, self.eval_means = self.eval_means, self.means
         self.checking = True
         try:
             with torch.no_grad(), self._backward(lambda *_, **__: None):
                 loss = super(TrlRun, self).training_step(model, self._prepare_inputs(inputs))
             rows = len(inputs["prompt"])
             for name, values in self.stats.items():
-                self.figures.note(name, torch.tensor(values).repeat_interleave(rows))
+                self.means.note(name, torch.tensor(values).repeat_interleave(rows))
         finally:
-            self.figures, self.eval_figures = self.eval_figures, self.figures
+            self.means, self.eval_means = self.eval_means, self.means
             self.stats, self.checking = stats, False
             model.eval()
         return loss * self.args.gradient_accumulation_steps, None, None

@@ -26,7 +26,7 @@ from backend.running.report import Report
 from backend.training.batches import Repeated
 from backend.training.trainer import RunTrainer
 
-PRIME = 1_000_003  # keeps the draws of neighbouring seeds apart
+PRIME = 1_000_003  # keeps the draws of neighboring seeds apart
 NOT_LOGGED = ("num_tokens", "step_time")  # the record has tokens and times of its own
 OPEN = ("_step", "_buffered_inputs")  # what a generation under way is learned from
 
@@ -148,7 +148,7 @@ class TrlRun(RunTrainer):
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """As the Trainer's; what a stop within the step goes back to is kept."""
         self._before = {**self.round_state(), "_tr_loss": self._tr_loss.clone()}
-        self._before |= {"tokens": self.state.num_input_tokens_seen, "own": self.figures.state()}
+        self._before |= {"tokens": self.state.num_input_tokens_seen, "own": self.means.state()}
         return super().get_batch_samples(*args, **kwargs)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -191,7 +191,7 @@ class TrlRun(RunTrainer):
             self.model.zero_grad()
             self._tr_loss = self._before.pop("_tr_loss")
             self.state.num_input_tokens_seen = self._before.pop("tokens")
-            self.figures.restore(self._before.pop("own"))
+            self.means.restore(self._before.pop("own"))
             self.restore_round(self._before)
             self.report_callback.stopped = self.control.should_training_stop = True
             self._save_checkpoint(self.model, kwargs["trial"])
@@ -200,7 +200,7 @@ class TrlRun(RunTrainer):
         """What trl keeps in memory only: present answers, and metrics that are not logged yet."""
         return {
             **{name: getattr(self, name) for name in OPEN if hasattr(self, name)},
-            "figures": {name: list(each) for name, each in self.open_figures().items()},
+            "figures": {name: list(each) for name, each in self.open_metrics().items()},
         }
 
     def restore_round(self, state: dict[str, Any]) -> None:
@@ -208,14 +208,14 @@ class TrlRun(RunTrainer):
         for name in OPEN:
             if name in state:
                 setattr(self, name, state[name])
-        figures = self.open_figures()
-        figures.clear()
-        figures.update({name: list(each) for name, each in state["figures"].items()})
+        metrics = self.open_metrics()
+        metrics.clear()
+        metrics.update({name: list(each) for name, each in state["figures"].items()})
 
-    def open_figures(self) -> dict[str, list[float]]:
-        """Figures of the steps since the last logged row, by name, as trl's trainer keeps them."""
-        figures: dict[str, list[float]] = self._metrics["train"]
-        return figures
+    def open_metrics(self) -> dict[str, list[float]]:
+        """Metrics of the steps since the last logged row, by name, as trl's trainer keeps them."""
+        metrics: dict[str, list[float]] = self._metrics["train"]
+        return metrics
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
@@ -239,13 +239,13 @@ class TrlRun(RunTrainer):
         self.generation_config.max_new_tokens = most
         return super()._generate(*args, **kwargs)  # type: ignore[misc]  # trl's, behind this class
 
-    # Figures
+    # Metrics
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """As trl's, without figures that the record has otherwise."""
-        for figures in self._metrics.values():
+        """As trl's, without metrics that the record has otherwise."""
+        for metrics in self._metrics.values():
             for name in NOT_LOGGED:
-                figures.pop(name, None)
+                metrics.pop(name, None)
         super().log(logs, *args, **kwargs)
 
     def text(self, answer: list[int]) -> str:

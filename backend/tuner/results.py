@@ -26,7 +26,7 @@ METRIC_NAMES: Mapping[str, Mapping[str, str]] = {
     "bleu": {"predict_bleu-4": "bleu-4"},
     "bleu-4": {"predict_bleu-4": "bleu-4"},
     "rouge": ROUGE,
-    **{ours: {figure: ours} for figure, ours in ROUGE.items()},
+    **{ours: {key: ours} for key, ours in ROUGE.items()},
     "exact_match": {"predict_exact_match": "exact_match"},
     "loss": {"eval_loss": "loss"},
     "perplexity": {"eval_perplexity": "perplexity"},
@@ -35,9 +35,7 @@ METRIC_NAMES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-PREDICTED = tuple(
-    figure for each in METRIC_NAMES.values() for figure in each if "predict_" in figure
-)
+PREDICTED = tuple(key for each in METRIC_NAMES.values() for key in each if "predict_" in key)
 # Stage -> the results that an evaluation in it has, by their names in all_results.json.
 MEASURED: Mapping[str, Sequence[str]] = {
     "sft": (*PREDICTED, "eval_loss", "eval_perplexity"),
@@ -49,7 +47,7 @@ MEASURED: Mapping[str, Sequence[str]] = {
 def require_measured(wanted: Mapping[str, str], stage: str) -> None:
     """Raises UsageError where an evaluation in this stage lacks some of the wanted results."""
     measured = MEASURED.get(stage, wanted)
-    missing = [ours for figure, ours in wanted.items() if figure not in measured]
+    missing = [ours for key, ours in wanted.items() if key not in measured]
     if missing:
         choices = [name for name, each in METRIC_NAMES.items() if set(each) <= set(measured)]
         params = {"names": ", ".join(missing), "stage": stage, "choices": ", ".join(choices)}
@@ -63,13 +61,13 @@ def result_names(metrics: str | Sequence[str]) -> dict[str, str]:
     """
     several = isinstance(metrics, Iterable) and not isinstance(metrics, str)
     names = list(metrics) if several else [metrics]
-    known = {_fold_name(name): figures for name, figures in METRIC_NAMES.items()}
+    known = {_fold_name(name): keys for name, keys in METRIC_NAMES.items()}
     problems = [_unknown_problem(name) for name in names if _fold_name(name) not in known]
     if not names:
         problems = [_unknown_problem(metrics)]
     if problems:
         raise UsageError(*problems)
-    return {figure: ours for name in names for figure, ours in known[_fold_name(name)].items()}
+    return {key: ours for name in names for key, ours in known[_fold_name(name)].items()}
 
 
 def _fold_name(name: object) -> str:
@@ -128,7 +126,7 @@ class TrainResult:
 
     folder       the run's own folder: a valid model (or adapter) path once it has ended
     state        SUCCEEDED, STOPPED, or RUNNING where it was not waited for
-    step         optimiser steps done, of `total_steps` (0 where that is not known)
+    step         optimizer steps done, of `total_steps` (0 where that is not known)
     metrics      the final results in all_results.json: train_loss, eval_loss, tokens ...
     log_history  a mapping for each logged step, oldest first: step, loss, learning_rate ...
     notices      what was worth saying of the run, in words

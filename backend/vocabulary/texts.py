@@ -6,10 +6,10 @@ from typing import Any
 
 AT_ONCE = 256  # texts
 
-Figures = dict[str, float]
+Metrics = dict[str, float]
 
 
-def compare(before: Any, after: Any, texts: Sequence[str]) -> Figures:
+def compare(before: Any, after: Any, texts: Sequence[str]) -> Metrics:
     """Tokens of the same texts by two tokenizers, without special ones, as
     `texts, characters, tokens_before, tokens_after`, the characters per token of both, how many
     times fewer tokens there are (`gain`), and the share of texts whose ids are the same."""

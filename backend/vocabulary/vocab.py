@@ -76,11 +76,11 @@ def run(values: Arguments, folder: Path) -> None:
     report.phase("loading")
     job = _job(values, report)
     with new_model_folder(values, job.target, job.size) as made:
-        figures = _build_model(job, made)
-        figures["seconds"] = time.monotonic() - began
-        write_atomic(made / REPORT, json.dumps(figures, indent=2, ensure_ascii=False))
-    write_atomic(folder / run_folder.RESULTS, json.dumps(figures, indent=2, ensure_ascii=False))
-    _report_figures(figures, job)
+        metrics = _build_model(job, made)
+        metrics["seconds"] = time.monotonic() - began
+        write_atomic(made / REPORT, json.dumps(metrics, indent=2, ensure_ascii=False))
+    write_atomic(folder / run_folder.RESULTS, json.dumps(metrics, indent=2, ensure_ascii=False))
+    _report_metrics(metrics, job)
 
 
 def _job(values: Arguments, report: Report) -> Job:
@@ -115,7 +115,7 @@ def _build_model(job: Job, made: Path) -> dict[str, Any]:
     perplexities = _write_weights(job, made, corpus, learned, ids)
     job.report.phase("saving")
     _write_tokenizer(job, made, learned, ids)
-    return _figures(job, made, corpus, learned) | perplexities
+    return _measure(job, made, corpus, learned) | perplexities
 
 
 def _texts(job: Job, sets: Sequence[str], argument: str) -> Iterator[str]:
@@ -286,7 +286,7 @@ def _trust(job: Job) -> dict[str, bool]:
     return {"trust_remote_code": job.values.trust_remote_code}
 
 
-def _figures(job: Job, made: Path, corpus: texts.Corpus, learned: Learned) -> dict[str, Any]:
+def _measure(job: Job, made: Path, corpus: texts.Corpus, learned: Learned) -> dict[str, Any]:
     """What was gained and what it cost, as it is written beside the model."""
     after = _load_tokenizer(job, made)
     sets = names(job.values.known_dataset) or [str(resource_folder("data") / n) for n in KNOWN]
@@ -310,31 +310,31 @@ def _figures(job: Job, made: Path, corpus: texts.Corpus, learned: Learned) -> di
     }
 
 
-def _report_figures(figures: Mapping[str, Any], job: Job) -> None:
-    """Report the figures as notices, for the terminal, the log and the page."""
-    held, known = figures["held_out"], figures["known"]
+def _report_metrics(metrics: Mapping[str, Any], job: Job) -> None:
+    """Report the metrics as notices, for the terminal, the log and the page."""
+    held, known = metrics["held_out"], metrics["known"]
     made: Params = {
         "path": str(job.target),
-        "count": figures["new_pieces"],
-        "total": figures["vocabulary"],
+        "count": metrics["new_pieces"],
+        "total": metrics["vocabulary"],
     }
     job.report.notice(Problem(code="vocab_made", params=made, notice=True))
-    job.report.notice(Problem(code="vocab_gain", params=_text_figures(held), notice=True))
-    job.report.notice(Problem(code="vocab_cost", params=_text_figures(known), notice=True))
-    if "perplexity_after" in figures:
+    job.report.notice(Problem(code="vocab_gain", params=_describe_texts(held), notice=True))
+    job.report.notice(Problem(code="vocab_cost", params=_describe_texts(known), notice=True))
+    if "perplexity_after" in metrics:
         fitted: Params = {
-            "before": f"{figures['perplexity_before']:.1f}",
-            "after": f"{figures['perplexity_after']:.1f}",
+            "before": f"{metrics['perplexity_before']:.1f}",
+            "after": f"{metrics['perplexity_after']:.1f}",
             "steps": job.values.fit_steps,
         }
         job.report.notice(Problem(code="vocab_fitted", params=fitted, notice=True))
 
 
-def _text_figures(figures: Mapping[str, Any]) -> Params:
+def _describe_texts(metrics: Mapping[str, Any]) -> Params:
     return {
-        "texts": figures["texts"],
-        "before": f"{figures['characters_per_token_before']:.2f}",
-        "after": f"{figures['characters_per_token_after']:.2f}",
-        "gain": f"{figures['gain']:.2f}",
-        "unchanged": f"{figures['unchanged']:.1%}",
+        "texts": metrics["texts"],
+        "before": f"{metrics['characters_per_token_before']:.2f}",
+        "after": f"{metrics['characters_per_token_after']:.2f}",
+        "gain": f"{metrics['gain']:.2f}",
+        "unchanged": f"{metrics['unchanged']:.1%}",
     }

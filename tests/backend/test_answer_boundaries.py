@@ -1,8 +1,8 @@
 """The tokens of a row continue the tokens of its prompt, on every template and kind of tokenizer.
 
-"\\n\\nBlue." behind ChatML's header was tokenised so that the header's line break and those of the
+"\\n\\nBlue." behind ChatML's header was tokenized so that the header's line break and those of the
 answer became one token, which no prompt ends with: what was learned could never be said. The right
-value is transformers' own: apply_chat_template(..., add_generation_prompt=True), tokenised as a
+value is transformers' own: apply_chat_template(..., add_generation_prompt=True), tokenized as a
 whole, as every server does; what follows it in a row is the answer.
 """
 
@@ -109,7 +109,7 @@ def test_every_answer_continues_its_prompt(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_answer_of_a_conversation_continues_its_own_prompt(kind: str) -> None:
-    """Several turns: each prompt has the answers before it as a server tokenises them."""
+    """Several turns: each prompt has the answers before it as a server tokenizes them."""
     chat = [ASK, answer("\n\nOne."), ASK, answer("  two\n"), ASK, answer("Three"), ASK, answer("4")]
     outcomes = [holds(template, chat) for template in load_templates(kind)]
     assert outcomes == [4] * len(outcomes)
@@ -149,7 +149,7 @@ def test_white_space_that_a_special_token_would_swallow_is_learned() -> None:
 
 @pytest.mark.parametrize("kind", ["llama2", "mistral", "slow"])
 def test_no_blank_is_put_before_an_answer(kind: str) -> None:
-    """Such a tokenizer puts a blank before each text, also before an answer tokenised apart."""
+    """Such a tokenizer puts a blank before each text, also before an answer tokenized apart."""
     template = load(kind, SPACE)
     (example,) = encode_chat(template, [ASK, answer("Blue.")])
     text = template.tokenizer.decode(example.ids)
@@ -200,7 +200,7 @@ def test_learning_the_prompt_learns_all_but_what_is_marked() -> None:
     assert "Which?" in learned
 
 
-def test_ordinary_rows_are_tokenised_as_one_text() -> None:
+def test_ordinary_rows_are_tokenized_as_one_text() -> None:
     """Nothing else changes: the ids are those of the whole text."""
     template = templates.load(resolve({"template": "auto"}), make_tokenizer())
     chat = [ASK, answer("Blue."), ASK, answer("Green.")]

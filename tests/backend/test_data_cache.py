@@ -21,7 +21,7 @@ def rows(count: int = 6) -> list[dict[str, str]]:
 
 
 class Counting:
-    """Counts how often rows are tokenised."""
+    """Counts how often rows are tokenized."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls = 0
@@ -34,7 +34,7 @@ class Counting:
         monkeypatch.setattr(examples.Maker, "__call__", counted)
 
     def made(self, tokenizer: Any = None, **values: Any) -> tuple[int, prepare.Prepared]:
-        """How often rows were tokenised for these values, and what was prepared."""
+        """How often rows were tokenized for these values, and what was prepared."""
         before, options = self.calls, {**VALUES, **values}
         tokenizer = tokenizer or make_tokenizer()
         prepared = prepare.prepare_training(
@@ -48,7 +48,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
     return Counting(monkeypatch)
 
 
-def test_the_same_data_is_tokenised_once(workspace: Path, counting: Counting) -> None:
+def test_the_same_data_is_tokenized_once(workspace: Path, counting: Counting) -> None:
     bad = {"instruction": "q", "output": ""}
     write_dataset(workspace, "x", [*rows(), bad])
     first, second = counting.made(), counting.made()

@@ -162,7 +162,7 @@ def test_a_seed_makes_sampled_predictions_again(tiny_model_dir: Path, workspace:
     assert predictions(workspace / "a") != predictions(workspace / "c")
 
 
-def test_a_stop_keeps_what_was_predicted_and_gives_no_figures(
+def test_a_stop_keeps_what_was_predicted_and_gives_no_metrics(
     tiny_model_dir: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The person stops during the second batch of two rows: the first two are kept, in order."""

@@ -234,8 +234,8 @@ def test_pickle_files_are_refused(run: Exporter) -> None:
     assert code(error) == "export_legacy_format"
 
 
-def test_a_quantised_base_is_refused(run: Exporter, tiny_model_dir: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "quantised"
+def test_a_quantized_base_is_refused(run: Exporter, tiny_model_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "quantized"
     copy.mkdir()
     for file in tiny_model_dir.iterdir():
         (copy / file.name).symlink_to(file)

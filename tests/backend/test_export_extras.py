@@ -79,7 +79,7 @@ def texts(workspace: Path) -> Path:
 
 
 def export_in_4_bits(model: Path, home: Path, texts: Path, *, samples: int, length: int) -> None:
-    """Quantise over so many windows of the texts, each of so many tokens, into out/."""
+    """Quantize over so many windows of the texts, each of so many tokens, into out/."""
     (home / "saves" / "run").mkdir()
     options = values(
         model,
@@ -142,7 +142,7 @@ def test_sample_texts_without_a_text_are_named(workspace: Path, tiny_tokenizer: 
     assert caught.value.problems[0].code == "export_calibration_empty"
 
 
-def test_what_quantising_needs_is_said_at_once(workspace: Path, tiny_model_dir: Path) -> None:
+def test_what_quantizing_needs_is_said_at_once(workspace: Path, tiny_model_dir: Path) -> None:
     def codes(**options: Any) -> set[tuple[str, str]]:
         result = values(tiny_model_dir, workspace, export_quantization_bit=4, **options)
         problems = (

@@ -70,7 +70,7 @@ def test_the_limit_holds_in_any_thread() -> None:
 
 
 def test_the_limit_holds_in_a_forked_process() -> None:
-    """Rows are tokenised in forked processes, which have no thread of their parent's."""
+    """Rows are tokenized in forked processes, which have no thread of their parent's."""
     with limit_rendering():
         pass
     child = multiprocessing.get_context("fork").Process(target=endless, args=([],))

@@ -62,7 +62,7 @@ def test_an_adapter_lives_its_whole_life(
     """Two steps, plain peft gives the same answers, on to four as without a break, chat, export."""
     last: list[torch.Tensor] = []
     monkeypatch.setattr(
-        "backend.train.figures", lambda trainer: last.append(logits(trainer.model)) or {}
+        "backend.train.final_metrics", lambda trainer: last.append(logits(trainer.model)) or {}
     )
     options = {**FAST, **KINDS[kind], "save_steps": 2}
     broken = train_small(workspace, tiny_model_dir, "run", **options, max_steps=4)

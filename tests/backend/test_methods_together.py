@@ -208,8 +208,8 @@ def test_ia3_finds_its_modules_in_an_unknown_architecture(tiny_model_dir: Path) 
     assert result.feedforward_modules == {"down_proj"}
 
 
-def test_loftq_makes_up_for_quantisation(workspace: Path, tiny_tokenizer: Any) -> None:
-    """It starts nearer to the full model, lasts, and is refused without quantisation."""
+def test_loftq_makes_up_for_quantization(workspace: Path, tiny_tokenizer: Any) -> None:
+    """It starts nearer to the full model, lasts, and is refused without quantization."""
     pytest.importorskip("bitsandbytes")
     tiny_model_dir = wider(workspace / "saves" / "model", tiny_tokenizer)
     from backend.contract.arguments.arguments import parse
@@ -235,7 +235,7 @@ def test_loftq_makes_up_for_quantisation(workspace: Path, tiny_tokenizer: Any) -
     assert code(error) == "loftq_not_mergeable"
 
 
-def test_oft_learns_over_a_quantised_base(workspace: Path, tiny_tokenizer: Any) -> None:
+def test_oft_learns_over_a_quantized_base(workspace: Path, tiny_tokenizer: Any) -> None:
     pytest.importorskip("bitsandbytes")
     base = wider(workspace / "saves" / "model", tiny_tokenizer)
     four = {"quantization_bit": "4", "finetuning_type": "oft", "learning_rate": 1e-2}

@@ -268,8 +268,8 @@ def test_a_name_that_is_nowhere_is_said_with_all_places(
             place = str(home / "saves" / run)
             places = f"{here / name}, {home / name}, {place}"
             assert problem.text().startswith(
-                f"There is nothing at {places}, so {name} was taken for the name of a model on a "
-                "hub, and the hub cannot be reached."
+                f"There is nothing at {places}, so {name} was taken as the name of a model on a "
+                "hub, but the hub cannot be reached."
             )
             assert problem.code == "hub_unreachable"
             assert problem.field in {field, "reward_model"}, field

@@ -1,4 +1,4 @@
-"""Quantised loading for real, on a CPU: train, save, load again, answer; what cannot be is said."""
+"""Quantized loading for real, on a CPU: train, save, load again, answer; what cannot be is said."""
 
 import json
 import shutil
@@ -40,16 +40,16 @@ def layer(model: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_trained_over_a_quantised_model_and_answered_with_it(
+def test_trained_over_a_quantized_model_and_answered_with_it(
     kind: str, workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The chat's model gives the logits that training ended with; its weights are quantised.
+    """The chat's model gives the logits that training ended with; its weights are quantized.
 
     In 4 bit some CPUs answer with bfloat16 arithmetic, see quantize.keep_unpacked.
     """
     last: list[torch.Tensor] = []
     monkeypatch.setattr(
-        "backend.train.figures", lambda trainer: last.append(logits(trainer.model)) or {}
+        "backend.train.final_metrics", lambda trainer: last.append(logits(trainer.model)) or {}
     )
     folder = train_small(workspace, tiny_model_dir, max_steps=2, **KINDS[kind])
     moved = load_file(folder / "adapter_model.safetensors")
@@ -108,8 +108,8 @@ def test_a_missing_package_is_named(
 
 
 @pytest.fixture
-def quantised(tiny_model_dir: Path, workspace: Path) -> Any:
-    """A model folder whose config says that its weights are quantised by a method."""
+def quantized(tiny_model_dir: Path, workspace: Path) -> Any:
+    """A model folder whose config says that its weights are quantized by a method."""
 
     def make(method: str) -> Path:
         folder = workspace / method
@@ -134,16 +134,16 @@ def quantised(tiny_model_dir: Path, workspace: Path) -> Any:
         ("eetq", ("eetq",), 1, ["quantized_unknown"]),
     ],
 )
-def test_a_quantised_folder_says_what_it_needs(
+def test_a_quantized_folder_says_what_it_needs(
     method: str,
     there: tuple[str, ...],
     gpus: int,
     expected: list[str],
-    quantised: Any,
+    quantized: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By page and command before a launch, and by the worker before it loads."""
-    values = small(quantised(method))
+    values = small(quantized(method))
     for room in (preflight, requirements):
         monkeypatch.setattr(room, "is_installed", lambda name: name in there)
     monkeypatch.setattr(devices, "gpus", lambda: gpus)
@@ -157,12 +157,12 @@ def test_a_quantised_folder_says_what_it_needs(
     assert [each.code for each in caught.value.problems] == expected
 
 
-def test_quantised_weights_are_neither_quantised_again_nor_trained(
-    quantised: Any, monkeypatch: pytest.MonkeyPatch
+def test_quantized_weights_are_neither_quantized_again_nor_trained(
+    quantized: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for room in (preflight, requirements):
         monkeypatch.setattr(room, "is_installed", lambda _: True)
-    folder = quantised("gptq")
+    folder = quantized("gptq")
     problems = preflight.check_model(small(folder, quantization_bit="4"))
     assert [(each.code, each.field) for each in problems] == [
         ("quantized_twice", "quantization_bit")
@@ -173,7 +173,7 @@ def test_quantised_weights_are_neither_quantised_again_nor_trained(
 
 
 def test_a_folder_of_bitsandbytes_is_loaded_as_it_is(workspace: Path, tiny_model_dir: Path) -> None:
-    """As hubs offer them: quantised once, saved, and then trained on with LoRA."""
+    """As hubs offer them: quantized once, saved, and then trained on with LoRA."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
     folder = workspace / "bnb"

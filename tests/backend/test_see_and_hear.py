@@ -296,7 +296,7 @@ def test_a_reader_of_both_directions_is_refused(workspace: Path) -> None:
     assert refusal(workspace, folder) == "model_looks_ahead"
 
 
-def test_quantising_in_the_export_is_refused(workspace: Path, make: Make) -> None:
+def test_quantizing_in_the_export_is_refused(workspace: Path, make: Make) -> None:
     texts = workspace / "texts.jsonl"
     texts.write_text('{"text": "fine weather"}\n')
     with pytest.raises(TuneboardError) as caught:

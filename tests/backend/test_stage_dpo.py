@@ -242,7 +242,7 @@ def test_a_resumed_run_equals_an_unbroken_one(
     assert all(torch.equal(weights[name], each) for name, each in load_file(file).items())
 
 
-def test_results_have_the_figures_of_the_stage(workspace: Path, tiny_model_dir: Path) -> None:
+def test_results_have_the_metrics_of_the_stage(workspace: Path, tiny_model_dir: Path) -> None:
     """And no perplexity: the loss is none of next tokens."""
     folder = train_preferences(workspace, tiny_model_dir, pref_loss="orpo")
     results = json.loads((folder / "all_results.json").read_text())

@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {
     "logging_steps": 1,
     "save_steps": 100,
 }
-FIGURES = ("reward", "rewards/length", "reward_std", "completion_length", "clipped_ratio")
+METRICS = ("reward", "rewards/length", "reward_std", "completion_length", "clipped_ratio")
 
 
 def rows(folder: Path) -> list[metrics.Metrics]:
@@ -77,7 +77,7 @@ def test_the_mean_reward_rises(workspace: Path, tiny_model_dir: Path) -> None:
     assert sum(rewards[-5:]) / 5 > sum(rewards[:5]) / 5 + 0.5
 
 
-def test_figures_reach_the_record(workspace: Path, tiny_model_dir: Path) -> None:
+def test_metrics_reach_the_record(workspace: Path, tiny_model_dir: Path) -> None:
     folder = train_small(
         workspace,
         tiny_model_dir,
@@ -88,7 +88,7 @@ def test_figures_reach_the_record(workspace: Path, tiny_model_dir: Path) -> None
     assert len(train) == 3
     assert [row.step for row in check] == [2, 3]
     for row in train:
-        assert set(row.more) >= {*FIGURES, "kl", "rewards/json_valid", "frac_reward_zero_std"}
+        assert set(row.more) >= {*METRICS, "kl", "rewards/json_valid", "frac_reward_zero_std"}
         assert 0 < row.more["completion_length"] <= 8
         assert 0 <= row.more["clipped_ratio"] <= 1
         total = 2 * row.more["rewards/json_valid"] + row.more["rewards/length"]

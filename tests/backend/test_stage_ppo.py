@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {
     "logging_steps": 1,
     "max_steps": 4,
 }
-FIGURES = {"policy_loss", "value_loss", "entropy", "clip_fraction"}
+METRICS = {"policy_loss", "value_loss", "entropy", "clip_fraction"}
 DRAWN = {"reward", "kl", "kl_coef", "completion_length", "clipped_ratio"}
 HEAD = "value_head.safetensors"
 
@@ -81,7 +81,7 @@ def test_one_base_plays_all_parts(
         workspace, tiny_model_dir, **SMALL, reward_model=str(source), val_size=4, eval_steps=2
     )
     records = rows(folder)
-    assert [set(row.more) >= FIGURES for row in records] == [True] * 4
+    assert [set(row.more) >= METRICS for row in records] == [True] * 4
     assert [set(row.more) >= DRAWN for row in records] == [True, False, True, False]
     assert records[0].more["kl"] == pytest.approx(0, abs=1e-5)
     assert abs(records[2].more["kl"]) > 1e-4  # an estimate, which may fall below 0

@@ -61,7 +61,7 @@ def test_the_mean_reward_rises(workspace: Path, tiny_model_dir: Path) -> None:
     assert sum(rewards[-5:]) / 5 > sum(rewards[:5]) / 5 + 0.5
 
 
-def test_figures_reach_the_record(workspace: Path, tiny_model_dir: Path) -> None:
+def test_metrics_reach_the_record(workspace: Path, tiny_model_dir: Path) -> None:
     """Rewards by name, weighted; an evaluation's loss is the mean reward of all its questions."""
     options = {**SMALL, "val_size": 5, "per_device_eval_batch_size": 2, "eval_steps": 2}
     folder = train_small(workspace, tiny_model_dir, **options, reward_weights="2,1")

@@ -19,7 +19,7 @@ from backend.running.report import Report
 from tests.backend.preferences import last_evaluation, rows, train_preferences
 from tests.backend.training import small
 
-FIGURES = {"rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"}
+METRICS = {"rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"}
 HEAD = "value_head.safetensors"
 
 
@@ -35,7 +35,7 @@ def test_held_out_pairs_are_told_apart(workspace: Path, tiny_model_dir: Path) ->
     assert check.eval_loss is not None
     assert check.eval_loss < 0.5
     assert rows(folder)[0].loss == pytest.approx(0.69, abs=0.3)
-    assert all(set(row.more) >= FIGURES for row in rows(folder))
+    assert all(set(row.more) >= METRICS for row in rows(folder))
 
 
 def test_an_adapter_is_saved_with_its_head_alone(workspace: Path, tiny_model_dir: Path) -> None:
@@ -152,7 +152,7 @@ def test_evaluation_of_a_finished_reward_model_gives_what_its_training_gave(
     results = json.loads((target / "all_results.json").read_text())
     check = last_evaluation(folder)
     assert results["eval_loss"] == pytest.approx(check.eval_loss, rel=1e-4)
-    for name in FIGURES:
+    for name in METRICS:
         assert results[f"eval_{name}"] == pytest.approx(check.more[f"eval_{name}"], rel=1e-4)
     with pytest.raises(ModelError) as caught:
         evaluate.run(resolve({**values, "adapter_name_or_path": None}), target)

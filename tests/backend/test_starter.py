@@ -55,11 +55,11 @@ def test_special_tokens_and_limits(folder: Path, tokenizer: Any) -> None:
 
 
 def test_digits_are_split_as_in_the_original(tokenizer: Any) -> None:
-    """transformers loses the Digits pre-tokeniser of this GGUF file; we put it back."""
+    """transformers loses the Digits pre-tokenizer of this GGUF file; we put it back."""
     assert tokenizer.tokenize("a  12") == ["a", "ĠĠ", "1", "2"]
 
 
-def test_text_survives_tokenising(tokenizer: Any) -> None:
+def test_text_survives_tokenizing(tokenizer: Any) -> None:
     text = "Hello,  world! 3.14 und 今天天气很好。\n\tdef f(x): return x ** 2"
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 

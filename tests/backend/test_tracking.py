@@ -127,7 +127,7 @@ def test_swanlab_keys_are_secret() -> None:
     assert "sesame" not in command.shell()
 
 
-def test_tensorboard_shows_the_figures_of_the_run(workspace: Path, tiny_model_dir: Path) -> None:
+def test_tensorboard_shows_the_metrics_of_the_run(workspace: Path, tiny_model_dir: Path) -> None:
     """Read back with tensorboard itself; the right values are those of metrics.jsonl."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

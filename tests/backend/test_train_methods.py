@@ -47,7 +47,7 @@ def test_lora_trains_and_loads_with_plain_peft(
     """The loaded adapter answers exactly as the model did when training ended."""
     last: list[torch.Tensor] = []
     monkeypatch.setattr(
-        "backend.train.figures", lambda trainer: last.append(logits(trainer.model)) or {}
+        "backend.train.final_metrics", lambda trainer: last.append(logits(trainer.model)) or {}
     )
     folder = train_small(workspace, tiny_model_dir, **LORA_KINDS[kind])
     loaded = AutoPeftModelForCausalLM.from_pretrained(folder)

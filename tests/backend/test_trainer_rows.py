@@ -113,11 +113,11 @@ def test_the_defaults_of_transformers_are_taken() -> None:
         ({"metric_for_best_model": "loss", "greater_is_better": True}, ("loss", True)),
     ],
 )
-def test_the_better_figure(given: dict[str, Any], expected: tuple[str, bool]) -> None:
+def test_the_better_metric(given: dict[str, Any], expected: tuple[str, bool]) -> None:
     assert tuple(best_model_arguments(resolve({**defaults("train"), **given})).values()) == expected
 
 
-def test_a_figure_that_is_not_measured_is_refused_before_the_start() -> None:
+def test_a_metric_that_is_not_measured_is_refused_before_the_start() -> None:
     assert len(METRICS) == len(FIELDS["stage"].choices)
     values = {**defaults("train"), "metric_for_best_model": "eval_accuracy"}
     assert [one.code for one in check_metric(resolve(values))] == ["accuracy_not_measured"]

@@ -278,7 +278,7 @@ def test_other_writings_of_the_vocabulary_are_right_or_gone(workspace: Path) -> 
 
 
 def test_all_else_of_the_base_stays(workspace: Path, tiny_model_dir: Path) -> None:
-    """Settings, chat template, licence, generation settings, and tensors outside of the rows."""
+    """Settings, chat template, license, generation settings, and tensors outside of the rows."""
     model = workspace / "base"
     shutil.copytree(tiny_model_dir, model)
     (model / "LICENSE").write_text("ours")

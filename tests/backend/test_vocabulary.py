@@ -57,7 +57,7 @@ def last_logits(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
         seen.append(answer_logits(trainer.model, trainer.processing_class))
         return {}
 
-    monkeypatch.setattr("backend.train.figures", look)
+    monkeypatch.setattr("backend.train.final_metrics", look)
     return seen
 
 

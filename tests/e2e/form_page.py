@@ -89,7 +89,7 @@ FIELDS = {
     "loss": row("text", "Preference loss", "sigmoid", when=[["stage", ["dpo"]]]),
     "packing": row("bool", "Packing", False),
     "neat": row("bool", "Neat packing", False, when=[["packing", [True]]]),
-    "depth": row("number", "Depth", "", when=[["batch", [8]], ["quantised", [None]]]),
+    "depth": row("number", "Depth", "", when=[["batch", [8]], ["quantized", [None]]]),
     "modules": row("several", "Modules", [], choices=[["all", "All linear layers"], ["q", "q"]]),
     "token": row("secret", "Hub token"),
     "many": row("one", "Many", offers="many"),
@@ -134,8 +134,8 @@ def _schema() -> dict[str, Any]:
 
 BAR = {
     **_schema(),
-    "sections": [{"id": "bar", "title": "", "slot": "rest", "rows": [["quantised"]]}],
-    "fields": {"quantised": row("text", "Quantised")},
+    "sections": [{"id": "bar", "title": "", "slot": "rest", "rows": [["quantized"]]}],
+    "fields": {"quantized": row("text", "Quantized")},
 }
 
 
@@ -267,7 +267,7 @@ class FormPage:
             language.click(None, None, None, js=make_call("language", "speak", "zh"))
             fill.click(lambda: gr.update(value=self.fills), None, form)
             later.click(self.change, None, form).then(self.filled.append, form)
-            outer.click(lambda: gr.update(value={"quantised": "4"}), None, bar)
+            outer.click(lambda: gr.update(value={"quantized": "4"}), None, bar)
         return page
 
     @contextmanager

@@ -84,8 +84,8 @@ def test_a_failed_run_is_set_up_again_with_the_cure(
     folder = launch.start("train", values)
     assert ended(folder).state is State.OUT_OF_MEMORY
     page = open_page()
-    cure = page.locator("#train-run-cure")
-    expect(cure).to_contain_text("8 → 4")
+    fix = page.locator("#train-run-fix")
+    expect(fix).to_contain_text("8 → 4")
     again = page.locator("#train-run-again")
     expect(again).to_have_text("Set up again with this change")
     again.click()

@@ -16,7 +16,7 @@ from tests.matrix.one import STEPS, seeing
 Walked = dict[str, dict[str, str]]
 LIMIT = 240  # seconds for one architecture
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-# Registered for causal language modelling, and no language model of its own to be trained on text.
+# Registered for causal language modeling, and no language model of its own to be trained on text.
 NO_TEXT = {
     "blt": "reads bytes that its own patcher cuts, not tokens",
     "gemma4_assistant": "a draft head for another model",
@@ -30,7 +30,7 @@ NO_TEXT = {
 
 
 def names() -> list[str]:
-    """The model types of text alone that transformers registers for causal language modelling."""
+    """The model types of text alone that transformers registers for causal language modeling."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     return sorted(set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) - set(seeing()) - set(NO_TEXT))
@@ -76,7 +76,7 @@ def page(texts: Walked, seen: Walked) -> str:
         "# Architectures",
         "",
         f"Written by `python -m tests.matrix` with transformers {transformers.__version__}: a tiny",
-        "random model of each text architecture that it registers for causal language modelling is",
+        "random model of each text architecture that it registers for causal language modeling is",
         "trained for two LoRA steps on all linear layers, reloaded with its adapter, merged, asked",
         f"for eight tokens. {good} of {len(texts)} pass ({good / len(texts):.0%}).",
         "",

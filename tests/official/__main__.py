@@ -53,10 +53,10 @@ def named_jinja(name: str, source: Source) -> str:
 
 def cases(source: Source) -> dict[str, Case]:
     """The conversations of a source; DeepSeek's files list no tools, so ours are given none."""
-    labelled = {label: case for group in source.groups for label, case in group.items()}
+    labeled = {label: case for group in source.groups for label, case in group.items()}
     if source.shape == "deepseek":
-        return {label: case._replace(tools=None) for label, case in labelled.items()}
-    return labelled
+        return {label: case._replace(tools=None) for label, case in labeled.items()}
+    return labeled
 
 
 def adapt(case: Case, shape: str) -> Case:

@@ -158,11 +158,11 @@ def test_new_points_come_by_series() -> None:
     ],
 )
 def test_what_matters_most_to_a_stage_comes_first(names: Any, first: list[str]) -> None:
-    assert curves.list_figures(names)[:2] == first
+    assert curves.list_metrics(names)[:2] == first
 
 
-def test_figures_of_training_and_evaluation_are_one() -> None:
-    assert curves.list_figures(["kl", "eval_kl", "eval_reward", "mine", "eval_mine"]) == [
+def test_metrics_of_training_and_evaluation_are_one() -> None:
+    assert curves.list_metrics(["kl", "eval_kl", "eval_reward", "mine", "eval_mine"]) == [
         "reward",
         "kl",
         "mine",
@@ -170,10 +170,10 @@ def test_figures_of_training_and_evaluation_are_one() -> None:
 
 
 def test_a_foreign_file_cannot_flood_the_page() -> None:
-    assert len(curves.list_figures(f"n{number}" for number in range(5000))) == curves.MAX_NAMES
+    assert len(curves.list_metrics(f"n{number}" for number in range(5000))) == curves.MAX_NAMES
 
 
-def test_figures_of_training_are_smoothed() -> None:
+def test_metrics_of_training_are_smoothed() -> None:
     rows = [
         Metrics(step=step, loss=0.5, more={"kl": step / 50, "eval_kl": 1.0})
         for step in range(1, 51)

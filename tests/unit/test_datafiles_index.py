@@ -120,7 +120,7 @@ def test_packed(home: Path, name: str, suffix: str, pack: Any) -> None:
     path.write_bytes(b"plain")
     with pytest.raises(DataError) as caught:
         list(datafiles.rows(path))
-    assert caught.value.problems[0].code == "file_packed_broken"
+    assert caught.value.problems[0].code == "file_compressed_broken"
 
 
 def test_text(home: Path) -> None:

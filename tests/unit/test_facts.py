@@ -62,7 +62,7 @@ def test_the_facts_of_a_folder(home: Path) -> None:
         context=4096,
         size=size,
         dtype="bfloat16",
-        licence="mine",
+        license="mine",
         has_template=True,
     )
     assert words("m")["Context"] == "4,096 tokens"

@@ -118,10 +118,10 @@ def test_cures(
     for one in problems:
         if "file" in one.params:
             one.params["file"] = str(one.params["file"]).replace("HOME", str(tmp_path))
-    cure = fixes.find_fix(failed(*problems))
-    assert cure.changes == changes
+    fix = fixes.find_fix(failed(*problems))
+    assert fix.changes == changes
     rest = set(str(changes.get("dataset", "one,two,three")).split(","))
-    assert set(cure.without) == {"one", "two", "three"} - rest
+    assert set(fix.without) == {"one", "two", "three"} - rest
 
 
 def test_the_only_data_set_is_not_taken_out() -> None:
@@ -135,9 +135,9 @@ def test_missing_packages_are_a_command() -> None:
         problem("package_missing", package="swanlab"),
         problem("package_missing", package="swanlab"),
     )
-    cure = fixes.find_fix(view)
-    assert (cure.changes, cure.command) == ({}, "pip install galore-torch swanlab")
-    assert cure.words({}, "en") == cure.command
+    fix = fixes.find_fix(view)
+    assert (fix.changes, fix.command) == ({}, "pip install galore-torch swanlab")
+    assert fix.words({}, "en") == fix.command
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.STOPPED, State.RUNNING])

@@ -58,7 +58,7 @@ def key(launcher: Launcher, **typed: str) -> set[str]:
 def test_one_keystroke_reads_the_configuration_once(
     launcher: Launcher, opened: Counter[str], tmp_path: Path
 ) -> None:
-    """It was read for the check of the folder, for its quantisation, and for the reference."""
+    """It was read for the check of the folder, for its quantization, and for the reference."""
     file = str(tmp_path / "m/config.json")
     key(launcher, learning_rate="1e-4")
     assert opened[file] == 1

@@ -51,7 +51,7 @@ def field_22(pid: int) -> int:
 
 
 def test_start_times_are_those_of_earlier_versions(child: subprocess.Popen[str]) -> None:
-    """Earlier versions read the number from /proc; a run that one of them started is recognised."""
+    """Earlier versions read the number from /proc; a run that one of them started is recognized."""
     starts = []
     for pid in psutil.pids():
         identity = processes.identify(pid)

@@ -41,7 +41,7 @@ CASES: list[tuple[str, str, list[str], int, str]] = [
     ("x.jsonl", lines(MEDIA), [], 3, "pictures, videos or sounds"),
     ("x.jsonl", lines({**GOOD, "image": "1.png"}), [], 3, "pictures, videos or sounds"),
     ("x.jsonl", lines({**GOOD, "images": []}), [], 0, ""),
-    ("x.jsonl", lines({"messages": TURNS}), [], 3, "the place of a picture"),
+    ("x.jsonl", lines({"messages": TURNS}), [], 3, "placeholder for a picture"),
     ("x.jsonl", lines({"image_path": "1.jpg", "caption": "a dog"}), [], 3, "pictures, videos"),
     ("x.csv", "image_url,text\nhttps://x.org/1,a dog\n", [], 3, "pictures, videos or sounds"),
     ("x.jsonl", lines({**PAIR, "rejected": "a"}, PAIR), [], 3, "are the same"),
@@ -94,7 +94,7 @@ UNREADABLE: list[tuple[str, bytes, str]] = [
     ("x.jsonl", ROW + ROW + b"\xff\n", "data_not_utf8:"),
     ("x.json", b"[" + ROW + b"," + ROW + b",{}", "data_truncated:"),
     ("x.json", b"[" + ROW + b"," + ROW + b"\n oops]", "data_bad_json:"),
-    ("x.jsonl.gz", PACKED[:-2000], "file_packed_broken:"),
+    ("x.jsonl.gz", PACKED[:-2000], "file_compressed_broken:"),
     ("x.jsonl", ROW * 150 + b"{\n", "data_bad_json:151"),
 ]
 

@@ -86,7 +86,7 @@ def test_a_crash_while_rows_are_cut_loses_none(
 
 
 def test_a_step_stays_while_its_work_is_saved(tmp_path: Path) -> None:
-    """48 of 48 is shown while the model is saved; rows tokenised are no steps of training."""
+    """48 of 48 is shown while the model is saved; rows tokenized are no steps of training."""
     report = Report(tmp_path)
     report.phase("tokenizing")
     report.progress(7, 7)
@@ -102,7 +102,7 @@ def test_a_step_stays_while_its_work_is_saved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("phase", ["loading", "tokenizing", "fitting", "exporting"])
 def test_a_stop_is_obeyed_in_the_midst_of_what_leaves_nothing(tmp_path: Path, phase: str) -> None:
-    """A long tokenisation once went on until it was killed."""
+    """A long tokenization once went on until it was killed."""
     report = Report(tmp_path)
     report.phase(phase)
     report.progress(1, 10)

@@ -24,7 +24,7 @@ def raising(error: BaseException) -> Callable[[], None]:
 
 
 def wrapped(inner: Exception) -> Exception:
-    outer = RuntimeError("could not serialise")
+    outer = RuntimeError("could not serialize")
     outer.__cause__ = inner
     return outer
 

@@ -77,7 +77,7 @@ def test_what_changes_is_shown_before_the_start(
     assert shown["ready"]
     shown = page.edit(extra_args="output_dir=saves/m/lora/second")
     assert "All arguments are as they were." not in shown["lines"]
-    assert "goes on in its own folder" in shown["wrong"][0]
+    assert "continues in its own folder" in shown["wrong"][0]
     assert (len(shown["wrong"]), shown["ready"]) == (1, False)
     asked: list[dict[str, Value]] = []
     monkeypatch.setattr(

@@ -152,7 +152,7 @@ def test_how_many_steps_there_are_is_said_once(home: Path) -> None:
     (batch,) = going_on(home, max_steps=5, per_device_train_batch_size=2).changes
     assert batch.text() == "has no effect: no step is left to do"
     (stays,) = going_on(home, num_train_epochs=0.6).changes[1:]
-    done = "asks for no more than the 5 steps that are done: no step is left to do"
+    done = "requests no more than the 5 steps that are done: no step is left to do"
     assert (stays.name, stays.text()) == ("max_steps", done)  # 0.6 of 8
     (problem,) = going_on(home, max_steps=5, num_train_epochs=9.0).problems()
     assert problem.text().endswith("resume it with a larger max_steps.")
@@ -251,7 +251,7 @@ def test_what_is_said_where_no_step_is_left(home: Path) -> None:
     three: dict[str, Value] = {"num_train_epochs": 3.0}
     folder = run(home, place, **three)
     nothing = "has no effect: no step is left to do"
-    short = "asks for no more than the 18 steps that are done: no step is left to do"
+    short = "requests no more than the 18 steps that are done: no step is left to do"
     cases: list[tuple[Values, str]] = [
         ({"per_device_train_batch_size": 2}, nothing),
         ({"learning_rate": 1e-5}, nothing),

@@ -175,7 +175,7 @@ def test_the_language_changes_every_text(folder: Path, view: dict[str, Any]) -> 
 def test_buttons_fit_the_state(
     folder: Path, view: dict[str, Any], state: State, files: str, shown: list[str]
 ) -> None:
-    """Resume where there is a checkpoint, what goes on where there is a result, the cure where one
+    """Resume where there is a checkpoint, what goes on where there is a result, the fix where one
     fits; the first that helps is bright."""
     view.update(state=state, arguments=arguments.defaults("train"))
     if "checkpoint" in files:
@@ -201,13 +201,13 @@ def test_a_failed_run_tells_what_helps(folder: Path, view: dict[str, Any]) -> No
 
     view.update(state=State.FAILED, arguments=arguments.defaults("train"))
     changed = head("loss_not_finite", step=3)
-    assert "→" in changed["cure"]
+    assert "→" in changed["fix"]
     assert changed["buttons"][-1]["text"] == "Set up again with this change"
     command = head("package_missing", package="galore-torch")
-    assert command["cure"] == "pip install galore-torch"
+    assert command["fix"] == "pip install galore-torch"
     assert command["buttons"][-1]["text"] == "Set up again"
     view["state"] = State.SUCCEEDED
-    assert head("package_missing", package="galore-torch")["cure"] == ""
+    assert head("package_missing", package="galore-torch")["fix"] == ""
 
 
 def test_an_export_has_no_curves_and_cannot_be_resumed(folder: Path, view: dict[str, Any]) -> None:
@@ -298,23 +298,23 @@ def test_a_notice_is_no_failure(folder: Path, view: dict[str, Any]) -> None:
     assert head["notices"] == Problem(code="no_gpu", notice=True).text("en")
 
 
-def test_figures_come_as_they_are_logged(folder: Path, view: dict[str, Any]) -> None:
+def test_metrics_come_as_they_are_logged(folder: Path, view: dict[str, Any]) -> None:
     page = Page(folder)
-    assert page.look()["curves"]["figures"] == []
+    assert page.look()["curves"]["metrics"] == []
     more = {"kl": 0.5, "reward": 1.0, "<img src=x>": 2.0}
     row = Metrics(step=4, loss=1.0, tokens=4, more=more)
     metrics.append(folder / run_folder.METRICS, row)
-    figures = page.look()["curves"]["figures"]
-    assert [figure["name"] for figure in figures] == ["reward", "kl", "<img src=x>"]
-    assert [bool(figure["meaning"]) for figure in figures] == [True, True, False]
+    listed = page.look()["curves"]["metrics"]
+    assert [metric["name"] for metric in listed] == ["reward", "kl", "<img src=x>"]
+    assert [bool(metric["meaning"]) for metric in listed] == [True, True, False]
     news = page.look(series=("kl", "eval_kl"), metrics="")["metrics"]
     assert news["lines"]["kl"]["x"] == [4]
 
 
-def test_every_known_figure_is_explained_in_every_language() -> None:
+def test_every_known_metric_is_explained_in_every_language() -> None:
     assert len(curves.KNOWN) > 10
     for name in curves.KNOWN:
-        assert has(f"figure.{name.replace('/', '.')}")
+        assert has(f"metric.{name.replace('/', '.')}")
         assert all(run_feed._meaning(name, lang) for lang in languages())
 
 
@@ -324,11 +324,11 @@ def test_names_are_gathered_as_rows_come(tmp_path: Path) -> None:
         metrics.append(tmp_path / run_folder.METRICS, row)
 
     log(1)
-    assert runs.history(tmp_path).figures == ("kl", "reward")
+    assert runs.history(tmp_path).metrics == ("kl", "reward")
     log(2, eval_kl=1.0)
-    assert runs.history(tmp_path).figures == ("kl", "reward", "eval_kl")
+    assert runs.history(tmp_path).metrics == ("kl", "reward", "eval_kl")
     (tmp_path / run_folder.METRICS).unlink()
     metrics.append(tmp_path / run_folder.METRICS, Metrics(step=1, more={"other": 1.0}))
     for step in range(2, 40):
         metrics.append(tmp_path / run_folder.METRICS, Metrics(step=step, loss=1.0))
-    assert runs.history(tmp_path).figures == ("other",)
+    assert runs.history(tmp_path).metrics == ("other",)

@@ -37,7 +37,7 @@ def read(path: Path) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv"])
-def test_every_separator_is_recognised(tmp_path: Path, name: str) -> None:
+def test_every_separator_is_recognized(tmp_path: Path, name: str) -> None:
     usual = separators.USUAL[name[1:]]
     for mark in separators.MARKS:
         for bom in (b"", b"\xef\xbb\xbf"):

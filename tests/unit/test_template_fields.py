@@ -34,7 +34,7 @@ READS = {
         "{% for m in messages %}{{ say(m, y=messages[0]) }}{% endfor %}",
         {"a", "b"},
     ),
-    "neighbours": (
+    "neighbors": (
         LOOP.replace("BODY", "{{ loop.previtem.a }}{% set n = loop.nextitem %}{{ n.b }}"),
         {"a", "b"},
     ),

@@ -15,26 +15,26 @@ ROWS = ("texts", "before", "after", "gain", "unchanged")
 
 def report(folder: Path, lang: str) -> str:
     """The result of a finished run as Markdown; "" where there is none."""
-    figures: dict[str, Any] = dict(read_json(folder / run_folder.RESULTS))
-    if not all(isinstance(figures.get(name), dict) for name in MEASURED):
+    metrics: dict[str, Any] = dict(read_json(folder / run_folder.RESULTS))
+    if not all(isinstance(metrics.get(name), dict) for name in MEASURED):
         return ""
     head = ["", *(t(f"words.{name}", lang) for name in MEASURED)]
-    columns = [_column(figures[name]) for name in MEASURED]
+    columns = [_column(metrics[name]) for name in MEASURED]
     titles = (t(f"words.row.{name}", lang) for name in ROWS)
     rows = [list(row) for row in zip(titles, *columns, strict=True)]
-    if "perplexity_after" in figures:
-        before, after = figures["perplexity_before"], figures["perplexity_after"]
+    if "perplexity_after" in metrics:
+        before, after = metrics["perplexity_before"], metrics["perplexity_after"]
         rows.append([t("words.row.perplexity", lang), f"{before:.1f} → {after:.1f}", ""])
-    pieces = [str(piece) for piece in figures.get("pieces", []) if "\ufffd" not in str(piece)]
+    pieces = [str(piece) for piece in metrics.get("pieces", []) if "\ufffd" not in str(piece)]
     listed = t("words.pieces", lang, pieces=" · ".join(pieces))
     return f"{run_text.table([head, *rows])}\n\n{run_text.plain(listed)}"
 
 
-def _column(figures: Mapping[str, Any]) -> list[str]:
+def _column(metrics: Mapping[str, Any]) -> list[str]:
     return [
-        f"{figures['texts']:,}",
-        f"{figures['characters_per_token_before']:.2f}",
-        f"{figures['characters_per_token_after']:.2f}",
-        f"{figures['gain']:.2f}",
-        f"{figures['unchanged']:.1%}",
+        f"{metrics['texts']:,}",
+        f"{metrics['characters_per_token_before']:.2f}",
+        f"{metrics['characters_per_token_after']:.2f}",
+        f"{metrics['gain']:.2f}",
+        f"{metrics['unchanged']:.1%}",
     ]

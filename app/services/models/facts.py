@@ -52,7 +52,7 @@ class Facts:
     context: int | None = None
     size: int | None = None
     dtype: str = ""
-    licence: str = ""
+    license: str = ""
     has_template: bool = False
     has_tools: bool = False
     thinking: str = ""
@@ -117,7 +117,7 @@ def _of_folder(folder: Path, _stamp: object) -> Facts:
         context=_whole(inner.get("max_position_embeddings", config.get("max_position_embeddings"))),
         size=size,
         dtype=quantized or dtype,
-        licence=_licence(folder),
+        license=_license(folder),
         has_template=bool(template),
         has_tools=TOOLS.search(template) is not None,
         thinking="switch" if switch else "always" if THINKS.search(template) else "",
@@ -162,15 +162,15 @@ def _template(folder: Path) -> str:
     return ""
 
 
-def _licence(folder: Path) -> str:
-    """The licence that the model card names in its head."""
+def _license(folder: Path) -> str:
+    """The license that the model card names in its head."""
     parts = _small_text(folder / CARD).split("---", 2)
     if len(parts) < 3 or parts[0].strip():
         return ""
     head, _ = parse_mapping(parts[1].encode(), CARD)
-    licence = head.get("license")
-    named = head.get("license_name") if licence == "other" else licence
-    named = named or licence or ""
+    license = head.get("license")
+    named = head.get("license_name") if license == "other" else license
+    named = named or license or ""
     return ", ".join(map(str, named)) if isinstance(named, list) else str(named)
 
 
@@ -201,7 +201,7 @@ def describe(facts: Facts, lang: str) -> list[tuple[str, str]]:
         "context": "" if facts.context is None else t("facts.tokens", lang, n=f"{facts.context:,}"),
         "size": "" if facts.size is None else decimal_size(facts.size),
         "dtype": facts.dtype,
-        "licence": facts.licence,
+        "license": facts.license,
     }
     if facts.size is not None:
         values |= {

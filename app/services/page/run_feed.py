@@ -73,16 +73,16 @@ def _curves(view: RunView, lang: str) -> Json | None:
     if view.task != "train" or (view.ended and not history.rows):
         return None
     every = view.arguments.get("logging_steps")
-    names = curves.list_figures(history.figures)
+    names = curves.list_metrics(history.metrics)
     return {
         "empty": t("chart.empty", lang, step=every if isinstance(every, int) else 1),
-        "figures": [{"name": name, "meaning": _meaning(name, lang)} for name in names],
+        "metrics": [{"name": name, "meaning": _meaning(name, lang)} for name in names],
     }
 
 
 def _meaning(name: str, lang: str) -> str:
-    """What a figure of a stage says; rewards/margins has figure.rewards.margins."""
-    key = f"figure.{name.replace('/', '.')}"
+    """What a metric of a stage says; rewards/margins has metric.rewards.margins."""
+    key = f"metric.{name.replace('/', '.')}"
     return t(key, lang) if has(key) else ""
 
 

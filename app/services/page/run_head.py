@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 def build_head(view: RunView, lang: str) -> Json:
-    """The state, progress, figures, problems and buttons of a run."""
+    """The state, progress, numbers, problems and buttons of a run."""
     history, fix = runs.history(view.path), fixes.find_fix(view)
     train, queued = view.task == "train", view.state is State.QUEUED
     return {
@@ -35,7 +35,7 @@ def build_head(view: RunView, lang: str) -> Json:
         "progress": " · ".join(_describe_progress(view, history, lang)),
         "tiles": _list_tiles(view, history, lang) if train else _list_times(view, lang),
         **_list_problems(view, lang),
-        "cure": fix.words(fixes.arguments(view), lang) if fix != fixes.Fix() else "",
+        "fix": fix.words(fixes.arguments(view), lang) if fix != fixes.Fix() else "",
         "buttons": _list_buttons(view, fix, lang),
         "resumable": train and view.ended and bool(runs.checkpoints(view.path)),
         "files": relative(view.path),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from backend.contract.runs.metrics import Metrics
 
-# The figures of the stages that have an explanation, what matters most first.
+# The metrics of the stages that have an explanation, what matters most first.
 KNOWN = (
     "reward",
     "rewards/accuracies",
@@ -64,8 +64,8 @@ class Average:
     weight: float = 0.0
 
 
-def list_figures(names: Iterable[str]) -> list[str]:
-    """The figures of a stage by name, evaluation's joined with training's, known ones first."""
+def list_metrics(names: Iterable[str]) -> list[str]:
+    """The metrics of a stage by name, evaluation's joined with training's, known ones first."""
     bare = dict.fromkeys(name.removeprefix(EVAL) for name in names)
     known = [name for name in KNOWN if name in bare]
     return (known + sorted(bare.keys() - set(KNOWN)))[:MAX_NAMES]
@@ -98,7 +98,7 @@ def _line(line: Line, name: str) -> dict[str, Any]:
 
 
 def _is_smoothed(name: str) -> bool:
-    """Losses and figures of training jump from step to step; evaluations are few."""
+    """Losses and metrics of training jump from step to step; evaluations are few."""
     return name == "loss" or (name not in SERIES and not name.startswith(EVAL))
 
 
@@ -123,7 +123,7 @@ def _eval_loss(row: Metrics) -> float | None:
     return row.eval_loss if trained or row.eval_loss is not None else math.nan
 
 
-# The series that every stage has; all others are figures of a stage.
+# The series that every stage has; all others are metrics of a stage.
 SERIES: dict[str, Read] = {
     "loss": _train_loss,
     "eval_loss": _eval_loss,

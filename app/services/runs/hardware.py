@@ -22,7 +22,7 @@ GB = 1e9  # the unit of disks
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """One measurement, in bytes and percent. `gpu_note` says why there are no GPU figures."""
+    """One measurement, in bytes and percent. `gpu_note` says why there are no GPU metrics."""
 
     gpus: tuple[Gpu, ...] = ()
     gpu_note: Problem | None = None
@@ -69,7 +69,7 @@ class Sampler:
     """The thread that measures once a second; it starts at a request and ends without further ones.
 
     The GPU driver is called in a thread of its own, because it can hang. While it does, the other
-    figures go on, and it is not called again.
+    metrics go on, and it is not called again.
     """
 
     def __init__(self, read_gpus: Callable[[], tuple[Gpu, ...]] | None = None) -> None:

@@ -85,7 +85,7 @@ class History:
     """The metrics of a run so far. It is shared: do not change it.
 
     count    how many rows lie before `offset`: the list itself grows on
-    figures  the names of the stage's own figures in the rows
+    metrics  the names of the stage's own metrics in the rows
     lowest   (loss, step) of the lowest training loss, best of the lowest evaluation loss
     """
 
@@ -93,7 +93,7 @@ class History:
     count: int = 0
     offset: int = 0
     check: bytes = b""
-    figures: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     lowest: Low | None = None
     best: Low | None = None
 
@@ -121,14 +121,14 @@ def _extend(file: Path, known: History) -> History:
         return known
     check = read_before(file, offset)
     new = (name for row in rows for name in row.more)
-    figures = tuple(dict.fromkeys([*known.figures, *new]))
+    names = tuple(dict.fromkeys([*known.metrics, *new]))
     known.rows.extend(rows)  # not copied: there may be a hundred thousand
     return History(
         known.rows,
         len(known.rows),
         offset,
         check,
-        figures,
+        names,
         _lowest(known.lowest, ((row.loss, row.step) for row in rows)),
         _lowest(known.best, ((row.eval_loss, row.step) for row in rows)),
     )

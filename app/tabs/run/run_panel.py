@@ -26,9 +26,9 @@ EVENTS = ("again", "chat", "evaluate", "export")
 WORDS = (
     "chart",
     "copy",
-    "cure",
+    "fix",
     "download",
-    "figures",
+    "metrics",
     "files",
     "log",
     "log_axis",

@@ -1,4 +1,4 @@
-"""Rules of tuning: methods, optimisers, quantisation, schedules, vocabulary, kernels, losses."""
+"""Rules of tuning: methods, optimizers, quantization, schedules, vocabulary, kernels, losses."""
 
 from itertools import combinations
 

@@ -1,6 +1,6 @@
 """Start, stop and resume runs: make the folder, then start a supervisor that outlives its starter.
 
-Standard library only. saves/.launch.lock serialises launches that happen at once.
+Standard library only. saves/.launch.lock serializes launches that happen at once.
 """
 
 import datetime

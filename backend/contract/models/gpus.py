@@ -91,7 +91,7 @@ class Nvml:
             count = self._library.nvmlDeviceGetCount()
             gpus = tuple(_device(self._library, index) for index in range(count))
         except Exception:
-            self._library = None  # initialised anew next time, as the driver may have been replaced
+            self._library = None  # initialized anew next time, as the driver may have been replaced
             raise
         if not gpus:
             raise NoGpu
@@ -114,7 +114,7 @@ def _device(library: ModuleType, index: int) -> Gpu:
 
 
 def _optional(library: ModuleType, read: Callable[[], Any], high: float) -> float | None:
-    """A figure that some devices (MIG slices, laptops) do not have; None there."""
+    """A number that some devices (MIG slices, laptops) do not have; None there."""
     try:
         return _number(read(), 0, high)
     except library.NVMLError as error:

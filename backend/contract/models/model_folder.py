@@ -6,7 +6,7 @@ An adapter's config only names its base, and another model of the same shapes ac
 silently. Adapters trained here therefore have a fingerprint of their base beside them, base.json,
 which a copy or a move of the base does not change. It covers the name, the shape and some bytes of
 each tensor (SAMPLE bytes at its start, middle and end). It misses a change outside of these;
-training, merging into or quantising a whole tensor changes them.
+training, merging into or quantizing a whole tensor changes them.
 """
 
 import hashlib

@@ -167,7 +167,7 @@ def require_rows(values: Arguments) -> None:
 
 
 def check_quantized(folder: Path, values: Arguments) -> list[Problem]:
-    """The problems that prevent loading a folder with quantised weights. Hub ids pass."""
+    """The problems that prevent loading a folder with quantized weights. Hub ids pass."""
     return requirements.folder_problems(folder, values)
 
 

@@ -1,4 +1,4 @@
-"""The packages and the GPU that optimisers, quantisation and kernels need.
+"""The packages and the GPU that optimizers, quantization and kernels need.
 
 Standard library only, and fast: nothing is imported.
 """
@@ -32,7 +32,7 @@ QUANTIZERS = {"bnb": ("bitsandbytes", "bitsandbytes"), "torchao": ("torchao", "t
 
 @dataclass(frozen=True)
 class Quantized:
-    """What a quantised model folder requires: (module, package to install), and perhaps a GPU."""
+    """What a quantized model folder requires: (module, package to install), and perhaps a GPU."""
 
     packages: tuple[tuple[str, str], ...]
     gpu: bool
@@ -73,7 +73,7 @@ def check(values: Arguments) -> list[Problem]:
 
 
 def quantization_of(folder: Path) -> str:
-    """The method by which the weights of a model folder are already quantised, or ""."""
+    """The method by which the weights of a model folder are already quantized, or ""."""
     settings = config(folder).get("quantization_config")
     if not isinstance(settings, dict):
         return ""
@@ -81,7 +81,7 @@ def quantization_of(folder: Path) -> str:
 
 
 def folder_problems(folder: Path, values: Arguments) -> list[Problem]:
-    """The problems that prevent loading a model folder with quantised weights."""
+    """The problems that prevent loading a model folder with quantized weights."""
     field = "model_name_or_path"
     method = quantization_of(folder)
     if not method:

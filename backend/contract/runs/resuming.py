@@ -4,7 +4,6 @@ The arguments of then are read from the checkpoint, else from the run that it li
 checkpoint that was written elsewhere only its adapter_config.json is known.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,12 +32,11 @@ from backend.contract.runs.run_view import read
 from backend.contract.runs.states import State
 from backend.contract.system.files import read_json
 from backend.contract.texts.locales import t
-from backend.contract.texts.problems import Problem, RunFolderError, UsageError
+from backend.contract.texts.problems import Params, Problem, RunFolderError, UsageError
 
 FIELD = "resume_from_checkpoint"
 NEWEST = ("true", "auto")
 SHOWN = 60  # characters of a value in a table
-Figures = Mapping[str, str | int | float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,7 @@ class Change:
 
     kind     what happens to it: taken, kept or refused (see resume_kinds)
     effect   the last part of the key of its text
-    figures  the parameters of that text
+    params   the parameters of that text
     """
 
     name: str
@@ -55,18 +53,18 @@ class Change:
     now: str
     kind: Kind
     effect: str
-    figures: Figures = field(default_factory=dict)
+    params: Params = field(default_factory=dict)
 
     def text(self, lang: str = "en") -> str:
         """What happens to it, in words."""
         if self.kind == "refused":
             return self.problem().text(lang)
-        return t(f"resume.{self.effect}", lang, **self.figures)
+        return t(f"resume.{self.effect}", lang, **self.params)
 
     def problem(self) -> Problem:
         """The problem that says why it is refused."""
         field = self.name if self.name in FIELDS else FIELD
-        params: Figures = {"name": self.name, "then": self.then, "now": self.now}
+        params: Params = {"name": self.name, "then": self.then, "now": self.now}
         return Problem(code=self.effect, field=field, params=params)
 
 
@@ -96,7 +94,7 @@ class Resumption:
         if refused or not self.nothing_left:
             return refused
         longer = "max_steps" if resolve(self.values).max_steps else "num_train_epochs"
-        params: Figures = {
+        params: Params = {
             "step": self.step,
             "path": relative(self.checkpoint),
             "longer": longer,
@@ -328,19 +326,19 @@ class _Way:
         kind, effect = on_resume(name, self.then, self.now)
         if effect in {"batch", DEVICES} and self.before is None:
             kind, effect = "refused", "resume_place_unknown"
-        figures = {"next": self.step + 1, "step": self.step, "total": self.total}
+        params = {"next": self.step + 1, "step": self.step, "total": self.total}
         if self.before:
-            figures["before"] = self.before.total
+            params["before"] = self.before.total
         if self.after:
-            figures |= {"row": self.after.rows + 1, "size": self.after.size}
-            figures["epoch"] = self.after.epoch + 1
+            params |= {"row": self.after.rows + 1, "size": self.after.size}
+            params["epoch"] = self.after.epoch + 1
         return Change(
             name=name,
             then=shorten(then),
             now=shorten(now),
             kind=kind,
             effect=self._text_of(name, effect) if kind == "taken" else effect,
-            figures=figures,
+            params=params,
         )
 
     def _text_of(self, name: str, effect: str) -> str:

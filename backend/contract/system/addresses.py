@@ -1,4 +1,4 @@
-"""Addresses of HTTP servers: recognise them, take their host name, remove their secrets."""
+"""Addresses of HTTP servers: recognize them, take their host name, remove their secrets."""
 
 import ipaddress
 import re

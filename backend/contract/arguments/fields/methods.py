@@ -12,7 +12,7 @@ REPARAMETRISED = (
 )  # in layers: can be merged
 SOFT_PROMPTS = ("prompt", "prefix", "ptuning")  # learned tokens before the text: no layer changes
 ADAPTERS = (*REPARAMETRISED, *SOFT_PROMPTS)  # a small folder beside the base model is saved
-QUANTIZABLE = ("lora", "oft")  # learn over a quantised base
+QUANTIZABLE = ("lora", "oft")  # learn over a quantized base
 NOT_CONTINUED = ("adalora", "ptuning")  # their folder does not hold enough to train on
 
 

@@ -1,4 +1,4 @@
-"""The model: which one is loaded, how, with which new vocabulary, and quantised loading."""
+"""The model: which one is loaded, how, with which new vocabulary, and quantized loading."""
 
 from backend.contract.arguments.field import FieldGroup
 from backend.contract.arguments.fields.methods import ADAPTERS, WHOLE

@@ -1,4 +1,4 @@
-"""The training run: length, learning rate, precision, optimisers, kernels, options of Trainer."""
+"""The training run: length, learning rate, precision, optimizers, kernels, options of Trainer."""
 
 from backend.contract.arguments.field import Field, FieldGroup, Kind, Value, When
 

@@ -1,4 +1,4 @@
-"""Our tokenising pool and cache against datasets.map, with the same work for each batch of rows.
+"""Our tokenizing pool and cache against datasets.map, with the same work for each batch of rows.
 
 The same file, template, tokenizer and functions; only who spreads the batches over processes and
 keeps the result differs. Each is started twice in a new process: the second start may use what the
@@ -60,7 +60,7 @@ print(len(rows), seconds, peak / 1024)
 """
 
 
-def tokenise() -> None:
+def tokenize() -> None:
     """Seconds of the first and the second start, and peak memory of the largest process (MB)."""
     print(f"{'':>10}{'workers':>9}{'first s':>9}{'second s':>10}{'MB':>7}")
     for workers in (1, 2):

@@ -1,37 +1,37 @@
 // @ts-check
-/** The figures of a stage (rewards, margins, KL...): a choice, what they say, and their curves. */
+/** The metrics of a stage (rewards, margins, KL...): a choice, what they say, and their curves. */
 
 import { make, setText } from "./dom.js";
 import { asText, ORANGE, Plot, stepAxis, trace, valueAxis } from "./plot.js";
 import { rawAndSmooth } from "./run_charts.js";
 
 /** @typedef {import("./run_lines.js").Lines} Lines */
-/** @typedef {import("./run_types").Figure} Figure */
+/** @typedef {import("./run_types").Metric} Metric */
 /** @typedef {Record<string, string>} Words */
 
-const AT_FIRST = 2; // so many figures are shown before the person chooses
+const AT_FIRST = 2; // so many metrics are shown before the person chooses
 const MOST = 6;
-const STRIP = 130; // pixels of one figure among several, its name included
+const STRIP = 130; // pixels of one metric among several, its name included
 const NAME_ROOM = 24;
 const LONGEST = 60; // characters of a name in the plot
 const EVAL = "eval_";
 
-export class Figures {
+export class StageMetrics {
   root;
   #title = make("h4");
   #pick = make("div", { role: "group", class: "run-pick" });
   #meaning = make("dl", { class: "run-meaning" });
   #box = make("div", { class: "run-chart" });
   #plot = new Plot(this.#box);
-  /** @type {Figure[]} */
-  #figures = [];
+  /** @type {Metric[]} */
+  #metrics = [];
   /** @type {string[]} */
   #picked = [];
   #changed;
 
   /**
    * @param {string} prefix  of the element ids
-   * @param {() => void} changed  called when other figures were chosen
+   * @param {() => void} changed  called when other metrics were chosen
    */
   constructor(prefix, changed) {
     this.#changed = changed;
@@ -46,20 +46,20 @@ export class Figures {
 
   /** @param {Words} words */
   setWords(words) {
-    setText(this.#title, words.figures);
+    setText(this.#title, words.metrics);
   }
 
-  /** The figures that a run has. @param {Figure[]} figures */
-  setFigures(figures) {
-    this.#figures = figures;
-    this.root.hidden = !figures.length;
-    this.#pick.replaceChildren(...figures.map((figure) => this.#makeButton(figure.name)));
+  /** The metrics that a run has. @param {Metric[]} metrics */
+  setMetrics(metrics) {
+    this.#metrics = metrics;
+    this.root.hidden = !metrics.length;
+    this.#pick.replaceChildren(...metrics.map((metric) => this.#makeButton(metric.name)));
     this.#tell();
   }
 
   /** Those of the run that the person picked; with none, the first few. */
   get #shown() {
-    const names = this.#figures.map((figure) => figure.name);
+    const names = this.#metrics.map((metric) => metric.name);
     const picked = this.#picked.filter((name) => names.includes(name));
     return picked.length ? picked : names.slice(0, AT_FIRST);
   }
@@ -69,7 +69,7 @@ export class Figures {
   }
 
   /**
-   * Each figure in a strip of its own, with a scale of its own.
+   * Each metric in a strip of its own, with a scale of its own.
    * @param {Lines} lines
    * @param {Words} words
    * @param {string} run
@@ -120,7 +120,7 @@ export class Figures {
     for (const button of this.#pick.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(shown.includes(button.dataset.name ?? "")));
     }
-    const explained = this.#figures.filter(({ name, meaning }) => meaning && shown.includes(name));
+    const explained = this.#metrics.filter(({ name, meaning }) => meaning && shown.includes(name));
     this.#meaning.replaceChildren(
       ...explained.map(({ name, meaning }) =>
         make("div", {}, make("dt", {}, name), make("dd", {}, meaning)),
@@ -133,7 +133,7 @@ export class Figures {
 const number = (at) => (at ? String(at + 1) : "");
 
 /**
- * A figure of training and of evaluation.
+ * A metric of training and of evaluation.
  * @param {Lines} lines
  * @param {string} name
  * @param {Words} words
@@ -146,7 +146,7 @@ function both(lines, name, words) {
 }
 
 /**
- * The axes that put each figure, under its name, into a strip of its own.
+ * The axes that put each metric, under its name, into a strip of its own.
  * @param {string[]} names
  * @param {number} inner  pixels of all strips
  */
