@@ -1,20 +1,21 @@
 """The memory of drawing answers: the keys and values of all tokens are kept for the next ones."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from backend.estimate.kernels import MetaKernels
+from backend.estimate.skeleton import Skeleton
 from backend.estimate.tracker import Tracker
 from backend.estimate.workload import Workload
 
 SAMPLING = 8  # arrays like a row's logits: sorted ones, their places (int64), sums, chances
 
 
-def measure(model: Any, names: Sequence[str], work: Workload) -> dict[str, int]:
-    """Bytes by part; the model is one that step.measure has left a layer of each kind."""
+def measure(skeleton: Skeleton, work: Workload) -> dict[str, int]:
+    """Bytes by part."""
+    model = skeleton.model
     ids = torch.zeros(work.rows, work.length, dtype=torch.int64, device="meta")
     known = (*model.parameters(), *model.buffers())
     hook = model.get_output_embeddings().register_forward_pre_hook(
@@ -28,9 +29,9 @@ def measure(model: Any, names: Sequence[str], work: Workload) -> dict[str, int]:
     finally:
         hook.remove()
     of_layer = [_size(layer) for layer in outputs.past_key_values.layers]
-    of_kind = dict(zip(dict.fromkeys(names), of_layer, strict=True))
+    of_kind = dict(zip(skeleton.chosen, of_layer, strict=True))
     return {
-        "cache": sum(of_kind[name] for name in names),
+        "cache": sum(of_kind[name] for name in skeleton.names),
         "activations": tracker.top - sum(of_layer) + max(of_layer),  # one grows by being copied
         "logits": SAMPLING * 4 * outputs.logits.numel(),
     }

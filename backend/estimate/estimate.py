@@ -38,6 +38,7 @@ PARTS = (
     "activations",
     "logits",
     "cache",
+    "allocator",
     "framework",
 )
 
@@ -84,19 +85,17 @@ def estimate(values: Arguments, lengths: Lengths | None = None) -> Estimate:
 
 
 def _estimate(values: Arguments, work: Workload) -> Estimate:
-    model = skeleton.build(values)
-    weights = skeleton.weigh(model, values)
-    count = sum(each.numel() for each in model.parameters())
-    learned = sum(each.numel() for each in model.parameters() if each.requires_grad)
-    names = skeleton.kinds(model)
+    built = skeleton.build(values)
+    weights = skeleton.weigh(built, values)
+    learned, count = built.count()
     fixed = {
         "weights": weights.frozen - weights.quantized + weights.learned,
         "quantized": weights.quantized,
         "copies": _copies(values, weights),
         "optimizer": optimizer_states.size(values, weights),
     }
-    passes = step.measure(model, names, values, work)
-    moment = timeline.fullest(timeline.unfold(passes, names))
+    passes, largest = step.measure(built, values, work)
+    moment = timeline.fullest(timeline.unfold(passes, built.names))
     moment = dataclasses.replace(moment, activations=moment.activations + weights.unpacked)
     if values.gradient_accumulation_steps > 1:
         moment = dataclasses.replace(moment, gradients=moment.gradients + weights.learned)
@@ -110,10 +109,10 @@ def _estimate(values: Arguments, work: Workload) -> Estimate:
         },
     }
     if work.answer:
-        phases["drawing"] = {**fixed, **drawing.measure(model, names, work)}
+        phases["drawing"] = {**fixed, **drawing.measure(built, work)}
     phase, parts = max(phases.items(), key=lambda item: sum(item[1].values()))
     framework = overhead.framework(values.stage)
-    parts = {**parts, "framework": framework or 0}
+    parts |= {"allocator": overhead.allocator(largest), "framework": framework or 0}
     return Estimate(
         parts={name: parts[name] for name in PARTS if parts.get(name)},
         unknown=() if framework else ("framework",),

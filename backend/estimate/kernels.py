@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from backend.model.device import device
+
 # Keeps queries, keys, values, output and a number for each query, as those of GPUs do.
 KERNEL = "_scaled_dot_product_flash_attention_for_cpu"
 
@@ -50,10 +52,11 @@ def _attend(
 ) -> Tensor:
     """As torch's function, whose own choice of a kernel knows nothing of this device.
 
-    Of heads of unlike sizes the scores are kept, as on a CPU. A mask of booleans is turned into
-    numbers, which are kept for each layer.
+    Of heads of unlike sizes, and on a CPU with dropout, the scores are kept. A mask of booleans is
+    turned into numbers, which are kept for each layer.
     """
-    if query.shape[-1] != value.shape[-1]:
+    drops = dropout_p > 0 and device() == "cpu"
+    if drops or query.shape[-1] != value.shape[-1]:
         return functional.scaled_dot_product_attention(
             query, key, value, attn_mask, dropout_p, is_causal, **options
         )

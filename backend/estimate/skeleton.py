@@ -1,16 +1,43 @@
 """The model of a training without weights: which of its weights learn, and its kinds of layers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
 from backend.model import adapters, freezing, load
 from backend.model.device import training_precision
 from backend.model.reference import OTHER
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A model on the device "meta" with a layer of each kind.
+
+    names   the kind of each layer of the whole model, from the first to the last
+    chosen  the kinds of the layers that are there
+    """
+
+    model: Any
+    names: tuple[str, ...]
+    chosen: tuple[str, ...]
+
+    def parameters(self) -> Iterator[tuple[nn.Parameter, int]]:
+        """The weights, each with how often the whole model has one like it."""
+        times = [self.names.count(name) for name in self.chosen]
+        stack = zip(layers_of(self.model), times, strict=True)
+        inside = {id(each): count for layer, count in stack for each in layer.parameters()}
+        for each in self.model.parameters():
+            yield each, inside.get(id(each), 1)
+
+    def count(self) -> tuple[int, int]:
+        """The numbers of weights that learn, and of all."""
+        counts = [(each.numel() * times, each.requires_grad) for each, times in self.parameters()]
+        return sum(count for count, learns in counts if learns), sum(count for count, _ in counts)
 
 
 @dataclass(frozen=True)
@@ -29,36 +56,53 @@ class Weights:
     itemsize: int
 
 
-def build(values: Arguments) -> Any:
+def build(values: Arguments) -> Skeleton:
     """The model of a training on the device "meta", with its adapter and what learns in it.
 
-    Raises UsageError and ModelError as loading it does.
+    An adapter is put on a layer of each kind and on the first, before which nothing learns; to put
+    it on all layers would take longer than all the rest. Raises UsageError and ModelError as
+    loading does.
     """
     plain = values.replace(adapter_name_or_path=None, pissa_init=False, init_lora_weights="default")
+    empty = load.empty_model(values)
+    same: list[
+        int
+    ] = []  # for each layer of the whole model the place of the one that stands for it
+    if is_adapter(values.finetuning_type):
+        names = kinds(empty)
+        first = {name: place for place, name in reversed([*enumerate(names)][1:])}
+        kept = sorted({0, *first.values()})
+        same = [0, *(kept.index(first[name]) for name in names[1:])]
+        shorten(empty, kept)
     with torch.device("meta"):
-        model = adapters.prepare(load.empty_model(values), [], plain)
+        model = adapters.prepare(empty, [], plain)
     if values.stage == "rm":  # its output layer computes nothing, see stages.reward
         layer, words = model.get_output_embeddings(), model.get_input_embeddings()
         if layer.weight is not words.weight:
             layer.requires_grad_(requires_grad=False)
-    return model.train()
+    names = kinds(model)
+    whole = [names[place] for place in same] or names
+    chosen = [names.index(name) for name in dict.fromkeys(names)]
+    shorten(model, chosen)
+    return Skeleton(model.train(), tuple(whole), tuple(names[index] for index in chosen))
 
 
-def weigh(model: Any, values: Arguments) -> Weights:
+def weigh(skeleton: Skeleton, values: Arguments) -> Weights:
     """The weights of a model of `build`, as they are in memory once it is loaded."""
-    packed = _packed(model, values)
+    packed = _packed(skeleton.model, values)
     frozen = learned = quantized = unpacked = 0
-    shapes = []
-    for each in (*model.parameters(), *model.buffers()):
+    shapes: list[torch.Size] = []
+    for each, times in skeleton.parameters():
         size = each.numel() * each.element_size()
         if each.requires_grad:
-            learned += size
-            shapes.append(each.shape)
+            learned += size * times
+            shapes += [each.shape] * times
         elif id(each) in packed:
-            quantized += _packed_size(each, values)
+            quantized += _packed_size(each, values) * times
             unpacked = max(unpacked, size)
         else:
-            frozen += size
+            frozen += size * times
+    frozen += sum(each.numel() * each.element_size() for each in skeleton.model.buffers())
     itemsize = training_precision(values).learned.itemsize
     return Weights(frozen + quantized, learned, quantized, unpacked, tuple(shapes), itemsize)
 
@@ -66,7 +110,8 @@ def weigh(model: Any, values: Arguments) -> Weights:
 def other_size(values: Arguments) -> int:
     """Bytes of a whole model beside the one that learns, which `values` name as their own."""
     empty = load.empty_model(values, dtype=training_precision(values).frozen)
-    return weigh(empty.requires_grad_(requires_grad=False), values).frozen
+    names = tuple(map(str, range(len(layers_of(empty)))))
+    return weigh(Skeleton(empty.requires_grad_(requires_grad=False), names, names), values).frozen
 
 
 def reference_size(values: Arguments) -> int:

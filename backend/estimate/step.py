@@ -11,23 +11,18 @@ import torch
 from torch import Tensor
 
 from backend.contract.arguments.typed import Arguments
-from backend.estimate import losses, skeleton
+from backend.estimate import losses
 from backend.estimate.kernels import MetaKernels
+from backend.estimate.skeleton import Skeleton, layers_of
 from backend.estimate.timeline import HEAD, START, Passes, Segment
 from backend.estimate.tracker import Tracker
 from backend.estimate.workload import Workload
 from backend.model import adapters
 
 
-def measure(
-    model: Any, names: Sequence[str], values: Arguments, work: Workload
-) -> dict[str, Passes]:
-    """The segments of each part of a step; `names` are the kinds of the model's layers.
-
-    Layers of the same kind are taken out of the model.
-    """
-    chosen = [names.index(name) for name in dict.fromkeys(names)]
-    skeleton.shorten(model, chosen)
+def measure(skeleton: Skeleton, values: Arguments, work: Workload) -> tuple[dict[str, Passes], int]:
+    """The segments of each part of a step, and the largest tensor of it on the heap, in bytes."""
+    model = skeleton.model
     if uses_checkpointing(model, values):
         again = {"context_fn": lambda: (nullcontext(), MetaKernels(masked=work.masked))}
         model.activation_checkpointing_enable({"use_reentrant": False, **again})
@@ -37,9 +32,10 @@ def measure(
             each.grad = torch.empty_like(each)
     grads = [each.grad for each in learned if each.grad is not None]
     known = (*model.parameters(), *model.buffers(), *grads)
-    parts = [names[index] for index in chosen]
     with MetaKernels(masked=work.masked), Tracker(known) as tracker:
-        return _Stopwatch(model, parts, tracker).run(lambda: losses.compute(model, values, work))
+        stopwatch = _Stopwatch(model, skeleton.chosen, tracker)
+        passes = stopwatch.run(lambda: losses.compute(model, values, work))
+    return passes, tracker.largest
 
 
 def uses_checkpointing(model: Any, values: Arguments) -> bool:
@@ -64,9 +60,9 @@ class _Stopwatch:
         """The segments of both passes."""
         hooks = [
             layer.register_forward_pre_hook(self._enter(place), with_kwargs=True)
-            for place, layer in enumerate(skeleton.layers_of(self.model))
+            for place, layer in enumerate(layers_of(self.model))
         ]
-        last = skeleton.layers_of(self.model)[-1]
+        last = layers_of(self.model)[-1]
         hooks.append(last.register_forward_hook(self._leave))
         loss = compute()
         self.forward[HEAD] = self.tracker.lap()

@@ -13,11 +13,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from backend.estimate.timeline import Segment
 
+HEAP = 32 * 2**20  # bytes; glibc asks the kernel for every block above (DEFAULT_MMAP_THRESHOLD_MAX)
+
 
 class Tracker(TorchDispatchMode):
     """Within it, each new storage is counted from its creation until it is freed.
 
-    The storages of `known` (weights) are not counted. `lap` ends a segment and begins the next.
+    The storages of `known` (weights) are not counted. `lap` ends a segment and begins the next;
+    `largest` is the size of the largest storage that comes from the heap of the C library.
     """
 
     def __init__(self, known: Iterable[Tensor]) -> None:
@@ -26,7 +29,7 @@ class Tracker(TorchDispatchMode):
             id(storage): storage for storage in (each.untyped_storage() for each in known)
         }
         self.sizes: dict[int, int] = {}  # id of a storage -> bytes
-        self.level = self.top = self.start = 0
+        self.level = self.top = self.start = self.largest = 0
 
     def __torch_dispatch__(
         self,
@@ -56,6 +59,8 @@ class Tracker(TorchDispatchMode):
             return
         self.sizes[key] = storage.nbytes()
         self.level += self.sizes[key]
+        if self.sizes[key] <= HEAP:
+            self.largest = max(self.largest, self.sizes[key])
         self.top = max(self.top, self.level)
         weakref.finalize(storage, self._free, key)
 

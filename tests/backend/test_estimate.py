@@ -11,12 +11,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from backend.__main__ import main
 from backend.contract.texts.problems import UsageError
 from backend.data.lengths import Lengths
-from backend.estimate import losses, optimizer_states, skeleton, step, timeline, workload
+from backend.estimate import losses, optimizer_states, overhead, skeleton, step, timeline, workload
 from backend.estimate.estimate import Estimate, estimate
 from backend.estimate.kernels import MetaKernels
 from backend.estimate.tracker import Tracker
 from backend.estimate.workload import Workload
-from backend.model.freezing import layers
+from backend.model import load
 from tests.backend.conftest import make_tokenizer
 from tests.backend.training import small
 
@@ -138,16 +138,26 @@ def test_a_layer_of_each_kind_stands_for_all(tiny_model_dir: Path) -> None:
         tiny_model_dir, finetuning_type="full", disable_gradient_checkpointing=True, stage="pt"
     )
     work = workload.plan(values)
-    model = skeleton.build(values)
-    names = skeleton.kinds(model)
+    model = load.empty_model(values).train()
     known = (*model.parameters(), *model.buffers())
-    model.zero_grad()
     with MetaKernels(masked=False), Tracker(known) as tracker:
         losses.compute(model, values, work).backward()
-    parts = step.measure(model, names, values.replace(gradient_accumulation_steps=1), work)
-    assert len(layers(model)[1]) == 1
-    unfolded = timeline.fullest(timeline.unfold(parts, names)).total
+    built = skeleton.build(values)
+    assert built.names == ("layer 0",) * LAYERS
+    assert len(skeleton.layers_of(built.model)) == 1
+    parts, _ = step.measure(built, values.replace(gradient_accumulation_steps=1), work)
+    unfolded = timeline.fullest(timeline.unfold(parts, built.names)).total
     assert unfolded == pytest.approx(tracker.top, rel=0.01)
+
+
+def test_the_heap_keeps_twice_its_largest_block() -> None:
+    with Tracker([]) as tracker:
+        blocks = [
+            torch.empty(size, dtype=torch.uint8, device="meta") for size in (50, 2**25, 2**26)
+        ]
+    assert tracker.largest == 2**25
+    assert overhead.allocator(tracker.largest) == 2**26
+    del blocks
 
 
 OPTIMIZERS = ("adamw_torch", "sgd", "adagrad", "rmsprop", "adafactor", "stable_adamw")
@@ -173,7 +183,7 @@ def test_states_of_optimizers_are_as_large_as_said(name: str, tiny_model_dir: Pa
         for each in state.values()
         if isinstance(each, torch.Tensor)
     )
-    expected = optimizer_states.size(values, skeleton.weigh(model, values))
+    expected = optimizer_states.size(values, skeleton.weigh(skeleton.build(values), values))
     assert states == pytest.approx(expected, rel=0.02, abs=400)
 
 
