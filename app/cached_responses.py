@@ -143,9 +143,9 @@ def _plain(scope: Scope, target: str, headers: Headers) -> Scope:
     codings = headers.get("accept-encoding", "")
     encoding = b"br" if target != "/" and "br" in codings else b"identity"
     dropped = {b"accept-encoding", b"if-none-match", b"if-modified-since"}
-    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in dropped]
+    others = [(name, value) for name, value in scope["headers"] if name.lower() not in dropped]
     query = target.partition("?")[2].encode()
-    return {**scope, "query_string": query, "headers": [*kept, (b"accept-encoding", encoding)]}
+    return {**scope, "query_string": query, "headers": [*others, (b"accept-encoding", encoding)]}
 
 
 async def _send(answer: Answer, headers: Headers, send: Send) -> None:

@@ -97,8 +97,8 @@ def run(values: Arguments, folder: Path) -> None:
 
 def _base_notices(values: Arguments) -> list[Problem]:
     """Adapters of the policy, the reference or the reward model that meet another base."""
-    found = load.base_notices(values)
-    return found + reference.base_notices(values) + scoring.base_notices(values)
+    policy = load.base_notices(values)
+    return policy + reference.base_notices(values) + scoring.base_notices(values)
 
 
 def stage_trainer(stage: str) -> Any:
@@ -160,13 +160,13 @@ def final_metrics(trainer: Any) -> dict[str, float]:
         results["train_rows"] = len(trainer.train_dataset)
     evaluated = [row for row in state.log_history if "eval_loss" in row]
     best = [row for row in evaluated if row["step"] == state.best_global_step]
-    kept = best if trainer.args.load_best_model_at_end and best else evaluated
-    if kept:
-        results["eval_loss"] = kept[-1]["eval_loss"]
+    evaluations = best if trainer.args.load_best_model_at_end and best else evaluated
+    if evaluations:
+        results["eval_loss"] = evaluations[-1]["eval_loss"]
         if trainer.values.stage in PREDICTING:
-            results["perplexity"] = math.exp(min(kept[-1]["eval_loss"], 700.0))
+            results["perplexity"] = math.exp(min(evaluations[-1]["eval_loss"], 700.0))
     logged = [row for row in state.log_history if "loss" in row]
-    results |= stage_metrics({**(logged or [{}])[-1], **(kept or [{}])[-1]})
+    results |= stage_metrics({**(logged or [{}])[-1], **(evaluations or [{}])[-1]})
     for name in ("train_loss", "eval_loss", "perplexity"):
         if name in results and not math.isfinite(results[name]):
             trainer.report.notice(

@@ -5,7 +5,7 @@ import { askLatest } from "./asking.js";
 import { loadStyle, make, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
 import { subscribe } from "./news.js";
-import { Row } from "./rows.js";
+import { ListItem } from "./rows.js";
 
 /** @typedef {import("./types").Failure} Failure */
 /** @typedef {import("./types").ListAction} Action */
@@ -42,7 +42,7 @@ export async function mount(mounted) {
 class List {
   #mounted;
   #parts;
-  /** @type {Map<string, Row>} */
+  /** @type {Map<string, ListItem>} */
   #rows = new Map();
   /** @type {View | undefined} */
   #view;
@@ -174,7 +174,7 @@ class List {
   #row({ key }) {
     return (
       this.#rows.get(key) ??
-      new Row({ choose: () => this.#choose(key), act: (action) => this.#act(action, key) })
+      new ListItem({ choose: () => this.#choose(key), act: (action) => this.#act(action, key) })
     );
   }
 

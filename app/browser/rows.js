@@ -15,7 +15,7 @@ import { writeTime } from "./language.js";
  * @property {(action: Action) => void} act
  */
 
-export class Row {
+export class ListItem {
   root = make("tr", { class: "list-row" });
   text = ""; // what a filter looks at
   #name = make("button", { type: "button", class: "list-name" });

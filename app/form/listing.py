@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class ListItem:
     """One thing of a list: `key` is what the component's value is once it is chosen, which a
     `fixed` one cannot be."""
 
@@ -58,7 +58,7 @@ class View:
     said instead where there is none ("" for nothing), with the one action that helps."""
 
     columns: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[ListItem]
     empty: str
     begin: Action | None = None
     numbers: Sequence[int] = ()

@@ -8,7 +8,7 @@ import gradio as gr
 
 from app.form.component import Question
 from app.form.extra_arguments import BOX
-from app.form.listing import Cell, Listing, Row, View
+from app.form.listing import Cell, Listing, ListItem, View
 from app.form.values import display
 from app.i18n import Texts, t
 from app.problems import problem_lines
@@ -81,7 +81,7 @@ def _side(texts: Texts) -> dict[str, Any]:
         start = texts.make(
             gr.Button, {"value": "recipes.start"}, variant="primary", elem_id="recipe-start"
         )
-        told = answer.draw(texts, start, "recipe-answer")
+        start_answer = answer.draw(texts, start, "recipe-answer")
     problems = message.start_problems(texts, "recipe-problems")
     commands = texts.make(
         gr.Code,
@@ -97,7 +97,7 @@ def _side(texts: Texts) -> dict[str, Any]:
     table = STAGES.draw("recipes.table", "recipe-stages", news=["runs", "steps"])
     return {
         "start": start,
-        "answer": told,
+        "answer": start_answer,
         "problems": problems,
         "commands": commands,
         "group": group,
@@ -114,37 +114,37 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
             recipe = contract.read(name)
         except TuneboardError as error:
             return [problem_lines(error.problems, lang), *[gr.update(visible=False)] * MAX_DATA]
-        found = list(recipes.datasets_of(recipe).items())[:MAX_DATA]
+        stage_sets = list(recipes.datasets_of(recipe).items())[:MAX_DATA]
         boxes = [
             gr.update(
                 visible=True,
                 label=t("recipes.data", lang, stage=stage),
                 **({"value": names} if anew else {}),
             )
-            for stage, names in found
+            for stage, names in stage_sets
         ]
-        return [recipes.text(recipe, lang), *boxes, *[_hidden()] * (MAX_DATA - len(found))]
+        return [recipes.text(recipe, lang), *boxes, *[_hide()] * (MAX_DATA - len(stage_sets))]
 
-    given = {"inputs": [form["choice"], context.lang], "outputs": outputs, **QUIET}
-    form["choice"].choose(lambda name, lang: show(name, lang, True), **given)
+    event = {"inputs": [form["choice"], context.lang], "outputs": outputs, **QUIET}
+    form["choice"].choose(lambda name, lang: show(name, lang, True), **event)
     boxes = {"choice": form["choice"], "name": form["name"], BOX: form["more"]}
     boxes |= {f"data{number}": box for number, box in enumerate(form["data"])}
     context.keeper.add("recipes", boxes, _with_data)
-    again = {key: given[key] for key in ("inputs", "outputs")}
+    again = {key: event[key] for key in ("inputs", "outputs")}
     context.keeper.then(fn=lambda name, lang: show(name, lang, False), **again)
-    context.lang.change(lambda name, lang: show(name, lang, False), **given)
+    context.lang.change(lambda name, lang: show(name, lang, False), **event)
 
 
 def _with_data(boxes: dict[str, Any]) -> dict[str, Any]:
     """What was kept; the chosen recipe's own data sets where none were."""
     try:
-        found = recipes.datasets_of(contract.read(str(boxes.get("choice", FIRST))))
+        stage_sets = recipes.datasets_of(contract.read(str(boxes.get("choice", FIRST))))
     except TuneboardError:
         return boxes
-    return {**{f"data{n}": names for n, names in enumerate(found.values())}, **boxes}
+    return {**{f"data{n}": names for n, names in enumerate(stage_sets.values())}, **boxes}
 
 
-def _hidden() -> Any:
+def _hide() -> Any:
     return gr.update(visible=False, value=[])
 
 
@@ -152,12 +152,12 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
     boxes = [form["choice"], form["name"], form["more"], *form["data"]]
     inputs = [context.lang, *boxes, context.bar.box]
 
-    def planned(given: Sequence[Any]) -> Any:
-        name, group, more, *rest = given
-        return recipes.plan(chosen(name, group, more, rest[:-1], context.bar.read_box(rest[-1])))
+    def plan_chain(box_values: Sequence[Any]) -> Any:
+        name, group, more, *rest = box_values
+        return recipes.plan(select(name, group, more, rest[:-1], context.bar.read_box(rest[-1])))
 
-    def preview(lang: str, *given: Any) -> list[Any]:
-        plan, problems = planned(given)
+    def preview(lang: str, *box_values: Any) -> list[Any]:
+        plan, problems = plan_chain(box_values)
         errors = [problem for problem in problems if not problem.notice]
         return [
             recipes.commands(plan) if plan else "",
@@ -165,8 +165,8 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
             gr.update(interactive=not errors),
         ]
 
-    def start(how: str, lang: str, refused: Sequence[Problem], *given: Any) -> list[Any]:
-        plan, problems = planned(given)
+    def start(how: str, lang: str, refused: Sequence[Problem], *box_values: Any) -> list[Any]:
+        plan, problems = plan_chain(box_values)
         errors = [problem for problem in problems if not problem.notice]
         if plan and not errors:
             try:
@@ -176,8 +176,8 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
             except TuneboardError as error:
                 errors = list(error.problems)
             else:
-                return [folder, folder, "", *answer.started()]
-        return [*[gr.skip()] * 3, *answer.refused(errors, lang)]
+                return [folder, folder, "", *answer.show_started()]
+        return [*[gr.skip()] * 3, *answer.show_refused(errors, lang)]
 
     gr.on(
         [box.change for box in inputs] + [context.page.load],
@@ -202,7 +202,7 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
     side["answer"].wire(context, starts, edits)
 
 
-def chosen(
+def select(
     name: str, group: str, more: str, data: Sequence[Any], bar: Mapping[str, Any]
 ) -> recipes.Selection:
     """What the widgets hold, as the recipe takes it; a default of the bar says nothing."""
@@ -229,7 +229,8 @@ def _wire_group(side: dict[str, Any], panel: Any) -> None:
 
 def _list_recipes(_: Question, lang: str) -> View:
     rows = [
-        Row(name, [Cell(title, detail=stages)]) for name, title, stages in recipes.choices(lang)
+        ListItem(name, [Cell(title, detail=stages)])
+        for name, title, stages in recipes.choices(lang)
     ]
     return View([t("recipes.choice", lang)], rows, "")
 
@@ -237,7 +238,7 @@ def _list_recipes(_: Question, lang: str) -> View:
 def _list_chains(_: Question, lang: str) -> View:
     columns = [t(f"recipes.column.{name}", lang) for name in ("chain", "state", "steps")]
     rows = [
-        Row(
+        ListItem(
             str(view.path),
             [
                 Cell(view.name, time=view.created),
@@ -258,10 +259,10 @@ def _list_stages(asked: Question, lang: str) -> View:
     return View(columns, [_stage(row) for row in rows], "", numbers=(2, 3))
 
 
-def _stage(row: recipes.StageRow) -> Row:
+def _stage(row: recipes.StageRow) -> ListItem:
     name = f"{row.number}. {row.name}" if row.number else row.name
     cells = [Cell(name), Cell(row.state, tone=row.tone), Cell(row.steps), Cell(row.loss)]
-    return Row(row.run or row.number, cells, fixed=not row.run)
+    return ListItem(row.run or row.number, cells, fixed=not row.run)
 
 
 RECIPES = Listing("recipe", _list_recipes, events=["choose"], filtered=False)

@@ -67,13 +67,13 @@ def wire(card: Card, context: Context, form: Form) -> None:
     """The button fills the form at once, or first fetches the starter model as a child process."""
     context.keeper.add("tried", {"filled": card.filled})
 
-    def filled() -> list[Any]:
+    def fill_form() -> list[Any]:
         done = [gr.update(visible=False), False, True]
         return [*done, *form.fill(presets.TRY_IT)]
 
     def fill(lang: str) -> list[Any]:
         if catalog.starter_present():
-            return filled()
+            return fill_form()
         starter.fetch()
         note = gr.update(visible=True, value=t("try.fetching", lang))
         return [note, True, gr.skip(), *[gr.skip()] * len(form.inputs)]
@@ -93,7 +93,7 @@ def wire(card: Card, context: Context, form: Form) -> None:
                 gr.skip(),
                 *nothing,
             ]
-        return filled()
+        return fill_form()
 
     outputs = [card.note, card.waiting, card.filled, *form.inputs]
     card.fill.click(fill, context.lang, outputs, api_visibility="private")
@@ -102,15 +102,15 @@ def wire(card: Card, context: Context, form: Form) -> None:
 
 
 def _wire_left(card: Card, context: Context, form: Form) -> None:
-    """Say so where the card's values stand beside another model or method than theirs."""
+    """Warn where values of the card are left after another model or method was chosen."""
 
-    def look(filled: bool, lang: str, *given: Any) -> list[Any]:
-        left = left_over(form.values(given)[0]) if filled else {}
+    def look(filled: bool, lang: str, *box_values: Any) -> list[Any]:
+        left = find_left_over(form.values(box_values)[0]) if filled else {}
         words = ", ".join(f"{title_of(n, lang)} {format_value(v)}" for n, v in left.items())
         return [gr.update(visible=bool(left)), plain(t("try.left", lang, values=words))]
 
-    def reset(*given: Any) -> list[Any]:
-        left = left_over(form.values(given)[0])
+    def reset(*box_values: Any) -> list[Any]:
+        left = find_left_over(form.values(box_values)[0])
         return [False, gr.update(visible=False), *form.reset(left)]
 
     inputs, outputs = [card.filled, context.lang, *form.inputs], [card.left, card.left_note]
@@ -122,8 +122,9 @@ def _wire_left(card: Card, context: Context, form: Form) -> None:
     )
 
 
-def left_over(values: Values) -> Values:
-    """Those of the card's values that stand beside another model or method than theirs."""
+def find_left_over(values: Values) -> Values:
+    """Find values that the card filled in and that still stand although the person has since chosen
+    another model or method, for which they are wrong."""
     if all(values[name] == presets.TRY_IT[name] for name in CHOSEN):
         return {}
     return {

@@ -18,6 +18,7 @@ from backend.datafiles.entering import kind_of_set
 from backend.datafiles.formats import Conversation
 from backend.datafiles.refusals import file_error
 from backend.datafiles.turns import RowError
+from backend.datafiles.values import DataRow
 
 line_ends = re.compile("\r\n?|\x85")
 gaps = re.compile("[\x0b\x0c\x1c-\x1f]+")  # vertical tabs, form feeds, separators
@@ -48,8 +49,7 @@ def normalize_text(written: str) -> str:
     return written if "\n" in written else written.lstrip()
 
 
-Row = dict[str, Any]
-Read = Callable[[Row], Conversation]
+Read = Callable[[DataRow], Conversation]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Item:
     number: int
     file: str
     line: int
-    row: Row
+    row: DataRow
     conversation: Conversation | None = None
     refused: str = ""
     changed: bool = False
@@ -93,7 +93,7 @@ class Rows:
                 raise file_error("file_empty", part)
 
     def read(
-        self, change: Callable[[Row], Row] | None = None, *, needed: bool = False
+        self, change: Callable[[DataRow], DataRow] | None = None, *, needed: bool = False
     ) -> Iterator[Item]:
         """Yield every row as `change` makes it, with the conversation in it.
 
@@ -120,7 +120,7 @@ class Rows:
         """The number of rows; 0 while those of a large file are not counted yet."""
         return datafiles.page(self.path, 0, 1).total or 0
 
-    def _reader(self, item: Item, row: Row, needed: bool) -> Read | None:
+    def _reader(self, item: Item, row: DataRow, needed: bool) -> Read | None:
         wanted = layouts.WANTED[self.stage]
         try:
             return formats.reader(layouts.layout(self.entry, row, (item.file, item.line), wanted))

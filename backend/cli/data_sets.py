@@ -15,6 +15,7 @@ from backend.contract.texts.problems import DataError, Problem, UsageError
 from backend.contract.texts.terminal_text import one_line, say
 from backend.datafiles import index, values
 from backend.datafiles.check import Checking, Progress, Report, check
+from backend.datafiles.values import DataRow
 
 SHOWN = 10  # rows of a preview
 POLL_S = 0.2
@@ -118,7 +119,7 @@ def _describe_entry(entry: Entry) -> dict[str, object]:
     }
 
 
-def _read_page(parts: list[Path], first: int, count: int) -> list[datafiles.Row]:
+def _read_page(parts: list[Path], first: int, count: int) -> list[DataRow]:
     """Rows far inside a large text file: indexed first where that was not done yet."""
     while True:
         page = datafiles.page(parts, first, count)

@@ -26,6 +26,7 @@ from backend.contract.registry.dataset_info import SUFFIXES, Entry, kind
 from backend.contract.system import boundary
 from backend.contract.system.files import dump, read_json, write_atomic
 from backend.contract.texts.problems import DataError, Params, Problem
+from backend.datafiles.values import DataRow
 from backend.running.deadline import retry
 from backend.running.failures import is_disk_full
 
@@ -86,7 +87,7 @@ class HubFiles:
             for shard in piece.shards:
                 yield shard.name, shard.fetch()
 
-    def rows(self) -> Iterator[tuple[str, int, datafiles.Row]]:
+    def rows(self) -> Iterator[tuple[str, int, DataRow]]:
         """Yield every row with its file and line. Raises as datafiles.rows and fetch do."""
         for piece in self.pieces:
             yield from islice(_rows(piece.shards), piece.first, piece.last)
@@ -225,7 +226,7 @@ def _pieces(entry: Entry, shards: dict[str, list[Shard]]) -> Iterator[Piece]:
         yield Piece(shards[part.splitname], part.from_ or 0, part.to)
 
 
-def _rows(shards: list[Shard]) -> Iterator[tuple[str, int, datafiles.Row]]:
+def _rows(shards: list[Shard]) -> Iterator[tuple[str, int, DataRow]]:
     for shard in shards:
         for line, row in datafiles.rows(shard.fetch()):
             yield shard.name, line, row

@@ -11,7 +11,7 @@ from datasets import Dataset
 from backend.contract.arguments.typed import Arguments
 from backend.contract.registry.dataset_info import probabilities
 
-Row = TypeVar("Row")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Mix:
         strategy = values.mix_strategy
         return cls(strategy, tuple(probabilities(values.interleave_probs)))
 
-    def rows(self, sets: Sequence[Iterable[Row]], draw: random.Random) -> Iterator[Row]:
+    def rows(self, sets: Sequence[Iterable[Item]], draw: random.Random) -> Iterator[Item]:
         """Yield the rows of all sets, each of which must be readable several times."""
         if self.strategy == "concat":
             for each in sets:
@@ -71,9 +71,9 @@ class Mix:
         return whole.select(list(self.rows(ranges, random.Random(seed))))
 
 
-def shuffle(rows: Iterable[Row], buffer: int, draw: random.Random) -> Iterator[Row]:
+def shuffle(rows: Iterable[Item], buffer: int, draw: random.Random) -> Iterator[Item]:
     """Yield the rows in random order, drawn from a buffer of `buffer` rows."""
-    held: list[Row] = []
+    held: list[Item] = []
     for row in rows:
         if len(held) < buffer:
             held.append(row)

@@ -19,8 +19,9 @@ from backend.data.rendering import Template
 from backend.data.sources import Account, RawRow, Source
 from backend.datafiles import index
 from backend.datafiles.formats import Conversation
+from backend.datafiles.values import DataRow
 
-NumberedRow = tuple[int, Mapping[str, Any]]  # number of a row in its set (from 0), row
+NumberedRow = tuple[int, DataRow]  # number of a row in its set (from 0), row
 SIDES = ("", "chosen_", "rejected_", "kl_")
 TOGETHER = 1000  # rows of a KTO batch, which are paired with each other, as tokenize.BATCH
 POLL_S = 0.2

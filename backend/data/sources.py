@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,8 +18,9 @@ from backend.data import hub
 from backend.datafiles import formats, layouts
 from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import RowError
+from backend.datafiles.values import DataRow
 
-RawRow = tuple[str, int, Mapping[str, Any]]  # file, line (from 1), row
+RawRow = tuple[str, int, DataRow]  # file, line (from 1), row
 PLACEHOLDERS = (("{{name}}", "identity_name"), ("{{author}}", "identity_author"))
 
 

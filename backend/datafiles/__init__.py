@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from backend.contract.registry.dataset_info import SUFFIXES, kind
 from backend.contract.system import boundary
@@ -18,12 +18,12 @@ from backend.contract.system.files import read_json
 from backend.datafiles import arrays, arrow, index, parquet, tables, values
 from backend.datafiles.refusals import file_error, refuse_code, refuse_special
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
+from backend.datafiles.values import DataRow
 
 COLUMNAR = {".parquet": parquet, ".arrow": arrow, ".feather": arrow}
 FAR = 100 * index.EVERY  # rows that a page may pass over without an index
 
-Row = dict[str, Any]
-Rows = Iterator[tuple[int, Row]]
+Rows = Iterator[tuple[int, DataRow]]
 Place = Path | list[Path]  # a file, a folder, or several files one after the other
 
 
@@ -32,7 +32,7 @@ class Hit(NamedTuple):
 
     number: int
     line: int
-    row: Row
+    row: DataRow
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Page:
     whose rows can be found at once; while it is below 1, rows far inside may be missing.
     """
 
-    rows: list[Row]
+    rows: list[DataRow]
     total: int | None
     indexed: float = 1.0
     lines: tuple[int, ...] = field(default=(), compare=False)
@@ -56,7 +56,7 @@ def page(place: Place, start: int, count: int) -> Page:
     """
     parts = _list_parts(place)
     index.ensure(parts)
-    wanted: list[tuple[int, Row]] = []
+    wanted: list[tuple[int, DataRow]] = []
     skip = start
     for part in parts:
         size = _size(part)
@@ -187,7 +187,7 @@ def _read_marked(file: Path, start: Mark | None = None) -> tables.MarkedRows:
         raise file_error("file_unreadable", file, reason=error.strerror or str(error)) from None
 
 
-def _slice(part: Path, skip: int, count: int) -> tuple[list[tuple[int, Row]], int | None]:
+def _slice(part: Path, skip: int, count: int) -> tuple[list[tuple[int, DataRow]], int | None]:
     """Read at most `count` rows after the first `skip`, with their lines; also returns how many
     rows of the file come before the end of this slice.
 
@@ -199,7 +199,7 @@ def _slice(part: Path, skip: int, count: int) -> tuple[list[tuple[int, Row]], in
     mark, number = index.load(part).nearest(skip)
     if skip - number > FAR and index.is_needed([part]):
         return [], None
-    numbered: list[tuple[int, Row]] = []
+    numbered: list[tuple[int, DataRow]] = []
     for _, line, row in _read_marked(part, mark):
         if number >= skip:
             numbered.append((line, row))

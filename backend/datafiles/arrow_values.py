@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from backend.datafiles import values
+from backend.datafiles.values import DataRow
 
 Convert = Callable[[Any], Any]
-Row = dict[str, Any]
 
 
-def rows(batch: Any) -> Iterator[Row]:
+def rows(batch: Any) -> Iterator[DataRow]:
     """Each row of a pyarrow.RecordBatch; a column that is null stays, as None."""
     converts = {field.name: made for field in batch.schema if (made := _converter(field.type))}
     for row in batch.to_pylist():
@@ -27,7 +27,7 @@ def rows(batch: Any) -> Iterator[Row]:
         yield row
 
 
-def part(batches: Iterable[Any], start: int, wanted: int) -> Iterator[Row]:
+def part(batches: Iterable[Any], start: int, wanted: int) -> Iterator[DataRow]:
     """Rows `start` (from 0) to `start + wanted` of batches; no batch behind them is read."""
     at = 0
     for batch in batches:

@@ -27,13 +27,13 @@ from backend.datafiles.refusals import excerpt, file_error
 from backend.datafiles.survey import FIRST, Place, Remark, Survey
 from backend.datafiles.text import Lines, Mark, refuse_foreign, starts_array
 from backend.datafiles.turns import RowError
+from backend.datafiles.values import DataRow
 
 LONG = 100_000  # characters of a row
 TELL_S = 0.2
 
-Row = dict[str, Any]
 Progress = Callable[[float], None]
-Read = Callable[[Row], Conversation]
+Read = Callable[[DataRow], Conversation]
 
 
 @dataclass
@@ -219,7 +219,7 @@ class _File:
         if notice:
             self.report.add(notice, 0, 0, "notice")
 
-    def _layout(self, line: int, row: Row) -> Layout | None:
+    def _layout(self, line: int, row: DataRow) -> Layout | None:
         """Find the layout of the rows; None where the columns are wrong, which is reported."""
         wanted = layouts.WANTED[self.how.stage]
         try:
@@ -228,7 +228,7 @@ class _File:
             self._wrong(error, line)
             return None
 
-    def _judge(self, line: int, row: Row, read: Read | None) -> None:
+    def _judge(self, line: int, row: DataRow, read: Read | None) -> None:
         length = _length(row)
         self.report.longest = max(self.report.longest, length)
         if length > self.how.long:
@@ -264,7 +264,7 @@ class _File:
         self.report.rows += 1
         self._wrong(error, line, self.report.rows)
 
-    def _rows(self) -> Iterator[tuple[int, Row]]:
+    def _rows(self) -> Iterator[tuple[int, DataRow]]:
         """Yield every readable row with its line; unreadable ones are counted."""
         form = kind(self.path.name)
         try:
@@ -294,14 +294,14 @@ class _File:
         if not self._watch:
             self.meter.now(min(self.size, mark.offset))
 
-    def _columnar(self) -> Iterator[tuple[int, Row]]:
+    def _columnar(self) -> Iterator[tuple[int, DataRow]]:
         source = datafiles.COLUMNAR[kind(self.path.name)]
         total = max(1, source.count(self.path))
         for number, row in source.rows(self.path):
             self.meter.now(self.size * number // total)
             yield number, row
 
-    def _lines(self, form: str) -> Iterator[tuple[int, Row]]:
+    def _lines(self, form: str) -> Iterator[tuple[int, DataRow]]:
         """Yield the rows of a file with one row per line, going on after a broken one."""
         lines = Lines(self.path, watch=self._watch)
         while True:
@@ -317,7 +317,7 @@ class _File:
             else:
                 return
 
-    def _array(self) -> Iterator[tuple[int, Row]]:
+    def _array(self) -> Iterator[tuple[int, DataRow]]:
         """Yield the objects of a JSON array; values that are valid JSON but no usable row are
         counted and passed over."""
         decoder = _Decoder()
@@ -363,7 +363,7 @@ class _Decoder:
             self._noted.append(("nan", digits))
         return number
 
-    def _pairs(self, pairs: list[tuple[str, Any]]) -> Row:
+    def _pairs(self, pairs: list[tuple[str, Any]]) -> DataRow:
         row = dict(pairs)
         if len(row) < len(pairs):
             names = [name for name, _ in pairs]

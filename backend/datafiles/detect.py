@@ -26,7 +26,7 @@ from backend.datafiles.layouts import (
 )
 from backend.datafiles.samples import Sample
 from backend.datafiles.turns import OPENAI, SHAREGPT, RowError
-from backend.datafiles.values import text_of
+from backend.datafiles.values import DataRow, text_of
 
 ENOUGH = 0.5  # share of the rows that must be usable
 UNSURE = 0.4  # highest confidence where the separator of the columns is in doubt
@@ -34,7 +34,6 @@ UNSURE = 0.4  # highest confidence where the separator of the columns is in doub
 STAGES = {"preference": "dpo", "kto": "kto", "sft": "sft", "text": "pt", "prompt": "ppo"}
 EXAMPLE = Path("data")  # stands for the file while an entry is tried
 
-Row = Mapping[str, Any]
 Entry = dict[str, Any]
 Refusals = dict[str, list[int]]  # code of a reason -> numbers of rows, from 1
 # Names of columns that hold texts, whatever their values look like.
@@ -141,7 +140,7 @@ def entry_for(
 
 
 def convert_row(
-    entry: Mapping[str, Any], row: Row, stage: str, place: tuple[str, int] = ("-", 1)
+    entry: Mapping[str, Any], row: DataRow, stage: str, place: tuple[str, int] = ("-", 1)
 ) -> Conversation:
     """Convert the row, at this file and line, as training of this stage does.
 
@@ -151,8 +150,8 @@ def convert_row(
 
 
 def _reader(
-    entry: Mapping[str, Any], first: Row, stage: str, place: tuple[str, int] = ("-", 1)
-) -> Callable[[Row], Conversation]:
+    entry: Mapping[str, Any], first: DataRow, stage: str, place: tuple[str, int] = ("-", 1)
+) -> Callable[[DataRow], Conversation]:
     made = dataset_info.parse("", {"file_name": "x", **entry}, EXAMPLE)
     if made.problems:
         raise DataError(*made.problems)
@@ -273,7 +272,7 @@ def _guess_by_lists(rows: list[dict[str, Any]]) -> Iterator[_Guess]:
     yield _Guess("sft", columns, sure, "detect_messages", formatting, tags)
 
 
-def _holds_messages(rows: Iterable[Row], name: str) -> bool:
+def _holds_messages(rows: Iterable[DataRow], name: str) -> bool:
     values = [row.get(name) for row in rows]
     lists = [value for value in values if isinstance(value, list) and value]
     return bool(lists) and all(isinstance(value[0], dict) and len(value[0]) > 1 for value in lists)
@@ -364,7 +363,7 @@ def _is_text(rows: list[dict[str, Any]], name: str, share: float = ENOUGH) -> bo
     return normalize_name(name) in SPOKEN or not all(map(bare.fullmatch, words))
 
 
-def _names(rows: Iterable[Row]) -> list[str]:
+def _names(rows: Iterable[DataRow]) -> list[str]:
     return list(dict.fromkeys(str(name) for row in rows for name in row))
 
 

@@ -17,9 +17,10 @@ from functools import partial
 from typing import Any
 
 from backend.datafiles import ordering, turns
-from backend.datafiles.layouts import FUNCTIONS, LISTS, PAIR, Layout, Row
+from backend.datafiles.layouts import FUNCTIONS, LISTS, PAIR, Layout
 from backend.datafiles.ordering import Notes
 from backend.datafiles.turns import Message, RowError
+from backend.datafiles.values import DataRow
 
 Tools = list[dict[str, Any]] | None
 
@@ -55,7 +56,7 @@ class Conversation:
         return self.messages[-1] if answered else self.chosen
 
 
-Read = Callable[[Row], Conversation]
+Read = Callable[[DataRow], Conversation]
 
 
 def reader(layout: Layout, *, strict: bool = False) -> Read:
@@ -68,7 +69,7 @@ def reader(layout: Layout, *, strict: bool = False) -> Read:
     )
 
 
-def _read_plain(layout: Layout, row: Row) -> Conversation:
+def _read_plain(layout: Layout, row: DataRow) -> Conversation:
     layout.refuse_media(row)
     value = _text(row, layout.columns["text"])
     if not value.strip():
@@ -77,7 +78,7 @@ def _read_plain(layout: Layout, row: Row) -> Conversation:
     return Conversation([], text=value)
 
 
-def _read_chat(layout: Layout, row: Row) -> Conversation:
+def _read_chat(layout: Layout, row: DataRow) -> Conversation:
     """Read a row with messages, as far as the stage needs them."""
     layout.refuse_media(row)
     columns = layout.columns
@@ -95,7 +96,9 @@ def _read_chat(layout: Layout, row: Row) -> Conversation:
     return replace(conversation, notes=tuple(notes)) if notes else conversation
 
 
-def _read_answered(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+def _read_answered(
+    layout: Layout, row: DataRow, asked: list[Message], tools: Tools
+) -> Conversation:
     """Read a question with its answer and, where the stage needs it, the label."""
     answer = _read_answer(layout, row, "response") if layout.kind == "alpaca" else []
     messages, notes = _order(layout, [asked, answer])
@@ -124,7 +127,9 @@ def _order(
     return settled, tuple(dict.fromkeys([*(note for _, part in joined for note in part), *notes]))
 
 
-def _read_preference(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+def _read_preference(
+    layout: Layout, row: DataRow, asked: list[Message], tools: Tools
+) -> Conversation:
     """Read a chosen and a rejected answer, which may repeat the question before the answer."""
     (chosen, chosen_notes), (rejected, rejected_notes) = (
         _join(layout, _read_answer(layout, row, key)) for key in PAIR
@@ -145,7 +150,9 @@ def _read_preference(layout: Layout, row: Row, asked: list[Message], tools: Tool
     return Conversation(asked, tools, chosen=chosen[-1], rejected=rejected[-1], notes=notes)
 
 
-def _read_question(layout: Layout, row: Row, asked: list[Message], tools: Tools) -> Conversation:
+def _read_question(
+    layout: Layout, row: DataRow, asked: list[Message], tools: Tools
+) -> Conversation:
     """Read a question; an answer in the data stays as its reference."""
     keys = (key for key in ("response", "chosen") if _value(row, layout.columns[key]))
     key = next(keys, None)
@@ -160,7 +167,7 @@ def _read_question(layout: Layout, row: Row, asked: list[Message], tools: Tools)
     return Conversation(messages, tools, notes=notes)
 
 
-def _read_alpaca(columns: Mapping[str, str], row: Row) -> list[Message]:
+def _read_alpaca(columns: Mapping[str, str], row: DataRow) -> list[Message]:
     """Read system text, history and question (which may itself be a list of messages)."""
     messages: list[Message] = []
     system = _text(row, columns["system"])
@@ -179,7 +186,7 @@ def _read_alpaca(columns: Mapping[str, str], row: Row) -> list[Message]:
     return messages
 
 
-def _read_answer(layout: Layout, row: Row, key: str) -> list[Message]:
+def _read_answer(layout: Layout, row: DataRow, key: str) -> list[Message]:
     """Read the answer, with the messages before it where the column holds a list."""
     column = layout.columns[key]
     value = _value(row, column)
@@ -193,7 +200,7 @@ def _read_answer(layout: Layout, row: Row, key: str) -> list[Message]:
     return [{"role": "assistant", "content": turns.read_text(value)}]
 
 
-def _read_list(layout: Layout, row: Row) -> list[Message]:
+def _read_list(layout: Layout, row: DataRow) -> list[Message]:
     items = row.get(layout.columns["messages"])
     if not isinstance(items, list) or not items:
         raise RowError("row_wrong_type" if items is not None and items != [] else "row_no_messages")
@@ -222,10 +229,10 @@ def _read_history(value: Any) -> list[tuple[str, str]]:
     return [(turns.read_text(question), turns.read_text(answer)) for question, answer in value]
 
 
-def _value(row: Row, column: str) -> Any:
+def _value(row: DataRow, column: str) -> Any:
     return row.get(column) if column else None
 
 
-def _text(row: Row, column: str) -> str:
+def _text(row: DataRow, column: str) -> str:
     value = _value(row, column)
     return "" if value is None else turns.read_text(value)

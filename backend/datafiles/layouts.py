@@ -10,13 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 from backend.contract.arguments.fields.stages import SCORED
 from backend.contract.registry.dataset_info import Entry
 from backend.contract.texts.problems import DataError, Problem
 from backend.datafiles import media, turns
 from backend.datafiles.turns import Message, RowError
+from backend.datafiles.values import DataRow
 
 USUAL: dict[str, tuple[str, ...]] = {
     "messages": (
@@ -79,8 +79,6 @@ def find_best(names: list[str], known: tuple[str, ...]) -> str:
     return next((by_name[word] for word in known if word in by_name), "")
 
 
-Row = Mapping[str, Any]
-
 ALPACA = {"prompt": "instruction", "query": "input", "response": "output"}
 OPTIONAL = {"system": "system", "history": "history", "tools": "tools"}
 FUNCTIONS = "functions"  # what OpenAI called tools before: read in rows without tools
@@ -134,12 +132,12 @@ class Layout:
         unread = UNREAD[self.wanted]
         return {name for key, name in self.columns.items() if key not in unread} | {*self.media}
 
-    def refuse_media(self, row: Row) -> None:
+    def refuse_media(self, row: DataRow) -> None:
         """Raises RowError where a row holds pictures, videos or sounds: not learned yet."""
         if media.has_media(row, self.media, self.columns.values()):
             raise RowError("row_media")
 
-    def note_placeholders(self, row: Row, messages: list[Message]) -> tuple[str, ...]:
+    def note_placeholders(self, row: DataRow, messages: list[Message]) -> tuple[str, ...]:
         """The code of a notice where a user's turn has a tag such as <image> as text.
 
         Raises RowError where it is the place of a picture, a video or a sound.
@@ -155,7 +153,7 @@ class Layout:
         return ("row_tag_as_text",) if "tag" in kinds else ()
 
 
-def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answer") -> Layout:
+def layout(entry: Entry, first: DataRow, place: tuple[str, int], wanted: str = "answer") -> Layout:
     """The layout of a data set, from its entry and, where that has no columns, its first row.
 
     place: file and line of that row; wanted: one of the values of WANTED. Raises DataError where
@@ -168,7 +166,7 @@ def layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str = "answ
     return replace(layout, media=columns, beside_media=beside_media)
 
 
-def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> Layout:
+def _layout(entry: Entry, first: DataRow, place: tuple[str, int], wanted: str) -> Layout:
     kind = entry.formatting or _guess(entry, first)
     text = _text_column(entry, first, kind) if wanted == "text" else ""
     if text:
@@ -186,7 +184,7 @@ def _layout(entry: Entry, first: Row, place: tuple[str, int], wanted: str) -> La
     return Layout("alpaca", wanted, columns)
 
 
-def _guess(entry: Entry, first: Row) -> str:
+def _guess(entry: Entry, first: DataRow) -> str:
     """alpaca is what an entry without formatting means, unless the rows plainly say otherwise."""
     if entry.columns is not None:
         return "sharegpt" if entry.columns.get("messages") else "alpaca"
@@ -198,7 +196,7 @@ def _guess(entry: Entry, first: Row) -> str:
     return "alpaca"
 
 
-def _text_column(entry: Entry, first: Row, kind: str) -> str:
+def _text_column(entry: Entry, first: DataRow, kind: str) -> str:
     """The column of plain text; "" where the rows are conversations."""
     if kind != "alpaca":
         return ""
@@ -214,7 +212,7 @@ def _select_known(columns: Mapping[str, str]) -> dict[str, str]:
     return {key: name for key, name in columns.items() if key in COLUMNS}
 
 
-def _alpaca_columns(first: Row) -> dict[str, str]:
+def _alpaca_columns(first: DataRow) -> dict[str, str]:
     tag = next((name for name in TAGS if name in first), "")
     columns = {**ALPACA, **OPTIONAL, **PAIR, "kto_tag": tag}
     texts = [first.get(name) for name in ("prompt", "response", "completion", *PAIR)]
@@ -230,14 +228,14 @@ def _alpaca_columns(first: Row) -> dict[str, str]:
     return columns
 
 
-def _is_implied(key: str, columns: Mapping[str, str], first: Row) -> bool:
+def _is_implied(key: str, columns: Mapping[str, str], first: DataRow) -> bool:
     """Whether the prompt stands within the chosen answer's list of messages."""
     chosen = first.get(columns["chosen"])
     return key == "prompt" and turns.is_message_list(chosen) and len(chosen or ()) > 1
 
 
 def _require(
-    keys: list[str], columns: Mapping[str, str], first: Row, place: tuple[str, int]
+    keys: list[str], columns: Mapping[str, str], first: DataRow, place: tuple[str, int]
 ) -> None:
     for key in keys:
         if not columns[key] or columns[key] not in first:
@@ -245,7 +243,7 @@ def _require(
 
 
 def _list_layout(
-    kind: str, entry: Entry, first: Row, place: tuple[str, int], wanted: str
+    kind: str, entry: Entry, first: DataRow, place: tuple[str, int], wanted: str
 ) -> Layout:
     named = entry.columns or {}
     names = [named["messages"]] if named.get("messages") else list(LISTS[kind])
@@ -263,7 +261,7 @@ def _list_layout(
     return Layout(kind, wanted, columns, turns.find_role_names(entry.tags, kind, first[column]))
 
 
-def _columns_error(place: tuple[str, int], first: Row, needed: str) -> DataError:
+def _columns_error(place: tuple[str, int], first: DataRow, needed: str) -> DataError:
     present = ", ".join(map(str, first))[:200]
     params: dict[str, str | int] = {
         "file": place[0],

@@ -6,16 +6,15 @@ import secrets
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from backend.datafiles import separators
 from backend.datafiles.refusals import excerpt, file_error
 from backend.datafiles.text import Lines, Mark, decoder, refusal_error
+from backend.datafiles.values import DataRow
 
 END = f"end {secrets.token_hex(16)}"
 
-Row = dict[str, Any]
-MarkedRows = Iterator[tuple[Mark, int, Row]]
+MarkedRows = Iterator[tuple[Mark, int, DataRow]]
 
 
 def line_rows(lines: Lines) -> MarkedRows:
@@ -116,7 +115,7 @@ def _read_header(file: Path, mark: Mark, cells: list[str]) -> list[str]:
     return names
 
 
-def _read_object(file: Path, number: int, text: str) -> Row:
+def _read_object(file: Path, number: int, text: str) -> DataRow:
     try:
         row = decoder.decode(text)
     except json.JSONDecodeError as error:

@@ -17,6 +17,8 @@ import re
 import secrets
 from typing import Any
 
+DataRow = dict[str, Any]  # one row of a data file: column -> value
+
 MARK = f"number {secrets.token_hex(16)} "  # before a number's digits on their way to JSON
 
 marked_number = re.compile(f'"{MARK}([^"]*)"')

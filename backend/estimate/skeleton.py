@@ -71,9 +71,9 @@ def build(values: Arguments) -> Skeleton:
     if is_adapter(values.finetuning_type):
         names = kinds(empty)
         first = {name: place for place, name in reversed([*enumerate(names)][1:])}
-        kept = sorted({0, *first.values()})
-        same = [0, *(kept.index(first[name]) for name in names[1:])]
-        shorten(empty, kept)
+        layers = sorted({0, *first.values()})
+        same = [0, *(layers.index(first[name]) for name in names[1:])]
+        shorten(empty, layers)
     with torch.device("meta"):
         model = adapters.prepare(empty, [], plain)
     if values.stage == "rm":  # its output layer computes nothing, see stages.reward
@@ -89,7 +89,7 @@ def build(values: Arguments) -> Skeleton:
 
 def weigh(skeleton: Skeleton, values: Arguments) -> Weights:
     """The weights of a model of `build`, as they are in memory once it is loaded."""
-    packed = _packed(skeleton.model, values)
+    packed = _find_packed(skeleton.model, values)
     frozen = learned = quantized = unpacked = 0
     shapes: list[torch.Size] = []
     for each, times in skeleton.parameters():
@@ -182,7 +182,7 @@ def _is_output(model: Any, weights: Tensor) -> bool:
     return weights is not words and (weights.ndim == 1 or weights is getattr(layer, "weight", None))
 
 
-def _packed(model: Any, values: Arguments) -> set[int]:
+def _find_packed(model: Any, values: Arguments) -> set[int]:
     """Identities of the weights that quantization packs: linear layers but the output layer."""
     if not values.quantization_bit:
         return set()

@@ -22,6 +22,7 @@ from backend.contract.texts.problems import DataError, ModelError, Params, Probl
 from backend.contract.texts.terminal_text import say
 from backend.datafiles import formats, layouts
 from backend.datafiles.turns import RowError
+from backend.datafiles.values import DataRow
 
 ROWS = 20  # that are looked at in each set
 
@@ -59,7 +60,7 @@ def _problem(entry: Entry, stage: str, argument: str) -> Problem | None:
     return Problem(code="dataset_pictures", field=argument, params=params, notice=some)
 
 
-def _holds_media(read: formats.Read, row: layouts.Row) -> bool:
+def _holds_media(read: formats.Read, row: DataRow) -> bool:
     try:
         read(row)
     except RowError as error:

@@ -127,7 +127,7 @@ def fit(
 
 
 @contextmanager
-def placed(model: Any) -> Iterator[None]:
+def place(model: Any) -> Iterator[None]:
     """Within it the model computes on the GPU, where it has room there, without dropout; afterwards
     it is on the CPU."""
     model.to(_place(model)).eval()
@@ -264,7 +264,7 @@ def _misread(
         ids, ends = pieces.split(passage)
         with torch.no_grad():
             wanted = _entering(model, midst, ids)[ends[1:]].float()
-        with _replaced(model.get_input_embeddings(), pieces.first, rows):
+        with _replace_embeddings(model.get_input_embeddings(), pieces.first, rows):
             states = _entering(model, midst, passage)[1:].float()
         errors.append((states - wanted).pow(2).sum(-1) / wanted.pow(2).sum(-1))
     return torch.cat(errors).mean()
@@ -305,7 +305,7 @@ def _entering(model: Any, module: nn.Module, ids: Sequence[int]) -> Tensor:
 
 
 @contextmanager
-def _replaced(embeddings: Any, first: int, rows: Tensor) -> Iterator[None]:
+def _replace_embeddings(embeddings: Any, first: int, rows: Tensor) -> Iterator[None]:
     """Within it the embeddings of the ids from `first` on are these rows."""
     scale = getattr(embeddings, "embed_scale", 1.0)  # as Gemma has
 
@@ -338,11 +338,11 @@ def _batches(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
     """Passages for each step, without end: shuffled anew when all have been seen."""
     order = random.Random(0)
 
-    def shuffled() -> Iterator[Passage]:
+    def shuffle() -> Iterator[Passage]:
         while True:
             yield from order.sample(passages, len(passages))
 
-    stream = shuffled()
+    stream = shuffle()
     while True:
         yield list(islice(stream, AT_ONCE))
 

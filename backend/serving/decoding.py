@@ -64,21 +64,21 @@ class StopTexts:
     def __init__(self, texts: tuple[str, ...]) -> None:
         self._texts = tuple(text for text in texts if text)
         self._held = ""
-        self.found = False
+        self.is_ended = False
 
     def add(self, piece: str) -> str:
-        """Take a piece; returns text that may be shown, and sets `found` after a stop text."""
+        """Take a piece; returns text that may be shown, and sets `is_ended` after a stop text."""
         self._held += piece
         places = [at for at in (self._held.find(text) for text in self._texts) if at >= 0]
         if places:
-            self.found = True
+            self.is_ended = True
             return self._release(min(places), drop=True)
         start = possible_start(self._held, self._texts)
         return self._release(len(self._held) - start, drop=False)
 
     def rest(self) -> str:
         """The text that was held back because a stop text might have begun there."""
-        return "" if self.found else self._release(len(self._held), drop=False)
+        return "" if self.is_ended else self._release(len(self._held), drop=False)
 
     def _release(self, length: int, *, drop: bool) -> str:
         text, self._held = self._held[:length], "" if drop else self._held[length:]

@@ -138,9 +138,9 @@ class _Writer(StoppingCriteria):
 
     def finish(self) -> None:
         """Show the held-back text."""
-        if not self._stops.found:
+        if not self._stops.is_ended:
             self._emit(self._stops.add(self._decoder.rest()) + self._stops.rest())
-            self.ended = self.ended or self._stops.found
+            self.ended = self.ended or self._stops.is_ended
 
     def _take(self, token: int) -> None:
         self.count += 1
@@ -148,7 +148,7 @@ class _Writer(StoppingCriteria):
             self.ended = True
             return
         self._emit(self._stops.add(self._decoder.add(token)))
-        self.ended = self._stops.found
+        self.ended = self._stops.is_ended
 
     def _emit(self, text: str) -> None:
         if text and not self._cancelled.is_set():

@@ -16,7 +16,7 @@ from backend.contract.texts.problems import Problem
 from backend.model.reference import Reference, evaluation_mode
 from backend.running.report import Report
 from backend.training import grpo_math, reward_functions, rollouts, scoring
-from backend.training.rollout_trainer import Batch, Ids, RolloutTrainer, Row
+from backend.training.rollout_trainer import Batch, Example, Ids, RolloutTrainer
 
 PATIENCE = 10  # steps in which no answer was better than another before a notice says so
 
@@ -50,7 +50,7 @@ class GrpoTrainer(RolloutTrainer):
         """Raises UsageError for a reward that cannot be computed, before the model is loaded."""
         reward_functions.build(values, lambda _: None)
 
-    def draw(self, batches: Sequence[Sequence[Row]]) -> None:
+    def draw(self, batches: Sequence[Sequence[Example]]) -> None:
         """Answer each question several times, judge the answers within their groups, keep them."""
         self.drawn = []
         for rows in batches:
@@ -78,7 +78,7 @@ class GrpoTrainer(RolloutTrainer):
         """Log-probabilities of the answers' tokens, float32 [n, t]; 0 behind an answer's end."""
         return rollouts.logprobs(model, prompts, answers, self.temperature)
 
-    def _judge(self, rows: Sequence[Row]) -> None:
+    def _judge(self, rows: Sequence[Example]) -> None:
         """Put `advantages` [n] and `weights` [n, t] into the batches of a step."""
         prompts = [ids for batch in self.drawn for ids in batch["prompts"]]
         answers = [ids for batch in self.drawn for ids in batch["answers"]]
@@ -99,7 +99,7 @@ class GrpoTrainer(RolloutTrainer):
             batch["weights"] = grpo_math.weights(mask, loss, (count, tokens), self.longest)
             batch["tokens"] = int(mask.sum()) + sum(map(len, batch["prompts"]))
 
-    def score_answers(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
+    def score_answers(self, rows: Sequence[Example], prompts: Ids, answers: Ids) -> Tensor:
         """Weighted rewards, [n], on the device, with the metrics of each function."""
         texts = (
             [reward_functions.last_question(row["messages"]) for row in rows],

@@ -20,7 +20,7 @@ from backend.model.reference import Reference, evaluation_mode
 from backend.running.report import Report
 from backend.training import ppo_math, rollouts, scoring
 from backend.training.ppo_math import KlControl, Moments
-from backend.training.rollout_trainer import Batch, Ids, RolloutTrainer, Row
+from backend.training.rollout_trainer import Batch, Example, Ids, RolloutTrainer
 
 TOKEN_VALUES = ("old", "values", "advantages", "returns")  # of each token, when it was drawn
 
@@ -42,14 +42,14 @@ class PpoTrainer(RolloutTrainer):
         self.scorer = scoring.load(values, self.model, self.processing_class)
         self.control_kl = KlControl(values.ppo_kl_coef, values.ppo_target)
         self.moments = Moments()
-        self.round: list[Row] = []  # prompt, answer and TOKEN_VALUES of each answer
+        self.round: list[Example] = []  # prompt, answer and TOKEN_VALUES of each answer
 
     @classmethod
     def prepare_model(cls, model: Any, values: Arguments) -> Any:
         """The model with a value head that knows nothing yet."""
         return value_head.attach(model, load.last_folder(values), random=False)
 
-    def draw(self, batches: Sequence[Sequence[Row]]) -> None:
+    def draw(self, batches: Sequence[Sequence[Example]]) -> None:
         """Answer the questions of a round, judge the answers, and keep them."""
         rollout_batches = [self._rollout(rows) for rows in batches]
         prompts, answers = (
@@ -76,7 +76,7 @@ class PpoTrainer(RolloutTrainer):
             for place in range(len(answers))
         ]
 
-    def _rollout(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def _rollout(self, rows: Sequence[Example]) -> dict[str, Any]:
         """Prompts and answers of a batch; log-probabilities, values, and those of the reference."""
         prompts = [row["input_ids"] for row in rows]
         answers = self.answer(prompts)
@@ -92,7 +92,7 @@ class PpoTrainer(RolloutTrainer):
             "start": before,
         }
 
-    def score_answers(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
+    def score_answers(self, rows: Sequence[Example], prompts: Ids, answers: Ids) -> Tensor:
         """The scores of answers, [n] on the device, with their metrics."""
         del rows
         texts = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
@@ -188,7 +188,7 @@ def _pad_batches(parts: Sequence[Tensor], mask: Tensor) -> Tensor:
     return padded
 
 
-def _batch(rows: Sequence[Row], tokens: float) -> Batch:
+def _batch(rows: Sequence[Example], tokens: float) -> Batch:
     """Some answers of a round as one batch of a step whose answers have `tokens` tokens in all."""
     answers = [row["answer"] for row in rows]
     lengths = sum(len(row["prompt"]) for row in rows) + sum(map(len, answers))

@@ -28,7 +28,7 @@ from backend.training.batches import Repeated
 from backend.training.callback import broadcast_decision
 from backend.training.trainer import RunTrainer
 
-Row = dict[str, Any]
+Example = dict[str, Any]
 Batch = dict[str, Any]
 Ids = list[list[int]]
 
@@ -56,7 +56,7 @@ class RolloutTrainer(RunTrainer):
         template = templates.load(values, self.processing_class)
         self.ends = generation.end_ids(self.model, self.processing_class, template.stop_ids)
 
-    def draw(self, batches: Sequence[Sequence[Row]]) -> None:
+    def draw(self, batches: Sequence[Sequence[Example]]) -> None:
         """Answer the questions of a round, judge the answers, and keep them."""
         raise NotImplementedError
 
@@ -67,7 +67,7 @@ class RolloutTrainer(RunTrainer):
         """
         raise NotImplementedError
 
-    def score_answers(self, rows: Sequence[Row], prompts: Ids, answers: Ids) -> Tensor:
+    def score_answers(self, rows: Sequence[Example], prompts: Ids, answers: Ids) -> Tensor:
         """The rewards of answers to these rows, [n] on the device, with their metrics."""
         raise NotImplementedError
 

@@ -224,7 +224,7 @@ def _fit(
     """
     job.report.phase("fitting")
     sample = [_ids(new_tokenizer, text) for text in corpus.sample]
-    with token_rows.placed(model):
+    with token_rows.place(model):
         before = _perplexity(model, job.tokenizer.backend_tokenizer, corpus.held)
         tokens.append(model, pieces.old)
         token_rows.fit(model, pieces, sample, job.values.fit_steps, job.report.progress)

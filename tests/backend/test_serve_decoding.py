@@ -45,7 +45,7 @@ def _through(stops: StopTexts, pieces: list[str]) -> str:
     shown = ""
     for piece in pieces:
         shown += stops.add(piece)
-        if stops.found:
+        if stops.is_ended:
             break
     return shown + stops.rest()
 
@@ -63,14 +63,14 @@ def test_stop_text_is_never_shown_however_it_is_cut(stop: str) -> None:
             rest = rest[size:]
         stops = StopTexts((stop, "never seen"))
         assert _through(stops, pieces) == expected
-        assert stops.found
+        assert stops.is_ended
 
 
 def test_what_was_held_back_is_shown_at_the_end() -> None:
     stops = StopTexts(("STOP",))
     assert stops.add("go ST") == "go "
     assert stops.rest() == "ST"
-    assert not stops.found
+    assert not stops.is_ended
 
 
 def test_without_stop_texts_nothing_is_held_back() -> None:

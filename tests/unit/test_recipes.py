@@ -8,7 +8,7 @@ import pytest
 from app import ui
 from app.services.runs import recipes as page
 from app.services.runs import runs
-from app.tabs.recipes import chosen
+from app.tabs.recipes import select
 from app.tabs.run.run_panel import EVENTS
 from backend.cli.commands import dispatch
 from backend.contract.arguments.arguments import from_argv
@@ -232,8 +232,10 @@ def test_shipped_recipes_are_sound(name: str) -> None:
 def test_the_page_gives_what_was_changed_only() -> None:
     held = ["org/model", "auto", "", "huggingface", "main", "", "", "", False, "auto"]
     bar = dict(zip(page.BAR, held, strict=True))
-    given = chosen("preference_dpo", "g", "sft.seed=7\n\nlogging_steps=2", [["pretrain_en"]], bar)
-    plan, problems = page.plan(given)
+    selection = select(
+        "preference_dpo", "g", "sft.seed=7\n\nlogging_steps=2", [["pretrain_en"]], bar
+    )
+    plan, problems = page.plan(selection)
     assert plan is not None
     assert problems == []
     assert plan.settings == {
@@ -241,8 +243,10 @@ def test_the_page_gives_what_was_changed_only() -> None:
         "sft.seed": "7",
         "logging_steps": "2",
     }
-    given = chosen("preference_dpo", "g", "", [["pretrain_en"], ["identity", "general_zh"]], bar)
-    plan, _ = page.plan(given)
+    selection = select(
+        "preference_dpo", "g", "", [["pretrain_en"], ["identity", "general_zh"]], bar
+    )
+    plan, _ = page.plan(selection)
     assert plan is not None
     assert plan.settings["sft.dataset"] == "identity,general_zh"
 

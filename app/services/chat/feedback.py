@@ -22,6 +22,7 @@ from backend.contract.registry.dataset_info import REGISTRY
 from backend.contract.system.files import make_readable, take_lock, write_atomic
 from backend.contract.texts.problems import DataError, DiskFullError, Problem, TuneboardError
 from backend.datafiles import formats, layouts, turns
+from backend.datafiles.values import DataRow
 
 KINDS = ("sft", "kto", "preference")
 WANTED = {"sft": "answer", "kto": "label", "preference": "pair"}  # layouts.WANTED of their stages
@@ -34,8 +35,6 @@ SHARED = {"messages": "messages", "tools": "tools"}
 LOCK = ".feedback.lock"
 WAIT_S = 10.0
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class StoredRow:
@@ -45,27 +44,27 @@ class StoredRow:
     replaced: bool
 
 
-def sft_row(messages: Sequence[Turn], tools: Sequence[Turn]) -> Row:
+def sft_row(messages: Sequence[Turn], tools: Sequence[Turn]) -> DataRow:
     """The row of a good answer, for a set of the kind sft. The answer is the last message."""
     tools_text = _text(list(tools)) if tools else ""
     return {"id": _id([messages, tools_text]), "messages": list(messages), "tools": tools_text}
 
 
-def kto_row(messages: Sequence[Turn], tools: Sequence[Turn], good: bool) -> Row:
+def kto_row(messages: Sequence[Turn], tools: Sequence[Turn], good: bool) -> DataRow:
     """The row of a good or bad answer, for a set of the kind kto."""
     return {**sft_row(messages, tools), "label": good}
 
 
 def preference_row(
     messages: Sequence[Turn], tools: Sequence[Turn], chosen: Turn, rejected: Turn
-) -> Row:
+) -> DataRow:
     """The row of the better and the worse of two answers, for a set of the kind preference."""
     row = sft_row(messages, tools)
     sides = sorted([_text(chosen), _text(rejected)])
     return {**row, "id": _id([row["id"], sides]), "chosen": chosen, "rejected": rejected}
 
 
-def save(name: str, kind: str, row: Row) -> StoredRow:
+def save(name: str, kind: str, row: DataRow) -> StoredRow:
     """Add a row to the set, or replace the one with its id. The set is made if it is missing.
 
     Raises DataError for a bad or taken name, a set of another kind, layout or place, a row that no
@@ -91,7 +90,7 @@ def save(name: str, kind: str, row: Row) -> StoredRow:
         return StoredRow(index + 1, index < len(rows))
 
 
-def remove(name: str, kind: str, row: Row) -> bool:
+def remove(name: str, kind: str, row: DataRow) -> bool:
     """Remove the row with this id; False where there was none. Raises as `save` does."""
     entry = _entry(name, kind)
     with _lock_set(name) as file:
@@ -117,7 +116,7 @@ def _entry(name: str, kind: str) -> dict[str, Any]:
     return {**entry, "ranking": True} if kind == "preference" else entry
 
 
-def _refuse_unfit(entry: dataset_info.Entry, row: Row, kind: str) -> None:
+def _refuse_unfit(entry: dataset_info.Entry, row: DataRow, kind: str) -> None:
     """Raise DataError where a stage would refuse the row."""
     try:
         layout = layouts.layout(entry, row, (entry.name, 1), WANTED[kind])
@@ -174,7 +173,7 @@ def _layout(name: str, row: Any) -> tuple[object, ...]:
     return entry.path, entry.formatting, entry.ranking, entry.columns, entry.tags
 
 
-def _rows(file: Path, name: str, kind: str) -> list[Row]:
+def _rows(file: Path, name: str, kind: str) -> list[DataRow]:
     """The rows of the set. Raises DataError where they are of another kind."""
     if not file.exists():
         return []
@@ -188,7 +187,7 @@ def _rows(file: Path, name: str, kind: str) -> list[Row]:
     return rows
 
 
-def _write(file: Path, rows: list[Row]) -> None:
+def _write(file: Path, rows: list[DataRow]) -> None:
     write_atomic(file, "".join(f"{_text(row)}\n" for row in rows))
     make_readable([file])
 

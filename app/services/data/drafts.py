@@ -21,11 +21,10 @@ from backend.contract.texts.problems import DataError, DiskFullError, Params, Pr
 from backend.datafiles import entering, formats, layouts, values
 from backend.datafiles.detect import STAGES
 from backend.datafiles.turns import RowError
+from backend.datafiles.values import DataRow
 
 MOST_ROWS = 5000
 MOST_BYTES = 20_000_000
-
-Row = dict[str, Any]
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Draft:
     dataset_dir: str
     registered: dict[str, Any]  # the entry as the registry has it, with all of its keys
     digest: str
-    rows: list[Row]
+    rows: list[DataRow]
     lines: list[int]  # the line of each row in its file
     changed: set[int] = field(default_factory=set)
     deleted: set[int] = field(default_factory=set)
@@ -59,7 +58,7 @@ def open_draft(name: str, dataset_dir: str) -> Draft:
     if entry.path is None:
         raise DataError(Problem(code="preview_on_hub", params={"name": name}))
     size = sum(part.stat().st_size for part in datafiles.files(entry.path))
-    rows: list[Row] = []
+    rows: list[DataRow] = []
     lines: list[int] = []
     if size <= MOST_BYTES:
         for line, row in datafiles.rows(entry.path):
@@ -163,7 +162,7 @@ def _is_unchanged(draft: Draft) -> bool:
     return now == draft.registered and _digest(draft.entry.path) == draft.digest
 
 
-def _line(draft: Draft, row: Row) -> str:
+def _line(draft: Draft, row: DataRow) -> str:
     """A row as a line of JSON. Raises DataError for bytes."""
     try:
         return values.dumps(row) + "\n"
@@ -171,9 +170,9 @@ def _line(draft: Draft, row: Row) -> str:
         raise DataError(Problem(code="edit_binary", params={"name": draft.entry.name})) from None
 
 
-def _values(draft: Draft, edits: Mapping[str, str], before: Mapping[str, Any]) -> Row:
+def _values(draft: Draft, edits: Mapping[str, str], before: Mapping[str, Any]) -> DataRow:
     """The edited values. An empty box of a column that the row lacks adds nothing."""
-    edited: Row = {}
+    edited: DataRow = {}
     for name, text in edits.items():
         if name in before and _unix(text) == _unix(_text(before[name])):
             continue
@@ -204,7 +203,7 @@ def _no_number(word: str) -> None:
     raise ValueError(word)
 
 
-def _check(draft: Draft, row: Row, number: int, first: Row | None = None) -> None:
+def _check(draft: Draft, row: DataRow, number: int, first: DataRow | None = None) -> None:
     """Raise DataError where training would leave the row out; `first` is the set's first row."""
     stage = STAGES[entering.kind_of_set(draft.entry)]
     place = (draft.entry.name, [*draft.lines, *[number + 1] * (draft.added + 1)][number])

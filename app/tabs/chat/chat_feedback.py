@@ -14,6 +14,7 @@ from app.services.chat.conversation import SIDES, Conversation
 from app.tabs.chat.columns import turn_at
 from app.tabs.shared.wiring import QUIET
 from backend.contract.texts.problems import DataError, Problem, TuneboardError, UsageError
+from backend.datafiles.values import DataRow
 
 KINDS = [(f"keep.kind.{kind}", kind) for kind in ("kto", "sft", "preference")]
 History = list[Turn]
@@ -141,7 +142,7 @@ def _messages(setting: Setting, history: History) -> list[Turn]:
         raise DataError(Problem(code="feedback_unfit")) from None
 
 
-def _save_row(setting: Setting, kind: str, row: feedback.Row) -> str:
+def _save_row(setting: Setting, kind: str, row: DataRow) -> str:
     """Save a row and return the note about it."""
     name = setting.name.strip()
     saved = feedback.save(name, kind, row)

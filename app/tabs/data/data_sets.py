@@ -7,7 +7,7 @@ import gradio as gr
 
 from app.form.component import Question
 from app.form.form import Form, change
-from app.form.listing import Action, Cell, Listing, Row, View
+from app.form.listing import Action, Cell, Listing, ListItem, View
 from app.form.schema import Section
 from app.i18n import in_all, t
 from app.services.data import halves, mapping, set_list
@@ -83,9 +83,9 @@ def _list_sets(asked: Question, lang: str) -> View:
     return View(columns, rows, wrong or t("sets.none", lang), numbers=NUMBERS)
 
 
-def _row(each: set_list.Set, place: str, lang: str) -> Row:
+def _row(each: set_list.Set, place: str, lang: str) -> ListItem:
     question = t("sets.remove_sure", lang, name=each.title, place=each.place)
-    return Row(
+    return ListItem(
         each.name,
         [
             Cell(each.title, detail=each.place),

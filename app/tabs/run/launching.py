@@ -112,11 +112,13 @@ class Launcher:
             "put": put,
         }
 
-    def _start(self, lang: str, box: Any, refused: Sequence[Problem], *given: Any) -> list[Any]:
+    def _start(
+        self, lang: str, box: Any, refused: Sequence[Problem], *box_values: Any
+    ) -> list[Any]:
         """Start a run; how, the box says: at once, in the queue, or instead of the one in the way,
         which is asked to stop."""
         how = str(check(box).get("how", ""))
-        raw = self.form.raw(given)
+        raw = self.form.raw(box_values)
         values, problems = self.judge({**raw, **self.suggest(raw)})
         wrong = errors(problems)
         if not wrong:
@@ -127,7 +129,7 @@ class Launcher:
                 return [str(folder), gr.update(value={**IDLE, "state": "started"}), ()]
             except TuneboardError as error:
                 wrong = list(error.problems)
-        return [gr.skip(), _refused(wrong, lang), tuple(wrong)]
+        return [gr.skip(), _show_refused(wrong, lang), tuple(wrong)]
 
     def judge(self, raw: Raw) -> tuple[Values, list[Problem]]:
         """Values with the output folder, and every problem and notice."""
@@ -167,10 +169,10 @@ def _answer_again(lang: str, problems: Sequence[Problem]) -> list[Any]:
         return [gr.skip(), gr.skip()]
     if is_over(problems):
         return [gr.update(value=IDLE), ()]
-    return [_refused(problems, lang), gr.skip()]
+    return [_show_refused(problems, lang), gr.skip()]
 
 
-def _refused(problems: Sequence[Problem], lang: str) -> Any:
+def _show_refused(problems: Sequence[Problem], lang: str) -> Any:
     words = {"state": "refused", "text": problem_lines(problems, lang)}
     return gr.update(value={**IDLE, **words, "offers": offers_queue(problems)})
 

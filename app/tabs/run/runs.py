@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.form.component import Question
-from app.form.listing import Action, Cell, Listing, Row, View
+from app.form.listing import Action, Cell, Listing, ListItem, View
 from app.i18n import has, in_all, t
 from app.services.runs import run_text, runs
 from app.tabs.run import run_panel
@@ -49,7 +49,7 @@ def list_runs(_: Question, lang: str) -> View:
     columns = [t(f"runs.column.{name}", lang) for name in COLUMNS]
     begin = Action("begin", t("runs.begin", lang))
     rows = [
-        Row(str(view.path), cells(view, names[view.path], lang), actions(view, lang))
+        ListItem(str(view.path), cells(view, names[view.path], lang), actions(view, lang))
         for view in views
     ]
     return View(columns, rows, t("runs.none", lang), begin, NUMBERS)

@@ -116,14 +116,14 @@ def is_over(problems: Sequence[Problem]) -> bool:
     return problems[0].code == IN_WAY and not runs.is_any_going()
 
 
-def started() -> list[Any]:
-    """Values of an answer's outputs: it was started."""
+def show_started() -> list[Any]:
+    """Make the values of an answer's outputs for a run that was started."""
     hidden = gr.update(visible=False)
     return [gr.update(interactive=True), gr.update(visible=False, value=""), hidden, ()]
 
 
-def refused(problems: Sequence[Problem], lang: str) -> list[Any]:
-    """Values of an answer's outputs: it was not started, for these reasons."""
+def show_refused(problems: Sequence[Problem], lang: str) -> list[Any]:
+    """Make the values of an answer's outputs for a start that was refused for these reasons."""
     words = gr.update(visible=True, value=problem_lines(problems, lang))
     offers = gr.update(visible=offers_queue(problems))
     return [gr.update(interactive=True), words, offers, tuple(problems)]

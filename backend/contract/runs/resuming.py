@@ -135,11 +135,11 @@ def resumption(values: Values) -> Resumption | None:
         now = now.replace(lora_alpha=then.lora_alpha)  # it follows the rank, which changed
     way = _Way.of(checkpoint, then, now)
     changes = way.changes()
-    kept = {each.name: getattr(then, each.name) for each in changes if each.kind == "kept"}
+    kept_values = {each.name: getattr(then, each.name) for each in changes if each.kind == "kept"}
     return Resumption(
         checkpoint=checkpoint,
         step=way.step,
-        values={**values, **kept},
+        values={**values, **kept_values},
         changes=changes,
         damage=tuple(damage),
         total=way.total,
@@ -170,10 +170,10 @@ def require_checkpoint(values: Values) -> Values:
 
 def is_requested(values: Arguments) -> bool:
     """Whether a training is to be resumed."""
-    return _requested(values).lower() not in {"", "false"}
+    return _get_requested(values).lower() not in {"", "false"}
 
 
-def _requested(values: Arguments) -> str:
+def _get_requested(values: Arguments) -> str:
     """The requested checkpoint: a path, a keyword such as "true", or ""."""
     return (values.resume_from_checkpoint or "").strip()
 
@@ -186,7 +186,7 @@ def checkpoint_of(values: Arguments) -> tuple[Path | None, list[Problem]]:
     """
     if not is_requested(values):
         return None, []
-    if _requested(values).lower() in NEWEST and not values.output_dir:
+    if _get_requested(values).lower() in NEWEST and not values.output_dir:
         return None, [Problem(code="resume_needs_folder", field="output_dir")]
     place, is_run = _place(values)
     if is_run:
@@ -197,7 +197,7 @@ def checkpoint_of(values: Arguments) -> tuple[Path | None, list[Problem]]:
             return None, [last or _missing("no_checkpoint", place), *damage]
         return newest.path, damage
     if not place.is_dir():
-        return None, [_missing("checkpoint_missing", describe_places(_requested(values)))]
+        return None, [_missing("checkpoint_missing", describe_places(_get_requested(values)))]
     try:
         if (place / MANIFEST).exists():
             verify(place)
@@ -214,7 +214,7 @@ def _missing(code: str, place: Path | str) -> Problem:
 
 def _place(values: Arguments) -> tuple[Path, bool]:
     """The requested folder, and whether it is that of a run; "true" means output_dir."""
-    requested = _requested(values)
+    requested = _get_requested(values)
     if requested.lower() in NEWEST:
         return output(values.output_dir or ""), True
     path = local(requested)

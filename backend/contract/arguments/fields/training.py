@@ -154,14 +154,14 @@ LOWER_IS_BETTER = ("loss", "perplexity", "kl")
 
 def _row(name: str, kind: Kind, default: Value, group: str, **more: object) -> Field:
     """A row that receives its value under the same name, unless `to` says otherwise."""
-    given: dict[str, object] = {"to": name, "optional": default is None, **more}
+    settings: dict[str, object] = {"to": name, "optional": default is None, **more}
     return Field(
         name=name,
         kind=kind,
         default=default,
         group=group,
         widget="none",
-        **given,  # type: ignore[arg-type]
+        **settings,  # type: ignore[arg-type]
     )
 
 
