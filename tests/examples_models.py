@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.backend.conftest import make_tokenizer
 from tests.matrix import shrink
 
-# Special tokens that the named templates of the examples end their turns with.
+# Special tokens that the built-in templates of the examples end their turns with.
 ENDS = ("<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>", "<|begin_of_text|>", "</s>")
 PLAIN = ("qwen3", "qwen2", "llama")
 

@@ -1,10 +1,10 @@
 // @ts-check
 /** The card below the model: what its folder, or the catalog, says of it. */
 
-import { askLatest, debounce } from "./asking.js";
 import { subscribe, valuesOf } from "./channel.js";
 import { loadStyle, make } from "./dom.js";
 import { language, onLanguage } from "./language.js";
+import { askLatest, debounce } from "./requests.js";
 
 /** @typedef {import("./types").Facts} Facts */
 /** @typedef {import("./types").FactsServer} Server */

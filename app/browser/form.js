@@ -2,7 +2,6 @@
 /** The form of a tab: drawn from a schema, judged by the server after each change. */
 
 import { openedFields, writeFields } from "./address.js";
-import { askLatest, debounce } from "./asking.js";
 import { publish, subscribe, valuesOf } from "./channel.js";
 import { applies } from "./conditions.js";
 import { loadStyle } from "./dom.js";
@@ -10,6 +9,7 @@ import { Field } from "./fields.js";
 import { Help } from "./help.js";
 import { language, onLanguage } from "./language.js";
 import { Modes } from "./modes.js";
+import { askLatest, debounce } from "./requests.js";
 import { readSchema } from "./schemas.js";
 import { Sections } from "./sections.js";
 import { keep, restore } from "./store.js";

@@ -1,10 +1,10 @@
 // @ts-check
 /** A list of things: what each is, its state as a pill, and what can be done with it in its row. */
 
-import { askLatest } from "./asking.js";
 import { loadStyle, make, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
 import { subscribe } from "./news.js";
+import { askLatest } from "./requests.js";
 import { ListItem } from "./rows.js";
 
 /** @typedef {import("./types").Failure} Failure */

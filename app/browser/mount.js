@@ -1,7 +1,7 @@
 // @ts-check
 /** A component of Gradio gets its script, and the script what it is told: own/components.json. */
 
-import { readJson } from "./asking.js";
+import { readJson } from "./requests.js";
 
 /** @typedef {import("./types").Mounted<any, any, any>} Mounted */
 

@@ -1,9 +1,9 @@
 // @ts-check
 /** What has changed on this machine, asked for all parts of the page in one question. */
 
-import { askLatest } from "./asking.js";
 import { follow } from "./clock.js";
 import { language } from "./language.js";
+import { askLatest } from "./requests.js";
 import { onTab, openTab } from "./tabs.js";
 
 /** @typedef {(text: string) => void} Listener */

@@ -1,8 +1,8 @@
 // @ts-check
 /** The log of a run: appended as it grows, searched, downloaded. */
 
-import { debounce } from "./asking.js";
 import { make, setText } from "./dom.js";
+import { debounce } from "./requests.js";
 
 /** @typedef {import("./run_types").LogNews} LogNews */
 

@@ -1,8 +1,8 @@
 // @ts-check
 /** The schemas of the forms, read once in each language, and before they are needed. */
 
-import { readJson } from "./asking.js";
 import { language } from "./language.js";
+import { readJson } from "./requests.js";
 
 /** @typedef {import("./types").Schema} Schema */
 

@@ -63,13 +63,13 @@ def make_component(
 
 
 def _place(data: Question) -> str:
-    """Where a script finds what it is told, which is the same for all that are told the same."""
+    """Make the key under which a script finds its data: a hash, so that equal data is sent once."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def data_of(blocks: gr.Blocks) -> Question:
-    """What the scripts of a page's components are told, as app/browser/mount.js reads it: in one
-    answer, as it would be a third of the page with each of them."""
+    """Collect the data of all components of a page, by key. app/browser/mount.js fetches it in one
+    request; written into each component it would make up a third of the page's bytes."""
     parts = [vars(block).get(DATA, {}) for block in blocks.blocks.values()]
     return {place: data for part in parts for place, data in part.items()}
 

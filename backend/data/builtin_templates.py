@@ -1,4 +1,4 @@
-"""Named templates for base models and for the names that tutorials use.
+"""Built-in templates for base models and for the names that tutorials use.
 
 A template is described by the texts around each message, or by a file, and written as Jinja, so
 that it is saved with the model and works without this program. Which official file each of them is
@@ -126,7 +126,7 @@ def _from_pieces(pieces: Pieces, begin: str, end: str) -> str:
     return "".join(lines)
 
 
-__all__ = ["NAMED", "jinja", "pieces"]
+__all__ = ["BUILTIN", "jinja", "pieces"]
 
 CHATML = Pieces(
     system="<|im_start|>system\n{}@END@\n",
@@ -336,9 +336,9 @@ FILES = {
     "qwen3_6": replace(QWEN3_5, settings=(("thinks", True), ("json_values", True))),
 }
 
-NAMED: dict[str, Pieces | File] = {**PLAIN, **FILES}
+BUILTIN: dict[str, Pieces | File] = {**PLAIN, **FILES}
 
 
 def pieces(name: str) -> Pieces | File:
     """The template of a name in contract.models.template_names, or of an alias."""
-    return NAMED[ALIASES.get(name, name)]
+    return BUILTIN[ALIASES.get(name, name)]

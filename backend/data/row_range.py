@@ -23,7 +23,7 @@ from backend.datafiles.values import DataRow
 
 NumberedRow = tuple[int, DataRow]  # number of a row in its set (from 0), row
 SIDES = ("", "chosen_", "rejected_", "kl_")
-TOGETHER = 1000  # rows of a KTO batch, which are paired with each other, as tokenize.BATCH
+TOGETHER = 1000  # rows of a KTO batch, which are paired with each other
 POLL_S = 0.2
 
 

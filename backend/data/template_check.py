@@ -51,7 +51,7 @@ def check(
 def _compare_with_own(
     template: Template, own: str | None, values: Arguments, chats: list[Conversation]
 ) -> list[Problem]:
-    """Compare a named template with the tokenizer's own, on these conversations."""
+    """Compare a built-in template with the tokenizer's own, on these conversations."""
     name = values.template
     if not own or own == template.jinja or name == "auto":
         return []

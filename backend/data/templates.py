@@ -104,7 +104,7 @@ def _tools_template(tokenizer: Any) -> str:
 
 
 def _build_named(name: str, tokenizer: Any, values: Arguments, notices: list[Problem]) -> Template:
-    """Build a named template with the tokenizer's tokens; another end token is a notice."""
+    """Build a built-in template with the tokenizer's tokens; another end token is a notice."""
     pieces = builtin_templates.pieces(name)
     known = tokenizer.get_added_vocab()
     end = pieces.end
@@ -124,7 +124,7 @@ def _build_named(name: str, tokenizer: Any, values: Arguments, notices: list[Pro
 def _notice_difference(
     template: Template, own: str, values: Arguments, folder: str
 ) -> list[Problem]:
-    """A notice where the named template renders differently from the tokenizer's own, with
+    """A notice where the built-in template renders differently from the tokenizer's own, with
     excerpts of both.
 
     folder: the result whose training determined the name.

@@ -20,6 +20,7 @@ from backend.contract.texts.problems import DataError, Problem
 from backend.data import cache, examples, tokens
 from backend.data.examples import Maker, NumberedConversation
 from backend.data.rendering import Template
+from backend.data.row_range import TOGETHER
 from backend.data.sources import Account, RowCount, Source
 
 Batch = TypeVar("Batch")
@@ -72,7 +73,7 @@ def _do(batch: Any) -> Any:
 
 
 ROWS_A_WORKER = 2000  # below this a further process costs more than it brings
-BATCH = 1000  # the most rows that are tokenized at once
+BATCH = TOGETHER  # the most rows that are tokenized at once
 TELL_EVERY = 10_000  # rows
 LEAST = 16  # rows; KTO pairs a prompt with the answer of another row of its batch
 

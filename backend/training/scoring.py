@@ -29,7 +29,7 @@ from backend.model import adapters, value_head, vocabulary
 from backend.model import load as models
 from backend.model.reference import OtherModel, evaluation_mode
 from backend.model.value_head import ValueHead
-from backend.training import asking
+from backend.training import http_requests
 from backend.training.batches import Collator
 
 Ids = Sequence[list[int]]
@@ -143,7 +143,7 @@ class ServerScorer:
             [list(text_ids) for text_ids in ids], skip_special_tokens=False
         )
         try:
-            response = asking.post(self.address, {"model": "model", "messages": texts})
+            response = http_requests.post(self.address, {"model": "model", "messages": texts})
         except httpx.HTTPError as error:
             raise self._request_error(error) from error
         try:
@@ -158,7 +158,7 @@ class ServerScorer:
         return torch.tensor(scores, dtype=torch.float32)
 
     def _request_error(self, error: httpx.HTTPError) -> TuneboardError:
-        reason = asking.reason(error)
+        reason = http_requests.reason(error)
         params = {"url": redact(self.address), "reason": reason}
         return TuneboardError(Problem(code="reward_api_failed", field=REWARD_MODEL, params=params))
 

@@ -18,7 +18,7 @@ from backend.contract.texts.problems import ModelError, Problem, TuneboardError,
 from backend.model import load as models
 from backend.model import vocabulary
 from backend.model.reference import OtherModel
-from backend.training import asking
+from backend.training import http_requests
 
 OTHER = OtherModel(TEACHER, rest=TEACHER)
 NUMBERED = "token_id:"  # how vLLM writes a token where it is asked for ids
@@ -185,9 +185,9 @@ class TeacherServer:
             "return_tokens_as_token_ids": True,
         }
         try:
-            response = asking.post(self.address, body, self.key)
+            response = http_requests.post(self.address, body, self.key)
         except httpx.HTTPError as error:
-            raise self._problem("teacher_server_failed", asking.reason(error)) from error
+            raise self._problem("teacher_server_failed", http_requests.reason(error)) from error
         try:
             choices = sorted(response.json()["choices"], key=lambda choice: choice["index"])
             rows: list[dict[str, Any]] = [choice["logprobs"] for choice in choices]

@@ -33,8 +33,11 @@ class Alphabet:
         return not self.byte_level and FALLBACK.fullmatch(piece) is not None
 
     def is_ascii_byte(self, piece: str) -> bool:
-        """Whether it is one that stands for a whole character: a line break of Llama 2, say. Were
-        the character a piece of its own, old texts would change without getting shorter."""
+        """Whether a piece is the fallback byte of an ASCII character, such as Llama 2's line break.
+
+        Such a byte is a whole character already: a new piece for the character would change how old
+        texts are split and save no token.
+        """
         return self.is_byte(piece) and self.bytes_of(piece).isascii()
 
     def bytes_of(self, piece: str) -> bytes:

@@ -88,7 +88,7 @@ def load(kind: str, jinja: str | None, name: str = "auto", **values: Any) -> Tem
 def load_templates(kind: str) -> list[Template]:
     """All shipped templates, three more, and the named ones, on a tokenizer of this kind."""
     own = [load(kind, jinja) for jinja in (*SHIPPED.values(), LLAMA3, SPACE, CHATML)]
-    return own + [load(kind, None, name) for name in builtin_templates.NAMED]
+    return own + [load(kind, None, name) for name in builtin_templates.BUILTIN]
 
 
 @pytest.mark.parametrize("kind", KINDS)

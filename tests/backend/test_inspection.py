@@ -10,7 +10,7 @@ import pytest
 
 from backend.cli.commands import dispatch
 from backend.contract.texts.problems import UsageError
-from backend.data import inspection, prepare, row_range, templates, tokenize
+from backend.data import inspection, prepare, templates
 from backend.model import load
 from backend.running.report import Report
 from tests.backend.conftest import write_dataset
@@ -110,10 +110,6 @@ def test_a_row_far_inside_is_found_without_converting_the_others(
     words += ["--dataset_dir", str(workspace / "data")]
     far_lines = inspection.inspect_tokens(words, "29990:29992")
     assert [line["messages"][0]["content"] for line in far_lines] == ["q29990", "q29991"]
-
-
-def test_the_batches_of_kto_are_those_of_training() -> None:
-    assert row_range.TOGETHER == tokenize.BATCH
 
 
 @pytest.mark.parametrize("rows", ["5", "a:b", ":3"])

@@ -129,7 +129,7 @@ def holds(template: Template, messages: list[Any], tools: Any = None) -> None:
 
 
 NO_CALLS = {"lfm2"}  # lists the tools, and has no place for a call
-ALL = [*SHIPPED, *(f"our {name}" for name in builtin_templates.NAMED)]
+ALL = [*SHIPPED, *(f"our {name}" for name in builtin_templates.BUILTIN)]
 
 
 def test_there_are_many_templates() -> None:

@@ -1,4 +1,4 @@
-"""Ollama's template writes the same prompt as the chat template, for every named template.
+"""Ollama's template writes the same prompt as the chat template, for every built-in template.
 
 No Go here: the few forms of Go's template language that we write are read as Jinja.
 """
@@ -74,7 +74,7 @@ def ollama(text: str, messages: list[Any]) -> str:
 
 
 @pytest.mark.parametrize("talk", TALKS)
-@pytest.mark.parametrize("name", ["auto", *sorted(builtin_templates.NAMED)])
+@pytest.mark.parametrize("name", ["auto", *sorted(builtin_templates.BUILTIN)])
 def test_both_write_the_same_prompt(tiny_tokenizer: Any, name: str, talk: str) -> None:
     template = templates.load(resolve({"template": name}), make_tokenizer())
     around = template_parts(template)

@@ -1,4 +1,4 @@
-"""Named templates write what the official templates write (line by line in tests/official).
+"""Built-in templates write what the official templates write (line by line in tests/official).
 
 The texts in tests/official/texts.json come from the files that docs/templates.md names.
 """
@@ -92,7 +92,7 @@ def test_the_stored_texts_are_those_of_the_installed_files() -> None:
 def test_every_named_template_is_in_the_table_and_the_page_is_fresh() -> None:
     """Stale? python -m tests.official write"""
     compared = {name for source in SOURCES for name in source.names}
-    assert compared | set(WITHOUT_A_FILE) == set(NAMES) == set(builtin_templates.NAMED)
+    assert compared | set(WITHOUT_A_FILE) == set(NAMES) == set(builtin_templates.BUILTIN)
     assert not compared & set(WITHOUT_A_FILE)
     assert set(LITERAL) == set(WITHOUT_A_FILE)
     assert official.main(["check"]) == 0
@@ -300,7 +300,7 @@ def test_a_call_is_learned_in_the_model_s_own_form(name: str) -> None:
 
 
 def test_a_conversation_without_an_answer_asks_for_one() -> None:
-    """Every named template ends a question with what asks for an answer, and no other text."""
+    """Every built-in template ends a question with what asks for an answer, and no other text."""
     seen = 0
     for name in NAMES:
         template = templates.load(resolve({"template": name}), make_tokenizer())
@@ -311,4 +311,4 @@ def test_a_conversation_without_an_answer_asks_for_one() -> None:
         same = whole.startswith(prompt)
         assert same, name
         seen += 1
-    assert seen == len(builtin_templates.NAMED)
+    assert seen == len(builtin_templates.BUILTIN)

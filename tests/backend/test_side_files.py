@@ -1,7 +1,7 @@
 """What training does not change stays as it was, file by file: every file of base and result.
 
 A base with Qwen3-Instruct-2507's template, trained with `template: qwen3_nothink`, lost its tools:
-the result carried the named template. The right value of each file is the base's own bytes.
+the result carried the built-in template. The right value of each file is the base's own bytes.
 """
 
 import json
@@ -56,7 +56,7 @@ def old(base: Path) -> None:
 
 
 def several(base: Path) -> None:
-    """Named templates within the settings, as Command-R and Hermes have them."""
+    """Built-in templates within the settings, as Command-R and Hermes have them."""
     (base / "chat_template.jinja").unlink()
     pairs = {"tool_use": OWN, "default": CHATML, "rag": "{{ messages }}"}
     listed = [{"name": name, "template": text} for name, text in pairs.items()]
@@ -64,7 +64,7 @@ def several(base: Path) -> None:
 
 
 def folder_of_templates(base: Path) -> None:
-    """Named templates in files, as transformers 5 writes them."""
+    """Built-in templates in files, as transformers 5 writes them."""
     (base / "chat_template.jinja").write_bytes(CHATML.encode())
     more = base / "additional_chat_templates"
     more.mkdir()

@@ -75,7 +75,7 @@ def test_a_result_renders_as_its_base_on_every_shipped_template(
             result = result_of(base, tmp_path / f"{name}-{chosen}", chosen)
             assert (result / "chat_template.jinja").read_bytes() == jinja.encode()
             assert rendered(result) == wanted, (name, chosen)
-    assert len(ALL) >= len(NAMES) >= 40  # so each named template was seen, too
+    assert len(ALL) >= len(NAMES) >= 40  # so each built-in template was seen, too
 
 
 def test_a_base_without_a_template_renders_as_each_named_one(

@@ -84,7 +84,7 @@ def learned_runs(template: Template, example: tokens.Encoded) -> list[str]:
     return [template.tokenizer.decode(run) for run in runs]
 
 
-@pytest.mark.parametrize("name", ["auto", *builtin_templates.NAMED])
+@pytest.mark.parametrize("name", ["auto", *builtin_templates.BUILTIN])
 def test_the_mask_rule(name: str) -> None:
     """Ids are those of the text; learned is each answer with its end, and nothing else.
 
@@ -106,7 +106,7 @@ def test_the_mask_rule(name: str) -> None:
         assert template.tokenizer.convert_tokens_to_ids(end) in template.stop_ids
 
 
-@pytest.mark.parametrize("name", ["auto", *builtin_templates.NAMED])
+@pytest.mark.parametrize("name", ["auto", *builtin_templates.BUILTIN])
 def test_the_prompt_is_what_training_showed(name: str) -> None:
     template = load_template(name)
     example = encode_chat(template, CHAT)[-1]

@@ -37,7 +37,7 @@ ONCE_WRONG = {
 
 def test_the_names_are_the_templates() -> None:
     assert len(NAMES) == len(set(NAMES)) > 40
-    assert set(NAMES) == set(builtin_templates.NAMED)
+    assert set(NAMES) == set(builtin_templates.BUILTIN)
     assert set(ALIASES.values()) <= set(NAMES)
     assert not set(ALIASES) & {*NAMES, AUTO}
     assert set(OFFERED) <= {AUTO, *NAMES}
@@ -72,7 +72,7 @@ def test_no_name_means_another_model_s_format() -> None:
         if meant is None:
             assert [one.code for one in problems] == ["template_brings_own"]
         else:
-            assert builtin_templates.pieces(name) == builtin_templates.NAMED[meant]
+            assert builtin_templates.pieces(name) == builtin_templates.BUILTIN[meant]
 
 
 # Written otherwise -> the name that is meant. Nothing but case and the marks between differs.

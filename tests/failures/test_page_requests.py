@@ -200,11 +200,11 @@ def test_an_upload_that_never_came(page: Page, private: Path) -> None:
     assert (status, CANARY in answer) == (200, True)
     mine = page.home / "data" / "own.jsonl"
     mine.write_text(LINE)
-    inbox = Path(upload).parents[1]
+    folder = Path(upload).parents[1]
     forged = [
         str(private),
         str(mine),
-        str(inbox / ".." / ".." / ".." / "data" / "own.jsonl"),
+        str(folder / ".." / ".." / ".." / "data" / "own.jsonl"),
         "data/own.jsonl",
         f"file://{private}",
         f"http://127.0.0.1:{page.port}/healthz",

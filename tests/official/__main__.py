@@ -46,7 +46,7 @@ def render(jinja: str, case: Case, source: Source) -> str | None:
 
 
 def named_jinja(name: str, source: Source) -> str:
-    """The named template with the tokens of this source."""
+    """The built-in template with the tokens of this source."""
     pieces = builtin_templates.pieces(name)
     return builtin_templates.jinja(pieces, source.begin, pieces.end or source.end)
 

@@ -1,4 +1,4 @@
-"""The conversations that a named template and the official one of its model are compared on."""
+"""The conversations that a built-in template and the official one of its model are compared on."""
 
 from typing import Any, NamedTuple
 

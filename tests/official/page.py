@@ -1,15 +1,15 @@
-"""docs/templates.md: the named templates, what each is compared with, and where ours is another."""
+"""docs/templates.md: the built-in templates, what each is compared with, and where ours differs."""
 
 from backend.contract.models.template_names import ALIASES, BRINGS_ITS_OWN, NAMES
-from backend.data.builtin_templates import NAMED, File
+from backend.data.builtin_templates import BUILTIN, File
 from tests.official.sources import SOURCES, WITHOUT_A_FILE
 
-HEAD = """# Named templates
+HEAD = """# Built-in templates
 
 Written by `python -m tests.official write`; do not edit.
 
 `template: auto` (the default) writes conversations as the model's own chat template does, and is
-right for every chat model. A named template is for a base model that has none, or for a file of
+right for every chat model. A built-in template is for a base model that has none, or for a file of
 arguments that names one. Each of those below was compared with the official template of a model
 that uses it, on up to {cases} conversations: questions and answers with and without a system text,
 several turns, blanks at the ends of texts; for those with tools also calls, parallel calls, every
@@ -60,6 +60,6 @@ def _row(name: str) -> str:
     origins = [source.origin for source in sources] or [WITHOUT_A_FILE[name]]
     reasons = dict.fromkeys(reason for source in sources for reason in source.differs)
     others = ", ".join(f"`{alias}`" for alias, meant in ALIASES.items() if meant == name)
-    tools = "own" if isinstance(NAMED[name], File) else "in words"
+    tools = "own" if isinstance(BUILTIN[name], File) else "in words"
     cells = [f"`{name}`", others, "<br>".join(origins), tools, "<br>".join(reasons)]
     return f"| {' | '.join(cells)} |"

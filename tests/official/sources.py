@@ -63,7 +63,7 @@ ANSWERS = end_with_an_answer(PLAIN)
 class Source:
     """An official template.
 
-    names     the named templates that write the same
+    names     the built-in templates that write the same
     file      where it lies in the folder that the texts are made from
     origin    the package and version that ship it
     groups    the conversations that it is compared on

@@ -35,9 +35,9 @@ def open_folder() -> UploadFolder:
     configured = os.environ.get(VARIABLE)
     parent = (Path(configured) if configured else home() / ".cache" / "uploads").resolve()
     parent.mkdir(parents=True, exist_ok=True)
-    for each in parent.glob("inbox-*"):
+    for each in parent.glob("uploads-*"):
         remove_unlocked(each)
-    path = parent / f"inbox-{secrets.token_hex(8)}"
+    path = parent / f"uploads-{secrets.token_hex(8)}"
     path.mkdir(mode=0o700)
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(handle, fcntl.LOCK_EX)

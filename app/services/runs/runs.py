@@ -60,13 +60,15 @@ def is_resumable(view: RunView) -> bool:
 
 
 def is_any_going() -> bool:
-    """Whether any run goes on."""
+    """Whether any run has not ended yet."""
     return any(not view.ended for view in snapshot())
 
 
 def latest(task: str) -> Path | None:
-    """The run of this task to show first: the newest that goes on and does not wait in the queue,
-    else the newest that waits, else the newest."""
+    """Choose the run of this task that is shown first.
+
+    It is the newest one that is running, else the newest one in the queue, else the newest of all.
+    """
     views = [view for view in snapshot() if view.task == task]
     if not views:
         return None
@@ -135,14 +137,16 @@ def _extend(file: Path, known: History) -> History:
 
 
 def _lowest(known: Low | None, new: Iterable[tuple[float | None, int]]) -> Low | None:
-    """The lowest of what is known and the finite ones that are new; of equal ones the first."""
+    """Return the lowest finite loss of `known` and `new` with its step, the first of equal ones."""
     finite = [(loss, step) for loss, step in new if loss is not None and math.isfinite(loss)]
     return min([*([known] if known else []), *finite], key=lambda low: low[0], default=None)
 
 
 def find_folder(name: str) -> Path | None:
-    """The folder of a run that a browser has named by its path, whole or from saves/ on; None where
-    that is none of the runs which the page lists."""
+    """Find the folder of a run by the path that a browser sent, absolute or relative to saves/.
+
+    Returns None for a path that is not one of the runs listed on the page.
+    """
     path = Path(os.path.normpath(saves() / name))
     try:
         real = path.resolve()

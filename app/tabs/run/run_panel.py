@@ -160,9 +160,11 @@ def _name(folder: Path) -> Question:
 
 
 def _open_latest(panel: Any, task: str, context: Context) -> None:
-    """A page that is opened again, on any machine, shows the run that goes on; an open one shows
-    what was started in a terminal. A run that is shown is left alone: written back, it would take
-    the place of one whose start is answered at the same time."""
+    """Show the latest run when a page is opened, and when a run was started in a terminal.
+
+    A panel that already shows a run keeps it: writing it back could replace a run whose start is
+    answered at the same moment.
+    """
 
     def find_latest(name: str) -> Any:
         latest = None if name else runs.latest(task)

@@ -82,11 +82,11 @@ class Position:
         return self.step - math.ceil(self.batches / self.accumulation)
 
     def batches_of(self, rows: int) -> int:
-        """The number of batches in so many rows."""
+        """The number of batches that `rows` rows make; the last one may be smaller."""
         return math.ceil(rows / self.batch)
 
     def steps_of(self, rows: int) -> int:
-        """The number of optimizer steps in so many rows of one epoch."""
+        """The number of optimizer steps that `rows` rows of one epoch make."""
         return math.ceil(self.batches_of(rows) / self.accumulation)
 
     def going_on(self, cut: "Cut", size: int, order: str, *, again: bool = False) -> "Position":

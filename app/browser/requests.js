@@ -1,5 +1,5 @@
 // @ts-check
-/** Questions to the server: not at each letter, and of the answers only that to the last one. */
+/** Requests to the server: delayed while a person types, and only the latest answer is used. */
 
 const RETRY_MS = 1000;
 
