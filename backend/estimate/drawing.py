@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from backend.contract.arguments.typed import Arguments
 from backend.estimate.kernels import MetaKernels
 from backend.estimate.skeleton import Skeleton
 from backend.estimate.tracker import Tracker
@@ -13,7 +14,7 @@ from backend.estimate.workload import Workload
 SAMPLING = 8  # arrays like a row's logits: sorted ones, their places (int64), sums, chances
 
 
-def measure(skeleton: Skeleton, work: Workload) -> dict[str, int]:
+def measure(skeleton: Skeleton, values: Arguments, work: Workload) -> dict[str, int]:
     """Bytes by part."""
     model = skeleton.model
     ids = torch.zeros(work.rows, work.length, dtype=torch.int64, device="meta")
@@ -22,7 +23,8 @@ def measure(skeleton: Skeleton, work: Workload) -> dict[str, int]:
         lambda _, inputs: (inputs[0][:, -1:], *inputs[1:])
     )
     try:
-        with torch.no_grad(), MetaKernels(masked=work.masked), Tracker(known) as tracker:
+        kernels = MetaKernels.of(values, masked=work.masked)
+        with torch.no_grad(), kernels, Tracker(known) as tracker:
             outputs = model.eval()(
                 input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True
             )

@@ -109,7 +109,7 @@ def _estimate(values: Arguments, work: Workload) -> Estimate:
         },
     }
     if work.answer:
-        phases["drawing"] = {**fixed, **drawing.measure(built, work)}
+        phases["drawing"] = {**fixed, **drawing.measure(built, values, work)}
     phase, parts = max(phases.items(), key=lambda item: sum(item[1].values()))
     framework = overhead.framework(values.stage)
     parts |= {"allocator": overhead.allocator(largest), "framework": framework or 0}

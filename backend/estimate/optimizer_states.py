@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from backend.contract.arguments.typed import Arguments
 from backend.estimate.skeleton import Weights
+from backend.model.device import device
 
 BLOCK_8BIT = 256  # numbers that share a scale in bitsandbytes and torchao
 LEAST_8BIT = 4096  # smaller weights keep states of 32 bits
@@ -31,11 +32,15 @@ def size(values: Arguments, weights: Weights) -> int:
 
 
 def working_size(weights: Weights) -> int:
-    """Bytes that a step needs for a moment: two numbers for each of the largest weight.
+    """Bytes that a step needs for a moment, for the denominator of Adam.
 
-    torch computes on a CPU weight by weight; Adam's denominator is a root and a quotient.
+    On a CPU torch computes weight by weight, a root and a quotient; on a GPU it computes the roots
+    of all weights at once ("foreach").
     """
-    return 2 * weights.itemsize * max(map(math.prod, weights.shapes), default=0)
+    counts = [math.prod(shape) for shape in weights.shapes]
+    if device() == "cuda":
+        return weights.itemsize * sum(counts)
+    return 2 * weights.itemsize * max(counts, default=0)
 
 
 def _of_weight(values: Arguments, shape: Sequence[int], itemsize: int) -> int:

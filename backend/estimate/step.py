@@ -24,7 +24,7 @@ def measure(skeleton: Skeleton, values: Arguments, work: Workload) -> tuple[dict
     """The segments of each part of a step, and the largest tensor of it on the heap, in bytes."""
     model = skeleton.model
     if uses_checkpointing(model, values):
-        again = {"context_fn": lambda: (nullcontext(), MetaKernels(masked=work.masked))}
+        again = {"context_fn": lambda: (nullcontext(), MetaKernels.of(values, masked=work.masked))}
         model.activation_checkpointing_enable({"use_reentrant": False, **again})
     learned = [each for each in model.parameters() if each.requires_grad]
     if values.gradient_accumulation_steps > 1:  # the gradients are there from the first batch on
@@ -32,7 +32,7 @@ def measure(skeleton: Skeleton, values: Arguments, work: Workload) -> tuple[dict
             each.grad = torch.empty_like(each)
     grads = [each.grad for each in learned if each.grad is not None]
     known = (*model.parameters(), *model.buffers(), *grads)
-    with MetaKernels(masked=work.masked), Tracker(known) as tracker:
+    with MetaKernels.of(values, masked=work.masked), Tracker(known) as tracker:
         stopwatch = _Stopwatch(model, skeleton.chosen, tracker)
         passes = stopwatch.run(lambda: losses.compute(model, values, work))
     return passes, tracker.largest

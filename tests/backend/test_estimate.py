@@ -160,6 +160,29 @@ def test_the_heap_keeps_twice_its_largest_block() -> None:
     del blocks
 
 
+@pytest.mark.parametrize("method", ["full", "lora", "freeze"])
+def test_a_gpu_computes_in_half_precision(
+    method: str, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the arithmetic says of a machine with a GPU: halves of what layers keep for products,
+    and no figure for what the driver takes."""
+    options = {"stage": "pt", "finetuning_type": method, "disable_gradient_checkpointing": True}
+    here = of(tiny_model_dir, **options)
+    monkeypatch.setattr("backend.model.device.device", lambda: "cuda")
+    monkeypatch.setattr("backend.model.device.has_bf16", lambda: True)
+    for room in ("kernels", "overhead", "estimate"):
+        monkeypatch.setattr(f"backend.estimate.{room}.device", lambda: "cuda")
+    overhead.framework.cache_clear()
+    there = of(tiny_model_dir, **options)
+    overhead.framework.cache_clear()
+    assert there.unknown == ("framework",)
+    assert "allocator" not in there.parts
+    if method != "full":  # the weights that learn stay float32
+        assert there.parts["weights"] < here.parts["weights"]
+    assert there.parts["activations"] < here.parts["activations"]
+    assert there.parts["optimizer"] == here.parts["optimizer"]
+
+
 OPTIMIZERS = ("adamw_torch", "sgd", "adagrad", "rmsprop", "adafactor", "stable_adamw")
 
 
