@@ -115,7 +115,9 @@ def save(trainer: Any, folder: Path) -> None:
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    with checkpoints.guard_room(folder, checkpoints.estimate(model, only_model=True)):
+    with checkpoints.guard_room(
+        folder, checkpoints.estimate(model, trainer.values, only_model=True)
+    ):
         adapters.save(model, folder, trainer.values, folder, weights)
         trainer.side_files.write(folder, whole=not hasattr(model, "peft_config"))
         trainer.extra_files(folder)

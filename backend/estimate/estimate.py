@@ -16,7 +16,6 @@ from backend.data.lengths import Lengths
 from backend.estimate import (
     drawing,
     losses,
-    optimizer_states,
     overhead,
     skeleton,
     step,
@@ -25,7 +24,7 @@ from backend.estimate import (
 )
 from backend.estimate.timeline import Moment
 from backend.estimate.workload import Workload
-from backend.model import load, reference, tensors
+from backend.model import load, optimizer_states, reference, tensors
 from backend.model.device import device, training_precision
 from backend.training import scoring
 
@@ -92,7 +91,7 @@ def _estimate(values: Arguments, work: Workload) -> Estimate:
         "weights": weights.frozen - weights.quantized + weights.learned,
         "quantized": weights.quantized,
         "copies": _copies(values, weights),
-        "optimizer": optimizer_states.size(values, weights),
+        "optimizer": optimizer_states.size(values, weights.shapes, weights.itemsize),
     }
     passes, largest = step.measure(built, values, work)
     moment = timeline.fullest(timeline.unfold(passes, built.names))
@@ -105,7 +104,7 @@ def _estimate(values: Arguments, work: Workload) -> Estimate:
         "updating": {
             **fixed,
             "gradients": weights.learned,
-            "activations": optimizer_states.working_size(weights),
+            "activations": optimizer_states.working_size(weights.shapes, weights.itemsize),
         },
     }
     if work.answer:

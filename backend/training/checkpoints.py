@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from backend.contract.arguments.field import Value
+from backend.contract.arguments.typed import Arguments
 from backend.contract.folders.home import describe_places
 from backend.contract.models.model_folder import local
 from backend.contract.runs import run_folder
 from backend.contract.runs.checkpoints import TRAINER_STATE, check_newer, is_resumable, newest_whole
 from backend.contract.texts.problems import DiskFullError, Problem, UsageError
 from backend.contract.texts.terminal_text import decimal_size
+from backend.model import optimizer_states
 from backend.running.failures import is_disk_full
 from backend.running.report import Report
 
@@ -48,13 +50,13 @@ def require_room(folder: Path, needed: int) -> None:
         raise _disk_full_error(folder, needed)
 
 
-def estimate(model: Any, *, only_model: bool) -> int:
-    """Bytes of a checkpoint: the saved weights, and two float32 moments for each learned one."""
+def estimate(model: Any, values: Arguments, *, only_model: bool) -> int:
+    """Bytes of a checkpoint: the saved weights, and the optimizer's states of those that learn."""
     learned = [each for each in model.parameters() if each.requires_grad]
     saved = learned if hasattr(model, "peft_config") else list(model.parameters())
     weights: int = sum(each.numel() * each.element_size() for each in saved)
-    moments: int = 8 * sum(each.numel() for each in learned)
-    return weights if only_model else weights + moments
+    states = optimizer_states.size(values, [each.shape for each in learned], 4)  # float32
+    return weights if only_model else weights + states
 
 
 def size(folder: Path) -> int:

@@ -48,7 +48,7 @@ class RunTrainer(ResumingTrainer):
         super().__init__(callbacks=callbacks, **kwargs)
         self.remove_callback(PrinterCallback)
         self.checkpoint_bytes = checkpoints.estimate(
-            self.model, only_model=self.args.save_only_model
+            self.model, values, only_model=self.args.save_only_model
         )
 
     @classmethod

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 from backend.contract.arguments.typed import Arguments
-from backend.estimate.skeleton import Weights
 from backend.model.device import device
 
 BLOCK_8BIT = 256  # numbers that share a scale in bitsandbytes and torchao
@@ -26,21 +25,24 @@ STATES_8BIT = {
 }
 
 
-def size(values: Arguments, weights: Weights) -> int:
-    """Bytes of the states for all weights that learn."""
-    return sum(_of_weight(values, shape, weights.itemsize) for shape in weights.shapes)
+Shapes = Sequence[Sequence[int]]
 
 
-def working_size(weights: Weights) -> int:
+def size(values: Arguments, shapes: Shapes, itemsize: int) -> int:
+    """Bytes of the states for weights of these shapes, whose numbers take `itemsize` bytes."""
+    return sum(_of_weight(values, shape, itemsize) for shape in shapes)
+
+
+def working_size(shapes: Shapes, itemsize: int) -> int:
     """Bytes that a step needs for a moment, for the denominator of Adam.
 
     On a CPU torch computes weight by weight, a root and a quotient; on a GPU it computes the roots
     of all weights at once ("foreach").
     """
-    counts = [math.prod(shape) for shape in weights.shapes]
+    counts = [math.prod(shape) for shape in shapes]
     if device() == "cuda":
-        return weights.itemsize * sum(counts)
-    return 2 * weights.itemsize * max(counts, default=0)
+        return itemsize * sum(counts)
+    return 2 * itemsize * max(counts, default=0)
 
 
 def _of_weight(values: Arguments, shape: Sequence[int], itemsize: int) -> int:
