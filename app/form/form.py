@@ -126,7 +126,8 @@ class Form:
         """Checked values of all arguments from what all fields hold, and every problem."""
         known = {name: value for name, value in raw.items() if name not in self.own}
         arguments = {name: plain(value) for name, value in known.items() if name in FIELDS}
-        values, problems = merge({**(under or {}), **arguments}, str(raw.get(BOX) or ""), self.task)
+        whole: Raw = {name: value for name, value in (under or {}).items()}
+        values, problems = merge({**whole, **arguments}, str(raw.get(BOX) or ""), self.task)
         values, notices = run_names.replace_names(values)
         return values, problems + notices
 
@@ -154,7 +155,8 @@ class Form:
         return [change({name: anew[name] for name in anew if name in form.drawn}) for form in forms]
 
     def _display(self, values: Values) -> Raw:
-        return {name: display(FIELDS[name], values[name]) for name in self.start if name in FIELDS}
+        fields = [FIELDS[name] for name in self.start if name in FIELDS]
+        return {field.name: display(field, values[field.name]) for field in fields}
 
     def _answer_judgement(self, asked: Raw, lang: str) -> dict[str, Any]:
         if self.judge is None:

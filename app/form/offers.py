@@ -5,6 +5,7 @@ from typing import Any
 
 from app.i18n import t
 from app.services.models import catalog
+from backend.contract.arguments.typed import Arguments
 from backend.contract.models.template_names import OFFERED
 from backend.contract.registry import dataset_info
 from backend.contract.texts.problems import TuneboardError
@@ -12,15 +13,21 @@ from backend.contract.texts.problems import TuneboardError
 Group = dict[str, Any]
 
 
-def groups(kind: str, values: Mapping[str, Any], lang: str) -> list[Group]:
+def groups(kind: str, raw: Mapping[str, Any], lang: str) -> list[Group]:
     """The groups of a kind of list: a title, and (value, text) pairs.
 
-    values  what the form holds: the folder of the registry, the hub
+    raw  what the form holds: the folder of the registry, the hub
     """
+    values = Arguments.from_known(raw)
     if kind == "model":
-        return _models(str(values.get("hub_name") or ""), lang)
+        return _models(values.hub_name, lang)
     if kind == "dataset":
-        return [_group("", [(name, name) for name in datasets(_folder(values))])]
+        return [
+            _group(
+                "",
+                [(name, name) for name in datasets(values.dataset_dir or "data")],
+            )
+        ]
     if kind == "template":
         return [_group("", [(name, name) for name in OFFERED])]
     offered = {"adapter": catalog.trained_adapters, "reward_model": catalog.reward_models}
@@ -34,10 +41,6 @@ def datasets(folder: str) -> list[str]:
         return sorted(dataset_info.entries(folder))
     except TuneboardError:
         return []
-
-
-def _folder(values: Mapping[str, Any]) -> str:
-    return str(values.get("dataset_dir") or "data")
 
 
 def _models(hub: str, lang: str) -> list[Group]:

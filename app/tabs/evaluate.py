@@ -14,7 +14,9 @@ from app.services.runs import runs
 from app.tabs.run import run_panel
 from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
+from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.typed import Arguments
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView
 from backend.contract.system import boundary
@@ -56,10 +58,10 @@ def build(context: Context) -> Form:
 def fill(view: RunView) -> Any:
     """The update of the form that evaluates a training: on what it was evaluated with, else on
     what it learned from."""
-    name = "eval_dataset" if view.arguments.get("eval_dataset") else "dataset"
-    values = {
-        "eval_dataset": view.arguments.get(name),
-        "dataset_dir": view.arguments.get("dataset_dir") or "data",
+    arguments = Arguments.from_known(view.arguments)
+    values: Values = {
+        "eval_dataset": arguments.eval_dataset or arguments.dataset,
+        "dataset_dir": arguments.dataset_dir,
     }
     return change({name: display(FIELDS[name], value) for name, value in values.items()})
 

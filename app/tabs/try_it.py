@@ -17,12 +17,17 @@ from app.services.runs.run_text import plain
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import format_value
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.folders.home import saves
 
-CHOSEN = ("model_name_or_path", "finetuning_type")  # what the other values were chosen for
+# What the other values were chosen for.
+CHOSEN: tuple[ArgumentName, ...] = (
+    "model_name_or_path",
+    "finetuning_type",
+)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Write `--help` of each subcommand, docs/reference.md and typed.py from the table of arguments.
+"""Write `--help` of each subcommand, docs/reference.md and the typed arguments from the table.
 
 python -m backend.contract.reference write|check: `check` exits with 1 where docs/reference.md or
-the typed arguments (typed.py) are stale.
+the typed arguments (contract/arguments/generated) are stale.
 """
 
 import sys
@@ -13,49 +13,11 @@ from backend.contract.arguments.field import Field
 from backend.contract.arguments.fields import FIELDS, GROUPS
 from backend.contract.arguments.foreign import ALIASES, FOREIGN
 from backend.contract.arguments.foreign.answer import Foreign
+from backend.contract.arguments.typed_source import typed_sources
 from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME
 from backend.contract.system.files import write_atomic
 from backend.contract.texts.locales import DEFAULT_LANGUAGE, t
 from backend.contract.texts.terminal_text import WIDTH, wrap
-
-TYPED_FILE = "backend/contract/arguments/typed.py"
-TYPED_KINDS = {"bool": "bool", "int": "int", "float": "float"}  # all other kinds are text
-FILLED = {"lora_alpha": 16}  # None stands for a number that `resolve` fills in
-TYPED_HEAD = '''"""All arguments of all subcommands, typed. Written by backend.contract.reference.
-
-What an argument means, its limits, and where it applies stand in its field: see
-contract/arguments/fields.
-"""
-
-from dataclasses import dataclass
-
-from backend.contract.arguments.bag import Bag
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Arguments(Bag):
-    """One checked value for each field; what a subcommand does not take is at its default."""
-'''
-
-
-def typed_source() -> str:
-    """The text of typed.py."""
-    return TYPED_HEAD + "\n".join(line for group in GROUPS for line in _group(group)) + "\n"
-
-
-def _group(group: str) -> Iterator[str]:
-    yield f"\n    # {group}"
-    yield from (_attribute(field) for field in FIELDS.values() if field.group == group)
-
-
-def _attribute(field: Field) -> str:
-    kind = TYPED_KINDS.get(field.kind, "str")
-    if field.name in FILLED:
-        return f"    {field.name}: {kind} = {FILLED[field.name]}"
-    kind += " | None" if field.optional else ""
-    default = repr(field.default).replace("'", '"')
-    return f"    {field.name}: {kind} = {default}"
-
 
 FILE = "docs/reference.md"
 INDENT = " " * 6
@@ -174,8 +136,8 @@ def _limits(field: Field) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write docs/reference.md and typed.py in the checkout, or check that both are fresh."""
-    files = {FILE: reference(), TYPED_FILE: typed_source()}
+    """Write docs/reference.md and the typed arguments in the checkout, or check them."""
+    files = {FILE: reference(), **typed_sources()}
     root = Path(__file__).resolve().parents[2]
     if list(argv) == ["write"]:
         for name, text in files.items():

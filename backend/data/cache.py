@@ -134,7 +134,7 @@ def template(template: Template) -> list[Any]:
 
 def _source(source: Source) -> dict[str, Any]:
     entry, values = source.entry, source.values
-    filled = [getattr(values, name) for _, name in PLACEHOLDERS] if entry.placeholders else []
+    filled = [values[name] for _, name in PLACEHOLDERS] if entry.placeholders else []
     return {
         "content": source.content(),
         "layout": [entry.formatting, entry.columns, entry.tags, values.strict_turns],

@@ -10,6 +10,7 @@ import datasets
 import numpy as np
 from datasets import Dataset
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.typed import Arguments
 from backend.contract.registry import dataset_info
 from backend.contract.texts.problems import DataError, Problem
@@ -34,7 +35,7 @@ from backend.datafiles.formats import Conversation
 from backend.datafiles.layouts import WANTED
 from backend.datafiles.turns import Message
 
-MIX = ("mix_strategy", "interleave_probs", "seed")
+MIX: tuple[ArgumentName, ...] = ("mix_strategy", "interleave_probs", "seed")
 CHECKED = 200  # rows of each set that the template is checked on
 AT_ONCE = 512  # rows that are read back from disk at once
 SHORTENED = {"pair": "pairs_cut", "prompt": "prompts_cut"}
@@ -215,7 +216,7 @@ def _pack(part: Part | None, work: Preparation, always: bool = False) -> Dataset
     if not kind or not (always or kind == "blocks"):
         return part.rows.select_columns(examples.columns(work.stage))
     rows, _ = cache.load_or_make(
-        cache.key([part.key, kind, work.limit, *(getattr(work.values, name) for name in MIX)]),
+        cache.key([part.key, kind, work.limit, *(work.values[name] for name in MIX)]),
         packing.NEAT if kind == "neat" else packing.FEATURES,
         lambda write: _write_packed(part.rows, kind, work.limit, write),
         anew=work.anew,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import datafiles
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.typed import Arguments
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
@@ -21,7 +22,10 @@ from backend.datafiles.turns import RowError
 from backend.datafiles.values import DataRow
 
 RawRow = tuple[str, int, DataRow]  # file, line (from 1), row
-PLACEHOLDERS = (("{{name}}", "identity_name"), ("{{author}}", "identity_author"))
+PLACEHOLDERS: tuple[tuple[str, ArgumentName], ...] = (
+    ("{{name}}", "identity_name"),
+    ("{{author}}", "identity_author"),
+)
 
 
 @dataclass
@@ -145,18 +149,18 @@ class Source:
         )
 
 
-def open_sources(values: Arguments, argument: str) -> list[Source]:
+def open_sources(values: Arguments, argument: ArgumentName) -> list[Source]:
     """Open the data sets that `dataset` or `eval_dataset` names.
 
     Raises DataError for an unknown set and for a hub that does not answer.
     """
     return [
         Source(dataset_info.find(name, values.dataset_dir, argument), values, argument)
-        for name in dataset_info.names(getattr(values, argument))
+        for name in dataset_info.names(values[argument])
     ]
 
 
-def read_conversations(values: Arguments, argument: str) -> ReadConversations:
+def read_conversations(values: Arguments, argument: ArgumentName) -> ReadConversations:
     """Read the conversations of all data sets that an argument names. Raises as Source does."""
     rows = ReadConversations()
     for source in open_sources(values, argument):
@@ -192,4 +196,4 @@ def _fill(conversation: Conversation, values: Arguments) -> None:
     for message in conversation.messages:
         for mark, name in PLACEHOLDERS:
             if mark in message["content"] and name in values:
-                message["content"] = message["content"].replace(mark, getattr(values, name))
+                message["content"] = message["content"].replace(mark, str(values[name]))

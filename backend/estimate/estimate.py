@@ -8,6 +8,7 @@ checkpointing, adapters and losses that the training uses.
 import dataclasses
 from dataclasses import dataclass
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.fields.stages import TRL
 from backend.contract.arguments.typed import Arguments
 from backend.contract.preflight import rewards
@@ -28,6 +29,7 @@ from backend.model import load, optimizer_states, reference, tensors
 from backend.model.device import device, training_precision
 from backend.training import scoring
 
+UNKNOWN: tuple[ArgumentName, ...] = ("deepspeed", "use_llama_pro", "use_unsloth", "shift_attn")
 PARTS = (
     "weights",
     "quantized",
@@ -157,9 +159,9 @@ def _require_known(values: Arguments) -> None:
     """Raises UsageError for what is not estimated: trl's trainers, DeepSpeed, new blocks."""
     if values.stage in TRL:
         raise _unknown("stage", values.stage)
-    for name in ("deepspeed", "use_llama_pro", "use_unsloth", "shift_attn"):
-        if getattr(values, name):
-            raise _unknown(name, getattr(values, name))
+    for name in UNKNOWN:
+        if values[name]:
+            raise _unknown(name, values[name])
 
 
 def _unknown(field: str, value: object) -> UsageError:

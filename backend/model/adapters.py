@@ -306,7 +306,7 @@ def _method_error(model: Any, values: Arguments, error: Exception) -> ModelError
 def _unknown_modules(model: Any, values: Arguments) -> UsageError:
     field = peft_methods.target_field(values)
     known = ", ".join(peft_methods.linear_names(model))
-    params = {"value": ", ".join(names(getattr(values, field))), "known": known}
+    params = {"value": ", ".join(names(values[field])), "known": known}
     return UsageError(Problem(code="modules_unknown", field=field, params=params))
 
 

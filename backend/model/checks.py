@@ -35,7 +35,7 @@ def picture_problems(values: Arguments, task: str) -> list[Problem]:
     stage = values.stage
     notices: list[Problem] = []
     for argument in ("dataset", "eval_dataset"):
-        for name in dataset_info.names(getattr(values, argument)):
+        for name in dataset_info.names(values[argument]):
             try:
                 entry = dataset_info.find(name, values.dataset_dir, argument)
                 problem = _problem(entry, stage, argument)

@@ -40,7 +40,7 @@ def device() -> str:
 def training_precision(values: Arguments) -> Precision:
     """The precision for training: bf16 where the GPU has it; float32 without a CUDA GPU, with a
     notice where another one was asked for."""
-    wish = next((name for name in ("pure_bf16", "bf16", "fp16") if getattr(values, name)), "")
+    wish = next((name for name in ("pure_bf16", "bf16", "fp16") if values[name]), "")
     place = device()
     if place == "cuda" and wish == "fp16":
         return Precision(frozen=torch.float16, learned=torch.float32, fp16=True)

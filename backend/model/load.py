@@ -12,7 +12,6 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
 from backend.contract.models import model_folder
 from backend.contract.preflight.preflight import check_packages
@@ -27,6 +26,7 @@ from backend.model.device import device as device
 from backend.model.device import inference_dtype, training_precision
 
 FIELD = "model_name_or_path"
+HubOptions = tuple[str, str, str | None]  # the hub, the revision, the folder for files
 # Errors of libraries about a folder: wrong settings, wrong shapes, truncated files.
 LOADING_ERRORS = (
     *(OSError, ValueError, KeyError, TypeError, ImportError, AttributeError, RuntimeError),
@@ -267,14 +267,17 @@ def _folder(name: str, values: Arguments, field: str = FIELD) -> Path:
     return hub.fetch(name, values, field) if _on_hub(name, values) else model_folder.local(name)
 
 
-def _hub_options(values: Arguments) -> tuple[tuple[str, Value], ...]:
-    return tuple((key, getattr(values, key)) for key in ("hub_name", "model_revision", "cache_dir"))
+def _hub_options(values: Arguments) -> HubOptions:
+    return values.hub_name, values.model_revision, values.cache_dir
 
 
 @cache
-def _resolve_base(name: str, trust: bool, place: tuple[tuple[str, Value], ...]) -> Path:
+def _resolve_base(name: str, trust: bool, place: HubOptions) -> Path:
     """Check the model of a name and return its folder; cached, so a hub is asked once a process."""
-    values = Arguments().replace(**dict(place), trust_remote_code=trust)
+    hub_name, revision, cache_dir = place
+    values = Arguments().replace(
+        hub_name=hub_name, model_revision=revision, cache_dir=cache_dir, trust_remote_code=trust
+    )
     if _is_adapter(name):
         problems = model_folder.model_problems(name)
         if problems:

@@ -4,12 +4,14 @@ Several optimizers of one model act as one, with one state and one schedule.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import Trainer, TrainingArguments
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.fields.training import GALORE_8BIT
 from backend.contract.arguments.typed import Arguments
 from backend.contract.registry.dataset_info import names
@@ -75,20 +77,52 @@ def _make_step_hook(part: torch.optim.Optimizer) -> Callable[[torch.Tensor], Non
     return step
 
 
-GALORE_ARGS = {"rank": "rank", "update_proj_gap": "update_interval", "scale": "scale"}
-GALORE_ARGS |= {"proj_type": "proj_type"}
-APOLLO_ARGS = {**GALORE_ARGS, "proj": "proj", "scale_type": "scale_type"}
+@dataclass(frozen=True)
+class LowRank:
+    """The arguments of GaLore or APOLLO: whether it is on, which weights it projects, whether each
+    layer has an optimizer of its own, and what its package takes (by the package's names)."""
+
+    switch: ArgumentName
+    target: ArgumentName
+    layerwise: ArgumentName
+    options: Mapping[str, ArgumentName]
+
+
+LOW_RANK = {
+    "galore": LowRank(
+        "use_galore",
+        "galore_target",
+        "galore_layerwise",
+        {
+            "rank": "galore_rank",
+            "update_proj_gap": "galore_update_interval",
+            "scale": "galore_scale",
+            "proj_type": "galore_proj_type",
+        },
+    ),
+    "apollo": LowRank(
+        "use_apollo",
+        "apollo_target",
+        "apollo_layerwise",
+        {
+            "rank": "apollo_rank",
+            "update_proj_gap": "apollo_update_interval",
+            "scale": "apollo_scale",
+            "proj_type": "apollo_proj_type",
+            "proj": "apollo_proj",
+            "scale_type": "apollo_scale_type",
+        },
+    ),
+}
 
 
 def arguments(values: Arguments) -> dict[str, Any]:
     """The TrainingArguments for the optimizer, where GaLore and APOLLO replace `optim`."""
     optim = values.optim
-    for kind, argument_names in (("galore", GALORE_ARGS), ("apollo", APOLLO_ARGS)):
-        if getattr(values, f"use_{kind}"):
-            targets = names(getattr(values, f"{kind}_target")) or ["all"]
-            pairs = (
-                f"{key}={getattr(values, f'{kind}_{own}')}" for key, own in argument_names.items()
-            )
+    for kind, own in LOW_RANK.items():
+        if values[own.switch]:
+            targets = names(values[own.target]) or ["all"]
+            pairs = (f"{key}={values[name]}" for key, name in own.options.items())
             return {
                 "optim": f"{kind}_{_family(optim, kind)}",
                 "optim_target_modules": "all-linear" if "all" in targets else targets,
@@ -105,7 +139,7 @@ def build_special(
     Raises UsageError where several processes train with an optimizer for one process.
     """
     for name, make in SPECIAL.items():
-        if getattr(values, name):
+        if values[name]:
             return make(model, args, values)
     return _loraplus(model, args, values) if _wants_loraplus(values) else None
 
@@ -144,9 +178,10 @@ def _low_rank(kind: str, model: Any, args: TrainingArguments, values: Arguments)
     if kind == "apollo":
         options["scale_front"] = values.apollo_scale_front
     learning = [_trainable_group(group, args.weight_decay) for group in groups]
-    if not getattr(values, f"{kind}_layerwise"):
+    layerwise = LOW_RANK[kind].layerwise
+    if not values[layerwise]:
         return make(learning, **options)
-    _require_one_process(args, f"{kind}_layerwise")
+    _require_one_process(args, layerwise)
     return LayerwiseOptimizer(
         [
             make([{**group, "params": [weights]}], **options)
@@ -255,7 +290,7 @@ def _require_one_process(args: TrainingArguments, field: str) -> None:
         raise UsageError(Problem(code="one_process_only", field=field, params=params))
 
 
-SPECIAL: dict[str, Callable[..., Any]] = {
+SPECIAL: dict[ArgumentName, Callable[..., Any]] = {
     "use_galore": functools.partial(_low_rank, "galore"),
     "use_apollo": functools.partial(_low_rank, "apollo"),
     "use_badam": _badam,

@@ -27,6 +27,7 @@ from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPI
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.typed import Arguments
 from backend.contract.registry.dataset_info import names
 from backend.contract.texts.problems import Problem, UsageError
@@ -43,7 +44,7 @@ def config(model: Any, values: Arguments) -> PeftConfig:
     return CONFIGS[values.finetuning_type](model, values)
 
 
-def target_field(values: Arguments) -> str:
+def target_field(values: Arguments) -> ArgumentName:
     """The argument that names the modules of the chosen method."""
     return "oft_target" if values.finetuning_type == "oft" else "lora_target"
 
@@ -143,7 +144,7 @@ def _ptuning(_model: Any, values: Arguments) -> PeftConfig:
 
 def _targets(model: Any, values: Arguments) -> dict[str, Any]:
     field = target_field(values)
-    listed = names(getattr(values, field)) or ["all"]
+    listed = names(values[field]) or ["all"]
     if "all" not in listed:
         targets: str | list[str] = _modules(model, listed, field)
     elif language.is_part(model.config):

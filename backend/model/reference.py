@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
 from backend.contract.texts.problems import ModelError, Problem, UsageError
@@ -23,30 +24,34 @@ from backend.model.device import training_precision
 class OtherModel:
     """A model with loading arguments of its own.
 
-    name  the argument that names the model, like ref_model
-    rest  the argument to blame for problems of other arguments ("" leaves them as they are)
+    name          the argument that names the model, like ref_model
+    adapters      the argument for adapters on it
+    quantization  the argument for the bits of its weights
+    rest          the argument to blame for problems of other arguments ("" leaves them as they are)
     """
 
-    name: str
+    name: ArgumentName
+    adapters: ArgumentName
+    quantization: ArgumentName
     rest: str = ""
 
     @property
-    def arguments(self) -> dict[str, str]:
+    def arguments(self) -> dict[ArgumentName, ArgumentName]:
         """Its own arguments -> the arguments for loading that they replace."""
         return {
             self.name: "model_name_or_path",
-            f"{self.name}_adapters": "adapter_name_or_path",
-            f"{self.name}_quantization_bit": "quantization_bit",
+            self.adapters: "adapter_name_or_path",
+            self.quantization: "quantization_bit",
         }
 
     def loading_arguments(self, values: Arguments) -> Arguments:
         """The values for loading this model."""
         pairs = self.arguments.items()
-        return values.replace(**{name: getattr(values, own) for own, name in pairs})
+        return values.merge({name: values[own] for own, name in pairs})
 
     def redirect_problem(self, problem: Problem) -> Problem:
         """A problem of loading this model, with its own argument as the field."""
-        meant = {name: own for own, name in self.arguments.items()}
+        meant: dict[str, str] = {name: own for own, name in self.arguments.items()}
         return dataclasses.replace(
             problem, field=meant.get(problem.field, self.rest or problem.field)
         )
@@ -75,7 +80,8 @@ class OtherModel:
         return placed.requires_grad_(requires_grad=False).eval()
 
 
-OTHER = OtherModel("ref_model")  # where it is another model than the policy's start
+# The reference, where it is another model than the start of the policy.
+OTHER = OtherModel("ref_model", "ref_model_adapters", "ref_model_quantization_bit")
 
 
 class Reference:
@@ -148,7 +154,7 @@ def evaluation_mode(model: Any) -> Iterator[None]:
 
 def is_other(values: Arguments) -> bool:
     """Whether the arguments name a reference of their own."""
-    return any(getattr(values, name) for name in OTHER.arguments)
+    return any(values[name] for name in OTHER.arguments)
 
 
 def starts_neutral(values: Arguments) -> bool:
@@ -170,7 +176,7 @@ def base_notices(values: Arguments) -> list[Problem]:
 
 def _with_model_name(values: Arguments) -> Arguments:
     """The values with ref_model set, to the policy's model where it is not given."""
-    return values.replace(**{OTHER.name: values.ref_model or values.model_name_or_path})
+    return values.replace(ref_model=values.ref_model or values.model_name_or_path)
 
 
 def _load(values: Arguments, vocabulary: int, place: torch.device) -> Any:

@@ -6,12 +6,13 @@ A new token begins as the mean of the embeddings of the pieces that its text was
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import safe_open
 from transformers import AddedToken
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.typed import Arguments
 from backend.contract.models.model_folder import ADAPTER_CONFIG
 from backend.contract.preflight.preflight import check_new_tokens
@@ -20,8 +21,8 @@ from backend.contract.system.files import read_json, read_mapping
 from backend.contract.texts.problems import Params, Problem, UsageError
 from backend.model import language
 
-DESCRIBED = "new_special_tokens_config"
-ARGUMENTS = ("add_tokens", "add_special_tokens", DESCRIBED)
+DESCRIBED: Final = "new_special_tokens_config"
+ARGUMENTS: tuple[ArgumentName, ...] = ("add_tokens", "add_special_tokens", DESCRIBED)
 MULTIPLE = 64  # the number of rows is a multiple of this, for the speed of the matrix product
 WEIGHTS = "adapter_model.safetensors"
 
@@ -119,12 +120,12 @@ def may_change(values: Arguments) -> bool:
 
 def adds_tokens(values: Arguments) -> bool:
     """Whether the arguments add tokens."""
-    return any(getattr(values, name) for name in ARGUMENTS)
+    return any(values[name] for name in ARGUMENTS)
 
 
 def without_new_tokens(values: Arguments) -> Arguments:
     """The same arguments without new tokens."""
-    return values.replace(**dict.fromkeys(ARGUMENTS))
+    return values.merge(dict.fromkeys(ARGUMENTS))
 
 
 def resize(model: Any, size: int, multiple: int = MULTIPLE) -> None:

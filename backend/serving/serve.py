@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import FieldError, Value
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
@@ -31,7 +32,7 @@ from backend.serving.service import Service
 if TYPE_CHECKING:
     from backend.serving.engine import Engine
 
-ENVIRONMENT = {
+ENVIRONMENT: dict[ArgumentName, str] = {
     "host": "API_HOST",
     "port": "API_PORT",
     "api_key": "API_KEY",
@@ -198,11 +199,11 @@ def _with_environment(values: Arguments) -> Arguments:
 
     Raises UsageError where one of these variables is not valid.
     """
-    merged: dict[str, Value] = {}
+    merged: dict[ArgumentName, Value] = {}
     problems: list[Problem] = []
     for name, variable in ENVIRONMENT.items():
         text = os.environ.get(variable)
-        if not text or getattr(values, name) != FIELDS[name].default:
+        if not text or values[name] != FIELDS[name].default:
             continue
         try:
             merged[name] = FIELDS[name].parse(text)
@@ -210,7 +211,7 @@ def _with_environment(values: Arguments) -> Arguments:
             problems.append(error.problem)
     if problems:
         raise UsageError(*problems)
-    return values.replace(**merged)
+    return values.merge(merged)
 
 
 def _model_name(values: Arguments) -> str:

@@ -253,9 +253,12 @@ def _workers(values: Arguments, report: Report) -> int:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    for name in ("dataloader_num_workers", "preprocessing_num_workers"):
-        asked: int = getattr(values, name) or 0
-        if asked > cores:
+    workers = {
+        "dataloader_num_workers": values.dataloader_num_workers,
+        "preprocessing_num_workers": values.preprocessing_num_workers,
+    }
+    for name, asked in workers.items():
+        if asked and asked > cores:
             params = {"asked": asked, "cores": cores}
             report.notice(Problem(code="workers_capped", field=name, params=params, notice=True))
     return min(values.dataloader_num_workers, cores)

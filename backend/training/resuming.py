@@ -52,10 +52,7 @@ def resume_position(
     names = resuming.compare(then, values)
     if names:
         describe = resuming.shorten
-        pairs = [
-            f"{name} {describe(getattr(then, name))} → {describe(getattr(values, name))}"
-            for name in names
-        ]
+        pairs = [f"{name} {describe(then[name])} → {describe(values[name])}" for name in names]
         params: dict[str, str | int] = {"changes": "; ".join(pairs)}
         report.notice(Problem(code="resumed_with_changes", params=params, notice=True))
     if before is None:

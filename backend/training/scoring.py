@@ -35,7 +35,9 @@ from backend.training.batches import Collator
 Ids = Sequence[list[int]]
 
 POLICY, REWARD = "default", "reward"  # peft's names of the adapters on one base
-OTHER = OtherModel(REWARD_MODEL, rest=REWARD_MODEL)
+OTHER = OtherModel(
+    REWARD_MODEL, "reward_model_adapters", "reward_model_quantization_bit", rest=REWARD_MODEL
+)
 
 
 class Scorer(Protocol):

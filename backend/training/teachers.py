@@ -20,7 +20,9 @@ from backend.model import vocabulary
 from backend.model.reference import OtherModel
 from backend.training import http_requests
 
-OTHER = OtherModel(TEACHER, rest=TEACHER)
+OTHER = OtherModel(
+    TEACHER, "teacher_model_adapters", "teacher_model_quantization_bit", rest=TEACHER
+)
 NUMBERED = "token_id:"  # how vLLM writes a token where it is asked for ids
 
 

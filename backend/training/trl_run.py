@@ -16,6 +16,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedTokenizerBase, TrainingArguments
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.typed import Arguments
 from backend.contract.runs.position import Cut
 from backend.data import templates
@@ -41,7 +42,7 @@ class TrlRun(RunTrainer):
     """
 
     config: ClassVar[type[Any]]
-    steps_named: ClassVar[str] = ""
+    steps_named: ClassVar[ArgumentName | None] = None
     in_generations: ClassVar[bool] = True
     processing_class: Any
     # Of the trainer of trl that stands behind this class.
@@ -118,7 +119,7 @@ class TrlRun(RunTrainer):
     @property
     def _passes(self) -> int:
         """Steps that learn from the same answers."""
-        return getattr(self.values, self.steps_named) or 1 if self.steps_named else 1
+        return int(self.values[self.steps_named] or 1) if self.steps_named else 1
 
     @property
     def _cut(self) -> Cut:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import canonical_name, parse, resolve
 from backend.contract.preflight.model_server import ModelServer
 from backend.contract.texts.problems import ModelError, Problem, UsageError, errors
@@ -13,9 +14,12 @@ from backend.tuner import names
 POLL_S = 0.1
 OWN = ("seed", "stop")  # of OpenAI's API, passed on as they are
 # Arguments of the table -> what the API calls them.
-SENT = {
+SENT: dict[ArgumentName, str] = {
     "max_new_tokens": "max_tokens",
-    **{name: name for name in ("temperature", "top_p", "top_k", "repetition_penalty")},
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "repetition_penalty": "repetition_penalty",
 }
 
 Messages = list[dict[str, Any]]
@@ -44,7 +48,7 @@ def build_request(
     ]
     if refusals:
         raise UsageError(*refusals)
-    body |= {SENT[name]: values[name] for name in raw if name in SENT}
+    body |= {there: values[name] for name, there in SENT.items() if name in raw}
     if raw.get("do_sample") is not None and not resolve(values).do_sample:
         body["temperature"] = 0.0
     return turns, body

@@ -99,7 +99,7 @@ def _translate(name: str, value: object, task: str) -> dict[str, object] | Probl
         on = _switch(value)
         if on is None:
             return Problem(code="not_bool", field=name, params={"value": repr(value)[:80]})
-        return dict(SWITCHES[name][on])
+        return {argument: value for argument, value in SWITCHES[name][on].items()}
     row = SYNONYMS_OF.get(task, {}).get(name) or SYNONYMS.get(name)
     canonical = arguments.canonical_name(name)
     if row is None and not ({name, canonical} & (FIELDS.keys() | FOREIGN.keys() | HINTS.keys())):

@@ -95,7 +95,7 @@ def arguments_of(view: RunView) -> dict[str, object]:
     """Raw values by the names of the argument table: model, adapters, how they are loaded, and the
     evaluation data of the training."""
     trained_with = view.arguments
-    used = {
+    used: dict[str, object] = {
         name: value
         for name, value in trained_with.items()
         if name in FIELDS and (FIELDS[name].group in GROUPS or name in SHARED)

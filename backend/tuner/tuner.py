@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from backend.cli.terminal import print_resumption, run_of
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
@@ -28,7 +29,8 @@ from backend.tuner import chat_request, names, results, rows
 from backend.tuner.following import follow
 from backend.tuner.results import Evaluation, TrainResult, require_measured, result_names
 
-SETS = ("dataset", "eval_dataset")
+SETS: tuple[ArgumentName, ...] = ("dataset", "eval_dataset")
+SECRETS = tuple(field.name for field in FIELDS.values() if field.secret)
 MODEL = {"model_name_or_path", "adapter_name_or_path"}
 
 
@@ -198,7 +200,7 @@ class Tuner:
     def _raw(self, task: str, arguments: Mapping[str, object]) -> tuple[dict[str, object], str]:
         """The raw values of a task, and its stage. Raises UsageError for all but wrong data."""
         own = names.table_arguments(arguments, task)
-        self._arguments |= {name: value for name, value in own.items() if _is_secret(name)}
+        self._arguments |= {name: value for name, value in own.items() if name in SECRETS}
         result = {} if task == "train" or own.keys() & MODEL else self._result()
         raw = {**names.arguments_taken_by(task, {**self._arguments, **result}), **own}
         values, problems = parse({n: v for n, v in raw.items() if n not in SETS}, task)
@@ -217,7 +219,7 @@ class Tuner:
         return results.arguments_of(view)
 
     def _secrets(self) -> Values:
-        return {name: str(value) for name, value in self._arguments.items() if _is_secret(name)}
+        return {n: str(self._arguments[n]) for n in SECRETS if n in self._arguments}
 
     def _serving(self) -> ModelServer:
         """The process that answers, when it is ready; a new one where it has failed.
@@ -246,10 +248,6 @@ def _present(values: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _is_secret(name: str) -> bool:
-    return name in FIELDS and FIELDS[name].secret
-
-
 def _check_values(task: str, raw: Mapping[str, object], stage: str) -> Values:
     """Write the data of a task into files and check its values; see backend.model.checks."""
     prepare()
@@ -258,9 +256,10 @@ def _check_values(task: str, raw: Mapping[str, object], stage: str) -> Values:
 
 
 def _with_sets(
-    raw: Mapping[str, object], known: Mapping[str, object], stage: str
+    raw: Mapping[str, object], known: Mapping[str, object] | Values, stage: str
 ) -> dict[str, object]:
     """The raw values with names of data sets in place of data; `known` has the dataset_dir."""
     place = None if known.get("dataset_dir") is None else str(known["dataset_dir"])
-    sets = {n: rows.set_names(raw[n], n, place, stage) for n in SETS if raw.get(n) is not None}
+    given: list[str] = [name for name in SETS if raw.get(name) is not None]
+    sets = {name: rows.set_names(raw[name], name, place, stage) for name in given}
     return {**raw, **sets}

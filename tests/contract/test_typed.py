@@ -3,28 +3,48 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from backend.contract import reference
+from backend.contract.arguments import typed_source
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import defaults, parse, resolve
+from backend.contract.arguments.changes import Changes
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
 from tests.contract.strategies import TASKS
 
 ROOT = Path(__file__).parents[2]
-IMPORT = "from backend.contract.arguments.typed import Arguments\n"
-READS = """
-
-def read_{name}(arguments: Arguments) -> float:
-    return arguments.{name}
+IMPORTS = """
+from backend.contract.arguments.argument_names import ArgumentName
+from backend.contract.arguments.field import Values
+from backend.contract.arguments.typed import Arguments
 """
+# Every way to name an argument, with a right spelling and a wrong one.
+WAYS = {
+    "attribute": "return arguments.{name}",
+    "look-up": 'return arguments["{name}"]',
+    "is set": 'return "{name}" in arguments',
+    "made": "return Arguments({name}=1.0)",
+    "replaced": "return arguments.replace({name}=1.0)",
+    "merged": 'return arguments.merge({{"{name}": 1.0}})',
+    "made of values": 'return Arguments.of({{"{name}": 1.0}})',
+    "get": 'return values.get("{name}")',
+    "index": 'return values["{name}"]',
+    "table": 'table: tuple[ArgumentName, ...] = ("{name}",); return table',
+}
+TYPES = {
+    "of an attribute": "number: float = arguments.template; return number",
+    "of a change": 'return arguments.replace(learning_rate="three")',
+}
 
 
-def errors_of_mypy(tmp_path: Path, *names: str) -> dict[str, list[str]]:
-    """What mypy says of a reading of each argument as a number, by the name of the argument."""
+def errors_of_mypy(tmp_path: Path, bodies: list[str]) -> list[str]:
+    """What mypy says of a function with each of the bodies."""
     file = tmp_path / "reads.py"
-    file.write_text(IMPORT + "".join(READS.format(name=name) for name in names))
+    head = "\ndef read_{at}(arguments: Arguments, values: Values) -> object: "
+    file.write_text(IMPORTS + "".join(head.format(at=at) + each for at, each in enumerate(bodies)))
     words = ["--strict", "--follow-imports", "silent", "--cache-dir", str(tmp_path / "cache")]
     output = subprocess.run(
         [sys.executable, "-m", "mypy", *words, "--no-error-summary", str(file)],
@@ -33,31 +53,35 @@ def errors_of_mypy(tmp_path: Path, *names: str) -> dict[str, list[str]]:
         text=True,
         check=False,
     ).stdout
-    lines = file.read_text().splitlines()
-    errors: dict[str, list[str]] = {name: [] for name in names}
+    first = len(IMPORTS.splitlines()) + 2
+    errors = [""] * len(bodies)
     for path, line, text in (each.split(":", 2) for each in output.splitlines()):
         assert path.endswith("reads.py"), output
-        errors[lines[int(line) - 1].rpartition(".")[2]].append(text)
+        errors[int(line) - first] += text
     return errors
 
 
-def test_a_misspelt_argument_and_a_wrong_type_are_errors_of_mypy(tmp_path: Path) -> None:
-    errors = errors_of_mypy(tmp_path, "learning_rate", "lerning_rate", "template")
-    assert errors["learning_rate"] == []
-    misspelt = "\n".join(errors["lerning_rate"])
-    assert '"Arguments" has no attribute "lerning_rate"' in misspelt
-    assert 'maybe "learning_rate"' in misspelt
-    assert 'expected "float"' in "\n".join(errors["template"])
+def test_each_misspelling_and_each_wrong_type_is_an_error_of_mypy(tmp_path: Path) -> None:
+    """A misspelt name was accepted by `in`, by `replace` and by a look-up, which then found
+    nothing."""
+    right = [way.format(name="learning_rate") for way in WAYS.values()]
+    wrong = [way.format(name="lerning_rate") for way in WAYS.values()]
+    errors = errors_of_mypy(tmp_path, [*right, *wrong, *TYPES.values()])
+    assert errors[: len(right)] == [""] * len(right)
+    refused = dict(zip([*WAYS, *TYPES], errors[len(right) :], strict=True))
+    assert [way for way, text in refused.items() if "error" not in text] == []
+    assert 'maybe "learning_rate"' in refused["attribute"]
 
 
 def test_the_attributes_are_those_of_the_rows() -> None:
     """Stale? python -m backend.contract.reference write"""
-    written = (ROOT / reference.TYPED_FILE).read_text(encoding="utf-8")
-    assert written == reference.typed_source()
+    for file, text in typed_source.typed_sources().items():
+        assert (ROOT / file).read_text(encoding="utf-8") == text
     assert len(FIELDS) > 200
+    assert set(get_args(ArgumentName)) == set(Changes.__annotations__) == set(FIELDS)
     for row in FIELDS.values():
-        filled = reference.FILLED.get(row.name)
-        assert getattr(Arguments(), row.name) == (filled or row.default), row.name
+        default = typed_source.FILLED.get(row.name, row.default)
+        assert Arguments()[row.name] == default, row.name
 
 
 def test_a_subcommand_has_its_own_arguments_and_the_defaults_of_others() -> None:
@@ -82,4 +106,12 @@ def test_other_values_and_no_secret_in_its_text() -> None:
     assert other.hf_hub_token == "sesame"
     assert "sesame" not in f"{arguments!r} {arguments}"
     with pytest.raises(TypeError, match="sead"):
-        arguments.replace(sead=7)
+        arguments.merge({"sead": 7})
+
+
+def test_values_of_any_origin_have_the_types_of_their_arguments() -> None:
+    """run.json is a file that anybody may have edited."""
+    raw = {"seed": "x", "stage": {}, "learning_rate": 1, "packing": None, "bf16": 1, "sead": 3}
+    arguments = Arguments.from_known({**raw, "lora_rank": True, "do_train": False})
+    assert arguments.as_mapping() == {"learning_rate": 1, "packing": None, "do_train": False}
+    assert arguments.stage == "sft"

@@ -18,9 +18,9 @@ from backend.contract.launching import recipes
 from backend.contract.models.model_folder import local
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.registry import registry
-from backend.contract.registry.dataset_info import REGISTRY, find, folder_of
+from backend.contract.registry.dataset_info import REGISTRY, SETS, find, folder_of
 from backend.contract.runs import run_names
-from backend.contract.runs.paths import ADAPTERS, OUTPUTS, SETS
+from backend.contract.runs.paths import ADAPTERS, OUTPUTS
 from backend.contract.texts.problems import DataError, TuneboardError
 from backend.datafiles import entering
 from tests.unit.forms import filled, launcher_of, train_form

@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from app.services.chat import chat_turns
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import defaults, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.preflight.model_server import ModelServer, Status
 from backend.contract.texts.problems import ModelError, Problem
 
-SAMPLING = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty")
+SAMPLING: tuple[ArgumentName, ...] = (
+    "max_new_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "repetition_penalty",
+)
 
 _lock = threading.Lock()
 _loaded: ModelServer | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.i18n import has, t
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import check_parsed, format_value, parse, resolve
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
@@ -18,7 +19,7 @@ from backend.contract.runs import memory, run_folder
 from backend.contract.runs.run_folder import RunView, State
 from backend.contract.texts.problems import Problem, TuneboardError, UsageError, errors
 
-SETS = ("dataset", "eval_dataset")
+SETS: tuple[ArgumentName, ...] = ("dataset", "eval_dataset")
 OF_THIS_RUN = {"output_dir", "overwrite_output_dir", "resume_from_checkpoint"}
 
 
@@ -82,16 +83,16 @@ def find_fix(view: RunView) -> Fix:
     if any(each.code == "swanlab_failed" for each in problems):
         return Fix({"use_swanlab": False})
     changes = _without_sets(values, problems)
-    gone = (set(names(getattr(values, name))) - set(names(left)) for name, left in changes.items())
+    gone = (set(names(values[name])) - set(names(left)) for name, left in changes.items())
     return Fix(changes, without=tuple(sorted(set().union(*gone))))
 
 
 def _without_sets(values: Arguments, problems: Sequence[Problem]) -> Values:
     """The data sets without those that have problems, where others are left."""
-    changes: dict[str, Value] = {}
+    changes: dict[ArgumentName, Value] = {}
     bad = {name for each in problems for name in _sets_of(each, values)}
     for argument in SETS:
-        chosen = names(getattr(values, argument))
+        chosen = names(values[argument])
         rest: Value = ",".join(name for name in chosen if name not in bad) or None
         if rest and len(names(rest)) < len(chosen):
             changes[argument] = rest
@@ -106,7 +107,7 @@ def _sets_of(problem: Problem, values: Arguments) -> list[str]:
     if "file" not in params:
         return []
     file = Path(str(params["file"]))
-    chosen = [name for argument in SETS for name in names(getattr(values, argument))]
+    chosen = [name for argument in SETS for name in names(values[argument])]
     return [name for name in chosen if _holds(name, file, values.dataset_dir)]
 
 

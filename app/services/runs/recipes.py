@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.i18n import has, t
 from app.services.runs import run_text, runs
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import format_value, parse, parse_pairs, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.launching import launch, recipes
@@ -18,7 +19,7 @@ from backend.contract.runs.run_folder import RunView
 from backend.contract.texts.problems import Problem, TuneboardError
 
 # Arguments that the model bar sets for every stage; the others are the recipe's.
-BAR = (
+BAR: tuple[ArgumentName, ...] = (
     "model_name_or_path",
     "template",
     "default_system",

@@ -19,10 +19,11 @@ from app.services.chat.conversation import SIDES, Conversation, Talk, sides
 from app.tabs.chat import columns, model_control
 from app.tabs.shared.context import Context, in_turn
 from app.tabs.shared.wiring import QUIET
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import resolve
 from backend.contract.texts.problems import TuneboardError, UsageError, errors
 
-OPTIONS = ("temperature", "top_p", "top_k", "repetition_penalty")
+OPTIONS: tuple[ArgumentName, ...] = ("temperature", "top_p", "top_k", "repetition_penalty")
 DRAW_S = 0.15  # a browser that draws each token of a small model has no time for Stop
 HIDDEN = gr.update(visible=False)
 

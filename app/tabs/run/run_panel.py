@@ -17,6 +17,7 @@ from app.tabs.run import resume_panel
 from app.tabs.shared.answer import OFFERS, runs_in_way, stop_runs
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
+from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.folders.home import saves
 from backend.contract.launching import launch
@@ -131,8 +132,8 @@ def _resume(question: Question, _: str) -> Question:
 
 def _restart(question: Question, _: str) -> Question:
     how, values = str(question.get("how", "")), check(question.get("values"))
-    held = {name: value for name, value in values.items() if name in FIELDS and value}
-    secrets = {name: str(value) for name, value in held.items() if FIELDS[name].secret}
+    held = [field.name for field in FIELDS.values() if field.secret and values.get(field.name)]
+    secrets: Values = {name: str(values[name]) for name in held}
     try:
         folder = fixes.restart(runs.view(_find(question)), secrets, queued=bool(how))
     except RunFolderError as error:

@@ -55,7 +55,7 @@ def drop_defaults(values: Values, task: str) -> Values:
     }
 
 
-def parse(raw: Mapping[str, object], task: str) -> tuple[Values, list[Problem]]:
+def parse(raw: Mapping[str, object] | Values, task: str) -> tuple[Values, list[Problem]]:
     """All values of a subcommand from raw ones (text or YAML types), and the problems of these.
 
     `eval` takes the likeliest answers unless do_sample or one of the sampling numbers is set. The
@@ -119,7 +119,7 @@ def _parse_field(name: str, value: object, task: str) -> tuple[Values, Problem |
     """As `_interpret`, for the name of one of our own fields. Raises FieldError."""
     field = _field(name, task)
     if task in field.tasks:
-        return {name: field.parse(value)}, None
+        return {field.name: field.parse(value)}, None
     if value is None:
         return {}, None
     if task == "train" and field.group == "generation":  # training files of others hold them
@@ -147,7 +147,7 @@ def _is_share(value: object) -> bool:
         return False
 
 
-def _in_one_file(raw: Mapping[str, object], *names: str) -> bool:
+def _in_one_file(raw: object, *names: str) -> bool:
     """Whether all names stand in the file that was read, and none was added after it."""
     return isinstance(raw, Located) and all(name in raw.lines for name in names)
 
@@ -250,11 +250,12 @@ def as_evaluation(words: Sequence[str]) -> tuple[Values, list[Problem]]:
     """
     training, training_problems = from_argv(words, "train")
     values, problems = from_argv(words, "eval")
+    unchanged = {name for name, value in training.items() if value == FIELDS[name].default}
     reported = []
     for problem in problems:
         if problem.code != "other_task" or not takes(problem.field, "train"):
             reported.append(problem)
-        elif problem.field in FOREIGN or training[problem.field] != FIELDS[problem.field].default:
+        elif problem.field in FOREIGN or problem.field not in unchanged:
             reported.append(dataclasses.replace(problem, code="only_training", notice=True))
     reported += [
         p for p in training_problems if takes(p.field, "train") and not takes(p.field, "eval")

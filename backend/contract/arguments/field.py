@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.texts.problems import Problem
 
 Value = bool | int | float | str | None
-Values = Mapping[str, Value]
+Values = Mapping[ArgumentName, Value]
 Kind = Literal["bool", "int", "float", "text", "choice", "list", "numbers", "path", "json"]
-When = tuple[tuple[str, tuple[Value, ...]], ...]
+When = tuple[tuple[ArgumentName, tuple[Value, ...]], ...]
 
 TRUE = {"true", "1", "yes", "on"}
 FALSE = {"false", "0", "no", "off"}
@@ -51,7 +52,7 @@ class Field:
     to        the library argument (or environment variable) that receives the value
     """
 
-    name: str
+    name: ArgumentName
     kind: Kind
     default: Value
     group: str
@@ -89,7 +90,7 @@ class Field:
         """The default in a subcommand."""
         return dict(self.task_defaults).get(task, self.default)
 
-    def active(self, values: Mapping[str, Value], task: str) -> bool:
+    def active(self, values: Values, task: str) -> bool:
         """Whether this argument applies in a subcommand, given the values of the others."""
         return all(values.get(name) in allowed for name, allowed in self.conditions(task))
 
@@ -238,7 +239,7 @@ class FieldGroup:
         self._common: dict[str, Any] = {"group": group, "when": when, **common}
 
     def field(
-        self, name: str, kind: Kind, default: Value, when: When | None = None, **more: Any
+        self, name: ArgumentName, kind: Kind, default: Value, when: When | None = None, **more: Any
     ) -> Field:
         """A field of any kind."""
         own = {} if when is None else {"when": when}
@@ -247,7 +248,7 @@ class FieldGroup:
 
     def count(
         self,
-        name: str,
+        name: ArgumentName,
         default: int | None,
         low: int,
         high: int,
@@ -259,7 +260,7 @@ class FieldGroup:
 
     def number(
         self,
-        name: str,
+        name: ArgumentName,
         default: float | None,
         low: float,
         high: float,
@@ -269,12 +270,12 @@ class FieldGroup:
         """A number from `low` to `high`."""
         return self.field(name, "float", default, when, low=low, high=high, **more)
 
-    def switch(self, name: str, when: When | None = None, **more: Any) -> Field:
+    def switch(self, name: ArgumentName, when: When | None = None, **more: Any) -> Field:
         """A switch that is off by default."""
         return self.field(name, "bool", False, when, **more)
 
     def choice(
-        self, name: str, choices: tuple[str, ...], when: When | None = None, **more: Any
+        self, name: ArgumentName, choices: tuple[str, ...], when: When | None = None, **more: Any
     ) -> Field:
         """A choice whose default is the first."""
         return self.field(name, "choice", choices[0], when, choices=choices, **more)

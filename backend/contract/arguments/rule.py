@@ -1,7 +1,9 @@
 """A rule across several arguments. The rules themselves are data in the modules beside this one."""
 
 from dataclasses import dataclass
+from typing import cast
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Value, Values
 
 Condition = tuple[str, str, Value | tuple[Value, ...]]
@@ -29,7 +31,7 @@ class Rule:
 
 def _holds(condition: Condition, values: Values) -> bool:
     name, operator, wanted = condition
-    value = values.get(name)
+    value = values.get(cast(ArgumentName, name))  # a test checks the names of all rules
     if operator in {"is", "not"}:
         options = wanted if isinstance(wanted, tuple) else (wanted,)
         return (value in options) == (operator == "is")
@@ -39,7 +41,7 @@ def _holds(condition: Condition, values: Values) -> bool:
         return isinstance(value, str) and "," in value
     if operator == "lists":
         return str(wanted) in [part.strip() for part in str(value or "").split(",")]
-    limit = values.get(str(wanted)) if operator == "not below" else wanted
+    limit = values.get(cast(ArgumentName, wanted)) if operator == "not below" else wanted
     if not isinstance(value, int | float) or not isinstance(limit, int | float):
         return False
     if operator == "below":

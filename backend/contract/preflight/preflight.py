@@ -9,6 +9,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
@@ -50,7 +51,7 @@ TRACKERS = {
 PLACES = {"output_dir": output, "export_dir": output, "dataset_dir": data}
 
 # (argument, values that need the package, module, what to install as pip takes it)
-PACKAGES: tuple[tuple[str, tuple[Value, ...], str, str], ...] = (
+PACKAGES: tuple[tuple[ArgumentName, tuple[Value, ...], str, str], ...] = (
     ("use_galore", (True,), "galore_torch", "galore-torch"),
     ("use_apollo", (True,), "apollo_torch", "apollo-torch"),
     ("use_adam_mini", (True,), "adam_mini", "adam-mini"),
@@ -176,7 +177,7 @@ def check_packages(values: Arguments) -> list[Problem]:
     problems = [
         problem
         for field, needing, module, requirement in PACKAGES
-        if getattr(values, field) in needing
+        if values[field] in needing
         for problem in _check_package(field, module, requirement)
     ]
     problems += requirements.check(values)

@@ -6,6 +6,7 @@ Standard library only, and fast: nothing is imported.
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.fields.training import GALORE_8BIT, OPTIMIZERS
 from backend.contract.arguments.typed import Arguments
@@ -15,13 +16,13 @@ from backend.contract.preflight.installation import is_installed
 from backend.contract.texts.problems import Problem
 
 # (argument, values) that use kernels for GPUs only
-GPU_ONLY: tuple[tuple[str, tuple[Value, ...]], ...] = (
+GPU_ONLY: tuple[tuple[ArgumentName, tuple[Value, ...]], ...] = (
     ("enable_liger_kernel", (True,)),
     ("use_unsloth", (True,)),
     ("flash_attn", ("fa2", "fa3")),
     ("optim", ("adalomo",)),
 )
-BITS = (
+BITS: tuple[ArgumentName, ...] = (
     "quantization_bit",
     "ref_model_quantization_bit",
     "reward_model_quantization_bit",
@@ -57,15 +58,13 @@ def check(values: Arguments) -> list[Problem]:
         problems.append(_missing("optim", package[1]))
     module, name = QUANTIZERS[values.quantization_method]
     problems += [
-        _missing(field, name)
-        for field in BITS
-        if getattr(values, field) and not is_installed(module)
+        _missing(field, name) for field in BITS if values[field] and not is_installed(module)
     ]
     if devices.gpus() == 0:
         problems += [
             Problem(code="gpu_needed", field=field)
             for field, needing in GPU_ONLY
-            if getattr(values, field) in needing
+            if values[field] in needing
         ]
         if values.use_galore and values.optim in GALORE_8BIT:
             problems.append(Problem(code="gpu_needed", field="optim"))

@@ -1,6 +1,7 @@
 """Check what scores or teaches before a launch: a reward model, reward functions, a teacher."""
 
 from pathlib import Path
+from typing import Final
 
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.fields.methods import is_adapter
@@ -21,7 +22,7 @@ from backend.contract.registry.dataset_info import names
 from backend.contract.system.addresses import is_address
 from backend.contract.texts.problems import Params, Problem
 
-REWARD_MODEL = "reward_model"
+REWARD_MODEL: Final = "reward_model"
 
 
 def is_needed(values: Arguments) -> bool:
@@ -123,7 +124,7 @@ def check_functions(values: Arguments) -> list[Problem]:
     return problems
 
 
-TEACHER = "teacher_model"
+TEACHER: Final = "teacher_model"
 SERVER = "teacher_server"
 
 

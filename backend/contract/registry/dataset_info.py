@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.fields.stages import SCORED
 from backend.contract.arguments.typed import Arguments
@@ -18,6 +19,7 @@ from backend.contract.folders.home import REGISTRY as REGISTRY
 from backend.contract.system import boundary
 from backend.contract.texts.problems import DataError, Problem
 
+SETS: tuple[ArgumentName, ...] = ("dataset", "eval_dataset", "known_dataset")  # name data sets
 ONLINE = "ONLINE"  # as dataset_dir: names are ids on the hub
 REMOTE = "REMOTE:"  # as dataset_dir, before the id of a repository that holds a registry
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
@@ -125,8 +127,8 @@ def check(values: Arguments, task: str) -> list[Problem]:
     if task not in {"train", "eval", "vocab"}:
         return []
     problems = _check_probabilities(values)
-    for argument in ("dataset", "eval_dataset", "known_dataset"):
-        for name in names(getattr(values, argument)):
+    for argument in SETS:
+        for name in names(values[argument]):
             try:
                 entry = find(name, values.dataset_dir, argument)
             except DataError as error:

@@ -1,5 +1,6 @@
 """Suggest arguments that need less memory, after a training ran out of it."""
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Value
 from backend.contract.arguments.typed import Arguments
 from backend.contract.texts.problems import Params, Problem
@@ -7,13 +8,13 @@ from backend.contract.texts.problems import Params, Problem
 SHORTEST = 128  # tokens; a shorter cutoff hardly saves memory
 
 
-def reduce(values: Arguments) -> dict[str, Value]:
+def reduce(values: Arguments) -> dict[ArgumentName, Value]:
     """The arguments to change; {} where nothing is left.
 
     Half the batch with twice the accumulation, so that a step stays the same, and gradient
     checkpointing. At batch size 1, half the cutoff length.
     """
-    changes: dict[str, Value] = {}
+    changes: dict[ArgumentName, Value] = {}
     if values.per_device_train_batch_size > 1:
         changes["per_device_train_batch_size"] = values.per_device_train_batch_size // 2
         changes["gradient_accumulation_steps"] = values.gradient_accumulation_steps * 2

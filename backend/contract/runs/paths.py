@@ -8,15 +8,15 @@ folder stay relative.
 from collections.abc import Callable
 from pathlib import Path
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.fields.training import ZERO
 from backend.contract.folders.home import data, find, output
-from backend.contract.registry.dataset_info import is_path, names
+from backend.contract.registry.dataset_info import SETS, is_path, names
 
 OUTPUTS = {"output_dir", "export_dir"}  # where results are written, see home.output
-SETS = {"dataset", "eval_dataset", "known_dataset"}
-ADAPTERS = (
+ADAPTERS: tuple[ArgumentName, ...] = (
     "adapter_name_or_path",
     "ref_model_adapters",
     "reward_model_adapters",

@@ -10,6 +10,7 @@ Every argument of a training has its kind here, which a test checks; docs/refere
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.fields.stages import GROUPED
 from backend.contract.arguments.typed import Arguments
 
@@ -159,12 +160,12 @@ def begins_again(changed: Iterable[str], then: Arguments, now: Arguments) -> boo
 
 def draws_in_rounds(values: Arguments) -> bool:
     """Whether a stage samples answers once for several steps, whose batches cannot be cut anew."""
-    passes = {
+    passes: dict[str, tuple[ArgumentName, ...]] = {
         "ppo": ("ppo_buffer_size", "ppo_epochs"),
         **dict.fromkeys(GROUPED, ("num_iterations",)),
     }
     names = passes.get(values.stage, ())
-    return any(getattr(values, name) not in (None, 1) for name in names)
+    return any(values[name] not in (None, 1) for name in names)
 
 
 def packs_rows(values: Arguments) -> bool:

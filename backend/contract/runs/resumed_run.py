@@ -25,7 +25,8 @@ def arguments_of(
     """The arguments of a training's run.json with `changes` applied, for a training that is resumed
     in its folder; and the problems of the changes."""
     known = {n: v for n, v in view.arguments.items() if n in FIELDS and "train" in FIELDS[n].tasks}
-    values, problems = parse({**known, **of_run(view.path), **(changes or {})}, "train")
+    raw: dict[str, object] = {name: value for name, value in {**known, **of_run(view.path)}.items()}
+    values, problems = parse({**raw, **(changes or {})}, "train")
     values, elsewhere = in_own_folder(values, view.path)
     return values, problems + elsewhere
 

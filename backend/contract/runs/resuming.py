@@ -6,7 +6,9 @@ checkpoint that was written elsewhere only its adapter_config.json is known.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import (
     active_fields,
     alpha_follows,
@@ -34,7 +36,7 @@ from backend.contract.system.files import read_json
 from backend.contract.texts.locales import t
 from backend.contract.texts.problems import Params, Problem, RunFolderError, UsageError
 
-FIELD = "resume_from_checkpoint"
+FIELD: Final = "resume_from_checkpoint"
 NEWEST = ("true", "auto")
 SHOWN = 60  # characters of a value in a table
 
@@ -135,7 +137,8 @@ def resumption(values: Values) -> Resumption | None:
         now = now.replace(lora_alpha=then.lora_alpha)  # it follows the rank, which changed
     way = _Way.of(checkpoint, then, now)
     changes = way.changes()
-    kept_values = {each.name: getattr(then, each.name) for each in changes if each.kind == "kept"}
+    kept = {each.name for each in changes if each.kind == "kept"}
+    kept_values = {name: then[name] for name in compare(then, now) if name in kept}
     return Resumption(
         checkpoint=checkpoint,
         step=way.step,
@@ -234,7 +237,7 @@ def steps_in_all(before: Position, after: Position, then: Arguments, now: Argume
 def arguments_then(checkpoint: Path, now: Arguments) -> Arguments:
     """The arguments with which a checkpoint was written; unknown ones are taken from `now`."""
     then = _read_then(checkpoint)
-    return resolve(then) if "model_name_or_path" in then else now.replace(**then)
+    return resolve(then) if "model_name_or_path" in then else now.merge(then)
 
 
 def _read_then(checkpoint: Path) -> Values:
@@ -246,7 +249,7 @@ def _read_then(checkpoint: Path) -> Values:
         known = {n: v for n, v in arguments.items() if n in FIELDS and "train" in FIELDS[n].tasks}
         return parse(known, "train")[0]
     config = adapter_config(checkpoint)
-    raw = {
+    raw: dict[ArgumentName, object] = {
         "finetuning_type": str(config.get("peft_type") or "").lower() or None,
         "lora_rank": config.get("r"),
         "use_dora": config.get("use_dora"),
@@ -255,7 +258,7 @@ def _read_then(checkpoint: Path) -> Values:
     return {name: value for name, value in raw.items() if isinstance(value, str | int)}
 
 
-def compare(then: Arguments, now: Arguments) -> list[str]:
+def compare(then: Arguments, now: Arguments) -> list[ArgumentName]:
     """The arguments that apply in both and differ; without secrets and those of the launch."""
     applying = [
         {row.name for row in active_fields(each.as_mapping(), "train")} for each in (then, now)
@@ -266,7 +269,7 @@ def compare(then: Arguments, now: Arguments) -> list[str]:
         if row.name in applying[0] & applying[1]
         and row.name not in LAUNCH
         and not row.secret
-        and not _same(row.name, getattr(then, row.name), getattr(now, row.name))
+        and not _same(row.name, then[row.name], now[row.name])
     ]
 
 
@@ -314,7 +317,7 @@ class _Way:
     def changes(self) -> tuple[Change, ...]:
         """Every change, with what happens to it."""
         changes = [
-            self._change(name, getattr(self.then, name), getattr(self.now, name))
+            self._change(name, self.then[name], self.now[name])
             for name in compare(self.then, self.now)
         ]
         rows = self.then.per_device_train_batch_size

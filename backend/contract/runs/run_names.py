@@ -9,7 +9,9 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
@@ -26,10 +28,10 @@ from backend.contract.runs.run_view import folders
 from backend.contract.system.files import read_json
 from backend.contract.texts.problems import Problem
 
-MODELS = ("model_name_or_path", "ref_model", "teacher_model")
-REWARD = "reward_model"
-CHECKPOINT = "resume_from_checkpoint"
-NAMING = (*MODELS, *ADAPTERS, REWARD, CHECKPOINT)
+MODELS: tuple[ArgumentName, ...] = ("model_name_or_path", "ref_model", "teacher_model")
+REWARD: Final = "reward_model"
+CHECKPOINT: Final = "resume_from_checkpoint"
+NAMING: tuple[ArgumentName, ...] = (*MODELS, *ADAPTERS, REWARD, CHECKPOINT)
 WORDS = {"true", "auto", "false"}  # of CHECKPOINT: no names
 PARTS = 3  # model, method, name
 SHOWN = 5
@@ -111,10 +113,10 @@ def _problem(name: str, field: str, values: Arguments) -> Problem | None:
     return Problem(code=code, field=field, params=params)
 
 
-def _named_values(values: Arguments) -> Iterator[tuple[str, str]]:
+def _named_values(values: Arguments) -> Iterator[tuple[ArgumentName, str]]:
     """The arguments that name a folder with weights and are set, with their values."""
     for field in NAMING:
-        value = str(getattr(values, field) or "")
+        value = str(values[field] or "")
         address = field == REWARD and values.reward_model_type == "api"
         word = field == CHECKPOINT and value.lower() in WORDS
         if value and not address and not word:

@@ -75,7 +75,7 @@ PEFT_FIELDS = (
 )
 
 
-FREEZE = (("finetuning_type", ("freeze",)),)
+FREEZE: When = (("finetuning_type", ("freeze",)),)
 FREEZING = FieldGroup("freeze")
 
 

@@ -1,6 +1,6 @@
 """The model: which one is loaded, how, with which new vocabulary, and quantized loading."""
 
-from backend.contract.arguments.field import FieldGroup
+from backend.contract.arguments.field import FieldGroup, When
 from backend.contract.arguments.fields.methods import ADAPTERS, WHOLE
 
 EVERY = ("train", "eval", "chat", "api", "export")
@@ -62,7 +62,7 @@ PIECES_FIELDS = (
 )
 
 
-BITSANDBYTES_4 = (("quantization_bit", ("4",)), ("quantization_method", ("bnb",)))
+BITSANDBYTES_4: When = (("quantization_bit", ("4",)), ("quantization_method", ("bnb",)))
 QUANTIZATION = FieldGroup("quantization")
 
 

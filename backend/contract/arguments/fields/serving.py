@@ -1,5 +1,6 @@
 """What is done with a model: sampling of answers, servers, and the export of one folder."""
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Field, FieldGroup, When
 from backend.contract.arguments.fields import stages
 
@@ -47,26 +48,28 @@ SGLANG: When = (("infer_backend", ("sglang",)),)
 ENGINES = FieldGroup("engines", tasks=("api",))
 
 
-def _limits(engine: str, share: str, when: When) -> tuple[Field, ...]:
+def _limits(
+    length: ArgumentName, share: ArgumentName, options: ArgumentName, when: When
+) -> tuple[Field, ...]:
     """What both have: the longest conversation in tokens, the share of GPU memory, more options."""
     return (
-        ENGINES.count(f"{engine}_maxlen", 4096, 1, 10_000_000, when),
-        ENGINES.number(f"{engine}_{share}", 0.7, 0.01, 1.0, when),
-        ENGINES.field(f"{engine}_config", "json", None, when),
+        ENGINES.count(length, 4096, 1, 10_000_000, when),
+        ENGINES.number(share, 0.7, 0.01, 1.0, when),
+        ENGINES.field(options, "json", None, when),
     )
 
 
 ENGINES_FIELDS = (
-    *_limits("vllm", "gpu_util", VLLM),
+    *_limits("vllm_maxlen", "vllm_gpu_util", "vllm_config", VLLM),
     ENGINES.switch("vllm_enforce_eager", VLLM),
     ENGINES.count("vllm_max_lora_rank", 32, 1, 1024, VLLM),
-    *_limits("sglang", "mem_fraction", SGLANG),
+    *_limits("sglang_maxlen", "sglang_mem_fraction", "sglang_config", SGLANG),
     ENGINES.count("sglang_tp_size", -1, -1, 1024, SGLANG),
     ENGINES.choice("sglang_lora_backend", ("triton", "flashinfer"), SGLANG),
 )
 
 
-QUANTIZED = (("export_quantization_bit", ("8", "4", "3", "2")),)
+QUANTIZED: When = (("export_quantization_bit", ("8", "4", "3", "2")),)
 QUANTIZATION = FieldGroup("export", QUANTIZED, tasks=("export",))
 EXPORT = FieldGroup("export")
 

@@ -81,10 +81,10 @@ REINFORCEMENT_FIELDS = (
 )
 
 
-GRPO = (("stage", ("grpo",)),)
-RLOO = (("stage", ("rloo",)),)
-COMPARED = (("stage", GROUPED),)
-JUDGED = (("stage", REWARDED),)
+GRPO: When = (("stage", ("grpo",)),)
+RLOO: When = (("stage", ("rloo",)),)
+COMPARED: When = (("stage", GROUPED),)
+JUDGED: When = (("stage", REWARDED),)
 
 # What reward_functions may name, in the order in which messages list them.
 REWARDS = (

@@ -1,5 +1,6 @@
 """The training run: length, learning rate, precision, optimizers, kernels, options of Trainer."""
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Field, FieldGroup, Kind, Value, When
 
 SCHEDULES = (
@@ -152,7 +153,7 @@ METRICS = {
 LOWER_IS_BETTER = ("loss", "perplexity", "kl")
 
 
-def _row(name: str, kind: Kind, default: Value, group: str, **more: object) -> Field:
+def _row(name: ArgumentName, kind: Kind, default: Value, group: str, **more: object) -> Field:
     """A row that receives its value under the same name, unless `to` says otherwise."""
     settings: dict[str, object] = {"to": name, "optional": default is None, **more}
     return Field(
@@ -165,7 +166,7 @@ def _row(name: str, kind: Kind, default: Value, group: str, **more: object) -> F
     )
 
 
-def _count(name: str, group: str, high: int, low: int = 1) -> Field:
+def _count(name: ArgumentName, group: str, high: int, low: int = 1) -> Field:
     return _row(name, "int", None, group, low=low, high=high)
 
 

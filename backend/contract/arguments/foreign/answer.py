@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import NONE, Field, FieldError, Kind, Value, Values
 from backend.contract.texts.problems import Params, Problem
 
@@ -66,7 +68,7 @@ def reader(name: str, kind: Kind, choices: tuple[str, ...] = ()) -> Field:
     """The field that parses the value of a foreign name: any number, or one of the choices."""
     numeric = kind in {"int", "float"}
     return Field(
-        name=name,
+        name=cast(ArgumentName, name),  # of another program
         kind=kind,
         default=None,
         group="",
