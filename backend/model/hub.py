@@ -28,6 +28,8 @@ FILES = [
     *("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"),
     *("LICENSE*", "NOTICE*", "USE_POLICY*"),
 ]
+# A star passes folders: "*.safetensors" alone takes second copies, as of original/, as well.
+SECOND_COPIES = ["*/*.safetensors"]
 
 
 def fetch(name: str, values: Arguments, field: str = "model_name_or_path") -> Path:
@@ -53,6 +55,7 @@ def _huggingface(name: str, values: Arguments, field: str) -> Path:
             DEADLINE,
         )
         rest = {**place, "allow_patterns": FILES + code, "local_files_only": stalled}
+        rest["ignore_patterns"] = SECOND_COPIES
         return Path(retry(lambda: snapshot_download(name, **rest)))
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         code_name = "hub_gated" if isinstance(error, GatedRepoError) else "hub_not_found"
@@ -73,6 +76,7 @@ def _modelscope(name: str, values: Arguments, field: str) -> Path:
                 name,
                 revision=None if revision == "main" else revision,
                 allow_patterns=FILES,
+                ignore_patterns=SECOND_COPIES,
                 **_cache(values),
                 **({"token": token} if token else {}),
             )

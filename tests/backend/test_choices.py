@@ -97,6 +97,7 @@ def test_a_model_of_modelscope(
     assert name == "owner/tiny-of-modelscope"
     assert given["revision"] is None
     assert "*.safetensors" in given["allow_patterns"]
+    assert given["ignore_patterns"] == ["*/*.safetensors"]
 
 
 def test_swanlab_s_modes_are_all_known() -> None:
