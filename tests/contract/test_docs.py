@@ -288,3 +288,11 @@ def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:
         assert version or heading.removeprefix("### ") in kinds, heading
     unreleased = headings[1 : headings.index("### Security") + 1]
     assert len(unreleased) == len(set(unreleased))
+
+
+def test_no_document_and_no_text_installs_tuneboard_from_an_index() -> None:
+    """It is on no index: whoever takes the name there would be installed."""
+    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("locales/*.json")]
+    assert len(files) > 20
+    wrong = [file.name for file in files if re.search(r"install '?tuneboard\b", file.read_text())]
+    assert wrong == []

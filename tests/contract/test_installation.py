@@ -90,7 +90,7 @@ def test_a_command_that_needs_the_worker_says_so(tmp_path: Path) -> None:
     def check(outcome: tuple[int, str]) -> None:
         code, error = outcome
         assert code == 2
-        assert "pip install 'tuneboard[worker]'" in error
+        assert "pip install '.[worker]'" in error
         assert "Traceback" not in error
 
     assert check_each(outcomes, check) == len(NEED_THE_WORKER)
@@ -113,7 +113,7 @@ def test_data_and_lists_need_neither_page_nor_worker(tmp_path: Path) -> None:
     outcomes = tuneboard(environment(tmp_path, "page", "worker"), *commands, "webui")
     code, error = outcomes.pop("webui")
     assert code == 2
-    assert "pip install 'tuneboard[page]'" in error
+    assert "pip install '.[page]'" in error
     assert {words: code for words, (code, _) in outcomes.items()} == dict.fromkeys(commands, 0)
 
 
