@@ -34,8 +34,9 @@ def quantize(base: Path, new_folder: Path, tokenizer: Any, values: Arguments) ->
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(min(12, max(2, os.cpu_count() or 1))))
     from gptqmodel import GPTQModel, QuantizeConfig
 
+    assert values.export_quantization_bit, "a caller quantizes only where it is set"
     config = QuantizeConfig(
-        bits=int(str(values.export_quantization_bit)),
+        bits=int(values.export_quantization_bit),
         group_size=_group_size(base),
         device=device() if values.export_device == "auto" else "cpu",
     )
