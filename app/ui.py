@@ -17,12 +17,14 @@ from app.tabs.run import resume_panel
 from app.tabs.run import runs as run_list
 from app.tabs.shared import clock, model_bar
 from app.tabs.shared.context import Context
+from app.tabs.shared.deferring import defer
 from app.tabs.shared.keeping import Keeper
 from app.theme import HEAD, THEME
 from backend.contract.runs.run_folder import RunView
 
 __all__ = ["HEAD", "THEME", "build"]
 
+FIRST = "train"  # the tab that is open at first
 TABS = {"train", "data", "recipes", "evaluate", "chat", "export", "runs"}
 LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
 
@@ -39,7 +41,7 @@ def build(schemas: Schemas) -> gr.Blocks:
         chosen, lang = _header(texts)
         news = clock.draw()
         bar = model_bar.build(schemas)
-        with gr.Tabs(selected="train", elem_id="tabs") as tabs:
+        with gr.Tabs(selected=FIRST, elem_id="tabs") as tabs:
             context = Context(texts, page, lang, bar, schemas, tabs, news, Keeper())
             with _tab(texts, "train"):
                 trained, form = train.build(context)
@@ -64,6 +66,7 @@ def build(schemas: Schemas) -> gr.Blocks:
         clock.wire(news, page.load, tabs)
         _wire_address(page, tabs)
         context.keeper.wire(page.load)
+        defer(page, FIRST)
     return page
 
 

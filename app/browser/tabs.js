@@ -35,6 +35,20 @@ export function turn() {
   for (const act of listeners) act();
 }
 
+/** @type {Set<string>} */
+const revealed = new Set();
+
+/**
+ * The components that wait for a tab's first opening, shown: as updates of Gradio's.
+ * @param {string} tab
+ * @param {number} count  of the components
+ */
+export function reveal(tab, count) {
+  const update = { __type__: "update", ...(revealed.has(tab) ? {} : { visible: true }) };
+  revealed.add(tab);
+  return Array(count).fill(update);
+}
+
 /** Show the model bar on this tab, too, until another one is opened. */
 export function showBar() {
   page.dataset.bar = "shown";

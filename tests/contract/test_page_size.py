@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -15,6 +16,8 @@ from tests.architecture import SCRIPTS
 MOST_BYTES = 250_000  # of the first HTML, as it is sent to those who cannot read compressed texts
 MOST_COMPONENTS = 250
 MOST_EVENTS = 145
+# Kinds of Gradio's components that no first sight needs.
+LATE = {"chatbot", "checkbox", "code", "dataframe", "file", "number", "radio"}
 # What an event sends of the page: a form is one value. Start of a recipe sends most: its six sets,
 # its name, what else was typed, the answer to the press before, the model, the language.
 MOST_INPUTS = 12
@@ -25,7 +28,7 @@ def client() -> TestClient:
     return TestClient(build_app(Settings()), base_url="http://127.0.0.1:7860")
 
 
-def config(client: TestClient) -> dict[str, list[dict[str, list[int]]]]:
+def config(client: TestClient) -> dict[str, list[dict[str, Any]]]:
     page = client.get("/").text
     found = re.search(r"window\.gradio_config = (.*?);</script>", page)
     assert found is not None
@@ -44,6 +47,19 @@ def test_the_page_has_few_components_and_events(client: TestClient) -> None:
     assert 100 < len(page["components"]) <= MOST_COMPONENTS
     assert 50 < len(page["dependencies"]) <= MOST_EVENTS
     assert max(len(event["inputs"]) for event in page["dependencies"]) <= MOST_INPUTS
+
+
+def test_kinds_that_only_closed_tabs_show_are_not_fetched_with_the_page(client: TestClient) -> None:
+    """Gradio fetches the script of each visible component, of closed tabs, too: 0.8 MB in 35 files.
+    The opening of their tab shows these."""
+    page = config(client)
+    fetched = {each["type"] for each in page["components"] if each["props"].get("visible", True)}
+    assert {"html", "button", "textbox"} <= fetched
+    assert not fetched & LATE
+    openings = [event for event in page["dependencies"] if ".reveal(" in (event["js"] or "")]
+    assert {name for event in openings for _, name in event["targets"]} == {"select"}
+    shown = {place for event in openings for place in event["outputs"]}
+    assert {each["type"] for each in page["components"] if each["id"] in shown} == LATE
 
 
 def test_what_scripts_are_told_is_there_for_each_component(client: TestClient) -> None:
