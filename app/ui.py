@@ -25,7 +25,7 @@ from backend.contract.runs.run_folder import RunView
 __all__ = ["HEAD", "THEME", "build"]
 
 FIRST = "train"  # the tab that is open at first
-TABS = {"train", "data", "recipes", "evaluate", "chat", "export", "runs"}
+TABS = (FIRST, "data", "recipes", "evaluate", "chat", "export", "runs")
 LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
 
 
@@ -47,8 +47,8 @@ def build(schemas: Schemas) -> gr.Blocks:
                 trained, form = train.build(context)
             with _tab(texts, "data"):
                 wire_test_half = data.build(context, form)
-            with _tab(texts, "recipes"):
-                chained = recipes.build(context)
+            with _tab(texts, "recipes") as chains:
+                chained = recipes.build(context, chains.select)
             with _tab(texts, "evaluate"):
                 evaluated = evaluate.build(context)
             with _tab(texts, "chat"):
@@ -94,7 +94,7 @@ def _header(texts: Texts) -> tuple[Any, Any]:
             gr.Button, {"value": "header.theme"}, elem_id="theme", size="sm", min_width=80
         )
         theme.click(None, None, None, js=make_call("theme", "toggle"), api_visibility="private")
-    lang = gr.Textbox(DEFAULT_LANGUAGE, visible=False, elem_id=LANGUAGE_BOX)
+    lang = gr.Textbox(DEFAULT_LANGUAGE, visible=False, container=False, elem_id=LANGUAGE_BOX)
     return chosen, lang
 
 
@@ -136,13 +136,8 @@ def _wire_export(context: Context, exported: dict[str, Any]) -> None:
 
 def _wire_address(page: gr.Blocks, tabs: Any) -> None:
     """Open the tab that the address of the page names."""
-
-    def open_tab(name: str) -> Any:
-        return gr.Tabs(selected=name) if name in TABS else gr.skip()
-
-    named = gr.Textbox(visible=False)
-    read = make_call("address", "openedAll", "tab")
-    page.load(open_tab, named, tabs, js=read, show_progress="hidden", api_visibility="private")
+    read = make_call("address", "openNamed", TABS)
+    page.load(None, None, tabs, js=read, show_progress="hidden", api_visibility="private")
 
 
 def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> None:

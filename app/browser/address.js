@@ -15,10 +15,13 @@ const first = new URLSearchParams(location.search);
 export const opened = (name) => first.get(name) ?? "";
 
 /**
- * The same of several names, as an event of Gradio takes it.
- * @param {string[]} names
+ * The tab that the page was opened with, as an update of Gradio's tabs.
+ * @param {string[]} names  of the tabs there are
  */
-export const openedAll = (...names) => names.map(opened);
+export function openNamed(names) {
+  const tab = opened("tab");
+  return { __type__: "update", ...(names.includes(tab) ? { selected: tab } : {}) };
+}
 
 /**
  * Say in the address what is open now.

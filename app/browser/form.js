@@ -57,6 +57,7 @@ class Form {
   /** @type {Values} What stands in fields in which nothing was typed. */
   #put = {};
   #isDue = false; // whether a judgement is to be asked for once the form is seen
+  #isEdited = false; // whether that is of other values, not only in another language
 
   /**
    * @param {Mounted} mounted
@@ -250,7 +251,8 @@ class Form {
   /** What follows from its values: they are known to Python, kept, and known to others. */
   #follow() {
     const { props, data } = this.#mounted;
-    if (JSON.stringify(props.value) !== JSON.stringify(this.#values)) {
+    const held = props.value ?? this.#defaults(); // as Python takes none
+    if (JSON.stringify(held) !== JSON.stringify(this.#values)) {
       props.value = { ...this.#values };
     }
     keep(data.form, this.#schema, this.#typed());
@@ -274,6 +276,7 @@ class Form {
     this.#modes.update();
     if (!this.#isJudge) return;
     this.#isDue = true;
+    this.#isEdited = true;
     this.#askIfSeen();
   }
 
@@ -293,7 +296,8 @@ class Form {
   #askIfSeen() {
     if (!this.#isDue || !this.#mounted.element.checkVisibility()) return;
     this.#isDue = false;
-    publish(this.#mounted.data.form, { kind: "asked" });
+    publish(this.#mounted.data.form, { kind: "asked", isEdited: this.#isEdited });
+    this.#isEdited = false;
     this.#askSoon();
   }
 

@@ -16,12 +16,14 @@ export function begin() {
 }
 
 /**
- * What is kept under these names, as the text of an object.
+ * What is kept under these names, as the text of an object: as an update, of nothing where nothing is.
  * @param {string[]} names
  */
 export function read(names) {
   const kept = names.map((name) => [name, recall(keyOf(name), isBrief(name))]);
-  return JSON.stringify(Object.fromEntries(kept));
+  if (kept.some(([, text]) => text)) return JSON.stringify(Object.fromEntries(kept));
+  begin();
+  return { __type__: "update" };
 }
 
 /**

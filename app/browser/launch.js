@@ -5,17 +5,19 @@ import { publish, subscribe } from "./channel.js";
 import { copyText } from "./clipboard.js";
 import { loadStyle, make, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
+import { subscribe as hearNews } from "./news.js";
 
 /** @typedef {import("./types").Failure} Failure */
 /** @typedef {import("./types").Judgement} Judgement */
 /** @typedef {import("./types").LaunchData} Data */
 /** @typedef {import("./types").LaunchState} State */
-/** @typedef {import("./types").Mounted<State, Data>} Mounted */
+/** @typedef {import("./types").LaunchServer} Server */
+/** @typedef {import("./types").Mounted<State, Data, Server>} Mounted */
 /** @typedef {import("./types").News} News */
 
 const LOST_MS = 60_000; // after so long without an answer Start can be pressed again
 const COPIED_MS = 2000;
-const IDLE = { state: "idle", text: "", how: "", offers: false };
+const IDLE = { state: "idle", texts: {}, how: "", offers: false };
 
 /**
  * Draw a launch box into a component of Gradio.
@@ -36,6 +38,7 @@ class Launch {
   #isPressed = false;
   #isCopied = false;
   #timer = 0;
+  #stamp = ""; // of the runs
 
   /** @param {Mounted} mounted */
   constructor(mounted) {
@@ -52,12 +55,14 @@ class Launch {
     onLanguage(element, () => this.#show());
     watch("value", () => this.#answer());
     subscribe(data.form, element, (news) => this.#hear(news));
+    hearNews("runs", (stamp) => this.#lookAgain(stamp));
     this.#answer();
   }
 
   /** @param {News} news */
   #hear(news) {
-    if (news.kind === "asked") this.#edit();
+    if (news.kind === "asked") this.#isAsked = true;
+    if (news.kind === "asked" && news.isEdited) this.#edit();
     if (news.kind !== "judged") return;
     this.#isAsked = false;
     this.#judgement = news.judgement;
@@ -70,9 +75,23 @@ class Launch {
   /** The form has changed: a press that waits was not meant for this, nor was the last answer. */
   #edit() {
     const { props } = this.#mounted;
-    this.#isAsked = true;
     this.#isWaiting = false;
     if (props.value?.state !== "refused") return;
+    props.value = IDLE;
+    this.#show();
+  }
+
+  /**
+   * The runs are other ones: a refusal goes once the run that was in the way has ended.
+   * @param {string} stamp
+   */
+  async #lookAgain(stamp) {
+    const { props, server } = this.#mounted;
+    if (stamp === this.#stamp) return;
+    this.#stamp = stamp;
+    if (!props.value?.offers) return;
+    const answer = await server.is_free({});
+    if (!answer?.free || !props.value?.offers) return;
     props.value = IDLE;
     this.#show();
   }
@@ -113,7 +132,7 @@ class Launch {
     clearTimeout(this.#timer);
     if (props.value?.state === "heard") {
       this.#timer = setTimeout(() => {
-        props.value = { ...IDLE, state: "refused", text: this.#words.lost };
+        props.value = { ...IDLE, state: "refused", texts: this.#lost };
         this.#show();
       }, LOST_MS);
     }
@@ -134,7 +153,7 @@ class Launch {
     start.classList.toggle("launch-ready", judgement?.startable === true && !isHeard);
     setText(start, isHeard ? words.heard : words.start);
     setText(missing, judgement ? judgement.missing : (this.#failure ?? ""));
-    setText(answer, value?.text ?? "");
+    setText(answer, value?.texts[language()] ?? "");
     answer.classList.toggle("launch-refused", value?.state === "refused");
     offers.hidden = !value?.offers;
     for (const offer of offers.querySelectorAll("button")) {
@@ -153,6 +172,12 @@ class Launch {
 
   get #words() {
     return this.#mounted.data.words[language()];
+  }
+
+  /** That there was no answer, by language. */
+  get #lost() {
+    const words = Object.entries(this.#mounted.data.words);
+    return Object.fromEntries(words.map(([lang, { lost }]) => [lang, lost]));
   }
 
   /** Why the values could not be judged. */

@@ -16,6 +16,8 @@ const TICK_MS = 500; // what a tick of the clock may come too early
 const listeners = new Map();
 /** @type {string[]} */
 let folders = [];
+/** @type {Answer} */
+let last = {};
 let asked = 0; // when it was asked, in ms of the page's life
 let isWaiting = false;
 
@@ -23,13 +25,15 @@ let isWaiting = false;
 export const askNews = askLatest(read, tell);
 
 /**
- * Hear a part of the news by its name, each time that it is told.
+ * Hear a part of the news by its name, each time that it is told; whoever comes late hears the last
+ * of it at once.
  * @param {string} name
  * @param {Listener} hear
  */
 export function subscribe(name, hear) {
   const all = listeners.get(name) ?? new Set();
   listeners.set(name, all.add(hear));
+  if (name in last) queueMicrotask(() => hear(last[name]));
   if (listeners.size > 1 || all.size > 1) return;
   follow(() => {
     if (!isWaiting && performance.now() - asked > PERIOD_MS - TICK_MS) askNews();
@@ -63,6 +67,7 @@ async function read() {
 
 /** @param {Answer | undefined} answer */
 function tell(answer) {
+  last = { ...last, ...answer };
   for (const [name, text] of Object.entries(answer ?? {})) {
     for (const hear of listeners.get(name) ?? []) hear(text);
   }

@@ -17,17 +17,6 @@ export function openedRun(panel, saves) {
 }
 
 /**
- * As an event of Gradio takes it: the run that a panel shows, or will once it is drawn.
- * @param {string} tab  the one in which the panel stands
- * @param {string} saves
- * @param {string | null} run
- */
-export function nameRun(tab, saves, run) {
-  if (run || (opened("tab") || FIRST) !== tab) return [run];
-  return [pathOf(opened("run"), saves)];
-}
-
-/**
  * @param {string} run  as the address has it
  * @param {string} saves
  */

@@ -140,9 +140,20 @@ class Panel {
     const isFirst = !this.#stamp;
     if (stamp === this.#stamp) return;
     this.#stamp = stamp;
+    this.#findLatest();
     if (isFirst) return; // nothing has happened: it was not known yet
     this.#refuse(undefined);
     this.#look();
+  }
+
+  /**
+   * A page that is opened again, on any machine, shows the run that goes on; an open one shows what
+   * was started in a terminal. A run that is shown, or has come to be meanwhile, is left alone.
+   */
+  async #findLatest() {
+    if (this.#run || !this.#mounted.data.opens_latest) return;
+    const answer = await this.#mounted.server.latest({});
+    if (answer?.run && !this.#run) this.#turnTo(answer.run);
   }
 
   /** @param {IntersectionObserverEntry[]} entries */
@@ -245,7 +256,8 @@ class Panel {
     head.wait(name);
     const values = name === "restart" ? { ...valuesOf("bar"), ...valuesOf("train") } : {};
     const press = { run: this.#run, values, how, in_way };
-    const answer = await this.#mounted.server[/** @type {keyof Server} */ (name)](press);
+    const answer =
+      await this.#mounted.server[/** @type {"stop" | "resume" | "restart"} */ (name)](press);
     head.release();
     if (answer?.ok) this.#turnTo(answer.run);
     else this.#refuse(answer ?? { ok: false });

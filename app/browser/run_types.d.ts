@@ -106,6 +106,8 @@ export interface RunData {
   prefix: string;
   /** The folder that holds the runs. */
   saves: string;
+  /** Whether the newest run is shown where there is none. */
+  opens_latest: boolean;
   /** By language. */
   words: Record<string, Record<string, string>>;
 }
@@ -127,7 +129,7 @@ export type RunPressed = { ok: true; run: string } | RunRefusal;
 export type RunServer = Record<
   "stop" | "resume" | "restart",
   (press: RunPress) => Promise<RunPressed | undefined>
->;
+> & { latest(asked: object): Promise<{ run: string } | undefined> };
 
 /** What we use of plotly.js. */
 export interface Plotly {

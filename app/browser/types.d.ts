@@ -165,11 +165,16 @@ export interface LaunchWords {
 export interface LaunchState {
   /** idle, heard, started or refused. */
   state: string;
-  text: string;
+  /** What was answered, by language. */
+  texts: Record<string, string>;
   /** How it is to be started: "" at once, "queue", or "instead" of the run in the way. */
   how: string;
   /** Whether those two help, as a run is in the way. */
   offers: boolean;
+}
+
+export interface LaunchServer {
+  is_free(asked: object): Promise<{ free: boolean } | undefined>;
 }
 
 export interface LaunchData {
@@ -185,7 +190,7 @@ export interface LaunchData {
 /** What a form tells its launch box, and the other way. */
 export type News =
   | { kind: "values"; values: Values }
-  | { kind: "asked" }
+  | { kind: "asked"; isEdited: boolean }
   | { kind: "judged"; judgement: Judgement | Failure }
   | { kind: "pressed" }
   | { kind: "started" }

@@ -47,7 +47,7 @@ def build(context: Context) -> Form:
             form.draw(context.schemas)
             results = _results(context)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
-            launcher = Launcher("eval", form, context)
+            launcher = Launcher("eval", form)
             launcher.draw()
             panel = run_panel.build(context, prefix="eval")
     launcher.wire(panel)
@@ -126,7 +126,7 @@ def _wire_results(context: Context, panel: Any, results: dict[str, Any]) -> None
 
     changes = [context.lang.change, results["search"].change, results["page"].change]
     gr.on(
-        [context.news.runs.change, panel.change, *changes],
+        [context.news.runs["evaluate"].change, panel.change, *changes],
         show,
         [panel, context.lang, results["search"], results["page"], seen],
         [results["box"], results["scores"], results["table"], seen],

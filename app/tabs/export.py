@@ -41,7 +41,7 @@ def build(context: Context) -> dict[str, Any]:
             form.draw(context.schemas)
             chat = texts.make(gr.Button, {"value": "export.open"}, elem_id="export-open")
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
-            launcher = Launcher("export", form, context, suggest)
+            launcher = Launcher("export", form, suggest)
             launcher.draw()
             panel = run_panel.build(context, prefix="export")
     launcher.wire(panel)

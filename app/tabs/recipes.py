@@ -10,7 +10,7 @@ from app.form.component import Question
 from app.form.extra_arguments import BOX
 from app.form.listing import Cell, Listing, ListItem, View
 from app.form.values import display
-from app.i18n import Texts, t
+from app.i18n import DEFAULT_LANGUAGE, Texts, t
 from app.problems import problem_lines
 from app.services.runs import recipes, run_text
 from app.tabs.data import dataset_preview
@@ -26,8 +26,8 @@ MAX_DATA = 6  # stages of one recipe with data sets that the page shows
 FIRST = "chat_domain_sft"
 
 
-def build(context: Context) -> Any:
-    """Draw the tab and wire it; returns the run panel."""
+def build(context: Context, opened: Any) -> Any:
+    """Draw the tab and wire it; returns the run panel. `opened` is the event of its opening."""
     texts = context.texts
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
@@ -38,18 +38,23 @@ def build(context: Context) -> Any:
             panel = run_panel.build(context, prefix="recipe", none="recipes.none")
     dataset_preview.keep_fresh(context.news, gr.State("data"), form["data"])
     _wire_choice(context, form)
-    _wire_start(context, form, side, panel)
+    _wire_start(context, form, side, panel, opened)
     _wire_group(side, panel)
     return panel
 
 
 def _form(texts: Texts) -> dict[str, Any]:
     choice = RECIPES.draw("recipes.choice", "recipe", value=FIRST)
-    words = gr.Markdown(elem_id="recipe-text", latex_delimiters=[])
+    recipe = contract.read(FIRST)
+    words = gr.Markdown(
+        recipes.text(recipe, DEFAULT_LANGUAGE), elem_id="recipe-text", latex_delimiters=[]
+    )
+    shown = [*recipes.datasets_of(recipe).items()]
+    shown += [("", [])] * (MAX_DATA - len(shown))
     boxes = []
     for start in range(0, MAX_DATA, 2):
         with gr.Row(elem_classes="fields"):
-            boxes += [_data_box(number) for number in range(start, start + 2)]
+            boxes += [_data_box(n, *shown[n]) for n in range(start, start + 2)]
     name = texts.make(
         gr.Textbox,
         {"label": "recipes.name", "info": "recipes.name_help"},
@@ -65,12 +70,14 @@ def _form(texts: Texts) -> dict[str, Any]:
     return {"choice": choice, "words": words, "data": boxes, "more": more, "name": name}
 
 
-def _data_box(number: int) -> Any:
+def _data_box(number: int, stage: str, names: Sequence[str]) -> Any:
     return gr.Dropdown(
-        choices=[],
+        choices=[*names],
+        value=[*names],
         multiselect=True,
         allow_custom_value=True,
-        visible=False,
+        visible=bool(stage),
+        label=t("recipes.data", stage=stage),
         interactive=True,
         elem_id=f"recipe-data-{number + 1}",
     )
@@ -148,7 +155,9 @@ def _hide() -> Any:
     return gr.update(visible=False, value=[])
 
 
-def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], panel: Any) -> None:
+def _wire_start(
+    context: Context, form: dict[str, Any], side: dict[str, Any], panel: Any, opened: Any
+) -> None:
     boxes = [form["choice"], form["name"], form["more"], *form["data"]]
     inputs = [context.lang, *boxes, context.bar.box]
 
@@ -180,7 +189,7 @@ def _wire_start(context: Context, form: dict[str, Any], side: dict[str, Any], pa
         return [*[gr.skip()] * 3, *answer.show_refused(errors, lang)]
 
     gr.on(
-        [box.change for box in inputs] + [context.page.load],
+        [opened, *(box.change for box in inputs)],
         preview,
         inputs,
         [side["commands"], side["problems"], side["start"]],

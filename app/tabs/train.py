@@ -65,7 +65,7 @@ def build(context: Context) -> tuple[Any, Form]:
                 looked = dataset_preview.build(texts, form)
             saved = _arguments_box(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
-            launcher = Launcher("train", form, context)
+            launcher = Launcher("train", form)
             launcher.draw()
             panel = run_panel.build(context, prefix="train")
     launcher.wire(panel)

@@ -58,7 +58,7 @@ def build(texts: Texts, page: gr.Blocks) -> Card:
             texts.make(gr.Button, {"value": f"try.{name}"}, size="sm", elem_id=f"try-{name}")
             for name in ("reset", "keep")
         )
-    waiting, filled = gr.State(False), gr.Checkbox(visible=False)
+    waiting, filled = gr.State(False), gr.Checkbox(visible=False, container=False)
     page.load(
         lambda: gr.update(visible=False) if any(saves().glob("*/*/*/run.json")) else gr.skip(),
         None,

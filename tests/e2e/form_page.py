@@ -139,6 +139,9 @@ BAR = {
 }
 
 
+STARTED = {"state": "idle", "texts": dict.fromkeys(("en", "zh"), "Started.")}
+
+
 @dataclass
 class FormPage:
     """The page, and what it was asked. A test may put other data in before a visitor comes.
@@ -155,7 +158,7 @@ class FormPage:
     offers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
     started: list[dict[str, Any]] = field(default_factory=list)
-    answer: dict[str, Any] = field(default_factory=lambda: {"state": "idle", "text": "Started."})
+    answer: dict[str, Any] = field(default_factory=lambda: dict(STARTED))
     fills: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     filled: list[dict[str, Any]] = field(default_factory=list)
@@ -251,7 +254,7 @@ class FormPage:
                     launch = make_component(
                         "launch",
                         '<div class="launch"></div>',
-                        {"state": "idle", "text": ""},
+                        {"state": "idle", "texts": {}},
                         events=["start"],
                         form="t",
                         prefix="t-",
@@ -281,6 +284,10 @@ class FormPage:
             return translate(BAR if name == "bar" else self.schema, lang)
 
         blocks = self.build()
+
+        @api.get("/own/news")
+        def news() -> dict[str, str]:
+            return {}
 
         @api.get("/own/components.json")
         def components() -> dict[str, Any]:

@@ -217,9 +217,31 @@ def test_tiles_stand_in_equal_rows(browser: Browser, width: int, columns: int) -
     page.close()
 
 
-def _failed(home: Path) -> Path:
+def test_news_leave_the_run_that_is_shown(
+    open_page: Callable[..., Page], server: Server, tiny_home: Path
+) -> None:
+    """News of runs fill an empty panel, and write nothing into one that shows a run.
+
+    Both the news of a start and its answer come as a run's folder is made: a panel that wrote back
+    what it had read showed the run before for good, with the new one going on unseen.
+    """
+    page = open_page()
+    shown = page.locator("#train-run-name")
+    _failed(tiny_home)
+    expect(shown).to_have_text("one")
+    asked = f"{server.url}/own/news"
+    known = page.request.get(asked).json()["runs"]
+    _failed(tiny_home, "two")
+    until(lambda: page.request.get(asked).json()["runs"] != known, 60)
+    with page.expect_response("**/own/news?*"):
+        pass
+    page.wait_for_timeout(QUIET_MS)
+    expect(shown).to_have_text("one")
+
+
+def _failed(home: Path, name: str = "one") -> Path:
     """A training that has failed after its first checkpoint."""
-    folder = home / "saves" / "tiny" / "lora" / "one"
+    folder = home / "saves" / "tiny" / "lora" / name
     point = folder / "checkpoint-2"
     point.mkdir(parents=True)
     row: dict[str, Any] = {"kind": "train", "arguments": arguments.defaults("train"), "argv": []}

@@ -21,10 +21,9 @@ def train_form(names: Sequence[str] = (), start: Mapping[str, Any] | None = None
 
 def launcher_of(form: Form) -> Launcher:
     """What judges and starts it, without a page around it."""
-    context: Any = None
     with gr.Blocks():
         form.draw({})
-    return Launcher(form.task, form, context)
+    return Launcher(form.task, form)
 
 
 def filled(launcher: Launcher, **changes: Any) -> Raw:

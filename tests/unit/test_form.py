@@ -105,9 +105,10 @@ def test_a_forged_run_name_starts_nothing(
 ) -> None:
     """F-01: no folder is made, the page says why."""
     monkeypatch.setattr(launch, "start", lambda *a, **k: pytest.fail("launched"))
-    _, answer, refused = launcher._start("en", IDLE, (), filled(launcher, run_name=name))
+    _, answer, refused = launcher._start(IDLE, (), filled(launcher, run_name=name))
     assert answer["value"]["state"] == "refused"
-    assert answer["value"]["text"]
+    assert all(answer["value"]["texts"][lang] for lang in ("en", "zh"))
+    assert not answer["value"]["offers"]
     assert refused
     assert list(tmp_path.iterdir()) == []
 

@@ -43,22 +43,17 @@ def test_a_panel_is_one_component() -> None:
     assert len(page.blocks) - before <= 3, "Gradio may put something around"
 
 
-def test_news_leave_the_run_that_is_shown(folder: Path) -> None:
-    """News of runs fill an empty panel, and write nothing into one that shows a run.
-
-    Both the news of a start and its answer come as a run's folder is made: a panel that wrote back
-    what it had read showed the run before for good, with the new one going on unseen.
-    """
+def test_an_empty_panel_asks_for_the_newest_run_of_its_task(folder: Path) -> None:
+    """In tests/e2e/test_run_panel.py: one that shows a run leaves it alone."""
     with gr.Blocks() as page:
         panel = run_panel.build(context(page), prefix="train")
-    (newest,) = [event.fn for event in page.fns.values() if event.outputs == [panel]]
-    assert newest is not None
+    assert [event for event in page.fns.values() if event.outputs == [panel]] == []
+    (latest,) = [each for each in panel.server_fns if each.__name__ == "latest"]
     runs.forget()
-    assert newest("") == gr.skip(), "its run is no training"
+    assert latest({}) == {"ok": True, "run": ""}, "its run is no training"
     (folder / run_folder.RUN).write_text(json.dumps({"kind": "train"}))
     runs.forget()
-    assert newest("") == str(folder)
-    assert newest("saves/model/lora/other") == gr.skip()
+    assert latest({}) == {"ok": True, "run": str(folder)}
 
 
 def test_a_refused_press_is_told_in_every_language(folder: Path) -> None:

@@ -110,7 +110,7 @@ def _offer_result(context: Context, parts: dict[str, Any]) -> None:
         return open_run(event.value["text"])
 
     gr.on(
-        [context.news.runs.change, context.lang.change],
+        [context.news.runs["chat"].change, context.lang.change],
         offer,
         context.lang,
         parts["tuned"],

@@ -41,7 +41,7 @@ def build(context: Context, train: Form) -> None:
                 gr.Button, {"value": "words.pretrain"}, visible=False, elem_id="words-pretrain"
             )
         with gr.Column(scale=2, min_width=320):
-            launcher = Launcher("vocab", form, context)
+            launcher = Launcher("vocab", form)
             launcher.draw()
             panel = run_panel.build(context, prefix="vocab")
     launcher.wire(panel)
@@ -64,7 +64,7 @@ def _wire_report(context: Context, run: Any, report: Any, go_on: Any) -> None:
         shown = {"visible": bool(report_text)}
         return [gr.update(value=report_text, **shown), gr.update(**shown), stamp]
 
-    events = [context.news.runs.change, run.change, context.lang.change]
+    events = [context.news.runs["data"].change, run.change, context.lang.change]
     gr.on(events, show, [run, context.lang, seen], [report, go_on, seen], **QUIET)
 
 

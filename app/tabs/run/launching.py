@@ -10,10 +10,10 @@ from app.form.component import make_component
 from app.form.form import Form, Raw
 from app.form.schema import OwnField
 from app.form.values import check
-from app.i18n import say_in_all, t
+from app.i18n import languages, say_in_all, t
 from app.problems import problem_lines
-from app.tabs.shared.answer import is_over, offers_queue, stop_in_way
-from app.tabs.shared.context import Context
+from app.services.runs import runs
+from app.tabs.shared.answer import offers_queue, stop_in_way
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import check_parsed, resolve
 from backend.contract.arguments.command import Command
@@ -25,20 +25,17 @@ from backend.contract.runs import run_folder
 from backend.contract.texts.problems import Problem, TuneboardError, errors
 
 Suggest = Callable[[Raw], Raw]
-IDLE = {"state": "idle", "text": "", "how": "", "offers": False}
+IDLE = {"state": "idle", "texts": {}, "how": "", "offers": False}
 RUN_NAME = OwnField("run_name", "text", "train.run_name", "train.run_name_help")
 
 
 class Launcher:
     """The side column's upper part of one tab; `draw` it, then `wire` it to a run box."""
 
-    def __init__(
-        self, task: str, form: Form, context: Context, suggest: Suggest | None = None
-    ) -> None:
+    def __init__(self, task: str, form: Form, suggest: Suggest | None = None) -> None:
         """`suggest` makes values for fields in which nothing was typed from what the form holds."""
         self.task = task
         self.form = form
-        self.context = context
         self.suggest = suggest or self._suggest_name
         self.box: Any = None
 
@@ -59,6 +56,7 @@ class Launcher:
             '<div class="launch"></div>',
             IDLE,
             events=["start"],
+            functions=[is_free],
             elem_id=f"{self.form.key}-launch",
             form=self.form.key,
             prefix=self.form.prefix,
@@ -70,21 +68,8 @@ class Launcher:
         """Judge each change; Start, the event returned, puts a folder into `run`."""
         self.form.judge = self.judgement
         refused = gr.State(())
-        context = self.context
-        started = self.box.start(
-            self._start,
-            [context.lang, self.box, refused, *self.form.inputs],
-            [run, self.box, refused],
-            **QUIET,
-        )
-        gr.on(
-            [context.news.runs.change, context.lang.change],
-            _answer_again,
-            [context.lang, refused],
-            [self.box, refused],
-            **QUIET,
-        )
-        return started
+        inputs, outputs = [self.box, refused, *self.form.inputs], [run, self.box, refused]
+        return self.box.start(self._start, inputs, outputs, **QUIET)
 
     def judgement(self, raw: Raw, lang: str) -> dict[str, Any]:
         """What the browser shows of a form: problems by field, the command, what is missing."""
@@ -112,9 +97,7 @@ class Launcher:
             "put": put,
         }
 
-    def _start(
-        self, lang: str, box: Any, refused: Sequence[Problem], *box_values: Any
-    ) -> list[Any]:
+    def _start(self, box: Any, refused: Sequence[Problem], *box_values: Any) -> list[Any]:
         """Start a run; how, the box says: at once, in the queue, or instead of the one in the way,
         which is asked to stop."""
         how = str(check(box).get("how", ""))
@@ -129,7 +112,7 @@ class Launcher:
                 return [str(folder), gr.update(value={**IDLE, "state": "started"}), ()]
             except TuneboardError as error:
                 wrong = list(error.problems)
-        return [gr.skip(), _show_refused(wrong, lang), tuple(wrong)]
+        return [gr.skip(), _show_refused(wrong), tuple(wrong)]
 
     def judge(self, raw: Raw) -> tuple[Values, list[Problem]]:
         """Values with the output folder, and every problem and notice."""
@@ -163,18 +146,16 @@ def _remark(text: str, *, notice: bool) -> dict[str, str]:
     return {"text": text, "level": "notice" if notice else "error"}
 
 
-def _answer_again(lang: str, problems: Sequence[Problem]) -> list[Any]:
-    """The answer in another language; it goes once the run that was in the way has ended."""
-    if not problems:
-        return [gr.skip(), gr.skip()]
-    if is_over(problems):
-        return [gr.update(value=IDLE), ()]
-    return [_show_refused(problems, lang), gr.skip()]
+def is_free(_: Any) -> dict[str, Any]:
+    """Whether no run is going on any more, which was in the way of a start."""
+    return {"ok": True, "free": not runs.is_any_going()}
 
 
-def _show_refused(problems: Sequence[Problem], lang: str) -> Any:
-    words = {"state": "refused", "text": problem_lines(problems, lang)}
-    return gr.update(value={**IDLE, **words, "offers": offers_queue(problems)})
+def _show_refused(problems: Sequence[Problem]) -> Any:
+    """Why it was not started, in every language, as the page may change its own meanwhile."""
+    texts = {lang: problem_lines(problems, lang) for lang in languages()}
+    words = {"state": "refused", "texts": texts, "offers": offers_queue(problems)}
+    return gr.update(value={**IDLE, **words})
 
 
 def new_name(task: str) -> str:

@@ -7,16 +7,13 @@ be done with the run. Its events open other tabs.
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
-from app.form.component import Question, answer, make_call, make_component, refuse
+from app.form.component import Question, answer, make_component, refuse
 from app.form.values import check
 from app.i18n import say_in_all
 from app.services.runs import fixes, runs
 from app.tabs.run import resume_panel
 from app.tabs.shared.answer import OFFERS, runs_in_way, stop_runs
 from app.tabs.shared.context import Context
-from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.folders.home import saves
@@ -62,7 +59,6 @@ CHART_WORDS = (
     "tokens_per_second",
     "train_loss",
 )
-TABS = {"eval": "evaluate", "vocab": "data"}  # where these tasks have their panels
 WITH_TRAININGS = ("train", "runs")  # panels that show trainings
 TEMPLATE = '<div class="run-top"></div>{}<div class="run-rest"></div>'
 
@@ -81,23 +77,26 @@ def build(context: Context, prefix: str = "train", *, none: str = "") -> Any:
         **{name: f"start.{name}" for name in OFFERS},
     }
     with_trainings = prefix in WITH_TRAININGS
+
+    def latest(_: Any) -> dict[str, Any]:
+        return {"ok": True, "run": str(runs.latest(prefix) or "")}
+
     panel = make_component(
         "run_panel",
         TEMPLATE.format("@children" if with_trainings else ""),
         "",
         events=EVENTS,
-        functions=[stop, resume, restart],
+        functions=[stop, resume, restart, latest],
         elem_id=f"{prefix}-run",
         prefix=f"{prefix}-run",
         saves=str(saves()),
+        opens_latest=not none,
         words=say_in_all(keys),
     )
     if with_trainings:
         with panel:
             resume_with = resume_panel.draw(context.texts, context.schemas, prefix)
         resume_with.wire(panel, context.lang)
-    if not none:
-        _open_latest(panel, prefix, context)
     return panel
 
 
@@ -158,18 +157,3 @@ def _name(folder: Path) -> Question:
     """The answer that names the run which is to be shown."""
     runs.forget()
     return {"run": str(folder)}
-
-
-def _open_latest(panel: Any, task: str, context: Context) -> None:
-    """Show the latest run when a page is opened, and when a run was started in a terminal.
-
-    A panel that already shows a run keeps it: writing it back could replace a run whose start is
-    answered at the same moment.
-    """
-
-    def find_latest(name: str) -> Any:
-        latest = None if name else runs.latest(task)
-        return str(latest) if latest else gr.skip()
-
-    named = make_call("run_address", "nameRun", TABS.get(task, task), str(saves()))
-    context.news.runs.change(find_latest, panel, panel, js=named, **QUIET)

@@ -58,7 +58,7 @@ class Answer:
         forget = make_call("answer", "forget", self.box.elem_id)
         gr.on([*edits], None, None, [self.box, self.row], js=forget, **QUIET)
         gr.on(
-            [context.news.runs.change, context.lang.change],
+            [context.news.runs["recipes"].change, context.lang.change],
             self._again,
             [context.lang, self.problems],
             [self.box, self.row, self.problems],

@@ -12,7 +12,7 @@ import gradio as gr
 from app.form.component import make_call, make_component
 from app.tabs.shared.wiring import QUIET
 
-STAMPS = ("sets", "runs", "steps", "chat", "starter")
+RUNS = ("data", "recipes", "evaluate", "chat")  # tabs with a part that follows from the runs
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,13 @@ class News:
     """Unseen components, each with a stamp of app.services.page.news as its value: its `change` is
     the event.
 
-    `steps` is looked at while a tab that lists runs is open, `chat` while Chat is, `starter` while
-    the starter model is fetched. `folders` are the boxes of dataset_dir whose registries are looked
-    at.
+    `sets` is told while Recipes is open, `runs` by the tab while that is, `chat` while Chat is,
+    `starter` while the starter model is fetched: an event for each closed tab kept the first one
+    waiting. `folders` are the boxes of dataset_dir whose registries are looked at.
     """
 
     sets: Any
-    runs: Any
-    steps: Any
+    runs: dict[str, Any]
     chat: Any
     starter: Any
     folders: list[Any] = field(default_factory=list)
@@ -35,7 +34,13 @@ class News:
 
 def draw() -> News:
     """Make the components. To be called outside all tabs: in one, it works once it was opened."""
-    return News(*(make_component("stamp", "", "", name=name, visible="hidden") for name in STAMPS))
+    runs = {tab: _stamp("runs", tab) for tab in RUNS}
+    return News(_stamp("sets", "recipes"), runs, _stamp("chat"), _stamp("starter"))
+
+
+def _stamp(name: str, tab: str = "") -> Any:
+    """The component of a part of the news, of one tab or of all."""
+    return make_component("stamp", "", "", name=name, tab=tab, visible="hidden")
 
 
 def wire(news: News, start: Any, tabs: Any) -> None:

@@ -60,9 +60,9 @@ class Keeper:
         self._next.append(event)
 
     def wire(self, load: Callable[..., Any]) -> None:
-        """Fill the boxes when the page is opened, which `load` hears, and keep them at each change
-        from then on."""
-        storage = gr.Textbox(visible=False)
+        """Fill the boxes when the page is opened, which `load` hears, where something was kept, and
+        keep them at each change from then on."""
+        storage = gr.Textbox(visible=False, container=False)
 
         def fill(text: str) -> list[Any]:
             stored = _read(text)
@@ -71,7 +71,8 @@ class Keeper:
 
         every = [box for group in self._groups.values() for box in group.boxes.values()]
         read = make_call("keeping", "read", [*self._groups])
-        event = load(fill, storage, every, js=read, **QUIET)
+        load(None, None, storage, js=read, **QUIET)
+        event = storage.change(fill, storage, every, **QUIET)
         event.then(None, None, None, js=make_call("keeping", "begin"), **QUIET)
         for following in self._next:
             event.then(**following, **QUIET)

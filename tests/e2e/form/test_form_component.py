@@ -42,7 +42,7 @@ def test_what_is_typed_just_before_start_is_started(open_form: Open, form: FormP
 def test_start_is_pressed_once(open_form: Open, form: FormPage) -> None:
     page = open_form()
     box(page, "model").fill("small")
-    form.answer = {"state": "refused", "text": "Another run is going."}
+    form.answer = {"state": "refused", "texts": {"en": "Another run is going."}}
     expect(page.locator("#t-start")).to_have_class(re.compile("launch-ready"))
     page.locator("#t-start").dblclick()
     expect(page.locator("#t-answer")).to_have_text("Another run is going.")
