@@ -32,7 +32,8 @@ LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
 def build(schemas: Schemas) -> gr.Blocks:
     """Build the whole page in English; each visitor's language is applied when it loads.
 
-    `schemas` gets the schema of each form, by its name.
+    `schemas` gets the schema of each form, by its name, and as `page` the texts of all parts that
+    are Gradio's.
     """
     texts = Texts()
     with gr.Blocks(
@@ -67,6 +68,7 @@ def build(schemas: Schemas) -> gr.Blocks:
         _wire_address(page, tabs)
         context.keeper.wire(page.load)
         defer(page, FIRST)
+    schemas["page"] = lambda lang: {"updates": texts.updates(lang)}
     return page
 
 
@@ -145,7 +147,7 @@ def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> Non
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     page.load(None, None, chosen, js=make_call("language", "claim"), **quiet)
     chosen.change(None, chosen, None, js=make_call("language", "speak"), **quiet)
-    chosen.change(
-        lambda name: [name, *texts.updates(name)], chosen, [lang, *texts.components], **quiet
-    )
+    parts = [lang, *texts.components]
+    chosen.change(None, chosen, parts, js=make_call("schemas", "readTexts"), **quiet)
+    chosen.focus(None, None, None, js=make_call("schemas", "readOthers"), **quiet)
     chosen.input(None, chosen, None, js=make_call("language", "choose"), **quiet)

@@ -251,7 +251,7 @@ class Form {
   /** What follows from its values: they are known to Python, kept, and known to others. */
   #follow() {
     const { props, data } = this.#mounted;
-    const held = props.value ?? this.#defaults(); // as Python takes none
+    const held = props.value || this.#defaults(); // as Python takes none
     if (JSON.stringify(held) !== JSON.stringify(this.#values)) {
       props.value = { ...this.#values };
     }

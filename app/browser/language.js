@@ -10,7 +10,7 @@ const listeners = new Set();
 let spoken = pick();
 
 /** Those that we speak, the default first. */
-function languages() {
+export function languages() {
   const shipped = document.querySelector("meta[name=languages]")?.getAttribute("content");
   return (shipped ?? "en").split(" ");
 }

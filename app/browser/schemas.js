@@ -1,22 +1,51 @@
 // @ts-check
-/** The schemas of the forms, read once in each language, and before they are needed. */
+/** What the server says in a language, read once and early: the forms, and the texts of Gradio's parts. */
 
-import { language } from "./language.js";
+import { language, languages } from "./language.js";
 import { readJson } from "./requests.js";
 
 /** @typedef {import("./types").Schema} Schema */
 
-/** @type {Map<string, Promise<Schema>>} By address and language. */
-const schemas = new Map();
+const TEXTS = "own/form/page";
+
+/** @type {Map<string, Promise<any>>} By address and language. */
+const answers = new Map();
+const addresses = new Set([TEXTS]);
+
+/**
+ * @param {string} address
+ * @param {string} name  of the language
+ */
+function read(address, name) {
+  addresses.add(address);
+  const whole = `${address}?lang=${encodeURIComponent(name)}`;
+  const answer = answers.get(whole) ?? readJson(whole);
+  answers.set(whole, answer);
+  return answer;
+}
 
 /**
  * The schema of a form in the page's language.
  * @param {string} address
  * @returns {Promise<Schema>}
  */
-export function readSchema(address) {
-  const whole = `${address}?lang=${encodeURIComponent(language())}`;
-  const schema = schemas.get(whole) ?? readJson(whole);
-  schemas.set(whole, schema);
-  return schema;
+export const readSchema = (address) => read(address, language());
+
+/**
+ * The name of a language, and updates of all of Gradio's parts that have texts; of none where another
+ * language was chosen meanwhile.
+ * @param {string} name
+ * @returns {Promise<(string | object)[]>}
+ */
+export async function readTexts(name) {
+  const { updates } = await read(TEXTS, name);
+  const isSpoken = name === language();
+  return [name, ...updates].map((update) => (isSpoken ? update : { __type__: "update" }));
+}
+
+/** Read the other languages: one of them may be chosen next. */
+export function readOthers() {
+  for (const name of languages()) {
+    for (const address of addresses) read(address, name);
+  }
 }

@@ -50,8 +50,8 @@ def test_the_page_has_few_components_and_events(client: TestClient) -> None:
 
 
 def test_kinds_that_only_closed_tabs_show_are_not_fetched_with_the_page(client: TestClient) -> None:
-    """Gradio fetches the script of each visible component, of closed tabs, too: 0.8 MB in 35 files.
-    The opening of their tab shows these."""
+    """Gradio fetches the script of each visible component, of closed tabs, too: half a megabyte of
+    an editor, tables and chats. The opening of their tab shows these."""
     page = config(client)
     fetched = {each["type"] for each in page["components"] if each["props"].get("visible", True)}
     assert {"html", "button", "textbox"} <= fetched
@@ -60,6 +60,16 @@ def test_kinds_that_only_closed_tabs_show_are_not_fetched_with_the_page(client: 
     assert {name for event in openings for _, name in event["targets"]} == {"select"}
     shown = {place for event in openings for place in event["outputs"]}
     assert {each["type"] for each in page["components"] if each["id"] in shown} == LATE
+
+
+def test_a_language_needs_no_event_of_the_server(client: TestClient) -> None:
+    """An event with 96 outputs took half a second: the browser reads the texts before it."""
+    events = config(client)["dependencies"]
+    (event,) = [each for each in events if ".readTexts(" in (each["js"] or "")]
+    assert not event["backend_fn"]
+    texts = {lang: client.get(f"/own/form/page?lang={lang}").json() for lang in ("en", "zh")}
+    assert texts["en"] != texts["zh"]
+    assert {len(each["updates"]) + 1 for each in texts.values()} == {len(event["outputs"])}
 
 
 def test_what_scripts_are_told_is_there_for_each_component(client: TestClient) -> None:

@@ -1,7 +1,7 @@
 """Kinds of Gradio's components that only closed tabs show: fetched when such a tab is opened.
 
 Gradio (6.31) fetches the scripts of all visible components with the page, those of closed tabs,
-too: an editor, tables and chats were a megabyte that nobody had asked to see.
+too: an editor, tables and chats were half a megabyte that nobody had asked to see.
 """
 
 from collections.abc import Iterator
