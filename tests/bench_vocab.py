@@ -56,7 +56,8 @@ def _reviews() -> Iterator[str]:
 
 def _compare(texts: Sequence[str], pieces: int, fit_steps: int) -> None:
     """Print tokens of held-out text by both vocabularies, and the perplexity before and after STEPS
-    steps of pre-training of TOKENS tokens each, as ratios new : old."""
+    steps of pre-training of TOKENS tokens each, as ratios new : old: as `tuneboard train` does it
+    unless it is told otherwise (LoRA), and of all weights."""
     held = [text[:CHARACTERS] for text in texts[5::20]][:HELD]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -72,17 +73,21 @@ def _compare(texts: Sequence[str], pieces: int, fit_steps: int) -> None:
         )
         _print("tokens", [_tokens(model, held) for model in (MODEL, wide)])
         _print("perplexity", [_perplexity(model, held) for model in (MODEL, wide)])
-        for model, name in ((MODEL, "old"), (wide, "new")):
-            _tuneboard(
-                *(home, "train", "--stage", "pt", "--finetuning_type", "full", "--dataset", "zh"),
-                *("--max_steps", STEPS, "--cutoff_len", 128, "--learning_rate", 5e-4),
-                *("--per_device_train_batch_size", TOKENS // 128, "--save_strategy", "no"),
-                *("--gradient_accumulation_steps", 1, "--lr_scheduler_type", "linear"),
-                *("--disable_gradient_checkpointing", "true", "--output_dir", f"saves/{name}"),
-                *("--model_name_or_path", model),
-            )
-        trained = [home / "saves" / name for name in ("old", "new")]
-        _print(f"after {STEPS} steps", [_perplexity(model, held) for model in trained])
+        for kind in ("lora", "full"):
+            trained = [home / "saves" / f"{kind}_{name}" for name in ("old", "new")]
+            for model, output in zip((MODEL, wide), trained, strict=True):
+                _pretrain(home, model, kind, output)
+            _print(f"after {STEPS} steps, {kind}", [_perplexity(model, held) for model in trained])
+
+
+def _pretrain(home: Path, model: Path, kind: str, output: Path) -> None:
+    _tuneboard(
+        *(home, "train", "--stage", "pt", "--finetuning_type", kind, "--dataset", "zh"),
+        *("--max_steps", STEPS, "--cutoff_len", 128, "--save_strategy", "no"),
+        *("--per_device_train_batch_size", TOKENS // 128, "--gradient_accumulation_steps", 1),
+        *("--disable_gradient_checkpointing", "true"),
+        *("--model_name_or_path", model, "--output_dir", output),
+    )
 
 
 def _print(what: str, figures: list[float]) -> None:
