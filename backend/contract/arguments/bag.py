@@ -70,5 +70,5 @@ def _kinds(cls: Hashable) -> dict[str, Any]:
 def _is_a(value: object, kind: Any) -> bool:
     """Whether a value has the type of an argument. A whole number is a float, no bool is one."""
     if isinstance(value, bool):
-        return kind is bool or isinstance(False, kind)
+        return kind in (bool, bool | None)
     return isinstance(value, kind) or (isinstance(value, int) and isinstance(0.5, kind))
