@@ -102,5 +102,6 @@ def test_a_dangerous_call_would_be_seen(tmp_path: Path) -> None:
     assert "shell=True" in calls(file)
 
 
-def test_the_backend_package_is_empty() -> None:
-    assert (ROOT / "backend" / "__init__.py").read_text() == ""
+def test_the_backend_package_runs_nothing() -> None:
+    source = (ROOT / "backend" / "__init__.py").read_text()
+    assert len(ast.parse(source).body) == (ast.get_docstring(ast.parse(source)) is not None)

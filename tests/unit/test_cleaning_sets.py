@@ -226,7 +226,7 @@ def test_commands(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
     output = capsys.readouterr().out
     assert "4 of 7 rows of s are kept." in output
-    assert "exact duplicates of an earlier row (the first one of row 1)" in output
+    assert "exact duplicates of an earlier row (the first is a duplicate of row 1)" in output
     assert "Registered: b." in output
     assert main(["data", "split", "b", "--ratio", "0.5", "--names", "x,y", "--json"]) == 0
     assert [report["kept"] for report in json.loads(capsys.readouterr().out)] == [2, 2]

@@ -146,7 +146,7 @@ def test_what_looks_like_a_table_by_another_mark_is_said(
         if mark:
             assert main(["data", "register", "x.csv"]) == 3
             printed = capsys.readouterr()
-            assert f"separated by {mark}, which" in printed.out + printed.err
+            assert f"separated by {mark}, a character" in printed.out + printed.err
             registry = (tmp_path / "data" / "dataset_info.json").read_text()
             assert "x" not in json.loads(registry)
     assert len(DOUBTFUL) == 8

@@ -137,8 +137,8 @@ def resumption(values: Values) -> Resumption | None:
         now = now.replace(lora_alpha=then.lora_alpha)  # it follows the rank, which changed
     way = _Way.of(checkpoint, then, now)
     changes = way.changes()
-    kept = {each.name for each in changes if each.kind == "kept"}
-    kept_values = {name: then[name] for name in compare(then, now) if name in kept}
+    kept_names = {each.name for each in changes if each.kind == "kept"}
+    kept_values = {name: then[name] for name in compare(then, now) if name in kept_names}
     return Resumption(
         checkpoint=checkpoint,
         step=way.step,
