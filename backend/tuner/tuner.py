@@ -260,9 +260,6 @@ def _with_sets(
 ) -> dict[str, object]:
     """The raw values with names of data sets in place of data; `known` has the dataset_dir."""
     place = None if known.get("dataset_dir") is None else str(known["dataset_dir"])
-    sets = {
-        name: rows.set_names(raw[name], name, place, stage)
-        for name in SETS
-        if raw.get(name) is not None
-    }
+    used: list[str] = [name for name in SETS if raw.get(name) is not None]
+    sets = {name: rows.set_names(raw[name], name, place, stage) for name in used}
     return {**raw, **sets}
