@@ -203,7 +203,11 @@ class FormPage:
             pairs = [[f"org/model-{n}", f"Model {n}"] for n in range(1000)]
             return {"ok": True, "groups": [{"title": "Catalog", "options": pairs}]}
         groups = self.offers.get(payload["kind"])
-        return {"ok": True, "groups": groups} if groups else {"ok": False, "error": "Not readable."}
+        return (
+            {"ok": True, "groups": groups}
+            if groups
+            else {"ok": False, "errors": {"en": "Not readable."}}
+        )
 
     def change(self) -> Any:
         """Change some fields, late."""
