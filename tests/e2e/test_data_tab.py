@@ -254,7 +254,7 @@ def test_rows_are_corrected_and_a_set_is_cleaned(
     page.locator("#edit-next").click()
     expect(page.locator("#edit-note")).to_contain_text("1 changed, 1 deleted")
     choose_set(page, "general_en")
-    expect(page.locator("#edit-note")).to_contain_text("unsaved changes of identity")
+    expect(page.locator("#edit-note")).to_contain_text("unsaved changes to identity")
     choose_set(page, "identity")
     page.locator("#edit-open").click()
     expect(page.locator("#edit-note")).to_contain_text("1 changed, 1 deleted")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from backend.contract.folders.home import relative
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
 from backend.contract.texts.locales import t
@@ -98,10 +97,10 @@ def test_a_refused_new_start_is_offered_the_same(
     row = json.loads((first / run_folder.RUN).read_text())
     failed = first.with_name("failed")
     failed.mkdir()
-    arguments = {**row["arguments"], "output_dir": relative(failed)}
+    arguments = {**row["arguments"], "output_dir": str(failed.relative_to(home))}
     (failed / run_folder.RUN).write_text(json.dumps({**row, "arguments": arguments}))
     (failed / run_folder.EXIT).write_text(json.dumps({"code": 5, "seconds": 1}))
-    page.goto(f"{server.url}/?tab=train&run={relative(failed)}")
+    page.goto(f"{server.url}/?tab=train&run={failed.relative_to(home)}")
     in_state(page, State.OUT_OF_MEMORY)
     page.locator("#train-run-restart").click()
     expect(page.locator("#train-run-answer")).to_contain_text(first.name)
