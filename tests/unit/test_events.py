@@ -2,6 +2,7 @@
 for."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -65,25 +66,27 @@ def test_of_two_events_of_a_page_the_later_is_answered_last() -> None:
 
 
 def test_handlers_of_one_turn_wait_for_each_other() -> None:
-    order: list[str] = []
+    def meet(first: str, second: str, seconds: float) -> bool:
+        """Whether the handlers of two turns run at the same time."""
+        barrier = threading.Barrier(2)
+        met = []
 
-    def make(name: str) -> Callable[[str], str]:
-        def handler(value: str) -> str:
-            if value == "early":
-                threading.Event().wait(0.3)
-            order.append(value)
-            return value
+        def make(turn: str) -> Callable[[str], str]:
+            def handler(value: str) -> str:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    met.append(barrier.wait(seconds))
+                return value
 
-        return in_turn(name)(handler)
+            return in_turn(turn)(handler)
 
-    async def both(page: Page) -> None:
-        order.clear()
-        await asyncio.gather(page.ask("early", 0), page.ask("late", 1))
+        async def both(page: Page) -> None:
+            await asyncio.gather(page.ask("one", 0), page.ask("other", 1))
 
-    asyncio.run(both(Page(make("talk"), make("talk"))))
-    assert order == ["early", "late"]
-    asyncio.run(both(Page(make("talk"), make("else"))))
-    assert order == ["late", "early"]
+        asyncio.run(both(Page(make(first), make(second))))
+        return len(met) == 2
+
+    assert not meet("talk", "talk", 0.3)
+    assert meet("talk", "else", 30)
 
 
 def test_a_lock_goes_with_the_last_that_wants_it() -> None:
