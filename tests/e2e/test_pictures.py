@@ -1,5 +1,7 @@
 """The page looks as in the pictures of tests/pictures, which show what a change of it does."""
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,17 @@ MOST_BYTES = 1_500_000
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder whose name is as long as that of the pictures that are kept: what is missing
+    is told with its path."""
     monkeypatch.setenv("TZ", "UTC")
-    return tmp_path
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
-def test_the_page_looks_as_in_the_pictures(browser: Browser, server: Server, home: Path) -> None:
+def test_the_page_looks_as_in_the_pictures(
+    browser: Browser, server: Server, tmp_path: Path
+) -> None:
     """A change that is meant is written with `python -m tests.pictures write`; what was seen here
     lies in the test's folder."""
     kept = {path.stem: path for path in pictures.FOLDER.glob("*.png")}
@@ -27,7 +34,7 @@ def test_the_page_looks_as_in_the_pictures(browser: Browser, server: Server, hom
     assert set(seen) == set(kept)
     assert len(seen) == 4 * (len(pictures.EMPTY) + len(pictures.RUNS) + 1)
     for name, image in seen.items():
-        image.save(home / f"{name}.png")
+        image.save(tmp_path / f"{name}.png")
     shares = {
         name: pictures.difference(image, Image.open(kept[name])) for name, image in seen.items()
     }
