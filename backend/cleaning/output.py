@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from backend.cleaning.rows import Item
 from backend.cleaning.steps import Removal
+from backend.contract.folders.home import CLEANING_REPORT
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import REGISTRY, folder_of
 from backend.contract.system import boundary
@@ -26,7 +27,6 @@ from backend.datafiles.refusals import file_error
 from backend.export.new_folder import scratch
 from backend.running.failures import is_disk_full
 
-FILE = "cleaning_report.json"
 FIRST = 10  # rows that are named for each reason
 SHOWN = 300  # characters of an example
 
@@ -212,7 +212,7 @@ def publish(
             target.mkdir(exist_ok=True)
             make_readable([part.path])
             part.path.replace(final)
-            write_atomic(target / FILE, dump(report.to_json()))
+            write_atomic(target / CLEANING_REPORT, dump(report.to_json()))
             sync_folder(target)
             row = {"file_name": entering.place(final, dataset_dir), **entry}
             registry.register(part.name, row, dataset_dir, overwrite=overwrite)
@@ -237,7 +237,7 @@ class _Before:
     def of(cls, name: str, file: Path, dataset_dir: str) -> "_Before":
         path = folder_of(dataset_dir) / REGISTRY
         entry = dataset_info.content(path).get(name) if path.exists() else None
-        report = file.with_name(FILE)
+        report = file.with_name(CLEANING_REPORT)
         held = report.read_bytes() if report.exists() else None
         registered = entry if isinstance(entry, dict) else None
         return cls(name, file, file.exists(), held, registered, dataset_dir)
@@ -251,7 +251,7 @@ class _Before:
                 registry.remove(self.name, self.dataset_dir)
             else:
                 registry.register(self.name, self.entry, self.dataset_dir, overwrite=True)
-        report = self.file.with_name(FILE)
+        report = self.file.with_name(CLEANING_REPORT)
         if self.report is None:
             report.unlink(missing_ok=True)
         else:

@@ -25,12 +25,12 @@ def estimate_command(options: Namespace) -> int:
     values = inspection.read_values(options.more)
     if values.use_cpu:
         os.environ |= CPU_ALONE
-    figures = estimate(values, measure_lengths(values, exact=options.exact))
-    places = free_memory(figures.device)
+    peak = estimate(values, measure_lengths(values, exact=options.exact))
+    places = free_memory(peak.device)
     if options.json:
-        say(json.dumps(to_json(figures, places), ensure_ascii=False, indent=2))
+        say(json.dumps(to_json(peak, places), ensure_ascii=False, indent=2))
     else:
-        say("\n".join(in_words(figures, places)))
+        say("\n".join(in_words(peak, places)))
     return 0
 
 
@@ -46,28 +46,26 @@ def free_memory(device: str) -> list[Place]:
     return [{"name": "RAM", "free": memory.available, "all": memory.total}]
 
 
-def to_json(figures: Estimate, places: list[Place]) -> dict[str, Any]:
+def to_json(peak: Estimate, places: list[Place]) -> dict[str, Any]:
     """The estimate as JSON values, in bytes and tokens."""
-    return {**dataclasses.asdict(figures), "total": figures.total, "places": places}
+    return {**dataclasses.asdict(peak), "total": peak.total, "places": places}
 
 
-def in_words(figures: Estimate, places: list[Place]) -> list[str]:
+def in_words(peak: Estimate, places: list[Place]) -> list[str]:
     """The lines that a terminal shows."""
-    work = figures.workload
+    work = peak.workload
     batch = {"rows": work.rows, "length": work.length, "learned": work.learned}
-    lines = [t(f"estimate.phase.{figures.phase}"), t("estimate.batch", **batch)]
-    rows = [(t(f"estimate.part.{name}"), size) for name, size in figures.parts.items()]
-    rows.append((t("estimate.total"), figures.total))
+    lines = [t(f"estimate.phase.{peak.phase}"), t("estimate.batch", **batch)]
+    rows = [(t(f"estimate.part.{name}"), size) for name, size in peak.parts.items()]
+    rows.append((t("estimate.total"), peak.total))
     width = max(len(name) for name, _ in rows)
     lines += [f"  {name:{width}}  {decimal_size(size):>8}" for name, size in rows]
-    lines += [t(f"estimate.unknown.{name}") for name in figures.unknown]
+    lines += [t(f"estimate.unknown.{name}") for name in peak.unknown]
     for place in places:
         sizes = {name: decimal_size(place[name]) for name in ("free", "all")}
         lines.append(t("estimate.free", name=place["name"], **sizes))
-        if place["free"] < figures.total:
-            lines.append(
-                t("estimate.too_much", missing=decimal_size(figures.total - place["free"]))
-            )
+        if place["free"] < peak.total:
+            lines.append(t("estimate.too_much", missing=decimal_size(peak.total - place["free"])))
     return lines
 
 

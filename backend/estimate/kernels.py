@@ -13,8 +13,6 @@ from backend.model.device import device, training_precision
 
 # Keeps queries, keys, values, output and a number for each query, as those of GPUs do.
 KERNEL = "_scaled_dot_product_flash_attention_for_cpu"
-
-
 # What torch.autocast computes in half precision, as far as language models use it.
 HALVED = {
     *(functional.linear, functional.scaled_dot_product_attention, torch.matmul, torch.bmm),

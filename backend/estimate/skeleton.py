@@ -13,6 +13,9 @@ from backend.model import adapters, freezing, load
 from backend.model.device import training_precision
 from backend.model.reference import OTHER
 
+BLOCK = 64  # numbers that share a scale in bitsandbytes' 4 bits
+OUTER_BLOCK = 256  # scales that share a scale where they are quantized, too
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -65,9 +68,7 @@ def build(values: Arguments) -> Skeleton:
     """
     plain = values.replace(adapter_name_or_path=None, pissa_init=False, init_lora_weights="default")
     empty = load.empty_model(values)
-    same: list[
-        int
-    ] = []  # for each layer of the whole model the place of the one that stands for it
+    same: list[int] = []  # for each layer of the whole model the place of its like in the short one
     if is_adapter(values.finetuning_type):
         names = kinds(empty)
         first = {name: place for place, name in reversed([*enumerate(names)][1:])}
@@ -193,10 +194,6 @@ def _find_packed(model: Any, values: Arguments) -> set[int]:
         for part in base.modules()
         if isinstance(part, nn.Linear) and part is not head and not part.weight.requires_grad
     }
-
-
-BLOCK = 64  # numbers that share a scale in bitsandbytes' 4 bits
-OUTER_BLOCK = 256  # scales that share a scale where they are quantized, too
 
 
 def _packed_size(weights: Tensor, values: Arguments) -> int:

@@ -40,8 +40,8 @@ def measure(skeleton: Skeleton, values: Arguments, work: Workload) -> tuple[dict
 
 def uses_checkpointing(model: Any, values: Arguments) -> bool:
     """Whether the layers are computed again in the backward pass instead of being kept."""
-    asked = adapters.allows_checkpointing(values) and not values.disable_gradient_checkpointing
-    return asked and bool(adapters.base_of(model).supports_gradient_checkpointing)
+    supported = bool(adapters.base_of(model).supports_gradient_checkpointing)
+    return supported and adapters.wants_checkpointing(values)
 
 
 class _Stopwatch:

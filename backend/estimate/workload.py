@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.contract.arguments.fields.stages import DRAWING, GROUPED
+from backend.contract.arguments.fields.stages import DRAWING, GROUPED, PAIRED
 from backend.contract.arguments.typed import Arguments
 from backend.data import packing
 from backend.data.lengths import Lengths
-
-PAIRS = ("rm", "dpo")  # two answers to each question pass through the model together
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def _copies(values: Arguments) -> int:
     """How many sequences one row of the batch becomes."""
     if values.stage in GROUPED:
         return values.num_generations
-    return 2 if values.stage in PAIRS else 1
+    return 2 if values.stage in PAIRED else 1
 
 
 def _longest(values: Arguments, lengths: Lengths | None) -> int:

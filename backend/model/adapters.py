@@ -226,6 +226,11 @@ def allows_checkpointing(values: Arguments) -> bool:
     return values.finetuning_type != "prefix"
 
 
+def wants_checkpointing(values: Arguments) -> bool:
+    """Whether a training asks for gradient checkpointing, where the architecture can do it."""
+    return allows_checkpointing(values) and not values.disable_gradient_checkpointing
+
+
 def is_loftq(values: Arguments) -> bool:
     """Whether a new adapter starts with LoftQ, from the error of quantization."""
     lora = values.finetuning_type == "lora"

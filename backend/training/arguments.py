@@ -137,8 +137,7 @@ def build(
         "max_steps": values.max_steps or -1,
         "warmup_steps": _warmup(values, total),
         "dataloader_num_workers": _workers(values, report),
-        "activation_checkpointing": adapters.allows_checkpointing(values)
-        and not values.disable_gradient_checkpointing,
+        "activation_checkpointing": adapters.wants_checkpointing(values),
         "activation_checkpointing_kwargs": {"use_reentrant": values.use_reentrant_gc},
         "use_liger_kernel": values.enable_liger_kernel,
         "report_to": names(values.report_to) or ["none"],

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.services.data.halves import REPORT, find_test_half
-from backend.cleaning.output import FILE
+from app.services.data.halves import find_test_half
 from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import CleaningOptions
+from backend.contract.folders.home import CLEANING_REPORT
 from backend.contract.registry import registry
 from tests.unit.cleaning import make_registry
 
@@ -20,8 +20,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_test_half_is_found_from_the_other(data: Path) -> None:
     """And from no other set: not from itself, from what was split, or from a cleaned half."""
-    assert REPORT == FILE
     split(Job("s"), ("learn", "test"), 0.3, 1)
+    assert all((data / name / CLEANING_REPORT).is_file() for name in ("learn", "test"))
     split(Job("s"), ("more", "less"), 0.3, 2)
     clean(Job("learn"), "tidy", CleaningOptions(exact=True))
     assert find_test_half("learn", "data") == "test"
@@ -33,7 +33,7 @@ def test_the_test_half_is_found_from_the_other(data: Path) -> None:
 def test_a_half_with_another_file_is_none(data: Path) -> None:
     """The entry may be edited, and the report be torn or another program's."""
     split(Job("s"), ("learn", "test"), 0.3, 1)
-    report = data / "test" / REPORT
+    report = data / "test" / CLEANING_REPORT
     whole = report.read_text()
     for text in ("{", "[]", json.dumps({"asked": "half"}), whole.replace('"date"', '"day"')):
         report.write_text(text)

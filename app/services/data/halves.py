@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from backend.contract.folders.home import CLEANING_REPORT
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
 from backend.contract.system.files import read_json
 from backend.contract.texts.problems import TuneboardError
 
-REPORT = "cleaning_report.json"
 HALF = "half"  # what the options of a report of a split name, and those of a cleaning do not
 AT_ONCE = timedelta(seconds=5)  # the reports of both halves are begun one after the other
 
@@ -34,7 +34,7 @@ def _read(entry: Entry | None) -> Report:
     """The report of the split that made a set; {} where none did, or its file is another."""
     if entry is None or entry.path is None:
         return {}
-    report = read_json(entry.path.with_name(REPORT))
+    report = read_json(entry.path.with_name(CLEANING_REPORT))
     asked = report.get("asked")
     is_half = isinstance(asked, dict) and HALF in asked
     return report if is_half and Path(str(report.get("file"))).name == entry.path.name else {}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 REGISTRY = "dataset_info.json"
+CLEANING_REPORT = "cleaning_report.json"  # beside data that was cleaned or split
 STARTED_IN = "TUNEBOARD_STARTED_IN"  # the folder in which a run was started, for messages only
 
 

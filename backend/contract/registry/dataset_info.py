@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Value
-from backend.contract.arguments.fields.stages import SCORED
+from backend.contract.arguments.fields.stages import PAIRED, SCORED
 from backend.contract.arguments.typed import Arguments
 from backend.contract.folders import home
 from backend.contract.folders.home import REGISTRY as REGISTRY
@@ -163,7 +163,7 @@ def _unfit_code(entry: Entry, stage: str) -> str:
     pairs = entry.ranking or bool(columns and (columns.get("chosen") or columns.get("rejected")))
     if not entry.registered or stage in SCORED:
         return ""
-    if stage in {"rm", "dpo"}:
+    if stage in PAIRED:
         return "" if pairs else "dataset_not_ranking"
     if pairs:
         return "dataset_ranking"

@@ -2,6 +2,7 @@
 
 from backend.contract.arguments.field import FieldGroup, When
 
+PAIRED = ("rm", "dpo")  # two answers to a question are compared
 TRL = ("rloo", "online_dpo", "distillation")  # carried by trl's own trainers
 GROUPED = ("grpo", "rloo")  # several answers to a question are compared with each other
 REWARDED = (*GROUPED, "online_dpo")  # reward functions judge answers

@@ -2,6 +2,7 @@
 
 from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Field, FieldGroup, Kind, Value, When
+from backend.contract.arguments.fields.stages import PAIRED
 
 SCHEDULES = (
     "linear",
@@ -144,7 +145,7 @@ OF_TOKENS = ("loss", "perplexity", "accuracy")
 OF_PAIRS = ("loss", "rewards/accuracies", "rewards/margins")
 METRICS = {
     **dict.fromkeys(("pt", "sft"), OF_TOKENS),
-    **dict.fromkeys(("rm", "dpo"), OF_PAIRS),
+    **dict.fromkeys(PAIRED, OF_PAIRS),
     "kto": ("loss", "rewards/chosen", "kl"),
     **dict.fromkeys(("ppo", "grpo", "rloo"), ("loss", "reward")),
     "online_dpo": OF_PAIRS,
